@@ -1,0 +1,137 @@
+//! Campaigns: what advertisers want promoted.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
+use tenancy::Scope;
+
+text_enum! {
+    /// Whether a campaign runs.
+    pub enum CampaignStatus {
+        /// Clicks are sent on and conversions count.
+        Live = "live",
+        /// Clicks get a page that says so; conversions are rejected.
+        Paused = "paused",
+    }
+}
+
+/// A campaign as stored.
+#[derive(Debug, Clone, HasQuery)]
+#[diesel(table_name = campaigns)]
+pub struct Campaign {
+    /// The campaign.
+    pub id: CampaignId,
+    /// Whose it is.
+    pub advertiser_id: AdvertiserId,
+    /// As people see it.
+    pub name: String,
+    /// Whether it runs.
+    pub status: CampaignStatus,
+    /// Where clicks are sent; what [`crate::Destination::parse`] accepted.
+    pub destination: String,
+    /// Of fixed commissions, and of postbacks that name none.
+    pub currency: Currency,
+    /// How many days after a click a conversion still counts.
+    pub attribution_days: i32,
+}
+
+/// What a person may set on a campaign, checked.
+#[derive(Debug, Clone, AsChangeset, Insertable)]
+#[diesel(table_name = campaigns)]
+pub struct CampaignSettings {
+    /// As people see it; not empty.
+    pub name: String,
+    /// Whether it runs.
+    pub status: CampaignStatus,
+    /// What [`crate::Destination::parse`] accepted.
+    pub destination: String,
+    /// How many days after a click a conversion still counts: 1 to 3650.
+    pub attribution_days: i32,
+}
+
+/// Creates a campaign of an advertiser.
+///
+/// # Errors
+/// When the database fails, or the advertiser is not of this network (a foreign-key violation).
+pub async fn create(
+    conn: &mut NetworkConn,
+    advertiser_id: AdvertiserId,
+    currency: Currency,
+    settings: &CampaignSettings,
+    now: DateTime<Utc>,
+) -> QueryResult<Campaign> {
+    let network_id = conn.network_id();
+    diesel::insert_into(campaigns::table)
+        .values((
+            campaigns::network_id.eq(network_id),
+            campaigns::advertiser_id.eq(advertiser_id),
+            campaigns::currency.eq(currency),
+            campaigns::created_at.eq(now),
+            settings,
+        ))
+        .returning(Campaign::as_select())
+        .get_result(&mut **conn)
+        .await
+}
+
+/// Changes a campaign. Returns whether there is one with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn update(
+    conn: &mut NetworkConn,
+    id: CampaignId,
+    settings: &CampaignSettings,
+) -> QueryResult<bool> {
+    let network_id = conn.network_id();
+    let changed = diesel::update(campaigns::table.find((network_id, id)))
+        .set(settings)
+        .execute(&mut **conn)
+        .await?;
+    Ok(changed == 1)
+}
+
+/// The campaign with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<Campaign>> {
+    let network_id = conn.network_id();
+    Campaign::query()
+        .filter(campaigns::network_id.eq(network_id).and(campaigns::id.eq(id)))
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// Campaigns with the names of their advertisers, by name. An advertiser sees its own, an affiliate those it has a
+/// link to.
+///
+/// # Errors
+/// When the database fails.
+pub async fn all(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<(Campaign, String)>> {
+    use schema::tracking_links;
+    let network_id = conn.network_id();
+    let mut query = campaigns::table
+        .inner_join(
+            advertisers::table.on(advertisers::network_id
+                .eq(campaigns::network_id)
+                .and(advertisers::id.eq(campaigns::advertiser_id))),
+        )
+        .filter(campaigns::network_id.eq(network_id))
+        .order((campaigns::name, campaigns::id))
+        .select((Campaign::as_select(), advertisers::name))
+        .into_boxed();
+    if let Some(advertiser_id) = scope.advertiser {
+        query = query.filter(campaigns::advertiser_id.eq(advertiser_id));
+    }
+    if let Some(affiliate_id) = scope.affiliate {
+        let promoted = tracking_links::table
+            .filter(tracking_links::network_id.eq(network_id))
+            .filter(tracking_links::affiliate_id.eq(affiliate_id))
+            .select(tracking_links::campaign_id);
+        query = query.filter(campaigns::id.eq_any(promoted));
+    }
+    query.load(&mut **conn).await
+}

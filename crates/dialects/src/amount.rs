@@ -1,0 +1,192 @@
+//! Amounts of money as senders write them, read exactly or refused by name.
+
+use std::fmt;
+
+/// The largest amount taken, in whole units: a million million.
+const MAX_UNITS: i64 = 1_000_000_000_000;
+/// Micro-units have six decimals.
+const MAX_DECIMALS: usize = 6;
+
+/// An amount of money in micro-units, without its currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount {
+    /// Millionths of the unit: `12.50` is 12 500 000. Never negative.
+    pub micros: i64,
+}
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmountProblem {
+    /// It has a minus sign.
+    Negative,
+    /// It has a comma.
+    Comma,
+    /// It has an exponent.
+    Exponent,
+    /// It has more than six decimals.
+    TooPrecise,
+    /// It is more than a million million.
+    TooLarge,
+    /// Anything else: letters, spaces, other digits than 0-9, a missing part.
+    NotANumber,
+}
+
+impl AmountProblem {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Negative => {
+                "Send the amount as a positive number; take an order back with a rejection instead."
+            }
+            Self::Comma => "Write the decimals after a point and group nothing: 1234.50.",
+            Self::Exponent => "Write all digits: 100000 instead of 1e5.",
+            Self::TooPrecise => "Round the amount to at most six decimals.",
+            Self::TooLarge => "Check the unit: amounts are whole units with decimals, not cents.",
+            Self::NotANumber => "Send digits with at most one decimal point: 12.50.",
+        }
+    }
+}
+
+impl fmt::Display for AmountProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Negative => "is negative",
+            Self::Comma => "has a comma",
+            Self::Exponent => "has an exponent",
+            Self::TooPrecise => "has more than six decimals",
+            Self::TooLarge => "is more than 1000000000000",
+            Self::NotANumber => "is not a decimal number",
+        })
+    }
+}
+
+impl Amount {
+    /// Reads digits with at most one decimal point.
+    ///
+    /// ```
+    /// use dialects::Amount;
+    /// assert_eq!(Amount::parse("12.50").map(|amount| amount.micros), Ok(12_500_000));
+    /// assert_eq!(Amount::parse("0").map(|amount| amount.micros), Ok(0));
+    /// assert!(Amount::parse("1,5").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`AmountProblem`] for anything that is not exactly that.
+    pub fn parse(text: &str) -> Result<Self, AmountProblem> {
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Err(Self::complaint(text));
+        }
+        let (whole, decimals) = match text.split_once('.') {
+            Some((_, "")) => return Err(AmountProblem::NotANumber),
+            Some((whole, decimals)) => (whole, decimals),
+            None => (text, ""),
+        };
+        if whole.is_empty() || decimals.contains('.') {
+            return Err(AmountProblem::NotANumber);
+        }
+        if decimals.len() > MAX_DECIMALS {
+            return Err(AmountProblem::TooPrecise);
+        }
+        // Digits only by now: parsing fails for too many of them and for nothing else.
+        let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
+        let fraction: i64 = format!("{decimals:0<6}")
+            .parse()
+            .map_err(|_| AmountProblem::NotANumber)?;
+        let micros = units
+            .checked_mul(1_000_000)
+            .and_then(|micros| micros.checked_add(fraction))
+            .filter(|micros| *micros <= MAX_UNITS * 1_000_000)
+            .ok_or(AmountProblem::TooLarge)?;
+        Ok(Self { micros })
+    }
+
+    /// The most telling thing to say about a text with other characters than digits and points.
+    fn complaint(text: &str) -> AmountProblem {
+        let digits = |rest: &str| {
+            !rest.is_empty()
+                && rest
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || b".,eE+-".contains(&byte))
+        };
+        match text.strip_prefix('-') {
+            Some(rest) if digits(rest) => AmountProblem::Negative,
+            _ if digits(text) && text.contains(',') => AmountProblem::Comma,
+            _ if digits(text)
+                && text.contains(['e', 'E'])
+                && text.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                AmountProblem::Exponent
+            }
+            _ => AmountProblem::NotANumber,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_decimals_are_read_exactly() {
+        for (text, micros) in [
+            ("0", 0),
+            ("0.00", 0),
+            ("12.5", 12_500_000),
+            ("12.50", 12_500_000),
+            ("0012", 12_000_000),
+            ("0.000001", 1),
+            ("999999999999.999999", 999_999_999_999_999_999),
+            ("1000000000000", 1_000_000_000_000_000_000),
+        ] {
+            assert_eq!(Amount::parse(text), Ok(Amount { micros }), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_by_name() {
+        use AmountProblem::{Comma, Exponent, Negative, NotANumber, TooLarge, TooPrecise};
+        for (text, problem) in [
+            ("NaN", NotANumber),
+            ("Infinity", NotANumber),
+            ("-0", Negative),
+            ("-1", Negative),
+            ("-", NotANumber),
+            ("1e5", Exponent),
+            ("1E308", Exponent),
+            ("1e-9", Exponent),
+            ("0x10", NotANumber),
+            ("٣.٥", NotANumber),
+            ("1,5", Comma),
+            ("1.234,50", Comma),
+            ("1.2.3", NotANumber),
+            ("", NotANumber),
+            (".", NotANumber),
+            (".5", NotANumber),
+            ("5.", NotANumber),
+            ("+5", NotANumber),
+            (" 5", NotANumber),
+            ("5 EUR", NotANumber),
+            ("0.0000001", TooPrecise),
+            ("1000000000000.000001", TooLarge),
+            ("99999999999999999999", TooLarge),
+        ] {
+            assert_eq!(Amount::parse(text), Err(problem), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_amount_written_with_six_decimals_reads_back(micros in 0..=MAX_UNITS * 1_000_000) {
+            let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+            prop_assert_eq!(Amount::parse(&text), Ok(Amount { micros }));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            let _ = Amount::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Strict reading of `name=value&…`: what does not decode is refused with its place, never guessed.
+
+use crate::Problem;
+
+/// Reads percent-encoded pairs (a query string or a form body); `+` is a space. Pairs without a name are skipped.
+///
+/// ```
+/// let pairs = dialects::decode_pairs("click_id=abc&note=caf%C3%A9+au+lait").unwrap();
+/// assert_eq!(pairs[1], ("note".to_owned(), "café au lait".to_owned()));
+/// ```
+///
+/// # Errors
+/// [`Problem::Undecodable`] or [`Problem::Nul`] for the first name or value that is not text. A broken name is
+/// called by what was sent.
+pub fn decode_pairs(encoded: &str) -> Result<Vec<(String, String)>, Problem> {
+    encoded
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).map_err(|flaw| flaw.of(name))?;
+            let value = decode(value).map_err(|flaw| flaw.of(&name))?;
+            Ok((name, value))
+        })
+        .filter(|pair| !matches!(pair, Ok((name, _)) if name.is_empty()))
+        .collect()
+}
+
+enum Flaw {
+    At(usize),
+    Nul,
+}
+
+impl Flaw {
+    fn of(self, parameter: &str) -> Problem {
+        let parameter = parameter.chars().take(64).collect();
+        match self {
+            Self::At(offset) => Problem::Undecodable { parameter, offset },
+            Self::Nul => Problem::Nul { parameter },
+        }
+    }
+}
+
+fn decode(encoded: &str) -> Result<String, Flaw> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    // Where in the encoded text each decoded byte began, to name the place of broken UTF-8.
+    let mut origins = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let offset = encoded.len() - rest.len();
+        let (byte, next) = match (first, after) {
+            (b'%', [high, low, next @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, next),
+                _ => return Err(Flaw::At(offset)),
+            },
+            (b'%', _) => return Err(Flaw::At(offset)),
+            (b'+', next) => (b' ', next),
+            (byte, next) => (byte, next),
+        };
+        bytes.push(byte);
+        origins.push(offset);
+        rest = next;
+    }
+    if bytes.contains(&0) {
+        return Err(Flaw::Nul);
+    }
+    String::from_utf8(bytes).map_err(|broken| {
+        let at = broken.utf8_error().valid_up_to();
+        Flaw::At(origins.get(at).copied().unwrap_or(encoded.len()))
+    })
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_does_not_decode_is_named_with_its_offset() {
+        for (encoded, parameter, offset) in [
+            ("a=1&b=x%FFy", "b", 1),
+            ("b=%C0%80", "b", 0),
+            ("b=caf%C3", "b", 3),
+            ("b=%ED%A0%80", "b", 0),
+            ("b=50%", "b", 2),
+            ("b=50%zz", "b", 2),
+            ("b=%4", "b", 0),
+            ("%FF=1", "%FF", 0),
+        ] {
+            let expected = Problem::Undecodable {
+                parameter: parameter.into(),
+                offset,
+            };
+            assert_eq!(decode_pairs(encoded), Err(expected), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn a_nul_byte_is_refused() {
+        assert_eq!(
+            decode_pairs("b=x%00"),
+            Err(Problem::Nul {
+                parameter: "b".into()
+            })
+        );
+    }
+
+    #[test]
+    fn a_value_is_decoded_once() {
+        assert_eq!(decode_pairs("b=%2525"), Ok(vec![("b".into(), "%25".into())]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_reads_back(value in "[^\0]{0,60}") {
+            let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+            prop_assert_eq!(decode_pairs(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}") {
+            let _ = decode_pairs(&text);
+        }
+    }
+}

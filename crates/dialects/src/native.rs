@@ -1,0 +1,365 @@
+//! Our own spelling: `/postback` with `click_id`, `goal`, `order_id`, `amount`, `currency`, `token`, as query, form
+//! or JSON. Every further parameter is kept.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Amount, Answer, Postback, Problem, RawCall, decode_pairs};
+
+/// Longest click id, goal, order id, currency or token taken, in bytes.
+const FIELD_LIMIT: usize = 256;
+/// Longest other value taken, in bytes.
+const EXTRA_LIMIT: usize = 2048;
+/// Most parameters taken.
+const PARAMETER_LIMIT: usize = 100;
+
+/// Reads a call in our own spelling. Parameters may stand in the query, in the body, or some here and some there.
+///
+/// # Errors
+/// The first [`Problem`] in reading order.
+pub fn parse(call: RawCall<'_>) -> Result<Postback, Problem> {
+    let mut parameters = decode_pairs(call.query)?;
+    parameters.extend(body_parameters(call.content_type, call.body)?);
+    if parameters.len() > PARAMETER_LIMIT {
+        return Err(Problem::TooMany {
+            limit: PARAMETER_LIMIT,
+        });
+    }
+    let mut postback = Postback::default();
+    let mut amount = None;
+    let mut seen = std::collections::HashSet::new();
+    for (name, value) in parameters {
+        if !seen.insert(name.clone()) {
+            return Err(Problem::Repeated { parameter: name });
+        }
+        let field = match name.as_str() {
+            "click_id" => &mut postback.click_id,
+            "goal" => &mut postback.goal,
+            "order_id" => &mut postback.order_id,
+            "amount" => &mut amount,
+            "currency" => &mut postback.currency,
+            "token" => &mut postback.token,
+            _ => {
+                within(EXTRA_LIMIT, &name, &value)?;
+                postback.extra.push((name, value));
+                continue;
+            }
+        };
+        within(FIELD_LIMIT, &name, &value)?;
+        if is_placeholder(&value) {
+            return Err(Problem::MacroUnreplaced {
+                parameter: name,
+                value,
+            });
+        }
+        *field = Some(value).filter(|value| !value.is_empty());
+    }
+    postback.amount = match amount {
+        Some(text) => Some(Amount::parse(&text).map_err(|problem| Problem::Amount { text, problem })?),
+        None => None,
+    };
+    Ok(postback)
+}
+
+/// The body of the answer: JSON, or one line for a caller that asked for plain text.
+#[must_use]
+pub fn render(answer: &Answer, plain_text: bool) -> String {
+    if plain_text {
+        let id = answer.conversion_id.as_deref().unwrap_or(&answer.request_id);
+        return format!("{} {} {id}: {}\n", answer.status, answer.reason, answer.message);
+    }
+    // An Answer holds strings and numbers only; serialising those cannot fail.
+    serde_json::to_string(answer).unwrap_or_default()
+}
+
+/// Whether a value is a template's placeholder, in any of the delimiters that trackers use.
+#[must_use]
+pub fn is_placeholder(value: &str) -> bool {
+    const DELIMITERS: [(&str, &str); 7] = [
+        ("{", "}"),
+        ("[", "]"),
+        ("<", ">"),
+        ("#", "#"),
+        ("%", "%"),
+        ("$", "$"),
+        ("${", "}"),
+    ];
+    let delimited = DELIMITERS.iter().any(|(open, close)| {
+        value
+            .strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|name| !name.is_empty())
+    });
+    delimited || value == "REPLACE"
+}
+
+fn within(limit: usize, parameter: &str, value: &str) -> Result<(), Problem> {
+    match value.len() {
+        length if length > limit => Err(Problem::TooLong {
+            parameter: parameter.to_owned(),
+            length,
+            limit,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn body_parameters(content_type: Option<&str>, body: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let media_type = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let text = std::str::from_utf8(body).map_err(|broken| Problem::Body {
+        detail: format!("it is not UTF-8 at byte {}", broken.valid_up_to()),
+    })?;
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        decode_pairs(text)
+    } else if media_type.eq_ignore_ascii_case("application/json") {
+        json_parameters(text)
+    } else {
+        let named = if media_type.is_empty() {
+            "missing"
+        } else {
+            media_type
+        };
+        Err(Problem::Body {
+            detail: format!("its Content-Type is {named}"),
+        })
+    }
+}
+
+/// The members of a JSON object as text: strings unquoted, everything else exactly as written, so that the amount
+/// `12.10` is not first made a float. `null` counts as not sent.
+fn json_parameters(text: &str) -> Result<Vec<(String, String)>, Problem> {
+    let JsonObject(members) = serde_json::from_str(text).map_err(|error| Problem::Body {
+        detail: format!("as JSON: {error}"),
+    })?;
+    let mut parameters = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        let value = match value.get() {
+            "null" => continue,
+            quoted if quoted.starts_with('"') => {
+                serde_json::from_str(quoted).map_err(|error| Problem::Body {
+                    detail: format!("member {name}: {error}"),
+                })?
+            }
+            plain => plain.to_owned(),
+        };
+        if value.contains('\0') || name.contains('\0') {
+            return Err(Problem::Nul {
+                parameter: name.replace('\0', ""),
+            });
+        }
+        parameters.push((name, value));
+    }
+    Ok(parameters)
+}
+
+/// A JSON object with its members in order, twins included (a map would silently drop one of two amounts).
+struct JsonObject<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for JsonObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = JsonObject<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
+                    if members.len() > PARAMETER_LIMIT {
+                        return Err(de::Error::custom("too many members"));
+                    }
+                    members.push(member);
+                }
+                Ok(JsonObject(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::amount::AmountProblem;
+
+    fn query(query: &str) -> Result<Postback, Problem> {
+        parse(RawCall {
+            query,
+            content_type: None,
+            body: b"",
+        })
+    }
+
+    fn json(body: &str) -> Result<Postback, Problem> {
+        parse(RawCall {
+            query: "",
+            content_type: Some("application/json; charset=utf-8"),
+            body: body.as_bytes(),
+        })
+    }
+
+    fn sample() -> Postback {
+        Postback {
+            click_id: Some("c1".into()),
+            goal: Some("sale".into()),
+            order_id: Some("A-1".into()),
+            amount: Some(Amount { micros: 12_100_000 }),
+            currency: Some("EUR".into()),
+            token: Some("t".into()),
+            extra: vec![("coupon".into(), "SPRING 20".into())],
+        }
+    }
+
+    #[test]
+    fn query_form_and_json_say_the_same() {
+        let pairs = "click_id=c1&goal=sale&order_id=A-1&amount=12.10&currency=EUR&token=t&coupon=SPRING+20";
+        assert_eq!(query(pairs), Ok(sample()));
+        let form = RawCall {
+            query: "",
+            content_type: Some("application/x-www-form-urlencoded"),
+            body: pairs.as_bytes(),
+        };
+        assert_eq!(parse(form), Ok(sample()));
+        for amount in ["12.10", "\"12.10\""] {
+            let body = format!(
+                r#"{{"click_id":"c1","goal":"sale","order_id":"A-1","amount":{amount},"currency":"EUR","token":"t","coupon":"SPRING 20","note":null}}"#
+            );
+            assert_eq!(json(&body), Ok(sample()));
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_split_between_query_and_body_but_not_sent_twice() {
+        let call = |body| RawCall {
+            query: "token=t&order_id=1",
+            content_type: Some("application/json"),
+            body,
+        };
+        assert_eq!(
+            parse(call(br#"{"click_id":"c"}"#)).unwrap().click_id.as_deref(),
+            Some("c")
+        );
+        let repeated = Err(Problem::Repeated {
+            parameter: "order_id".into(),
+        });
+        assert_eq!(parse(call(br#"{"order_id":"2"}"#)), repeated);
+        assert_eq!(query("order_id=1&order_id=1"), repeated);
+        assert_eq!(json(r#"{"order_id":"1","order_id":"2"}"#), repeated);
+    }
+
+    #[test]
+    fn an_amount_of_zero_is_not_a_missing_amount() {
+        assert_eq!(query("amount=0").unwrap().amount, Some(Amount { micros: 0 }));
+        assert_eq!(query("amount=").unwrap().amount, None);
+        assert_eq!(
+            json(r#"{"amount":0}"#).unwrap().amount,
+            Some(Amount { micros: 0 })
+        );
+    }
+
+    #[test]
+    fn a_json_number_is_read_as_it_is_written() {
+        let refused = |text: &str, problem| {
+            Err(Problem::Amount {
+                text: text.into(),
+                problem,
+            })
+        };
+        assert_eq!(json(r#"{"amount":1e5}"#), refused("1e5", AmountProblem::Exponent));
+        assert_eq!(json(r#"{"amount":-3}"#), refused("-3", AmountProblem::Negative));
+        assert_eq!(
+            json(r#"{"amount":true}"#),
+            refused("true", AmountProblem::NotANumber)
+        );
+    }
+
+    #[test]
+    fn placeholders_are_recognised_in_every_delimiter() {
+        for value in [
+            "{click_id}",
+            "[clickid]",
+            "<id>",
+            "#reqid#",
+            "%id%",
+            "$id$",
+            "${id}",
+            "[[subid]]",
+            "REPLACE",
+        ] {
+            assert!(is_placeholder(value), "{value}");
+        }
+        for value in ["", "{}", "abc", "a{b}", "12.50", "#1"] {
+            assert!(!is_placeholder(value), "{value}");
+        }
+        let unreplaced = query("click_id=%7Bclick_id%7D");
+        assert_eq!(
+            unreplaced,
+            Err(Problem::MacroUnreplaced {
+                parameter: "click_id".into(),
+                value: "{click_id}".into()
+            })
+        );
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_says_where() {
+        let detail = |result: Result<Postback, Problem>| match result {
+            Err(Problem::Body { detail }) => detail,
+            other => panic!("{other:?}"),
+        };
+        assert!(detail(json("{\"a\":1,")).contains("line 1 column 7"));
+        assert!(detail(json("[1]")).contains("expected an object"));
+        assert!(detail(json(r#"{"a":"\ud800"}"#)).contains("member a"));
+        let xml = RawCall {
+            query: "",
+            content_type: Some("text/xml"),
+            body: b"<a/>",
+        };
+        assert_eq!(detail(parse(xml)), "its Content-Type is text/xml");
+        let bytes = RawCall {
+            query: "",
+            content_type: Some("application/json"),
+            body: b"{\xff",
+        };
+        assert_eq!(detail(parse(bytes)), "it is not UTF-8 at byte 1");
+    }
+
+    #[test]
+    fn long_values_and_many_parameters_are_refused() {
+        assert!(matches!(
+            query(&format!("order_id={}", "x".repeat(257))),
+            Err(Problem::TooLong { length: 257, .. })
+        ));
+        assert!(matches!(
+            query(&format!("note={}", "x".repeat(2049))),
+            Err(Problem::TooLong { limit: 2048, .. })
+        ));
+        let many: Vec<String> = (0..101).map(|n| format!("p{n}=1")).collect();
+        assert_eq!(query(&many.join("&")), Err(Problem::TooMany { limit: 100 }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_call_makes_it_panic(query in ".{0,120}", body in prop::collection::vec(any::<u8>(), 0..200), json in any::<bool>()) {
+            let content_type = if json { "application/json" } else { "application/x-www-form-urlencoded" };
+            let _ = parse(RawCall { query: &query, content_type: Some(content_type), body: &body });
+        }
+    }
+}

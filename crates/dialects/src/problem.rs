@@ -1,0 +1,123 @@
+//! Why a call could not be understood, in words for the person who has to fix it.
+
+use crate::amount::AmountProblem;
+
+/// Why a call could not be understood. Each has a code that never changes, a sentence that says what was wrong and a
+/// hint that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// A value is not percent-encoded UTF-8 text.
+    Undecodable {
+        /// Which parameter.
+        parameter: String,
+        /// Byte of its value, counted from 0 as it was sent.
+        offset: usize,
+    },
+    /// A value contains a NUL byte, which no text may.
+    Nul {
+        /// Which parameter.
+        parameter: String,
+    },
+    /// A parameter came twice, and guessing which one counts would be guessing about money.
+    Repeated {
+        /// Which parameter.
+        parameter: String,
+    },
+    /// A value is longer than its limit.
+    TooLong {
+        /// Which parameter.
+        parameter: String,
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// There are more parameters than anyone needs.
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body is neither a form nor a JSON object.
+    Body {
+        /// What is wrong and where.
+        detail: String,
+    },
+    /// The amount is not a plain decimal number.
+    Amount {
+        /// As sent.
+        text: String,
+        /// What is wrong with it.
+        problem: AmountProblem,
+    },
+    /// A value is still the template's placeholder.
+    MacroUnreplaced {
+        /// Which parameter.
+        parameter: String,
+        /// As sent.
+        value: String,
+    },
+}
+
+impl Problem {
+    /// The reason code (shared/reference/answers.md, and a few of our own where it has none).
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Undecodable { .. } | Self::Nul { .. } => "param_undecodable",
+            Self::Repeated { .. } => "param_repeated",
+            Self::TooLong { .. } => "param_too_long",
+            Self::TooMany { .. } => "too_many_params",
+            Self::Body { .. } => "body_unparseable",
+            Self::Amount { .. } => "amount_invalid",
+            Self::MacroUnreplaced { .. } => "macro_unreplaced",
+        }
+    }
+
+    /// What was wrong, in a sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Undecodable { parameter, offset } => {
+                format!(
+                    "{parameter} is not percent-encoded UTF-8: it breaks at offset {offset} of its value."
+                )
+            }
+            Self::Nul { parameter } => format!("{parameter} contains a NUL byte."),
+            Self::Repeated { parameter } => format!("{parameter} was sent more than once."),
+            Self::TooLong {
+                parameter,
+                length,
+                limit,
+            } => {
+                format!("{parameter} has {length} bytes; at most {limit} are taken.")
+            }
+            Self::TooMany { limit } => format!("There are more than {limit} parameters."),
+            Self::Body { detail } => format!("The body could not be read: {detail}."),
+            Self::Amount { text, problem } => format!("amount “{text}” {problem}."),
+            Self::MacroUnreplaced { parameter, value } => {
+                format!("{parameter} is “{value}”: a placeholder that was never replaced.")
+            }
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Undecodable { .. } => {
+                "Encode each value once with your language's URL encoder, from UTF-8 text.".into()
+            }
+            Self::Nul { .. } => "Remove the NUL byte (%00).".into(),
+            Self::Repeated { parameter } => format!("Send {parameter} once, in the query or in the body."),
+            Self::TooLong { parameter, .. } => format!("Send a shorter {parameter}."),
+            Self::TooMany { .. } => "Send only the parameters you need.".into(),
+            Self::Body { .. } => {
+                "Send application/x-www-form-urlencoded, or application/json with one flat object.".into()
+            }
+            Self::Amount { problem, .. } => problem.hint().into(),
+            Self::MacroUnreplaced { parameter, .. } => {
+                format!("Put the real value of {parameter} into the call before sending it.")
+            }
+        }
+    }
+}

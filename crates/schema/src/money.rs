@@ -1,0 +1,172 @@
+//! Money as whole micro-units of a currency, never a float.
+
+use std::fmt;
+use std::str::FromStr;
+
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
+
+/// A currency of ISO 4217, in the database its three letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Text)]
+pub struct Currency(iso_currency::Currency);
+
+/// Three letters (or whatever was sent) that ISO 4217 does not list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is not a currency code of ISO 4217, such as EUR")]
+pub struct UnknownCurrency(pub String);
+
+impl Currency {
+    /// The three letters, such as `EUR`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimals people write: 2 for EUR, 0 for JPY.
+    #[must_use]
+    pub fn decimals(self) -> usize {
+        self.0.exponent().map_or(2, usize::from)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = UnknownCurrency;
+
+    fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
+        iso_currency::Currency::from_code(code)
+            .map(Self)
+            .ok_or_else(|| UnknownCurrency(code.to_owned()))
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl PartialOrd for Currency {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Currency {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.code().cmp(other.code())
+    }
+}
+
+impl ToSql<Text, Pg> for Currency {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        <str as ToSql<Text, Pg>>::to_sql(self.code(), out)
+    }
+}
+
+impl FromSql<Text, Pg> for Currency {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(<String as FromSql<Text, Pg>>::from_sql(value)?.parse()?)
+    }
+}
+
+/// An amount of one currency in micro-units: `Money { micros: 12_500_000, currency: EUR }` is 12.50 EUR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    /// Millionths of the currency's unit.
+    pub micros: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// Micro-units in one unit.
+    pub const UNIT: i64 = 1_000_000;
+
+    /// The share of this amount given in parts per million, rounded half to even at the micro-unit: the one rounding
+    /// rule of the product. The product is formed in 128 bits, so it cannot overflow for a rate of at most 100 %.
+    #[must_use]
+    pub fn share(self, parts_per_million: i32) -> Money {
+        let product = i128::from(self.micros) * i128::from(parts_per_million);
+        let (whole, rest) = (product.div_euclid(1_000_000), product.rem_euclid(1_000_000));
+        let round_up = rest > 500_000 || (rest == 500_000 && whole % 2 != 0);
+        let micros = whole + i128::from(round_up);
+        Money {
+            micros: i64::try_from(micros).unwrap_or(i64::MAX),
+            ..self
+        }
+    }
+}
+
+/// `12.50 EUR`: the currency's own decimals, more only where the amount has them, so that shown parts add up to the
+/// shown whole. Machine-readable; pages group the digits (`dashboard::format`).
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency)
+    }
+}
+
+impl Money {
+    /// The amount alone, as `Display` writes it: `12.50`.
+    #[must_use]
+    pub fn decimal(self) -> String {
+        let sign = if self.micros < 0 { "-" } else { "" };
+        let magnitude = self.micros.unsigned_abs();
+        let (units, micros) = (magnitude / 1_000_000, magnitude % 1_000_000);
+        let mut fraction = format!("{micros:06}");
+        while fraction.len() > self.currency.decimals() && fraction.ends_with('0') {
+            fraction.pop();
+        }
+        match fraction.is_empty() {
+            true => format!("{sign}{units}"),
+            false => format!("{sign}{units}.{fraction}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(micros: i64, currency: &str) -> Money {
+        Money {
+            micros,
+            currency: currency.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn money_is_written_with_the_decimals_of_its_currency_and_never_rounded() {
+        for (micros, currency, text) in [
+            (12_500_000, "EUR", "12.50 EUR"),
+            (0, "EUR", "0.00 EUR"),
+            (-1, "EUR", "-0.000001 EUR"),
+            (3_500, "USD", "0.0035 USD"),
+            (1_205_000_000, "JPY", "1205 JPY"),
+            (1_205_500_000, "JPY", "1205.5 JPY"),
+            (1_234_000, "KWD", "1.234 KWD"),
+            (i64::MIN, "EUR", "-9223372036854.775808 EUR"),
+        ] {
+            assert_eq!(money(micros, currency).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_share_is_rounded_half_to_even() {
+        assert_eq!(money(100_000_000, "EUR").share(100_000).micros, 10_000_000);
+        assert_eq!(money(5, "EUR").share(500_000).micros, 2);
+        assert_eq!(money(7, "EUR").share(500_000).micros, 4);
+        assert_eq!(money(1, "EUR").share(333_333).micros, 0);
+        assert_eq!(money(i64::MAX, "EUR").share(1_000_000).micros, i64::MAX);
+    }
+
+    #[test]
+    fn a_code_that_iso_4217_does_not_list_is_refused() {
+        for code in ["", "eur", "EURO", "ZZZ", "€"] {
+            assert_eq!(code.parse::<Currency>(), Err(UnknownCurrency(code.to_owned())));
+        }
+    }
+}

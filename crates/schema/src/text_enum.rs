@@ -1,0 +1,73 @@
+//! Closed sets of words: an enum in Rust, `text` with a CHECK in the database, the same word everywhere else.
+
+/// Defines an enum whose variants are words in the database, in JSON and in URLs.
+///
+/// ```
+/// schema::text_enum! {
+///     /// Whether a campaign runs.
+///     pub enum Status { Live = "live", Paused = "paused" }
+/// }
+/// assert_eq!(Status::Live.as_str(), "live");
+/// assert_eq!("paused".parse(), Ok(Status::Paused));
+/// assert!("stopped".parse::<Status>().is_err());
+/// ```
+#[macro_export]
+macro_rules! text_enum {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,
+            $crate::macro_support::diesel::expression::AsExpression,
+            $crate::macro_support::diesel::deserialize::FromSqlRow,
+        )]
+        #[diesel(sql_type = $crate::macro_support::diesel::sql_types::Text)]
+        pub enum $name {
+            $(#[doc = concat!("`", $word, "`")] $(#[$variant_meta])* $variant),+
+        }
+
+        impl $name {
+            /// Every variant, in the order of its definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it in the database, in JSON and in URLs.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> ::std::result::Result<Self, Self::Err> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!("“{word}” is not one of {}", [$($word),+].join(", "))),
+                }
+            }
+        }
+
+        const _: () = {
+            use $crate::macro_support::diesel::{deserialize, pg, serialize, sql_types};
+
+            impl serialize::ToSql<sql_types::Text, pg::Pg> for $name {
+                fn to_sql<'b>(&'b self, out: &mut serialize::Output<'b, '_, pg::Pg>) -> serialize::Result {
+                    <str as serialize::ToSql<sql_types::Text, pg::Pg>>::to_sql(self.as_str(), out)
+                }
+            }
+
+            impl deserialize::FromSql<sql_types::Text, pg::Pg> for $name {
+                fn from_sql(value: pg::PgValue<'_>) -> deserialize::Result<Self> {
+                    let word = <String as deserialize::FromSql<sql_types::Text, pg::Pg>>::from_sql(value)?;
+                    Ok(word.parse()?)
+                }
+            }
+        };
+    };
+}

@@ -1,0 +1,111 @@
+//! Networks: the tenants.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use schema::{Currency, NetworkConn, NetworkId, networks, tracking_hosts};
+
+/// A network as stored.
+#[derive(Debug, Clone, HasQuery)]
+#[diesel(table_name = networks)]
+pub struct Network {
+    /// The network.
+    pub id: NetworkId,
+    /// As people see it.
+    pub name: String,
+    /// IANA name of its time zone.
+    time_zone: String,
+    /// Proposed for new campaigns.
+    pub currency: Currency,
+}
+
+impl Network {
+    /// The zone its days are counted in. A name that this binary's zone data does not know reads as UTC.
+    #[must_use]
+    pub fn time_zone(&self) -> Tz {
+        self.time_zone.parse().unwrap_or(Tz::UTC)
+    }
+}
+
+/// A network to create.
+pub struct NewNetwork<'a> {
+    /// As people see it.
+    pub name: &'a str,
+    /// The zone its days are counted in.
+    pub time_zone: Tz,
+    /// Proposed for new campaigns.
+    pub currency: Currency,
+}
+
+/// Creates a network. It has no members and no tracking host yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn create(
+    conn: &mut AsyncPgConnection,
+    network: &NewNetwork<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<Network> {
+    diesel::insert_into(networks::table)
+        .values((
+            networks::name.eq(network.name),
+            networks::time_zone.eq(network.time_zone.name()),
+            networks::currency.eq(network.currency),
+            networks::created_at.eq(now),
+        ))
+        .returning(Network::as_select())
+        .get_result(conn)
+        .await
+}
+
+/// The network of this transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn current(conn: &mut NetworkConn) -> QueryResult<Network> {
+    let network_id = conn.network_id();
+    Network::query()
+        .filter(networks::id.eq(network_id))
+        .first(&mut **conn)
+        .await
+}
+
+/// The hosts that clicks and postbacks of this network come to, in alphabetical order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tracking_hosts(conn: &mut NetworkConn) -> QueryResult<Vec<String>> {
+    let network_id = conn.network_id();
+    tracking_hosts::table
+        .filter(tracking_hosts::network_id.eq(network_id))
+        .order(tracking_hosts::host)
+        .select(tracking_hosts::host)
+        .load(&mut **conn)
+        .await
+}
+
+/// Makes these the only hosts of this network. A host that another network has is refused by the database.
+///
+/// # Errors
+/// When the database fails, or a host belongs to another network (a unique violation).
+pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    diesel::delete(tracking_hosts::table.filter(tracking_hosts::network_id.eq(network_id)))
+        .execute(&mut **conn)
+        .await?;
+    let rows: Vec<_> = hosts
+        .iter()
+        .map(|host| {
+            (
+                tracking_hosts::host.eq(host.to_lowercase()),
+                tracking_hosts::network_id.eq(network_id),
+            )
+        })
+        .collect();
+    diesel::insert_into(tracking_hosts::table)
+        .values(rows)
+        .execute(&mut **conn)
+        .await?;
+    Ok(())
+}

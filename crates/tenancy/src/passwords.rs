@@ -1,0 +1,119 @@
+//! Password hashing: argon2id, off the async threads, a few at a time.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use tokio::sync::Semaphore;
+
+/// How many passwords are hashed at once. Each takes 19 MiB and a core for tens of milliseconds: sign-ins must not
+/// starve clicks.
+const AT_ONCE: usize = 2;
+
+/// The hash of a password, as stored: argon2id in PHC string format.
+#[derive(Clone)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn from_stored(phc: String) -> Self {
+        Self(phc)
+    }
+}
+
+/// Hashes and verifies passwords. One per process; cheap to clone.
+#[derive(Clone)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// What an unknown address is verified against, so that it takes as long as a known one.
+    dummy: PasswordHash,
+}
+
+impl Passwords {
+    /// Prepares the dummy hash, which takes as long as one sign-in.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            dummy: hash(""),
+        }
+    }
+
+    /// The hash to store for a password.
+    pub async fn hash(&self, password: &str) -> PasswordHash {
+        let password = password.to_owned();
+        self.in_turn(move || hash(&password)).await
+    }
+
+    /// Whether the password is the one that was hashed. With no hash (nobody has that address) the answer is no,
+    /// after the same work.
+    pub async fn verify(&self, password: &str, stored: Option<PasswordHash>) -> bool {
+        let password = password.to_owned();
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.dummy.clone());
+        self.in_turn(move || verify(&password, &stored)).await && known
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let _turn = self.turns.acquire().await;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+        }
+    }
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+fn argon2id() -> Argon2<'static> {
+    #[expect(
+        clippy::expect_used,
+        reason = "constant parameters within the algorithm's limits"
+    )]
+    let params = Params::new(19 * 1024, 2, 1, None).expect("valid parameters");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn hash(password: &str) -> PasswordHash {
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only for passwords beyond 4 GiB or without a system RNG"
+    )]
+    let hash = argon2id()
+        .hash_password(password.as_bytes())
+        .expect("argon2id hashes");
+    PasswordHash(hash.to_string())
+}
+
+fn verify(password: &str, stored: &PasswordHash) -> bool {
+    phc::PasswordHash::new(&stored.0)
+        .is_ok_and(|stored| argon2id().verify_password(password.as_bytes(), &stored).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_is_accepted() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash("correct horse").await;
+        assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(passwords.verify("correct horse", Some(stored.clone())).await);
+        assert!(!passwords.verify("Correct horse", Some(stored)).await);
+    }
+
+    #[tokio::test]
+    async fn nobody_signs_in_as_an_unknown_person() {
+        let passwords = Passwords::new();
+        assert!(!passwords.verify("", None).await);
+    }
+}
