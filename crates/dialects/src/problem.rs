@@ -2,8 +2,8 @@
 
 use crate::amount::AmountProblem;
 
-/// Why a call could not be understood. Each has a code that never changes, a sentence that says what was wrong and a
-/// hint that says what to do.
+/// Why a call could not be understood. Each has a sentence that says what was wrong and a hint that says
+/// what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// A value is not percent-encoded UTF-8 text.
@@ -59,20 +59,6 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The reason code (shared/reference/answers.md, and a few of our own where it has none).
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Undecodable { .. } | Self::Nul { .. } => "param_undecodable",
-            Self::Repeated { .. } => "param_repeated",
-            Self::TooLong { .. } => "param_too_long",
-            Self::TooMany { .. } => "too_many_params",
-            Self::Body { .. } => "body_unparseable",
-            Self::Amount { .. } => "amount_invalid",
-            Self::MacroUnreplaced { .. } => "macro_unreplaced",
-        }
-    }
-
     /// What was wrong, in a sentence.
     #[must_use]
     pub fn message(&self) -> String {

@@ -1,0 +1,282 @@
+//! Click ids: what travels to the advertiser and comes back, verified without a database.
+//!
+//! 27 bytes, written as 44 characters of lower-case Crockford base32:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version |
+//! | 6 | time, milliseconds since 1970 |
+//! | 4 | network |
+//! | 4 | tracking link |
+//! | 6 | random |
+//! | 6 | MAC: HMAC-SHA256 of all before it, under the network's key, cut to 48 bits |
+//!
+//! So an id is alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
+//! click's row is gone), and cannot be made up. The row's key in the database is time · link · random.
+
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use schema::{BASE32, ClickKey, LinkId, NetworkId};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use tenancy::Secret;
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+const BYTES: usize = 27;
+const SIGNED: usize = 21;
+
+/// Characters of a click id.
+pub const LENGTH: usize = 44;
+
+/// A click id that we gave out: its MAC was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClickId {
+    /// The network it was given out by.
+    pub network_id: NetworkId,
+    /// The key of the click's row.
+    pub key: ClickKey,
+}
+
+impl ClickId {
+    /// The tracking link that was clicked.
+    #[must_use]
+    pub fn link_id(self) -> LinkId {
+        let [_, _, _, _, _, _, a, b, c, d, ..] = self.key.0.into_bytes();
+        LinkId(i32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// When it was clicked, to the millisecond.
+    #[must_use]
+    pub fn clicked_at(self) -> DateTime<Utc> {
+        let [a, b, c, d, e, f, ..] = self.key.0.into_bytes();
+        let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        DateTime::from_timestamp_millis(millis).unwrap_or_default()
+    }
+}
+
+/// What is wrong with a text that should be a click id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClickIdFlaw {
+    /// It is a click id but for the letter case.
+    LetterCase {
+        /// The id as it was given out.
+        correct: String,
+    },
+    /// It is a click id with white space or quotes around it.
+    Padded,
+    /// It has the right characters, but too few or too many of them.
+    Length(usize),
+    /// It looks like one, but was never given out, or a character was changed.
+    NotGenuine,
+    /// It is genuine, of another network.
+    OtherNetwork,
+    /// It does not look like one at all.
+    NotOurs,
+}
+
+/// Gives out and reads click ids, under keys derived from the installation's secret.
+#[derive(Clone)]
+pub struct ClickIds {
+    secret: Secret,
+}
+
+impl ClickIds {
+    /// With the keys of this installation.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self { secret }
+    }
+
+    /// The key of a click that happens now: random beyond the millisecond and the link.
+    #[must_use]
+    pub fn fresh_key(link_id: LinkId, at: DateTime<Utc>) -> ClickKey {
+        let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0).to_be_bytes();
+        let link = link_id.0.to_be_bytes();
+        let random: [u8; 6] = rand::random();
+        let mut bytes = [0; 16];
+        let parts = millis.iter().skip(2).chain(&link).chain(&random);
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = *part);
+        ClickKey(Uuid::from_bytes(bytes))
+    }
+
+    /// The text of a click id: 44 characters.
+    #[must_use]
+    pub fn write(&self, id: ClickId) -> String {
+        let mut bytes = Vec::with_capacity(BYTES);
+        let key = id.key.0.into_bytes();
+        let (time, link_and_random) = key.split_at(6);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(time);
+        bytes.extend_from_slice(&id.network_id.0.to_be_bytes());
+        bytes.extend_from_slice(link_and_random);
+        let mac = self.mac(id.network_id, &bytes);
+        bytes.extend_from_slice(&mac);
+        BASE32.encode(&bytes)
+    }
+
+    /// Reads a click id that was given out by this network, exactly as it was given out.
+    ///
+    /// # Errors
+    /// [`ClickIdFlaw`]: the most telling thing to say about any other text.
+    pub fn read(&self, text: &str, network_id: NetworkId) -> Result<ClickId, ClickIdFlaw> {
+        let flaw = match self.genuine(text) {
+            Ok(id) if id.network_id == network_id => return Ok(id),
+            Ok(_) => return Err(ClickIdFlaw::OtherNetwork),
+            Err(flaw) => flaw,
+        };
+        let is_ours = |text: &str| self.genuine(text).is_ok_and(|id| id.network_id == network_id);
+        let lower = text.to_ascii_lowercase();
+        if is_ours(&lower) {
+            return Err(ClickIdFlaw::LetterCase { correct: lower });
+        }
+        let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '“' | '”'));
+        if bare != text && is_ours(&bare.to_ascii_lowercase()) {
+            return Err(ClickIdFlaw::Padded);
+        }
+        Err(flaw)
+    }
+
+    fn genuine(&self, text: &str) -> Result<ClickId, ClickIdFlaw> {
+        if text.len() != LENGTH {
+            let alphabet = text
+                .bytes()
+                .all(|byte| BASE32.specification().symbols.as_bytes().contains(&byte));
+            // Our ids begin with the version and a time of this century: shorter or longer texts that do not are
+            // somebody else's ids.
+            let begins_like_ours = text.starts_with("040");
+            return Err(match alphabet && begins_like_ours && text.len() > 8 {
+                true => ClickIdFlaw::Length(text.len()),
+                false => ClickIdFlaw::NotOurs,
+            });
+        }
+        let bytes: [u8; BYTES] = BASE32
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(ClickIdFlaw::NotOurs)?;
+        let (signed, mac) = bytes.split_at(SIGNED);
+        let (header, link_and_random) = signed.split_at(11);
+        let [version, a, b, c, d, e, f, network @ ..] = header else {
+            return Err(ClickIdFlaw::NotOurs);
+        };
+        let network = network
+            .try_into()
+            .map(i32::from_be_bytes)
+            .map_err(|_| ClickIdFlaw::NotOurs)?;
+        if *version != VERSION {
+            return Err(ClickIdFlaw::NotOurs);
+        }
+        let network_id = NetworkId(network);
+        if !bool::from(self.mac(network_id, signed).ct_eq(mac)) {
+            return Err(ClickIdFlaw::NotGenuine);
+        }
+        let mut key = vec![*a, *b, *c, *d, *e, *f];
+        key.extend_from_slice(link_and_random);
+        let key = Uuid::from_slice(&key).map_err(|_| ClickIdFlaw::NotOurs)?;
+        Ok(ClickId {
+            network_id,
+            key: ClickKey(key),
+        })
+    }
+
+    fn mac(&self, network_id: NetworkId, signed: &[u8]) -> [u8; 6] {
+        let mut purpose = b"click id ".to_vec();
+        purpose.extend_from_slice(&network_id.0.to_be_bytes());
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.secret.derive(&purpose)).expect("HMAC takes any key");
+        mac.update(signed);
+        let [a, b, c, d, e, f, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
+        [a, b, c, d, e, f]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NETWORK: NetworkId = NetworkId(1_580_030_173);
+
+    fn ids() -> ClickIds {
+        ClickIds::new(Secret::from_text(&"0".repeat(52)).unwrap())
+    }
+
+    fn id(millis: i64, link: i32) -> ClickId {
+        let at = DateTime::from_timestamp_millis(millis).unwrap();
+        ClickId {
+            network_id: NETWORK,
+            key: ClickIds::fresh_key(LinkId(link), at),
+        }
+    }
+
+    #[test]
+    fn an_id_tells_its_link_and_its_time() {
+        let id = id(1_795_000_000_123, 7);
+        assert_eq!(
+            (id.link_id(), id.clicked_at().timestamp_millis()),
+            (LinkId(7), 1_795_000_000_123)
+        );
+    }
+
+    #[test]
+    fn flaws_are_told_apart() {
+        let ids = ids();
+        let good = ids.write(id(1_795_000_000_000, 7));
+        let flaw = |text: &str| ids.read(text, NETWORK).unwrap_err();
+        assert_eq!(
+            flaw(&good.to_uppercase()),
+            ClickIdFlaw::LetterCase {
+                correct: good.clone()
+            }
+        );
+        assert_eq!(flaw(&format!(" {good}")), ClickIdFlaw::Padded);
+        assert_eq!(flaw(&format!("\"{good}\"")), ClickIdFlaw::Padded);
+        assert_eq!(flaw(&good[..43]), ClickIdFlaw::Length(43));
+        assert_eq!(flaw(&format!("{good}0")), ClickIdFlaw::Length(45));
+        assert_eq!(flaw("4f2a-11"), ClickIdFlaw::NotOurs);
+        assert_eq!(flaw(""), ClickIdFlaw::NotOurs);
+        assert_eq!(ids.read(&good, NetworkId(2)), Err(ClickIdFlaw::OtherNetwork));
+        let other_installation = ClickIds::new(Secret::random());
+        assert_eq!(
+            other_installation.read(&good, NETWORK),
+            Err(ClickIdFlaw::NotGenuine)
+        );
+    }
+
+    #[test]
+    fn no_flipped_bit_is_accepted() {
+        let ids = ids();
+        let bytes = BASE32
+            .decode(ids.write(id(1_795_000_000_000, 7)).as_bytes())
+            .unwrap();
+        for bit in 0..BYTES * 8 {
+            let mut forged = bytes.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert!(ids.read(&BASE32.encode(&forged), NETWORK).is_err(), "bit {bit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_reads_back(millis in 0..4_102_444_800_000_i64, link in 1..i32::MAX) {
+            let id = id(millis, link);
+            let text = ids().write(id);
+            prop_assert_eq!(text.len(), LENGTH);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+            prop_assert_eq!(ids().read(&text, NETWORK), Ok(id));
+        }
+
+        #[test]
+        fn ids_sort_by_time(early in 0..2_000_000_000_000_i64, later in 1..1_000_000_i64) {
+            prop_assert!(ids().write(id(early, 9)) < ids().write(id(early + later, 3)));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,80}") {
+            prop_assert!(ids().read(&text, NETWORK).is_err());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Conversions: postbacks that were accepted for a goal, each made once for ever.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
+    NetworkConn, PostbackId, affiliates, campaigns, conversions, goals, text_enum,
+};
+use tenancy::Scope;
+
+use crate::ledger::{self, EntryKind};
+use crate::rollups;
+
+text_enum! {
+    /// Where a conversion stands.
+    pub enum ConversionStatus {
+        /// Waiting for the network's decision.
+        Pending = "pending",
+        /// Counts.
+        Approved = "approved",
+        /// Does not count; its ledger entries are taken back.
+        Rejected = "rejected",
+    }
+}
+
+/// A conversion as stored.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable)]
+#[diesel(table_name = conversions)]
+pub struct Conversion {
+    /// The conversion.
+    pub id: ConversionId,
+    /// When the postback reached us.
+    pub converted_at: DateTime<Utc>,
+    /// Who owes.
+    pub advertiser_id: AdvertiserId,
+    /// The campaign of the click.
+    pub campaign_id: CampaignId,
+    /// The goal reached.
+    pub goal_id: GoalId,
+    /// Who earns.
+    pub affiliate_id: AffiliateId,
+    /// The tracking link of the click.
+    pub link_id: LinkId,
+    /// The click.
+    pub click_id: ClickKey,
+    /// The postback that made it.
+    pub postback_id: PostbackId,
+    /// What the goal is unique by.
+    pub unique_key: String,
+    /// The advertiser's order id.
+    pub order_id: Option<String>,
+    /// Order amount, if one was sent.
+    pub amount_micros: Option<i64>,
+    /// Currency of all three amounts.
+    pub currency: Currency,
+    /// What the affiliate earns.
+    pub commission_micros: i64,
+    /// What the advertiser owes.
+    pub revenue_micros: i64,
+    /// Where it stands.
+    pub status: ConversionStatus,
+}
+
+impl Conversion {
+    /// The order amount, if one was sent.
+    #[must_use]
+    pub fn amount(&self) -> Option<Money> {
+        self.amount_micros.map(|micros| self.money(micros))
+    }
+
+    /// What the affiliate earns.
+    #[must_use]
+    pub fn commission(&self) -> Money {
+        self.money(self.commission_micros)
+    }
+
+    /// What the advertiser owes.
+    #[must_use]
+    pub fn revenue(&self) -> Money {
+        self.money(self.revenue_micros)
+    }
+
+    fn money(&self, micros: i64) -> Money {
+        Money {
+            micros,
+            currency: self.currency,
+        }
+    }
+}
+
+/// What became of a conversion that was to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was stored.
+    New,
+    /// The goal had one with the same unique key, and keeps it.
+    Existing(Box<Conversion>),
+}
+
+/// Stores a conversion with its ledger entries and its sums, unless the goal has one with the same unique key.
+///
+/// Race-free: the unique key decides, also between nodes. A twin in an open transaction is waited for.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn record(
+    conn: &mut NetworkConn,
+    time_zone: Tz,
+    conversion: &Conversion,
+) -> QueryResult<Recorded> {
+    let network_id = conn.network_id();
+    let inserted = diesel::insert_into(conversions::table)
+        .values((conversions::network_id.eq(network_id), conversion))
+        .on_conflict((
+            conversions::network_id,
+            conversions::goal_id,
+            conversions::unique_key,
+        ))
+        .do_nothing()
+        .execute(&mut **conn)
+        .await?;
+    if inserted == 0 {
+        let existing = Conversion::query()
+            .filter(conversions::network_id.eq(network_id))
+            .filter(conversions::goal_id.eq(conversion.goal_id))
+            .filter(conversions::unique_key.eq(&conversion.unique_key))
+            .first(&mut **conn)
+            .await?;
+        return Ok(Recorded::Existing(Box::new(existing)));
+    }
+    ledger::book(conn, conversion, EntryKind::Earned, conversion.converted_at).await?;
+    rollups::add_conversion(conn, time_zone, conversion).await?;
+    Ok(Recorded::New)
+}
+
+/// Approves or rejects a pending conversion, with its ledger entries and its sums. Returns it as it is now; `None`
+/// when there is no pending conversion with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle(
+    conn: &mut NetworkConn,
+    time_zone: Tz,
+    id: ConversionId,
+    approve: bool,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<Conversion>> {
+    let network_id = conn.network_id();
+    let status = if approve {
+        ConversionStatus::Approved
+    } else {
+        ConversionStatus::Rejected
+    };
+    let settled: Option<Conversion> = diesel::update(conversions::table.find((network_id, id)))
+        .filter(conversions::status.eq(ConversionStatus::Pending))
+        .set(conversions::status.eq(status))
+        .returning(Conversion::as_returning())
+        .get_result(&mut **conn)
+        .await
+        .optional()?;
+    let Some(conversion) = settled else {
+        return Ok(None);
+    };
+    if !approve {
+        ledger::book(conn, &conversion, EntryKind::Rejected, now).await?;
+    }
+    rollups::move_conversion(conn, time_zone, &conversion, ConversionStatus::Pending).await?;
+    Ok(Some(conversion))
+}
+
+/// A conversion with the names people know its parties by.
+#[derive(Debug, Clone, Queryable)]
+pub struct NamedConversion {
+    /// The conversion.
+    pub conversion: Conversion,
+    /// The affiliate's name.
+    pub affiliate: String,
+    /// The campaign's name.
+    pub campaign: String,
+    /// The goal's name.
+    pub goal: String,
+}
+
+/// Which conversions a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConversionFilter {
+    /// Whose.
+    pub scope: Scope,
+    /// Only of this status.
+    pub status: Option<ConversionStatus>,
+    /// Only of this click.
+    pub click: Option<ClickKey>,
+    /// Only older than this one: the last of the page before.
+    pub before: Option<ConversionId>,
+}
+
+/// Conversions, newest first: at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    filter: ConversionFilter,
+    limit: i64,
+) -> QueryResult<Vec<NamedConversion>> {
+    let network_id = conn.network_id();
+    let mut query = conversions::table
+        .inner_join(
+            affiliates::table.on(affiliates::network_id
+                .eq(conversions::network_id)
+                .and(affiliates::id.eq(conversions::affiliate_id))),
+        )
+        .inner_join(
+            campaigns::table.on(campaigns::network_id
+                .eq(conversions::network_id)
+                .and(campaigns::id.eq(conversions::campaign_id))),
+        )
+        .inner_join(
+            goals::table.on(goals::network_id
+                .eq(conversions::network_id)
+                .and(goals::id.eq(conversions::goal_id))),
+        )
+        .filter(conversions::network_id.eq(network_id))
+        .order(conversions::id.desc())
+        .limit(limit)
+        .select((
+            Conversion::as_select(),
+            affiliates::name,
+            campaigns::name,
+            goals::name,
+        ))
+        .into_boxed();
+    if let Some(id) = filter.scope.advertiser {
+        query = query.filter(conversions::advertiser_id.eq(id));
+    }
+    if let Some(id) = filter.scope.affiliate {
+        query = query.filter(conversions::affiliate_id.eq(id));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(conversions::status.eq(status));
+    }
+    if let Some(key) = filter.click {
+        query = query.filter(conversions::click_id.eq(key));
+    }
+    if let Some(id) = filter.before {
+        query = query.filter(conversions::id.lt(id));
+    }
+    query.load(&mut **conn).await
+}

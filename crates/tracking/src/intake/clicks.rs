@@ -1,0 +1,142 @@
+//! A click, top to bottom: find the link, give the click its id, put it on disk, send the visitor on.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
+use actix_web::{HttpRequest, HttpResponse, web};
+use campaigns::campaigns::CampaignStatus;
+use campaigns::{MacroValues, Route};
+use ipnet::IpNet;
+use schema::clock;
+use tenancy::networks::Network;
+
+use super::{TARGET_LIMIT, header, host, pages};
+use crate::click_id::{ClickId, ClickIds};
+use crate::clicks::NewClick;
+use crate::tracker::Tracker;
+
+/// `GET /{alias}?sub1=…`: a 302 to the campaign's destination, sent when the click is on disk.
+///
+/// HEAD is the same without a body. It counts, because its answer carries a click id that must exist.
+pub(super) async fn follow(
+    request: HttpRequest,
+    alias: web::Path<String>,
+    tracker: web::Data<Tracker>,
+) -> HttpResponse {
+    if request
+        .uri()
+        .path_and_query()
+        .is_some_and(|target| target.as_str().len() > TARGET_LIMIT)
+    {
+        return pages::too_long();
+    }
+    let network = match tracker.routing.network(host(&request)).await {
+        Ok(Some(network)) => network,
+        Ok(None) => return pages::unknown_link(),
+        Err(error) => return unavailable(&error),
+    };
+    let route = match tracker.routing.alias(network.id, &alias).await {
+        Ok(Some(route)) => route,
+        Ok(None) => return pages::unknown_link(),
+        Err(error) => return unavailable(&error),
+    };
+    if route.campaign.status == CampaignStatus::Paused {
+        return pages::paused();
+    }
+    let subs = match read_subs(request.query_string()) {
+        Ok(subs) => subs,
+        Err(problem) => return pages::unreadable(&problem),
+    };
+    let click = new_click(&request, &route, subs);
+    let location = destination(&tracker.click_ids, &network, &route, &click);
+    match tracker.clicks.store(network.id, network.time_zone(), click).await {
+        Ok(()) => HttpResponse::Found()
+            .insert_header((LOCATION, location))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((REFERRER_POLICY, "no-referrer-when-downgrade"))
+            .finish(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
+    tracing::error!(%error, "click refused");
+    pages::unavailable()
+}
+
+/// `sub1` … `sub5`. Where one comes twice the first counts: losing the visitor would help nobody. An empty one is
+/// as good as none.
+fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
+    let mut subs: [Option<String>; 5] = Default::default();
+    for (name, value) in dialects::decode_pairs(query)? {
+        let number: Option<usize> = name.strip_prefix("sub").and_then(|number| number.parse().ok());
+        let slot = number.and_then(|number| subs.get_mut(number.wrapping_sub(1)));
+        if let Some(slot @ None) = slot
+            && !value.is_empty()
+        {
+            *slot = Some(value);
+        }
+    }
+    Ok(subs)
+}
+
+fn new_click(request: &HttpRequest, route: &Route, subs: [Option<String>; 5]) -> NewClick {
+    let now = clock::now();
+    NewClick {
+        key: ClickIds::fresh_key(route.link_id, now),
+        clicked_at: now,
+        link_id: route.link_id,
+        campaign_id: route.campaign.id,
+        affiliate_id: route.affiliate_id,
+        subs,
+        ip_prefix: request.peer_addr().and_then(|address| network_part(address.ip())),
+        user_agent: header(request, USER_AGENT, 512),
+        referrer: header(request, REFERER, 1024),
+    }
+}
+
+/// The part of a visitor's address that is kept: /24 of IPv4, /48 of IPv6.
+fn network_part(ip: IpAddr) -> Option<IpNet> {
+    let ip = ip.to_canonical();
+    let bits = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new(ip, bits).ok().map(|net| net.trunc())
+}
+
+fn destination(click_ids: &ClickIds, network: &Network, route: &Route, click: &NewClick) -> String {
+    let sub = |index: usize| {
+        click
+            .subs
+            .get(index)
+            .and_then(Option::as_deref)
+            .unwrap_or_default()
+    };
+    route.destination.expand(&MacroValues {
+        click_id: &click_ids.write(ClickId {
+            network_id: network.id,
+            key: click.key,
+        }),
+        subs: [sub(0), sub(1), sub(2), sub(3), sub(4)],
+        affiliate_id: &route.affiliate_id.to_string(),
+        campaign_id: &route.campaign.id.to_string(),
+        link_id: &route.link_id.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_each_sub_id_counts() {
+        let subs = read_subs("sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&other=1").unwrap();
+        assert_eq!(subs, [Some("a".into()), None, None, None, Some("e e".into())]);
+    }
+
+    #[test]
+    fn only_the_network_part_of_an_address_is_kept() {
+        let kept = |ip: &str| network_part(ip.parse().unwrap()).unwrap().to_string();
+        assert_eq!(kept("203.0.113.77"), "203.0.113.0/24");
+        assert_eq!(kept("::ffff:203.0.113.77"), "203.0.113.0/24");
+        assert_eq!(kept("2001:db8:1:2:3::4"), "2001:db8:1::/48");
+    }
+}

@@ -1,0 +1,59 @@
+//! The few pages a visitor can see on a tracking host: no script, no style, no link, nothing to be abused.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use dialects::Problem;
+
+const UNKNOWN_LINK: &str = include_str!("../../../../templates/tracking/unknown_link.html");
+const PAUSED: &str = include_str!("../../../../templates/tracking/paused.html");
+const UNAVAILABLE: &str = include_str!("../../../../templates/tracking/unavailable.html");
+
+fn page(status: StatusCode, html: &'static str) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type(ContentType::html())
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(html)
+}
+
+/// No link has this alias on this host.
+pub(super) fn unknown_link() -> HttpResponse {
+    page(StatusCode::NOT_FOUND, UNKNOWN_LINK)
+}
+
+/// The link's campaign is paused.
+pub(super) fn paused() -> HttpResponse {
+    page(StatusCode::NOT_FOUND, PAUSED)
+}
+
+/// The click could not be stored.
+pub(super) fn unavailable() -> HttpResponse {
+    let mut response = page(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
+    response.headers_mut().insert(
+        RETRY_AFTER,
+        actix_web::http::header::HeaderValue::from_static("1"),
+    );
+    response
+}
+
+/// The request target is too long.
+pub(super) fn too_long() -> HttpResponse {
+    HttpResponse::UriTooLong()
+        .content_type(ContentType::plaintext())
+        .body("This link is longer than 8 KiB.\n")
+}
+
+/// A parameter does not decode. Plain text, so that what is quoted stays text.
+pub(super) fn unreadable(problem: &Problem) -> HttpResponse {
+    HttpResponse::BadRequest()
+        .content_type(ContentType::plaintext())
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(format!("This link is broken. {}\n", problem.message()))
+}

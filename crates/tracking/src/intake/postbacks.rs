@@ -1,0 +1,128 @@
+//! A postback, from the wire to its answer. What happens between is [`Tracker::receive`].
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ContentType, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+use dialects::{Answer, native};
+use futures_util::StreamExt;
+use ipnet::IpNet;
+use schema::{PostbackId, clock};
+
+use super::{TARGET_LIMIT, header, host};
+use crate::tracker::{InboundCall, Tracker};
+use crate::verdict::{Reason, Verdict};
+
+/// Largest body taken, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(15);
+
+/// `GET|POST /postback`: an honest answer, sent when call and verdict are on disk.
+pub(super) async fn receive(
+    request: HttpRequest,
+    payload: web::Payload,
+    tracker: web::Data<Tracker>,
+) -> HttpResponse {
+    let call = read(&request, payload).await;
+    let id = call.id;
+    let tracker = tracker.into_inner();
+    let network = match tracker.routing.network(host(&request)).await {
+        Ok(Some(network)) => network,
+        Ok(None) => {
+            return respond(
+                &request,
+                Reason::UnknownHost,
+                &tracker.answer(id, &Verdict::of(Reason::UnknownHost)),
+            );
+        }
+        Err(error) => {
+            tracing::error!(%error, "postback refused");
+            return respond(
+                &request,
+                Reason::Unavailable,
+                &tracker.answer(id, &Verdict::of(Reason::Unavailable)),
+            );
+        }
+    };
+    // In a task of its own: an advertiser's server that hangs up must not stop what has begun.
+    let receiving = tokio::spawn({
+        let tracker = tracker.clone();
+        async move { tracker.receive(&network, call).await }
+    });
+    let answer = receiving.await.unwrap_or_else(|stopped| {
+        tracing::error!(postback = %id, %stopped, "postback not decided");
+        tracker.answer(id, &Verdict::of(Reason::Unavailable))
+    });
+    let reason = Reason::ALL
+        .into_iter()
+        .find(|reason| reason.code() == answer.reason);
+    respond(&request, reason.unwrap_or(Reason::Unavailable), &answer)
+}
+
+async fn read(request: &HttpRequest, payload: web::Payload) -> InboundCall {
+    let received_at = clock::now();
+    let mut target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+        .to_owned();
+    let mut flaw = None;
+    if target.len() > TARGET_LIMIT {
+        flaw = Some(Reason::UrlTooLong);
+        target = target.chars().take(TARGET_LIMIT).collect();
+    }
+    let mut body = Vec::new();
+    match tokio::time::timeout(BODY_TIME, read_body(payload, &mut body)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(reason)) => flaw = flaw.or(Some(reason)),
+        Err(_) => flaw = flaw.or(Some(Reason::BodyIncomplete)),
+    }
+    InboundCall {
+        id: PostbackId::fresh(received_at),
+        received_at,
+        method: request.method().to_string(),
+        target,
+        content_type: header(request, CONTENT_TYPE, 256),
+        body,
+        remote_ip: request
+            .peer_addr()
+            .map(|address| IpNet::from(address.ip().to_canonical())),
+        flaw,
+    }
+}
+
+/// Reads the body into `body`, which keeps what arrived also when it is too large or breaks off.
+async fn read_body(mut payload: web::Payload, body: &mut Vec<u8>) -> Result<(), Reason> {
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Reason::BodyIncomplete)?;
+        let room = BODY_LIMIT - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() > room {
+            return Err(Reason::BodyTooLarge);
+        }
+    }
+    Ok(())
+}
+
+fn respond(request: &HttpRequest, reason: Reason, answer: &Answer) -> HttpResponse {
+    let plain_text =
+        header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
+    let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response
+        .content_type(if plain_text {
+            ContentType::plaintext()
+        } else {
+            ContentType::json()
+        })
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Request-Id", answer.request_id.as_str()))
+        .insert_header(("X-Postback-Status", answer.status.to_string()))
+        .insert_header(("X-Postback-Reason", answer.reason.as_str()));
+    if reason == Reason::Unavailable {
+        response.insert_header((RETRY_AFTER, "1"));
+    }
+    response.body(native::render(answer, plain_text))
+}
