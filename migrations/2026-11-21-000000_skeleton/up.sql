@@ -341,6 +341,7 @@ CREATE TABLE conversions (
     UNIQUE (network_id, goal_id, unique_key)
 );
 CREATE INDEX conversions_of_click ON conversions (network_id, click_id);
+CREATE INDEX conversions_of_order ON conversions (network_id, order_id) WHERE order_id IS NOT NULL;
 COMMENT ON TABLE conversions IS 'A postback that was accepted for a goal. Survives the purge of its click and postback rows, so it does not refer to them by foreign key.';
 COMMENT ON COLUMN conversions.network_id IS 'The tenant.';
 COMMENT ON COLUMN conversions.id IS 'The conversion (cnv_…); sorts by time.';

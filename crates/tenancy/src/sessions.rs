@@ -41,6 +41,12 @@ impl SessionToken {
         &self.0
     }
 
+    /// A name for the session that can be shown without giving the token away.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        BASE32.encode(&Sha256::digest([b"fingerprint ", self.0.as_bytes()].concat()))
+    }
+
     pub(crate) fn hash(&self) -> Vec<u8> {
         Sha256::digest(self.0.as_bytes()).to_vec()
     }

@@ -184,12 +184,16 @@ pub struct NamedConversion {
 }
 
 /// Which conversions a list shows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ConversionFilter {
     /// Whose.
     pub scope: Scope,
     /// Only of this status.
     pub status: Option<ConversionStatus>,
+    /// Only this one.
+    pub id: Option<ConversionId>,
+    /// Only of this order.
+    pub order_id: Option<String>,
     /// Only of this click.
     pub click: Option<ClickKey>,
     /// Only older than this one: the last of the page before.
@@ -202,7 +206,7 @@ pub struct ConversionFilter {
 /// When the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
-    filter: ConversionFilter,
+    filter: &ConversionFilter,
     limit: i64,
 ) -> QueryResult<Vec<NamedConversion>> {
     let network_id = conn.network_id();
@@ -240,6 +244,12 @@ pub async fn list(
     }
     if let Some(status) = filter.status {
         query = query.filter(conversions::status.eq(status));
+    }
+    if let Some(id) = filter.id {
+        query = query.filter(conversions::id.eq(id));
+    }
+    if let Some(order_id) = &filter.order_id {
+        query = query.filter(conversions::order_id.eq(order_id));
     }
     if let Some(key) = filter.click {
         query = query.filter(conversions::click_id.eq(key));

@@ -1,0 +1,111 @@
+//! What can go wrong with a page, and the page that says so.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use askama::Template;
+use schema::{BASE32, DbError};
+
+use crate::urls;
+
+/// Why a page is not shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PageError {
+    /// There is no such thing, or it is not theirs: the two look alike.
+    #[error("not found")]
+    NotFound,
+    /// Nobody is signed in.
+    #[error("not signed in")]
+    SignIn {
+        /// Where they wanted to go.
+        wanted: String,
+    },
+    /// Their role may not do this.
+    #[error("not permitted")]
+    NotPermitted,
+    /// A form that must not be acted on.
+    #[error("{0}")]
+    Refused(String),
+    /// A request that makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A template failed.
+    #[error(transparent)]
+    Template(#[from] askama::Error),
+}
+
+impl From<diesel::result::Error> for PageError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    heading: &'a str,
+    sentence: &'a str,
+    reference: Option<String>,
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::SignIn { .. } => StatusCode::SEE_OTHER,
+            Self::NotPermitted | Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Db(DbError::Query(_)) | Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        let (heading, sentence) = match self {
+            Self::SignIn { wanted } => {
+                return response.insert_header((LOCATION, urls::sign_in(wanted))).finish();
+            }
+            Self::NotFound => (
+                "Not found",
+                "There is nothing at this address, or it is not yours to see.",
+            ),
+            Self::NotPermitted => (
+                "Not permitted",
+                "Your role may not do this. Ask an owner of the network.",
+            ),
+            Self::Refused(why) => ("Refused", why.as_str()),
+            Self::BadRequest(why) => ("That did not work", why.as_str()),
+            Self::Db(DbError::Unavailable(_)) => {
+                response.insert_header((RETRY_AFTER, "2"));
+                (
+                    "One moment, please",
+                    "The database is busy. Try again in a few seconds; nothing was changed.",
+                )
+            }
+            Self::Db(DbError::Query(_)) | Self::Template(_) => (
+                "That was our fault",
+                "Something failed on our side, and nothing was changed. Try again; if it stays, tell whoever runs this installation the reference below.",
+            ),
+        };
+        // Our own faults get a reference that is in the log with the cause; the page does not tell the cause.
+        let reference = self
+            .status_code()
+            .is_server_error()
+            .then(|| BASE32.encode(&rand::random::<[u8; 5]>()));
+        if let Some(reference) = &reference {
+            tracing::error!(reference, error = %self, "page failed");
+        }
+        let page = ErrorPage {
+            heading,
+            sentence,
+            reference,
+        };
+        response
+            .content_type("text/html; charset=utf-8")
+            .body(page.render().unwrap_or_default())
+    }
+}

@@ -1,0 +1,413 @@
+//! Campaigns: the list, and one of them with its settings, goals, tracking links and postback URL.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
+use campaigns::destination::macro_names;
+use campaigns::goals;
+use campaigns::integrations::{self, Token};
+use campaigns::{Destination, links};
+use schema::{CampaignId, NetworkConn, clock};
+use tenancy::networks::{self, Network};
+use tenancy::sessions::Actor;
+use tenancy::{Permission, affiliates};
+use tracking::intake::RESERVED;
+
+use super::id;
+use crate::auth::SignedIn;
+use crate::error::PageError;
+use crate::forms::{self, Choice, FieldErrors, PostedForm};
+use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
+use crate::{Dashboard, urls};
+
+/// Most links a campaign page shows.
+const LINKS: i64 = 500;
+
+/// `GET /campaigns`
+pub(super) async fn list(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+) -> PageResult {
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let found = campaign_table::all(&mut conn, actor.role.scope()).await?;
+    conn.commit().await?;
+    page(&List {
+        shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", "Campaigns"),
+        rows: found
+            .into_iter()
+            .map(|(campaign, advertiser)| CampaignRow {
+                url: urls::campaign(campaign.id),
+                name: campaign.name,
+                status: campaign.status.as_str(),
+                advertiser,
+                currency: campaign.currency.code(),
+                window: campaign.attribution_days,
+            })
+            .collect(),
+        may_configure: actor.role.may(Permission::Configure),
+    })
+}
+
+/// `GET /campaigns/{id}`
+pub(super) async fn show(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+) -> PageResult {
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let campaign = find(&mut conn, &actor, &path).await?;
+    let settings = SettingsForm::of(&campaign);
+    render(
+        &request,
+        &dashboard,
+        &actor,
+        conn,
+        campaign,
+        settings,
+        LinkForm::default(),
+        None,
+    )
+    .await
+}
+
+/// `POST /campaigns/{id}`: saves its settings.
+pub(super) async fn update(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+    form: PostedForm,
+) -> PageResult {
+    may_configure(&actor)?;
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let campaign = find(&mut conn, &actor, &path).await?;
+    let (settings, checked) = SettingsForm::read(&form);
+    let Some(checked) = checked else {
+        return render(
+            &request,
+            &dashboard,
+            &actor,
+            conn,
+            campaign,
+            settings,
+            LinkForm::default(),
+            None,
+        )
+        .await;
+    };
+    campaign_table::update(&mut conn, campaign.id, &checked).await?;
+    conn.commit().await?;
+    see_other(&urls::campaign(campaign.id))
+}
+
+/// `POST /campaigns/{id}/links`: gives an affiliate a tracking link.
+pub(super) async fn new_link(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+    form: PostedForm,
+) -> PageResult {
+    may_configure(&actor)?;
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let campaign = find(&mut conn, &actor, &path).await?;
+    let mut link = LinkForm {
+        affiliate: form.get("affiliate").to_owned(),
+        alias: form.get("alias").to_owned(),
+        errors: FieldErrors::default(),
+    };
+    let known = affiliates::all(&mut conn).await?;
+    let affiliate = known
+        .iter()
+        .find(|affiliate| affiliate.id.to_string() == link.affiliate)
+        .ok_or("Choose one of your affiliates.");
+    let affiliate = link
+        .errors
+        .take("affiliate", affiliate.map(|affiliate| affiliate.id));
+    let alias = link.errors.take("alias", check_alias(&link.alias));
+    if let (Some(affiliate_id), Some(alias)) = (affiliate, alias) {
+        match links::create(&mut conn, affiliate_id, campaign.id, &alias, clock::now()).await {
+            Ok(_) => {
+                conn.commit().await?;
+                return see_other(&urls::campaign(campaign.id));
+            }
+            Err(error) if is_taken(&error, "tracking_links_network_id_alias_key") => {
+                link.errors
+                    .add("alias", "Another link has this alias; choose a different one.");
+                // The failed statement ended the transaction: start over for the page.
+                conn = dashboard.db.network(actor.network_id).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let settings = SettingsForm::of(&campaign);
+    render(&request, &dashboard, &actor, conn, campaign, settings, link, None).await
+}
+
+/// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token and shows it, once.
+pub(super) async fn new_token(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+    _form: PostedForm,
+) -> PageResult {
+    may_configure(&actor)?;
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let campaign = find(&mut conn, &actor, &path).await?;
+    let token = integrations::new_token(&mut conn, campaign.advertiser_id, clock::now()).await?;
+    conn.commit().await?;
+    let conn = dashboard.db.network(actor.network_id).await?;
+    let settings = SettingsForm::of(&campaign);
+    render(
+        &request,
+        &dashboard,
+        &actor,
+        conn,
+        campaign,
+        settings,
+        LinkForm::default(),
+        Some(&token),
+    )
+    .await
+}
+
+fn may_configure(actor: &Actor) -> Result<(), PageError> {
+    if actor.role.may(Permission::Configure) {
+        Ok(())
+    } else {
+        Err(PageError::NotPermitted)
+    }
+}
+
+/// The campaign of a path, if this person may see it.
+async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
+    let campaign_id: CampaignId = id(path)?;
+    let visible = campaign_table::all(conn, actor.role.scope()).await?;
+    visible
+        .into_iter()
+        .find_map(|(campaign, _)| (campaign.id == campaign_id).then_some(campaign))
+        .ok_or(PageError::NotFound)
+}
+
+fn is_taken(error: &diesel::result::Error, constraint: &str) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(_, details) if details.constraint_name() == Some(constraint))
+}
+
+/// An alias as typed; none makes a random one.
+fn check_alias(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match text {
+        "" => Ok(links::random_alias()),
+        _ if text.len() > 64 => Err("Use at most 64 characters."),
+        _ if !text.bytes().all(plain) => Err("Use letters, digits, - and _ only."),
+        _ if RESERVED.contains(&text) => Err("This word is reserved; choose a different one."),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the page has three forms, each with its state"
+)]
+async fn render(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    actor: &Actor,
+    mut conn: NetworkConn,
+    campaign: Campaign,
+    settings: SettingsForm,
+    link: LinkForm,
+    token: Option<&Token>,
+) -> PageResult {
+    let network = networks::current(&mut conn).await?;
+    let goals = goals::of_campaign(&mut conn, campaign.id).await?;
+    let found = links::all(&mut conn, actor.role.scope(), Some(campaign.id), LINKS).await?;
+    let tracking_url = tracking_url(&mut conn, dashboard).await?;
+    let hint = integrations::token_hint(&mut conn, campaign.advertiser_id).await?;
+    let configure = actor.role.may(Permission::Configure);
+    let affiliates = if configure {
+        affiliates::all(&mut conn).await?
+    } else {
+        Vec::new()
+    };
+    conn.commit().await?;
+
+    let wrong = !settings.errors.is_empty() || !link.errors.is_empty();
+    let status = if wrong {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    let first_goal = goals.first().map_or("GOAL", |goal| goal.code.as_str());
+    page_with(
+        status,
+        &Show {
+            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &campaign.name),
+            url: urls::campaign(campaign.id),
+            report: format!("/reports?campaign={}&group=affiliate,day", campaign.id),
+            status: campaign.status.as_str(),
+            window: campaign.attribution_days,
+            goals: goals
+                .iter()
+                .map(|goal| GoalRow {
+                    name: goal.name.clone(),
+                    code: goal.code.clone(),
+                    unique_by: goal.unique_by.as_str(),
+                    commission: goal.commission_terms(campaign.currency),
+                    revenue: goal.revenue_terms(campaign.currency),
+                    starts: if goal.auto_approve { "approved" } else { "pending" },
+                })
+                .collect(),
+            links: found
+                .into_iter()
+                .map(|it| (it.affiliate, format!("{tracking_url}/{}", it.link.alias)))
+                .collect(),
+            postback_url: urls::postback_template(&tracking_url, first_goal, token),
+            fresh_token: token.map(|token| token.as_str().to_owned()),
+            token_hint: hint.map(|(hint, made)| (hint, token_age(made, &network))),
+            affiliates: Choice::list(affiliates.into_iter().map(|it| (it.id, it.name)), &link.affiliate),
+            statuses: Choice::list([("live", "Live"), ("paused", "Paused")], &settings.status),
+            macros: macro_names(),
+            may_configure: configure,
+            sees_commission: actor.role.may(Permission::SeeCommission),
+            sees_revenue: actor.role.may(Permission::SeeRevenue),
+            sees_postbacks: actor.role.may(Permission::SeePostbacks),
+            settings,
+            link,
+        },
+    )
+}
+
+fn token_age(made: chrono::DateTime<chrono::Utc>, network: &Network) -> String {
+    TimeCell::new(made, clock::now(), network).short
+}
+
+/// Where visitors and servers reach this network: its own first host, or the installation's.
+pub(super) async fn tracking_url(conn: &mut NetworkConn, dashboard: &Dashboard) -> Result<String, PageError> {
+    let scheme = dashboard
+        .tracking_url
+        .split_once("://")
+        .map_or("https", |(scheme, _)| scheme);
+    let hosts = networks::tracking_hosts(conn).await?;
+    Ok(hosts.first().map_or_else(
+        || dashboard.tracking_url.clone(),
+        |host| format!("{scheme}://{host}"),
+    ))
+}
+
+/// The settings of a campaign as typed, and what is wrong with them.
+struct SettingsForm {
+    name: String,
+    status: String,
+    destination: String,
+    window: String,
+    errors: FieldErrors,
+}
+
+impl SettingsForm {
+    fn of(campaign: &Campaign) -> Self {
+        Self {
+            name: campaign.name.clone(),
+            status: campaign.status.as_str().to_owned(),
+            destination: campaign.destination.clone(),
+            window: campaign.attribution_days.to_string(),
+            errors: FieldErrors::default(),
+        }
+    }
+
+    fn read(form: &PostedForm) -> (Self, Option<CampaignSettings>) {
+        let mut typed = Self {
+            name: form.get("name").to_owned(),
+            status: form.get("status").to_owned(),
+            destination: form.get("destination").to_owned(),
+            window: form.get("window").to_owned(),
+            errors: FieldErrors::default(),
+        };
+        let errors = &mut typed.errors;
+        let name = errors.take("name", forms::name(&typed.name));
+        let status = errors.take("status", typed.status.parse::<CampaignStatus>());
+        let destination = errors.take("destination", Destination::parse(&typed.destination));
+        let days = errors.take("window", check_window(&typed.window));
+        let checked = match (name, status, destination, days) {
+            (Some(name), Some(status), Some(_), Some(attribution_days)) => Some(CampaignSettings {
+                name,
+                status,
+                destination: typed.destination.clone(),
+                attribution_days,
+            }),
+            _ => None,
+        };
+        (typed, checked)
+    }
+}
+
+/// Days of the attribution window as typed.
+pub(super) fn check_window(text: &str) -> Result<i32, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|days| (1..=3650).contains(days))
+        .ok_or("Enter a number of days from 1 to 3650.")
+}
+
+/// A link to create, as typed, and what is wrong with it.
+#[derive(Default)]
+struct LinkForm {
+    affiliate: String,
+    alias: String,
+    errors: FieldErrors,
+}
+
+struct CampaignRow {
+    url: String,
+    name: String,
+    status: &'static str,
+    advertiser: String,
+    currency: &'static str,
+    window: i32,
+}
+
+struct GoalRow {
+    name: String,
+    code: String,
+    unique_by: &'static str,
+    commission: String,
+    revenue: String,
+    starts: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "campaigns/list.html")]
+struct List {
+    shell: Shell,
+    rows: Vec<CampaignRow>,
+    may_configure: bool,
+}
+
+#[derive(Template)]
+#[template(path = "campaigns/show.html")]
+struct Show {
+    shell: Shell,
+    url: String,
+    report: String,
+    status: &'static str,
+    window: i32,
+    goals: Vec<GoalRow>,
+    links: Vec<(String, String)>,
+    postback_url: String,
+    fresh_token: Option<String>,
+    token_hint: Option<(String, String)>,
+    affiliates: Vec<Choice>,
+    statuses: Vec<Choice>,
+    macros: String,
+    may_configure: bool,
+    sees_commission: bool,
+    sees_revenue: bool,
+    sees_postbacks: bool,
+    settings: SettingsForm,
+    link: LinkForm,
+}

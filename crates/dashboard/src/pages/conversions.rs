@@ -1,0 +1,216 @@
+//! The list of conversions, and deciding the pending ones.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use schema::{ConversionId, clock};
+use serde::Deserialize;
+use tenancy::Permission;
+use tenancy::networks::{self, Network};
+use tenancy::sessions::Actor;
+use tracking::ClickId;
+use tracking::conversions::{self, ConversionFilter, ConversionStatus, NamedConversion};
+
+use super::id;
+use super::sign_in::local;
+use crate::auth::SignedIn;
+use crate::error::PageError;
+use crate::forms::PostedForm;
+use crate::shell::{PageResult, Shell, TimeCell, page, see_other};
+use crate::{Dashboard, format, urls};
+
+/// Rows of a page.
+const ROWS: i64 = 50;
+
+/// The filters of the list, as its URL has them.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Filters {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    before: String,
+}
+
+/// `GET /conversions`
+pub(super) async fn list(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    filters: web::Query<Filters>,
+) -> PageResult {
+    let status = match filters.status.as_str() {
+        "" => None,
+        word => Some(word.parse::<ConversionStatus>().map_err(PageError::BadRequest)?),
+    };
+    let before = match filters.before.as_str() {
+        "" => None,
+        text => Some(id(text)?),
+    };
+    let order = Some(filters.order.trim().to_owned()).filter(|order| !order.is_empty());
+    let filter = ConversionFilter {
+        scope: actor.role.scope(),
+        status,
+        order_id: order.clone(),
+        before,
+        ..Default::default()
+    };
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let mut found = conversions::list(&mut conn, &filter, ROWS + 1).await?;
+    conn.commit().await?;
+
+    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
+    found.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
+    let older = found.last().filter(|_| more).map(|last| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("status", &filters.status)
+            .append_pair("before", &last.conversion.id.to_string());
+        format!("/conversions?{}", query.finish())
+    });
+    let now = clock::now();
+    page(&List {
+        shell: Shell::new(
+            &dashboard,
+            &request,
+            &actor,
+            &network,
+            "Conversions",
+            "Conversions",
+        ),
+        tabs: std::iter::once(("All", "/conversions".to_owned(), status.is_none()))
+            .chain(ConversionStatus::ALL.iter().map(|it| {
+                (
+                    label(*it),
+                    format!("/conversions?status={it}"),
+                    status == Some(*it),
+                )
+            }))
+            .collect(),
+        order,
+        rows: found
+            .into_iter()
+            .map(|it| ConversionRow::new(it, &dashboard, &actor, &network, now))
+            .collect(),
+        older,
+        may_decide: actor.role.may(Permission::Configure),
+        sees_commission: actor.role.may(Permission::SeeCommission),
+        sees_revenue: actor.role.may(Permission::SeeRevenue),
+    })
+}
+
+fn label(status: ConversionStatus) -> &'static str {
+    match status {
+        ConversionStatus::Pending => "Pending",
+        ConversionStatus::Approved => "Approved",
+        ConversionStatus::Rejected => "Rejected",
+    }
+}
+
+/// `POST /conversions/{id}` with `decision=approve` or `reject`: settles a pending conversion and goes back.
+pub(super) async fn settle(
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+    form: PostedForm,
+) -> PageResult {
+    if !actor.role.may(Permission::Configure) {
+        return Err(PageError::NotPermitted);
+    }
+    let conversion_id: ConversionId = id(&path)?;
+    let approve = match form.get("decision") {
+        "approve" => true,
+        "reject" => false,
+        other => {
+            return Err(PageError::BadRequest(format!(
+                "decision is “{other}”; send approve or reject."
+            )));
+        }
+    };
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let settled = conversions::settle(
+        &mut conn,
+        network.time_zone(),
+        conversion_id,
+        approve,
+        clock::now(),
+    )
+    .await?;
+    if settled.is_none() {
+        let sentence = "There is no pending conversion with this id; somebody may have decided it just now.";
+        return Err(PageError::BadRequest(sentence.to_owned()));
+    }
+    conn.commit().await?;
+    see_other(local(form.get("here")))
+}
+
+/// A row of a table of conversions.
+pub(super) struct ConversionRow {
+    pub(super) time: TimeCell,
+    pub(super) id: String,
+    pub(super) short_id: String,
+    pub(super) status: &'static str,
+    pub(super) campaign: String,
+    pub(super) goal: String,
+    pub(super) affiliate: String,
+    pub(super) order_id: String,
+    pub(super) amount: String,
+    pub(super) commission: String,
+    pub(super) revenue: String,
+    pub(super) click: String,
+    pub(super) settle: Option<String>,
+}
+
+impl ConversionRow {
+    pub(super) fn new(
+        named: NamedConversion,
+        dashboard: &Dashboard,
+        actor: &Actor,
+        network: &Network,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let NamedConversion {
+            conversion,
+            affiliate,
+            campaign,
+            goal,
+        } = named;
+        let id = conversion.id.to_string();
+        let click_id = ClickId {
+            network_id: network.id,
+            key: conversion.click_id,
+        };
+        let pending = conversion.status == ConversionStatus::Pending;
+        Self {
+            time: TimeCell::new(conversion.converted_at, now, network),
+            short_id: format::short_id(&id),
+            id,
+            status: conversion.status.as_str(),
+            campaign,
+            goal,
+            affiliate,
+            amount: conversion.amount().map_or("—".to_owned(), format::money),
+            commission: format::money(conversion.commission()),
+            revenue: format::money(conversion.revenue()),
+            click: urls::click(&dashboard.click_ids.write(click_id)),
+            settle: (pending && actor.role.may(Permission::Configure)).then(|| urls::settle(conversion.id)),
+            order_id: conversion.order_id.unwrap_or_else(|| "—".to_owned()),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "conversions/list.html")]
+struct List {
+    shell: Shell,
+    tabs: Vec<(&'static str, String, bool)>,
+    order: Option<String>,
+    rows: Vec<ConversionRow>,
+    older: Option<String>,
+    may_decide: bool,
+    sees_commission: bool,
+    sees_revenue: bool,
+}

@@ -1,0 +1,245 @@
+//! Inbound postbacks: the list, and one of them with what came, what was answered and why.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use schema::{Money, PostbackId, clock};
+use serde::Deserialize;
+use tenancy::Permission;
+use tenancy::networks::{self, Network};
+use tenancy::sessions::Actor;
+use tracking::ClickId;
+use tracking::postbacks::{self, PostbackFilter, PostbackStatus, StoredPostback};
+
+use super::id;
+use crate::auth::SignedIn;
+use crate::error::PageError;
+use crate::shell::{PageResult, Shell, TimeCell, page};
+use crate::{Dashboard, format, urls};
+
+/// Rows of a page.
+const ROWS: i64 = 50;
+
+/// The filters of the list, as its URL has them.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Filters {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    before: String,
+}
+
+fn may_see(actor: &Actor) -> Result<(), PageError> {
+    if actor.role.may(Permission::SeePostbacks) {
+        Ok(())
+    } else {
+        Err(PageError::NotPermitted)
+    }
+}
+
+/// `GET /postbacks`
+pub(super) async fn list(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    filters: web::Query<Filters>,
+) -> PageResult {
+    may_see(&actor)?;
+    let status = match filters.status.as_str() {
+        "" => None,
+        word => Some(word.parse::<PostbackStatus>().map_err(PageError::BadRequest)?),
+    };
+    let before = match filters.before.as_str() {
+        "" => None,
+        text => Some(id(text)?),
+    };
+    let reason = Some(filters.reason.clone()).filter(|reason| !reason.is_empty());
+    let filter = PostbackFilter {
+        scope: actor.role.scope(),
+        status,
+        reason: reason.clone(),
+        before,
+        click: None,
+    };
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let mut found = postbacks::list(&mut conn, &filter, ROWS + 1).await?;
+    conn.commit().await?;
+
+    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
+    found.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
+    let older = found.last().filter(|_| more).map(|(last, _)| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("status", &filters.status)
+            .append_pair("reason", &filters.reason)
+            .append_pair("before", &last.id.to_string());
+        format!("/postbacks?{}", query.finish())
+    });
+    let now = clock::now();
+    page(&List {
+        shell: Shell::new(
+            &dashboard,
+            &request,
+            &actor,
+            &network,
+            "Postbacks",
+            "Inbound postbacks",
+        ),
+        tabs: std::iter::once(("All", "/postbacks".to_owned(), status.is_none()))
+            .chain(
+                PostbackStatus::ALL
+                    .iter()
+                    .map(|it| (label(*it), format!("/postbacks?status={it}"), status == Some(*it))),
+            )
+            .collect(),
+        reason,
+        rows: found
+            .into_iter()
+            .map(|(it, advertiser)| PostbackRow::new(it, advertiser, now, &network))
+            .collect(),
+        older,
+    })
+}
+
+fn label(status: PostbackStatus) -> &'static str {
+    match status {
+        PostbackStatus::Accepted => "Accepted",
+        PostbackStatus::Duplicate => "Duplicate",
+        PostbackStatus::Rejected => "Rejected",
+    }
+}
+
+/// `GET /postbacks/{id}`
+pub(super) async fn show(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    path: web::Path<String>,
+) -> PageResult {
+    may_see(&actor)?;
+    let postback_id: PostbackId = id(&path)?;
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
+    conn.commit().await?;
+    let postback = found.ok_or(PageError::NotFound)?;
+    let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
+    page(&Show {
+        shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", &title),
+        time: TimeCell::new(postback.received_at, clock::now(), &network),
+        facts: facts(&postback),
+        click: postback.click_id.map(|key| {
+            urls::click(&dashboard.click_ids.write(ClickId {
+                network_id: network.id,
+                key,
+            }))
+        }),
+        reason_url: urls::reason(&postback.reason),
+        request_text: request_text(&postback),
+        took: format::duration(postback.took_us),
+        postback,
+    })
+}
+
+/// What was understood of the call, in the order of the documentation; what was not sent says so.
+fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
+    let amount = match (
+        postback.amount_micros,
+        postback.currency.as_deref().map(str::parse),
+    ) {
+        (Some(micros), Some(Ok(currency))) => Some(format::money(Money { micros, currency })),
+        (Some(micros), _) => Some(format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)),
+        (None, _) => None,
+    };
+    let mut facts: Vec<_> = [
+        ("order_id", postback.order_id.clone()),
+        ("amount", amount),
+        ("currency", postback.currency.clone()),
+        ("Conversion", postback.conversion_id.map(|id| id.to_string())),
+        ("Sent from", postback.remote_ip.map(|net| net.addr().to_string())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, value.unwrap_or_else(|| "—".to_owned())))
+    .collect();
+    if postback.extra.as_object().is_some_and(|extra| !extra.is_empty()) {
+        facts.push(("Kept besides", postback.extra.to_string()));
+    }
+    facts
+}
+
+/// The call as it came over the wire, as far as it was kept.
+fn request_text(postback: &StoredPostback) -> String {
+    let mut text = format!("{} {}\n", postback.method, postback.target);
+    if let Some(content_type) = &postback.content_type {
+        text.push_str(&format!("Content-Type: {content_type}\n"));
+    }
+    if !postback.body.is_empty() {
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&postback.body));
+    }
+    text
+}
+
+/// A row of a table of postbacks.
+pub(super) struct PostbackRow {
+    pub(super) time: TimeCell,
+    pub(super) url: String,
+    pub(super) short_id: String,
+    pub(super) status: &'static str,
+    pub(super) http_status: i32,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) method: String,
+    pub(super) advertiser: String,
+    pub(super) order_id: String,
+    pub(super) took: String,
+}
+
+impl PostbackRow {
+    pub(super) fn new(
+        postback: StoredPostback,
+        advertiser: Option<String>,
+        now: DateTime<Utc>,
+        network: &Network,
+    ) -> Self {
+        Self {
+            time: TimeCell::new(postback.received_at, now, network),
+            url: urls::postback(postback.id),
+            short_id: format::short_id(&postback.id.to_string()),
+            status: postback.status.as_str(),
+            http_status: postback.http_status,
+            reason: postback.reason,
+            message: postback.message,
+            method: postback.method,
+            advertiser: advertiser.unwrap_or_else(|| "unknown".to_owned()),
+            order_id: postback.order_id.unwrap_or_else(|| "—".to_owned()),
+            took: format::duration(postback.took_us),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/list.html")]
+struct List {
+    shell: Shell,
+    tabs: Vec<(&'static str, String, bool)>,
+    reason: Option<String>,
+    rows: Vec<PostbackRow>,
+    older: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/show.html")]
+struct Show {
+    shell: Shell,
+    time: TimeCell,
+    facts: Vec<(&'static str, String)>,
+    click: Option<String>,
+    reason_url: String,
+    request_text: String,
+    took: String,
+    postback: StoredPostback,
+}

@@ -1,0 +1,53 @@
+//! Search: any id or order id goes straight to what it names.
+
+use actix_web::web;
+use schema::{CampaignId, ConversionId, PostbackId};
+use serde::Deserialize;
+use tracking::ClickId;
+use tracking::conversions::{self, ConversionFilter};
+
+use crate::auth::SignedIn;
+use crate::shell::{PageResult, see_other};
+use crate::{Dashboard, urls};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    q: String,
+}
+
+/// `GET /search?q=…`
+pub(super) async fn go(
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    wanted: web::Query<Wanted>,
+) -> PageResult {
+    let text = wanted.q.trim();
+    if dashboard.click_ids.read(text, actor.network_id).is_ok() {
+        return see_other(&urls::click(text));
+    }
+    if let Ok(id) = text.parse::<PostbackId>() {
+        return see_other(&urls::postback(id));
+    }
+    if let Ok(id) = text.parse::<CampaignId>() {
+        return see_other(&urls::campaign(id));
+    }
+    if let Ok(id) = text.parse::<ConversionId>() {
+        let filter = ConversionFilter {
+            scope: actor.role.scope(),
+            id: Some(id),
+            ..ConversionFilter::default()
+        };
+        let mut conn = dashboard.db.network(actor.network_id).await?;
+        let found = conversions::list(&mut conn, &filter, 1).await?;
+        conn.commit().await?;
+        if let Some(named) = found.first() {
+            let click = ClickId {
+                network_id: actor.network_id,
+                key: named.conversion.click_id,
+            };
+            return see_other(&urls::click(&dashboard.click_ids.write(click)));
+        }
+    }
+    see_other(&urls::order(text))
+}

@@ -1,0 +1,327 @@
+//! One form that makes a working campaign: advertiser, campaign, goal, a first affiliate with its link, and a token.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::destination::macro_names;
+use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
+use campaigns::{Destination, integrations, links};
+use dialects::Amount;
+use schema::{Currency, clock};
+use tenancy::networks::{self, Network};
+use tenancy::sessions::Actor;
+use tenancy::{Permission, advertisers, affiliates};
+
+use super::campaigns::{check_window, tracking_url};
+use crate::auth::SignedIn;
+use crate::error::PageError;
+use crate::forms::{self, Choice, FieldErrors, PostedForm};
+use crate::shell::{PageResult, Shell, page, page_with};
+use crate::{Dashboard, urls};
+
+/// The affiliate that the first link is for; its traffic is one's own.
+const FIRST_AFFILIATE: &str = "Your test affiliate";
+
+/// `GET /start`
+pub(super) async fn show(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+) -> PageResult {
+    let network = permitted(&dashboard, &actor).await?;
+    page(&Show {
+        shell: Shell::new(
+            &dashboard,
+            &request,
+            &actor,
+            &network,
+            "Campaigns",
+            "New campaign",
+        ),
+        destination_hint: destination_hint(),
+        kinds: kinds("sale"),
+        form: StartForm {
+            advertiser: String::new(),
+            destination: String::new(),
+            kind: "sale".to_owned(),
+            commission: String::new(),
+            revenue: String::new(),
+            currency: network.currency.to_string(),
+            window: "30".to_owned(),
+            errors: FieldErrors::default(),
+        },
+    })
+}
+
+/// `POST /start`: makes all of it in one transaction, and shows what to copy.
+pub(super) async fn submit(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    SignedIn(actor): SignedIn,
+    form: PostedForm,
+) -> PageResult {
+    let network = permitted(&dashboard, &actor).await?;
+    let (form, plan) = StartForm::read(&form);
+    let Some(plan) = plan else {
+        let shell = Shell::new(
+            &dashboard,
+            &request,
+            &actor,
+            &network,
+            "Campaigns",
+            "New campaign",
+        );
+        return page_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &Show {
+                shell,
+                destination_hint: destination_hint(),
+                kinds: kinds(&form.kind),
+                form,
+            },
+        );
+    };
+    let now = clock::now();
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let advertiser = advertisers::create(&mut conn, &plan.advertiser, now).await?;
+    let campaign =
+        campaign_table::create(&mut conn, advertiser.id, plan.currency, &plan.settings, now).await?;
+    let goal = NewGoal {
+        campaign_id: campaign.id,
+        code: plan.kind.code,
+        name: plan.kind.name,
+        unique_by: plan.kind.unique_by,
+        auto_approve: false,
+        commission: Commission {
+            fixed_micros: plan.commission.fixed_micros,
+            rate_ppm: plan.commission.rate_ppm,
+        },
+        revenue: Revenue {
+            fixed_micros: plan.revenue.fixed_micros,
+            rate_ppm: plan.revenue.rate_ppm,
+        },
+    };
+    let goal = goals::create(&mut conn, &goal, now).await?;
+    let known = affiliates::all(&mut conn)
+        .await?
+        .into_iter()
+        .find(|it| it.name == FIRST_AFFILIATE);
+    let affiliate = match known {
+        Some(affiliate) => affiliate,
+        None => affiliates::create(&mut conn, FIRST_AFFILIATE, now).await?,
+    };
+    let link = links::create(&mut conn, affiliate.id, campaign.id, &links::random_alias(), now).await?;
+    let token = integrations::new_token(&mut conn, advertiser.id, now).await?;
+    let tracking_url = tracking_url(&mut conn, &dashboard).await?;
+    conn.commit().await?;
+    page(&Done {
+        shell: Shell::new(
+            &dashboard,
+            &request,
+            &actor,
+            &network,
+            "Campaigns",
+            "Your campaign is ready",
+        ),
+        campaign: campaign.name,
+        campaign_url: urls::campaign(campaign.id),
+        earns: goal.commission_terms(campaign.currency),
+        goal: goal.name,
+        link: format!("{tracking_url}/{}", link.alias),
+        postback_url: urls::postback_template(&tracking_url, &goal.code, Some(&token)),
+    })
+}
+
+fn destination_hint() -> String {
+    format!("https://shop.example/?click_id={{click_id}} — {}", macro_names())
+}
+
+async fn permitted(dashboard: &Dashboard, actor: &Actor) -> Result<Network, PageError> {
+    if !actor.role.may(Permission::Configure) {
+        return Err(PageError::NotPermitted);
+    }
+    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    conn.commit().await?;
+    Ok(network)
+}
+
+/// A kind of goal the form offers.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    code: &'static str,
+    name: &'static str,
+    unique_by: UniqueBy,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind {
+        code: "sale",
+        name: "Sale",
+        unique_by: UniqueBy::Order,
+    },
+    Kind {
+        code: "lead",
+        name: "Lead",
+        unique_by: UniqueBy::Click,
+    },
+    Kind {
+        code: "install",
+        name: "Install",
+        unique_by: UniqueBy::Click,
+    },
+    Kind {
+        code: "deposit",
+        name: "Deposit",
+        unique_by: UniqueBy::Order,
+    },
+];
+
+fn kinds(chosen: &str) -> Vec<Choice> {
+    Choice::list(KINDS.map(|kind| (kind.code, kind.name)), chosen)
+}
+
+/// A fixed sum, a share, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Terms {
+    fixed_micros: i64,
+    rate_ppm: i32,
+}
+
+impl Terms {
+    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut terms = Self {
+            fixed_micros: 0,
+            rate_ppm: 0,
+        };
+        if text.is_empty() {
+            return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
+        }
+        for part in text.split('+').map(str::trim) {
+            let (number, share) = match part.strip_suffix('%') {
+                Some(number) => (number.trim_end(), true),
+                None => (part, false),
+            };
+            let micros = Amount::parse(number)
+                .map_err(|problem| format!("“{number}” {problem}."))?
+                .micros;
+            match share {
+                // 1 % is a million micro-units as a number and ten thousand parts per million.
+                true if micros > 100_000_000 => return Err("A share is at most 100 %.".to_owned()),
+                true if micros % 100 != 0 => return Err("A share has at most four decimals.".to_owned()),
+                true => terms.rate_ppm = i32::try_from(micros / 100).map_err(|error| error.to_string())?,
+                false => terms.fixed_micros = micros,
+            }
+        }
+        Ok(terms)
+    }
+}
+
+struct Plan {
+    advertiser: String,
+    settings: CampaignSettings,
+    kind: Kind,
+    commission: Terms,
+    revenue: Terms,
+    currency: Currency,
+}
+
+/// The form as typed, and what is wrong with it.
+struct StartForm {
+    advertiser: String,
+    destination: String,
+    kind: String,
+    commission: String,
+    revenue: String,
+    currency: String,
+    window: String,
+    errors: FieldErrors,
+}
+
+impl StartForm {
+    fn read(form: &PostedForm) -> (Self, Option<Plan>) {
+        let field = |name| form.get(name).to_owned();
+        let mut typed = Self {
+            advertiser: field("advertiser"),
+            destination: field("destination"),
+            kind: field("kind"),
+            commission: field("commission"),
+            revenue: field("revenue"),
+            currency: field("currency").to_uppercase(),
+            window: field("window"),
+            errors: FieldErrors::default(),
+        };
+        let plan = typed.check();
+        (typed, plan)
+    }
+
+    fn check(&mut self) -> Option<Plan> {
+        let errors = &mut self.errors;
+        let advertiser = errors.take("advertiser", forms::name(&self.advertiser));
+        let destination = errors.take("destination", Destination::parse(&self.destination));
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| kind.code == self.kind)
+            .ok_or("Choose one of the goals.");
+        let kind = errors.take("kind", kind);
+        let commission = errors.take("commission", Terms::parse(&self.commission));
+        let revenue = errors.take("revenue", Terms::parse(&self.revenue));
+        let currency = errors.take("currency", self.currency.parse::<Currency>());
+        let window = errors.take("window", check_window(&self.window));
+        let (advertiser, kind) = (advertiser?, kind?);
+        destination?;
+        Some(Plan {
+            settings: CampaignSettings {
+                name: format!("{advertiser} {}", kind.name.to_lowercase()),
+                status: CampaignStatus::Live,
+                destination: self.destination.clone(),
+                attribution_days: window?,
+            },
+            advertiser,
+            kind,
+            commission: commission?,
+            revenue: revenue?,
+            currency: currency?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "start/show.html")]
+struct Show {
+    shell: Shell,
+    destination_hint: String,
+    kinds: Vec<Choice>,
+    form: StartForm,
+}
+
+#[derive(Template)]
+#[template(path = "start/done.html")]
+struct Done {
+    shell: Shell,
+    campaign: String,
+    campaign_url: String,
+    earns: String,
+    goal: String,
+    link: String,
+    postback_url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_read_as_people_write_them() {
+        let read = |text| Terms::parse(text).map(|terms| (terms.fixed_micros, terms.rate_ppm));
+        assert_eq!(read("10 %"), Ok((0, 100_000)));
+        assert_eq!(read("7.25%"), Ok((0, 72_500)));
+        assert_eq!(read("12.00"), Ok((12_000_000, 0)));
+        assert_eq!(read("1.00 + 5 %"), Ok((1_000_000, 50_000)));
+        for text in ["", "ten", "101 %", "0.00001 %", "-5", "1,5", "5 % of"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

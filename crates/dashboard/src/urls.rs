@@ -1,0 +1,56 @@
+//! Addresses of pages, as functions: templates, redirects and the route table use these and nothing else.
+
+use campaigns::integrations::Token;
+use schema::{CampaignId, ConversionId, PostbackId};
+
+fn with(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("{path}?{}", query.finish())
+}
+
+/// The sign-in page, on the way to another one.
+pub(crate) fn sign_in(wanted: &str) -> String {
+    match wanted {
+        "/" => "/sign-in".to_owned(),
+        wanted => with("/sign-in", &[("next", wanted)]),
+    }
+}
+
+/// One campaign.
+pub(crate) fn campaign(id: CampaignId) -> String {
+    format!("/campaigns/{id}")
+}
+
+/// One click, by the id that travels.
+pub(crate) fn click(click_id: &str) -> String {
+    format!("/clicks/{click_id}")
+}
+
+/// One inbound postback.
+pub(crate) fn postback(id: PostbackId) -> String {
+    format!("/postbacks/{id}")
+}
+
+/// Where the form that decides a conversion is sent.
+pub(crate) fn settle(id: ConversionId) -> String {
+    format!("/conversions/{id}")
+}
+
+/// Conversions of one order.
+pub(crate) fn order(order_id: &str) -> String {
+    with("/conversions", &[("order", order_id)])
+}
+
+/// A reason in the documentation.
+pub(crate) fn reason(code: &str) -> String {
+    format!("/docs/postback#{code}")
+}
+
+/// The postback URL an advertiser's server calls, with slots for the values of an order.
+pub(crate) fn postback_template(tracking_url: &str, goal: &str, token: Option<&Token>) -> String {
+    let token = token.map_or("YOUR_TOKEN", Token::as_str);
+    format!(
+        "{tracking_url}/postback?click_id=CLICK_ID&goal={goal}&order_id=ORDER_ID&amount=AMOUNT&currency=CURRENCY&token={token}"
+    )
+}
