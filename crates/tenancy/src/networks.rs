@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use schema::{Currency, NetworkConn, NetworkId, networks, tracking_hosts};
 
 /// A network as stored.
@@ -38,24 +38,27 @@ pub struct NewNetwork<'a> {
     pub currency: Currency,
 }
 
-/// Creates a network. It has no members and no tracking host yet.
+/// Creates the network of this transaction, whose id is fresh ([`crate::unscoped::new_network_id`]). It has no members
+/// and no tracking host yet; both can be given in the same transaction.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn create(
-    conn: &mut AsyncPgConnection,
+    conn: &mut NetworkConn,
     network: &NewNetwork<'_>,
     now: DateTime<Utc>,
 ) -> QueryResult<Network> {
+    let network_id = conn.network_id();
     diesel::insert_into(networks::table)
         .values((
+            networks::id.eq(network_id),
             networks::name.eq(network.name),
             networks::time_zone.eq(network.time_zone.name()),
             networks::currency.eq(network.currency),
             networks::created_at.eq(now),
         ))
         .returning(Network::as_select())
-        .get_result(conn)
+        .get_result(&mut **conn)
         .await
 }
 

@@ -4,9 +4,10 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use schema::{
-    AdvertiserId, AffiliateId, MembershipId, NetworkId, PersonId, memberships, networks, people, sessions,
+    AdvertiserId, AffiliateId, MembershipId, NetworkId, PersonId, memberships, people, sessions,
     tracking_hosts,
 };
 
@@ -27,17 +28,20 @@ pub async fn network_of_host(conn: &mut AsyncPgConnection, host: &str) -> QueryR
         .optional()
 }
 
-/// The network of this name that was created first.
+/// An id for a network that is about to be created.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn network_named(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<Option<Network>> {
-    Network::query()
-        .filter(networks::name.eq(name))
-        .order(networks::created_at)
-        .first(conn)
-        .await
-        .optional()
+pub async fn new_network_id(conn: &mut AsyncPgConnection) -> QueryResult<NetworkId> {
+    #[derive(QueryableByName)]
+    struct Fresh {
+        #[diesel(sql_type = Integer)]
+        id: NetworkId,
+    }
+    let fresh: Fresh = diesel::sql_query("SELECT scatter(nextval('configuration_ids')) AS id")
+        .get_result(conn)
+        .await?;
+    Ok(fresh.id)
 }
 
 /// What signing in needs to know of a person.

@@ -28,7 +28,10 @@ pub struct NoBinaries {
 impl fmt::Display for NoBinaries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.needed {
-            Some(version) => write!(f, "the data directory holds a cluster of PostgreSQL {version}, and this machine has no PostgreSQL {version}")?,
+            Some(version) => write!(
+                f,
+                "the data directory holds a cluster of PostgreSQL {version}, and this machine has no PostgreSQL {version}"
+            )?,
             None => write!(f, "this machine has no PostgreSQL {OLDEST} or newer")?,
         }
         for (directory, version) in &self.found {
@@ -72,7 +75,9 @@ fn platform() -> String {
     }
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let values = release.lines().filter_map(|line| {
-        line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")).map(|value| value.replace('"', ""))
+        line.strip_prefix("ID=")
+            .or_else(|| line.strip_prefix("ID_LIKE="))
+            .map(|value| value.replace('"', ""))
     });
     values.collect::<Vec<_>>().join(" ")
 }
@@ -85,17 +90,27 @@ impl Binaries {
             Some(directory) => vec![directory.to_owned()],
             None => candidates(),
         };
-        let found: Vec<_> = candidates.iter().filter_map(|directory| Self::at(directory)).collect();
+        let found: Vec<_> = candidates
+            .iter()
+            .filter_map(|directory| Self::at(directory))
+            .collect();
         let usable = found.iter().filter(|binaries| match cluster {
             Some(version) => binaries.version == version,
             None => binaries.version >= OLDEST,
         });
-        usable.max_by_key(|binaries| binaries.version).cloned().ok_or_else(|| {
-            let mut found: Vec<_> = found.into_iter().map(|it| (it.directory, it.version)).collect();
-            found.sort();
-            found.dedup();
-            NoBinaries { needed: cluster, found, platform: platform() }
-        })
+        usable
+            .max_by_key(|binaries| binaries.version)
+            .cloned()
+            .ok_or_else(|| {
+                let mut found: Vec<_> = found.into_iter().map(|it| (it.directory, it.version)).collect();
+                found.sort();
+                found.dedup();
+                NoBinaries {
+                    needed: cluster,
+                    found,
+                    platform: platform(),
+                }
+            })
     }
 
     pub(super) fn postgres(&self) -> PathBuf {
@@ -131,7 +146,9 @@ fn candidates() -> Vec<PathBuf> {
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
         directories.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
-    directories.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    directories.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
     // Debian and Ubuntu; Fedora's and PGDG's packages for Red Hat; Homebrew on both processors; SUSE; Alpine.
     for (parent, prefix) in [
         ("/usr/lib/postgresql", ""),
@@ -141,7 +158,9 @@ fn candidates() -> Vec<PathBuf> {
         ("/usr/lib", "postgresql"),
         ("/usr/libexec", "postgresql"),
     ] {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
+        let Ok(entries) = fs::read_dir(parent) else {
+            continue;
+        };
         let matching = entries
             .flatten()
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
@@ -160,7 +179,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_what_postgres_prints() {
-        assert_eq!(parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(
+            parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
         assert_eq!(parse_version("postgres (PostgreSQL) 17beta1\n"), Some(17));
         assert_eq!(parse_version("psql 15"), None);
     }
@@ -169,15 +191,27 @@ mod tests {
     fn a_machine_without_binaries_is_told_its_own_command() {
         let nowhere = tempfile::tempdir().unwrap();
         let refusal = Binaries::find(Some(nowhere.path()), None).unwrap_err();
-        assert!(refusal.to_string().contains("no PostgreSQL 15 or newer"), "{refusal}");
-        assert_eq!(install_command("ubuntu debian"), "sudo apt-get install postgresql");
-        assert_eq!(install_command("rocky rhel centos fedora"), "sudo dnf install postgresql-server");
+        assert!(
+            refusal.to_string().contains("no PostgreSQL 15 or newer"),
+            "{refusal}"
+        );
+        assert_eq!(
+            install_command("ubuntu debian"),
+            "sudo apt-get install postgresql"
+        );
+        assert_eq!(
+            install_command("rocky rhel centos fedora"),
+            "sudo dnf install postgresql-server"
+        );
         assert_eq!(install_command("macos"), "brew install postgresql@17");
     }
 
     #[test]
     fn a_cluster_is_opened_by_its_own_version_only() {
         let refusal = Binaries::find(None, Some(9)).unwrap_err();
-        assert!(refusal.to_string().contains("cluster of PostgreSQL 9"), "{refusal}");
+        assert!(
+            refusal.to_string().contains("cluster of PostgreSQL 9"),
+            "{refusal}"
+        );
     }
 }

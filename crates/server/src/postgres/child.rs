@@ -23,15 +23,20 @@ pub(super) struct Child {
 pub(super) fn spawn(mut command: Command, user: Option<User>) -> io::Result<Child> {
     prepare(&mut command, user, true);
     let (report, started) = mpsc::channel();
-    std::thread::Builder::new().name("postgres-parent".into()).spawn(move || {
-        let _ = report.send(command.spawn());
-        loop {
-            std::thread::park();
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("postgres-parent".into())
+        .spawn(move || {
+            let _ = report.send(command.spawn());
+            loop {
+                std::thread::park();
+            }
+        })?;
     let process = started.recv().map_err(io::Error::other)??;
     let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
-    Ok(Child { process: Mutex::new(process), pid })
+    Ok(Child {
+        process: Mutex::new(process),
+        pid,
+    })
 }
 
 /// Runs a command as the database's user and waits for its end.
@@ -58,7 +63,9 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
             #[cfg(target_os = "linux")]
             nix::sys::prctl::set_pdeathsig(Signal::SIGINT)?;
             if getppid() != parent {
-                return Err(io::Error::other("the parent died while the database was starting"));
+                return Err(io::Error::other(
+                    "the parent died while the database was starting",
+                ));
             }
         }
         Ok(())
@@ -66,7 +73,10 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
     // SAFETY: between fork and exec only async-signal-safe system calls may run. These are setgroups, setgid,
     // setuid, umask, setpgid, prctl and getppid on values captured before the fork; nothing allocates but the one
     // error path, which ends the child.
-    #[expect(unsafe_code, reason = "std offers no safe way to change user and death signal before exec")]
+    #[expect(
+        unsafe_code,
+        reason = "std offers no safe way to change user and death signal before exec"
+    )]
     unsafe {
         command.pre_exec(become_child);
     }
@@ -75,7 +85,9 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
 impl Child {
     /// Whether the postmaster is alive.
     pub(super) fn is_running(&self) -> bool {
-        self.process.lock().is_ok_and(|mut process| matches!(process.try_wait(), Ok(None)))
+        self.process
+            .lock()
+            .is_ok_and(|mut process| matches!(process.try_wait(), Ok(None)))
     }
 }
 

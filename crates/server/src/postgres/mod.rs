@@ -11,10 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use diesel::sql_types::{Integer, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 
+use crate::database::DatabaseError;
 use binaries::Binaries;
 pub use binaries::{NoBinaries, install_command};
 
@@ -41,10 +45,14 @@ pub enum PostgresError {
     #[error(transparent)]
     NoBinaries(#[from] NoBinaries),
     /// Another process uses the data directory.
-    #[error("{0} is in use by another clickledger. Stop that one, or choose another directory with --data-dir")]
+    #[error(
+        "{0} is in use by another clickledger. Stop that one, or choose another directory with --data-dir"
+    )]
     Locked(PathBuf),
     /// Started as root, and the unprivileged user cannot get to the directory.
-    #[error("the user {user}, which the database runs as, may not enter {directory}. Choose another directory with --data-dir, such as /var/lib/clickledger")]
+    #[error(
+        "the user {user}, which the database runs as, may not enter {directory}. Choose another directory with --data-dir, such as /var/lib/clickledger"
+    )]
     Unreachable {
         /// The unprivileged user.
         user: String,
@@ -52,7 +60,9 @@ pub enum PostgresError {
         directory: PathBuf,
     },
     /// Started as root, and there is nobody else to be.
-    #[error("started as root, but the database must not run as root and there is neither a user postgres nor a user nobody")]
+    #[error(
+        "started as root, but the database must not run as root and there is neither a user postgres nor a user nobody"
+    )]
     NoUser,
     /// A short folder for the socket belongs to somebody else.
     #[error("{0} belongs to another user; remove it or choose a shorter --data-dir")]
@@ -80,13 +90,17 @@ pub enum PostgresError {
 
 /// Names what was being done when the system refused.
 fn doing<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, PostgresError> {
-    result.map_err(|error| PostgresError::Io { what: what.into(), error })
+    result.map_err(|error| PostgresError::Io {
+        what: what.into(),
+        error,
+    })
 }
 
 /// A running private Postgres. Dropping it, or the end of the process by whatever means, stops it.
 #[derive(Debug)]
 pub struct Postgres {
     url: String,
+    sockets: PathBuf,
     child: child::Child,
     /// Held until we end: two servers on one directory would destroy it.
     _lock: Flock<fs::File>,
@@ -113,9 +127,20 @@ impl Postgres {
         }
         stop_orphan(&cluster)?;
         remove_stale(&cluster, &sockets)?;
-        let child = child::spawn(server_command(&binaries, &cluster, &sockets, &log, settings)?, user)
-            .map_err(|error| PostgresError::Io { what: "starting postgres".into(), error })?;
-        let postgres = Self { url: url(&sockets), child, _lock: lock };
+        let child = child::spawn(
+            server_command(&binaries, &cluster, &sockets, &log, settings)?,
+            user,
+        )
+        .map_err(|error| PostgresError::Io {
+            what: "starting postgres".into(),
+            error,
+        })?;
+        let postgres = Self {
+            url: url(&sockets, NAME),
+            sockets,
+            child,
+            _lock: lock,
+        };
         postgres.wait_until_ready(&cluster, &log)?;
         Ok(postgres)
     }
@@ -124,6 +149,30 @@ impl Postgres {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Makes the database that [`Postgres::url`] names, unless it exists.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn create_database(&self) -> Result<(), DatabaseError> {
+        let mut conn = AsyncPgConnection::establish(&self.url_of("postgres")).await?;
+        let exists: Vec<Exists> = sql_query("SELECT 1 AS one FROM pg_database WHERE datname = $1")
+            .bind::<Text, _>(NAME)
+            .load(&mut conn)
+            .await?;
+        if exists.is_empty() {
+            sql_query(format!("CREATE DATABASE {NAME}"))
+                .execute(&mut conn)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Where to connect for another database of the same cluster.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        url(&self.sockets, database)
     }
 
     fn wait_until_ready(&self, cluster: &Path, log: &Path) -> Result<(), PostgresError> {
@@ -139,16 +188,51 @@ impl Postgres {
         let text = fs::read_to_string(log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let tail = lines.split_at(lines.len().saturating_sub(12)).1.join("\n");
-        Err(PostgresError::NotReady { log: log.to_owned(), tail })
+        Err(PostgresError::NotReady {
+            log: log.to_owned(),
+            tail,
+        })
     }
 }
 
-fn url(sockets: &Path) -> String {
+#[derive(QueryableByName)]
+struct Exists {
+    #[diesel(sql_type = Integer)]
+    #[expect(dead_code, reason = "only whether there is a row matters")]
+    one: i32,
+}
+
+/// Removes the cluster of a data directory, and the named files beside it, unless a server is using them.
+///
+/// # Errors
+/// [`PostgresError::Locked`] when one is; or the system's refusal.
+pub fn remove_cluster(data_dir: &Path, files: &[&str]) -> Result<(), PostgresError> {
+    let data_dir = create_data_dir(data_dir)?;
+    let _lock = lock(&data_dir)?;
+    let cluster = data_dir.join("postgres");
+    stop_orphan(&cluster)?;
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    for file in files {
+        doing(
+            format!("removing {file}"),
+            gone(fs::remove_file(data_dir.join(file))),
+        )?;
+    }
+    doing(
+        format!("removing {}", cluster.display()),
+        gone(fs::remove_dir_all(&cluster)),
+    )
+}
+
+fn url(sockets: &Path, database: &str) -> String {
     let host = percent_encoding::utf8_percent_encode(
         sockets.to_str().unwrap_or_default(),
         percent_encoding::NON_ALPHANUMERIC,
     );
-    format!("postgresql://{NAME}@/{NAME}?host={host}")
+    format!("postgresql://{NAME}@/{database}?host={host}")
 }
 
 /// Creates the directory; as root others may enter it (the cluster inside is closed to them).
@@ -165,10 +249,13 @@ fn lock(data_dir: &Path) -> Result<Flock<fs::File>, PostgresError> {
     let path = data_dir.join("lock");
     let file = doing(
         format!("opening {}", path.display()),
-        fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path),
+        fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path),
     )?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| PostgresError::Locked(data_dir.to_owned()))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| PostgresError::Locked(data_dir.to_owned()))
 }
 
 /// Whom to run as: nobody else when we are not root; Postgres itself refuses to run as root.
@@ -185,7 +272,10 @@ fn unprivileged_user() -> Result<Option<User>, PostgresError> {
 
 fn check_reachable(data_dir: &Path, user: &User) -> Result<(), PostgresError> {
     for directory in data_dir.ancestors() {
-        let meta = doing(format!("reading {}", directory.display()), fs::metadata(directory))?;
+        let meta = doing(
+            format!("reading {}", directory.display()),
+            fs::metadata(directory),
+        )?;
         let (uid, gid, mode) = (user.uid.as_raw(), user.gid.as_raw(), meta.mode());
         let may_enter = match () {
             () if meta.uid() == uid => mode & 0o100 != 0,
@@ -193,14 +283,21 @@ fn check_reachable(data_dir: &Path, user: &User) -> Result<(), PostgresError> {
             () => mode & 0o001 != 0,
         };
         if !may_enter {
-            return Err(PostgresError::Unreachable { user: user.name.clone(), directory: directory.to_owned() });
+            return Err(PostgresError::Unreachable {
+                user: user.name.clone(),
+                directory: directory.to_owned(),
+            });
         }
     }
     Ok(())
 }
 
 fn cluster_version(cluster: &Path) -> Option<u32> {
-    fs::read_to_string(cluster.join("PG_VERSION")).ok()?.trim().parse().ok()
+    fs::read_to_string(cluster.join("PG_VERSION"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// A folder for the socket that only the database's user (and root) may enter: in the data directory where its path
@@ -212,7 +309,10 @@ fn socket_dir(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresE
         directory = PathBuf::from(format!("/tmp/clickledger-{:x}-{:x}", inode.dev(), inode.ino()));
     }
     private_dir(&directory, user)?;
-    let owner = doing(format!("reading {}", directory.display()), fs::symlink_metadata(&directory))?;
+    let owner = doing(
+        format!("reading {}", directory.display()),
+        fs::symlink_metadata(&directory),
+    )?;
     let expected = user.map_or(geteuid(), |user| user.uid).as_raw();
     if !owner.is_dir() || owner.uid() != expected {
         return Err(PostgresError::ForeignSocketDirectory(directory));
@@ -225,9 +325,15 @@ fn private_dir(path: &Path, owner: Option<&User>) -> Result<(), PostgresError> {
     let what = || format!("creating {}", path.display());
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
-            doing(what(), fs::set_permissions(path, fs::Permissions::from_mode(0o700)))?;
+            doing(
+                what(),
+                fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+            )?;
             match owner {
-                Some(user) => doing(what(), chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))),
+                Some(user) => doing(
+                    what(),
+                    chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
+                ),
                 None => Ok(()),
             }
         }
@@ -245,28 +351,44 @@ fn init_cluster(
 ) -> Result<(), PostgresError> {
     let unfinished = data_dir.join("postgres.unfinished");
     if unfinished.exists() {
-        doing(format!("removing {}", unfinished.display()), fs::remove_dir_all(&unfinished))?;
+        doing(
+            format!("removing {}", unfinished.display()),
+            fs::remove_dir_all(&unfinished),
+        )?;
     }
     private_dir(&unfinished, user)?;
     let mut initdb = Command::new(binaries.initdb());
-    initdb.arg("-D").arg(&unfinished).args(["-U", NAME, "-E", "UTF8", "--no-locale", "-A", "trust"]);
+    initdb
+        .arg("-D")
+        .arg(&unfinished)
+        .args(["-U", NAME, "-E", "UTF8", "--no-locale", "-A", "trust"]);
     let output = doing("running initdb", child::output(initdb, user))?;
     if !output.status.success() {
-        return Err(PostgresError::Initdb(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(PostgresError::Initdb(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
     }
-    doing(format!("renaming {}", unfinished.display()), fs::rename(&unfinished, cluster))
+    doing(
+        format!("renaming {}", unfinished.display()),
+        fs::rename(&unfinished, cluster),
+    )
 }
 
 /// Stops a postmaster that outlived the process that started it. We hold the lock, so it is nobody's.
 fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
     let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
-    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else { return Ok(()) };
+    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
+        return Ok(());
+    };
     for (signal, patience) in [(Signal::SIGINT, 20), (Signal::SIGQUIT, 5)] {
         if !is_postmaster(pid, cluster) {
             return Ok(());
         }
         tracing::warn!(pid, %signal, "stopping a database that outlived its server");
-        doing("stopping an orphaned postgres", kill(Pid::from_raw(pid), signal).map_err(io::Error::from))?;
+        doing(
+            "stopping an orphaned postgres",
+            kill(Pid::from_raw(pid), signal).map_err(io::Error::from),
+        )?;
         let give_up = Instant::now() + Duration::from_secs(patience);
         while is_postmaster(pid, cluster) && Instant::now() < give_up {
             std::thread::sleep(Duration::from_millis(20));
@@ -280,7 +402,10 @@ fn is_postmaster(pid: i32, cluster: &Path) -> bool {
     let listing = match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(command_line) => String::from_utf8_lossy(&command_line).replace('\0', " "),
         Err(_) if Path::new("/proc/self").exists() => return false,
-        Err(_) => match Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output() {
+        Err(_) => match Command::new("ps")
+            .args(["-o", "command=", "-p", &pid.to_string()])
+            .output()
+        {
             Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
             Err(_) => return false,
         },
@@ -297,7 +422,10 @@ fn remove_stale(cluster: &Path, sockets: &Path) -> Result<(), PostgresError> {
     ] {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PostgresError::Io { what: format!("removing {}", path.display()), error });
+                return Err(PostgresError::Io {
+                    what: format!("removing {}", path.display()),
+                    error,
+                });
             }
             _ => {}
         }
@@ -313,16 +441,28 @@ fn server_command(
     settings: &PostgresSettings,
 ) -> Result<Command, PostgresError> {
     let mut log_file = doing(format!("opening {}", log.display()), fs::File::create(log))?;
-    doing("writing the log", writeln!(log_file, "{}", binaries.initdb().display()))?;
+    doing(
+        "writing the log",
+        writeln!(log_file, "{}", binaries.initdb().display()),
+    )?;
     let mut postgres = Command::new(binaries.postgres());
     postgres.arg("-D").arg(cluster).arg("-k").arg(sockets);
-    for option in ["listen_addresses=", "port=5432", "max_connections=100", "timezone=UTC", "log_timezone=UTC"] {
+    for option in [
+        "listen_addresses=",
+        "port=5432",
+        "max_connections=100",
+        "timezone=UTC",
+        "log_timezone=UTC",
+    ] {
         postgres.args(["-c", option]);
     }
     for option in &settings.options {
         postgres.args(["-c", option]);
     }
     let errors = doing("duplicating the log", log_file.try_clone())?;
-    postgres.stdin(std::process::Stdio::null()).stdout(log_file).stderr(errors);
+    postgres
+        .stdin(std::process::Stdio::null())
+        .stdout(log_file)
+        .stderr(errors);
     Ok(postgres)
 }

@@ -1,0 +1,270 @@
+//! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and three
+//! people who can sign in.
+
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
+use campaigns::integrations::{self, Token};
+use campaigns::links;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use schema::{AffiliateId, BASE32, CampaignId, Currency, Db, LinkId, NetworkConn, clock};
+use tenancy::memberships::{self, Role};
+use tenancy::networks::{self, Network, NewNetwork};
+use tenancy::{Passwords, advertisers, affiliates, people, unscoped};
+
+use crate::DemoError;
+use crate::description::{
+    DemoAddresses, Description, GoalDescription, LinkDescription, Named, PostbackDescription, SignIn,
+    destination,
+};
+
+/// An advertiser and its one campaign, as the demo plays them.
+struct Script {
+    advertiser: &'static str,
+    campaign: &'static str,
+    /// Where clicks go; the first one goes to the demo shop instead.
+    destination: &'static str,
+    currency: &'static str,
+    goal: (&'static str, &'static str),
+    unique_by: UniqueBy,
+    auto_approve: bool,
+    /// What the affiliate earns: fixed micro-units, parts per million.
+    commission: (i64, i32),
+    /// What the advertiser owes.
+    revenue: (i64, i32),
+    /// Conversions per thousand clicks.
+    per_thousand: u32,
+    /// Smallest and largest usual order, in whole units.
+    order: (u32, u32),
+    /// How much of the traffic it gets.
+    weight: u32,
+}
+
+#[rustfmt::skip]
+const SCRIPTS: [Script; 8] = [
+    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26 },
+    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15 },
+    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18 },
+    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12 },
+    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9 },
+    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11 },
+    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5 },
+    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4 },
+];
+
+const AFFILIATES: [&str; 21] = [
+    "Desk Dispatch Weekly",
+    "CouponCrate",
+    "The Honest Packlist",
+    "Vergleichsfuchs24",
+    "Blue Lantern Media Buying & Performance Partners sp. z o.o.",
+    "nomad.notes",
+    "Sparfuchs Club",
+    "GearGrid Reviews",
+    "Privacy Plain & Simple",
+    "CashbackKoala",
+    "Moneta Magazine",
+    "Pixel Patio",
+    "Tokyo Tap Arcade",
+    "Northern Trails Podcast",
+    "Ofertas del Día",
+    "Cup & Crema",
+    "BudgetBee UK",
+    "Atlas Push Network",
+    "دليل الهدايا",
+    "HomeHarmony Interiors Blog",
+    "QuietKeys Forum",
+];
+
+/// A link that gets traffic, with how it converts.
+pub(crate) struct Stage {
+    pub(crate) link_id: LinkId,
+    pub(crate) affiliate_id: AffiliateId,
+    pub(crate) campaign_id: CampaignId,
+    /// How much of the traffic it gets.
+    pub(crate) weight: u32,
+    pub(crate) per_thousand: u32,
+    pub(crate) order: (u32, u32),
+    pub(crate) currency: Currency,
+    pub(crate) goal: &'static str,
+    pub(crate) needs_order: bool,
+    pub(crate) token: Token,
+}
+
+/// Everyone, for the history to play.
+pub(crate) struct Cast {
+    pub(crate) network: Network,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// Creates everyone in one transaction.
+pub(crate) async fn create(
+    db: &Db,
+    addresses: &DemoAddresses,
+    database_url: &str,
+) -> Result<(Cast, Description), DemoError> {
+    let now = clock::now();
+    let founded = now - TimeDelta::days(90);
+    let mut random = StdRng::seed_from_u64(7);
+    let network_id = unscoped::new_network_id(&mut *db.unscoped().await?).await?;
+    let mut conn = db.network(network_id).await?;
+    #[expect(clippy::expect_used, reason = "EUR is a currency")]
+    let currency = "EUR".parse().expect("EUR is a currency");
+    let new = NewNetwork {
+        name: "Orbit Partners",
+        time_zone: Tz::Europe__Warsaw,
+        currency,
+    };
+    let network = networks::create(&mut conn, &new, founded).await?;
+
+    let mut partners = Vec::new();
+    for name in AFFILIATES {
+        partners.push(affiliates::create(&mut conn, name, founded).await?);
+    }
+    let mut stages = Vec::new();
+    let mut description = None;
+    for (index, script) in SCRIPTS.iter().enumerate() {
+        let advertiser = advertisers::create(&mut conn, script.advertiser, founded).await?;
+        let token = integrations::new_token(&mut conn, advertiser.id, founded).await?;
+        let is_shop = index == 0;
+        let to = if is_shop {
+            destination(&addresses.shop)
+        } else {
+            script.destination.to_owned()
+        };
+        let (campaign_id, goal) = create_campaign(&mut conn, script, advertiser.id, &to, founded).await?;
+        let mut shop_link = None;
+        for (rank, partner) in partners.iter().enumerate() {
+            // The first affiliate always promotes the shop; the others promote about a third of everything.
+            let is_first = is_shop && rank == 0;
+            if !(random.random_ratio(1, 3) || is_first) {
+                continue;
+            }
+            let alias = if is_first {
+                "desk".to_owned()
+            } else {
+                links::random_alias()
+            };
+            let link = links::create(&mut conn, partner.id, campaign_id, &alias, founded).await?;
+            let popularity = u32::try_from(AFFILIATES.len() - rank).unwrap_or(1) + random.random_range(0..6);
+            stages.push(Stage {
+                link_id: link.id,
+                affiliate_id: partner.id,
+                campaign_id,
+                weight: script.weight * popularity,
+                per_thousand: script.per_thousand * random.random_range(60..150) / 100,
+                order: script.order,
+                currency: script.currency.parse().unwrap_or(currency),
+                goal: script.goal.0,
+                needs_order: script.unique_by == UniqueBy::Order,
+                token: token.clone(),
+            });
+            shop_link.get_or_insert((link, partner.id));
+        }
+        if let (true, Some((link, affiliate_id))) = (is_shop, shop_link) {
+            let parties = [
+                Role::Owner,
+                Role::Affiliate(affiliate_id),
+                Role::Advertiser(advertiser.id),
+            ];
+            description = Some(Description {
+                dashboard: addresses.dashboard.clone(),
+                tracking: addresses.tracking.clone(),
+                shop: addresses.shop.clone(),
+                sign_in: create_people(&mut conn, parties, now).await?,
+                network: Named {
+                    id: network.id,
+                    name: network.name.clone(),
+                },
+                campaign: Named {
+                    id: campaign_id,
+                    name: script.campaign.to_owned(),
+                },
+                goal,
+                link: LinkDescription {
+                    id: link.id,
+                    url: format!("{}/{}", addresses.tracking, link.alias),
+                    alias: link.alias,
+                },
+                postback: PostbackDescription {
+                    url: format!("{}/postback", addresses.tracking),
+                    token: token.as_str().to_owned(),
+                },
+                database_url: database_url.to_owned(),
+            });
+        }
+    }
+    #[expect(clippy::expect_used, reason = "the first script is the shop's and has a link")]
+    let description = description.expect("the shop is in the cast");
+    networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
+    conn.commit().await?;
+    Ok((Cast { network, stages }, description))
+}
+
+async fn create_campaign(
+    conn: &mut NetworkConn,
+    script: &Script,
+    advertiser_id: schema::AdvertiserId,
+    destination: &str,
+    now: DateTime<Utc>,
+) -> Result<(CampaignId, GoalDescription), DemoError> {
+    #[expect(clippy::expect_used, reason = "the scripts name currencies of ISO 4217")]
+    let currency = script.currency.parse().expect("a currency of ISO 4217");
+    let settings = CampaignSettings {
+        name: script.campaign.to_owned(),
+        status: CampaignStatus::Live,
+        destination: destination.to_owned(),
+        attribution_days: 30,
+    };
+    let campaign = campaign_table::create(conn, advertiser_id, currency, &settings, now).await?;
+    let goal = NewGoal {
+        campaign_id: campaign.id,
+        code: script.goal.0,
+        name: script.goal.1,
+        unique_by: script.unique_by,
+        auto_approve: script.auto_approve,
+        commission: Commission {
+            fixed_micros: script.commission.0,
+            rate_ppm: script.commission.1,
+        },
+        revenue: Revenue {
+            fixed_micros: script.revenue.0,
+            rate_ppm: script.revenue.1,
+        },
+    };
+    let goal = goals::create(conn, &goal, now).await?;
+    Ok((
+        campaign.id,
+        GoalDescription {
+            id: goal.id,
+            code: goal.code,
+        },
+    ))
+}
+
+/// One person for each role, with a password of their own.
+async fn create_people(
+    conn: &mut NetworkConn,
+    roles: [Role; 3],
+    now: DateTime<Utc>,
+) -> Result<Vec<SignIn>, DemoError> {
+    let passwords = Passwords::new();
+    let mut sign_ins = Vec::new();
+    for (role, name) in roles
+        .into_iter()
+        .zip(["Maja Kowalska", "Jonas Weber", "Ines Laurent"])
+    {
+        let email = format!("{}@orbit.example", role.as_str());
+        let password = BASE32.encode(&rand::random::<[u8; 10]>());
+        let person = people::create(conn, &email, name, &passwords.hash(&password).await, now).await?;
+        memberships::create(conn, person.id, role, now).await?;
+        sign_ins.push(SignIn {
+            role: role.as_str().to_owned(),
+            email,
+            password,
+        });
+    }
+    Ok(sign_ins)
+}

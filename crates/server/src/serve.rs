@@ -1,0 +1,171 @@
+//! Wiring: one database, two listeners, and their orderly end.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use dashboard::{Dashboard, DashboardSettings};
+use diesel::IntoSql;
+use diesel::sql_types::Integer;
+use diesel_async::RunQueryDsl;
+use schema::Db;
+use tenancy::Secret;
+use tokio::task::JoinHandle;
+use tracking::{Tracker, TrackerSettings};
+
+/// Connections of the tracking paths and of the pages: apart, so that reports cannot starve clicks.
+const TRACKING_CONNECTIONS: usize = 16;
+const DASHBOARD_CONNECTIONS: usize = 8;
+/// How long requests in flight are given to end, in seconds.
+const DRAIN_SECONDS: u64 = 10;
+/// How long a client may take to send its headers.
+const HEADER_TIME: Duration = Duration::from_secs(15);
+
+/// What to serve, and where.
+pub struct ServeSettings {
+    /// A migrated database.
+    pub database_url: String,
+    /// The installation's secret.
+    pub secret: Secret,
+    /// A bound listener for the dashboard.
+    pub dashboard: TcpListener,
+    /// A bound listener for clicks and postbacks.
+    pub tracking: TcpListener,
+    /// Where browsers reach the dashboard; where it listens if not given.
+    pub dashboard_url: Option<String>,
+    /// Where visitors reach the tracking host; where it listens if not given.
+    pub tracking_url: Option<String>,
+}
+
+/// A running server.
+pub struct Running {
+    /// Where browsers reach the dashboard.
+    pub dashboard_url: String,
+    /// Where visitors reach the tracking host.
+    pub tracking_url: String,
+    /// The tracking paths, for what happens inside the process (the demo's history).
+    pub tracker: Tracker,
+    /// A pool for what happens inside the process.
+    pub db: Db,
+    servers: Vec<(ServerHandle, JoinHandle<io::Result<()>>)>,
+}
+
+/// Binds a listener, and says what to do when somebody else has the port.
+///
+/// # Errors
+/// With the address in the text.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Starts serving on the current runtime.
+///
+/// # Errors
+/// When a listener cannot be used.
+pub fn start(settings: ServeSettings) -> io::Result<Running> {
+    let dashboard_url = url(settings.dashboard_url, &settings.dashboard)?;
+    let tracking_url = url(settings.tracking_url, &settings.tracking)?;
+    let tracking_db = Db::new(&settings.database_url, TRACKING_CONNECTIONS);
+    let db = Db::new(&settings.database_url, DASHBOARD_CONNECTIONS);
+    let tracker = Tracker::start(TrackerSettings {
+        db: tracking_db.clone(),
+        secret: settings.secret.clone(),
+        dashboard_url: dashboard_url.clone(),
+    });
+    let pages = Dashboard::new(DashboardSettings {
+        db: db.clone(),
+        secret: settings.secret,
+        dashboard_url: dashboard_url.clone(),
+        tracking_url: tracking_url.clone(),
+    });
+    let servers = vec![
+        spawn(tracking_server(settings.tracking, tracker.clone(), tracking_db)?),
+        spawn(dashboard_server(settings.dashboard, pages, db.clone())?),
+    ];
+    Ok(Running {
+        dashboard_url,
+        tracking_url,
+        tracker,
+        db,
+        servers,
+    })
+}
+
+impl Running {
+    /// Stops accepting, lets requests in flight end, and returns.
+    pub async fn stop(self) {
+        for (handle, _) in &self.servers {
+            drop(handle.stop(true));
+        }
+        for (_, server) in self.servers {
+            if let Ok(Err(error)) = server.await {
+                tracing::error!(%error, "listener ended badly");
+            }
+        }
+    }
+}
+
+fn url(given: Option<String>, listener: &TcpListener) -> io::Result<String> {
+    match given {
+        Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+        None => Ok(format!("http://{}", listener.local_addr()?)),
+    }
+}
+
+fn spawn(server: Server) -> (ServerHandle, JoinHandle<io::Result<()>>) {
+    (server.handle(), tokio::spawn(server))
+}
+
+fn tracking_server(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
+    let (tracker, db) = (web::Data::new(tracker), web::Data::new(db));
+    let app = move || {
+        App::new()
+            .app_data(tracker.clone())
+            .app_data(db.clone())
+            .route("/health", web::get().to(health))
+            .configure(tracking::intake::configure)
+    };
+    Ok(HttpServer::new(app)
+        .client_request_timeout(HEADER_TIME)
+        .disable_signals()
+        .shutdown_timeout(DRAIN_SECONDS)
+        .listen(listener)?
+        .run())
+}
+
+fn dashboard_server(listener: TcpListener, pages: Dashboard, db: Db) -> io::Result<Server> {
+    let (pages, db) = (web::Data::new(pages), web::Data::new(db));
+    let app = move || {
+        App::new()
+            .app_data(pages.clone())
+            .app_data(db.clone())
+            .route("/health", web::get().to(health))
+            .configure(dashboard::configure)
+    };
+    Ok(HttpServer::new(app)
+        .client_request_timeout(HEADER_TIME)
+        .disable_signals()
+        .shutdown_timeout(DRAIN_SECONDS)
+        .listen(listener)?
+        .run())
+}
+
+/// `GET /health`: 200 when the database answers, 503 when it does not.
+async fn health(db: web::Data<Db>) -> HttpResponse {
+    let answer = async {
+        let mut conn = db.unscoped().await?;
+        diesel::select(1_i32.into_sql::<Integer>())
+            .get_result::<i32>(&mut conn)
+            .await?;
+        Ok::<_, schema::DbError>(())
+    };
+    match tokio::time::timeout(Duration::from_secs(2), answer).await {
+        Ok(Ok(())) => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
+        Ok(Err(_)) | Err(_) => HttpResponse::ServiceUnavailable()
+            .content_type("text/plain")
+            .body("the database does not answer\n"),
+    }
+}
