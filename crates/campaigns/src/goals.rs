@@ -77,9 +77,6 @@ impl Goal {
     }
 
     /// Commission and revenue of one conversion of this amount, in the amount's currency.
-    ///
-    /// The advertiser never owes less than the affiliate earns from it unless the terms say so: both are computed
-    /// from the same amount by the same rounding rule.
     #[must_use]
     pub fn pay(&self, amount: Money) -> (Money, Money) {
         let pay = |fixed_micros: i64, rate_ppm: i32| Money {
@@ -202,8 +199,8 @@ mod tests {
             currency: "EUR".parse().unwrap(),
         };
         let (commission, revenue) = goal(1_000_000, 100_000).pay(amount);
-        assert_eq!(commission.to_string(), "5.999 EUR");
-        assert_eq!(revenue.to_string(), "11.998 EUR");
+        assert_eq!(commission.to_string(), "6.00 EUR");
+        assert_eq!(revenue.to_string(), "12.00 EUR");
     }
 
     #[test]

@@ -2,28 +2,24 @@
 
 use crate::Problem;
 
-/// Reads percent-encoded pairs (a query string or a form body); `+` is a space. Pairs without a name are skipped.
+/// Reads percent-encoded pairs (a query string or a form body) one by one; `+` is a space. Pairs without a name are
+/// skipped. A name or value that is not text is [`Problem::Undecodable`] or [`Problem::Nul`]; a broken name is called
+/// by what was sent.
 ///
 /// ```
-/// let pairs = dialects::decode_pairs("click_id=abc&note=caf%C3%A9+au+lait").unwrap();
-/// assert_eq!(pairs[1], ("note".to_owned(), "café au lait".to_owned()));
+/// let pairs: Result<Vec<_>, _> = dialects::decode_pairs("click_id=abc&note=caf%C3%A9+au+lait").collect();
+/// assert_eq!(pairs.unwrap()[1], ("note".to_owned(), "café au lait".to_owned()));
 /// ```
-///
-/// # Errors
-/// [`Problem::Undecodable`] or [`Problem::Nul`] for the first name or value that is not text. A broken name is
-/// called by what was sent.
-pub fn decode_pairs(encoded: &str) -> Result<Vec<(String, String)>, Problem> {
+pub fn decode_pairs(encoded: &str) -> impl Iterator<Item = Result<(String, String), Problem>> {
     encoded
         .split('&')
-        .filter(|pair| !pair.is_empty())
+        .filter(|pair| !pair.is_empty() && !pair.starts_with('='))
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).map_err(|flaw| flaw.of(name))?;
             let value = decode(value).map_err(|flaw| flaw.of(&name))?;
             Ok((name, value))
         })
-        .filter(|pair| !matches!(pair, Ok((name, _)) if name.is_empty()))
-        .collect()
 }
 
 enum Flaw {
@@ -82,6 +78,10 @@ mod tests {
 
     use super::*;
 
+    fn decoded(encoded: &str) -> Result<Vec<(String, String)>, Problem> {
+        decode_pairs(encoded).collect()
+    }
+
     #[test]
     fn a_value_that_does_not_decode_is_named_with_its_offset() {
         for (encoded, parameter, offset) in [
@@ -98,14 +98,14 @@ mod tests {
                 parameter: parameter.into(),
                 offset,
             };
-            assert_eq!(decode_pairs(encoded), Err(expected), "{encoded}");
+            assert_eq!(decoded(encoded), Err(expected), "{encoded}");
         }
     }
 
     #[test]
     fn a_nul_byte_is_refused() {
         assert_eq!(
-            decode_pairs("b=x%00"),
+            decoded("b=x%00"),
             Err(Problem::Nul {
                 parameter: "b".into()
             })
@@ -114,19 +114,19 @@ mod tests {
 
     #[test]
     fn a_value_is_decoded_once() {
-        assert_eq!(decode_pairs("b=%2525"), Ok(vec![("b".into(), "%25".into())]));
+        assert_eq!(decoded("b=%2525"), Ok(vec![("b".into(), "%25".into())]));
     }
 
     proptest! {
         #[test]
         fn what_was_encoded_reads_back(value in "[^\0]{0,60}") {
             let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
-            prop_assert_eq!(decode_pairs(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
+            prop_assert_eq!(decoded(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,200}") {
-            let _ = decode_pairs(&text);
+            let _ = decoded(&text);
         }
     }
 }

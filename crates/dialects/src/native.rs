@@ -1,6 +1,7 @@
 //! Our own spelling: `/postback` with `click_id`, `goal`, `order_id`, `amount`, `currency`, `token`, as query, form
 //! or JSON. Every further parameter is kept.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
@@ -17,23 +18,50 @@ const PARAMETER_LIMIT: usize = 100;
 
 /// Reads a call in our own spelling. Parameters may stand in the query, in the body, or some here and some there.
 ///
-/// # Errors
-/// The first [`Problem`] in reading order.
-pub fn parse(call: RawCall<'_>) -> Result<Postback, Problem> {
-    let mut parameters = decode_pairs(call.query)?;
-    parameters.extend(body_parameters(call.content_type, call.body)?);
-    if parameters.len() > PARAMETER_LIMIT {
-        return Err(Problem::TooMany {
-            limit: PARAMETER_LIMIT,
-        });
+/// What can be read is read, also beside a problem: so a rejected call still says whose it was and about which click.
+/// The problem is the first in reading order; a call with one must not be acted on.
+#[must_use]
+pub fn parse(call: RawCall<'_>) -> (Postback, Option<Problem>) {
+    let mut reading = Reading::default();
+    for parameter in decode_pairs(call.query) {
+        reading.take(parameter);
     }
-    let mut postback = Postback::default();
-    let mut amount = None;
-    let mut seen = std::collections::HashSet::new();
-    for (name, value) in parameters {
-        if !seen.insert(name.clone()) {
-            return Err(Problem::Repeated { parameter: name });
+    for parameter in body_parameters(call.content_type, call.body) {
+        reading.take(parameter);
+    }
+    (reading.postback, reading.problem)
+}
+
+/// A call that is being read.
+#[derive(Default)]
+struct Reading {
+    postback: Postback,
+    problem: Option<Problem>,
+    seen: HashSet<String>,
+}
+
+impl Reading {
+    /// Takes the next parameter in, or notes what is wrong with it.
+    fn take(&mut self, parameter: Result<(String, String), Problem>) {
+        let taken = parameter.and_then(|(name, value)| {
+            if self.seen.len() == PARAMETER_LIMIT {
+                return Err(Problem::TooMany {
+                    limit: PARAMETER_LIMIT,
+                });
+            }
+            if !self.seen.insert(name.clone()) {
+                return Err(Problem::Repeated { parameter: name });
+            }
+            self.set(name, value)
+        });
+        if let Err(problem) = taken {
+            self.problem.get_or_insert(problem);
         }
+    }
+
+    fn set(&mut self, name: String, value: String) -> Result<(), Problem> {
+        let postback = &mut self.postback;
+        let mut amount = None;
         let field = match name.as_str() {
             "click_id" => &mut postback.click_id,
             "goal" => &mut postback.goal,
@@ -44,7 +72,7 @@ pub fn parse(call: RawCall<'_>) -> Result<Postback, Problem> {
             _ => {
                 within(EXTRA_LIMIT, &name, &value)?;
                 postback.extra.push((name, value));
-                continue;
+                return Ok(());
             }
         };
         within(FIELD_LIMIT, &name, &value)?;
@@ -55,12 +83,12 @@ pub fn parse(call: RawCall<'_>) -> Result<Postback, Problem> {
             });
         }
         *field = Some(value).filter(|value| !value.is_empty());
+        if let Some(text) = amount {
+            let read = Amount::parse(&text).map_err(|problem| Problem::Amount { text, problem })?;
+            postback.amount = Some(read);
+        }
+        Ok(())
     }
-    postback.amount = match amount {
-        Some(text) => Some(Amount::parse(&text).map_err(|problem| Problem::Amount { text, problem })?),
-        None => None,
-    };
-    Ok(postback)
 }
 
 /// The body of the answer: JSON, or one line for a caller that asked for plain text.
@@ -106,60 +134,59 @@ fn within(limit: usize, parameter: &str, value: &str) -> Result<(), Problem> {
     }
 }
 
-fn body_parameters(content_type: Option<&str>, body: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+fn body_parameters(content_type: Option<&str>, body: &[u8]) -> Vec<Result<(String, String), Problem>> {
     if body.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
+    let unreadable = |detail| vec![Err(Problem::Body { detail })];
     let media_type = content_type
         .unwrap_or_default()
         .split(';')
         .next()
         .unwrap_or_default()
         .trim();
-    let text = std::str::from_utf8(body).map_err(|broken| Problem::Body {
-        detail: format!("it is not UTF-8 at byte {}", broken.valid_up_to()),
-    })?;
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(broken) => return unreadable(format!("it is not UTF-8 at byte {}", broken.valid_up_to())),
+    };
     if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        decode_pairs(text)
+        decode_pairs(text).collect()
     } else if media_type.eq_ignore_ascii_case("application/json") {
-        json_parameters(text)
+        match serde_json::from_str(text) {
+            Ok(JsonObject(members)) => members.into_iter().filter_map(json_parameter).collect(),
+            Err(error) => unreadable(format!("as JSON: {error}")),
+        }
     } else {
         let named = if media_type.is_empty() {
             "missing"
         } else {
             media_type
         };
-        Err(Problem::Body {
-            detail: format!("its Content-Type is {named}"),
-        })
+        unreadable(format!("its Content-Type is {named}"))
     }
 }
 
-/// The members of a JSON object as text: strings unquoted, everything else exactly as written, so that the amount
+/// A member of a JSON object as text: a string unquoted, everything else exactly as written, so that the amount
 /// `12.10` is not first made a float. `null` counts as not sent.
-fn json_parameters(text: &str) -> Result<Vec<(String, String)>, Problem> {
-    let JsonObject(members) = serde_json::from_str(text).map_err(|error| Problem::Body {
-        detail: format!("as JSON: {error}"),
-    })?;
-    let mut parameters = Vec::with_capacity(members.len());
-    for (name, value) in members {
-        let value = match value.get() {
-            "null" => continue,
-            quoted if quoted.starts_with('"') => {
-                serde_json::from_str(quoted).map_err(|error| Problem::Body {
+fn json_parameter((name, value): (String, &RawValue)) -> Option<Result<(String, String), Problem>> {
+    let text = match value.get() {
+        "null" => return None,
+        quoted if quoted.starts_with('"') => match serde_json::from_str(quoted) {
+            Ok(text) => text,
+            Err(error) => {
+                return Some(Err(Problem::Body {
                     detail: format!("member {name}: {error}"),
-                })?
+                }));
             }
-            plain => plain.to_owned(),
-        };
-        if value.contains('\0') || name.contains('\0') {
-            return Err(Problem::Nul {
-                parameter: name.replace('\0', ""),
-            });
-        }
-        parameters.push((name, value));
+        },
+        plain => plain.to_owned(),
+    };
+    if text.contains('\0') || name.contains('\0') {
+        return Some(Err(Problem::Nul {
+            parameter: name.replace('\0', ""),
+        }));
     }
-    Ok(parameters)
+    Some(Ok((name, text)))
 }
 
 /// A JSON object with its members in order, twins included (a map would silently drop one of two amounts).
@@ -199,8 +226,13 @@ mod tests {
     use super::*;
     use crate::amount::AmountProblem;
 
+    fn strictly(call: RawCall<'_>) -> Result<Postback, Problem> {
+        let (postback, problem) = parse(call);
+        problem.map_or(Ok(postback), Err)
+    }
+
     fn query(query: &str) -> Result<Postback, Problem> {
-        parse(RawCall {
+        strictly(RawCall {
             query,
             content_type: None,
             body: b"",
@@ -208,7 +240,7 @@ mod tests {
     }
 
     fn json(body: &str) -> Result<Postback, Problem> {
-        parse(RawCall {
+        strictly(RawCall {
             query: "",
             content_type: Some("application/json; charset=utf-8"),
             body: body.as_bytes(),
@@ -236,7 +268,7 @@ mod tests {
             content_type: Some("application/x-www-form-urlencoded"),
             body: pairs.as_bytes(),
         };
-        assert_eq!(parse(form), Ok(sample()));
+        assert_eq!(strictly(form), Ok(sample()));
         for amount in ["12.10", "\"12.10\""] {
             let body = format!(
                 r#"{{"click_id":"c1","goal":"sale","order_id":"A-1","amount":{amount},"currency":"EUR","token":"t","coupon":"SPRING 20","note":null}}"#
@@ -253,13 +285,16 @@ mod tests {
             body,
         };
         assert_eq!(
-            parse(call(br#"{"click_id":"c"}"#)).unwrap().click_id.as_deref(),
+            strictly(call(br#"{"click_id":"c"}"#))
+                .unwrap()
+                .click_id
+                .as_deref(),
             Some("c")
         );
         let repeated = Err(Problem::Repeated {
             parameter: "order_id".into(),
         });
-        assert_eq!(parse(call(br#"{"order_id":"2"}"#)), repeated);
+        assert_eq!(strictly(call(br#"{"order_id":"2"}"#)), repeated);
         assert_eq!(query("order_id=1&order_id=1"), repeated);
         assert_eq!(json(r#"{"order_id":"1","order_id":"2"}"#), repeated);
     }
@@ -332,13 +367,34 @@ mod tests {
             content_type: Some("text/xml"),
             body: b"<a/>",
         };
-        assert_eq!(detail(parse(xml)), "its Content-Type is text/xml");
+        assert_eq!(detail(strictly(xml)), "its Content-Type is text/xml");
         let bytes = RawCall {
             query: "",
             content_type: Some("application/json"),
             body: b"{\xff",
         };
-        assert_eq!(detail(parse(bytes)), "it is not UTF-8 at byte 1");
+        assert_eq!(detail(strictly(bytes)), "it is not UTF-8 at byte 1");
+    }
+
+    #[test]
+    fn what_can_be_read_is_read_beside_a_problem() {
+        let (postback, problem) = parse(RawCall {
+            query: "click_id=c1&order_id=%FF&amount=1,5&token=t",
+            content_type: None,
+            body: b"",
+        });
+        assert_eq!(
+            problem,
+            Some(Problem::Undecodable {
+                parameter: "order_id".into(),
+                offset: 0
+            })
+        );
+        assert_eq!(
+            (postback.click_id.as_deref(), postback.token.as_deref()),
+            (Some("c1"), Some("t"))
+        );
+        assert_eq!((postback.order_id, postback.amount), (None, None));
     }
 
     #[test]

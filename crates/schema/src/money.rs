@@ -86,14 +86,17 @@ impl Money {
     /// Micro-units in one unit.
     pub const UNIT: i64 = 1_000_000;
 
-    /// The share of this amount given in parts per million, rounded half to even at the micro-unit: the one rounding
-    /// rule of the product. The product is formed in 128 bits, so it cannot overflow for a rate of at most 100 %.
+    /// The share of this amount given in parts per million, rounded half to even at the currency's minor unit, so that
+    /// it can be paid out: the one rounding rule of the product. Formed in 128 bits, it cannot overflow for a rate of
+    /// at most 100 %.
     #[must_use]
     pub fn share(self, parts_per_million: i32) -> Money {
+        let minor_unit = 10_i128.pow(6_u32.saturating_sub(self.currency.decimals().try_into().unwrap_or(6)));
+        let divisor = 1_000_000 * minor_unit;
         let product = i128::from(self.micros) * i128::from(parts_per_million);
-        let (whole, rest) = (product.div_euclid(1_000_000), product.rem_euclid(1_000_000));
-        let round_up = rest > 500_000 || (rest == 500_000 && whole % 2 != 0);
-        let micros = whole + i128::from(round_up);
+        let (whole, rest) = (product.div_euclid(divisor), product.rem_euclid(divisor));
+        let round_up = rest * 2 > divisor || (rest * 2 == divisor && whole % 2 != 0);
+        let micros = (whole + i128::from(round_up)) * minor_unit;
         Money {
             micros: i64::try_from(micros).unwrap_or(i64::MAX),
             ..self
@@ -155,12 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_rounded_half_to_even() {
-        assert_eq!(money(100_000_000, "EUR").share(100_000).micros, 10_000_000);
-        assert_eq!(money(5, "EUR").share(500_000).micros, 2);
-        assert_eq!(money(7, "EUR").share(500_000).micros, 4);
-        assert_eq!(money(1, "EUR").share(333_333).micros, 0);
-        assert_eq!(money(i64::MAX, "EUR").share(1_000_000).micros, i64::MAX);
+    fn a_share_is_rounded_half_to_even_at_the_minor_unit() {
+        for (micros, currency, parts_per_million, share) in [
+            (100_000_000, "EUR", 100_000, "10.00 EUR"),
+            (222_970_000, "EUR", 100_000, "22.30 EUR"),
+            (50_000, "EUR", 100_000, "0.00 EUR"),
+            (150_000, "EUR", 100_000, "0.02 EUR"),
+            (250_000, "EUR", 100_000, "0.02 EUR"),
+            (1_205_000_000, "JPY", 100_000, "120 JPY"),
+            (1_234_000, "KWD", 500_000, "0.617 KWD"),
+            (
+                1_000_000_000_000_000_000,
+                "EUR",
+                1_000_000,
+                "1000000000000.00 EUR",
+            ),
+        ] {
+            assert_eq!(
+                money(micros, currency).share(parts_per_million).to_string(),
+                share
+            );
+        }
     }
 
     #[test]

@@ -12,7 +12,12 @@ use schema::Currency;
 #[command(name = "clickledger", version, about)]
 pub struct Cli {
     /// What is logged to standard error: error, warn, info, debug, or a filter such as info,tracking=debug.
-    #[arg(long, global = true, env = "CLICKLEDGER_LOG", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        env = "CLICKLEDGER_LOG",
+        default_value = "info,actix_server=warn"
+    )]
     pub log: String,
     /// What to do.
     #[command(subcommand)]

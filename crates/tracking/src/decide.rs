@@ -236,10 +236,10 @@ mod tests {
         };
         assert_eq!(
             decided(&postback),
-            ("4.999 EUR".into(), "9.998 EUR".into(), "A-1".into())
+            ("5.00 EUR".into(), "10.00 EUR".into(), "A-1".into())
         );
         postback.currency = Some("USD".into());
-        assert_eq!(decided(&postback).0, "4.999 USD");
+        assert_eq!(decided(&postback).0, "5.00 USD");
         postback.amount = Some(Amount { micros: 0 });
         assert_eq!(decided(&postback).0, "0.00 USD");
     }

@@ -190,11 +190,21 @@ impl Tracker {
         call: &InboundCall,
         understood: &mut Understood,
     ) -> Result<Conversion, Stop> {
-        understood.postback = understand(call)?;
-        let advertiser_id = self.authenticate(network, &understood.postback).await?;
-        understood.advertiser_id = Some(advertiser_id);
-        let click = self.read_click_id(network, &understood.postback)?;
-        understood.click = Some(click);
+        let (postback, flaw) = understand(call);
+        understood.postback = postback;
+        let postback = &understood.postback;
+        // Whose it is and about which click is looked up first, so that a rejected call is shown to its sender too.
+        understood.advertiser_id = self.advertiser(network, postback).await?;
+        let click = self.read_click_id(network, postback);
+        understood.click = click.as_ref().ok().copied();
+        if let Some(verdict) = flaw {
+            return Err(verdict.into());
+        }
+        let advertiser_id = understood.advertiser_id.ok_or_else(|| match postback.token {
+            Some(_) => Verdict::of(Reason::TokenInvalid),
+            None => Verdict::of(Reason::TokenMissing),
+        })?;
+        let click = click?;
         let route = self.routing.route(network.id, click.link_id()).await?;
         let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
         let route = understood.route.insert(route);
@@ -209,16 +219,15 @@ impl Tracker {
         Ok(new_conversion(call, &case, decision))
     }
 
-    async fn authenticate(&self, network: &Network, postback: &Postback) -> Result<AdvertiserId, Stop> {
-        let token = postback
-            .token
-            .as_deref()
-            .ok_or_else(|| Verdict::of(Reason::TokenMissing))?;
-        let advertiser = self
-            .routing
-            .advertiser(network.id, &Token::from_call(token))
-            .await?;
-        Ok(advertiser.ok_or_else(|| Verdict::of(Reason::TokenInvalid))?)
+    /// The advertiser whose token the postback carries, if it is one.
+    async fn advertiser(&self, network: &Network, postback: &Postback) -> Result<Option<AdvertiserId>, Stop> {
+        match &postback.token {
+            Some(token) => Ok(self
+                .routing
+                .advertiser(network.id, &Token::from_call(token))
+                .await?),
+            None => Ok(None),
+        }
     }
 
     fn read_click_id(&self, network: &Network, postback: &Postback) -> Result<ClickId, Verdict> {
@@ -232,16 +241,16 @@ impl Tracker {
     }
 }
 
-fn understand(call: &InboundCall) -> Result<Postback, Verdict> {
-    if let Some(flaw) = call.flaw {
-        return Err(Verdict::of(flaw));
-    }
+/// What a call says, and the verdict on how it says it, if that is bad enough.
+fn understand(call: &InboundCall) -> (Postback, Option<Verdict>) {
     let raw = RawCall {
         query: call.target.split_once('?').map_or("", |(_, query)| query),
         content_type: call.content_type.as_deref(),
         body: &call.body,
     };
-    native::parse(raw).map_err(Verdict::from)
+    let (postback, problem) = native::parse(raw);
+    let flaw = call.flaw.map(Verdict::of).or(problem.map(Verdict::from));
+    (postback, flaw)
 }
 
 /// The most telling thing about a click id that we did not give out like this. An id of another network is told like

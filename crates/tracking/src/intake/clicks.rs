@@ -68,7 +68,8 @@ fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
 /// as good as none.
 fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
     let mut subs: [Option<String>; 5] = Default::default();
-    for (name, value) in dialects::decode_pairs(query)? {
+    for pair in dialects::decode_pairs(query) {
+        let (name, value) = pair?;
         let number: Option<usize> = name.strip_prefix("sub").and_then(|number| number.parse().ok());
         let slot = number.and_then(|number| subs.get_mut(number.wrapping_sub(1)));
         if let Some(slot @ None) = slot
