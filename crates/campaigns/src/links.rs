@@ -20,6 +20,13 @@ pub struct Link {
     pub campaign_id: CampaignId,
 }
 
+/// Whether a text can be an alias: 1 to 64 letters, digits, `-` and `_`.
+#[must_use]
+pub fn is_alias(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
+
 /// A fresh alias: 10 random characters, so that links cannot be guessed from one another.
 #[must_use]
 pub fn random_alias() -> String {

@@ -16,7 +16,7 @@ use tenancy::unscoped;
 use crate::campaigns::{self, Campaign};
 use crate::goals::{self, Goal};
 use crate::integrations::{self, Token};
-use crate::links::Link;
+use crate::links::{Link, is_alias};
 use crate::{Destination, DestinationError};
 
 /// How long an entry is believed.
@@ -100,6 +100,9 @@ impl Routing {
         network_id: NetworkId,
         alias: &str,
     ) -> Result<Option<Arc<Route>>, Arc<RoutingError>> {
+        if !is_alias(alias) {
+            return Ok(None);
+        }
         let load = async {
             let mut conn = self.db.network(network_id).await?;
             let found = tracking_links::table

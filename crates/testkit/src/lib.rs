@@ -1,1 +1,26 @@
+//! Development only: a real Postgres, the real server on port 0, actors that use its public HTTP, and a real Chromium.
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() {
+//! let app = testkit::TestApp::spawn().await;
+//! let click = app.visitor().click("?sub1=newsletter").await;
+//! let answer = app.advertiser().postback(&[("click_id", &click.id), ("order_id", "A-1"), ("amount", "10")]).await;
+//! assert_eq!(answer.reason(), "accepted");
+//! app.finish().await;
+//! # }
+//! ```
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test code stops where something is not as it should be"
+)]
 
+mod actors;
+mod app;
+pub mod browser;
+mod postgres;
+
+pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor};
+pub use app::{Scene, SignIn, TestApp};
+pub use postgres::{TestDatabase, bin_dir};

@@ -200,11 +200,9 @@ fn is_taken(error: &diesel::result::Error, constraint: &str) -> bool {
 
 /// An alias as typed; none makes a random one.
 fn check_alias(text: &str) -> Result<String, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     match text {
         "" => Ok(links::random_alias()),
-        _ if text.len() > 64 => Err("Use at most 64 characters."),
-        _ if !text.bytes().all(plain) => Err("Use letters, digits, - and _ only."),
+        _ if !links::is_alias(text) => Err("Use at most 64 letters, digits, - and _."),
         _ if RESERVED.contains(&text) => Err("This word is reserved; choose a different one."),
         _ => Ok(text.to_owned()),
     }

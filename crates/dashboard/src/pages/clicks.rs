@@ -77,6 +77,8 @@ pub(super) async fn show(
             })
             .collect(),
         sees_postbacks: actor.role.may(Permission::SeePostbacks),
+        sees_commission: actor.role.may(Permission::SeeCommission),
+        sees_revenue: actor.role.may(Permission::SeeRevenue),
         click,
     })
 }
@@ -125,5 +127,7 @@ struct Show {
     conversions: Vec<ConversionRow>,
     entries: Vec<LedgerRow>,
     sees_postbacks: bool,
+    sees_commission: bool,
+    sees_revenue: bool,
     click: ClickDetail,
 }

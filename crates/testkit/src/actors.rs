@@ -1,0 +1,271 @@
+//! Those who use the product, through its public HTTP and nothing else.
+
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::Value;
+
+fn client() -> Client {
+    Client::builder()
+        .redirect(Policy::none())
+        .cookie_store(true)
+        .no_proxy()
+        .build()
+        .expect("HTTP client")
+}
+
+/// Somebody who clicks links.
+pub struct Visitor {
+    http: Client,
+    link: String,
+}
+
+/// A click that was sent on.
+#[derive(Debug, Clone)]
+pub struct Click {
+    /// The click id the destination received.
+    pub id: String,
+    /// Where it was sent.
+    pub location: String,
+}
+
+impl Visitor {
+    pub(crate) fn new(tracking_url: &str, alias: &str) -> Self {
+        Self {
+            http: client(),
+            link: format!("{tracking_url}/{alias}"),
+        }
+    }
+
+    /// Clicks the scene's link with this query (with its `?`, or empty), and must be sent on.
+    pub async fn click(&self, query: &str) -> Click {
+        let response = self
+            .http
+            .get(format!("{}{query}", self.link))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), StatusCode::FOUND);
+        let location = response.headers()[LOCATION].to_str().expect("text").to_owned();
+        let (_, rest) = location.split_once("id=").expect("a click id in the destination");
+        let id = rest.split(['&', '#']).next().unwrap_or_default().to_owned();
+        Click { id, location }
+    }
+
+    /// Any request to the scene's link.
+    pub async fn request(&self, method: Method, query: &str) -> Response {
+        self.http
+            .request(method, format!("{}{query}", self.link))
+            .send()
+            .await
+            .expect("an answer")
+    }
+}
+
+/// An advertiser's server.
+#[derive(Clone)]
+pub struct AdvertiserServer {
+    http: Client,
+    url: String,
+    token: String,
+}
+
+/// The answer to a postback.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// HTTP headers.
+    pub headers: HeaderMap,
+    /// The body, if it is JSON.
+    pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        Self {
+            status,
+            headers,
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    /// A member of the body as text; empty where it has none.
+    #[must_use]
+    pub fn get(&self, member: &str) -> &str {
+        self.json[member].as_str().unwrap_or_default()
+    }
+
+    /// The reason code.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.get("reason")
+    }
+}
+
+impl AdvertiserServer {
+    pub(crate) fn new(tracking_url: &str, token: &str) -> Self {
+        Self {
+            http: client(),
+            url: format!("{tracking_url}/postback"),
+            token: token.to_owned(),
+        }
+    }
+
+    /// The same server with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Reports the goal `sale` with these parameters and its token, by GET.
+    pub async fn postback(&self, parameters: &[(&str, &str)]) -> Answer {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !parameters.iter().any(|(name, _)| *name == "goal") {
+            query.append_pair("goal", "sale");
+        }
+        query.extend_pairs(parameters).append_pair("token", &self.token);
+        self.raw(&query.finish()).await
+    }
+
+    /// Calls with exactly this query, by GET.
+    pub async fn raw(&self, query: &str) -> Answer {
+        Answer::of(
+            self.http
+                .get(format!("{}?{query}", self.url))
+                .send()
+                .await
+                .expect("an answer"),
+        )
+        .await
+    }
+
+    /// Calls by POST with this body.
+    pub async fn post(&self, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .http
+            .post(&self.url)
+            .header("Content-Type", content_type)
+            .body(body);
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// Calls by GET and asks for plain text.
+    pub async fn ask_for_text(&self, query: &str) -> Answer {
+        let request = self
+            .http
+            .get(format!("{}?{query}", self.url))
+            .header("Accept", "text/plain");
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+}
+
+/// Somebody at the dashboard, with a browser's cookies.
+pub struct Member {
+    http: Client,
+    url: String,
+}
+
+/// A page that was answered.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// HTTP headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub html: String,
+}
+
+impl Page {
+    async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self {
+            status,
+            headers,
+            html: response.text().await.expect("a body"),
+        }
+    }
+
+    /// Where it sends the browser.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.headers
+            .get(LOCATION)
+            .and_then(|location| location.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The token of its first form.
+    #[must_use]
+    pub fn form_token(&self) -> &str {
+        let (_, rest) = self
+            .html
+            .split_once("name=\"form_token\" value=\"")
+            .expect("a form on the page");
+        rest.split('"').next().unwrap_or_default()
+    }
+}
+
+impl Member {
+    pub(crate) fn stranger(dashboard_url: &str) -> Self {
+        Self {
+            http: client(),
+            url: dashboard_url.to_owned(),
+        }
+    }
+
+    pub(crate) async fn sign_in(dashboard_url: &str, email: &str, password: &str) -> Self {
+        let member = Self::stranger(dashboard_url);
+        let page = member.try_sign_in(email, password).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{email} could not sign in");
+        member
+    }
+
+    /// Fills the sign-in form in and sends it.
+    pub async fn try_sign_in(&self, email: &str, password: &str) -> Page {
+        self.submit(
+            "/sign-in",
+            "/sign-in",
+            &[("email", email), ("password", password)],
+        )
+        .await
+    }
+
+    /// Opens a page.
+    pub async fn get(&self, path: &str) -> Page {
+        Page::of(
+            self.http
+                .get(format!("{}{path}", self.url))
+                .send()
+                .await
+                .expect("an answer"),
+        )
+        .await
+    }
+
+    /// Opens the page a form is on, and sends the form to `action`.
+    pub async fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Page {
+        let opened = self.get(page).await;
+        let mut fields = fields.to_vec();
+        fields.push(("form_token", opened.form_token()));
+        self.post(action, &fields, &[]).await
+    }
+
+    /// Sends exactly these fields, with these headers besides.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+        let mut request = self.http.post(format!("{}{path}", self.url)).form(fields);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Page::of(request.send().await.expect("an answer")).await
+    }
+}

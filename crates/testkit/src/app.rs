@@ -1,0 +1,326 @@
+//! The real server on ports of its own, with a small network in it.
+
+use std::net::TcpListener;
+
+use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
+use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
+use campaigns::integrations;
+use campaigns::links;
+use chrono_tz::Tz;
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+use schema::{AdvertiserId, AffiliateId, Db, NetworkConn, clock};
+use server::serve::{self, Running, ServeSettings};
+use tenancy::memberships::{self, Role};
+use tenancy::networks::{self, Network, NewNetwork};
+use tenancy::{Passwords, Secret, advertisers, affiliates, people, unscoped};
+
+use crate::actors::{AdvertiserServer, Member, Visitor};
+use crate::postgres::TestDatabase;
+
+/// The running server, its database, and the scene that is set in it.
+pub struct TestApp {
+    /// Where the dashboard is.
+    pub dashboard_url: String,
+    /// Where clicks and postbacks go.
+    pub tracking_url: String,
+    /// The database under it.
+    pub database: TestDatabase,
+    /// A pool, for looking at what was stored.
+    pub db: Db,
+    /// The network, with one of everything.
+    pub scene: Scene,
+    running: Option<Running>,
+    finished: bool,
+}
+
+/// A network with one advertiser, one campaign with two goals, one affiliate with one link, and three people.
+pub struct Scene {
+    /// The network.
+    pub network: Network,
+    /// The advertiser.
+    pub advertiser_id: AdvertiserId,
+    /// The affiliate.
+    pub affiliate_id: AffiliateId,
+    /// Its campaign, in EUR: `sale` pays 10 % once per order, `lead` pays 5.00 once per click.
+    pub campaign: Campaign,
+    /// Path of the link.
+    pub alias: String,
+    /// The advertiser's token.
+    pub token: String,
+    /// The owner.
+    pub owner: SignIn,
+    /// Somebody of the advertiser's.
+    pub advertiser: SignIn,
+    /// Somebody of the affiliate's.
+    pub affiliate: SignIn,
+}
+
+/// How a person signs in.
+pub struct SignIn {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// Where the scene's campaign sends visitors.
+const DESTINATION: &str = "https://shop.example/p?own=1&id={click_id}&s={sub1}&a={affiliate_id}#top";
+
+impl TestApp {
+    /// Starts a server on a fresh database with a scene in it.
+    pub async fn spawn() -> Self {
+        let database = TestDatabase::create().await;
+        let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let tracking_host = tracking.local_addr().expect("bound").to_string();
+        let running = serve::start(ServeSettings {
+            database_url: database.url.clone(),
+            secret: Secret::random(),
+            dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            tracking,
+            dashboard_url: None,
+            tracking_url: None,
+        })
+        .expect("the server starts");
+        let db = Db::new(&database.url, 4);
+        let scene = Scene::set(&db, "Orbit", &tracking_host).await;
+        Self {
+            dashboard_url: running.dashboard_url.clone(),
+            tracking_url: running.tracking_url.clone(),
+            database,
+            db,
+            scene,
+            running: Some(running),
+            finished: false,
+        }
+    }
+
+    /// Somebody who clicks links.
+    #[must_use]
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(&self.tracking_url, &self.scene.alias)
+    }
+
+    /// The advertiser's server, which knows its token.
+    #[must_use]
+    pub fn advertiser(&self) -> AdvertiserServer {
+        AdvertiserServer::new(&self.tracking_url, &self.scene.token)
+    }
+
+    /// Somebody who has signed in to the dashboard.
+    pub async fn sign_in(&self, who: &SignIn) -> Member {
+        Member::sign_in(&self.dashboard_url, &who.email, &who.password).await
+    }
+
+    /// Somebody at the dashboard who has not signed in.
+    #[must_use]
+    pub fn stranger(&self) -> Member {
+        Member::stranger(&self.dashboard_url)
+    }
+
+    /// A transaction on the scene's network, for looking at what was stored.
+    pub async fn network(&self) -> NetworkConn {
+        self.db
+            .network(self.scene.network.id)
+            .await
+            .expect("test database answers")
+    }
+
+    /// One number from the database.
+    pub async fn count(&self, sql: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let mut conn = self.db.unscoped().await.expect("test database answers");
+        let sql = format!("SELECT ({sql})::bigint AS count");
+        let found: Count = diesel::sql_query(&sql)
+            .get_result(&mut conn)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+        found.count
+    }
+
+    /// One text from the database.
+    pub async fn text(&self, sql: &str) -> String {
+        #[derive(QueryableByName)]
+        struct Value {
+            #[diesel(sql_type = Text)]
+            value: String,
+        }
+        let mut conn = self.db.unscoped().await.expect("test database answers");
+        let sql = format!("SELECT ({sql})::text AS value");
+        let found: Value = diesel::sql_query(&sql)
+            .get_result(&mut conn)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+        found.value
+    }
+
+    /// Stops the server and checks what must hold after any test: every test ends with it.
+    pub async fn finish(mut self) {
+        for (invariant, sql) in INVARIANTS {
+            assert_eq!(self.count(sql).await, 0, "violated: {invariant}");
+        }
+        self.finished = true;
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        assert!(
+            self.finished || std::thread::panicking(),
+            "the test did not end with app.finish().await"
+        );
+    }
+}
+
+/// What must hold whatever happened: each counts its violations.
+const INVARIANTS: [(&str, &str); 6] = [
+    (
+        "click rollups are the sums of the clicks",
+        "SELECT abs((SELECT count(*) FROM clicks) - coalesce((SELECT sum(clicks) FROM click_rollups), 0))",
+    ),
+    (
+        "conversion rollups are the sums of the conversions",
+        "SELECT count(*) FROM (
+             SELECT network_id, goal_id, currency, status, count(*), sum(coalesce(amount_micros, 0)),
+                    sum(commission_micros), sum(revenue_micros)
+             FROM conversions GROUP BY 1, 2, 3, 4
+             EXCEPT
+             SELECT network_id, goal_id, currency, status, sum(conversions), sum(amount_micros),
+                    sum(commission_micros), sum(revenue_micros)
+             FROM conversion_rollups GROUP BY 1, 2, 3, 4) difference",
+    ),
+    (
+        "no rollup row is left below zero",
+        "SELECT count(*) FROM conversion_rollups
+         WHERE conversions < 0 OR amount_micros < 0 OR commission_micros < 0 OR revenue_micros < 0",
+    ),
+    (
+        "the ledger entries of a conversion sum to zero",
+        "SELECT count(*) FROM (SELECT 1 FROM ledger_entries GROUP BY network_id, conversion_id, currency
+         HAVING sum(amount_micros) <> 0) unbalanced",
+    ),
+    (
+        "an affiliate's balance is the commission of its conversions that were not rejected",
+        "SELECT count(*) FROM (
+             SELECT network_id, affiliate_id, currency, sum(amount_micros) AS balance FROM ledger_entries
+             WHERE account = 'affiliate' GROUP BY 1, 2, 3 HAVING sum(amount_micros) <> 0
+             EXCEPT
+             SELECT network_id, affiliate_id, currency, sum(commission_micros) FROM conversions
+             WHERE status <> 'rejected' GROUP BY 1, 2, 3) difference",
+    ),
+    (
+        "every accepted postback has its conversion and every conversion its postback",
+        "SELECT count(*) FROM conversions c FULL JOIN (SELECT * FROM postbacks WHERE status = 'accepted') p
+         ON p.network_id = c.network_id AND p.conversion_id = c.id AND p.id = c.postback_id
+         WHERE c.id IS NULL OR p.id IS NULL",
+    ),
+];
+
+impl Scene {
+    /// Sets a scene: a network of this name behind this tracking host.
+    pub async fn set(db: &Db, name: &str, tracking_host: &str) -> Self {
+        let now = clock::now();
+        let network_id = unscoped::new_network_id(&mut db.unscoped().await.unwrap())
+            .await
+            .unwrap();
+        let mut conn = db.network(network_id).await.unwrap();
+        let new = NewNetwork {
+            name,
+            time_zone: Tz::Europe__Warsaw,
+            currency: "EUR".parse().unwrap(),
+        };
+        let network = networks::create(&mut conn, &new, now).await.unwrap();
+        networks::set_tracking_hosts(&mut conn, &[tracking_host.to_owned()])
+            .await
+            .unwrap();
+        let advertiser = advertisers::create(&mut conn, &format!("{name} Shop"), now)
+            .await
+            .unwrap();
+        let affiliate = affiliates::create(&mut conn, &format!("{name} Blog"), now)
+            .await
+            .unwrap();
+        let settings = CampaignSettings {
+            name: format!("{name} campaign"),
+            status: CampaignStatus::Live,
+            destination: DESTINATION.to_owned(),
+            attribution_days: 30,
+        };
+        let campaign = campaign_table::create(&mut conn, advertiser.id, new.currency, &settings, now)
+            .await
+            .unwrap();
+        let sale = NewGoal {
+            campaign_id: campaign.id,
+            code: "sale",
+            name: "Sale",
+            unique_by: UniqueBy::Order,
+            auto_approve: false,
+            commission: Commission {
+                fixed_micros: 0,
+                rate_ppm: 100_000,
+            },
+            revenue: Revenue {
+                fixed_micros: 0,
+                rate_ppm: 150_000,
+            },
+        };
+        goals::create(&mut conn, &sale, now).await.unwrap();
+        let lead = NewGoal {
+            code: "lead",
+            name: "Lead",
+            unique_by: UniqueBy::Click,
+            auto_approve: true,
+            commission: Commission {
+                fixed_micros: 5_000_000,
+                rate_ppm: 0,
+            },
+            revenue: Revenue {
+                fixed_micros: 7_000_000,
+                rate_ppm: 0,
+            },
+            ..sale
+        };
+        goals::create(&mut conn, &lead, now).await.unwrap();
+        let alias = links::random_alias();
+        links::create(&mut conn, affiliate.id, campaign.id, &alias, now)
+            .await
+            .unwrap();
+        let token = integrations::new_token(&mut conn, advertiser.id, now)
+            .await
+            .unwrap();
+        let owner = member(&mut conn, name, Role::Owner).await;
+        let for_advertiser = member(&mut conn, name, Role::Advertiser(advertiser.id)).await;
+        let for_affiliate = member(&mut conn, name, Role::Affiliate(affiliate.id)).await;
+        conn.commit().await.unwrap();
+        Self {
+            network,
+            advertiser_id: advertiser.id,
+            affiliate_id: affiliate.id,
+            campaign,
+            alias,
+            token: token.as_str().to_owned(),
+            owner,
+            advertiser: for_advertiser,
+            affiliate: for_affiliate,
+        }
+    }
+}
+
+async fn member(conn: &mut NetworkConn, network: &str, role: Role) -> SignIn {
+    let now = clock::now();
+    let email = format!("{}@{}.example", role.as_str(), network.to_lowercase());
+    let password = format!("{network} {} password", role.as_str());
+    let hash = Passwords::new().hash(&password).await;
+    let person = people::create(conn, &email, &format!("{network} {}", role.as_str()), &hash, now)
+        .await
+        .unwrap();
+    memberships::create(conn, person.id, role, now).await.unwrap();
+    SignIn { email, password }
+}

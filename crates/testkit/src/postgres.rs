@@ -1,0 +1,178 @@
+//! One Postgres per test process, from the machine's binaries, with fsync off; one database per test.
+//!
+//! The cluster with the migrated template is made once per schema and copied for each process, which takes a tenth of
+//! a second; so tests can run under `cargo test` and `cargo nextest` alike.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use nix::fcntl::{Flock, FlockArg};
+use server::postgres::{Postgres, PostgresSettings};
+use tokio::sync::OnceCell;
+
+static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A database of its own, with the current schema and no rows.
+pub struct TestDatabase {
+    /// Where to connect.
+    pub url: String,
+    /// Its name in the cluster.
+    pub name: String,
+    /// Where to connect as an operator, to another database of the same cluster.
+    pub operator_url: String,
+}
+
+impl TestDatabase {
+    /// Makes a database from the template.
+    pub async fn create() -> Self {
+        let postgres = POSTGRES.get_or_init(start).await;
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let operator_url = postgres.url_of("postgres");
+        let database = Self {
+            url: postgres.url_of(&name),
+            name,
+            operator_url,
+        };
+        database
+            .operate(&format!("CREATE DATABASE {} TEMPLATE clickledger", database.name))
+            .await;
+        database
+    }
+
+    /// Runs statements as the operator of the cluster.
+    pub async fn operate(&self, statements: &str) {
+        let mut conn = AsyncPgConnection::establish(&self.operator_url)
+            .await
+            .expect("test Postgres answers");
+        conn.batch_execute(statements)
+            .await
+            .expect("operator's statement");
+    }
+}
+
+fn options() -> Vec<String> {
+    [
+        "fsync=off",
+        "full_page_writes=off",
+        "shared_buffers=64MB",
+        "max_connections=300",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn settings(data_dir: PathBuf) -> PostgresSettings {
+    PostgresSettings {
+        data_dir,
+        bin_dir: None,
+        options: options(),
+    }
+}
+
+/// Starts this process's Postgres. It ends with the process: nothing is left running.
+async fn start() -> Postgres {
+    let home = home();
+    remove_abandoned(&home);
+    let template = template(&home).await;
+    let mine = home.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&mine).expect("folder for the test cluster");
+    copy(&template.join("postgres"), &mine.join("postgres"));
+    tokio::task::block_in_place(|| Postgres::start(&settings(mine))).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Under the system's temporary folder, which every user may enter: as root, Postgres runs as somebody else.
+fn home() -> PathBuf {
+    let home = std::env::temp_dir().join(format!("clickledger-testkit-{}", nix::unistd::geteuid()));
+    fs::create_dir_all(&home).expect("folder for test clusters");
+    let owner = fs::metadata(&home).expect("folder for test clusters").uid();
+    assert_eq!(
+        owner,
+        nix::unistd::geteuid().as_raw(),
+        "{} belongs to another user; remove it",
+        home.display()
+    );
+    home
+}
+
+/// Removes the clusters of processes that are gone.
+fn remove_abandoned(home: &Path) {
+    for run in fs::read_dir(home).expect("folder for test clusters").flatten() {
+        let lock = run.path().join("lock");
+        let is_run = run.file_name().to_string_lossy().starts_with("run-");
+        let Ok(file) = fs::File::open(&lock) else { continue };
+        if is_run && Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok() {
+            let _ = fs::remove_dir_all(run.path());
+        }
+    }
+}
+
+/// The cluster with the migrated database `clickledger`, made by the first process that needs it.
+async fn template(home: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    migrations().hash(&mut hasher);
+    let template = home.join(format!("template-{:016x}", hasher.finish()));
+    let gate = fs::File::create(home.join("template.lock")).expect("lock for the template");
+    let _gate = tokio::task::block_in_place(|| Flock::lock(gate, FlockArg::LockExclusive)).expect("lock");
+    if !template.exists() {
+        let unfinished = home.join("template-unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        let postgres = tokio::task::block_in_place(|| Postgres::start(&settings(unfinished.clone())))
+            .unwrap_or_else(|error| panic!("{error}"));
+        postgres.create_database().await.expect("template database");
+        schema::migrate(postgres.url()).await.expect("migrations run");
+        tokio::task::block_in_place(|| drop(postgres));
+        fs::rename(&unfinished, &template).expect("template in place");
+    }
+    template
+}
+
+/// The text of all migrations: the template is made anew when it changes.
+fn migrations() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut folders: Vec<_> = fs::read_dir(folder)
+        .expect("migrations")
+        .flatten()
+        .map(|it| it.path())
+        .collect();
+    folders.sort();
+    folders
+        .iter()
+        .map(|it| fs::read_to_string(it.join("up.sql")).expect("up.sql"))
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp")
+        .args(["-a", "--reflink=auto"])
+        .arg(from)
+        .arg(to)
+        .status()
+        .expect("cp");
+    assert!(done.success(), "the template cluster could not be copied");
+}
+
+/// Where `pg_dump` and its like are: beside the server that the tests run on.
+#[must_use]
+pub fn bin_dir() -> PathBuf {
+    let output = Command::new("pg_config").arg("--bindir").output();
+    let from_config = output
+        .ok()
+        .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    let found = from_config.into_iter().chain(
+        fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|version| version.path().join("bin")),
+    );
+    found
+        .into_iter()
+        .find(|directory| directory.join("pg_dump").exists())
+        .expect("pg_dump is missing; install the package postgresql-client")
+}

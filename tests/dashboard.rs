@@ -1,0 +1,486 @@
+//! The pages: who gets in, what each role sees, and what the figures say.
+
+use reqwest::StatusCode;
+use testkit::{Scene, TestApp};
+
+/// Pages that every signed-in person can open.
+const PAGES: [&str; 5] = ["/", "/conversions", "/reports", "/campaigns", "/docs/postback"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_right_password_gets_in_and_wrong_ones_are_not_told_apart() {
+    let app = TestApp::spawn().await;
+    let stranger = app.stranger();
+    for path in ["/", "/reports?from=2026-11-01", "/postbacks", "/nowhere"] {
+        let page = stranger.get(path).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER);
+        assert!(page.location().starts_with("/sign-in"), "{path}");
+    }
+    let owner = &app.scene.owner;
+    let wrong = stranger.try_sign_in(&owner.email, "wrong").await;
+    let unknown = stranger.try_sign_in("nobody@orbit.example", "wrong").await;
+    assert_eq!(
+        (wrong.status, unknown.status),
+        (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNPROCESSABLE_ENTITY)
+    );
+    let body =
+        |page: &testkit::Page, email: &str| page.html.replace(page.form_token(), "").replace(email, "");
+    assert_eq!(body(&wrong, &owner.email), body(&unknown, "nobody@orbit.example"));
+    let right = stranger
+        .try_sign_in(&owner.email.to_uppercase(), &owner.password)
+        .await;
+    assert_eq!((right.status, right.location()), (StatusCode::SEE_OTHER, "/"));
+    let cookie = right.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && !cookie.contains("Domain"));
+    assert_eq!(stranger.get("/").await.status, StatusCode::OK);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_for_every_copy_of_the_cookie() {
+    let app = TestApp::spawn().await;
+    let member = app.sign_in(&app.scene.owner).await;
+    assert_eq!(app.count("SELECT count(*) FROM sessions").await, 1);
+    assert_eq!(member.submit("/", "/sign-out", &[]).await.location(), "/sign-in");
+    assert_eq!(app.count("SELECT count(*) FROM sessions").await, 0);
+    assert_eq!(member.get("/").await.status, StatusCode::SEE_OTHER);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_from_elsewhere_changes_nothing() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let action = format!("/campaigns/{}/links", app.scene.campaign.id);
+    let affiliate = app.scene.affiliate_id.to_string();
+    let page = owner.get("/campaigns").await;
+    let token = page.form_token();
+    let fields = [
+        ("affiliate", affiliate.as_str()),
+        ("alias", "stolen"),
+        ("form_token", token),
+    ];
+    let foreign_token = app.stranger().get("/sign-in").await.form_token().to_owned();
+    let mut foreign = fields;
+    foreign[2].1 = &foreign_token;
+    for (fields, headers) in [
+        (fields, vec![("Origin", "https://evil.example")]),
+        (fields, vec![("Origin", "null")]),
+        (fields, vec![("Sec-Fetch-Site", "cross-site")]),
+        (foreign, vec![]),
+        ([fields[0], fields[1], ("form_token", "forged")], vec![]),
+    ] {
+        assert_eq!(
+            owner.post(&action, &fields, &headers).await.status,
+            StatusCode::FORBIDDEN
+        );
+    }
+    assert_eq!(app.count("SELECT count(*) FROM tracking_links").await, 1);
+    assert_eq!(
+        owner.post(&action, &fields, &[]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(app.count("SELECT count(*) FROM tracking_links").await, 2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_policy_and_no_page_is_kept() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    for path in PAGES.into_iter().chain([
+        "/sign-in",
+        "/nowhere",
+        "/campaigns/cmp_0000001",
+        "/reports?from=x",
+        "/start",
+    ]) {
+        let page = owner.get(path).await;
+        let header = |name: &str| page.headers.get(name).map_or("", |value| value.to_str().unwrap());
+        assert!(
+            header("content-security-policy").contains("script-src 'self'"),
+            "{path}"
+        );
+        assert_eq!(
+            (header("x-content-type-options"), header("cache-control")),
+            ("nosniff", "no-store"),
+            "{path}"
+        );
+        assert!(
+            !page.html.contains("<style") && !page.html.contains("onclick"),
+            "{path}"
+        );
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_sees_what_is_its_own() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("?sub1=secret-placement").await;
+    let answer = app
+        .advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("amount", "200")])
+        .await;
+    let (click_page, postback_page) = (
+        format!("/clicks/{}", click.id),
+        format!("/postbacks/{}", answer.get("request_id")),
+    );
+    let owner = app.sign_in(&app.scene.owner).await;
+    let advertiser = app.sign_in(&app.scene.advertiser).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    for member in [&owner, &advertiser, &affiliate] {
+        for path in PAGES {
+            assert_eq!(member.get(path).await.status, StatusCode::OK, "{path}");
+        }
+    }
+    // 10 % of 200 is the affiliate's, 15 % the advertiser's bill.
+    let (earned, owed, sub1) = ("20.00 EUR", "30.00 EUR", "secret-placement");
+    let everything = owner.get(&click_page).await.html;
+    assert!(
+        everything.contains(earned) && everything.contains(owed.trim_start()) && everything.contains(sub1)
+    );
+    assert!(owner.get("/conversions").await.html.contains(owed));
+    let seen_by_affiliate = affiliate.get(&click_page).await.html + &affiliate.get("/conversions").await.html;
+    assert!(seen_by_affiliate.contains(earned) && seen_by_affiliate.contains(sub1));
+    assert!(!seen_by_affiliate.contains(owed));
+    let seen_by_advertiser =
+        advertiser.get("/conversions").await.html + &advertiser.get("/reports").await.html;
+    assert!(seen_by_advertiser.contains(owed) && !seen_by_advertiser.contains(earned));
+    assert!(!advertiser.get(&click_page).await.html.contains(sub1));
+    assert!(!advertiser.get(&click_page).await.html.contains(earned));
+    assert_eq!(owner.get(&postback_page).await.status, StatusCode::OK);
+    assert_eq!(advertiser.get(&postback_page).await.status, StatusCode::OK);
+    for path in ["/postbacks", &postback_page, "/start"] {
+        assert_eq!(affiliate.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(advertiser.get("/start").await.status, StatusCode::FORBIDDEN);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_networks_things_look_as_if_they_did_not_exist() {
+    let app = TestApp::spawn().await;
+    let rival = Scene::set(&app.db, "Rival", "rival.example").await;
+    let click = app.visitor().click("").await;
+    let answer = app
+        .advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("amount", "1")])
+        .await;
+    let spy = app.sign_in(&rival.owner).await;
+    let campaign = app.scene.campaign.id;
+    let absent_campaign = spy.get("/campaigns/cmp_0000001").await;
+    for path in [
+        format!("/campaigns/{campaign}"),
+        format!("/clicks/{}", click.id),
+        format!("/postbacks/{}", answer.get("request_id")),
+    ] {
+        let page = spy.get(&path).await;
+        assert_eq!(
+            (page.status, &page.html),
+            (StatusCode::NOT_FOUND, &absent_campaign.html),
+            "{path}"
+        );
+    }
+    let settle = format!("/conversions/{}", answer.get("conversion_id"));
+    let refused = spy
+        .submit("/", &settle, &[("decision", "approve"), ("here", "/")])
+        .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let link = format!("/campaigns/{campaign}/links");
+    assert_eq!(
+        spy.submit("/", &link, &[("affiliate", ""), ("alias", "x")])
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
+    let report = spy
+        .get(&format!("/reports?campaign={campaign}&group=campaign"))
+        .await;
+    assert!(!report.html.contains("Orbit campaign"));
+    assert_eq!(
+        app.count("SELECT count(*) FROM conversions WHERE status = 'pending'")
+            .await,
+        1
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_shows_at_once_what_happened_and_the_csv_is_the_same() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    for order in ["A-1", "A-2"] {
+        let click = app.visitor().click("").await;
+        app.advertiser()
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "49.90")])
+            .await;
+    }
+    let in_dollars = [("amount", "10"), ("currency", "USD"), ("order_id", "A-3")];
+    let click = app.visitor().click("").await;
+    app.advertiser()
+        .postback(&[&in_dollars[..], &[("click_id", &click.id)]].concat())
+        .await;
+    let page = owner.get("/reports?group=campaign").await;
+    assert!(
+        page.html.contains("9.98 EUR") && page.html.contains("1.00 USD") && page.html.contains("100.00 %")
+    );
+    let csv = owner.get("/reports.csv?group=campaign").await;
+    assert!(
+        csv.headers["content-disposition"]
+            .to_str()
+            .unwrap()
+            .contains("Europe-Warsaw.csv")
+    );
+    let campaign = app.scene.campaign.id;
+    assert_eq!(
+        csv.html,
+        format!(
+            "campaign_id,campaign,clicks,conversions,conversion_rate,pending,approved,rejected,commission,revenue,currency\r\n\
+             {campaign},Orbit campaign,3,3,1.000000,3,0,0,9.98,14.96,EUR\r\n\
+             {campaign},Orbit campaign,0,0,1.000000,0,0,0,1.00,1.50,USD\r\n"
+        )
+    );
+    let wrong = owner.get("/reports?from=yesterday").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.html.contains("“yesterday” is not a date"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deciding_a_conversion_moves_its_money() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let click = app.visitor().click("").await;
+    let mut conversions = Vec::new();
+    for order in ["A-1", "A-2"] {
+        let answer = app
+            .advertiser()
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "100")])
+            .await;
+        conversions.push(format!("/conversions/{}", answer.get("conversion_id")));
+    }
+    let decide = |decision: &'static str| [("decision", decision), ("here", "/conversions?status=pending")];
+    let done = owner
+        .submit("/conversions", &conversions[0], &decide("approve"))
+        .await;
+    assert_eq!(
+        (done.status, done.location()),
+        (StatusCode::SEE_OTHER, "/conversions?status=pending")
+    );
+    let done = owner
+        .submit("/conversions", &conversions[1], &decide("reject"))
+        .await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        owner
+            .submit("/conversions", &conversions[1], &decide("approve"))
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        owner
+            .submit("/conversions", &conversions[0], &decide("maybe"))
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    let refused = affiliate
+        .submit("/conversions", &conversions[0], &decide("approve"))
+        .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let path = owner.get(&format!("/clicks/{}", click.id)).await.html;
+    assert!(
+        path.contains("\u{2212}10.00 EUR"),
+        "the rejected commission is taken back in sight"
+    );
+    let balance = app
+        .count("SELECT sum(amount_micros) FROM ledger_entries WHERE account = 'affiliate'")
+        .await;
+    assert_eq!(balance, 10_000_000);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let url = format!("/campaigns/{}", app.scene.campaign.id);
+    let settings = |destination: &'static str| {
+        [
+            ("name", "New <name>"),
+            ("status", "live"),
+            ("destination", destination),
+            ("window", "30"),
+        ]
+    };
+    let refused = owner
+        .submit(&url, &url, &settings("https://shop.example/?c={clickid}"))
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused
+            .html
+            .contains("There is no macro {clickid}. Use {click_id}, {sub1}"),
+        "{}",
+        refused.html
+    );
+    assert!(
+        refused
+            .html
+            .contains("value=\"https://shop.example/?c={clickid}\""),
+        "the input is kept"
+    );
+    assert!(refused.html.contains("New &#60;name&#62;") && !refused.html.contains("<name>"));
+    let saved = owner
+        .submit(&url, &url, &settings("https://shop.example/?c={click_id}"))
+        .await;
+    assert_eq!(
+        (saved.status, saved.location()),
+        (StatusCode::SEE_OTHER, url.as_str())
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let response = app.visitor().request(reqwest::Method::GET, "").await;
+    assert!(
+        response.headers()["location"]
+            .to_str()
+            .unwrap()
+            .starts_with("https://shop.example/?c=04")
+    );
+    let taken = owner
+        .submit(
+            &url,
+            &format!("{url}/links"),
+            &[
+                ("affiliate", &app.scene.affiliate_id.to_string()),
+                ("alias", &app.scene.alias),
+            ],
+        )
+        .await;
+    assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(taken.html.contains("Another link has this alias"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_send_is_text_on_every_page() {
+    let app = TestApp::spawn().await;
+    let attack = "\"><script>alert(1)</script>";
+    let encoded = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    let click = app
+        .visitor()
+        .click(&format!("?sub1={encoded}&sub5={encoded}"))
+        .await;
+    let answer = app
+        .advertiser()
+        .postback(&[
+            ("click_id", &click.id),
+            ("order_id", attack),
+            ("amount", "1"),
+            (attack, attack),
+        ])
+        .await;
+    assert_eq!(answer.reason(), "accepted");
+    app.advertiser()
+        .postback(&[("click_id", attack), ("goal", attack), ("order_id", attack)])
+        .await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let postback = format!("/postbacks/{}", answer.get("request_id"));
+    for path in [
+        "/",
+        "/conversions",
+        "/postbacks",
+        &postback,
+        &format!("/clicks/{}", click.id),
+    ] {
+        let html = owner.get(path).await.html;
+        assert!(!html.contains("<script>alert"), "{path}");
+    }
+    let searched = owner.get(&format!("/search?q={encoded}")).await;
+    assert_eq!(searched.status, StatusCode::SEE_OTHER);
+    assert!(
+        !owner
+            .get(searched.location())
+            .await
+            .html
+            .contains("<script>alert")
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_id_in_the_search_leads_to_what_it_names() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let click = app.visitor().click("").await;
+    let answer = app
+        .advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("amount", "1")])
+        .await;
+    let click_page = format!("/clicks/{}", click.id);
+    let postback_page = format!("/postbacks/{}", answer.get("request_id"));
+    let campaign_page = format!("/campaigns/{}", app.scene.campaign.id);
+    for (wanted, found) in [
+        (click.id.as_str(), click_page.as_str()),
+        (answer.get("conversion_id"), click_page.as_str()),
+        (answer.get("request_id"), postback_page.as_str()),
+        (&app.scene.campaign.id.to_string(), campaign_page.as_str()),
+        ("A-1", "/conversions?order=A-1"),
+    ] {
+        let page = owner.get(&format!("/search?q={wanted}")).await;
+        assert_eq!(page.location(), found);
+        assert_eq!(owner.get(found).await.status, StatusCode::OK, "{found}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_form_makes_a_campaign_that_works() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let fields = |commission: &'static str| {
+        [
+            ("advertiser", "Fresh Brand"),
+            ("destination", "https://fresh.example/?id={click_id}"),
+            ("kind", "sale"),
+            ("commission", commission),
+            ("revenue", "2.00 + 12 %"),
+            ("currency", "eur"),
+            ("window", "7"),
+        ]
+    };
+    let refused = owner.submit("/start", "/start", &fields("ten percent")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.html.contains("“ten percent” is not a decimal number."));
+    let done = owner.submit("/start", "/start", &fields("1.00 + 10 %")).await;
+    assert_eq!(done.status, StatusCode::OK);
+    let text = done.html.replace("&#38;", "&");
+    let between = |start: &str, end: &str| {
+        let (_, rest) = text.split_once(start).unwrap();
+        rest.split_once(end).unwrap().0.to_owned()
+    };
+    let link = between("<pre>", "</pre>");
+    let token = between("&token=", "</pre>");
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let sent_on = http.get(&link).send().await.unwrap();
+    let location = sent_on.headers()["location"].to_str().unwrap();
+    let click_id = location.strip_prefix("https://fresh.example/?id=").unwrap();
+    let server = app.advertiser().with_token(&token);
+    let answer = server
+        .postback(&[("click_id", click_id), ("order_id", "1"), ("amount", "50")])
+        .await;
+    assert_eq!(answer.reason(), "accepted");
+    assert_eq!(
+        app.count("SELECT commission_micros FROM conversions").await,
+        6_000_000
+    );
+    assert_eq!(
+        app.count("SELECT revenue_micros FROM conversions").await,
+        8_000_000
+    );
+    app.finish().await;
+}

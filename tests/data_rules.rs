@@ -1,0 +1,137 @@
+//! The rules of the schema, read from the catalogue of a migrated database.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use std::process::Command;
+
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use testkit::TestDatabase;
+
+/// Tables that belong to no network; every other table is a tenant's.
+const WITHOUT_A_TENANT: &str =
+    "('installation', 'networks', 'people', 'sessions', 'tracking_hosts', '__diesel_schema_migrations')";
+
+#[derive(QueryableByName)]
+struct Violation {
+    #[diesel(sql_type = Text)]
+    what: String,
+}
+
+async fn violations(database: &TestDatabase, sql: &str) -> Vec<String> {
+    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    let found: Vec<Violation> = diesel::sql_query(sql).load(&mut conn).await.unwrap();
+    found.into_iter().map(|violation| violation.what).collect()
+}
+
+fn keys_without_the_tenant() -> String {
+    format!(
+        "SELECT c.conrelid::regclass || ': ' || c.conname AS what FROM pg_constraint c
+         JOIN pg_class t ON t.oid = c.conrelid
+         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+         WHERE t.relnamespace = 'public'::regnamespace AND t.relname NOT IN {WITHOUT_A_TENANT}
+           AND a.attname <> 'network_id'
+           AND (c.contype IN ('p', 'u')
+                OR c.contype = 'f' AND c.confrelid::regclass::text NOT IN ('networks', 'people'))"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_of_a_tenants_table_begins_with_the_network() {
+    let database = TestDatabase::create().await;
+    assert_eq!(violations(&database, &keys_without_the_tenant()).await, [""; 0]);
+    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    conn.batch_execute("CREATE TABLE leaky (id integer PRIMARY KEY, network_id integer)")
+        .await
+        .unwrap();
+    assert_eq!(
+        violations(&database, &keys_without_the_tenant()).await,
+        ["leaky: leaky_pkey"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_index_of_a_tenants_table_begins_with_the_network() {
+    let database = TestDatabase::create().await;
+    let sql = format!(
+        "SELECT i.indexrelid::regclass::text AS what FROM pg_index i
+         JOIN pg_class t ON t.oid = i.indrelid
+         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+         WHERE t.relnamespace = 'public'::regnamespace AND t.relname NOT IN {WITHOUT_A_TENANT}
+           AND a.attname <> 'network_id'"
+    );
+    assert_eq!(violations(&database, &sql).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_and_column_says_what_it_is() {
+    let database = TestDatabase::create().await;
+    let sql = "SELECT t.relname || coalesce('.' || a.attname, '') AS what FROM pg_class t
+               LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+               WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                 AND t.relname <> '__diesel_schema_migrations'
+                 AND (obj_description(t.oid) IS NULL OR col_description(t.oid, a.attnum) IS NULL)";
+    assert_eq!(violations(&database, sql).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_is_whole_micro_units_beside_its_currency() {
+    let database = TestDatabase::create().await;
+    let sql = "SELECT c.table_name || '.' || c.column_name AS what FROM information_schema.columns c
+               WHERE c.table_schema = 'public' AND (
+                   c.data_type IN ('real', 'double precision', 'money')
+                   OR c.column_name LIKE '%micros' AND c.data_type <> 'bigint'
+                   OR c.column_name LIKE '%micros' AND c.table_name <> 'goals' AND NOT EXISTS (
+                       SELECT 1 FROM information_schema.columns k WHERE k.table_schema = 'public'
+                       AND k.table_name = c.table_name AND k.column_name = 'currency'))";
+    assert_eq!(violations(&database, sql).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_migration_survives_going_down_and_up_again() {
+    let database = TestDatabase::create().await;
+    let before = dump(&database);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut migrations: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|it| it.path())
+        .collect();
+    migrations.sort();
+    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    for migration in migrations.iter().rev() {
+        conn.batch_execute(&std::fs::read_to_string(migration.join("down.sql")).unwrap())
+            .await
+            .unwrap();
+    }
+    let left = "SELECT relname::text AS what FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                AND relname NOT LIKE '\\_\\_diesel%'";
+    assert_eq!(violations(&database, left).await, [""; 0]);
+    for migration in &migrations {
+        conn.batch_execute(&std::fs::read_to_string(migration.join("up.sql")).unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(dump(&database), before);
+}
+
+/// The schema as pg_dump writes it, without the lines that differ from run to run.
+fn dump(database: &TestDatabase) -> String {
+    let output = Command::new(testkit::bin_dir().join("pg_dump"))
+        .args(["-s", "-d", &database.url])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with("\\"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,280 @@
+//! The demo as a newcomer has it: the binary on its own embedded Postgres, and the whole journey in real Chromium.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use testkit::browser::{Browser, Locator};
+
+/// A running demo. Killed when dropped.
+struct Demo {
+    process: Child,
+    data_dir: PathBuf,
+    port: u16,
+}
+
+/// Three free ports in a row, a different three for each test of this process.
+fn free_ports() -> u16 {
+    static OFFSET: AtomicU16 = AtomicU16::new(0);
+    let base = 20_000 + u16::try_from(std::process::id() % 9_000).unwrap() * 4;
+    loop {
+        let port = base + OFFSET.fetch_add(3, Ordering::Relaxed);
+        if (0..3).all(|next| std::net::TcpListener::bind(("127.0.0.1", port + next)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// A folder that the database's user may enter too.
+fn data_dir() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn command(data_dir: &Path, port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clickledger"));
+    command
+        .args(["demo", "--port", &port.to_string(), "--data-dir"])
+        .arg(data_dir);
+    command
+        .env_remove("DATABASE_URL")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Demo {
+    fn start(data_dir: &Path, port: u16) -> Self {
+        let process = command(data_dir, port).spawn().unwrap();
+        Self {
+            process,
+            data_dir: data_dir.to_owned(),
+            port,
+        }
+    }
+
+    /// Waits until the shop answers, which is the last thing to start, and returns what `demo.json` says.
+    async fn ready(&mut self) -> Value {
+        let give_up = Instant::now() + Duration::from_secs(120);
+        let shop = format!("http://127.0.0.1:{}/", self.port + 2);
+        loop {
+            if reqwest::get(&shop)
+                .await
+                .is_ok_and(|response| response.status().is_success())
+            {
+                let text = std::fs::read_to_string(self.data_dir.join("demo.json")).unwrap();
+                return serde_json::from_str(&text).unwrap();
+            }
+            assert!(self.process.try_wait().unwrap().is_none(), "the demo ended");
+            assert!(Instant::now() < give_up, "the demo did not come up");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("demo.json has no {pointer}"))
+}
+
+async fn click(description: &Value) -> String {
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let response = http.get(text(description, "/link/url")).send().await.unwrap();
+    let location = response
+        .headers()
+        .get("location")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let (_, rest) = location.split_once("click_id=").unwrap();
+    rest.split('&').next().unwrap().to_owned()
+}
+
+async fn postback(description: &Value, click_id: &str, order: &str) -> Value {
+    let (url, token) = (
+        text(description, "/postback/url"),
+        text(description, "/postback/token"),
+    );
+    let call = format!("{url}?click_id={click_id}&goal=sale&order_id={order}&amount=10&token={token}");
+    reqwest::get(call).await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
+    let folder = data_dir();
+    let port = free_ports();
+    let mut demo = Demo::start(folder.path(), port);
+    let description = demo.ready().await;
+    for pointer in [
+        "/dashboard",
+        "/tracking",
+        "/shop",
+        "/network/name",
+        "/campaign/id",
+        "/goal/id",
+        "/link/alias",
+        "/database_url",
+    ] {
+        assert!(!text(&description, pointer).is_empty());
+    }
+    let roles: Vec<_> = (0..3)
+        .map(|index| text(&description, &format!("/sign_in/{index}/role")))
+        .collect();
+    assert_eq!(roles, ["owner", "affiliate", "advertiser"]);
+    assert_eq!(text(&description, "/goal/code"), "sale");
+
+    let mut answered = Vec::new();
+    for order in 0..20 {
+        let order = format!("before-{order}");
+        let click_id = click(&description).await;
+        answered.push((
+            click_id.clone(),
+            order.clone(),
+            postback(&description, &click_id, &order).await,
+        ));
+    }
+    let last_click = click(&description).await;
+    demo.kill();
+
+    // A second one on other ports: the demo moves with them.
+    let mut demo = Demo::start(folder.path(), port + 3);
+    let moved = demo.ready().await;
+    assert_eq!(
+        text(&moved, "/sign_in/0/password"),
+        text(&description, "/sign_in/0/password")
+    );
+    for (click_id, order, before) in &answered {
+        let after = postback(&moved, click_id, order).await;
+        assert_eq!(text(&after, "/reason"), "duplicate_order", "{after}");
+        assert_eq!(after.pointer("/conversion_id"), before.pointer("/conversion_id"));
+    }
+    assert_eq!(
+        text(&postback(&moved, &last_click, "after").await, "/reason"),
+        "accepted"
+    );
+
+    // Nobody else may use the directory meanwhile.
+    let second = command(folder.path(), port + 6)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another clickledger"));
+    drop(demo);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_buys_and_the_conversion_is_in_the_report_within_two_seconds() {
+    let folder = data_dir();
+    let mut demo = Demo::start(folder.path(), free_ports());
+    let description = demo.ready().await;
+    let browser = Browser::start().await;
+    let page = &browser.client;
+    let find = Locator::Css;
+
+    // The owner signs in and looks at today.
+    page.goto(text(&description, "/dashboard")).await.unwrap();
+    page.find(find("#email"))
+        .await
+        .unwrap()
+        .send_keys(text(&description, "/sign_in/0/email"))
+        .await
+        .unwrap();
+    page.find(find("#password"))
+        .await
+        .unwrap()
+        .send_keys(text(&description, "/sign_in/0/password"))
+        .await
+        .unwrap();
+    page.find(find("main button"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    page.wait().for_element(find(".kpis")).await.unwrap();
+    let dashboard = page.window().await.unwrap();
+
+    // In another window a visitor follows the link, lands in the shop, and buys.
+    let shop = page.new_window(true).await.unwrap();
+    page.switch_to_window(shop.handle).await.unwrap();
+    page.goto(&format!(
+        "{}?sub1=desk-lamp-review",
+        text(&description, "/link/url")
+    ))
+    .await
+    .unwrap();
+    assert!(
+        page.current_url()
+            .await
+            .unwrap()
+            .as_str()
+            .starts_with(text(&description, "/shop"))
+    );
+    let click_id = page.find(find("#click-id")).await.unwrap().text().await.unwrap();
+    page.find(find("#buy-lamp")).await.unwrap().click().await.unwrap();
+    let order = page
+        .wait()
+        .for_element(find("#order-id"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let answer = page.find(find("#answer")).await.unwrap().text().await.unwrap();
+    assert!(answer.contains(r#""reason":"accepted""#), "{answer}");
+
+    // The page that was open all the time shows it by itself.
+    let bought = Instant::now();
+    page.switch_to_window(dashboard).await.unwrap();
+    let row = format!("//td[text()='{order}']");
+    page.wait()
+        .at_most(Duration::from_secs(4))
+        .for_element(Locator::XPath(&row))
+        .await
+        .expect("the conversion appears without a reload");
+    assert!(bought.elapsed() < Duration::from_secs(4));
+
+    // And so does the report, and the whole path from the click to the money.
+    let report = format!("{}/conversions?order={order}", text(&description, "/dashboard"));
+    page.goto(&report).await.unwrap();
+    let table = page.find(find("table")).await.unwrap().text().await.unwrap();
+    assert!(
+        table.contains("89.00 EUR") && table.contains("8.90 EUR"),
+        "{table}"
+    );
+    page.goto(&format!("{}/clicks/{click_id}", text(&description, "/dashboard")))
+        .await
+        .unwrap();
+    let path = page.find(find(".path")).await.unwrap().text().await.unwrap();
+    for expected in ["desk-lamp-review", "accepted", "8.90 EUR", "affiliate"] {
+        assert!(path.contains(expected), "{expected} is missing in: {path}");
+    }
+    page.clone().close().await.unwrap();
+}

@@ -1,0 +1,467 @@
+//! Postbacks and what they make, through the real server and its public HTTP.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use reqwest::StatusCode;
+use schema::{Money, clock};
+use testkit::TestApp;
+use tracking::{ClickId, ClickIds};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_form_and_json_make_the_same_conversion() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let (id, token) = (&click.id, &app.scene.token);
+    let form = |order: &str| {
+        format!(
+            "click_id={id}&goal=sale&order_id={order}&amount=49.99&currency=EUR&coupon=A%20B&token={token}"
+        )
+    };
+    let json = format!(
+        r#"{{"click_id":"{id}","goal":"sale","order_id":"3","amount":49.99,"currency":"EUR","coupon":"A B","token":"{token}"}}"#
+    );
+    let answers = [
+        server.raw(&form("1")).await,
+        server.post("application/x-www-form-urlencoded", form("2")).await,
+        server.post("application/json", json).await,
+    ];
+    for answer in &answers {
+        assert_eq!(
+            (answer.status, answer.reason(), answer.get("status")),
+            (StatusCode::OK, "accepted", "accepted")
+        );
+        assert_eq!(answer.headers["x-request-id"], answer.get("request_id"));
+        assert_eq!(answer.headers["x-postback-reason"], "accepted");
+        assert!(
+            answer.get("conversion_id").starts_with("cnv_") && answer.get("request_id").starts_with("pb_")
+        );
+    }
+    let sums = app.text(
+        "SELECT concat_ws(' ', count(*), sum(commission_micros), sum(revenue_micros)) FROM conversions",
+    );
+    assert_eq!(sums.await, "3 15000000 22500000");
+    assert_eq!(
+        app.text("SELECT DISTINCT extra FROM postbacks").await,
+        r#"{"coupon": "A B"}"#
+    );
+    assert_eq!(server.ask_for_text(&form("1")).await.text.lines().count(), 1);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_identical_postbacks_at_once_make_one_conversion_and_twenty_honest_answers() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await;
+    for order in 0..5 {
+        let order = format!("race-{order}");
+        let parameters = [
+            ("click_id", click.id.as_str()),
+            ("order_id", order.as_str()),
+            ("amount", "10"),
+        ];
+        let servers: Vec<_> = (0..20).map(|_| app.advertiser()).collect();
+        let answers =
+            futures_util::future::join_all(servers.iter().map(|server| server.postback(&parameters))).await;
+        let accepted = answers
+            .iter()
+            .filter(|answer| answer.reason() == "accepted")
+            .count();
+        let duplicates = answers
+            .iter()
+            .filter(|answer| answer.reason() == "duplicate_order")
+            .count();
+        assert_eq!((accepted, duplicates), (1, 19));
+        assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+        let conversions: HashSet<_> = answers.iter().map(|answer| answer.get("conversion_id")).collect();
+        assert_eq!(conversions.len(), 1);
+    }
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 5);
+    assert_eq!(app.count("SELECT count(*) FROM postbacks").await, 100);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() {
+    let app = TestApp::spawn().await;
+    let (click, other, server) = (
+        app.visitor().click("").await,
+        app.visitor().click("").await,
+        app.advertiser(),
+    );
+    let order = |id: &str, amount: &str| {
+        let (id, amount) = (id.to_owned(), amount.to_owned());
+        let server = server.clone();
+        async move {
+            server
+                .postback(&[("click_id", &id), ("order_id", "A-1"), ("amount", &amount)])
+                .await
+        }
+    };
+    let first = order(&click.id, "10").await;
+    let cases = [
+        (
+            order(&click.id, "10").await,
+            "duplicate_order",
+            "with the same values",
+        ),
+        (
+            order(&click.id, "10.000000").await,
+            "duplicate_order",
+            "with the same values",
+        ),
+        (
+            order(&click.id, "12.50").await,
+            "duplicate_conflict",
+            "with 10.00 EUR; this call says 12.50 EUR",
+        ),
+        (
+            order(&other.id, "10").await,
+            "duplicate_conflict",
+            "for another click",
+        ),
+    ];
+    for (answer, reason, message) in cases {
+        assert_eq!(
+            (answer.status, answer.get("status"), answer.reason()),
+            (StatusCode::OK, "duplicate", reason)
+        );
+        assert!(answer.get("message").contains(message), "{}", answer.text);
+        assert_eq!(answer.get("conversion_id"), first.get("conversion_id"));
+    }
+    assert_eq!(
+        app.count("SELECT sum(commission_micros) FROM conversions").await,
+        1_000_000
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_counts_once_per_click() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let lead = [("click_id", click.id.as_str()), ("goal", "lead")];
+    assert_eq!(server.postback(&lead).await.reason(), "accepted");
+    assert_eq!(server.postback(&lead).await.reason(), "goal_once");
+    assert_eq!(
+        app.text("SELECT status || ' ' || commission_micros FROM conversions")
+            .await,
+        "approved 5000000"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rejection_has_its_reason_and_is_kept() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let good = [
+        ("click_id", click.id.as_str()),
+        ("goal", "sale"),
+        ("order_id", "A-1"),
+        ("amount", "10"),
+    ];
+    let with = |name: &'static str, value: &'static str| {
+        let mut parameters: Vec<(&str, &str)> =
+            good.iter().copied().filter(|(known, _)| *known != name).collect();
+        parameters.push((name, value));
+        parameters
+    };
+    let upper = click.id.to_uppercase();
+    let cut = &click.id[..40];
+    let mut wrong_case = good;
+    wrong_case[0].1 = &upper;
+    let mut truncated = good;
+    truncated[0].1 = cut;
+    let cases: Vec<(Vec<(&str, &str)>, u16, &str, &str)> = vec![
+        (with("click_id", ""), 400, "click_id_missing", "missing"),
+        (
+            with("click_id", "{click_id}"),
+            400,
+            "macro_unreplaced",
+            "placeholder",
+        ),
+        (
+            with("click_id", "not-one-of-ours"),
+            422,
+            "click_not_found",
+            "does not look like one of ours",
+        ),
+        (wrong_case.to_vec(), 422, "click_not_found", "letter case"),
+        (
+            truncated.to_vec(),
+            422,
+            "click_not_found",
+            "40 characters instead of 44",
+        ),
+        (with("goal", "install"), 422, "goal_unknown", "no goal “install”"),
+        (
+            with("order_id", ""),
+            400,
+            "order_id_missing",
+            "order_id is missing",
+        ),
+        (with("amount", ""), 400, "amount_missing", "amount is missing"),
+        (with("amount", "-1"), 400, "amount_invalid", "is negative"),
+        (
+            with("amount", "NaN"),
+            400,
+            "amount_invalid",
+            "is not a decimal number",
+        ),
+        (with("amount", "1e5"), 400, "amount_invalid", "has an exponent"),
+        (with("amount", "1,5"), 400, "amount_invalid", "has a comma"),
+        (
+            with("amount", "99999999999999999999"),
+            400,
+            "amount_invalid",
+            "is more than",
+        ),
+        (with("currency", "EURO"), 400, "currency_unknown", "EURO"),
+    ];
+    let count = i64::try_from(cases.len()).unwrap();
+    for (parameters, status, reason, message) in cases {
+        let answer = server.postback(&parameters).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.reason()),
+            (status, reason),
+            "{}",
+            answer.text
+        );
+        assert_eq!(answer.get("status"), "rejected");
+        assert!(answer.get("message").contains(message), "{}", answer.text);
+        assert!(!answer.get("hint").is_empty() && answer.get("docs").ends_with(&format!("#{reason}")));
+    }
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks WHERE status = 'rejected'")
+            .await,
+        count
+    );
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks WHERE advertiser_id IS NULL")
+            .await,
+        0,
+        "a rejected call still says whose it was"
+    );
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
+    assert_eq!(
+        server.with_token("wrong").postback(&good).await.reason(),
+        "token_invalid"
+    );
+    assert_eq!(
+        server.with_token("").postback(&good).await.reason(),
+        "token_missing"
+    );
+    assert_eq!(server.postback(&with("amount", "0")).await.reason(), "accepted");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_by_name_and_kept() {
+    let app = TestApp::spawn().await;
+    let server = app.advertiser();
+    let form = "application/x-www-form-urlencoded";
+    let large = "x".repeat(70_000);
+    let long = format!("note={}", "x".repeat(9_000));
+    let cases = [
+        (
+            server.raw("click_id=abc&order_id=1%FF").await,
+            400,
+            "param_undecodable",
+            "order_id is not percent-encoded UTF-8: it breaks at offset 1",
+        ),
+        (
+            server.raw("order_id=50%").await,
+            400,
+            "param_undecodable",
+            "offset 2",
+        ),
+        (
+            server.raw("order_id=a%00b").await,
+            400,
+            "param_undecodable",
+            "NUL",
+        ),
+        (
+            server.raw("amount=1&amount=2").await,
+            400,
+            "param_repeated",
+            "amount",
+        ),
+        (
+            server.raw(&format!("order_id={}", "x".repeat(300))).await,
+            400,
+            "param_too_long",
+            "300 bytes",
+        ),
+        (server.raw(&long).await, 414, "url_too_long", "8 KiB"),
+        (
+            server.post("application/json", "{\"click_id\":").await,
+            400,
+            "body_unparseable",
+            "line 1 column 12",
+        ),
+        (
+            server.post("text/xml", "<a/>").await,
+            400,
+            "body_unparseable",
+            "text/xml",
+        ),
+        (
+            server.post(form, vec![b'a', b'=', 0xFF]).await,
+            400,
+            "body_unparseable",
+            "not UTF-8 at byte 2",
+        ),
+        (server.post(form, large).await, 413, "body_too_large", "64 KiB"),
+    ];
+    for (index, (answer, status, reason, message)) in cases.iter().enumerate() {
+        assert_eq!(
+            (answer.status.as_u16(), answer.reason()),
+            (*status, *reason),
+            "{index}: {}",
+            answer.text
+        );
+        assert!(answer.get("message").contains(message), "{}", answer.text);
+    }
+    let kept = app
+        .count("SELECT count(*) FROM postbacks WHERE status = 'rejected'")
+        .await;
+    assert_eq!(kept, i64::try_from(cases.len()).unwrap());
+    assert_eq!(app.count("SELECT max(length(body)) FROM postbacks").await, 65_536);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_never_at_rest() {
+    let app = TestApp::spawn().await;
+    let (click, server, token) = (
+        app.visitor().click("").await,
+        app.advertiser(),
+        app.scene.token.clone(),
+    );
+    server
+        .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "1")])
+        .await;
+    server.raw(&format!("token={token}&order_id=%FF")).await;
+    server
+        .post(
+            "application/json",
+            format!(r#"{{"token" : "{token}", "click_id": }}"#),
+        )
+        .await;
+    server
+        .post("application/x-www-form-urlencoded", format!("a=1&token={token}"))
+        .await;
+    assert_eq!(app.count("SELECT count(*) FROM postbacks").await, 4);
+    let dump = std::process::Command::new(testkit::bin_dir().join("pg_dump"))
+        .args(["--data-only", "-d", &app.database.url])
+        .output()
+        .unwrap();
+    assert!(dump.status.success());
+    let text = String::from_utf8_lossy(&dump.stdout).into_owned();
+    let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(text.contains("postbacks") && !text.contains(&token) && !text.contains(&hex));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await;
+    let mut conn = app.network().await;
+    let rival = tenancy::advertisers::create(&mut conn, "Rival Shop", clock::now())
+        .await
+        .unwrap();
+    let token = campaigns::integrations::new_token(&mut conn, rival.id, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let server = app.advertiser().with_token(token.as_str());
+    let answer = server
+        .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "1")])
+        .await;
+    assert_eq!((answer.status.as_u16(), answer.reason()), (422, "wrong_campaign"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_older_than_the_window_earns_nothing() {
+    let app = TestApp::spawn().await;
+    // An id that this network gave out 31 days ago: only its age is wrong.
+    let secret = tenancy::Secret::random();
+    let now = clock::now();
+    let app_db = app.db.clone();
+    let tracker = tracking::Tracker::start(tracking::TrackerSettings {
+        db: app_db,
+        secret: secret.clone(),
+        dashboard_url: "http://dashboard.example".into(),
+    });
+    let mut conn = app.network().await;
+    let link = campaigns::links::between(&mut conn, app.scene.affiliate_id, app.scene.campaign.id)
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let reason = |days: i64| {
+        let key = ClickIds::fresh_key(link[0].id, now - TimeDelta::days(days));
+        let id = ClickIds::new(secret.clone()).write(ClickId {
+            network_id: app.scene.network.id,
+            key,
+        });
+        let call = tracking::InboundCall {
+            id: schema::PostbackId::fresh(now),
+            received_at: now,
+            method: "GET".into(),
+            target: format!(
+                "/postback?click_id={id}&goal=sale&order_id={days}&amount=1&token={}",
+                app.scene.token
+            ),
+            content_type: None,
+            body: Vec::new(),
+            remote_ip: None,
+            flaw: None,
+        };
+        let (tracker, network) = (tracker.clone(), app.scene.network.clone());
+        async move { tracker.receive(&network, call).await.reason }
+    };
+    assert_eq!(reason(29).await, "accepted");
+    assert_eq!(reason(31).await, "click_expired");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_moves_the_money_and_the_sums() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    for order in ["1", "2", "3"] {
+        server
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "100")])
+            .await;
+    }
+    let mut conn = app.network().await;
+    let filter = tracking::conversions::ConversionFilter::default();
+    let found = tracking::conversions::list(&mut conn, &filter, 10).await.unwrap();
+    let zone = app.scene.network.time_zone();
+    let settle = async |conn: &mut schema::NetworkConn, index: usize, approve| {
+        let id = found[index].conversion.id;
+        tracking::conversions::settle(conn, zone, id, approve, clock::now())
+            .await
+            .unwrap()
+    };
+    assert!(settle(&mut conn, 0, true).await.is_some());
+    assert!(settle(&mut conn, 1, false).await.is_some());
+    assert!(
+        settle(&mut conn, 1, true).await.is_none(),
+        "what is decided stays decided"
+    );
+    conn.commit().await.unwrap();
+    let balance = app
+        .count("SELECT sum(amount_micros) FROM ledger_entries WHERE account = 'affiliate'")
+        .await;
+    let balance = Money {
+        micros: balance,
+        currency: "EUR".parse().unwrap(),
+    };
+    assert_eq!(balance.to_string(), "20.00 EUR");
+    app.finish().await;
+}
