@@ -20,13 +20,14 @@ struct Demo {
     port: u16,
 }
 
-/// Three free ports in a row, a different three for each test of this process.
+/// The first of nine free ports in a row (three demos), nine others for each test of this process, below the range
+/// that the system hands out itself.
 fn free_ports() -> u16 {
     static OFFSET: AtomicU16 = AtomicU16::new(0);
-    let base = 20_000 + u16::try_from(std::process::id() % 9_000).unwrap() * 4;
+    let base = 10_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 18;
     loop {
-        let port = base + OFFSET.fetch_add(3, Ordering::Relaxed);
-        if (0..3).all(|next| std::net::TcpListener::bind(("127.0.0.1", port + next)).is_ok()) {
+        let port = base + OFFSET.fetch_add(9, Ordering::Relaxed);
+        if (0..9).all(|next| std::net::TcpListener::bind(("127.0.0.1", port + next)).is_ok()) {
             return port;
         }
     }

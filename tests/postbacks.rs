@@ -173,7 +173,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
     wrong_case[0].1 = &upper;
     let mut truncated = good;
     truncated[0].1 = cut;
-    let cases: Vec<(Vec<(&str, &str)>, u16, &str, &str)> = vec![
+    let cases = [
         (with("click_id", ""), 400, "click_id_missing", "missing"),
         (
             with("click_id", "{click_id}"),

@@ -1,4 +1,4 @@
-//! Server-rendered pages. One module per page in [`pages`], its templates in the folder of the same name.
+//! Server-rendered pages. One module per page in `pages`, its templates in the folder of the same name.
 //!
 //! Every page works without JavaScript and under a policy that allows nothing inline.
 

@@ -66,10 +66,10 @@ pub struct ServeOptions {
     /// Where clicks and postbacks are taken.
     #[arg(long, env = "CLICKLEDGER_TRACKING_LISTEN", default_value = "127.0.0.1:8081")]
     pub tracking_listen: SocketAddr,
-    /// Where browsers reach the dashboard, such as https://app.example.com [default: where it listens].
+    /// Where browsers reach the dashboard, such as `https://app.example.com` [default: where it listens].
     #[arg(long, env = "CLICKLEDGER_DASHBOARD_URL")]
     pub dashboard_url: Option<String>,
-    /// Where visitors reach the tracking host, such as https://trk.example.com [default: where it listens].
+    /// Where visitors reach the tracking host, such as `https://trk.example.com` [default: where it listens].
     #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
     pub tracking_url: Option<String>,
 }
