@@ -151,7 +151,7 @@ fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
         postback.currency.as_deref().map(str::parse),
     ) {
         (Some(micros), Some(Ok(currency))) => Some(format::money(Money { micros, currency })),
-        (Some(micros), _) => Some(format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)),
+        (Some(micros), _) => Some(format::number(micros)),
         (None, _) => None,
     };
     let mut facts: Vec<_> = [
