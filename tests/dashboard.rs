@@ -89,12 +89,18 @@ async fn every_answer_carries_the_policy_and_no_page_is_kept() {
     let owner = app.sign_in(&app.scene.owner).await;
     for path in PAGES.into_iter().chain([
         "/sign-in",
+        "/as-a-stranger",
+        "/search?q=%00",
         "/nowhere",
         "/campaigns/cmp_0000001",
         "/reports?from=x",
         "/start",
     ]) {
-        let page = owner.get(path).await;
+        let page = if path == "/as-a-stranger" {
+            app.stranger().get("/").await
+        } else {
+            owner.get(path).await
+        };
         let header = |name: &str| page.headers.get(name).map_or("", |value| value.to_str().unwrap());
         assert!(
             header("content-security-policy").contains("script-src 'self'"),
@@ -185,7 +191,10 @@ async fn another_networks_things_look_as_if_they_did_not_exist() {
     let refused = spy
         .submit("/", &settle, &[("decision", "approve"), ("here", "/")])
         .await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        (refused.status, &refused.html),
+        (StatusCode::NOT_FOUND, &absent_campaign.html)
+    );
     let link = format!("/campaigns/{campaign}/links");
     assert_eq!(
         spy.submit("/", &link, &[("affiliate", ""), ("alias", "x")])
@@ -394,8 +403,12 @@ async fn what_strangers_send_is_text_on_every_page() {
         &postback,
         &format!("/clicks/{}", click.id),
     ] {
-        let html = owner.get(path).await.html;
-        assert!(!html.contains("<script>alert"), "{path}");
+        let page = owner.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(
+            page.html.contains("&#60;script&#62;alert") && !page.html.contains("<script>alert"),
+            "{path}"
+        );
     }
     let searched = owner.get(&format!("/search?q={encoded}")).await;
     assert_eq!(searched.status, StatusCode::SEE_OTHER);
@@ -454,14 +467,19 @@ async fn one_form_makes_a_campaign_that_works() {
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.html.contains("“ten percent” is not a decimal number."));
     let done = owner.submit("/start", "/start", &fields("1.00 + 10 %")).await;
-    assert_eq!(done.status, StatusCode::OK);
-    let text = done.html.replace("&#38;", "&");
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    let text = owner.get(done.location()).await.html.replace("&#38;", "&");
+    assert!(
+        !owner.get(done.location()).await.html.contains("fresh-token"),
+        "the token is shown once"
+    );
     let between = |start: &str, end: &str| {
         let (_, rest) = text.split_once(start).unwrap();
         rest.split_once(end).unwrap().0.to_owned()
     };
-    let link = between("<pre>", "</pre>");
-    let token = between("&token=", "</pre>");
+    let link = between("<code class=\"link\">", "</code>");
+    let token = between("<code id=\"fresh-token\">", "</code>");
+    assert!(between("<pre id=\"postback-url\">", "</pre>").ends_with(&format!("&token={token}")));
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()

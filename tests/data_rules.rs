@@ -8,7 +8,7 @@ use std::process::Command;
 
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use testkit::TestDatabase;
 
 /// Tables that belong to no network; every other table is a tenant's.
@@ -22,7 +22,7 @@ struct Violation {
 }
 
 async fn violations(database: &TestDatabase, sql: &str) -> Vec<String> {
-    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    let mut conn = database.owner().await;
     let found: Vec<Violation> = diesel::sql_query(sql).load(&mut conn).await.unwrap();
     found.into_iter().map(|violation| violation.what).collect()
 }
@@ -43,7 +43,7 @@ fn keys_without_the_tenant() -> String {
 async fn every_key_of_a_tenants_table_begins_with_the_network() {
     let database = TestDatabase::create().await;
     assert_eq!(violations(&database, &keys_without_the_tenant()).await, [""; 0]);
-    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    let mut conn = database.owner().await;
     conn.batch_execute("CREATE TABLE leaky (id integer PRIMARY KEY, network_id integer)")
         .await
         .unwrap();
@@ -64,6 +64,43 @@ async fn every_index_of_a_tenants_table_begins_with_the_network() {
            AND a.attname <> 'network_id'"
     );
     assert_eq!(violations(&database, &sql).await, [""; 0]);
+}
+
+const OPEN_TABLES: &str = "SELECT t.relname::text AS what FROM pg_class t
+     WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+       AND t.relname NOT IN ('installation', 'people', 'sessions', 'tracking_hosts', '__diesel_schema_migrations')
+       AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND EXISTS (
+           SELECT 1 FROM pg_policy p WHERE p.polrelid = t.oid AND p.polcmd = '*' AND p.polwithcheck IS NOT NULL))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tenants_table_has_its_wall() {
+    let database = TestDatabase::create().await;
+    assert_eq!(violations(&database, OPEN_TABLES).await, [""; 0]);
+    database
+        .owner()
+        .await
+        .batch_execute("DROP POLICY own_network ON clicks")
+        .await
+        .unwrap();
+    assert_eq!(
+        violations(&database, OPEN_TABLES).await,
+        ["clicks"],
+        "the check must see a missing wall"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_that_serves_can_neither_pass_a_wall_nor_rewrite_what_happened() {
+    let database = TestDatabase::create().await;
+    let powers = "SELECT rolname::text AS what FROM pg_roles WHERE rolname = 'clickledger_web'
+                  AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolcanlogin)";
+    assert_eq!(violations(&database, powers).await, [""; 0]);
+    let owned = "SELECT relname::text AS what FROM pg_class WHERE relowner = 'clickledger_web'::regrole";
+    assert_eq!(violations(&database, owned).await, [""; 0]);
+    let rewriting = "SELECT table_name || ': ' || privilege_type AS what FROM information_schema.role_table_grants
+                     WHERE grantee = 'clickledger_web' AND privilege_type NOT IN ('SELECT', 'INSERT')
+                       AND table_name IN ('clicks', 'postbacks', 'conversions', 'ledger_entries', 'installation')";
+    assert_eq!(violations(&database, rewriting).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +138,7 @@ async fn every_migration_survives_going_down_and_up_again() {
         .map(|it| it.path())
         .collect();
     migrations.sort();
-    let mut conn = AsyncPgConnection::establish(&database.url).await.unwrap();
+    let mut conn = database.owner().await;
     for migration in migrations.iter().rev() {
         conn.batch_execute(&std::fs::read_to_string(migration.join("down.sql")).unwrap())
             .await

@@ -289,6 +289,8 @@ CREATE TABLE postbacks (
 );
 CREATE INDEX postbacks_of_click ON postbacks (network_id, click_id) WHERE click_id IS NOT NULL;
 CREATE INDEX postbacks_by_reason ON postbacks (network_id, reason, id);
+CREATE INDEX postbacks_by_status ON postbacks (network_id, status, id);
+CREATE INDEX postbacks_of_advertiser ON postbacks (network_id, advertiser_id, id);
 COMMENT ON TABLE postbacks IS 'Every call of an advertiser''s server, as it came, with the verdict it got; also the rejected and the unreadable ones.';
 COMMENT ON COLUMN postbacks.network_id IS 'The tenant.';
 COMMENT ON COLUMN postbacks.id IS 'The receipt (pb_…) that the answer carries; sorts by time.';
@@ -306,12 +308,12 @@ COMMENT ON COLUMN postbacks.hint IS 'What to do about it.';
 COMMENT ON COLUMN postbacks.took_us IS 'Microseconds from the last byte of the call to the verdict.';
 COMMENT ON COLUMN postbacks.advertiser_id IS 'The advertiser whose token it carried, when known.';
 COMMENT ON COLUMN postbacks.campaign_id IS 'The campaign of the click, when known.';
-COMMENT ON COLUMN postbacks.goal_id IS 'The goal named, when known.';
+COMMENT ON COLUMN postbacks.goal_id IS 'The goal reached, for accepted and duplicate ones.';
 COMMENT ON COLUMN postbacks.click_id IS 'The click named, when its id is genuine.';
 COMMENT ON COLUMN postbacks.conversion_id IS 'The conversion made, or the first one for a duplicate.';
 COMMENT ON COLUMN postbacks.order_id IS 'order_id as sent.';
 COMMENT ON COLUMN postbacks.amount_micros IS 'amount as sent, in micro-units.';
-COMMENT ON COLUMN postbacks.currency IS 'currency as sent, or the campaign''s.';
+COMMENT ON COLUMN postbacks.currency IS 'currency as sent; empty where the campaign''s was meant.';
 COMMENT ON COLUMN postbacks.extra IS 'Parameters we have no field for, kept as an object of strings.';
 
 CREATE TABLE conversions (
@@ -340,6 +342,9 @@ CREATE TABLE conversions (
     FOREIGN KEY (network_id, link_id) REFERENCES tracking_links (network_id, id),
     UNIQUE (network_id, goal_id, unique_key)
 );
+CREATE INDEX conversions_by_status ON conversions (network_id, status, id);
+CREATE INDEX conversions_of_affiliate ON conversions (network_id, affiliate_id, id);
+CREATE INDEX conversions_of_advertiser ON conversions (network_id, advertiser_id, id);
 CREATE INDEX conversions_of_click ON conversions (network_id, click_id);
 CREATE INDEX conversions_of_order ON conversions (network_id, order_id) WHERE order_id IS NOT NULL;
 COMMENT ON TABLE conversions IS 'A postback that was accepted for a goal. Survives the purge of its click and postback rows, so it does not refer to them by foreign key.';

@@ -82,10 +82,7 @@ impl Routing {
     /// When the database fails; shared by all callers that waited for the same answer.
     pub async fn network(&self, host: &str) -> Result<Option<Arc<NetworkRoute>>, Arc<RoutingError>> {
         let load = async {
-            let mut conn = self.db.unscoped().await?;
-            let network = unscoped::network_of_host(&mut conn, host)
-                .await
-                .map_err(DbError::from)?;
+            let network = unscoped::network_of_host(&self.db, host).await?;
             Ok::<_, RoutingError>(network.map(Arc::new))
         };
         self.networks.try_get_with_by_ref(host, load).await

@@ -5,14 +5,27 @@ use std::future::{Ready, ready};
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use campaigns::integrations::Token;
 use schema::clock;
 use tenancy::sessions::{self, Actor, SessionToken};
 use tenancy::unscoped;
 
 use crate::Dashboard;
 use crate::error::PageError;
+
+/// The cookie that carries a fresh postback token across one redirect.
+const FLASH: &str = "fresh_token";
+
+/// The fresh postback token this request carries, if it looks like one.
+pub(crate) fn fresh_token(request: &HttpRequest) -> Option<Token> {
+    let cookie = request.cookie(FLASH)?;
+    let plausible =
+        cookie.value().len() == 32 && cookie.value().bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plausible.then(|| Token::from_call(cookie.value()))
+}
 
 /// The session cookie's name and flags. Behind https it is `__Host-` prefixed and `Secure`; the demo on plain http
 /// could not keep such a cookie.
@@ -50,6 +63,27 @@ impl Cookies {
             .map(|cookie| SessionToken::from_cookie(cookie.value()))
     }
 
+    /// A cookie that carries a fresh postback token across one redirect, to the page of its campaign only. So the
+    /// token is shown once, and loading the page again neither shows nor replaces it.
+    pub(crate) fn flash(self, path: &str, token: &Token) -> Cookie<'static> {
+        self.flash_cookie(path, token.as_str().to_owned(), time::Duration::seconds(60))
+    }
+
+    /// The cookie that removes it.
+    pub(crate) fn end_flash(self, path: &str) -> Cookie<'static> {
+        self.flash_cookie(path, String::new(), time::Duration::ZERO)
+    }
+
+    fn flash_cookie(self, path: &str, value: String, max_age: time::Duration) -> Cookie<'static> {
+        Cookie::build(FLASH, value)
+            .path(path.to_owned())
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Strict)
+            .max_age(max_age)
+            .finish()
+    }
+
     fn cookie(self, value: String, max_age: time::Duration) -> Cookie<'static> {
         Cookie::build(self.name(), value)
             .path("/")
@@ -65,32 +99,46 @@ impl Cookies {
 /// side by side and a malformed form must not be told before "sign in first".
 pub(crate) async fn require_sign_in(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let actor = match request.app_data::<web::Data<Dashboard>>() {
-        Some(dashboard) => find_actor(dashboard, request.request()).await?,
-        None => None,
-    };
-    let Some(actor) = actor else {
-        let wanted = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |wanted| wanted.as_str());
-        return Err(PageError::SignIn {
-            wanted: wanted.to_owned(),
+    // Refusals are answers, not errors: an error would pass by the guard that adds the headers.
+    let refusal = match find_actor(request.request()).await {
+        Ok(Some(actor)) => {
+            request.extensions_mut().insert(actor);
+            return Ok(next.call(request).await?.map_into_left_body());
         }
-        .into());
+        Ok(None) if request.headers().contains_key("HX-Request") => {
+            // A page that refreshes itself goes to the sign-in page as a whole.
+            let go = HttpResponse::NoContent()
+                .insert_header(("HX-Redirect", "/sign-in"))
+                .finish();
+            return Ok(request.into_response(go).map_into_right_body());
+        }
+        Ok(None) => {
+            // Only what can be opened again is worth coming back to.
+            let is_page = request.method() == Method::GET;
+            let wanted = request
+                .uri()
+                .path_and_query()
+                .filter(|_| is_page)
+                .map_or("/", |wanted| wanted.as_str());
+            PageError::SignIn {
+                wanted: wanted.to_owned(),
+            }
+        }
+        Err(error) => error,
     };
-    request.extensions_mut().insert(actor);
-    next.call(request).await
+    Ok(request.error_response(refusal).map_into_right_body())
 }
 
-async fn find_actor(dashboard: &Dashboard, request: &HttpRequest) -> Result<Option<Actor>, PageError> {
+async fn find_actor(request: &HttpRequest) -> Result<Option<Actor>, PageError> {
+    let Some(dashboard) = request.app_data::<web::Data<Dashboard>>() else {
+        return Ok(None);
+    };
     let Some(token) = dashboard.cookies.token(request) else {
         return Ok(None);
     };
-    let mut conn = dashboard.db.unscoped().await?;
-    Ok(unscoped::actor(&mut conn, &token, clock::now()).await?)
+    Ok(unscoped::actor(&dashboard.db, &token, clock::now()).await?)
 }
 
 /// Who is signed in. Only pages behind [`require_sign_in`] can take it.

@@ -5,6 +5,7 @@ use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 use schema::{BASE32, DbError};
+use tenancy::TooBusy;
 
 use crate::urls;
 
@@ -29,6 +30,9 @@ pub(crate) enum PageError {
     /// A request that makes no sense.
     #[error("{0}")]
     BadRequest(String),
+    /// Too many want the same at once.
+    #[error(transparent)]
+    TooBusy(#[from] TooBusy),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -58,7 +62,7 @@ impl ResponseError for PageError {
             Self::SignIn { .. } => StatusCode::SEE_OTHER,
             Self::NotPermitted | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Db(DbError::Query(_)) | Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -79,16 +83,16 @@ impl ResponseError for PageError {
             ),
             Self::Refused(why) => ("Refused", why.as_str()),
             Self::BadRequest(why) => ("That did not work", why.as_str()),
-            Self::Db(DbError::Unavailable(_)) => {
+            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {
                 response.insert_header((RETRY_AFTER, "2"));
                 (
                     "One moment, please",
-                    "The database is busy. Try again in a few seconds; nothing was changed.",
+                    "Too much is asked at once. Try again in a few seconds.",
                 )
             }
             Self::Db(DbError::Query(_)) | Self::Template(_) => (
                 "That was our fault",
-                "Something failed on our side, and nothing was changed. Try again; if it stays, tell whoever runs this installation the reference below.",
+                "Something failed on our side. Look whether what you wanted was done, and try again; if it stays, tell whoever runs this installation the reference below.",
             ),
         };
         // Our own faults get a reference that is in the log with the cause; the page does not tell the cause.

@@ -1,6 +1,7 @@
 //! Posted forms: read whole, checked for their token, kept for showing again when a field is wrong.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -16,6 +17,8 @@ use crate::error::PageError;
 
 /// How long a page may stay open before its form must be loaded again.
 const LIFETIME_SECONDS: i64 = 12 * 60 * 60;
+/// How long a form may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(15);
 const AUDIENCE: &str = "form";
 
 /// Signs the token that every form carries, so that no other site can make a browser send one.
@@ -94,7 +97,10 @@ impl FromRequest for PostedForm {
         let dashboard = request.app_data::<web::Data<Dashboard>>().cloned();
         let request = request.clone();
         async move {
-            let body = body.await.map_err(|error| PageError::BadRequest(error.to_string()))?;
+            let body = actix_web::rt::time::timeout(BODY_TIME, body)
+                .await
+                .map_err(|_| PageError::BadRequest("The form did not arrive within 15 seconds.".to_owned()))?
+                .map_err(|error| PageError::BadRequest(error.to_string()))?;
             let fields: BTreeMap<_, _> = form_urlencoded::parse(&body)
                 .map(|(name, value)| (name.into_owned(), value.replace('\0', "")))
                 .collect();

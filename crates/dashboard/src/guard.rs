@@ -1,7 +1,7 @@
 //! What every answer of the dashboard carries, and what no request may do: act across sites.
 
 use actix_web::Error;
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 
 use crate::error::PageError;
 
-const HEADERS: [(HeaderName, &str); 5] = [
+const HEADERS: [(HeaderName, &str); 6] = [
     (
         actix_web::http::header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -22,6 +22,11 @@ const HEADERS: [(HeaderName, &str); 5] = [
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
     ),
+    // Browsers heed it on https only.
+    (
+        actix_web::http::header::STRICT_TRANSPORT_SECURITY,
+        "max-age=31536000; includeSubDomains",
+    ),
 ];
 
 /// Refuses what another site's page sends, and adds the security headers to every answer, errors included.
@@ -31,14 +36,27 @@ pub(crate) async fn guard(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let changes_something = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes_something && !same_origin(request.headers()) {
-        let refusal = PageError::Refused("This form was sent from another site.".to_owned());
-        let mut response = request.error_response(refusal).map_into_right_body();
-        add_headers(response.headers_mut());
-        return Ok(response);
+        return Ok(refuse(
+            request,
+            PageError::Refused("This form was sent from another site.".to_owned()),
+        ));
+    }
+    // No name, id or filter has a NUL byte, and Postgres takes none.
+    if request.uri().query().is_some_and(|query| query.contains("%00")) {
+        return Ok(refuse(
+            request,
+            PageError::BadRequest("The address contains a NUL byte (%00).".to_owned()),
+        ));
     }
     let mut response = next.call(request).await?.map_into_left_body();
     add_headers(response.headers_mut());
     Ok(response)
+}
+
+fn refuse<B>(request: ServiceRequest, refusal: PageError) -> ServiceResponse<EitherBody<B>> {
+    let mut response = request.error_response(refusal).map_into_right_body();
+    add_headers(response.headers_mut());
+    response
 }
 
 fn add_headers(headers: &mut HeaderMap) {

@@ -39,6 +39,7 @@ pub(crate) struct Shell {
     pub(crate) form_token: String,
     pub(crate) theme: &'static str,
     pub(crate) here: String,
+    pub(crate) live: bool,
 }
 
 impl Shell {
@@ -62,13 +63,21 @@ impl Shell {
             through: clock::now().with_timezone(&zone).format("%H:%M:%S").to_string(),
             form_token: dashboard.form_tokens.issue(dashboard, request),
             theme: theme(request),
-            here: request
-                .uri()
-                .path_and_query()
-                .map_or("/", |here| here.as_str())
-                .to_owned(),
+            here: address(request),
+            live: !request.query_string().split('&').any(|pair| pair == "live=off"),
         }
     }
+}
+
+/// Where one can come back to: this page, if it was opened and not posted to.
+fn address(request: &HttpRequest) -> String {
+    let is_page = request.method() == actix_web::http::Method::GET;
+    request
+        .uri()
+        .path_and_query()
+        .filter(|_| is_page)
+        .map_or("/", |here| here.as_str())
+        .to_owned()
 }
 
 fn navigation(role: Role, section: &str) -> Vec<NavItem> {

@@ -258,7 +258,7 @@ async fn create_people(
     {
         let email = format!("{}@orbit.example", role.as_str());
         let password = BASE32.encode(&rand::random::<[u8; 10]>());
-        let person = people::create(conn, &email, name, &passwords.hash(&password).await, now).await?;
+        let person = people::create(conn, &email, name, &passwords.hash(&password).await?, now).await?;
         memberships::create(conn, person.id, role, now).await?;
         sign_ins.push(SignIn {
             role: role.as_str().to_owned(),

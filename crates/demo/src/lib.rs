@@ -13,7 +13,7 @@ use std::path::Path;
 use campaigns::campaigns as campaign_table;
 use campaigns::campaigns::CampaignSettings;
 use schema::{Db, DbError};
-use tenancy::networks;
+use tenancy::{TooBusy, networks};
 use tracking::Tracker;
 
 pub use description::{DemoAddresses, Description};
@@ -28,6 +28,9 @@ pub enum DemoError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// Passwords could not be hashed.
+    #[error(transparent)]
+    TooBusy(#[from] TooBusy),
     /// `demo.json` could not be read or written.
     #[error("{path}: {error}", path = .path.display())]
     File {

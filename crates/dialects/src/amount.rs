@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The largest amount taken, in whole units: a million million.
-const MAX_UNITS: i64 = 1_000_000_000_000;
+/// The largest amount taken, in whole units: a thousand million. Nine thousand of them still fit into one sum.
+const MAX_UNITS: i64 = 1_000_000_000;
 /// Micro-units have six decimals.
 const MAX_DECIMALS: usize = 6;
 
@@ -25,7 +25,7 @@ pub enum AmountProblem {
     Exponent,
     /// It has more than six decimals.
     TooPrecise,
-    /// It is more than a million million.
+    /// It is more than a thousand million.
     TooLarge,
     /// Anything else: letters, spaces, other digits than 0-9, a missing part.
     NotANumber,
@@ -55,7 +55,7 @@ impl fmt::Display for AmountProblem {
             Self::Comma => "has a comma",
             Self::Exponent => "has an exponent",
             Self::TooPrecise => "has more than six decimals",
-            Self::TooLarge => "is more than 1000000000000",
+            Self::TooLarge => "is more than 1000000000",
             Self::NotANumber => "is not a decimal number",
         })
     }
@@ -138,8 +138,8 @@ mod tests {
             ("12.50", 12_500_000),
             ("0012", 12_000_000),
             ("0.000001", 1),
-            ("999999999999.999999", 999_999_999_999_999_999),
-            ("1000000000000", 1_000_000_000_000_000_000),
+            ("999999999.999999", 999_999_999_999_999),
+            ("1000000000", 1_000_000_000_000_000),
         ] {
             assert_eq!(Amount::parse(text), Ok(Amount { micros }), "{text}");
         }
@@ -170,7 +170,7 @@ mod tests {
             (" 5", NotANumber),
             ("5 EUR", NotANumber),
             ("0.0000001", TooPrecise),
-            ("1000000000000.000001", TooLarge),
+            ("1000000000.000001", TooLarge),
             ("99999999999999999999", TooLarge),
         ] {
             assert_eq!(Amount::parse(text), Err(problem), "{text}");

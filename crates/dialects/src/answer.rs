@@ -1,4 +1,4 @@
-//! The answer to a postback, before a dialect gives it a voice (shared/reference/answers.md).
+//! The answer to a postback, before a dialect gives it a voice.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Status {
     Duplicate,
     /// It made no conversion; the reason says why.
     Rejected,
-    /// It could not be decided, through our own fault. Nothing is kept: send it again.
+    /// Whether it was stored could not be confirmed, through our own fault: it must be sent again.
     Unavailable,
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{Amount, Answer, Postback, Problem, RawCall, decode_pairs};
@@ -154,7 +154,8 @@ fn body_parameters(content_type: Option<&str>, body: &[u8]) -> Vec<Result<(Strin
     } else if media_type.eq_ignore_ascii_case("application/json") {
         match serde_json::from_str(text) {
             Ok(JsonObject(members)) => members.into_iter().filter_map(json_parameter).collect(),
-            Err(error) => unreadable(format!("as JSON: {error}")),
+            Err(error) if error.is_data() => unreadable("it is JSON, but not one flat object".to_owned()),
+            Err(error) => unreadable(format!("it stops being JSON at {}", place(&error))),
         }
     } else {
         let named = if media_type.is_empty() {
@@ -169,24 +170,31 @@ fn body_parameters(content_type: Option<&str>, body: &[u8]) -> Vec<Result<(Strin
 /// A member of a JSON object as text: a string unquoted, everything else exactly as written, so that the amount
 /// `12.10` is not first made a float. `null` counts as not sent.
 fn json_parameter((name, value): (String, &RawValue)) -> Option<Result<(String, String), Problem>> {
-    let text = match value.get() {
-        "null" => return None,
-        quoted if quoted.starts_with('"') => match serde_json::from_str(quoted) {
-            Ok(text) => text,
-            Err(error) => {
-                return Some(Err(Problem::Body {
-                    detail: format!("member {name}: {error}"),
-                }));
-            }
-        },
-        plain => plain.to_owned(),
-    };
-    if text.contains('\0') || name.contains('\0') {
+    if name.contains('\0') {
         return Some(Err(Problem::Nul {
             parameter: name.replace('\0', ""),
         }));
     }
+    let text = match value.get() {
+        "null" => return None,
+        quoted if quoted.starts_with('"') => match serde_json::from_str::<String>(quoted) {
+            Ok(text) => text,
+            Err(error) => {
+                let detail = format!("the text of its member {name} breaks at {}", place(&error));
+                return Some(Err(Problem::Body { detail }));
+            }
+        },
+        plain => plain.to_owned(),
+    };
+    if text.contains('\0') {
+        return Some(Err(Problem::Nul { parameter: name }));
+    }
     Some(Ok((name, text)))
+}
+
+/// Where JSON stopped being readable. Not the parser's own words: they can quote the body, secrets and all.
+fn place(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
 }
 
 /// A JSON object with its members in order, twins included (a map would silently drop one of two amounts).
@@ -206,10 +214,10 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
-                    if members.len() > PARAMETER_LIMIT {
-                        return Err(de::Error::custom("too many members"));
+                    // One too many is enough to say so.
+                    if members.len() <= PARAMETER_LIMIT {
+                        members.push(member);
                     }
-                    members.push(member);
                 }
                 Ok(JsonObject(members))
             }
@@ -360,7 +368,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(detail(json("{\"a\":1,")).contains("line 1 column 7"));
-        assert!(detail(json("[1]")).contains("expected an object"));
+        assert!(detail(json("[1]")).contains("not one flat object"));
+        assert_eq!(
+            detail(json(r#""{\"token\":\"secret\"}""#)),
+            "it is JSON, but not one flat object"
+        );
         assert!(detail(json(r#"{"a":"\ud800"}"#)).contains("member a"));
         let xml = RawCall {
             query: "",
@@ -409,6 +421,17 @@ mod tests {
         ));
         let many: Vec<String> = (0..101).map(|n| format!("p{n}=1")).collect();
         assert_eq!(query(&many.join("&")), Err(Problem::TooMany { limit: 100 }));
+        let members: Vec<_> = (0..300).map(|n| format!("\"p{n}\":1")).collect();
+        assert_eq!(
+            json(&format!("{{{}}}", members.join(","))),
+            Err(Problem::TooMany { limit: 100 })
+        );
+        assert_eq!(
+            json(r#"{"\u0000":"\ud800"}"#),
+            Err(Problem::Nul {
+                parameter: String::new()
+            })
+        );
     }
 
     proptest! {

@@ -78,8 +78,8 @@ impl AddAssign<&Figures> for Figures {
         self.rejected += other.rejected;
         for (currency, sums) in &other.money {
             let mine = self.money.entry(*currency).or_default();
-            mine.commission_micros += sums.commission_micros;
-            mine.revenue_micros += sums.revenue_micros;
+            mine.commission_micros = mine.commission_micros.saturating_add(sums.commission_micros);
+            mine.revenue_micros = mine.revenue_micros.saturating_add(sums.revenue_micros);
         }
     }
 }

@@ -76,7 +76,8 @@ const SUMS: &str = "
                CASE WHEN 'affiliate' = ANY ($5) THEN affiliate_id END AS affiliate_id,
                currency, status,
                sum(clicks)::bigint AS clicks, sum(conversions)::bigint AS conversions,
-               sum(commission_micros)::bigint AS commission_micros, sum(revenue_micros)::bigint AS revenue_micros
+               least(sum(commission_micros), 9223372036854775807)::bigint AS commission_micros,
+               least(sum(revenue_micros), 9223372036854775807)::bigint AS revenue_micros
         FROM (
             SELECT hour, campaign_id, affiliate_id, NULL AS currency, NULL AS status,
                    clicks, 0 AS conversions, 0 AS commission_micros, 0 AS revenue_micros

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use diesel::sql_types::Text;
+use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{
+    AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager,
+};
 use tokio::runtime::Handle;
 
-use crate::NetworkId;
+use crate::{NetworkId, PersonId};
 
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
@@ -18,6 +21,8 @@ type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(2);
 /// How long opening a connection may take.
 const WAIT_FOR_POSTGRES: Duration = Duration::from_secs(2);
+/// How long the rollback of an abandoned transaction may take before its connection is closed instead.
+const WAIT_FOR_ROLLBACK: Duration = Duration::from_secs(2);
 
 /// Why a database call failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +47,13 @@ pub struct Db {
 }
 
 impl Db {
-    /// A pool of at most `size` connections to `url`. Opens none yet.
+    /// A pool of at most `size` connections to `url`, on which no statement runs longer than `longest`. Opens none
+    /// yet.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn new(url: &str, size: usize) -> Self {
+    pub fn new(url: &str, size: usize, longest: Duration) -> Self {
         let runtime = Handle::current();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         // A connection that was given back in the middle of a transaction is closed, not reused.
@@ -56,11 +62,9 @@ impl Db {
         config.custom_setup = Box::new(move |url| {
             let (url, home) = (url.to_owned(), home.clone());
             Box::pin(async move {
-                home.spawn(async move { AsyncPgConnection::establish(&url).await })
+                home.spawn(async move { connect(&url, longest).await })
                     .await
-                    .unwrap_or_else(|stopped| {
-                        Err(diesel::ConnectionError::BadConnection(stopped.to_string()))
-                    })
+                    .unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string())))
             })
         });
         #[expect(
@@ -82,34 +86,127 @@ impl Db {
     /// # Errors
     /// When no connection is free within 2 s or Postgres does not answer.
     pub async fn network(&self, network_id: NetworkId) -> Result<NetworkConn, DbError> {
-        let mut connection = self.pool.get().await?;
-        Transactions::begin_transaction(&mut *connection).await?;
-        let conn = NetworkConn {
-            connection: Some(connection),
+        let transaction = self.begin("clickledger.network_id", network_id.0).await?;
+        Ok(NetworkConn {
+            transaction,
             network_id,
-            runtime: self.runtime.clone(),
-        };
-        conn.enter().await
+        })
     }
 
-    /// A connection that belongs to no network: for the tables without a tenant (people, sessions, hosts) and for
-    /// jobs over all networks. Its few users are the modules called `unscoped`.
+    /// A transaction for a person who is signing in, while it is not yet known in which network: it sees that
+    /// person's memberships and no other tenant's row.
     ///
     /// # Errors
-    /// When no connection is free within 2 s or Postgres does not answer.
+    /// As [`Db::network`].
+    pub async fn person(&self, person_id: PersonId) -> Result<Transaction, DbError> {
+        self.begin("clickledger.person_id", person_id.0).await
+    }
+
+    /// A connection that belongs to no network, for the tables without a tenant: people, sessions, hosts. The walls
+    /// hide every tenant's row from it.
+    ///
+    /// # Errors
+    /// As [`Db::network`].
     pub async fn unscoped(&self) -> Result<Object<AsyncPgConnection>, DbError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Begins a transaction and tells Postgres, for it only, whom it is for.
+    async fn begin(&self, setting: &str, id: i32) -> Result<Transaction, DbError> {
+        // A `Transaction` before it is one: cancelled from here on, it is cleaned up by its drop.
+        let mut transaction = Transaction {
+            connection: Some(self.pool.get().await?),
+            runtime: self.runtime.clone(),
+        };
+        Transactions::begin_transaction(&mut *transaction).await?;
+        diesel::sql_query("SELECT set_config($1, $2, true)")
+            .bind::<Text, _>(setting)
+            .bind::<Text, _>(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+}
+
+/// Opens a connection and gives up every right but those of the role that serves, whoever the address says we are.
+async fn connect(url: &str, longest: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let mut connection = AsyncPgConnection::establish(url).await?;
+    let millis = longest.as_millis();
+    let setup = format!(
+        "SET ROLE clickledger_web; SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
+         SET idle_in_transaction_session_timeout = 10000"
+    );
+    connection
+        .batch_execute(&setup)
+        .await
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+/// An open transaction.
+///
+/// Ends with [`Transaction::commit`]. Dropped before that (an error, a client that went away), it is rolled back; a
+/// connection that cannot be brought back to order is closed.
+pub struct Transaction {
+    connection: Option<Object<AsyncPgConnection>>,
+    runtime: Handle,
+}
+
+impl Transaction {
+    /// Ends the transaction and keeps what it wrote.
+    ///
+    /// # Errors
+    /// When Postgres does not confirm the commit; whether it took place is then unknown.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        Transactions::commit_transaction(&mut *self).await?;
+        // Nothing is left to clean up: back to the pool.
+        drop(self.connection.take());
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the connection is taken only by commit and drop, which end the value"
+)]
+impl Deref for Transaction {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        self.connection.as_ref().expect("transaction is open")
+    }
+}
+
+#[expect(clippy::expect_used, reason = "as above")]
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.connection.as_mut().expect("transaction is open")
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            // On the main runtime, because an actix worker may be dropping the handler that held us.
+            self.runtime.spawn(async move {
+                let rollback = Transactions::rollback_transaction(&mut *connection);
+                if !matches!(
+                    tokio::time::timeout(WAIT_FOR_ROLLBACK, rollback).await,
+                    Ok(Ok(()))
+                ) {
+                    // Cut off between two states: closed at once, not left open in the pool.
+                    drop(Object::take(connection));
+                }
+            });
+        }
     }
 }
 
 /// A transaction on the rows of one network: every query on a tenant's table takes it and filters by
 /// [`NetworkConn::network_id`].
-///
-/// Ends with [`NetworkConn::commit`]. Dropped before that (an error, a client that went away), it is rolled back.
 pub struct NetworkConn {
-    connection: Option<Object<AsyncPgConnection>>,
+    transaction: Transaction,
     network_id: NetworkId,
-    runtime: Handle,
 }
 
 impl NetworkConn {
@@ -122,54 +219,22 @@ impl NetworkConn {
     /// Ends the transaction and keeps what it wrote.
     ///
     /// # Errors
-    /// When Postgres does not confirm the commit; whether it took place is then unknown.
-    pub async fn commit(mut self) -> Result<(), DbError> {
-        if let Some(mut connection) = self.connection.take() {
-            Transactions::commit_transaction(&mut *connection).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells Postgres, for this transaction only, which network it is for.
-    async fn enter(mut self) -> Result<Self, DbError> {
-        let network_id = self.network_id.0.to_string();
-        diesel::sql_query("SELECT set_config('clickledger.network_id', $1, true)")
-            .bind::<Text, _>(network_id)
-            .execute(&mut *self)
-            .await?;
-        Ok(self)
+    /// As [`Transaction::commit`].
+    pub async fn commit(self) -> Result<(), DbError> {
+        self.transaction.commit().await
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the connection is taken only by commit and drop, which end the value"
-)]
 impl Deref for NetworkConn {
     type Target = AsyncPgConnection;
 
     fn deref(&self) -> &AsyncPgConnection {
-        self.connection.as_ref().expect("transaction is open")
+        &self.transaction
     }
 }
 
-#[expect(clippy::expect_used, reason = "as above")]
 impl DerefMut for NetworkConn {
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        self.connection.as_mut().expect("transaction is open")
-    }
-}
-
-impl Drop for NetworkConn {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            // On the main runtime, because an actix worker may be dropping the handler that held us. A rollback
-            // that fails leaves the connection marked, and the pool closes it.
-            self.runtime.spawn(async move {
-                if let Err(error) = Transactions::rollback_transaction(&mut *connection).await {
-                    tracing::debug!(%error, "rollback of an abandoned transaction failed; connection closed");
-                }
-            });
-        }
+        &mut self.transaction
     }
 }

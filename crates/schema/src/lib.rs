@@ -11,7 +11,7 @@ mod money;
 mod schema;
 mod text_enum;
 
-pub use db::{Db, DbError, NetworkConn};
+pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
     AdvertiserId, AffiliateId, BASE32, CampaignId, ClickKey, ConversionId, GoalId, IdError, IntegrationId,
     LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId,

@@ -91,7 +91,7 @@ impl Money {
     /// at most 100 %.
     #[must_use]
     pub fn share(self, parts_per_million: i32) -> Money {
-        let minor_unit = 10_i128.pow(6_u32.saturating_sub(self.currency.decimals().try_into().unwrap_or(6)));
+        let minor_unit = i128::from(self.minor_unit());
         let divisor = 1_000_000 * minor_unit;
         let product = i128::from(self.micros) * i128::from(parts_per_million);
         let (whole, rest) = (product.div_euclid(divisor), product.rem_euclid(divisor));
@@ -101,6 +101,19 @@ impl Money {
             micros: i64::try_from(micros).unwrap_or(i64::MAX),
             ..self
         }
+    }
+}
+
+impl Money {
+    /// Whether the amount is a whole number of the currency's minor units.
+    #[must_use]
+    pub fn can_be_paid(self) -> bool {
+        self.micros % self.minor_unit() == 0
+    }
+
+    /// Micro-units in the smallest unit that can be paid: 10 000 in a cent.
+    fn minor_unit(self) -> i64 {
+        10_i64.pow(6_u32.saturating_sub(self.currency.decimals().try_into().unwrap_or(6)))
     }
 }
 

@@ -345,7 +345,7 @@ diesel::table! {
         advertiser_id -> Nullable<Int4>,
         /// The campaign of the click, when known.
         campaign_id -> Nullable<Int4>,
-        /// The goal named, when known.
+        /// The goal reached, for accepted and duplicate ones.
         goal_id -> Nullable<Int4>,
         /// The click named, when its id is genuine.
         click_id -> Nullable<Uuid>,
@@ -355,7 +355,7 @@ diesel::table! {
         order_id -> Nullable<Text>,
         /// amount as sent, in micro-units.
         amount_micros -> Nullable<Int8>,
-        /// currency as sent, or the campaign's.
+        /// currency as sent; empty where the campaign's was meant.
         currency -> Nullable<Text>,
         /// Parameters we have no field for, kept as an object of strings.
         extra -> Jsonb,

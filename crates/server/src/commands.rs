@@ -1,7 +1,10 @@
 //! What the command line does, command by command.
 
+use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
 
 use demo::DemoAddresses;
 use schema::{BASE32, Db, clock};
@@ -33,6 +36,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         tracking,
         dashboard_url: options.dashboard_url,
         tracking_url: options.tracking_url,
+        trusted_proxies: options.trusted_proxies,
     })?;
     tracing::info!(
         dashboard = running.dashboard_url,
@@ -60,14 +64,11 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         tracking: demo_url(&tracking)?,
         shop: demo_url(&shop)?,
     };
-    // Without its demo.json the data is that of a start that was interrupted before it was whole.
     let description = data_dir.join("demo.json");
-    if options.reset || !description.exists() {
-        tokio::task::block_in_place(|| postgres::remove_cluster(&data_dir, &["demo.json", "secret.key"]))?;
-    }
+    tokio::task::block_in_place(|| make_room(&data_dir, &description, options.reset))?;
     let store = StoreOptions {
         database_url: None,
-        data_dir: Some(data_dir),
+        data_dir: Some(data_dir.clone()),
         pg_bin: options.pg_bin,
         secret: None,
     };
@@ -80,6 +81,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         tracking,
         dashboard_url: Some(addresses.dashboard.clone()),
         tracking_url: Some(addresses.tracking.clone()),
+        trusted_proxies: Vec::new(),
     })?;
     let demo = demo::open(
         &running.db,
@@ -90,6 +92,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         show_progress,
     )
     .await?;
+    fs::remove_file(data_dir.join(UNFINISHED)).or_else(ignore_missing)?;
     let shop = demo::shop::start(shop, demo.shop())?;
     println!("{}", demo.greeting(&description));
     until_told_to_stop().await?;
@@ -97,6 +100,33 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     shop.stop().await;
     running.stop().await;
     Ok(())
+}
+
+/// Marks a demo that is being made. Only what has this mark, or a whole demo's description, is ever removed.
+const UNFINISHED: &str = "demo.unfinished";
+
+/// Removes an old demo where that was asked for, and one whose making was interrupted; refuses to touch a database
+/// that no demo made.
+fn make_room(data_dir: &Path, description: &Path, reset: bool) -> Result<(), CommandError> {
+    let (whole, unfinished) = (description.exists(), data_dir.join(UNFINISHED).exists());
+    if !whole && !unfinished && data_dir.join("postgres").exists() {
+        let sentence = "holds a database that no demo made. Choose another directory with --data-dir";
+        return Err(format!("{} {sentence}", data_dir.display()).into());
+    }
+    if reset || !whole {
+        fs::create_dir_all(data_dir)?;
+        postgres::remove_cluster(data_dir, &["demo.json", "secret.key"])?;
+        fs::write(data_dir.join(UNFINISHED), "")?;
+    }
+    Ok(())
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 /// Creates a network with its owner and prints the owner's password.
@@ -107,10 +137,10 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
     let database = Database::open(&options.store).await.map_err(|error| {
         format!("{error}\n(While `clickledger serve` runs on a private Postgres, pass its address as DATABASE_URL.)")
     })?;
-    let db = Db::new(&database.url, 2);
+    let db = Db::new(&database.url, 2, Duration::from_secs(15));
     let now = clock::now();
     let password = BASE32.encode(&rand::random::<[u8; 15]>());
-    let hash = Passwords::new().hash(&password).await;
+    let hash = Passwords::new().hash(&password).await?;
     let new = NewNetwork {
         name: &options.name,
         time_zone: options.time_zone,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use schema::Currency;
 
 /// Server-to-server conversion tracking: durable, explained, instant.
@@ -72,6 +73,18 @@ pub struct ServeOptions {
     /// Where visitors reach the tracking host, such as `https://trk.example.com` [default: where it listens].
     #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
     pub tracking_url: Option<String>,
+    /// A proxy in front of us, as an address or a network (10.0.0.0/8), whose X-Forwarded-For is believed; may be
+    /// repeated. Without it every visitor has the proxy's address.
+    #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// An address or a network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or(alone)
+        .map_err(|_| "write an address or a network, such as 10.0.0.0/8".to_owned())
 }
 
 /// `clickledger demo`

@@ -10,6 +10,7 @@ use dashboard::{Dashboard, DashboardSettings};
 use diesel::IntoSql;
 use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
+use ipnet::IpNet;
 use schema::Db;
 use tenancy::Secret;
 use tokio::task::JoinHandle;
@@ -18,6 +19,9 @@ use tracking::{Tracker, TrackerSettings};
 /// Connections of the tracking paths and of the pages: apart, so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
 const DASHBOARD_CONNECTIONS: usize = 8;
+/// How long a statement may run before Postgres gives it up.
+const LONGEST_TRACKING_STATEMENT: Duration = Duration::from_secs(5);
+const LONGEST_PAGE_STATEMENT: Duration = Duration::from_secs(15);
 /// How long requests in flight are given to end, in seconds.
 const DRAIN_SECONDS: u64 = 10;
 /// How long a client may take to send its headers.
@@ -37,6 +41,8 @@ pub struct ServeSettings {
     pub dashboard_url: Option<String>,
     /// Where visitors reach the tracking host; where it listens if not given.
     pub tracking_url: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// A running server.
@@ -68,12 +74,21 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn start(settings: ServeSettings) -> io::Result<Running> {
     let dashboard_url = url(settings.dashboard_url, &settings.dashboard)?;
     let tracking_url = url(settings.tracking_url, &settings.tracking)?;
-    let tracking_db = Db::new(&settings.database_url, TRACKING_CONNECTIONS);
-    let db = Db::new(&settings.database_url, DASHBOARD_CONNECTIONS);
+    let tracking_db = Db::new(
+        &settings.database_url,
+        TRACKING_CONNECTIONS,
+        LONGEST_TRACKING_STATEMENT,
+    );
+    let db = Db::new(
+        &settings.database_url,
+        DASHBOARD_CONNECTIONS,
+        LONGEST_PAGE_STATEMENT,
+    );
     let tracker = Tracker::start(TrackerSettings {
         db: tracking_db.clone(),
         secret: settings.secret.clone(),
         dashboard_url: dashboard_url.clone(),
+        trusted_proxies: settings.trusted_proxies,
     });
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),

@@ -15,7 +15,7 @@ pub mod sessions;
 pub mod unscoped;
 
 pub use memberships::Role;
-pub use passwords::{PasswordHash, Passwords};
+pub use passwords::{PasswordHash, Passwords, TooBusy};
 pub use permissions::{Permission, Scope};
 pub use secret::{Secret, SecretError};
 pub use sessions::Actor;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, memberships};
+use schema::{AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, memberships, people};
 
 /// In which capacity a person acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Role {
     }
 
     /// The role that the columns of a membership spell; the table's CHECK allows no other combination.
-    pub(crate) fn from_columns(
+    fn from_columns(
         role: &str,
         advertiser: Option<AdvertiserId>,
         affiliate: Option<AffiliateId>,
@@ -79,4 +79,53 @@ pub async fn create(
         .returning(memberships::id)
         .get_result(&mut **conn)
         .await
+}
+
+/// A member of the network: the person and in which capacity.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The person.
+    pub person_id: PersonId,
+    /// As colleagues see it.
+    pub person_name: String,
+    /// In which capacity.
+    pub role: Role,
+}
+
+/// The membership with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, id: MembershipId) -> QueryResult<Option<Member>> {
+    type Columns = (
+        PersonId,
+        String,
+        String,
+        Option<AdvertiserId>,
+        Option<AffiliateId>,
+    );
+    let network_id = conn.network_id();
+    let found: Option<Columns> = memberships::table
+        .inner_join(people::table)
+        .filter(memberships::network_id.eq(network_id).and(memberships::id.eq(id)))
+        .select((
+            people::id,
+            people::name,
+            memberships::role,
+            memberships::advertiser_id,
+            memberships::affiliate_id,
+        ))
+        .first(&mut **conn)
+        .await
+        .optional()?;
+    Ok(
+        found.and_then(|(person_id, person_name, role, advertiser, affiliate)| {
+            let role = Role::from_columns(&role, advertiser, affiliate)?;
+            Some(Member {
+                person_id,
+                person_name,
+                role,
+            })
+        }),
+    )
 }

@@ -101,7 +101,7 @@ pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Que
         .iter()
         .map(|host| {
             (
-                tracking_hosts::host.eq(host.to_lowercase()),
+                tracking_hosts::host.eq(normal_host(host)),
                 tracking_hosts::network_id.eq(network_id),
             )
         })
@@ -111,4 +111,34 @@ pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Que
         .execute(&mut **conn)
         .await?;
     Ok(())
+}
+
+/// A host as it is stored and compared: lower case, without the dot of a full name and without a default port.
+#[must_use]
+pub fn normal_host(host: &str) -> String {
+    let lower = host.trim().to_lowercase();
+    let bare = lower
+        .strip_suffix(":443")
+        .or_else(|| lower.strip_suffix(":80"))
+        .unwrap_or(&lower);
+    bare.strip_suffix('.').unwrap_or(bare).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal_host;
+
+    #[test]
+    fn a_host_is_the_same_however_it_is_spelled() {
+        for host in [
+            "trk.example.com",
+            "TRK.example.com",
+            "trk.example.com:443",
+            "trk.example.com.",
+            "trk.example.com.:80",
+        ] {
+            assert_eq!(normal_host(host), "trk.example.com");
+        }
+        assert_eq!(normal_host("127.0.0.1:8081"), "127.0.0.1:8081");
+    }
 }

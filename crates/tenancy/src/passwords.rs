@@ -10,6 +10,14 @@ use tokio::sync::Semaphore;
 /// starve clicks.
 const AT_ONCE: usize = 2;
 
+/// How many may wait for their turn, those at work included.
+const WAITING: usize = 50;
+
+/// So many passwords wait to be hashed that one more is better told to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many sign-ins at once")]
+pub struct TooBusy;
+
 /// The hash of a password, as stored: argon2id in PHC string format.
 #[derive(Clone)]
 pub struct PasswordHash(String);
@@ -28,6 +36,7 @@ impl PasswordHash {
 #[derive(Clone)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     /// What an unknown address is verified against, so that it takes as long as a known one.
     dummy: PasswordHash,
 }
@@ -38,29 +47,48 @@ impl Passwords {
     pub fn new() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(WAITING)),
             dummy: hash(""),
         }
     }
 
     /// The hash to store for a password.
-    pub async fn hash(&self, password: &str) -> PasswordHash {
+    ///
+    /// # Errors
+    /// [`TooBusy`] when too many wait already.
+    pub async fn hash(&self, password: &str) -> Result<PasswordHash, TooBusy> {
         let password = password.to_owned();
         self.in_turn(move || hash(&password)).await
     }
 
     /// Whether the password is the one that was hashed. With no hash (nobody has that address) the answer is no,
     /// after the same work.
-    pub async fn verify(&self, password: &str, stored: Option<PasswordHash>) -> bool {
+    ///
+    /// # Errors
+    /// [`TooBusy`] when too many wait already.
+    pub async fn verify(&self, password: &str, stored: Option<PasswordHash>) -> Result<bool, TooBusy> {
         let password = password.to_owned();
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.clone());
-        self.in_turn(move || verify(&password, &stored)).await && known
+        Ok(self.in_turn(move || verify(&password, &stored)).await? && known)
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _turn = self.turns.acquire().await;
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TooBusy> {
+        let _place = self.places.try_acquire().map_err(|_| TooBusy)?;
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|_| TooBusy)?;
+        // The turn goes with the work: a caller who hangs up does not make room while it still runs.
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        match working.await {
+            Ok(result) => Ok(result),
             Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
         }
     }
@@ -105,15 +133,20 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_is_accepted() {
         let passwords = Passwords::new();
-        let stored = passwords.hash("correct horse").await;
+        let stored = passwords.hash("correct horse").await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(passwords.verify("correct horse", Some(stored.clone())).await);
-        assert!(!passwords.verify("Correct horse", Some(stored)).await);
+        assert!(
+            passwords
+                .verify("correct horse", Some(stored.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(!passwords.verify("Correct horse", Some(stored)).await.unwrap());
     }
 
     #[tokio::test]
     async fn nobody_signs_in_as_an_unknown_person() {
         let passwords = Passwords::new();
-        assert!(!passwords.verify("", None).await);
+        assert!(!passwords.verify("", None).await.unwrap());
     }
 }

@@ -7,25 +7,30 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use schema::{
-    AdvertiserId, AffiliateId, MembershipId, NetworkId, PersonId, memberships, people, sessions,
+    Db, DbError, MembershipId, NetworkId, PersonId, memberships as membership_table, people, sessions,
     tracking_hosts,
 };
 
-use crate::networks::Network;
+use crate::networks::{self, Network};
 use crate::sessions::SessionToken;
-use crate::{Actor, PasswordHash, Role};
+use crate::{Actor, PasswordHash, memberships};
 
 /// The network that a tracking host belongs to.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn network_of_host(conn: &mut AsyncPgConnection, host: &str) -> QueryResult<Option<Network>> {
-    Network::query()
-        .inner_join(tracking_hosts::table)
-        .filter(tracking_hosts::host.eq(host.to_lowercase()))
-        .first(conn)
+pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbError> {
+    let owner: Option<NetworkId> = tracking_hosts::table
+        .filter(tracking_hosts::host.eq(networks::normal_host(host)))
+        .select(tracking_hosts::network_id)
+        .first(&mut db.unscoped().await?)
         .await
-        .optional()
+        .optional()?;
+    let Some(network_id) = owner else { return Ok(None) };
+    let mut conn = db.network(network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    conn.commit().await?;
+    Ok(Some(network))
 }
 
 /// An id for a network that is about to be created.
@@ -58,16 +63,26 @@ pub struct Credentials {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn credentials(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<Option<Credentials>> {
-    let found: Option<(String, NetworkId, MembershipId)> = people::table
-        .inner_join(memberships::table)
+pub async fn credentials(db: &Db, email: &str) -> Result<Option<Credentials>, DbError> {
+    let person: Option<(PersonId, String)> = people::table
         .filter(people::email.eq(email.trim().to_lowercase()))
-        .order((memberships::created_at, memberships::id))
-        .select((people::password_hash, memberships::network_id, memberships::id))
-        .first(conn)
+        .select((people::id, people::password_hash))
+        .first(&mut db.unscoped().await?)
         .await
         .optional()?;
-    Ok(found.map(|(phc, network_id, membership_id)| Credentials {
+    let Some((person_id, phc)) = person else {
+        return Ok(None);
+    };
+    let mut conn = db.person(person_id).await?;
+    let oldest: Option<(NetworkId, MembershipId)> = membership_table::table
+        .filter(membership_table::person_id.eq(person_id))
+        .order((membership_table::created_at, membership_table::id))
+        .select((membership_table::network_id, membership_table::id))
+        .first(&mut *conn)
+        .await
+        .optional()?;
+    conn.commit().await?;
+    Ok(oldest.map(|(network_id, membership_id)| Credentials {
         password_hash: PasswordHash::from_stored(phc),
         network_id,
         membership_id,
@@ -78,48 +93,24 @@ pub async fn credentials(conn: &mut AsyncPgConnection, email: &str) -> QueryResu
 ///
 /// # Errors
 /// When the database fails.
-pub async fn actor(
-    conn: &mut AsyncPgConnection,
-    token: &SessionToken,
-    now: DateTime<Utc>,
-) -> QueryResult<Option<Actor>> {
-    type Columns = (
-        NetworkId,
-        PersonId,
-        String,
-        String,
-        Option<AdvertiserId>,
-        Option<AffiliateId>,
-    );
-    let found: Option<Columns> = sessions::table
-        .inner_join(
-            memberships::table.on(memberships::network_id
-                .eq(sessions::network_id)
-                .and(memberships::id.eq(sessions::membership_id))),
-        )
-        .inner_join(people::table.on(people::id.eq(memberships::person_id)))
+pub async fn actor(db: &Db, token: &SessionToken, now: DateTime<Utc>) -> Result<Option<Actor>, DbError> {
+    let session: Option<(NetworkId, MembershipId)> = sessions::table
         .filter(sessions::token_hash.eq(token.hash()))
         .filter(sessions::expires_at.gt(now))
-        .select((
-            memberships::network_id,
-            people::id,
-            people::name,
-            memberships::role,
-            memberships::advertiser_id,
-            memberships::affiliate_id,
-        ))
-        .first(conn)
+        .select((sessions::network_id, sessions::membership_id))
+        .first(&mut db.unscoped().await?)
         .await
         .optional()?;
-    Ok(found.and_then(
-        |(network_id, person_id, person_name, role, advertiser, affiliate)| {
-            let role = Role::from_columns(&role, advertiser, affiliate)?;
-            Some(Actor {
-                network_id,
-                person_id,
-                person_name,
-                role,
-            })
-        },
-    ))
+    let Some((network_id, membership_id)) = session else {
+        return Ok(None);
+    };
+    let mut conn = db.network(network_id).await?;
+    let found = memberships::find(&mut conn, membership_id).await?;
+    conn.commit().await?;
+    Ok(found.map(|member| Actor {
+        network_id,
+        person_id: member.person_id,
+        person_name: member.person_name,
+        role: member.role,
+    }))
 }

@@ -45,6 +45,13 @@ impl TestDatabase {
         database
     }
 
+    /// A connection as the owner of everything, whom no wall stops: for looking at what was stored.
+    pub async fn owner(&self) -> AsyncPgConnection {
+        AsyncPgConnection::establish(&self.url)
+            .await
+            .expect("test Postgres answers")
+    }
+
     /// Runs statements as the operator of the cluster.
     pub async fn operate(&self, statements: &str) {
         let mut conn = AsyncPgConnection::establish(&self.operator_url)
@@ -116,6 +123,8 @@ fn remove_abandoned(home: &Path) {
 async fn template(home: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     migrations().hash(&mut hasher);
+    // A cluster opens with the version it was made with only.
+    server::postgres::newest_version().hash(&mut hasher);
     let template = home.join(format!("template-{:016x}", hasher.finish()));
     let gate = fs::File::create(home.join("template.lock")).expect("lock for the template");
     let _gate = tokio::task::block_in_place(|| Flock::lock(gate, FlockArg::LockExclusive)).expect("lock");
@@ -132,7 +141,7 @@ async fn template(home: &Path) -> PathBuf {
     template
 }
 
-/// The text of all migrations: the template is made anew when it changes.
+/// The text of all migrations: the template is made anew when it changes, or when Postgres does.
 fn migrations() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let mut folders: Vec<_> = fs::read_dir(folder)

@@ -1,19 +1,23 @@
 //! Group commit for clicks: everyone who arrives while one transaction is being committed shares the next one.
+//!
+//! Each network has a task of its own, so that a lock or a burst in one network keeps no visitor of another waiting.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use schema::{Db, DbError, NetworkId};
+use tenancy::networks::Network;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clicks::{self, NewClick};
 
 /// Most clicks in one transaction.
 const BATCH: usize = 1024;
-/// Clicks that may wait; one more is told at once that we are too busy.
+/// Clicks of one network that may wait; one more is told at once that we are too busy.
 const QUEUE: usize = 16 * 1024;
-/// How long a visitor is made to wait for the disk before being told to come back.
+/// How long one transaction may take before the next batch is tried on another connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A click could not be stored, so it must not be acknowledged.
@@ -22,92 +26,87 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct NotStored;
 
 struct Waiting {
-    network_id: NetworkId,
-    time_zone: Tz,
     click: NewClick,
     stored: oneshot::Sender<()>,
 }
 
-/// Hands clicks to the task that stores them. Cheap to clone.
+/// Hands clicks to the tasks that store them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ClickWriter {
-    queue: mpsc::Sender<Waiting>,
+    db: Db,
+    runtime: Handle,
+    queues: Arc<Mutex<HashMap<NetworkId, mpsc::Sender<Waiting>>>>,
 }
 
 impl ClickWriter {
-    /// Starts the task that stores clicks; it ends when the last clone is dropped.
+    /// Prepares the writer; its tasks run on the current runtime and end when the last clone is dropped.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn start(db: Db) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(store_all(db, waiting));
-        Self { queue }
+    pub(crate) fn new(db: Db) -> Self {
+        Self {
+            db,
+            runtime: Handle::current(),
+            queues: Arc::default(),
+        }
     }
 
     /// Stores a click. When this returns `Ok`, the click is committed and on disk.
     ///
     /// # Errors
-    /// [`NotStored`] when too many wait, the database fails, or it does not answer within 3 s (in which case the
-    /// click may be stored all the same; an unacknowledged extra click harms nobody).
-    pub(crate) async fn store(
-        &self,
-        network_id: NetworkId,
-        time_zone: Tz,
-        click: NewClick,
-    ) -> Result<(), NotStored> {
+    /// [`NotStored`] when too many wait or the database fails. A caller who stops waiting may have it stored all the
+    /// same: an unacknowledged extra click harms nobody.
+    pub(crate) async fn store(&self, network: &Network, click: NewClick) -> Result<(), NotStored> {
         let (stored, confirmation) = oneshot::channel();
-        self.queue
-            .try_send(Waiting {
-                network_id,
-                time_zone,
-                click,
-                stored,
-            })
+        self.queue(network)
+            .try_send(Waiting { click, stored })
             .map_err(|_| NotStored)?;
-        match tokio::time::timeout(PATIENCE, confirmation).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(NotStored),
-        }
+        confirmation.await.map_err(|_| NotStored)
     }
-}
 
-async fn store_all(db: Db, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        let mut by_network = BTreeMap::<NetworkId, (Tz, Vec<NewClick>, Vec<oneshot::Sender<()>>)>::new();
-        for Waiting {
-            network_id,
-            time_zone,
-            click,
-            stored,
-        } in batch.drain(..)
-        {
-            let (_, clicks, confirmations) = by_network
-                .entry(network_id)
-                .or_insert_with(|| (time_zone, Vec::new(), Vec::new()));
-            clicks.push(click);
-            confirmations.push(stored);
-        }
-        for (network_id, (time_zone, clicks, confirmations)) in by_network {
-            match store(&db, network_id, time_zone, &clicks).await {
-                // A receiver that is gone is a visitor who went away; the click counts all the same.
-                Ok(()) => {
-                    for stored in confirmations {
-                        let _ = stored.send(());
-                    }
-                }
-                // Dropping the senders tells every waiting visitor.
-                Err(error) => {
-                    tracing::error!(%error, %network_id, clicks = clicks.len(), "clicks not stored")
-                }
+    /// The queue of a network; its task is started on the first click, and again should it ever have died.
+    fn queue(&self, network: &Network) -> mpsc::Sender<Waiting> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        match queues.get(&network.id) {
+            Some(queue) if !queue.is_closed() => queue.clone(),
+            _ => {
+                let (queue, waiting) = mpsc::channel(QUEUE);
+                self.runtime
+                    .spawn(store_all(self.db.clone(), network.clone(), waiting));
+                queues.insert(network.id, queue.clone());
+                queue
             }
         }
     }
 }
 
-async fn store(db: &Db, network_id: NetworkId, time_zone: Tz, batch: &[NewClick]) -> Result<(), DbError> {
-    let mut conn = db.network(network_id).await?;
-    clicks::store(&mut conn, time_zone, batch).await?;
+async fn store_all(db: Db, network: Network, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let (clicks, confirmations): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|Waiting { click, stored }| (click, stored))
+            .unzip();
+        match tokio::time::timeout(PATIENCE, store(&db, &network, &clicks)).await {
+            Ok(Ok(())) => {
+                for stored in confirmations {
+                    // A receiver that is gone is a visitor who went away; the click counts all the same.
+                    let _ = stored.send(());
+                }
+            }
+            // Dropping the senders tells every waiting visitor.
+            Ok(Err(error)) => {
+                tracing::error!(%error, network = %network.id, clicks = clicks.len(), "clicks not stored");
+            }
+            Err(_) => {
+                tracing::error!(network = %network.id, clicks = clicks.len(), "clicks not stored within 3 s");
+            }
+        }
+    }
+}
+
+async fn store(db: &Db, network: &Network, batch: &[NewClick]) -> Result<(), DbError> {
+    let mut conn = db.network(network.id).await?;
+    clicks::store(&mut conn, network.time_zone(), batch).await?;
     conn.commit().await
 }

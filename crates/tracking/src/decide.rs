@@ -91,8 +91,7 @@ fn check_window(case: &Case<'_>) -> Result<(), Verdict> {
         return Ok(());
     }
     let message = format!(
-        "The click is {} days old; the campaign counts conversions for {days} days.",
-        age.num_days()
+        "The click is more than {days} days old, which is as long as the campaign counts conversions."
     );
     Err(Verdict::saying(Reason::ClickExpired, message))
 }

@@ -56,7 +56,7 @@ pub struct StoredPostback {
     pub advertiser_id: Option<AdvertiserId>,
     /// The campaign of the click, when known.
     pub campaign_id: Option<CampaignId>,
-    /// The goal, when known.
+    /// The goal reached, for accepted and duplicate ones.
     pub goal_id: Option<GoalId>,
     /// The click, when its id is genuine.
     pub click_id: Option<ClickKey>,
@@ -70,6 +70,30 @@ pub struct StoredPostback {
     pub currency: Option<String>,
     /// Parameters we have no field for.
     pub extra: serde_json::Value,
+}
+
+/// What a list shows of a postback: without the raw call.
+#[derive(Debug, Clone, HasQuery)]
+#[diesel(table_name = postbacks)]
+pub struct PostbackSummary {
+    /// The receipt.
+    pub id: PostbackId,
+    /// When it reached us.
+    pub received_at: DateTime<Utc>,
+    /// GET or POST.
+    pub method: String,
+    /// What became of it.
+    pub status: PostbackStatus,
+    /// Reason code.
+    pub reason: String,
+    /// Status of the HTTP answer.
+    pub http_status: i32,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// Microseconds from the last byte of the call to the verdict.
+    pub took_us: i32,
+    /// `order_id` as sent.
+    pub order_id: Option<String>,
 }
 
 /// Stores a postback with its verdict.
@@ -105,7 +129,7 @@ pub async fn list(
     conn: &mut NetworkConn,
     filter: &PostbackFilter,
     limit: i64,
-) -> QueryResult<Vec<(StoredPostback, Option<String>)>> {
+) -> QueryResult<Vec<(PostbackSummary, Option<String>)>> {
     if filter.scope.affiliate.is_some() {
         return Ok(Vec::new());
     }
@@ -119,7 +143,7 @@ pub async fn list(
         .filter(postbacks::network_id.eq(network_id))
         .order(postbacks::id.desc())
         .limit(limit)
-        .select((StoredPostback::as_select(), advertisers::name.nullable()))
+        .select((PostbackSummary::as_select(), advertisers::name.nullable()))
         .into_boxed();
     if let Some(id) = filter.scope.advertiser {
         query = query.filter(postbacks::advertiser_id.eq(id));

@@ -1,17 +1,50 @@
-//! Blanks the token in a raw call before it is stored: enough is left to tell which token it was.
+//! Blanks tokens in a call before it is stored: enough is left to tell which token it was.
 
-/// The bytes with every value of a parameter or member called `token` cut down to its last four characters.
+/// The bytes with every value of a parameter or member whose name ends in `token` cut down to its last characters,
+/// and the token that was understood (`known`, however it was spelled or encoded) wherever else it stands.
 ///
 /// Works on the raw bytes, so that calls nobody can parse are blanked too.
-pub(crate) fn blank_tokens(raw: &[u8]) -> Vec<u8> {
+pub(crate) fn blank_tokens(raw: &[u8], known: Option<&str>) -> Vec<u8> {
+    let blanked = blank_named(raw);
+    match known.filter(|token| token.len() >= 4) {
+        Some(token) => replace(&blanked, token.as_bytes(), blank_token(token).as_bytes()),
+        None => blanked,
+    }
+}
+
+/// The same for text of our own making, such as a message that quotes the call.
+pub(crate) fn blank_text(text: &str, known: Option<&str>) -> String {
+    String::from_utf8_lossy(&blank_tokens(text.as_bytes(), known)).into_owned()
+}
+
+/// Whether the value of this parameter is a secret, to go by its name.
+pub(crate) fn is_secret(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("token")
+}
+
+/// The last four characters of a token, or nothing of a short one.
+pub(crate) fn blank_token(token: &str) -> String {
+    let keep = if token.len() > 12 {
+        token.char_indices().rev().nth(3).map(|(at, _)| at)
+    } else {
+        None
+    };
+    format!("…{}", keep.and_then(|at| token.get(at..)).unwrap_or_default())
+}
+
+fn blank_named(raw: &[u8]) -> Vec<u8> {
     const NAME: &[u8] = b"token";
     let mut blanked = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest.windows(NAME.len()).position(|window| window == NAME) {
+    while let Some(at) = rest
+        .windows(NAME.len())
+        .position(|window| window.eq_ignore_ascii_case(NAME))
+    {
         let (before, after) = rest.split_at(at + NAME.len());
+        // Quotes may be escaped, where JSON was encoded twice.
         let value_at = after
             .iter()
-            .position(|byte| !b"\" :=\t\r\n".contains(byte))
+            .position(|byte| !b"\\\" :=\t\r\n".contains(byte))
             .unwrap_or(after.len());
         let (separator, value_on) = after.split_at(value_at);
         blanked.extend_from_slice(before);
@@ -20,21 +53,28 @@ pub(crate) fn blank_tokens(raw: &[u8]) -> Vec<u8> {
         if separator.iter().any(|byte| b":=".contains(byte)) {
             let end = value_on
                 .iter()
-                .position(|byte| b"&\"', }\t\r\n#".contains(byte))
+                .position(|byte| b"&\\\"', }\t\r\n#".contains(byte))
                 .unwrap_or(value_on.len());
             let (value, after_value) = value_on.split_at(end);
-            let keep = if value.len() > 12 {
-                value.len() - 4
-            } else {
-                value.len()
-            };
-            blanked.extend_from_slice("…".as_bytes());
-            blanked.extend_from_slice(value.split_at(keep).1);
+            blanked.extend_from_slice(blank_token(&String::from_utf8_lossy(value)).as_bytes());
             rest = after_value;
         }
     }
     blanked.extend_from_slice(rest);
     blanked
+}
+
+fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+        let (before, after) = rest.split_at(at);
+        replaced.extend_from_slice(before);
+        replaced.extend_from_slice(to);
+        rest = after.get(from.len()..).unwrap_or_default();
+    }
+    replaced.extend_from_slice(rest);
+    replaced
 }
 
 #[cfg(test)]
@@ -43,8 +83,10 @@ mod tests {
 
     use super::*;
 
+    const TOKEN: &str = "0123456789abcdef";
+
     fn blank(text: &str) -> String {
-        String::from_utf8(blank_tokens(text.as_bytes())).unwrap()
+        blank_text(text, None)
     }
 
     #[test]
@@ -53,23 +95,32 @@ mod tests {
             blank("/postback?a=1&token=0123456789abcdef&b=2"),
             "/postback?a=1&token=…cdef&b=2"
         );
-        assert_eq!(blank("token=0123456789abcdef"), "token=…cdef");
+        assert_eq!(blank("Token=0123456789abcdef"), "Token=…cdef");
+        assert_eq!(blank("api_token=0123456789abcdef"), "api_token=…cdef");
         assert_eq!(
             blank(r#"{"token": "0123456789abcdef", "a": 1}"#),
             r#"{"token": "…cdef", "a": 1}"#
         );
+        assert_eq!(
+            blank(r#""{\"token\":\"0123456789abcdef\"}""#),
+            r#""{\"token\":\"…cdef\"}""#
+        );
         assert_eq!(blank("token=short&x=%FF"), "token=…&x=%FF");
-        assert_eq!(blank("token="), "token=…");
         assert_eq!(blank("a=token&b=1"), "a=token&b=1");
         assert_eq!(blank("/postback?x=1"), "/postback?x=1");
+    }
+
+    #[test]
+    fn a_token_that_was_understood_is_blanked_wherever_it_stands() {
+        let text = "%74oken=0123456789abcdef&note=0123456789abcdef";
+        assert_eq!(blank_text(text, Some(TOKEN)), "%74oken=…cdef&note=…cdef");
     }
 
     proptest! {
         #[test]
         fn a_token_never_survives(before in "[a-z=&]{0,20}", after in "(&[a-z=&]{0,20})?") {
-            let token = "0123456789abcdefghjk";
-            let raw = format!("{before}&token={token}{after}");
-            prop_assert!(!blank(&raw).contains(token));
+            let raw = format!("{before}&token={TOKEN}{after}");
+            prop_assert!(!blank(&raw).contains(TOKEN));
         }
     }
 }

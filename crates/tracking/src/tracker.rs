@@ -1,7 +1,7 @@
 //! What the intake handlers share, and the decision and storing of a postback between its arrival and its answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use campaigns::integrations::Token;
 use campaigns::{Route, Routing, RoutingError};
@@ -17,8 +17,11 @@ use crate::click_writer::ClickWriter;
 use crate::conversions::{self, Conversion, Recorded};
 use crate::decide::{Case, Decision, decide};
 use crate::postbacks::{self, PostbackStatus, StoredPostback};
-use crate::redaction::blank_tokens;
+use crate::redaction::{blank_text, blank_token, blank_tokens, is_secret};
 use crate::verdict::{Reason, Verdict};
+
+/// How long an advertiser's server is made to wait for the disk before being told to call again.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a tracker is made from.
 pub struct TrackerSettings {
@@ -28,6 +31,8 @@ pub struct TrackerSettings {
     pub secret: Secret,
     /// Where people look at postbacks and reasons, without a slash at the end.
     pub dashboard_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The tracking paths' shared parts. Cheap to clone.
@@ -36,6 +41,7 @@ pub struct Tracker {
     pub(crate) routing: Routing,
     pub(crate) click_ids: ClickIds,
     pub(crate) clicks: ClickWriter,
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     db: Db,
     dashboard_url: Arc<str>,
 }
@@ -115,7 +121,8 @@ impl Tracker {
         Self {
             routing: Routing::new(settings.db.clone()),
             click_ids: ClickIds::new(settings.secret),
-            clicks: ClickWriter::start(settings.db.clone()),
+            clicks: ClickWriter::new(settings.db.clone()),
+            trusted_proxies: settings.trusted_proxies.into(),
             db: settings.db,
             dashboard_url: settings.dashboard_url.into(),
         }
@@ -133,13 +140,16 @@ impl Tracker {
     pub async fn receive(&self, network: &Network, call: InboundCall) -> Answer {
         let started = Instant::now();
         let id = call.id;
-        match self.decide_and_store(network, call, started).await {
-            Ok(verdict) => self.answer(id, &verdict),
-            Err(fault) => {
+        match tokio::time::timeout(PATIENCE, self.decide_and_store(network, call, started)).await {
+            Ok(Ok(verdict)) => return self.answer(id, &verdict),
+            Ok(Err(fault)) => {
                 tracing::error!(postback = %id, network = %network.id, %fault, "postback not stored");
-                self.answer(id, &Verdict::of(Reason::Unavailable))
+            }
+            Err(_) => {
+                tracing::error!(postback = %id, network = %network.id, "postback not stored within 5 s")
             }
         }
+        self.answer(id, &Verdict::of(Reason::Unavailable))
     }
 
     /// The answer that tells a verdict.
@@ -349,6 +359,9 @@ async fn make_conversion(
     Ok(verdict.about(first.id))
 }
 
+/// How much of the body of a call is kept when nobody's token came with it: anyone can send such calls.
+const ANONYMOUS_BODY: usize = 2 * 1024;
+
 fn stored_postback(
     call: InboundCall,
     understood: Understood,
@@ -362,18 +375,30 @@ fn stored_postback(
         click,
         route,
     } = understood;
+    let token = postback.token.as_deref();
+    let mut body = blank_tokens(&call.body, token);
+    if advertiser_id.is_none() {
+        body.truncate(ANONYMOUS_BODY);
+    }
     let extra = postback
         .extra
-        .into_iter()
-        .map(|(name, value)| (name, value.into()))
-        .collect();
+        .iter()
+        .filter(|_| advertiser_id.is_some())
+        .map(|(name, value)| {
+            let kept = if is_secret(name) {
+                blank_token(value)
+            } else {
+                blank_text(value, token)
+            };
+            (name.clone(), kept.into())
+        });
     StoredPostback {
         id: call.id,
         received_at: call.received_at,
         method: call.method,
-        target: String::from_utf8_lossy(&blank_tokens(call.target.as_bytes())).into_owned(),
+        target: blank_text(&call.target, token),
         content_type: call.content_type,
-        body: blank_tokens(&call.body),
+        body,
         remote_ip: call.remote_ip,
         status: match verdict.reason.status() {
             Status::Accepted => PostbackStatus::Accepted,
@@ -382,7 +407,7 @@ fn stored_postback(
         },
         reason: verdict.reason.code().to_owned(),
         http_status: verdict.reason.http_status().into(),
-        message: verdict.message.clone(),
+        message: blank_text(&verdict.message, token),
         hint: verdict.hint.clone(),
         took_us: i32::try_from(started.elapsed().as_micros()).unwrap_or(i32::MAX),
         advertiser_id,
@@ -390,9 +415,9 @@ fn stored_postback(
         goal_id,
         click_id: click.map(|click| click.key),
         conversion_id: verdict.conversion_id,
+        extra: serde_json::Value::Object(extra.collect()),
         order_id: postback.order_id,
         amount_micros: postback.amount.map(|amount| amount.micros),
         currency: postback.currency,
-        extra: serde_json::Value::Object(extra),
     }
 }

@@ -3,7 +3,7 @@
 use dialects::{Problem, Status};
 use schema::ConversionId;
 
-/// Why a postback got the verdict it got. The codes never change; `shared/reference/answers.md` is their source.
+/// Why a postback got the verdict it got. The codes never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A conversion was made.
@@ -131,7 +131,7 @@ impl Reason {
             Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 15 seconds.", "Send the call again."),
             Self::UrlTooLong => Line("url_too_long", Rejected, 414, "The URL has more than 8 KiB.", "Send long values in the body of a POST."),
             Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so nothing was kept.", "Call the tracking host of your network, as in the URL you were given."),
-            Self::Unavailable => Line("unavailable", Unavailable, 503, "The postback could not be stored, through our own fault. Nothing was kept.", "Send the call again after the time in Retry-After; repeating it is safe."),
+            Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, through our own fault.", "Send the call again after the time in Retry-After; repeating it is safe."),
         }
     }
 
@@ -189,7 +189,8 @@ impl Verdict {
     /// A verdict with a sentence of its own, and the reason's advice.
     #[must_use]
     pub fn saying(reason: Reason, message: impl Into<String>) -> Self {
-        let hint = (reason.status() == Status::Rejected).then(|| reason.fix().to_owned());
+        let hint = matches!(reason.status(), Status::Rejected | Status::Unavailable)
+            .then(|| reason.fix().to_owned());
         Self {
             reason,
             message: message.into(),

@@ -15,7 +15,8 @@ use tenancy::{Permission, affiliates};
 use tracking::intake::RESERVED;
 
 use super::id;
-use crate::auth::SignedIn;
+use super::sign_in::set_cookie;
+use crate::auth::{SignedIn, fresh_token};
 use crate::error::PageError;
 use crate::forms::{self, Choice, FieldErrors, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
@@ -61,17 +62,16 @@ pub(super) async fn show(
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let settings = SettingsForm::of(&campaign);
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        campaign,
+    let token = fresh_token(&request).filter(|_| actor.role.may(Permission::Configure));
+    let page = urls::campaign(campaign.id);
+    let state = PageState {
         settings,
-        LinkForm::default(),
-        None,
-    )
-    .await
+        token,
+        ..PageState::default()
+    };
+    let mut response = render(&request, &dashboard, &actor, conn, campaign, state).await?;
+    set_cookie(&mut response, &dashboard.cookies.end_flash(&page));
+    Ok(response)
 }
 
 /// `POST /campaigns/{id}`: saves its settings.
@@ -87,17 +87,11 @@ pub(super) async fn update(
     let campaign = find(&mut conn, &actor, &path).await?;
     let (settings, checked) = SettingsForm::read(&form);
     let Some(checked) = checked else {
-        return render(
-            &request,
-            &dashboard,
-            &actor,
-            conn,
-            campaign,
+        let state = PageState {
             settings,
-            LinkForm::default(),
-            None,
-        )
-        .await;
+            ..PageState::default()
+        };
+        return render(&request, &dashboard, &actor, conn, campaign, state).await;
     };
     campaign_table::update(&mut conn, campaign.id, &checked).await?;
     conn.commit().await?;
@@ -138,19 +132,23 @@ pub(super) async fn new_link(
             Err(error) if is_taken(&error, "tracking_links_network_id_alias_key") => {
                 link.errors
                     .add("alias", "Another link has this alias; choose a different one.");
-                // The failed statement ended the transaction: start over for the page.
+                // The failed statement ended the transaction: start over for the page, with one connection.
+                drop(conn);
                 conn = dashboard.db.network(actor.network_id).await?;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let settings = SettingsForm::of(&campaign);
-    render(&request, &dashboard, &actor, conn, campaign, settings, link, None).await
+    let state = PageState {
+        settings: SettingsForm::of(&campaign),
+        link,
+        ..PageState::default()
+    };
+    render(&request, &dashboard, &actor, conn, campaign, state).await
 }
 
 /// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token and shows it, once.
 pub(super) async fn new_token(
-    request: HttpRequest,
     dashboard: web::Data<Dashboard>,
     SignedIn(actor): SignedIn,
     path: web::Path<String>,
@@ -161,19 +159,15 @@ pub(super) async fn new_token(
     let campaign = find(&mut conn, &actor, &path).await?;
     let token = integrations::new_token(&mut conn, campaign.advertiser_id, clock::now()).await?;
     conn.commit().await?;
-    let conn = dashboard.db.network(actor.network_id).await?;
-    let settings = SettingsForm::of(&campaign);
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        campaign,
-        settings,
-        LinkForm::default(),
-        Some(&token),
-    )
-    .await
+    show_fresh(&dashboard, campaign.id, &token)
+}
+
+/// Sends the browser to a campaign's page, which shows the fresh token once.
+pub(super) fn show_fresh(dashboard: &Dashboard, id: CampaignId, token: &Token) -> PageResult {
+    let page = urls::campaign(id);
+    let mut response = see_other(&page)?;
+    set_cookie(&mut response, &dashboard.cookies.flash(&page, token));
+    Ok(response)
 }
 
 fn may_configure(actor: &Actor) -> Result<(), PageError> {
@@ -208,19 +202,25 @@ fn check_alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the page has three forms, each with its state"
-)]
+/// What a campaign's page shows besides the campaign: its forms as typed, and a token that was just made.
+#[derive(Default)]
+struct PageState {
+    settings: SettingsForm,
+    link: LinkForm,
+    token: Option<Token>,
+}
+
 async fn render(
     request: &HttpRequest,
     dashboard: &Dashboard,
     actor: &Actor,
     mut conn: NetworkConn,
     campaign: Campaign,
-    settings: SettingsForm,
-    link: LinkForm,
-    token: Option<&Token>,
+    PageState {
+        settings,
+        link,
+        token,
+    }: PageState,
 ) -> PageResult {
     let network = networks::current(&mut conn).await?;
     let goals = goals::of_campaign(&mut conn, campaign.id).await?;
@@ -265,8 +265,8 @@ async fn render(
                 .into_iter()
                 .map(|it| (it.affiliate, format!("{tracking_url}/{}", it.link.alias)))
                 .collect(),
-            postback_url: urls::postback_template(&tracking_url, first_goal, token),
-            fresh_token: token.map(|token| token.as_str().to_owned()),
+            postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
+            fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
             token_hint: hint.map(|(hint, made)| (hint, token_age(made, &network))),
             affiliates: Choice::list(affiliates.into_iter().map(|it| (it.id, it.name)), &link.affiliate),
             statuses: Choice::list([("live", "Live"), ("paused", "Paused")], &settings.status),
@@ -299,6 +299,7 @@ pub(super) async fn tracking_url(conn: &mut NetworkConn, dashboard: &Dashboard) 
 }
 
 /// The settings of a campaign as typed, and what is wrong with them.
+#[derive(Default)]
 struct SettingsForm {
     name: String,
     status: String,

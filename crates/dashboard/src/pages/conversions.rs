@@ -140,8 +140,17 @@ pub(super) async fn settle(
     )
     .await?;
     if settled.is_none() {
-        let sentence = "There is no pending conversion with this id; somebody may have decided it just now.";
-        return Err(PageError::BadRequest(sentence.to_owned()));
+        let filter = ConversionFilter {
+            id: Some(conversion_id),
+            ..ConversionFilter::default()
+        };
+        let found = conversions::list(&mut conn, &filter, 1).await?;
+        let decided = found.first().ok_or(PageError::NotFound)?;
+        let sentence = format!(
+            "This conversion is {} already; somebody decided it.",
+            decided.conversion.status
+        );
+        return Err(PageError::BadRequest(sentence));
     }
     conn.commit().await?;
     see_other(local(form.get("here")))
@@ -162,6 +171,7 @@ pub(super) struct ConversionRow {
     pub(super) revenue: String,
     pub(super) click: String,
     pub(super) settle: Option<String>,
+    pub(super) named: String,
 }
 
 impl ConversionRow {
@@ -197,6 +207,10 @@ impl ConversionRow {
             revenue: format::money(conversion.revenue()),
             click: urls::click(&dashboard.click_ids.write(click_id)),
             settle: (pending && actor.role.may(Permission::Configure)).then(|| urls::settle(conversion.id)),
+            named: conversion
+                .order_id
+                .clone()
+                .unwrap_or_else(|| format::short_id(&conversion.id.to_string())),
             order_id: conversion.order_id.unwrap_or_else(|| "—".to_owned()),
         }
     }

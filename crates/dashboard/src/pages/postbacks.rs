@@ -9,7 +9,7 @@ use tenancy::Permission;
 use tenancy::networks::{self, Network};
 use tenancy::sessions::Actor;
 use tracking::ClickId;
-use tracking::postbacks::{self, PostbackFilter, PostbackStatus, StoredPostback};
+use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 
 use super::id;
 use crate::auth::SignedIn;
@@ -186,6 +186,7 @@ fn request_text(postback: &StoredPostback) -> String {
 /// A row of a table of postbacks.
 pub(super) struct PostbackRow {
     pub(super) time: TimeCell,
+    pub(super) id: String,
     pub(super) url: String,
     pub(super) short_id: String,
     pub(super) status: &'static str,
@@ -200,13 +201,14 @@ pub(super) struct PostbackRow {
 
 impl PostbackRow {
     pub(super) fn new(
-        postback: StoredPostback,
+        postback: PostbackSummary,
         advertiser: Option<String>,
         now: DateTime<Utc>,
         network: &Network,
     ) -> Self {
         Self {
             time: TimeCell::new(postback.received_at, now, network),
+            id: postback.id.to_string(),
             url: urls::postback(postback.id),
             short_id: format::short_id(&postback.id.to_string()),
             status: postback.status.as_str(),

@@ -33,10 +33,7 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let (email, next) = (form.get("email"), form.get("next"));
-    let found = {
-        let mut conn = dashboard.db.unscoped().await?;
-        unscoped::credentials(&mut conn, email).await?
-    };
+    let found = unscoped::credentials(&dashboard.db, email).await?;
     let (stored, membership) = found
         .map(|known| (known.password_hash, (known.network_id, known.membership_id)))
         .unzip();
@@ -44,7 +41,7 @@ pub(super) async fn submit(
     let right = dashboard
         .passwords
         .verify(form.verbatim("password"), stored)
-        .await;
+        .await?;
     let Some((network_id, membership_id)) = membership.filter(|_| right) else {
         return page_with(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -8,17 +8,17 @@ use campaigns::destination::macro_names;
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
 use campaigns::{Destination, integrations, links};
 use dialects::Amount;
-use schema::{Currency, clock};
+use schema::{Currency, Money, clock};
 use tenancy::networks::{self, Network};
 use tenancy::sessions::Actor;
 use tenancy::{Permission, advertisers, affiliates};
 
-use super::campaigns::{check_window, tracking_url};
+use super::campaigns::{check_window, show_fresh};
+use crate::Dashboard;
 use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::forms::{self, Choice, FieldErrors, PostedForm};
 use crate::shell::{PageResult, Shell, page, page_with};
-use crate::{Dashboard, urls};
 
 /// The affiliate that the first link is for; its traffic is one's own.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
@@ -54,7 +54,7 @@ pub(super) async fn show(
     })
 }
 
-/// `POST /start`: makes all of it in one transaction, and shows what to copy.
+/// `POST /start`: makes all of it in one transaction, and shows the campaign with what to copy.
 pub(super) async fn submit(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
@@ -102,7 +102,7 @@ pub(super) async fn submit(
             rate_ppm: plan.revenue.rate_ppm,
         },
     };
-    let goal = goals::create(&mut conn, &goal, now).await?;
+    goals::create(&mut conn, &goal, now).await?;
     let known = affiliates::all(&mut conn)
         .await?
         .into_iter()
@@ -111,26 +111,10 @@ pub(super) async fn submit(
         Some(affiliate) => affiliate,
         None => affiliates::create(&mut conn, FIRST_AFFILIATE, now).await?,
     };
-    let link = links::create(&mut conn, affiliate.id, campaign.id, &links::random_alias(), now).await?;
+    links::create(&mut conn, affiliate.id, campaign.id, &links::random_alias(), now).await?;
     let token = integrations::new_token(&mut conn, advertiser.id, now).await?;
-    let tracking_url = tracking_url(&mut conn, &dashboard).await?;
     conn.commit().await?;
-    page(&Done {
-        shell: Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Campaigns",
-            "Your campaign is ready",
-        ),
-        campaign: campaign.name,
-        campaign_url: urls::campaign(campaign.id),
-        earns: goal.commission_terms(campaign.currency),
-        goal: goal.name,
-        link: format!("{tracking_url}/{}", link.alias),
-        postback_url: urls::postback_template(&tracking_url, &goal.code, Some(&token)),
-    })
+    show_fresh(&dashboard, campaign.id, &token)
 }
 
 fn destination_hint() -> String {
@@ -190,32 +174,47 @@ struct Terms {
 }
 
 impl Terms {
-    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut terms = Self {
-            fixed_micros: 0,
-            rate_ppm: 0,
-        };
+    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`. Fixed sums are of a currency and can be paid in it.
+    fn parse(text: &str, currency: Option<Currency>) -> Result<Self, String> {
         if text.is_empty() {
             return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
         }
+        let (mut fixed, mut share) = (None, None);
         for part in text.split('+').map(str::trim) {
-            let (number, share) = match part.strip_suffix('%') {
-                Some(number) => (number.trim_end(), true),
-                None => (part, false),
+            let (number, slot) = match part.strip_suffix('%') {
+                Some(number) => (number.trim_end(), &mut share),
+                None => (part, &mut fixed),
             };
             let micros = Amount::parse(number)
                 .map_err(|problem| format!("“{number}” {problem}."))?
                 .micros;
-            match share {
-                // 1 % is a million micro-units as a number and ten thousand parts per million.
-                true if micros > 100_000_000 => return Err("A share is at most 100 %.".to_owned()),
-                true if micros % 100 != 0 => return Err("A share has at most four decimals.".to_owned()),
-                true => terms.rate_ppm = i32::try_from(micros / 100).map_err(|error| error.to_string())?,
-                false => terms.fixed_micros = micros,
+            if slot.replace(micros).is_some() {
+                return Err("Write at most one sum and one share: 1.00 + 5 %.".to_owned());
             }
         }
-        Ok(terms)
+        let (fixed_micros, share) = (fixed.unwrap_or(0), share.unwrap_or(0));
+        let finer = |currency| {
+            !Money {
+                micros: fixed_micros,
+                currency,
+            }
+            .can_be_paid()
+        };
+        if let Some(currency) = currency.filter(|currency| finer(*currency)) {
+            return Err(format!(
+                "A sum in {currency} has at most {} decimals.",
+                currency.decimals()
+            ));
+        }
+        // 1 % is a million micro-units as a number and ten thousand parts per million.
+        match i32::try_from(share / 100) {
+            Ok(rate_ppm @ ..=1_000_000) if share % 100 == 0 => Ok(Self {
+                fixed_micros,
+                rate_ppm,
+            }),
+            Ok(..=1_000_000) => Err("A share has at most four decimals.".to_owned()),
+            _ => Err("A share is at most 100 %.".to_owned()),
+        }
     }
 }
 
@@ -266,9 +265,9 @@ impl StartForm {
             .find(|kind| kind.code == self.kind)
             .ok_or("Choose one of the goals.");
         let kind = errors.take("kind", kind);
-        let commission = errors.take("commission", Terms::parse(&self.commission));
-        let revenue = errors.take("revenue", Terms::parse(&self.revenue));
         let currency = errors.take("currency", self.currency.parse::<Currency>());
+        let commission = errors.take("commission", Terms::parse(&self.commission, currency));
+        let revenue = errors.take("revenue", Terms::parse(&self.revenue, currency));
         let window = errors.take("window", check_window(&self.window));
         let (advertiser, kind) = (advertiser?, kind?);
         destination?;
@@ -297,30 +296,30 @@ struct Show {
     form: StartForm,
 }
 
-#[derive(Template)]
-#[template(path = "start/done.html")]
-struct Done {
-    shell: Shell,
-    campaign: String,
-    campaign_url: String,
-    earns: String,
-    goal: String,
-    link: String,
-    postback_url: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn terms_are_read_as_people_write_them() {
-        let read = |text| Terms::parse(text).map(|terms| (terms.fixed_micros, terms.rate_ppm));
+        let read =
+            |text| Terms::parse(text, "EUR".parse().ok()).map(|terms| (terms.fixed_micros, terms.rate_ppm));
         assert_eq!(read("10 %"), Ok((0, 100_000)));
         assert_eq!(read("7.25%"), Ok((0, 72_500)));
         assert_eq!(read("12.00"), Ok((12_000_000, 0)));
         assert_eq!(read("1.00 + 5 %"), Ok((1_000_000, 50_000)));
-        for text in ["", "ten", "101 %", "0.00001 %", "-5", "1,5", "5 % of"] {
+        for text in [
+            "1.00 + 2.00",
+            "5 % + 3 %",
+            "1.005",
+            "",
+            "ten",
+            "101 %",
+            "0.00001 %",
+            "-5",
+            "1,5",
+            "5 % of",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

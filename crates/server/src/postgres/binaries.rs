@@ -113,6 +113,10 @@ impl Binaries {
             })
     }
 
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
+
     pub(super) fn postgres(&self) -> PathBuf {
         self.directory.join("postgres")
     }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, getppid, setgid, setgroups, setpgid, setuid};
+use nix::unistd::{Pid, User, getppid, setgid, setpgid, setuid};
 
 /// A running postmaster. Dropping it stops it: fast shutdown first, then at once.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
     let parent = nix::unistd::getpid();
     let become_child = move || -> io::Result<()> {
         if let Some(user) = &user {
-            setgroups(&[user.gid])?;
+            #[cfg(not(target_os = "macos"))]
+            nix::unistd::setgroups(&[user.gid])?;
             setgid(user.gid)?;
             setuid(user.uid)?;
         }

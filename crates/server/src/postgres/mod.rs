@@ -67,6 +67,9 @@ pub enum PostgresError {
     /// A short folder for the socket belongs to somebody else.
     #[error("{0} belongs to another user; remove it or choose a shorter --data-dir")]
     ForeignSocketDirectory(PathBuf),
+    /// A database of a killed server does not stop.
+    #[error("process {0}, the database of a server that was killed, does not stop; end it and try again")]
+    StubbornOrphan(i32),
     /// `initdb` failed.
     #[error("initdb failed: {0}")]
     Initdb(String),
@@ -227,6 +230,12 @@ pub fn remove_cluster(data_dir: &Path, files: &[&str]) -> Result<(), PostgresErr
     )
 }
 
+/// The major version a new cluster would be made with; none where there are no binaries.
+#[must_use]
+pub fn newest_version() -> Option<u32> {
+    Binaries::find(None, None).ok().map(|binaries| binaries.version())
+}
+
 fn url(sockets: &Path, database: &str) -> String {
     let host = percent_encoding::utf8_percent_encode(
         sockets.to_str().unwrap_or_default(),
@@ -235,13 +244,23 @@ fn url(sockets: &Path, database: &str) -> String {
     format!("postgresql://{NAME}@/{database}?host={host}")
 }
 
-/// Creates the directory; as root others may enter it (the cluster inside is closed to them).
+/// Creates the directory. As root, what is made may be entered by others, whatever the umask says: the database's
+/// user must get through (the cluster inside is closed to them).
 fn create_data_dir(path: &Path) -> Result<PathBuf, PostgresError> {
+    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
-    doing(
-        format!("creating {}", path.display()),
-        fs::DirBuilder::new().recursive(true).mode(mode).create(path),
-    )?;
+    for folder in missing
+        .into_iter()
+        .rev()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        let what = || format!("creating {}", folder.display());
+        doing(what(), fs::create_dir(folder))?;
+        doing(
+            what(),
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)),
+        )?;
+    }
     doing(format!("resolving {}", path.display()), path.canonicalize())
 }
 
@@ -380,7 +399,7 @@ fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
     let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
         return Ok(());
     };
-    for (signal, patience) in [(Signal::SIGINT, 20), (Signal::SIGQUIT, 5)] {
+    for (signal, patience) in [(Signal::SIGINT, 20), (Signal::SIGQUIT, 15)] {
         if !is_postmaster(pid, cluster) {
             return Ok(());
         }
@@ -394,23 +413,35 @@ fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    Ok(())
+    // Two postmasters on one cluster would destroy it.
+    if is_postmaster(pid, cluster) {
+        Err(PostgresError::StubbornOrphan(pid))
+    } else {
+        Ok(())
+    }
 }
 
-/// Whether the process with this id is a Postgres on this cluster (a reused id is not; a zombie has no command line).
+/// Whether the process with this id is a Postgres on this cluster: neither a reused id nor somebody who merely names
+/// the folder (a zombie has no command line).
 fn is_postmaster(pid: i32, cluster: &Path) -> bool {
-    let listing = match fs::read(format!("/proc/{pid}/cmdline")) {
-        Ok(command_line) => String::from_utf8_lossy(&command_line).replace('\0', " "),
-        Err(_) if Path::new("/proc/self").exists() => return false,
-        Err(_) => match Command::new("ps")
-            .args(["-o", "command=", "-p", &pid.to_string()])
-            .output()
-        {
-            Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Err(_) => return false,
-        },
-    };
-    listing.contains("postgres") && listing.contains(&*cluster.to_string_lossy())
+    let cluster = cluster.to_string_lossy();
+    match fs::read_to_string(format!("/proc/{pid}/cmdline")) {
+        Ok(command_line) => {
+            let mut arguments = command_line.split('\0');
+            let program = arguments.next().and_then(|program| program.rsplit('/').next());
+            program == Some("postgres") && arguments.any(|argument| argument == cluster)
+        }
+        Err(_) if Path::new("/proc/self").exists() => false,
+        Err(_) => {
+            let listing = Command::new("ps")
+                .args(["-o", "command=", "-p", &pid.to_string()])
+                .output();
+            let listing = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            listing.is_ok_and(|command| {
+                command.contains("bin/postgres ") && command.contains(&format!("-D {cluster} "))
+            })
+        }
+    }
 }
 
 /// Removes what a killed postmaster leaves behind: with a reused process id in it, Postgres would refuse to start.

@@ -1,6 +1,7 @@
 //! A click, top to bottom: find the link, give the click its id, put it on disk, send the visitor on.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,10 +11,13 @@ use ipnet::IpNet;
 use schema::clock;
 use tenancy::networks::Network;
 
-use super::{TARGET_LIMIT, header, host, pages};
+use super::{TARGET_LIMIT, client_ip, header, host, pages};
 use crate::click_id::{ClickId, ClickIds};
 use crate::clicks::NewClick;
 use crate::tracker::Tracker;
+
+/// How long a visitor is made to wait before being asked to come back.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /{alias}?sub1=…`: a 302 to the campaign's destination, sent when the click is on disk.
 ///
@@ -23,40 +27,50 @@ pub(super) async fn follow(
     alias: web::Path<String>,
     tracker: web::Data<Tracker>,
 ) -> HttpResponse {
+    match tokio::time::timeout(PATIENCE, take_in(&request, &alias, &tracker)).await {
+        Ok(Ok(location)) => HttpResponse::Found()
+            .insert_header((LOCATION, location))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((REFERRER_POLICY, "no-referrer-when-downgrade"))
+            .finish(),
+        Ok(Err(page)) => page,
+        Err(_) => unavailable(&"no answer within 3 s"),
+    }
+}
+
+/// Where the visitor goes, once the click is stored; or the page that is shown instead.
+async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Result<String, HttpResponse> {
     if request
         .uri()
         .path_and_query()
         .is_some_and(|target| target.as_str().len() > TARGET_LIMIT)
     {
-        return pages::too_long();
+        return Err(pages::too_long());
     }
-    let network = match tracker.routing.network(host(&request)).await {
-        Ok(Some(network)) => network,
-        Ok(None) => return pages::unknown_link(),
-        Err(error) => return unavailable(&error),
-    };
-    let route = match tracker.routing.alias(network.id, &alias).await {
-        Ok(Some(route)) => route,
-        Ok(None) => return pages::unknown_link(),
-        Err(error) => return unavailable(&error),
-    };
+    let network = tracker
+        .routing
+        .network(host(request))
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let network = network.ok_or_else(pages::unknown_link)?;
+    let route = tracker
+        .routing
+        .alias(network.id, alias)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let route = route.ok_or_else(pages::unknown_link)?;
     if route.campaign.status == CampaignStatus::Paused {
-        return pages::paused();
+        return Err(pages::paused());
     }
-    let subs = match read_subs(request.query_string()) {
-        Ok(subs) => subs,
-        Err(problem) => return pages::unreadable(&problem),
-    };
-    let click = new_click(&request, &route, subs);
+    let subs = read_subs(request.query_string()).map_err(|problem| pages::unreadable(&problem))?;
+    let click = new_click(request, tracker, &route, subs);
     let location = destination(&tracker.click_ids, &network, &route, &click);
-    match tracker.clicks.store(network.id, network.time_zone(), click).await {
-        Ok(()) => HttpResponse::Found()
-            .insert_header((LOCATION, location))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .insert_header((REFERRER_POLICY, "no-referrer-when-downgrade"))
-            .finish(),
-        Err(error) => unavailable(&error),
-    }
+    tracker
+        .clicks
+        .store(&network, click)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    Ok(location)
 }
 
 fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
@@ -64,24 +78,25 @@ fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
     pages::unavailable()
 }
 
-/// `sub1` … `sub5`. Where one comes twice the first counts: losing the visitor would help nobody. An empty one is
-/// as good as none.
+/// `sub1` … `sub5`. Where one comes twice the first counts, and other parameters may be as broken as they like:
+/// losing the visitor would help nobody. An empty one is as good as none.
 fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
     let mut subs: [Option<String>; 5] = Default::default();
-    for pair in dialects::decode_pairs(query) {
-        let (name, value) = pair?;
-        let number: Option<usize> = name.strip_prefix("sub").and_then(|number| number.parse().ok());
-        let slot = number.and_then(|number| subs.get_mut(number.wrapping_sub(1)));
-        if let Some(slot @ None) = slot
-            && !value.is_empty()
-        {
-            *slot = Some(value);
+    for pair in query.split('&') {
+        let number = pair
+            .strip_prefix("sub")
+            .and_then(|rest| rest.split('=').next()?.parse::<usize>().ok());
+        let Some(slot @ None) = number.and_then(|number| subs.get_mut(number.wrapping_sub(1))) else {
+            continue;
+        };
+        for pair in dialects::decode_pairs(pair) {
+            *slot = Some(pair?.1).filter(|value| !value.is_empty());
         }
     }
     Ok(subs)
 }
 
-fn new_click(request: &HttpRequest, route: &Route, subs: [Option<String>; 5]) -> NewClick {
+fn new_click(request: &HttpRequest, tracker: &Tracker, route: &Route, subs: [Option<String>; 5]) -> NewClick {
     let now = clock::now();
     NewClick {
         key: ClickIds::fresh_key(route.link_id, now),
@@ -90,7 +105,7 @@ fn new_click(request: &HttpRequest, route: &Route, subs: [Option<String>; 5]) ->
         campaign_id: route.campaign.id,
         affiliate_id: route.affiliate_id,
         subs,
-        ip_prefix: request.peer_addr().and_then(|address| network_part(address.ip())),
+        ip_prefix: client_ip(request, &tracker.trusted_proxies).and_then(network_part),
         user_agent: header(request, USER_AGENT, 512),
         referrer: header(request, REFERER, 1024),
     }
@@ -129,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_first_of_each_sub_id_counts() {
-        let subs = read_subs("sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&other=1").unwrap();
+        let subs =
+            read_subs("sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&utm_term=50%&%FF=1").unwrap();
         assert_eq!(subs, [Some("a".into()), None, None, None, Some("e e".into())]);
     }
 

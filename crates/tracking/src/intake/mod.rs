@@ -4,9 +4,12 @@ mod clicks;
 mod pages;
 mod postbacks;
 
+use std::net::IpAddr;
+
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HOST};
 use actix_web::{HttpRequest, HttpResponse, web};
+use ipnet::IpNet;
 
 /// First path segments that no tracking link may have.
 pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
@@ -59,4 +62,51 @@ fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limi
     let value = request.headers().get(name)?;
     let text = String::from_utf8_lossy(value.as_bytes());
     Some(text.chars().filter(|c| *c != '\0').take(limit).collect())
+}
+
+/// The address a request came from: the peer's, or what a trusted proxy says of it, read from the right as far as
+/// trusted proxies vouch for each other.
+fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let forwarded = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .filter_map(|value| value.to_str().ok());
+    let hops: Vec<_> = forwarded
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    Some(behind_proxies(peer, &hops, trusted))
+}
+
+fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        if !trusted.iter().any(|proxy| proxy.contains(&client)) {
+            break;
+        }
+        let Ok(said) = hop.parse::<IpAddr>() else { break };
+        client = said.to_canonical();
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = |peer: &str, hops: &[&str]| behind_proxies(ip(peer), hops, &trusted);
+        assert_eq!(client("203.0.113.7", &["198.51.100.1"]), ip("203.0.113.7"));
+        assert_eq!(client("10.0.0.1", &["198.51.100.1"]), ip("198.51.100.1"));
+        assert_eq!(
+            client("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.2"]),
+            ip("198.51.100.1")
+        );
+        assert_eq!(client("10.0.0.1", &["nonsense"]), ip("10.0.0.1"));
+        assert_eq!(client("10.0.0.1", &[]), ip("10.0.0.1"));
+    }
 }

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
-use super::{TARGET_LIMIT, header, host};
-use crate::tracker::{InboundCall, Tracker};
+use super::{TARGET_LIMIT, client_ip, header, host};
+use crate::tracker::{InboundCall, PATIENCE, Tracker};
 use crate::verdict::{Reason, Verdict};
 
 /// Largest body taken, in bytes.
@@ -25,43 +25,39 @@ pub(super) async fn receive(
     payload: web::Payload,
     tracker: web::Data<Tracker>,
 ) -> HttpResponse {
-    let call = read(&request, payload).await;
+    let call = read(&request, payload, &tracker).await;
     let id = call.id;
     let tracker = tracker.into_inner();
-    let network = match tracker.routing.network(host(&request)).await {
-        Ok(Some(network)) => network,
-        Ok(None) => {
-            return respond(
-                &request,
-                Reason::UnknownHost,
-                &tracker.answer(id, &Verdict::of(Reason::UnknownHost)),
-            );
-        }
-        Err(error) => {
+    let plainly = |reason: Reason| respond(&request, reason, &tracker.answer(id, &Verdict::of(reason)));
+    let network = match tokio::time::timeout(PATIENCE, tracker.routing.network(host(&request))).await {
+        Ok(Ok(Some(network))) => network,
+        Ok(Ok(None)) => return plainly(Reason::UnknownHost),
+        Ok(Err(error)) => {
             tracing::error!(%error, "postback refused");
-            return respond(
-                &request,
-                Reason::Unavailable,
-                &tracker.answer(id, &Verdict::of(Reason::Unavailable)),
-            );
+            return plainly(Reason::Unavailable);
         }
+        Err(_) => return plainly(Reason::Unavailable),
     };
     // In a task of its own: an advertiser's server that hangs up must not stop what has begun.
     let receiving = tokio::spawn({
         let tracker = tracker.clone();
         async move { tracker.receive(&network, call).await }
     });
-    let answer = receiving.await.unwrap_or_else(|stopped| {
-        tracing::error!(postback = %id, %stopped, "postback not decided");
-        tracker.answer(id, &Verdict::of(Reason::Unavailable))
-    });
-    let reason = Reason::ALL
-        .into_iter()
-        .find(|reason| reason.code() == answer.reason);
-    respond(&request, reason.unwrap_or(Reason::Unavailable), &answer)
+    match receiving.await {
+        Ok(answer) => {
+            let reason = Reason::ALL
+                .into_iter()
+                .find(|reason| reason.code() == answer.reason);
+            respond(&request, reason.unwrap_or(Reason::Unavailable), &answer)
+        }
+        Err(stopped) => {
+            tracing::error!(postback = %id, %stopped, "postback not decided");
+            plainly(Reason::Unavailable)
+        }
+    }
 }
 
-async fn read(request: &HttpRequest, payload: web::Payload) -> InboundCall {
+async fn read(request: &HttpRequest, payload: web::Payload, tracker: &Tracker) -> InboundCall {
     let received_at = clock::now();
     let mut target = request
         .uri()
@@ -86,9 +82,7 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> InboundCall {
         target,
         content_type: header(request, CONTENT_TYPE, 256),
         body,
-        remote_ip: request
-            .peer_addr()
-            .map(|address| IpNet::from(address.ip().to_canonical())),
+        remote_ip: client_ip(request, &tracker.trusted_proxies).map(IpNet::from),
         flaw,
     }
 }
