@@ -149,9 +149,13 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
     let network_id = unscoped::new_network_id(&mut *db.unscoped().await?).await?;
     let mut conn = db.network(network_id).await?;
     let network = networks::create(&mut conn, &new, now).await?;
-    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts).await?;
+    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts)
+        .await
+        .map_err(|error| taken(error, "one of these tracking hosts belongs to another network"))?;
     let name = options.owner_name.as_deref().unwrap_or(&options.owner_email);
-    let owner = people::create(&mut conn, &options.owner_email, name, &hash, now).await?;
+    let owner = people::create(&mut conn, &options.owner_email, name, &hash, now)
+        .await
+        .map_err(|error| taken(error, "somebody signs in with this --owner-email already"))?;
     memberships::create(&mut conn, owner.id, Role::Owner, now).await?;
     conn.commit().await?;
     println!(
@@ -159,6 +163,15 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
         network.id, network.name, owner.email
     );
     Ok(())
+}
+
+/// A unique violation in words; any other error as it is.
+fn taken(error: diesel::result::Error, sentence: &str) -> CommandError {
+    use diesel::result::DatabaseErrorKind::UniqueViolation;
+    match error {
+        diesel::result::Error::DatabaseError(UniqueViolation, _) => sentence.into(),
+        other => other.into(),
+    }
 }
 
 fn bind_demo(options: &DemoOptions) -> Result<[TcpListener; 3], CommandError> {
