@@ -3,9 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-pub use fantoccini::Locator;
+use fantoccini::ClientBuilder;
 use fantoccini::wd::Capabilities;
-use fantoccini::{Client, ClientBuilder};
+pub use fantoccini::{Client, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
