@@ -9,6 +9,7 @@ mod error;
 mod format;
 mod forms;
 mod guard;
+mod listing;
 mod pages;
 mod shell;
 mod urls;

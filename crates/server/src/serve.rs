@@ -96,10 +96,16 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         dashboard_url: dashboard_url.clone(),
         tracking_url: tracking_url.clone(),
     });
-    let servers = vec![
-        spawn(tracking_server(settings.tracking, tracker.clone(), tracking_db)?),
-        spawn(dashboard_server(settings.dashboard, pages, db.clone())?),
-    ];
+    let (tracker_data, pages) = (web::Data::new(tracker.clone()), web::Data::new(pages));
+    let tracking = listen(settings.tracking, tracking_db, move |config| {
+        config
+            .app_data(tracker_data.clone())
+            .configure(tracking::intake::configure);
+    })?;
+    let dashboard = listen(settings.dashboard, db.clone(), move |config| {
+        config.app_data(pages.clone()).configure(dashboard::configure);
+    })?;
+    let servers = vec![spawn(tracking), spawn(dashboard)];
     Ok(Running {
         dashboard_url,
         tracking_url,
@@ -134,31 +140,18 @@ fn spawn(server: Server) -> (ServerHandle, JoinHandle<io::Result<()>>) {
     (server.handle(), tokio::spawn(server))
 }
 
-fn tracking_server(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
-    let (tracker, db) = (web::Data::new(tracker), web::Data::new(db));
+/// A listener with `/health` and what `configure` adds.
+fn listen(
+    listener: TcpListener,
+    db: Db,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let db = web::Data::new(db);
     let app = move || {
         App::new()
-            .app_data(tracker.clone())
             .app_data(db.clone())
             .route("/health", web::get().to(health))
-            .configure(tracking::intake::configure)
-    };
-    Ok(HttpServer::new(app)
-        .client_request_timeout(HEADER_TIME)
-        .disable_signals()
-        .shutdown_timeout(DRAIN_SECONDS)
-        .listen(listener)?
-        .run())
-}
-
-fn dashboard_server(listener: TcpListener, pages: Dashboard, db: Db) -> io::Result<Server> {
-    let (pages, db) = (web::Data::new(pages), web::Data::new(db));
-    let app = move || {
-        App::new()
-            .app_data(pages.clone())
-            .app_data(db.clone())
-            .route("/health", web::get().to(health))
-            .configure(dashboard::configure)
+            .configure(configure.clone())
     };
     Ok(HttpServer::new(app)
         .client_request_timeout(HEADER_TIME)

@@ -16,11 +16,9 @@ use super::sign_in::local;
 use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::forms::PostedForm;
+use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page, see_other};
 use crate::{Dashboard, format, urls};
-
-/// Rows of a page.
-const ROWS: i64 = 50;
 
 /// The filters of the list, as its URL has them.
 #[derive(Debug, Default, Deserialize)]
@@ -40,36 +38,25 @@ pub(super) async fn list(
     SignedIn(actor): SignedIn,
     filters: web::Query<Filters>,
 ) -> PageResult {
-    let status = match filters.status.as_str() {
-        "" => None,
-        word => Some(word.parse::<ConversionStatus>().map_err(PageError::BadRequest)?),
-    };
-    let before = match filters.before.as_str() {
-        "" => None,
-        text => Some(id(text)?),
-    };
-    let order = Some(filters.order.trim().to_owned()).filter(|order| !order.is_empty());
+    let status = listing::word(&filters.status)?;
+    let order = listing::text(&filters.order);
     let filter = ConversionFilter {
         scope: actor.role.scope(),
         status,
         order_id: order.clone(),
-        before,
-        ..Default::default()
+        before: listing::id(&filters.before)?,
+        ..ConversionFilter::default()
     };
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let network = networks::current(&mut conn).await?;
-    let mut found = conversions::list(&mut conn, &filter, ROWS + 1).await?;
+    let found = conversions::list(&mut conn, &filter, listing::ASK).await?;
     conn.commit().await?;
 
-    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
-    let older = found.last().filter(|_| more).map(|last| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query
-            .append_pair("status", &filters.status)
-            .append_pair("before", &last.conversion.id.to_string());
-        format!("/conversions?{}", query.finish())
-    });
+    let kept = [
+        ("status", filters.status.as_str()),
+        ("order", filters.order.as_str()),
+    ];
+    let (found, older) = listing::cut(found, "/conversions", &kept, |row| row.conversion.id);
     let now = clock::now();
     page(&List {
         shell: Shell::new(
@@ -80,15 +67,7 @@ pub(super) async fn list(
             "Conversions",
             "Conversions",
         ),
-        tabs: std::iter::once(("All", "/conversions".to_owned(), status.is_none()))
-            .chain(ConversionStatus::ALL.iter().map(|it| {
-                (
-                    label(*it),
-                    format!("/conversions?status={it}"),
-                    status == Some(*it),
-                )
-            }))
-            .collect(),
+        tabs: listing::tabs("/conversions", ConversionStatus::ALL, status),
         order,
         rows: found
             .into_iter()
@@ -99,14 +78,6 @@ pub(super) async fn list(
         sees_commission: actor.role.may(Permission::SeeCommission),
         sees_revenue: actor.role.may(Permission::SeeRevenue),
     })
-}
-
-fn label(status: ConversionStatus) -> &'static str {
-    match status {
-        ConversionStatus::Pending => "Pending",
-        ConversionStatus::Approved => "Approved",
-        ConversionStatus::Rejected => "Rejected",
-    }
 }
 
 /// `POST /conversions/{id}` with `decision=approve` or `reject`: settles a pending conversion and goes back.
@@ -220,7 +191,7 @@ impl ConversionRow {
 #[template(path = "conversions/list.html")]
 struct List {
     shell: Shell,
-    tabs: Vec<(&'static str, String, bool)>,
+    tabs: Vec<Tab>,
     order: Option<String>,
     rows: Vec<ConversionRow>,
     older: Option<String>,

@@ -14,11 +14,9 @@ use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary,
 use super::id;
 use crate::auth::SignedIn;
 use crate::error::PageError;
+use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
 use crate::{Dashboard, format, urls};
-
-/// Rows of a page.
-const ROWS: i64 = 50;
 
 /// The filters of the list, as its URL has them.
 #[derive(Debug, Default, Deserialize)]
@@ -47,37 +45,25 @@ pub(super) async fn list(
     filters: web::Query<Filters>,
 ) -> PageResult {
     may_see(&actor)?;
-    let status = match filters.status.as_str() {
-        "" => None,
-        word => Some(word.parse::<PostbackStatus>().map_err(PageError::BadRequest)?),
-    };
-    let before = match filters.before.as_str() {
-        "" => None,
-        text => Some(id(text)?),
-    };
-    let reason = Some(filters.reason.clone()).filter(|reason| !reason.is_empty());
+    let status = listing::word(&filters.status)?;
+    let reason = listing::text(&filters.reason);
     let filter = PostbackFilter {
         scope: actor.role.scope(),
         status,
         reason: reason.clone(),
-        before,
+        before: listing::id(&filters.before)?,
         click: None,
     };
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let network = networks::current(&mut conn).await?;
-    let mut found = postbacks::list(&mut conn, &filter, ROWS + 1).await?;
+    let found = postbacks::list(&mut conn, &filter, listing::ASK).await?;
     conn.commit().await?;
 
-    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
-    let older = found.last().filter(|_| more).map(|(last, _)| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query
-            .append_pair("status", &filters.status)
-            .append_pair("reason", &filters.reason)
-            .append_pair("before", &last.id.to_string());
-        format!("/postbacks?{}", query.finish())
-    });
+    let kept = [
+        ("status", filters.status.as_str()),
+        ("reason", filters.reason.as_str()),
+    ];
+    let (found, older) = listing::cut(found, "/postbacks", &kept, |(row, _)| row.id);
     let now = clock::now();
     page(&List {
         shell: Shell::new(
@@ -88,13 +74,7 @@ pub(super) async fn list(
             "Postbacks",
             "Inbound postbacks",
         ),
-        tabs: std::iter::once(("All", "/postbacks".to_owned(), status.is_none()))
-            .chain(
-                PostbackStatus::ALL
-                    .iter()
-                    .map(|it| (label(*it), format!("/postbacks?status={it}"), status == Some(*it))),
-            )
-            .collect(),
+        tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
         rows: found
             .into_iter()
@@ -102,14 +82,6 @@ pub(super) async fn list(
             .collect(),
         older,
     })
-}
-
-fn label(status: PostbackStatus) -> &'static str {
-    match status {
-        PostbackStatus::Accepted => "Accepted",
-        PostbackStatus::Duplicate => "Duplicate",
-        PostbackStatus::Rejected => "Rejected",
-    }
 }
 
 /// `GET /postbacks/{id}`
@@ -227,7 +199,7 @@ impl PostbackRow {
 #[template(path = "postbacks/list.html")]
 struct List {
     shell: Shell,
-    tabs: Vec<(&'static str, String, bool)>,
+    tabs: Vec<Tab>,
     reason: Option<String>,
     rows: Vec<PostbackRow>,
     older: Option<String>,
