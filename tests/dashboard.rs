@@ -36,6 +36,27 @@ async fn only_the_right_password_gets_in_and_wrong_ones_are_not_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_cannot_be_guessed_by_trying() {
+    let app = TestApp::spawn().await;
+    let (owner, stranger) = (&app.scene.owner, app.stranger());
+    for email in [owner.email.as_str(), "nobody@orbit.example"] {
+        for _ in 0..10 {
+            assert_eq!(
+                stranger.try_sign_in(email, "guess").await.status,
+                StatusCode::UNPROCESSABLE_ENTITY
+            );
+        }
+        let refused = stranger.try_sign_in(email, &owner.password).await;
+        assert_eq!(
+            (refused.status, refused.headers["retry-after"].to_str().unwrap()),
+            (StatusCode::TOO_MANY_REQUESTS, "900")
+        );
+    }
+    app.sign_in(&app.scene.affiliate).await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_for_every_copy_of_the_cookie() {
     let app = TestApp::spawn().await;
     let member = app.sign_in(&app.scene.owner).await;

@@ -14,10 +14,13 @@ mod pages;
 mod shell;
 mod urls;
 
+use std::sync::Arc;
+
 use actix_web::middleware::from_fn;
 use actix_web::web;
+use ipnet::IpNet;
 use schema::Db;
-use tenancy::{Passwords, Secret};
+use tenancy::{Passwords, Secret, SignInThrottle};
 use tracking::ClickIds;
 
 /// What the dashboard is made from.
@@ -30,6 +33,8 @@ pub struct DashboardSettings {
     pub dashboard_url: String,
     /// Where visitors and advertisers' servers reach the tracking host when a network has none of its own.
     pub tracking_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// What all pages share. Cheap to clone.
@@ -37,6 +42,8 @@ pub struct DashboardSettings {
 pub struct Dashboard {
     db: Db,
     passwords: Passwords,
+    throttle: SignInThrottle,
+    trusted_proxies: Arc<[IpNet]>,
     click_ids: ClickIds,
     form_tokens: forms::FormTokens,
     cookies: auth::Cookies,
@@ -50,6 +57,8 @@ impl Dashboard {
         Self {
             db: settings.db,
             passwords: Passwords::new(),
+            throttle: SignInThrottle::new(),
+            trusted_proxies: settings.trusted_proxies.into(),
             click_ids: ClickIds::new(settings.secret.clone()),
             form_tokens: forms::FormTokens::new(&settings.secret),
             cookies: auth::Cookies::new(settings.dashboard_url.starts_with("https://")),

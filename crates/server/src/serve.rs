@@ -88,13 +88,14 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         db: tracking_db.clone(),
         secret: settings.secret.clone(),
         dashboard_url: dashboard_url.clone(),
-        trusted_proxies: settings.trusted_proxies,
+        trusted_proxies: settings.trusted_proxies.clone(),
     });
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),
         secret: settings.secret,
         dashboard_url: dashboard_url.clone(),
         tracking_url: tracking_url.clone(),
+        trusted_proxies: settings.trusted_proxies,
     });
     let (tracker_data, pages) = (web::Data::new(tracker.clone()), web::Data::new(pages));
     let tracking = listen(settings.tracking, tracking_db, move |config| {

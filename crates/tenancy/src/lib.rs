@@ -12,6 +12,7 @@ pub mod people;
 mod permissions;
 mod secret;
 pub mod sessions;
+mod throttle;
 pub mod unscoped;
 
 pub use memberships::Role;
@@ -19,3 +20,4 @@ pub use passwords::{PasswordHash, Passwords, TooBusy};
 pub use permissions::{Permission, Scope};
 pub use secret::{Secret, SecretError};
 pub use sessions::Actor;
+pub use throttle::{SignInThrottle, TooManyTries, WINDOW as THROTTLE_WINDOW};

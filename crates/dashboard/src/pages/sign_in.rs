@@ -1,14 +1,19 @@
 //! Signing in and out.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use schema::clock;
-use tenancy::{sessions, unscoped};
+use tenancy::{THROTTLE_WINDOW, sessions, unscoped};
+use tracking::intake::client_ip;
 
 use crate::Dashboard;
 use crate::forms::PostedForm;
 use crate::shell::{PageResult, page, page_with, see_other, theme};
+
+const WRONG: &str = "E-mail address and password do not belong together. Check both and try again.";
+const TOO_MANY_TRIES: &str = "Too many tries. Wait a quarter of an hour and try again.";
 
 /// `GET /sign-in`
 pub(super) async fn show(
@@ -22,7 +27,7 @@ pub(super) async fn show(
         theme: theme(&request),
         next,
         email: "",
-        refused: false,
+        refusal: "",
     })
 }
 
@@ -33,8 +38,29 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let (email, next) = (form.get("email"), form.get("next"));
-    let found = unscoped::credentials(&dashboard.db, email).await?;
-    let (stored, membership) = found
+    let refuse = |status: StatusCode, refusal: &'static str| {
+        let form_token = dashboard.form_tokens.issue(&dashboard, &request);
+        page_with(
+            status,
+            &SignIn {
+                form_token,
+                theme: theme(&request),
+                next,
+                email,
+                refusal,
+            },
+        )
+    };
+    let address = client_ip(&request, &dashboard.trusted_proxies);
+    if dashboard.throttle.count(email, address).await.is_err() {
+        let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TRIES)?;
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, THROTTLE_WINDOW.as_secs().into());
+        return Ok(response);
+    }
+    let (stored, membership) = unscoped::credentials(&dashboard.db, email)
+        .await?
         .map(|known| (known.password_hash, (known.network_id, known.membership_id)))
         .unzip();
     // No connection is held while the password is hashed.
@@ -43,17 +69,9 @@ pub(super) async fn submit(
         .verify(form.verbatim("password"), stored)
         .await?;
     let Some((network_id, membership_id)) = membership.filter(|_| right) else {
-        return page_with(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &SignIn {
-                form_token: dashboard.form_tokens.issue(&dashboard, &request),
-                theme: theme(&request),
-                next,
-                email,
-                refused: true,
-            },
-        );
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
     };
+    dashboard.throttle.forgive(email).await;
     let mut conn = dashboard.db.unscoped().await?;
     let token = sessions::start(&mut conn, network_id, membership_id, clock::now()).await?;
     let mut response = see_other(local(next))?;
@@ -101,7 +119,7 @@ struct SignIn<'a> {
     theme: &'static str,
     next: &'a str,
     email: &'a str,
-    refused: bool,
+    refusal: &'static str,
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limi
 
 /// The address a request came from: the peer's, or what a trusted proxy says of it, read from the right as far as
 /// trusted proxies vouch for each other.
-fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
+#[must_use]
+pub fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let forwarded = request
         .headers()
