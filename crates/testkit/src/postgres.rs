@@ -124,7 +124,7 @@ async fn template(home: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     migrations().hash(&mut hasher);
     // A cluster opens with the version it was made with only.
-    server::postgres::newest_version().hash(&mut hasher);
+    server::postgres::newest_bin_dir().hash(&mut hasher);
     let template = home.join(format!("template-{:016x}", hasher.finish()));
     let gate = fs::File::create(home.join("template.lock")).expect("lock for the template");
     let _gate = tokio::task::block_in_place(|| Flock::lock(gate, FlockArg::LockExclusive)).expect("lock");
@@ -167,21 +167,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Where `pg_dump` and its like are: beside the server that the tests run on.
+///
+/// # Panics
+/// Where they are not installed, naming the package.
 #[must_use]
 pub fn bin_dir() -> PathBuf {
-    let output = Command::new("pg_config").arg("--bindir").output();
-    let from_config = output
-        .ok()
-        .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let found = from_config.into_iter().chain(
-        fs::read_dir("/usr/lib/postgresql")
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|version| version.path().join("bin")),
-    );
-    found
-        .into_iter()
-        .find(|directory| directory.join("pg_dump").exists())
+    server::postgres::newest_bin_dir()
+        .filter(|directory| directory.join("pg_dump").exists())
         .expect("pg_dump is missing; install the package postgresql-client")
 }

@@ -113,8 +113,8 @@ impl Binaries {
             })
     }
 
-    pub(super) fn version(&self) -> u32 {
-        self.version
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn postgres(&self) -> PathBuf {

@@ -230,10 +230,12 @@ pub fn remove_cluster(data_dir: &Path, files: &[&str]) -> Result<(), PostgresErr
     )
 }
 
-/// The major version a new cluster would be made with; none where there are no binaries.
+/// The folder of the binaries that a new cluster would be made with; none where there are none.
 #[must_use]
-pub fn newest_version() -> Option<u32> {
-    Binaries::find(None, None).ok().map(|binaries| binaries.version())
+pub fn newest_bin_dir() -> Option<PathBuf> {
+    Binaries::find(None, None)
+        .ok()
+        .map(|binaries| binaries.directory().to_owned())
 }
 
 fn url(sockets: &Path, database: &str) -> String {
