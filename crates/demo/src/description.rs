@@ -155,10 +155,13 @@ impl Description {
              \x20 2. Buy something            in the shop it leads to ({shop})\n\
              \x20 3. See it counted           {dashboard}\n\n\
              \x20 Sign in as{sign_ins}\n\n\
+             \x20 Postbacks of the shop go to {postback} with the token {token}\n\n\
              \x20 All of this is in {path}. Stop with Ctrl-C; start again and the data is still there.\n",
             link = self.link.url,
             shop = self.shop,
             dashboard = self.dashboard,
+            postback = self.postback.url,
+            token = self.postback.token,
             path = path.display(),
         )
     }

@@ -80,6 +80,10 @@ impl Problem {
             Self::TooMany { limit } => format!("There are more than {limit} parameters."),
             Self::Body { detail } => format!("The body could not be read: {detail}."),
             Self::Amount { text, problem } => format!("amount “{text}” {problem}."),
+            // Never quoted: it may be a real one in brackets.
+            Self::MacroUnreplaced { parameter, .. } if parameter == "token" => {
+                "token is a placeholder that was never replaced.".to_owned()
+            }
             Self::MacroUnreplaced { parameter, value } => {
                 format!("{parameter} is “{value}”: a placeholder that was never replaced.")
             }

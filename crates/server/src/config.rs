@@ -10,7 +10,7 @@ use schema::Currency;
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
-#[command(name = "clickledger", version, about)]
+#[command(name = "clickledger", version)]
 pub struct Cli {
     /// What is logged to standard error: error, warn, info, debug, or a filter such as info,tracking=debug.
     #[arg(
@@ -79,6 +79,23 @@ pub struct ServeOptions {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// An e-mail address, as far as that can be told.
+fn email(text: &str) -> Result<String, String> {
+    match text.split_once('@') {
+        Some((name, domain)) if !name.is_empty() && !domain.is_empty() => Ok(text.to_owned()),
+        _ => Err("write an e-mail address, such as me@example.com".to_owned()),
+    }
+}
+
+/// A host name, with a port if need be: what browsers send as `Host`.
+fn host(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("write the host alone, such as trk.example.com, without https:// and path".to_owned()),
+    }
+}
+
 /// An address or a network.
 fn network(text: &str) -> Result<IpNet, String> {
     let alone = text.parse::<IpAddr>().map(IpNet::from);
@@ -114,10 +131,10 @@ pub struct CreateNetworkOptions {
     #[command(flatten)]
     pub store: StoreOptions,
     /// The network's name.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: String,
     /// The owner's e-mail address.
-    #[arg(long)]
+    #[arg(long, value_parser = email)]
     pub owner_email: String,
     /// The owner's name [default: the e-mail address].
     #[arg(long)]
@@ -129,7 +146,7 @@ pub struct CreateNetworkOptions {
     #[arg(long, default_value = "EUR")]
     pub currency: Currency,
     /// A host that clicks and postbacks come to, with the port where it is not the scheme's own; may be repeated.
-    #[arg(long = "tracking-host", required = true)]
+    #[arg(long = "tracking-host", required = true, value_parser = host)]
     pub tracking_hosts: Vec<String>,
 }
 

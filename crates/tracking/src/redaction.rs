@@ -41,27 +41,47 @@ fn blank_named(raw: &[u8]) -> Vec<u8> {
         .position(|window| window.eq_ignore_ascii_case(NAME))
     {
         let (before, after) = rest.split_at(at + NAME.len());
-        // Quotes may be escaped, where JSON was encoded twice.
-        let value_at = after
-            .iter()
-            .position(|byte| !b"\\\" :=\t\r\n".contains(byte))
-            .unwrap_or(after.len());
-        let (separator, value_on) = after.split_at(value_at);
+        let (separator, value_on) = after.split_at(separator_length(after));
         blanked.extend_from_slice(before);
         blanked.extend_from_slice(separator);
         rest = value_on;
-        if separator.iter().any(|byte| b":=".contains(byte)) {
+        if assigns(separator) {
             let end = value_on
                 .iter()
-                .position(|byte| b"&\\\"', }\t\r\n#".contains(byte))
+                .position(|byte| b"&\\\"', }]<%\t\r\n#".contains(byte))
                 .unwrap_or(value_on.len());
             let (value, after_value) = value_on.split_at(end);
-            blanked.extend_from_slice(blank_token(&String::from_utf8_lossy(value)).as_bytes());
+            if !value.is_empty() {
+                blanked.extend_from_slice(blank_token(&String::from_utf8_lossy(value)).as_bytes());
+            }
             rest = after_value;
         }
     }
     blanked.extend_from_slice(rest);
     blanked
+}
+
+/// Bytes between the name `token` and its value: in a query, in JSON (encoded twice, or with the wrong quotes), in
+/// XML, in a multipart form, or percent-encoded within another value.
+fn separator_length(after: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(rest) = after.get(length..) {
+        length += match rest {
+            [
+                b'\\' | b'"' | b'\'' | b' ' | b':' | b'=' | b'[' | b'>' | b'\t' | b'\r' | b'\n',
+                ..,
+            ] => 1,
+            [b'%', b'2', b'0' | b'2' | b'7', ..] | [b'%', b'3', b'a' | b'A' | b'd' | b'D', ..] => 3,
+            _ => break,
+        };
+    }
+    length
+}
+
+/// Whether what stands between gives the name a value.
+fn assigns(separator: &[u8]) -> bool {
+    separator.iter().any(|byte| b":=>%".contains(byte))
+        || separator.windows(4).any(|window| window == b"\r\n\r\n")
 }
 
 fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -104,6 +124,20 @@ mod tests {
         assert_eq!(
             blank(r#""{\"token\":\"0123456789abcdef\"}""#),
             r#""{\"token\":\"…cdef\"}""#
+        );
+        assert_eq!(blank("<token>0123456789abcdef</token>"), "<token>…cdef</token>");
+        assert_eq!(blank("{'token':'0123456789abcdef'}"), "{'token':'…cdef'}");
+        assert_eq!(
+            blank(r#"{"token":["0123456789abcdef"]}"#),
+            r#"{"token":["…cdef"]}"#
+        );
+        assert_eq!(
+            blank("name=\"token\"\r\n\r\n0123456789abcdef\r\n--x"),
+            "name=\"token\"\r\n\r\n…cdef\r\n--x"
+        );
+        assert_eq!(
+            blank("url=https%3A%2F%2Fx%3Ftoken%3D0123456789abcdef%26a"),
+            "url=https%3A%2F%2Fx%3Ftoken%3D…cdef%26a"
         );
         assert_eq!(blank("token=short&x=%FF"), "token=…&x=%FF");
         assert_eq!(blank("a=token&b=1"), "a=token&b=1");
