@@ -399,12 +399,17 @@ async fn a_click_older_than_the_window_earns_nothing() {
         trusted_proxies: Vec::new(),
     });
     let mut conn = app.network().await;
-    let link = campaigns::links::between(&mut conn, app.scene.affiliate_id, app.scene.campaign.id)
-        .await
-        .unwrap();
+    let link = campaigns::links::all(
+        &mut conn,
+        tenancy::Scope::default(),
+        Some(app.scene.campaign.id),
+        1,
+    )
+    .await
+    .unwrap();
     conn.commit().await.unwrap();
     let reason = |days: i64| {
-        let key = ClickIds::fresh_key(link[0].id, now - TimeDelta::days(days));
+        let key = ClickIds::fresh_key(link[0].link.id, now - TimeDelta::days(days));
         let id = ClickIds::new(secret.clone()).write(ClickId {
             network_id: app.scene.network.id,
             key,

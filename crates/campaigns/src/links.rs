@@ -61,25 +61,6 @@ pub async fn create(
         .await
 }
 
-/// The links of this affiliate to this campaign, oldest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn between(
-    conn: &mut NetworkConn,
-    affiliate_id: AffiliateId,
-    campaign_id: CampaignId,
-) -> QueryResult<Vec<Link>> {
-    let network_id = conn.network_id();
-    Link::query()
-        .filter(tracking_links::network_id.eq(network_id))
-        .filter(tracking_links::affiliate_id.eq(affiliate_id))
-        .filter(tracking_links::campaign_id.eq(campaign_id))
-        .order((tracking_links::created_at, tracking_links::id))
-        .load(&mut **conn)
-        .await
-}
-
 /// A link with the names people know its parties by.
 #[derive(Debug, Clone)]
 pub struct NamedLink {

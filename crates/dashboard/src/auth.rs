@@ -5,16 +5,16 @@ use std::future::{Ready, ready};
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use campaigns::integrations::Token;
 use schema::clock;
 use tenancy::sessions::{self, Actor, SessionToken};
-use tenancy::unscoped;
+use tenancy::{Permission, unscoped};
 
 use crate::Dashboard;
 use crate::error::PageError;
+use crate::shell::address;
 
 /// The cookie that carries a fresh postback token across one redirect.
 const FLASH: &str = "fresh_token";
@@ -114,18 +114,9 @@ pub(crate) async fn require_sign_in(
                 .finish();
             return Ok(request.into_response(go).map_into_right_body());
         }
-        Ok(None) => {
-            // Only what can be opened again is worth coming back to.
-            let is_page = request.method() == Method::GET;
-            let wanted = request
-                .uri()
-                .path_and_query()
-                .filter(|_| is_page)
-                .map_or("/", |wanted| wanted.as_str());
-            PageError::SignIn {
-                wanted: wanted.to_owned(),
-            }
-        }
+        Ok(None) => PageError::SignIn {
+            wanted: address(request.request()),
+        },
         Err(error) => error,
     };
     Ok(request.error_response(refusal).map_into_right_body())
@@ -139,6 +130,15 @@ async fn find_actor(request: &HttpRequest) -> Result<Option<Actor>, PageError> {
         return Ok(None);
     };
     Ok(unscoped::actor(&dashboard.db, &token, clock::now()).await?)
+}
+
+/// Refuses who may not do this.
+pub(crate) fn permit(actor: &Actor, permission: Permission) -> Result<(), PageError> {
+    if actor.role.may(permission) {
+        Ok(())
+    } else {
+        Err(PageError::NotPermitted)
+    }
 }
 
 /// Who is signed in. Only pages behind [`require_sign_in`] can take it.

@@ -70,7 +70,7 @@ impl Shell {
 }
 
 /// Where one can come back to: this page, if it was opened and not posted to.
-fn address(request: &HttpRequest) -> String {
+pub(crate) fn address(request: &HttpRequest) -> String {
     let is_page = request.method() == actix_web::http::Method::GET;
     request
         .uri()

@@ -114,7 +114,6 @@ fn make_room(data_dir: &Path, description: &Path, reset: bool) -> Result<(), Com
         return Err(format!("{} {sentence}", data_dir.display()).into());
     }
     if reset || !whole {
-        fs::create_dir_all(data_dir)?;
         postgres::remove_cluster(data_dir, &["demo.json", "secret.key"])?;
         fs::write(data_dir.join(UNFINISHED), "")?;
     }

@@ -16,7 +16,7 @@ use tracking::intake::RESERVED;
 
 use super::id;
 use super::sign_in::set_cookie;
-use crate::auth::{SignedIn, fresh_token};
+use crate::auth::{SignedIn, fresh_token, permit};
 use crate::error::PageError;
 use crate::forms::{self, Choice, FieldErrors, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
@@ -82,7 +82,7 @@ pub(super) async fn update(
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    may_configure(&actor)?;
+    permit(&actor, Permission::Configure)?;
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let (settings, checked) = SettingsForm::read(&form);
@@ -106,7 +106,7 @@ pub(super) async fn new_link(
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    may_configure(&actor)?;
+    permit(&actor, Permission::Configure)?;
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let mut link = LinkForm {
@@ -154,7 +154,7 @@ pub(super) async fn new_token(
     path: web::Path<String>,
     _form: PostedForm,
 ) -> PageResult {
-    may_configure(&actor)?;
+    permit(&actor, Permission::Configure)?;
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let token = integrations::new_token(&mut conn, campaign.advertiser_id, clock::now()).await?;
@@ -168,14 +168,6 @@ pub(super) fn show_fresh(dashboard: &Dashboard, id: CampaignId, token: &Token) -
     let mut response = see_other(&page)?;
     set_cookie(&mut response, &dashboard.cookies.flash(&page, token));
     Ok(response)
-}
-
-fn may_configure(actor: &Actor) -> Result<(), PageError> {
-    if actor.role.may(Permission::Configure) {
-        Ok(())
-    } else {
-        Err(PageError::NotPermitted)
-    }
 }
 
 /// The campaign of a path, if this person may see it.

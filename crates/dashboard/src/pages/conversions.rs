@@ -13,7 +13,7 @@ use tracking::conversions::{self, ConversionFilter, ConversionStatus, NamedConve
 
 use super::id;
 use super::sign_in::local;
-use crate::auth::SignedIn;
+use crate::auth::{SignedIn, permit};
 use crate::error::PageError;
 use crate::forms::PostedForm;
 use crate::listing::{self, Tab};
@@ -87,9 +87,7 @@ pub(super) async fn settle(
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    if !actor.role.may(Permission::Configure) {
-        return Err(PageError::NotPermitted);
-    }
+    permit(&actor, Permission::Configure)?;
     let conversion_id: ConversionId = id(&path)?;
     let approve = match form.get("decision") {
         "approve" => true,

@@ -7,12 +7,11 @@ use schema::{Money, PostbackId, clock};
 use serde::Deserialize;
 use tenancy::Permission;
 use tenancy::networks::{self, Network};
-use tenancy::sessions::Actor;
 use tracking::ClickId;
 use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 
 use super::id;
-use crate::auth::SignedIn;
+use crate::auth::{SignedIn, permit};
 use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
@@ -29,14 +28,6 @@ pub(super) struct Filters {
     before: String,
 }
 
-fn may_see(actor: &Actor) -> Result<(), PageError> {
-    if actor.role.may(Permission::SeePostbacks) {
-        Ok(())
-    } else {
-        Err(PageError::NotPermitted)
-    }
-}
-
 /// `GET /postbacks`
 pub(super) async fn list(
     request: HttpRequest,
@@ -44,7 +35,7 @@ pub(super) async fn list(
     SignedIn(actor): SignedIn,
     filters: web::Query<Filters>,
 ) -> PageResult {
-    may_see(&actor)?;
+    permit(&actor, Permission::SeePostbacks)?;
     let status = listing::word(&filters.status)?;
     let reason = listing::text(&filters.reason);
     let filter = PostbackFilter {
@@ -91,7 +82,7 @@ pub(super) async fn show(
     SignedIn(actor): SignedIn,
     path: web::Path<String>,
 ) -> PageResult {
-    may_see(&actor)?;
+    permit(&actor, Permission::SeePostbacks)?;
     let postback_id: PostbackId = id(&path)?;
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let network = networks::current(&mut conn).await?;

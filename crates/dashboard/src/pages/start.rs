@@ -15,7 +15,7 @@ use tenancy::{Permission, advertisers, affiliates};
 
 use super::campaigns::{check_window, show_fresh};
 use crate::Dashboard;
-use crate::auth::SignedIn;
+use crate::auth::{SignedIn, permit};
 use crate::error::PageError;
 use crate::forms::{self, Choice, FieldErrors, PostedForm};
 use crate::shell::{PageResult, Shell, page, page_with};
@@ -122,9 +122,7 @@ fn destination_hint() -> String {
 }
 
 async fn permitted(dashboard: &Dashboard, actor: &Actor) -> Result<Network, PageError> {
-    if !actor.role.may(Permission::Configure) {
-        return Err(PageError::NotPermitted);
-    }
+    permit(actor, Permission::Configure)?;
     let mut conn = dashboard.db.network(actor.network_id).await?;
     let network = networks::current(&mut conn).await?;
     conn.commit().await?;
