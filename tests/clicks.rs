@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use reqwest::{Method, StatusCode};
+use tenancy::Author;
 use testkit::{Scene, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +156,17 @@ async fn a_paused_campaign_sends_nobody_on_within_a_second() {
         attribution_days: campaign.attribution_days,
     };
     let mut conn = app.network().await;
-    assert!(update(&mut conn, campaign.id, &settings).await.unwrap());
+    assert!(
+        update(
+            &mut conn,
+            &Author::system(),
+            campaign.id,
+            &settings,
+            schema::clock::now()
+        )
+        .await
+        .unwrap()
+    );
     conn.commit().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(

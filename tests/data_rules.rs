@@ -11,9 +11,9 @@ use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use testkit::TestDatabase;
 
-/// Tables that belong to no network; every other table is a tenant's.
-const WITHOUT_A_TENANT: &str =
-    "('installation', 'networks', 'people', 'sessions', 'tracking_hosts', '__diesel_schema_migrations')";
+/// Tables that belong to no network (or, like hosts and slugs, say which); every other table is a tenant's.
+const WITHOUT_A_TENANT: &str = "('installation', 'networks', 'people', 'recovery_codes', 'mailed_links', 'sessions', \
+     'network_slugs', 'tracking_hosts', 'operator_log', '__diesel_schema_migrations')";
 
 #[derive(QueryableByName)]
 struct Violation {
@@ -68,7 +68,8 @@ async fn every_index_of_a_tenants_table_begins_with_the_network() {
 
 const OPEN_TABLES: &str = "SELECT t.relname::text AS what FROM pg_class t
      WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
-       AND t.relname NOT IN ('installation', 'people', 'sessions', 'tracking_hosts', '__diesel_schema_migrations')
+       AND t.relname NOT IN ('installation', 'people', 'recovery_codes', 'mailed_links', 'sessions', 'network_slugs',
+                             'tracking_hosts', 'operator_log', '__diesel_schema_migrations')
        AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND EXISTS (
            SELECT 1 FROM pg_policy p WHERE p.polrelid = t.oid AND p.polcmd = '*' AND p.polwithcheck IS NOT NULL))";
 
@@ -99,7 +100,8 @@ async fn the_role_that_serves_can_neither_pass_a_wall_nor_rewrite_what_happened(
     assert_eq!(violations(&database, owned).await, [""; 0]);
     let rewriting = "SELECT table_name || ': ' || privilege_type AS what FROM information_schema.role_table_grants
                      WHERE grantee = 'clickledger_web' AND privilege_type NOT IN ('SELECT', 'INSERT')
-                       AND table_name IN ('clicks', 'postbacks', 'conversions', 'ledger_entries', 'installation')";
+                       AND table_name IN ('clicks', 'postbacks', 'conversions', 'ledger_entries', 'installation', 'audit_log',
+                                          'operator_log')";
     assert_eq!(violations(&database, rewriting).await, [""; 0]);
 }
 

@@ -144,10 +144,20 @@ async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
     ] {
         assert!(!text(&description, pointer).is_empty());
     }
-    let roles: Vec<_> = (0..3)
+    let roles: Vec<_> = (0..6)
         .map(|index| text(&description, &format!("/sign_in/{index}/role")))
         .collect();
-    assert_eq!(roles, ["owner", "affiliate", "advertiser"]);
+    assert_eq!(
+        roles,
+        [
+            "owner",
+            "affiliate",
+            "advertiser",
+            "advertiser_developer",
+            "manager",
+            "operator"
+        ]
+    );
     assert_eq!(text(&description, "/goal/code"), "sale");
 
     let mut answered = Vec::new();

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may depend on. ARCHITECTURE.md has the same picture.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("schema", &[]),
     ("dialects", &[]),
     ("tenancy", &["schema"]),
@@ -27,8 +27,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "tracking",
         ],
     ),
+    ("api", &["schema", "tenancy"]),
     ("demo", &["campaigns", "schema", "tenancy", "tracking"]),
-    ("server", &["dashboard", "demo", "schema", "tenancy", "tracking"]),
+    (
+        "server",
+        &["api", "dashboard", "demo", "schema", "tenancy", "tracking"],
+    ),
     ("testkit", &["campaigns", "schema", "server", "tenancy"]),
 ];
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use schema::{Money, clock};
+use tenancy::Author;
 use testkit::TestApp;
 use tracking::{ClickId, ClickIds};
 
@@ -370,10 +371,11 @@ async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     let mut conn = app.network().await;
-    let rival = tenancy::advertisers::create(&mut conn, "Rival Shop", clock::now())
+    let settings = tenancy::advertisers::AdvertiserSettings::named("Rival Shop");
+    let rival = tenancy::advertisers::create(&mut conn, &Author::system(), &settings, clock::now())
         .await
         .unwrap();
-    let token = campaigns::integrations::new_token(&mut conn, rival.id, clock::now())
+    let token = campaigns::integrations::new_token(&mut conn, &Author::system(), rival.id, clock::now())
         .await
         .unwrap();
     conn.commit().await.unwrap();
@@ -395,6 +397,7 @@ async fn a_click_older_than_the_window_earns_nothing() {
     let tracker = tracking::Tracker::start(tracking::TrackerSettings {
         db: app_db,
         secret: secret.clone(),
+        tracking_url: String::new(),
         dashboard_url: "http://dashboard.example".into(),
         trusted_proxies: Vec::new(),
     });
@@ -450,7 +453,7 @@ async fn settling_moves_the_money_and_the_sums() {
     let zone = app.scene.network.time_zone();
     let settle = async |conn: &mut schema::NetworkConn, index: usize, approve| {
         let id = found[index].conversion.id;
-        tracking::conversions::settle(conn, zone, id, approve, clock::now())
+        tracking::conversions::settle(conn, &Author::system(), zone, id, approve, clock::now())
             .await
             .unwrap()
     };

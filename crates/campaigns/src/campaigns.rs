@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
-use tenancy::Scope;
+use serde_json::{Value, json};
+use tenancy::audit::{self, Change};
+use tenancy::{Author, Scope};
 
 text_enum! {
     /// Whether a campaign runs.
@@ -37,7 +39,7 @@ pub struct Campaign {
 }
 
 /// What a person may set on a campaign, checked.
-#[derive(Debug, Clone, AsChangeset, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns)]
 pub struct CampaignSettings {
     /// As people see it; not empty.
@@ -50,19 +52,44 @@ pub struct CampaignSettings {
     pub attribution_days: i32,
 }
 
+impl CampaignSettings {
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "status": self.status.as_str(),
+            "destination": self.destination,
+            "attribution_days": self.attribution_days,
+        })
+    }
+}
+
+impl Campaign {
+    /// What may be set on it, as it is.
+    #[must_use]
+    pub fn settings(&self) -> CampaignSettings {
+        CampaignSettings {
+            name: self.name.clone(),
+            status: self.status,
+            destination: self.destination.clone(),
+            attribution_days: self.attribution_days,
+        }
+    }
+}
+
 /// Creates a campaign of an advertiser.
 ///
 /// # Errors
 /// When the database fails, or the advertiser is not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
+    author: &Author,
     advertiser_id: AdvertiserId,
     currency: Currency,
     settings: &CampaignSettings,
     now: DateTime<Utc>,
 ) -> QueryResult<Campaign> {
     let network_id = conn.network_id();
-    diesel::insert_into(campaigns::table)
+    let made: Campaign = diesel::insert_into(campaigns::table)
         .values((
             campaigns::network_id.eq(network_id),
             campaigns::advertiser_id.eq(advertiser_id),
@@ -72,7 +99,10 @@ pub async fn create(
         ))
         .returning(Campaign::as_select())
         .get_result(&mut **conn)
-        .await
+        .await?;
+    let change = Change::created("campaign.create", made.id, &made.name, settings.to_json());
+    audit::record(conn, author, change, now).await?;
+    Ok(made)
 }
 
 /// Changes a campaign. Returns whether there is one with this id.
@@ -81,15 +111,27 @@ pub async fn create(
 /// When the database fails.
 pub async fn update(
     conn: &mut NetworkConn,
+    author: &Author,
     id: CampaignId,
     settings: &CampaignSettings,
+    now: DateTime<Utc>,
 ) -> QueryResult<bool> {
+    let Some(old) = find(conn, id).await? else {
+        return Ok(false);
+    };
+    let old = old.settings();
+    if old == *settings {
+        return Ok(true);
+    }
     let network_id = conn.network_id();
-    let changed = diesel::update(campaigns::table.find((network_id, id)))
+    diesel::update(campaigns::table.find((network_id, id)))
         .set(settings)
         .execute(&mut **conn)
         .await?;
-    Ok(changed == 1)
+    let (before, after) = (old.to_json(), settings.to_json());
+    let change = Change::between("campaign.update", id, &settings.name, before, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(true)
 }
 
 /// The campaign with this id.
@@ -105,12 +147,16 @@ pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<
         .optional()
 }
 
-/// Campaigns with the names of their advertisers, by name. An advertiser sees its own, an affiliate those it has a
-/// link to.
+/// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees its own,
+/// an affiliate those it has a link to.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn all(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<(Campaign, String)>> {
+pub async fn visible(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    only: Option<CampaignId>,
+) -> QueryResult<Vec<(Campaign, String)>> {
     use schema::tracking_links;
     let network_id = conn.network_id();
     let mut query = campaigns::table
@@ -123,6 +169,9 @@ pub async fn all(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<(Campa
         .order((campaigns::name, campaigns::id))
         .select((Campaign::as_select(), advertisers::name))
         .into_boxed();
+    if let Some(id) = only {
+        query = query.filter(campaigns::id.eq(id));
+    }
     if let Some(advertiser_id) = scope.advertiser {
         query = query.filter(campaigns::advertiser_id.eq(advertiser_id));
     }

@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{CampaignId, Currency, GoalId, Money, NetworkConn, goals, text_enum};
+use serde_json::json;
+use tenancy::Author;
+use tenancy::audit::{self, Change};
 
 text_enum! {
     /// What makes a conversion the same one again.
@@ -143,13 +146,36 @@ pub struct NewGoal<'a> {
 /// # Errors
 /// When the database fails, the campaign is not of this network (a foreign-key violation), or it has a goal of this
 /// code (a unique violation).
-pub async fn create(conn: &mut NetworkConn, goal: &NewGoal<'_>, now: DateTime<Utc>) -> QueryResult<Goal> {
+pub async fn create(
+    conn: &mut NetworkConn,
+    author: &Author,
+    goal: &NewGoal<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<Goal> {
     let network_id = conn.network_id();
-    diesel::insert_into(goals::table)
+    let made: Goal = diesel::insert_into(goals::table)
         .values((goals::network_id.eq(network_id), goals::created_at.eq(now), goal))
         .returning(Goal::as_select())
         .get_result(&mut **conn)
-        .await
+        .await?;
+    let after = json!({
+        "campaign": goal.campaign_id.to_string(),
+        "code": goal.code,
+        "unique_by": goal.unique_by.as_str(),
+        "auto_approve": goal.auto_approve,
+        "commission_fixed_micros": goal.commission.fixed_micros,
+        "commission_rate_ppm": goal.commission.rate_ppm,
+        "revenue_fixed_micros": goal.revenue.fixed_micros,
+        "revenue_rate_ppm": goal.revenue.rate_ppm,
+    });
+    audit::record(
+        conn,
+        author,
+        Change::created("goal.create", made.id, goal.name, after),
+        now,
+    )
+    .await?;
+    Ok(made)
 }
 
 /// The goals of a campaign, oldest first.

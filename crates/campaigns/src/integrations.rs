@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, BASE32, NetworkConn, integrations};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+use tenancy::Author;
+use tenancy::audit::{self, Change};
 
 /// A postback token in the clear: exists only between its making and its being shown, and in the advertiser's calls.
 #[derive(Clone)]
@@ -41,6 +44,7 @@ impl Token {
 /// When the database fails, or the advertiser is not of this network (a foreign-key violation).
 pub async fn new_token(
     conn: &mut NetworkConn,
+    author: &Author,
     advertiser_id: AdvertiserId,
     now: DateTime<Utc>,
 ) -> QueryResult<Token> {
@@ -62,6 +66,9 @@ pub async fn new_token(
         .set(secret)
         .execute(&mut **conn)
         .await?;
+    let after = json!({ "ends_in": token.hint() });
+    let change = Change::created("integration.new_token", advertiser_id, "postback token", after);
+    audit::record(conn, author, change, now).await?;
     Ok(token)
 }
 

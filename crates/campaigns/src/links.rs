@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, BASE32, CampaignId, LinkId, NetworkConn, affiliates, campaigns, tracking_links};
-use tenancy::Scope;
+use serde_json::json;
+use tenancy::audit::{self, Change};
+use tenancy::{Author, ChangeError, Scope, networks};
 
 /// A tracking link as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -38,17 +40,29 @@ pub fn random_alias() -> String {
 /// Creates a link.
 ///
 /// # Errors
-/// When the database fails, affiliate or campaign are not of this network (a foreign-key violation), or the alias is
-/// taken (a unique violation).
+/// [`ChangeError::Fields`] when the alias is taken, [`ChangeError::Limit`] when the network has as many links as it
+/// may; when the database fails, or affiliate or campaign are not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
+    author: &Author,
     affiliate_id: AffiliateId,
     campaign_id: CampaignId,
     alias: &str,
     now: DateTime<Utc>,
-) -> QueryResult<Link> {
+) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
-    diesel::insert_into(tracking_links::table)
+    let most = networks::current(conn).await?.limits.max_links;
+    let made: i64 = tracking_links::table
+        .filter(tracking_links::network_id.eq(network_id))
+        .count()
+        .get_result(&mut **conn)
+        .await?;
+    if made >= i64::from(most) {
+        return Err(ChangeError::Limit(format!(
+            "The network has {made} tracking links, as many as it may. Ask whoever runs this installation for more."
+        )));
+    }
+    let link: Link = diesel::insert_into(tracking_links::table)
         .values((
             tracking_links::network_id.eq(network_id),
             tracking_links::affiliate_id.eq(affiliate_id),
@@ -59,6 +73,23 @@ pub async fn create(
         .returning(Link::as_select())
         .get_result(&mut **conn)
         .await
+        .map_err(|error| match &error {
+            diesel::result::Error::DatabaseError(_, details)
+                if details.constraint_name() == Some("tracking_links_network_id_alias_key") =>
+            {
+                ChangeError::field("alias", "Another link has this alias; choose a different one.")
+            }
+            _ => ChangeError::Db(error),
+        })?;
+    let after = json!({ "affiliate": affiliate_id.to_string(), "campaign": campaign_id.to_string() });
+    audit::record(
+        conn,
+        author,
+        Change::created("link.create", link.id, alias, after),
+        now,
+    )
+    .await?;
+    Ok(link)
 }
 
 /// A link with the names people know its parties by.

@@ -9,7 +9,10 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use moka::future::Cache;
-use schema::{AdvertiserId, AffiliateId, Db, DbError, LinkId, NetworkConn, NetworkId, tracking_links};
+use schema::{
+    AdvertiserId, AffiliateId, Db, DbError, LinkId, NetworkConn, NetworkId, affiliates, tracking_links,
+};
+use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tenancy::unscoped;
 
@@ -34,6 +37,8 @@ pub struct Route {
     pub link_id: LinkId,
     /// Who earns.
     pub affiliate_id: AffiliateId,
+    /// Whether it is worked with.
+    pub affiliate_status: AffiliateStatus,
     /// What is promoted.
     pub campaign: Campaign,
     /// Where clicks go.
@@ -58,6 +63,7 @@ pub enum RoutingError {
 pub struct Routing {
     db: Db,
     networks: Cache<String, Option<Arc<NetworkRoute>>>,
+    slugs: Cache<String, Option<Arc<NetworkRoute>>>,
     aliases: Cache<(NetworkId, String), Option<LinkId>>,
     routes: Cache<(NetworkId, LinkId), Option<Arc<Route>>>,
     tokens: Cache<(NetworkId, Vec<u8>), Option<AdvertiserId>>,
@@ -70,6 +76,7 @@ impl Routing {
         Self {
             db,
             networks: cache(),
+            slugs: cache(),
             aliases: cache(),
             routes: cache(),
             tokens: cache(),
@@ -86,6 +93,18 @@ impl Routing {
             Ok::<_, RoutingError>(network.map(Arc::new))
         };
         self.networks.try_get_with_by_ref(host, load).await
+    }
+
+    /// The network that the shared host knows by this slug.
+    ///
+    /// # Errors
+    /// As [`Routing::network`].
+    pub async fn network_of_slug(&self, slug: &str) -> Result<Option<Arc<NetworkRoute>>, Arc<RoutingError>> {
+        let load = async {
+            let network = unscoped::network_of_slug(&self.db, slug).await?;
+            Ok::<_, RoutingError>(network.map(Arc::new))
+        };
+        self.slugs.try_get_with_by_ref(slug, load).await
     }
 
     /// The link with this alias.
@@ -193,6 +212,12 @@ async fn load_route(conn: &mut NetworkConn, link_id: LinkId) -> Result<Option<Ro
     else {
         return Ok(None);
     };
+    let affiliate_status = affiliates::table
+        .find((network_id, link.affiliate_id))
+        .select(affiliates::status)
+        .first(&mut **conn)
+        .await
+        .map_err(DbError::from)?;
     let goals = goals::of_campaign(conn, link.campaign_id)
         .await
         .map_err(DbError::from)?;
@@ -200,6 +225,7 @@ async fn load_route(conn: &mut NetworkConn, link_id: LinkId) -> Result<Option<Ro
     Ok(Some(Route {
         link_id,
         affiliate_id: link.affiliate_id,
+        affiliate_status,
         campaign,
         destination,
         goals,

@@ -5,7 +5,7 @@ use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 use schema::{BASE32, DbError};
-use tenancy::TooBusy;
+use tenancy::{ChangeError, NotPermitted, TooBusy};
 
 use crate::urls;
 
@@ -21,9 +21,15 @@ pub(crate) enum PageError {
         /// Where they wanted to go.
         wanted: String,
     },
+    /// They are to go to another page first.
+    #[error("elsewhere: {0}")]
+    Elsewhere(&'static str),
     /// Their role may not do this.
-    #[error("not permitted")]
-    NotPermitted,
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// It cannot be done now.
+    #[error("{0}")]
+    Conflict(String),
     /// A form that must not be acted on.
     #[error("{0}")]
     Refused(String),
@@ -47,11 +53,25 @@ impl From<diesel::result::Error> for PageError {
     }
 }
 
+impl From<ChangeError> for PageError {
+    fn from(error: ChangeError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ChangeError::NotFound => Self::NotFound,
+            ChangeError::NotPermitted(missing) => Self::NotPermitted(missing),
+            ChangeError::TooBusy(busy) => Self::TooBusy(busy),
+            ChangeError::Db(error) => error.into(),
+            ChangeError::Fields(_) => Self::BadRequest(sentence),
+            ChangeError::Stale | ChangeError::Conflict(_) | ChangeError::Limit(_) => Self::Conflict(sentence),
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
     heading: &'a str,
-    sentence: &'a str,
+    sentence: String,
     reference: Option<String>,
 }
 
@@ -59,8 +79,9 @@ impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::SignIn { .. } => StatusCode::SEE_OTHER,
-            Self::NotPermitted | Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::SignIn { .. } | Self::Elsewhere(_) => StatusCode::SEE_OTHER,
+            Self::NotPermitted(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Db(DbError::Query(_)) | Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -69,30 +90,33 @@ impl ResponseError for PageError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        let (heading, sentence) = match self {
+        let (heading, sentence): (&str, String) = match self {
             Self::SignIn { wanted } => {
                 return response.insert_header((LOCATION, urls::sign_in(wanted))).finish();
             }
+            Self::Elsewhere(path) => {
+                return response.insert_header((LOCATION, *path)).finish();
+            }
             Self::NotFound => (
                 "Not found",
-                "There is nothing at this address, or it is not yours to see.",
+                "There is nothing at this address, or it is not yours to see.".to_owned(),
             ),
-            Self::NotPermitted => (
+            Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",
-                "Your role may not do this. Ask an owner of the network.",
+                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.whom_to_ask()),
             ),
-            Self::Refused(why) => ("Refused", why.as_str()),
-            Self::BadRequest(why) => ("That did not work", why.as_str()),
+            Self::Refused(why) => ("Refused", why.clone()),
+            Self::BadRequest(why) | Self::Conflict(why) => ("That did not work", why.clone()),
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {
                 response.insert_header((RETRY_AFTER, "2"));
                 (
                     "One moment, please",
-                    "Too much is asked at once. Try again in a few seconds.",
+                    "Too much is asked at once. Try again in a few seconds.".to_owned(),
                 )
             }
             Self::Db(DbError::Query(_)) | Self::Template(_) => (
                 "That was our fault",
-                "Something failed on our side. Look whether what you wanted was done, and try again; if it stays, tell whoever runs this installation the reference below.",
+                "Something failed on our side. Look whether what you wanted was done, and try again; if it stays, tell whoever runs this installation the reference below.".to_owned(),
             ),
         };
         // Our own faults get a reference that is in the log with the cause; the page does not tell the cause.

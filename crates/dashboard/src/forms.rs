@@ -1,9 +1,9 @@
 //! Posted forms: read whole, checked for their token, kept for showing again when a field is wrong.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -73,18 +73,62 @@ fn subject(dashboard: &Dashboard, request: &HttpRequest) -> String {
         .map_or("nobody".to_owned(), |token| token.fingerprint())
 }
 
-/// The fields of a posted form whose token was right. A field that came twice counts once, the last.
-pub(crate) struct PostedForm(BTreeMap<String, String>);
+/// The fields of a posted form whose token was right.
+pub(crate) struct PostedForm(Vec<(String, String)>);
 
 impl PostedForm {
-    /// A field, trimmed; empty where it was not sent.
+    /// A field, trimmed; empty where it was not sent. One that came twice counts once, the last.
     pub(crate) fn get(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", |value| value.trim())
+        self.verbatim(field).trim()
     }
 
-    /// A field exactly as sent: for passwords.
+    /// A field exactly as sent: for passwords and files.
     pub(crate) fn verbatim(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", String::as_str)
+        let last = self.0.iter().rev().find(|(name, _)| name == field);
+        last.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Every value of a field that may come several times: boxes that were ticked.
+    pub(crate) fn all(&self, field: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(name, _)| name == field);
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Whether a box was ticked.
+    pub(crate) fn ticked(&self, field: &str) -> bool {
+        !self.get(field).is_empty()
+    }
+
+    async fn read(request: &HttpRequest, body: web::Bytes) -> Result<Self, PageError> {
+        let content_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let mut fields = Vec::new();
+        match multer::parse_boundary(content_type) {
+            Err(_) => fields.extend(form_urlencoded::parse(&body).into_owned()),
+            Ok(boundary) => {
+                let whole = futures_util::stream::once(async { Ok::<_, std::io::Error>(body) });
+                let mut parts = multer::Multipart::new(whole, boundary);
+                let broken =
+                    |error: multer::Error| PageError::BadRequest(format!("The form is broken: {error}."));
+                while let Some(part) = parts.next_field().await.map_err(broken)? {
+                    let name = part.name().unwrap_or_default().to_owned();
+                    let bytes = part.bytes().await.map_err(broken)?;
+                    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
+                        PageError::BadRequest(
+                            "The file is not UTF-8 text. Save it as UTF-8 and send it again.".to_owned(),
+                        )
+                    })?;
+                    fields.push((name, text));
+                }
+            }
+        }
+        for (_, value) in &mut fields {
+            value.retain(|c| c != '\0');
+        }
+        Ok(Self(fields))
     }
 }
 
@@ -101,12 +145,10 @@ impl FromRequest for PostedForm {
                 .await
                 .map_err(|_| PageError::BadRequest("The form did not arrive within 15 seconds.".to_owned()))?
                 .map_err(|error| PageError::BadRequest(error.to_string()))?;
-            let fields: BTreeMap<_, _> = form_urlencoded::parse(&body)
-                .map(|(name, value)| (name.into_owned(), value.replace('\0', "")))
-                .collect();
-            let form = Self(fields);
+            let form = Self::read(&request, body).await?;
             let genuine = dashboard.is_some_and(|dashboard| {
-                dashboard.form_tokens.check(form.get("form_token"), &subject(&dashboard, &request))
+                let token = form.get("form_token");
+                dashboard.form_tokens.check(token, &subject(&dashboard, &request))
             });
             match genuine {
                 true => Ok(form),
@@ -117,32 +159,6 @@ impl FromRequest for PostedForm {
             }
         }
         .boxed_local()
-    }
-}
-
-/// What is wrong with which field, in words for the person who filled it in.
-#[derive(Debug, Default)]
-pub(crate) struct FieldErrors(BTreeMap<&'static str, String>);
-
-impl FieldErrors {
-    /// Notes what is wrong with a field.
-    pub(crate) fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.insert(field, message.into());
-    }
-
-    /// Keeps the value of a field, or notes what is wrong with it.
-    pub(crate) fn take<T, E: ToString>(&mut self, field: &'static str, value: Result<T, E>) -> Option<T> {
-        value.map_err(|error| self.add(field, error.to_string())).ok()
-    }
-
-    /// What is wrong with a field; empty if nothing is.
-    pub(crate) fn of(&self, field: &str) -> &str {
-        self.0.get(field).map_or("", String::as_str)
-    }
-
-    /// Whether nothing is wrong.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -170,14 +186,5 @@ impl Choice {
                 }
             })
             .collect()
-    }
-}
-
-/// A text that must not be empty nor longer than a name should be.
-pub(crate) fn name(text: &str) -> Result<String, &'static str> {
-    match text.chars().count() {
-        0 => Err("Enter a name."),
-        1..=120 => Ok(text.to_owned()),
-        _ => Err("Use at most 120 characters."),
     }
 }

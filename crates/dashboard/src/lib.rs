@@ -11,16 +11,19 @@ mod forms;
 mod guard;
 mod listing;
 mod pages;
+mod routes;
 mod shell;
 mod urls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web;
 use ipnet::IpNet;
 use schema::Db;
-use tenancy::{Passwords, Secret, SignInThrottle};
+use tenancy::api_tokens::ApiTokens;
+use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
 use tracking::ClickIds;
 
 /// What the dashboard is made from.
@@ -35,6 +38,12 @@ pub struct DashboardSettings {
     pub tracking_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sends mails, where a server for them is configured.
+    pub mailer: Mailer,
+    /// Whether a stranger may sign a network up.
+    pub allow_sign_up: bool,
+    /// Where what a network owned is written before it is erased.
+    pub exports: PathBuf,
 }
 
 /// What all pages share. Cheap to clone.
@@ -47,7 +56,13 @@ pub struct Dashboard {
     click_ids: ClickIds,
     form_tokens: forms::FormTokens,
     cookies: auth::Cookies,
+    api_tokens: ApiTokens,
+    secret: Secret,
+    mailer: Mailer,
+    dashboard_url: String,
     tracking_url: String,
+    allow_sign_up: bool,
+    exports: PathBuf,
 }
 
 impl Dashboard {
@@ -62,22 +77,54 @@ impl Dashboard {
             click_ids: ClickIds::new(settings.secret.clone()),
             form_tokens: forms::FormTokens::new(&settings.secret),
             cookies: auth::Cookies::new(settings.dashboard_url.starts_with("https://")),
+            api_tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            secret: settings.secret,
+            mailer: settings.mailer,
+            dashboard_url: settings.dashboard_url,
             tracking_url: settings.tracking_url,
+            allow_sign_up: settings.allow_sign_up,
+            exports: settings.exports,
         }
     }
 }
+
+/// Longest form taken, in bytes: a file to import.
+const FORM_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Adds the pages to an actix application that has a [`Dashboard`] as its data.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("")
+            .app_data(web::PayloadConfig::new(FORM_LIMIT))
             .wrap(from_fn(guard::guard))
             .configure(assets::configure)
-            .configure(pages::configure_public)
+            .configure(pages::public)
+            .service(
+                web::scope("/account")
+                    .wrap(from_fn(auth::require_person))
+                    .configure(pages::of_person),
+            )
+            .service(
+                web::scope("/ops")
+                    .wrap(from_fn(auth::require_operator))
+                    .configure(pages::of_operator),
+            )
             .service(
                 web::scope("")
-                    .wrap(from_fn(auth::require_sign_in))
-                    .configure(pages::configure_signed_in),
+                    .wrap(from_fn(auth::require_member))
+                    .configure(pages::of_member),
             ),
     );
+}
+
+/// Every route, method and path, door by door: for tests that must miss none.
+#[must_use]
+pub fn routes() -> Vec<(&'static str, &'static str)> {
+    [
+        pages::PUBLIC,
+        pages::OF_PERSON,
+        pages::OF_OPERATOR,
+        pages::OF_MEMBER,
+    ]
+    .concat()
 }

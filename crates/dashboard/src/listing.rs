@@ -33,6 +33,26 @@ pub(crate) fn text(text: &str) -> Option<String> {
 /// One page of what was found, and the address of the next one, if there is one: the same filters, before the last
 /// row's id.
 pub(crate) fn cut<T, I: Display>(
+    found: Vec<T>,
+    path: &str,
+    filters: &[(&str, &str)],
+    id_of: impl Fn(&T) -> I,
+) -> (Vec<T>, Option<String>) {
+    cut_at("before", found, path, filters, id_of)
+}
+
+/// The same for lists that are not sorted from the newest on: the next page comes after the last row.
+pub(crate) fn cut_after<T, I: Display>(
+    found: Vec<T>,
+    path: &str,
+    filters: &[(&str, &str)],
+    id_of: impl Fn(&T) -> I,
+) -> (Vec<T>, Option<String>) {
+    cut_at("after", found, path, filters, id_of)
+}
+
+fn cut_at<T, I: Display>(
+    edge: &str,
     mut found: Vec<T>,
     path: &str,
     filters: &[(&str, &str)],
@@ -40,14 +60,23 @@ pub(crate) fn cut<T, I: Display>(
 ) -> (Vec<T>, Option<String>) {
     let more = found.len() > ROWS;
     found.truncate(ROWS);
-    let older = found.last().filter(|_| more).map(|last| {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(filters.iter().filter(|(_, value)| !value.is_empty()))
-            .append_pair("before", &id_of(last).to_string())
-            .finish();
-        format!("{path}?{query}")
+    let next = found.last().filter(|_| more).map(|last| {
+        let id = id_of(last).to_string();
+        let pairs: Vec<_> = filters.iter().copied().chain([(edge, id.as_str())]).collect();
+        with_query(path, &pairs)
     });
-    (found, older)
+    (found, next)
+}
+
+/// An address with these filters, without those that are not set.
+pub(crate) fn with_query(path: &str, filters: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(filters.iter().filter(|(_, value)| !value.is_empty()))
+        .finish();
+    match query.as_str() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
 }
 
 /// A tab: its label, where it leads, whether it is the current one.

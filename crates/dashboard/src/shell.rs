@@ -1,12 +1,12 @@
 //! What surrounds every page: navigation, search, who is signed in, and the frame its numbers are in.
 
-use actix_web::HttpRequest;
+use actix_web::cookie::Cookie;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::clock;
-use tenancy::networks::Network;
-use tenancy::sessions::Actor;
-use tenancy::{Permission, Role};
+use tenancy::networks::{Network, NetworkStatus};
+use tenancy::{Actor, Permission};
 
 use crate::Dashboard;
 use crate::error::PageError;
@@ -33,6 +33,7 @@ pub(crate) struct Shell {
     pub(crate) network: String,
     pub(crate) person: String,
     pub(crate) role: &'static str,
+    pub(crate) banners: Vec<Banner>,
     pub(crate) nav: Vec<NavItem>,
     pub(crate) frame: String,
     pub(crate) through: String,
@@ -57,8 +58,9 @@ impl Shell {
             title: title.to_owned(),
             network: network.name.clone(),
             person: actor.person_name.clone(),
-            role: actor.role.as_str(),
-            nav: navigation(actor.role, section),
+            role: actor.role.kind().label(),
+            banners: banners(actor, network),
+            nav: navigation(actor, section),
             frame: format!("{zone} · {}", network.currency),
             through: clock::now().with_timezone(&zone).format("%H:%M:%S").to_string(),
             form_token: dashboard.form_tokens.issue(dashboard, request),
@@ -80,13 +82,56 @@ pub(crate) fn address(request: &HttpRequest) -> String {
         .to_owned()
 }
 
-fn navigation(role: Role, section: &str) -> Vec<NavItem> {
+/// What must be seen on every page.
+pub(crate) struct Banner {
+    /// What there is to know.
+    pub(crate) sentence: String,
+    /// Whether it can be left with a button: an operator who acts for somebody.
+    pub(crate) leave: bool,
+}
+
+fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
+    let acting = actor.impersonation.as_ref().map(|it| Banner {
+        sentence: format!(
+            "{} acts as {} of {}. Reason: {}",
+            it.operator_name, actor.person_name, network.name, it.reason
+        ),
+        leave: true,
+    });
+    let stopped = match network.status {
+        NetworkStatus::Active => None,
+        NetworkStatus::Suspended => Some("This network is suspended: clicks and postbacks are refused."),
+        NetworkStatus::Closed => Some("This network is closed, and is being erased."),
+    };
+    let stopped = stopped.map(|what| Banner {
+        sentence: format!("{what} {}", network.status_reason),
+        leave: false,
+    });
+    acting.into_iter().chain(stopped).collect()
+}
+
+fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
+    let reports = actor.may(Permission::SeeReports);
+    let parties = actor.may(Permission::SeeParties);
+    // Whoever acts for one advertiser has its integration beside everything else.
+    let integration = actor.role.scope().advertiser.is_some();
     [
-        ("Home", "/", true),
-        ("Conversions", "/conversions", true),
-        ("Postbacks", "/postbacks", role.may(Permission::SeePostbacks)),
-        ("Reports", "/reports", true),
-        ("Campaigns", "/campaigns", true),
+        ("Home", "/", reports),
+        ("Integration", "/integration", integration),
+        (
+            "Conversions",
+            "/conversions",
+            actor.may(Permission::SeeConversions),
+        ),
+        ("Postbacks", "/postbacks", actor.may(Permission::SeePostbacks)),
+        ("Reports", "/reports", reports),
+        ("Campaigns", "/campaigns", actor.may(Permission::SeeCampaigns)),
+        ("Advertisers", "/advertisers", parties),
+        ("Affiliates", "/affiliates", parties),
+        ("Applications", "/applications", parties),
+        ("People", "/members", actor.may(Permission::SeeMembers)),
+        ("Settings", "/settings", actor.may(Permission::SeeNetwork)),
+        ("API keys", "/settings/keys", !actor.may(Permission::SeeNetwork)),
     ]
     .into_iter()
     .filter(|(_, _, visible)| *visible)
@@ -99,7 +144,7 @@ fn navigation(role: Role, section: &str) -> Vec<NavItem> {
 }
 
 /// What every page handler returns.
-pub(crate) type PageResult = Result<actix_web::HttpResponse, PageError>;
+pub(crate) type PageResult = Result<HttpResponse, PageError>;
 
 /// Renders a page.
 pub(crate) fn page(template: &impl Template) -> PageResult {
@@ -108,16 +153,30 @@ pub(crate) fn page(template: &impl Template) -> PageResult {
 
 /// Renders a page with another status than 200.
 pub(crate) fn page_with(status: actix_web::http::StatusCode, template: &impl Template) -> PageResult {
-    Ok(actix_web::HttpResponse::build(status)
+    Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(template.render()?))
 }
 
 /// Sends the browser on to another page after a form was acted on.
 pub(crate) fn see_other(location: &str) -> PageResult {
-    Ok(actix_web::HttpResponse::SeeOther()
+    Ok(HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, location))
         .finish())
+}
+
+/// Adds a cookie. Ours hold letters, digits and the like only, which every header takes.
+pub(crate) fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    if let Err(error) = response.add_cookie(cookie) {
+        tracing::error!(%error, "cookie not set");
+    }
+}
+
+/// Sends the browser to a page that shows this secret, once.
+pub(crate) fn show_secret(dashboard: &Dashboard, path: &str, secret: &str) -> PageResult {
+    let mut response = see_other(path)?;
+    set_cookie(&mut response, &dashboard.cookies.flash(path, secret));
+    Ok(response)
 }
 
 /// A time for a table cell, with everything about it in its tooltip.

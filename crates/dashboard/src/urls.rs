@@ -1,7 +1,7 @@
 //! Addresses of pages, as functions: templates, redirects and the route table use these and nothing else.
 
 use campaigns::integrations::Token;
-use schema::{CampaignId, ConversionId, PostbackId};
+use schema::{AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, NetworkId, PostbackId};
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -17,9 +17,44 @@ pub(crate) fn sign_in(wanted: &str) -> String {
     }
 }
 
+/// Where the code of the second factor is asked for, on the way to a page.
+pub(crate) fn second_factor_code(next: &str) -> String {
+    with("/sign-in/code", &[("next", next)])
+}
+
 /// One campaign.
 pub(crate) fn campaign(id: CampaignId) -> String {
     format!("/campaigns/{id}")
+}
+
+/// One advertiser.
+pub(crate) fn advertiser(id: AdvertiserId) -> String {
+    format!("/advertisers/{id}")
+}
+
+/// One affiliate.
+pub(crate) fn affiliate(id: AffiliateId) -> String {
+    format!("/affiliates/{id}")
+}
+
+/// How one advertiser's server is connected.
+pub(crate) fn integration(id: AdvertiserId) -> String {
+    format!("/integration/{id}")
+}
+
+/// One application.
+pub(crate) fn application(id: ApplicationId) -> String {
+    format!("/applications/{id}")
+}
+
+/// One network, as operators see it.
+pub(crate) fn network(id: NetworkId) -> String {
+    format!("/ops/networks/{id}")
+}
+
+/// The audit log of one thing.
+pub(crate) fn audit_of(object: &str) -> String {
+    with("/settings/audit", &[("object", object)])
 }
 
 /// One click, by the id that travels.

@@ -1,5 +1,5 @@
-//! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and three
-//! people who can sign in.
+//! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and one
+//! person of each kind who can sign in.
 
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
@@ -9,10 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schema::{AffiliateId, BASE32, CampaignId, Currency, Db, LinkId, NetworkConn, clock};
+use schema::{AffiliateId, BASE32, CampaignId, Currency, Db, LinkId, NetworkConn, Words, clock};
+use tenancy::advertisers::AdvertiserSettings;
+use tenancy::affiliates::AffiliateSettings;
+use tenancy::applications::{self, ApplicationDraft};
 use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, Network, NewNetwork};
-use tenancy::{Passwords, advertisers, affiliates, people, unscoped};
+use tenancy::networks::{self, Joining, Network, NewNetwork};
+use tenancy::people::NewPerson;
+use tenancy::{Author, Passwords, advertisers, affiliates, people, unscoped};
 
 use crate::DemoError;
 use crate::description::{
@@ -112,22 +116,26 @@ pub(crate) async fn create(
     let mut conn = db.network(network_id).await?;
     #[expect(clippy::expect_used, reason = "EUR is a currency")]
     let currency = "EUR".parse().expect("EUR is a currency");
+    let author = Author::system();
     let new = NewNetwork {
         name: "Orbit Partners",
+        slug: "orbit",
         time_zone: Tz::Europe__Warsaw,
         currency,
     };
-    let network = networks::create(&mut conn, &new, founded).await?;
+    let network = networks::create(&mut conn, &author, &new, founded).await?;
 
     let mut partners = Vec::new();
     for name in AFFILIATES {
-        partners.push(affiliates::create(&mut conn, name, founded).await?);
+        let settings = AffiliateSettings::named(name);
+        partners.push(affiliates::create(&mut conn, &author, &settings, founded).await?);
     }
     let mut stages = Vec::new();
     let mut description = None;
     for (index, script) in SCRIPTS.iter().enumerate() {
-        let advertiser = advertisers::create(&mut conn, script.advertiser, founded).await?;
-        let token = integrations::new_token(&mut conn, advertiser.id, founded).await?;
+        let settings = AdvertiserSettings::named(script.advertiser);
+        let advertiser = advertisers::create(&mut conn, &author, &settings, founded).await?;
+        let token = integrations::new_token(&mut conn, &author, advertiser.id, founded).await?;
         let is_shop = index == 0;
         let to = if is_shop {
             destination(&addresses.shop)
@@ -147,7 +155,7 @@ pub(crate) async fn create(
             } else {
                 links::random_alias()
             };
-            let link = links::create(&mut conn, partner.id, campaign_id, &alias, founded).await?;
+            let link = links::create(&mut conn, &author, partner.id, campaign_id, &alias, founded).await?;
             let popularity = u32::try_from(AFFILIATES.len() - rank).unwrap_or(1) + random.random_range(0..6);
             stages.push(Stage {
                 link_id: link.id,
@@ -168,6 +176,8 @@ pub(crate) async fn create(
                 Role::Owner,
                 Role::Affiliate(affiliate_id),
                 Role::Advertiser(advertiser.id),
+                Role::AdvertiserDeveloper(advertiser.id),
+                Role::Manager,
             ];
             description = Some(Description {
                 dashboard: addresses.dashboard.clone(),
@@ -199,6 +209,7 @@ pub(crate) async fn create(
     #[expect(clippy::expect_used, reason = "the first script is the shop's and has a link")]
     let description = description.expect("the shop is in the cast");
     networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
+    open_the_door(&mut conn, now).await?;
     conn.commit().await?;
     Ok((Cast { network, stages }, description))
 }
@@ -218,7 +229,8 @@ async fn create_campaign(
         destination: destination.to_owned(),
         attribution_days: 30,
     };
-    let campaign = campaign_table::create(conn, advertiser_id, currency, &settings, now).await?;
+    let author = Author::system();
+    let campaign = campaign_table::create(conn, &author, advertiser_id, currency, &settings, now).await?;
     let goal = NewGoal {
         campaign_id: campaign.id,
         code: script.goal.0,
@@ -234,7 +246,7 @@ async fn create_campaign(
             rate_ppm: script.revenue.1,
         },
     };
-    let goal = goals::create(conn, &goal, now).await?;
+    let goal = goals::create(conn, &author, &goal, now).await?;
     Ok((
         campaign.id,
         GoalDescription {
@@ -244,24 +256,76 @@ async fn create_campaign(
     ))
 }
 
-/// One person for each role, with a password of their own.
+/// Lets affiliates apply, and two have done so.
+async fn open_the_door(conn: &mut NetworkConn, now: DateTime<Utc>) -> Result<(), DemoError> {
+    let joining = Joining {
+        join_open: true,
+        join_greeting: "Orbit works with publishers who know their readers. Tell us about yours.".to_owned(),
+        join_questions: Words(vec![
+            "How do your visitors find you? *".to_owned(),
+            "Which of our advertisers interest you?".to_owned(),
+        ]),
+        ..Joining::closed()
+    };
+    networks::update_joining(conn, &Author::system(), &joining, now).await?;
+    for (name, email, website, answers) in [
+        (
+            "Trailhead Stories",
+            "hello@trailhead.example",
+            "https://trailhead.example",
+            ["Search and a newsletter", "Baltic Outdoor"],
+        ),
+        (
+            "Dealfox Europe GmbH & Co. KG",
+            "partner@dealfox.example",
+            "https://dealfox.example",
+            ["Price comparison", ""],
+        ),
+    ] {
+        let draft = ApplicationDraft {
+            name: name.to_owned(),
+            email: email.to_owned(),
+            website: website.to_owned(),
+            answers: answers.map(str::to_owned).to_vec(),
+        };
+        applications::apply(conn, &joining, &draft, now).await?;
+    }
+    Ok(())
+}
+
+/// One person for each role, with a password of their own, and one who operates the installation.
 async fn create_people(
     conn: &mut NetworkConn,
-    roles: [Role; 3],
+    roles: [Role; 5],
     now: DateTime<Utc>,
 ) -> Result<Vec<SignIn>, DemoError> {
     let passwords = Passwords::new();
     let mut sign_ins = Vec::new();
-    for (role, name) in roles
-        .into_iter()
-        .zip(["Maja Kowalska", "Jonas Weber", "Ines Laurent"])
-    {
-        let email = format!("{}@orbit.example", role.as_str());
+    let names = [
+        "Maja Kowalska",
+        "Jonas Weber",
+        "Ines Laurent",
+        "Priya Raman",
+        "Tom Okafor",
+    ];
+    let members = roles.into_iter().map(Some).zip(names);
+    for (role, name) in members.chain([(None, "Olga Operator")]) {
+        let word = role.map_or("operator", Role::as_str);
+        let email = format!("{}@orbit.example", word.replace('_', "."));
         let password = BASE32.encode(&rand::random::<[u8; 10]>());
-        let person = people::create(conn, &email, name, &passwords.hash(&password).await?, now).await?;
-        memberships::create(conn, person.id, role, now).await?;
+        let hash = passwords.hash(&password).await?;
+        let person = NewPerson {
+            email: &email,
+            name,
+            password: Some(&hash),
+            is_operator: role.is_none(),
+        };
+        let person = people::create(conn, &person, now).await?;
+        if let Some(role) = role {
+            memberships::give(conn, &Author::system(), person.id, role, now).await?;
+        }
         sign_ins.push(SignIn {
-            role: role.as_str().to_owned(),
+            role: word.to_owned(),
             email,
             password,
         });

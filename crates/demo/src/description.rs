@@ -30,7 +30,7 @@ pub struct Description {
     pub tracking: String,
     /// Where the demo shop is.
     pub shop: String,
-    /// Who can sign in: an owner, an affiliate, an advertiser.
+    /// Who can sign in: an owner, an affiliate, an advertiser, its developer, a manager, and the operator.
     pub sign_in: Vec<SignIn>,
     /// The network.
     pub network: Named<NetworkId>,
@@ -49,7 +49,7 @@ pub struct Description {
 /// A way to sign in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SignIn {
-    /// `owner`, `affiliate` or `advertiser`.
+    /// `owner`, `affiliate`, `advertiser`, `advertiser_developer`, `manager` or `operator`.
     pub role: String,
     /// E-mail address.
     pub email: String,
@@ -147,7 +147,7 @@ impl Description {
         let sign_ins: String = self
             .sign_in
             .iter()
-            .map(|it| format!("\n    {:<11} {:<28} {}", it.role, it.email, it.password))
+            .map(|it| format!("\n    {:<21} {:<36} {}", it.role, it.email, it.password))
             .collect();
         format!(
             "\nClickledger demo is up.\n\n\

@@ -5,6 +5,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Week
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schema::{Db, PostbackId, clock};
+use tenancy::Author;
 use tracking::clicks::{self, NewClick};
 use tracking::conversions::{self, ConversionFilter, ConversionStatus};
 use tracking::{ClickId, ClickIds, InboundCall, Tracker};
@@ -294,6 +295,7 @@ async fn decide_old_ones(
         let approve = random.random_ratio(9, 10);
         conversions::settle(
             &mut conn,
+            &Author::system(),
             cast.network.time_zone(),
             named.conversion.id,
             approve,

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use campaigns::campaigns as campaign_table;
 use campaigns::campaigns::CampaignSettings;
-use schema::{Db, DbError};
-use tenancy::{TooBusy, networks};
+use schema::{Db, DbError, clock};
+use tenancy::{Author, ChangeError, TooBusy, networks};
 use tracking::Tracker;
 
 pub use description::{DemoAddresses, Description};
@@ -31,6 +31,9 @@ pub enum DemoError {
     /// Passwords could not be hashed.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
+    /// Something the demo is made of was refused.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// `demo.json` could not be read or written.
     #[error("{path}: {error}", path = .path.display())]
     File {
@@ -114,7 +117,8 @@ async fn move_network(db: &Db, description: &Description) -> Result<(), DemoErro
             destination: description.destination(),
             attribution_days: campaign.attribution_days,
         };
-        campaign_table::update(&mut conn, campaign.id, &settings).await?;
+        let now = clock::now();
+        campaign_table::update(&mut conn, &Author::system(), campaign.id, &settings, now).await?;
     }
     Ok(conn.commit().await?)
 }

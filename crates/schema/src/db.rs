@@ -86,7 +86,9 @@ impl Db {
     /// # Errors
     /// When no connection is free within 2 s or Postgres does not answer.
     pub async fn network(&self, network_id: NetworkId) -> Result<NetworkConn, DbError> {
-        let transaction = self.begin("clickledger.network_id", network_id.0).await?;
+        let transaction = self
+            .begin("clickledger.network_id", &network_id.0.to_string())
+            .await?;
         Ok(NetworkConn {
             transaction,
             network_id,
@@ -99,7 +101,16 @@ impl Db {
     /// # Errors
     /// As [`Db::network`].
     pub async fn person(&self, person_id: PersonId) -> Result<Transaction, DbError> {
-        self.begin("clickledger.person_id", person_id.0).await
+        self.begin("clickledger.person_id", &person_id.0.to_string())
+            .await
+    }
+
+    /// A transaction for an operator: it sees which networks there are, and nothing of what is in them.
+    ///
+    /// # Errors
+    /// As [`Db::network`].
+    pub async fn operator(&self) -> Result<Transaction, DbError> {
+        self.begin("clickledger.operating", "yes").await
     }
 
     /// A connection that belongs to no network, for the tables without a tenant: people, sessions, hosts. The walls
@@ -112,7 +123,7 @@ impl Db {
     }
 
     /// Begins a transaction and tells Postgres, for it only, whom it is for.
-    async fn begin(&self, setting: &str, id: i32) -> Result<Transaction, DbError> {
+    async fn begin(&self, setting: &str, value: &str) -> Result<Transaction, DbError> {
         // A `Transaction` before it is one: cancelled from here on, it is cleaned up by its drop.
         let mut transaction = Transaction {
             connection: Some(self.pool.get().await?),
@@ -121,7 +132,7 @@ impl Db {
         Transactions::begin_transaction(&mut *transaction).await?;
         diesel::sql_query("SELECT set_config($1, $2, true)")
             .bind::<Text, _>(setting)
-            .bind::<Text, _>(id.to_string())
+            .bind::<Text, _>(value)
             .execute(&mut *transaction)
             .await?;
         Ok(transaction)

@@ -150,11 +150,26 @@ number_id!(
     /// What a person may do in a network.
     MembershipId, "mbr");
 number_id!(
+    /// Who is signed in, where sessions are listed.
+    SessionId, "ses");
+number_id!(
+    /// A role offered to an e-mail address.
+    InvitationId, "inv");
+number_id!(
+    /// What a program signs in with.
+    ApiKeyId, "key");
+number_id!(
     /// An advertiser.
     AdvertiserId, "adv");
 number_id!(
     /// An affiliate.
     AffiliateId, "aff");
+number_id!(
+    /// Affiliates that are treated alike.
+    GroupId, "grp");
+number_id!(
+    /// Somebody who asks to become an affiliate.
+    ApplicationId, "app");
 number_id!(
     /// How an advertiser's server talks to us.
     IntegrationId, "int");
@@ -180,7 +195,10 @@ event_id!(
 event_id!(
     /// A ledger entry.
     LedgerEntryId, "led");
-fresh_event_id!(PostbackId, ConversionId, LedgerEntryId);
+event_id!(
+    /// An entry of an audit log.
+    AuditId, "aud");
+fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, AuditId);
 
 #[cfg(test)]
 mod tests {

@@ -10,15 +10,18 @@ mod migrations;
 mod money;
 mod schema;
 mod text_enum;
+mod words;
 
 pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
-    AdvertiserId, AffiliateId, BASE32, CampaignId, ClickKey, ConversionId, GoalId, IdError, IntegrationId,
-    LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId,
+    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, ClickKey, ConversionId,
+    GoalId, GroupId, IdError, IntegrationId, InvitationId, LedgerEntryId, LinkId, MembershipId, NetworkId,
+    PersonId, PostbackId, SessionId,
 };
-pub use migrations::migrate;
+pub use migrations::{migrate, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency};
 pub use schema::*;
+pub use words::Words;
 
 #[doc(hidden)]
 pub mod macro_support {

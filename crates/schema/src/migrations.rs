@@ -1,5 +1,7 @@
 //! The migrations of `migrations/`, embedded in the binary.
 
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -26,4 +28,11 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, Box<dyn std::error::Error
         .iter()
         .map(ToString::to_string)
         .collect())
+}
+
+/// The versions of the migrations this binary has, as the database lists those that ran.
+#[must_use]
+pub fn migration_versions() -> Vec<String> {
+    let all: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().unwrap_or_default();
+    all.iter().map(|it| it.name().version().to_string()).collect()
 }

@@ -11,6 +11,30 @@ diesel::table! {
         name -> Text,
         /// When the advertiser was created.
         created_at -> Timestamptz,
+        /// archived: not offered for new campaigns; its running ones go on.
+        status -> Text,
+        /// What another system calls it; unique within the network.
+        external_id -> Nullable<Text>,
+        /// For the network's own people.
+        notes -> Text,
+        /// Words to find it by.
+        tags -> Array<Nullable<Text>>,
+        /// Counts changes: two people's edits do not overwrite each other.
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    /// Affiliates that are treated alike, such as by commission rules.
+    affiliate_groups (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The group.
+        id -> Int4,
+        /// As people see it.
+        name -> Text,
+        /// When the group was created.
+        created_at -> Timestamptz,
     }
 }
 
@@ -25,6 +49,106 @@ diesel::table! {
         name -> Text,
         /// When the affiliate was created.
         created_at -> Timestamptz,
+        /// paused: no new clicks, earlier clicks still convert. blocked: neither. archived: as paused, and out of the lists.
+        status -> Text,
+        /// The group it is treated with, if any.
+        group_id -> Nullable<Int4>,
+        /// What another system calls it; unique within the network.
+        external_id -> Nullable<Text>,
+        /// For the network's own people.
+        notes -> Text,
+        /// Words to find it by.
+        tags -> Array<Nullable<Text>>,
+        /// Counts changes: two people's edits do not overwrite each other.
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    /// What a program signs in with: never more than its maker may do, and of that only its scopes.
+    api_keys (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The key.
+        id -> Int4,
+        /// Under whose membership it acts; it ends with that.
+        membership_id -> Int4,
+        /// What it is for, as people see it.
+        name -> Text,
+        /// SHA-256 of the key; the key itself is shown once and not kept.
+        key_hash -> Bytea,
+        /// The key's last four characters, so that people can tell keys apart.
+        key_hint -> Text,
+        /// What it may be used for.
+        scopes -> Array<Nullable<Text>>,
+        /// When it was made.
+        created_at -> Timestamptz,
+        /// When it stops working by itself, if it does.
+        expires_at -> Nullable<Timestamptz>,
+        /// When it was last used, to the minute.
+        used_at -> Nullable<Timestamptz>,
+        /// When it was revoked; NULL while it works.
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Somebody who asks to become an affiliate.
+    applications (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The application.
+        id -> Int4,
+        /// SHA-256 of the token in the address of the applicant's status page.
+        token_hash -> Bytea,
+        /// What the affiliate will be called.
+        name -> Text,
+        /// Lower case; who will be invited.
+        email -> Text,
+        /// Where the visitors will come from, as typed.
+        website -> Text,
+        /// An array of {question, answer}, as the questions were when they were asked.
+        answers -> Jsonb,
+        /// pending until somebody, or a rule, decides.
+        status -> Text,
+        /// Why it was declined, as the applicant is told; empty otherwise.
+        reason -> Text,
+        /// What became of an approved one.
+        affiliate_id -> Nullable<Int4>,
+        /// When it was sent.
+        created_at -> Timestamptz,
+        /// When it was decided.
+        decided_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Every change of configuration, money, roles and keys, and every sign-in: who, when, from where, before and after. Only ever added to.
+    audit_log (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The entry; sorts by time.
+        id -> Uuid,
+        /// When it happened.
+        at -> Timestamptz,
+        /// Who did it; NULL where no person did.
+        person_id -> Nullable<Int4>,
+        /// Who did it, in words, as they were called then.
+        author -> Text,
+        /// By what means.
+        via -> Text,
+        /// From where.
+        remote_ip -> Nullable<Inet>,
+        /// What was done: a thing and a verb, such as campaign.update.
+        action -> Text,
+        /// The id of what it was done to.
+        object -> Text,
+        /// What that was called then.
+        object_name -> Text,
+        /// The fields that changed, as they were; an empty object where there was nothing.
+        before -> Jsonb,
+        /// The fields that changed, as they are; an empty object where there is nothing.
+        after -> Jsonb,
     }
 }
 
@@ -205,12 +329,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The answers of API calls that carried an Idempotency-Key, kept in the transaction of the change itself: repeated, the call changes nothing and is answered the same. Kept for a day.
+    idempotency_keys (network_id, membership_id, key) {
+        /// The tenant.
+        network_id -> Int4,
+        /// Whose key it is: keys of different callers do not meet.
+        membership_id -> Int4,
+        /// As the caller sent it.
+        key -> Text,
+        /// SHA-256 of method, path and body: the same key with another request is an error.
+        request_hash -> Bytea,
+        /// HTTP status of the answer.
+        status -> Int4,
+        /// Body of the answer. A secret in it is left out: it is shown once.
+        body -> Text,
+        /// When the call was made.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// One row: what all nodes on this database must agree on.
     installation (single) {
         /// Always true: keeps the table at one row.
         single -> Bool,
         /// Fingerprint of the installation secret. A node with another secret could not verify the click ids of its peers, so it refuses to start.
         secret_fingerprint -> Bytea,
+        /// SHA-256 of the token in the link that makes the first operator; NULL once there is one.
+        setup_token_hash -> Nullable<Bytea>,
     }
 }
 
@@ -229,6 +375,32 @@ diesel::table! {
         token_hint -> Text,
         /// When the current token was made.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// A role offered to an e-mail address; accepted once, within seven days.
+    invitations (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The invitation.
+        id -> Int4,
+        /// SHA-256 of the token in the link.
+        token_hash -> Bytea,
+        /// Lower case; who is invited.
+        email -> Text,
+        /// What the person will be able to do.
+        role -> Text,
+        /// For which advertiser; set with the advertiser's roles only.
+        advertiser_id -> Nullable<Int4>,
+        /// For which affiliate; set with role affiliate only.
+        affiliate_id -> Nullable<Int4>,
+        /// When it was made.
+        created_at -> Timestamptz,
+        /// When it stops working.
+        expires_at -> Timestamptz,
+        /// When it was accepted or withdrawn; NULL while it is open.
+        ended_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -259,6 +431,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Links that were mailed to people: to choose a new password, or to sign in without one. Each works once and is removed.
+    mailed_links (token_hash) {
+        /// SHA-256 of the token in the link.
+        token_hash -> Bytea,
+        /// Whose link it is.
+        person_id -> Int4,
+        /// reset: choose a new password. sign_in: sign in.
+        purpose -> Text,
+        /// When it was made.
+        created_at -> Timestamptz,
+        /// When it stops working.
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// What a person may do in a network, and for whom.
     memberships (network_id, id) {
         /// The tenant.
@@ -267,14 +455,26 @@ diesel::table! {
         id -> Int4,
         /// Who.
         person_id -> Int4,
-        /// owner: everything in the network. advertiser, affiliate: what belongs to that party.
+        /// What the person may do; the table of permissions is in tenancy/src/permissions.rs.
         role -> Text,
-        /// The advertiser acted for; set with role advertiser only.
+        /// The advertiser acted for; set with the advertiser's roles only.
         advertiser_id -> Nullable<Int4>,
         /// The affiliate acted for; set with role affiliate only.
         affiliate_id -> Nullable<Int4>,
         /// When the membership was given.
         created_at -> Timestamptz,
+        /// When it was taken away; NULL while it holds. Never deleted: the audit log speaks of it.
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// The name of a network in addresses: /join/{slug}, and /{slug}/{alias} on the shared tracking host. A reference table: slugs are unique across networks.
+    network_slugs (slug) {
+        /// Two to forty lower-case letters, digits and hyphens.
+        slug -> Text,
+        /// The network.
+        network_id -> Int4,
     }
 }
 
@@ -291,6 +491,50 @@ diesel::table! {
         currency -> Text,
         /// When the network was created.
         created_at -> Timestamptz,
+        /// active: all works. suspended: clicks and postbacks are refused, data is kept and can be read. closed: its owner deleted it; what is left is being erased.
+        status -> Text,
+        /// Why it is not active, as its people are told; empty while it is.
+        status_reason -> Text,
+        /// Limit of one node; more get 429 with Retry-After.
+        max_postbacks_per_second -> Int4,
+        /// How many people may work for the network itself (advertisers' and affiliates' people do not count).
+        max_seats -> Int4,
+        /// How many tracking links there may be.
+        max_links -> Int4,
+        /// Whether everyone must have a second factor to see anything.
+        require_two_factor -> Bool,
+        /// Whether affiliates may apply on the page /join/{slug}.
+        join_open -> Bool,
+        /// What applicants read first.
+        join_greeting -> Text,
+        /// What applicants are asked besides name, e-mail address and website. A question that ends with * must be answered.
+        join_questions -> Array<Nullable<Text>>,
+        /// Whose application is approved at once: nobody's, everybody's, or of the listed e-mail domains.
+        auto_approve -> Text,
+        /// The e-mail domains that are approved at once, in lower case.
+        auto_approve_domains -> Array<Nullable<Text>>,
+    }
+}
+
+diesel::table! {
+    /// What those who run the installation did. Only ever added to; outlives the networks it speaks of.
+    operator_log (id) {
+        /// The entry; sorts by time.
+        id -> Uuid,
+        /// When it happened.
+        at -> Timestamptz,
+        /// Who did it; NULL where no person did.
+        person_id -> Nullable<Int4>,
+        /// Who did it, in words, as they were called then.
+        author -> Text,
+        /// From where.
+        remote_ip -> Nullable<Inet>,
+        /// What was done: a thing and a verb, such as network.suspend.
+        action -> Text,
+        /// Id and name of the network it was done to; empty where to none.
+        about_network -> Text,
+        /// The reason given, or what else there is to say.
+        detail -> Text,
     }
 }
 
@@ -303,10 +547,16 @@ diesel::table! {
         email -> Text,
         /// As colleagues see it.
         name -> Text,
-        /// argon2id, PHC string format.
-        password_hash -> Text,
+        /// argon2id, PHC string format. NULL: signs in by links in mails only.
+        password_hash -> Nullable<Text>,
         /// When the person was created.
         created_at -> Timestamptz,
+        /// Whether the person runs this installation and may see /ops.
+        is_operator -> Bool,
+        /// The second factor's secret, encrypted with a key derived from the installation's secret. NULL: no second factor.
+        totp_sealed -> Nullable<Bytea>,
+        /// The last 30-second step whose code was used: a code works once.
+        totp_last_step -> Nullable<Int8>,
     }
 }
 
@@ -363,17 +613,41 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What signs a person in who has lost the second factor; each works once and is removed.
+    recovery_codes (person_id, code_hash) {
+        /// The person.
+        person_id -> Int4,
+        /// SHA-256 of the code's 80 random bits.
+        code_hash -> Bytea,
+    }
+}
+
+diesel::table! {
     /// Who is signed in. Not a tenant's table: the cookie says nothing of a network, so it is found by its hash alone.
     sessions (token_hash) {
         /// SHA-256 of the cookie's 256 random bits; the cookie itself is not kept.
         token_hash -> Bytea,
-        /// The network signed in to.
-        network_id -> Int4,
-        /// The membership acted under.
-        membership_id -> Int4,
+        /// What the session is called where it is shown.
+        id -> Int4,
+        /// Who signed in.
+        person_id -> Int4,
+        /// The network acted in; NULL for an operator who acts in none.
+        network_id -> Nullable<Int4>,
+        /// The membership acted under: the person's own, or with operator_reason somebody else's.
+        membership_id -> Nullable<Int4>,
+        /// Why an operator acts under somebody else's membership; NULL otherwise.
+        operator_reason -> Nullable<Text>,
+        /// Whether the password was right and the code has not come yet: such a session opens nothing.
+        awaits_second_factor -> Bool,
+        /// The browser, as it called itself when it signed in.
+        user_agent -> Text,
+        /// The address it signed in from.
+        remote_ip -> Nullable<Inet>,
         /// When the person signed in.
         created_at -> Timestamptz,
-        /// When the session ends, whatever happens.
+        /// When it was last used, to the minute: an idle session ends.
+        seen_at -> Timestamptz,
+        /// When it ends, whatever happens.
         expires_at -> Timestamptz,
     }
 }
@@ -407,36 +681,58 @@ diesel::table! {
 }
 
 diesel::joinable!(advertisers -> networks (network_id));
+diesel::joinable!(affiliate_groups -> networks (network_id));
 diesel::joinable!(affiliates -> networks (network_id));
+diesel::joinable!(api_keys -> networks (network_id));
+diesel::joinable!(applications -> networks (network_id));
+diesel::joinable!(audit_log -> networks (network_id));
+diesel::joinable!(audit_log -> people (person_id));
 diesel::joinable!(campaigns -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(conversions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
+diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
+diesel::joinable!(invitations -> networks (network_id));
 diesel::joinable!(ledger_entries -> networks (network_id));
+diesel::joinable!(mailed_links -> people (person_id));
 diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
+diesel::joinable!(network_slugs -> networks (network_id));
+diesel::joinable!(operator_log -> people (person_id));
 diesel::joinable!(postbacks -> networks (network_id));
+diesel::joinable!(recovery_codes -> people (person_id));
+diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
 diesel::joinable!(tracking_links -> networks (network_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     advertisers,
+    affiliate_groups,
     affiliates,
+    api_keys,
+    applications,
+    audit_log,
     campaigns,
     click_rollups,
     clicks,
     conversion_rollups,
     conversions,
     goals,
+    idempotency_keys,
     installation,
     integrations,
+    invitations,
     ledger_entries,
+    mailed_links,
     memberships,
+    network_slugs,
     networks,
+    operator_log,
     people,
     postbacks,
+    recovery_codes,
     sessions,
     tracking_hosts,
     tracking_links,

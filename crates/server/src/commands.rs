@@ -3,17 +3,22 @@
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use demo::DemoAddresses;
+use futures_util::{TryStreamExt, pin_mut};
 use schema::{BASE32, Db, clock};
 use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, NewNetwork};
-use tenancy::{Passwords, people, unscoped};
+use tenancy::networks::{self, NetworkStatus, NewNetwork, check_slug, slug_from};
+use tenancy::people::{self, NewPerson};
+use tenancy::{Author, Mailer, Passwords, erasure, operators, unscoped};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{CreateNetworkOptions, DemoOptions, ServeOptions, StoreOptions, default_data_dir};
+use crate::config::{
+    CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, ExportNetworkOptions, MailOptions, ServeOptions,
+    StoreOptions, default_data_dir,
+};
 use crate::database::Database;
 use crate::postgres;
 use crate::serve::{self, ServeSettings, bind};
@@ -37,7 +42,20 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         dashboard_url: options.dashboard_url,
         tracking_url: options.tracking_url,
         trusted_proxies: options.trusted_proxies,
+        mailer: mailer(&options.mail)?,
+        allow_sign_up: options.allow_signup,
+        exports: exports(&options.store),
     })?;
+    let mut conn = running.db.unscoped().await?;
+    if let Some(token) = operators::setup_token(&mut conn).await? {
+        // Printed, not only logged: without it nobody gets in.
+        println!(
+            "Nobody operates this installation yet. Become its operator: {}/setup/{}",
+            running.dashboard_url,
+            token.as_str()
+        );
+    }
+    drop(conn);
     tracing::info!(
         dashboard = running.dashboard_url,
         tracking = running.tracking_url,
@@ -47,6 +65,22 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
     Ok(())
+}
+
+fn mailer(options: &MailOptions) -> Result<Mailer, CommandError> {
+    match &options.smtp_url {
+        Some(url) => Ok(Mailer::smtp(url, &options.mail_from)?),
+        None => Ok(Mailer::default()),
+    }
+}
+
+/// Where what networks owned is written before it is erased.
+fn exports(store: &StoreOptions) -> PathBuf {
+    store
+        .data_dir
+        .clone()
+        .unwrap_or_else(default_data_dir)
+        .join("exports")
 }
 
 /// Serves the demo until told to stop.
@@ -68,6 +102,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     tokio::task::block_in_place(|| make_room(&data_dir, &description, options.reset))?;
     let store = StoreOptions {
         database_url: None,
+        owner_database_url: None,
         data_dir: Some(data_dir.clone()),
         pg_bin: options.pg_bin,
         secret: None,
@@ -82,6 +117,9 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         dashboard_url: Some(addresses.dashboard.clone()),
         tracking_url: Some(addresses.tracking.clone()),
         trusted_proxies: Vec::new(),
+        mailer: Mailer::default(),
+        allow_sign_up: true,
+        exports: exports(&store),
     })?;
     let demo = demo::open(
         &running.db,
@@ -140,37 +178,101 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
     let now = clock::now();
     let password = BASE32.encode(&rand::random::<[u8; 15]>());
     let hash = Passwords::new().hash(&password).await?;
+    let slug = match options.slug {
+        Some(slug) => slug,
+        None => check_slug(&slug_from(&options.name))
+            .map_err(|_| "no name in addresses can be made from this name; choose one with --slug")?,
+    };
+    let author = Author::command_line();
     let new = NewNetwork {
         name: &options.name,
+        slug: &slug,
         time_zone: options.time_zone,
         currency: options.currency,
     };
     let network_id = unscoped::new_network_id(&mut *db.unscoped().await?).await?;
     let mut conn = db.network(network_id).await?;
-    let network = networks::create(&mut conn, &new, now).await?;
-    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts)
-        .await
-        .map_err(|error| taken(error, "one of these tracking hosts belongs to another network"))?;
-    let name = options.owner_name.as_deref().unwrap_or(&options.owner_email);
-    let owner = people::create(&mut conn, &options.owner_email, name, &hash, now)
-        .await
-        .map_err(|error| taken(error, "somebody signs in with this --owner-email already"))?;
-    memberships::create(&mut conn, owner.id, Role::Owner, now).await?;
+    let network = networks::create(&mut conn, &author, &new, now).await?;
+    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts).await?;
+    let owner = NewPerson {
+        email: &options.owner_email,
+        name: options.owner_name.as_deref().unwrap_or(&options.owner_email),
+        password: Some(&hash),
+        is_operator: false,
+    };
+    let owner = people::create(&mut conn, &owner, now).await?;
+    memberships::give(&mut conn, &author, owner.id, Role::Owner, now).await?;
     conn.commit().await?;
     println!(
-        "network   {} {}\nowner     {}\npassword  {password}",
+        "network   {} {}\nslug      {slug}\nowner     {}\npassword  {password}",
         network.id, network.name, owner.email
     );
     Ok(())
 }
 
-/// A unique violation in words; any other error as it is.
-fn taken(error: diesel::result::Error, sentence: &str) -> CommandError {
-    use diesel::result::DatabaseErrorKind::UniqueViolation;
-    match error {
-        diesel::result::Error::DatabaseError(UniqueViolation, _) => sentence.into(),
-        other => other.into(),
+/// Brings the database up to date.
+///
+/// # Errors
+/// When it cannot be opened, or no owner's address is given for one that is not private.
+pub async fn migrate(options: StoreOptions) -> Result<(), CommandError> {
+    if options.database_url.is_some() && options.owner_database_url.is_none() {
+        return Err("give the address of the database's owner as OWNER_DATABASE_URL".into());
     }
+    Database::open(&options).await?;
+    println!("The database is up to date.");
+    Ok(())
+}
+
+/// Writes everything a network owns to standard output.
+///
+/// # Errors
+/// When the database cannot be opened or read.
+pub async fn export_network(options: ExportNetworkOptions) -> Result<(), CommandError> {
+    let database = Database::open(&options.store).await?;
+    let db = Db::new(&database.url, 1, Duration::from_secs(15));
+    let mut conn = db.network(options.network).await?;
+    networks::current(&mut conn)
+        .await
+        .map_err(|_| "there is no such network")?;
+    let rows = erasure::export(&mut conn).await?;
+    pin_mut!(rows);
+    let mut stdout = io::stdout().lock();
+    while let Some(line) = rows.try_next().await? {
+        stdout.write_all(line.as_bytes())?;
+    }
+    Ok(stdout.flush()?)
+}
+
+/// Closes a network, writes everything it owns to a file, and erases it.
+///
+/// # Errors
+/// When the name is not the network's, or the database or the file fails.
+pub async fn delete_network(options: DeleteNetworkOptions) -> Result<(), CommandError> {
+    let database = Database::open(&options.store).await?;
+    let db = Db::new(&database.url, 2, Duration::from_secs(15));
+    let (author, now) = (Author::command_line(), clock::now());
+    let mut conn = db.network(options.network).await?;
+    let network = networks::current(&mut conn)
+        .await
+        .map_err(|_| "there is no such network")?;
+    if network.name != options.name {
+        return Err(format!("the network is called “{}”, not “{}”", network.name, options.name).into());
+    }
+    if network.status != NetworkStatus::Closed {
+        let reason = "Deleted on the command line.";
+        networks::set_status(&mut conn, &author, NetworkStatus::Closed, reason, now).await?;
+    }
+    conn.commit().await?;
+    // Servers may believe for a second that the network is open.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let folder = options.exports.unwrap_or_else(|| exports(&options.store));
+    let file = erasure::export_and_erase(&db, &folder, options.network, &author, now).await?;
+    println!(
+        "{} is erased. What it owned is in {}",
+        network.name,
+        file.display()
+    );
+    Ok(())
 }
 
 fn bind_demo(options: &DemoOptions) -> Result<[TcpListener; 3], CommandError> {

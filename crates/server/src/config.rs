@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use schema::Currency;
+use schema::{Currency, NetworkId};
+use tenancy::networks::{check_host, check_slug};
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
@@ -34,14 +35,24 @@ pub enum Command {
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.
     CreateNetwork(CreateNetworkOptions),
+    /// Bring the database up to date as its owner (OWNER_DATABASE_URL), and let the login of DATABASE_URL serve from it.
+    Migrate(StoreOptions),
+    /// Write everything a network owns to standard output, one JSON object per line.
+    ExportNetwork(ExportNetworkOptions),
+    /// Close a network, write everything it owns to a file, and erase it.
+    DeleteNetwork(DeleteNetworkOptions),
 }
 
 /// Where the database and the secret are.
 #[derive(Debug, Clone, Args)]
 pub struct StoreOptions {
-    /// A Postgres of version 15 or newer. Without it, a private one is started in the data directory.
+    /// A Postgres of version 15 or newer, as a login that owns nothing there. Without it, a private one is started in
+    /// the data directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// The same database as the login that owns its tables: with it, the database is brought up to date at the start.
+    #[arg(long, env = "OWNER_DATABASE_URL", hide_env_values = true)]
+    pub owner_database_url: Option<String>,
     /// Where the private Postgres and the secret live [default: /var/lib/clickledger for root, else
     /// $XDG_DATA_HOME/clickledger].
     #[arg(long, env = "CLICKLEDGER_DATA_DIR")]
@@ -77,23 +88,28 @@ pub struct ServeOptions {
     /// repeated. Without it every visitor has the proxy's address.
     #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+    /// How mails are sent.
+    #[command(flatten)]
+    pub mail: MailOptions,
+    /// Let strangers sign networks up at /sign-up. Without it, operators create networks.
+    #[arg(long, env = "CLICKLEDGER_ALLOW_SIGNUP")]
+    pub allow_signup: bool,
 }
 
-/// An e-mail address, as far as that can be told.
-fn email(text: &str) -> Result<String, String> {
-    match text.split_once('@') {
-        Some((name, domain)) if !name.is_empty() && !domain.is_empty() => Ok(text.to_owned()),
-        _ => Err("write an e-mail address, such as me@example.com".to_owned()),
-    }
-}
-
-/// A host name, with a port if need be: what browsers send as `Host`.
-fn host(text: &str) -> Result<String, String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
-    match !text.is_empty() && text.bytes().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err("write the host alone, such as trk.example.com, without https:// and path".to_owned()),
-    }
+/// How mails are sent.
+#[derive(Debug, Clone, Args)]
+pub struct MailOptions {
+    /// The server that takes mails: `smtp://host:25`, `smtp://user:password@host:587?tls=required` or
+    /// `smtps://user:password@host:465`. Without it, links are shown to whoever would have them sent, and logged.
+    #[arg(long, env = "CLICKLEDGER_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// The sender of mails.
+    #[arg(
+        long,
+        env = "CLICKLEDGER_MAIL_FROM",
+        default_value = "Clickledger <no-reply@localhost.localdomain>"
+    )]
+    pub mail_from: String,
 }
 
 /// An address or a network.
@@ -134,7 +150,7 @@ pub struct CreateNetworkOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: String,
     /// The owner's e-mail address.
-    #[arg(long, value_parser = email)]
+    #[arg(long, value_parser = tenancy::check_email)]
     pub owner_email: String,
     /// The owner's name [default: the e-mail address].
     #[arg(long)]
@@ -145,9 +161,41 @@ pub struct CreateNetworkOptions {
     /// ISO 4217 code, proposed for new campaigns.
     #[arg(long, default_value = "EUR")]
     pub currency: Currency,
+    /// Its name in addresses [default: made from its name].
+    #[arg(long, value_parser = check_slug)]
+    pub slug: Option<String>,
     /// A host that clicks and postbacks come to, with the port where it is not the scheme's own; may be repeated.
-    #[arg(long = "tracking-host", required = true, value_parser = host)]
+    /// Without one, they come to the shared host with the slug in front.
+    #[arg(long = "tracking-host", value_parser = check_host)]
     pub tracking_hosts: Vec<String>,
+}
+
+/// `clickledger export-network`
+#[derive(Debug, Clone, Args)]
+pub struct ExportNetworkOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's id, net_….
+    #[arg(long)]
+    pub network: NetworkId,
+}
+
+/// `clickledger delete-network`
+#[derive(Debug, Clone, Args)]
+pub struct DeleteNetworkOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's id, net_….
+    #[arg(long)]
+    pub network: NetworkId,
+    /// Its name, so that no other one is meant.
+    #[arg(long)]
+    pub name: String,
+    /// Where its export is written [default: the folder exports in the data directory].
+    #[arg(long)]
+    pub exports: Option<PathBuf>,
 }
 
 /// The data directory of `serve`: `/var/lib` for root (a home closed to others would lock out the database's user),

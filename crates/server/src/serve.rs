@@ -2,17 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
+use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
 use diesel::IntoSql;
 use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
-use schema::Db;
-use tenancy::Secret;
+use schema::{Db, clock};
+use tenancy::{Mailer, Secret, sessions};
 use tokio::task::JoinHandle;
 use tracking::{Tracker, TrackerSettings};
 
@@ -43,6 +45,12 @@ pub struct ServeSettings {
     pub tracking_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sends mails, where a server for them is configured.
+    pub mailer: Mailer,
+    /// Whether a stranger may sign a network up.
+    pub allow_sign_up: bool,
+    /// Where what a network owned is written before it is erased.
+    pub exports: PathBuf,
 }
 
 /// A running server.
@@ -88,6 +96,15 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         db: tracking_db.clone(),
         secret: settings.secret.clone(),
         dashboard_url: dashboard_url.clone(),
+        tracking_url: tracking_url.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+    });
+    let api = Api::new(ApiSettings {
+        db: db.clone(),
+        secret: settings.secret.clone(),
+        dashboard_url: dashboard_url.clone(),
+        mailer: settings.mailer.clone(),
+        client_address: tracking::intake::client_ip,
         trusted_proxies: settings.trusted_proxies.clone(),
     });
     let pages = Dashboard::new(DashboardSettings {
@@ -96,15 +113,27 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         dashboard_url: dashboard_url.clone(),
         tracking_url: tracking_url.clone(),
         trusted_proxies: settings.trusted_proxies,
+        mailer: settings.mailer,
+        allow_sign_up: settings.allow_sign_up,
+        exports: settings.exports,
     });
-    let (tracker_data, pages) = (web::Data::new(tracker.clone()), web::Data::new(pages));
+    sweep_sessions(db.clone());
+    let (tracker_data, api, pages) = (
+        web::Data::new(tracker.clone()),
+        web::Data::new(api),
+        web::Data::new(pages),
+    );
     let tracking = listen(settings.tracking, tracking_db, move |config| {
         config
             .app_data(tracker_data.clone())
             .configure(tracking::intake::configure);
     })?;
     let dashboard = listen(settings.dashboard, db.clone(), move |config| {
-        config.app_data(pages.clone()).configure(dashboard::configure);
+        config
+            .app_data(api.clone())
+            .app_data(pages.clone())
+            .configure(api::configure)
+            .configure(dashboard::configure);
     })?;
     let servers = vec![spawn(tracking), spawn(dashboard)];
     Ok(Running {
@@ -128,6 +157,23 @@ impl Running {
             }
         }
     }
+}
+
+/// Removes ended sessions every hour, on every node: they open nothing, but they name browsers and addresses.
+fn sweep_sessions(db: Db) {
+    tokio::spawn(async move {
+        let mut hourly = tokio::time::interval(Duration::from_secs(3600));
+        loop {
+            hourly.tick().await;
+            let swept = async {
+                let mut conn = db.unscoped().await?;
+                Ok::<_, schema::DbError>(sessions::sweep(&mut conn, clock::now()).await?)
+            };
+            if let Err(error) = swept.await {
+                tracing::warn!(%error, "ended sessions not removed");
+            }
+        }
+    });
 }
 
 fn url(given: Option<String>, listener: &TcpListener) -> io::Result<String> {

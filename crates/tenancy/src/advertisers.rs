@@ -3,7 +3,23 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, NetworkConn, advertisers};
+use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
+use serde_json::{Value, json};
+
+use crate::actor::Author;
+use crate::audit::{self, Change, pattern};
+use crate::error::{ChangeError, FieldErrors, taken};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, PartySortKey, changed};
+
+text_enum! {
+    /// Whether an advertiser is worked with.
+    pub enum AdvertiserStatus {
+        /// It is.
+        Active = "active",
+        /// Not offered for new campaigns; its running ones go on.
+        Archived = "archived",
+    }
+}
 
 /// An advertiser as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -13,34 +29,279 @@ pub struct Advertiser {
     pub id: AdvertiserId,
     /// As people see it.
     pub name: String,
+    /// Whether it is worked with.
+    pub status: AdvertiserStatus,
+    /// What another system calls it.
+    pub external_id: Option<String>,
+    /// For the network's own people.
+    pub notes: String,
+    /// Words to find it by.
+    pub tags: Words,
+    /// Counts changes.
+    pub version: i32,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What may be set on an advertiser, checked.
+#[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
+#[diesel(table_name = advertisers, treat_none_as_null = true)]
+pub struct AdvertiserSettings {
+    /// As people see it.
+    pub name: String,
+    /// Whether it is worked with.
+    pub status: AdvertiserStatus,
+    /// What another system calls it.
+    pub external_id: Option<String>,
+    /// For the network's own people.
+    pub notes: String,
+    /// Words to find it by.
+    pub tags: Words,
+}
+
+impl AdvertiserSettings {
+    /// An active one with nothing but a name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: AdvertiserStatus::Active,
+            external_id: None,
+            notes: String::new(),
+            tags: Words::default(),
+        }
+    }
+
+    /// What was typed or sent, if everything in it can be accepted.
+    ///
+    /// # Errors
+    /// [`ChangeError::Fields`].
+    pub fn checked(draft: &PartyDraft, status: &str) -> Result<Self, ChangeError> {
+        let mut errors = FieldErrors::default();
+        let details = draft.checked(&mut errors);
+        let status = errors.take("status", status.parse::<AdvertiserStatus>());
+        let settings = details.zip(status).map(|(details, status)| Self {
+            name: details.name,
+            status,
+            external_id: details.external_id,
+            notes: details.notes,
+            tags: details.tags,
+        });
+        errors.or(settings)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "status": self.status.as_str(),
+            "external_id": self.external_id,
+            "notes": self.notes,
+            "tags": self.tags,
+        })
+    }
+}
+
+impl Advertiser {
+    /// What may be set on it, as it is.
+    #[must_use]
+    pub fn settings(&self) -> AdvertiserSettings {
+        AdvertiserSettings {
+            name: self.name.clone(),
+            status: self.status,
+            external_id: self.external_id.clone(),
+            notes: self.notes.clone(),
+            tags: self.tags.clone(),
+        }
+    }
 }
 
 /// Creates an advertiser.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn create(conn: &mut NetworkConn, name: &str, now: DateTime<Utc>) -> QueryResult<Advertiser> {
+/// [`ChangeError::Fields`] when the external id is taken.
+pub async fn create(
+    conn: &mut NetworkConn,
+    author: &Author,
+    settings: &AdvertiserSettings,
+    now: DateTime<Utc>,
+) -> Result<Advertiser, ChangeError> {
     let network_id = conn.network_id();
-    diesel::insert_into(advertisers::table)
+    let made = diesel::insert_into(advertisers::table)
         .values((
             advertisers::network_id.eq(network_id),
-            advertisers::name.eq(name),
+            settings,
+            advertisers::version.eq(1),
             advertisers::created_at.eq(now),
         ))
         .returning(Advertiser::as_select())
         .get_result(&mut **conn)
         .await
+        .map_err(taken(
+            "advertisers_network_id_external_id_key",
+            "external_id",
+            EXTERNAL_ID_TAKEN,
+        ))?;
+    let change = Change::created("advertiser.create", made.id, &made.name, settings.to_json());
+    audit::record(conn, author, change, now).await?;
+    Ok(made)
 }
 
-/// All advertisers of the network, by name.
+/// Changes an advertiser; with a version, only if nobody else has since.
+///
+/// # Errors
+/// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken.
+pub async fn update(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: AdvertiserId,
+    version: Option<i32>,
+    settings: &AdvertiserSettings,
+    now: DateTime<Utc>,
+) -> Result<Advertiser, ChangeError> {
+    let network_id = conn.network_id();
+    let old = find(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    if old.settings() == *settings {
+        return Ok(old);
+    }
+    let updated = diesel::update(
+        advertisers::table
+            .find((network_id, id))
+            .filter(advertisers::version.eq(version.unwrap_or(old.version))),
+    )
+    .set((settings, advertisers::version.eq(advertisers::version + 1)))
+    .returning(Advertiser::as_select())
+    .get_result(&mut **conn)
+    .await
+    .optional();
+    let updated = match updated {
+        Err(error) => {
+            return Err(taken(
+                "advertisers_network_id_external_id_key",
+                "external_id",
+                EXTERNAL_ID_TAKEN,
+            )(error));
+        }
+        updated => changed(updated, true)?,
+    };
+    let (before, after) = (old.settings().to_json(), settings.to_json());
+    let change = Change::between("advertiser.update", id, &updated.name, before, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(updated)
+}
+
+/// The advertiser with this id.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
+pub async fn find(conn: &mut NetworkConn, id: AdvertiserId) -> QueryResult<Option<Advertiser>> {
     let network_id = conn.network_id();
     Advertiser::query()
-        .filter(advertisers::network_id.eq(network_id))
-        .order((advertisers::name, advertisers::id))
-        .load(&mut **conn)
+        .filter(advertisers::network_id.eq(network_id).and(advertisers::id.eq(id)))
+        .first(&mut **conn)
         .await
+        .optional()
+}
+
+/// Advertisers, at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    filter: &PartyFilter<AdvertiserStatus, AdvertiserId>,
+    limit: i64,
+) -> QueryResult<Vec<Advertiser>> {
+    let network_id = conn.network_id();
+    let last = match filter.after {
+        Some(id) => find(conn, id).await?,
+        None => None,
+    };
+    let mut query = Advertiser::query()
+        .filter(advertisers::network_id.eq(network_id))
+        .limit(limit)
+        .into_boxed();
+    if let Some(search) = &filter.search {
+        let pattern = format!("%{}%", pattern(search));
+        query = query.filter(
+            advertisers::name
+                .ilike(pattern.clone())
+                .or(advertisers::external_id.ilike(pattern).assume_not_null())
+                .or(advertisers::tags.contains(Words(vec![search.clone()]))),
+        );
+    }
+    query = match filter.status {
+        Some(status) => query.filter(advertisers::status.eq(status)),
+        None if filter.archived_too => query,
+        None => query.filter(advertisers::status.ne(AdvertiserStatus::Archived)),
+    };
+    let (name, created, id) = (advertisers::name, advertisers::created_at, advertisers::id);
+    query = match (filter.sort.by, filter.sort.descending) {
+        (PartySortKey::Name, false) => query.order((name.asc(), id.asc())),
+        (PartySortKey::Name, true) => query.order((name.desc(), id.desc())),
+        (PartySortKey::Created, false) => query.order((created.asc(), id.asc())),
+        (PartySortKey::Created, true) => query.order((created.desc(), id.desc())),
+    };
+    if let Some(last) = last {
+        query = match (filter.sort.by, filter.sort.descending) {
+            (PartySortKey::Name, false) => query.filter(
+                name.gt(last.name.clone())
+                    .or(name.eq(last.name).and(id.gt(last.id))),
+            ),
+            (PartySortKey::Name, true) => query.filter(
+                name.lt(last.name.clone())
+                    .or(name.eq(last.name).and(id.lt(last.id))),
+            ),
+            (PartySortKey::Created, false) => query.filter(
+                created
+                    .gt(last.created_at)
+                    .or(created.eq(last.created_at).and(id.gt(last.id))),
+            ),
+            (PartySortKey::Created, true) => query.filter(
+                created
+                    .lt(last.created_at)
+                    .or(created.eq(last.created_at).and(id.lt(last.id))),
+            ),
+        };
+    }
+    query.load(&mut **conn).await
+}
+
+/// The advertisers that are worked with, by name: for choices.
+///
+/// # Errors
+/// When the database fails.
+pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
+    let filter = PartyFilter {
+        status: Some(AdvertiserStatus::Active),
+        ..PartyFilter::default()
+    };
+    list(conn, &filter, 10_000).await
+}
+
+/// The advertiser with this external id, or else this very name: what somebody means who
+/// describes one that may be there already.
+///
+/// # Errors
+/// When the database fails.
+pub async fn matching(
+    conn: &mut NetworkConn,
+    settings: &AdvertiserSettings,
+) -> QueryResult<Option<Advertiser>> {
+    let network_id = conn.network_id();
+    let query = Advertiser::query().filter(advertisers::network_id.eq(network_id));
+    match &settings.external_id {
+        Some(external_id) => {
+            query
+                .filter(advertisers::external_id.eq(external_id))
+                .first(&mut **conn)
+                .await
+        }
+        None => {
+            query
+                .filter(advertisers::name.eq(&settings.name))
+                .first(&mut **conn)
+                .await
+        }
+    }
+    .optional()
 }

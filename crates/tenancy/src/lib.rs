@@ -1,23 +1,48 @@
-//! Who may act: networks, advertisers, affiliates, people, memberships and sessions.
+//! Who may act: networks and their parties, people and their roles, sessions, keys, and the audit log.
 //!
-//! One module per table, each with its row, its insert and its queries. Queries on a tenant's table take a
-//! [`schema::NetworkConn`]; the few that must work before a network is known are in [`unscoped`].
+//! One module per table, each with its row, its insert and its queries; every change notes itself in the audit log, in
+//! its own transaction. Queries on a tenant's table take a [`schema::NetworkConn`]; the few that must work before a
+//! network is known are in [`unscoped`].
 
+mod actor;
 pub mod advertisers;
 pub mod affiliates;
+pub mod api_keys;
+pub mod api_tokens;
+pub mod applications;
+pub mod audit;
+pub mod csv_export;
+pub mod erasure;
+mod error;
+pub mod groups;
+pub mod idempotency;
+pub mod import;
+pub mod invitations;
+pub mod letters;
+mod mail;
+pub mod mailed_links;
 pub mod memberships;
 pub mod networks;
+mod one_time;
+pub mod operators;
+pub mod parties;
 mod passwords;
 pub mod people;
 mod permissions;
+mod rate;
+pub mod second_factor;
 mod secret;
 pub mod sessions;
 mod throttle;
 pub mod unscoped;
 
-pub use memberships::Role;
-pub use passwords::{PasswordHash, Passwords, TooBusy};
-pub use permissions::{Permission, Scope};
+pub use actor::{Access, Actor, Author, Impersonation, NotPermitted, Via};
+pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text};
+pub use mail::{Delivery, Mail, MailError, Mailer};
+pub use memberships::{Role, RoleKind};
+pub use one_time::OneTimeToken;
+pub use passwords::{PasswordHash, Passwords, TooBusy, check_password};
+pub use permissions::{ApiScope, Need, Permission, Scope, needs};
+pub use rate::{Quota, RateLimit};
 pub use secret::{Secret, SecretError};
-pub use sessions::Actor;
 pub use throttle::{SignInThrottle, TooManyTries, WINDOW as THROTTLE_WINDOW};

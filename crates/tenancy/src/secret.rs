@@ -1,5 +1,7 @@
 //! The installation's secret: one key from which every other is derived, shared by all nodes, never in the database.
 
+use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::aead::Aead;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use hmac::{Hmac, KeyInit, Mac};
@@ -63,6 +65,24 @@ impl Secret {
         mac.finalize().into_bytes().into()
     }
 
+    /// Encrypts what must be read again, for one purpose.
+    #[must_use]
+    pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; 12] = rand::random();
+        let cipher = ChaCha20Poly1305::new(&self.derive(purpose).into());
+        #[expect(clippy::expect_used, reason = "fails only beyond 256 GiB")]
+        let sealed = cipher.encrypt(&nonce.into(), plain).expect("a short text");
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// Decrypts what [`Secret::seal`] made for the same purpose; none for anything else.
+    #[must_use]
+    pub fn unseal(&self, purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_first_chunk::<12>()?;
+        let cipher = ChaCha20Poly1305::new(&self.derive(purpose).into());
+        cipher.decrypt(&(*nonce).into(), sealed).ok()
+    }
+
     /// Makes sure that this is the secret the database was set up with; the first node to ask sets it.
     ///
     /// # Errors
@@ -83,5 +103,23 @@ impl Secret {
         } else {
             Err(SecretError::NotOfThisInstallation)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_only() {
+        let secret = Secret::random();
+        let sealed = secret.seal(b"totp 1", b"twenty bytes of seed");
+        assert_eq!(
+            secret.unseal(b"totp 1", &sealed).as_deref(),
+            Some(b"twenty bytes of seed".as_slice())
+        );
+        assert_eq!(secret.unseal(b"totp 2", &sealed), None);
+        assert_eq!(Secret::random().unseal(b"totp 1", &sealed), None);
+        assert_eq!(secret.unseal(b"totp 1", b"short"), None);
     }
 }

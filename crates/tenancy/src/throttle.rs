@@ -57,6 +57,26 @@ impl SignInThrottle {
         }
     }
 
+    /// Whether an address has tried so many wrong API keys that no other of its keys is looked at.
+    ///
+    /// # Errors
+    /// [`TooManyTries`]: the key must not be looked at.
+    pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyTries> {
+        let Some(address) = address else { return Ok(()) };
+        let tried = self.tries.get(&keys(address)).await;
+        match tried.is_some_and(|tries| tries.load(Ordering::Relaxed) >= PER_ADDRESS) {
+            true => Err(TooManyTries),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts a wrong API key. Right ones are not counted: a program may call all day.
+    pub async fn count_wrong_key(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.increment(keys(address)).await;
+        }
+    }
+
     /// Forgets an account's tries after a right password.
     pub async fn forgive(&self, email: &str) {
         self.tries.invalidate(&account(email)).await;
@@ -76,6 +96,10 @@ impl Default for SignInThrottle {
 
 fn account(email: &str) -> String {
     format!("account {}", email.trim().to_lowercase())
+}
+
+fn keys(address: IpAddr) -> String {
+    format!("keys {address}")
 }
 
 #[cfg(test)]
@@ -113,5 +137,17 @@ mod tests {
                 .await,
             Ok(())
         );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_tries_a_hundred_wrong_keys_is_stopped() {
+        let (throttle, address) = (SignInThrottle::new(), "203.0.113.7".parse().ok());
+        for _ in 0..100 {
+            assert_eq!(throttle.check_keys(address).await, Ok(()));
+            throttle.count_wrong_key(address).await;
+        }
+        assert_eq!(throttle.check_keys(address).await, Err(TooManyTries));
+        assert_eq!(throttle.check_keys("203.0.113.8".parse().ok()).await, Ok(()));
+        assert_eq!(throttle.count("me@example.com", address).await, Ok(()));
     }
 }

@@ -1,19 +1,23 @@
-//! The few reads that must work before a network is known: by host name, by e-mail address, by session cookie.
+//! The few reads that must work before a network is known: by host name, by slug, by e-mail address, by session cookie.
 //!
 //! Nothing else in the product reads a tenant's table without a [`schema::NetworkConn`].
+
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use schema::{
-    Db, DbError, MembershipId, NetworkId, PersonId, memberships as membership_table, people, sessions,
+    Db, DbError, MembershipId, NetworkId, PersonId, memberships as membership_table, network_slugs, people,
     tracking_hosts,
 };
 
+use crate::actor::{Actor, Impersonation, Via};
 use crate::networks::{self, Network};
-use crate::sessions::SessionToken;
-use crate::{Actor, PasswordHash, memberships};
+use crate::people::Person;
+use crate::sessions::{self, Session, SessionToken};
+use crate::{PasswordHash, memberships};
 
 /// The network that a tracking host belongs to.
 ///
@@ -26,11 +30,29 @@ pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbE
         .first(&mut db.unscoped().await?)
         .await
         .optional()?;
-    let Some(network_id) = owner else { return Ok(None) };
+    network(db, owner).await
+}
+
+/// The network with this slug.
+///
+/// # Errors
+/// When the database fails.
+pub async fn network_of_slug(db: &Db, slug: &str) -> Result<Option<Network>, DbError> {
+    let owner: Option<NetworkId> = network_slugs::table
+        .find(slug)
+        .select(network_slugs::network_id)
+        .first(&mut db.unscoped().await?)
+        .await
+        .optional()?;
+    network(db, owner).await
+}
+
+async fn network(db: &Db, id: Option<NetworkId>) -> Result<Option<Network>, DbError> {
+    let Some(network_id) = id else { return Ok(None) };
     let mut conn = db.network(network_id).await?;
-    let network = networks::current(&mut conn).await?;
+    let network = networks::current(&mut conn).await.optional()?;
     conn.commit().await?;
-    Ok(Some(network))
+    Ok(network)
 }
 
 /// An id for a network that is about to be created.
@@ -51,66 +73,196 @@ pub async fn new_network_id(conn: &mut AsyncPgConnection) -> QueryResult<Network
 
 /// What signing in needs to know of a person.
 pub struct Credentials {
-    /// The stored hash to verify against.
-    pub password_hash: PasswordHash,
-    /// The network that is signed in to: that of the oldest membership.
-    pub network_id: NetworkId,
-    /// The membership that is acted under.
-    pub membership_id: MembershipId,
+    /// The person.
+    pub person: Person,
+    /// The stored hash to verify against; none for somebody without a password.
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the code of a second factor is asked for.
+    pub has_second_factor: bool,
 }
 
-/// The credentials of the person with this address, if that person is a member anywhere.
+/// The credentials of the person with this address.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn credentials(db: &Db, email: &str) -> Result<Option<Credentials>, DbError> {
-    let person: Option<(PersonId, String)> = people::table
+    let found: Option<(Person, Option<String>, bool)> = people::table
         .filter(people::email.eq(email.trim().to_lowercase()))
-        .select((people::id, people::password_hash))
+        .select((
+            Person::as_select(),
+            people::password_hash,
+            people::totp_sealed.is_not_null(),
+        ))
         .first(&mut db.unscoped().await?)
         .await
         .optional()?;
-    let Some((person_id, phc)) = person else {
-        return Ok(None);
-    };
+    Ok(found.map(|(person, phc, has_second_factor)| Credentials {
+        person,
+        password_hash: phc.map(PasswordHash::from_stored),
+        has_second_factor,
+    }))
+}
+
+/// A place where somebody may work.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The network.
+    pub network_id: NetworkId,
+    /// Its name.
+    pub network: String,
+    /// The membership.
+    pub membership_id: MembershipId,
+    /// In which capacity, in words.
+    pub role: &'static str,
+    /// The party acted for, if any, by name.
+    pub party: Option<String>,
+}
+
+/// Where a person may sign in to, the oldest membership first; at most fifty.
+///
+/// # Errors
+/// When the database fails.
+pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError> {
     let mut conn = db.person(person_id).await?;
-    let oldest: Option<(NetworkId, MembershipId)> = membership_table::table
+    let held: Vec<(NetworkId, MembershipId)> = membership_table::table
         .filter(membership_table::person_id.eq(person_id))
+        .filter(membership_table::ended_at.is_null())
+        .order((membership_table::created_at, membership_table::id))
+        .limit(50)
+        .select((membership_table::network_id, membership_table::id))
+        .load(&mut *conn)
+        .await?;
+    conn.commit().await?;
+    let mut places = Vec::new();
+    for (network_id, membership_id) in held {
+        let mut conn = db.network(network_id).await?;
+        let network = networks::current(&mut conn).await?;
+        let member = memberships::find(&mut conn, membership_id).await?;
+        conn.commit().await?;
+        if let Some(member) = member {
+            places.push(Place {
+                network_id,
+                network: network.name,
+                membership_id,
+                role: member.role.kind().label(),
+                party: member.party,
+            });
+        }
+    }
+    Ok(places)
+}
+
+/// Where a person is taken on signing in: the oldest membership.
+///
+/// # Errors
+/// When the database fails.
+pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(NetworkId, MembershipId)>, DbError> {
+    let mut conn = db.person(person_id).await?;
+    let oldest = membership_table::table
+        .filter(membership_table::person_id.eq(person_id))
+        .filter(membership_table::ended_at.is_null())
         .order((membership_table::created_at, membership_table::id))
         .select((membership_table::network_id, membership_table::id))
         .first(&mut *conn)
         .await
         .optional()?;
     conn.commit().await?;
-    Ok(oldest.map(|(network_id, membership_id)| Credentials {
-        password_hash: PasswordHash::from_stored(phc),
-        network_id,
-        membership_id,
-    }))
+    Ok(oldest)
+}
+
+/// Who has this cookie: the session, the person, and in which capacity, where there is one.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The session.
+    pub session: Session,
+    /// Who signed in.
+    pub person: Person,
+    /// In which capacity; none for an operator who acts in no network, and until the second factor has come.
+    pub actor: Option<Actor>,
 }
 
 /// Who is signed in with this cookie, unless the session has ended.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn actor(db: &Db, token: &SessionToken, now: DateTime<Utc>) -> Result<Option<Actor>, DbError> {
-    let session: Option<(NetworkId, MembershipId)> = sessions::table
-        .filter(sessions::token_hash.eq(token.hash()))
-        .filter(sessions::expires_at.gt(now))
-        .select((sessions::network_id, sessions::membership_id))
-        .first(&mut db.unscoped().await?)
-        .await
-        .optional()?;
-    let Some((network_id, membership_id)) = session else {
+pub async fn visit(
+    db: &Db,
+    token: &SessionToken,
+    address: Option<IpAddr>,
+    now: DateTime<Utc>,
+) -> Result<Option<Visit>, DbError> {
+    let mut conn = db.unscoped().await?;
+    let Some(session) = sessions::open(&mut conn, token, now).await? else {
         return Ok(None);
     };
+    let Some(person) = crate::people::find(&mut conn, session.person_id).await? else {
+        return Ok(None);
+    };
+    drop(conn);
+    let acting = session
+        .network_id
+        .zip(session.membership_id)
+        .filter(|_| !session.awaits_second_factor);
+    let actor = match acting {
+        Some((network_id, membership_id)) => {
+            let found = actor(db, network_id, membership_id, Via::Page, address).await?;
+            // The membership was taken away: as good as signed out.
+            let Some(mut actor) = found else { return Ok(None) };
+            actor.session_id = Some(session.id);
+            actor.is_operator = person.is_operator && session.operator_reason.is_none();
+            actor.impersonation = session.operator_reason.as_ref().map(|reason| Impersonation {
+                operator_id: person.id,
+                operator_name: person.name.clone(),
+                reason: reason.clone(),
+            });
+            // An operator who is no longer one acts as nobody.
+            if actor.impersonation.is_some() && !person.is_operator {
+                return Ok(None);
+            }
+            actor.lacks_second_factor &= actor.impersonation.is_none();
+            Some(actor)
+        }
+        None => None,
+    };
+    Ok(Some(Visit {
+        session,
+        person,
+        actor,
+    }))
+}
+
+/// Who acts under this membership, if it holds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn actor(
+    db: &Db,
+    network_id: NetworkId,
+    membership_id: MembershipId,
+    via: Via,
+    address: Option<IpAddr>,
+) -> Result<Option<Actor>, DbError> {
     let mut conn = db.network(network_id).await?;
     let found = memberships::find(&mut conn, membership_id).await?;
+    let required: Option<bool> = schema::networks::table
+        .find(network_id)
+        .select(schema::networks::require_two_factor)
+        .first(&mut *conn)
+        .await
+        .optional()?;
     conn.commit().await?;
     Ok(found.map(|member| Actor {
         network_id,
+        membership_id,
         person_id: member.person_id,
         person_name: member.person_name,
         role: member.role,
+        via,
+        address,
+        session_id: None,
+        impersonation: None,
+        lacks_second_factor: required == Some(true) && !member.has_second_factor,
+        is_operator: false,
+        scopes: None,
     }))
 }

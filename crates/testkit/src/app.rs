@@ -11,11 +11,15 @@ use chrono_tz::Tz;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, AffiliateId, Db, NetworkConn, clock};
+use schema::{AdvertiserId, AffiliateId, ApplicationId, Db, GroupId, NetworkConn, clock};
 use server::serve::{self, Running, ServeSettings};
-use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, Network, NewNetwork};
-use tenancy::{Passwords, Secret, advertisers, affiliates, people, unscoped};
+use tenancy::advertisers::AdvertiserSettings;
+use tenancy::affiliates::AffiliateSettings;
+use tenancy::applications::{self, ApplicationDraft};
+use tenancy::memberships::{self, Role, RoleKind};
+use tenancy::networks::{self, Joining, Network, NewNetwork};
+use tenancy::people::{self, NewPerson};
+use tenancy::{Author, Mailer, Passwords, Secret, advertisers, affiliates, groups, unscoped};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};
 use crate::postgres::TestDatabase;
@@ -32,8 +36,17 @@ pub struct TestApp {
     pub db: Db,
     /// The network, with one of everything.
     pub scene: Scene,
+    /// Where what networks owned is written before it is erased.
+    pub exports: tempfile::TempDir,
     running: Option<Running>,
     finished: bool,
+}
+
+/// How a test's server differs from the usual one.
+#[derive(Default)]
+pub struct TestOptions {
+    /// Sends mails; without it none are sent.
+    pub mailer: Mailer,
 }
 
 /// A network with one advertiser, one campaign with two goals, one affiliate with one link, and three people.
@@ -56,6 +69,28 @@ pub struct Scene {
     pub advertiser: SignIn,
     /// Somebody of the affiliate's.
     pub affiliate: SignIn,
+    /// Its other people: an admin, a manager, an analyst, and the advertiser's developer.
+    pub others: Vec<(RoleKind, SignIn)>,
+    /// A group of affiliates.
+    pub group_id: GroupId,
+    /// An application that waits.
+    pub application_id: ApplicationId,
+}
+
+impl Scene {
+    /// How somebody with this role signs in.
+    #[must_use]
+    pub fn person(&self, kind: RoleKind) -> &SignIn {
+        match kind {
+            RoleKind::Owner => &self.owner,
+            RoleKind::Advertiser => &self.advertiser,
+            RoleKind::Affiliate => &self.affiliate,
+            kind => {
+                let found = self.others.iter().find(|(role, _)| *role == kind);
+                &found.expect("everyone is in the scene").1
+            }
+        }
+    }
 }
 
 /// How a person signs in.
@@ -72,6 +107,12 @@ const DESTINATION: &str = "https://shop.example/p?own=1&id={click_id}&s={sub1}&a
 impl TestApp {
     /// Starts a server on a fresh database with a scene in it.
     pub async fn spawn() -> Self {
+        Self::spawn_with(TestOptions::default()).await
+    }
+
+    /// The same, with options.
+    pub async fn spawn_with(options: TestOptions) -> Self {
+        let exports = tempfile::tempdir().expect("folder for exports");
         let database = TestDatabase::create().await;
         let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let tracking_host = tracking.local_addr().expect("bound").to_string();
@@ -83,6 +124,9 @@ impl TestApp {
             dashboard_url: None,
             tracking_url: None,
             trusted_proxies: Vec::new(),
+            mailer: options.mailer,
+            allow_sign_up: true,
+            exports: exports.path().to_owned(),
         })
         .expect("the server starts");
         let db = Db::new(&database.url, 4, Duration::from_secs(15));
@@ -93,6 +137,7 @@ impl TestApp {
             database,
             db,
             scene,
+            exports,
             running: Some(running),
             finished: false,
         }
@@ -245,30 +290,44 @@ impl Scene {
             .await
             .unwrap();
         let mut conn = db.network(network_id).await.unwrap();
+        let author = Author::system();
+        let slug = networks::slug_from(name);
         let new = NewNetwork {
             name,
+            slug: &slug,
             time_zone: Tz::Europe__Warsaw,
             currency: "EUR".parse().unwrap(),
         };
-        let network = networks::create(&mut conn, &new, now).await.unwrap();
+        let network = networks::create(&mut conn, &author, &new, now).await.unwrap();
         networks::set_tracking_hosts(&mut conn, &[tracking_host.to_owned()])
             .await
             .unwrap();
-        let advertiser = advertisers::create(&mut conn, &format!("{name} Shop"), now)
-            .await
-            .unwrap();
-        let affiliate = affiliates::create(&mut conn, &format!("{name} Blog"), now)
-            .await
-            .unwrap();
+        let advertiser = advertisers::create(
+            &mut conn,
+            &author,
+            &AdvertiserSettings::named(&format!("{name} Shop")),
+            now,
+        )
+        .await
+        .unwrap();
+        let affiliate = affiliates::create(
+            &mut conn,
+            &author,
+            &AffiliateSettings::named(&format!("{name} Blog")),
+            now,
+        )
+        .await
+        .unwrap();
         let settings = CampaignSettings {
             name: format!("{name} campaign"),
             status: CampaignStatus::Live,
             destination: DESTINATION.to_owned(),
             attribution_days: 30,
         };
-        let campaign = campaign_table::create(&mut conn, advertiser.id, new.currency, &settings, now)
-            .await
-            .unwrap();
+        let campaign =
+            campaign_table::create(&mut conn, &author, advertiser.id, new.currency, &settings, now)
+                .await
+                .unwrap();
         let sale = NewGoal {
             campaign_id: campaign.id,
             code: "sale",
@@ -284,7 +343,7 @@ impl Scene {
                 rate_ppm: 150_000,
             },
         };
-        goals::create(&mut conn, &sale, now).await.unwrap();
+        goals::create(&mut conn, &author, &sale, now).await.unwrap();
         let lead = NewGoal {
             code: "lead",
             name: "Lead",
@@ -300,19 +359,51 @@ impl Scene {
             },
             ..sale
         };
-        goals::create(&mut conn, &lead, now).await.unwrap();
+        goals::create(&mut conn, &author, &lead, now).await.unwrap();
         let alias = links::random_alias();
-        links::create(&mut conn, affiliate.id, campaign.id, &alias, now)
+        links::create(&mut conn, &author, affiliate.id, campaign.id, &alias, now)
             .await
             .unwrap();
-        let token = integrations::new_token(&mut conn, advertiser.id, now)
+        let token = integrations::new_token(&mut conn, &author, advertiser.id, now)
             .await
             .unwrap();
         let owner = member(&mut conn, name, Role::Owner).await;
         let for_advertiser = member(&mut conn, name, Role::Advertiser(advertiser.id)).await;
         let for_affiliate = member(&mut conn, name, Role::Affiliate(affiliate.id)).await;
+        let mut others = Vec::new();
+        for role in [
+            Role::Admin,
+            Role::Manager,
+            Role::Analyst,
+            Role::AdvertiserDeveloper(advertiser.id),
+        ] {
+            others.push((role.kind(), member(&mut conn, name, role).await));
+        }
+        let group = groups::create(&mut conn, &author, &format!("{name} group"), now)
+            .await
+            .unwrap();
+        let joining = Joining {
+            join_open: true,
+            ..Joining::closed()
+        };
+        networks::update_joining(&mut conn, &author, &joining, now)
+            .await
+            .unwrap();
+        let draft = ApplicationDraft {
+            name: format!("{name} applicant"),
+            email: format!("applicant@{}.example", name.to_lowercase()),
+            website: format!("https://{}.example", name.to_lowercase()),
+            answers: Vec::new(),
+        };
+        let applied = applications::apply(&mut conn, &joining, &draft, now)
+            .await
+            .unwrap();
+        let network = networks::current(&mut conn).await.unwrap_or(network);
         conn.commit().await.unwrap();
         Self {
+            others,
+            group_id: group.id,
+            application_id: applied.application.id,
             network,
             advertiser_id: advertiser.id,
             affiliate_id: affiliate.id,
@@ -331,9 +422,15 @@ async fn member(conn: &mut NetworkConn, network: &str, role: Role) -> SignIn {
     let email = format!("{}@{}.example", role.as_str(), network.to_lowercase());
     let password = format!("{network} {} password", role.as_str());
     let hash = Passwords::new().hash(&password).await.unwrap();
-    let person = people::create(conn, &email, &format!("{network} {}", role.as_str()), &hash, now)
+    let person = NewPerson {
+        email: &email,
+        name: &format!("{network} {}", role.as_str()),
+        password: Some(&hash),
+        is_operator: false,
+    };
+    let person = people::create(conn, &person, now).await.unwrap();
+    memberships::give(conn, &Author::system(), person.id, role, now)
         .await
         .unwrap();
-    memberships::create(conn, person.id, role, now).await.unwrap();
     SignIn { email, password }
 }

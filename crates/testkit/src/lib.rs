@@ -22,5 +22,5 @@ pub mod browser;
 mod postgres;
 
 pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor};
-pub use app::{Scene, SignIn, TestApp};
+pub use app::{Scene, SignIn, TestApp, TestOptions};
 pub use postgres::{TestDatabase, bin_dir};

@@ -8,7 +8,9 @@ use schema::{
     AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
     NetworkConn, PostbackId, affiliates, campaigns, conversions, goals, text_enum,
 };
-use tenancy::Scope;
+use serde_json::json;
+use tenancy::audit::{self, Change};
+use tenancy::{Author, Scope};
 
 use crate::ledger::{self, EntryKind};
 use crate::rollups;
@@ -142,6 +144,7 @@ pub(crate) async fn record(
 /// When the database fails.
 pub async fn settle(
     conn: &mut NetworkConn,
+    author: &Author,
     time_zone: Tz,
     id: ConversionId,
     approve: bool,
@@ -167,6 +170,18 @@ pub async fn settle(
         ledger::book(conn, &conversion, EntryKind::Rejected, now).await?;
     }
     rollups::move_conversion(conn, time_zone, &conversion, ConversionStatus::Pending).await?;
+    let change = Change::between(
+        "conversion.decide",
+        conversion.id,
+        conversion.order_id.as_deref().unwrap_or_default(),
+        json!({ "status": "pending" }),
+        json!({
+            "status": status.as_str(),
+            "commission": conversion.commission().to_string(),
+            "revenue": conversion.revenue().to_string(),
+        }),
+    );
+    audit::record(conn, author, change, now).await?;
     Ok(Some(conversion))
 }
 

@@ -6,6 +6,7 @@ use campaigns::goals::{Goal, UniqueBy};
 use chrono::{DateTime, TimeDelta, Utc};
 use dialects::Postback;
 use schema::{AdvertiserId, Currency, Money};
+use tenancy::affiliates::AffiliateStatus;
 
 use crate::click_id::ClickId;
 use crate::conversions::ConversionStatus;
@@ -56,6 +57,9 @@ pub fn decide<'a>(case: &Case<'a>) -> Result<Decision<'a>, Verdict> {
     }
     if campaign.status == CampaignStatus::Paused {
         return Err(Verdict::of(Reason::CampaignInactive));
+    }
+    if case.route.affiliate_status == AffiliateStatus::Blocked {
+        return Err(Verdict::of(Reason::AffiliateBlocked));
     }
     check_window(case)?;
     let goal = find_goal(case)?;
@@ -179,6 +183,7 @@ mod tests {
         Route {
             link_id: LinkId(1),
             affiliate_id: AffiliateId(1),
+            affiliate_status: AffiliateStatus::Active,
             campaign: Campaign {
                 id: CampaignId(1),
                 advertiser_id: AdvertiserId(1),
@@ -220,6 +225,25 @@ mod tests {
 
     fn reason(case: &Case<'_>) -> Reason {
         decide(case).unwrap_err().reason
+    }
+
+    #[test]
+    fn only_a_blocked_affiliates_earlier_clicks_do_not_count() {
+        let mut route = route();
+        let postback = sale();
+        for (status, expected) in [
+            (AffiliateStatus::Active, None),
+            (AffiliateStatus::Paused, None),
+            (AffiliateStatus::Archived, None),
+            (AffiliateStatus::Blocked, Some(Reason::AffiliateBlocked)),
+        ] {
+            route.affiliate_status = status;
+            assert_eq!(
+                decide(&case(&route, &postback)).err().map(|it| it.reason),
+                expected,
+                "{status}"
+            );
+        }
     }
 
     #[test]

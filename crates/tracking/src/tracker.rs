@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use dialects::{Answer, Postback, RawCall, Status, native};
 use ipnet::IpNet;
 use schema::{AdvertiserId, ConversionId, Db, DbError, GoalId, Money, NetworkConn, PostbackId};
-use tenancy::Secret;
-use tenancy::networks::Network;
+use tenancy::networks::{Network, NetworkStatus, normal_host};
+use tenancy::{RateLimit, Secret};
 
 use crate::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
 use crate::click_writer::ClickWriter;
@@ -31,6 +31,8 @@ pub struct TrackerSettings {
     pub secret: Secret,
     /// Where people look at postbacks and reasons, without a slash at the end.
     pub dashboard_url: String,
+    /// Where visitors reach the host that all networks share: `/{network}/{alias}` works there.
+    pub tracking_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -42,6 +44,10 @@ pub struct Tracker {
     pub(crate) click_ids: ClickIds,
     pub(crate) clicks: ClickWriter,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
+    /// The host that all networks share.
+    pub(crate) shared_host: Arc<str>,
+    /// Postbacks per second and network.
+    pub(crate) postback_rate: RateLimit,
     db: Db,
     dashboard_url: Arc<str>,
 }
@@ -123,6 +129,8 @@ impl Tracker {
             click_ids: ClickIds::new(settings.secret),
             clicks: ClickWriter::new(settings.db.clone()),
             trusted_proxies: settings.trusted_proxies.into(),
+            shared_host: normal_host(host_of(&settings.tracking_url)).into(),
+            postback_rate: RateLimit::new(Duration::from_secs(1)),
             db: settings.db,
             dashboard_url: settings.dashboard_url.into(),
         }
@@ -207,6 +215,9 @@ impl Tracker {
         understood.advertiser_id = self.advertiser(network, postback).await?;
         let click = self.read_click_id(network, postback);
         understood.click = click.as_ref().ok().copied();
+        if network.status != NetworkStatus::Active {
+            return Err(Verdict::of(Reason::NetworkSuspended).into());
+        }
         if let Some(verdict) = flaw {
             return Err(verdict.into());
         }
@@ -249,6 +260,12 @@ impl Tracker {
             .read(text, network.id)
             .map_err(|flaw| explain_click_id(text, &flaw))
     }
+}
+
+/// The host of an address, with its port if it names one.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 /// What a call says, and the verdict on how it says it, if that is bad enough.

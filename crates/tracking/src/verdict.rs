@@ -28,6 +28,10 @@ pub enum Reason {
     GoalUnknown,
     /// The campaign is paused.
     CampaignInactive,
+    /// The network has blocked the affiliate of the click.
+    AffiliateBlocked,
+    /// The network itself is suspended.
+    NetworkSuspended,
     /// The goal is unique by order and no order id came.
     OrderIdMissing,
     /// The goal pays a share of an amount and none came.
@@ -60,6 +64,8 @@ pub enum Reason {
     UrlTooLong,
     /// The host the call came to is nobody's.
     UnknownHost,
+    /// The network gets more postbacks than it may.
+    RateLimited,
     /// Our own fault.
     Unavailable,
 }
@@ -69,7 +75,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -81,6 +87,8 @@ impl Reason {
         Self::WrongCampaign,
         Self::GoalUnknown,
         Self::CampaignInactive,
+        Self::AffiliateBlocked,
+        Self::NetworkSuspended,
         Self::OrderIdMissing,
         Self::AmountMissing,
         Self::AmountInvalid,
@@ -97,6 +105,7 @@ impl Reason {
         Self::BodyIncomplete,
         Self::UrlTooLong,
         Self::UnknownHost,
+        Self::RateLimited,
         Self::Unavailable,
     ];
 
@@ -115,6 +124,8 @@ impl Reason {
             Self::WrongCampaign => Line("wrong_campaign", Rejected, 422, "The click belongs to a campaign of another advertiser.", "Send the click_id of the visitor who came for your own campaign, with your own token."),
             Self::GoalUnknown => Line("goal_unknown", Rejected, 422, "The campaign has no such goal.", "Send the code of one of the campaign's goals."),
             Self::CampaignInactive => Line("campaign_inactive", Rejected, 422, "The campaign is paused.", "Ask the network to resume the campaign, then send the call again."),
+            Self::AffiliateBlocked => Line("affiliate_blocked", Rejected, 422, "The network has blocked the affiliate who sent this visitor.", "Nothing to do, or ask the network about the affiliate."),
+            Self::NetworkSuspended => Line("network_suspended", Rejected, 403, "The network is suspended, so nothing counts; the call was kept.", "Ask the network; when it is resumed, send the call again."),
             Self::OrderIdMissing => Line("order_id_missing", Rejected, 400, "order_id is missing or empty, and the goal counts each order once.", "Send your own id of the order as order_id."),
             Self::AmountMissing => Line("amount_missing", Rejected, 400, "amount is missing or empty, and the goal pays a share of it.", "Send the order's amount; 0 is an amount."),
             Self::AmountInvalid => Line("amount_invalid", Rejected, 400, "amount is not a plain decimal number.", "Send digits with at most one decimal point: 12.50."),
@@ -131,6 +142,7 @@ impl Reason {
             Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 15 seconds.", "Send the call again."),
             Self::UrlTooLong => Line("url_too_long", Rejected, 414, "The URL has more than 8 KiB.", "Send long values in the body of a POST."),
             Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so nothing was kept.", "Call the tracking host of your network, as in the URL you were given."),
+            Self::RateLimited => Line("rate_limited", Rejected, 429, "The network gets more postbacks per second than it may, so this one was not kept.", "Send the call again after the time in Retry-After; repeating it is safe."),
             Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, through our own fault.", "Send the call again after the time in Retry-After; repeating it is safe."),
         }
     }

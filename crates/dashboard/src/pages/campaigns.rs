@@ -10,16 +10,14 @@ use campaigns::integrations::{self, Token};
 use campaigns::{Destination, links};
 use schema::{CampaignId, NetworkConn, clock};
 use tenancy::networks::{self, Network};
-use tenancy::sessions::Actor;
-use tenancy::{Permission, affiliates};
+use tenancy::{Actor, ChangeError, FieldErrors, Permission, affiliates, check_name, needs};
 use tracking::intake::RESERVED;
 
 use super::id;
-use super::sign_in::set_cookie;
-use crate::auth::{SignedIn, fresh_token, permit};
+use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::{self, Choice, FieldErrors, PostedForm};
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
+use crate::forms::{Choice, PostedForm};
+use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
 
 /// Most links a campaign page shows.
@@ -29,11 +27,11 @@ const LINKS: i64 = 500;
 pub(super) async fn list(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeCampaigns>,
 ) -> PageResult {
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
-    let found = campaign_table::all(&mut conn, actor.role.scope()).await?;
+    let found = campaign_table::visible(&mut conn, actor.role.scope(), None).await?;
     conn.commit().await?;
     page(&List {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", "Campaigns"),
@@ -48,7 +46,7 @@ pub(super) async fn list(
                 window: campaign.attribution_days,
             })
             .collect(),
-        may_configure: actor.role.may(Permission::Configure),
+        may_configure: actor.may(Permission::Configure),
     })
 }
 
@@ -56,13 +54,13 @@ pub(super) async fn list(
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeCampaigns>,
     path: web::Path<String>,
 ) -> PageResult {
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let settings = SettingsForm::of(&campaign);
-    let token = fresh_token(&request).filter(|_| actor.role.may(Permission::Configure));
+    let token = fresh_secret(&request).map(|text| Token::from_call(&text));
     let page = urls::campaign(campaign.id);
     let state = PageState {
         settings,
@@ -78,12 +76,11 @@ pub(super) async fn show(
 pub(super) async fn update(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::Configure>,
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    permit(&actor, Permission::Configure)?;
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let (settings, checked) = SettingsForm::read(&form);
     let Some(checked) = checked else {
@@ -93,7 +90,7 @@ pub(super) async fn update(
         };
         return render(&request, &dashboard, &actor, conn, campaign, state).await;
     };
-    campaign_table::update(&mut conn, campaign.id, &checked).await?;
+    campaign_table::update(&mut conn, &actor.author(), campaign.id, &checked, clock::now()).await?;
     conn.commit().await?;
     see_other(&urls::campaign(campaign.id))
 }
@@ -102,19 +99,18 @@ pub(super) async fn update(
 pub(super) async fn new_link(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::Configure>,
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    permit(&actor, Permission::Configure)?;
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let mut link = LinkForm {
         affiliate: form.get("affiliate").to_owned(),
         alias: form.get("alias").to_owned(),
         errors: FieldErrors::default(),
     };
-    let known = affiliates::all(&mut conn).await?;
+    let known = affiliates::active(&mut conn).await?;
     let affiliate = known
         .iter()
         .find(|affiliate| affiliate.id.to_string() == link.affiliate)
@@ -124,17 +120,26 @@ pub(super) async fn new_link(
         .take("affiliate", affiliate.map(|affiliate| affiliate.id));
     let alias = link.errors.take("alias", check_alias(&link.alias));
     if let (Some(affiliate_id), Some(alias)) = (affiliate, alias) {
-        match links::create(&mut conn, affiliate_id, campaign.id, &alias, clock::now()).await {
+        let author = actor.author();
+        match links::create(
+            &mut conn,
+            &author,
+            affiliate_id,
+            campaign.id,
+            &alias,
+            clock::now(),
+        )
+        .await
+        {
             Ok(_) => {
                 conn.commit().await?;
                 return see_other(&urls::campaign(campaign.id));
             }
-            Err(error) if is_taken(&error, "tracking_links_network_id_alias_key") => {
-                link.errors
-                    .add("alias", "Another link has this alias; choose a different one.");
+            Err(ChangeError::Fields(errors)) => {
+                link.errors = errors;
                 // The failed statement ended the transaction: start over for the page, with one connection.
                 drop(conn);
-                conn = dashboard.db.network(actor.network_id).await?;
+                conn = actor.network(&dashboard.db).await?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -150,38 +155,24 @@ pub(super) async fn new_link(
 /// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token and shows it, once.
 pub(super) async fn new_token(
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::RotateToken>,
     path: web::Path<String>,
     _form: PostedForm,
 ) -> PageResult {
-    permit(&actor, Permission::Configure)?;
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let token = integrations::new_token(&mut conn, campaign.advertiser_id, clock::now()).await?;
+    let author = actor.author();
+    let token = integrations::new_token(&mut conn, &author, campaign.advertiser_id, clock::now()).await?;
     conn.commit().await?;
-    show_fresh(&dashboard, campaign.id, &token)
-}
-
-/// Sends the browser to a campaign's page, which shows the fresh token once.
-pub(super) fn show_fresh(dashboard: &Dashboard, id: CampaignId, token: &Token) -> PageResult {
-    let page = urls::campaign(id);
-    let mut response = see_other(&page)?;
-    set_cookie(&mut response, &dashboard.cookies.flash(&page, token));
-    Ok(response)
+    show_secret(&dashboard, &urls::campaign(campaign.id), token.as_str())
 }
 
 /// The campaign of a path, if this person may see it.
 async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
-    let visible = campaign_table::all(conn, actor.role.scope()).await?;
-    visible
-        .into_iter()
-        .find_map(|(campaign, _)| (campaign.id == campaign_id).then_some(campaign))
-        .ok_or(PageError::NotFound)
-}
-
-fn is_taken(error: &diesel::result::Error, constraint: &str) -> bool {
-    matches!(error, diesel::result::Error::DatabaseError(_, details) if details.constraint_name() == Some(constraint))
+    let mut visible = campaign_table::visible(conn, actor.role.scope(), Some(campaign_id)).await?;
+    let (campaign, _) = visible.pop().ok_or(PageError::NotFound)?;
+    Ok(campaign)
 }
 
 /// An alias as typed; none makes a random one.
@@ -219,9 +210,9 @@ async fn render(
     let found = links::all(&mut conn, actor.role.scope(), Some(campaign.id), LINKS).await?;
     let tracking_url = tracking_url(&mut conn, dashboard).await?;
     let hint = integrations::token_hint(&mut conn, campaign.advertiser_id).await?;
-    let configure = actor.role.may(Permission::Configure);
+    let configure = actor.may(Permission::Configure);
     let affiliates = if configure {
-        affiliates::all(&mut conn).await?
+        affiliates::active(&mut conn).await?
     } else {
         Vec::new()
     };
@@ -264,9 +255,9 @@ async fn render(
             statuses: Choice::list([("live", "Live"), ("paused", "Paused")], &settings.status),
             macros: macro_names(),
             may_configure: configure,
-            sees_commission: actor.role.may(Permission::SeeCommission),
-            sees_revenue: actor.role.may(Permission::SeeRevenue),
-            sees_postbacks: actor.role.may(Permission::SeePostbacks),
+            sees_commission: actor.may(Permission::SeeCommission),
+            sees_revenue: actor.may(Permission::SeeRevenue),
+            sees_postbacks: actor.may(Permission::SeePostbacks),
             settings,
             link,
         },
@@ -277,17 +268,16 @@ fn token_age(made: chrono::DateTime<chrono::Utc>, network: &Network) -> String {
     TimeCell::new(made, clock::now(), network).short
 }
 
-/// Where visitors and servers reach this network: its own first host, or the installation's.
+/// Where visitors and servers reach this network: its own first host, or its part of the shared one.
 pub(super) async fn tracking_url(conn: &mut NetworkConn, dashboard: &Dashboard) -> Result<String, PageError> {
     let scheme = dashboard
         .tracking_url
         .split_once("://")
         .map_or("https", |(scheme, _)| scheme);
-    let hosts = networks::tracking_hosts(conn).await?;
-    Ok(hosts.first().map_or_else(
-        || dashboard.tracking_url.clone(),
-        |host| format!("{scheme}://{host}"),
-    ))
+    Ok(match networks::tracking_hosts(conn).await?.first() {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{}/{}", dashboard.tracking_url, networks::slug(conn).await?),
+    })
 }
 
 /// The settings of a campaign as typed, and what is wrong with them.
@@ -320,7 +310,7 @@ impl SettingsForm {
             errors: FieldErrors::default(),
         };
         let errors = &mut typed.errors;
-        let name = errors.take("name", forms::name(&typed.name));
+        let name = errors.take("name", check_name(&typed.name));
         let status = errors.take("status", typed.status.parse::<CampaignStatus>());
         let destination = errors.take("destination", Destination::parse(&typed.destination));
         let days = errors.take("window", check_window(&typed.window));

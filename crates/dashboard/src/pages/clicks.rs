@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::clock;
-use tenancy::{Permission, networks};
+use tenancy::{Permission, needs, networks};
 use tracking::clicks::{self, ClickDetail};
 use tracking::conversions::{self, ConversionFilter};
 use tracking::ledger;
@@ -11,7 +11,7 @@ use tracking::postbacks::{self, PostbackFilter};
 
 use super::conversions::ConversionRow;
 use super::postbacks::PostbackRow;
-use crate::auth::SignedIn;
+use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::shell::{PageResult, Shell, TimeCell, page};
 use crate::{Dashboard, format, urls};
@@ -23,15 +23,15 @@ const LIMIT: i64 = 100;
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeConversions>,
     path: web::Path<String>,
 ) -> PageResult {
     let click_id = dashboard
         .click_ids
-        .read(&path, actor.network_id)
+        .read(&path, actor.network_id())
         .map_err(|_| PageError::NotFound)?;
     let (scope, now) = (actor.role.scope(), clock::now());
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let click = clicks::find(&mut conn, scope, click_id.key)
         .await?
@@ -51,7 +51,7 @@ pub(super) async fn show(
     let entries = ledger::of_click(&mut conn, scope, click_id.key).await?;
     conn.commit().await?;
 
-    let sees_clicks = actor.role.may(Permission::SeeClicks);
+    let sees_clicks = actor.may(Permission::SeeClicks);
     page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "", "Click"),
         click_id: path.into_inner(),
@@ -76,9 +76,9 @@ pub(super) async fn show(
                 amount: format::money(entry.amount()),
             })
             .collect(),
-        sees_postbacks: actor.role.may(Permission::SeePostbacks),
-        sees_commission: actor.role.may(Permission::SeeCommission),
-        sees_revenue: actor.role.may(Permission::SeeRevenue),
+        sees_postbacks: actor.may(Permission::SeePostbacks),
+        sees_commission: actor.may(Permission::SeeCommission),
+        sees_revenue: actor.may(Permission::SeeRevenue),
         click,
     })
 }

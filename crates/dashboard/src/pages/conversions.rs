@@ -5,15 +5,14 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::{ConversionId, clock};
 use serde::Deserialize;
-use tenancy::Permission;
 use tenancy::networks::{self, Network};
-use tenancy::sessions::Actor;
+use tenancy::{Actor, Permission, needs};
 use tracking::ClickId;
 use tracking::conversions::{self, ConversionFilter, ConversionStatus, NamedConversion};
 
 use super::id;
 use super::sign_in::local;
-use crate::auth::{SignedIn, permit};
+use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::PostedForm;
 use crate::listing::{self, Tab};
@@ -35,7 +34,7 @@ pub(super) struct Filters {
 pub(super) async fn list(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeConversions>,
     filters: web::Query<Filters>,
 ) -> PageResult {
     let status = listing::word(&filters.status)?;
@@ -47,7 +46,7 @@ pub(super) async fn list(
         before: listing::id(&filters.before)?,
         ..ConversionFilter::default()
     };
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = conversions::list(&mut conn, &filter, listing::ASK).await?;
     conn.commit().await?;
@@ -74,20 +73,19 @@ pub(super) async fn list(
             .map(|it| ConversionRow::new(it, &dashboard, &actor, &network, now))
             .collect(),
         older,
-        may_decide: actor.role.may(Permission::Configure),
-        sees_commission: actor.role.may(Permission::SeeCommission),
-        sees_revenue: actor.role.may(Permission::SeeRevenue),
+        may_decide: actor.may(Permission::DecideConversions),
+        sees_commission: actor.may(Permission::SeeCommission),
+        sees_revenue: actor.may(Permission::SeeRevenue),
     })
 }
 
 /// `POST /conversions/{id}` with `decision=approve` or `reject`: settles a pending conversion and goes back.
 pub(super) async fn settle(
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::DecideConversions>,
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    permit(&actor, Permission::Configure)?;
     let conversion_id: ConversionId = id(&path)?;
     let approve = match form.get("decision") {
         "approve" => true,
@@ -98,10 +96,11 @@ pub(super) async fn settle(
             )));
         }
     };
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let settled = conversions::settle(
         &mut conn,
+        &actor.author(),
         network.time_zone(),
         conversion_id,
         approve,
@@ -175,7 +174,8 @@ impl ConversionRow {
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
             click: urls::click(&dashboard.click_ids.write(click_id)),
-            settle: (pending && actor.role.may(Permission::Configure)).then(|| urls::settle(conversion.id)),
+            settle: (pending && actor.may(Permission::DecideConversions))
+                .then(|| urls::settle(conversion.id)),
             named: conversion
                 .order_id
                 .clone()

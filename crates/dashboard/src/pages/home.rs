@@ -7,15 +7,15 @@ use askama::Template;
 use chrono::NaiveDate;
 use reports::{Dimension, Figures, Key, Report, ReportQuery};
 use schema::{Money, clock};
-use tenancy::{Permission, networks};
+use tenancy::{Permission, needs, networks};
 use tracking::conversions::{self, ConversionFilter};
 
 use super::conversions::ConversionRow;
 use crate::Dashboard;
-use crate::auth::SignedIn;
+use crate::auth::Allowed;
 use crate::chart::DayChart;
 use crate::format;
-use crate::shell::{PageResult, Shell, page};
+use crate::shell::{PageResult, Shell, page, see_other};
 
 /// How many of the latest conversions are shown.
 const LATEST: i64 = 8;
@@ -24,11 +24,14 @@ const LATEST: i64 = 8;
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SignIn>,
 ) -> PageResult {
+    if !actor.may(Permission::SeeReports) {
+        return see_other("/integration");
+    }
     let now = clock::now();
     let scope = actor.role.scope();
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let today = now.with_timezone(&network.time_zone()).date_naive();
     let query = ReportQuery::last_days(30, today, vec![Dimension::Day]);
@@ -56,8 +59,8 @@ pub(super) async fn show(
         clicks: format::count(of_today.clicks),
         conversions: format::count(of_today.conversions()),
         rate: format::percent(of_today.conversion_rate()),
-        commission: money(actor.role.may(Permission::SeeCommission), of_today.commission()),
-        revenue: money(actor.role.may(Permission::SeeRevenue), of_today.revenue()),
+        commission: money(actor.may(Permission::SeeCommission), of_today.commission()),
+        revenue: money(actor.may(Permission::SeeRevenue), of_today.revenue()),
         charts: vec![
             DayChart::new("Conversions by day", "conversions", &counts(Figures::conversions)),
             DayChart::new("Clicks by day", "clicks", &counts(|figures| figures.clicks)),
@@ -66,8 +69,8 @@ pub(super) async fn show(
             .into_iter()
             .map(|it| ConversionRow::new(it, &dashboard, &actor, &network, now))
             .collect(),
-        may_configure: actor.role.may(Permission::Configure),
-        sees_commission: actor.role.may(Permission::SeeCommission),
+        may_configure: actor.may(Permission::Configure),
+        sees_commission: actor.may(Permission::SeeCommission),
     })
 }
 

@@ -1,51 +1,166 @@
-//! The pages, one module each.
+//! The pages, one module each, and the tables of their routes.
 
+mod account;
+mod applications;
+mod audit;
 mod campaigns;
 mod clicks;
 mod conversions;
 mod docs;
+mod groups;
 mod home;
+mod import;
+mod integration;
+mod invitation;
+mod join;
+mod keys;
+mod leave;
+mod members;
+mod ops;
+mod parties;
+mod password;
 mod postbacks;
 mod reports;
 mod search;
+mod second_factor;
+mod settings;
+mod setup;
 mod sign_in;
+mod sign_up;
 mod start;
 mod theme;
 
-use actix_web::web::{self, ServiceConfig, get, post};
+use actix_web::web;
 
 use crate::error::PageError;
+use crate::routes::routes;
 
-/// Pages that anyone may see.
-pub(crate) fn configure_public(config: &mut ServiceConfig) {
-    config
-        .route("/sign-in", get().to(sign_in::show))
-        .route("/sign-in", post().to(sign_in::submit))
-        .route("/theme", post().to(theme::choose))
-        .route("/docs/postback", get().to(docs::postback));
+routes! {
+    /// Pages that anyone may see.
+    public, PUBLIC, "":
+    get "/sign-in" => sign_in::show;
+    post "/sign-in" => sign_in::submit;
+    get "/sign-in/code" => sign_in::ask_for_code;
+    post "/sign-in/code" => sign_in::check_code;
+    get "/sign-in/link/{token}" => sign_in::show_link;
+    post "/sign-in/link/{token}" => sign_in::use_link;
+    post "/sign-out" => sign_in::sign_out;
+    get "/forgot" => password::ask;
+    post "/forgot" => password::mail;
+    get "/reset/{token}" => password::show_reset;
+    post "/reset/{token}" => password::reset;
+    get "/sign-up" => sign_up::show;
+    post "/sign-up" => sign_up::submit;
+    get "/setup/{token}" => setup::show;
+    post "/setup/{token}" => setup::submit;
+    get "/invitations/{token}" => invitation::show;
+    post "/invitations/{token}" => invitation::accept;
+    get "/join/{slug}" => join::show;
+    post "/join/{slug}" => join::apply;
+    get "/join/{slug}/{token}" => join::status;
+    post "/theme" => theme::choose;
+    get "/docs/postback" => docs::postback;
 }
 
-/// Pages behind sign-in.
-pub(crate) fn configure_signed_in(config: &mut ServiceConfig) {
-    config
-        .route("/", get().to(home::show))
-        .route("/sign-out", post().to(sign_in::sign_out))
-        .route("/search", get().to(search::go))
-        .route("/start", get().to(start::show))
-        .route("/start", post().to(start::submit))
-        .route("/reports", get().to(reports::show))
-        .route("/reports.csv", get().to(reports::csv))
-        .route("/conversions", get().to(conversions::list))
-        .route("/conversions/{id}", post().to(conversions::settle))
-        .route("/postbacks", get().to(postbacks::list))
-        .route("/postbacks/{id}", get().to(postbacks::show))
-        .route("/clicks/{click_id}", get().to(clicks::show))
-        .route("/campaigns", get().to(campaigns::list))
-        .route("/campaigns/{id}", get().to(campaigns::show))
-        .route("/campaigns/{id}", post().to(campaigns::update))
-        .route("/campaigns/{id}/links", post().to(campaigns::new_link))
-        .route("/campaigns/{id}/token", post().to(campaigns::new_token))
-        .default_service(web::to(nowhere));
+routes! {
+    /// What belongs to a person, whatever network they work for.
+    of_person, OF_PERSON, "/account":
+    get "" => account::show;
+    post "/name" => account::rename;
+    post "/password" => account::change_password;
+    post "/sessions/end-others" => account::end_others;
+    post "/sessions/{id}/end" => account::end_session;
+    post "/switch" => account::switch;
+    post "/leave" => account::leave;
+    get "/second-factor" => second_factor::show;
+    post "/second-factor" => second_factor::confirm;
+    post "/second-factor/remove" => second_factor::remove;
+    post "/second-factor/recovery-codes" => second_factor::fresh_codes;
+}
+
+routes! {
+    /// What those see who run the installation.
+    of_operator, OF_OPERATOR, "/ops":
+    get "" => ops::list;
+    post "/networks" => ops::create;
+    get "/networks/{id}" => ops::show;
+    post "/networks/{id}/status" => ops::set_status;
+    post "/networks/{id}/limits" => ops::set_limits;
+    post "/networks/{id}/act" => ops::act;
+    post "/networks/{id}/erase" => ops::erase;
+    get "/log" => ops::log;
+}
+
+routes! {
+    /// A network's own pages; each handler's signature names the permission it needs.
+    members_only, OF_MEMBER, "":
+    get "/" => home::show;
+    get "/search" => search::go;
+    get "/start" => start::show;
+    post "/start" => start::submit;
+    get "/reports" => reports::show;
+    get "/reports.csv" => reports::csv;
+    get "/conversions" => conversions::list;
+    post "/conversions/{id}" => conversions::settle;
+    get "/postbacks" => postbacks::list;
+    get "/postbacks/{id}" => postbacks::show;
+    get "/clicks/{click_id}" => clicks::show;
+    get "/campaigns" => campaigns::list;
+    get "/campaigns/{id}" => campaigns::show;
+    post "/campaigns/{id}" => campaigns::update;
+    post "/campaigns/{id}/links" => campaigns::new_link;
+    post "/campaigns/{id}/token" => campaigns::new_token;
+    get "/integration" => integration::own;
+    get "/integration/{id}" => integration::show;
+    post "/integration/{id}/token" => integration::new_token;
+    get "/advertisers" => parties::list;
+    post "/advertisers" => parties::create;
+    get "/advertisers/new" => parties::new;
+    get "/advertisers/export.csv" => parties::export;
+    get "/advertisers/import" => import::show;
+    post "/advertisers/import" => import::submit;
+    get "/advertisers/{id}" => parties::show;
+    post "/advertisers/{id}" => parties::update;
+    get "/affiliates" => parties::list;
+    post "/affiliates" => parties::create;
+    get "/affiliates/new" => parties::new;
+    get "/affiliates/export.csv" => parties::export;
+    get "/affiliates/import" => import::show;
+    post "/affiliates/import" => import::submit;
+    get "/affiliates/groups" => groups::list;
+    post "/affiliates/groups" => groups::create;
+    post "/affiliates/groups/{id}" => groups::rename;
+    post "/affiliates/groups/{id}/remove" => groups::remove;
+    get "/affiliates/{id}" => parties::show;
+    post "/affiliates/{id}" => parties::update;
+    get "/applications" => applications::list;
+    get "/applications/{id}" => applications::show;
+    post "/applications/{id}/approve" => applications::approve;
+    post "/applications/{id}/decline" => applications::decline;
+    get "/members" => members::list;
+    post "/members/invite" => members::invite;
+    post "/members/{id}/role" => members::change_role;
+    post "/members/{id}/remove" => members::remove;
+    post "/members/invitations/{id}/withdraw" => members::withdraw;
+    get "/settings" => settings::show;
+    post "/settings" => settings::update;
+    get "/settings/joining" => settings::show_joining;
+    post "/settings/joining" => settings::update_joining;
+    get "/settings/keys" => keys::list;
+    post "/settings/keys" => keys::create;
+    post "/settings/keys/token" => keys::short_token;
+    post "/settings/keys/{id}/revoke" => keys::revoke;
+    get "/settings/audit" => audit::list;
+    get "/settings/audit.csv" => audit::csv;
+    get "/settings/delete" => leave::show;
+    post "/settings/delete" => leave::delete;
+    get "/settings/export.ndjson" => leave::export;
+}
+
+/// A network's own pages, and what is said where there is none.
+pub(crate) fn of_member(config: &mut web::ServiceConfig) {
+    members_only(config);
+    config.default_service(web::to(nowhere));
 }
 
 async fn nowhere() -> Result<actix_web::HttpResponse, PageError> {

@@ -5,13 +5,13 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::{Money, PostbackId, clock};
 use serde::Deserialize;
-use tenancy::Permission;
+use tenancy::needs;
 use tenancy::networks::{self, Network};
 use tracking::ClickId;
 use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 
 use super::id;
-use crate::auth::{SignedIn, permit};
+use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
@@ -32,10 +32,9 @@ pub(super) struct Filters {
 pub(super) async fn list(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeePostbacks>,
     filters: web::Query<Filters>,
 ) -> PageResult {
-    permit(&actor, Permission::SeePostbacks)?;
     let status = listing::word(&filters.status)?;
     let reason = listing::text(&filters.reason);
     let filter = PostbackFilter {
@@ -45,7 +44,7 @@ pub(super) async fn list(
         before: listing::id(&filters.before)?,
         click: None,
     };
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = postbacks::list(&mut conn, &filter, listing::ASK).await?;
     conn.commit().await?;
@@ -79,12 +78,11 @@ pub(super) async fn list(
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeePostbacks>,
     path: web::Path<String>,
 ) -> PageResult {
-    permit(&actor, Permission::SeePostbacks)?;
     let postback_id: PostbackId = id(&path)?;
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
     conn.commit().await?;

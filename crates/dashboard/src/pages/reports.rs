@@ -7,10 +7,9 @@ use askama::Template;
 use campaigns::campaigns as campaign_table;
 use reports::{Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row};
 use schema::{Money, clock};
-use tenancy::sessions::Actor;
-use tenancy::{Permission, affiliates, networks};
+use tenancy::{Actor, Permission, affiliates, needs, networks};
 
-use crate::auth::SignedIn;
+use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::Choice;
 use crate::shell::{PageResult, Shell, page_with};
@@ -34,10 +33,10 @@ const GROUPINGS: [(&str, &str); 7] = [
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeReports>,
 ) -> PageResult {
     let (scope, now) = (actor.role.scope(), clock::now());
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let today = now.with_timezone(&network.time_zone()).date_naive();
     let (query, problems) = match ReportQuery::parse(request.query_string(), today) {
@@ -48,8 +47,8 @@ pub(super) async fn show(
         ),
     };
     let report = reports::run(&mut conn, &network, scope, &query).await?;
-    let campaigns = campaign_table::all(&mut conn, scope).await?;
-    let affiliates = match actor.role.may(Permission::Configure) {
+    let campaigns = campaign_table::visible(&mut conn, scope, None).await?;
+    let affiliates = match actor.may(Permission::SeeParties) {
         true => affiliates::all(&mut conn).await?,
         false => Vec::new(),
     };
@@ -99,10 +98,10 @@ pub(super) async fn show(
 pub(super) async fn csv(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SeeReports>,
 ) -> PageResult {
     let now = clock::now();
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let today = now.with_timezone(&network.time_zone()).date_naive();
     let query = ReportQuery::parse(request.query_string(), today).map_err(|problems| {
@@ -134,8 +133,8 @@ fn metrics(actor: &Actor) -> Vec<Metric> {
         .iter()
         .copied()
         .filter(|metric| match metric {
-            Metric::Commission => actor.role.may(Permission::SeeCommission),
-            Metric::Revenue => actor.role.may(Permission::SeeRevenue),
+            Metric::Commission => actor.may(Permission::SeeCommission),
+            Metric::Revenue => actor.may(Permission::SeeRevenue),
             _ => true,
         })
         .collect()

@@ -1,12 +1,13 @@
 //! Search: any id or order id goes straight to what it names.
 
 use actix_web::web;
-use schema::{CampaignId, ConversionId, PostbackId};
+use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, PostbackId};
 use serde::Deserialize;
+use tenancy::{Permission, needs};
 use tracking::ClickId;
 use tracking::conversions::{self, ConversionFilter};
 
-use crate::auth::SignedIn;
+use crate::auth::Allowed;
 use crate::shell::{PageResult, see_other};
 use crate::{Dashboard, urls};
 
@@ -19,11 +20,11 @@ pub(super) struct Wanted {
 /// `GET /search?q=…`
 pub(super) async fn go(
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::SignIn>,
     wanted: web::Query<Wanted>,
 ) -> PageResult {
     let text = wanted.q.trim();
-    if dashboard.click_ids.read(text, actor.network_id).is_ok() {
+    if dashboard.click_ids.read(text, actor.network_id()).is_ok() {
         return see_other(&urls::click(text));
     }
     if let Ok(id) = text.parse::<PostbackId>() {
@@ -32,18 +33,25 @@ pub(super) async fn go(
     if let Ok(id) = text.parse::<CampaignId>() {
         return see_other(&urls::campaign(id));
     }
-    if let Ok(id) = text.parse::<ConversionId>() {
+    if let Ok(id) = text.parse::<AdvertiserId>() {
+        return see_other(&urls::advertiser(id));
+    }
+    if let Ok(id) = text.parse::<AffiliateId>() {
+        return see_other(&urls::affiliate(id));
+    }
+    let sees_conversions = actor.may(Permission::SeeConversions);
+    if let (Ok(id), true) = (text.parse::<ConversionId>(), sees_conversions) {
         let filter = ConversionFilter {
             scope: actor.role.scope(),
             id: Some(id),
             ..ConversionFilter::default()
         };
-        let mut conn = dashboard.db.network(actor.network_id).await?;
+        let mut conn = actor.network(&dashboard.db).await?;
         let found = conversions::list(&mut conn, &filter, 1).await?;
         conn.commit().await?;
         if let Some(named) = found.first() {
             let click = ClickId {
-                network_id: actor.network_id,
+                network_id: actor.network_id(),
                 key: named.conversion.click_id,
             };
             return see_other(&urls::click(&dashboard.click_ids.write(click)));

@@ -1,19 +1,27 @@
-//! Signing in and out.
+//! Signing in, with a password, a code of the second factor, or a link from a mail; and out.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{RETRY_AFTER, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use schema::clock;
-use tenancy::{THROTTLE_WINDOW, sessions, unscoped};
+use schema::{MembershipId, NetworkId, clock};
+use tenancy::audit::{self, Change};
+use tenancy::mailed_links::{self, Purpose};
+use tenancy::people::{self, Person};
+use tenancy::sessions::{self, NewSession, SessionToken};
+use tenancy::{Author, OneTimeToken, THROTTLE_WINDOW, Via, operators, second_factor, unscoped};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
+use crate::auth::find_visit;
+use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, see_other, theme};
+use crate::shell::{PageResult, page, page_with, see_other, set_cookie, theme};
 
 const WRONG: &str = "E-mail address and password do not belong together. Check both and try again.";
 const TOO_MANY_TRIES: &str = "Too many tries. Wait a quarter of an hour and try again.";
+const WRONG_CODE: &str =
+    "This code is not the current one, or was used already. Wait for the next one and try again.";
 
 /// `GET /sign-in`
 pub(super) async fn show(
@@ -22,13 +30,7 @@ pub(super) async fn show(
     query: web::Query<std::collections::HashMap<String, String>>,
 ) -> PageResult {
     let next = query.get("next").map_or("", String::as_str);
-    page(&SignIn {
-        form_token: dashboard.form_tokens.issue(&dashboard, &request),
-        theme: theme(&request),
-        next,
-        email: "",
-        refusal: "",
-    })
+    page(&SignIn::new(&request, &dashboard, next, "", ""))
 }
 
 /// `POST /sign-in`: a fresh session, whatever cookie was there before. What is wrong is not told apart.
@@ -38,45 +40,247 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let (email, next) = (form.get("email"), form.get("next"));
-    let refuse = |status: StatusCode, refusal: &'static str| {
-        let form_token = dashboard.form_tokens.issue(&dashboard, &request);
-        page_with(
-            status,
-            &SignIn {
-                form_token,
-                theme: theme(&request),
-                next,
-                email,
-                refusal,
-            },
-        )
-    };
+    let refuse =
+        |status, refusal| page_with(status, &SignIn::new(&request, &dashboard, next, email, refusal));
     let address = client_ip(&request, &dashboard.trusted_proxies);
     if dashboard.throttle.count(email, address).await.is_err() {
-        let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TRIES)?;
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, THROTTLE_WINDOW.as_secs().into());
-        return Ok(response);
+        return Ok(later(refuse(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TRIES)?));
     }
-    let (stored, membership) = unscoped::credentials(&dashboard.db, email)
-        .await?
-        .map(|known| (known.password_hash, (known.network_id, known.membership_id)))
-        .unzip();
+    let known = unscoped::credentials(&dashboard.db, email).await?;
+    let stored = known.as_ref().and_then(|it| it.password_hash.clone());
     // No connection is held while the password is hashed.
     let right = dashboard
         .passwords
         .verify(form.verbatim("password"), stored)
         .await?;
-    let Some((network_id, membership_id)) = membership.filter(|_| right) else {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
+    let place = match &known {
+        Some(known) => unscoped::first_place(&dashboard.db, known.person.id).await?,
+        None => None,
     };
-    dashboard.throttle.forgive(email).await;
-    let mut conn = dashboard.db.unscoped().await?;
-    let token = sessions::start(&mut conn, network_id, membership_id, clock::now()).await?;
-    let mut response = see_other(local(next))?;
+    match known {
+        Some(known) if right && (place.is_some() || known.person.is_operator) => {
+            dashboard.throttle.forgive(email).await;
+            let entrance = Entrance {
+                person: known.person,
+                place,
+                awaits_second_factor: known.has_second_factor,
+                without_password: false,
+            };
+            enter(&request, &dashboard, entrance, local(next)).await
+        }
+        known => {
+            if let (Some(known), Some((network_id, _))) = (known, place) {
+                note(&request, &dashboard, &known.person, network_id, "session.refuse").await?;
+            }
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, WRONG)
+        }
+    }
+}
+
+fn later(mut response: HttpResponse) -> HttpResponse {
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, THROTTLE_WINDOW.as_secs().into());
+    response
+}
+
+/// Somebody who has proved who they are, on the way in.
+pub(super) struct Entrance {
+    pub(super) person: Person,
+    pub(super) place: Option<(NetworkId, MembershipId)>,
+    pub(super) awaits_second_factor: bool,
+    pub(super) without_password: bool,
+}
+
+/// Starts the session, notes it, and goes on: to the code where one is awaited, else to the page that was wanted. The
+/// session that the browser had, if any, ends.
+pub(super) async fn enter(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    entrance: Entrance,
+    next: &str,
+) -> PageResult {
+    let token = start_session(request, dashboard, &entrance).await?;
+    let mut response = if entrance.awaits_second_factor {
+        see_other(&crate::urls::second_factor_code(next))?
+    } else {
+        note_entry(request, dashboard, &entrance).await?;
+        see_other(next)?
+    };
     set_cookie(&mut response, &dashboard.cookies.start(&token));
     Ok(response)
+}
+
+async fn start_session(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    entrance: &Entrance,
+) -> Result<SessionToken, PageError> {
+    let session = NewSession {
+        person_id: entrance.person.id,
+        membership: entrance.place,
+        operator_reason: None,
+        awaits_second_factor: entrance.awaits_second_factor,
+        without_password: entrance.without_password,
+        user_agent: user_agent(request),
+        address: client_ip(request, &dashboard.trusted_proxies),
+    };
+    let mut conn = dashboard.db.unscoped().await?;
+    if let Some(old) = dashboard.cookies.token(request) {
+        sessions::end(&mut conn, &old).await?;
+    }
+    Ok(sessions::start(&mut conn, &session, clock::now()).await?)
+}
+
+/// The browser, as it calls itself.
+pub(super) fn user_agent(request: &HttpRequest) -> String {
+    let value = request.headers().get(USER_AGENT);
+    value.map_or_else(String::new, |value| {
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    })
+}
+
+async fn note_entry(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    entrance: &Entrance,
+) -> Result<(), PageError> {
+    if let Some((network_id, _)) = entrance.place {
+        note(request, dashboard, &entrance.person, network_id, "session.start").await?;
+    }
+    if entrance.person.is_operator {
+        let author = author(request, dashboard, &entrance.person);
+        let mut conn = dashboard.db.unscoped().await?;
+        operators::record(&mut conn, &author, "session.start", None, "", clock::now()).await?;
+    }
+    Ok(())
+}
+
+async fn note(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    person: &Person,
+    network_id: NetworkId,
+    action: &'static str,
+) -> Result<(), PageError> {
+    let mut conn = dashboard.db.network(network_id).await?;
+    let author = author(request, dashboard, person);
+    let change = Change::noted(action, person.id, &person.email);
+    audit::record(&mut conn, &author, change, clock::now()).await?;
+    Ok(conn.commit().await?)
+}
+
+/// Somebody who is not signed in yet, as the logs name them.
+pub(super) fn author(request: &HttpRequest, dashboard: &Dashboard, person: &Person) -> Author {
+    Author {
+        person_id: Some(person.id),
+        name: person.name.clone(),
+        via: Via::Page,
+        address: client_ip(request, &dashboard.trusted_proxies).map(Into::into),
+    }
+}
+
+/// `GET /sign-in/code`: for a session whose password was right.
+pub(super) async fn ask_for_code(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    query: web::Query<std::collections::HashMap<String, String>>,
+) -> PageResult {
+    let next = query.get("next").map_or("", String::as_str);
+    match awaiting(&request).await? {
+        Some(_) => page(&Code::new(&request, &dashboard, next, "")),
+        None => see_other("/sign-in"),
+    }
+}
+
+/// The person whose code is awaited, if this request is theirs.
+async fn awaiting(request: &HttpRequest) -> Result<Option<unscoped::Visit>, PageError> {
+    let visit = find_visit(request).await?;
+    Ok(visit.filter(|visit| visit.session.awaits_second_factor))
+}
+
+/// `POST /sign-in/code`: a code of the app, or a recovery code; then a session with a fresh token.
+pub(super) async fn check_code(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    form: PostedForm,
+) -> PageResult {
+    let Some(visit) = awaiting(&request).await? else {
+        return see_other("/sign-in");
+    };
+    let next = form.get("next");
+    let address = client_ip(&request, &dashboard.trusted_proxies);
+    // Six digits are quickly tried: they count like passwords, in a drawer of their own.
+    let account = format!("code {}", visit.person.email);
+    if dashboard.throttle.count(&account, address).await.is_err() {
+        let refusal = Code::new(&request, &dashboard, next, TOO_MANY_TRIES);
+        return Ok(later(page_with(StatusCode::TOO_MANY_REQUESTS, &refusal)?));
+    }
+    let now = clock::now();
+    let mut conn = dashboard.db.unscoped().await?;
+    let right = second_factor::use_code(
+        &mut conn,
+        &dashboard.secret,
+        visit.person.id,
+        form.get("code"),
+        now,
+    )
+    .await?;
+    drop(conn);
+    if !right {
+        let refusal = Code::new(&request, &dashboard, next, WRONG_CODE);
+        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &refusal);
+    }
+    dashboard.throttle.forgive(&account).await;
+    let entrance = Entrance {
+        place: visit.session.network_id.zip(visit.session.membership_id),
+        person: visit.person,
+        awaits_second_factor: false,
+        without_password: false,
+    };
+    enter(&request, &dashboard, entrance, local(next)).await
+}
+
+/// `GET /sign-in/link/{token}`: asks for a click, because mail programs open links by themselves.
+pub(super) async fn show_link(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    token: web::Path<String>,
+) -> PageResult {
+    let mut conn = dashboard.db.unscoped().await?;
+    let token = OneTimeToken::from_link(&token);
+    let known = mailed_links::find(&mut conn, &token, Purpose::SignIn, clock::now()).await?;
+    known.ok_or(PageError::NotFound)?;
+    page(&Link {
+        theme: theme(&request),
+        form_token: dashboard.form_tokens.issue(&dashboard, &request),
+        action: format!("/sign-in/link/{}", token.as_str()),
+    })
+}
+
+/// `POST /sign-in/link/{token}`: a session for somebody without a password.
+pub(super) async fn use_link(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    token: web::Path<String>,
+    _form: PostedForm,
+) -> PageResult {
+    let mut conn = dashboard.db.unscoped().await?;
+    let token = OneTimeToken::from_link(&token);
+    let person_id = mailed_links::take(&mut conn, &token, Purpose::SignIn, clock::now()).await?;
+    let person_id = person_id.ok_or(PageError::NotFound)?;
+    let person = people::find(&mut conn, person_id)
+        .await?
+        .ok_or(PageError::NotFound)?;
+    let awaits_second_factor = second_factor::state(&mut conn, person_id).await?.is_some();
+    drop(conn);
+    let entrance = Entrance {
+        place: unscoped::first_place(&dashboard.db, person_id).await?,
+        person,
+        awaits_second_factor,
+        without_password: true,
+    };
+    enter(&request, &dashboard, entrance, "/").await
 }
 
 /// `POST /sign-out`: the session ends here and in the database.
@@ -92,13 +296,6 @@ pub(super) async fn sign_out(
     let mut response = see_other("/sign-in")?;
     set_cookie(&mut response, &dashboard.cookies.end());
     Ok(response)
-}
-
-/// Adds a cookie. Ours hold letters and digits only, which every header takes.
-pub(super) fn set_cookie(response: &mut HttpResponse, cookie: &actix_web::cookie::Cookie<'_>) {
-    if let Err(error) = response.add_cookie(cookie) {
-        tracing::error!(%error, "cookie not set");
-    }
 }
 
 /// A path of this site, or home: a link to the sign-in page must not send people elsewhere afterwards.
@@ -120,6 +317,54 @@ struct SignIn<'a> {
     next: &'a str,
     email: &'a str,
     refusal: &'static str,
+    allow_sign_up: bool,
+}
+
+impl<'a> SignIn<'a> {
+    fn new(
+        request: &HttpRequest,
+        dashboard: &Dashboard,
+        next: &'a str,
+        email: &'a str,
+        refusal: &'static str,
+    ) -> Self {
+        Self {
+            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: theme(request),
+            next,
+            email,
+            refusal,
+            allow_sign_up: dashboard.allow_sign_up,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/code.html")]
+struct Code<'a> {
+    form_token: String,
+    theme: &'static str,
+    next: &'a str,
+    refusal: &'static str,
+}
+
+impl<'a> Code<'a> {
+    fn new(request: &HttpRequest, dashboard: &Dashboard, next: &'a str, refusal: &'static str) -> Self {
+        Self {
+            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: theme(request),
+            next,
+            refusal,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sign_in/link.html")]
+struct Link {
+    theme: &'static str,
+    form_token: String,
+    action: String,
 }
 
 #[cfg(test)]

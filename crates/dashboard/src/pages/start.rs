@@ -9,16 +9,18 @@ use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
 use campaigns::{Destination, integrations, links};
 use dialects::Amount;
 use schema::{Currency, Money, clock};
+use tenancy::advertisers::AdvertiserSettings;
+use tenancy::affiliates::AffiliateSettings;
 use tenancy::networks::{self, Network};
-use tenancy::sessions::Actor;
-use tenancy::{Permission, advertisers, affiliates};
+use tenancy::{FieldErrors, advertisers, affiliates, check_name, needs};
 
-use super::campaigns::{check_window, show_fresh};
+use super::campaigns::check_window;
 use crate::Dashboard;
-use crate::auth::{SignedIn, permit};
+use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{self, Choice, FieldErrors, PostedForm};
-use crate::shell::{PageResult, Shell, page, page_with};
+use crate::forms::{Choice, PostedForm};
+use crate::shell::{PageResult, Shell, page, page_with, see_other, show_secret};
+use crate::urls;
 
 /// The affiliate that the first link is for; its traffic is one's own.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
@@ -27,9 +29,9 @@ const FIRST_AFFILIATE: &str = "Your test affiliate";
 pub(super) async fn show(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::Configure>,
 ) -> PageResult {
-    let network = permitted(&dashboard, &actor).await?;
+    let network = network(&dashboard, &actor).await?;
     page(&Show {
         shell: Shell::new(
             &dashboard,
@@ -58,10 +60,10 @@ pub(super) async fn show(
 pub(super) async fn submit(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
-    SignedIn(actor): SignedIn,
+    actor: Allowed<needs::Configure>,
     form: PostedForm,
 ) -> PageResult {
-    let network = permitted(&dashboard, &actor).await?;
+    let network = network(&dashboard, &actor).await?;
     let (form, plan) = StartForm::read(&form);
     let Some(plan) = plan else {
         let shell = Shell::new(
@@ -83,10 +85,15 @@ pub(super) async fn submit(
         );
     };
     let now = clock::now();
-    let mut conn = dashboard.db.network(actor.network_id).await?;
-    let advertiser = advertisers::create(&mut conn, &plan.advertiser, now).await?;
-    let campaign =
-        campaign_table::create(&mut conn, advertiser.id, plan.currency, &plan.settings, now).await?;
+    let mut conn = actor.network(&dashboard.db).await?;
+    let author = actor.author();
+    let wanted = AdvertiserSettings::named(&plan.advertiser);
+    let advertiser = match advertisers::matching(&mut conn, &wanted).await? {
+        Some(known) => known,
+        None => advertisers::create(&mut conn, &author, &wanted, now).await?,
+    };
+    let (currency, settings) = (plan.currency, &plan.settings);
+    let campaign = campaign_table::create(&mut conn, &author, advertiser.id, currency, settings, now).await?;
     let goal = NewGoal {
         campaign_id: campaign.id,
         code: plan.kind.code,
@@ -102,28 +109,36 @@ pub(super) async fn submit(
             rate_ppm: plan.revenue.rate_ppm,
         },
     };
-    goals::create(&mut conn, &goal, now).await?;
-    let known = affiliates::all(&mut conn)
-        .await?
-        .into_iter()
-        .find(|it| it.name == FIRST_AFFILIATE);
-    let affiliate = match known {
-        Some(affiliate) => affiliate,
-        None => affiliates::create(&mut conn, FIRST_AFFILIATE, now).await?,
+    goals::create(&mut conn, &author, &goal, now).await?;
+    let wanted = AffiliateSettings::named(FIRST_AFFILIATE);
+    let affiliate = match affiliates::matching(&mut conn, &wanted).await? {
+        Some(known) => known,
+        None => affiliates::create(&mut conn, &author, &wanted, now).await?,
     };
-    links::create(&mut conn, affiliate.id, campaign.id, &links::random_alias(), now).await?;
-    let token = integrations::new_token(&mut conn, advertiser.id, now).await?;
+    let alias = links::random_alias();
+    links::create(&mut conn, &author, affiliate.id, campaign.id, &alias, now).await?;
+    // An advertiser that was here before keeps the token its server calls with.
+    let has_token = integrations::token_hint(&mut conn, advertiser.id)
+        .await?
+        .is_some();
+    let token = match has_token {
+        true => None,
+        false => Some(integrations::new_token(&mut conn, &author, advertiser.id, now).await?),
+    };
     conn.commit().await?;
-    show_fresh(&dashboard, campaign.id, &token)
+    let page = urls::campaign(campaign.id);
+    match token {
+        Some(token) => show_secret(&dashboard, &page, token.as_str()),
+        None => see_other(&page),
+    }
 }
 
 fn destination_hint() -> String {
     format!("https://shop.example/?click_id={{click_id}} — {}", macro_names())
 }
 
-async fn permitted(dashboard: &Dashboard, actor: &Actor) -> Result<Network, PageError> {
-    permit(actor, Permission::Configure)?;
-    let mut conn = dashboard.db.network(actor.network_id).await?;
+async fn network(dashboard: &Dashboard, actor: &Allowed<needs::Configure>) -> Result<Network, PageError> {
+    let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     conn.commit().await?;
     Ok(network)
@@ -256,7 +271,7 @@ impl StartForm {
 
     fn check(&mut self) -> Option<Plan> {
         let errors = &mut self.errors;
-        let advertiser = errors.take("advertiser", forms::name(&self.advertiser));
+        let advertiser = errors.take("advertiser", check_name(&self.advertiser));
         let destination = errors.take("destination", Destination::parse(&self.destination));
         let kind = KINDS
             .into_iter()

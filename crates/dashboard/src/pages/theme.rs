@@ -2,9 +2,9 @@
 
 use actix_web::cookie::{Cookie, SameSite, time};
 
-use super::sign_in::{local, set_cookie};
+use super::sign_in::local;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, see_other};
+use crate::shell::{PageResult, see_other, set_cookie};
 
 /// `POST /theme`: remembers the choice and goes back to where it was made.
 pub(super) async fn choose(form: PostedForm) -> PageResult {

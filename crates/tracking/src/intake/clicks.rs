@@ -9,9 +9,10 @@ use campaigns::campaigns::CampaignStatus;
 use campaigns::{MacroValues, Route};
 use ipnet::IpNet;
 use schema::clock;
-use tenancy::networks::Network;
+use tenancy::affiliates::AffiliateStatus;
+use tenancy::networks::{Network, NetworkStatus};
 
-use super::{TARGET_LIMIT, client_ip, header, host, pages};
+use super::{TARGET_LIMIT, client_ip, header, network_of, pages};
 use crate::click_id::{ClickId, ClickIds};
 use crate::clicks::NewClick;
 use crate::tracker::Tracker;
@@ -22,12 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// `GET /{alias}?sub1=…`: a 302 to the campaign's destination, sent when the click is on disk.
 ///
 /// HEAD is the same without a body. It counts, because its answer carries a click id that must exist.
-pub(super) async fn follow(
-    request: HttpRequest,
-    alias: web::Path<String>,
-    tracker: web::Data<Tracker>,
-) -> HttpResponse {
-    match tokio::time::timeout(PATIENCE, take_in(&request, &alias, &tracker)).await {
+pub(super) async fn follow(request: HttpRequest, tracker: web::Data<Tracker>) -> HttpResponse {
+    let alias = request.match_info().get("alias").unwrap_or_default();
+    match tokio::time::timeout(PATIENCE, take_in(&request, alias, &tracker)).await {
         Ok(Ok(location)) => HttpResponse::Found()
             .insert_header((LOCATION, location))
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -47,12 +45,13 @@ async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Resul
     {
         return Err(pages::too_long());
     }
-    let network = tracker
-        .routing
-        .network(host(request))
+    let network = network_of(request, tracker)
         .await
         .map_err(|error| unavailable(&error))?;
     let network = network.ok_or_else(pages::unknown_link)?;
+    if network.status != NetworkStatus::Active {
+        return Err(pages::suspended());
+    }
     let route = tracker
         .routing
         .alias(network.id, alias)
@@ -61,6 +60,9 @@ async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Resul
     let route = route.ok_or_else(pages::unknown_link)?;
     if route.campaign.status == CampaignStatus::Paused {
         return Err(pages::paused());
+    }
+    if route.affiliate_status != AffiliateStatus::Active {
+        return Err(pages::inactive());
     }
     let subs = read_subs(request.query_string()).map_err(|problem| pages::unreadable(&problem))?;
     let click = new_click(request, tracker, &route, subs);

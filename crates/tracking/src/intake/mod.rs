@@ -5,11 +5,16 @@ mod pages;
 mod postbacks;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HOST};
 use actix_web::{HttpRequest, HttpResponse, web};
+use campaigns::RoutingError;
 use ipnet::IpNet;
+use tenancy::networks::{Network, check_slug, normal_host};
+
+use crate::tracker::Tracker;
 
 /// First path segments that no tracking link may have.
 pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
@@ -18,16 +23,18 @@ pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
 const TARGET_LIMIT: usize = 8 * 1024;
 
 /// Adds the endpoints to an actix application that has a [`crate::Tracker`] as its data.
+///
+/// With the network's slug in front, each works on the host that all networks share: no DNS is needed to begin.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/postback")
+            web::resource(["/postback", "/{network}/postback"])
                 .route(web::get().to(postbacks::receive))
                 .route(web::post().to(postbacks::receive))
                 .default_service(web::to(|| not_allowed("GET, POST"))),
         )
         .service(
-            web::resource("/{alias}")
+            web::resource(["/{alias}", "/{network}/{alias}"])
                 .route(web::get().to(clicks::follow))
                 .route(web::head().to(clicks::follow))
                 .default_service(web::to(|| not_allowed("GET, HEAD"))),
@@ -45,6 +52,20 @@ async fn nothing_here(request: HttpRequest) -> HttpResponse {
     match *request.method() {
         Method::GET | Method::HEAD => pages::unknown_link(),
         _ => not_allowed("GET, HEAD").await,
+    }
+}
+
+/// Whose request it is: that of the slug in front of the path, on the shared host only, or else that of the host.
+async fn network_of(
+    request: &HttpRequest,
+    tracker: &Tracker,
+) -> Result<Option<Arc<Network>>, Arc<RoutingError>> {
+    match request.match_info().get("network") {
+        None => tracker.routing.network(host(request)).await,
+        Some(slug) if normal_host(host(request)) == *tracker.shared_host && check_slug(slug).is_ok() => {
+            tracker.routing.network_of_slug(slug).await
+        }
+        Some(_) => Ok(None),
     }
 }
 

@@ -9,6 +9,8 @@ use dialects::Problem;
 
 const UNKNOWN_LINK: &str = include_str!("../../../../templates/tracking/unknown_link.html");
 const PAUSED: &str = include_str!("../../../../templates/tracking/paused.html");
+const INACTIVE: &str = include_str!("../../../../templates/tracking/inactive.html");
+const SUSPENDED: &str = include_str!("../../../../templates/tracking/suspended.html");
 const UNAVAILABLE: &str = include_str!("../../../../templates/tracking/unavailable.html");
 
 fn page(status: StatusCode, html: &'static str) -> HttpResponse {
@@ -31,6 +33,16 @@ pub(super) fn unknown_link() -> HttpResponse {
 /// The link's campaign is paused.
 pub(super) fn paused() -> HttpResponse {
     page(StatusCode::NOT_FOUND, PAUSED)
+}
+
+/// The network does not work with the link's affiliate at present.
+pub(super) fn inactive() -> HttpResponse {
+    page(StatusCode::NOT_FOUND, INACTIVE)
+}
+
+/// The network is suspended.
+pub(super) fn suspended() -> HttpResponse {
+    page(StatusCode::FORBIDDEN, SUSPENDED)
 }
 
 /// The click could not be stored.

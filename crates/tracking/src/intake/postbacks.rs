@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
-use super::{TARGET_LIMIT, client_ip, header, host};
+use super::{TARGET_LIMIT, client_ip, header, network_of};
 use crate::tracker::{InboundCall, PATIENCE, Tracker};
 use crate::verdict::{Reason, Verdict};
 
@@ -29,7 +29,7 @@ pub(super) async fn receive(
     let id = call.id;
     let tracker = tracker.into_inner();
     let plainly = |reason: Reason| respond(&request, reason, &tracker.answer(id, &Verdict::of(reason)));
-    let network = match tokio::time::timeout(PATIENCE, tracker.routing.network(host(&request))).await {
+    let network = match tokio::time::timeout(PATIENCE, network_of(&request, &tracker)).await {
         Ok(Ok(Some(network))) => network,
         Ok(Ok(None)) => return plainly(Reason::UnknownHost),
         Ok(Err(error)) => {
@@ -38,6 +38,14 @@ pub(super) async fn receive(
         }
         Err(_) => return plainly(Reason::Unavailable),
     };
+    let most = u32::try_from(network.limits.max_postbacks_per_second).unwrap_or(u32::MAX);
+    if !tracker
+        .postback_rate
+        .count(network.id, most, clock::since_epoch(call.received_at))
+        .allowed
+    {
+        return plainly(Reason::RateLimited);
+    }
     // In a task of its own: an advertiser's server that hangs up must not stop what has begun.
     let receiving = tokio::spawn({
         let tracker = tracker.clone();
@@ -115,7 +123,7 @@ fn respond(request: &HttpRequest, reason: Reason, answer: &Answer) -> HttpRespon
         .insert_header(("X-Request-Id", answer.request_id.as_str()))
         .insert_header(("X-Postback-Status", answer.status.to_string()))
         .insert_header(("X-Postback-Reason", answer.reason.as_str()));
-    if reason == Reason::Unavailable {
+    if matches!(reason, Reason::Unavailable | Reason::RateLimited) {
         response.insert_header((RETRY_AFTER, "1"));
     }
     response.body(native::render(answer, plain_text))

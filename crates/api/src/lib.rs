@@ -1,0 +1,216 @@
+//! The JSON API: `/api/v1` over the same functions as the pages, its description in OpenAPI, and a page to try it on.
+//!
+//! Every route is in the table of [`ROUTES`]; every answer, errors included, passes [`guard`](guard::guard); who calls
+//! is settled in [`door`](door::door) before anything of a request is read. Handlers hold no SQL.
+
+mod condition;
+mod docs;
+mod door;
+mod error;
+mod extract;
+mod guard;
+mod once;
+mod openapi;
+mod page;
+mod resources;
+mod routes;
+mod schemas;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use ipnet::IpNet;
+use schema::Db;
+use tenancy::api_tokens::ApiTokens;
+use tenancy::{Mailer, RateLimit, Secret, SignInThrottle};
+
+pub use openapi::openapi;
+pub use routes::{ROUTES, configure};
+
+/// The time over which calls are counted.
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What the API is made from.
+pub struct ApiSettings {
+    /// A pool that neither clicks nor postbacks depend on.
+    pub db: Db,
+    /// The installation's secret.
+    pub secret: Secret,
+    /// Where browsers reach the dashboard, without a slash at the end: in mailed links, and as the issuer of tokens.
+    pub dashboard_url: String,
+    /// For invitations and decided applications.
+    pub mailer: Mailer,
+    /// The address a request came from, as far as these proxies are believed.
+    pub client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What all endpoints share. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    db: Db,
+    tokens: ApiTokens,
+    dashboard_url: Arc<str>,
+    mailer: Mailer,
+    rate: RateLimit,
+    throttle: SignInThrottle,
+    client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
+    trusted_proxies: Arc<[IpNet]>,
+}
+
+impl Api {
+    /// Prepares the endpoints.
+    #[must_use]
+    pub fn new(settings: ApiSettings) -> Self {
+        Self {
+            db: settings.db,
+            tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            dashboard_url: settings.dashboard_url.into(),
+            mailer: settings.mailer,
+            rate: RateLimit::new(RATE_WINDOW),
+            throttle: SignInThrottle::new(),
+            client_address: settings.client_address,
+            trusted_proxies: settings.trusted_proxies.into(),
+        }
+    }
+
+    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
+        (self.client_address)(request, &self.trusted_proxies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use actix_web::http::header::HeaderMap;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, web};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An API whose database does not answer: what is tested here must not ask it.
+    fn api() -> Api {
+        Api::new(ApiSettings {
+            db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
+            secret: Secret::random(),
+            dashboard_url: "https://app.example".to_owned(),
+            mailer: Mailer::default(),
+            client_address: |request, _| Some(request.peer_addr()?.ip()),
+            trusted_proxies: Vec::new(),
+        })
+    }
+
+    async fn answers(
+        requests: impl IntoIterator<Item = TestRequest>,
+    ) -> Vec<(StatusCode, HeaderMap, String)> {
+        let app = init_service(App::new().app_data(web::Data::new(api())).configure(configure)).await;
+        let mut answers = Vec::new();
+        for request in requests {
+            let request = request.peer_addr("203.0.113.7:1234".parse().unwrap());
+            let response = call_service(&app, request.to_request()).await;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = read_body(response).await;
+            answers.push((status, headers, String::from_utf8(body.to_vec()).unwrap()));
+        }
+        answers
+    }
+
+    async fn answer(request: TestRequest) -> (StatusCode, HeaderMap, String) {
+        answers([request]).await.pop().unwrap()
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_is_told_nothing_but_to_sign_in() {
+        for (method, path) in ROUTES.iter().filter(|(_, path)| !path.ends_with("/openapi.json")) {
+            let request = TestRequest::with_uri(path).method(method.parse().unwrap());
+            let (status, headers, body) = answer(request.set_payload("{ not json")).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+            assert_eq!(headers.get("www-authenticate").unwrap(), "Bearer");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["code"], "unauthenticated");
+            assert_eq!(
+                body["request_id"],
+                headers.get("x-request-id").unwrap().to_str().unwrap()
+            );
+        }
+        let (status, ..) = answer(TestRequest::with_uri("/api/v1/nothing")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[actix_web::test]
+    async fn every_answer_is_guarded() {
+        for path in [
+            "/api/v1/me",
+            "/api/v1/openapi.json",
+            "/api/v1/nothing",
+            "/api/v1",
+            "/api/v1/",
+        ] {
+            let (_, headers, _) = answer(TestRequest::with_uri(path)).await;
+            for (name, value) in [
+                ("cache-control", "no-store"),
+                ("x-content-type-options", "nosniff"),
+                (
+                    "content-security-policy",
+                    "default-src 'none'; frame-ancestors 'none'",
+                ),
+                ("referrer-policy", "no-referrer"),
+                ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+                ("content-type", "application/json"),
+            ] {
+                assert_eq!(headers.get(name).unwrap(), value, "{path} {name}");
+            }
+            assert!(headers.contains_key("x-request-id"), "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn an_address_takes_its_methods_only() {
+        let (status, headers, body) = answer(TestRequest::post().uri("/api/v1/openapi.json")).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(headers.get("allow").unwrap(), "GET, HEAD");
+        assert!(body.contains("method_not_allowed"));
+    }
+
+    #[actix_web::test]
+    async fn a_hundred_wrong_tokens_close_the_door_to_their_address() {
+        let wrong = || TestRequest::with_uri("/api/v1/me").append_header(("authorization", "Bearer a.b.c"));
+        let told = answers((0..101).map(|_| wrong())).await;
+        assert!(
+            told[..100]
+                .iter()
+                .all(|(status, ..)| *status == StatusCode::UNAUTHORIZED)
+        );
+        assert_eq!(told[100].0, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(told[100].1.get("retry-after").unwrap(), "900");
+    }
+
+    #[actix_web::test]
+    async fn a_busy_database_is_told_with_a_time_to_come_back() {
+        let key = format!(
+            "clk_key_{}",
+            schema::BASE32.encode(&[[0, 0, 0, 7].as_slice(), &[1; 21]].concat())
+        );
+        let request =
+            TestRequest::with_uri("/api/v1/me").append_header(("authorization", format!("Bearer {key}")));
+        let (status, headers, body) = answer(request).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+        assert!(
+            headers.contains_key("retry-after") && !body.contains("127.0.0.1"),
+            "{body}"
+        );
+    }
+
+    #[actix_web::test]
+    async fn the_page_runs_scripts_of_ours_only() {
+        let (status, headers, body) = answer(TestRequest::with_uri("/docs/api")).await;
+        assert_eq!(status, StatusCode::OK);
+        let policy = headers.get("content-security-policy").unwrap().to_str().unwrap();
+        assert!(policy.contains("script-src 'self';") && body.contains("/api/v1/openapi.json"));
+        assert!(!body.contains("<script>") && !body.contains(" on"), "{body}");
+    }
+}

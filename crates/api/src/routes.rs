@@ -1,0 +1,130 @@
+//! The table of routes. What is not in it does not exist: the registration with actix, the list that tests walk, and
+//! the paths of the OpenAPI document are all made from it.
+
+use actix_web::middleware::from_fn;
+use actix_web::web;
+
+use crate::error::ApiError;
+use crate::resources::{
+    advertisers, affiliates, applications, audit, groups, invitations, joining, keys, me, members, network,
+    tokens,
+};
+use crate::{docs, door, guard, openapi};
+
+/// What all paths begin with.
+macro_rules! base {
+    () => {
+        "/api/v1"
+    };
+}
+
+macro_rules! method {
+    (get) => {
+        "GET"
+    };
+    (post) => {
+        "POST"
+    };
+    (patch) => {
+        "PATCH"
+    };
+    (delete) => {
+        "DELETE"
+    };
+}
+
+/// Who asks with GET may ask with HEAD; actix leaves the body of that answer out.
+macro_rules! route {
+    ($resource:expr, get, $handler:path) => {
+        $resource
+            .route(web::get().to($handler))
+            .route(web::head().to($handler))
+    };
+    ($resource:expr, $method:ident, $handler:path) => {
+        $resource.route(web::$method().to($handler))
+    };
+}
+
+macro_rules! routes {
+    ($($door:ident { $($path:literal: $($method:ident $module:ident::$handler:ident),+;)+ })+) => {
+        /// Every route: its method and its path.
+        pub const ROUTES: &[(&str, &str)] = &[$($($((method!($method), concat!(base!(), $path)),)+)+)+];
+
+        $(fn $door(config: &mut web::ServiceConfig) {
+            $(
+                let resource = web::resource($path).default_service(web::to(|| not_allowed(&[$(method!($method)),+])));
+                $(let resource = route!(resource, $method, $module::$handler);)+
+                config.service(resource);
+            )+
+        })+
+
+        /// The paths of the OpenAPI document.
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($($($($module::$handler),+),+),+))]
+        pub(crate) struct Paths;
+    };
+}
+
+routes! {
+    open {
+        "/openapi.json": get openapi::show;
+    }
+    behind_the_door {
+        "/me": get me::show;
+        "/tokens": post tokens::create;
+        "/network": get network::show, patch network::update;
+        "/network/joining": get joining::show, patch joining::update;
+        "/advertisers": get advertisers::list, post advertisers::create;
+        "/advertisers/import": post advertisers::import;
+        "/advertisers/export": get advertisers::export;
+        "/advertisers/{id}": get advertisers::show, patch advertisers::update;
+        "/affiliates": get affiliates::list, post affiliates::create;
+        "/affiliates/import": post affiliates::import;
+        "/affiliates/export": get affiliates::export;
+        "/affiliates/{id}": get affiliates::show, patch affiliates::update;
+        "/affiliate-groups": get groups::list, post groups::create;
+        "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/applications": get applications::list;
+        "/applications/{id}": get applications::show;
+        "/applications/{id}/approve": post applications::approve;
+        "/applications/{id}/decline": post applications::decline;
+        "/members": get members::list;
+        "/members/{id}": patch members::update, delete members::remove;
+        "/invitations": get invitations::list, post invitations::create;
+        "/invitations/{id}": delete invitations::withdraw;
+        "/keys": get keys::list, post keys::create;
+        "/keys/{id}": delete keys::revoke;
+        "/audit": get audit::list;
+    }
+}
+
+/// What all paths begin with.
+pub(crate) const BASE: &str = base!();
+
+/// Adds the API and its page to an actix application that has an [`Api`](crate::Api) as its data. To be called before
+/// anything that takes every path.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.configure(docs::configure).service(
+        web::scope(BASE)
+            .wrap(from_fn(guard::guard))
+            .configure(open)
+            .service(
+                web::scope("")
+                    .wrap(from_fn(door::door))
+                    .configure(behind_the_door)
+                    .default_service(web::to(nothing_here)),
+            ),
+    );
+}
+
+async fn nothing_here() -> Result<&'static str, ApiError> {
+    Err(ApiError::NotFound)
+}
+
+async fn not_allowed(methods: &[&str]) -> Result<&'static str, ApiError> {
+    let head = methods.contains(&"GET").then_some("HEAD");
+    let allow: Vec<_> = methods.iter().copied().chain(head).collect();
+    Err(ApiError::MethodNotAllowed {
+        allow: allow.join(", "),
+    })
+}

@@ -1,0 +1,154 @@
+//! What the texts of requests and answers look like, for the OpenAPI document: closed sets of words, ids, and the kinds
+//! of text that people write. The checks themselves are in `tenancy`; what is declared here refuses nothing that they
+//! accept.
+
+use serde_json::{Value, json};
+use tenancy::{advertisers, affiliates, applications, import, networks};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident = $all:expr;)+) => {
+        $($(#[$meta])* pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let words: Vec<String> = $all.iter().map(ToString::to_string).collect();
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+            }
+        }
+
+        impl ToSchema for $name {})+
+    };
+}
+
+words! {
+    /// Whether an advertiser is worked with.
+    AdvertiserStatus = advertisers::AdvertiserStatus::ALL;
+    /// Whether an affiliate is worked with.
+    AffiliateStatus = affiliates::AffiliateStatus::ALL;
+    /// What became of an application.
+    ApplicationStatus = applications::ApplicationStatus::ALL;
+    /// Whether a network works.
+    NetworkStatus = networks::NetworkStatus::ALL;
+    /// Whose application is approved at once.
+    AutoApprove = networks::AutoApprove::ALL;
+    /// What a row of a file does.
+    Outcome = import::Outcome::ALL;
+    /// By what means something was done.
+    Via = tenancy::Via::ALL;
+    /// A role.
+    Role = tenancy::RoleKind::ALL;
+    /// A role of the network's own people.
+    StaffRole = tenancy::memberships::STAFF;
+    /// What a key may be used for.
+    Scope = tenancy::ApiScope::ALL;
+    /// In which order advertisers and affiliates are listed.
+    Sort = ["name", "-name", "created", "-created"];
+    /// For programs: what went wrong.
+    ErrorCode = crate::error::CODES;
+    /// What became of a mail.
+    MailDelivery = ["sent", "not_configured", "failed"];
+}
+
+macro_rules! texts {
+    ($($(#[$meta:meta])* $name:ident: $min:literal to $max:literal like $pattern:expr, such as $example:literal;)+) => {
+        $($(#[$meta])* pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text(($min, $max), $pattern, json!($example))
+            }
+        }
+
+        impl ToSchema for $name {})+
+    };
+}
+
+fn text((min, max): (usize, usize), pattern: Option<&str>, example: Value) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length((min > 0).then_some(min))
+        .max_length(Some(max))
+        .pattern(pattern)
+        .examples([example])
+        .into()
+}
+
+/// An id of four bytes that is a positive number: its last symbol has three bits to spare, which are zero.
+macro_rules! number_ids {
+    ($($(#[$meta:meta])* $name:ident of $id:ty;)+) => {
+        $($(#[$meta])* pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let prefix = <$id>::PREFIX;
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .pattern(Some(format!("^{prefix}_[0-9a-f][0-9a-hjkmnp-tv-z]{{5}}[08gr]$")))
+                    .examples([json!(format!("{prefix}_2y6c3r8"))])
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {})+
+    };
+}
+
+number_ids! {
+    /// An advertiser.
+    AdvertiserId of schema::AdvertiserId;
+    /// An affiliate.
+    AffiliateId of schema::AffiliateId;
+    /// A group of affiliates.
+    GroupId of schema::GroupId;
+    /// An application.
+    ApplicationId of schema::ApplicationId;
+    /// A membership.
+    MembershipId of schema::MembershipId;
+    /// An invitation.
+    InvitationId of schema::InvitationId;
+    /// An API key.
+    ApiKeyId of schema::ApiKeyId;
+    /// A network.
+    NetworkId of schema::NetworkId;
+    /// A person.
+    PersonId of schema::PersonId;
+}
+
+/// Something else than white space.
+const NOT_BLANK: Option<&str> = Some(r"\S");
+/// Not blank, and with no control character inside.
+const ONE_LINE: Option<&str> =
+    Some(r"^\s*[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?\s*$");
+/// With no control character inside but line breaks and tabs.
+const LINES: Option<&str> = Some(r"^\s*[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\s*$");
+/// A name, and a domain of two labels at least, of visible ASCII without brackets and the like.
+const ADDRESS: Option<&str> =
+    Some(r"^\s*[!#-'*+\-./0-9=?A-Z^-~]+@[!#-'*+\-/0-9=?A-Z^-~]+(\.[!#-'*+\-/0-9=?A-Z^-~]+)+\s*$");
+
+texts! {
+    /// An entry of the audit log.
+    AuditId: 30 to 30 like Some("^aud_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "aud_06crz6hq5xw7d1qk3w5m8t2n9g";
+    /// A name: at most 120 characters, none of them a control character. White space around it is cut off.
+    Name: 1 to 120 like ONE_LINE, such as "Nova Shoes";
+    /// A longer text, with line breaks. White space around it is cut off.
+    Notes: 0 to 4000 like LINES, such as "Pays on the 15th.";
+    /// A word to find things by; no comma.
+    Tag: 1 to 40 like Some(r"^[^,\x00-\x1f\x7f-\x9f]*$"), such as "vip";
+    /// An e-mail address; kept in lower case.
+    Email: 5 to 254 like ADDRESS, such as "ada@example.com";
+    /// A name for addresses: lower-case letters, digits and hyphens.
+    Slug: 2 to 40 like Some(r"^\s*[a-z0-9][a-z0-9-]{0,38}[a-z0-9]\s*$"), such as "orbit";
+    /// The IANA name of a time zone.
+    TimeZone: 1 to 64 like NOT_BLANK, such as "Europe/Warsaw";
+    /// An ISO 4217 code.
+    Currency: 3 to 3 like Some("^[A-Z]{3}$"), such as "EUR";
+    /// A host, with a port if need be; without `https://`.
+    Host: 1 to 253 like NOT_BLANK, such as "trk.example.com";
+    /// A domain of e-mail addresses.
+    Domain: 1 to 253 like NOT_BLANK, such as "example.com";
+    /// A filter by text.
+    Filter: 0 to 200 like Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), such as "nova";
+}

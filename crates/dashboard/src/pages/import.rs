@@ -1,0 +1,162 @@
+//! Import of advertisers and affiliates from CSV: a preview, which is the import itself not kept, and then the import.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use schema::clock;
+use tenancy::import::{self, Outcome};
+use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
+
+use super::parties::{csv_file, party, title};
+use crate::Dashboard;
+use crate::auth::Allowed;
+use crate::forms::PostedForm;
+use crate::shell::{PageResult, Shell, page_with, see_other};
+
+/// `GET /advertisers/import`, `GET /affiliates/import`
+pub(super) async fn show(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::ManageParties>,
+) -> PageResult {
+    render(
+        &request,
+        &dashboard,
+        &actor,
+        None,
+        String::new(),
+        FieldErrors::default(),
+    )
+    .await
+}
+
+/// `POST …/import`: with a file, what it would do; with `confirm`, does it; with `refused`, the rows that cannot be
+/// accepted as a file to mend.
+pub(super) async fn submit(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::ManageParties>,
+    form: PostedForm,
+) -> PageResult {
+    let party = party(&request);
+    let text = match form.verbatim("file") {
+        "" => form.verbatim("csv"),
+        file => file,
+    };
+    let mut conn = actor.network(&dashboard.db).await?;
+    let report = match import::run(&mut conn, &actor.author(), party, text, clock::now()).await {
+        Ok(report) => report,
+        Err(ChangeError::Fields(errors)) => {
+            drop(conn);
+            return render(&request, &dashboard, &actor, None, String::new(), errors).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if form.ticked("confirm") {
+        conn.commit().await?;
+        return see_other(&format!("/{party}"));
+    }
+    // A preview is the import itself, not kept.
+    drop(conn);
+    if form.ticked("refused") {
+        let titles = report.header.iter().map(String::as_str);
+        let header: Vec<_> = titles.chain(["problem"]).collect();
+        let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
+        let rows = refused.map(|row| {
+            let mut fields = row.fields.clone();
+            fields.push(row.problem.clone());
+            fields
+        });
+        return Ok(csv_file(
+            &format!("{party}_refused.csv"),
+            csv_export::to_csv(&header, rows),
+        ));
+    }
+    render(
+        &request,
+        &dashboard,
+        &actor,
+        Some(report),
+        text.to_owned(),
+        FieldErrors::default(),
+    )
+    .await
+}
+
+async fn render<P>(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    actor: &Access<P>,
+    report: Option<import::Report>,
+    csv: String,
+    errors: FieldErrors,
+) -> PageResult {
+    let party = party(request);
+    let mut conn = actor.network(&dashboard.db).await?;
+    let network = networks::current(&mut conn).await?;
+    conn.commit().await?;
+    let status = match errors.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let heading = format!("Import {party}");
+    page_with(
+        status,
+        &Import {
+            shell: Shell::new(dashboard, request, actor, &network, title(party), &heading),
+            action: format!("/{party}/import"),
+            preview: report.map(|report| Preview::new(&report)),
+            csv,
+            errors,
+        },
+    )
+}
+
+/// What an import would do, in numbers, and its first rows and problems.
+struct Preview {
+    create: usize,
+    update: usize,
+    unchanged: usize,
+    refused: usize,
+    ignored: String,
+    rows: Vec<(u64, String, &'static str, String)>,
+}
+
+impl Preview {
+    /// Rows that are shown: refused ones first, then the first of the others.
+    const SHOWN: usize = 20;
+
+    fn new(report: &import::Report) -> Self {
+        let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
+        let others = report.rows.iter().filter(|row| row.outcome != Outcome::Refused);
+        Self {
+            create: report.count(Outcome::Create),
+            update: report.count(Outcome::Update),
+            unchanged: report.count(Outcome::Unchanged),
+            refused: report.count(Outcome::Refused),
+            ignored: report.ignored.join(", "),
+            rows: refused
+                .take(Self::SHOWN)
+                .chain(others.take(Self::SHOWN))
+                .map(|row| {
+                    (
+                        row.line,
+                        row.name.clone(),
+                        row.outcome.as_str(),
+                        row.problem.clone(),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "parties/import.html")]
+struct Import {
+    shell: Shell,
+    action: String,
+    preview: Option<Preview>,
+    csv: String,
+    errors: FieldErrors,
+}

@@ -1,0 +1,524 @@
+//! Tokens of the API: JWTs that last a quarter of an hour, made from an API key or from a dashboard session, for where
+//! a key must not go (a browser, a script on somebody's desk).
+//!
+//! They are signed with HS256 and nothing else. Keys rotate by themselves and are stored nowhere: each period of thirty
+//! days has its own, derived from the installation's secret; the header's `kid` is the number of the period, and only
+//! the present and the previous one are accepted. A token is no more than a pointer: whoever it was made from must
+//! still be there when it is used ([`actor_of`]), so revoking the key or signing out ends its tokens at once.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use schema::{ApiKeyId, BASE32, Db, DbError, MembershipId, NetworkId, SessionId};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{Actor, Via};
+use crate::{Secret, api_keys, sessions, unscoped};
+
+/// How long a token works.
+pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);
+/// What a token is for, in its `aud`.
+const AUDIENCE: &str = "clickledger-api";
+/// Seconds for which one key signs.
+const PERIOD: i64 = 30 * 24 * 60 * 60;
+/// Longer texts are not even parsed.
+const LONGEST: usize = 4 * 1024;
+/// How far the clock of the node that made a token may be ahead of ours.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
+
+/// What a token was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenSource {
+    /// An API key, and whose it is.
+    ApiKey(ApiKeyId, MembershipId),
+    /// A session, and under which membership.
+    Session(SessionId, MembershipId),
+}
+
+/// Why a text is no token that works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFlaw {
+    /// It was one.
+    #[error("the token has expired")]
+    Expired,
+    /// It is none of ours, or was tampered with.
+    #[error("not a token of this installation")]
+    NotOurs,
+}
+
+/// What a verified token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// The network it is for.
+    pub network_id: NetworkId,
+    /// What it was made from.
+    pub source: TokenSource,
+}
+
+/// The payload. Everything is required, nothing else may be there, and no type bends: `exp` is a whole number.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload {
+    iss: String,
+    aud: String,
+    sub: String,
+    net: NetworkId,
+    mbr: MembershipId,
+    exp: i64,
+    jti: String,
+}
+
+impl Payload {
+    fn source(&self) -> Option<TokenSource> {
+        let key = self.sub.parse().map(|id| TokenSource::ApiKey(id, self.mbr));
+        let session = || self.sub.parse().map(|id| TokenSource::Session(id, self.mbr));
+        key.or_else(|_| session()).ok()
+    }
+}
+
+/// Makes and verifies tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiTokens {
+    secret: Secret,
+    issuer: String,
+}
+
+impl ApiTokens {
+    /// Tokens of the installation with this secret, which calls itself by this address.
+    #[must_use]
+    pub fn new(secret: &Secret, issuer_url: &str) -> Self {
+        Self {
+            secret: secret.clone(),
+            issuer: issuer_url.to_owned(),
+        }
+    }
+
+    /// A fresh token for a network, and when it stops working.
+    #[must_use]
+    pub fn issue(
+        &self,
+        network_id: NetworkId,
+        source: TokenSource,
+        now: DateTime<Utc>,
+    ) -> (String, DateTime<Utc>) {
+        let expiry = now + LIFETIME;
+        let (sub, mbr) = match source {
+            TokenSource::ApiKey(id, membership_id) => (id.to_string(), membership_id),
+            TokenSource::Session(id, membership_id) => (id.to_string(), membership_id),
+        };
+        let payload = Payload {
+            iss: self.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub,
+            net: network_id,
+            mbr,
+            exp: expiry.timestamp(),
+            jti: BASE32.encode(&rand::random::<[u8; 15]>()),
+        };
+        let period = period_of(now);
+        let key = EncodingKey::from_secret(&self.key(period));
+        #[expect(
+            clippy::expect_used,
+            reason = "texts and a number serialize, and HMAC takes any key"
+        )]
+        let token = jsonwebtoken::encode(&header(period), &payload, &key).expect("a token can be written");
+        (token, expiry)
+    }
+
+    /// What a token says, if it is ours and works now.
+    ///
+    /// # Errors
+    /// [`TokenFlaw`].
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFlaw> {
+        if token.len() > LONGEST {
+            return Err(TokenFlaw::NotOurs);
+        }
+        let said = jsonwebtoken::decode_header(token).map_err(|_| TokenFlaw::NotOurs)?;
+        // The whole header must be one that we write, so that nothing in it (jwk, jku, x5u, crit) can mean anything.
+        let present = period_of(now);
+        let period = [present, present - 1]
+            .into_iter()
+            .find(|period| said == header(*period))
+            .ok_or(TokenFlaw::NotOurs)?;
+        let key = DecodingKey::from_secret(&self.key(period));
+        let payload = jsonwebtoken::decode::<Payload>(token, &key, &self.rules())
+            .map_err(|_| TokenFlaw::NotOurs)?
+            .claims;
+        let expiry = DateTime::from_timestamp(payload.exp, 0).ok_or(TokenFlaw::NotOurs)?;
+        if expiry - now > LIFETIME + CLOCKS_DIFFER {
+            return Err(TokenFlaw::NotOurs);
+        }
+        if expiry <= now {
+            return Err(TokenFlaw::Expired);
+        }
+        Ok(Claims {
+            network_id: payload.net,
+            source: payload.source().ok_or(TokenFlaw::NotOurs)?,
+        })
+    }
+
+    fn rules(&self) -> Validation {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_issuer(&[&self.issuer]);
+        rules.set_audience(&[AUDIENCE]);
+        rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Checked above against a clock that is a parameter.
+        rules.validate_exp = false;
+        rules.leeway = 0;
+        rules
+    }
+
+    fn key(&self, period: i64) -> [u8; 32] {
+        self.secret.derive(format!("api token {period}").as_bytes())
+    }
+}
+
+fn period_of(now: DateTime<Utc>) -> i64 {
+    now.timestamp().div_euclid(PERIOD)
+}
+
+fn header(period: i64) -> Header {
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(period.to_string());
+    header
+}
+
+/// Who acts with a verified token, if what it was made from is still there: the key works, with its scopes; the session
+/// has not ended, belongs to that membership, has its second factor behind it, and is not an operator's in somebody
+/// else's name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn actor_of(
+    db: &Db,
+    claims: &Claims,
+    address: Option<IpAddr>,
+    now: DateTime<Utc>,
+) -> Result<Option<Actor>, DbError> {
+    let network_id = claims.network_id;
+    match claims.source {
+        TokenSource::ApiKey(id, membership_id) => {
+            let mut conn = db.network(network_id).await?;
+            let scopes = api_keys::scopes(&mut conn, id, membership_id, now).await?;
+            conn.commit().await?;
+            let Some(scopes) = scopes else { return Ok(None) };
+            let found = unscoped::actor(db, network_id, membership_id, Via::Api, address).await?;
+            Ok(found.map(|mut actor| {
+                actor.scopes = Some(scopes);
+                actor
+            }))
+        }
+        TokenSource::Session(id, membership_id) => {
+            let session = sessions::find(&mut *db.unscoped().await?, id, now).await?;
+            let holds = session.filter(|it| {
+                it.network_id == Some(network_id)
+                    && it.membership_id == Some(membership_id)
+                    && !it.awaits_second_factor
+                    && it.operator_reason.is_none()
+            });
+            let Some(session) = holds else { return Ok(None) };
+            let found = unscoped::actor(db, network_id, membership_id, Via::Api, address).await?;
+            Ok(found
+                .filter(|actor| actor.person_id == session.person_id)
+                .map(|mut actor| {
+                    actor.session_id = Some(id);
+                    actor
+                }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+    use hmac::{Hmac, KeyInit, Mac};
+    use serde_json::{Value, json};
+    use sha2::Sha256;
+
+    use super::*;
+
+    const ISSUER: &str = "https://app.example";
+
+    fn tokens() -> ApiTokens {
+        ApiTokens::new(&Secret::from_text(&"0".repeat(52)).unwrap(), ISSUER)
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn source() -> TokenSource {
+        TokenSource::ApiKey(ApiKeyId(7), MembershipId(8))
+    }
+
+    fn claims() -> Value {
+        json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": ApiKeyId(7), "net": NetworkId(9), "mbr": MembershipId(8),
+            "exp": now().timestamp() + 900, "jti": "x",
+        })
+    }
+
+    fn good_header() -> Value {
+        json!({ "typ": "JWT", "alg": "HS256", "kid": period_of(now()).to_string() })
+    }
+
+    fn with(mut object: Value, field: &str, value: Value) -> Value {
+        object[field] = value;
+        object
+    }
+
+    fn without(mut object: Value, field: &str) -> Value {
+        object.as_object_mut().unwrap().remove(field);
+        object
+    }
+
+    fn encoded(text: &str) -> String {
+        BASE64URL_NOPAD.encode(text.as_bytes())
+    }
+
+    /// Signed as we sign, whatever it says.
+    fn signed(header: &str, payload: &str, key: &[u8]) -> String {
+        let message = format!("{}.{}", encoded(header), encoded(payload));
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(message.as_bytes());
+        format!(
+            "{message}.{}",
+            BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())
+        )
+    }
+
+    fn ours(header: &Value, payload: &Value) -> String {
+        signed(
+            &header.to_string(),
+            &payload.to_string(),
+            &tokens().key(period_of(now())),
+        )
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_made_from_until_it_expires() {
+        let tokens = tokens();
+        for source in [source(), TokenSource::Session(SessionId(3), MembershipId(4))] {
+            let (token, expiry) = tokens.issue(NetworkId(9), source, now());
+            let claims = Claims {
+                network_id: NetworkId(9),
+                source,
+            };
+            assert_eq!(expiry, now() + LIFETIME);
+            assert_eq!(tokens.verify(&token, now()), Ok(claims));
+            assert_eq!(tokens.verify(&token, expiry - TimeDelta::seconds(1)), Ok(claims));
+            assert_eq!(tokens.verify(&token, expiry), Err(TokenFlaw::Expired));
+        }
+        // The tests below forge tokens as we write them: this one is right in everything.
+        assert!(tokens.verify(&ours(&good_header(), &claims()), now()).is_ok());
+    }
+
+    #[test]
+    fn a_token_outlives_the_change_of_keys_but_not_two_of_them() {
+        let tokens = tokens();
+        let last_second = DateTime::from_timestamp((period_of(now()) + 1) * PERIOD - 1, 0).unwrap();
+        let (token, _) = tokens.issue(NetworkId(9), source(), last_second);
+        assert!(tokens.verify(&token, last_second + TimeDelta::seconds(2)).is_ok());
+        let old = with(good_header(), "kid", json!((period_of(now()) - 2).to_string()));
+        let key = tokens.key(period_of(now()) - 2);
+        let token = signed(&old.to_string(), &claims().to_string(), &key);
+        assert_eq!(tokens.verify(&token, now()), Err(TokenFlaw::NotOurs));
+    }
+
+    #[test]
+    fn no_hostile_header_is_accepted() {
+        let mut headers: Vec<Value> = [
+            "none",
+            "None",
+            "NONE",
+            "nOnE",
+            "",
+            " HS256",
+            "hs256",
+            "HS384",
+            "HS512",
+            "RS256",
+            "RS512",
+            "PS256",
+            "ES256",
+            "EdDSA",
+            "HS256\u{0}",
+        ]
+        .into_iter()
+        .map(|alg| with(good_header(), "alg", json!(alg)))
+        .collect();
+        let period = period_of(now());
+        for kid in [
+            json!("../../../../dev/null"),
+            json!("/dev/null"),
+            json!("' OR 1=1 --"),
+            json!(""),
+            json!(period),
+            json!((period + 1).to_string()),
+            json!((period - 2).to_string()),
+            json!(format!("0{period}")),
+            json!(format!("{period}\n")),
+            json!([period.to_string()]),
+            Value::Null,
+        ] {
+            headers.push(with(good_header(), "kid", kid));
+        }
+        let jwk = json!({ "kty": "oct", "k": "AAAA", "alg": "HS256" });
+        for (field, value) in [
+            ("jwk", jwk),
+            ("jku", json!("https://evil.example/keys")),
+            ("x5u", json!("https://evil.example/cert")),
+            ("x5c", json!(["AAAA"])),
+            ("crit", json!(["exp"])),
+            ("b64", json!(false)),
+            ("zip", json!("DEF")),
+            ("cty", json!("JWT")),
+            ("typ", json!("none")),
+            ("enc", json!("A128GCM")),
+        ] {
+            headers.push(with(good_header(), field, value));
+        }
+        for field in ["alg", "kid", "typ"] {
+            headers.push(without(good_header(), field));
+        }
+        for header in &headers {
+            let refused = tokens().verify(&ours(header, &claims()), now());
+            assert_eq!(refused, Err(TokenFlaw::NotOurs), "{header}");
+        }
+        assert!(headers.len() >= 35);
+    }
+
+    #[test]
+    fn other_algorithms_with_the_right_key_are_refused() {
+        let key = EncodingKey::from_secret(&tokens().key(period_of(now())));
+        for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+            let mut header = header(period_of(now()));
+            header.alg = algorithm;
+            let token = jsonwebtoken::encode(&header, &claims(), &key).unwrap();
+            assert_eq!(
+                tokens().verify(&token, now()),
+                Err(TokenFlaw::NotOurs),
+                "{algorithm:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_hostile_payload_is_accepted_though_it_is_signed() {
+        let at = now().timestamp();
+        let mut payloads: Vec<String> = Vec::new();
+        for field in ["iss", "aud", "sub", "net", "mbr", "exp", "jti"] {
+            payloads.push(without(claims(), field).to_string());
+            payloads.push(with(claims(), field, Value::Null).to_string());
+            payloads.push(with(claims(), field, json!({})).to_string());
+        }
+        for (field, value) in [
+            ("iss", json!("https://evil.example")),
+            ("iss", json!([ISSUER])),
+            ("iss", json!("https://app.example/")),
+            ("aud", json!("another-api")),
+            ("aud", json!([AUDIENCE])),
+            ("aud", json!("")),
+            ("exp", json!((at + 900).to_string())),
+            ("exp", json!(900.5)),
+            ("exp", json!(1e300)),
+            ("exp", json!("NaN")),
+            ("exp", json!(i64::MAX)),
+            ("exp", json!(u64::MAX)),
+            ("exp", json!(-1)),
+            ("exp", json!(i64::MIN)),
+            ("exp", json!(at + 100_000)),
+            ("exp", json!(true)),
+            ("exp", json!([at + 900])),
+            ("sub", json!(PREFIXED_WRONGLY)),
+            ("sub", json!("")),
+            ("net", json!(9)),
+            ("net", json!("net_zzzzzzz")),
+            ("role", json!("owner")),
+        ] {
+            payloads.push(with(claims(), field, value).to_string());
+        }
+        payloads.extend(["", "null", "[]", "{}", "1", "\"x\"", "{"].map(str::to_owned));
+        payloads.push(claims().to_string().replace("}", ",\"exp\":4102444800}"));
+        payloads.push(
+            claims()
+                .to_string()
+                .replace(&format!("\"exp\":{}", at + 900), "\"exp\":NaN"),
+        );
+        for payload in &payloads {
+            let token = signed(
+                &good_header().to_string(),
+                payload,
+                &tokens().key(period_of(now())),
+            );
+            assert!(tokens().verify(&token, now()).is_err(), "{payload}");
+        }
+        assert!(payloads.len() >= 45);
+        let expired = with(claims(), "exp", json!(at - 1));
+        assert_eq!(
+            tokens().verify(&ours(&good_header(), &expired), now()),
+            Err(TokenFlaw::Expired)
+        );
+    }
+
+    const PREFIXED_WRONGLY: &str = "prs_0000010";
+
+    #[test]
+    fn no_mutilated_token_is_accepted() {
+        let (token, _) = tokens().issue(NetworkId(9), source(), now());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let (header, _) = message.split_once('.').unwrap();
+        let swapped = encoded(&with(claims(), "net", json!(NetworkId(10))).to_string());
+        let none = encoded(&json!({ "typ": "JWT", "alg": "none" }).to_string());
+        let mut hostile = vec![
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            "...".to_owned(),
+            "a.b.c".to_owned(),
+            format!("{message}."),
+            message.to_owned(),
+            format!("{none}.{swapped}."),
+            format!("{none}.{swapped}.{signature}"),
+            format!("{header}.{swapped}.{signature}"),
+            format!("{token}."),
+            format!(".{token}"),
+            format!("{token}.{signature}"),
+            format!(" {token}"),
+            format!("{token} "),
+            format!("{token}\n"),
+            format!("{token}="),
+            token.replace('.', ". "),
+            format!("{message}.{}", &signature[..signature.len() - 2]),
+            format!("{message}.{signature}AA"),
+            format!("{message}.{}", "A".repeat(43)),
+            token.to_uppercase(),
+            format!("{token}{}", "A".repeat(1 << 20)),
+            "A".repeat(1 << 20),
+            format!("Bearer {token}"),
+            encoded(&token),
+            ours(&good_header(), &json!(token)),
+            signed(&good_header().to_string(), &claims().to_string(), b""),
+            signed(&good_header().to_string(), &claims().to_string(), b"secret"),
+            signed(&good_header().to_string(), &claims().to_string(), &[0; 32]),
+            signed(
+                &good_header().to_string(),
+                &claims().to_string(),
+                &tokens().key(period_of(now()) - 1),
+            ),
+        ];
+        hostile.extend(
+            (1..token.len())
+                .step_by(7)
+                .map(|length| token[..length].to_owned()),
+        );
+        for token in &hostile {
+            let start: String = token.chars().take(100).collect();
+            assert_eq!(tokens().verify(token, now()), Err(TokenFlaw::NotOurs), "{start}");
+        }
+        assert!(hostile.len() >= 40);
+        let others = ApiTokens::new(&Secret::random(), ISSUER);
+        assert_eq!(others.verify(&token, now()), Err(TokenFlaw::NotOurs));
+    }
+}

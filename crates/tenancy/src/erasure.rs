@@ -1,0 +1,114 @@
+//! Everything a network owns: written out, and erased.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::Text;
+use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use futures_util::{Stream, TryStreamExt, pin_mut};
+use schema::{Db, DbError, NetworkConn, NetworkId};
+use tokio::io::AsyncWriteExt;
+
+use crate::actor::Author;
+use crate::{networks, operators};
+
+/// A row of the export.
+#[derive(Debug, QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    row_json: String,
+}
+
+/// Every row of this network as a line of JSON, `{"table":"clicks","row":{…}}`, without hashes; one consistent state.
+/// Takes as long as it takes: the time-out of statements is off for this transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn export(
+    conn: &mut NetworkConn,
+) -> QueryResult<impl Stream<Item = QueryResult<String>> + use<'_>> {
+    conn.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        .await?;
+    let rows = sql_query("SELECT table_name, row_json FROM export_network()")
+        .load_stream::<Row>(&mut **conn)
+        .await?;
+    Ok(rows.map_ok(|row| format!("{{\"table\":\"{}\",\"row\":{}}}\n", row.table_name, row.row_json)))
+}
+
+/// Removes the network of this transaction, which must be closed, and everything it owns.
+///
+/// # Errors
+/// When the database fails, or the network is not closed.
+pub async fn erase(conn: &mut NetworkConn) -> QueryResult<()> {
+    conn.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+        .await?;
+    sql_query("SELECT erase_network()").execute(&mut **conn).await?;
+    Ok(())
+}
+
+/// Why a network was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The file could not be written.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+}
+
+impl From<diesel::result::Error> for EraseError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Writes everything a closed network owns to a file in this folder, on disk before a row is touched, and then erases
+/// it. Returns the file.
+///
+/// # Errors
+/// [`EraseError`]; nothing was erased then.
+pub async fn export_and_erase(
+    db: &Db,
+    folder: &Path,
+    network_id: NetworkId,
+    author: &Author,
+    now: DateTime<Utc>,
+) -> Result<PathBuf, EraseError> {
+    let path = folder.join(format!("{network_id}.ndjson"));
+    let failed = |error| EraseError::File(path.clone(), error);
+    tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+    let mut options = tokio::fs::OpenOptions::new();
+    // Readable by us only: it is a network's whole business.
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = tokio::io::BufWriter::new(options.open(&path).await.map_err(failed)?);
+    let mut conn = db.network(network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    {
+        let rows = export(&mut conn).await?;
+        pin_mut!(rows);
+        while let Some(line) = rows.try_next().await? {
+            file.write_all(line.as_bytes()).await.map_err(failed)?;
+        }
+    }
+    file.flush().await.map_err(failed)?;
+    file.get_ref().sync_all().await.map_err(failed)?;
+    erase(&mut conn).await?;
+    conn.commit().await?;
+    tracing::info!(network = %network_id, file = %path.display(), "network exported and erased");
+    let detail = format!("exported to {}", path.display());
+    let about = Some((network_id, network.name.as_str()));
+    operators::record(
+        &mut *db.unscoped().await?,
+        author,
+        "network.erase",
+        about,
+        &detail,
+        now,
+    )
+    .await?;
+    Ok(path)
+}

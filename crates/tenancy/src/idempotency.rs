@@ -1,0 +1,113 @@
+//! Idempotency keys: an API call that carries one is made once, however often it arrives.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{MembershipId, NetworkConn, idempotency_keys};
+use sha2::{Digest, Sha256};
+
+/// How long an answer is kept.
+const KEPT: TimeDelta = TimeDelta::hours(24);
+
+/// What is known of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It is the first: make it, then [`keep`] its answer in the same transaction.
+    First,
+    /// It was made: this was its answer.
+    Repeated {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        body: String,
+    },
+    /// The key was used for another request.
+    Mismatch,
+}
+
+/// The fingerprint of a request.
+#[must_use]
+pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in [method.as_bytes(), path.as_bytes(), body] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().to_vec()
+}
+
+/// Claims a key for a request. A twin whose transaction is open is waited for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(
+    conn: &mut NetworkConn,
+    membership_id: MembershipId,
+    key: &str,
+    request: &[u8],
+    now: DateTime<Utc>,
+) -> QueryResult<Claim> {
+    let network_id = conn.network_id();
+    diesel::delete(
+        idempotency_keys::table
+            .filter(idempotency_keys::network_id.eq(network_id))
+            .filter(idempotency_keys::created_at.lt(now - KEPT)),
+    )
+    .execute(&mut **conn)
+    .await?;
+    let inserted = diesel::insert_into(idempotency_keys::table)
+        .values((
+            idempotency_keys::network_id.eq(network_id),
+            idempotency_keys::membership_id.eq(membership_id),
+            idempotency_keys::key.eq(key),
+            idempotency_keys::request_hash.eq(request),
+            idempotency_keys::status.eq(0),
+            idempotency_keys::body.eq(""),
+            idempotency_keys::created_at.eq(now),
+        ))
+        .on_conflict_do_nothing()
+        .execute(&mut **conn)
+        .await?;
+    if inserted == 1 {
+        return Ok(Claim::First);
+    }
+    let (known, status, body): (Vec<u8>, i32, String) = idempotency_keys::table
+        .find((network_id, membership_id, key))
+        .select((
+            idempotency_keys::request_hash,
+            idempotency_keys::status,
+            idempotency_keys::body,
+        ))
+        .first(&mut **conn)
+        .await?;
+    Ok(if known == request {
+        Claim::Repeated {
+            status: u16::try_from(status).unwrap_or(200),
+            body,
+        }
+    } else {
+        Claim::Mismatch
+    })
+}
+
+/// Keeps the answer of a claimed call.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep(
+    conn: &mut NetworkConn,
+    membership_id: MembershipId,
+    key: &str,
+    status: u16,
+    body: &str,
+) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    diesel::update(idempotency_keys::table.find((network_id, membership_id, key)))
+        .set((
+            idempotency_keys::status.eq(i32::from(status)),
+            idempotency_keys::body.eq(body),
+        ))
+        .execute(&mut **conn)
+        .await?;
+    Ok(())
+}

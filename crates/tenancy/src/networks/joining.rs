@@ -1,0 +1,141 @@
+//! How affiliates join a network.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{NetworkConn, Words, networks, text_enum};
+use serde_json::{Value, json};
+
+use super::addresses::is_host;
+use super::current;
+use crate::actor::Author;
+use crate::audit::{self, Change};
+use crate::error::{ChangeError, FieldErrors, check_name, check_text};
+
+text_enum! {
+    /// Whose application is approved at once.
+    pub enum AutoApprove {
+        /// Nobody's: somebody decides each.
+        Nobody = "nobody",
+        /// Those from the listed e-mail domains.
+        Listed = "listed",
+        /// Everybody's.
+        Everybody = "everybody",
+    }
+}
+
+/// How affiliates join a network.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = networks)]
+pub struct Joining {
+    /// Whether they may apply at all.
+    pub join_open: bool,
+    /// What they read first.
+    pub join_greeting: String,
+    /// What they are asked; one that ends with * must be answered.
+    pub join_questions: Words,
+    /// Who is approved at once.
+    pub auto_approve: AutoApprove,
+    /// From which e-mail domains, for [`AutoApprove::Listed`].
+    pub auto_approve_domains: Words,
+}
+
+impl Joining {
+    /// Nobody may apply.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self {
+            join_open: false,
+            join_greeting: String::new(),
+            join_questions: Words::default(),
+            auto_approve: AutoApprove::Nobody,
+            auto_approve_domains: Words::default(),
+        }
+    }
+
+    /// Whether an application from this address is approved at once.
+    #[must_use]
+    pub fn approves(&self, email: &str) -> bool {
+        let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
+        match self.auto_approve {
+            AutoApprove::Nobody => false,
+            AutoApprove::Everybody => true,
+            AutoApprove::Listed => self.auto_approve_domains.0.iter().any(|listed| listed == domain),
+        }
+    }
+
+    /// The same, checked, with domains in lower case.
+    ///
+    /// # Errors
+    /// [`ChangeError::Fields`].
+    pub fn checked(mut self) -> Result<Self, ChangeError> {
+        let mut errors = FieldErrors::default();
+        let greeting = errors.take("join_greeting", check_text(&self.join_greeting));
+        let questions = &self.join_questions.0;
+        if questions.len() > 20 || questions.iter().any(|it| check_name(it).is_err()) {
+            errors.add(
+                "join_questions",
+                "Ask at most 20 questions of at most 120 characters each.",
+            );
+        }
+        for domain in &mut self.auto_approve_domains.0 {
+            *domain = domain.trim_start_matches('@').to_lowercase();
+            if !is_host(domain) || !domain.contains('.') {
+                errors.add(
+                    "auto_approve_domains",
+                    format!("“{domain}” is not a domain such as example.com."),
+                );
+            }
+        }
+        if self.auto_approve_domains.0.len() > 100 {
+            errors.add("auto_approve_domains", "List at most 100 domains.");
+        }
+        self.join_greeting = errors.or(greeting)?;
+        Ok(self)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "join_open": self.join_open,
+            "join_greeting": self.join_greeting,
+            "join_questions": self.join_questions,
+            "auto_approve": self.auto_approve.as_str(),
+            "auto_approve_domains": self.auto_approve_domains,
+        })
+    }
+}
+
+/// Changes how affiliates join.
+///
+/// # Errors
+/// When the database fails.
+pub async fn update_joining(
+    conn: &mut NetworkConn,
+    author: &Author,
+    joining: &Joining,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let old = current(conn).await?;
+    diesel::update(networks::table.find(old.id))
+        .set(joining)
+        .execute(&mut **conn)
+        .await?;
+    let (before, after) = (old.joining.to_json(), joining.to_json());
+    let change = Change::between("network.update_joining", old.id, &old.name, before, after);
+    audit::record(conn, author, change, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_approves_by_domain() {
+        let mut joining = Joining::closed();
+        joining.auto_approve = AutoApprove::Listed;
+        joining.auto_approve_domains = Words(vec!["@Good.example".to_owned()]);
+        let joining = joining.checked().unwrap();
+        assert!(joining.approves("me@good.example"));
+        assert!(!joining.approves("me@evil.example") && !joining.approves("me@not-good.example"));
+    }
+}

@@ -1,0 +1,194 @@
+//! What a network's own people may change of it.
+
+use chrono::{DateTime, Offset, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{Currency, NetworkConn, network_slugs, networks};
+use serde_json::{Value, json};
+
+use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
+use super::{SLUG_TAKEN, current};
+use crate::actor::Author;
+use crate::audit::{self, Change};
+use crate::error::{ChangeError, FieldErrors, check_name, taken};
+
+/// A time zone by its IANA name.
+///
+/// # Errors
+/// What is wrong, for the person who typed it.
+pub fn check_time_zone(text: &str) -> Result<Tz, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| format!("“{text}” is not a time zone such as Europe/Warsaw."))
+}
+
+/// What people may change of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// As people see it.
+    pub name: String,
+    /// Its name in addresses.
+    pub slug: String,
+    /// The zone its days are counted in.
+    pub time_zone: Tz,
+    /// Proposed for new campaigns.
+    pub currency: Currency,
+    /// The hosts that its clicks and postbacks come to; none uses the shared one.
+    pub tracking_hosts: Vec<String>,
+    /// Whether everyone must have a second factor.
+    pub require_two_factor: bool,
+}
+
+impl Profile {
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "slug": self.slug,
+            "time_zone": self.time_zone.name(),
+            "currency": self.currency.code(),
+            "tracking_hosts": self.tracking_hosts,
+            "require_two_factor": self.require_two_factor,
+        })
+    }
+}
+
+/// A profile as typed or sent.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileDraft {
+    /// As people see it.
+    pub name: String,
+    /// Its name in addresses.
+    pub slug: String,
+    /// IANA name of a time zone.
+    pub time_zone: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The hosts that its clicks and postbacks come to.
+    pub tracking_hosts: Vec<String>,
+    /// Whether everyone must have a second factor.
+    pub require_two_factor: bool,
+}
+
+impl ProfileDraft {
+    /// The profile, if everything in it can be accepted.
+    ///
+    /// # Errors
+    /// [`ChangeError::Fields`].
+    pub fn checked(&self) -> Result<Profile, ChangeError> {
+        let mut errors = FieldErrors::default();
+        let name = errors.take("name", check_name(&self.name));
+        let slug = errors.take("slug", check_slug(&self.slug));
+        let time_zone = errors.take("time_zone", check_time_zone(&self.time_zone));
+        let currency = errors.take("currency", self.currency.trim().parse::<Currency>());
+        let mut hosts: Vec<String> = Vec::new();
+        for host in &self.tracking_hosts {
+            match check_host(host) {
+                Ok(host) if hosts.contains(&host) => {}
+                Ok(host) => hosts.push(host),
+                Err(message) => errors.add("tracking_hosts", message),
+            }
+        }
+        if hosts.len() > 20 {
+            errors.add("tracking_hosts", "Use at most 20 hosts.");
+        }
+        let profile = match (name, slug, time_zone, currency) {
+            (Some(name), Some(slug), Some(time_zone), Some(currency)) => Some(Profile {
+                name,
+                slug,
+                time_zone,
+                currency,
+                tracking_hosts: hosts,
+                require_two_factor: self.require_two_factor,
+            }),
+            _ => None,
+        };
+        errors.or(profile)
+    }
+}
+
+/// The profile as it is.
+///
+/// # Errors
+/// When the database fails.
+pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
+    let network = current(conn).await?;
+    Ok(Profile {
+        slug: slug(conn).await?,
+        tracking_hosts: tracking_hosts(conn).await?,
+        time_zone: network.time_zone(),
+        name: network.name,
+        currency: network.currency,
+        require_two_factor: network.require_two_factor,
+    })
+}
+
+/// Changes the profile.
+///
+/// # Errors
+/// [`ChangeError::Fields`] when slug or host belong to another network, or when the hours of the new time zone begin
+/// at other minutes: the sums that reports are made of are kept by hours of the network's clock.
+pub async fn update_profile(
+    conn: &mut NetworkConn,
+    author: &Author,
+    new: &Profile,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let network_id = conn.network_id();
+    let old = profile(conn).await?;
+    if minutes_past(new.time_zone, now) != minutes_past(old.time_zone, now) {
+        let message = "The hours of this zone begin at other minutes than those of the present one, and sums are \
+                       kept by the hour. Choose a zone whose hours begin when yours do.";
+        return Err(ChangeError::field("time_zone", message));
+    }
+    if new.slug != old.slug {
+        diesel::update(network_slugs::table.filter(network_slugs::network_id.eq(network_id)))
+            .set(network_slugs::slug.eq(&new.slug))
+            .execute(&mut **conn)
+            .await
+            .map_err(taken("network_slugs_pkey", "slug", SLUG_TAKEN))?;
+    }
+    if new.tracking_hosts != old.tracking_hosts {
+        set_tracking_hosts(conn, &new.tracking_hosts).await?;
+    }
+    diesel::update(networks::table.find(network_id))
+        .set((
+            networks::name.eq(&new.name),
+            networks::time_zone.eq(new.time_zone.name()),
+            networks::currency.eq(new.currency),
+            networks::require_two_factor.eq(new.require_two_factor),
+        ))
+        .execute(&mut **conn)
+        .await?;
+    let change = Change::between(
+        "network.update",
+        network_id,
+        &new.name,
+        old.to_json(),
+        new.to_json(),
+    );
+    Ok(audit::record(conn, author, change, now).await?)
+}
+
+/// How many minutes past the hour of UTC an hour of this zone begins.
+fn minutes_past(zone: Tz, now: DateTime<Utc>) -> i32 {
+    now.with_timezone(&zone)
+        .offset()
+        .fix()
+        .local_minus_utc()
+        .rem_euclid(3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_zones_whose_hours_begin_together_can_follow_each_other() {
+        let now = schema::clock::now();
+        let minutes = |zone: &str| minutes_past(zone.parse().unwrap(), now);
+        assert_eq!(minutes("Europe/Warsaw"), minutes("America/New_York"));
+        assert_ne!(minutes("Europe/Warsaw"), minutes("Asia/Kolkata"));
+        assert_ne!(minutes("Asia/Kathmandu"), minutes("Asia/Kolkata"));
+    }
+}

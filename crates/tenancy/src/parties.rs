@@ -1,0 +1,140 @@
+//! What advertisers and affiliates have in common: what is typed about them, how they are listed, and their import.
+
+use diesel::QueryResult;
+use schema::Words;
+
+use crate::error::{ChangeError, FieldErrors, check_name, check_text};
+
+/// In which order parties are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartySort {
+    /// By what.
+    pub by: PartySortKey,
+    /// Whether from the end.
+    pub descending: bool,
+}
+
+schema::text_enum! {
+    /// By what parties are sorted.
+    pub enum PartySortKey {
+        /// By name.
+        Name = "name",
+        /// By the time of their creation.
+        Created = "created",
+    }
+}
+
+impl Default for PartySort {
+    fn default() -> Self {
+        Self {
+            by: PartySortKey::Name,
+            descending: false,
+        }
+    }
+}
+
+impl std::str::FromStr for PartySort {
+    type Err = String;
+
+    /// `name`, `-name`, `created` or `-created`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (descending, word) = match text.strip_prefix('-') {
+            Some(word) => (true, word),
+            None => (false, text),
+        };
+        Ok(Self {
+            by: word.parse()?,
+            descending,
+        })
+    }
+}
+
+/// Which parties, and in which order. `S` is their status, `G` their group.
+#[derive(Debug, Clone)]
+pub struct PartyFilter<S, I> {
+    /// Only those whose name, external id or tag contains this.
+    pub search: Option<String>,
+    /// Only those with this status; none leaves the archived ones out.
+    pub status: Option<S>,
+    /// Also the archived ones, when no status is asked for.
+    pub archived_too: bool,
+    /// In which order.
+    pub sort: PartySort,
+    /// Only those after this one, in that order.
+    pub after: Option<I>,
+}
+
+impl<S, I> Default for PartyFilter<S, I> {
+    fn default() -> Self {
+        Self {
+            search: None,
+            status: None,
+            archived_too: false,
+            sort: PartySort::default(),
+            after: None,
+        }
+    }
+}
+
+/// What is typed about any party.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartyDraft {
+    /// As people see it.
+    pub name: String,
+    /// What another system calls it; empty for none.
+    pub external_id: String,
+    /// For the network's own people.
+    pub notes: String,
+    /// Words to find it by, with commas between.
+    pub tags: String,
+}
+
+/// The same, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartyDetails {
+    /// As people see it.
+    pub name: String,
+    /// What another system calls it.
+    pub external_id: Option<String>,
+    /// For the network's own people.
+    pub notes: String,
+    /// Words to find it by.
+    pub tags: Words,
+}
+
+impl PartyDraft {
+    pub(crate) fn checked(&self, errors: &mut FieldErrors) -> Option<PartyDetails> {
+        let name = errors.take("name", check_name(&self.name));
+        let external_id = match self.external_id.trim() {
+            "" => Some(None),
+            text => errors.take("external_id", check_name(text)).map(Some),
+        };
+        let notes = errors.take("notes", check_text(&self.notes));
+        let tags = Words::typed(&self.tags);
+        if tags.0.len() > 20
+            || tags
+                .0
+                .iter()
+                .any(|tag| tag.chars().count() > 40 || tag.chars().any(char::is_control))
+        {
+            errors.add("tags", "Use at most 20 tags of at most 40 characters each.");
+        }
+        Some(PartyDetails {
+            name: name?,
+            external_id: external_id?,
+            notes: notes?,
+            tags,
+        })
+    }
+}
+
+pub(crate) const EXTERNAL_ID_TAKEN: &str = "Another one has this external id; it must be unique.";
+
+/// A row that was there to be changed, or why it was not changed: somebody was faster, or there is none.
+pub(crate) fn changed<T>(updated: QueryResult<Option<T>>, there: bool) -> Result<T, ChangeError> {
+    match updated? {
+        Some(row) => Ok(row),
+        None if there => Err(ChangeError::Stale),
+        None => Err(ChangeError::NotFound),
+    }
+}
