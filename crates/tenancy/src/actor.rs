@@ -94,8 +94,6 @@ pub struct Actor {
     pub impersonation: Option<Impersonation>,
     /// Whether the network demands a second factor that the person does not have yet.
     pub lacks_second_factor: bool,
-    /// Whether the person runs this installation.
-    pub is_operator: bool,
     /// What the API key is limited to; none where there is no key.
     pub scopes: Option<Vec<ApiScope>>,
 }

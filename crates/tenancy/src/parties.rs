@@ -115,9 +115,12 @@ impl PartyDraft {
             || tags
                 .0
                 .iter()
-                .any(|tag| tag.chars().count() > 40 || tag.chars().any(char::is_control))
+                .any(|tag| tag.chars().count() > 40 || tag.contains(|c: char| c == ';' || c.is_control()))
         {
-            errors.add("tags", "Use at most 20 tags of at most 40 characters each.");
+            errors.add(
+                "tags",
+                "Use at most 20 tags of at most 40 characters each, without semicolons.",
+            );
         }
         Some(PartyDetails {
             name: name?,

@@ -14,7 +14,7 @@ use schema::{
 };
 
 use crate::actor::{Actor, Impersonation, Via};
-use crate::networks::{self, Network};
+use crate::networks::{self, Network, NetworkStatus};
 use crate::people::Person;
 use crate::sessions::{self, Session, SessionToken};
 use crate::{PasswordHash, memberships};
@@ -139,7 +139,7 @@ pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError>
         let network = networks::current(&mut conn).await?;
         let member = memberships::find(&mut conn, membership_id).await?;
         conn.commit().await?;
-        if let Some(member) = member {
+        if let Some(member) = member.filter(|_| network.status != NetworkStatus::Closed) {
             places.push(Place {
                 network_id,
                 network: network.name,
@@ -157,17 +157,9 @@ pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError>
 /// # Errors
 /// When the database fails.
 pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(NetworkId, MembershipId)>, DbError> {
-    let mut conn = db.person(person_id).await?;
-    let oldest = membership_table::table
-        .filter(membership_table::person_id.eq(person_id))
-        .filter(membership_table::ended_at.is_null())
-        .order((membership_table::created_at, membership_table::id))
-        .select((membership_table::network_id, membership_table::id))
-        .first(&mut *conn)
-        .await
-        .optional()?;
-    conn.commit().await?;
-    Ok(oldest)
+    let places = places(db, person_id).await?;
+    let first = places.into_iter().next();
+    Ok(first.map(|place| (place.network_id, place.membership_id)))
 }
 
 /// Who has this cookie: the session, the person, and in which capacity, where there is one.
@@ -206,21 +198,19 @@ pub async fn visit(
     let actor = match acting {
         Some((network_id, membership_id)) => {
             let found = actor(db, network_id, membership_id, Via::Page, address).await?;
-            // The membership was taken away: as good as signed out.
-            let Some(mut actor) = found else { return Ok(None) };
-            actor.session_id = Some(session.id);
-            actor.is_operator = person.is_operator && session.operator_reason.is_none();
-            actor.impersonation = session.operator_reason.as_ref().map(|reason| Impersonation {
+            let impersonation = session.operator_reason.as_ref().map(|reason| Impersonation {
                 operator_id: person.id,
                 operator_name: person.name.clone(),
                 reason: reason.clone(),
             });
             // An operator who is no longer one acts as nobody.
-            if actor.impersonation.is_some() && !person.is_operator {
-                return Ok(None);
-            }
-            actor.lacks_second_factor &= actor.impersonation.is_none();
-            Some(actor)
+            let may_act = impersonation.is_none() || person.is_operator;
+            found.filter(|_| may_act).map(|actor| Actor {
+                session_id: Some(session.id),
+                lacks_second_factor: actor.lacks_second_factor && impersonation.is_none(),
+                impersonation,
+                ..actor
+            })
         }
         None => None,
     };
@@ -231,7 +221,7 @@ pub async fn visit(
     }))
 }
 
-/// Who acts under this membership, if it holds.
+/// Who acts under this membership, if it holds and the network is not closed.
 ///
 /// # Errors
 /// When the database fails.
@@ -244,13 +234,16 @@ pub async fn actor(
 ) -> Result<Option<Actor>, DbError> {
     let mut conn = db.network(network_id).await?;
     let found = memberships::find(&mut conn, membership_id).await?;
-    let required: Option<bool> = schema::networks::table
+    let network: Option<(bool, NetworkStatus)> = schema::networks::table
         .find(network_id)
-        .select(schema::networks::require_two_factor)
+        .select((schema::networks::require_two_factor, schema::networks::status))
         .first(&mut *conn)
         .await
         .optional()?;
     conn.commit().await?;
+    let Some((required, _)) = network.filter(|(_, status)| *status != NetworkStatus::Closed) else {
+        return Ok(None);
+    };
     Ok(found.map(|member| Actor {
         network_id,
         membership_id,
@@ -261,8 +254,7 @@ pub async fn actor(
         address,
         session_id: None,
         impersonation: None,
-        lacks_second_factor: required == Some(true) && !member.has_second_factor,
-        is_operator: false,
+        lacks_second_factor: required && !member.has_second_factor,
         scopes: None,
     }))
 }

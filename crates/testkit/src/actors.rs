@@ -269,3 +269,23 @@ impl Member {
         Page::of(request.send().await.expect("an answer")).await
     }
 }
+
+/// Makes an API key on the page where people do, with every scope their role can give.
+pub async fn api_key(member: &Member) -> String {
+    let opened = member.get("/settings/keys").await;
+    let scopes = opened
+        .html
+        .split("name=\"scopes\" type=\"checkbox\" value=\"")
+        .skip(1);
+    let scopes: Vec<&str> = scopes.filter_map(|rest| rest.split('"').next()).collect();
+    let mut fields = vec![("name", "test"), ("form_token", opened.form_token())];
+    fields.extend(scopes.into_iter().map(|scope| ("scopes", scope)));
+    let made = member.post("/settings/keys", &fields, &[]).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
+    let shown = member.get("/settings/keys").await;
+    let (_, rest) = shown
+        .html
+        .split_once("id=\"fresh-key\">")
+        .expect("the key is shown");
+    rest.split('<').next().unwrap_or_default().to_owned()
+}

@@ -239,11 +239,12 @@ const INVARIANTS: [(&str, &str); 6] = [
     ),
     (
         "conversion rollups are the sums of the conversions",
-        "WITH rows AS (SELECT network_id, date_trunc('hour', converted_at) AS hour,
-                              campaign_id, affiliate_id, link_id, goal_id, currency, status, count(*) AS conversions,
+        "WITH rows AS (SELECT network_id, date_trunc('hour', converted_at, n.time_zone) AS hour,
+                              campaign_id, affiliate_id, link_id, goal_id, conversions.currency, conversions.status,
+                              count(*) AS conversions,
                               sum(coalesce(amount_micros, 0)) AS amount, sum(commission_micros) AS commission,
                               sum(revenue_micros) AS revenue
-                       FROM conversions GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
+                       FROM conversions JOIN networks n ON n.id = network_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
               sums AS (SELECT network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
                               conversions, amount_micros, commission_micros, revenue_micros
                        FROM conversion_rollups

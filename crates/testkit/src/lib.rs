@@ -19,8 +19,10 @@
 mod actors;
 mod app;
 pub mod browser;
+mod mail;
 mod postgres;
 
-pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor};
+pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor, api_key};
 pub use app::{Scene, SignIn, TestApp, TestOptions};
+pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, bin_dir};

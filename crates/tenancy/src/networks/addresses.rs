@@ -58,7 +58,10 @@ pub fn check_host(text: &str) -> Result<String, String> {
         }
         _ => (host.as_str(), None),
     };
-    let bracketed = name.starts_with('[') && name.ends_with(']');
+    let bracketed = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
     let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     if host.len() <= 253 && port_fits && (bracketed || is_host(name)) {
         Ok(host)
@@ -185,6 +188,7 @@ mod tests {
             "x:0",
             "x:99999",
             "-a.com",
+            "[anything]",
         ] {
             assert!(check_host(bad).is_err(), "{bad}");
         }

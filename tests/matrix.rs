@@ -1,0 +1,495 @@
+//! The matrix: every route × every role × another network's ids in every position. A route without a row fails.
+//!
+//! What is expected of whom is written down here, apart from the permission table, so that a change there is seen.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+mod matrix_rows;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use matrix_rows::{API, Door, Id, PAGES, Row};
+use reqwest::{Client, Method, StatusCode};
+use schema::{
+    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, GroupId, InvitationId, MembershipId,
+    NetworkId,
+};
+use tenancy::RoleKind;
+use testkit::{Member, Page, Scene, TestApp};
+
+/// In every name, address and sub id of the other network, and nowhere else.
+const CANARY: &str = "Rival";
+
+/// The ids of one network, of every kind; text as it travels.
+struct Ids(Vec<(Id, String)>);
+
+impl Ids {
+    fn get(&self, id: Id) -> &str {
+        let found = self.0.iter().find(|(kind, _)| *kind == id);
+        &found.unwrap_or_else(|| panic!("no {id:?} in the scene")).1
+    }
+
+    /// Ids of the right shape that nobody has. Those that sort by time are of the same moment as the foreign ones: as
+    /// the edge of a page they stand for that moment, whosever they are.
+    fn absent(foreign: &Self) -> Self {
+        const NOBODY: i32 = 0x7fff_fff1;
+        let like = |id: Id| {
+            let text = foreign.get(id);
+            let (rest, last) = text.split_at(text.len() - 2);
+            format!("{rest}{}", if last == "00" { "40" } else { "00" })
+        };
+        Self(vec![
+            (Id::Campaign, CampaignId(NOBODY).to_string()),
+            (Id::Advertiser, AdvertiserId(NOBODY).to_string()),
+            (Id::Affiliate, AffiliateId(NOBODY).to_string()),
+            (Id::Group, GroupId(NOBODY).to_string()),
+            (Id::Application, ApplicationId(NOBODY).to_string()),
+            (Id::Member, MembershipId(NOBODY).to_string()),
+            (Id::Invitation, InvitationId(NOBODY).to_string()),
+            (Id::Key, ApiKeyId(NOBODY).to_string()),
+            (Id::Session, schema::SessionId(NOBODY).to_string()),
+            (Id::Network, NetworkId(NOBODY).to_string()),
+            (Id::Conversion, like(Id::Conversion)),
+            (Id::Postback, like(Id::Postback)),
+            (Id::Audit, like(Id::Audit)),
+            (Id::Click, like(Id::Click)),
+        ])
+    }
+
+    /// The ids of a network that has one of everything, after a click and a conversion.
+    async fn of(app: &TestApp, scene: &Scene, click: &str) -> Self {
+        let network = scene.network.id.0;
+        let number = async |sql: &str| {
+            let sql = sql.replace("$n", &network.to_string());
+            i32::try_from(app.count(&sql).await).unwrap()
+        };
+        let event = async |prefix: &str, table: &str| {
+            let uuid = app
+                .text(&format!(
+                    "SELECT id FROM {table} WHERE network_id = {network} ORDER BY id DESC LIMIT 1"
+                ))
+                .await;
+            let uuid: uuid::Uuid = uuid.parse().unwrap();
+            format!("{prefix}_{}", schema::BASE32.encode(uuid.as_bytes()))
+        };
+        let analyst = "SELECT id FROM memberships WHERE network_id = $n AND role = 'analyst'";
+        let session = "SELECT s.id FROM sessions s JOIN memberships m ON m.network_id = s.network_id
+                       AND m.id = s.membership_id WHERE s.network_id = $n AND m.role = 'owner' LIMIT 1";
+        Self(vec![
+            (Id::Campaign, scene.campaign.id.to_string()),
+            (Id::Advertiser, scene.advertiser_id.to_string()),
+            (Id::Affiliate, scene.affiliate_id.to_string()),
+            (Id::Group, scene.group_id.to_string()),
+            (Id::Application, scene.application_id.to_string()),
+            (Id::Member, MembershipId(number(analyst).await).to_string()),
+            (
+                Id::Invitation,
+                InvitationId(number("SELECT id FROM invitations WHERE network_id = $n LIMIT 1").await)
+                    .to_string(),
+            ),
+            (
+                Id::Key,
+                ApiKeyId(number("SELECT id FROM api_keys WHERE network_id = $n LIMIT 1").await).to_string(),
+            ),
+            (Id::Session, schema::SessionId(number(session).await).to_string()),
+            (Id::Network, scene.network.id.to_string()),
+            (Id::Conversion, event("cnv", "conversions").await),
+            (Id::Postback, event("pb", "postbacks").await),
+            (Id::Audit, event("aud", "audit_log").await),
+            (Id::Click, click.to_owned()),
+        ])
+    }
+}
+
+/// Two networks that have one of everything, and what the server logs.
+struct Stage {
+    app: TestApp,
+    rival: Scene,
+    own: Ids,
+    foreign: Ids,
+    absent: Ids,
+    logged: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let logged = Arc::default();
+        record_logs(&logged);
+        let app = TestApp::spawn().await;
+        let rival = Scene::set(&app.db, CANARY, "rival.example").await;
+        let own_click = live(&app, "orbit", &app.scene).await;
+        let foreign_click = live(&app, "rival", &rival).await;
+        let own = Ids::of(&app, &app.scene, &own_click).await;
+        let foreign = Ids::of(&app, &rival, &foreign_click).await;
+        logged.lock().unwrap().clear();
+        Self {
+            app,
+            rival,
+            own,
+            absent: Ids::absent(&foreign),
+            foreign,
+            logged,
+        }
+    }
+
+    /// A digest of every row of the other network.
+    async fn rivals_rows(&self) -> String {
+        #[derive(QueryableByName)]
+        struct Digest {
+            #[diesel(sql_type = Text)]
+            digest: String,
+        }
+        let mut conn = self.app.db.network(self.rival.network.id).await.unwrap();
+        let found: Digest = diesel::sql_query(
+            "SELECT md5(string_agg(table_name || row_json, '' ORDER BY table_name, row_json)) AS digest
+             FROM export_network()",
+        )
+        .get_result(&mut *conn)
+        .await
+        .unwrap();
+        found.digest
+    }
+
+    async fn finish(self) {
+        let logged = String::from_utf8_lossy(&self.logged.lock().unwrap()).into_owned();
+        assert!(
+            !logged.contains(CANARY),
+            "the log speaks of the other network: {logged}"
+        );
+        self.app.finish().await;
+    }
+}
+
+/// Everything this process logs, at `info` and above.
+fn record_logs(logged: &Arc<Mutex<Vec<u8>>>) {
+    #[derive(Clone)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let memory = Memory(Arc::clone(logged));
+    // Where tests share a process, the first one's record serves all of them: it holds more, never less.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(move || memory.clone())
+        .try_init();
+}
+
+/// Something of every kind happens in a network: a click, a conversion, a session, an invitation, a key.
+async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
+    let link = format!("{}/{slug}/{}?sub1={CANARY}", app.tracking_url, scene.alias);
+    let link = match scene.network.name == CANARY {
+        true => link,
+        false => link.replace(CANARY, "own"),
+    };
+    let http = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    let click = http.get(&link).send().await.unwrap();
+    assert_eq!(click.status(), StatusCode::FOUND, "{link}");
+    let location = click.headers()["location"].to_str().unwrap().to_owned();
+    let click = location
+        .split_once("id=")
+        .unwrap()
+        .1
+        .split('&')
+        .next()
+        .unwrap()
+        .to_owned();
+    let order = format!("{}-1", scene.network.name);
+    let postback = format!("{}/{slug}/postback", app.tracking_url);
+    let query = [
+        ("click_id", click.as_str()),
+        ("goal", "sale"),
+        ("order_id", &order),
+        ("amount", "10"),
+        ("token", &scene.token),
+    ];
+    assert_eq!(
+        http.get(postback).query(&query).send().await.unwrap().status(),
+        StatusCode::OK
+    );
+    let owner = app.sign_in(&scene.owner).await;
+    let email = format!("guest@{slug}.example");
+    let invited = owner
+        .submit(
+            "/members",
+            "/members/invite",
+            &[("email", &email), ("role", "analyst")],
+        )
+        .await;
+    assert_eq!(invited.status, StatusCode::SEE_OTHER, "{}", invited.html);
+    let key = [("name", scene.network.name.as_str()), ("scopes", "reports:read")];
+    let made = owner.submit("/settings/keys", "/settings/keys", &key).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
+    click
+}
+
+/// A path with its ids put in.
+fn fill(row: &Row, ids: &Ids) -> String {
+    match row.id {
+        Some(id) => {
+            let (before, rest) = row.path.split_once('{').unwrap();
+            let (_, after) = rest.split_once('}').unwrap();
+            format!("{before}{}{after}", ids.get(id))
+        }
+        None => row.path.to_owned(),
+    }
+}
+
+/// What an answer says apart from what differs every time: the id that was asked for, form tokens, the clock.
+fn essence(text: &str, asked: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for id in asked {
+        text = text.replace(id, "ID");
+    }
+    for (start, end) in [
+        ("name=\"form_token\" value=\"", "\""),
+        ("Data through ", " "),
+        ("\"request_id\":\"", "\""),
+    ] {
+        let mut rest = text.as_str();
+        let mut kept = String::new();
+        while let Some((before, after)) = rest.split_once(start) {
+            kept.push_str(before);
+            rest = after.split_once(end).map_or("", |(_, after)| after);
+        }
+        kept.push_str(rest);
+        text = kept;
+    }
+    text
+}
+
+fn assert_no_canary(whom: &str, what: &str, text: &str) {
+    assert!(!text.contains(CANARY), "{whom} sees the other network at {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_has_its_row_and_every_row_its_route() {
+    let listed = |rows: &[Row]| -> BTreeSet<(String, String)> {
+        rows.iter()
+            .map(|row| (row.method.to_lowercase(), row.path.to_owned()))
+            .collect()
+    };
+    let served = |routes: &[(&str, &str)]| -> BTreeSet<(String, String)> {
+        routes
+            .iter()
+            .map(|(method, path)| (method.to_lowercase(), (*path).to_owned()))
+            .collect()
+    };
+    assert_eq!(served(&dashboard::routes()), listed(PAGES));
+    assert_eq!(served(api::ROUTES), listed(API));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_opens_its_pages_and_no_other_networks_anything() {
+    let stage = Stage::set().await;
+    let before = stage.rivals_rows().await;
+    for kind in RoleKind::ALL {
+        let member = stage.app.sign_in(stage.app.scene.person(*kind)).await;
+        let token = member.get("/account").await.form_token().to_owned();
+        for row in PAGES {
+            check_page(&stage, *kind, &member, &token, row).await;
+        }
+    }
+    assert_eq!(
+        stage.rivals_rows().await,
+        before,
+        "the other network's rows have changed"
+    );
+    stage.finish().await;
+}
+
+async fn check_page(stage: &Stage, kind: RoleKind, member: &Member, token: &str, row: &Row) {
+    let what = format!("{} {}", row.method, row.path);
+    let who = kind.as_str();
+    let own = fill(row, &stage.own);
+    match row.door {
+        Door::Public | Door::Unasked => {}
+        Door::Operator => {
+            let page = ask(member, token, row, &own, &stage.own).await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND, "{who} at {what}");
+        }
+        Door::Roles(roles) if !roles.contains(&kind) => {
+            for ids in [&stage.own, &stage.foreign, &stage.absent] {
+                let page = ask(member, token, row, &fill(row, ids), ids).await;
+                assert_eq!(page.status, StatusCode::FORBIDDEN, "{who} at {what}");
+                assert_no_canary(who, &what, &page.html);
+            }
+        }
+        Door::Person | Door::Roles(_) => {
+            if row.method == "get" {
+                let page = member.get(&own).await;
+                let fine = page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER;
+                assert!(fine, "{who} at {what}: {}", page.status);
+                assert_no_canary(who, &what, &page.html);
+            }
+            let foreign = ask(member, token, row, &fill(row, &stage.foreign), &stage.foreign).await;
+            let absent = ask(member, token, row, &fill(row, &stage.absent), &stage.absent).await;
+            if row.id.is_none() && row.fields.is_empty() && row.queries.is_empty() {
+                return;
+            }
+            if row.id.is_some() {
+                assert_eq!(foreign.status, StatusCode::NOT_FOUND, "{who} at {what}");
+                assert_eq!(foreign.html, absent.html, "{who} at {what}");
+            }
+            compare(who, &what, (&foreign, &stage.foreign), (&absent, &stage.absent));
+            for (name, id) in row.queries {
+                let with = |ids: &Ids| format!("{}?{name}={}", row.path, ids.get(*id));
+                let foreign = member.get(&with(&stage.foreign)).await;
+                let absent = member.get(&with(&stage.absent)).await;
+                compare(who, &what, (&foreign, &stage.foreign), (&absent, &stage.absent));
+            }
+        }
+    }
+}
+
+fn compare(who: &str, what: &str, foreign: (&Page, &Ids), absent: (&Page, &Ids)) {
+    let text = |(page, ids): (&Page, &Ids)| {
+        let asked: Vec<&str> = ids.0.iter().map(|(_, id)| id.as_str()).collect();
+        essence(&page.html, &asked)
+    };
+    assert_eq!(foreign.0.status, absent.0.status, "{who} at {what}");
+    assert_no_canary(who, what, &foreign.0.html);
+    assert_eq!(
+        text(foreign),
+        text(absent),
+        "{who} at {what}: another network's id is told from an absent one"
+    );
+}
+
+async fn ask(member: &Member, token: &str, row: &Row, path: &str, ids: &Ids) -> Page {
+    if row.method == "get" {
+        return member.get(path).await;
+    }
+    let mut fields: Vec<(&str, &str)> = row.texts.to_vec();
+    fields.extend(row.fields.iter().map(|(name, id)| (*name, ids.get(*id))));
+    fields.push(("form_token", token));
+    member.post(path, &fields, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_sent_to_sign_in_and_the_operator_has_no_network() {
+    let stage = Stage::set().await;
+    let stranger = stage.app.stranger();
+    for row in PAGES.iter().filter(|row| row.door != Door::Public) {
+        let page = ask(&stranger, "none", row, &fill(row, &stage.own), &stage.own).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{} {}", row.method, row.path);
+        assert!(
+            page.location().starts_with("/sign-in"),
+            "{} {}",
+            row.method,
+            row.path
+        );
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_calls_its_endpoints_and_reaches_no_other_network() {
+    let stage = Stage::set().await;
+    let before = stage.rivals_rows().await;
+    let http = Client::builder().no_proxy().build().unwrap();
+    for kind in RoleKind::ALL {
+        let key = testkit::api_key(&stage.app.sign_in(stage.app.scene.person(*kind)).await).await;
+        for row in API {
+            check_endpoint(&stage, *kind, &http, &key, row).await;
+        }
+    }
+    assert_eq!(
+        stage.rivals_rows().await,
+        before,
+        "the other network's rows have changed"
+    );
+    stage.finish().await;
+}
+
+async fn check_endpoint(stage: &Stage, kind: RoleKind, http: &Client, key: &str, row: &Row) {
+    let (who, what) = (kind.as_str(), format!("{} {}", row.method, row.path));
+    let call = async |path: String, ids: &Ids| -> (StatusCode, String) {
+        let url = format!("{}{path}", stage.app.dashboard_url);
+        let method: Method = row.method.to_uppercase().parse().unwrap();
+        let mut request = http.request(method.clone(), url).bearer_auth(key);
+        if method != Method::GET && method != Method::DELETE {
+            request = match row.texts {
+                [("csv", csv)] => request.header("Content-Type", "text/csv").body(*csv),
+                _ => request.json(&body(row, ids)),
+            };
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let asked = |ids: &Ids| ids.0.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
+    let plain = |text: &str, ids: &Ids| {
+        let asked = asked(ids);
+        essence(text, &asked.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    match row.door {
+        Door::Public => {}
+        Door::Roles(roles) if !roles.contains(&kind) => {
+            for ids in [&stage.own, &stage.foreign, &stage.absent] {
+                let (status, text) = call(fill(row, ids), ids).await;
+                assert_eq!(status, StatusCode::FORBIDDEN, "{who} at {what}: {text}");
+                assert_no_canary(who, &what, &text);
+            }
+        }
+        _ => {
+            if row.method == "get" {
+                let (status, text) = call(fill(row, &stage.own), &stage.own).await;
+                assert_eq!(status, StatusCode::OK, "{who} at {what}: {text}");
+                assert_no_canary(who, &what, &text);
+            }
+            if row.id.is_some() || !row.fields.is_empty() {
+                let (foreign, said) = call(fill(row, &stage.foreign), &stage.foreign).await;
+                let (absent, would_say) = call(fill(row, &stage.absent), &stage.absent).await;
+                if row.id.is_some() {
+                    assert_eq!(foreign, StatusCode::NOT_FOUND, "{who} at {what}: {said}");
+                }
+                assert!(foreign.is_client_error(), "{who} at {what}: {foreign} {said}");
+                assert_eq!(
+                    (foreign, plain(&said, &stage.foreign)),
+                    (absent, plain(&would_say, &stage.absent)),
+                    "{who} at {what}"
+                );
+                assert_no_canary(who, &what, &said);
+            }
+            for (name, id) in row.queries {
+                let with = |ids: &Ids| format!("{}?{name}={}", row.path, ids.get(*id));
+                let (foreign, said) = call(with(&stage.foreign), &stage.foreign).await;
+                let (absent, would_say) = call(with(&stage.absent), &stage.absent).await;
+                assert_eq!(
+                    (foreign, plain(&said, &stage.foreign)),
+                    (absent, plain(&would_say, &stage.absent)),
+                    "{who} at {what} by {name}"
+                );
+                assert_no_canary(who, &what, &said);
+            }
+        }
+    }
+}
+
+fn body(row: &Row, ids: &Ids) -> serde_json::Value {
+    let mut object = serde_json::Map::new();
+    for (name, text) in row.texts {
+        object.insert((*name).to_owned(), serde_json::json!(text));
+    }
+    for (name, id) in row.fields {
+        object.insert((*name).to_owned(), serde_json::json!(ids.get(*id)));
+    }
+    serde_json::Value::Object(object)
+}

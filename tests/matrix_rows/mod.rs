@@ -1,0 +1,253 @@
+//! The rows of the matrix: each route, who may pass, and where ids stand in it.
+
+use tenancy::RoleKind::{self, Admin, Advertiser, AdvertiserDeveloper, Affiliate, Analyst, Manager, Owner};
+
+/// Kinds of ids that travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Id {
+    Campaign,
+    Advertiser,
+    Affiliate,
+    Group,
+    Application,
+    Member,
+    Invitation,
+    Key,
+    Session,
+    Network,
+    Conversion,
+    Postback,
+    Audit,
+    Click,
+}
+
+/// Who may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Public,
+    /// Behind sign-in, and not tried out.
+    Unasked,
+    Person,
+    Operator,
+    Roles(&'static [RoleKind]),
+}
+
+/// A route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) door: Door,
+    /// What the path's id is of.
+    pub(crate) id: Option<Id>,
+    /// Ids in filters.
+    pub(crate) queries: &'static [(&'static str, Id)],
+    /// Ids in the body.
+    pub(crate) fields: &'static [(&'static str, Id)],
+    /// What else is in the body.
+    pub(crate) texts: &'static [(&'static str, &'static str)],
+}
+
+const fn row(method: &'static str, path: &'static str, door: Door) -> Row {
+    Row {
+        method,
+        path,
+        door,
+        id: None,
+        queries: &[],
+        fields: &[],
+        texts: &[],
+    }
+}
+
+impl Row {
+    const fn of(mut self, id: Id) -> Self {
+        self.id = Some(id);
+        self
+    }
+    const fn by(mut self, queries: &'static [(&'static str, Id)]) -> Self {
+        self.queries = queries;
+        self
+    }
+    const fn with(mut self, fields: &'static [(&'static str, Id)]) -> Self {
+        self.fields = fields;
+        self
+    }
+    const fn saying(mut self, texts: &'static [(&'static str, &'static str)]) -> Self {
+        self.texts = texts;
+        self
+    }
+}
+
+const ALL: Door = Door::Roles(&[
+    Owner,
+    Admin,
+    Manager,
+    Analyst,
+    Advertiser,
+    AdvertiserDeveloper,
+    Affiliate,
+]);
+const NOT_DEVELOPERS: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
+const NOT_AFFILIATES: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, AdvertiserDeveloper]);
+const ROTATORS: Door = Door::Roles(&[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper]);
+const STAFF: Door = Door::Roles(&[Owner, Admin, Manager, Analyst]);
+const MANAGERS: Door = Door::Roles(&[Owner, Admin, Manager]);
+const ADMINS: Door = Door::Roles(&[Owner, Admin]);
+const OWNERS: Door = Door::Roles(&[Owner]);
+const PUBLIC: Door = Door::Public;
+const PERSON: Door = Door::Person;
+const OPERATOR: Door = Door::Operator;
+
+#[rustfmt::skip]
+pub(crate) const PAGES: &[Row] = &[
+    row("get", "/sign-in", PUBLIC),
+    row("post", "/sign-in", PUBLIC),
+    row("get", "/sign-in/code", PUBLIC),
+    row("post", "/sign-in/code", PUBLIC),
+    row("get", "/sign-in/link/{token}", PUBLIC),
+    row("post", "/sign-in/link/{token}", PUBLIC),
+    row("post", "/sign-out", PUBLIC),
+    row("get", "/forgot", PUBLIC),
+    row("post", "/forgot", PUBLIC),
+    row("get", "/reset/{token}", PUBLIC),
+    row("post", "/reset/{token}", PUBLIC),
+    row("get", "/sign-up", PUBLIC),
+    row("post", "/sign-up", PUBLIC),
+    row("get", "/setup/{token}", PUBLIC),
+    row("post", "/setup/{token}", PUBLIC),
+    row("get", "/invitations/{token}", PUBLIC),
+    row("post", "/invitations/{token}", PUBLIC),
+    row("get", "/join/{slug}", PUBLIC),
+    row("post", "/join/{slug}", PUBLIC),
+    row("get", "/join/{slug}/{token}", PUBLIC),
+    row("post", "/theme", PUBLIC),
+    row("get", "/docs/postback", PUBLIC),
+
+    row("get", "/account", PERSON),
+    row("post", "/account/name", PERSON),
+    row("post", "/account/password", PERSON),
+    row("post", "/account/sessions/end-others", PERSON),
+    row("post", "/account/sessions/{id}/end", PERSON).of(Id::Session),
+    row("post", "/account/switch", PERSON).with(&[("membership", Id::Member)]),
+    row("post", "/account/leave", LEAVES),
+    row("get", "/account/second-factor", PERSON),
+    row("post", "/account/second-factor", PERSON),
+    row("post", "/account/second-factor/remove", PERSON),
+    row("post", "/account/second-factor/recovery-codes", PERSON),
+
+    row("get", "/ops", OPERATOR),
+    row("post", "/ops/networks", OPERATOR),
+    row("get", "/ops/networks/{id}", OPERATOR).of(Id::Network),
+    row("post", "/ops/networks/{id}/status", OPERATOR).of(Id::Network),
+    row("post", "/ops/networks/{id}/limits", OPERATOR).of(Id::Network),
+    row("post", "/ops/networks/{id}/act", OPERATOR).of(Id::Network),
+    row("post", "/ops/networks/{id}/erase", OPERATOR).of(Id::Network),
+    row("get", "/ops/log", OPERATOR),
+
+    row("get", "/", ALL),
+    row("get", "/search", ALL).by(&[("q", Id::Conversion), ("q", Id::Click), ("q", Id::Advertiser)]),
+    row("get", "/start", MANAGERS),
+    row("post", "/start", MANAGERS),
+    row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
+    row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
+    row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
+    row("post", "/conversions/{id}", MANAGERS).of(Id::Conversion).saying(&[("decision", "approve")]),
+    row("get", "/postbacks", NOT_AFFILIATES).by(&[("before", Id::Postback)]),
+    row("get", "/postbacks/{id}", NOT_AFFILIATES).of(Id::Postback),
+    row("get", "/clicks/{click_id}", NOT_DEVELOPERS).of(Id::Click),
+    row("get", "/campaigns", NOT_DEVELOPERS),
+    row("get", "/campaigns/{id}", NOT_DEVELOPERS).of(Id::Campaign),
+    row("post", "/campaigns/{id}", MANAGERS).of(Id::Campaign),
+    row("post", "/campaigns/{id}/links", MANAGERS).of(Id::Campaign).with(&[("affiliate", Id::Affiliate)]),
+    row("post", "/campaigns/{id}/token", ROTATORS).of(Id::Campaign),
+    row("get", "/integration", NOT_AFFILIATES),
+    row("get", "/integration/{id}", NOT_AFFILIATES).of(Id::Advertiser),
+    row("post", "/integration/{id}/token", ROTATORS).of(Id::Advertiser),
+    row("get", "/advertisers", STAFF).by(&[("after", Id::Advertiser)]),
+    row("post", "/advertisers", MANAGERS),
+    row("get", "/advertisers/new", MANAGERS),
+    row("get", "/advertisers/export.csv", STAFF),
+    row("get", "/advertisers/import", MANAGERS),
+    row("post", "/advertisers/import", MANAGERS).saying(&[("csv", "name,external_id\nx,1")]),
+    row("get", "/advertisers/{id}", STAFF).of(Id::Advertiser),
+    row("post", "/advertisers/{id}", MANAGERS).of(Id::Advertiser),
+    row("get", "/affiliates", STAFF).by(&[("after", Id::Affiliate), ("group", Id::Group)]),
+    row("post", "/affiliates", MANAGERS).with(&[("group", Id::Group)]).saying(&[("name", "x"), ("status", "active")]),
+    row("get", "/affiliates/new", MANAGERS),
+    row("get", "/affiliates/export.csv", STAFF).by(&[("group", Id::Group)]),
+    row("get", "/affiliates/import", MANAGERS),
+    row("post", "/affiliates/import", MANAGERS).saying(&[("csv", "name,group\nx,Rival group")]),
+    row("get", "/affiliates/groups", STAFF),
+    row("post", "/affiliates/groups", MANAGERS),
+    row("post", "/affiliates/groups/{id}", MANAGERS).of(Id::Group).saying(&[("name", "x")]),
+    row("post", "/affiliates/groups/{id}/remove", MANAGERS).of(Id::Group),
+    row("get", "/affiliates/{id}", STAFF).of(Id::Affiliate),
+    row("post", "/affiliates/{id}", MANAGERS).of(Id::Affiliate),
+    row("get", "/applications", STAFF).by(&[("before", Id::Application)]),
+    row("get", "/applications/{id}", STAFF).of(Id::Application),
+    row("post", "/applications/{id}/approve", MANAGERS).of(Id::Application),
+    row("post", "/applications/{id}/decline", MANAGERS).of(Id::Application),
+    row("get", "/members", STAFF),
+    row("post", "/members/invite", MANAGERS).with(&[("advertiser", Id::Advertiser)]).saying(&[("email", "x@example.com"), ("role", "advertiser")]),
+    row("post", "/members/{id}/role", ADMINS).of(Id::Member).saying(&[("role", "manager")]),
+    row("post", "/members/{id}/remove", MANAGERS).of(Id::Member),
+    row("post", "/members/invitations/{id}/withdraw", MANAGERS).of(Id::Invitation),
+    row("get", "/settings", STAFF),
+    row("post", "/settings", ADMINS),
+    row("get", "/settings/joining", STAFF),
+    row("post", "/settings/joining", ADMINS),
+    row("get", "/settings/keys", ALL),
+    row("post", "/settings/keys", ALL),
+    row("post", "/settings/keys/token", ALL),
+    row("post", "/settings/keys/{id}/revoke", ALL).of(Id::Key),
+    row("get", "/settings/audit", ADMINS).by(&[("object", Id::Affiliate), ("before", Id::Audit)]),
+    row("get", "/settings/audit.csv", ADMINS).by(&[("object", Id::Affiliate)]),
+    row("get", "/settings/delete", OWNERS),
+    row("post", "/settings/delete", OWNERS),
+    row("get", "/settings/export.ndjson", OWNERS),
+];
+
+/// Leaving what one has not entered starts a fresh session: nothing to see, and it would sign the test out.
+const LEAVES: Door = Door::Unasked;
+
+#[rustfmt::skip]
+pub(crate) const API: &[Row] = &[
+    row("get", "/api/v1/openapi.json", PUBLIC),
+    row("get", "/api/v1/me", ALL),
+    row("post", "/api/v1/tokens", ALL),
+    row("get", "/api/v1/network", STAFF),
+    row("patch", "/api/v1/network", ADMINS),
+    row("get", "/api/v1/network/joining", STAFF),
+    row("patch", "/api/v1/network/joining", ADMINS),
+    row("get", "/api/v1/advertisers", STAFF).by(&[("after", Id::Advertiser)]),
+    row("post", "/api/v1/advertisers", MANAGERS),
+    row("post", "/api/v1/advertisers/import", MANAGERS).saying(&[("csv", "name\nx")]),
+    row("get", "/api/v1/advertisers/export", STAFF),
+    row("get", "/api/v1/advertisers/{id}", STAFF).of(Id::Advertiser),
+    row("patch", "/api/v1/advertisers/{id}", MANAGERS).of(Id::Advertiser),
+    row("get", "/api/v1/affiliates", STAFF).by(&[("after", Id::Affiliate), ("group", Id::Group)]),
+    row("post", "/api/v1/affiliates", MANAGERS).with(&[("group", Id::Group)]).saying(&[("name", "x")]),
+    row("post", "/api/v1/affiliates/import", MANAGERS).saying(&[("csv", "name\nx")]),
+    row("get", "/api/v1/affiliates/export", STAFF),
+    row("get", "/api/v1/affiliates/{id}", STAFF).of(Id::Affiliate),
+    row("patch", "/api/v1/affiliates/{id}", MANAGERS).of(Id::Affiliate),
+    row("get", "/api/v1/affiliate-groups", STAFF),
+    row("post", "/api/v1/affiliate-groups", MANAGERS),
+    row("patch", "/api/v1/affiliate-groups/{id}", MANAGERS).of(Id::Group).saying(&[("name", "x")]),
+    row("delete", "/api/v1/affiliate-groups/{id}", MANAGERS).of(Id::Group),
+    row("get", "/api/v1/applications", STAFF).by(&[("after", Id::Application)]),
+    row("get", "/api/v1/applications/{id}", STAFF).of(Id::Application),
+    row("post", "/api/v1/applications/{id}/approve", MANAGERS).of(Id::Application),
+    row("post", "/api/v1/applications/{id}/decline", MANAGERS).of(Id::Application).saying(&[("reason", "x")]),
+    row("get", "/api/v1/members", STAFF).by(&[("after", Id::Member)]),
+    row("patch", "/api/v1/members/{id}", ADMINS).of(Id::Member).saying(&[("role", "manager")]),
+    row("delete", "/api/v1/members/{id}", MANAGERS).of(Id::Member),
+    row("get", "/api/v1/invitations", STAFF),
+    row("post", "/api/v1/invitations", MANAGERS).with(&[("advertiser", Id::Advertiser)]).saying(&[("email", "x@example.com"), ("role", "advertiser")]),
+    row("delete", "/api/v1/invitations/{id}", MANAGERS).of(Id::Invitation),
+    row("get", "/api/v1/keys", ALL),
+    row("post", "/api/v1/keys", ALL),
+    row("delete", "/api/v1/keys/{id}", ALL).of(Id::Key),
+    row("get", "/api/v1/audit", ADMINS).by(&[("object", Id::Affiliate), ("after", Id::Audit)]),
+];
