@@ -368,7 +368,7 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
         .await;
     assert_eq!(
         (saved.status, saved.location()),
-        (StatusCode::SEE_OTHER, url.as_str())
+        (StatusCode::SEE_OTHER, format!("{url}?saved=yes").as_str())
     );
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let response = app.visitor().request(reqwest::Method::GET, "").await;

@@ -106,6 +106,52 @@ async fn the_role_that_serves_can_neither_pass_a_wall_nor_rewrite_what_happened(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_reaches_around_a_wall() {
+    let database = TestDatabase::create().await;
+    // A partition is reached through its parent only, where the wall is.
+    let partitions =
+        "SELECT g.table_name || ': ' || g.grantee AS what FROM information_schema.role_table_grants g
+                      JOIN pg_class c ON c.oid = format('%I.%I', g.table_schema, g.table_name)::regclass
+                      WHERE c.relispartition AND g.grantee IN ('clickledger_web', 'clickledger_ingest')";
+    assert_eq!(violations(&database, partitions).await, [""; 0]);
+    // A view looks with the eyes of whoever asks.
+    let views = "SELECT relname::text AS what FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                 AND relkind IN ('v', 'm') AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)";
+    assert_eq!(violations(&database, views).await, [""; 0]);
+    // One function runs with its owner's rights, and it asks for the network itself.
+    let functions =
+        "SELECT proname::text AS what FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef";
+    assert_eq!(violations(&database, functions).await, ["erase_network"]);
+    // The role that copies events in adds them, and can do nothing else.
+    let ingest =
+        "SELECT table_name || ': ' || privilege_type AS what FROM information_schema.role_table_grants
+                  WHERE grantee = 'clickledger_ingest' ORDER BY 1";
+    assert_eq!(
+        violations(&database, ingest).await,
+        ["clicks: INSERT", "postbacks: INSERT"]
+    );
+    let mut conn = database.owner().await;
+    conn.batch_execute(
+        "CREATE TABLE parts (network_id integer) PARTITION BY LIST (network_id);
+         CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
+         GRANT SELECT ON parts_1 TO clickledger_web;
+         CREATE VIEW peephole AS SELECT * FROM clicks;
+         CREATE FUNCTION backdoor() RETURNS bigint LANGUAGE sql SECURITY DEFINER RETURN (SELECT count(*) FROM clicks)",
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        violations(&database, partitions).await,
+        ["parts_1: clickledger_web"]
+    );
+    assert_eq!(violations(&database, views).await, ["peephole"]);
+    assert_eq!(
+        violations(&database, functions).await,
+        ["erase_network", "backdoor"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_table_and_column_says_what_it_is() {
     let database = TestDatabase::create().await;
     let sql = "SELECT t.relname || coalesce('.' || a.attname, '') AS what FROM pg_class t

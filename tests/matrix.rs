@@ -3,7 +3,6 @@
 //! What is expected of whom is written down here, apart from the permission table, so that a change there is seen.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a test stops where something is not as it should be"
 )]
 

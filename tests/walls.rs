@@ -28,8 +28,11 @@ async fn count(conn: &mut AsyncPgConnection, what: &str) -> i64 {
 }
 
 /// Tables of a tenant that have rows after a click and a postback.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 17] = [
     "networks",
+    "affiliate_groups",
+    "applications",
+    "audit_log",
     "advertisers",
     "affiliates",
     "memberships",
@@ -65,6 +68,27 @@ async fn a_query_that_forgets_its_network_finds_only_its_own_or_nothing() {
         assert_eq!(count(&mut nobody, table).await, 0, "{table}");
     }
     drop((own, foreign, nobody));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_of_the_walls_sees_one_that_is_missing() {
+    let app = TestApp::spawn().await;
+    Scene::set(&app.db, "Rival", "rival.example").await;
+    let forgetful = format!("affiliates WHERE network_id <> {}", app.scene.network.id.0);
+    assert_eq!(count(&mut *app.network().await, &forgetful).await, 0);
+    let mut owner = app.database.owner().await;
+    diesel_async::SimpleAsyncConnection::batch_execute(
+        &mut owner,
+        "DROP POLICY own_network ON affiliates; ALTER TABLE affiliates DISABLE ROW LEVEL SECURITY",
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        count(&mut *app.network().await, &forgetful).await,
+        1,
+        "the rival's affiliate is seen"
+    );
     app.finish().await;
 }
 

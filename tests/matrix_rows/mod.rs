@@ -123,6 +123,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/join/{slug}/{token}", PUBLIC),
     row("post", "/theme", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
+    row("get", "/postback", PUBLIC),
+    row("post", "/postback", PUBLIC),
 
     row("get", "/account", PERSON),
     row("post", "/account/name", PERSON),

@@ -18,9 +18,6 @@ use tenancy::{Access, Actor, Need, Quota, THROTTLE_WINDOW};
 use crate::error::ApiError;
 use crate::{Api, RATE_WINDOW};
 
-/// Calls of a network in [`RATE_WINDOW`], on each node.
-const CALLS: u32 = 600;
-
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -103,10 +100,8 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 fn count(request: &HttpRequest, actor: &Actor) -> Option<Quota> {
     let seconds = u64::try_from(clock::now().timestamp()).unwrap_or_default();
     let api = api(request).ok()?;
-    Some(
-        api.rate
-            .count(actor.network_id(), CALLS, Duration::from_secs(seconds)),
-    )
+    let at = Duration::from_secs(seconds);
+    Some(api.rate.count(actor.network_id(), api.calls_per_minute, at))
 }
 
 fn refusal(actor: &Actor, quota: Option<Quota>) -> Option<ApiError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 
 use crate::error::{ApiError, quote};
 
@@ -94,6 +94,14 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             "No text may have a NUL character (\\u0000).",
         ));
     }
+    // A struct could be read from a list too, field by field in an order that nobody was told.
+    if bytes
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace())
+        .is_some_and(|byte| *byte != b'{')
+    {
+        return Err(ApiError::malformed(".", "send an object: {…}"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| ApiError::malformed(&error.path().to_string(), &error.inner().to_string()))?;
@@ -145,6 +153,23 @@ fn read(
 /// have one.
 pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
+}
+
+/// A whole number as JSON Schema has it: `7.0` is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole(pub(crate) i64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(from)?;
+        // Beyond 2^53 a float is no number in particular.
+        let float = || {
+            let value = number.as_f64()?;
+            (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i64)
+        };
+        let whole = number.as_i64().or_else(float).map(Self);
+        whole.ok_or_else(|| D::Error::custom(format!("{number} is no whole number")))
+    }
 }
 
 #[cfg(test)]
@@ -200,8 +225,47 @@ mod tests {
             named(&json::<Patch>(br#"{"name":"a\u0000b"}"#).unwrap_err()),
             ["body"]
         );
-        for text in ["", "{", "[]x", "{} {}", "{\"name\":\"\\ud800\"}", "\u{feff}{}"] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "[\"x\"]",
+            "null",
+            "\"x\"",
+            "[]x",
+            "{} {}",
+            "{\"name\":\"\\ud800\"}",
+            "\u{feff}{}",
+        ] {
             assert!(json::<Patch>(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        #[derive(Debug, Deserialize)]
+        struct Days {
+            days: Whole,
+        }
+        let of = |text: &str| {
+            json::<Days>(format!("{{\"days\":{text}}}").as_bytes())
+                .map(|it| it.days.0)
+                .ok()
+        };
+        for (text, number) in [("7", 7), ("7.0", 7), ("-7", -7), ("7e2", 700), ("0.0", 0)] {
+            assert_eq!(of(text), Some(number), "{text}");
+        }
+        for text in [
+            "7.5",
+            "1e300",
+            "1e999",
+            "18446744073709551615",
+            "\"7\"",
+            "null",
+            "true",
+            "NaN",
+        ] {
+            assert_eq!(of(text), None, "{text}");
         }
     }
 

@@ -29,6 +29,9 @@ use tenancy::{Mailer, RateLimit, Secret, SignInThrottle};
 pub use openapi::openapi;
 pub use routes::{ROUTES, configure};
 
+/// Calls of a network in a minute, on each node.
+pub const CALLS_PER_MINUTE: u32 = 600;
+
 /// The time over which calls are counted.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -46,6 +49,10 @@ pub struct ApiSettings {
     pub client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The installation's own hosts, which no network can take.
+    pub reserved_hosts: Vec<String>,
+    /// How often a network may call in a minute: [`CALLS_PER_MINUTE`], but where a test calls more.
+    pub calls_per_minute: u32,
 }
 
 /// What all endpoints share. Cheap to clone.
@@ -59,6 +66,8 @@ pub struct Api {
     throttle: SignInThrottle,
     client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
     trusted_proxies: Arc<[IpNet]>,
+    reserved_hosts: Arc<[String]>,
+    calls_per_minute: u32,
 }
 
 impl Api {
@@ -74,6 +83,8 @@ impl Api {
             throttle: SignInThrottle::new(),
             client_address: settings.client_address,
             trusted_proxies: settings.trusted_proxies.into(),
+            reserved_hosts: settings.reserved_hosts.into(),
+            calls_per_minute: settings.calls_per_minute,
         }
     }
 
@@ -101,6 +112,8 @@ mod tests {
             mailer: Mailer::default(),
             client_address: |request, _| Some(request.peer_addr()?.ip()),
             trusted_proxies: Vec::new(),
+            reserved_hosts: Vec::new(),
+            calls_per_minute: CALLS_PER_MINUTE,
         })
     }
 

@@ -52,13 +52,24 @@ words! {
     MailDelivery = ["sent", "not_configured", "failed"];
 }
 
+/// The most characters of a text; `_` where the pattern says it (and the fewest too), because white space around it
+/// does not count.
+macro_rules! most {
+    (_) => {
+        None
+    };
+    ($max:literal) => {
+        Some($max)
+    };
+}
+
 macro_rules! texts {
-    ($($(#[$meta:meta])* $name:ident: $min:literal to $max:literal like $pattern:expr, such as $example:literal;)+) => {
+    ($($(#[$meta:meta])* $name:ident: $min:literal to $max:tt like $pattern:expr, such as $example:literal;)+) => {
         $($(#[$meta])* pub(crate) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                text(($min, $max), $pattern, json!($example))
+                text($min, most!($max), $pattern, json!($example))
             }
         }
 
@@ -66,11 +77,11 @@ macro_rules! texts {
     };
 }
 
-fn text((min, max): (usize, usize), pattern: Option<&str>, example: Value) -> RefOr<Schema> {
+fn text(min: usize, max: Option<usize>, pattern: Option<&str>, example: Value) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length((min > 0).then_some(min))
-        .max_length(Some(max))
+        .max_length(max)
         .pattern(pattern)
         .examples([example])
         .into()
@@ -119,9 +130,9 @@ number_ids! {
 
 /// Something else than white space.
 const NOT_BLANK: Option<&str> = Some(r"\S");
-/// Not blank, and with no control character inside.
+/// Not blank, of at most 120 characters, and with no control character inside.
 const ONE_LINE: Option<&str> =
-    Some(r"^\s*[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?\s*$");
+    Some(r"^\s*[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,118}[^\s\x00-\x1f\x7f-\x9f])?\s*$");
 /// With no control character inside but line breaks and tabs.
 const LINES: Option<&str> = Some(r"^\s*[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\s*$");
 /// A name, and a domain of two labels at least, of visible ASCII without brackets and the like.
@@ -132,15 +143,15 @@ texts! {
     /// An entry of the audit log.
     AuditId: 30 to 30 like Some("^aud_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "aud_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// A name: at most 120 characters, none of them a control character. White space around it is cut off.
-    Name: 1 to 120 like ONE_LINE, such as "Nova Shoes";
+    Name: 0 to _ like ONE_LINE, such as "Nova Shoes";
     /// A longer text, with line breaks. White space around it is cut off.
     Notes: 0 to 4000 like LINES, such as "Pays on the 15th.";
-    /// A word to find things by; no comma.
-    Tag: 1 to 40 like Some(r"^[^,\x00-\x1f\x7f-\x9f]*$"), such as "vip";
+    /// A word to find things by; no comma or semicolon.
+    Tag: 1 to 40 like Some(r"^[^,;\x00-\x1f\x7f-\x9f]*$"), such as "vip";
     /// An e-mail address; kept in lower case.
     Email: 5 to 254 like ADDRESS, such as "ada@example.com";
     /// A name for addresses: lower-case letters, digits and hyphens.
-    Slug: 2 to 40 like Some(r"^\s*[a-z0-9][a-z0-9-]{0,38}[a-z0-9]\s*$"), such as "orbit";
+    Slug: 0 to _ like Some(r"^\s*[a-z0-9][a-z0-9-]{0,38}[a-z0-9]\s*$"), such as "orbit";
     /// The IANA name of a time zone.
     TimeZone: 1 to 64 like NOT_BLANK, such as "Europe/Warsaw";
     /// An ISO 4217 code.

@@ -15,6 +15,9 @@ pub(crate) enum PageError {
     /// There is no such thing, or it is not theirs: the two look alike.
     #[error("not found")]
     NotFound,
+    /// A link in a mail that was used, or is too old, or was never made: they look alike.
+    #[error("used link")]
+    UsedLink,
     /// Nobody is signed in.
     #[error("not signed in")]
     SignIn {
@@ -78,7 +81,7 @@ struct ErrorPage<'a> {
 impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UsedLink => StatusCode::NOT_FOUND,
             Self::SignIn { .. } | Self::Elsewhere(_) => StatusCode::SEE_OTHER,
             Self::NotPermitted(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -100,6 +103,12 @@ impl ResponseError for PageError {
             Self::NotFound => (
                 "Not found",
                 "There is nothing at this address, or it is not yours to see.".to_owned(),
+            ),
+            Self::UsedLink => (
+                "This link does not work",
+                "It was used already, or is too old. Ask whoever sent it for a new one; a link to sign in or to \
+                 choose a password you can ask for yourself, at /forgot."
+                    .to_owned(),
             ),
             Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",

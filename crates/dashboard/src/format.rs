@@ -104,6 +104,11 @@ fn group(digits: &str) -> String {
     grouped
 }
 
+/// A time to the minute, where no network's clock is at hand.
+pub(crate) fn minute(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ use actix_web::web;
 use ipnet::IpNet;
 use schema::Db;
 use tenancy::api_tokens::ApiTokens;
+use tenancy::networks::host_of;
 use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
 use tracking::ClickIds;
 
@@ -61,6 +62,7 @@ pub struct Dashboard {
     mailer: Mailer,
     dashboard_url: String,
     tracking_url: String,
+    reserved_hosts: Vec<String>,
     allow_sign_up: bool,
     exports: PathBuf,
 }
@@ -80,6 +82,7 @@ impl Dashboard {
             api_tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
             secret: settings.secret,
             mailer: settings.mailer,
+            reserved_hosts: vec![host_of(&settings.dashboard_url), host_of(&settings.tracking_url)],
             dashboard_url: settings.dashboard_url,
             tracking_url: settings.tracking_url,
             allow_sign_up: settings.allow_sign_up,

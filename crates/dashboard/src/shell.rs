@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::clock;
+use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
 use tenancy::{Actor, Permission};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shell {
     pub(crate) theme: &'static str,
     pub(crate) here: String,
     pub(crate) live: bool,
+    pub(crate) saved: bool,
 }
 
 impl Shell {
@@ -66,9 +68,22 @@ impl Shell {
             form_token: dashboard.form_tokens.issue(dashboard, request),
             theme: theme(request),
             here: address(request),
-            live: !request.query_string().split('&').any(|pair| pair == "live=off"),
+            live: !has(request, "live=off"),
+            saved: has(request, SAVED),
         }
     }
+}
+
+/// What the address of a page ends with that a form was just saved on.
+const SAVED: &str = "saved=yes";
+
+fn has(request: &HttpRequest, wanted: &str) -> bool {
+    request.query_string().split('&').any(|pair| pair == wanted)
+}
+
+/// Sends the browser back to a page after a form on it was saved; the page says so.
+pub(crate) fn saved(path: &str) -> PageResult {
+    see_other(&format!("{path}?{SAVED}"))
 }
 
 /// Where one can come back to: this page, if it was opened and not posted to.
@@ -103,11 +118,23 @@ fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
         NetworkStatus::Suspended => Some("This network is suspended: clicks and postbacks are refused."),
         NetworkStatus::Closed => Some("This network is closed, and is being erased."),
     };
-    let stopped = stopped.map(|what| Banner {
-        sentence: format!("{what} {}", network.status_reason),
+    let stopped = stopped.map(|what| format!("{what} {}", network.status_reason));
+    let party = match actor.affiliate_status {
+        None | Some(AffiliateStatus::Active) => None,
+        Some(AffiliateStatus::Paused | AffiliateStatus::Archived) => Some(format!(
+            "{} has paused you: your links send nobody on. Conversions of earlier clicks count.",
+            network.name
+        )),
+        Some(AffiliateStatus::Blocked) => Some(format!(
+            "{} has blocked you: your links send nobody on, and no conversion counts.",
+            network.name
+        )),
+    };
+    let told = stopped.into_iter().chain(party).map(|sentence| Banner {
+        sentence,
         leave: false,
     });
-    acting.into_iter().chain(stopped).collect()
+    acting.into_iter().chain(told).collect()
 }
 
 fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {

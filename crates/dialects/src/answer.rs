@@ -49,5 +49,5 @@ pub struct Answer {
     /// Where the reason is explained.
     pub docs: String,
     /// Where the network's people see this postback.
-    pub inspect: String,
+    pub inspect: Option<String>,
 }

@@ -10,16 +10,16 @@ use demo::DemoAddresses;
 use futures_util::{TryStreamExt, pin_mut};
 use schema::{BASE32, Db, clock};
 use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, NetworkStatus, NewNetwork, check_slug, slug_from};
+use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, slug_from};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, erasure, operators, unscoped};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{
-    CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, ExportNetworkOptions, MailOptions, ServeOptions,
-    StoreOptions, default_data_dir,
+    ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, ExportNetworkOptions,
+    MailOptions, ServeOptions, StoreOptions, default_data_dir,
 };
-use crate::database::Database;
+use crate::database::{Database, DatabaseError};
 use crate::postgres;
 use crate::serve::{self, ServeSettings, bind};
 
@@ -171,9 +171,7 @@ fn ignore_missing(error: io::Error) -> io::Result<()> {
 /// # Errors
 /// When the database cannot be opened, or the owner's address or a host is taken.
 pub async fn create_network(options: CreateNetworkOptions) -> Result<(), CommandError> {
-    let database = Database::open(&options.store).await.map_err(|error| {
-        format!("{error}\n(While `clickledger serve` runs on a private Postgres, pass its address as DATABASE_URL.)")
-    })?;
+    let database = open(&options.store).await?;
     let db = Db::new(&database.url, 2, Duration::from_secs(15));
     let now = clock::now();
     let password = BASE32.encode(&rand::random::<[u8; 15]>());
@@ -210,6 +208,81 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
     Ok(())
 }
 
+/// The database, and what to do when a server is running on the private one.
+async fn open(store: &StoreOptions) -> Result<Database, CommandError> {
+    Database::open(store).await.map_err(|error| match error {
+        DatabaseError::Postgres(in_use) => format!(
+            "{in_use}\n(While `clickledger serve` runs on a private Postgres, do this on its pages at /ops.)"
+        )
+        .into(),
+        other => other.into(),
+    })
+}
+
+/// Lists every network with its id, status and name.
+///
+/// # Errors
+/// When the database cannot be opened or read.
+pub async fn list_networks(store: StoreOptions) -> Result<(), CommandError> {
+    let database = open(&store).await?;
+    let db = Db::new(&database.url, 2, Duration::from_secs(15));
+    let mut before = None;
+    loop {
+        let page = operators::list_networks(&db, None, None, before, 100, clock::now()).await?;
+        for listed in &page {
+            println!(
+                "{}  {:<10} {}",
+                listed.network.id, listed.network.status, listed.network.name
+            );
+        }
+        before = page.last().map(|listed| listed.network.id);
+        if before.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Suspends or resumes a network, or sets its limits.
+///
+/// # Errors
+/// When there is no such network, or what is asked for cannot be.
+pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), CommandError> {
+    let database = open(&options.store).await?;
+    let db = Db::new(&database.url, 2, Duration::from_secs(15));
+    let (author, now) = (Author::command_line(), clock::now());
+    let mut conn = db.network(options.network).await?;
+    let network = networks::current(&mut conn)
+        .await
+        .map_err(|_| "there is no such network")?;
+    let about = Some((network.id, network.name.as_str()));
+    if let Some(reason) = &options.suspend {
+        networks::set_status(&mut conn, &author, NetworkStatus::Suspended, reason, now).await?;
+        operators::record(&mut conn, &author, "network.suspend", about, reason, now).await?;
+    }
+    if options.resume {
+        networks::set_status(&mut conn, &author, NetworkStatus::Active, "", now).await?;
+        operators::record(&mut conn, &author, "network.resume", about, "", now).await?;
+    }
+    let limits = Limits {
+        max_postbacks_per_second: options
+            .max_postbacks_per_second
+            .unwrap_or(network.limits.max_postbacks_per_second),
+        max_seats: options.max_seats.unwrap_or(network.limits.max_seats),
+        max_links: options.max_links.unwrap_or(network.limits.max_links),
+    };
+    if limits != network.limits {
+        networks::set_limits(&mut conn, &author, limits, now).await?;
+        operators::record(&mut conn, &author, "network.set_limits", about, "", now).await?;
+    }
+    let network = networks::current(&mut conn).await?;
+    conn.commit().await?;
+    println!(
+        "{} is {}; {} postbacks per second, {} seats, {} links",
+        network.name, network.status, limits.max_postbacks_per_second, limits.max_seats, limits.max_links
+    );
+    Ok(())
+}
+
 /// Brings the database up to date.
 ///
 /// # Errors
@@ -228,7 +301,7 @@ pub async fn migrate(options: StoreOptions) -> Result<(), CommandError> {
 /// # Errors
 /// When the database cannot be opened or read.
 pub async fn export_network(options: ExportNetworkOptions) -> Result<(), CommandError> {
-    let database = Database::open(&options.store).await?;
+    let database = open(&options.store).await?;
     let db = Db::new(&database.url, 1, Duration::from_secs(15));
     let mut conn = db.network(options.network).await?;
     networks::current(&mut conn)
@@ -248,7 +321,7 @@ pub async fn export_network(options: ExportNetworkOptions) -> Result<(), Command
 /// # Errors
 /// When the name is not the network's, or the database or the file fails.
 pub async fn delete_network(options: DeleteNetworkOptions) -> Result<(), CommandError> {
-    let database = Database::open(&options.store).await?;
+    let database = open(&options.store).await?;
     let db = Db::new(&database.url, 2, Duration::from_secs(15));
     let (author, now) = (Author::command_line(), clock::now());
     let mut conn = db.network(options.network).await?;

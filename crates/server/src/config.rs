@@ -37,6 +37,10 @@ pub enum Command {
     CreateNetwork(CreateNetworkOptions),
     /// Bring the database up to date as its owner (OWNER_DATABASE_URL), and let the login of DATABASE_URL serve from it.
     Migrate(StoreOptions),
+    /// List every network with its id, status and name.
+    ListNetworks(StoreOptions),
+    /// Suspend or resume a network, or set its limits.
+    ChangeNetwork(ChangeNetworkOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
     ExportNetwork(ExportNetworkOptions),
     /// Close a network, write everything it owns to a file, and erase it.
@@ -168,6 +172,32 @@ pub struct CreateNetworkOptions {
     /// Without one, they come to the shared host with the slug in front.
     #[arg(long = "tracking-host", value_parser = check_host)]
     pub tracking_hosts: Vec<String>,
+}
+
+/// `clickledger change-network`
+#[derive(Debug, Clone, Args)]
+pub struct ChangeNetworkOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's id, net_….
+    #[arg(long)]
+    pub network: NetworkId,
+    /// Refuse its clicks and postbacks, for this reason, which its people read.
+    #[arg(long, value_name = "REASON", conflicts_with = "resume")]
+    pub suspend: Option<String>,
+    /// Take its clicks and postbacks again.
+    #[arg(long)]
+    pub resume: bool,
+    /// Most postbacks per second and node.
+    #[arg(long)]
+    pub max_postbacks_per_second: Option<i32>,
+    /// Most people who work for the network itself.
+    #[arg(long)]
+    pub max_seats: Option<i32>,
+    /// Most tracking links.
+    #[arg(long)]
+    pub max_links: Option<i32>,
 }
 
 /// `clickledger export-network`

@@ -24,6 +24,8 @@ fn main() -> ExitCode {
             Command::Serve(options) => server::commands::serve(options).await,
             Command::Demo(options) => server::commands::demo(options).await,
             Command::CreateNetwork(options) => server::commands::create_network(options).await,
+            Command::ListNetworks(options) => server::commands::list_networks(options).await,
+            Command::ChangeNetwork(options) => server::commands::change_network(options).await,
             Command::Migrate(options) => server::commands::migrate(options).await,
             Command::ExportNetwork(options) => server::commands::export_network(options).await,
             Command::DeleteNetwork(options) => server::commands::delete_network(options).await,

@@ -14,6 +14,7 @@ use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{Db, clock};
+use tenancy::networks::host_of;
 use tenancy::{Mailer, Secret, sessions};
 use tokio::task::JoinHandle;
 use tracking::{Tracker, TrackerSettings};
@@ -80,6 +81,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// When a listener cannot be used.
 pub fn start(settings: ServeSettings) -> io::Result<Running> {
+    start_with(settings, api::CALLS_PER_MINUTE)
+}
+
+/// The same, for a network that may call the API another number of times in a minute.
+///
+/// # Errors
+/// When a listener cannot be used.
+pub fn start_with(settings: ServeSettings, calls_per_minute: u32) -> io::Result<Running> {
     let dashboard_url = url(settings.dashboard_url, &settings.dashboard)?;
     let tracking_url = url(settings.tracking_url, &settings.tracking)?;
     let tracking_db = Db::new(
@@ -106,6 +115,8 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         mailer: settings.mailer.clone(),
         client_address: tracking::intake::client_ip,
         trusted_proxies: settings.trusted_proxies.clone(),
+        reserved_hosts: vec![host_of(&dashboard_url), host_of(&tracking_url)],
+        calls_per_minute,
     });
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),

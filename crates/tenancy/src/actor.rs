@@ -7,6 +7,7 @@ use std::ops::Deref;
 use ipnet::IpNet;
 use schema::{Db, DbError, MembershipId, NetworkConn, NetworkId, PersonId, SessionId, text_enum};
 
+use crate::affiliates::AffiliateStatus;
 use crate::permissions::{ApiScope, Need};
 use crate::{Permission, Role};
 
@@ -92,6 +93,8 @@ pub struct Actor {
     pub session_id: Option<SessionId>,
     /// The operator behind it, if it is one.
     pub impersonation: Option<Impersonation>,
+    /// Whether the affiliate acted for is worked with; none for other roles.
+    pub affiliate_status: Option<AffiliateStatus>,
     /// Whether the network demands a second factor that the person does not have yet.
     pub lacks_second_factor: bool,
     /// What the API key is limited to; none where there is no key.
@@ -117,7 +120,9 @@ impl Actor {
             .scopes
             .as_ref()
             .is_none_or(|scopes| permission == Permission::SignIn || scopes.contains(&permission.scope()));
-        self.role.may(permission) && in_scope
+        self.role.may(permission)
+            && in_scope
+            && (self.impersonation.is_none() || !outlives_a_visit(permission))
     }
 
     /// Whom the audit log will name.
@@ -152,6 +157,15 @@ impl Actor {
             Err(NotPermitted(P::PERMISSION))
         }
     }
+}
+
+/// What an operator who acts for somebody may not do: it would go on working after the visit, or take everything away.
+fn outlives_a_visit(permission: Permission) -> bool {
+    use Permission::{DeleteNetwork, InviteParties, ManageMembers, RotateToken, UseApi};
+    matches!(
+        permission,
+        DeleteNetwork | InviteParties | ManageMembers | RotateToken | UseApi
+    )
 }
 
 /// An actor that was seen to have the permission `P`. The way to a network's rows: no data without the check.

@@ -110,10 +110,16 @@ pub fn check_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     match text.chars().count() {
         0 => Err("Enter a name."),
-        1..=120 if text.chars().any(char::is_control) => Err("Use no control characters."),
+        1..=120 if text.chars().any(is_hidden) => Err("Use no control characters."),
         1..=120 => Ok(text.to_owned()),
         _ => Err("Use at most 120 characters."),
     }
+}
+
+/// What cannot be seen and changes how the rest is read: control characters, and those that turn the direction of
+/// writing, with which one name can be made to look like another.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A longer text: at most 4,000 characters, no control characters but line breaks and tabs.
@@ -185,6 +191,7 @@ mod tests {
         assert!(
             check_name(&"x".repeat(121)).is_err()
                 && check_name("a\u{7}b").is_err()
+                && check_name("\u{202e}evil").is_err()
                 && check_name(" ").is_err()
         );
         assert_eq!(check_text("a\r\nb").as_deref(), Ok("a\nb"));

@@ -138,6 +138,32 @@ impl Mapping {
             .unwrap_or_default()
     }
 
+    /// Refuses a row that has not as many cells as the header, and one whose party an earlier row was about.
+    fn check(
+        &self,
+        record: &StringRecord,
+        columns: usize,
+        seen: &mut HashMap<String, u64>,
+    ) -> Result<(), ChangeError> {
+        if record.len() != columns {
+            return Err(ChangeError::Conflict(format!(
+                "This row has {} cells, and the header {columns}.",
+                record.len()
+            )));
+        }
+        let meant = match self.get(record, "external_id") {
+            "" => format!("name {}", self.get(record, "name")),
+            id => format!("id {id}"),
+        };
+        let line = record.position().map_or(0, csv::Position::line);
+        match seen.insert(meant, line) {
+            Some(earlier) => Err(ChangeError::Conflict(format!(
+                "Line {earlier} is about the same one; only one row each."
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn draft(&self, record: &StringRecord) -> PartyDraft {
         PartyDraft {
             name: self.get(record, "name").to_owned(),
@@ -165,6 +191,8 @@ pub async fn run(
     let delimiter = guess_delimiter(text);
     let mut reader = ReaderBuilder::new()
         .trim(Trim::All)
+        // A row of another length is refused by itself, below, not with the whole file.
+        .flexible(true)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(unreadable)?.clone();
@@ -178,16 +206,23 @@ pub async fn run(
         .into_iter()
         .map(|group| (group.name.to_lowercase(), group.id))
         .collect();
+    let records: Vec<StringRecord> = reader
+        .records()
+        .take(MOST_ROWS + 1)
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    if records.len() > MOST_ROWS {
+        let message = format!("A file may have at most {MOST_ROWS} rows. Split it.");
+        return Err(ChangeError::field("csv", message));
+    }
     let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(unreadable)?;
-        if rows.len() >= MOST_ROWS {
-            let message = format!("A file may have at most {MOST_ROWS} rows. Split it.");
-            return Err(ChangeError::field("csv", message));
-        }
-        let made = match party {
-            Party::Advertisers => advertiser(conn, author, &mapping, &record, now).await,
-            Party::Affiliates => affiliate(conn, author, &mapping, &groups, &record, now).await,
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    for record in records {
+        let line = record.position().map_or(0, csv::Position::line);
+        let made = match (mapping.check(&record, header.len(), &mut seen), party) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Party::Advertisers) => advertiser(conn, author, &mapping, &record, now).await,
+            (Ok(()), Party::Affiliates) => affiliate(conn, author, &mapping, &groups, &record, now).await,
         };
         let (outcome, problem) = match made {
             Ok(outcome) => (outcome, String::new()),
@@ -195,7 +230,7 @@ pub async fn run(
             Err(refusal) => (Outcome::Refused, refusal.to_string()),
         };
         rows.push(Row {
-            line: record.position().map_or(0, csv::Position::line),
+            line,
             name: mapping.get(&record, "name").to_owned(),
             fields: record.iter().map(str::to_owned).collect(),
             outcome,
@@ -218,10 +253,10 @@ fn guess_delimiter(text: &str) -> u8 {
     }
 }
 
-fn status<'a>(mapping: &Mapping, record: &'a StringRecord, present: &'a str) -> &'a str {
+fn status(mapping: &Mapping, record: &StringRecord) -> String {
     match mapping.get(record, "status") {
-        "" => present,
-        word => word,
+        "" => "active".to_owned(),
+        word => word.to_lowercase(),
     }
 }
 
@@ -233,7 +268,7 @@ async fn advertiser(
     now: DateTime<Utc>,
 ) -> Result<Outcome, ChangeError> {
     let draft = mapping.draft(record);
-    let mut settings = AdvertiserSettings::checked(&draft, status(mapping, record, "active"))?;
+    let mut settings = AdvertiserSettings::checked(&draft, &status(mapping, record))?;
     let Some(known) = advertisers::matching(conn, &settings).await? else {
         advertisers::create(conn, author, &settings, now).await?;
         return Ok(Outcome::Create);
@@ -277,7 +312,7 @@ async fn affiliate(
                 ChangeError::field("group", format!("No group is called “{name}”; make it first."))
             })?,
     };
-    let mut settings = AffiliateSettings::checked(&draft, status(mapping, record, "active"), &group)?;
+    let mut settings = AffiliateSettings::checked(&draft, &status(mapping, record), &group)?;
     let Some(known) = affiliates::matching(conn, &settings).await? else {
         affiliates::create(conn, author, &settings, now).await?;
         return Ok(Outcome::Create);

@@ -47,6 +47,10 @@ pub async fn offer(
 ) -> Result<(InvitationId, OneTimeToken), ChangeError> {
     let email = check_email(email).map_err(|message| ChangeError::field("email", message))?;
     check_party(conn, role).await?;
+    if role.kind().is_staff() && memberships::works_here(conn, &email).await? {
+        let message = "This person works for the network already. Change the role under People instead.";
+        return Err(ChangeError::field("email", message));
+    }
     let network_id = conn.network_id();
     diesel::update(
         invitations::table

@@ -20,7 +20,7 @@ pub fn invitation(
             format!("Connect {party} to {network}"),
             format!(
                 "{network} asks you to connect the server of {party} to its tracking. The link opens a page with the \
-                 postback URL, its token, and what arrives, as it arrives. You need no password."
+                 postback URL, what it needs, and what arrives, as it arrives. You need no password."
             ),
         ),
         (_, Some(party)) => (

@@ -11,6 +11,7 @@ use schema::{
 use serde_json::json;
 
 use crate::actor::{Actor, Author};
+use crate::affiliates::AffiliateStatus;
 use crate::audit::{self, Change};
 use crate::error::ChangeError;
 use crate::{Scope, sessions};
@@ -254,6 +255,8 @@ pub struct Member {
     pub role: Role,
     /// The party acted for, if any, by name.
     pub party: Option<String>,
+    /// Whether the affiliate acted for is worked with; none for other roles.
+    pub affiliate_status: Option<AffiliateStatus>,
     /// Whether the person has a second factor.
     pub has_second_factor: bool,
     /// Since when.
@@ -270,13 +273,26 @@ type Columns = (
     Option<AffiliateId>,
     Option<String>,
     Option<String>,
+    Option<AffiliateStatus>,
     bool,
     DateTime<Utc>,
 );
 
 fn member(row: Columns) -> Option<Member> {
-    let (id, person_id, person_name, email, role, advertiser, affiliate, adv_name, aff_name, second, since) =
-        row;
+    let (
+        id,
+        person_id,
+        person_name,
+        email,
+        role,
+        advertiser,
+        affiliate,
+        adv_name,
+        aff_name,
+        affiliate_status,
+        second,
+        since,
+    ) = row;
     Some(Member {
         id,
         person_id,
@@ -285,6 +301,7 @@ fn member(row: Columns) -> Option<Member> {
         // The table's CHECK allows no other combination.
         role: Role::of(role.parse().ok()?, advertiser, affiliate).ok()?,
         party: adv_name.or(aff_name),
+        affiliate_status,
         has_second_factor: second,
         since,
     })
@@ -335,6 +352,7 @@ pub async fn list(conn: &mut NetworkConn, filter: &MemberFilter, limit: i64) -> 
             memberships::affiliate_id,
             advertisers::name.nullable(),
             affiliates::name.nullable(),
+            affiliates::status.nullable(),
             people::totp_sealed.is_not_null(),
             memberships::created_at,
         ))
@@ -510,6 +528,21 @@ pub async fn seats_taken(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryRes
         .first(&mut **conn)
         .await?;
     Ok(members.saturating_add(invited))
+}
+
+/// Whether the person with this address is one of the network's own people.
+pub(crate) async fn works_here(conn: &mut NetworkConn, email: &str) -> QueryResult<bool> {
+    let network_id = conn.network_id();
+    let held: i64 = memberships::table
+        .inner_join(people::table)
+        .filter(memberships::network_id.eq(network_id))
+        .filter(memberships::ended_at.is_null())
+        .filter(memberships::role.eq_any(STAFF.map(RoleKind::as_str)))
+        .filter(people::email.eq(email))
+        .select(count_star())
+        .first(&mut **conn)
+        .await?;
+    Ok(held > 0)
 }
 
 /// Makes sure that there is a seat for one more. The network's row is locked: two who take the last seat at once meet.

@@ -77,9 +77,14 @@ impl SignInThrottle {
         }
     }
 
-    /// Forgets an account's tries after a right password.
-    pub async fn forgive(&self, email: &str) {
+    /// Forgets an account's tries after a right password, and the last one of its address: an office signs in from one.
+    pub async fn forgive(&self, email: &str, address: Option<IpAddr>) {
         self.tries.invalidate(&account(email)).await;
+        if let Some(address) = address
+            && let Some(tries) = self.tries.get(&format!("address {address}")).await
+        {
+            let _ = tries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        }
     }
 
     async fn increment(&self, key: String) -> u32 {
@@ -114,8 +119,18 @@ mod tests {
         }
         assert_eq!(throttle.count("me@example.com ", None).await, Err(TooManyTries));
         assert_eq!(throttle.count("you@example.com", None).await, Ok(()));
-        throttle.forgive("ME@example.com").await;
+        throttle.forgive("ME@example.com", None).await;
         assert_eq!(throttle.count("me@example.com", None).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_office_signs_in_from_one_address() {
+        let (throttle, address) = (SignInThrottle::new(), "203.0.113.7".parse().ok());
+        for number in 0..300 {
+            let email = format!("{number}@example.com");
+            assert_eq!(throttle.count(&email, address).await, Ok(()));
+            throttle.forgive(&email, address).await;
+        }
     }
 
     #[tokio::test]

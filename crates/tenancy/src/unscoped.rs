@@ -254,6 +254,7 @@ pub async fn actor(
         address,
         session_id: None,
         impersonation: None,
+        affiliate_status: member.affiliate_status,
         lacks_second_factor: required && !member.has_second_factor,
         scopes: None,
     }))

@@ -47,6 +47,8 @@ pub struct TestApp {
 pub struct TestOptions {
     /// Sends mails; without it none are sent.
     pub mailer: Mailer,
+    /// How often a network may call the API in a minute; without it, as often as anywhere.
+    pub calls_per_minute: Option<u32>,
 }
 
 /// A network with one advertiser, one campaign with two goals, one affiliate with one link, and three people.
@@ -116,7 +118,7 @@ impl TestApp {
         let database = TestDatabase::create().await;
         let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let tracking_host = tracking.local_addr().expect("bound").to_string();
-        let running = serve::start(ServeSettings {
+        let settings = ServeSettings {
             database_url: database.url.clone(),
             secret: Secret::random(),
             dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
@@ -127,7 +129,11 @@ impl TestApp {
             mailer: options.mailer,
             allow_sign_up: true,
             exports: exports.path().to_owned(),
-        })
+        };
+        let running = match options.calls_per_minute {
+            Some(calls) => serve::start_with(settings, calls),
+            None => serve::start(settings),
+        }
         .expect("the server starts");
         let db = Db::new(&database.url, 4, Duration::from_secs(15));
         let scene = Scene::set(&db, "Orbit", &tracking_host).await;

@@ -1,12 +1,15 @@
 //! A real, headless Chromium, driven through its own driver.
 
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::Duration;
 
 use fantoccini::ClientBuilder;
-use fantoccini::wd::Capabilities;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 pub use fantoccini::{Client, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::{Method, Url};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -53,6 +56,10 @@ impl Browser {
             "goog:chromeOptions".to_owned(),
             serde_json::json!({ "args": arguments }),
         );
+        capabilities.insert(
+            "goog:loggingPrefs".to_owned(),
+            serde_json::json!({ "browser": "ALL" }),
+        );
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -63,6 +70,30 @@ impl Browser {
             _driver: driver,
             _profile: profile,
         }
+    }
+
+    /// What the browser has complained of since it was last asked: console messages, violations of a policy, files
+    /// that did not load.
+    ///
+    /// # Panics
+    /// When the driver does not tell.
+    pub async fn log(&self) -> Vec<Value> {
+        let log = self.client.issue_cmd(ReadLog).await.expect("the browser's log");
+        log.as_array().cloned().expect("a list of entries")
+    }
+}
+
+/// Chromium's own command for reading its log.
+#[derive(Debug)]
+struct ReadLog;
+
+impl WebDriverCompatibleCommand for ReadLog {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(r#"{"type":"browser"}"#.to_owned()))
     }
 }
 

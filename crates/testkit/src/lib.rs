@@ -17,12 +17,15 @@
 )]
 
 mod actors;
+mod api;
 mod app;
 pub mod browser;
 mod mail;
+pub mod people;
 mod postgres;
 
 pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor, api_key};
+pub use api::ApiClient;
 pub use app::{Scene, SignIn, TestApp, TestOptions};
 pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, bin_dir};

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use dialects::{Answer, Postback, RawCall, Status, native};
 use ipnet::IpNet;
 use schema::{AdvertiserId, ConversionId, Db, DbError, GoalId, Money, NetworkConn, PostbackId};
-use tenancy::networks::{Network, NetworkStatus, normal_host};
+use tenancy::networks::{Network, NetworkStatus, host_of};
 use tenancy::{RateLimit, Secret};
 
 use crate::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
@@ -129,7 +129,7 @@ impl Tracker {
             click_ids: ClickIds::new(settings.secret),
             clicks: ClickWriter::new(settings.db.clone()),
             trusted_proxies: settings.trusted_proxies.into(),
-            shared_host: normal_host(host_of(&settings.tracking_url)).into(),
+            shared_host: host_of(&settings.tracking_url).into(),
             postback_rate: RateLimit::new(Duration::from_secs(1)),
             db: settings.db,
             dashboard_url: settings.dashboard_url.into(),
@@ -173,7 +173,7 @@ impl Tracker {
             conversion_id: verdict.conversion_id.map(|id| id.to_string()),
             mode: "live",
             docs: format!("{dashboard}/docs/postback#{}", reason.code()),
-            inspect: format!("{dashboard}/postbacks/{id}"),
+            inspect: reason.is_kept().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
 
@@ -260,12 +260,6 @@ impl Tracker {
             .read(text, network.id)
             .map_err(|flaw| explain_click_id(text, &flaw))
     }
-}
-
-/// The host of an address, with its port if it names one.
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
 }
 
 /// What a call says, and the verdict on how it says it, if that is bad enough.

@@ -132,7 +132,7 @@ impl Reason {
             Self::CurrencyUnknown => Line("currency_unknown", Rejected, 400, "currency is not a code of ISO 4217.", "Send three capital letters, such as EUR."),
             Self::CurrencyMismatch => Line("currency_mismatch", Rejected, 422, "The goal pays a fixed sum in the campaign's currency, and the order is in another.", "Send the amount in the campaign's currency, or ask the network to pay a percentage."),
             Self::TokenMissing => Line("token_missing", Rejected, 401, "token is missing or empty.", "Send the token the network gave you."),
-            Self::TokenInvalid => Line("token_invalid", Rejected, 401, "Nobody has this token; it may have been replaced.", "Send the newest token the network gave you."),
+            Self::TokenInvalid => Line("token_invalid", Rejected, 401, "Nobody has this token; it may have been replaced.", "Send the newest token the network gave you, to the very address it gave you with it."),
             Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with your language's URL encoder."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),
@@ -157,6 +157,12 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> Status {
         self.line().1
+    }
+
+    /// Whether a call that gets it is kept, and can be looked at.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        !matches!(self, Self::UnknownHost | Self::RateLimited | Self::Unavailable)
     }
 
     /// Status of the HTTP answer.

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, done};
 use crate::door::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, given};
+use crate::extract::{Body, Id, Params, Whole, given};
 use crate::once::{Created, Once};
 use crate::openapi::IdempotencyKey;
 use crate::page::{Page, Window, items};
@@ -92,7 +92,7 @@ pub(crate) struct NewKey {
     /// Absent or null for never.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 3650, required = false)]
-    expires_in_days: Option<Option<i64>>,
+    expires_in_days: Option<Option<Whole>>,
 }
 
 impl From<NewKey> for KeyDraft {
@@ -103,7 +103,7 @@ impl From<NewKey> for KeyDraft {
             expires_in_days: key
                 .expires_in_days
                 .flatten()
-                .map(|days| days.to_string())
+                .map(|days| days.0.to_string())
                 .unwrap_or_default(),
         }
     }

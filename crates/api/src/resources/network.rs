@@ -117,7 +117,8 @@ pub(crate) async fn update(
         tracking_hosts: patch.tracking_hosts.unwrap_or(old.tracking_hosts),
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
     };
-    networks::update_profile(&mut conn, &access.author(), &draft.checked()?, clock::now()).await?;
+    let (author, profile) = (access.author(), draft.checked()?);
+    networks::update_profile(&mut conn, &author, &profile, &api.reserved_hosts, clock::now()).await?;
     let network = view(&mut conn).await?;
     conn.commit().await?;
     Ok(Json(network))

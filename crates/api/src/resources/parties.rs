@@ -39,16 +39,18 @@ pub(super) fn draft(
     })
 }
 
-/// Tags as a person would type them. A comma in one would make two of it, which is refused here.
+/// Tags as a person would type them. A comma in one would make two of it, and a semicolon does so in a file: both are
+/// refused.
 fn on_one_line(tags: &[String]) -> Result<String, ChangeError> {
     let odd = |tag: &String| {
         tag.trim().is_empty()
             || tag.chars().count() > TAG_LENGTH
-            || tag.contains(|c: char| c == ',' || c.is_control())
+            || tag.contains(|c: char| matches!(c, ',' | ';') || c.is_control())
     };
     if tags.len() > TAGS || tags.iter().any(odd) {
-        let message =
-            format!("Send at most {TAGS} tags of at most {TAG_LENGTH} characters each, without commas.");
+        let message = format!(
+            "Send at most {TAGS} tags of at most {TAG_LENGTH} characters each, without commas and semicolons."
+        );
         return Err(ChangeError::field("tags", message));
     }
     Ok(Words(tags.to_vec()).on_one_line())
@@ -213,6 +215,7 @@ mod tests {
         assert_eq!(tags(&["vip", "a b"]).unwrap(), "vip, a b");
         for odd in [
             &["a,b"][..],
+            &["a;b"],
             &[" "],
             &["a\nb"],
             &["x".repeat(41).as_str()],

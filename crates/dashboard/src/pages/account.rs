@@ -108,8 +108,8 @@ async fn render(
                     address: session
                         .remote_ip
                         .map_or_else(String::new, |ip| ip.addr().to_string()),
-                    since: format::full_time(session.created_at, chrono_tz::Tz::UTC),
-                    seen: format::full_time(session.seen_at, chrono_tz::Tz::UTC),
+                    since: format::minute(session.created_at),
+                    seen: format::minute(session.seen_at),
                 })
                 .collect(),
             errors,
@@ -209,7 +209,7 @@ pub(super) async fn prove(
     if !right {
         return Ok(Err("This is not your present password."));
     }
-    dashboard.throttle.forgive(&account).await;
+    dashboard.throttle.forgive(&account, address).await;
     Ok(Ok(()))
 }
 

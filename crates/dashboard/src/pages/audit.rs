@@ -167,6 +167,7 @@ fn changes(entry: &Entry) -> Vec<(String, String, String)> {
             let (was, is) = (plain(before.get(&name)), plain(after.get(&name)));
             (name.replace('_', " "), was, is)
         })
+        .filter(|(_, was, is)| was != is)
         .collect()
 }
 
@@ -175,6 +176,7 @@ fn plain(value: Option<&Value>) -> String {
         None | Some(Value::Null) => "—".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "—".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => "—".to_owned(),
         Some(Value::Array(items)) => items
             .iter()
             .map(|item| plain(Some(item)))

@@ -17,7 +17,7 @@ use super::id;
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
 use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other, set_cookie, show_secret};
+use crate::shell::{PageResult, Shell, TimeCell, page, page_with, saved, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
 
 /// Most links a campaign page shows.
@@ -92,7 +92,7 @@ pub(super) async fn update(
     };
     campaign_table::update(&mut conn, &actor.author(), campaign.id, &checked, clock::now()).await?;
     conn.commit().await?;
-    see_other(&urls::campaign(campaign.id))
+    saved(&urls::campaign(campaign.id))
 }
 
 /// `POST /campaigns/{id}/links`: gives an affiliate a tracking link.

@@ -111,10 +111,10 @@ async fn find(
     dashboard: &Dashboard,
     token: &OneTimeToken,
 ) -> Result<(NetworkConn, Network, Invitation), PageError> {
-    let network_id = token.network_id().ok_or(PageError::NotFound)?;
+    let network_id = token.network_id().ok_or(PageError::UsedLink)?;
     let mut conn = dashboard.db.network(network_id).await?;
     let invitation = invitations::by_token(&mut conn, token, clock::now()).await?;
-    let invitation = invitation.ok_or(PageError::NotFound)?;
+    let invitation = invitation.ok_or(PageError::UsedLink)?;
     let network = networks::current(&mut conn).await?;
     Ok((conn, network, invitation))
 }

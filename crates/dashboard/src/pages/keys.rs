@@ -91,7 +91,6 @@ pub(super) async fn create(
     actor: Allowed<needs::UseApi>,
     form: PostedForm,
 ) -> PageResult {
-    not_impersonating(&actor)?;
     let draft = KeyDraft {
         name: form.get("name").to_owned(),
         scopes: form.all("scopes"),
@@ -111,23 +110,12 @@ pub(super) async fn create(
     }
 }
 
-/// What an operator makes in somebody's name would outlive the visit.
-fn not_impersonating<P>(actor: &Access<P>) -> Result<(), PageError> {
-    match actor.impersonation {
-        None => Ok(()),
-        Some(_) => Err(PageError::Refused(
-            "You act for somebody else, who alone can make keys that act in their name.".to_owned(),
-        )),
-    }
-}
-
 /// `POST /settings/keys/token`: a token that works for a quarter of an hour, for trying the API out.
 pub(super) async fn short_token(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::UseApi>,
     _form: PostedForm,
 ) -> PageResult {
-    not_impersonating(&actor)?;
     let session_id = actor.session_id.ok_or(PageError::NotFound)?;
     let source = TokenSource::Session(session_id, actor.membership_id);
     let (token, _) = dashboard

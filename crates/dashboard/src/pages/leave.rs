@@ -6,13 +6,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use futures_util::{StreamExt, pin_mut};
 use schema::clock;
+use tenancy::audit::{self, Change};
 use tenancy::networks::{self, NetworkStatus};
 use tenancy::{Access, FieldErrors, erasure, needs};
 
+use super::account::prove;
 use super::settings;
 use crate::Dashboard;
-use crate::auth::Allowed;
-use crate::error::PageError;
+use crate::auth::{Allowed, SignedIn};
 use crate::forms::PostedForm;
 use crate::shell::{PageResult, Shell, page_with, see_other};
 
@@ -61,6 +62,11 @@ pub(super) async fn export(
     actor: Allowed<needs::DeleteNetwork>,
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
+    let network = networks::current(&mut conn).await?;
+    let change = Change::noted("network.export", network.id, &network.name);
+    audit::record(&mut conn, &actor.author(), change, clock::now()).await?;
+    conn.commit().await?;
+    let mut conn = actor.network(&dashboard.db).await?;
     let slug = networks::slug(&mut conn).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<web::Bytes, std::io::Error>>(64);
     // The transaction lives in a task of its own; when the browser goes away, sending fails and it ends.
@@ -99,12 +105,13 @@ pub(super) async fn delete(
     request: HttpRequest,
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::DeleteNetwork>,
+    visitor: SignedIn,
     form: PostedForm,
 ) -> PageResult {
-    if actor.impersonation.is_some() {
-        return Err(PageError::Refused(
-            "You act for somebody else. Erase a network on its page among the operators' pages.".to_owned(),
-        ));
+    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
+        let mut errors = FieldErrors::default();
+        errors.add("present", message);
+        return render(&request, &dashboard, &actor, errors).await;
     }
     let now = clock::now();
     let mut conn = actor.network(&dashboard.db).await?;

@@ -194,13 +194,25 @@ pub(super) async fn withdraw(
 }
 
 /// An invitation as typed, and what is wrong with it.
-#[derive(Default)]
 struct InviteForm {
     email: String,
     role: String,
     advertiser: String,
     affiliate: String,
     errors: FieldErrors,
+}
+
+impl Default for InviteForm {
+    /// Proposes the least powerful of the network's own roles.
+    fn default() -> Self {
+        Self {
+            email: String::new(),
+            role: RoleKind::Analyst.to_string(),
+            advertiser: String::new(),
+            affiliate: String::new(),
+            errors: FieldErrors::default(),
+        }
+    }
 }
 
 impl InviteForm {

@@ -60,6 +60,8 @@ routes! {
     get "/join/{slug}/{token}" => join::status;
     post "/theme" => theme::choose;
     get "/docs/postback" => docs::postback;
+    get "/postback" => docs::misdirected;
+    post "/postback" => docs::misdirected;
 }
 
 routes! {

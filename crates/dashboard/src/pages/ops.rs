@@ -285,7 +285,10 @@ pub(super) async fn set_limits(
         }
         Err(error) => return Err(error.into()),
     }
-    let detail = format!("{limits:?}");
+    let detail = format!(
+        "{} postbacks per second, {} seats, {} links",
+        limits.max_postbacks_per_second, limits.max_seats, limits.max_links
+    );
     let about = Some((network_id, network.name.as_str()));
     operators::record(
         &mut conn,
@@ -404,7 +407,7 @@ pub(super) async fn log(
         rows: found
             .into_iter()
             .map(|entry| LogRow {
-                at: format::full_time(entry.at, chrono_tz::Tz::UTC),
+                at: format::minute(entry.at),
                 author: entry.author,
                 address: entry
                     .remote_ip

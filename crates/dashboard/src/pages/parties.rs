@@ -20,7 +20,7 @@ use super::id;
 use crate::error::PageError;
 use crate::forms::{Choice, PostedForm};
 use crate::listing::{self, Tab};
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, page, page_with, saved, see_other};
 use crate::{Dashboard, auth::Allowed, urls};
 
 /// Most rows of an export.
@@ -288,7 +288,8 @@ pub(super) async fn update(
     form: PostedForm,
 ) -> PageResult {
     let form = PartyForm::read(&form);
-    let version = form.version.parse().ok();
+    // What is no version matches none.
+    let version = Some(form.version.parse().unwrap_or(0));
     let (author, now) = (actor.author(), clock::now());
     let mut conn = actor.network(&dashboard.db).await?;
     let changed = match party(&request) {
@@ -342,7 +343,18 @@ async fn finish<P>(
     match outcome {
         Ok(url) => {
             conn.commit().await?;
-            see_other(&url)
+            match existing {
+                Some(_) => saved(&url),
+                None => see_other(&url),
+            }
+        }
+        // Somebody was faster: what was typed is kept, and saving again is a decision.
+        Err(ChangeError::Stale) => {
+            drop(conn);
+            let mut errors = FieldErrors::default();
+            errors.add("name", ChangeError::Stale.to_string());
+            let form = PartyForm { errors, ..form };
+            render_with(StatusCode::CONFLICT, request, dashboard, actor, existing, form).await
         }
         Err(ChangeError::Fields(errors)) => {
             drop(conn);
@@ -359,15 +371,26 @@ async fn render<P>(
     existing: Option<String>,
     form: PartyForm,
 ) -> PageResult {
+    let status = match form.errors.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    render_with(status, request, dashboard, actor, existing, form).await
+}
+
+async fn render_with<P>(
+    status: StatusCode,
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    actor: &Access<P>,
+    existing: Option<String>,
+    form: PartyForm,
+) -> PageResult {
     let party = party(request);
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let groups = groups::all(&mut conn).await?;
     conn.commit().await?;
-    let status = match form.errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let heading = match (&existing, party) {
         (Some(_), _) => form.draft.name.clone(),
         (None, Party::Advertisers) => "New advertiser".to_owned(),

@@ -77,7 +77,7 @@ pub(super) async fn show_reset(
     let token = OneTimeToken::from_link(&token);
     let mut conn = dashboard.db.unscoped().await?;
     let known = mailed_links::find(&mut conn, &token, Purpose::Reset, clock::now()).await?;
-    known.ok_or(PageError::NotFound)?;
+    known.ok_or(PageError::UsedLink)?;
     page(&Reset::new(&request, &dashboard, &token, FieldErrors::default()))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn reset(
     let now = clock::now();
     let mut conn = dashboard.db.unscoped().await?;
     let person_id = mailed_links::find(&mut conn, &token, Purpose::Reset, now).await?;
-    let person_id = person_id.ok_or(PageError::NotFound)?;
+    let person_id = person_id.ok_or(PageError::UsedLink)?;
     let person = people::find(&mut conn, person_id)
         .await?
         .ok_or(PageError::NotFound)?;
@@ -107,11 +107,11 @@ pub(super) async fn reset(
     let hash = dashboard.passwords.hash(password).await?;
     let mut conn = dashboard.db.unscoped().await?;
     let taken = mailed_links::take(&mut conn, &token, Purpose::Reset, now).await?;
-    taken.ok_or(PageError::NotFound)?;
+    taken.ok_or(PageError::UsedLink)?;
     people::set_password(&mut conn, person_id, &hash).await?;
     sessions::end_others(&mut conn, person_id, None).await?;
     drop(conn);
-    dashboard.throttle.forgive(&person.email).await;
+    dashboard.throttle.forgive(&person.email, None).await;
     super::account::note(
         &dashboard,
         &super::sign_in::author(&request, &dashboard, &person),

@@ -10,7 +10,7 @@ use tenancy::{Access, ChangeError, FieldErrors, Permission, memberships, needs};
 use crate::Dashboard;
 use crate::auth::Allowed;
 use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, page_with, see_other};
+use crate::shell::{PageResult, Shell, page_with, saved};
 
 /// `GET /settings`
 pub(super) async fn show(
@@ -37,14 +37,17 @@ pub(super) async fn update(
         require_two_factor: form.ticked("require_two_factor"),
     };
     let mut conn = actor.network(&dashboard.db).await?;
-    let saved = match draft.checked() {
-        Ok(profile) => networks::update_profile(&mut conn, &actor.author(), &profile, clock::now()).await,
+    let outcome = match draft.checked() {
+        Ok(profile) => {
+            let (author, reserved) = (actor.author(), &dashboard.reserved_hosts);
+            networks::update_profile(&mut conn, &author, &profile, reserved, clock::now()).await
+        }
         Err(error) => Err(error),
     };
-    match saved {
+    match outcome {
         Ok(()) => {
             conn.commit().await?;
-            see_other("/settings")
+            saved("/settings")
         }
         Err(ChangeError::Fields(errors)) => {
             drop(conn);
@@ -86,7 +89,10 @@ async fn render<P>(
         &Show {
             shell: Shell::new(dashboard, request, actor, &network, "Settings", "Settings"),
             tabs: tabs(actor, "/settings"),
-            shared: format!("{}/{slug}", dashboard.tracking_url),
+            slug_hint: format!(
+                "{}/{slug} on the shared host. Changed, links and postback URLs with the old one stop working.",
+                dashboard.tracking_url
+            ),
             hosts: draft.tracking_hosts.join("\n"),
             limits: network.limits,
             seats,
@@ -141,7 +147,7 @@ pub(super) async fn update_joining(
             let mut conn = actor.network(&dashboard.db).await?;
             networks::update_joining(&mut conn, &actor.author(), &joining, clock::now()).await?;
             conn.commit().await?;
-            see_other("/settings/joining")
+            saved("/settings/joining")
         }
         Err(ChangeError::Fields(errors)) => {
             render_joining(&request, &dashboard, &actor, Some((typed, errors))).await
@@ -195,7 +201,7 @@ async fn render_joining<P>(
 struct Show {
     shell: Shell,
     tabs: Vec<(&'static str, &'static str, bool)>,
-    shared: String,
+    slug_hint: String,
     hosts: String,
     limits: Limits,
     seats: i64,

@@ -84,7 +84,7 @@ async fn check(dashboard: &Dashboard, token: &str) -> Result<OneTimeToken, PageE
     let mut conn = dashboard.db.unscoped().await?;
     match operators::is_setup_token(&mut conn, &token).await? {
         true => Ok(token),
-        false => Err(PageError::NotFound),
+        false => Err(PageError::UsedLink),
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn submit(
     };
     match known {
         Some(known) if right && (place.is_some() || known.person.is_operator) => {
-            dashboard.throttle.forgive(email).await;
+            dashboard.throttle.forgive(email, address).await;
             let entrance = Entrance {
                 person: known.person,
                 place,
@@ -231,7 +231,7 @@ pub(super) async fn check_code(
         let refusal = Code::new(&request, &dashboard, next, WRONG_CODE);
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &refusal);
     }
-    dashboard.throttle.forgive(&account).await;
+    dashboard.throttle.forgive(&account, address).await;
     let entrance = Entrance {
         place: visit.session.network_id.zip(visit.session.membership_id),
         person: visit.person,
@@ -250,7 +250,7 @@ pub(super) async fn show_link(
     let mut conn = dashboard.db.unscoped().await?;
     let token = OneTimeToken::from_link(&token);
     let known = mailed_links::find(&mut conn, &token, Purpose::SignIn, clock::now()).await?;
-    known.ok_or(PageError::NotFound)?;
+    known.ok_or(PageError::UsedLink)?;
     page(&Link {
         theme: theme(&request),
         form_token: dashboard.form_tokens.issue(&dashboard, &request),
@@ -268,7 +268,7 @@ pub(super) async fn use_link(
     let mut conn = dashboard.db.unscoped().await?;
     let token = OneTimeToken::from_link(&token);
     let person_id = mailed_links::take(&mut conn, &token, Purpose::SignIn, clock::now()).await?;
-    let person_id = person_id.ok_or(PageError::NotFound)?;
+    let person_id = person_id.ok_or(PageError::UsedLink)?;
     let person = people::find(&mut conn, person_id)
         .await?
         .ok_or(PageError::NotFound)?;

@@ -140,6 +140,13 @@ pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Res
     Ok(())
 }
 
+/// The host of an address, as it is stored and compared.
+#[must_use]
+pub fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    normal_host(rest.split('/').next().unwrap_or(rest))
+}
+
 /// A host as it is stored and compared: lower case, without the dot of a full name and without a default port.
 #[must_use]
 pub fn normal_host(host: &str) -> String {

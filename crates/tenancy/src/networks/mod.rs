@@ -16,7 +16,7 @@ mod joining;
 mod profile;
 
 pub use addresses::{
-    check_host, check_slug, normal_host, set_tracking_hosts, slug, slug_from, tracking_hosts,
+    check_host, check_slug, host_of, normal_host, set_tracking_hosts, slug, slug_from, tracking_hosts,
 };
 pub use joining::{AutoApprove, Joining, update_joining};
 pub use profile::{Profile, ProfileDraft, check_time_zone, profile, update_profile};

@@ -125,17 +125,27 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
 
 /// Changes the profile.
 ///
+/// `reserved_hosts` are the installation's own, which no network can take.
+///
 /// # Errors
-/// [`ChangeError::Fields`] when slug or host belong to another network, or when the hours of the new time zone begin
+/// [`ChangeError::Fields`] when slug or host belong to another network or cannot be taken, or when the hours of the new time zone begin
 /// at other minutes: the sums that reports are made of are kept by hours of the network's clock.
 pub async fn update_profile(
     conn: &mut NetworkConn,
     author: &Author,
     new: &Profile,
+    reserved_hosts: &[String],
     now: DateTime<Utc>,
 ) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
     let old = profile(conn).await?;
+    for host in new
+        .tracking_hosts
+        .iter()
+        .filter(|host| !old.tracking_hosts.contains(host))
+    {
+        check_claim(host, reserved_hosts).map_err(|message| ChangeError::field("tracking_hosts", message))?;
+    }
     if minutes_past(new.time_zone, now) != minutes_past(old.time_zone, now) {
         let message = "The hours of this zone begin at other minutes than those of the present one, and sums are \
                        kept by the hour. Choose a zone whose hours begin when yours do.";
@@ -170,6 +180,23 @@ pub async fn update_profile(
     Ok(audit::record(conn, author, change, now).await?)
 }
 
+/// Whether a network may take this host by itself: a name that others can find, and not one of the installation's own.
+fn check_claim(host: &str, reserved_hosts: &[String]) -> Result<(), String> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_address = host.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
+    if reserved_hosts.iter().any(|reserved| reserved == host) {
+        Err(format!(
+            "{host} belongs to this installation; all networks share it."
+        ))
+    } else if is_address || !name.contains('.') {
+        Err(format!(
+            "Use a full name such as trk.example.com instead of {host}."
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 /// How many minutes past the hour of UTC an hour of this zone begins.
 fn minutes_past(zone: Tz, now: DateTime<Utc>) -> i32 {
     now.with_timezone(&zone)
@@ -182,6 +209,22 @@ fn minutes_past(zone: Tz, now: DateTime<Utc>) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_takes_names_of_its_own_only() {
+        let reserved = ["trk.example.com".to_owned()];
+        assert_eq!(check_claim("go.nova.example", &reserved), Ok(()));
+        for host in [
+            "trk.example.com",
+            "localhost:8081",
+            "localhost",
+            "127.0.0.1",
+            "10.0.0.1:80",
+            "[::1]:80",
+        ] {
+            assert!(check_claim(host, &reserved).is_err(), "{host}");
+        }
+    }
 
     #[test]
     fn only_zones_whose_hours_begin_together_can_follow_each_other() {

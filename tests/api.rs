@@ -1,0 +1,27 @@
+//! The API as programs use it: who may call, what is made once, what is refused and how, and that all of it is as the
+//! API describes itself.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+#[path = "api/description.rs"]
+mod description;
+#[path = "api/files.rs"]
+mod files;
+#[path = "api/hostile.rs"]
+mod hostile;
+#[path = "api/keys.rs"]
+mod keys;
+#[path = "api/limits.rs"]
+mod limits;
+#[path = "api/lists.rs"]
+mod lists;
+#[path = "api/page.rs"]
+mod page;
+#[path = "api/repeating.rs"]
+mod repeating;
+#[path = "api/tokens.rs"]
+mod tokens;

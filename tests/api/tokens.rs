@@ -1,0 +1,222 @@
+//! Tokens: made from a key or a session, gone with it, and forged by nobody.
+
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tenancy::RoleKind;
+use testkit::{Member, TestApp};
+
+/// A token as people make one on the page of their keys.
+async fn session_token(member: &Member) -> String {
+    let made = member.submit("/settings/keys", "/settings/keys/token", &[]).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
+    let shown = member.get("/settings/keys").await;
+    let (_, rest) = shown
+        .html
+        .split_once("id=\"fresh-token\">")
+        .expect("the token is shown");
+    rest.split('<').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_what_its_key_does_and_goes_with_it() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let new = json!({ "name": "narrow", "scopes": ["parties:read"] });
+    let made = owner.post("/keys", &new).await;
+    let narrow = owner.with(made.get("secret"));
+    let issued = narrow.post("/tokens", &json!({})).await;
+    assert_eq!(issued.status, StatusCode::CREATED);
+    let token = owner.with(issued.get("token"));
+    assert_eq!(token.get("/me").await.json, narrow.get("/me").await.json);
+    assert_eq!(token.get("/affiliates").await.status, StatusCode::OK);
+    assert_eq!(token.get("/members").await.status, StatusCode::FORBIDDEN);
+    let another = token.post("/tokens", &json!({})).await;
+    assert_eq!(
+        (another.status, another.get("code")),
+        (StatusCode::FORBIDDEN, "not_permitted")
+    );
+    let id = made.json["key"]["id"].as_str().unwrap();
+    assert_eq!(
+        owner.delete(&format!("/keys/{id}")).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(token.get("/affiliates").await.status, StatusCode::UNAUTHORIZED);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_from_a_session_does_what_the_person_may_and_ends_with_the_session() {
+    let app = TestApp::spawn().await;
+    let member = app.sign_in(&app.scene.owner).await;
+    let token = app.program_with(&session_token(&member).await);
+    let me = token.get("/me").await;
+    assert_eq!((me.get("role"), &me.json["scopes"]), ("owner", &Value::Null));
+    assert_eq!(token.get("/members").await.status, StatusCode::OK);
+    assert_eq!(
+        token.post("/tokens", &json!({})).await.status,
+        StatusCode::FORBIDDEN
+    );
+    // Another session of the same person is not touched.
+    let elsewhere = app.sign_in(&app.scene.owner).await;
+    let other = app.program_with(&session_token(&elsewhere).await);
+    member.submit("/", "/sign-out", &[]).await;
+    assert_eq!(token.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(other.get("/me").await.status, StatusCode::OK);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_token_of_a_membership_ends_with_it() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let manager = app.scene.person(RoleKind::Manager);
+    let from_session = app.program_with(&session_token(&app.sign_in(manager).await).await);
+    let key = app.program(manager).await;
+    let from_key = owner.with(key.post("/tokens", &json!({})).await.get("token"));
+    for program in [&from_session, &from_key] {
+        assert_eq!(program.get("/affiliates").await.status, StatusCode::OK);
+    }
+    let id = key.get("/me").await.get("membership_id").to_owned();
+    assert_eq!(
+        owner.delete(&format!("/members/{id}")).await.status,
+        StatusCode::NO_CONTENT
+    );
+    for program in [&from_session, &from_key, &key] {
+        assert_eq!(program.get("/affiliates").await.status, StatusCode::UNAUTHORIZED);
+    }
+    app.finish().await;
+}
+
+fn encoded(text: &str) -> String {
+    BASE64URL_NOPAD.encode(text.as_bytes())
+}
+
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
+}
+
+fn with(object: &Value, field: &str, value: Value) -> String {
+    let mut object = object.clone();
+    object[field] = value;
+    encoded(&object.to_string())
+}
+
+fn signed(message: &str, key: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(message.as_bytes());
+    format!(
+        "{message}.{}",
+        BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())
+    )
+}
+
+/// Texts made from a token that works, none of which may.
+fn hostile(token: &str) -> Vec<String> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, payload, signature] = parts[..] else {
+        panic!("{token}")
+    };
+    let (head, claims) = (decoded(header), decoded(payload));
+    let message = format!("{header}.{payload}");
+    let mut texts = Vec::new();
+    for alg in [
+        "none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "hs256",
+    ] {
+        let header = with(&head, "alg", json!(alg));
+        texts.push(format!("{header}.{payload}."));
+        texts.push(format!("{header}.{payload}.{signature}"));
+        texts.push(signed(&format!("{header}.{payload}"), b""));
+    }
+    let exp = claims["exp"].as_i64().unwrap();
+    for (field, value) in [
+        ("aud", json!("another-api")),
+        ("aud", json!(["clickledger-api"])),
+        ("iss", json!("https://evil.example")),
+        ("exp", json!((exp + 900).to_string())),
+        ("exp", json!(exp + 100_000)),
+        ("exp", json!(1e300)),
+        ("exp", json!(-1)),
+        ("exp", Value::Null),
+        ("net", json!("net_0000010")),
+        ("net", json!(1)),
+        ("mbr", json!("mbr_0000010")),
+        ("sub", json!("prs_0000010")),
+        ("sub", json!("key_0000010")),
+        ("role", json!("owner")),
+    ] {
+        let payload = with(&claims, field, value);
+        texts.push(format!("{header}.{payload}.{signature}"));
+        texts.push(signed(&format!("{header}.{payload}"), b"secret"));
+    }
+    for (field, value) in [
+        ("kid", json!("../../../../dev/null")),
+        ("kid", json!("' OR 1=1 --")),
+        ("kid", Value::Null),
+        ("jwk", json!({ "kty": "oct", "k": "AAAA" })),
+        ("jku", json!("https://evil.example/keys")),
+        ("x5u", json!("https://evil.example/cert")),
+        ("crit", json!(["exp"])),
+        ("b64", json!(false)),
+        ("zip", json!("DEF")),
+    ] {
+        texts.push(format!("{}.{payload}.{signature}", with(&head, field, value)));
+    }
+    for key in [&b""[..], b"secret", &[0; 32], &[0; 64]] {
+        texts.push(signed(&message, key));
+    }
+    let mut flipped = signature.to_owned().into_bytes();
+    flipped[0] = if flipped[0] == b'A' { b'B' } else { b'A' };
+    texts.extend([
+        message.clone(),
+        format!("{message}."),
+        format!("{message}.{}", String::from_utf8(flipped).unwrap()),
+        format!("{message}.{}", "A".repeat(43)),
+        format!("{message}.{signature}AA"),
+        format!("{message}.{signature}="),
+        format!("{token}.{signature}"),
+        format!(".{token}"),
+        format!("{token}."),
+        token.to_uppercase(),
+        encoded(token),
+        signed(&format!("{header}.{}", encoded(&json!(token).to_string())), b""),
+        "A".repeat(60_000),
+        format!("{token}{}", "A".repeat(60_000)),
+        "..".to_owned(),
+        "a.b.c".to_owned(),
+        "e30.e30.e30".to_owned(),
+    ]);
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_that_was_forged_or_tampered_with_is_let_in() {
+    let elsewhere = TestApp::spawn().await;
+    let issued = elsewhere
+        .program(&elsewhere.scene.owner)
+        .await
+        .post("/tokens", &json!({}))
+        .await;
+    elsewhere.finish().await;
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let token = program.post("/tokens", &json!({})).await.get("token").to_owned();
+    assert_eq!(program.with(&token).get("/me").await.status, StatusCode::OK);
+    let mut texts = hostile(&token);
+    texts.push(issued.get("token").to_owned());
+    // After a hundred the door would be closed to this address, and nothing would be seen of the rest.
+    assert!((80..100).contains(&texts.len()), "{}", texts.len());
+    for text in &texts {
+        let told = program.with(text).get("/me").await;
+        let start: String = text.chars().take(120).collect();
+        assert_eq!(
+            (told.status, told.get("code")),
+            (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            "{start}"
+        );
+    }
+    assert_eq!(program.with(&token).get("/me").await.status, StatusCode::OK);
+    app.finish().await;
+}
