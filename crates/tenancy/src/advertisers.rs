@@ -7,9 +7,9 @@ use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
 use serde_json::{Value, json};
 
 use crate::actor::Author;
-use crate::audit::{self, Change, pattern};
+use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, PartySortKey, changed};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, changed, narrowed};
 
 text_enum! {
     /// Whether an advertiser is worked with.
@@ -220,49 +220,7 @@ pub async fn list(
         .filter(advertisers::network_id.eq(network_id))
         .limit(limit)
         .into_boxed();
-    if let Some(search) = &filter.search {
-        let pattern = format!("%{}%", pattern(search));
-        query = query.filter(
-            advertisers::name
-                .ilike(pattern.clone())
-                .or(advertisers::external_id.ilike(pattern).assume_not_null())
-                .or(advertisers::tags.contains(Words(vec![search.clone()]))),
-        );
-    }
-    query = match filter.status {
-        Some(status) => query.filter(advertisers::status.eq(status)),
-        None if filter.archived_too => query,
-        None => query.filter(advertisers::status.ne(AdvertiserStatus::Archived)),
-    };
-    let (name, created, id) = (advertisers::name, advertisers::created_at, advertisers::id);
-    query = match (filter.sort.by, filter.sort.descending) {
-        (PartySortKey::Name, false) => query.order((name.asc(), id.asc())),
-        (PartySortKey::Name, true) => query.order((name.desc(), id.desc())),
-        (PartySortKey::Created, false) => query.order((created.asc(), id.asc())),
-        (PartySortKey::Created, true) => query.order((created.desc(), id.desc())),
-    };
-    if let Some(last) = last {
-        query = match (filter.sort.by, filter.sort.descending) {
-            (PartySortKey::Name, false) => query.filter(
-                name.gt(last.name.clone())
-                    .or(name.eq(last.name).and(id.gt(last.id))),
-            ),
-            (PartySortKey::Name, true) => query.filter(
-                name.lt(last.name.clone())
-                    .or(name.eq(last.name).and(id.lt(last.id))),
-            ),
-            (PartySortKey::Created, false) => query.filter(
-                created
-                    .gt(last.created_at)
-                    .or(created.eq(last.created_at).and(id.gt(last.id))),
-            ),
-            (PartySortKey::Created, true) => query.filter(
-                created
-                    .lt(last.created_at)
-                    .or(created.eq(last.created_at).and(id.lt(last.id))),
-            ),
-        };
-    }
+    query = narrowed!(advertisers, AdvertiserStatus::Archived, query, filter, last);
     query.load(&mut **conn).await
 }
 

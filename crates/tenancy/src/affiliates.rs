@@ -7,9 +7,9 @@ use schema::{AffiliateId, GroupId, NetworkConn, Words, affiliate_groups, affilia
 use serde_json::{Value, json};
 
 use crate::actor::Author;
-use crate::audit::{self, Change, pattern};
+use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, PartySortKey, changed};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, changed, narrowed};
 
 text_enum! {
     /// Whether an affiliate is worked with.
@@ -263,52 +263,10 @@ pub async fn list(
         .filter(affiliates::network_id.eq(network_id))
         .limit(limit)
         .into_boxed();
-    if let Some(search) = &filter.search {
-        let pattern = format!("%{}%", pattern(search));
-        query = query.filter(
-            affiliates::name
-                .ilike(pattern.clone())
-                .or(affiliates::external_id.ilike(pattern).assume_not_null())
-                .or(affiliates::tags.contains(Words(vec![search.clone()]))),
-        );
-    }
     if let Some(group_id) = group_id {
         query = query.filter(affiliates::group_id.eq(group_id));
     }
-    query = match filter.status {
-        Some(status) => query.filter(affiliates::status.eq(status)),
-        None if filter.archived_too => query,
-        None => query.filter(affiliates::status.ne(AffiliateStatus::Archived)),
-    };
-    let (name, created, id) = (affiliates::name, affiliates::created_at, affiliates::id);
-    query = match (filter.sort.by, filter.sort.descending) {
-        (PartySortKey::Name, false) => query.order((name.asc(), id.asc())),
-        (PartySortKey::Name, true) => query.order((name.desc(), id.desc())),
-        (PartySortKey::Created, false) => query.order((created.asc(), id.asc())),
-        (PartySortKey::Created, true) => query.order((created.desc(), id.desc())),
-    };
-    if let Some(last) = last {
-        query = match (filter.sort.by, filter.sort.descending) {
-            (PartySortKey::Name, false) => query.filter(
-                name.gt(last.name.clone())
-                    .or(name.eq(last.name).and(id.gt(last.id))),
-            ),
-            (PartySortKey::Name, true) => query.filter(
-                name.lt(last.name.clone())
-                    .or(name.eq(last.name).and(id.lt(last.id))),
-            ),
-            (PartySortKey::Created, false) => query.filter(
-                created
-                    .gt(last.created_at)
-                    .or(created.eq(last.created_at).and(id.gt(last.id))),
-            ),
-            (PartySortKey::Created, true) => query.filter(
-                created
-                    .lt(last.created_at)
-                    .or(created.eq(last.created_at).and(id.lt(last.id))),
-            ),
-        };
-    }
+    query = narrowed!(affiliates, AffiliateStatus::Archived, query, filter, last);
     query.load(&mut **conn).await
 }
 

@@ -141,3 +141,57 @@ pub(crate) fn changed<T>(updated: QueryResult<Option<T>>, there: bool) -> Result
         None => Err(ChangeError::NotFound),
     }
 }
+
+/// The filters, the order and the edge of a list of parties, put on a boxed query of either table. A macro, because
+/// what two tables have in common has no type.
+macro_rules! narrowed {
+    ($table:ident, $archived:path, $query:expr, $filter:expr, $last:expr) => {{
+        let mut query = $query;
+        if let Some(search) = &$filter.search {
+            let pattern = format!("%{}%", $crate::audit::pattern(search));
+            query = query.filter(
+                $table::name
+                    .ilike(pattern.clone())
+                    .or($table::external_id.ilike(pattern).assume_not_null())
+                    .or($table::tags.contains(schema::Words(vec![search.clone()]))),
+            );
+        }
+        query = match $filter.status {
+            Some(status) => query.filter($table::status.eq(status)),
+            None if $filter.archived_too => query,
+            None => query.filter($table::status.ne($archived)),
+        };
+        let (name, created, id) = ($table::name, $table::created_at, $table::id);
+        query = match ($filter.sort.by, $filter.sort.descending) {
+            ($crate::parties::PartySortKey::Name, false) => query.order((name.asc(), id.asc())),
+            ($crate::parties::PartySortKey::Name, true) => query.order((name.desc(), id.desc())),
+            ($crate::parties::PartySortKey::Created, false) => query.order((created.asc(), id.asc())),
+            ($crate::parties::PartySortKey::Created, true) => query.order((created.desc(), id.desc())),
+        };
+        if let Some(edge) = $last {
+            query = match ($filter.sort.by, $filter.sort.descending) {
+                ($crate::parties::PartySortKey::Name, false) => query.filter(
+                    name.gt(edge.name.clone())
+                        .or(name.eq(edge.name).and(id.gt(edge.id))),
+                ),
+                ($crate::parties::PartySortKey::Name, true) => query.filter(
+                    name.lt(edge.name.clone())
+                        .or(name.eq(edge.name).and(id.lt(edge.id))),
+                ),
+                ($crate::parties::PartySortKey::Created, false) => query.filter(
+                    created
+                        .gt(edge.created_at)
+                        .or(created.eq(edge.created_at).and(id.gt(edge.id))),
+                ),
+                ($crate::parties::PartySortKey::Created, true) => query.filter(
+                    created
+                        .lt(edge.created_at)
+                        .or(created.eq(edge.created_at).and(id.lt(edge.id))),
+                ),
+            };
+        }
+        query
+    }};
+}
+
+pub(crate) use narrowed;
