@@ -101,7 +101,11 @@ fn count(request: &HttpRequest, actor: &Actor) -> Option<Quota> {
     let seconds = u64::try_from(clock::now().timestamp()).unwrap_or_default();
     let api = api(request).ok()?;
     let at = Duration::from_secs(seconds);
-    Some(api.rate.count(actor.network_id(), api.calls_per_minute, at))
+    let own = (!actor.role.kind().is_staff()).then_some(actor.membership_id);
+    Some(
+        api.rate
+            .count((actor.network_id(), own), api.calls_per_minute, at),
+    )
 }
 
 fn refusal(actor: &Actor, quota: Option<Quota>) -> Option<ApiError> {

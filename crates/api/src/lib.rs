@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use ipnet::IpNet;
-use schema::Db;
+use schema::{Db, MembershipId, NetworkId};
 use tenancy::api_tokens::ApiTokens;
 use tenancy::{Mailer, RateLimit, Secret, SignInThrottle};
 
@@ -62,7 +62,8 @@ pub struct Api {
     tokens: ApiTokens,
     dashboard_url: Arc<str>,
     mailer: Mailer,
-    rate: RateLimit,
+    /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
+    rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     throttle: SignInThrottle,
     client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
     trusted_proxies: Arc<[IpNet]>,

@@ -32,7 +32,7 @@ and the `request_id`. A thing of another network is answered like one that does 
 is answered as the first time (with `Idempotent-Replayed: true`) and creates nothing more. What is shown only once (the \
 text of a key, the link of an invitation) is not kept, and null in a repeated answer. A refusal is not kept.
 
-**Limits.** 600 calls per minute and network; `RateLimit` says what is left. Bodies may have 64 KiB, imports 2 MiB.";
+**Limits.** 600 calls per minute, which a network's own people share; a person of an advertiser or affiliate has as many alone. `RateLimit` says what is left. Bodies may have 64 KiB, imports 2 MiB.";
 
 /// Makes the call once, however often it arrives.
 #[derive(Deserialize, IntoParams)]

@@ -45,6 +45,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         mailer: mailer(&options.mail)?,
         allow_sign_up: options.allow_signup,
         exports: exports(&options.store),
+        api_calls_per_minute: options.api_calls_per_minute,
     })?;
     let mut conn = running.db.unscoped().await?;
     if let Some(token) = operators::setup_token(&mut conn).await? {
@@ -120,6 +121,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         mailer: Mailer::default(),
         allow_sign_up: true,
         exports: exports(&store),
+        api_calls_per_minute: api::CALLS_PER_MINUTE,
     })?;
     let demo = demo::open(
         &running.db,

@@ -98,6 +98,9 @@ pub struct ServeOptions {
     /// Let strangers sign networks up at /sign-up. Without it, operators create networks.
     #[arg(long, env = "CLICKLEDGER_ALLOW_SIGNUP")]
     pub allow_signup: bool,
+    /// How often the API may be called in a minute: by a network's own people together, and by each other person.
+    #[arg(long, env = "CLICKLEDGER_API_CALLS_PER_MINUTE", default_value_t = api::CALLS_PER_MINUTE)]
+    pub api_calls_per_minute: u32,
 }
 
 /// How mails are sent.

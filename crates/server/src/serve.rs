@@ -52,6 +52,8 @@ pub struct ServeSettings {
     pub allow_sign_up: bool,
     /// Where what a network owned is written before it is erased.
     pub exports: PathBuf,
+    /// How often the API may be called in a minute ([`api::CALLS_PER_MINUTE`] unless there is a reason).
+    pub api_calls_per_minute: u32,
 }
 
 /// A running server.
@@ -81,14 +83,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// When a listener cannot be used.
 pub fn start(settings: ServeSettings) -> io::Result<Running> {
-    start_with(settings, api::CALLS_PER_MINUTE)
-}
-
-/// The same, for a network that may call the API another number of times in a minute.
-///
-/// # Errors
-/// When a listener cannot be used.
-pub fn start_with(settings: ServeSettings, calls_per_minute: u32) -> io::Result<Running> {
     let dashboard_url = url(settings.dashboard_url, &settings.dashboard)?;
     let tracking_url = url(settings.tracking_url, &settings.tracking)?;
     let tracking_db = Db::new(
@@ -116,7 +110,7 @@ pub fn start_with(settings: ServeSettings, calls_per_minute: u32) -> io::Result<
         client_address: tracking::intake::client_ip,
         trusted_proxies: settings.trusted_proxies.clone(),
         reserved_hosts: vec![host_of(&dashboard_url), host_of(&tracking_url)],
-        calls_per_minute,
+        calls_per_minute: settings.api_calls_per_minute,
     });
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),

@@ -1,14 +1,14 @@
-//! How much of what a network may do in a second or a minute: counted per network on each node, so that one that does
-//! too much is told when to come back, and its neighbours notice nothing.
+//! How much of what may be done in a second or a minute: counted per network, or whatever the key is, on each node, so
+//! that one that does too much is told when to come back, and its neighbours notice nothing.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use schema::NetworkId;
 
-/// Networks remembered; more push the least used out, which forgets what they did in the current window.
+/// Keys remembered; more push the least used out, which forgets what they did in the current window.
 const REMEMBERED: u64 = 100_000;
 
 /// What is left in the current window.
@@ -26,13 +26,13 @@ pub struct Quota {
 
 /// Counts by windows of one length. Cheap to clone; all clones share the counts.
 #[derive(Clone)]
-pub struct RateLimit {
+pub struct RateLimit<K> {
     window: Duration,
     /// Number of the window and count in it, in one word: upper and lower 32 bits.
-    counts: Cache<NetworkId, Arc<AtomicU64>>,
+    counts: Cache<K, Arc<AtomicU64>>,
 }
 
-impl RateLimit {
+impl<K: Hash + Eq + Send + Sync + 'static> RateLimit<K> {
     /// Nobody has done anything yet.
     #[must_use]
     pub fn new(window: Duration) -> Self {
@@ -44,11 +44,11 @@ impl RateLimit {
 
     /// Counts one, at this time since some fixed point.
     #[must_use]
-    pub fn count(&self, network_id: NetworkId, limit: u32, at: Duration) -> Quota {
+    pub fn count(&self, key: K, limit: u32, at: Duration) -> Quota {
         let length = self.window.as_millis().max(1);
         let (number, passed) = (at.as_millis() / length, at.as_millis() % length);
         let window = (number & u128::from(u32::MAX)) as u64;
-        let counter = self.counts.get_with(network_id, Arc::default);
+        let counter = self.counts.get_with(key, Arc::default);
         let add = |word: u64| match word >> 32 == window {
             // Saturating in the lower half, so that a flood does not spill into the window's number.
             true if word & u64::from(u32::MAX) == u64::from(u32::MAX) => word,
@@ -74,6 +74,8 @@ impl RateLimit {
 
 #[cfg(test)]
 mod tests {
+    use schema::NetworkId;
+
     use super::*;
 
     #[test]

@@ -129,12 +129,9 @@ impl TestApp {
             mailer: options.mailer,
             allow_sign_up: true,
             exports: exports.path().to_owned(),
+            api_calls_per_minute: options.calls_per_minute.unwrap_or(600),
         };
-        let running = match options.calls_per_minute {
-            Some(calls) => serve::start_with(settings, calls),
-            None => serve::start(settings),
-        }
-        .expect("the server starts");
+        let running = serve::start(settings).expect("the server starts");
         let db = Db::new(&database.url, 4, Duration::from_secs(15));
         let scene = Scene::set(&db, "Orbit", &tracking_host).await;
         Self {

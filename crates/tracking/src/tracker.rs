@@ -8,7 +8,7 @@ use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
 use dialects::{Answer, Postback, RawCall, Status, native};
 use ipnet::IpNet;
-use schema::{AdvertiserId, ConversionId, Db, DbError, GoalId, Money, NetworkConn, PostbackId};
+use schema::{AdvertiserId, ConversionId, Db, DbError, GoalId, Money, NetworkConn, NetworkId, PostbackId};
 use tenancy::networks::{Network, NetworkStatus, host_of};
 use tenancy::{RateLimit, Secret};
 
@@ -47,7 +47,7 @@ pub struct Tracker {
     /// The host that all networks share.
     pub(crate) shared_host: Arc<str>,
     /// Postbacks per second and network.
-    pub(crate) postback_rate: RateLimit,
+    pub(crate) postback_rate: RateLimit<NetworkId>,
     db: Db,
     dashboard_url: Arc<str>,
 }

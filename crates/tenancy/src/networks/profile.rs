@@ -80,7 +80,7 @@ impl ProfileDraft {
         let name = errors.take("name", check_name(&self.name));
         let slug = errors.take("slug", check_slug(&self.slug));
         let time_zone = errors.take("time_zone", check_time_zone(&self.time_zone));
-        let currency = errors.take("currency", self.currency.trim().parse::<Currency>());
+        let currency = errors.take("currency", self.currency.parse::<Currency>());
         let mut hosts: Vec<String> = Vec::new();
         for host in &self.tracking_hosts {
             match check_host(host) {
