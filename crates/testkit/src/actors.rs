@@ -216,7 +216,9 @@ impl Page {
 }
 
 impl Member {
-    pub(crate) fn stranger(dashboard_url: &str) -> Self {
+    /// Somebody at this dashboard who has not signed in.
+    #[must_use]
+    pub fn stranger(dashboard_url: &str) -> Self {
         Self {
             http: client(),
             url: dashboard_url.to_owned(),
