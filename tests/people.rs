@@ -134,6 +134,28 @@ async fn a_developer_needs_no_password_and_comes_back_by_mail() {
             "{closed}"
         );
     }
+    // A link to an invitation is known to whoever invites: it signs nobody in who has an account, password or not.
+    let link = mail.link(&app.dashboard_url);
+    assert_eq!(
+        app.stranger().get(path(&app, &link)).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let thief = testkit::Scene::set(&app.db, "Thief", "thief.example").await;
+    let thiefs_owner = app.sign_in(&thief.owner).await;
+    let fields = [("email", "dev@shop.example"), ("role", "analyst")];
+    assert_eq!(
+        see_other(&thiefs_owner.submit("/members", "/members/invite", &fields).await),
+        "/members"
+    );
+    let mails = sink.all_to("dev@shop.example");
+    let link = mails.last().unwrap().link(&app.dashboard_url);
+    let stolen = app.stranger();
+    let refused = stolen.submit("/sign-in", path(&app, &link), &[]).await;
+    assert!(
+        see_other(&refused).starts_with("/sign-in"),
+        "{}",
+        refused.location()
+    );
     // Back again: by mail, with a link that works once.
     let back = app.stranger();
     back.submit("/forgot", "/forgot", &[("email", "dev@shop.example")])
@@ -186,21 +208,31 @@ async fn roles_change_hands_and_an_owner_stays() {
         .await;
     assert_eq!(coup.status, StatusCode::CONFLICT);
     let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let key = testkit::api_key(&affiliate).await;
     let gone = format!("/members/{}/remove", id("affiliate").await);
     assert_eq!(see_other(&admin.submit("/members", &gone, &[]).await), "/members");
     assert_eq!(
         see_other(&affiliate.get("/reports").await),
         "/sign-in?next=%2Freports"
     );
-    let again = app
-        .stranger()
-        .try_sign_in(&app.scene.affiliate.email, &app.scene.affiliate.password)
-        .await;
-    assert_eq!(
-        again.status,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "there is nowhere to sign in to"
-    );
+    // Without a role there is an account, and nothing to see; invited again, the person is back, without old keys.
+    let again = app.stranger();
+    let (email, password) = (&app.scene.affiliate.email, &app.scene.affiliate.password);
+    assert_eq!(see_other(&again.try_sign_in(email, password).await), "/");
+    assert_eq!(see_other(&again.get("/reports").await), "/account");
+    let affiliate_id = app.scene.affiliate_id.to_string();
+    let fields = [
+        ("email", email.as_str()),
+        ("role", "affiliate"),
+        ("affiliate", &affiliate_id),
+    ];
+    let link = invite(&app, &owner, &fields).await;
+    assert_eq!(see_other(&again.submit(&link, &link, &[]).await), "/");
+    assert_eq!(again.get("/reports").await.status, StatusCode::OK);
+    let called = reqwest::Client::new()
+        .get(format!("{}/api/v1/me", app.dashboard_url))
+        .bearer_auth(key);
+    assert_eq!(called.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     app.finish().await;
 }
 

@@ -553,10 +553,13 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
         app.count(&left_of(rival.network.id.0)).await > 10,
         "the neighbour has everything"
     );
-    let nowhere = app
-        .stranger()
-        .try_sign_in(&app.scene.owner.email, &app.scene.owner.password)
-        .await;
-    assert_eq!(nowhere.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let left = app.stranger();
+    let (email, password) = (&app.scene.owner.email, &app.scene.owner.password);
+    assert_eq!(see_other(&left.try_sign_in(email, password).await), "/");
+    assert_eq!(
+        see_other(&left.get("/reports").await),
+        "/account",
+        "there is nowhere to work"
+    );
     app.finish().await;
 }

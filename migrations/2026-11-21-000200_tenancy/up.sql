@@ -37,7 +37,10 @@ CREATE TABLE network_slugs (
     slug text NOT NULL PRIMARY KEY CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])$'),
     network_id integer NOT NULL UNIQUE REFERENCES networks (id)
 );
+-- An owner who is no superuser is held by the wall too, and would see no network to give a slug.
+ALTER TABLE networks NO FORCE ROW LEVEL SECURITY;
 INSERT INTO network_slugs (slug, network_id) SELECT 'network-' || id, id FROM networks;
+ALTER TABLE networks FORCE ROW LEVEL SECURITY;
 COMMENT ON TABLE network_slugs IS 'The name of a network in addresses: /join/{slug}, and /{slug}/{alias} on the shared tracking host. A reference table: slugs are unique across networks.';
 COMMENT ON COLUMN network_slugs.slug IS 'Two to forty lower-case letters, digits and hyphens.';
 COMMENT ON COLUMN network_slugs.network_id IS 'The network.';
@@ -397,12 +400,14 @@ $$;
 COMMENT ON FUNCTION export_network() IS 'Every row of the current network as JSON, table by table, without hashes.';
 
 -- The one function that runs with its owner's rights: the server itself can delete hardly anything.
-CREATE FUNCTION erase_network() RETURNS void
+CREATE FUNCTION erase_network() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
     doomed CONSTANT integer := current_network();
     tenants_table text;
+    removed bigint;
+    total bigint := 0;
 BEGIN
     IF NOT EXISTS (SELECT FROM networks WHERE id = doomed AND status = 'closed') THEN
         RAISE EXCEPTION 'only a closed network can be erased';
@@ -416,11 +421,14 @@ BEGIN
         'campaigns', 'integrations', 'affiliates', 'affiliate_groups', 'advertisers'
     ] LOOP
         EXECUTE format('DELETE FROM %I WHERE network_id = $1', tenants_table) USING doomed;
+        GET DIAGNOSTICS removed = ROW_COUNT;
+        total := total + removed;
     END LOOP;
     DELETE FROM networks WHERE id = doomed;
+    RETURN total;
 END
 $$;
-COMMENT ON FUNCTION erase_network() IS 'Removes the current network, if it is closed, and everything it owns. People stay: they may work elsewhere.';
+COMMENT ON FUNCTION erase_network() IS 'Removes the current network, if it is closed, and everything it owns; returns how many rows that were besides its own. People stay: they may work elsewhere.';
 REVOKE ALL ON FUNCTION erase_network() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION erase_network() TO clickledger_web;
 

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, BASE32, CampaignId, LinkId, NetworkConn, affiliates, campaigns, tracking_links};
+use schema::{
+    AffiliateId, BASE32, CampaignId, LinkId, NetworkConn, affiliates, campaigns, networks, tracking_links,
+};
 use serde_json::json;
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, networks};
+use tenancy::{Author, ChangeError, Scope};
 
 /// A tracking link as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -51,7 +53,13 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
-    let most = networks::current(conn).await?.limits.max_links;
+    // Locked: two who make the last link at once meet.
+    let most: i32 = networks::table
+        .find(network_id)
+        .select(networks::max_links)
+        .for_update()
+        .first(&mut **conn)
+        .await?;
     let made: i64 = tracking_links::table
         .filter(tracking_links::network_id.eq(network_id))
         .count()

@@ -25,6 +25,7 @@ use schema::Db;
 use tenancy::api_tokens::ApiTokens;
 use tenancy::networks::host_of;
 use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
+use tokio::sync::Semaphore;
 use tracking::ClickIds;
 
 /// What the dashboard is made from.
@@ -65,6 +66,8 @@ pub struct Dashboard {
     reserved_hosts: Vec<String>,
     allow_sign_up: bool,
     exports: PathBuf,
+    /// Downloads of whole networks that may run at once: each holds a connection for as long as it takes.
+    export_turns: Arc<Semaphore>,
 }
 
 impl Dashboard {
@@ -87,6 +90,7 @@ impl Dashboard {
             tracking_url: settings.tracking_url,
             allow_sign_up: settings.allow_sign_up,
             exports: settings.exports,
+            export_turns: Arc::new(Semaphore::new(2)),
         }
     }
 }

@@ -147,6 +147,8 @@ async fn check_group(conn: &mut NetworkConn, settings: &AffiliateSettings) -> Re
     let known: Option<GroupId> = affiliate_groups::table
         .find((network_id, group_id))
         .select(affiliate_groups::id)
+        // Held, so that nobody removes it before this is committed.
+        .for_key_share()
         .first(&mut **conn)
         .await
         .optional()?;

@@ -100,7 +100,8 @@ pub fn grantable(actor: &Actor) -> Vec<ApiScope> {
         .iter()
         .copied()
         .filter(|scope| {
-            Permission::ALL
+            let own = actor.scopes.as_ref().is_none_or(|scopes| scopes.contains(scope));
+            own && Permission::ALL
                 .iter()
                 .any(|it| it.scope() == *scope && actor.may(*it))
         })

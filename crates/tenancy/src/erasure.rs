@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::{Stream, TryStreamExt, pin_mut};
@@ -38,15 +38,23 @@ pub async fn export(
     Ok(rows.map_ok(|row| format!("{{\"table\":\"{}\",\"row\":{}}}\n", row.table_name, row.row_json)))
 }
 
-/// Removes the network of this transaction, which must be closed, and everything it owns.
+/// Removes the network of this transaction, which must be closed, and everything it owns; returns how many rows it
+/// owned.
 ///
 /// # Errors
 /// When the database fails, or the network is not closed.
-pub async fn erase(conn: &mut NetworkConn) -> QueryResult<()> {
+pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Removed {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
     conn.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         .await?;
-    sql_query("SELECT erase_network()").execute(&mut **conn).await?;
-    Ok(())
+    let removed: Removed = sql_query("SELECT erase_network() AS rows")
+        .get_result(&mut **conn)
+        .await?;
+    Ok(removed.rows)
 }
 
 /// Why a network was not erased.
@@ -58,6 +66,16 @@ pub enum EraseError {
     /// The file could not be written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
+    /// Something was still written while the file was.
+    #[error(
+        "the network was still being written to: {exported} rows were exported and {found} are there. Try again"
+    )]
+    StillWritten {
+        /// Rows in the file.
+        exported: i64,
+        /// Rows there were.
+        found: i64,
+    },
 }
 
 impl From<diesel::result::Error> for EraseError {
@@ -79,24 +97,40 @@ pub async fn export_and_erase(
     now: DateTime<Utc>,
 ) -> Result<PathBuf, EraseError> {
     let path = folder.join(format!("{network_id}.ndjson"));
+    let unfinished = folder.join(format!("{network_id}.unfinished"));
     let failed = |error| EraseError::File(path.clone(), error);
+    let mut conn = db.network(network_id).await?;
+    // Two who erase the same network come one after the other, and the second finds none.
+    conn.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+        .await?;
+    sql_query("SELECT FROM networks WHERE id = current_network() FOR UPDATE")
+        .execute(&mut *conn)
+        .await?;
+    let network = networks::current(&mut conn).await?;
     tokio::fs::create_dir_all(folder).await.map_err(failed)?;
     let mut options = tokio::fs::OpenOptions::new();
     // Readable by us only: it is a network's whole business.
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = tokio::io::BufWriter::new(options.open(&path).await.map_err(failed)?);
-    let mut conn = db.network(network_id).await?;
-    let network = networks::current(&mut conn).await?;
+    let mut file = tokio::io::BufWriter::new(options.open(&unfinished).await.map_err(failed)?);
+    let mut lines: i64 = 0;
     {
         let rows = export(&mut conn).await?;
         pin_mut!(rows);
         while let Some(line) = rows.try_next().await? {
             file.write_all(line.as_bytes()).await.map_err(failed)?;
+            lines += 1;
         }
     }
     file.flush().await.map_err(failed)?;
     file.get_ref().sync_all().await.map_err(failed)?;
-    erase(&mut conn).await?;
+    tokio::fs::rename(&unfinished, &path).await.map_err(failed)?;
+    let directory = tokio::fs::File::open(folder).await.map_err(failed)?;
+    directory.sync_all().await.map_err(failed)?;
+    // What was not exported is not erased. The network's own row is a line too, and not counted by the other side.
+    let (exported, found) = (lines - 1, erase(&mut conn).await?);
+    if found != exported {
+        return Err(EraseError::StillWritten { exported, found });
+    }
     conn.commit().await?;
     tracing::info!(network = %network_id, file = %path.display(), "network exported and erased");
     let detail = format!("exported to {}", path.display());

@@ -91,8 +91,16 @@ pub async fn remove(
     id: GroupId,
     now: DateTime<Utc>,
 ) -> Result<(), ChangeError> {
-    let old = find(conn, id).await?.ok_or(ChangeError::NotFound)?;
     let network_id = conn.network_id();
+    let old: Option<Group> = affiliate_groups::table
+        .filter(affiliate_groups::network_id.eq(network_id))
+        .filter(affiliate_groups::id.eq(id))
+        .select(Group::as_select())
+        .for_update()
+        .first(&mut **conn)
+        .await
+        .optional()?;
+    let old = old.ok_or(ChangeError::NotFound)?;
     let members: i64 = affiliates::table
         .filter(affiliates::network_id.eq(network_id))
         .filter(affiliates::group_id.eq(id))

@@ -5,8 +5,8 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, advertisers, affiliates, invitations,
-    memberships, networks, people, text_enum,
+    AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, advertisers, affiliates, api_keys,
+    invitations, memberships, networks, people, text_enum,
 };
 use serde_json::json;
 
@@ -462,10 +462,26 @@ pub async fn remove(
     Ok(())
 }
 
-async fn end(conn: &mut NetworkConn, id: MembershipId, now: DateTime<Utc>) -> QueryResult<()> {
+/// Ends a membership, and the API keys under it, so that they do not come back with it. Somebody who was faster is told
+/// as if it had not been there.
+async fn end(conn: &mut NetworkConn, id: MembershipId, now: DateTime<Utc>) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
-    diesel::update(memberships::table.find((network_id, id)))
-        .set(memberships::ended_at.eq(Some(now)))
+    let ended = diesel::update(
+        memberships::table
+            .find((network_id, id))
+            .filter(memberships::ended_at.is_null()),
+    )
+    .set(memberships::ended_at.eq(Some(now)))
+    .execute(&mut **conn)
+    .await?;
+    if ended != 1 {
+        return Err(ChangeError::NotFound);
+    }
+    diesel::update(api_keys::table)
+        .filter(api_keys::network_id.eq(network_id))
+        .filter(api_keys::membership_id.eq(id))
+        .filter(api_keys::ended_at.is_null())
+        .set(api_keys::ended_at.eq(Some(now)))
         .execute(&mut **conn)
         .await?;
     Ok(())

@@ -24,7 +24,9 @@ pub async fn setup_token(conn: &mut AsyncPgConnection) -> QueryResult<Option<One
         return Ok(None);
     }
     let token = OneTimeToken::fresh();
-    diesel::update(installation::table)
+    // The condition once more: the first operator may be made on another node right now.
+    let operators = people::table.filter(people::is_operator).select(people::id);
+    diesel::update(installation::table.filter(diesel::dsl::not(diesel::dsl::exists(operators))))
         .set(installation::setup_token_hash.eq(Some(token.hash())))
         .execute(conn)
         .await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use schema::{PersonId, people};
+use schema::{PersonId, mailed_links, people};
 
 use crate::PasswordHash;
 use crate::error::{ChangeError, taken};
@@ -94,7 +94,7 @@ pub async fn password_hash(conn: &mut AsyncPgConnection, id: PersonId) -> QueryR
     Ok(phc.map(PasswordHash::from_stored))
 }
 
-/// Gives a person another password.
+/// Gives a person another password; links that were mailed stop working.
 ///
 /// # Errors
 /// When the database fails.
@@ -105,6 +105,9 @@ pub async fn set_password(
 ) -> QueryResult<()> {
     diesel::update(people::table.find(id))
         .set(people::password_hash.eq(password.as_str()))
+        .execute(conn)
+        .await?;
+    diesel::delete(mailed_links::table.filter(mailed_links::person_id.eq(id)))
         .execute(conn)
         .await?;
     Ok(())

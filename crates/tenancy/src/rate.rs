@@ -49,11 +49,12 @@ impl<K: Hash + Eq + Send + Sync + 'static> RateLimit<K> {
         let (number, passed) = (at.as_millis() / length, at.as_millis() % length);
         let window = (number & u128::from(u32::MAX)) as u64;
         let counter = self.counts.get_with(key, Arc::default);
-        let add = |word: u64| match word >> 32 == window {
+        let add = |word: u64| match window > word >> 32 {
+            true => (window << 32) | 1,
             // Saturating in the lower half, so that a flood does not spill into the window's number.
-            true if word & u64::from(u32::MAX) == u64::from(u32::MAX) => word,
-            true => word + 1,
-            false => (window << 32) | 1,
+            false if word & u64::from(u32::MAX) == u64::from(u32::MAX) => word,
+            // One that was noted late counts where the others do: it must not bring an old window back.
+            false => word + 1,
         };
         let mut word = counter.load(Ordering::Relaxed);
         while let Err(now) =
@@ -93,6 +94,8 @@ mod tests {
             [2, 1, 0, 0]
         );
         assert_eq!(counted[0].resets_in, 50);
+        let late = rate.count(one, 3, at - Duration::from_secs(60));
+        assert!(!late.allowed, "one of the minute before brings that not back");
         assert!(rate.count(other, 3, at).allowed);
         assert!(rate.count(one, 3, at + Duration::from_secs(50)).allowed);
     }

@@ -135,6 +135,13 @@ pub async fn fresh_recovery_codes(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
 ) -> QueryResult<Vec<String>> {
+    // Two at once come one after the other, so that ten codes work and not twenty.
+    let _: PersonId = people::table
+        .find(person_id)
+        .select(people::id)
+        .for_update()
+        .first(conn)
+        .await?;
     diesel::delete(recovery_codes::table.filter(recovery_codes::person_id.eq(person_id)))
         .execute(conn)
         .await?;

@@ -59,8 +59,10 @@ pub struct NewSession {
     pub operator_reason: Option<String>,
     /// Whether the code of the second factor must come before it opens anything.
     pub awaits_second_factor: bool,
-    /// Whether the person proved nothing but that a mail was received.
+    /// Whether the person has no password, and proved nothing but that a mail was received.
     pub without_password: bool,
+    /// When it ends, where it goes on from another one.
+    pub ends_at: Option<DateTime<Utc>>,
     /// The browser, as it calls itself.
     pub user_agent: String,
     /// From where.
@@ -101,7 +103,7 @@ pub async fn start(
             sessions::remote_ip.eq(session.address.map(IpNet::from)),
             sessions::created_at.eq(now),
             sessions::seen_at.eq(now),
-            sessions::expires_at.eq(now + lifetime),
+            sessions::expires_at.eq(session.ends_at.unwrap_or(now + lifetime)),
         ))
         .execute(conn)
         .await?;

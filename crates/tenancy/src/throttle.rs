@@ -47,7 +47,7 @@ impl SignInThrottle {
     pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyTries> {
         let account = self.increment(account(email)).await;
         let address = match address {
-            Some(address) => self.increment(format!("address {address}")).await,
+            Some(address) => self.increment(of_address(address)).await,
             None => 0,
         };
         if account > PER_ACCOUNT || address > PER_ADDRESS {
@@ -81,7 +81,7 @@ impl SignInThrottle {
     pub async fn forgive(&self, email: &str, address: Option<IpAddr>) {
         self.tries.invalidate(&account(email)).await;
         if let Some(address) = address
-            && let Some(tries) = self.tries.get(&format!("address {address}")).await
+            && let Some(tries) = self.tries.get(&of_address(address)).await
         {
             let _ = tries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         }
@@ -96,6 +96,14 @@ impl SignInThrottle {
 impl Default for SignInThrottle {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// An address as it is counted: of IPv6 the /64, which one machine has to itself.
+fn of_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("address {address}"),
+        IpAddr::V6(address) => format!("address {:x}", address.to_bits() >> 64),
     }
 }
 

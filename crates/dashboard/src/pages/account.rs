@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use schema::{MembershipId, SessionId, clock};
+use schema::{MembershipId, NetworkId, SessionId, clock};
 use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
@@ -11,7 +11,7 @@ use tenancy::{Author, FieldErrors, check_name, check_password, operators, second
 use tracking::intake::client_ip;
 
 use super::id;
-use super::sign_in::user_agent;
+use super::sign_in::{self, user_agent};
 use crate::Dashboard;
 use crate::auth::SignedIn;
 use crate::error::PageError;
@@ -175,10 +175,10 @@ pub(super) async fn change_password(
         return render(&request, &dashboard, &visitor, errors).await;
     }
     let hash = dashboard.passwords.hash(form.verbatim("password")).await?;
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = dashboard.db.person(person.id).await?;
     people::set_password(&mut conn, person.id, &hash).await?;
     sessions::end_others(&mut conn, person.id, Some(visitor.session.id)).await?;
-    drop(conn);
+    conn.commit().await?;
     note(&dashboard, visitor.author(), person, "person.change_password").await?;
     see_other(HOME)
 }
@@ -263,31 +263,62 @@ pub(super) async fn leave(
     visitor: SignedIn,
     _form: PostedForm,
 ) -> PageResult {
+    if visitor.session.operator_reason.is_none() {
+        return see_other(HOME);
+    }
+    let mut conn = dashboard.db.unscoped().await?;
+    operators::record(
+        &mut conn,
+        visitor.author(),
+        "operator.leave",
+        None,
+        "",
+        clock::now(),
+    )
+    .await?;
+    drop(conn);
     let place = unscoped::first_place(&dashboard.db, visitor.person.id).await?;
     move_to(&request, &dashboard, &visitor, place, "/ops").await
 }
 
+/// Goes on elsewhere with a fresh session, which lasts as long as the one before would have. A session that somebody has
+/// ended in the meantime goes nowhere.
 async fn move_to(
     request: &HttpRequest,
     dashboard: &Dashboard,
     visitor: &SignedIn,
-    membership: Option<(schema::NetworkId, MembershipId)>,
+    membership: Option<(NetworkId, MembershipId)>,
     next: &str,
 ) -> PageResult {
+    let acted = visitor.session.operator_reason.is_some();
     let session = NewSession {
         person_id: visitor.person.id,
         membership,
         operator_reason: None,
         awaits_second_factor: false,
-        without_password: visitor.session.expires_at - visitor.session.created_at
-            <= sessions::LIFETIME_WITHOUT_PASSWORD
-            && visitor.session.operator_reason.is_none(),
+        without_password: false,
+        ends_at: (!acted).then_some(visitor.session.expires_at),
         user_agent: user_agent(request),
         address: client_ip(request, &dashboard.trusted_proxies),
     };
-    let mut conn = dashboard.db.unscoped().await?;
-    sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await?;
+    let mut conn = dashboard.db.person(visitor.person.id).await?;
+    if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
+        return Err(PageError::SignIn {
+            wanted: next.to_owned(),
+        });
+    }
     let token = sessions::start(&mut conn, &session, clock::now()).await?;
+    conn.commit().await?;
+    if let Some((network_id, _)) = membership {
+        sign_in::note(
+            dashboard,
+            visitor.author(),
+            &visitor.person,
+            network_id,
+            "session.start",
+        )
+        .await?;
+    }
     let mut response = see_other(next)?;
     set_cookie(&mut response, &dashboard.cookies.start(&token));
     Ok(response)

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{NetworkConn, clock};
 use tenancy::invitations::{self, Invitation};
-use tenancy::networks::{self, Network};
+use tenancy::networks::{self, Network, NetworkStatus};
 use tenancy::people::{self, NewPerson, Person};
-use tenancy::{FieldErrors, OneTimeToken, RoleKind, check_name, check_password, second_factor};
+use tenancy::{FieldErrors, OneTimeToken, RoleKind, check_name, check_password};
 
 use super::sign_in::{Entrance, enter};
 use crate::Dashboard;
@@ -82,7 +82,6 @@ pub(super) async fn accept(
         }
     };
     let mut conn = dashboard.db.network(network.id).await?;
-    let without_password = matches!(&new, Some((_, None)));
     let person = match (person, new) {
         (Some(person), _) => person,
         (None, Some((name, hash))) => {
@@ -102,7 +101,6 @@ pub(super) async fn accept(
         person,
         place: Some((network.id, membership_id)),
         awaits_second_factor: false,
-        without_password,
     };
     enter(&request, &dashboard, entrance, "/").await
 }
@@ -116,7 +114,10 @@ async fn find(
     let invitation = invitations::by_token(&mut conn, token, clock::now()).await?;
     let invitation = invitation.ok_or(PageError::UsedLink)?;
     let network = networks::current(&mut conn).await?;
-    Ok((conn, network, invitation))
+    match network.status {
+        NetworkStatus::Closed => Err(PageError::UsedLink),
+        _ => Ok((conn, network, invitation)),
+    }
 }
 
 /// Who opened the link.
@@ -139,8 +140,6 @@ impl Guest {
         let Some(known) = people::by_email(&mut conn, &invitation.email).await? else {
             return Ok(Self::New);
         };
-        let has_password = people::password_hash(&mut conn, known.id).await?.is_some();
-        let has_second_factor = second_factor::state(&mut conn, known.id).await?.is_some();
         drop(conn);
         let visit = find_visit(request).await?;
         let is_here = visit.is_some_and(|visit| {
@@ -148,9 +147,8 @@ impl Guest {
                 && !visit.session.awaits_second_factor
                 && visit.session.operator_reason.is_none()
         });
-        // Somebody without a password signs in with links from mails, and this is one.
-        let by_mail = !has_password && !has_second_factor;
-        Ok(match is_here || by_mail {
+        // Whoever invites may have seen the link: it proves nothing about somebody who has an account.
+        Ok(match is_here {
             true => Self::Invited(known),
             false => Self::Known,
         })

@@ -1,5 +1,8 @@
 //! Leaving: everything the network owns as a file, and the network's end.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -14,8 +17,12 @@ use super::account::prove;
 use super::settings;
 use crate::Dashboard;
 use crate::auth::{Allowed, SignedIn};
+use crate::error::PageError;
 use crate::forms::PostedForm;
 use crate::shell::{PageResult, Shell, page_with, see_other};
+
+/// How long a browser may not take anything of a download.
+const SLOWEST_READER: Duration = Duration::from_secs(30);
 
 /// `GET /settings/delete`
 pub(super) async fn show(
@@ -61,6 +68,11 @@ pub(super) async fn export(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::DeleteNetwork>,
 ) -> PageResult {
+    let turn = Arc::clone(&dashboard.export_turns)
+        .try_acquire_owned()
+        .map_err(|_| {
+            PageError::Conflict("Other networks are being downloaded. Try again in a few minutes.".to_owned())
+        })?;
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let change = Change::noted("network.export", network.id, &network.name);
@@ -71,11 +83,14 @@ pub(super) async fn export(
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<web::Bytes, std::io::Error>>(64);
     // The transaction lives in a task of its own; when the browser goes away, sending fails and it ends.
     tokio::spawn(async move {
+        let _turn = turn;
         let outcome = async {
             let rows = erasure::export(&mut conn).await?;
             pin_mut!(rows);
             while let Some(line) = rows.next().await {
-                if sender.send(Ok(web::Bytes::from(line?))).await.is_err() {
+                let sent = sender.send(Ok(web::Bytes::from(line?)));
+                // Whoever stops reading gives the connection back.
+                if !matches!(tokio::time::timeout(SLOWEST_READER, sent).await, Ok(Ok(()))) {
                     break;
                 }
             }
@@ -132,7 +147,7 @@ pub(super) async fn delete(
     let (db, folder) = (dashboard.db.clone(), dashboard.exports.clone());
     tokio::spawn(async move {
         // The tracking paths may believe for a second that the network is open; what they still take is exported too.
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         if let Err(error) = erasure::export_and_erase(&db, &folder, network.id, &author, clock::now()).await {
             tracing::error!(network = %network.id, %error, "network not erased; an operator can try again");
         }

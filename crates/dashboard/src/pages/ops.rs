@@ -355,10 +355,13 @@ pub(super) async fn act(
         operator_reason: Some(reason),
         awaits_second_factor: false,
         without_password: false,
+        ends_at: None,
         user_agent: user_agent(&request),
         address: client_ip(&request, &dashboard.trusted_proxies),
     };
-    sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await?;
+    if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
+        return Err(PageError::NotFound);
+    }
     let token = sessions::start(&mut conn, &session, now).await?;
     conn.commit().await?;
     let mut response = see_other("/")?;
@@ -385,7 +388,7 @@ pub(super) async fn erase(
         .await
         .map_err(|error| match error {
             EraseError::Db(error) => PageError::Db(error),
-            file @ EraseError::File(..) => PageError::Conflict(format!("Nothing was erased. {file}")),
+            other => PageError::Conflict(format!("Nothing was erased. {other}")),
         })?;
     see_other(HOME)
 }

@@ -105,13 +105,16 @@ pub(super) async fn reset(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     let hash = dashboard.passwords.hash(password).await?;
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = dashboard.db.person(person_id).await?;
     let taken = mailed_links::take(&mut conn, &token, Purpose::Reset, now).await?;
     taken.ok_or(PageError::UsedLink)?;
     people::set_password(&mut conn, person_id, &hash).await?;
     sessions::end_others(&mut conn, person_id, None).await?;
-    drop(conn);
-    dashboard.throttle.forgive(&person.email, None).await;
+    conn.commit().await?;
+    dashboard
+        .throttle
+        .forgive(&format!("sign-in {}", person.email), None)
+        .await;
     super::account::note(
         &dashboard,
         &super::sign_in::author(&request, &dashboard, &person),

@@ -56,7 +56,7 @@ pub(super) async fn confirm(
         let again = Enrol::new(&request, &dashboard, &visitor, &enrolment, errors);
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = dashboard.db.person(person.id).await?;
     let codes = enrolment
         .confirm(
             &mut conn,
@@ -66,7 +66,7 @@ pub(super) async fn confirm(
             clock::now(),
         )
         .await?;
-    drop(conn);
+    conn.commit().await?;
     let Some(codes) = codes else {
         errors.add(
             "code",
@@ -93,9 +93,9 @@ pub(super) async fn remove(
     if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
         return Err(crate::error::PageError::Refused(message.to_owned()));
     }
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = dashboard.db.person(visitor.person.id).await?;
     second_factor::remove(&mut conn, visitor.person.id).await?;
-    drop(conn);
+    conn.commit().await?;
     note(
         &dashboard,
         visitor.author(),
@@ -117,7 +117,7 @@ pub(super) async fn fresh_codes(
     if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
         return Err(crate::error::PageError::Refused(message.to_owned()));
     }
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = dashboard.db.person(visitor.person.id).await?;
     if second_factor::state(&mut conn, visitor.person.id)
         .await?
         .is_none()
@@ -125,7 +125,7 @@ pub(super) async fn fresh_codes(
         return see_other("/account/second-factor");
     }
     let codes = second_factor::fresh_recovery_codes(&mut conn, visitor.person.id).await?;
-    drop(conn);
+    conn.commit().await?;
     note(
         &dashboard,
         visitor.author(),

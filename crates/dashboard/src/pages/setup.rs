@@ -49,7 +49,11 @@ pub(super) async fn submit(
     };
     let hash = dashboard.passwords.hash(password).await?;
     let now = clock::now();
-    let mut conn = dashboard.db.unscoped().await?;
+    // The token first: of two who bring it at once, the second waits for the first and finds it used.
+    let mut conn = dashboard.db.operator().await?;
+    if !operators::take_setup_token(&mut conn, &token).await? {
+        return Err(PageError::UsedLink);
+    }
     let person = NewPerson {
         email: &email,
         name: &name,
@@ -59,22 +63,19 @@ pub(super) async fn submit(
     let person = match people::create(&mut conn, &person, now).await {
         Ok(person) => person,
         Err(ChangeError::Fields(errors)) => {
+            drop(conn);
             let again = Setup::new(&request, &dashboard, &token, typed, errors);
             return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
         }
         Err(error) => return Err(error.into()),
     };
-    if !operators::take_setup_token(&mut conn, &token).await? {
-        return Err(PageError::NotFound);
-    }
     let author = author(&request, &dashboard, &person);
     operators::record(&mut conn, &author, "operator.create", None, &person.email, now).await?;
-    drop(conn);
+    conn.commit().await?;
     let entrance = Entrance {
         person,
         place: None,
         awaits_second_factor: false,
-        without_password: false,
     };
     enter(&request, &dashboard, entrance, "/ops").await
 }

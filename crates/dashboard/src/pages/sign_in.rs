@@ -43,7 +43,9 @@ pub(super) async fn submit(
     let refuse =
         |status, refusal| page_with(status, &SignIn::new(&request, &dashboard, next, email, refusal));
     let address = client_ip(&request, &dashboard.trusted_proxies);
-    if dashboard.throttle.count(email, address).await.is_err() {
+    // Each kind of try has a drawer of its own, which no address that somebody types can name.
+    let account = format!("sign-in {email}");
+    if dashboard.throttle.count(&account, address).await.is_err() {
         return Ok(later(refuse(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_TRIES)?));
     }
     let known = unscoped::credentials(&dashboard.db, email).await?;
@@ -53,28 +55,46 @@ pub(super) async fn submit(
         .passwords
         .verify(form.verbatim("password"), stored)
         .await?;
-    let place = match &known {
-        Some(known) => unscoped::first_place(&dashboard.db, known.person.id).await?,
-        None => None,
-    };
     match known {
-        Some(known) if right && (place.is_some() || known.person.is_operator) => {
-            dashboard.throttle.forgive(email, address).await;
+        Some(known) if right => {
+            dashboard.throttle.forgive(&account, address).await;
             let entrance = Entrance {
+                place: unscoped::first_place(&dashboard.db, known.person.id).await?,
                 person: known.person,
-                place,
                 awaits_second_factor: known.has_second_factor,
-                without_password: false,
             };
             enter(&request, &dashboard, entrance, local(next)).await
         }
         known => {
-            if let (Some(known), Some((network_id, _))) = (known, place) {
-                note(&request, &dashboard, &known.person, network_id, "session.refuse").await?;
+            if let Some(known) = known {
+                note_refusal(
+                    &dashboard,
+                    author(&request, &dashboard, &known.person),
+                    known.person,
+                );
             }
             refuse(StatusCode::UNPROCESSABLE_ENTITY, WRONG)
         }
     }
+}
+
+/// In a task of its own: how long it takes must not tell that there is somebody with this address.
+fn note_refusal(dashboard: &web::Data<Dashboard>, author: Author, person: Person) {
+    let dashboard = dashboard.clone();
+    actix_web::rt::spawn(async move {
+        let noted = async {
+            let place = unscoped::first_place(&dashboard.db, person.id).await?;
+            match place {
+                Some((network_id, _)) => {
+                    note(&dashboard, &author, &person, network_id, "session.refuse").await
+                }
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "refused sign-in not noted");
+        }
+    });
 }
 
 fn later(mut response: HttpResponse) -> HttpResponse {
@@ -89,7 +109,6 @@ pub(super) struct Entrance {
     pub(super) person: Person,
     pub(super) place: Option<(NetworkId, MembershipId)>,
     pub(super) awaits_second_factor: bool,
-    pub(super) without_password: bool,
 }
 
 /// Starts the session, notes it, and goes on: to the code where one is awaited, else to the page that was wanted. The
@@ -116,16 +135,20 @@ async fn start_session(
     dashboard: &Dashboard,
     entrance: &Entrance,
 ) -> Result<SessionToken, PageError> {
+    let mut conn = dashboard.db.unscoped().await?;
+    let has_password = people::password_hash(&mut conn, entrance.person.id)
+        .await?
+        .is_some();
     let session = NewSession {
         person_id: entrance.person.id,
         membership: entrance.place,
         operator_reason: None,
         awaits_second_factor: entrance.awaits_second_factor,
-        without_password: entrance.without_password,
+        without_password: !has_password,
+        ends_at: None,
         user_agent: user_agent(request),
         address: client_ip(request, &dashboard.trusted_proxies),
     };
-    let mut conn = dashboard.db.unscoped().await?;
     if let Some(old) = dashboard.cookies.token(request) {
         sessions::end(&mut conn, &old).await?;
     }
@@ -146,7 +169,8 @@ async fn note_entry(
     entrance: &Entrance,
 ) -> Result<(), PageError> {
     if let Some((network_id, _)) = entrance.place {
-        note(request, dashboard, &entrance.person, network_id, "session.start").await?;
+        let author = author(request, dashboard, &entrance.person);
+        note(dashboard, &author, &entrance.person, network_id, "session.start").await?;
     }
     if entrance.person.is_operator {
         let author = author(request, dashboard, &entrance.person);
@@ -156,17 +180,17 @@ async fn note_entry(
     Ok(())
 }
 
-async fn note(
-    request: &HttpRequest,
+/// Notes in a network what a session of this person does there.
+pub(super) async fn note(
     dashboard: &Dashboard,
+    author: &Author,
     person: &Person,
     network_id: NetworkId,
     action: &'static str,
 ) -> Result<(), PageError> {
     let mut conn = dashboard.db.network(network_id).await?;
-    let author = author(request, dashboard, person);
     let change = Change::noted(action, person.id, &person.email);
-    audit::record(&mut conn, &author, change, clock::now()).await?;
+    audit::record(&mut conn, author, change, clock::now()).await?;
     Ok(conn.commit().await?)
 }
 
@@ -236,7 +260,6 @@ pub(super) async fn check_code(
         place: visit.session.network_id.zip(visit.session.membership_id),
         person: visit.person,
         awaits_second_factor: false,
-        without_password: false,
     };
     enter(&request, &dashboard, entrance, local(next)).await
 }
@@ -278,7 +301,6 @@ pub(super) async fn use_link(
         place: unscoped::first_place(&dashboard.db, person_id).await?,
         person,
         awaits_second_factor,
-        without_password: true,
     };
     enter(&request, &dashboard, entrance, "/").await
 }

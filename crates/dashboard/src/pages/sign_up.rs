@@ -90,7 +90,6 @@ pub(super) async fn submit(
                 person,
                 place: Some(place),
                 awaits_second_factor,
-                without_password: false,
             };
             enter(&request, &dashboard, entrance, "/start").await
         }
@@ -147,13 +146,7 @@ async fn create(
     password: Option<&PasswordHash>,
     now: DateTime<Utc>,
 ) -> Result<(Person, (NetworkId, MembershipId)), Refused> {
-    let mut unscoped_conn = dashboard.db.unscoped().await?;
-    let network_id = unscoped::new_network_id(&mut unscoped_conn).await?;
-    let taken = people::by_email(&mut unscoped_conn, &plan.email).await?;
-    drop(unscoped_conn);
-    if known.is_none() && taken.is_some() {
-        return Err(Refused::KnownAddress);
-    }
+    let network_id = unscoped::new_network_id(&mut *dashboard.db.unscoped().await?).await?;
     let mut conn = dashboard.db.network(network_id).await?;
     let network = NewNetwork {
         name: &plan.network,
@@ -161,6 +154,7 @@ async fn create(
         time_zone: plan.time_zone,
         currency: plan.currency,
     };
+    // Before the address is looked at, so that what is wrong with the network says nothing of it.
     networks::create(&mut conn, author, &network, now)
         .await
         .map_err(Refused::Change)?;
@@ -173,9 +167,11 @@ async fn create(
                 password,
                 is_operator: false,
             };
-            people::create(&mut conn, &person, now)
-                .await
-                .map_err(|_| Refused::KnownAddress)?
+            match people::create(&mut conn, &person, now).await {
+                Ok(person) => person,
+                Err(ChangeError::Fields(_)) => return Err(Refused::KnownAddress),
+                Err(error) => return Err(Refused::Change(error)),
+            }
         }
     };
     let membership_id = memberships::give(&mut conn, author, person.id, Role::Owner, now).await?;

@@ -220,10 +220,18 @@ pub async fn set_status(
         return Err(ChangeError::Conflict("This network is closed.".to_owned()));
     }
     let reason = check_text(reason).map_err(|message| ChangeError::field("reason", message))?;
-    diesel::update(networks::table.find(old.id))
-        .set((networks::status.eq(status), networks::status_reason.eq(&reason)))
-        .execute(&mut **conn)
-        .await?;
+    // The condition once more: its owner may be deleting it right now.
+    let changed = diesel::update(
+        networks::table
+            .find(old.id)
+            .filter(networks::status.ne(NetworkStatus::Closed)),
+    )
+    .set((networks::status.eq(status), networks::status_reason.eq(&reason)))
+    .execute(&mut **conn)
+    .await?;
+    if changed != 1 {
+        return Err(ChangeError::Conflict("This network is closed.".to_owned()));
+    }
     let change = Change::between(
         "network.set_status",
         old.id,
