@@ -256,7 +256,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
         StatusCode::UNPROCESSABLE_ENTITY,
         "a reason is needed"
     );
-    let fields = [("membership", member.as_str()), ("reason", "Ticket 77")];
+    let fields = [("membership", member.as_str()), ("why", "Ticket 77")];
     assert_eq!(
         see_other(&operator.submit(&url, &format!("{url}/act"), &fields).await),
         "/"

@@ -1,7 +1,7 @@
 //! The JSON API: `/api/v1` over the same functions as the pages, its description in OpenAPI, and a page to try it on.
 //!
-//! Every route is in the table of [`ROUTES`]; every answer, errors included, passes [`guard`](guard::guard); who calls
-//! is settled in [`door`](door::door) before anything of a request is read. Handlers hold no SQL.
+//! Every route is in the table of [`ROUTES`]; every answer, errors included, passes `guard`; who calls
+//! is settled in `door` before anything of a request is read. Handlers hold no SQL.
 
 mod condition;
 mod docs;

@@ -316,7 +316,7 @@ pub(super) async fn act(
     let network = find(&dashboard, network_id).await?.network;
     let membership_id: MembershipId = id(form.get("membership"))?;
     let reason: String = form
-        .get("reason")
+        .get("why")
         .chars()
         .filter(|c| !c.is_control())
         .take(400)
