@@ -10,7 +10,7 @@ mod matrix_rows;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
@@ -115,27 +115,27 @@ struct Stage {
     own: Ids,
     foreign: Ids,
     absent: Ids,
-    logged: Arc<Mutex<Vec<u8>>>,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Stage {
     async fn set() -> Self {
-        let logged = Arc::default();
-        record_logs(&logged);
+        let turn = TURN.lock().await;
+        record_logs();
         let app = TestApp::spawn().await;
         let rival = Scene::set(&app.db, CANARY, "rival.example").await;
         let own_click = live(&app, "orbit", &app.scene).await;
         let foreign_click = live(&app, "rival", &rival).await;
         let own = Ids::of(&app, &app.scene, &own_click).await;
         let foreign = Ids::of(&app, &rival, &foreign_click).await;
-        logged.lock().unwrap().clear();
+        LOGGED.lock().unwrap().clear();
         Self {
             app,
             rival,
             own,
             absent: Ids::absent(&foreign),
             foreign,
-            logged,
+            _turn: turn,
         }
     }
 
@@ -158,7 +158,7 @@ impl Stage {
     }
 
     async fn finish(self) {
-        let logged = String::from_utf8_lossy(&self.logged.lock().unwrap()).into_owned();
+        let logged = String::from_utf8_lossy(&LOGGED.lock().unwrap()).into_owned();
         assert!(
             !logged.contains(CANARY),
             "the log speaks of the other network: {logged}"
@@ -168,23 +168,23 @@ impl Stage {
 }
 
 /// Everything this process logs, at `info` and above.
-fn record_logs(logged: &Arc<Mutex<Vec<u8>>>) {
-    #[derive(Clone)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
+static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// Where tests share a process they share its log: one after the other.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn record_logs() {
+    struct Memory;
     impl io::Write for Memory {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            LOGGED.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
-    let memory = Memory(Arc::clone(logged));
-    // Where tests share a process, the first one's record serves all of them: it holds more, never less.
-    let _ = tracing_subscriber::fmt()
-        .with_writer(move || memory.clone())
-        .try_init();
+    // The first test of a process sets it; the others find it set.
+    let _ = tracing_subscriber::fmt().with_writer(|| Memory).try_init();
 }
 
 /// Something of every kind happens in a network: a click, a conversion, a session, an invitation, a key.
