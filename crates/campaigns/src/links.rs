@@ -8,7 +8,7 @@ use schema::{
 };
 use serde_json::json;
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope};
+use tenancy::{Author, ChangeError, Scope, taken};
 
 /// A tracking link as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -81,14 +81,11 @@ pub async fn create(
         .returning(Link::as_select())
         .get_result(&mut **conn)
         .await
-        .map_err(|error| match &error {
-            diesel::result::Error::DatabaseError(_, details)
-                if details.constraint_name() == Some("tracking_links_network_id_alias_key") =>
-            {
-                ChangeError::field("alias", "Another link has this alias; choose a different one.")
-            }
-            _ => ChangeError::Db(error),
-        })?;
+        .map_err(taken(
+            "tracking_links_network_id_alias_key",
+            "alias",
+            "Another link has this alias; choose a different one.",
+        ))?;
     let after = json!({ "affiliate": affiliate_id.to_string(), "campaign": campaign_id.to_string() });
     audit::record(
         conn,

@@ -195,29 +195,31 @@ where
 
 async fn load_route(conn: &mut NetworkConn, link_id: LinkId) -> Result<Option<Route>, RoutingError> {
     let network_id = conn.network_id();
-    let link = Link::query()
+    let found: Option<(Link, AffiliateStatus)> = tracking_links::table
+        .inner_join(
+            affiliates::table.on(affiliates::network_id
+                .eq(tracking_links::network_id)
+                .and(affiliates::id.eq(tracking_links::affiliate_id))),
+        )
         .filter(
             tracking_links::network_id
                 .eq(network_id)
                 .and(tracking_links::id.eq(link_id)),
         )
+        .select((Link::as_select(), affiliates::status))
         .first(&mut **conn)
         .await
         .optional()
         .map_err(DbError::from)?;
-    let Some(link) = link else { return Ok(None) };
+    let Some((link, affiliate_status)) = found else {
+        return Ok(None);
+    };
     let Some(campaign) = campaigns::find(conn, link.campaign_id)
         .await
         .map_err(DbError::from)?
     else {
         return Ok(None);
     };
-    let affiliate_status = affiliates::table
-        .find((network_id, link.affiliate_id))
-        .select(affiliates::status)
-        .first(&mut **conn)
-        .await
-        .map_err(DbError::from)?;
     let goals = goals::of_campaign(conn, link.campaign_id)
         .await
         .map_err(DbError::from)?;

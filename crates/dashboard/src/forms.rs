@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::FutureExt;
@@ -10,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::clock;
 use serde::{Deserialize, Serialize};
-use tenancy::Secret;
+use tenancy::{FieldErrors, Secret};
 
 use crate::Dashboard;
 use crate::error::PageError;
@@ -159,6 +160,14 @@ impl FromRequest for PostedForm {
             }
         }
         .boxed_local()
+    }
+}
+
+/// The status of a page with a form on it: whether something is wrong with what was sent.
+pub(crate) fn status(errors: &FieldErrors) -> StatusCode {
+    match errors.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What surrounds every page: navigation, search, who is signed in, and the frame its numbers are in.
 
 use actix_web::cookie::Cookie;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -190,6 +191,14 @@ pub(crate) fn see_other(location: &str) -> PageResult {
     Ok(HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, location))
         .finish())
+}
+
+/// A CSV file to keep. `name` holds letters, digits, `-`, `_` and dots only.
+pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .body(text)
 }
 
 /// Adds a cookie. Ours hold letters, digits and the like only, which every header takes.

@@ -1,6 +1,7 @@
 //! A report as CSV: exactly what the page shows, one line per row and currency.
 
 use schema::Money;
+use tenancy::csv_export::csv_cell;
 
 use crate::{Dimension, Key, Metric, Report, ReportQuery};
 
@@ -77,19 +78,8 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
 fn key_cells(key: &Key) -> Vec<String> {
     match key {
         Key::Day(day) => vec![day.0.to_string()],
-        Key::Campaign(name, id) => vec![id.to_string(), text_cell(name)],
-        Key::Affiliate(name, id) => vec![id.to_string(), text_cell(name)],
-    }
-}
-
-/// A name that a spreadsheet would take for a formula is made text by an apostrophe (OWASP, CSV injection).
-fn text_cell(text: &str) -> String {
-    let first = text.trim_start().chars().next();
-    let starts_a_formula = matches!(first, Some('=' | '+' | '-' | '@')) || text.starts_with(['\t', '\r']);
-    if starts_a_formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
+        Key::Campaign(name, id) => vec![id.to_string(), csv_cell(name).into_owned()],
+        Key::Affiliate(name, id) => vec![id.to_string(), csv_cell(name).into_owned()],
     }
 }
 

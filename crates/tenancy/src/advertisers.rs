@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::actor::Author;
 use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, changed, narrowed};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
 
 text_enum! {
     /// Whether an advertiser is worked with.
@@ -172,17 +172,13 @@ pub async fn update(
     .returning(Advertiser::as_select())
     .get_result(&mut **conn)
     .await
-    .optional();
-    let updated = match updated {
-        Err(error) => {
-            return Err(taken(
-                "advertisers_network_id_external_id_key",
-                "external_id",
-                EXTERNAL_ID_TAKEN,
-            )(error));
-        }
-        updated => changed(updated, true)?,
-    };
+    .optional()
+    .map_err(taken(
+        "advertisers_network_id_external_id_key",
+        "external_id",
+        EXTERNAL_ID_TAKEN,
+    ))?
+    .ok_or(ChangeError::Stale)?;
     let (before, after) = (old.settings().to_json(), settings.to_json());
     let change = Change::between("advertiser.update", id, &updated.name, before, after);
     audit::record(conn, author, change, now).await?;

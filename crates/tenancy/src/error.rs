@@ -89,7 +89,7 @@ impl ChangeError {
 }
 
 /// A unique violation of this constraint as a field that is taken; any other error as it is.
-pub(crate) fn taken(
+pub fn taken(
     constraint: &'static str,
     field: &'static str,
     message: &'static str,

@@ -37,7 +37,7 @@ mod throttle;
 pub mod unscoped;
 
 pub use actor::{Access, Actor, Author, Impersonation, NotPermitted, Via};
-pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text};
+pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text, taken};
 pub use mail::{Delivery, Mail, MailError, Mailer};
 pub use memberships::{Role, RoleKind};
 pub use one_time::OneTimeToken;

@@ -1,9 +1,8 @@
 //! What advertisers and affiliates have in common: what is typed about them, how they are listed, and their import.
 
-use diesel::QueryResult;
 use schema::Words;
 
-use crate::error::{ChangeError, FieldErrors, check_name, check_text};
+use crate::error::{FieldErrors, check_name, check_text};
 
 /// In which order parties are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,15 +131,6 @@ impl PartyDraft {
 }
 
 pub(crate) const EXTERNAL_ID_TAKEN: &str = "Another one has this external id; it must be unique.";
-
-/// A row that was there to be changed, or why it was not changed: somebody was faster, or there is none.
-pub(crate) fn changed<T>(updated: QueryResult<Option<T>>, there: bool) -> Result<T, ChangeError> {
-    match updated? {
-        Some(row) => Ok(row),
-        None if there => Err(ChangeError::Stale),
-        None => Err(ChangeError::NotFound),
-    }
-}
 
 /// The filters, the order and the edge of a list of parties, put on a boxed query of either table. A macro, because
 /// what two tables have in common has no type.

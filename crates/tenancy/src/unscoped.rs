@@ -123,8 +123,30 @@ pub struct Place {
 /// # Errors
 /// When the database fails.
 pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError> {
+    let mut places = Vec::new();
+    for held in held(db, person_id).await? {
+        places.extend(place(db, held).await?);
+    }
+    Ok(places)
+}
+
+/// Where a person is taken on signing in: the oldest membership in a network that is not closed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(NetworkId, MembershipId)>, DbError> {
+    for held in held(db, person_id).await? {
+        if place(db, held).await?.is_some() {
+            return Ok(Some(held));
+        }
+    }
+    Ok(None)
+}
+
+/// The memberships a person holds, the oldest first; at most fifty.
+async fn held(db: &Db, person_id: PersonId) -> Result<Vec<(NetworkId, MembershipId)>, DbError> {
     let mut conn = db.person(person_id).await?;
-    let held: Vec<(NetworkId, MembershipId)> = membership_table::table
+    let held = membership_table::table
         .filter(membership_table::person_id.eq(person_id))
         .filter(membership_table::ended_at.is_null())
         .order((membership_table::created_at, membership_table::id))
@@ -133,33 +155,26 @@ pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError>
         .load(&mut *conn)
         .await?;
     conn.commit().await?;
-    let mut places = Vec::new();
-    for (network_id, membership_id) in held {
-        let mut conn = db.network(network_id).await?;
-        let network = networks::current(&mut conn).await?;
-        let member = memberships::find(&mut conn, membership_id).await?;
-        conn.commit().await?;
-        if let Some(member) = member.filter(|_| network.status != NetworkStatus::Closed) {
-            places.push(Place {
-                network_id,
-                network: network.name,
-                membership_id,
-                role: member.role.kind().label(),
-                party: member.party,
-            });
-        }
-    }
-    Ok(places)
+    Ok(held)
 }
 
-/// Where a person is taken on signing in: the oldest membership.
-///
-/// # Errors
-/// When the database fails.
-pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(NetworkId, MembershipId)>, DbError> {
-    let places = places(db, person_id).await?;
-    let first = places.into_iter().next();
-    Ok(first.map(|place| (place.network_id, place.membership_id)))
+/// What there is to say of a membership, unless its network is closed.
+async fn place(
+    db: &Db,
+    (network_id, membership_id): (NetworkId, MembershipId),
+) -> Result<Option<Place>, DbError> {
+    let mut conn = db.network(network_id).await?;
+    let network = networks::current(&mut conn).await?;
+    let member = memberships::find(&mut conn, membership_id).await?;
+    conn.commit().await?;
+    let open = network.status != NetworkStatus::Closed;
+    Ok(member.filter(|_| open).map(|member| Place {
+        network_id,
+        network: network.name,
+        membership_id,
+        role: member.role.kind().label(),
+        party: member.party,
+    }))
 }
 
 /// Who has this cookie: the session, the person, and in which capacity, where there is one.

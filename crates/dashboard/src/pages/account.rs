@@ -1,6 +1,5 @@
 //! One's own account: name, password, where one is signed in, and for which networks one works.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{MembershipId, NetworkId, SessionId, clock};
@@ -16,7 +15,7 @@ use crate::Dashboard;
 use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::format;
-use crate::forms::PostedForm;
+use crate::forms::{self, PostedForm};
 use crate::shell::{PageResult, page_with, see_other, set_cookie, theme};
 
 const HOME: &str = "/account";
@@ -66,10 +65,7 @@ async fn render(
         .await?
         .is_some();
     drop(conn);
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     let current = visitor.session.membership_id;
     let acting = visitor.session.operator_reason.is_some();
     page_with(

@@ -10,12 +10,12 @@ use serde_json::Value;
 use tenancy::audit::{self, AuditFilter, Entry};
 use tenancy::{csv_export, needs, networks};
 
-use super::{parties, settings};
+use super::settings;
 use crate::Dashboard;
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::listing;
-use crate::shell::{PageResult, Shell, TimeCell, page};
+use crate::shell::{PageResult, Shell, TimeCell, csv_file, page};
 
 /// Most entries of an export.
 const EXPORT: i64 = 100_000;
@@ -152,7 +152,7 @@ pub(super) async fn csv(
         ]
     });
     let text = csv_export::to_csv(&header, rows);
-    Ok(parties::csv_file(&format!("{slug}_audit.csv"), text))
+    Ok(csv_file(&format!("{slug}_audit.csv"), text))
 }
 
 /// Field, before, after.

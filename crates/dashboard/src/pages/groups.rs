@@ -1,6 +1,5 @@
 //! Affiliate groups: a short list, each with its own small form.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{GroupId, clock};
@@ -9,7 +8,7 @@ use tenancy::{Access, ChangeError, FieldErrors, Permission, groups, needs, netwo
 use super::id;
 use crate::Dashboard;
 use crate::auth::Allowed;
-use crate::forms::PostedForm;
+use crate::forms::{self, PostedForm};
 use crate::shell::{PageResult, Shell, page_with, see_other};
 
 const HOME: &str = "/affiliates/groups";
@@ -34,10 +33,7 @@ async fn render<P>(
     let network = networks::current(&mut conn).await?;
     let groups = groups::all(&mut conn).await?;
     conn.commit().await?;
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     page_with(
         status,
         &List {

@@ -1,17 +1,16 @@
 //! Import of advertisers and affiliates from CSV: a preview, which is the import itself not kept, and then the import.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::clock;
 use tenancy::import::{self, Outcome};
 use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
 
-use super::parties::{csv_file, party, title};
+use super::parties::{party, title};
 use crate::Dashboard;
 use crate::auth::Allowed;
-use crate::forms::PostedForm;
-use crate::shell::{PageResult, Shell, page_with, see_other};
+use crate::forms::{self, PostedForm};
+use crate::shell::{PageResult, Shell, csv_file, page_with, see_other};
 
 /// `GET /advertisers/import`, `GET /affiliates/import`
 pub(super) async fn show(
@@ -95,10 +94,7 @@ async fn render<P>(
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     conn.commit().await?;
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     let heading = format!("Import {party}");
     page_with(
         status,

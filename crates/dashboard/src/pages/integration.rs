@@ -6,7 +6,7 @@ use campaigns::campaigns as campaign_table;
 use campaigns::goals;
 use campaigns::integrations::{self, Token};
 use schema::{AdvertiserId, NetworkConn, clock};
-use tenancy::{Access, Actor, Permission, Scope, advertisers, needs, networks};
+use tenancy::{Actor, Permission, Scope, advertisers, needs, networks};
 use tracking::postbacks::{self, PostbackFilter};
 
 use super::campaigns::tracking_url;
@@ -88,7 +88,7 @@ pub(super) async fn show(
         fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
         token_hint: hint.map(|(hint, made)| (hint, TimeCell::new(made, now, &network).short)),
         may_rotate: actor.may(Permission::RotateToken),
-        may_invite: invites(&actor),
+        may_invite: actor.may(Permission::InviteParties),
         url: home.clone(),
         ways,
         rows: latest
@@ -98,10 +98,6 @@ pub(super) async fn show(
     })?;
     set_cookie(&mut response, &dashboard.cookies.end_flash(&home));
     Ok(response)
-}
-
-fn invites<P>(actor: &Access<P>) -> bool {
-    actor.may(Permission::InviteParties)
 }
 
 /// `POST /integration/{advertiser}/token`

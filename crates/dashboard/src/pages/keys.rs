@@ -1,6 +1,5 @@
 //! API keys: one's own, and for those who manage people everybody's.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{ApiKeyId, clock};
@@ -12,7 +11,7 @@ use super::{id, settings};
 use crate::Dashboard;
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::PostedForm;
+use crate::forms::{self, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
 
 const HOME: &str = "/settings/keys";
@@ -43,10 +42,7 @@ async fn render<P>(
     let network = networks::current(&mut conn).await?;
     let keys = api_keys::list(&mut conn, (!all).then_some(actor.membership_id), now).await?;
     conn.commit().await?;
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     // A key begins like a key; what else is fresh here is a short token.
     let is_key = fresh
         .as_deref()

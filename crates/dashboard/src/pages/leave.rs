@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -18,7 +17,7 @@ use super::settings;
 use crate::Dashboard;
 use crate::auth::{Allowed, SignedIn};
 use crate::error::PageError;
-use crate::forms::PostedForm;
+use crate::forms::{self, PostedForm};
 use crate::shell::{PageResult, Shell, page_with, see_other};
 
 /// How long a browser may not take anything of a download.
@@ -42,10 +41,7 @@ async fn render<P>(
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     conn.commit().await?;
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     page_with(
         status,
         &Delete {

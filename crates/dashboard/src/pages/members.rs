@@ -1,6 +1,5 @@
 //! The network's people: who they are, who is invited, and what they may do.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -17,7 +16,7 @@ use super::id;
 use crate::Dashboard;
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
+use crate::forms::{self, Choice, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
 
 const HOME: &str = "/members";
@@ -54,10 +53,7 @@ async fn render<P>(
     let affiliates = affiliates::active(&mut conn).await?;
     conn.commit().await?;
     let roles = RoleKind::ALL.iter().filter(|kind| actor.may_grant(**kind));
-    let status = match form.errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&form.errors);
     page_with(
         status,
         &List {
@@ -117,7 +113,7 @@ pub(super) async fn invite(
         Ok(role) => invitations::create(&mut conn, &actor, &form.email, role, now).await,
         Err(error) => Err(error),
     };
-    let (invitation_id, token) = match invited {
+    let (_, token) = match invited {
         Ok(invited) => invited,
         Err(ChangeError::Fields(errors)) => {
             drop(conn);
@@ -127,9 +123,8 @@ pub(super) async fn invite(
         Err(error) => return Err(error.into()),
     };
     let network = networks::current(&mut conn).await?;
-    let open = invitations::list(&mut conn, Scope::default(), now).await?;
+    let made = invitations::by_token(&mut conn, &token, now).await?;
     conn.commit().await?;
-    let made = open.into_iter().find(|it| it.id == invitation_id);
     let made = made.ok_or(PageError::NotFound)?;
     let (url, kind) = (&dashboard.dashboard_url, made.role.kind());
     let mail = letters::invitation(

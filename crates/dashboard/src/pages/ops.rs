@@ -1,6 +1,5 @@
 //! What those see who run the installation: its networks with what they use, and their own log.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{Currency, MembershipId, NetworkId, clock};
@@ -20,7 +19,7 @@ use super::sign_in::user_agent;
 use crate::auth::{SignedIn, fresh_secret};
 use crate::error::PageError;
 use crate::format;
-use crate::forms::PostedForm;
+use crate::forms::{self, PostedForm};
 use crate::listing::{self, Tab};
 use crate::shell::{PageResult, page, page_with, see_other, set_cookie, show_secret, theme};
 use crate::{Dashboard, urls};
@@ -85,10 +84,7 @@ async fn render(
             &[("search", search), ("status", status), ("before", &before)],
         )
     });
-    let http_status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let http_status = forms::status(&errors);
     page_with(
         http_status,
         &List {
@@ -184,10 +180,7 @@ async fn render_one(
 ) -> PageResult {
     let listed = find(dashboard, network_id).await?;
     let members = operators::members(&dashboard.db, network_id).await?;
-    let status = match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&errors);
     page_with(
         status,
         &Show {

@@ -2,8 +2,7 @@
 //! their pages; the first word of the path says which is meant.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, AffiliateId, NetworkConn, clock};
@@ -18,9 +17,9 @@ use tenancy::{Access, ChangeError, FieldErrors, Permission, advertisers, affilia
 
 use super::id;
 use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
+use crate::forms::{self, Choice, PostedForm};
 use crate::listing::{self, Tab};
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, saved, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, csv_file, page, page_with, saved, see_other};
 use crate::{Dashboard, auth::Allowed, urls};
 
 /// Most rows of an export.
@@ -209,14 +208,6 @@ pub(super) async fn export(
     Ok(csv_file(&format!("{slug}_{party}.csv"), text))
 }
 
-/// A CSV file to keep. `name` holds letters, digits, `-`, `_` and dots only.
-pub(super) fn csv_file(name: &str, text: String) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(text)
-}
-
 /// `GET /advertisers/new`, `GET /affiliates/new`
 pub(super) async fn new(
     request: HttpRequest,
@@ -371,10 +362,7 @@ async fn render<P>(
     existing: Option<String>,
     form: PartyForm,
 ) -> PageResult {
-    let status = match form.errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let status = forms::status(&form.errors);
     render_with(status, request, dashboard, actor, existing, form).await
 }
 

@@ -1,8 +1,7 @@
 //! The report: a query in the URL, a table, and the same as CSV.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use reports::{Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row};
@@ -12,7 +11,7 @@ use tenancy::{Actor, Permission, affiliates, needs, networks};
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::Choice;
-use crate::shell::{PageResult, Shell, page_with};
+use crate::shell::{PageResult, Shell, csv_file, page_with};
 use crate::{Dashboard, format};
 
 /// Most rows a page shows; the CSV has all.
@@ -121,10 +120,7 @@ pub(super) async fn csv(
         .await
         .map_err(|error| PageError::BadRequest(error.to_string()))?;
     let name = format!("report_{from}_{to}_{zone}.csv");
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(csv))
+    Ok(csv_file(&name, csv))
 }
 
 /// The numbers this person may see, in the order of the columns.
