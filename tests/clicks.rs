@@ -182,47 +182,50 @@ async fn a_paused_campaign_sends_nobody_on_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_postgres_is_away_nothing_is_acknowledged_and_nothing_is_lost() {
+async fn when_postgres_is_away_visitors_do_not_notice_and_verdicts_follow_in_order() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
-    let parameters = [
-        ("click_id", click.id.as_str()),
-        ("order_id", "1"),
-        ("amount", "1"),
-    ];
+    app.settled().await;
     let name = &app.database.name;
     let away = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     app.database.operate(&away).await;
-    let answer = server.postback(&parameters).await;
-    assert_eq!((answer.status.as_u16(), answer.reason()), (503, "unavailable"));
-    assert_eq!(answer.headers["retry-after"], "1");
-    let refused = app.visitor().request(Method::GET, "").await;
-    assert_eq!(
-        (
-            refused.status().as_u16(),
-            refused.headers()["retry-after"].to_str().unwrap()
-        ),
-        (503, "1")
-    );
+    let mut receipts = Vec::new();
+    for amount in ["1", "2", "1"] {
+        let parameters = [
+            ("click_id", click.id.as_str()),
+            ("order_id", "1"),
+            ("amount", amount),
+        ];
+        let answer = server.postback(&parameters).await;
+        assert_eq!((answer.status.as_u16(), answer.reason()), (202, "queued"));
+        assert_eq!(answer.get("status"), "queued");
+        receipts.push(answer.get("request_id").to_owned());
+    }
+    let during = app.visitor().click("?sub1=during").await;
     app.database
         .operate(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         .await;
-    let back = async {
-        loop {
-            let answer = server.postback(&parameters).await;
-            if answer.status == StatusCode::OK {
-                break answer;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), back)
+    tokio::time::timeout(std::time::Duration::from_secs(20), app.settled())
         .await
         .expect("it recovers by itself");
-    assert_eq!(answer.reason(), "accepted");
-    app.visitor().click("").await;
+    let mut conn = app.network().await;
+    let mut reasons = Vec::new();
+    for receipt in &receipts {
+        let id = receipt.parse().unwrap();
+        let kept = tracking::postbacks::find(&mut conn, tenancy::Scope::default(), id).await;
+        reasons.push(kept.unwrap().expect("the receipt leads to the verdict").reason);
+    }
+    assert_eq!(reasons, ["accepted", "duplicate_conflict", "duplicate_order"]);
+    conn.commit().await.unwrap();
+    assert_eq!(
+        app.count("SELECT count(*) FROM clicks WHERE sub1 = 'during'")
+            .await,
+        1,
+        "{}",
+        during.id
+    );
     app.finish().await;
 }

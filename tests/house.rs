@@ -9,12 +9,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may depend on. ARCHITECTURE.md has the same picture.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("schema", &[]),
     ("dialects", &[]),
+    ("journal", &[]),
+    ("visitors", &[]),
+    ("conserve", &[]),
     ("tenancy", &["schema"]),
     ("campaigns", &["schema", "tenancy"]),
-    ("tracking", &["campaigns", "dialects", "schema", "tenancy"]),
+    (
+        "tracking",
+        &[
+            "campaigns",
+            "dialects",
+            "journal",
+            "schema",
+            "tenancy",
+            "visitors",
+        ],
+    ),
     ("reports", &["schema", "tenancy"]),
     (
         "dashboard",
@@ -28,12 +41,25 @@ const ARROWS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("api", &["schema", "tenancy"]),
-    ("demo", &["campaigns", "schema", "tenancy", "tracking"]),
+    (
+        "demo",
+        &[
+            "campaigns",
+            "journal",
+            "schema",
+            "tenancy",
+            "tracking",
+            "visitors",
+        ],
+    ),
     (
         "server",
         &["api", "dashboard", "demo", "schema", "tenancy", "tracking"],
     ),
-    ("testkit", &["campaigns", "schema", "server", "tenancy"]),
+    (
+        "testkit",
+        &["campaigns", "schema", "server", "tenancy", "tracking"],
+    ),
 ];
 
 fn root() -> PathBuf {

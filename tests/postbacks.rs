@@ -391,16 +391,9 @@ async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
 async fn a_click_older_than_the_window_earns_nothing() {
     let app = TestApp::spawn().await;
     // An id that this network gave out 31 days ago: only its age is wrong.
-    let secret = tenancy::Secret::random();
     let now = clock::now();
-    let app_db = app.db.clone();
-    let tracker = tracking::Tracker::start(tracking::TrackerSettings {
-        db: app_db,
-        secret: secret.clone(),
-        tracking_url: String::new(),
-        dashboard_url: "http://dashboard.example".into(),
-        trusted_proxies: Vec::new(),
-    });
+    let tracker = &app.running().tracker;
+    let intake = tracker.intake();
     let mut conn = app.network().await;
     let link = campaigns::links::all(
         &mut conn,
@@ -413,10 +406,12 @@ async fn a_click_older_than_the_window_earns_nothing() {
     conn.commit().await.unwrap();
     let reason = |days: i64| {
         let key = ClickIds::fresh_key(link[0].link.id, now - TimeDelta::days(days));
-        let id = ClickIds::new(secret.clone()).write(ClickId {
-            network_id: app.scene.network.id,
+        let network = &app.scene.network;
+        let id = ClickId {
+            network_id: network.id,
             key,
-        });
+        };
+        let id = tracker.click_ids().write(id, network.click_key);
         let call = tracking::InboundCall {
             id: schema::PostbackId::fresh(now),
             received_at: now,
@@ -430,8 +425,8 @@ async fn a_click_older_than_the_window_earns_nothing() {
             remote_ip: None,
             flaw: None,
         };
-        let (tracker, network) = (tracker.clone(), app.scene.network.clone());
-        async move { tracker.receive(&network, call).await.reason }
+        let receiving = intake.receive(network, call);
+        async move { receiving.await.reason }
     };
     assert_eq!(reason(29).await, "accepted");
     assert_eq!(reason(31).await, "click_expired");

@@ -33,10 +33,16 @@ impl Token {
         self.0.get(start..).unwrap_or_default()
     }
 
-    pub(crate) fn hash(&self) -> Vec<u8> {
-        Sha256::digest(self.0.as_bytes()).to_vec()
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.as_bytes()).into())
     }
 }
+
+/// SHA-256 of a token: what is stored and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
 
 /// Gives an advertiser a fresh token. The one it had stops working with the commit.
 ///
@@ -51,7 +57,7 @@ pub async fn new_token(
     let token = Token(BASE32.encode(&rand::random::<[u8; 20]>()));
     let network_id = conn.network_id();
     let secret = (
-        integrations::token_hash.eq(token.hash()),
+        integrations::token_hash.eq(token.hash().0.to_vec()),
         integrations::token_hint.eq(token.hint().to_owned()),
         integrations::created_at.eq(now),
     );
@@ -96,14 +102,14 @@ pub async fn token_hint(
 /// The advertiser whose token hashes to this.
 pub(crate) async fn advertiser_of_token(
     conn: &mut NetworkConn,
-    token_hash: &[u8],
+    token_hash: &TokenHash,
 ) -> QueryResult<Option<AdvertiserId>> {
     let network_id = conn.network_id();
     integrations::table
         .filter(
             integrations::network_id
                 .eq(network_id)
-                .and(integrations::token_hash.eq(token_hash)),
+                .and(integrations::token_hash.eq(&token_hash.0[..])),
         )
         .select(integrations::advertiser_id)
         .first(&mut **conn)

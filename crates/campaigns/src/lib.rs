@@ -10,4 +10,4 @@ pub mod links;
 mod routing;
 
 pub use destination::{Destination, DestinationError, MacroValues};
-pub use routing::{NetworkRoute, Route, Routing, RoutingError};
+pub use routing::{Promotion, Route, Routing, RoutingError};

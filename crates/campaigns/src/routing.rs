@@ -1,34 +1,56 @@
 //! What the click and postback paths need to know of the configuration, kept in memory.
 //!
-//! Entries live for a second: a change made anywhere is in force everywhere within that time, an unknown alias costs
-//! one query a second, and a link that is clicked a thousand times a second costs one too.
+//! What is asked for is loaded once and kept until [`Changes`] says that its network changed: a change made anywhere is
+//! in force everywhere at once, and a link that is clicked a thousand times a second costs no query. While changes
+//! cannot be heard, entries are believed for a second; while the database does not answer, the last that was known
+//! goes on being used, because refusing visitors over an old entry helps nobody.
 
+mod remembered;
+
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use moka::future::Cache;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+use schema::changes::Changed;
 use schema::{
-    AdvertiserId, AffiliateId, Db, DbError, LinkId, NetworkConn, NetworkId, affiliates, tracking_links,
+    AdvertiserId, AffiliateId, CampaignId, Changes, Db, DbError, LinkId, NetworkConn, NetworkId, affiliates,
+    tracking_links,
 };
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tenancy::unscoped;
+use tokio::sync::broadcast::error::RecvError;
 
+use self::remembered::{Freshness, Remembered};
 use crate::campaigns::{self, Campaign};
 use crate::goals::{self, Goal};
-use crate::integrations::{self, Token};
-use crate::links::{Link, is_alias};
+use crate::integrations::{self, TokenHash};
+use crate::links::is_alias;
 use crate::{Destination, DestinationError};
 
-/// How long an entry is believed.
-const FRESH: Duration = Duration::from_secs(1);
-/// How many entries each cache holds at most.
-const ENTRIES: u64 = 100_000;
+/// How long an entry is believed while changes are not heard; and how long something unknown stays unknown then.
+const UNHEARD: Duration = Duration::from_secs(1);
+/// After how long an entry is looked up again although nothing was heard.
+const RESYNC: Duration = Duration::from_secs(60);
+/// How many tracking links are kept: about 150 bytes each.
+const LINKS: usize = 1 << 20;
+/// How many entries each other cache holds at most.
+const ENTRIES: usize = 100_000;
 
-/// A network as the tracking paths know it.
-pub type NetworkRoute = Network;
+/// What a campaign means for the clicks and postbacks of its links.
+#[derive(Debug, Clone)]
+pub struct Promotion {
+    /// The campaign.
+    pub campaign: Campaign,
+    /// Where clicks go.
+    pub destination: Destination,
+    /// What counts.
+    pub goals: Vec<Goal>,
+}
 
 /// A tracking link with all that a click or a postback through it needs.
 #[derive(Debug, Clone)]
@@ -40,11 +62,15 @@ pub struct Route {
     /// Whether it is worked with.
     pub affiliate_status: AffiliateStatus,
     /// What is promoted.
-    pub campaign: Campaign,
-    /// Where clicks go.
-    pub destination: Destination,
-    /// What counts.
-    pub goals: Vec<Goal>,
+    pub promotion: Arc<Promotion>,
+}
+
+impl Route {
+    /// The campaign that is promoted.
+    #[must_use]
+    pub fn campaign(&self) -> &Campaign {
+        &self.promotion.campaign
+    }
 }
 
 /// Why the configuration could not be had.
@@ -58,176 +84,375 @@ pub enum RoutingError {
     Destination(#[from] DestinationError),
 }
 
+impl From<diesel::result::Error> for RoutingError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Whose link it is and for what; never changes while the link exists.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    link_id: LinkId,
+    affiliate_id: AffiliateId,
+    campaign_id: CampaignId,
+}
+
 /// The configuration in memory. Cheap to clone; all clones share it.
 #[derive(Clone)]
 pub struct Routing {
+    memory: Arc<Memory>,
+}
+
+struct Memory {
     db: Db,
-    networks: Cache<String, Option<Arc<NetworkRoute>>>,
-    slugs: Cache<String, Option<Arc<NetworkRoute>>>,
-    aliases: Cache<(NetworkId, String), Option<LinkId>>,
-    routes: Cache<(NetworkId, LinkId), Option<Arc<Route>>>,
-    tokens: Cache<(NetworkId, Vec<u8>), Option<AdvertiserId>>,
+    changes: Changes,
+    hosts: Remembered<String, Option<Arc<Network>>>,
+    networks: Remembered<NetworkId, Option<Arc<Network>>>,
+    slugs: Remembered<String, Option<Arc<Network>>>,
+    aliases: Cache<Alias, Ends>,
+    unknown_aliases: Cache<Alias, Instant>,
+    links: Cache<(NetworkId, LinkId), Ends>,
+    unknown_links: Cache<(NetworkId, LinkId), Instant>,
+    promotions: Remembered<(NetworkId, CampaignId), Option<Arc<Promotion>>>,
+    affiliates: Remembered<(NetworkId, AffiliateId), Option<AffiliateStatus>>,
+    tokens: Remembered<(NetworkId, TokenHash), Option<AdvertiserId>>,
 }
 
 impl Routing {
     /// Starts empty; fills as it is asked.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self {
+    pub fn new(db: Db, changes: Changes) -> Self {
+        let heard = changes.each();
+        let memory = Arc::new(Memory {
             db,
-            networks: cache(),
-            slugs: cache(),
-            aliases: cache(),
-            routes: cache(),
-            tokens: cache(),
-        }
+            changes,
+            hosts: Remembered::new(ENTRIES),
+            networks: Remembered::new(ENTRIES),
+            slugs: Remembered::new(ENTRIES),
+            aliases: Cache::new(LINKS),
+            unknown_aliases: Cache::new(ENTRIES),
+            links: Cache::new(LINKS),
+            unknown_links: Cache::new(ENTRIES),
+            promotions: Remembered::new(ENTRIES),
+            affiliates: Remembered::new(ENTRIES),
+            tokens: Remembered::new(ENTRIES),
+        });
+        tokio::spawn(forget_links(Arc::downgrade(&memory), heard));
+        Self { memory }
     }
 
     /// The network whose tracking host this is.
     ///
     /// # Errors
-    /// When the database fails; shared by all callers that waited for the same answer.
-    pub async fn network(&self, host: &str) -> Result<Option<Arc<NetworkRoute>>, Arc<RoutingError>> {
-        let load = async {
-            let network = unscoped::network_of_host(&self.db, host).await?;
-            Ok::<_, RoutingError>(network.map(Arc::new))
+    /// When the database fails and nothing was known.
+    pub async fn network(&self, host: &str) -> Result<Option<Arc<Network>>, RoutingError> {
+        let load = |memory: Arc<Memory>, host: String| async move {
+            Ok(unscoped::network_of_host(&memory.db, &host).await?.map(Arc::new))
         };
-        self.networks.try_get_with_by_ref(host, load).await
+        let memory = &self.memory;
+        memory
+            .hosts
+            .get(host, memory, |found, at| memory.freshness(id_of(found), at), load)
+            .await
     }
 
     /// The network that the shared host knows by this slug.
     ///
     /// # Errors
     /// As [`Routing::network`].
-    pub async fn network_of_slug(&self, slug: &str) -> Result<Option<Arc<NetworkRoute>>, Arc<RoutingError>> {
-        let load = async {
-            let network = unscoped::network_of_slug(&self.db, slug).await?;
-            Ok::<_, RoutingError>(network.map(Arc::new))
+    pub async fn network_of_slug(&self, slug: &str) -> Result<Option<Arc<Network>>, RoutingError> {
+        let load = |memory: Arc<Memory>, slug: String| async move {
+            Ok(unscoped::network_of_slug(&memory.db, &slug).await?.map(Arc::new))
         };
-        self.slugs.try_get_with_by_ref(slug, load).await
+        let memory = &self.memory;
+        memory
+            .slugs
+            .get(slug, memory, |found, at| memory.freshness(id_of(found), at), load)
+            .await
+    }
+
+    /// The network with this id.
+    ///
+    /// # Errors
+    /// As [`Routing::network`].
+    pub async fn network_of_id(&self, id: NetworkId) -> Result<Option<Arc<Network>>, RoutingError> {
+        let load = |memory: Arc<Memory>, id: NetworkId| async move {
+            Ok(unscoped::network_of_id(&memory.db, id).await?.map(Arc::new))
+        };
+        let memory = &self.memory;
+        memory
+            .networks
+            .get(&id, memory, |_, at| memory.freshness(Some(id), at), load)
+            .await
     }
 
     /// The link with this alias.
     ///
     /// # Errors
     /// As [`Routing::network`].
-    pub async fn alias(
-        &self,
-        network_id: NetworkId,
-        alias: &str,
-    ) -> Result<Option<Arc<Route>>, Arc<RoutingError>> {
+    pub async fn alias(&self, network_id: NetworkId, alias: &str) -> Result<Option<Route>, RoutingError> {
         if !is_alias(alias) {
             return Ok(None);
         }
-        let load = async {
-            let mut conn = self.db.network(network_id).await?;
-            let found = tracking_links::table
-                .filter(
-                    tracking_links::network_id
-                        .eq(network_id)
-                        .and(tracking_links::alias.eq(alias)),
-                )
-                .select(tracking_links::id)
-                .first(&mut *conn)
-                .await
-                .optional()
-                .map_err(DbError::from)?;
-            conn.commit().await?;
-            Ok::<_, RoutingError>(found)
+        let memory = &self.memory;
+        let key = AliasRef { network_id, alias };
+        let ends = match memory.aliases.get(&key) {
+            Some(ends) => Some(ends),
+            None if memory.is_unknown(network_id, memory.unknown_aliases.get(&key)) => None,
+            None => {
+                let looked_at = Instant::now();
+                let mut conn = memory.db.network(network_id).await?;
+                let found = ends(&mut conn, Wanted::Alias(alias)).await?;
+                conn.commit().await?;
+                let key = Alias {
+                    network_id,
+                    alias: alias.into(),
+                };
+                match found {
+                    Some(ends) => memory.aliases.insert(key, ends),
+                    None => memory.unknown_aliases.insert(key, looked_at),
+                }
+                found
+            }
         };
-        match self
-            .aliases
-            .try_get_with((network_id, alias.to_owned()), load)
-            .await?
-        {
-            Some(link_id) => self.route(network_id, link_id).await,
-            None => Ok(None),
-        }
+        self.complete(network_id, ends).await
     }
 
     /// The link with this id.
     ///
     /// # Errors
     /// As [`Routing::network`].
-    pub async fn route(
-        &self,
-        network_id: NetworkId,
-        link_id: LinkId,
-    ) -> Result<Option<Arc<Route>>, Arc<RoutingError>> {
-        let load = async {
-            let mut conn = self.db.network(network_id).await?;
-            let route = load_route(&mut conn, link_id).await?;
-            conn.commit().await?;
-            Ok::<_, RoutingError>(route.map(Arc::new))
+    pub async fn route(&self, network_id: NetworkId, link_id: LinkId) -> Result<Option<Route>, RoutingError> {
+        let memory = &self.memory;
+        let key = (network_id, link_id);
+        let ends = match memory.links.get(&key) {
+            Some(ends) => Some(ends),
+            None if memory.is_unknown(network_id, memory.unknown_links.get(&key)) => None,
+            None => {
+                let looked_at = Instant::now();
+                let mut conn = memory.db.network(network_id).await?;
+                let found = ends(&mut conn, Wanted::Id(link_id)).await?;
+                conn.commit().await?;
+                match found {
+                    Some(ends) => memory.links.insert(key, ends),
+                    None => memory.unknown_links.insert(key, looked_at),
+                }
+                found
+            }
         };
-        self.routes.try_get_with((network_id, link_id), load).await
+        self.complete(network_id, ends).await
     }
 
-    /// The advertiser whose postback token this is.
+    /// The advertiser whose postback token has this hash.
     ///
     /// # Errors
     /// As [`Routing::network`].
     pub async fn advertiser(
         &self,
         network_id: NetworkId,
-        token: &Token,
-    ) -> Result<Option<AdvertiserId>, Arc<RoutingError>> {
-        let hash = token.hash();
-        let load = async {
-            let mut conn = self.db.network(network_id).await?;
-            let advertiser = integrations::advertiser_of_token(&mut conn, &hash)
-                .await
-                .map_err(DbError::from)?;
+        token: TokenHash,
+    ) -> Result<Option<AdvertiserId>, RoutingError> {
+        let load = |memory: Arc<Memory>, (network_id, token): (NetworkId, TokenHash)| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let advertiser = integrations::advertiser_of_token(&mut conn, &token).await?;
             conn.commit().await?;
-            Ok::<_, RoutingError>(advertiser)
+            Ok(advertiser)
         };
-        self.tokens.try_get_with((network_id, hash.clone()), load).await
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        memory
+            .tokens
+            .get(&(network_id, token), memory, freshness, load)
+            .await
+    }
+
+    async fn complete(
+        &self,
+        network_id: NetworkId,
+        ends: Option<Ends>,
+    ) -> Result<Option<Route>, RoutingError> {
+        let Some(ends) = ends else { return Ok(None) };
+        let promotion = self.promotion(network_id, ends.campaign_id).await?;
+        let status = self.affiliate_status(network_id, ends.affiliate_id).await?;
+        Ok(promotion.zip(status).map(|(promotion, affiliate_status)| Route {
+            link_id: ends.link_id,
+            affiliate_id: ends.affiliate_id,
+            affiliate_status,
+            promotion,
+        }))
+    }
+
+    async fn promotion(
+        &self,
+        network_id: NetworkId,
+        campaign_id: CampaignId,
+    ) -> Result<Option<Arc<Promotion>>, RoutingError> {
+        let load = |memory: Arc<Memory>, (network_id, campaign_id): (NetworkId, CampaignId)| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let promotion = load_promotion(&mut conn, campaign_id).await?;
+            conn.commit().await?;
+            Ok(promotion.map(Arc::new))
+        };
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        memory
+            .promotions
+            .get(&(network_id, campaign_id), memory, freshness, load)
+            .await
+    }
+
+    async fn affiliate_status(
+        &self,
+        network_id: NetworkId,
+        affiliate_id: AffiliateId,
+    ) -> Result<Option<AffiliateStatus>, RoutingError> {
+        let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let status = affiliates::table
+                .find((network_id, affiliate_id))
+                .select(affiliates::status)
+                .first(&mut *conn)
+                .await
+                .optional()?;
+            conn.commit().await?;
+            Ok(status)
+        };
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        memory
+            .affiliates
+            .get(&(network_id, affiliate_id), memory, freshness, load)
+            .await
     }
 }
 
-fn cache<K, V>() -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder().max_capacity(ENTRIES).time_to_live(FRESH).build()
+impl Memory {
+    /// Whether something of this network that was loaded then is still to be believed. What was not found belongs to
+    /// nobody, so no change of it is heard.
+    fn freshness(&self, network_id: Option<NetworkId>, at: Instant) -> Freshness {
+        let heard = network_id.map(|id| self.changes.none_since(id, at));
+        match heard {
+            Some(false) => Freshness::Stale,
+            Some(true) if self.changes.are_heard() => match at.elapsed() < RESYNC {
+                true => Freshness::Good,
+                false => Freshness::Aged,
+            },
+            _ if at.elapsed() < UNHEARD => Freshness::Good,
+            _ => Freshness::Stale,
+        }
+    }
+
+    /// Whether a link that was looked for then, if ever, and not found, still does not exist.
+    fn is_unknown(&self, network_id: NetworkId, looked_for: Option<Instant>) -> bool {
+        looked_for.is_some_and(|at| matches!(self.freshness(Some(network_id), at), Freshness::Good))
+    }
 }
 
-async fn load_route(conn: &mut NetworkConn, link_id: LinkId) -> Result<Option<Route>, RoutingError> {
-    let network_id = conn.network_id();
-    let found: Option<(Link, AffiliateStatus)> = tracking_links::table
-        .inner_join(
-            affiliates::table.on(affiliates::network_id
-                .eq(tracking_links::network_id)
-                .and(affiliates::id.eq(tracking_links::affiliate_id))),
-        )
-        .filter(
-            tracking_links::network_id
-                .eq(network_id)
-                .and(tracking_links::id.eq(link_id)),
-        )
-        .select((Link::as_select(), affiliates::status))
-        .first(&mut **conn)
-        .await
-        .optional()
-        .map_err(DbError::from)?;
-    let Some((link, affiliate_status)) = found else {
-        return Ok(None);
+fn id_of(network: &Option<Arc<Network>>) -> Option<NetworkId> {
+    network.as_ref().map(|network| network.id)
+}
+
+/// Forgets links as changes of them are heard, for as long as anybody uses the memory.
+async fn forget_links(memory: std::sync::Weak<Memory>, mut heard: tokio::sync::broadcast::Receiver<Changed>) {
+    loop {
+        let changed = heard.recv().await;
+        let Some(memory) = memory.upgrade() else { return };
+        match changed {
+            Ok(Changed {
+                network_id,
+                kind,
+                name,
+            }) if kind == "link" => {
+                let key = AliasRef {
+                    network_id,
+                    alias: &name,
+                };
+                if let Some((_, ends)) = memory.aliases.remove(&key) {
+                    memory.links.remove(&(network_id, ends.link_id));
+                }
+            }
+            Ok(_) => {}
+            // More changes than could be taken in: begin again.
+            Err(RecvError::Lagged(_)) => {
+                memory.aliases.clear();
+                memory.links.clear();
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// A link by its network and alias.
+#[derive(PartialEq, Eq)]
+struct Alias {
+    network_id: NetworkId,
+    alias: Box<str>,
+}
+
+/// The same, borrowed: looking a link up allocates nothing.
+struct AliasRef<'a> {
+    network_id: NetworkId,
+    alias: &'a str,
+}
+
+impl Hash for Alias {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.network_id, &*self.alias).hash(state);
+    }
+}
+
+impl Hash for AliasRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.network_id, self.alias).hash(state);
+    }
+}
+
+impl Equivalent<Alias> for AliasRef<'_> {
+    fn equivalent(&self, key: &Alias) -> bool {
+        self.network_id == key.network_id && *self.alias == *key.alias
+    }
+}
+
+enum Wanted<'a> {
+    Alias(&'a str),
+    Id(LinkId),
+}
+
+async fn ends(conn: &mut NetworkConn, wanted: Wanted<'_>) -> QueryResult<Option<Ends>> {
+    let mut query = tracking_links::table
+        .filter(tracking_links::network_id.eq(conn.network_id()))
+        .select((
+            tracking_links::id,
+            tracking_links::affiliate_id,
+            tracking_links::campaign_id,
+        ))
+        .into_boxed();
+    query = match wanted {
+        Wanted::Alias(alias) => query.filter(tracking_links::alias.eq(alias)),
+        Wanted::Id(id) => query.filter(tracking_links::id.eq(id)),
     };
-    let Some(campaign) = campaigns::find(conn, link.campaign_id)
-        .await
-        .map_err(DbError::from)?
-    else {
-        return Ok(None);
-    };
-    let goals = goals::of_campaign(conn, link.campaign_id)
-        .await
-        .map_err(DbError::from)?;
-    let destination = Destination::parse(&campaign.destination)?;
-    Ok(Some(Route {
+    let found: Option<(LinkId, AffiliateId, CampaignId)> = query.first(&mut **conn).await.optional()?;
+    Ok(found.map(|(link_id, affiliate_id, campaign_id)| Ends {
         link_id,
-        affiliate_id: link.affiliate_id,
-        affiliate_status,
+        affiliate_id,
+        campaign_id,
+    }))
+}
+
+async fn load_promotion(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+) -> Result<Option<Promotion>, RoutingError> {
+    let Some(campaign) = campaigns::find(conn, campaign_id).await? else {
+        return Ok(None);
+    };
+    let goals = goals::of_campaign(conn, campaign_id).await?;
+    let destination = Destination::parse(&campaign.destination)?;
+    Ok(Some(Promotion {
         campaign,
         destination,
         goals,

@@ -1,14 +1,17 @@
 //! Thirty days of traffic: clicks with the shape of days and weeks, conversions at believable rates, some of the
 //! mistakes advertisers make, and a network that decides most of what is older than a week.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schema::{Db, PostbackId, clock};
 use tenancy::Author;
-use tracking::clicks::{self, NewClick};
+use tracking::clicks::{Flag, NewClick, Visitor};
 use tracking::conversions::{self, ConversionFilter, ConversionStatus};
-use tracking::{ClickId, ClickIds, InboundCall, Tracker};
+use tracking::{ClickId, ClickIds, InboundCall, Intake, Tracker};
+use visitors::Agents;
 
 use crate::cast::{Cast, Stage};
 use crate::{DemoError, Progress};
@@ -20,7 +23,7 @@ const CLICKS_A_DAY: u32 = 1_400;
 /// Clicks stored in one transaction.
 const BATCH: usize = 2_000;
 /// Postbacks decided at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 64;
 
 const SUB1: [&str; 8] = [
     "newsletter",
@@ -38,6 +41,10 @@ const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36",
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
 ];
+
+const COUNTRIES: [&str; 6] = ["PL", "DE", "PL", "CZ", "AT", "GB"];
+
+static AGENTS: LazyLock<Agents> = LazyLock::new(Agents::new);
 
 /// A conversion that is going to be reported, at its time.
 struct Order<'a> {
@@ -58,14 +65,14 @@ pub(crate) async fn play(
     let visits = imagine_visits(&mut random, cast, now);
     let mut orders = Vec::new();
     let mut stored = 0;
+    let intake = tracker.intake();
     for batch in visits.chunks(BATCH) {
-        let mut conn = db.network(cast.network.id).await?;
         let clicks: Vec<_> = batch
             .iter()
             .map(|(at, stage)| new_click(&mut random, *at, stage))
             .collect();
-        clicks::store(&mut conn, cast.network.time_zone(), &clicks).await?;
-        conn.commit().await?;
+        let recording = clicks.iter().map(|click| intake.record(&cast.network, click));
+        futures_util::future::try_join_all(recording).await?;
         for (click, (at, stage)) in clicks.iter().zip(batch) {
             if random.random_ratio(stage.per_thousand.min(1000), 1000) {
                 // Most decide within the hour, some sleep on it.
@@ -81,7 +88,7 @@ pub(crate) async fn play(
                 let at = *at + TimeDelta::minutes(minutes);
                 orders.push(Order {
                     at,
-                    click_id: tracker.click_ids().write(id),
+                    click_id: tracker.click_ids().write(id, cast.network.click_key),
                     stage,
                 });
             }
@@ -89,9 +96,11 @@ pub(crate) async fn play(
         stored += batch.len();
         progress("Clicks of the last 30 days", stored, visits.len());
     }
+    tracker.settled().await;
     orders.retain(|order| order.at < now);
     orders.sort_by_key(|order| order.at);
-    report_orders(tracker, cast, &mut random, &orders, progress).await?;
+    report_orders(&intake, cast, &mut random, &orders, progress).await?;
+    tracker.settled().await;
     decide_old_ones(db, cast, &mut random, now, progress).await
 }
 
@@ -188,14 +197,34 @@ fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -> NewClick 
         affiliate_id: stage.affiliate_id,
         subs: [pick(random, &SUB1), sub2, None, None, None],
         ip_prefix: prefix.parse().ok(),
-        user_agent: pick(random, &BROWSERS),
         referrer: None,
+        visitor: imagine_visitor(random),
+    }
+}
+
+/// Most come for the first time that day; a few are robots.
+fn imagine_visitor(random: &mut StdRng) -> Visitor {
+    let flag = match random.random_range(0..100) {
+        0..=2 => Some(Flag::Bot),
+        3 => Some(Flag::DataCenter),
+        4 => Some(Flag::Duplicate),
+        _ => None,
+    };
+    let browser = BROWSERS.get(random.random_range(0..BROWSERS.len()));
+    let country = COUNTRIES.get(random.random_range(0..COUNTRIES.len()));
+    Visitor {
+        hash: Some(random.random()),
+        is_unique: flag.is_none() && random.random_ratio(9, 10),
+        flag,
+        country: country.and_then(|code| code.parse().ok()),
+        asn: None,
+        agent: AGENTS.read(browser.copied().filter(|_| flag != Some(Flag::Bot))),
     }
 }
 
 /// Sends every order's postback through the real intake, a few at once.
 async fn report_orders(
-    tracker: &Tracker,
+    intake: &Intake,
     cast: &Cast,
     random: &mut StdRng,
     orders: &[Order<'_>],
@@ -203,16 +232,14 @@ async fn report_orders(
 ) -> Result<(), DemoError> {
     let mut reported = 0;
     for batch in orders.chunks(AT_ONCE) {
-        let mut calls = tokio::task::JoinSet::new();
+        let mut calls = Vec::new();
         for order in batch {
             let query = imagine_call(random, order);
             for _ in 0..if random.random_ratio(1, 60) { 2 } else { 1 } {
-                let call = call(order.at, &query);
-                let (tracker, network) = (tracker.clone(), cast.network.clone());
-                calls.spawn(async move { tracker.receive(&network, call).await });
+                calls.push(intake.receive(&cast.network, call(order.at, &query)));
             }
         }
-        calls.join_all().await;
+        futures_util::future::join_all(calls).await;
         reported += batch.len();
         progress("Postbacks of the last 30 days", reported, orders.len());
     }

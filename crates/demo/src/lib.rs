@@ -34,6 +34,9 @@ pub enum DemoError {
     /// Something the demo is made of was refused.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// The history could not be journaled.
+    #[error(transparent)]
+    Refused(#[from] journal::Refused),
     /// `demo.json` could not be read or written.
     #[error("{path}: {error}", path = .path.display())]
     File {

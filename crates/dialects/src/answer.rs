@@ -14,6 +14,8 @@ pub enum Status {
     Duplicate,
     /// It made no conversion; the reason says why.
     Rejected,
+    /// It is on disk, and its verdict follows.
+    Queued,
     /// Whether it was stored could not be confirmed, through our own fault: it must be sent again.
     Unavailable,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Status {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
             Self::Rejected => "rejected",
+            Self::Queued => "queued",
             Self::Unavailable => "unavailable",
         })
     }

@@ -3,6 +3,7 @@
 //! Every other crate reads and writes Postgres through what is here. A table is written by exactly one crate above
 //! (ARCHITECTURE.md says which); anyone above may read it.
 
+pub mod changes;
 pub mod clock;
 mod db;
 mod ids;
@@ -12,6 +13,7 @@ mod schema;
 mod text_enum;
 mod words;
 
+pub use changes::Changes;
 pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, ClickKey, ConversionId,

@@ -191,38 +191,56 @@ diesel::table! {
         link_id -> Int4,
         /// How many.
         clicks -> Int8,
+        /// How many of them were the visitor's first of the day.
+        unique_clicks -> Int8,
+        /// How many of them carry a flag.
+        invalid_clicks -> Int8,
     }
 }
 
 diesel::table! {
-    /// One visit through a tracking link. No foreign keys: the ids come from the link that was just looked up, and checking them again would cost the visitor time.
+    /// Visits through tracking links. Only ever added to; a month is dropped as a whole.
     clicks (network_id, id) {
         /// The tenant.
         network_id -> Int4,
-        /// time (48 bits, ms) · link (32) · random (48): the heart of the click id, so it sorts by time.
+        /// time (48 bits of milliseconds) · link (32) · random (48): the key of the click, part of its click id.
         id -> Uuid,
-        /// When the visit reached us.
+        /// When the visitor reached us.
         clicked_at -> Timestamptz,
         /// The tracking link.
         link_id -> Int4,
-        /// The link's campaign at that time.
+        /// The link's campaign.
         campaign_id -> Int4,
-        /// The link's affiliate at that time.
+        /// The link's affiliate.
         affiliate_id -> Int4,
-        /// The affiliate's own first sub id.
+        /// The visitor's first of the day through this affiliate for this campaign.
+        is_unique -> Bool,
+        /// Why the click is not a valid one; NULL for a valid one. It was redirected and counts as what it is.
+        flag -> Nullable<Text>,
+        /// Keyed hash of the visitor's address and browser, under a key of the node and the day that is thrown away: equal only on that day.
+        visitor -> Nullable<Int8>,
+        /// ISO 3166-1 code; NULL where it is not known.
+        country -> Nullable<Text>,
+        /// Number of the autonomous system the visitor came from; NULL where it is not known.
+        asn -> Nullable<Int8>,
+        /// desktop, mobile, tablet, tv or other.
+        device -> Text,
+        /// Family of the operating system.
+        os -> Nullable<Text>,
+        /// Family of the browser, or name of the robot.
+        browser -> Nullable<Text>,
+        /// The affiliate's own value.
         sub1 -> Nullable<Text>,
-        /// The affiliate's own second sub id.
+        /// The affiliate's own value.
         sub2 -> Nullable<Text>,
-        /// The affiliate's own third sub id.
+        /// The affiliate's own value.
         sub3 -> Nullable<Text>,
-        /// The affiliate's own fourth sub id.
+        /// The affiliate's own value.
         sub4 -> Nullable<Text>,
-        /// The affiliate's own fifth sub id.
+        /// The affiliate's own value.
         sub5 -> Nullable<Text>,
-        /// The visitor's /24 (IPv4) or /48 (IPv6). The full address is never stored.
+        /// The visitor's network: /24 of IPv4, /48 of IPv6. The address itself is not kept.
         ip_prefix -> Nullable<Inet>,
-        /// User-Agent header, at most 512 characters.
-        user_agent -> Nullable<Text>,
         /// Referer header, at most 1024 characters.
         referrer -> Nullable<Text>,
     }
@@ -345,6 +363,22 @@ diesel::table! {
         body -> Text,
         /// When the call was made.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// How far each journal has been applied. Moves in the transaction that stores the events, so that each is stored exactly once.
+    ingest_cursors (journal) {
+        /// Identity of the journal's folder.
+        journal -> Uuid,
+        /// What is in it.
+        stream -> Text,
+        /// The machine and folder it was last applied from.
+        node -> Text,
+        /// Number of the first record that is not applied yet.
+        next_seq -> Int8,
+        /// When it last moved.
+        moved_at -> Timestamptz,
     }
 }
 
@@ -513,6 +547,12 @@ diesel::table! {
         auto_approve -> Text,
         /// The e-mail domains that are approved at once, in lower case.
         auto_approve_domains -> Array<Nullable<Text>>,
+        /// Number of the key that signs its click ids now.
+        click_key_number -> Int2,
+        /// Since when; ids under earlier keys count only from before.
+        click_key_since -> Timestamptz,
+        /// Addresses and networks (CIDR) whose clicks are flagged as blocked.
+        blocked_addresses -> Array<Nullable<Text>>,
     }
 }
 
@@ -613,6 +653,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Records of a journal that could not be applied, and gaps in a journal: put aside so that all others go on.
+    quarantine (journal, seq) {
+        /// Identity of the journal's folder.
+        journal -> Uuid,
+        /// Number of the record; the first one, for a gap.
+        seq -> Int8,
+        /// Whose it is, as far as it can be told.
+        network_id -> Nullable<Int4>,
+        /// When it was put aside.
+        put_aside_at -> Timestamptz,
+        /// Why, as Postgres or the reader said.
+        reason -> Text,
+        /// The record as journaled; empty for a gap.
+        record -> Bytea,
+    }
+}
+
+diesel::table! {
     /// What signs a person in who has lost the second factor; each works once and is removed.
     recovery_codes (person_id, code_hash) {
         /// The person.
@@ -680,6 +738,26 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Runs of clickledger verify: whether everything acknowledged is stored, counted and booked.
+    verifications (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The run; sorts by time.
+        id -> Uuid,
+        /// When.
+        run_at -> Timestamptz,
+        /// Start of the period that was looked at.
+        period_from -> Timestamptz,
+        /// Its end, not included.
+        period_to -> Timestamptz,
+        /// Whether every check held.
+        holds -> Bool,
+        /// Each check with its counts and the first rows that differ.
+        checks -> Jsonb,
+    }
+}
+
 diesel::joinable!(advertisers -> networks (network_id));
 diesel::joinable!(affiliate_groups -> networks (network_id));
 diesel::joinable!(affiliates -> networks (network_id));
@@ -706,6 +784,7 @@ diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
 diesel::joinable!(tracking_links -> networks (network_id));
+diesel::joinable!(verifications -> networks (network_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     advertisers,
@@ -721,6 +800,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversions,
     goals,
     idempotency_keys,
+    ingest_cursors,
     installation,
     integrations,
     invitations,
@@ -732,8 +812,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     operator_log,
     people,
     postbacks,
+    quarantine,
     recovery_codes,
     sessions,
     tracking_hosts,
     tracking_links,
+    verifications,
 );

@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use demo::DemoAddresses;
 use futures_util::{TryStreamExt, pin_mut};
+use listenfd::ListenFd;
 use schema::{BASE32, Db, clock};
 use tenancy::memberships::{self, Role};
 use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, slug_from};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, erasure, operators, unscoped};
 use tokio::signal::unix::{SignalKind, signal};
+use tracking::{JournalSettings, WhenDiskFails};
 
 use crate::config::{
-    ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, ExportNetworkOptions,
-    MailOptions, ServeOptions, StoreOptions, default_data_dir,
+    ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, DiskFailure,
+    ExportNetworkOptions, MailOptions, ServeOptions, StoreOptions, TrackingOptions, default_data_dir,
 };
 use crate::database::{Database, DatabaseError};
-use crate::postgres;
 use crate::serve::{self, ServeSettings, bind};
+use crate::{metrics, postgres};
 
 /// Why a command failed, in words for the person who typed it.
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,14 +33,30 @@ pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// When it cannot start.
 pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
-    let dashboard = bind(options.dashboard_listen)?;
-    let tracking = bind(options.tracking_listen)?;
+    let mut handed = Handed::over();
+    let dashboard = handed.or_bind(options.dashboard_listen)?;
+    let tracking = handed.or_bind(options.tracking_listen)?;
+    let metrics = options.metrics_listen.map(bind).transpose()?;
+    if metrics.is_some() {
+        metrics::record()?;
+    }
     let database = Database::open(&options.store).await?;
     let running = serve::start(ServeSettings {
         database_url: database.url.clone(),
         secret: database.secret.clone(),
         dashboard,
         tracking,
+        metrics,
+        hands_over: handed.some,
+        drain: DRAIN,
+        journal: journal(&options.store, &options.tracking),
+        when_disk_fails: match options.tracking.when_disk_fails {
+            DiskFailure::Redirect => WhenDiskFails::Redirect,
+            DiskFailure::Refuse => WhenDiskFails::Refuse,
+        },
+        keep_clicks_months: options.tracking.keep_clicks_months,
+        places: options.tracking.places,
+        country_header: options.tracking.country_header,
         dashboard_url: options.dashboard_url,
         tracking_url: options.tracking_url,
         trusted_proxies: options.trusted_proxies,
@@ -66,6 +84,60 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
     Ok(())
+}
+
+/// For how long answers ask their connections to be closed before the server stops.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Listeners that whoever started us hands over (systemd's socket activation): the dashboard's first, then that of
+/// tracking. They are never closed, so no connection is refused while one process takes over from another.
+struct Handed {
+    listeners: ListenFd,
+    next: usize,
+    some: bool,
+}
+
+impl Handed {
+    fn over() -> Self {
+        let listeners = ListenFd::from_env();
+        Self {
+            some: listeners.len() > 0,
+            listeners,
+            next: 0,
+        }
+    }
+
+    /// The next listener that was handed over, or one of our own where none was.
+    fn or_bind(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+        let handed = self.listeners.take_tcp_listener(self.next)?;
+        self.next += 1;
+        match handed {
+            Some(listener) => Ok(listener),
+            None if self.some => Err(io::Error::other(
+                "two listeners must be handed over: the dashboard's, then that of tracking",
+            )),
+            None => bind(address),
+        }
+    }
+}
+
+/// How journals are kept, beside the database's data.
+fn journal(store: &StoreOptions, options: &TrackingOptions) -> JournalSettings {
+    const MIB: u64 = 1024 * 1024;
+    JournalSettings {
+        folder: journal_folder(store),
+        segment_bytes: options.journal_segment_mib * MIB,
+        quota_bytes: options.journal_quota_mib * MIB,
+        retention: Duration::from_secs(options.journal_retention_hours * 3600),
+    }
+}
+
+fn journal_folder(store: &StoreOptions) -> PathBuf {
+    store
+        .data_dir
+        .clone()
+        .unwrap_or_else(default_data_dir)
+        .join("journal")
 }
 
 fn mailer(options: &MailOptions) -> Result<Mailer, CommandError> {
@@ -115,6 +187,14 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         secret: database.secret.clone(),
         dashboard,
         tracking,
+        metrics: None,
+        hands_over: false,
+        drain: Duration::ZERO,
+        journal: JournalSettings::in_folder(journal_folder(&store)),
+        when_disk_fails: WhenDiskFails::default(),
+        keep_clicks_months: None,
+        places: Vec::new(),
+        country_header: None,
         dashboard_url: Some(addresses.dashboard.clone()),
         tracking_url: Some(addresses.tracking.clone()),
         trusted_proxies: Vec::new(),
@@ -155,6 +235,8 @@ fn make_room(data_dir: &Path, description: &Path, reset: bool) -> Result<(), Com
     }
     if reset || !whole {
         postgres::remove_cluster(data_dir, &["demo.json", "secret.key"])?;
+        // What was journaled belongs to the database that is gone.
+        fs::remove_dir_all(data_dir.join("journal")).or_else(ignore_missing)?;
         fs::write(data_dir.join(UNFINISHED), "")?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use schema::{Currency, NetworkId};
 use tenancy::networks::{check_host, check_slug};
@@ -92,6 +92,12 @@ pub struct ServeOptions {
     /// repeated. Without it every visitor has the proxy's address.
     #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+    /// How clicks and postbacks are kept and known.
+    #[command(flatten)]
+    pub tracking: TrackingOptions,
+    /// Where Prometheus reads metrics (GET /metrics), such as 127.0.0.1:9464. Open it to nobody else.
+    #[arg(long, env = "CLICKLEDGER_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// How mails are sent.
     #[command(flatten)]
     pub mail: MailOptions,
@@ -101,6 +107,45 @@ pub struct ServeOptions {
     /// How often the API may be called in a minute: by a network's own people together, and by each other person.
     #[arg(long, env = "CLICKLEDGER_API_CALLS_PER_MINUTE", default_value_t = api::CALLS_PER_MINUTE)]
     pub api_calls_per_minute: u32,
+}
+
+/// How clicks and postbacks are kept and known.
+#[derive(Debug, Clone, Args)]
+pub struct TrackingOptions {
+    /// Megabytes that each of the two journals may take on disk. When Postgres is away for so long that one is full,
+    /// postbacks are refused and clicks are not recorded.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_QUOTA_MIB", default_value_t = 8192)]
+    pub journal_quota_mib: u64,
+    /// Megabytes of a journal's segment, the unit in which it takes and frees room.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_SEGMENT_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub journal_segment_mib: u64,
+    /// Hours that journals are kept after Postgres has what is in them: restore a dump that is no older, and what
+    /// happened since is applied again.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_RETENTION_HOURS", default_value_t = 72)]
+    pub journal_retention_hours: u64,
+    /// What becomes of visitors whose click cannot be written to disk: redirect them (307, the click is in no report), or
+    /// refuse them (503).
+    #[arg(long, env = "CLICKLEDGER_WHEN_DISK_FAILS", value_enum, default_value_t = DiskFailure::Redirect)]
+    pub when_disk_fails: DiskFailure,
+    /// Drop clicks of months that ended so many months ago; their sums stay [default: keep all].
+    #[arg(long, env = "CLICKLEDGER_KEEP_CLICKS_MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
+    pub keep_clicks_months: Option<u32>,
+    /// A file that tells country or autonomous system by address (.mmdb of MaxMind or DB-IP); may be repeated. Read again
+    /// when it changes.
+    #[arg(long, env = "CLICKLEDGER_PLACES", value_delimiter = ',')]
+    pub places: Vec<PathBuf>,
+    /// The header in which a trusted proxy says the visitor's country, such as CF-IPCountry.
+    #[arg(long, env = "CLICKLEDGER_COUNTRY_HEADER")]
+    pub country_header: Option<String>,
+}
+
+/// What becomes of visitors whose click cannot be written to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiskFailure {
+    /// On to the destination.
+    Redirect,
+    /// Asked to try again.
+    Refuse,
 }
 
 /// How mails are sent.

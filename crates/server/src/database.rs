@@ -164,7 +164,7 @@ async fn prepare(url: &str, owner_url: Option<&str>, secret: &Secret) -> Result<
     Ok(secret.claim(&mut conn).await?)
 }
 
-/// Migrates as the owner, and lets the login that serves become the role that serves.
+/// Migrates as the owner, and lets the login that serves become the roles that serve and that copy events in.
 async fn migrate_as(owner_url: &str, serving: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
     #[derive(QueryableByName)]
     struct One {
@@ -182,8 +182,9 @@ async fn migrate_as(owner_url: &str, serving: &mut AsyncPgConnection) -> Result<
         .await?;
     let mut owner = AsyncPgConnection::establish(owner_url).await?;
     let grant: One = sql_query(
-        "SELECT CASE WHEN pg_has_role($1::name, 'clickledger_web', 'MEMBER') THEN ''
-                     ELSE format('GRANT clickledger_web TO %I', $1) END AS text",
+        "SELECT CASE WHEN pg_has_role($1::name, 'clickledger_web', 'MEMBER')
+                      AND pg_has_role($1::name, 'clickledger_ingest', 'MEMBER') THEN ''
+                     ELSE format('GRANT clickledger_web, clickledger_ingest TO %I', $1) END AS text",
     )
     .bind::<Text, _>(&login.text)
     .get_result(&mut owner)

@@ -5,6 +5,7 @@
 pub mod commands;
 pub mod config;
 mod database;
+mod metrics;
 pub mod postgres;
 pub mod serve;
 

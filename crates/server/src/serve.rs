@@ -9,15 +9,14 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
-use diesel::IntoSql;
-use diesel::sql_types::Integer;
-use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{Db, clock};
 use tenancy::networks::host_of;
 use tenancy::{Mailer, Secret, sessions};
 use tokio::task::JoinHandle;
-use tracking::{Tracker, TrackerSettings};
+use tracking::{JournalSettings, StartError, Tracker, TrackerSettings, WhenDiskFails};
+
+use crate::metrics;
 
 /// Connections of the tracking paths and of the pages: apart, so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
@@ -27,6 +26,8 @@ const LONGEST_TRACKING_STATEMENT: Duration = Duration::from_secs(5);
 const LONGEST_PAGE_STATEMENT: Duration = Duration::from_secs(15);
 /// How long requests in flight are given to end, in seconds.
 const DRAIN_SECONDS: u64 = 10;
+/// How long what is journaled is given to be applied at the end: what is left then is applied by the next process.
+const APPLY_TIME: Duration = Duration::from_secs(5);
 /// How long a client may take to send its headers.
 const HEADER_TIME: Duration = Duration::from_secs(15);
 
@@ -44,6 +45,22 @@ pub struct ServeSettings {
     pub dashboard_url: Option<String>,
     /// Where visitors reach the tracking host; where it listens if not given.
     pub tracking_url: Option<String>,
+    /// A bound listener for Prometheus, where somebody wants metrics.
+    pub metrics: Option<TcpListener>,
+    /// Whether the listeners are shared with a process that takes over: then nothing is accepted while draining.
+    pub hands_over: bool,
+    /// For how long answers ask their connections to be closed before the server stops.
+    pub drain: Duration,
+    /// How journals are kept.
+    pub journal: JournalSettings,
+    /// What becomes of a visitor whose click cannot be journaled.
+    pub when_disk_fails: WhenDiskFails,
+    /// How long clicks are kept; for ever if not given.
+    pub keep_clicks_months: Option<u32>,
+    /// Files that tell countries and autonomous systems by address.
+    pub places: Vec<PathBuf>,
+    /// The header in which a trusted proxy says the visitor's country.
+    pub country_header: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Sends mails, where a server for them is configured.
@@ -56,6 +73,17 @@ pub struct ServeSettings {
     pub api_calls_per_minute: u32,
 }
 
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A listener cannot be used.
+    #[error(transparent)]
+    Listener(#[from] io::Error),
+    /// Tracking cannot start.
+    #[error(transparent)]
+    Tracking(#[from] StartError),
+}
+
 /// A running server.
 pub struct Running {
     /// Where browsers reach the dashboard.
@@ -66,6 +94,8 @@ pub struct Running {
     pub tracker: Tracker,
     /// A pool for what happens inside the process.
     pub db: Db,
+    drain: Duration,
+    hands_over: bool,
     servers: Vec<(ServerHandle, JoinHandle<io::Result<()>>)>,
 }
 
@@ -81,8 +111,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Starts serving on the current runtime.
 ///
 /// # Errors
-/// When a listener cannot be used.
-pub fn start(settings: ServeSettings) -> io::Result<Running> {
+/// When a listener or the journals cannot be used.
+pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let dashboard_url = url(settings.dashboard_url, &settings.dashboard)?;
     let tracking_url = url(settings.tracking_url, &settings.tracking)?;
     let tracking_db = Db::new(
@@ -100,8 +130,14 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         secret: settings.secret.clone(),
         dashboard_url: dashboard_url.clone(),
         tracking_url: tracking_url.clone(),
+        database_url: settings.database_url,
         trusted_proxies: settings.trusted_proxies.clone(),
-    });
+        country_header: settings.country_header,
+        places: settings.places,
+        journal: settings.journal,
+        when_disk_fails: settings.when_disk_fails,
+        keep_clicks_months: settings.keep_clicks_months,
+    })?;
     let api = Api::new(ApiSettings {
         db: db.clone(),
         secret: settings.secret.clone(),
@@ -123,36 +159,48 @@ pub fn start(settings: ServeSettings) -> io::Result<Running> {
         exports: settings.exports,
     });
     sweep_sessions(db.clone());
-    let (tracker_data, api, pages) = (
-        web::Data::new(tracker.clone()),
-        web::Data::new(api),
-        web::Data::new(pages),
-    );
-    let tracking = listen(settings.tracking, tracking_db, move |config| {
+
+    let (api, pages) = (web::Data::new(api), web::Data::new(pages));
+    let intake = tracker.clone();
+    let tracking = listen(settings.tracking, tracker.clone(), move |config| {
         config
-            .app_data(tracker_data.clone())
+            // Made on the worker's own thread: each has its own way into the journals.
+            .app_data(web::Data::new(intake.intake()))
             .configure(tracking::intake::configure);
     })?;
-    let dashboard = listen(settings.dashboard, db.clone(), move |config| {
+    let dashboard = listen(settings.dashboard, tracker.clone(), move |config| {
         config
             .app_data(api.clone())
             .app_data(pages.clone())
             .configure(api::configure)
             .configure(dashboard::configure);
     })?;
-    let servers = vec![spawn(tracking), spawn(dashboard)];
+    let mut servers = vec![spawn(tracking), spawn(dashboard)];
+    if let Some(listener) = settings.metrics {
+        servers.push(spawn(metrics::listen(listener, tracker.clone(), db.clone())?));
+    }
     Ok(Running {
         dashboard_url,
         tracking_url,
         tracker,
         db,
+        drain: settings.drain,
+        hands_over: settings.hands_over,
         servers,
     })
 }
 
 impl Running {
-    /// Stops accepting, lets requests in flight end, and returns.
+    /// Lets requests in flight end and their connections close, applies what is journaled, and returns.
     pub async fn stop(self) {
+        self.tracker.drain();
+        if !self.drain.is_zero() {
+            for (handle, _) in self.servers.iter().filter(|_| self.hands_over) {
+                handle.pause().await;
+            }
+            // Whoever sends a request meanwhile is answered, and told that the connection ends.
+            tokio::time::sleep(self.drain).await;
+        }
         for (handle, _) in &self.servers {
             drop(handle.stop(true));
         }
@@ -161,6 +209,7 @@ impl Running {
                 tracing::error!(%error, "listener ended badly");
             }
         }
+        self.tracker.close(APPLY_TIME).await;
     }
 }
 
@@ -192,17 +241,18 @@ fn spawn(server: Server) -> (ServerHandle, JoinHandle<io::Result<()>>) {
     (server.handle(), tokio::spawn(server))
 }
 
-/// A listener with `/health` and what `configure` adds.
+/// A listener with `/health/…` and what `configure` adds.
 fn listen(
     listener: TcpListener,
-    db: Db,
+    tracker: Tracker,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let db = web::Data::new(db);
+    let tracker = web::Data::new(tracker);
     let app = move || {
         App::new()
-            .app_data(db.clone())
-            .route("/health", web::get().to(health))
+            .app_data(tracker.clone())
+            .route("/health/live", web::get().to(live))
+            .route("/health/ready", web::get().to(ready))
             .configure(configure.clone())
     };
     Ok(HttpServer::new(app)
@@ -213,19 +263,17 @@ fn listen(
         .run())
 }
 
-/// `GET /health`: 200 when the database answers, 503 when it does not.
-async fn health(db: web::Data<Db>) -> HttpResponse {
-    let answer = async {
-        let mut conn = db.unscoped().await?;
-        diesel::select(1_i32.into_sql::<Integer>())
-            .get_result::<i32>(&mut conn)
-            .await?;
-        Ok::<_, schema::DbError>(())
-    };
-    match tokio::time::timeout(Duration::from_secs(2), answer).await {
-        Ok(Ok(())) => HttpResponse::Ok().content_type("text/plain").body("ok\n"),
-        Ok(Err(_)) | Err(_) => HttpResponse::ServiceUnavailable()
-            .content_type("text/plain")
-            .body("the database does not answer\n"),
+/// `GET /health/live`: 200 while the process answers at all.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// `GET /health/ready`: 200 while clicks and postbacks are taken, 503 when the node's journals take nothing or it is
+/// about to stop. Whether Postgres answers does not matter for that; what does matter is in the body.
+async fn ready(tracker: web::Data<Tracker>) -> HttpResponse {
+    let condition = tracker.condition();
+    match condition.ready {
+        true => HttpResponse::Ok().json(condition),
+        false => HttpResponse::ServiceUnavailable().json(condition),
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
-use schema::{AuditId, NetworkConn, PersonId, audit_log};
+use schema::{AuditId, NetworkConn, PersonId, audit_log, changes};
 use serde_json::{Map, Value};
 
 use crate::actor::{Author, Via};
@@ -75,7 +75,8 @@ fn difference(before: Value, after: Value) -> (Value, Value) {
     }
 }
 
-/// Notes a change, in the transaction that makes it.
+/// Notes a change, in the transaction that makes it, and announces it to all nodes: what they keep in memory of the
+/// configuration is as old as the last entry here.
 ///
 /// # Errors
 /// When the database fails.
@@ -85,6 +86,8 @@ pub async fn record(
     change: Change,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
+    let kind = change.action.split('.').next().unwrap_or_default();
+    changes::announce(conn, kind, &change.object_name).await?;
     let network_id = conn.network_id();
     diesel::insert_into(audit_log::table)
         .values((

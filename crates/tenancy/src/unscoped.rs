@@ -48,7 +48,17 @@ pub async fn network_of_slug(db: &Db, slug: &str) -> Result<Option<Network>, DbE
 }
 
 async fn network(db: &Db, id: Option<NetworkId>) -> Result<Option<Network>, DbError> {
-    let Some(network_id) = id else { return Ok(None) };
+    match id {
+        Some(id) => network_of_id(db, id).await,
+        None => Ok(None),
+    }
+}
+
+/// The network with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn network_of_id(db: &Db, network_id: NetworkId) -> Result<Option<Network>, DbError> {
     let mut conn = db.network(network_id).await?;
     let network = networks::current(&mut conn).await.optional()?;
     conn.commit().await?;

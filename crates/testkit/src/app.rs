@@ -1,6 +1,7 @@
 //! The real server on ports of its own, with a small network in it.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
@@ -11,6 +12,7 @@ use chrono_tz::Tz;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use ipnet::IpNet;
 use schema::{AdvertiserId, AffiliateId, ApplicationId, Db, GroupId, NetworkConn, clock};
 use server::serve::{self, Running, ServeSettings};
 use tenancy::advertisers::AdvertiserSettings;
@@ -20,6 +22,7 @@ use tenancy::memberships::{self, Role, RoleKind};
 use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, Secret, advertisers, affiliates, groups, unscoped};
+use tracking::{JournalSettings, WhenDiskFails};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};
 use crate::postgres::TestDatabase;
@@ -38,6 +41,8 @@ pub struct TestApp {
     pub scene: Scene,
     /// Where what networks owned is written before it is erased.
     pub exports: tempfile::TempDir,
+    /// Where its journals are.
+    pub journal: tempfile::TempDir,
     running: Option<Running>,
     finished: bool,
 }
@@ -47,6 +52,12 @@ pub struct TestApp {
 pub struct TestOptions {
     /// Sends mails; without it none are sent.
     pub mailer: Mailer,
+    /// Proxies whose headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say the visitor's country.
+    pub country_header: Option<String>,
+    /// Files that tell countries by address.
+    pub places: Vec<PathBuf>,
     /// How often a network may call the API in a minute; without it, as often as anywhere.
     pub calls_per_minute: Option<u32>,
 }
@@ -118,14 +129,27 @@ impl TestApp {
         let database = TestDatabase::create().await;
         let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let tracking_host = tracking.local_addr().expect("bound").to_string();
+        let journal = tempfile::tempdir().expect("folder for journals");
         let settings = ServeSettings {
+            metrics: None,
+            hands_over: false,
+            drain: Duration::ZERO,
+            journal: JournalSettings {
+                segment_bytes: 1024 * 1024,
+                quota_bytes: 64 * 1024 * 1024,
+                ..JournalSettings::in_folder(journal.path().to_owned())
+            },
+            when_disk_fails: WhenDiskFails::default(),
+            keep_clicks_months: None,
+            places: options.places,
+            country_header: options.country_header,
             database_url: database.url.clone(),
             secret: Secret::random(),
             dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
             tracking,
             dashboard_url: None,
             tracking_url: None,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: options.trusted_proxies,
             mailer: options.mailer,
             allow_sign_up: true,
             exports: exports.path().to_owned(),
@@ -141,6 +165,7 @@ impl TestApp {
             db,
             scene,
             exports,
+            journal,
             running: Some(running),
             finished: false,
         }
@@ -169,16 +194,31 @@ impl TestApp {
         Member::stranger(&self.dashboard_url)
     }
 
-    /// A transaction on the scene's network, for looking at what was stored.
+    /// Waits until everything that was acknowledged is in the database.
+    pub async fn settled(&self) {
+        if let Some(running) = &self.running {
+            running.tracker.settled().await;
+        }
+    }
+
+    /// The running server.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("runs until the test ends")
+    }
+
+    /// A transaction on the scene's network, for looking at what was stored, when it is.
     pub async fn network(&self) -> NetworkConn {
+        self.settled().await;
         self.db
             .network(self.scene.network.id)
             .await
             .expect("test database answers")
     }
 
-    /// One number from the database.
+    /// One number from the database, when what was acknowledged is in it.
     pub async fn count(&self, sql: &str) -> i64 {
+        self.settled().await;
         #[derive(QueryableByName)]
         struct Count {
             #[diesel(sql_type = BigInt)]
@@ -193,8 +233,9 @@ impl TestApp {
         found.count
     }
 
-    /// One text from the database.
+    /// One text from the database, when what was acknowledged is in it.
     pub async fn text(&self, sql: &str) -> String {
+        self.settled().await;
         #[derive(QueryableByName)]
         struct Value {
             #[diesel(sql_type = Text)]
@@ -234,10 +275,12 @@ impl Drop for TestApp {
 const INVARIANTS: [(&str, &str); 6] = [
     (
         "click rollups are the sums of the clicks",
-        "WITH rows AS (SELECT network_id, campaign_id, affiliate_id, link_id, count(*) AS clicks FROM clicks
-                       GROUP BY 1, 2, 3, 4),
-              sums AS (SELECT network_id, campaign_id, affiliate_id, link_id, sum(clicks) FROM click_rollups
-                       GROUP BY 1, 2, 3, 4)
+        "WITH rows AS (SELECT c.network_id, date_trunc('hour', clicked_at, n.time_zone) AS hour, campaign_id,
+                              affiliate_id, link_id, count(*) AS clicks, count(*) FILTER (WHERE is_unique) AS uniques,
+                              count(flag) AS invalid
+                       FROM clicks c JOIN networks n ON n.id = c.network_id GROUP BY 1, 2, 3, 4, 5),
+              sums AS (SELECT network_id, hour, campaign_id, affiliate_id, link_id, clicks, unique_clicks,
+                              invalid_clicks FROM click_rollups)
          SELECT count(*) FROM ((TABLE rows EXCEPT TABLE sums) UNION ALL (TABLE sums EXCEPT TABLE rows)) difference",
     ),
     (

@@ -4,25 +4,29 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | version |
+//! | 1 | number of the key that signs, 1 to 127 |
 //! | 6 | time, milliseconds since 1970 |
 //! | 4 | network |
 //! | 4 | tracking link |
 //! | 6 | random |
 //! | 6 | MAC: HMAC-SHA256 of all before it, under the network's key, cut to 48 bits |
 //!
-//! So an id is alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
+//! A network's key can be replaced: ids under an earlier key are good only if their time is before that. So an id is
+//! alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
 //! click's row is gone), and cannot be made up. The row's key in the database is time · link · random.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use quick_cache::sync::Cache;
 use schema::{BASE32, ClickKey, LinkId, NetworkId};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tenancy::Secret;
+use tenancy::networks::ClickKeyInUse;
 use uuid::Uuid;
 
-const VERSION: u8 = 1;
 const BYTES: usize = 27;
 const SIGNED: usize = 21;
 
@@ -79,13 +83,18 @@ pub enum ClickIdFlaw {
 #[derive(Clone)]
 pub struct ClickIds {
     secret: Secret,
+    /// Keyed and ready to sign, by network and number: derived once, copied for each id.
+    keys: Arc<Cache<(NetworkId, u8), Hmac<Sha256>>>,
 }
 
 impl ClickIds {
     /// With the keys of this installation.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { secret }
+        Self {
+            secret,
+            keys: Arc::new(Cache::new(10_000)),
+        }
     }
 
     /// The key of a click that happens now: random beyond the millisecond and the link.
@@ -100,17 +109,18 @@ impl ClickIds {
         ClickKey(Uuid::from_bytes(bytes))
     }
 
-    /// The text of a click id: 44 characters.
+    /// The text of a click id under the key in use: 44 characters.
     #[must_use]
-    pub fn write(&self, id: ClickId) -> String {
+    pub fn write(&self, id: ClickId, key_in_use: ClickKeyInUse) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
+        let number = key_number(key_in_use);
         let key = id.key.0.into_bytes();
         let (time, link_and_random) = key.split_at(6);
-        bytes.push(VERSION);
+        bytes.push(number);
         bytes.extend_from_slice(time);
         bytes.extend_from_slice(&id.network_id.0.to_be_bytes());
         bytes.extend_from_slice(link_and_random);
-        let mac = self.mac(id.network_id, &bytes);
+        let mac = self.mac(id.network_id, number, &bytes);
         bytes.extend_from_slice(&mac);
         BASE32.encode(&bytes)
     }
@@ -119,13 +129,26 @@ impl ClickIds {
     ///
     /// # Errors
     /// [`ClickIdFlaw`]: the most telling thing to say about any other text.
-    pub fn read(&self, text: &str, network_id: NetworkId) -> Result<ClickId, ClickIdFlaw> {
+    pub fn read(
+        &self,
+        text: &str,
+        network_id: NetworkId,
+        key_in_use: ClickKeyInUse,
+    ) -> Result<ClickId, ClickIdFlaw> {
+        let is_good = |id: ClickId, number: u8| {
+            let in_use = key_number(key_in_use);
+            number == in_use || number < in_use && id.clicked_at() < key_in_use.since
+        };
         let flaw = match self.genuine(text) {
-            Ok(id) if id.network_id == network_id => return Ok(id),
-            Ok(_) => return Err(ClickIdFlaw::OtherNetwork),
+            Ok((id, _)) if id.network_id != network_id => return Err(ClickIdFlaw::OtherNetwork),
+            Ok((id, number)) if is_good(id, number) => return Ok(id),
+            Ok(_) => return Err(ClickIdFlaw::NotGenuine),
             Err(flaw) => flaw,
         };
-        let is_ours = |text: &str| self.genuine(text).is_ok_and(|id| id.network_id == network_id);
+        let is_ours = |text: &str| {
+            let genuine = self.genuine(text);
+            genuine.is_ok_and(|(id, number)| id.network_id == network_id && is_good(id, number))
+        };
         let lower = text.to_ascii_lowercase();
         if is_ours(&lower) {
             return Err(ClickIdFlaw::LetterCase { correct: lower });
@@ -137,14 +160,19 @@ impl ClickIds {
         Err(flaw)
     }
 
-    fn genuine(&self, text: &str) -> Result<ClickId, ClickIdFlaw> {
+    /// The id, and the number of the key that signed it.
+    fn genuine(&self, text: &str) -> Result<(ClickId, u8), ClickIdFlaw> {
         if text.len() != LENGTH {
             let alphabet = text
                 .bytes()
                 .all(|byte| BASE32.specification().symbols.as_bytes().contains(&byte));
-            // Our ids begin with the version and a time of this century: shorter or longer texts that do not are
-            // somebody else's ids.
-            let begins_like_ours = text.starts_with("040");
+            // Our ids begin with a key's number below 128 and a time of this century, whose first bits are zero:
+            // shorter or longer texts that do not are somebody else's ids.
+            let begins_like_ours = text
+                .as_bytes()
+                .first()
+                .is_some_and(|byte| (b'0'..=b'f').contains(byte))
+                && text.as_bytes().get(2) == Some(&b'0');
             return Err(match alphabet && begins_like_ours && text.len() > 8 {
                 true => ClickIdFlaw::Length(text.len()),
                 false => ClickIdFlaw::NotOurs,
@@ -157,39 +185,53 @@ impl ClickIds {
             .ok_or(ClickIdFlaw::NotOurs)?;
         let (signed, mac) = bytes.split_at(SIGNED);
         let (header, link_and_random) = signed.split_at(11);
-        let [version, a, b, c, d, e, f, network @ ..] = header else {
+        let [number, a, b, c, d, e, f, network @ ..] = header else {
             return Err(ClickIdFlaw::NotOurs);
         };
         let network = network
             .try_into()
             .map(i32::from_be_bytes)
             .map_err(|_| ClickIdFlaw::NotOurs)?;
-        if *version != VERSION {
+        if !(1..=127).contains(number) {
             return Err(ClickIdFlaw::NotOurs);
         }
         let network_id = NetworkId(network);
-        if !bool::from(self.mac(network_id, signed).ct_eq(mac)) {
+        if !bool::from(self.mac(network_id, *number, signed).ct_eq(mac)) {
             return Err(ClickIdFlaw::NotGenuine);
         }
         let mut key = vec![*a, *b, *c, *d, *e, *f];
         key.extend_from_slice(link_and_random);
         let key = Uuid::from_slice(&key).map_err(|_| ClickIdFlaw::NotOurs)?;
-        Ok(ClickId {
-            network_id,
-            key: ClickKey(key),
-        })
+        let key = ClickKey(key);
+        Ok((ClickId { network_id, key }, *number))
     }
 
-    fn mac(&self, network_id: NetworkId, signed: &[u8]) -> [u8; 6] {
-        let mut purpose = b"click id ".to_vec();
-        purpose.extend_from_slice(&network_id.0.to_be_bytes());
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.secret.derive(&purpose)).expect("HMAC takes any key");
+    fn mac(&self, network_id: NetworkId, number: u8, signed: &[u8]) -> [u8; 6] {
+        let mut mac = match self.keys.get(&(network_id, number)) {
+            Some(key) => key,
+            None => {
+                let key = self.key(network_id, number);
+                self.keys.insert((network_id, number), key.clone());
+                key
+            }
+        };
         mac.update(signed);
         let [a, b, c, d, e, f, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
         [a, b, c, d, e, f]
     }
+
+    fn key(&self, network_id: NetworkId, number: u8) -> Hmac<Sha256> {
+        let mut purpose = b"click id ".to_vec();
+        purpose.extend_from_slice(&network_id.0.to_be_bytes());
+        // The first key has no number: there was a time when it was the only one.
+        purpose.extend((number > 1).then_some(number));
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        Hmac::new_from_slice(&self.secret.derive(&purpose)).expect("HMAC takes any key")
+    }
+}
+
+fn key_number(key: ClickKeyInUse) -> u8 {
+    u8::try_from(key.number).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -199,6 +241,11 @@ mod tests {
     use super::*;
 
     const NETWORK: NetworkId = NetworkId(1_580_030_173);
+
+    const KEY: ClickKeyInUse = ClickKeyInUse {
+        number: 1,
+        since: DateTime::UNIX_EPOCH,
+    };
 
     fn ids() -> ClickIds {
         ClickIds::new(Secret::from_text(&"0".repeat(52)).unwrap())
@@ -224,8 +271,8 @@ mod tests {
     #[test]
     fn flaws_are_told_apart() {
         let ids = ids();
-        let good = ids.write(id(1_795_000_000_000, 7));
-        let flaw = |text: &str| ids.read(text, NETWORK).unwrap_err();
+        let good = ids.write(id(1_795_000_000_000, 7), KEY);
+        let flaw = |text: &str| ids.read(text, NETWORK, KEY).unwrap_err();
         assert_eq!(
             flaw(&good.to_uppercase()),
             ClickIdFlaw::LetterCase {
@@ -238,10 +285,10 @@ mod tests {
         assert_eq!(flaw(&format!("{good}0")), ClickIdFlaw::Length(45));
         assert_eq!(flaw("4f2a-11"), ClickIdFlaw::NotOurs);
         assert_eq!(flaw(""), ClickIdFlaw::NotOurs);
-        assert_eq!(ids.read(&good, NetworkId(2)), Err(ClickIdFlaw::OtherNetwork));
+        assert_eq!(ids.read(&good, NetworkId(2), KEY), Err(ClickIdFlaw::OtherNetwork));
         let other_installation = ClickIds::new(Secret::random());
         assert_eq!(
-            other_installation.read(&good, NETWORK),
+            other_installation.read(&good, NETWORK, KEY),
             Err(ClickIdFlaw::NotGenuine)
         );
     }
@@ -250,33 +297,60 @@ mod tests {
     fn no_flipped_bit_is_accepted() {
         let ids = ids();
         let bytes = BASE32
-            .decode(ids.write(id(1_795_000_000_000, 7)).as_bytes())
+            .decode(ids.write(id(1_795_000_000_000, 7), KEY).as_bytes())
             .unwrap();
         for bit in 0..BYTES * 8 {
             let mut forged = bytes.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(ids.read(&BASE32.encode(&forged), NETWORK).is_err(), "bit {bit}");
+            assert!(
+                ids.read(&BASE32.encode(&forged), NETWORK, KEY).is_err(),
+                "bit {bit}"
+            );
         }
+    }
+
+    #[test]
+    fn ids_under_a_replaced_key_are_good_only_from_before() {
+        let ids = ids();
+        let since = DateTime::from_timestamp_millis(1_795_000_000_000).unwrap();
+        let second = ClickKeyInUse { number: 2, since };
+        let (before, after) = (id(1_794_999_999_999, 7), id(1_795_000_000_000, 7));
+        assert_eq!(ids.read(&ids.write(before, KEY), NETWORK, second), Ok(before));
+        assert_eq!(
+            ids.read(&ids.write(after, KEY), NETWORK, second),
+            Err(ClickIdFlaw::NotGenuine)
+        );
+        assert_eq!(ids.read(&ids.write(after, second), NETWORK, second), Ok(after));
+        // A key that is not in use yet signs nothing.
+        assert_eq!(
+            ids.read(&ids.write(before, second), NETWORK, KEY),
+            Err(ClickIdFlaw::NotGenuine)
+        );
+        let cut = ids.write(after, second);
+        assert_eq!(
+            ids.read(&cut[..40], NETWORK, second),
+            Err(ClickIdFlaw::Length(40))
+        );
     }
 
     proptest! {
         #[test]
         fn what_was_written_reads_back(millis in 0..4_102_444_800_000_i64, link in 1..i32::MAX) {
             let id = id(millis, link);
-            let text = ids().write(id);
+            let text = ids().write(id, KEY);
             prop_assert_eq!(text.len(), LENGTH);
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
-            prop_assert_eq!(ids().read(&text, NETWORK), Ok(id));
+            prop_assert_eq!(ids().read(&text, NETWORK, KEY), Ok(id));
         }
 
         #[test]
         fn ids_sort_by_time(early in 0..2_000_000_000_000_i64, later in 1..1_000_000_i64) {
-            prop_assert!(ids().write(id(early, 9)) < ids().write(id(early + later, 3)));
+            prop_assert!(ids().write(id(early, 9), KEY) < ids().write(id(early + later, 3), KEY));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,80}") {
-            prop_assert!(ids().read(&text, NETWORK).is_err());
+            prop_assert!(ids().read(&text, NETWORK, KEY).is_err());
         }
     }
 }

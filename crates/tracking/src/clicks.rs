@@ -1,17 +1,48 @@
 //! Clicks: visits through tracking links.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Inet, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, tracking_links,
+    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, text_enum,
+    tracking_links,
 };
 use tenancy::Scope;
+use visitors::{Agent, Country};
 
-use crate::rollups;
+text_enum! {
+    /// Why a click is not a valid one. It was redirected and counts as what it is: the first that applies, in this order.
+    pub enum Flag {
+        /// A browser fetched the page in advance; nobody may ever have seen it.
+        Prefetch = "prefetch",
+        /// A robot, by its own account or by the lack of one.
+        Bot = "bot",
+        /// The network blocks the address.
+        Blocked = "blocked",
+        /// The address belongs to a data centre, where no visitors live.
+        DataCenter = "data_center",
+        /// The visitor clicks more often than people do.
+        Velocity = "velocity",
+        /// The visitor came through the same link a moment ago.
+        Duplicate = "duplicate",
+    }
+}
+
+impl Flag {
+    /// What it means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Prefetch => "Fetched in advance by a browser",
+            Self::Bot => "Robot",
+            Self::Blocked => "Blocked address",
+            Self::DataCenter => "Data centre",
+            Self::Velocity => "More clicks than people make",
+            Self::Duplicate => "Repeated within two seconds",
+        }
+    }
+}
 
 /// A click to store.
 #[derive(Debug, Clone)]
@@ -30,46 +61,27 @@ pub struct NewClick {
     pub subs: [Option<String>; 5],
     /// The visitor's network, never the full address.
     pub ip_prefix: Option<IpNet>,
-    /// `User-Agent`, at most 512 characters.
-    pub user_agent: Option<String>,
     /// `Referer`, at most 1024 characters.
     pub referrer: Option<String>,
+    /// What is known of the visitor.
+    pub visitor: Visitor,
 }
 
-/// Stores clicks of one network and adds them to its sums. Durable once the transaction is committed.
-///
-/// One fixed statement with arrays: any number of rows is one round trip and one plan.
-///
-/// # Errors
-/// When the database fails.
-pub async fn store(conn: &mut NetworkConn, time_zone: Tz, new: &[NewClick]) -> QueryResult<()> {
-    fn column<'a, T: 'a>(new: &'a [NewClick], value: impl Fn(&'a NewClick) -> T) -> Vec<T> {
-        new.iter().map(value).collect()
-    }
-    let sub = |index: usize| column(new, move |click| click.subs.get(index).and_then(Option::as_deref));
-    let network_id = conn.network_id();
-    diesel::sql_query(
-        "INSERT INTO clicks (network_id, id, clicked_at, link_id, campaign_id, affiliate_id, \
-             sub1, sub2, sub3, sub4, sub5, ip_prefix, user_agent, referrer) \
-         SELECT $1, * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind::<Integer, _>(network_id)
-    .bind::<Array<SqlUuid>, _>(column(new, |click| click.key))
-    .bind::<Array<Timestamptz>, _>(column(new, |click| click.clicked_at))
-    .bind::<Array<Integer>, _>(column(new, |click| click.link_id))
-    .bind::<Array<Integer>, _>(column(new, |click| click.campaign_id))
-    .bind::<Array<Integer>, _>(column(new, |click| click.affiliate_id))
-    .bind::<Array<Nullable<Text>>, _>(sub(0))
-    .bind::<Array<Nullable<Text>>, _>(sub(1))
-    .bind::<Array<Nullable<Text>>, _>(sub(2))
-    .bind::<Array<Nullable<Text>>, _>(sub(3))
-    .bind::<Array<Nullable<Text>>, _>(sub(4))
-    .bind::<Array<Nullable<Inet>>, _>(column(new, |click| click.ip_prefix))
-    .bind::<Array<Nullable<Text>>, _>(column(new, |click| click.user_agent.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(new, |click| click.referrer.as_deref()))
-    .execute(&mut **conn)
-    .await?;
-    rollups::add_clicks(conn, time_zone, new).await
+/// What is known of whoever clicked.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Keyed hash of address and browser; none where there is no address.
+    pub hash: Option<u64>,
+    /// The visitor's first of the day through this affiliate for this campaign.
+    pub is_unique: bool,
+    /// Why the click is not a valid one.
+    pub flag: Option<Flag>,
+    /// ISO 3166-1 code.
+    pub country: Option<Country>,
+    /// Number of the autonomous system.
+    pub asn: Option<u32>,
+    /// Device, system and browser.
+    pub agent: Agent,
 }
 
 /// `sub1` … `sub5` as a row has them.
@@ -92,8 +104,20 @@ pub struct ClickDetail {
     pub subs: Subs,
     /// The visitor's network.
     pub ip_prefix: Option<IpNet>,
-    /// `User-Agent`.
-    pub user_agent: Option<String>,
+    /// Whether it was the visitor's first of the day.
+    pub is_unique: bool,
+    /// Why it is not a valid one.
+    pub flag: Option<Flag>,
+    /// ISO 3166-1 code.
+    pub country: Option<String>,
+    /// Number of the autonomous system.
+    pub asn: Option<i64>,
+    /// Kind of device.
+    pub device: String,
+    /// Family of the operating system.
+    pub os: Option<String>,
+    /// Family of the browser.
+    pub browser: Option<String>,
     /// `Referer`.
     pub referrer: Option<String>,
     /// The affiliate's name.
@@ -140,7 +164,13 @@ pub async fn find(conn: &mut NetworkConn, scope: Scope, key: ClickKey) -> QueryR
                 clicks::sub5,
             ),
             clicks::ip_prefix,
-            clicks::user_agent,
+            clicks::is_unique,
+            clicks::flag,
+            clicks::country,
+            clicks::asn,
+            clicks::device,
+            clicks::os,
+            clicks::browser,
             clicks::referrer,
             affiliates::name,
             campaigns::id,

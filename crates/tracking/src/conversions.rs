@@ -28,7 +28,7 @@ text_enum! {
 }
 
 /// A conversion as stored.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = conversions)]
 pub struct Conversion {
     /// The conversion.
@@ -90,51 +90,6 @@ impl Conversion {
             currency: self.currency,
         }
     }
-}
-
-/// What became of a conversion that was to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recorded {
-    /// It was stored.
-    New,
-    /// The goal had one with the same unique key, and keeps it.
-    Existing(Box<Conversion>),
-}
-
-/// Stores a conversion with its ledger entries and its sums, unless the goal has one with the same unique key.
-///
-/// Race-free: the unique key decides, also between nodes. A twin in an open transaction is waited for.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn record(
-    conn: &mut NetworkConn,
-    time_zone: Tz,
-    conversion: &Conversion,
-) -> QueryResult<Recorded> {
-    let network_id = conn.network_id();
-    let inserted = diesel::insert_into(conversions::table)
-        .values((conversions::network_id.eq(network_id), conversion))
-        .on_conflict((
-            conversions::network_id,
-            conversions::goal_id,
-            conversions::unique_key,
-        ))
-        .do_nothing()
-        .execute(&mut **conn)
-        .await?;
-    if inserted == 0 {
-        let existing = Conversion::query()
-            .filter(conversions::network_id.eq(network_id))
-            .filter(conversions::goal_id.eq(conversion.goal_id))
-            .filter(conversions::unique_key.eq(&conversion.unique_key))
-            .first(&mut **conn)
-            .await?;
-        return Ok(Recorded::Existing(Box::new(existing)));
-    }
-    ledger::book(conn, conversion, EntryKind::Earned, conversion.converted_at).await?;
-    rollups::add_conversion(conn, time_zone, conversion).await?;
-    Ok(Recorded::New)
 }
 
 /// Approves or rejects a pending conversion, with its ledger entries and its sums. Returns it as it is now; `None`

@@ -51,7 +51,7 @@ pub struct Decision<'a> {
 /// # Errors
 /// The verdict, when it makes no conversion. The first rule that is broken is the one that is told.
 pub fn decide<'a>(case: &Case<'a>) -> Result<Decision<'a>, Verdict> {
-    let campaign = &case.route.campaign;
+    let campaign = case.route.campaign();
     if campaign.advertiser_id != case.advertiser_id {
         return Err(Verdict::of(Reason::WrongCampaign));
     }
@@ -89,7 +89,7 @@ pub fn decide<'a>(case: &Case<'a>) -> Result<Decision<'a>, Verdict> {
 }
 
 fn check_window(case: &Case<'_>) -> Result<(), Verdict> {
-    let days = case.route.campaign.attribution_days;
+    let days = case.route.campaign().attribution_days;
     let age = case.received_at - case.click.clicked_at();
     if age <= TimeDelta::days(days.into()) {
         return Ok(());
@@ -102,7 +102,7 @@ fn check_window(case: &Case<'_>) -> Result<(), Verdict> {
 
 /// The goal that is named; where none is named and the campaign has only one, that one.
 fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Goal, Verdict> {
-    let goals = &case.route.goals;
+    let goals = &case.route.promotion.goals;
     let named = case.postback.goal.as_deref();
     let found = match (named, goals.as_slice()) {
         (Some(code), _) => goals.iter().find(|goal| goal.code == code),
@@ -131,7 +131,7 @@ fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
 }
 
 fn find_currency(case: &Case<'_>, goal: &Goal) -> Result<Currency, Verdict> {
-    let ours = case.route.campaign.currency;
+    let ours = case.route.campaign().currency;
     let Some(sent) = case.postback.currency.as_deref() else {
         return Ok(ours);
     };
@@ -147,9 +147,11 @@ fn find_currency(case: &Case<'_>, goal: &Goal) -> Result<Currency, Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use campaigns::Destination;
+    use std::sync::Arc;
+
     use campaigns::campaigns::Campaign;
     use campaigns::goals::{Commission, Revenue};
+    use campaigns::{Destination, Promotion};
     use dialects::Amount;
     use schema::{AffiliateId, CampaignId, GoalId, LinkId, NetworkId};
 
@@ -184,20 +186,22 @@ mod tests {
             link_id: LinkId(1),
             affiliate_id: AffiliateId(1),
             affiliate_status: AffiliateStatus::Active,
-            campaign: Campaign {
-                id: CampaignId(1),
-                advertiser_id: AdvertiserId(1),
-                name: "Nova".into(),
-                status: CampaignStatus::Live,
-                destination: String::new(),
-                currency: "EUR".parse().unwrap(),
-                attribution_days: 30,
-            },
-            destination: Destination::parse("https://shop.example/?c={click_id}").unwrap(),
-            goals: vec![
-                goal("sale", UniqueBy::Order, 0, 100_000),
-                goal("lead", UniqueBy::Click, 5_000_000, 0),
-            ],
+            promotion: Arc::new(Promotion {
+                campaign: Campaign {
+                    id: CampaignId(1),
+                    advertiser_id: AdvertiserId(1),
+                    name: "Nova".into(),
+                    status: CampaignStatus::Live,
+                    destination: String::new(),
+                    currency: "EUR".parse().unwrap(),
+                    attribution_days: 30,
+                },
+                destination: Destination::parse("https://shop.example/?c={click_id}").unwrap(),
+                goals: vec![
+                    goal("sale", UniqueBy::Order, 0, 100_000),
+                    goal("lead", UniqueBy::Click, 5_000_000, 0),
+                ],
+            }),
         }
     }
 
@@ -321,14 +325,14 @@ mod tests {
             ..case(&route, &postback)
         };
         assert_eq!(reason(&late), Reason::ClickExpired);
-        route.campaign.status = CampaignStatus::Paused;
+        Arc::get_mut(&mut route.promotion).unwrap().campaign.status = CampaignStatus::Paused;
         assert_eq!(reason(&case(&route, &postback)), Reason::CampaignInactive);
     }
 
     #[test]
     fn an_only_goal_need_not_be_named() {
         let mut route = route();
-        route.goals.truncate(1);
+        Arc::get_mut(&mut route.promotion).unwrap().goals.truncate(1);
         let postback = Postback { goal: None, ..sale() };
         assert_eq!(decide(&case(&route, &postback)).unwrap().goal.code, "sale");
     }

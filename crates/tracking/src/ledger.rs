@@ -68,14 +68,13 @@ impl LedgerEntry {
     }
 }
 
-/// Books a conversion: the advertiser's debt, the affiliate's commission and the network's margin, or the same taken
-/// back. Movements of zero are not booked.
-pub(crate) async fn book(
-    conn: &mut NetworkConn,
+/// What a conversion moves: the advertiser's debt, the affiliate's commission and the network's margin, or the same
+/// taken back. Movements of zero are none.
+pub(crate) fn entries(
     conversion: &Conversion,
     kind: EntryKind,
     now: DateTime<Utc>,
-) -> QueryResult<()> {
+) -> impl Iterator<Item = LedgerEntry> {
     let sign = match kind {
         EntryKind::Earned => 1,
         EntryKind::Rejected => -1,
@@ -91,8 +90,7 @@ pub(crate) async fn book(
         currency: conversion.currency,
         amount_micros: sign * amount_micros,
     };
-    let network_id = conn.network_id();
-    let entries: Vec<_> = [
+    [
         entry(Account::Advertiser, -conversion.revenue_micros),
         entry(Account::Affiliate, conversion.commission_micros),
         entry(
@@ -102,8 +100,19 @@ pub(crate) async fn book(
     ]
     .into_iter()
     .filter(|entry| entry.amount_micros != 0)
-    .map(|entry| (ledger_entries::network_id.eq(network_id), entry))
-    .collect();
+}
+
+/// Books what a conversion moves.
+pub(crate) async fn book(
+    conn: &mut NetworkConn,
+    conversion: &Conversion,
+    kind: EntryKind,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    let entries: Vec<_> = entries(conversion, kind, now)
+        .map(|entry| (ledger_entries::network_id.eq(network_id), entry))
+        .collect();
     diesel::insert_into(ledger_entries::table)
         .values(entries)
         .execute(&mut **conn)

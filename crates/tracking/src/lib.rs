@@ -1,21 +1,32 @@
 //! What happened: clicks and postbacks taken in, attributed, decided and stored with their money and their sums.
 //!
-//! A click is walked in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`. [`click_id`] and [`decide`] are
-//! pure; the other modules are one per table.
+//! A click is walked in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`; both end in a journal, and `ingest`
+//! brings them from there into Postgres. [`click_id`] and [`decide`] are pure; the other modules are one per table.
 
 pub mod click_id;
-mod click_writer;
+mod click_record;
 pub mod clicks;
+pub mod condition;
 pub mod conversions;
+mod counts;
 pub mod decide;
+mod ingest;
 pub mod intake;
+mod journals;
+mod judge;
 pub mod ledger;
+mod postback_record;
 pub mod postbacks;
+pub mod quarantine;
 mod redaction;
 mod rollups;
 mod tracker;
 pub mod verdict;
+mod visits;
+mod waiting;
 
 pub use click_id::{ClickId, ClickIds};
-pub use tracker::{InboundCall, Tracker, TrackerSettings};
+pub use journals::JournalSettings;
+pub use tracker::{InboundCall, Intake, StartError, Tracker, TrackerSettings, WhenDiskFails};
 pub use verdict::{Reason, Verdict};
+pub use visits::VisitsError;

@@ -23,7 +23,7 @@ text_enum! {
 }
 
 /// A postback as stored.
-#[derive(Debug, Clone, HasQuery, Insertable)]
+#[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = postbacks)]
 pub struct StoredPostback {
     /// The receipt.
@@ -94,16 +94,6 @@ pub struct PostbackSummary {
     pub took_us: i32,
     /// `order_id` as sent.
     pub order_id: Option<String>,
-}
-
-/// Stores a postback with its verdict.
-pub(crate) async fn store(conn: &mut NetworkConn, postback: &StoredPostback) -> QueryResult<()> {
-    let network_id = conn.network_id();
-    diesel::insert_into(postbacks::table)
-        .values((postbacks::network_id.eq(network_id), postback))
-        .execute(&mut **conn)
-        .await?;
-    Ok(())
 }
 
 /// Which postbacks a list shows.

@@ -1,68 +1,108 @@
-//! The sums that reports read, kept in the transaction that stores the events, so that they are exact and instant.
+//! The sums of conversions that reports read, kept in the transaction that stores the events, so that they are exact
+//! and instant. (Those of clicks are kept in [`crate::ingest`].)
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
-use schema::{NetworkConn, conversion_rollups};
+use schema::NetworkConn;
 
-use crate::clicks::NewClick;
+use crate::click_record::hour;
 use crate::conversions::{Conversion, ConversionStatus};
 
-/// Start of the hour on the network's clock: in Kolkata hours begin at half past on ours, and its days are exact.
-fn hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
-    let local = at.with_timezone(&time_zone);
-    let into_hour = TimeDelta::minutes(local.minute().into())
-        + TimeDelta::seconds(local.second().into())
-        + TimeDelta::nanoseconds(local.nanosecond().into());
-    at - into_hour
+/// Adds to the sums: one upsert, however many rows.
+pub(crate) const ADD_CONVERSIONS: &str =
+    "INSERT INTO conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
+         conversions, amount_micros, commission_micros, revenue_micros)
+     SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[],
+         $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+     ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
+     SET conversions = conversion_rollups.conversions + EXCLUDED.conversions,
+         amount_micros = conversion_rollups.amount_micros + EXCLUDED.amount_micros,
+         commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
+         revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros";
+
+/// Network, hour, campaign, affiliate, link, goal, currency, status.
+type Key = (i32, DateTime<Utc>, i32, i32, i32, i32, &'static str, &'static str);
+
+/// What is to be added, by the keys of the sums. Sorted, so that two nodes lock the rows in the same order and cannot
+/// deadlock.
+#[derive(Debug, Default)]
+pub(crate) struct ConversionSums {
+    /// Conversions, amount, commission, revenue.
+    sums: BTreeMap<Key, [i64; 4]>,
 }
 
-/// Adds clicks that were just stored: one upsert, however many.
-pub(crate) async fn add_clicks(
-    conn: &mut NetworkConn,
-    time_zone: Tz,
-    clicks: &[NewClick],
-) -> QueryResult<()> {
-    // Sorted, so that two nodes lock the rows in the same order and cannot deadlock.
-    let mut sums = BTreeMap::new();
-    for click in clicks {
+/// The same, by columns.
+pub(crate) struct Columns {
+    pub(crate) networks: Vec<i32>,
+    pub(crate) hours: Vec<DateTime<Utc>>,
+    pub(crate) campaigns: Vec<i32>,
+    pub(crate) affiliates: Vec<i32>,
+    pub(crate) links: Vec<i32>,
+    pub(crate) goals: Vec<i32>,
+    pub(crate) currencies: Vec<&'static str>,
+    pub(crate) statuses: Vec<&'static str>,
+    pub(crate) conversions: Vec<i64>,
+    pub(crate) amounts: Vec<i64>,
+    pub(crate) commissions: Vec<i64>,
+    pub(crate) revenues: Vec<i64>,
+}
+
+impl ConversionSums {
+    /// Adds a conversion that has this status, or takes it away (`sign` −1).
+    pub(crate) fn add(
+        &mut self,
+        network_id: i32,
+        time_zone: Tz,
+        conversion: &Conversion,
+        status: ConversionStatus,
+        sign: i64,
+    ) {
         let key = (
-            hour(click.clicked_at, time_zone),
-            click.campaign_id,
-            click.affiliate_id,
-            click.link_id,
+            network_id,
+            hour(conversion.converted_at, time_zone),
+            conversion.campaign_id.0,
+            conversion.affiliate_id.0,
+            conversion.link_id.0,
+            conversion.goal_id.0,
+            conversion.currency.code(),
+            status.as_str(),
         );
-        *sums.entry(key).or_insert(0_i64) += 1;
+        let [conversions, amount, commission, revenue] = self.sums.entry(key).or_default();
+        *conversions += sign;
+        *amount += sign * conversion.amount_micros.unwrap_or(0);
+        *commission += sign * conversion.commission_micros;
+        *revenue += sign * conversion.revenue_micros;
     }
-    let network_id = conn.network_id();
-    diesel::sql_query(
-        "INSERT INTO click_rollups (network_id, hour, campaign_id, affiliate_id, link_id, clicks) \
-         SELECT $1, * FROM unnest($2, $3, $4, $5, $6) \
-         ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id) \
-         DO UPDATE SET clicks = click_rollups.clicks + EXCLUDED.clicks",
-    )
-    .bind::<Integer, _>(network_id)
-    .bind::<Array<Timestamptz>, _>(sums.keys().map(|key| key.0).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(sums.keys().map(|key| key.1).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(sums.keys().map(|key| key.2).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(sums.keys().map(|key| key.3).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(sums.values().copied().collect::<Vec<_>>())
-    .execute(&mut **conn)
-    .await?;
-    Ok(())
-}
 
-/// Adds a conversion that was just stored.
-pub(crate) async fn add_conversion(
-    conn: &mut NetworkConn,
-    time_zone: Tz,
-    conversion: &Conversion,
-) -> QueryResult<()> {
-    add(conn, time_zone, conversion, conversion.status, 1).await
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sums.is_empty()
+    }
+
+    pub(crate) fn columns(&self) -> Columns {
+        fn keys<T>(sums: &BTreeMap<Key, [i64; 4]>, value: impl Fn(&Key) -> T) -> Vec<T> {
+            sums.keys().map(value).collect()
+        }
+        let figures = |value: fn(&[i64; 4]) -> i64| self.sums.values().map(value).collect();
+        Columns {
+            networks: keys(&self.sums, |key| key.0),
+            hours: keys(&self.sums, |key| key.1),
+            campaigns: keys(&self.sums, |key| key.2),
+            affiliates: keys(&self.sums, |key| key.3),
+            links: keys(&self.sums, |key| key.4),
+            goals: keys(&self.sums, |key| key.5),
+            currencies: keys(&self.sums, |key| key.6),
+            statuses: keys(&self.sums, |key| key.7),
+            conversions: figures(|[conversions, ..]| *conversions),
+            amounts: figures(|[_, amount, ..]| *amount),
+            commissions: figures(|[_, _, commission, _]| *commission),
+            revenues: figures(|[.., revenue]| *revenue),
+        }
+    }
 }
 
 /// Moves a conversion's sums from the status it had to the one it has now.
@@ -72,67 +112,25 @@ pub(crate) async fn move_conversion(
     conversion: &Conversion,
     from: ConversionStatus,
 ) -> QueryResult<()> {
-    add(conn, time_zone, conversion, from, -1).await?;
-    add(conn, time_zone, conversion, conversion.status, 1).await
-}
-
-async fn add(
-    conn: &mut NetworkConn,
-    time_zone: Tz,
-    conversion: &Conversion,
-    status: ConversionStatus,
-    sign: i64,
-) -> QueryResult<()> {
-    use conversion_rollups as r;
-    use diesel::upsert::excluded;
-    let network_id = conn.network_id();
-    diesel::insert_into(r::table)
-        .values((
-            r::network_id.eq(network_id),
-            r::hour.eq(hour(conversion.converted_at, time_zone)),
-            r::campaign_id.eq(conversion.campaign_id),
-            r::affiliate_id.eq(conversion.affiliate_id),
-            r::link_id.eq(conversion.link_id),
-            r::goal_id.eq(conversion.goal_id),
-            r::currency.eq(conversion.currency),
-            r::status.eq(status),
-            r::conversions.eq(sign),
-            r::amount_micros.eq(sign * conversion.amount_micros.unwrap_or(0)),
-            r::commission_micros.eq(sign * conversion.commission_micros),
-            r::revenue_micros.eq(sign * conversion.revenue_micros),
-        ))
-        .on_conflict((
-            r::network_id,
-            r::hour,
-            r::campaign_id,
-            r::affiliate_id,
-            r::link_id,
-            r::goal_id,
-            r::currency,
-            r::status,
-        ))
-        .do_update()
-        .set((
-            r::conversions.eq(r::conversions + excluded(r::conversions)),
-            r::amount_micros.eq(r::amount_micros + excluded(r::amount_micros)),
-            r::commission_micros.eq(r::commission_micros + excluded(r::commission_micros)),
-            r::revenue_micros.eq(r::revenue_micros + excluded(r::revenue_micros)),
-        ))
+    let mut sums = ConversionSums::default();
+    let network_id = conn.network_id().0;
+    sums.add(network_id, time_zone, conversion, from, -1);
+    sums.add(network_id, time_zone, conversion, conversion.status, 1);
+    let columns = sums.columns();
+    diesel::sql_query(ADD_CONVERSIONS)
+        .bind::<Array<Integer>, _>(columns.networks)
+        .bind::<Array<Timestamptz>, _>(columns.hours)
+        .bind::<Array<Integer>, _>(columns.campaigns)
+        .bind::<Array<Integer>, _>(columns.affiliates)
+        .bind::<Array<Integer>, _>(columns.links)
+        .bind::<Array<Integer>, _>(columns.goals)
+        .bind::<Array<Text>, _>(columns.currencies)
+        .bind::<Array<Text>, _>(columns.statuses)
+        .bind::<Array<BigInt>, _>(columns.conversions)
+        .bind::<Array<BigInt>, _>(columns.amounts)
+        .bind::<Array<BigInt>, _>(columns.commissions)
+        .bind::<Array<BigInt>, _>(columns.revenues)
         .execute(&mut **conn)
         .await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_hour_starts_where_the_networks_clock_says() {
-        let at: DateTime<Utc> = "2026-11-21T18:45:12.5Z".parse().unwrap();
-        let start = |zone: Tz| hour(at, zone).to_rfc3339();
-        assert_eq!(start(Tz::UTC), "2026-11-21T18:00:00+00:00");
-        assert_eq!(start(Tz::Asia__Kolkata), "2026-11-21T18:30:00+00:00");
-        assert_eq!(start(Tz::Asia__Kathmandu), "2026-11-21T18:15:00+00:00");
-    }
 }

@@ -1,32 +1,41 @@
-//! What the intake handlers share, and the decision and storing of a postback between its arrival and its answer.
+//! What the tracking paths share: the configuration in memory, the journals, and those who wait for verdicts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use campaigns::integrations::Token;
-use campaigns::{Route, Routing, RoutingError};
+use campaigns::Routing;
 use chrono::{DateTime, Utc};
-use dialects::{Answer, Postback, RawCall, Status, native};
+use dialects::Answer;
 use ipnet::IpNet;
-use schema::{AdvertiserId, ConversionId, Db, DbError, GoalId, Money, NetworkConn, NetworkId, PostbackId};
-use tenancy::networks::{Network, NetworkStatus, host_of};
+use journal::{Appender, OpenError, Refused};
+use schema::{Changes, Db, NetworkId, PostbackId, clock};
+use tenancy::networks::{Network, host_of};
 use tenancy::{RateLimit, Secret};
+use tokio::task::JoinHandle;
 
-use crate::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
-use crate::click_writer::ClickWriter;
-use crate::conversions::{self, Conversion, Recorded};
-use crate::decide::{Case, Decision, decide};
-use crate::postbacks::{self, PostbackStatus, StoredPostback};
-use crate::redaction::{blank_text, blank_token, blank_tokens, is_secret};
+use crate::click_id::ClickIds;
+use crate::click_record;
+use crate::clicks::NewClick;
+use crate::condition::{Condition, Watch};
+use crate::counts::Counts;
+use crate::ingest::{ClickLoad, PostbackLoad, Progress, drop_old_clicks};
+use crate::journals::{self, JournalSettings, Journals};
+use crate::postback_record::PostbackRecord;
 use crate::verdict::{Reason, Verdict};
+use crate::visits::{Visits, VisitsError};
+use crate::waiting::Waiting;
 
-/// How long an advertiser's server is made to wait for the disk before being told to call again.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an advertiser's server is made to wait for a verdict before it is told that one will follow.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a tracker is made from.
 pub struct TrackerSettings {
     /// The tracking paths' own pool, so that no page can take their connections.
     pub db: Db,
+    /// Where that database is, for the connections that apply the journals.
+    pub database_url: String,
     /// The installation's secret, from which the keys of click ids are derived.
     pub secret: Secret,
     /// Where people look at postbacks and reasons, without a slash at the end.
@@ -35,6 +44,38 @@ pub struct TrackerSettings {
     pub tracking_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which a trusted proxy says the visitor's country.
+    pub country_header: Option<String>,
+    /// Files that tell countries and autonomous systems by address (MaxMind or DB-IP).
+    pub places: Vec<PathBuf>,
+    /// How journals are kept.
+    pub journal: JournalSettings,
+    /// What becomes of a visitor whose click cannot be journaled.
+    pub when_disk_fails: WhenDiskFails,
+    /// After how many months clicks are dropped; never if not given. Their sums stay.
+    pub keep_clicks_months: Option<u32>,
+}
+
+/// What becomes of a visitor whose click cannot be journaled: never the 302 that says it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenDiskFails {
+    /// On to the destination, with a 307 and a click id that conversions can still be attributed by. The click itself
+    /// is in no report.
+    #[default]
+    Redirect,
+    /// A 503 and a page that asks to try again.
+    Refuse,
+}
+
+/// Why tracking cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journals cannot be opened.
+    #[error("journal: {0}")]
+    Journal(#[from] OpenError),
+    /// Visitors cannot be told apart.
+    #[error(transparent)]
+    Visits(#[from] VisitsError),
 }
 
 /// The tracking paths' shared parts. Cheap to clone.
@@ -42,13 +83,21 @@ pub struct TrackerSettings {
 pub struct Tracker {
     pub(crate) routing: Routing,
     pub(crate) click_ids: ClickIds,
-    pub(crate) clicks: ClickWriter,
+    pub(crate) visits: Arc<Visits>,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
+    pub(crate) country_header: Option<Arc<str>>,
     /// The host that all networks share.
     pub(crate) shared_host: Arc<str>,
     /// Postbacks per second and network.
     pub(crate) postback_rate: RateLimit<NetworkId>,
-    db: Db,
+    pub(crate) when_disk_fails: WhenDiskFails,
+    pub(crate) journals: Journals,
+    pub(crate) counts: Arc<Counts>,
+    watch: Arc<Watch>,
+    waiting: Waiting,
+    click_progress: Arc<Progress>,
+    postback_progress: Arc<Progress>,
+    appliers: Arc<[JoinHandle<()>]>,
     dashboard_url: Arc<str>,
 }
 
@@ -73,67 +122,68 @@ pub struct InboundCall {
     pub flaw: Option<Reason>,
 }
 
-/// Why a postback got no verdict: our own fault, whatever it is.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    /// The database failed.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The configuration could not be had.
-    #[error(transparent)]
-    Routing(#[from] Arc<RoutingError>),
-}
-
-impl From<diesel::result::Error> for Fault {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
-/// How judging can end early: with a verdict, or with a fault.
-enum Stop {
-    Verdict(Verdict),
-    Fault(Fault),
-}
-
-impl From<Verdict> for Stop {
-    fn from(verdict: Verdict) -> Self {
-        Self::Verdict(verdict)
-    }
-}
-
-impl From<Arc<RoutingError>> for Stop {
-    fn from(error: Arc<RoutingError>) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-/// What was understood of a postback before its verdict; kept with it, also when it was rejected.
-#[derive(Default)]
-struct Understood {
-    postback: Postback,
-    advertiser_id: Option<AdvertiserId>,
-    click: Option<ClickId>,
-    route: Option<Arc<Route>>,
-}
-
 impl Tracker {
-    /// Starts the tracking paths' background work on the current runtime.
+    /// Opens the journals and starts what works in the background on the current runtime: what is in the journals is
+    /// applied from now on.
+    ///
+    /// # Errors
+    /// When the journals or the files of places cannot be opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    #[must_use]
-    pub fn start(settings: TrackerSettings) -> Self {
-        Self {
-            routing: Routing::new(settings.db.clone()),
-            click_ids: ClickIds::new(settings.secret),
-            clicks: ClickWriter::new(settings.db.clone()),
+    pub fn start(settings: TrackerSettings) -> Result<Self, StartError> {
+        let url: Arc<str> = settings.database_url.into();
+        let journals = Journals::open(&settings.journal)?;
+        let keys = settings.journal.folder.join("visitor.keys");
+        let visits = Arc::new(Visits::open(&settings.places, keys)?);
+        let changes = Changes::listen(&url);
+        let routing = Routing::new(settings.db, changes);
+        let click_ids = ClickIds::new(settings.secret);
+        let waiting = Waiting::default();
+        let load = {
+            let (routing, click_ids, waiting) = (routing.clone(), click_ids.clone(), waiting.clone());
+            move || PostbackLoad {
+                routing: routing.clone(),
+                click_ids: click_ids.clone(),
+                waiting: waiting.clone(),
+            }
+        };
+        let node = journals::node(&settings.journal.folder, journals.slot);
+        let clicks = journals::applier(&journals.clicks, &url, &node, ClickLoad::default());
+        let postbacks = journals::applier(&journals.postbacks, &url, &node, load());
+        let click_progress = clicks.progress.clone();
+        let postback_progress = postbacks.progress.clone();
+        let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
+        if let Some(months) = settings.keep_clicks_months {
+            tokio::spawn(drop_old_clicks(url.clone(), months));
+        }
+        tokio::spawn(journals::apply_abandoned(
+            settings.journal,
+            journals.slot,
+            url,
+            load,
+        ));
+        learn_and_watch(&visits, &journals);
+        let watch = Arc::new(Watch::default());
+        tokio::spawn(watch.clone().watch_clock());
+        Ok(Self {
+            routing,
+            click_ids,
+            visits,
             trusted_proxies: settings.trusted_proxies.into(),
+            country_header: settings.country_header.map(Into::into),
             shared_host: host_of(&settings.tracking_url).into(),
             postback_rate: RateLimit::new(Duration::from_secs(1)),
-            db: settings.db,
+            when_disk_fails: settings.when_disk_fails,
+            journals,
+            counts: Arc::new(Counts::new()),
+            watch,
+            waiting,
+            click_progress,
+            postback_progress,
+            appliers: Arc::new(appliers),
             dashboard_url: settings.dashboard_url.into(),
-        }
+        })
     }
 
     /// The click ids of this installation.
@@ -142,22 +192,60 @@ impl Tracker {
         &self.click_ids
     }
 
-    /// Takes a postback in: understands it, judges it, stores it with its verdict, and says what to answer.
+    /// A way in for one worker thread; what wakes those who wait there runs on the current runtime.
     ///
-    /// What is answered with anything but `unavailable` is committed.
-    pub async fn receive(&self, network: &Network, call: InboundCall) -> Answer {
-        let started = Instant::now();
-        let id = call.id;
-        match tokio::time::timeout(PATIENCE, self.decide_and_store(network, call, started)).await {
-            Ok(Ok(verdict)) => return self.answer(id, &verdict),
-            Ok(Err(fault)) => {
-                tracing::error!(postback = %id, network = %network.id, %fault, "postback not stored");
-            }
-            Err(_) => {
-                tracing::error!(postback = %id, network = %network.id, "postback not stored within 5 s")
-            }
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn intake(&self) -> Intake {
+        let (clicks, wake_clicks) = self.journals.clicks.appender();
+        let (postbacks, wake_postbacks) = self.journals.postbacks.appender();
+        tokio::spawn(wake_clicks);
+        tokio::spawn(wake_postbacks);
+        Intake {
+            tracker: self.clone(),
+            clicks,
+            postbacks,
         }
-        self.answer(id, &Verdict::of(Reason::Unavailable))
+    }
+
+    /// Returns when everything that was acknowledged before the call is in Postgres.
+    pub async fn settled(&self) {
+        let (clicks, postbacks) = (self.journals.clicks.next(), self.journals.postbacks.next());
+        while self.click_progress.applied() < clicks || self.postback_progress.applied() < postbacks {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How this node fares.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.watch.condition(&self.journals)
+    }
+
+    /// Says that the node is about to stop: every answer asks its connection to be closed, and load balancers are told
+    /// to go elsewhere.
+    pub fn drain(&self) {
+        self.watch.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.watch.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes nothing more in, and applies what was taken, for `patience` at most: what is left is in the journal.
+    pub async fn close(&self, patience: Duration) {
+        let journals = self.journals.clone();
+        // Waits for the disk.
+        drop(tokio::task::spawn_blocking(move || journals.close()).await);
+        let applied = async {
+            while !self.appliers.iter().all(JoinHandle::is_finished) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(patience, applied).await.is_err() {
+            tracing::warn!("not everything is applied yet; the journal keeps it for the next start");
+        }
     }
 
     /// The answer that tells a verdict.
@@ -176,259 +264,60 @@ impl Tracker {
             inspect: reason.is_kept().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
+}
 
-    async fn decide_and_store(
-        &self,
-        network: &Network,
-        call: InboundCall,
-        started: Instant,
-    ) -> Result<Verdict, Fault> {
-        let mut understood = Understood::default();
-        let judged = match self.judge(network, &call, &mut understood).await {
-            Ok(conversion) => Ok(conversion),
-            Err(Stop::Verdict(verdict)) => Err(verdict),
-            Err(Stop::Fault(fault)) => return Err(fault),
-        };
-        let mut conn = self.db.network(network.id).await?;
-        let goal_id = judged.as_ref().ok().map(|conversion| conversion.goal_id);
-        let verdict = match judged {
-            Ok(conversion) => make_conversion(&mut conn, network, &conversion).await?,
-            Err(verdict) => verdict,
-        };
-        let stored = stored_postback(call, understood, &verdict, goal_id, started);
-        postbacks::store(&mut conn, &stored).await?;
-        conn.commit().await?;
-        Ok(verdict)
+/// Reads who has been here today from the journal, and looks after the files of places.
+fn learn_and_watch(visits: &Arc<Visits>, journals: &Journals) {
+    let clicks = journals.clicks.reader(journals.clicks.first());
+    let learning = visits.clone();
+    tokio::task::spawn_blocking(move || learning.learn(clicks, clock::now()));
+    let watching = visits.clone();
+    tokio::spawn(async move { watching.keep_places_fresh().await });
+}
+
+/// The way into the journals for one worker thread.
+pub struct Intake {
+    pub(crate) tracker: Tracker,
+    clicks: Appender,
+    postbacks: Appender,
+}
+
+impl Intake {
+    /// Journals a click. When this returns `Ok`, the click is on disk.
+    ///
+    /// # Errors
+    /// When the disk is full or fails. A caller who stops waiting may have it journaled all the same: an
+    /// unacknowledged extra click harms nobody.
+    pub async fn record(&self, network: &Network, click: &NewClick) -> Result<(), Refused> {
+        let time_zone = network.time_zone();
+        self.clicks
+            .append(|buffer| click_record::write(buffer, network.id, time_zone, click))
+            .await
     }
 
-    /// The steps from a raw call to the conversion it is entitled to; each may end the walk with its verdict.
-    async fn judge(
-        &self,
-        network: &Network,
-        call: &InboundCall,
-        understood: &mut Understood,
-    ) -> Result<Conversion, Stop> {
-        let (postback, flaw) = understand(call);
-        understood.postback = postback;
-        let postback = &understood.postback;
-        // Whose it is and about which click is looked up first, so that a rejected call is shown to its sender too.
-        understood.advertiser_id = self.advertiser(network, postback).await?;
-        let click = self.read_click_id(network, postback);
-        understood.click = click.as_ref().ok().copied();
-        if network.status != NetworkStatus::Active {
-            return Err(Verdict::of(Reason::NetworkSuspended).into());
+    /// Takes a postback in: understands it, journals it, waits for its verdict, and says what to answer.
+    ///
+    /// What is answered with anything but `unavailable` is on disk.
+    pub async fn receive(&self, network: &Network, call: InboundCall) -> Answer {
+        let id = call.id;
+        let verdict = self.verdict(PostbackRecord::of(network.id, call)).await;
+        self.tracker.answer(id, &verdict)
+    }
+
+    async fn verdict(&self, record: PostbackRecord) -> Verdict {
+        let mut turn = self.tracker.waiting.wait_for(record.id);
+        if let Err(refused) = self.postbacks.append(|buffer| record.write(buffer)).await {
+            tracing::error!(postback = %record.id, %refused, "postback refused");
+            return Verdict::of(Reason::Unavailable);
         }
-        if let Some(verdict) = flaw {
-            return Err(verdict.into());
-        }
-        let advertiser_id = understood.advertiser_id.ok_or_else(|| match postback.token {
-            Some(_) => Verdict::of(Reason::TokenInvalid),
-            None => Verdict::of(Reason::TokenMissing),
-        })?;
-        let click = click?;
-        let route = self.routing.route(network.id, click.link_id()).await?;
-        let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
-        let route = understood.route.insert(route);
-        let case = Case {
-            postback: &understood.postback,
-            advertiser_id,
-            click,
-            route,
-            received_at: call.received_at,
+        let patience = match self.tracker.postback_progress.is_failing() {
+            true => Duration::ZERO,
+            false => PATIENCE,
         };
-        let decision = decide(&case)?;
-        Ok(new_conversion(call, &case, decision))
-    }
-
-    /// The advertiser whose token the postback carries, if it is one.
-    async fn advertiser(&self, network: &Network, postback: &Postback) -> Result<Option<AdvertiserId>, Stop> {
-        match &postback.token {
-            Some(token) => Ok(self
-                .routing
-                .advertiser(network.id, &Token::from_call(token))
-                .await?),
-            None => Ok(None),
+        match tokio::time::timeout(patience, &mut turn.verdict).await {
+            Ok(Ok(verdict)) => verdict,
+            // Nobody tells those whose postback was put aside.
+            Ok(Err(_)) | Err(_) => Verdict::of(Reason::Queued),
         }
-    }
-
-    fn read_click_id(&self, network: &Network, postback: &Postback) -> Result<ClickId, Verdict> {
-        let text = postback
-            .click_id
-            .as_deref()
-            .ok_or_else(|| Verdict::of(Reason::ClickIdMissing))?;
-        self.click_ids
-            .read(text, network.id)
-            .map_err(|flaw| explain_click_id(text, &flaw))
-    }
-}
-
-/// What a call says, and the verdict on how it says it, if that is bad enough.
-fn understand(call: &InboundCall) -> (Postback, Option<Verdict>) {
-    let raw = RawCall {
-        query: call.target.split_once('?').map_or("", |(_, query)| query),
-        content_type: call.content_type.as_deref(),
-        body: &call.body,
-    };
-    let (postback, problem) = native::parse(raw);
-    let flaw = call.flaw.map(Verdict::of).or(problem.map(Verdict::from));
-    (postback, flaw)
-}
-
-/// The most telling thing about a click id that we did not give out like this. An id of another network is told like
-/// one that does not exist: whose it is is nobody else's business.
-fn explain_click_id(text: &str, flaw: &ClickIdFlaw) -> Verdict {
-    let (message, hint) = match flaw {
-        ClickIdFlaw::LetterCase { correct } => (
-            format!(
-                "No click has the id {text}. The click {correct} exists: the ids differ only in letter case."
-            ),
-            "Send the value exactly as received. Most often a toUpperCase() or a case-insensitive column changed it.",
-        ),
-        ClickIdFlaw::Padded => (
-            "No click has this id as sent: there are spaces or quotes around it.".to_owned(),
-            "Send the value alone, without spaces or quotes.",
-        ),
-        ClickIdFlaw::Length(length) => (
-            format!("No click has this id: it has {length} characters instead of {LENGTH}."),
-            "Check that the field it is kept in is long enough and that nothing is added to it.",
-        ),
-        ClickIdFlaw::NotGenuine | ClickIdFlaw::OtherNetwork => (
-            "No click has this id: it looks like one, but this network never gave it out.".to_owned(),
-            Reason::ClickNotFound.fix(),
-        ),
-        ClickIdFlaw::NotOurs => (
-            "No click has this id, and it does not look like one of ours.".to_owned(),
-            "Check that click_id carries the click_id parameter of the landing page, not an id of your own.",
-        ),
-    };
-    Verdict::saying(Reason::ClickNotFound, message).advising(hint)
-}
-
-fn new_conversion(call: &InboundCall, case: &Case<'_>, decision: Decision<'_>) -> Conversion {
-    Conversion {
-        id: ConversionId::fresh(call.received_at),
-        converted_at: call.received_at,
-        advertiser_id: case.advertiser_id,
-        campaign_id: case.route.campaign.id,
-        goal_id: decision.goal.id,
-        affiliate_id: case.route.affiliate_id,
-        link_id: case.route.link_id,
-        click_id: case.click.key,
-        postback_id: call.id,
-        unique_key: decision.unique_key,
-        order_id: case.postback.order_id.clone(),
-        amount_micros: decision.amount_micros,
-        currency: decision.currency,
-        commission_micros: decision.commission.micros,
-        revenue_micros: decision.revenue.micros,
-        status: decision.status,
-    }
-}
-
-/// Stores the conversion, or finds the one that was there first and says how this call differs from it.
-async fn make_conversion(
-    conn: &mut NetworkConn,
-    network: &Network,
-    conversion: &Conversion,
-) -> Result<Verdict, Fault> {
-    let first = match conversions::record(conn, network.time_zone(), conversion).await? {
-        Recorded::New => return Ok(Verdict::of(Reason::Accepted).about(conversion.id)),
-        Recorded::Existing(first) => first,
-    };
-    let what = match &conversion.order_id {
-        Some(order_id) if *order_id == conversion.unique_key => format!("Order {order_id}"),
-        _ => "This click".to_owned(),
-    };
-    let differs = |then: Option<Money>, now: Option<Money>| {
-        let said = |amount: Option<Money>| amount.map_or("no amount".to_owned(), |amount| amount.to_string());
-        format!(
-            "{what} was recorded before with {}; this call says {}. The first one stands.",
-            said(then),
-            said(now)
-        )
-    };
-    let verdict = if what == "This click" {
-        Verdict::of(Reason::GoalOnce)
-    } else if first.amount() != conversion.amount() || first.currency != conversion.currency {
-        Verdict::saying(
-            Reason::DuplicateConflict,
-            differs(first.amount(), conversion.amount()),
-        )
-        .advising(Reason::DuplicateConflict.fix())
-    } else if first.click_id != conversion.click_id {
-        Verdict::saying(
-            Reason::DuplicateConflict,
-            format!("{what} was recorded before for another click."),
-        )
-        .advising(Reason::DuplicateConflict.fix())
-    } else {
-        Verdict::saying(
-            Reason::DuplicateOrder,
-            format!("{what} was recorded before, with the same values."),
-        )
-    };
-    Ok(verdict.about(first.id))
-}
-
-/// How much of the body of a call is kept when nobody's token came with it: anyone can send such calls.
-const ANONYMOUS_BODY: usize = 2 * 1024;
-
-fn stored_postback(
-    call: InboundCall,
-    understood: Understood,
-    verdict: &Verdict,
-    goal_id: Option<GoalId>,
-    started: Instant,
-) -> StoredPostback {
-    let Understood {
-        postback,
-        advertiser_id,
-        click,
-        route,
-    } = understood;
-    let token = postback.token.as_deref();
-    let mut body = blank_tokens(&call.body, token);
-    if advertiser_id.is_none() {
-        body.truncate(ANONYMOUS_BODY);
-    }
-    let extra = postback
-        .extra
-        .iter()
-        .filter(|_| advertiser_id.is_some())
-        .map(|(name, value)| {
-            let kept = if is_secret(name) {
-                blank_token(value)
-            } else {
-                blank_text(value, token)
-            };
-            (name.clone(), kept.into())
-        });
-    StoredPostback {
-        id: call.id,
-        received_at: call.received_at,
-        method: call.method,
-        target: blank_text(&call.target, token),
-        content_type: call.content_type,
-        body,
-        remote_ip: call.remote_ip,
-        status: match verdict.reason.status() {
-            Status::Accepted => PostbackStatus::Accepted,
-            Status::Duplicate => PostbackStatus::Duplicate,
-            Status::Rejected | Status::Unavailable => PostbackStatus::Rejected,
-        },
-        reason: verdict.reason.code().to_owned(),
-        http_status: verdict.reason.http_status().into(),
-        message: blank_text(&verdict.message, token),
-        hint: verdict.hint.clone(),
-        took_us: i32::try_from(started.elapsed().as_micros()).unwrap_or(i32::MAX),
-        advertiser_id,
-        campaign_id: route.map(|route| route.campaign.id),
-        goal_id,
-        click_id: click.map(|click| click.key),
-        conversion_id: verdict.conversion_id,
-        extra: serde_json::Value::Object(extra.collect()),
-        order_id: postback.order_id,
-        amount_micros: postback.amount.map(|amount| amount.micros),
-        currency: postback.currency,
     }
 }

@@ -66,6 +66,8 @@ pub enum Reason {
     UnknownHost,
     /// The network gets more postbacks than it may.
     RateLimited,
+    /// It is on disk and will be decided as soon as the database answers.
+    Queued,
     /// Our own fault.
     Unavailable,
 }
@@ -75,7 +77,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -106,12 +108,13 @@ impl Reason {
         Self::UrlTooLong,
         Self::UnknownHost,
         Self::RateLimited,
+        Self::Queued,
         Self::Unavailable,
     ];
 
     #[rustfmt::skip]
     fn line(self) -> Line {
-        use Status::{Accepted, Duplicate, Rejected, Unavailable};
+        use Status::{Accepted, Duplicate, Queued, Rejected, Unavailable};
         match self {
             Self::Accepted => Line("accepted", Accepted, 200, "The conversion was recorded.", "Nothing to do."),
             Self::DuplicateOrder => Line("duplicate_order", Duplicate, 200, "This order was recorded before.", "Nothing to do; repeating a call is safe."),
@@ -143,6 +146,7 @@ impl Reason {
             Self::UrlTooLong => Line("url_too_long", Rejected, 414, "The URL has more than 8 KiB.", "Send long values in the body of a POST."),
             Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so nothing was kept.", "Call the tracking host of your network, as in the URL you were given."),
             Self::RateLimited => Line("rate_limited", Rejected, 429, "The network gets more postbacks per second than it may, so this one was not kept.", "Send the call again after the time in Retry-After; repeating it is safe."),
+            Self::Queued => Line("queued", Queued, 202, "The postback is stored safely; its verdict follows.", "Nothing to do: look the receipt up later. Repeating the call is safe."),
             Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, through our own fault.", "Send the call again after the time in Retry-After; repeating it is safe."),
         }
     }
@@ -151,6 +155,12 @@ impl Reason {
     #[must_use]
     pub fn code(self) -> &'static str {
         self.line().0
+    }
+
+    /// The reason with this code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
     /// What became of the postback.
@@ -265,6 +275,7 @@ mod tests {
             let expected = match reason.status() {
                 Status::Accepted | Status::Duplicate => 200..300,
                 Status::Rejected => 400..500,
+                Status::Queued => 202..203,
                 Status::Unavailable => 503..504,
             };
             assert!(expected.contains(&reason.http_status()), "{reason:?}");

@@ -26,13 +26,13 @@ pub(super) async fn show(
     actor: Allowed<needs::SeeConversions>,
     path: web::Path<String>,
 ) -> PageResult {
-    let click_id = dashboard
-        .click_ids
-        .read(&path, actor.network_id())
-        .map_err(|_| PageError::NotFound)?;
     let (scope, now) = (actor.role.scope(), clock::now());
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
+    let click_id = dashboard
+        .click_ids
+        .read(&path, network.id, network.click_key)
+        .map_err(|_| PageError::NotFound)?;
     let click = clicks::find(&mut conn, scope, click_id.key)
         .await?
         .ok_or(PageError::NotFound)?;
@@ -98,7 +98,19 @@ fn facts(click: &ClickDetail) -> Vec<(&'static str, String)> {
             "Visitor's network",
             click.ip_prefix.map(|prefix| prefix.to_string()),
         ),
-        ("Browser", click.user_agent.clone()),
+        ("Country", click.country.clone()),
+        ("Autonomous system", click.asn.map(|asn| format!("AS{asn}"))),
+        ("Device", Some(click.device.clone())),
+        ("System", click.os.clone()),
+        ("Browser", click.browser.clone()),
+        (
+            "First of the day",
+            Some(if click.is_unique { "yes" } else { "no" }.to_owned()),
+        ),
+        (
+            "Not valid because",
+            click.flag.map(|flag| flag.meaning().to_owned()),
+        ),
         ("Came from", click.referrer.clone()),
     ];
     subs.into_iter()

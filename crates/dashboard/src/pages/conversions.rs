@@ -173,7 +173,7 @@ impl ConversionRow {
             amount: conversion.amount().map_or("—".to_owned(), format::money),
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
-            click: urls::click(&dashboard.click_ids.write(click_id)),
+            click: urls::click(&dashboard.click_ids.write(click_id, network.click_key)),
             settle: (pending && actor.may(Permission::DecideConversions))
                 .then(|| urls::settle(conversion.id)),
             named: conversion

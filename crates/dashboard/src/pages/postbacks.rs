@@ -93,10 +93,11 @@ pub(super) async fn show(
         time: TimeCell::new(postback.received_at, clock::now(), &network),
         facts: facts(&postback),
         click: postback.click_id.map(|key| {
-            urls::click(&dashboard.click_ids.write(ClickId {
+            let id = ClickId {
                 network_id: network.id,
                 key,
-            }))
+            };
+            urls::click(&dashboard.click_ids.write(id, network.click_key))
         }),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),

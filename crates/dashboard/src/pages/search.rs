@@ -3,7 +3,7 @@
 use actix_web::web;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, PostbackId};
 use serde::Deserialize;
-use tenancy::{Permission, needs};
+use tenancy::{Permission, needs, networks};
 use tracking::ClickId;
 use tracking::conversions::{self, ConversionFilter};
 
@@ -24,7 +24,13 @@ pub(super) async fn go(
     wanted: web::Query<Wanted>,
 ) -> PageResult {
     let text = wanted.q.trim();
-    if dashboard.click_ids.read(text, actor.network_id()).is_ok() {
+    let mut conn = actor.network(&dashboard.db).await?;
+    let network = networks::current(&mut conn).await?;
+    if dashboard
+        .click_ids
+        .read(text, network.id, network.click_key)
+        .is_ok()
+    {
         return see_other(&urls::click(text));
     }
     if let Ok(id) = text.parse::<PostbackId>() {
@@ -46,15 +52,14 @@ pub(super) async fn go(
             id: Some(id),
             ..ConversionFilter::default()
         };
-        let mut conn = actor.network(&dashboard.db).await?;
         let found = conversions::list(&mut conn, &filter, 1).await?;
         conn.commit().await?;
         if let Some(named) = found.first() {
             let click = ClickId {
-                network_id: actor.network_id(),
+                network_id: network.id,
                 key: named.conversion.click_id,
             };
-            return see_other(&urls::click(&dashboard.click_ids.write(click)));
+            return see_other(&urls::click(&dashboard.click_ids.write(click, network.click_key)));
         }
     }
     see_other(&urls::order(text))

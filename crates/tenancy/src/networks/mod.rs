@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{Currency, NetworkConn, NetworkId, network_slugs, networks, text_enum};
+use schema::{Currency, NetworkConn, NetworkId, Words, network_slugs, networks, text_enum};
 use serde_json::{Value, json};
 
 use crate::actor::Author;
@@ -57,8 +57,25 @@ pub struct Network {
     /// How affiliates join.
     #[diesel(embed)]
     pub joining: Joining,
+    /// What signs its click ids.
+    #[diesel(embed)]
+    pub click_key: ClickKeyInUse,
+    /// Addresses and networks (CIDR) whose clicks are flagged.
+    pub blocked_addresses: Words,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+}
+
+/// Which of the network's keys signs its click ids. The keys themselves come from the installation's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
+#[diesel(table_name = networks)]
+pub struct ClickKeyInUse {
+    /// Its number, from 1 to 127.
+    #[diesel(column_name = click_key_number)]
+    pub number: i16,
+    /// Since when: ids under an earlier key are good only from before.
+    #[diesel(column_name = click_key_since)]
+    pub since: DateTime<Utc>,
 }
 
 /// How much a network may use; set by whoever runs the installation.

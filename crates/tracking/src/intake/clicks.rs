@@ -4,40 +4,50 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
 use campaigns::campaigns::CampaignStatus;
 use campaigns::{MacroValues, Route};
 use ipnet::IpNet;
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
+use visitors::Country;
 
 use super::{TARGET_LIMIT, client_ip, header, network_of, pages};
 use crate::click_id::{ClickId, ClickIds};
 use crate::clicks::NewClick;
-use crate::tracker::Tracker;
+use crate::tracker::{Intake, Tracker, WhenDiskFails};
+use crate::visits::Facts;
 
 /// How long a visitor is made to wait before being asked to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /{alias}?sub1=…`: a 302 to the campaign's destination, sent when the click is on disk.
 ///
-/// HEAD is the same without a body. It counts, because its answer carries a click id that must exist.
-pub(super) async fn follow(request: HttpRequest, tracker: web::Data<Tracker>) -> HttpResponse {
-    let alias = request.match_info().get("alias").unwrap_or_default();
-    match tokio::time::timeout(PATIENCE, take_in(&request, alias, &tracker)).await {
-        Ok(Ok(location)) => HttpResponse::Found()
-            .insert_header((LOCATION, location))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .insert_header((REFERRER_POLICY, "no-referrer-when-downgrade"))
-            .finish(),
+/// HEAD is the same without a body. It is kept, because its answer carries a click id that must exist, as one that
+/// nobody saw.
+pub(super) async fn follow(
+    request: &HttpRequest,
+    slug: Option<&str>,
+    alias: &str,
+    intake: &Intake,
+) -> HttpResponse {
+    match tokio::time::timeout(PATIENCE, take_in(request, slug, alias, intake)).await {
+        Ok(Ok((status, location))) => redirect(status, location, intake.tracker.is_draining()),
         Ok(Err(page)) => page,
         Err(_) => unavailable(&"no answer within 3 s"),
     }
 }
 
-/// Where the visitor goes, once the click is stored; or the page that is shown instead.
-async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Result<String, HttpResponse> {
+/// Where the visitor goes, once the click is on disk; or the page that is shown instead.
+async fn take_in(
+    request: &HttpRequest,
+    slug: Option<&str>,
+    alias: &str,
+    intake: &Intake,
+) -> Result<(StatusCode, String), HttpResponse> {
+    let tracker = &intake.tracker;
     if request
         .uri()
         .path_and_query()
@@ -45,7 +55,7 @@ async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Resul
     {
         return Err(pages::too_long());
     }
-    let network = network_of(request, tracker)
+    let network = network_of(request, slug, tracker)
         .await
         .map_err(|error| unavailable(&error))?;
     let network = network.ok_or_else(pages::unknown_link)?;
@@ -58,21 +68,45 @@ async fn take_in(request: &HttpRequest, alias: &str, tracker: &Tracker) -> Resul
         .await
         .map_err(|error| unavailable(&error))?;
     let route = route.ok_or_else(pages::unknown_link)?;
-    if route.campaign.status == CampaignStatus::Paused {
+    if route.campaign().status == CampaignStatus::Paused {
         return Err(pages::paused());
     }
     if route.affiliate_status != AffiliateStatus::Active {
         return Err(pages::inactive());
     }
     let subs = read_subs(request.query_string()).map_err(|problem| pages::unreadable(&problem))?;
-    let click = new_click(request, tracker, &route, subs);
+    let click = new_click(request, tracker, &network, &route, subs);
     let location = destination(&tracker.click_ids, &network, &route, &click);
-    tracker
-        .clicks
-        .store(&network, click)
-        .await
-        .map_err(|error| unavailable(&error))?;
-    Ok(location)
+    match intake.record(&network, &click).await {
+        Ok(()) => {
+            tracker.counts.clicks.increment(1);
+            Ok((StatusCode::FOUND, location))
+        }
+        Err(refused) => {
+            tracker.counts.unrecorded_clicks.increment(1);
+            tracing::error!(%refused, "click not recorded");
+            match tracker.when_disk_fails {
+                WhenDiskFails::Redirect => Ok((StatusCode::TEMPORARY_REDIRECT, location)),
+                WhenDiskFails::Refuse => Err(pages::unavailable()),
+            }
+        }
+    }
+}
+
+/// 302 says that the click is on disk; any other status, that it is not.
+fn redirect(status: StatusCode, location: String, closing: bool) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((LOCATION, location))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer-when-downgrade"));
+    if status != StatusCode::FOUND {
+        response.insert_header(("X-Click-Status", "unrecorded"));
+    }
+    if closing {
+        response.force_close();
+    }
+    response.finish()
 }
 
 fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
@@ -98,19 +132,57 @@ fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
     Ok(subs)
 }
 
-fn new_click(request: &HttpRequest, tracker: &Tracker, route: &Route, subs: [Option<String>; 5]) -> NewClick {
+fn new_click(
+    request: &HttpRequest,
+    tracker: &Tracker,
+    network: &Network,
+    route: &Route,
+    subs: [Option<String>; 5],
+) -> NewClick {
     let now = clock::now();
+    let ip = client_ip(request, &tracker.trusted_proxies);
+    let user_agent = request
+        .headers()
+        .get(USER_AGENT)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let facts = Facts {
+        ip,
+        country: country(request, tracker),
+        user_agent: user_agent.as_deref(),
+        is_prefetch: is_prefetch(request),
+    };
     NewClick {
         key: ClickIds::fresh_key(route.link_id, now),
         clicked_at: now,
         link_id: route.link_id,
-        campaign_id: route.campaign.id,
+        campaign_id: route.campaign().id,
         affiliate_id: route.affiliate_id,
         subs,
-        ip_prefix: client_ip(request, &tracker.trusted_proxies).and_then(network_part),
-        user_agent: header(request, USER_AGENT, 512),
+        ip_prefix: ip.and_then(network_part),
         referrer: header(request, REFERER, 1024),
+        visitor: tracker.visits.know(facts, network, route, now),
     }
+}
+
+/// The country that a trusted proxy found out.
+fn country(request: &HttpRequest, tracker: &Tracker) -> Option<Country> {
+    let name = tracker.country_header.as_deref()?;
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let is_trusted = tracker.trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
+    let said = request.headers().get(name).filter(|_| is_trusted)?;
+    said.to_str().ok()?.parse().ok()
+}
+
+/// Whether a browser only fetches in advance (`Sec-Purpose`, and what it was called before), or asks for the headers.
+fn is_prefetch(request: &HttpRequest) -> bool {
+    let says = |name: &str| {
+        let value = request
+            .headers()
+            .get(name)
+            .map(|value| value.as_bytes().to_ascii_lowercase());
+        value.is_some_and(|value| value.starts_with(b"prefetch") || value.starts_with(b"preview"))
+    };
+    *request.method() == Method::HEAD || says("sec-purpose") || says("purpose") || says("x-moz")
 }
 
 /// The part of a visitor's address that is kept: /24 of IPv4, /48 of IPv6.
@@ -128,14 +200,15 @@ fn destination(click_ids: &ClickIds, network: &Network, route: &Route, click: &N
             .and_then(Option::as_deref)
             .unwrap_or_default()
     };
-    route.destination.expand(&MacroValues {
-        click_id: &click_ids.write(ClickId {
-            network_id: network.id,
-            key: click.key,
-        }),
+    let id = ClickId {
+        network_id: network.id,
+        key: click.key,
+    };
+    route.promotion.destination.expand(&MacroValues {
+        click_id: &click_ids.write(id, network.click_key),
         subs: [sub(0), sub(1), sub(2), sub(3), sub(4)],
         affiliate_id: &route.affiliate_id.to_string(),
-        campaign_id: &route.campaign.id.to_string(),
+        campaign_id: &route.campaign().id.to_string(),
         link_id: &route.link_id.to_string(),
     })
 }

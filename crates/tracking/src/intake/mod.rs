@@ -14,7 +14,7 @@ use campaigns::RoutingError;
 use ipnet::IpNet;
 use tenancy::networks::{Network, check_slug, normal_host};
 
-use crate::tracker::Tracker;
+use crate::tracker::{Intake, Tracker};
 
 /// First path segments that no tracking link may have.
 pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
@@ -22,45 +22,47 @@ pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
 /// Longest request target taken, in bytes.
 const TARGET_LIMIT: usize = 8 * 1024;
 
-/// Adds the endpoints to an actix application that has a [`crate::Tracker`] as its data.
+/// Adds the endpoints to an actix application that has an [`crate::Intake`] as its data.
 ///
-/// With the network's slug in front, each works on the host that all networks share: no DNS is needed to begin.
+/// They are told apart here and not by the router: matching patterns was the dearest part of a click.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource(["/postback", "/{network}/postback"])
-                .route(web::get().to(postbacks::receive))
-                .route(web::post().to(postbacks::receive))
-                .default_service(web::to(|| not_allowed("GET, POST"))),
-        )
-        .service(
-            web::resource(["/{alias}", "/{network}/{alias}"])
-                .route(web::get().to(clicks::follow))
-                .route(web::head().to(clicks::follow))
-                .default_service(web::to(|| not_allowed("GET, HEAD"))),
-        )
-        .default_service(web::to(nothing_here));
+    config.default_service(web::to(dispatch));
 }
 
-async fn not_allowed(methods: &'static str) -> HttpResponse {
+/// `/postback`, `/{alias}`; on the host that all networks share also with the network's slug in front, so that no DNS is
+/// needed to begin.
+async fn dispatch(request: HttpRequest, payload: web::Payload, intake: web::Data<Intake>) -> HttpResponse {
+    let path = request.path().strip_prefix('/').unwrap_or_default();
+    let (slug, last) = match path.split_once('/') {
+        Some((slug, last)) => (Some(slug), last),
+        None => (None, path),
+    };
+    let method = request.method();
+    match last {
+        "postback" if *method == Method::GET || *method == Method::POST => {
+            let intake = intake.into_inner();
+            postbacks::receive(&request, slug, payload, intake).await
+        }
+        "postback" => not_allowed("GET, POST"),
+        _ if *method != Method::GET && *method != Method::HEAD => not_allowed("GET, HEAD"),
+        alias if alias.contains('/') => pages::unknown_link(),
+        alias => clicks::follow(&request, slug, alias, &intake).await,
+    }
+}
+
+fn not_allowed(methods: &'static str) -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header((ALLOW, methods))
         .finish()
 }
 
-async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    match *request.method() {
-        Method::GET | Method::HEAD => pages::unknown_link(),
-        _ => not_allowed("GET, HEAD").await,
-    }
-}
-
 /// Whose request it is: that of the slug in front of the path, on the shared host only, or else that of the host.
 async fn network_of(
     request: &HttpRequest,
+    slug: Option<&str>,
     tracker: &Tracker,
-) -> Result<Option<Arc<Network>>, Arc<RoutingError>> {
-    match request.match_info().get("network") {
+) -> Result<Option<Arc<Network>>, RoutingError> {
+    match slug {
         None => tracker.routing.network(host(request)).await,
         Some(slug) if normal_host(host(request)) == *tracker.shared_host && check_slug(slug).is_ok() => {
             tracker.routing.network_of_slug(slug).await
@@ -80,9 +82,14 @@ fn host(request: &HttpRequest) -> &str {
 
 /// A header as text of at most `limit` characters; bytes that are no text are replaced, NUL is dropped.
 fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limit: usize) -> Option<String> {
-    let value = request.headers().get(name)?;
-    let text = String::from_utf8_lossy(value.as_bytes());
-    Some(text.chars().filter(|c| *c != '\0').take(limit).collect())
+    let value = request.headers().get(name)?.as_bytes();
+    match std::str::from_utf8(value) {
+        Ok(text) if value.is_ascii() && value.len() <= limit && !value.contains(&0) => Some(text.to_owned()),
+        _ => {
+            let text = String::from_utf8_lossy(value);
+            Some(text.chars().filter(|c| *c != '\0').take(limit).collect())
+        }
+    }
 }
 
 /// The address a request came from: the peer's, or what a trusted proxy says of it, read from the right as far as
@@ -90,6 +97,9 @@ fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limi
 #[must_use]
 pub fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
+    if trusted.is_empty() {
+        return Some(peer);
+    }
     let forwarded = request
         .headers()
         .get_all("x-forwarded-for")

@@ -1,5 +1,6 @@
 //! A postback, from the wire to its answer. What happens between is [`Tracker::receive`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
 use super::{TARGET_LIMIT, client_ip, header, network_of};
-use crate::tracker::{InboundCall, PATIENCE, Tracker};
+use crate::tracker::{InboundCall, Intake, Tracker};
 use crate::verdict::{Reason, Verdict};
 
 /// Largest body taken, in bytes.
@@ -19,17 +20,22 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(15);
 
-/// `GET|POST /postback`: an honest answer, sent when call and verdict are on disk.
+/// How long the network of a host may take to be found.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `GET|POST /postback`: an honest answer, sent when the call is on disk, with its verdict unless the database does not
+/// answer in time.
 pub(super) async fn receive(
-    request: HttpRequest,
+    request: &HttpRequest,
+    slug: Option<&str>,
     payload: web::Payload,
-    tracker: web::Data<Tracker>,
+    intake: Arc<Intake>,
 ) -> HttpResponse {
-    let call = read(&request, payload, &tracker).await;
+    let tracker = &intake.tracker;
+    let call = read(request, payload, tracker).await;
     let id = call.id;
-    let tracker = tracker.into_inner();
-    let plainly = |reason: Reason| respond(&request, reason, &tracker.answer(id, &Verdict::of(reason)));
-    let network = match tokio::time::timeout(PATIENCE, network_of(&request, &tracker)).await {
+    let plainly = |reason: Reason| respond(request, tracker, &tracker.answer(id, &Verdict::of(reason)));
+    let network = match tokio::time::timeout(PATIENCE, network_of(request, slug, tracker)).await {
         Ok(Ok(Some(network))) => network,
         Ok(Ok(None)) => return plainly(Reason::UnknownHost),
         Ok(Err(error)) => {
@@ -46,23 +52,8 @@ pub(super) async fn receive(
     {
         return plainly(Reason::RateLimited);
     }
-    // In a task of its own: an advertiser's server that hangs up must not stop what has begun.
-    let receiving = tokio::spawn({
-        let tracker = tracker.clone();
-        async move { tracker.receive(&network, call).await }
-    });
-    match receiving.await {
-        Ok(answer) => {
-            let reason = Reason::ALL
-                .into_iter()
-                .find(|reason| reason.code() == answer.reason);
-            respond(&request, reason.unwrap_or(Reason::Unavailable), &answer)
-        }
-        Err(stopped) => {
-            tracing::error!(postback = %id, %stopped, "postback not decided");
-            plainly(Reason::Unavailable)
-        }
-    }
+    let answer = intake.receive(&network, call).await;
+    respond(request, tracker, &answer)
 }
 
 async fn read(request: &HttpRequest, payload: web::Payload, tracker: &Tracker) -> InboundCall {
@@ -108,7 +99,9 @@ async fn read_body(mut payload: web::Payload, body: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-fn respond(request: &HttpRequest, reason: Reason, answer: &Answer) -> HttpResponse {
+fn respond(request: &HttpRequest, tracker: &Tracker, answer: &Answer) -> HttpResponse {
+    let reason = Reason::of_code(&answer.reason).unwrap_or(Reason::Unavailable);
+    tracker.counts.postback(reason);
     let plain_text =
         header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
     let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -125,6 +118,9 @@ fn respond(request: &HttpRequest, reason: Reason, answer: &Answer) -> HttpRespon
         .insert_header(("X-Postback-Reason", answer.reason.as_str()));
     if matches!(reason, Reason::Unavailable | Reason::RateLimited) {
         response.insert_header((RETRY_AFTER, "1"));
+    }
+    if tracker.is_draining() {
+        response.force_close();
     }
     response.body(native::render(answer, plain_text))
 }

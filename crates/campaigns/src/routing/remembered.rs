@@ -1,0 +1,134 @@
+//! Values by key, loaded when they are first asked for and again when they are no longer to be believed.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+
+use super::RoutingError;
+
+/// How long a reload may take before the value that was known is used after all; and how long nobody tries again then.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Whether a value that was loaded a while ago is to be believed.
+pub(super) enum Freshness {
+    /// It is.
+    Good,
+    /// Nothing speaks against it, but it is time to look again.
+    Aged,
+    /// It may have changed.
+    Stale,
+}
+
+#[derive(Clone)]
+struct Noted<V> {
+    value: V,
+    at: Instant,
+    /// When somebody last set out to load it again, in milliseconds after `at`; zero for never.
+    tried: Arc<AtomicU64>,
+}
+
+impl<V> Noted<V> {
+    fn new(value: V, at: Instant) -> Self {
+        Self {
+            value,
+            at,
+            tried: Arc::default(),
+        }
+    }
+
+    /// Whether it is on the caller to load it again: one at a time, and not while the last attempt may still run.
+    fn claim(&self) -> bool {
+        let now = u64::try_from(self.at.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        let last = self.tried.load(Ordering::Relaxed);
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        (last == 0 || now.saturating_sub(last) > patience)
+            && self
+                .tried
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// A bounded memory of values.
+pub(super) struct Remembered<K, V> {
+    cache: Arc<Cache<K, Noted<V>>>,
+}
+
+impl<K, V> Remembered<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new(entries: usize) -> Self {
+        Self {
+            cache: Arc::new(Cache::new(entries)),
+        }
+    }
+
+    /// The value of a key. `load` gets `with` and the key.
+    ///
+    /// Whoever finds a stale value loads it again and waits a moment for that; everyone else takes the stale one
+    /// meanwhile, and so does the first when the database does not answer.
+    pub(super) async fn get<Q, W, F, Fut>(
+        &self,
+        key: &Q,
+        with: &Arc<W>,
+        freshness: impl Fn(&V, Instant) -> Freshness,
+        load: F,
+    ) -> Result<V, RoutingError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: Fn(Arc<W>, K) -> Fut,
+        Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
+    {
+        let Some(noted) = self.cache.get(key) else {
+            return self
+                .load(key.to_owned(), load(with.clone(), key.to_owned()))
+                .await;
+        };
+        let freshness = freshness(&noted.value, noted.at);
+        if matches!(freshness, Freshness::Good) || !noted.claim() {
+            return Ok(noted.value);
+        }
+        let cache = self.cache.clone();
+        let (owned, loading) = (key.to_owned(), load(with.clone(), key.to_owned()));
+        let again = tokio::spawn(async move {
+            let at = Instant::now();
+            match tokio::time::timeout(4 * PATIENCE, loading).await {
+                Ok(Ok(value)) => cache.insert(owned, Noted::new(value, at)),
+                Ok(Err(error)) => tracing::warn!(%error, "configuration not looked up again"),
+                Err(_) => tracing::warn!("configuration not looked up again within a second"),
+            }
+        });
+        if matches!(freshness, Freshness::Stale) && tokio::time::timeout(PATIENCE, again).await.is_ok() {
+            // As it is now, or as it was if that failed.
+            return Ok(self.cache.get(key).map_or(noted.value, |now| now.value));
+        }
+        Ok(noted.value)
+    }
+
+    /// Loads what nothing is known of; those who ask for it at the same time wait for the same answer.
+    async fn load(
+        &self,
+        key: K,
+        loading: impl Future<Output = Result<V, RoutingError>>,
+    ) -> Result<V, RoutingError> {
+        let at = Instant::now();
+        match self.cache.get_value_or_guard_async(&key).await {
+            Ok(noted) => Ok(noted.value),
+            Err(vacancy) => {
+                let value = loading.await?;
+                // A vacancy that was taken away by a removal is no loss.
+                drop(vacancy.insert(Noted::new(value.clone(), at)));
+                Ok(value)
+            }
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Walks the batches of a folder in order, across segments, past damage.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::Seq;
+use crate::bugs::{self, Bug};
+use crate::disk::{Disk, DiskFile};
+use crate::format::{ALIGNMENT, FRAME_HEADER, FrameHeader, PAGE, SegmentHeader, checksum_seed, segment_name};
+use crate::reader::{Damage, Records};
+
+/// How much is read at once, at least.
+const READ_AHEAD: usize = 64 << 10;
+/// How much a search looks at at once.
+const STRIDE: usize = 1 << 20;
+
+/// What of a folder may be read.
+pub(crate) struct View {
+    /// First records of the segments, in order.
+    pub(crate) segments: Vec<Seq>,
+    /// Records from here on are not yet safe; `None` for a folder at rest.
+    pub(crate) end: Option<Seq>,
+}
+
+impl View {
+    fn segment_of(&self, seq: Seq) -> Option<Seq> {
+        self.segments.iter().rev().find(|first| **first <= seq).copied()
+    }
+
+    fn after(&self, segment: Seq) -> Option<Seq> {
+        self.segments.iter().find(|first| **first > segment).copied()
+    }
+}
+
+/// Where a cursor stands in a file.
+struct Place<F> {
+    file: F,
+    segment: Seq,
+    offset: u64,
+    /// The record a frame at `offset` should begin with.
+    expected: Seq,
+}
+
+/// Part of a file in memory.
+#[derive(Default)]
+struct Chunk {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Chunk {
+    fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(len)?)
+    }
+
+    /// What is in memory from `offset` on; reads when that is less than `len`. Short only at the end of the file.
+    fn load<F: DiskFile>(&mut self, file: &F, offset: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
+        if self.get(offset, len).is_none() {
+            self.start = offset;
+            self.bytes.resize(len.max(ahead), 0);
+            let read = file.read_full(&mut self.bytes, offset)?;
+            self.bytes.truncate(read);
+        }
+        let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        Ok(self.bytes.get(from..).unwrap_or_default())
+    }
+
+    fn forget(&mut self) {
+        self.bytes.clear();
+    }
+}
+
+/// Which frames may stand at a place.
+#[derive(Clone, Copy)]
+struct Wanted {
+    segment: Seq,
+    /// Frames begin at this record, or, in a search, not before it.
+    first: Seq,
+    is_exact: bool,
+    /// Frames end here at the latest.
+    limit: Seq,
+    seed: u32,
+}
+
+impl Wanted {
+    fn admits(&self, header: &FrameHeader) -> bool {
+        if bugs::on(Bug::TrustStaleFrames) {
+            return header.has_magic();
+        }
+        let is_of_this_life = header.segment == self.segment;
+        let is_in_order = if self.is_exact {
+            header.first == self.first
+        } else {
+            header.first >= self.first
+        };
+        header.has_magic()
+            && is_of_this_life
+            && is_in_order
+            && header.end().is_some_and(|end| end <= self.limit)
+    }
+}
+
+/// Reads batches. Gives each record once, in order, whatever the bytes on disk.
+pub(crate) struct Cursor<D: Disk> {
+    disk: Arc<D>,
+    seed: u32,
+    at: Seq,
+    place: Option<Place<D::File>>,
+    chunk: Chunk,
+}
+
+impl<D: Disk> Cursor<D> {
+    pub(crate) fn new(disk: Arc<D>, identity: &[u8; 16], at: Seq) -> Self {
+        let seed = checksum_seed(identity);
+        Cursor {
+            disk,
+            seed,
+            at,
+            place: None,
+            chunk: Chunk::default(),
+        }
+    }
+
+    pub(crate) fn at(&self) -> Seq {
+        self.at
+    }
+
+    /// Segment, offset and header bytes of where the next frame would be.
+    pub(crate) fn rest(&mut self) -> io::Result<Option<(Seq, u64, Option<FrameHeader>)>> {
+        let Some(place) = self.place.as_ref() else {
+            return Ok(None);
+        };
+        self.chunk.forget();
+        let bytes = self.chunk.load(&place.file, place.offset, FRAME_HEADER, 0)?;
+        Ok(Some((place.segment, place.offset, FrameHeader::decode(bytes))))
+    }
+
+    /// Makes what was read of the segment this stands in outlive a power cut.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.place.as_ref().map_or(Ok(()), |place| place.file.sync())
+    }
+
+    /// Adds records until there are `max_records` or `max_bytes`, or no more.
+    pub(crate) fn read(
+        &mut self,
+        mut view: View,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> io::Result<Records> {
+        let mut records = Records::default();
+        while records.len() < max_records && records.bytes() < max_bytes {
+            if view.end.is_some_and(|end| self.at >= end) {
+                break;
+            }
+            match self.step(&mut view, max_records, &mut records) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if records.is_empty() && records.damage.is_empty() => return Err(error),
+                // What was read already is passed and must be told; the error comes again if it is still there.
+                Err(_) => break,
+            }
+        }
+        records.next = self.at;
+        Ok(records)
+    }
+
+    /// One frame or one gap further; false at the end.
+    fn step(&mut self, view: &mut View, max_records: usize, records: &mut Records) -> io::Result<bool> {
+        let Some(segment) = self.enter(view, records)? else {
+            return Ok(false);
+        };
+        let after = view
+            .after(segment)
+            .filter(|_| !bugs::on(Bug::ReadPastNextSegment));
+        let limit = after.unwrap_or(Seq::MAX).min(view.end.unwrap_or(Seq::MAX));
+        let Some(place) = self.place.as_ref() else {
+            return Ok(false);
+        };
+        let (offset, expected) = (place.offset, place.expected);
+        let mut wanted = Wanted {
+            segment,
+            first: expected,
+            is_exact: true,
+            limit,
+            seed: self.seed,
+        };
+        if let Some(header) = self.frame_at(offset, wanted)? {
+            self.take(&header, max_records, records);
+            return Ok(true);
+        }
+        wanted.is_exact = false;
+        if let Some((found, header)) = self.search(offset, wanted)? {
+            self.lose(segment, offset, header.first, records);
+            self.stand_at(found, header.first);
+            return Ok(true);
+        }
+        self.leave(view, records)
+    }
+
+    /// Opens the segment that has the next record, if that is not the one open already.
+    fn enter(&mut self, view: &mut View, records: &mut Records) -> io::Result<Option<Seq>> {
+        loop {
+            let Some(segment) = view.segment_of(self.at) else {
+                let Some(first) = view.segments.first().copied() else {
+                    return Ok(None);
+                };
+                // Zero asks for all there is; what was given up long ago is not missed then.
+                if self.at == 0 {
+                    self.at = first;
+                }
+                self.lose(first, 0, first, records);
+                continue;
+            };
+            let open = self.place.as_ref().map(|place| place.segment);
+            if let Some(open) = open.filter(|open| *open == segment || bugs::on(Bug::ReadPastNextSegment)) {
+                return Ok(Some(open));
+            }
+            self.chunk.forget();
+            match self.disk.open(&segment_name(segment)) {
+                Ok(file) => {
+                    self.place = Some(Place {
+                        file,
+                        segment,
+                        offset: PAGE,
+                        expected: segment,
+                    });
+                    return Ok(Some(segment));
+                }
+                // Given back a moment ago, or removed by somebody: its records are gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    view.segments.retain(|first| *first != segment);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Nothing more in this segment: on to the next, over what is missing in between.
+    fn leave(&mut self, view: &View, records: &mut Records) -> io::Result<bool> {
+        let Some(Place { segment, offset, .. }) = self.place else {
+            return Ok(false);
+        };
+        if let Some(after) = view.after(segment) {
+            let ended = self
+                .header(after)?
+                .map_or(after, |header| header.continues.min(after));
+            self.lose(segment, offset, ended, records);
+            // Numbers that were skipped are nobody's records.
+            self.at = self.at.max(after);
+            self.place = None;
+            return Ok(true);
+        }
+        if let Some(end) = view.end {
+            self.lose(segment, offset, end, records);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The header of a segment, if it can be read.
+    pub(crate) fn header(&self, segment: Seq) -> io::Result<Option<SegmentHeader>> {
+        let file = match self.disk.open(&segment_name(segment)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut page = vec![0; PAGE as usize];
+        file.read_full(&mut page, 0)?;
+        Ok(SegmentHeader::decode(&page)
+            .ok()
+            .filter(|header| header.first == segment))
+    }
+
+    /// Records up to `to` are gone.
+    fn lose(&mut self, segment: Seq, offset: u64, to: Seq, records: &mut Records) {
+        if self.at < to {
+            records.damage.push(Damage {
+                segment,
+                offset,
+                from: self.at,
+                to,
+            });
+            self.at = to;
+        }
+    }
+
+    fn stand_at(&mut self, offset: u64, expected: Seq) {
+        if let Some(place) = self.place.as_mut() {
+            place.offset = offset;
+            place.expected = expected;
+        }
+    }
+
+    /// Copies what is wanted of the frame at the present place, and passes it when nothing is left.
+    fn take(&mut self, header: &FrameHeader, max_records: usize, records: &mut Records) {
+        let Some(offset) = self.place.as_ref().map(|place| place.offset) else {
+            return;
+        };
+        let end = header.end().unwrap_or(header.first);
+        let size = FRAME_HEADER + header.payload as usize;
+        let skipped = self.at.saturating_sub(header.first);
+        let frame = self.chunk.get(offset, size).unwrap_or_default();
+        for record in header
+            .records(frame)
+            .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
+        {
+            if records.len() >= max_records {
+                return;
+            }
+            records.push(self.at, record);
+            self.at += 1;
+        }
+        self.stand_at(offset + header.size(), end);
+    }
+
+    /// The sound frame at `offset`, left in the chunk.
+    fn frame_at(&mut self, offset: u64, wanted: Wanted) -> io::Result<Option<FrameHeader>> {
+        if let Some(header) = self.cached_frame(offset, wanted)? {
+            return Ok(Some(header));
+        }
+        // What is in memory may be older than what was written there since.
+        self.chunk.forget();
+        self.cached_frame(offset, wanted)
+    }
+
+    fn cached_frame(&mut self, offset: u64, wanted: Wanted) -> io::Result<Option<FrameHeader>> {
+        let Some(place) = self.place.as_ref() else {
+            return Ok(None);
+        };
+        let bytes = self.chunk.load(&place.file, offset, FRAME_HEADER, READ_AHEAD)?;
+        let Some(mut header) = FrameHeader::decode(bytes).filter(|header| wanted.admits(header)) else {
+            return Ok(None);
+        };
+        let size = FRAME_HEADER + header.payload as usize;
+        if bytes.len() < size {
+            // A length that runs past the file is not worth the memory.
+            if offset + size as u64 > place.file.len()? {
+                return Ok(None);
+            }
+            self.chunk.load(&place.file, offset, size, READ_AHEAD)?;
+        }
+        let frame = self.chunk.get(offset, size).unwrap_or_default();
+        let is_sound = header.is_sound(frame, wanted.seed);
+        if bugs::on(Bug::TrustStaleFrames) {
+            header.first = wanted.first;
+        }
+        Ok(is_sound.then_some(header))
+    }
+
+    /// The first sound frame after `offset` in this file.
+    fn search(&mut self, offset: u64, wanted: Wanted) -> io::Result<Option<(u64, FrameHeader)>> {
+        let mut window = Chunk::default();
+        let mut at = offset + ALIGNMENT;
+        loop {
+            let Some(place) = self.place.as_ref() else {
+                return Ok(None);
+            };
+            let left = usize::try_from(place.file.len()?.saturating_sub(at)).unwrap_or(usize::MAX);
+            let is_last = left <= STRIDE;
+            let bytes = window.load(&place.file, at, left.min(STRIDE), 0)?;
+            let candidates: Vec<u64> = (0..bytes.len())
+                .step_by(ALIGNMENT as usize)
+                .filter_map(|place| Some((place, bytes.get(place..)?)))
+                .filter(|(_, bytes)| FrameHeader::may_begin(bytes))
+                // A recycled file is full of frames of its earlier life: none of them is worth another look.
+                .filter(|(_, bytes)| FrameHeader::decode(bytes).is_some_and(|header| wanted.admits(&header)))
+                .map(|(place, _)| at + place as u64)
+                .collect();
+            for candidate in candidates {
+                if let Some(header) = self.frame_at(candidate, wanted)? {
+                    return Ok(Some((candidate, header)));
+                }
+            }
+            if is_last {
+                return Ok(None);
+            }
+            // A header cut in two by the end of the window is whole in the next.
+            at += (STRIDE - FRAME_HEADER) as u64;
+        }
+    }
+}

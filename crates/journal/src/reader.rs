@@ -1,0 +1,159 @@
+//! Reading records back, from a live journal or from a folder at rest.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::Seq;
+use crate::cursor::{Cursor, View};
+use crate::disk::{Disk, RealDisk};
+use crate::engine::Shared;
+use crate::format::parse_segment_name;
+use crate::recovery;
+
+/// Records from a position on, in order. Blocking: the disk is read on the caller's thread.
+pub struct Reader {
+    disk: Arc<RealDisk>,
+    cursor: Cursor<RealDisk>,
+    live: Option<Arc<Shared>>,
+}
+
+impl Reader {
+    /// Reads a folder that nobody writes to, from record `from` on. From zero it begins with the oldest record there
+    /// is; from any other number, what is no longer there before the oldest is reported as damage.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or neither its identity nor any segment header can be read.
+    pub fn open(folder: &Path, from: Seq) -> io::Result<Reader> {
+        let disk = Arc::new(RealDisk::new(folder.to_owned()));
+        let identity = recovery::known_identity(&*disk)?
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no journal in this folder"))?;
+        let cursor = Cursor::new(Arc::clone(&disk), &identity, from);
+        Ok(Reader {
+            disk,
+            cursor,
+            live: None,
+        })
+    }
+
+    pub(crate) fn live(shared: Arc<Shared>, from: Seq) -> Reader {
+        let disk = Arc::clone(&shared.keeper.disk);
+        let cursor = Cursor::new(Arc::clone(&disk), &shared.keeper.identity, from);
+        Reader {
+            disk,
+            cursor,
+            live: Some(shared),
+        }
+    }
+
+    /// Up to about `max_bytes` of records, in order; empty when there is nothing more yet. Stops within a batch when
+    /// `max_records` are reached, and continues there.
+    ///
+    /// # Errors
+    /// When the disk cannot be read. Trying again continues at the same record.
+    pub fn read(&mut self, max_records: usize, max_bytes: usize) -> Result<Records, ReadError> {
+        let view = self.view().map_err(ReadError)?;
+        let records = self
+            .cursor
+            .read(view, max_records, max_bytes)
+            .map_err(ReadError)?;
+        for damage in &records.damage {
+            tracing::error!(?damage, "records of the journal are gone");
+        }
+        if let Some(shared) = &self.live {
+            shared
+                .figures
+                .damaged
+                .fetch_add(records.damage.len() as u64, Relaxed);
+        }
+        Ok(records)
+    }
+
+    /// The number of the record that is read next.
+    pub fn next(&self) -> Seq {
+        self.cursor.at()
+    }
+
+    fn view(&self) -> io::Result<View> {
+        match &self.live {
+            Some(shared) => {
+                // In this order: a segment is listed before the first record in it is told.
+                let end = Some(shared.next());
+                Ok(View {
+                    segments: shared.keeper.segments(),
+                    end,
+                })
+            }
+            None => {
+                let names = self.disk.list()?;
+                let mut segments: Vec<_> = names
+                    .iter()
+                    .filter_map(|file| parse_segment_name(&file.0))
+                    .collect();
+                segments.sort_unstable();
+                Ok(View { segments, end: None })
+            }
+        }
+    }
+}
+
+/// The disk could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("could not read the journal")]
+pub struct ReadError(#[source] io::Error);
+
+/// Records in one buffer of their own.
+#[derive(Debug, Default, Clone)]
+pub struct Records {
+    bytes: Vec<u8>,
+    places: Vec<(Seq, Range<usize>)>,
+    /// What was found missing on the way.
+    pub damage: Vec<Damage>,
+    /// The number after the last record, or after the last damage.
+    pub next: Seq,
+}
+
+impl Records {
+    pub(crate) fn push(&mut self, seq: Seq, record: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(record);
+        self.places.push((seq, start..self.bytes.len()));
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of all records.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The records with their numbers.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Seq, &[u8])> {
+        self.places
+            .iter()
+            .map(|(seq, place)| (*seq, self.bytes.get(place.clone()).unwrap_or_default()))
+    }
+}
+
+/// Records that were in the journal and cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// First record of the segment, as in its file name.
+    pub segment: Seq,
+    /// Where in the segment the trouble begins, in bytes.
+    pub offset: u64,
+    /// The first record that is gone.
+    pub from: Seq,
+    /// The first record after it that is not.
+    pub to: Seq,
+}

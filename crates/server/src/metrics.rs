@@ -1,0 +1,131 @@
+//! `GET /metrics`: what Prometheus reads, on a listener of its own.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use metrics::{describe_gauge, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use schema::Db;
+use tracking::Tracker;
+
+/// The one recorder of the process; counters that are made before it is there count nothing.
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Begins to count. Whoever wants metrics calls it before anything is counted.
+///
+/// # Errors
+/// When something else records the process's metrics already.
+pub(crate) fn record() -> io::Result<()> {
+    let handle = RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok());
+    handle
+        .as_ref()
+        .map(drop)
+        .ok_or_else(|| io::Error::other("another recorder of metrics is installed"))
+}
+
+/// A listener that answers `/metrics` and nothing else.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub(crate) fn listen(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
+    describe();
+    tokio::spawn(upkeep());
+    let (tracker, db) = (web::Data::new(tracker), web::Data::new(db));
+    let app = move || {
+        App::new()
+            .app_data(tracker.clone())
+            .app_data(db.clone())
+            .route("/metrics", web::get().to(show))
+    };
+    Ok(HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run())
+}
+
+fn describe() {
+    describe_gauge!(
+        "clickledger_journal_oldest_unapplied_seconds",
+        "Age of the oldest record that is not in Postgres. Alarm above 30."
+    );
+    describe_gauge!(
+        "clickledger_journal_free_ratio",
+        "Share of the journal's room that is left. Alarm below 0.2."
+    );
+    describe_gauge!(
+        "clickledger_journal_unapplied_records",
+        "Records acknowledged and not yet in Postgres for sure."
+    );
+    describe_gauge!("clickledger_journal_bytes", "Bytes of the journal on disk.");
+    describe_gauge!(
+        "clickledger_journal_sync_p99_seconds",
+        "99 of 100 recent syncs took no longer. Alarm above 0.05."
+    );
+    describe_gauge!(
+        "clickledger_journal_refused_records",
+        "Records refused since the start."
+    );
+    describe_gauge!(
+        "clickledger_journal_damaged",
+        "Damaged places met since the start. Alarm above 0."
+    );
+    describe_gauge!(
+        "clickledger_quarantined_records",
+        "Records that were put aside. Alarm above 0."
+    );
+    describe_gauge!(
+        "clickledger_alarm",
+        "1 for each alarm that fires at present, by name."
+    );
+    describe_gauge!(
+        "clickledger_ready",
+        "1 while the node takes clicks and postbacks."
+    );
+}
+
+async fn upkeep() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if let Some(handle) = RECORDER.get().and_then(Option::as_ref) {
+            handle.run_upkeep();
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
+    let condition = tracker.condition();
+    gauge!("clickledger_ready").set(if condition.ready { 1.0 } else { 0.0 });
+    for journal in &condition.journals {
+        let stream = [("stream", journal.stream)];
+        gauge!("clickledger_journal_oldest_unapplied_seconds", &stream).set(journal.oldest_unapplied_seconds);
+        gauge!("clickledger_journal_free_ratio", &stream).set(journal.free);
+        gauge!("clickledger_journal_unapplied_records", &stream)
+            .set(journal.next.saturating_sub(journal.applied) as f64);
+        gauge!("clickledger_journal_bytes", &stream).set(journal.bytes as f64);
+        gauge!("clickledger_journal_sync_p99_seconds", &stream).set(journal.sync_p99_seconds);
+        gauge!("clickledger_journal_refused_records", &stream).set(journal.refused as f64);
+        gauge!("clickledger_journal_damaged", &stream).set(journal.damaged as f64);
+    }
+    for name in tracking::condition::ALARMS {
+        let fires = condition.alarms.iter().any(|alarm| alarm.name == name);
+        gauge!("clickledger_alarm", "name" => name).set(if fires { 1.0 } else { 0.0 });
+    }
+    // What only the database knows is left out while it does not answer.
+    let counting = tracking::quarantine::count(&db);
+    if let Ok(Ok(quarantined)) = tokio::time::timeout(Duration::from_secs(1), counting).await {
+        gauge!("clickledger_quarantined_records").set(quarantined as f64);
+    }
+    match RECORDER.get().and_then(Option::as_ref) {
+        Some(handle) => HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4")
+            .body(handle.render()),
+        None => HttpResponse::ServiceUnavailable().finish(),
+    }
+}

@@ -1,0 +1,199 @@
+//! A click as it stands in the journal: what the sums need, then its row exactly as Postgres takes it (`COPY … BINARY`),
+//! so that it is encoded once and only copied from then on.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | format: 1 |
+//! | 4 | network |
+//! | 4 | tracking link |
+//! | 4 | campaign |
+//! | 4 | affiliate |
+//! | 8 | when, in microseconds since 1970 |
+//! | 8 | start of that hour on the network's clock, likewise |
+//! | 4 | that day on the network's clock, counted from the first of year 1 |
+//! | 1 | bit 0: unique · bit 1: flagged |
+//! | … | the row: number of fields (16 bits), then each with its length (32 bits; −1 for NULL) |
+//!
+//! Numbers are big-endian. The columns of format 1 are [`COLUMNS`]; a later format may have others.
+
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use ipnet::IpNet;
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
+
+use crate::clicks::NewClick;
+
+const FORMAT: u8 = 1;
+const UNIQUE: u8 = 1;
+const FLAGGED: u8 = 2;
+
+/// The columns of the row, in its order.
+pub(crate) const COLUMNS: &str = "network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, flag, \
+     visitor, country, asn, device, os, browser, sub1, sub2, sub3, sub4, sub5, ip_prefix, referrer";
+const FIELDS: i16 = 21;
+
+/// Between the epoch of Postgres (2000) and that of everyone else (1970), in microseconds.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// A click of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClickRecord<'a> {
+    pub(crate) network_id: NetworkId,
+    pub(crate) link_id: LinkId,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) affiliate_id: AffiliateId,
+    /// When, in microseconds since 1970.
+    pub(crate) clicked_at: i64,
+    /// Start of that hour on the network's clock, in microseconds since 1970.
+    pub(crate) hour: i64,
+    /// That day on the network's clock, counted from the first of year 1.
+    pub(crate) day: i32,
+    pub(crate) is_unique: bool,
+    pub(crate) is_flagged: bool,
+    /// As Postgres takes it.
+    pub(crate) row: &'a [u8],
+}
+
+impl<'a> ClickRecord<'a> {
+    /// Reads a record; none if it is not a click of a format we know.
+    pub(crate) fn read(record: &'a [u8]) -> Option<Self> {
+        let (format, rest) = record.split_first()?;
+        let (network, rest) = rest.split_first_chunk()?;
+        let (link, rest) = rest.split_first_chunk()?;
+        let (campaign, rest) = rest.split_first_chunk()?;
+        let (affiliate, rest) = rest.split_first_chunk()?;
+        let (clicked_at, rest) = rest.split_first_chunk()?;
+        let (hour, rest) = rest.split_first_chunk()?;
+        let (day, rest) = rest.split_first_chunk()?;
+        let (bits, row) = rest.split_first()?;
+        (*format == FORMAT).then_some(Self {
+            network_id: NetworkId(i32::from_be_bytes(*network)),
+            link_id: LinkId(i32::from_be_bytes(*link)),
+            campaign_id: CampaignId(i32::from_be_bytes(*campaign)),
+            affiliate_id: AffiliateId(i32::from_be_bytes(*affiliate)),
+            clicked_at: i64::from_be_bytes(*clicked_at),
+            hour: i64::from_be_bytes(*hour),
+            day: i32::from_be_bytes(*day),
+            is_unique: bits & UNIQUE != 0,
+            is_flagged: bits & FLAGGED != 0,
+            row,
+        })
+    }
+
+    /// The field at this place of the row, as Postgres has it; none for NULL.
+    pub(crate) fn field(&self, place: usize) -> Option<&'a [u8]> {
+        let mut rest = self.row.get(2..)?;
+        for _ in 0..place {
+            rest = next_field(rest)?.1;
+        }
+        next_field(rest)?.0
+    }
+}
+
+/// The field a row goes on with, and what follows it.
+fn next_field(row: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = row.split_first_chunk()?;
+    match usize::try_from(i32::from_be_bytes(*length)) {
+        Ok(length) => {
+            let (field, rest) = rest.split_at_checked(length)?;
+            Some((Some(field), rest))
+        }
+        Err(_) => Some((None, rest)),
+    }
+}
+
+/// Writes a click at the end of a buffer.
+pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, click: &NewClick) {
+    let visitor = &click.visitor;
+    let clicked_at = click.clicked_at.timestamp_micros();
+    buffer.push(FORMAT);
+    for id in [
+        network_id.0,
+        click.link_id.0,
+        click.campaign_id.0,
+        click.affiliate_id.0,
+    ] {
+        buffer.extend_from_slice(&id.to_be_bytes());
+    }
+    buffer.extend_from_slice(&clicked_at.to_be_bytes());
+    buffer.extend_from_slice(&hour(click.clicked_at, time_zone).timestamp_micros().to_be_bytes());
+    buffer.extend_from_slice(&day(click.clicked_at, time_zone).to_be_bytes());
+    let unique = if visitor.is_unique { UNIQUE } else { 0 };
+    buffer.push(unique | if visitor.flag.is_some() { FLAGGED } else { 0 });
+
+    buffer.extend_from_slice(&FIELDS.to_be_bytes());
+    field(buffer, &network_id.0.to_be_bytes());
+    field(buffer, click.key.0.as_bytes());
+    field(buffer, &(clicked_at - POSTGRES_EPOCH).to_be_bytes());
+    for id in [click.link_id.0, click.campaign_id.0, click.affiliate_id.0] {
+        field(buffer, &id.to_be_bytes());
+    }
+    field(buffer, &[u8::from(visitor.is_unique)]);
+    text(buffer, visitor.flag.map(|flag| flag.as_str()));
+    match visitor.hash {
+        Some(hash) => field(buffer, &hash.to_be_bytes()),
+        None => null(buffer),
+    }
+    text(buffer, visitor.country.as_ref().map(|country| country.as_str()));
+    match visitor.asn {
+        Some(asn) => field(buffer, &i64::from(asn).to_be_bytes()),
+        None => null(buffer),
+    }
+    text(buffer, Some(visitor.agent.device.as_str()));
+    text(buffer, visitor.agent.os.as_deref());
+    text(buffer, visitor.agent.browser.as_deref());
+    for sub in &click.subs {
+        text(buffer, sub.as_deref());
+    }
+    match click.ip_prefix {
+        Some(prefix) => inet(buffer, prefix),
+        None => null(buffer),
+    }
+    text(buffer, click.referrer.as_deref());
+}
+
+fn field(buffer: &mut Vec<u8>, value: &[u8]) {
+    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    buffer.extend_from_slice(&length.to_be_bytes());
+    buffer.extend_from_slice(value);
+}
+
+fn null(buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(&(-1_i32).to_be_bytes());
+}
+
+fn text(buffer: &mut Vec<u8>, value: Option<&str>) {
+    match value {
+        Some(value) => field(buffer, value.as_bytes()),
+        None => null(buffer),
+    }
+}
+
+/// Family (2 is IPv4, 3 is IPv6), bits, not a `cidr`, bytes of the address, the address.
+fn inet(buffer: &mut Vec<u8>, net: IpNet) {
+    match net {
+        IpNet::V4(net) => {
+            let [a, b, c, d] = net.addr().octets();
+            field(buffer, &[2, net.prefix_len(), 0, 4, a, b, c, d]);
+        }
+        IpNet::V6(net) => {
+            buffer.extend_from_slice(&20_i32.to_be_bytes());
+            buffer.extend_from_slice(&[3, net.prefix_len(), 0, 16]);
+            buffer.extend_from_slice(&net.addr().octets());
+        }
+    }
+}
+
+/// The day on the network's clock, counted from the first of year 1.
+pub(crate) fn day(at: DateTime<Utc>, time_zone: Tz) -> i32 {
+    at.with_timezone(&time_zone).num_days_from_ce()
+}
+
+/// Start of the hour on the network's clock: in Kolkata hours begin at half past on ours, and its days are exact.
+pub(crate) fn hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
+    let local = at.with_timezone(&time_zone);
+    let into_hour = TimeDelta::minutes(local.minute().into())
+        + TimeDelta::seconds(local.second().into())
+        + TimeDelta::nanoseconds(local.nanosecond().into());
+    at - into_hour
+}

@@ -1,0 +1,47 @@
+//! What is counted for those who run the installation (Prometheus).
+
+use metrics::{Counter, counter, describe_counter};
+
+use crate::verdict::Reason;
+
+/// Handles, so that counting costs one addition.
+#[derive(Clone)]
+pub(crate) struct Counts {
+    pub(crate) clicks: Counter,
+    pub(crate) unrecorded_clicks: Counter,
+    postbacks: Vec<(Reason, Counter)>,
+}
+
+impl Counts {
+    pub(crate) fn new() -> Self {
+        describe_counter!(
+            "clickledger_clicks_total",
+            "Clicks that were journaled and redirected."
+        );
+        describe_counter!(
+            "clickledger_unrecorded_clicks_total",
+            "Clicks that could not be journaled. Any is an alarm: the disk is full or fails."
+        );
+        describe_counter!(
+            "clickledger_postbacks_total",
+            "Postbacks that were answered, by reason."
+        );
+        let of_reason = |reason: Reason| {
+            (
+                reason,
+                counter!("clickledger_postbacks_total", "reason" => reason.code()),
+            )
+        };
+        Self {
+            clicks: counter!("clickledger_clicks_total"),
+            unrecorded_clicks: counter!("clickledger_unrecorded_clicks_total"),
+            postbacks: Reason::ALL.map(of_reason).into(),
+        }
+    }
+
+    pub(crate) fn postback(&self, reason: Reason) {
+        if let Some((_, counter)) = self.postbacks.iter().find(|(of, _)| *of == reason) {
+            counter.increment(1);
+        }
+    }
+}

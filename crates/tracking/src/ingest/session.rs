@@ -1,0 +1,196 @@
+//! A connection that applies one journal, and the journal's cursor.
+
+use chrono::{DateTime, Utc};
+use journal::{Damage, Journal, Seq};
+use schema::clock;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, Statement};
+use uuid::Uuid;
+
+use super::{ApplyError, Load, Record};
+
+/// Everything but its role comes from the address. Statements on arrays are planned once: what they do does not
+/// depend on how long the arrays are.
+const SETUP: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; \
+     SET statement_timeout = '50s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
+
+const MOVE_CURSOR: &str =
+    "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2";
+const PUT_ASIDE: &str = "INSERT INTO quarantine (journal, seq, network_id, put_aside_at, reason, record)
+     VALUES ($1, $2, NULL, $3, $4, $5) ON CONFLICT DO NOTHING";
+
+/// A connection on which one journal is applied.
+pub(super) struct Session<L: Load> {
+    client: Client,
+    journal: Uuid,
+    cursor: Seq,
+    move_cursor: Statement,
+    prepared: L::Prepared,
+}
+
+impl<L: Load> Session<L> {
+    /// Connects, and finds out how far the journal has been applied.
+    ///
+    /// A journal that ends before its cursor lost its tail (an older copy of the disk, say): its next records get
+    /// numbers behind the cursor, so that they are not taken for those that are applied.
+    pub(super) async fn open(load: &L, url: &str, journal: &Journal, node: &str) -> Result<Self, ApplyError> {
+        let client = connect(url).await?;
+        let id = Uuid::from_bytes(journal.identity());
+        client
+            .execute(
+                "INSERT INTO ingest_cursors (journal, stream, node, next_seq, moved_at) VALUES ($1, $2, $3, 0, $4)
+                 ON CONFLICT (journal) DO UPDATE SET node = EXCLUDED.node",
+                &[&id, &L::STREAM, &node, &clock::now()],
+            )
+            .await?;
+        let row = client
+            .query_one("SELECT next_seq FROM ingest_cursors WHERE journal = $1", &[&id])
+            .await?;
+        let cursor = Seq::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+        if cursor > journal.next() {
+            tracing::error!(
+                stream = L::STREAM,
+                cursor,
+                journal = journal.next(),
+                "the journal has lost its end"
+            );
+            journal.skip_to(cursor)?;
+        }
+        Ok(Self {
+            journal: id,
+            cursor,
+            move_cursor: client.prepare(MOVE_CURSOR).await?,
+            prepared: load.prepare(&client).await?,
+            client,
+        })
+    }
+
+    /// Number of the first record that is not applied.
+    pub(super) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
+    /// Stores records and moves the cursor behind them, in one transaction.
+    pub(super) async fn apply(
+        &mut self,
+        load: &L,
+        records: &[Record<'_>],
+        next: Seq,
+        durably: bool,
+    ) -> Result<L::Done, ApplyError> {
+        load.make_room(&self.client, records).await?;
+        let transaction = self.client.transaction().await?;
+        if !(durably || L::SYNCHRONOUS) {
+            transaction
+                .batch_execute("SET LOCAL synchronous_commit = off")
+                .await?;
+        }
+        // First of all: it locks out whoever else would apply the same records.
+        let now = clock::now();
+        let moved = transaction
+            .execute(
+                &self.move_cursor,
+                &[&self.journal, &number(self.cursor), &number(next), &now],
+            )
+            .await?;
+        if moved != 1 {
+            return Err(ApplyError::CursorMoved);
+        }
+        let done = load.store(&transaction, &self.prepared, records).await?;
+        transaction.commit().await?;
+        self.cursor = next;
+        Ok(done)
+    }
+
+    /// Puts a record aside that Postgres will not take, and moves the cursor behind it.
+    pub(super) async fn put_aside(
+        &mut self,
+        poison: Record<'_>,
+        next: Seq,
+        reason: &str,
+    ) -> Result<(), ApplyError> {
+        let transaction = self.client.transaction().await?;
+        let now: DateTime<Utc> = clock::now();
+        let moved = transaction
+            .execute(
+                &self.move_cursor,
+                &[&self.journal, &number(self.cursor), &number(next), &now],
+            )
+            .await?;
+        if moved != 1 {
+            return Err(ApplyError::CursorMoved);
+        }
+        transaction
+            .execute(
+                PUT_ASIDE,
+                &[&self.journal, &number(poison.seq), &now, &reason, &poison.bytes],
+            )
+            .await?;
+        transaction.commit().await?;
+        self.cursor = next;
+        Ok(())
+    }
+
+    /// Notes that records of the journal cannot be read.
+    pub(super) async fn note_gap(&self, damage: &Damage) -> Result<(), ApplyError> {
+        let reason = format!(
+            "the journal is damaged: records {} to {} are lost",
+            damage.from, damage.to
+        );
+        let empty: &[u8] = &[];
+        self.client
+            .execute(
+                PUT_ASIDE,
+                &[
+                    &self.journal,
+                    &number(damage.from),
+                    &clock::now(),
+                    &reason,
+                    &empty,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Sequence numbers stay far below 2⁶³.
+fn number(seq: Seq) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn connect(url: &str) -> Result<Client, ApplyError> {
+    let connecting = tokio_postgres::connect(url, NoTls);
+    let (client, connection) = tokio::time::timeout(super::BACK_OFF * 25, connecting)
+        .await
+        .map_err(|_| ApplyError::Slow)??;
+    // Drives the connection until the client is dropped; whoever uses the client hears what went wrong.
+    tokio::spawn(connection);
+    client.batch_execute(SETUP).await?;
+    Ok(client)
+}
+
+/// Whether it is the record's own fault: data that Postgres does not take, whenever it is tried.
+pub(super) fn is_poison(error: &ApplyError) -> bool {
+    match error {
+        ApplyError::Poison(_) | ApplyError::Routing(campaigns::RoutingError::Destination(_)) => true,
+        ApplyError::Postgres(error) => {
+            let code = error.code().map(SqlState::code).unwrap_or_default();
+            // Data exceptions, broken constraints, rows that are too large, a COPY that is not one.
+            ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+                || *code == *SqlState::PROTOCOL_VIOLATION.code()
+        }
+        _ => false,
+    }
+}
+
+/// What Postgres said, with what it said about it.
+pub(super) fn words(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => {
+            let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+            format!("{error}{}", source.unwrap_or_default())
+        }
+    }
+}

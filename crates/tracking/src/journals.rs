@@ -1,0 +1,172 @@
+//! The journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
+//!
+//! Each process takes a slot (`0`, `1`, … in the journal folder) for as long as it lives, so an old and a new process
+//! can serve side by side while one takes over from the other. What a process left behind in its slot is applied by
+//! whoever finds it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{Journal, OpenError, Settings};
+
+use crate::ingest::{Applier, ClickLoad, Load, PostbackLoad, Progress};
+
+/// More processes than anybody runs on one machine.
+const SLOTS: u32 = 64;
+/// How often slots are searched for what somebody left behind.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// How journals are kept.
+#[derive(Debug, Clone)]
+pub struct JournalSettings {
+    /// The folder of all slots.
+    pub folder: PathBuf,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Bytes that each journal may take on disk.
+    pub quota_bytes: u64,
+    /// How long applied records are kept, so that an older copy of the database can be brought up to date.
+    pub retention: Duration,
+}
+
+impl JournalSettings {
+    /// In this folder, with everything else as it usually is.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        let usual = Settings::in_folder(folder);
+        Self {
+            folder: usual.folder,
+            segment_bytes: usual.segment_bytes,
+            quota_bytes: usual.quota_bytes,
+            retention: usual.retention,
+        }
+    }
+
+    fn of(&self, slot: u32, stream: &str) -> Settings {
+        Settings {
+            segment_bytes: self.segment_bytes,
+            quota_bytes: self.quota_bytes,
+            retention: self.retention,
+            ..Settings::in_folder(self.folder.join(slot.to_string()).join(stream))
+        }
+    }
+}
+
+/// The two journals of one slot.
+#[derive(Clone)]
+pub(crate) struct Journals {
+    pub(crate) slot: u32,
+    pub(crate) clicks: Journal,
+    pub(crate) postbacks: Journal,
+}
+
+impl Journals {
+    /// Takes the first slot that is free.
+    pub(crate) fn open(settings: &JournalSettings) -> Result<Self, OpenError> {
+        let mut taken = None;
+        for slot in 0..SLOTS {
+            match Self::open_slot(settings, slot) {
+                Err(error @ OpenError::InUse { .. }) => taken = Some(error),
+                opened => return opened,
+            }
+        }
+        // There is one: the loop ends only when every slot was taken.
+        taken.map_or_else(|| Self::open_slot(settings, 0), Err)
+    }
+
+    fn open_slot(settings: &JournalSettings, slot: u32) -> Result<Self, OpenError> {
+        let open = |stream| {
+            let (journal, recovery) = Journal::open(settings.of(slot, stream))?;
+            tracing::info!(slot, stream, next = recovery.next, took = ?recovery.took, "journal opened");
+            if let Some(cut) = &recovery.cut {
+                // What was never acknowledged.
+                tracing::warn!(slot, stream, ?cut, "the journal's torn end was cut off");
+            }
+            for damage in &recovery.damage {
+                tracing::error!(slot, stream, ?damage, "the journal is damaged");
+            }
+            Ok(journal)
+        };
+        Ok(Self {
+            slot,
+            clicks: open(ClickLoad::STREAM)?,
+            postbacks: open(PostbackLoad::STREAM)?,
+        })
+    }
+
+    /// Takes no more records; what was taken can still be applied.
+    pub(crate) fn close(&self) {
+        self.clicks.close();
+        self.postbacks.close();
+    }
+}
+
+/// Where a journal lies, for people: the machine, the folder.
+pub(crate) fn node(folder: &Path, slot: u32) -> String {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!(
+        "{}:{}",
+        host.to_string_lossy(),
+        folder.join(slot.to_string()).display()
+    )
+}
+
+/// Applies what processes that are gone left in their slots, for as long as this one lives.
+pub(crate) async fn apply_abandoned(
+    settings: JournalSettings,
+    own_slot: u32,
+    url: Arc<str>,
+    postbacks: impl Fn() -> PostbackLoad,
+) {
+    let mut done = Vec::new();
+    loop {
+        tokio::time::sleep(SEARCH).await;
+        for slot in (0..SLOTS).filter(|slot| *slot != own_slot) {
+            let there = settings.folder.join(slot.to_string()).exists();
+            if !there {
+                break;
+            }
+            match Journals::open_slot(&settings, slot) {
+                // Whoever has it applies it.
+                Err(OpenError::InUse { .. }) => done.retain(|it| *it != slot),
+                Ok(_) if done.contains(&slot) => {}
+                Ok(journals) => match catch_up(&settings, &journals, &url, postbacks()).await {
+                    Ok(()) => done.push(slot),
+                    Err(error) => {
+                        tracing::warn!(slot, %error, "what was left in this slot is not applied yet")
+                    }
+                },
+                Err(error) => tracing::error!(slot, %error, "this slot cannot be opened"),
+            }
+        }
+    }
+}
+
+async fn catch_up(
+    settings: &JournalSettings,
+    journals: &Journals,
+    url: &Arc<str>,
+    postbacks: PostbackLoad,
+) -> Result<(), crate::ingest::ApplyError> {
+    let node = node(&settings.folder, journals.slot);
+    let clicks = applier(&journals.clicks, url, &node, ClickLoad::default());
+    let postbacks = applier(&journals.postbacks, url, &node, postbacks);
+    let caught_up = async {
+        clicks.catch_up().await?;
+        postbacks.catch_up().await
+    };
+    let done = caught_up.await;
+    journals.close();
+    done
+}
+
+pub(crate) fn applier<L: Load>(journal: &Journal, url: &Arc<str>, node: &str, load: L) -> Applier<L> {
+    Applier {
+        journal: journal.clone(),
+        url: url.clone(),
+        node: node.to_owned(),
+        load,
+        progress: Arc::<Progress>::default(),
+    }
+}

@@ -1,0 +1,146 @@
+//! What real User-Agents say, by the table in `user_agents.txt`, and what none may do.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use visitors::{Agent, Agents, Device};
+
+fn written(agent: &Agent) -> String {
+    let name = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or("-").to_owned();
+    let bot = if agent.bot { "yes" } else { "no" };
+    format!(
+        "{}|{}|{}|{bot}",
+        agent.device.as_str(),
+        name(&agent.browser),
+        name(&agent.os)
+    )
+}
+
+#[test]
+fn real_user_agents_are_read_as_the_table_says() {
+    let agents = Agents::new();
+    let table = include_str!("user_agents.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    let mut rows = 0;
+    let mut wrong = Vec::new();
+    for line in table {
+        let (expected, user_agent) = line
+            .match_indices('|')
+            .nth(3)
+            .map(|(at, _)| (&line[..at], &line[at + 1..]))
+            .unwrap();
+        let found = written(&agents.read(Some(user_agent)));
+        let again = written(&agents.read(Some(user_agent)));
+        assert_eq!(found, again, "from the cache: {user_agent}");
+        if found != expected {
+            wrong.push(format!("{expected}  but  {found}  for  {user_agent}"));
+        }
+        rows += 1;
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(rows >= 60, "{rows}");
+}
+
+#[test]
+fn whoever_sends_no_user_agent_is_a_bot() {
+    let agents = Agents::new();
+    let nobody = Agent {
+        device: Device::Other,
+        browser: None,
+        os: None,
+        bot: true,
+    };
+    for nothing in [None, Some(""), Some("  \t ")] {
+        assert_eq!(agents.read(nothing), nobody);
+    }
+}
+
+#[test]
+fn only_the_first_512_bytes_count() {
+    let agents = Agents::new();
+    let padded = |length: usize| format!("Mozilla/5.0 {}curl/8", "é".repeat(length / 2));
+    assert!(agents.read(Some(&padded(480))).bot);
+    assert!(!agents.read(Some(&padded(8192))).bot);
+}
+
+#[test]
+fn a_name_with_control_characters_is_none() {
+    let agents = Agents::new();
+    let agent = agents.read(Some(
+        "Mozilla/5.0 (Windows NT 10.0; \u{1}\u{7f}\u{0}) Chrome/126.0.0.0",
+    ));
+    assert_eq!(agent.browser.as_deref(), Some("Chrome"));
+    for name in [agents.read(Some("\u{1b}[31mEvil\u{1b}Bot/1.0")).browser]
+        .into_iter()
+        .flatten()
+    {
+        assert!(!name.contains(char::is_control), "{name:?}");
+    }
+}
+
+/// Built of the words the rules look for, since random text reaches few of them.
+fn hostile() -> impl Strategy<Value = String> {
+    let words = [
+        "Mozilla/5.0 ",
+        "(Linux; Android 9; ",
+        "AppleWebKit/537.36 ",
+        "Mobile ",
+        "iPhone",
+        "; ",
+        "Build/",
+        "Chrome/1.2.3 ",
+        "Safari/",
+        "Version/",
+        "bot",
+        "DoCoMo",
+        "Nokia",
+        "Opera ",
+        "HbbTV/1.1.1 (",
+        "CFNetwork",
+        "Darwin/1.",
+        "MSIE 7.0",
+        "\n",
+        "\0",
+        "Tizen",
+        "Windows NT ",
+        "_",
+        "1234567890",
+        "é",
+        "😀",
+        "CPU OS 1_2",
+        "Silk/",
+        "FBAN",
+        "Yahoo",
+        "/",
+        ".",
+        ")",
+    ];
+    prop_oneof![
+        proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..200)
+            .prop_map(|words| words.concat()),
+        ".{0,600}",
+        any::<Vec<u8>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+    ]
+}
+
+#[test]
+fn no_user_agent_panics_or_takes_long() {
+    let agents = Agents::new();
+    // Against hanging, not for measuring: the build may be a debug one on a busy machine. benches/click.rs measures.
+    let limit = Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 50 });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
+    runner
+        .run(&hostile(), |user_agent| {
+            let begun = std::time::Instant::now();
+            let agent = agents.read(Some(&user_agent));
+            prop_assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+            prop_assert_eq!(agents.read(Some(&user_agent)), agent);
+            Ok(())
+        })
+        .unwrap();
+    let garbage = "A-/; (".repeat(8192 / 6);
+    let begun = std::time::Instant::now();
+    agents.read(Some(&garbage));
+    assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+}
