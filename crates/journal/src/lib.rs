@@ -40,7 +40,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use crate::flight::Append;
 pub use crate::journal::Journal;
 pub use crate::reader::{Damage, ReadError, Reader, Records};
-pub use crate::recovery::{Cut, Recovery};
+pub use crate::recovery::{Cut, Recovery, identity_of};
 pub use crate::settings::{OpenError, Refused, Settings};
 pub use crate::stats::Stats;
 pub use crate::worker::{Appender, Wakeups};

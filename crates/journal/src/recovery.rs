@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Seq;
 use crate::bugs::{self, Bug};
 use crate::cursor::{Cursor, View};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::format::{HeaderFault, PAGE, SegmentHeader, parse_segment_name, segment_name};
 use crate::keeper::{FRESH, Kept, RECYCLED};
 use crate::reader::Damage;
@@ -84,6 +85,15 @@ pub(crate) fn settle_identity<D: Disk>(disk: &D, fresh: [u8; 16]) -> io::Result<
     disk.rename(IDENTITY_DRAFT, IDENTITY)?;
     disk.sync_folder()?;
     Ok(identity)
+}
+
+/// The identity of the journal in a folder, for whoever only reads it.
+///
+/// # Errors
+/// When it has none, or cannot be read.
+pub fn identity_of(folder: &Path) -> io::Result<[u8; 16]> {
+    known_identity(&RealDisk::new(folder.to_owned()))?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this folder holds no journal"))
 }
 
 fn read_header<D: Disk>(disk: &D, name: &str) -> io::Result<Result<SegmentHeader, HeaderFault>> {

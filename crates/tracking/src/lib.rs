@@ -22,6 +22,7 @@ mod redaction;
 mod rollups;
 mod tracker;
 pub mod verdict;
+pub mod verify;
 mod visits;
 mod waiting;
 

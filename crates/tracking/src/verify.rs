@@ -1,0 +1,417 @@
+//! The proof: everything acknowledged is stored, counted and booked, exactly once.
+//!
+//! Nothing here is trusted to be right because the code says so. What the journals on this machine still hold is looked
+//! up in the tables, and what the tables hold is summed again and compared with the sums, in both directions.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use journal::Reader;
+use schema::{NetworkConn, NetworkId, ingest_cursors, verifications};
+use serde::{Deserialize, Serialize};
+use tenancy::networks::Network;
+use uuid::Uuid;
+
+use crate::click_record::ClickRecord;
+use crate::postback_record::PostbackRecord;
+
+/// Rows that differ that are kept as examples.
+const EXAMPLES: i64 = 20;
+/// Ids looked up at once.
+const AT_ONCE: usize = 5_000;
+/// Place of the key in a click's row.
+const KEY_FIELD: usize = 1;
+
+/// A stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Its start.
+    pub from: DateTime<Utc>,
+    /// Its end, not included.
+    pub to: DateTime<Utc>,
+}
+
+impl Period {
+    /// So many days up to now, from a midnight on: sums are kept by hours, and begin where an hour does.
+    #[must_use]
+    pub fn last_days(days: i64, time_zone: Tz, now: DateTime<Utc>) -> Self {
+        let day = (now - TimeDelta::days(days)).with_timezone(&time_zone).date_naive();
+        let from = time_zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
+        Self {
+            from: from.map_or(now - TimeDelta::days(days), |from| from.with_timezone(&Utc)),
+            to: now + TimeDelta::hours(1),
+        }
+    }
+}
+
+/// One thing that was compared with another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is claimed, in words.
+    pub claim: String,
+    /// How many there are on the one side.
+    pub expected: i64,
+    /// How many on the other.
+    pub found: i64,
+    /// How many rows differ.
+    pub differing: i64,
+    /// The first of them.
+    pub examples: Vec<String>,
+}
+
+impl Check {
+    /// Whether both sides are the same.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.differing == 0
+    }
+}
+
+/// What a run of all checks found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// When it ran.
+    pub run_at: DateTime<Utc>,
+    /// What it looked at.
+    pub period: Period,
+    /// Each check.
+    pub checks: Vec<Check>,
+}
+
+impl Verification {
+    /// Whether every check holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(Check::holds)
+    }
+}
+
+/// Why nothing could be proved.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The database failed.
+    #[error("database: {0}")]
+    Query(#[from] diesel::result::Error),
+    /// A journal cannot be read.
+    #[error("{}: {error}", .folder.display())]
+    Journal {
+        /// Its folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// What is compared within the database: a claim, and two queries whose rows must be the same. `$1` is the network, `$2`
+/// and `$3` the period, `$4` the network's time zone.
+const CLAIMS: [(&str, &str, &str); 6] = [
+    (
+        "The sums of clicks are the clicks, hour by hour",
+        "SELECT date_trunc('hour', clicked_at, $4) AS hour, campaign_id, affiliate_id, link_id, count(*) AS clicks,
+                count(*) FILTER (WHERE is_unique) AS unique_clicks, count(flag) AS invalid_clicks
+         FROM clicks WHERE network_id = $1 AND clicked_at >= $2 AND clicked_at < $3
+           AND id >= click_key_floor($2 AT TIME ZONE 'UTC') AND id < click_key_floor($3 AT TIME ZONE 'UTC')
+         GROUP BY 1, 2, 3, 4",
+        "SELECT hour, campaign_id, affiliate_id, link_id, clicks, unique_clicks, invalid_clicks
+         FROM click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3",
+    ),
+    (
+        "Every accepted postback has its conversion, and every conversion its postback",
+        "SELECT id AS postback, conversion_id AS conversion FROM postbacks
+         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'accepted'",
+        "SELECT postback_id, id FROM conversions
+         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3",
+    ),
+    (
+        "Every duplicate names a conversion there is",
+        "SELECT id AS postback FROM postbacks
+         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'duplicate'",
+        "SELECT p.id FROM postbacks p JOIN conversions c ON c.network_id = p.network_id AND c.id = p.conversion_id
+         WHERE p.network_id = $1 AND received_at >= $2 AND received_at < $3 AND p.status = 'duplicate'",
+    ),
+    (
+        "The sums of conversions are the conversions, hour by hour",
+        "SELECT date_trunc('hour', converted_at, $4) AS hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
+                count(*) AS conversions, sum(coalesce(amount_micros, 0)) AS amount, sum(commission_micros) AS commission,
+                sum(revenue_micros) AS revenue
+         FROM conversions WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3
+         GROUP BY 1, 2, 3, 4, 5, 6, 7",
+        "SELECT hour, campaign_id, affiliate_id, link_id, goal_id, currency, status, conversions, amount_micros::numeric,
+                commission_micros::numeric, revenue_micros::numeric
+         FROM conversion_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
+           AND (conversions, amount_micros, commission_micros, revenue_micros) <> (0, 0, 0, 0)",
+    ),
+    (
+        "The ledger holds what the conversions that count are worth, to the micro-unit",
+        "SELECT id AS conversion, account, micros::numeric AS micros, currency FROM conversions, LATERAL (VALUES
+             ('affiliate', commission_micros), ('advertiser', -revenue_micros),
+             ('network', revenue_micros - commission_micros)) AS owed (account, micros)
+         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3 AND status <> 'rejected' AND micros <> 0",
+        "SELECT conversion_id, account, sum(l.amount_micros), l.currency FROM ledger_entries l
+         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
+         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3
+         GROUP BY 1, 2, 4 HAVING sum(l.amount_micros) <> 0",
+    ),
+    (
+        "What is booked for a conversion sums to zero",
+        "SELECT conversion_id AS conversion, 0::numeric AS sum FROM ledger_entries l
+         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
+         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
+        "SELECT conversion_id, sum(l.amount_micros) FROM ledger_entries l
+         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
+         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
+    ),
+];
+
+/// Runs every check on one network and keeps what it found. `journals` is the folder of the journals on this machine;
+/// of what they hold, only what was applied can be missing.
+///
+/// # Errors
+/// When the database fails or a journal cannot be read.
+pub async fn verify(
+    conn: &mut NetworkConn,
+    network: &Network,
+    journals: &Path,
+    period: Period,
+    now: DateTime<Utc>,
+) -> Result<Verification, VerifyError> {
+    let mut checks = Vec::new();
+    for stream in [Stream::Clicks, Stream::Postbacks] {
+        checks.push(journaled(conn, journals, stream, period).await?);
+    }
+    for (claim, expected, found) in CLAIMS {
+        checks.push(compare(conn, network.time_zone(), period, claim, expected, found).await?);
+    }
+    let verification = Verification {
+        run_at: now,
+        period,
+        checks,
+    };
+    keep(conn, &verification).await?;
+    Ok(verification)
+}
+
+/// The last run on this network.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last(conn: &mut NetworkConn) -> QueryResult<Option<Verification>> {
+    type Row = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, serde_json::Value);
+    let network_id = conn.network_id();
+    let found: Option<Row> = verifications::table
+        .filter(verifications::network_id.eq(network_id))
+        .order(verifications::id.desc())
+        .select((
+            verifications::run_at,
+            verifications::period_from,
+            verifications::period_to,
+            verifications::checks,
+        ))
+        .first(&mut **conn)
+        .await
+        .optional()?;
+    Ok(found.map(|(run_at, from, to, checks)| Verification {
+        run_at,
+        period: Period { from, to },
+        checks: serde_json::from_value(checks).unwrap_or_default(),
+    }))
+}
+
+async fn keep(conn: &mut NetworkConn, verification: &Verification) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    let checks = serde_json::to_value(&verification.checks).unwrap_or_default();
+    diesel::insert_into(verifications::table)
+        .values((
+            verifications::network_id.eq(network_id),
+            verifications::id.eq(schema::AuditId::fresh(verification.run_at).0),
+            verifications::run_at.eq(verification.run_at),
+            verifications::period_from.eq(verification.period.from),
+            verifications::period_to.eq(verification.period.to),
+            verifications::holds.eq(verification.holds()),
+            verifications::checks.eq(checks),
+        ))
+        .execute(&mut **conn)
+        .await?;
+    Ok(())
+}
+
+/// Compares the rows of two queries, in both directions and with how often each is there.
+async fn compare(
+    conn: &mut NetworkConn,
+    time_zone: Tz,
+    period: Period,
+    claim: &str,
+    expected: &str,
+    found: &str,
+) -> QueryResult<Check> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        expected: i64,
+        #[diesel(sql_type = BigInt)]
+        found: i64,
+        #[diesel(sql_type = BigInt)]
+        differing: i64,
+        #[diesel(sql_type = Array<Text>)]
+        examples: Vec<String>,
+    }
+    let sql = format!(
+        "WITH expected AS ({expected}), found AS ({found}),
+              difference AS (SELECT 'expected, not found' AS side, lost.* FROM (TABLE expected EXCEPT ALL TABLE found) lost
+                             UNION ALL
+                             SELECT 'found, not expected', surplus.* FROM (TABLE found EXCEPT ALL TABLE expected) surplus)
+         SELECT (SELECT count(*) FROM expected) AS expected, (SELECT count(*) FROM found) AS found,
+                (SELECT count(*) FROM difference) AS differing,
+                ARRAY(SELECT to_jsonb(difference)::text FROM difference LIMIT {EXAMPLES}) AS examples"
+    );
+    let row: Row = diesel::sql_query(sql)
+        .bind::<Integer, _>(conn.network_id())
+        .bind::<Timestamptz, _>(period.from)
+        .bind::<Timestamptz, _>(period.to)
+        .bind::<Text, _>(time_zone.name())
+        .get_result(&mut **conn)
+        .await?;
+    Ok(Check {
+        claim: claim.to_owned(),
+        expected: row.expected,
+        found: row.found,
+        differing: row.differing,
+        examples: row.examples,
+    })
+}
+
+/// What is in a journal.
+#[derive(Clone, Copy)]
+enum Stream {
+    Clicks,
+    Postbacks,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Clicks => "clicks",
+            Self::Postbacks => "postbacks",
+        }
+    }
+
+    /// Whose record it is, when it came, and its key in the database.
+    fn read(self, record: &[u8]) -> Option<(NetworkId, DateTime<Utc>, Uuid)> {
+        match self {
+            Self::Clicks => {
+                let click = ClickRecord::read(record)?;
+                let at = DateTime::from_timestamp_micros(click.clicked_at)?;
+                Some((click.network_id, at, Uuid::from_slice(click.field(KEY_FIELD)?).ok()?))
+            }
+            Self::Postbacks => {
+                let postback = PostbackRecord::read(record).ok()?;
+                Some((postback.network, postback.received_at, postback.id.0))
+            }
+        }
+    }
+}
+
+/// Looks up everything that was acknowledged and applied, as far as the journals on this machine still hold it.
+async fn journaled(
+    conn: &mut NetworkConn,
+    journals: &Path,
+    stream: Stream,
+    period: Period,
+) -> Result<Check, VerifyError> {
+    let mut check = Check {
+        claim: format!("All {} of the journals on this machine are in the database, once", stream.name()),
+        expected: 0,
+        found: 0,
+        differing: 0,
+        examples: Vec::new(),
+    };
+    let mut seen = HashSet::new();
+    for slot in 0.. {
+        let folder = journals.join(slot.to_string()).join(stream.name());
+        if !folder.exists() {
+            break;
+        }
+        let applied = applied(conn, &folder).await?;
+        let failed = |error| VerifyError::Journal {
+            folder: folder.clone(),
+            error,
+        };
+        let mut reader = Reader::open(&folder, 0).map_err(failed)?;
+        loop {
+            let read = reader
+                .read(AT_ONCE, 4 * 1024 * 1024)
+                .map_err(|error| failed(std::io::Error::other(error)))?;
+            let network_id = conn.network_id();
+            let keys: Vec<Uuid> = read
+                .iter()
+                .filter(|(seq, _)| *seq < applied)
+                .filter_map(|(_, record)| stream.read(record))
+                .filter(|(of, at, _)| *of == network_id && (period.from..period.to).contains(at))
+                .map(|(_, _, key)| key)
+                .collect();
+            let is_last = read.is_empty() || read.next >= applied;
+            let twice = keys.iter().filter(|key| !seen.insert(**key)).count();
+            check.expected += count(keys.len());
+            if twice > 0 {
+                check.differing += count(twice);
+                check.examples.push(format!("{twice} keys are in the journals twice"));
+            }
+            let missing = missing(conn, stream, &keys).await?;
+            check.found += count(keys.len() - missing.len());
+            check.differing += count(missing.len());
+            let room = usize::try_from(EXAMPLES).unwrap_or(0).saturating_sub(check.examples.len());
+            check.examples.extend(missing.iter().take(room).map(|key| format!("{key} is not there")));
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(check)
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+/// How far the journal in this folder has been applied.
+async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<u64, VerifyError> {
+    let identity = journal::identity_of(folder).map_err(|error| VerifyError::Journal {
+        folder: folder.to_owned(),
+        error,
+    })?;
+    let next: Option<i64> = ingest_cursors::table
+        .find(Uuid::from_bytes(identity))
+        .select(ingest_cursors::next_seq)
+        .first(&mut **conn)
+        .await
+        .optional()?;
+    Ok(next.and_then(|next| u64::try_from(next).ok()).unwrap_or(0))
+}
+
+/// Which of these keys are not in the database, and were not put aside either.
+async fn missing(conn: &mut NetworkConn, stream: Stream, keys: &[Uuid]) -> QueryResult<Vec<Uuid>> {
+    #[derive(QueryableByName)]
+    struct Missing {
+        #[diesel(sql_type = SqlUuid)]
+        key: Uuid,
+    }
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT key FROM unnest($2) AS keys (key)
+         WHERE NOT EXISTS (SELECT FROM {} t WHERE t.network_id = $1 AND t.id = keys.key)",
+        stream.name()
+    );
+    let missing: Vec<Missing> = diesel::sql_query(sql)
+        .bind::<Integer, _>(conn.network_id())
+        .bind::<Array<Nullable<SqlUuid>>, _>(keys.to_vec())
+        .load(&mut **conn)
+        .await?;
+    Ok(missing.into_iter().map(|missing| missing.key).collect())
+}
