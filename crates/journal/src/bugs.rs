@@ -8,7 +8,7 @@ pub(crate) enum Bug {
     RetrySyncOnSameFile,
     IgnoreShortWrite,
     NoFolderSyncAfterBegin,
-    NoFolderSyncAfterRecycle,
+    TruncateTooMuch,
     NoSyncAtRecovery,
     CutOneBatchTooMany,
     SkipChecksum,
@@ -19,12 +19,29 @@ pub(crate) enum Bug {
     RewriteUnderNewNumbers,
     SkipWithoutSegment,
     IgnoreQuota,
+    /// `no-sync`
+    NoSync,
+    /// `early-ack`
+    EarlyAck,
 }
 
-/// Whether this mistake is to be made. Never outside tests: it compiles to `false`.
-#[cfg(not(test))]
+/// Whether this mistake is to be made. Never outside tests and sabotage: it compiles to `false`.
+#[cfg(not(any(test, feature = "sabotage")))]
 pub(crate) const fn on(_: Bug) -> bool {
     false
+}
+
+/// Whether this is the mistake that the environment asks for.
+#[cfg(all(feature = "sabotage", not(test)))]
+pub(crate) fn on(bug: Bug) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "sabotage reaches in past every setting")]
+    let chosen = CHOSEN.get_or_init(|| match std::env::var("CLICKLEDGER_SABOTAGE").as_deref() {
+        Ok("no-sync") => Some(Bug::NoSync),
+        Ok("early-ack") => Some(Bug::EarlyAck),
+        _ => None,
+    });
+    *chosen == Some(bug)
 }
 
 #[cfg(test)]

@@ -108,6 +108,8 @@ pub(crate) struct Cursor<D: Disk> {
     at: Seq,
     place: Option<Place<D::File>>,
     chunk: Chunk,
+    /// The segment after this one, and where the records before it end.
+    border: Option<(Seq, Seq)>,
 }
 
 impl<D: Disk> Cursor<D> {
@@ -119,6 +121,7 @@ impl<D: Disk> Cursor<D> {
             at,
             place: None,
             chunk: Chunk::default(),
+            border: None,
         }
     }
 
@@ -170,10 +173,10 @@ impl<D: Disk> Cursor<D> {
         let Some(segment) = self.enter(view, records)? else {
             return Ok(false);
         };
-        let after = view
-            .after(segment)
-            .filter(|_| !bugs::on(Bug::ReadPastNextSegment));
-        let limit = after.unwrap_or(Seq::MAX).min(view.end.unwrap_or(Seq::MAX));
+        let border = match view.after(segment) {
+            Some(after) if !bugs::on(Bug::ReadPastNextSegment) => self.border(after)?,
+            _ => Seq::MAX,
+        };
         let Some(place) = self.place.as_ref() else {
             return Ok(false);
         };
@@ -182,9 +185,12 @@ impl<D: Disk> Cursor<D> {
             segment,
             first: expected,
             is_exact: true,
-            limit,
+            limit: border.min(view.end.unwrap_or(Seq::MAX)),
             seed: self.seed,
         };
+        if expected >= border {
+            return self.leave(view, records);
+        }
         if let Some(header) = self.frame_at(offset, wanted)? {
             self.take(&header, max_records, records);
             return Ok(true);
@@ -208,8 +214,13 @@ impl<D: Disk> Cursor<D> {
                 // Zero asks for all there is; what was given up long ago is not missed then.
                 if self.at == 0 {
                     self.at = first;
+                } else {
+                    self.cross_to(first, (first, 0), records)?;
                 }
-                self.lose(first, 0, first, records);
+                // A segment without records may still be replaced: it is not opened before it is needed.
+                if view.end.is_some_and(|end| self.at >= end) {
+                    return Ok(None);
+                }
                 continue;
             };
             let open = self.place.as_ref().map(|place| place.segment);
@@ -242,12 +253,7 @@ impl<D: Disk> Cursor<D> {
             return Ok(false);
         };
         if let Some(after) = view.after(segment) {
-            let ended = self
-                .header(after)?
-                .map_or(after, |header| header.continues.min(after));
-            self.lose(segment, offset, ended, records);
-            // Numbers that were skipped are nobody's records.
-            self.at = self.at.max(after);
+            self.cross_to(after, (segment, offset), records)?;
             self.place = None;
             return Ok(true);
         }
@@ -256,6 +262,27 @@ impl<D: Disk> Cursor<D> {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// On to segment `after`. What lies between is gone, but for numbers that were skipped: they are nobody's records.
+    fn cross_to(&mut self, after: Seq, from: (Seq, u64), records: &mut Records) -> io::Result<()> {
+        let border = self.border(after)?;
+        self.lose(from.0, from.1, border, records);
+        self.at = self.at.max(after);
+        Ok(())
+    }
+
+    /// Where the records before segment `after` end. What lies beyond was refused: its numbers were given again, or
+    /// skipped.
+    fn border(&mut self, after: Seq) -> io::Result<Seq> {
+        if let Some((_, border)) = self.border.filter(|(known, _)| *known == after) {
+            return Ok(border);
+        }
+        let border = self
+            .header(after)?
+            .map_or(after, |header| header.continues.min(after));
+        self.border = Some((after, border));
+        Ok(border)
     }
 
     /// The header of a segment, if it can be read.
@@ -358,13 +385,9 @@ impl<D: Disk> Cursor<D> {
             let left = usize::try_from(place.file.len()?.saturating_sub(at)).unwrap_or(usize::MAX);
             let is_last = left <= STRIDE;
             let bytes = window.load(&place.file, at, left.min(STRIDE), 0)?;
-            let candidates: Vec<u64> = (0..bytes.len())
-                .step_by(ALIGNMENT as usize)
-                .filter_map(|place| Some((place, bytes.get(place..)?)))
-                .filter(|(_, bytes)| FrameHeader::may_begin(bytes))
-                // A recycled file is full of frames of its earlier life: none of them is worth another look.
-                .filter(|(_, bytes)| FrameHeader::decode(bytes).is_some_and(|header| wanted.admits(&header)))
-                .map(|(place, _)| at + place as u64)
+            let candidates: Vec<u64> = candidates(bytes, wanted)
+                .into_iter()
+                .map(|place| at + place as u64)
                 .collect();
             for candidate in candidates {
                 if let Some(header) = self.frame_at(candidate, wanted)? {
@@ -378,4 +401,24 @@ impl<D: Disk> Cursor<D> {
             at += (STRIDE - FRAME_HEADER) as u64;
         }
     }
+}
+
+/// Where in `bytes` a wanted frame seems to begin.
+fn candidates(bytes: &[u8], wanted: Wanted) -> Vec<usize> {
+    const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+    let seems_wanted = |place: &usize| {
+        let bytes = bytes.get(*place..).unwrap_or_default();
+        // A recycled file is full of frames of its earlier life: none of them is worth another look.
+        FrameHeader::may_begin(bytes)
+            && FrameHeader::decode(bytes).is_some_and(|header| wanted.admits(&header))
+    };
+    let pages = bytes.chunks(ZEROS.len()).enumerate();
+    let written = pages.filter(|(_, page)| ZEROS.get(..page.len()) != Some(*page));
+    written
+        .flat_map(|(number, page)| {
+            let start = number * ZEROS.len();
+            (start..start + page.len()).step_by(ALIGNMENT as usize)
+        })
+        .filter(seems_wanted)
+        .collect()
 }

@@ -151,7 +151,10 @@ impl DiskFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        match crate::bugs::on(crate::bugs::Bug::NoSync) {
+            true => Ok(()),
+            false => self.sync_data(),
+        }
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {

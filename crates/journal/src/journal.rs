@@ -117,7 +117,8 @@ impl Journal {
     }
 
     /// Gives the next record at least the number `seq`, in a segment of its own: whoever reads is ahead of this
-    /// folder, which lost its end. Gives the next number. Blocks for a few syncs.
+    /// folder, which lost its end. Gives the next number. Blocks for a few syncs. Release first what is applied: the
+    /// segment needs room.
     ///
     /// # Errors
     /// When no segment can be begun, or the journal is closed.

@@ -303,9 +303,6 @@ impl<D: Disk> Keeper<D> {
             self.disk.remove(&name)?;
             self.shelf().segments.remove(&segment);
         }
-        if bugs::on(Bug::NoFolderSyncAfterRecycle) {
-            return Ok(());
-        }
         // Before the file is written to again, or an older segment could reappear without a younger one.
         let synced = self.disk.sync_folder();
         if synced.is_err() && recycles {
@@ -319,20 +316,19 @@ impl<D: Disk> Keeper<D> {
         synced
     }
 
+    /// Makes a file while there is room, else takes the oldest released segments for it.
     fn make_spare(&self, now_ms: u64) -> Result<(), Trouble> {
-        if self.has_room() {
-            match self.create_spare() {
-                Err(error) if Trouble::Io(io::Error::from(error.kind())).refusal() == Refused::Full => {}
-                done => return Ok(done?),
+        while self.shelf().spare.is_none() {
+            if self.has_room() {
+                match self.create_spare().map_err(Trouble::Io) {
+                    Err(trouble) if trouble.refusal() == Refused::Full => {}
+                    done => return done,
+                }
             }
-        }
-        while let Some((segment, kept)) = self.disposable(now_ms, true) {
+            let (segment, kept) = self.disposable(now_ms, true).ok_or(Trouble::Full)?;
             self.dispose(segment, kept)?;
-            if self.shelf().spare.is_some() {
-                return Ok(());
-            }
         }
-        Err(Trouble::Full)
+        Ok(())
     }
 
     fn has_room(&self) -> bool {

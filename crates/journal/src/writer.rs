@@ -71,6 +71,7 @@ impl<D: Disk> Writer<D> {
                 tracing::warn!(%error, "the journal's disk failed; trying a fresh segment");
                 if bugs::on(Bug::RewriteUnderNewNumbers) {
                     self.next += u64::from(frame.count());
+                    self.ended = self.next;
                 }
                 self.attempt(frame, now.wall_ms)
             }
@@ -146,7 +147,9 @@ impl<D: Disk> Writer<D> {
             offset,
             ..
         }) = self.current.take()
-            && file.truncate(offset).is_ok()
+            && file
+                .truncate(offset - if bugs::on(Bug::TruncateTooMuch) { 8 } else { 0 })
+                .is_ok()
         {
             self.keeper.shrunk(segment, offset);
         }

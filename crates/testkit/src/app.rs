@@ -1,16 +1,17 @@
 //! The real server on ports of its own, with a small network in it.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
 use campaigns::integrations;
 use campaigns::links;
+use chrono::{DateTime, TimeDelta};
 use chrono_tz::Tz;
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{AdvertiserId, AffiliateId, ApplicationId, Db, GroupId, NetworkConn, NetworkId, clock};
@@ -22,7 +23,6 @@ use tenancy::memberships::{self, Role, RoleKind};
 use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, Secret, advertisers, affiliates, groups, unscoped};
-use chrono::{DateTime, TimeDelta};
 use tracking::verify::{self, Period};
 use tracking::{JournalSettings, WhenDiskFails};
 
@@ -45,6 +45,7 @@ pub struct TestApp {
     pub exports: tempfile::TempDir,
     /// Where its journals are.
     pub journal: tempfile::TempDir,
+    secret: Secret,
     running: Option<Running>,
     finished: bool,
 }
@@ -132,30 +133,15 @@ impl TestApp {
         let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let tracking_host = tracking.local_addr().expect("bound").to_string();
         let journal = tempfile::tempdir().expect("folder for journals");
+        let secret = Secret::random();
         let settings = ServeSettings {
-            metrics: None,
-            hands_over: false,
-            drain: Duration::ZERO,
-            journal: JournalSettings {
-                segment_bytes: 1024 * 1024,
-                quota_bytes: 64 * 1024 * 1024,
-                ..JournalSettings::in_folder(journal.path().to_owned())
-            },
-            when_disk_fails: WhenDiskFails::default(),
-            keep_clicks_months: None,
+            trusted_proxies: options.trusted_proxies,
             places: options.places,
             country_header: options.country_header,
-            database_url: database.url.clone(),
-            secret: Secret::random(),
-            dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-            tracking,
-            dashboard_url: None,
-            tracking_url: None,
-            trusted_proxies: options.trusted_proxies,
             mailer: options.mailer,
-            allow_sign_up: true,
-            exports: exports.path().to_owned(),
             api_calls_per_minute: options.calls_per_minute.unwrap_or(600),
+            tracking,
+            ..node(&database, &secret, journal.path(), exports.path())
         };
         let running = serve::start(settings).expect("the server starts");
         let db = Db::new(&database.url, 4, Duration::from_secs(15));
@@ -168,9 +154,30 @@ impl TestApp {
             scene,
             exports,
             journal,
+            secret,
             running: Some(running),
             finished: false,
         }
+    }
+
+    /// Starts another node of the same installation, whose tracking host is the scene's network's too.
+    pub async fn another_node(&self) -> Running {
+        let settings = node(
+            &self.database,
+            &self.secret,
+            self.journal.path(),
+            self.exports.path(),
+        );
+        let host = settings.tracking.local_addr().expect("bound");
+        let running = serve::start(settings).expect("the node starts");
+        let sql = "INSERT INTO tracking_hosts (host, network_id) VALUES ($1, $2)";
+        diesel::sql_query(sql)
+            .bind::<Text, _>(host.to_string())
+            .bind::<Integer, _>(self.scene.network.id)
+            .execute(&mut self.database.owner().await)
+            .await
+            .expect("a host of its own");
+        running
     }
 
     /// Somebody who clicks links.
@@ -273,7 +280,9 @@ impl TestApp {
             from: DateTime::UNIX_EPOCH,
             to: now + TimeDelta::days(1),
         };
-        let ids = self.text("SELECT coalesce(string_agg(id::text, ','), '') FROM networks").await;
+        let ids = self
+            .text("SELECT coalesce(string_agg(id::text, ','), '') FROM networks")
+            .await;
         for id in ids.split(',').filter_map(|id| id.parse().ok()).map(NetworkId) {
             let mut conn = self.db.network(id).await.expect("test database answers");
             let network = networks::current(&mut conn).await.expect("it is there");
@@ -292,6 +301,35 @@ impl Drop for TestApp {
             self.finished || std::thread::panicking(),
             "the test did not end with app.finish().await"
         );
+    }
+}
+
+/// What every node of a test's installation is served with, on free ports.
+fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path) -> ServeSettings {
+    ServeSettings {
+        database_url: database.url.clone(),
+        secret: secret.clone(),
+        dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+        tracking: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+        metrics: None,
+        hands_over: false,
+        drain: Duration::ZERO,
+        journal: JournalSettings {
+            segment_bytes: 1024 * 1024,
+            quota_bytes: 64 * 1024 * 1024,
+            ..JournalSettings::in_folder(journal.to_owned())
+        },
+        when_disk_fails: WhenDiskFails::default(),
+        keep_clicks_months: None,
+        places: Vec::new(),
+        country_header: None,
+        dashboard_url: None,
+        tracking_url: None,
+        trusted_proxies: Vec::new(),
+        mailer: Mailer::default(),
+        allow_sign_up: true,
+        exports: exports.to_owned(),
+        api_calls_per_minute: 600,
     }
 }
 

@@ -40,8 +40,12 @@ impl Period {
     /// So many days up to now, from a midnight on: sums are kept by hours, and begin where an hour does.
     #[must_use]
     pub fn last_days(days: i64, time_zone: Tz, now: DateTime<Utc>) -> Self {
-        let day = (now - TimeDelta::days(days)).with_timezone(&time_zone).date_naive();
-        let from = time_zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
+        let day = (now - TimeDelta::days(days))
+            .with_timezone(&time_zone)
+            .date_naive();
+        let from = time_zone
+            .from_local_datetime(&day.and_time(NaiveTime::MIN))
+            .earliest();
         Self {
             from: from.map_or(now - TimeDelta::days(days), |from| from.with_timezone(&Utc)),
             to: now + TimeDelta::hours(1),
@@ -306,7 +310,11 @@ impl Stream {
             Self::Clicks => {
                 let click = ClickRecord::read(record)?;
                 let at = DateTime::from_timestamp_micros(click.clicked_at)?;
-                Some((click.network_id, at, Uuid::from_slice(click.field(KEY_FIELD)?).ok()?))
+                Some((
+                    click.network_id,
+                    at,
+                    Uuid::from_slice(click.field(KEY_FIELD)?).ok()?,
+                ))
             }
             Self::Postbacks => {
                 let postback = PostbackRecord::read(record).ok()?;
@@ -324,7 +332,10 @@ async fn journaled(
     period: Period,
 ) -> Result<Check, VerifyError> {
     let mut check = Check {
-        claim: format!("All {} of the journals on this machine are in the database, once", stream.name()),
+        claim: format!(
+            "All {} of the journals on this machine are in the database, once",
+            stream.name()
+        ),
         expected: 0,
         found: 0,
         differing: 0,
@@ -359,13 +370,19 @@ async fn journaled(
             check.expected += count(keys.len());
             if twice > 0 {
                 check.differing += count(twice);
-                check.examples.push(format!("{twice} keys are in the journals twice"));
+                check
+                    .examples
+                    .push(format!("{twice} keys are in the journals twice"));
             }
             let missing = missing(conn, stream, &keys).await?;
             check.found += count(keys.len() - missing.len());
             check.differing += count(missing.len());
-            let room = usize::try_from(EXAMPLES).unwrap_or(0).saturating_sub(check.examples.len());
-            check.examples.extend(missing.iter().take(room).map(|key| format!("{key} is not there")));
+            let room = usize::try_from(EXAMPLES)
+                .unwrap_or(0)
+                .saturating_sub(check.examples.len());
+            check
+                .examples
+                .extend(missing.iter().take(room).map(|key| format!("{key} is not there")));
             if is_last {
                 break;
             }

@@ -348,7 +348,11 @@ impl DiskFile for SimulatedFile {
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = locked(&self.state);
         // Often not possible when the disk has just failed.
-        let failing = state.weather.write.min(500);
+        let failing = if state.weather.write + state.weather.sync > 0 {
+            500
+        } else {
+            0
+        };
         state.operate(failing)?;
         let file = &mut state.inodes[self.inode];
         file.cached.truncate(len as usize);

@@ -19,7 +19,7 @@ const BUGS: [Bug; 16] = [
     Bug::RetrySyncOnSameFile,
     Bug::IgnoreShortWrite,
     Bug::NoFolderSyncAfterBegin,
-    Bug::NoFolderSyncAfterRecycle,
+    Bug::TruncateTooMuch,
     Bug::NoSyncAtRecovery,
     Bug::CutOneBatchTooMany,
     Bug::SkipChecksum,

@@ -379,6 +379,8 @@ impl World {
             self.judge_recovered(seq, record, may_be_lies)?;
         }
         if self.cursor > node.next {
+            self.released = self.cursor;
+            node.keeper.release(self.released);
             let Ok(next) = node.writer.skip_to(self.cursor, self.moment()) else {
                 return Err("numbers could not be skipped in fine weather".to_owned());
             };

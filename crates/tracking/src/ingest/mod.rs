@@ -7,6 +7,8 @@
 
 mod clicks;
 mod postbacks;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod session;
 mod upkeep;
 

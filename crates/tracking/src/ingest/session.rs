@@ -96,6 +96,13 @@ impl<L: Load> Session<L> {
         if moved != 1 {
             return Err(ApplyError::CursorMoved);
         }
+        #[cfg(feature = "sabotage")]
+        let transaction = if super::sabotage::loosens_the_cursor() {
+            transaction.commit().await?;
+            self.client.transaction().await?
+        } else {
+            transaction
+        };
         let done = load.store(&transaction, &self.prepared, records).await?;
         transaction.commit().await?;
         self.cursor = next;

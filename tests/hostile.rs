@@ -1,0 +1,179 @@
+//! What strangers send to the tracking host: any bytes, too much of them, too slowly, and two thousand who say nothing.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use std::time::Duration;
+
+use testkit::TestApp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longer than any client may take.
+const LONG_ENOUGH: Duration = Duration::from_secs(25);
+
+fn address(app: &TestApp) -> String {
+    app.tracking_url.strip_prefix("http://").unwrap().to_owned()
+}
+
+/// Sends bytes and reads what comes until the other side closes; the status, or 0 where there was no answer at all.
+async fn send(app: &TestApp, request: &[u8]) -> u16 {
+    let mut stream = TcpStream::connect(address(app)).await.unwrap();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = timeout(LONG_ENOUGH, stream.read_to_end(&mut answer))
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    text.split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0)
+}
+
+fn get(target: &[u8], host: &str, headers: &[&[u8]]) -> Vec<u8> {
+    let mut request = [
+        b"GET ",
+        target,
+        b" HTTP/1.1\r\nConnection: close\r\nHost: ",
+        host.as_bytes(),
+        b"\r\n",
+    ]
+    .concat();
+    for header in headers {
+        request.extend_from_slice(header);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bytes_get_a_defined_answer_and_leave_no_poison() {
+    let app = TestApp::spawn().await;
+    let (host, alias) = (address(&app), app.scene.alias.clone());
+    let link = |query: &[u8]| [b"/", alias.as_bytes(), b"?", query].concat();
+    let long = |length: usize| [b"sub1=".to_vec(), vec![b'a'; length]].concat();
+    let many: Vec<Vec<u8>> = (0..200).map(|n| format!("X-{n}: 1").into_bytes()).collect();
+    let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
+    let huge = [b"X-Huge: ".to_vec(), vec![b'a'; 200 * 1024]].concat();
+    let odd_agent = [b"User-Agent: \xff\xfe\x80 ".to_vec(), vec![b'x'; 8 * 1024]].concat();
+    let cases: Vec<(Vec<u8>, &[u16])> = vec![
+        (get(&link(b"sub1=%00"), &host, &[]), &[400]),
+        (get(&link(b"sub1=%FF"), &host, &[]), &[400]),
+        (get(&link(b"sub1=%C0%80"), &host, &[]), &[400]),
+        (get(&link(b"sub1=%ED%A0%80"), &host, &[]), &[400]),
+        (get(&link(b"sub1=%zz"), &host, &[]), &[400]),
+        (get(&link(b"sub1=\xff"), &host, &[]), &[400]),
+        (
+            get(
+                &link(b"sub1='; DROP TABLE clicks;--&sub2=<script>&sub3=%0d%0aX:1"),
+                &host,
+                &[],
+            ),
+            &[302, 400],
+        ),
+        (
+            get(
+                &link(b"sub1=%27%3B%20DROP%20TABLE%20clicks--&sub3=%0d%0aX:1"),
+                &host,
+                &[],
+            ),
+            &[302],
+        ),
+        (get(&link(&long(4 * 1024)), &host, &[]), &[302]),
+        (get(&link(&long(9 * 1024)), &host, &[]), &[414]),
+        (get(&link(&long(300 * 1024)), &host, &[]), &[414, 431]),
+        (get(b"/%00", &host, &[]), &[404]),
+        (get(b"/%ff%fe", &host, &[]), &[404]),
+        (get(b"/../../etc/passwd", &host, &[]), &[404]),
+        (get(b"//evil.example/x", &host, &[]), &[404]),
+        (get(b"/\xff", &host, &[]), &[400, 404]),
+        (
+            get(&link(b"sub1=odd"), &host, &[b"Referer: \xff\xfe\x00bad"]),
+            &[302, 400],
+        ),
+        (
+            get(&link(b"sub1=odd"), &host, &[b"Referer: \xff\xfe", &odd_agent]),
+            &[302],
+        ),
+        (
+            get(&link(b"sub1=odd"), &host, &[b"X-Forwarded-For: \xff, ,,, 1.2.3"]),
+            &[302],
+        ),
+        (get(&link(b"sub1=odd"), &host, &many), &[400, 431]),
+        (get(&link(b"sub1=odd"), &host, &[&huge]), &[400, 431]),
+        (get(&link(b""), "nobody.example", &[]), &[404]),
+        (get(&link(b""), "\u{fffd}", &[]), &[400, 404]),
+        (get(b"/postback?click_id=%00", &host, &[]), &[400]),
+        (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), &[400, 0]),
+        (b"GET /\r\n\r\n".to_vec(), &[400]),
+    ];
+    for (request, allowed) in cases {
+        let status = send(&app, &request).await;
+        let shown: String = String::from_utf8_lossy(&request).chars().take(80).collect();
+        assert!(
+            allowed.contains(&status),
+            "{status} instead of {allowed:?} for {shown:?}"
+        );
+    }
+    assert_eq!(app.count("SELECT count(*) FROM quarantine").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_up() {
+    let app = TestApp::spawn().await;
+    let (address, alias) = (address(&app), app.scene.alias.clone());
+    let mut silent = Vec::new();
+    for _ in 0..2_000 {
+        silent.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let whole = format!("GET /{alias} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let slow = [
+        // The first request's headers, those of the second on the same connection, and a body.
+        format!("GET /{alias} HTTP/1.1\r\nHost: {address}\r\nX-"),
+        format!("{whole}GET /{alias} HTTP/1.1\r\nHost: {address}\r\nX-"),
+        format!(
+            "POST /postback HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+        ),
+    ];
+    let cut_off = slow.map(|beginning| {
+        let address = address.clone();
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            let (mut reading, mut writing) = stream.into_split();
+            // One more byte every second: never quite silent, never done.
+            let drip = tokio::spawn(async move {
+                while writing.write_all(b"a").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+            let mut answer = Vec::new();
+            let ended = timeout(LONG_ENOUGH, reading.read_to_end(&mut answer)).await;
+            drip.abort();
+            (ended.is_ok(), String::from_utf8_lossy(&answer).into_owned())
+        })
+    });
+    // All the while, everyone else is served.
+    let mut served = 0;
+    while !cut_off.iter().all(tokio::task::JoinHandle::is_finished) {
+        app.visitor().click("").await;
+        served += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(served > 10, "only {served} were served meanwhile");
+    for (what, cut) in ["headers", "second headers", "body"].iter().zip(cut_off) {
+        let (ended, answer) = cut.await.unwrap();
+        assert!(
+            ended,
+            "slow {what}: the connection was still open, after {answer:?}"
+        );
+    }
+    drop(silent);
+    app.finish().await;
+}

@@ -1,0 +1,188 @@
+//! What is known of visitors, and what is deliberately not kept of them.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use testkit::{TestApp, TestOptions};
+
+const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1";
+
+/// A server that believes this machine's proxies, so that visitors can come from anywhere.
+async fn behind_a_proxy() -> TestApp {
+    TestApp::spawn_with(TestOptions {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        country_header: Some("CF-IPCountry".to_owned()),
+        ..TestOptions::default()
+    })
+    .await
+}
+
+/// Clicks the scene's link as somebody else's browser.
+async fn click(app: &TestApp, method: Method, sub1: &str, headers: &[(&str, &str)]) {
+    let http = Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    let url = format!("{}/{}?sub1={sub1}", app.tracking_url, app.scene.alias);
+    let mut request = http.request(method, url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await.unwrap();
+    assert_eq!(
+        answer.status(),
+        StatusCode::FOUND,
+        "{sub1}: every click is sent on"
+    );
+}
+
+async fn column(app: &TestApp, column: &str, sub1: &str) -> String {
+    let sql = format!("SELECT coalesce(({column})::text, 'none') FROM clicks WHERE sub1 = '{sub1}'");
+    app.text(&sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_that_is_not_valid_is_sent_on_and_counted_as_what_it_is() {
+    let app = behind_a_proxy().await;
+    let from = |address: &'static str| ("X-Forwarded-For", address);
+    let chrome = ("User-Agent", CHROME);
+    let get = Method::GET;
+    click(&app, get.clone(), "person", &[from("203.0.113.1"), chrome]).await;
+    click(&app, get.clone(), "again", &[from("203.0.113.1"), chrome]).await;
+    click(
+        &app,
+        get.clone(),
+        "curl",
+        &[from("203.0.113.2"), ("User-Agent", "curl/8.5.0")],
+    )
+    .await;
+    click(&app, get.clone(), "nobody", &[from("203.0.113.3")]).await;
+    let early = ("Sec-Purpose", "prefetch;prerender");
+    click(&app, get.clone(), "early", &[from("203.0.113.4"), chrome, early]).await;
+    click(&app, Method::HEAD, "head", &[from("203.0.113.5"), chrome]).await;
+    for (sub1, flag) in [
+        ("person", "none"),
+        ("again", "duplicate"),
+        ("curl", "bot"),
+        ("nobody", "bot"),
+        ("early", "prefetch"),
+        ("head", "prefetch"),
+    ] {
+        assert_eq!(column(&app, "flag", sub1).await, flag, "{sub1}");
+    }
+    assert_eq!(column(&app, "is_unique", "person").await, "true");
+    assert_eq!(column(&app, "is_unique", "again").await, "false");
+    let sums =
+        "SELECT concat_ws(' ', sum(clicks), sum(unique_clicks), sum(invalid_clicks)) FROM click_rollups";
+    assert_eq!(app.text(sums).await, "6 5 5");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn device_system_browser_and_country_are_known_and_a_country_is_believed_of_a_proxy_only() {
+    let app = behind_a_proxy().await;
+    let headers = [
+        ("X-Forwarded-For", "198.51.100.7"),
+        ("CF-IPCountry", "PL"),
+        ("User-Agent", IPHONE),
+    ];
+    click(&app, Method::GET, "phone", &headers).await;
+    let known = "concat_ws('|', device, os, browser, country, ip_prefix)";
+    assert_eq!(
+        column(&app, known, "phone").await,
+        "mobile|iOS|Mobile Safari|PL|198.51.100.0/24"
+    );
+    let nonsense = [("CF-IPCountry", "Poland"), ("User-Agent", CHROME)];
+    click(&app, Method::GET, "nonsense", &nonsense).await;
+    assert_eq!(column(&app, "country", "nonsense").await, "none");
+    app.finish().await;
+
+    let direct = TestApp::spawn_with(TestOptions {
+        country_header: Some("CF-IPCountry".to_owned()),
+        ..TestOptions::default()
+    })
+    .await;
+    click(&direct, Method::GET, "direct", &headers).await;
+    assert_eq!(column(&direct, "country", "direct").await, "none");
+    assert_eq!(column(&direct, "ip_prefix", "direct").await, "127.0.0.0/24");
+    direct.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clicks_from_blocked_addresses_are_flagged_as_soon_as_they_are_blocked() {
+    let app = behind_a_proxy().await;
+    let headers = [("X-Forwarded-For", "192.0.2.77"), ("User-Agent", CHROME)];
+    click(&app, Method::GET, "before", &headers).await;
+    let id = app.scene.network.id.0;
+    let mut conn = app.database.owner().await;
+    diesel_async::SimpleAsyncConnection::batch_execute(
+        &mut conn,
+        &format!(
+            "UPDATE networks SET blocked_addresses = '{{192.0.2.0/24,2001:db8::1}}';
+             SELECT pg_notify('clickledger_changes', '{id} network x')"
+        ),
+    )
+    .await
+    .unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let elsewhere = [("X-Forwarded-For", "192.0.3.77"), ("User-Agent", CHROME)];
+    click(&app, Method::GET, "blocked", &headers).await;
+    click(&app, Method::GET, "elsewhere", &elsewhere).await;
+    assert_eq!(column(&app, "flag", "before").await, "none");
+    assert_eq!(column(&app, "flag", "blocked").await, "blocked");
+    assert_eq!(column(&app, "flag", "elsewhere").await, "none");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_and_no_user_agent_is_kept_anywhere() {
+    let app = behind_a_proxy().await;
+    let canary = "CanaryBrowser-7f3a91/1.0";
+    for last in 1..=200 {
+        let address = format!("203.0.113.{last}");
+        let agent = format!("{CHROME} {canary}");
+        let headers = [("X-Forwarded-For", address.as_str()), ("User-Agent", &agent)];
+        click(&app, Method::GET, &format!("v{last}"), &headers).await;
+    }
+    assert_eq!(app.count("SELECT count(DISTINCT visitor) FROM clicks").await, 200);
+    let rows = app.text("SELECT string_agg(c::text, '|') FROM clicks c").await;
+    let mut journal = Vec::new();
+    collect(app.journal.path(), &mut journal);
+    assert!(contains(&journal, b"v200"), "the journal was not found");
+    assert!(!rows.contains(canary) && !contains(&journal, canary.as_bytes()));
+    for last in 1..=200_u8 {
+        let address = format!("203.0.113.{last}");
+        // As text, and as bytes behind what Postgres puts before a whole address.
+        assert!(!rows.contains(&format!("{address}/32")) && !rows.contains(&format!("{address},")));
+        assert!(last < 10 || !contains(&journal, address.as_bytes()), "{address}");
+        assert!(last == 0 || !contains(&journal, &[2, 32, 0, 4, 203, 0, 113, last]));
+    }
+    app.finish().await;
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+fn collect(folder: &Path, bytes: &mut Vec<u8>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            collect(&entry.path(), bytes);
+        } else {
+            // Spares are zeros: not worth searching.
+            let content = fs::read(entry.path()).unwrap_or_default();
+            let end = content
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |end| end + 1);
+            bytes.extend_from_slice(content.get(..end).unwrap_or_default());
+        }
+    }
+}
