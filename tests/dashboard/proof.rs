@@ -133,7 +133,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
         run(
             &login,
             data.path(),
-            &[&["verify", "--journals", journals], arguments].concat(),
+            &[&["verify", "--journals", journals][..], arguments].concat(),
         )
     };
     let (proved, said) = verify(&[]);

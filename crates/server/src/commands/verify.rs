@@ -39,10 +39,11 @@ pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
         checks += found.checks.len();
         failing += found.checks.iter().filter(|check| !check.holds()).count();
     }
-    match failing {
-        0 => Ok(println!("All {checks} checks hold.")),
-        _ => Err(format!("{failing} of {checks} checks do not hold").into()),
+    if failing > 0 {
+        return Err(format!("{failing} of {checks} checks do not hold").into());
     }
+    println!("All {checks} checks hold.");
+    Ok(())
 }
 
 /// Every network, the newest first.
