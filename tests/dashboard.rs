@@ -1,5 +1,12 @@
 //! The pages: who gets in, what each role sees, and what the figures say.
 
+#[path = "dashboard/network.rs"]
+mod network;
+#[path = "dashboard/node.rs"]
+mod node;
+#[path = "dashboard/proof.rs"]
+mod proof;
+
 use reqwest::StatusCode;
 use testkit::{Scene, TestApp};
 
@@ -266,9 +273,9 @@ async fn the_report_shows_at_once_what_happened_and_the_csv_is_the_same() {
     assert_eq!(
         csv.html,
         format!(
-            "campaign_id,campaign,clicks,conversions,conversion_rate,pending,approved,rejected,commission,revenue,currency\r\n\
-             {campaign},Orbit campaign,3,3,1.000000,3,0,0,9.98,14.96,EUR\r\n\
-             {campaign},Orbit campaign,0,0,1.000000,0,0,0,1.00,1.50,USD\r\n"
+            "campaign_id,campaign,clicks,unique_clicks,invalid_clicks,conversions,conversion_rate,pending,approved,rejected,commission,revenue,currency\r\n\
+             {campaign},Orbit campaign,3,1,3,3,1.000000,3,0,0,9.98,14.96,EUR\r\n\
+             {campaign},Orbit campaign,0,0,0,0,1.000000,0,0,0,1.00,1.50,USD\r\n"
         )
     );
     let wrong = owner.get("/reports?from=yesterday").await;

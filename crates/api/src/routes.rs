@@ -73,6 +73,7 @@ routes! {
         "/me": get me::show;
         "/tokens": post tokens::create;
         "/network": get network::show, patch network::update;
+        "/network/click-key": post network::replace_click_key;
         "/network/joining": get joining::show, patch joining::update;
         "/advertisers": get advertisers::list, post advertisers::create;
         "/advertisers/import": post advertisers::import;

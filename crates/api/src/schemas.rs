@@ -158,6 +158,8 @@ texts! {
     Currency: 3 to 3 like Some("^[A-Z]{3}$"), such as "EUR";
     /// A host, with a port if need be; without `https://`.
     Host: 1 to 253 like NOT_BLANK, such as "trk.example.com";
+    /// An address, or a network of addresses (CIDR).
+    AddressOrNetwork: 0 to _ like Some(r"^\s*[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\s*$"), such as "203.0.113.0/24";
     /// A domain of e-mail addresses.
     Domain: 1 to 253 like NOT_BLANK, such as "example.com";
     /// A filter by text.

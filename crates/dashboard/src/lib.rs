@@ -26,7 +26,7 @@ use tenancy::api_tokens::ApiTokens;
 use tenancy::networks::host_of;
 use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
 use tokio::sync::Semaphore;
-use tracking::ClickIds;
+use tracking::{ClickIds, Tracker};
 
 /// What the dashboard is made from.
 pub struct DashboardSettings {
@@ -46,6 +46,10 @@ pub struct DashboardSettings {
     pub allow_sign_up: bool,
     /// Where what a network owned is written before it is erased.
     pub exports: PathBuf,
+    /// The folder of this node's journals: what is acknowledged is looked up from there.
+    pub journals: PathBuf,
+    /// This node's tracking paths, to be asked how they fare.
+    pub tracker: Tracker,
 }
 
 /// What all pages share. Cheap to clone.
@@ -66,8 +70,12 @@ pub struct Dashboard {
     reserved_hosts: Vec<String>,
     allow_sign_up: bool,
     exports: PathBuf,
+    journals: PathBuf,
+    tracker: Tracker,
     /// Downloads of whole networks that may run at once: each holds a connection for as long as it takes.
     export_turns: Arc<Semaphore>,
+    /// Proofs that may run at once: each reads the journals and sums whole tables.
+    proof_turns: Arc<Semaphore>,
 }
 
 impl Dashboard {
@@ -90,7 +98,10 @@ impl Dashboard {
             tracking_url: settings.tracking_url,
             allow_sign_up: settings.allow_sign_up,
             exports: settings.exports,
+            journals: settings.journals,
+            tracker: settings.tracker,
             export_turns: Arc::new(Semaphore::new(2)),
+            proof_turns: Arc::new(Semaphore::new(1)),
         }
     }
 }

@@ -371,8 +371,8 @@ async fn released_segments_go_after_retention_and_unreleased_ones_never() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!((journal.first(), read_all(journal.reader(0)).len()), (0, 60));
     journal.release(30);
-    eventually("whole released segments are gone", || journal.first() > 20).await;
-    assert!(journal.first() <= 30);
+    // Seven records fit into a segment, and the helper takes one after the other.
+    eventually("whole released segments are gone", || journal.first() == 28).await;
     assert_eq!(read_all(journal.reader(30)).len(), 30);
     let damage = journal.reader(3).read(100, 1 << 20).unwrap().damage;
     assert_eq!((damage[0].from, damage[0].to), (3, journal.first()));

@@ -52,6 +52,8 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
             record.extend(metrics.iter().map(|metric| {
                 match metric {
                     Metric::Clicks => count(row.figures.clicks),
+                    Metric::UniqueClicks => count(row.figures.unique_clicks),
+                    Metric::InvalidClicks => count(row.figures.invalid_clicks),
                     Metric::Conversions => count(row.figures.conversions()),
                     Metric::ConversionRate => row
                         .figures
@@ -95,6 +97,8 @@ mod tests {
         let query = ReportQuery::parse("group=campaign,affiliate", "2026-11-21".parse().unwrap()).unwrap();
         let mut figures = Figures {
             clicks: 10,
+            unique_clicks: 7,
+            invalid_clicks: 2,
             pending: 2,
             approved: 1,
             ..Figures::default()
@@ -119,12 +123,18 @@ mod tests {
         assert_eq!(
             to_csv(
                 &query,
-                &[Metric::Clicks, Metric::Conversions, Metric::Commission],
+                &[
+                    Metric::Clicks,
+                    Metric::UniqueClicks,
+                    Metric::InvalidClicks,
+                    Metric::Conversions,
+                    Metric::Commission
+                ],
                 &report
             ),
             format!(
-                "campaign_id,campaign,affiliate_id,affiliate,clicks,conversions,commission,currency\r\n\
-                 {names},10,3,12.50,EUR\r\n{names},0,0,3.00,USD\r\n"
+                "campaign_id,campaign,affiliate_id,affiliate,clicks,unique_clicks,invalid_clicks,conversions,commission,currency\r\n\
+                 {names},10,7,2,3,12.50,EUR\r\n{names},0,0,0,0,3.00,USD\r\n"
             )
         );
     }

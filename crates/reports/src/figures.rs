@@ -19,6 +19,10 @@ pub struct Sums {
 pub struct Figures {
     /// Visits through tracking links.
     pub clicks: i64,
+    /// Those of them that were the visitor's first of the day through this affiliate for this campaign.
+    pub unique_clicks: i64,
+    /// Those of them that are not valid ones.
+    pub invalid_clicks: i64,
     /// Conversions waiting for a decision.
     pub pending: i64,
     /// Conversions that count.
@@ -73,6 +77,8 @@ impl Figures {
 impl AddAssign<&Figures> for Figures {
     fn add_assign(&mut self, other: &Figures) {
         self.clicks += other.clicks;
+        self.unique_clicks += other.unique_clicks;
+        self.invalid_clicks += other.invalid_clicks;
         self.pending += other.pending;
         self.approved += other.approved;
         self.rejected += other.rejected;
@@ -89,6 +95,10 @@ schema::text_enum! {
     pub enum Metric {
         /// Visits through tracking links.
         Clicks = "clicks",
+        /// The visitor's first of the day through this affiliate for this campaign.
+        UniqueClicks = "unique_clicks",
+        /// Clicks that are not valid ones.
+        InvalidClicks = "invalid_clicks",
         /// Pending and approved conversions.
         Conversions = "conversions",
         /// Conversions per click.
@@ -112,6 +122,8 @@ impl Metric {
     pub fn label(self) -> &'static str {
         match self {
             Self::Clicks => "Clicks",
+            Self::UniqueClicks => "Unique clicks",
+            Self::InvalidClicks => "Invalid clicks",
             Self::Conversions => "Conversions",
             Self::ConversionRate => "Conversion rate",
             Self::Pending => "Pending",
@@ -127,6 +139,12 @@ impl Metric {
     pub fn definition(self) -> &'static str {
         match self {
             Self::Clicks => "Visits through tracking links, by the time of the visit.",
+            Self::UniqueClicks => {
+                "Clicks that were the visitor's first of the day through this affiliate for this campaign."
+            }
+            Self::InvalidClicks => {
+                "Clicks by robots, from data centres or blocked addresses, fetched in advance or repeated; they are in Clicks too."
+            }
             Self::Conversions => "Pending plus approved conversions, by the time of the conversion.",
             Self::ConversionRate => "Conversions divided by clicks of the same period.",
             Self::Pending => "Conversions waiting for a decision.",

@@ -60,6 +60,10 @@ struct Sum {
     #[diesel(sql_type = BigInt)]
     clicks: i64,
     #[diesel(sql_type = BigInt)]
+    unique_clicks: i64,
+    #[diesel(sql_type = BigInt)]
+    invalid_clicks: i64,
+    #[diesel(sql_type = BigInt)]
     conversions: i64,
     #[diesel(sql_type = BigInt)]
     commission_micros: i64,
@@ -75,16 +79,17 @@ const SUMS: &str = "
                CASE WHEN 'campaign' = ANY ($5) THEN campaign_id END AS campaign_id,
                CASE WHEN 'affiliate' = ANY ($5) THEN affiliate_id END AS affiliate_id,
                currency, status,
-               sum(clicks)::bigint AS clicks, sum(conversions)::bigint AS conversions,
+               sum(clicks)::bigint AS clicks, sum(unique_clicks)::bigint AS unique_clicks,
+               sum(invalid_clicks)::bigint AS invalid_clicks, sum(conversions)::bigint AS conversions,
                least(sum(commission_micros), 9223372036854775807)::bigint AS commission_micros,
                least(sum(revenue_micros), 9223372036854775807)::bigint AS revenue_micros
         FROM (
             SELECT hour, campaign_id, affiliate_id, NULL AS currency, NULL AS status,
-                   clicks, 0 AS conversions, 0 AS commission_micros, 0 AS revenue_micros
+                   clicks, unique_clicks, invalid_clicks, 0 AS conversions, 0 AS commission_micros, 0 AS revenue_micros
             FROM click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
             UNION ALL
             SELECT hour, campaign_id, affiliate_id, currency, status,
-                   0, conversions, commission_micros, revenue_micros
+                   0, 0, 0, conversions, commission_micros, revenue_micros
             FROM conversion_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
         ) events
         WHERE ($6 IS NULL OR campaign_id = $6)
@@ -152,6 +157,8 @@ fn fold(group: &[Dimension], sums: Vec<Sum>) -> Report {
 fn figures(sum: &Sum) -> Figures {
     let mut figures = Figures {
         clicks: sum.clicks,
+        unique_clicks: sum.unique_clicks,
+        invalid_clicks: sum.invalid_clicks,
         ..Figures::default()
     };
     match sum.status.as_deref() {

@@ -19,11 +19,16 @@ use tracking::{JournalSettings, WhenDiskFails};
 
 use crate::config::{
     ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, DemoOptions, DiskFailure,
-    ExportNetworkOptions, MailOptions, ServeOptions, StoreOptions, TrackingOptions, default_data_dir,
+    ExportNetworkOptions, MailOptions, ReplaceClickKeyOptions, ServeOptions, StoreOptions, TrackingOptions,
+    default_data_dir,
 };
 use crate::database::{Database, DatabaseError};
 use crate::serve::{self, ServeSettings, bind};
 use crate::{metrics, postgres};
+
+mod verify;
+
+pub use verify::verify;
 
 /// Why a command failed, in words for the person who typed it.
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -294,9 +299,14 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
 
 /// The database, and what to do when a server is running on the private one.
 async fn open(store: &StoreOptions) -> Result<Database, CommandError> {
+    open_or_use(store, "/ops").await
+}
+
+/// The same, for what is done on this page then.
+async fn open_or_use(store: &StoreOptions, page: &str) -> Result<Database, CommandError> {
     Database::open(store).await.map_err(|error| match error {
         DatabaseError::Postgres(in_use) => format!(
-            "{in_use}\n(While `clickledger serve` runs on a private Postgres, do this on its pages at /ops.)"
+            "{in_use}\n(While `clickledger serve` runs on a private Postgres, do this on its pages at {page}.)"
         )
         .into(),
         other => other.into(),
@@ -363,6 +373,26 @@ pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), Command
     println!(
         "{} is {}; {} postbacks per second, {} seats, {} links",
         network.name, network.status, limits.max_postbacks_per_second, limits.max_seats, limits.max_links
+    );
+    Ok(())
+}
+
+/// Signs a network's click ids with its next key.
+///
+/// # Errors
+/// When there is no such network, or it has used all its keys.
+pub async fn replace_click_key(options: ReplaceClickKeyOptions) -> Result<(), CommandError> {
+    let database = open_or_use(&options.store, "/settings").await?;
+    let db = Db::new(&database.url, 1, Duration::from_secs(15));
+    let mut conn = db.network(options.network).await?;
+    let network = networks::current(&mut conn)
+        .await
+        .map_err(|_| "there is no such network")?;
+    let key = networks::replace_click_key(&mut conn, &Author::command_line(), clock::now()).await?;
+    conn.commit().await?;
+    println!(
+        "{} signs click ids with key number {} from now on; earlier ids go on working",
+        network.name, key.number
     );
     Ok(())
 }

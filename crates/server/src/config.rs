@@ -41,6 +41,10 @@ pub enum Command {
     ListNetworks(StoreOptions),
     /// Suspend or resume a network, or set its limits.
     ChangeNetwork(ChangeNetworkOptions),
+    /// Prove that all that was acknowledged is stored, counted and booked, exactly once. Fails where something differs.
+    Verify(VerifyOptions),
+    /// Sign a network's click ids with its next key, after the present one may have leaked.
+    ReplaceClickKey(ReplaceClickKeyOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
     ExportNetwork(ExportNetworkOptions),
     /// Close a network, write everything it owns to a file, and erase it.
@@ -246,6 +250,34 @@ pub struct ChangeNetworkOptions {
     /// Most tracking links.
     #[arg(long)]
     pub max_links: Option<i32>,
+}
+
+/// `clickledger verify`
+#[derive(Debug, Clone, Args)]
+pub struct VerifyOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's id, net_… [default: all networks].
+    #[arg(long)]
+    pub network: Option<NetworkId>,
+    /// How many days to look back, from a midnight of the network on.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3660))]
+    pub days: u16,
+    /// The folder of this machine's journals [default: the folder journal in the data directory].
+    #[arg(long, value_name = "DIR")]
+    pub journals: Option<PathBuf>,
+}
+
+/// `clickledger replace-click-key`
+#[derive(Debug, Clone, Args)]
+pub struct ReplaceClickKeyOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's id, net_….
+    #[arg(long)]
+    pub network: NetworkId,
 }
 
 /// `clickledger export-network`

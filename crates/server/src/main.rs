@@ -1,4 +1,4 @@
-//! `clickledger`: serve, demo, create-network.
+//! `clickledger`: serve, demo, and the commands of whoever runs an installation.
 
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ fn main() -> ExitCode {
             Command::ListNetworks(options) => server::commands::list_networks(options).await,
             Command::ChangeNetwork(options) => server::commands::change_network(options).await,
             Command::Migrate(options) => server::commands::migrate(options).await,
+            Command::Verify(options) => server::commands::verify(options).await,
+            Command::ReplaceClickKey(options) => server::commands::replace_click_key(options).await,
             Command::ExportNetwork(options) => server::commands::export_network(options).await,
             Command::DeleteNetwork(options) => server::commands::delete_network(options).await,
         }

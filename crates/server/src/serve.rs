@@ -125,6 +125,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         DASHBOARD_CONNECTIONS,
         LONGEST_PAGE_STATEMENT,
     );
+    let journals = settings.journal.folder.clone();
     let tracker = Tracker::start(TrackerSettings {
         db: tracking_db.clone(),
         secret: settings.secret.clone(),
@@ -157,6 +158,8 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         mailer: settings.mailer,
         allow_sign_up: settings.allow_sign_up,
         exports: settings.exports,
+        journals,
+        tracker: tracker.clone(),
     });
     sweep_sessions(db.clone());
 

@@ -365,7 +365,7 @@ async fn journaled(
                 .filter(|(of, at, _)| *of == network_id && (period.from..period.to).contains(at))
                 .map(|(_, _, key)| key)
                 .collect();
-            let is_last = read.is_empty() || read.next >= applied;
+            let is_last = read.is_empty() && read.damage.is_empty() || read.next >= applied;
             let twice = keys.iter().filter(|key| !seen.insert(**key)).count();
             check.expected += count(keys.len());
             if twice > 0 {

@@ -117,7 +117,7 @@ impl Visits {
     pub(crate) fn learn(&self, mut clicks: Reader, now: DateTime<Utc>) {
         let since = (now.timestamp_millis() - A_DAY) * 1000;
         while let Ok(read) = clicks.read(10_000, 4 * 1024 * 1024) {
-            let mut some = false;
+            let mut some = !read.damage.is_empty();
             for (_, record) in read.iter() {
                 some = true;
                 let Some(click) = ClickRecord::read(record).filter(|click| click.clicked_at >= since) else {

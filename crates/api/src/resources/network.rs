@@ -1,10 +1,12 @@
 //! `/network`: the network's profile, limits and use.
 
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{NetworkConn, NetworkId, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::networks::{self, ProfileDraft};
+use tenancy::networks::{self, ClickKeyInUse, ProfileDraft};
 use tenancy::{memberships, needs};
 use utoipa::ToSchema;
 
@@ -12,6 +14,8 @@ use super::Answer;
 use crate::door::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, given};
+use crate::once::{Created, Once};
+use crate::openapi::IdempotencyKey;
 use crate::{Api, schemas};
 
 /// A network.
@@ -35,6 +39,10 @@ pub(crate) struct Network {
     tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor, also for the API.
     require_two_factor: bool,
+    /// Addresses and networks (CIDR) whose clicks are flagged.
+    #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
+    blocked_addresses: Vec<String>,
+    click_key: ClickKey,
     #[schema(value_type = schemas::NetworkStatus)]
     status: &'static str,
     /// Why it does not work, where it does not.
@@ -42,6 +50,28 @@ pub(crate) struct Network {
     limits: Limits,
     usage: Usage,
     created_at: DateTime<Utc>,
+}
+
+/// Which of the network's keys signs its click ids.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClickKey {
+    #[schema(minimum = 1, maximum = 127)]
+    number: i16,
+    /// Click ids under an earlier key are good only from before.
+    since: DateTime<Utc>,
+}
+
+impl From<ClickKeyInUse> for ClickKey {
+    fn from(key: ClickKeyInUse) -> Self {
+        Self {
+            number: key.number,
+            since: key.since,
+        }
+    }
+}
+
+impl Created for ClickKey {
+    const STATUS: StatusCode = StatusCode::OK;
 }
 
 /// How much the network may use; set by whoever runs the installation.
@@ -88,6 +118,10 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     require_two_factor: Option<bool>,
+    /// All of them: addresses, and networks (CIDR), whose clicks are flagged.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<schemas::AddressOrNetwork>, max_items = 200, required = false)]
+    blocked_addresses: Option<Vec<String>>,
 }
 
 /// The network
@@ -116,12 +150,30 @@ pub(crate) async fn update(
         currency: patch.currency.unwrap_or_else(|| old.currency.to_string()),
         tracking_hosts: patch.tracking_hosts.unwrap_or(old.tracking_hosts),
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
+        blocked_addresses: patch.blocked_addresses.unwrap_or(old.blocked_addresses),
     };
     let (author, profile) = (access.author(), draft.checked()?);
     networks::update_profile(&mut conn, &author, &profile, &api.reserved_hosts, clock::now()).await?;
     let network = view(&mut conn).await?;
     conn.commit().await?;
     Ok(Json(network))
+}
+
+/// Replace the click-id key
+///
+/// From now on click ids are signed with the network's next key. Ids that were given out until now go on working; ids
+/// that somebody makes up with a leaked old key for a later time do not.
+#[utoipa::path(post, path = "/network/click-key", tag = "Network", params(IdempotencyKey), responses((status = 200, body = ClickKey)))]
+pub(crate) async fn replace_click_key(
+    access: Allowed<needs::ManageNetwork>,
+    api: Data<Api>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
+    let made = once.run(&api, &access, b"", async |conn| {
+        let key = networks::replace_click_key(conn, &access.author(), clock::now()).await?;
+        Ok(ClickKey::from(key))
+    });
+    Ok(made.await?.answer())
 }
 
 async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
@@ -136,6 +188,8 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         currency: profile.currency.to_string(),
         tracking_hosts: profile.tracking_hosts,
         require_two_factor: profile.require_two_factor,
+        blocked_addresses: profile.blocked_addresses,
+        click_key: network.click_key.into(),
         status: network.status.as_str(),
         status_reason: network.status_reason,
         limits: Limits {

@@ -16,10 +16,12 @@ mod join;
 mod keys;
 mod leave;
 mod members;
+mod node;
 mod ops;
 mod parties;
 mod password;
 mod postbacks;
+mod proof;
 mod reports;
 mod search;
 mod second_factor;
@@ -91,6 +93,7 @@ routes! {
     post "/networks/{id}/act" => ops::act;
     post "/networks/{id}/erase" => ops::erase;
     get "/log" => ops::log;
+    get "/node" => node::show;
 }
 
 routes! {
@@ -146,12 +149,15 @@ routes! {
     post "/members/invitations/{id}/withdraw" => members::withdraw;
     get "/settings" => settings::show;
     post "/settings" => settings::update;
+    post "/settings/click-key" => settings::replace_click_key;
     get "/settings/joining" => settings::show_joining;
     post "/settings/joining" => settings::update_joining;
     get "/settings/keys" => keys::list;
     post "/settings/keys" => keys::create;
     post "/settings/keys/token" => keys::short_token;
     post "/settings/keys/{id}/revoke" => keys::revoke;
+    get "/settings/proof" => proof::show;
+    post "/settings/proof" => proof::run;
     get "/settings/audit" => audit::list;
     get "/settings/audit.csv" => audit::csv;
     get "/settings/delete" => leave::show;

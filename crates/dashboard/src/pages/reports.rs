@@ -201,6 +201,8 @@ fn cells(metrics: &[Metric], figures: &Figures) -> Vec<Cell> {
         .iter()
         .map(|metric| match metric {
             Metric::Clicks => count(figures.clicks),
+            Metric::UniqueClicks => count(figures.unique_clicks),
+            Metric::InvalidClicks => count(figures.invalid_clicks),
             Metric::Conversions => count(figures.conversions()),
             Metric::ConversionRate => Cell {
                 lines: vec![format::percent(figures.conversion_rate())],

@@ -4,13 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::{Words, clock};
-use tenancy::networks::{self, AutoApprove, Joining, Limits, ProfileDraft};
+use tenancy::networks::{self, AutoApprove, Joining, Limits, Network, ProfileDraft};
 use tenancy::{Access, ChangeError, FieldErrors, Permission, memberships, needs};
 
 use crate::Dashboard;
 use crate::auth::Allowed;
 use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, page_with, saved};
+use crate::shell::{PageResult, Shell, TimeCell, page_with, saved};
 
 /// `GET /settings`
 pub(super) async fn show(
@@ -35,6 +35,7 @@ pub(super) async fn update(
         currency: form.get("currency").to_owned(),
         tracking_hosts: Words::typed(form.get("tracking_hosts")).0,
         require_two_factor: form.ticked("require_two_factor"),
+        blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
     let mut conn = actor.network(&dashboard.db).await?;
     let outcome = match draft.checked() {
@@ -81,6 +82,7 @@ async fn render<P>(
             currency: profile.currency.to_string(),
             tracking_hosts: profile.tracking_hosts,
             require_two_factor: profile.require_two_factor,
+            blocked_addresses: profile.blocked_addresses,
         };
         (draft, FieldErrors::default())
     });
@@ -94,6 +96,9 @@ async fn render<P>(
                 dashboard.tracking_url
             ),
             hosts: draft.tracking_hosts.join("\n"),
+            blocked: draft.blocked_addresses.join("\n"),
+            key: network.click_key.number,
+            key_since: key_since(&network),
             limits: network.limits,
             seats,
             may_manage: actor.may(Permission::ManageNetwork),
@@ -103,6 +108,24 @@ async fn render<P>(
     )
 }
 
+/// `POST /settings/click-key`: signs click ids with the next key from now on.
+pub(super) async fn replace_click_key(
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::ManageNetwork>,
+    _form: PostedForm,
+) -> PageResult {
+    let mut conn = actor.network(&dashboard.db).await?;
+    networks::replace_click_key(&mut conn, &actor.author(), clock::now()).await?;
+    conn.commit().await?;
+    saved("/settings")
+}
+
+/// Since when the key in use is; the first one always was.
+fn key_since(network: &Network) -> Option<TimeCell> {
+    let since = network.click_key.since;
+    (network.click_key.number > 1).then(|| TimeCell::new(since, clock::now(), network))
+}
+
 /// The tabs of the settings: label, where it leads, whether it is the current one. Those that may not be opened are
 /// left out.
 pub(super) fn tabs<P>(actor: &Access<P>, current: &str) -> Vec<(&'static str, &'static str, bool)> {
@@ -110,6 +133,7 @@ pub(super) fn tabs<P>(actor: &Access<P>, current: &str) -> Vec<(&'static str, &'
         ("Profile", "/settings", Permission::SeeNetwork),
         ("Joining", "/settings/joining", Permission::SeeNetwork),
         ("API keys", "/settings/keys", Permission::UseApi),
+        ("Proof", "/settings/proof", Permission::SeeNetwork),
         ("Audit log", "/settings/audit", Permission::SeeAudit),
         ("Delete", "/settings/delete", Permission::DeleteNetwork),
     ]
@@ -203,6 +227,9 @@ struct Show {
     tabs: Vec<(&'static str, &'static str, bool)>,
     slug_hint: String,
     hosts: String,
+    blocked: String,
+    key: i16,
+    key_since: Option<TimeCell>,
     limits: Limits,
     seats: i64,
     may_manage: bool,

@@ -12,12 +12,16 @@ use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, check_text, taken};
 
 mod addresses;
+mod blocked;
+mod click_key;
 mod joining;
 mod profile;
 
 pub use addresses::{
     check_host, check_slug, host_of, normal_host, set_tracking_hosts, slug, slug_from, tracking_hosts,
 };
+pub use blocked::check_address;
+pub use click_key::{ClickKeyInUse, replace_click_key};
 pub use joining::{AutoApprove, Joining, update_joining};
 pub use profile::{Profile, ProfileDraft, check_time_zone, profile, update_profile};
 
@@ -64,18 +68,6 @@ pub struct Network {
     pub blocked_addresses: Words,
     /// When it was created.
     pub created_at: DateTime<Utc>,
-}
-
-/// Which of the network's keys signs its click ids. The keys themselves come from the installation's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
-#[diesel(table_name = networks)]
-pub struct ClickKeyInUse {
-    /// Its number, from 1 to 127.
-    #[diesel(column_name = click_key_number)]
-    pub number: i16,
-    /// Since when: ids under an earlier key are good only from before.
-    #[diesel(column_name = click_key_since)]
-    pub since: DateTime<Utc>,
 }
 
 /// How much a network may use; set by whoever runs the installation.

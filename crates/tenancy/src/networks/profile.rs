@@ -4,10 +4,11 @@ use chrono::{DateTime, Offset, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{Currency, NetworkConn, network_slugs, networks};
+use schema::{Currency, NetworkConn, Words, network_slugs, networks};
 use serde_json::{Value, json};
 
 use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
+use super::blocked::check_addresses;
 use super::{SLUG_TAKEN, current};
 use crate::actor::Author;
 use crate::audit::{self, Change};
@@ -38,6 +39,8 @@ pub struct Profile {
     pub tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor.
     pub require_two_factor: bool,
+    /// Addresses and networks (CIDR) whose clicks are flagged.
+    pub blocked_addresses: Vec<String>,
 }
 
 impl Profile {
@@ -49,6 +52,7 @@ impl Profile {
             "currency": self.currency.code(),
             "tracking_hosts": self.tracking_hosts,
             "require_two_factor": self.require_two_factor,
+            "blocked_addresses": self.blocked_addresses,
         })
     }
 }
@@ -68,6 +72,8 @@ pub struct ProfileDraft {
     pub tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor.
     pub require_two_factor: bool,
+    /// Addresses and networks (CIDR) whose clicks are flagged.
+    pub blocked_addresses: Vec<String>,
 }
 
 impl ProfileDraft {
@@ -92,6 +98,7 @@ impl ProfileDraft {
         if hosts.len() > 20 {
             errors.add("tracking_hosts", "Use at most 20 hosts.");
         }
+        let blocked_addresses = check_addresses(&self.blocked_addresses, &mut errors);
         let profile = match (name, slug, time_zone, currency) {
             (Some(name), Some(slug), Some(time_zone), Some(currency)) => Some(Profile {
                 name,
@@ -100,6 +107,7 @@ impl ProfileDraft {
                 currency,
                 tracking_hosts: hosts,
                 require_two_factor: self.require_two_factor,
+                blocked_addresses,
             }),
             _ => None,
         };
@@ -120,6 +128,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
         name: network.name,
         currency: network.currency,
         require_two_factor: network.require_two_factor,
+        blocked_addresses: network.blocked_addresses.0,
     })
 }
 
@@ -167,6 +176,7 @@ pub async fn update_profile(
             networks::time_zone.eq(new.time_zone.name()),
             networks::currency.eq(new.currency),
             networks::require_two_factor.eq(new.require_two_factor),
+            networks::blocked_addresses.eq(Words(new.blocked_addresses.clone())),
         ))
         .execute(&mut **conn)
         .await?;

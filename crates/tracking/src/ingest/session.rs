@@ -54,6 +54,8 @@ impl<L: Load> Session<L> {
                 journal = journal.next(),
                 "the journal has lost its end"
             );
+            // Its new segment may need the room of what is applied.
+            journal.release(cursor);
             journal.skip_to(cursor)?;
         }
         Ok(Self {

@@ -1,0 +1,183 @@
+//! The proof, as a page and as a command.
+
+use std::path::Path;
+use std::process::Command;
+
+use diesel_async::SimpleAsyncConnection;
+use reqwest::StatusCode;
+use testkit::people::see_other;
+use testkit::{Scene, TestApp};
+
+/// Runs statements that no role of the product may run.
+pub(crate) async fn tamper(app: &TestApp, statements: &str) {
+    app.settled().await;
+    let mut conn = app.database.owner().await;
+    conn.batch_execute(statements).await.unwrap();
+}
+
+async fn one_conversion(app: &TestApp) {
+    let click = app.visitor().click("").await;
+    let fields = [
+        ("click_id", click.id.as_str()),
+        ("order_id", "A-1"),
+        ("amount", "200"),
+    ];
+    assert_eq!(app.advertiser().postback(&fields).await.reason(), "accepted");
+    app.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
+    let app = TestApp::spawn().await;
+    one_conversion(&app).await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = owner.get("/settings/proof").await.html;
+    assert!(page.contains("Nothing has been verified yet.") && page.contains("Verify the last 7 days now"));
+    let run = async || {
+        let done = owner.submit("/settings/proof", "/settings/proof", &[]).await;
+        assert_eq!(see_other(&done), "/settings/proof");
+        owner.get("/settings/proof").await.html
+    };
+    let page = run().await;
+    assert!(page.contains("<span class=\"badge ok\">holds</span>"), "{page}");
+    assert!(page.contains("All clicks of the journals on this machine are in the database, once"));
+    let looked_up = "</th><td class=\"num\">1</td><td class=\"num\">1</td>";
+    assert!(
+        page.contains(looked_up) && !page.contains("Examples of differences"),
+        "{page}"
+    );
+
+    tamper(&app, "UPDATE click_rollups SET clicks = clicks + 1").await;
+    let page = run().await;
+    // The row as it should be, and the row as it is.
+    assert!(
+        page.contains("<span class=\"badge rejected\">2 differences</span>"),
+        "{page}"
+    );
+    assert!(page.contains("expected, not found") && page.contains("found, not expected"));
+    assert_eq!(page.matches("Examples of differences").count(), 1);
+    let analyst = app.sign_in(app.scene.person(tenancy::RoleKind::Analyst)).await;
+    let seen = analyst.get("/settings/proof").await.html;
+    assert!(seen.contains("2 differences") && !seen.contains("Verify the last 7 days now"));
+    let rival = Scene::set(&app.db, "Rival", "rival.example").await;
+    let seen = app.sign_in(&rival.owner).await.get("/settings/proof").await.html;
+    assert!(
+        seen.contains("Nothing has been verified yet."),
+        "a run is its network's own"
+    );
+    tamper(&app, "UPDATE click_rollups SET clicks = clicks - 1").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_says_so_names_the_command_and_keeps_nothing() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let broken = app.journal.path().join("1/clicks");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::write(broken.join("identity"), "nonsense").unwrap();
+    let failed = owner.submit("/settings/proof", "/settings/proof", &[]).await;
+    assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE);
+    let command = format!("clickledger verify --network {}", app.scene.network.id);
+    assert!(failed.html.contains(&command), "{}", failed.html);
+    assert!(
+        !failed.html.contains(&*broken.to_string_lossy()),
+        "the server's folders are nobody's business"
+    );
+    assert_eq!(app.count("SELECT count(*) FROM verifications").await, 0);
+    std::fs::remove_dir_all(broken.parent().unwrap()).unwrap();
+    let done = owner.submit("/settings/proof", "/settings/proof", &[]).await;
+    assert_eq!(see_other(&done), "/settings/proof");
+    app.finish().await;
+}
+
+/// A login to the test's database that owns nothing there, as the commands ask for.
+async fn ordinary_login(app: &TestApp) -> String {
+    app.database
+        .operate(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'test_commands') THEN
+             CREATE ROLE test_commands LOGIN IN ROLE clickledger_web; END IF; END $$",
+        )
+        .await;
+    let (scheme, rest) = app.database.url.split_once("://").unwrap();
+    let (_, host) = rest.split_once('@').unwrap();
+    format!("{scheme}://test_commands@{host}")
+}
+
+/// What a command prints, and whether it succeeded.
+fn run(login: &str, data: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data)
+        .env("DATABASE_URL", login)
+        .env_remove("OWNER_DATABASE_URL")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.success(),
+        text(&output.stdout) + &text(&output.stderr),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_proves_every_network_and_fails_where_something_differs() {
+    let app = TestApp::spawn().await;
+    one_conversion(&app).await;
+    let rival = Scene::set(&app.db, "Rival", "rival.example").await;
+    let (login, data) = (ordinary_login(&app).await, tempfile::tempdir().unwrap());
+    let journals = app.journal.path().to_str().unwrap();
+    let id = app.scene.network.id.to_string();
+    let verify = |arguments: &[&str]| {
+        run(
+            &login,
+            data.path(),
+            &[&["verify", "--journals", journals][..], arguments].concat(),
+        )
+    };
+    let (proved, said) = verify(&[]);
+    assert!(proved && said.contains("All 16 checks hold."), "{said}");
+    assert!(
+        said.contains("Orbit") && said.contains("Rival") && !said.contains("DIFFERS"),
+        "{said}"
+    );
+    assert!(said.contains("holds    All clicks of the journals on this machine are in the database, once: 1 expected, 1 found"), "{said}");
+
+    tamper(
+        &app,
+        "UPDATE conversion_rollups SET commission_micros = commission_micros + 1",
+    )
+    .await;
+    let (proved, said) = verify(&["--network", &id, "--days", "1"]);
+    assert!(!proved && said.contains("1 of 8 checks do not hold"), "{said}");
+    assert!(
+        said.contains("DIFFERS  The sums of conversions are the conversions")
+            && said.contains("\"commission\": 20000001"),
+        "{said}"
+    );
+    assert!(!said.contains("Rival"), "{said}");
+    let (proved, said) = verify(&["--network", &rival.network.id.to_string()]);
+    assert!(proved && said.contains("All 8 checks hold."), "{said}");
+    tamper(
+        &app,
+        "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",
+    )
+    .await;
+
+    let (_, said) = run(&login, data.path(), &["replace-click-key", "--network", &id]);
+    assert!(
+        said.contains("Orbit signs click ids with key number 2 from now on"),
+        "{said}"
+    );
+    assert_eq!(app.count("SELECT max(click_key_number) FROM networks").await, 2);
+    for command in ["verify", "replace-click-key"] {
+        let nobody = schema::NetworkId(1).to_string();
+        let (found, said) = run(&login, data.path(), &[command, "--network", &nobody]);
+        assert!(
+            !found && said.contains("there is no such network"),
+            "{command}: {said}"
+        );
+    }
+    app.finish().await;
+}
