@@ -1,4 +1,8 @@
 //! The proof, as a page and as a command.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
 
 use std::path::Path;
 use std::process::Command;

@@ -288,9 +288,8 @@ impl TestApp {
             let network = networks::current(&mut conn).await.expect("it is there");
             let found = verify::verify(&mut conn, &network, self.journal.path(), always, now).await;
             let found = found.unwrap_or_else(|error| panic!("{error}"));
-            for check in found.checks.iter().filter(|check| !check.holds()) {
-                panic!("violated in {}: {check:#?}", network.name);
-            }
+            let violated: Vec<_> = found.checks.iter().filter(|check| !check.holds()).collect();
+            assert!(violated.is_empty(), "violated in {}: {violated:#?}", network.name);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Journals {
         let mut taken = None;
         for slot in 0..SLOTS {
             match Self::open_slot(settings, slot) {
-                Err(error @ OpenError::InUse { .. }) => taken = Some(error),
+                Err(error @ OpenError::InUse) => taken = Some(error),
                 opened => return opened,
             }
         }
@@ -129,7 +129,7 @@ pub(crate) async fn apply_abandoned(
             }
             match Journals::open_slot(&settings, slot) {
                 // Whoever has it applies it.
-                Err(OpenError::InUse { .. }) => done.retain(|it| *it != slot),
+                Err(OpenError::InUse) => done.retain(|it| *it != slot),
                 Ok(_) if done.contains(&slot) => {}
                 Ok(journals) => match catch_up(&settings, &journals, &url, postbacks()).await {
                     Ok(()) => done.push(slot),

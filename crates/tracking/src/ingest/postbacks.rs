@@ -133,7 +133,7 @@ async fn make_conversions(
         .map(|judged| (judged.record.id, judged.record.network))
         .collect();
     let network = |conversion: &Conversion| network_of.get(&conversion.postback_id).map_or(0, |id| id.0);
-    wanted.sort_by(|a, b| key(network(a), a).cmp(&key(network(b), b)));
+    wanted.sort_by_key(|conversion| key(network(conversion), conversion));
     let made = add_conversions(transaction, statements, &wanted, network).await?;
     let is_new = |conversion: &&Conversion| made.contains(&conversion.id);
     let (new, repeats): (Vec<_>, Vec<_>) = wanted.iter().copied().partition(is_new);
