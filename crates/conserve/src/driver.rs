@@ -1,0 +1,388 @@
+//! The driver: open-loop load. Every request has the time at which it should start; a server that stalls makes
+//! requests late, not fewer.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::events::percent;
+use crate::http::{Connection, Response};
+use crate::ids;
+use crate::nemesis::Fault;
+use crate::oracle::{AckedCall, AckedClick, Oracle, Verdict, lock};
+use crate::scene::Scene;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What clicks say they come with.
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+/// How much load there is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rates {
+    /// Clicks per second.
+    pub(crate) clicks: f64,
+    /// Postbacks per second.
+    pub(crate) postbacks: f64,
+    /// Connections for clicks; a quarter as many for postbacks.
+    pub(crate) connections: usize,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    /// Acknowledged.
+    Acked,
+    /// A click that was sent on though it could not be recorded.
+    Unrecorded,
+    /// 503 or 429: come back later.
+    Refused,
+    /// Another 5xx.
+    Failed,
+    /// Any other answer.
+    Odd,
+    /// Nobody listens.
+    Unreachable,
+    /// The connection broke, or no answer came in time: whether the server acted is unknown.
+    Unknown,
+}
+
+/// What one kind of request met with during one kind of fault.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tally {
+    /// How many requests ended how.
+    pub(crate) ends: BTreeMap<End, u64>,
+    /// Microseconds from the time a request should have started to its answer.
+    latencies: Vec<u32>,
+}
+
+impl Tally {
+    /// How many ended like this.
+    pub(crate) fn count(&self, end: End) -> u64 {
+        self.ends.get(&end).copied().unwrap_or(0)
+    }
+
+    /// So many per cent were answered within this many milliseconds.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+        f64::from(sorted.get(index).copied().unwrap_or(0)) / 1000.0
+    }
+}
+
+/// What happened during which fault (`None`: during none), to clicks and to postbacks.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Record {
+    /// Clicks.
+    pub(crate) clicks: BTreeMap<Option<Fault>, Tally>,
+    /// Postbacks.
+    pub(crate) postbacks: BTreeMap<Option<Fault>, Tally>,
+}
+
+/// What all requests share.
+pub(crate) struct Driver {
+    address: SocketAddr,
+    oracle: Arc<Oracle>,
+    scene: Scene,
+    record: Mutex<Record>,
+    fault: Mutex<Option<Fault>>,
+}
+
+/// Load that is running.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    workers: JoinSet<()>,
+}
+
+/// When requests should start.
+struct Schedule {
+    start: Instant,
+    interval: Duration,
+    next: AtomicU64,
+}
+
+impl Schedule {
+    fn at(per_second: f64) -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            interval: Duration::from_secs_f64(1.0 / per_second),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    fn take(&self) -> (u64, Instant) {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        (ticket, self.start + self.interval.mul_f64(ticket as f64))
+    }
+}
+
+impl Driver {
+    /// For this server and scene.
+    pub(crate) fn new(address: SocketAddr, oracle: Arc<Oracle>, scene: Scene) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            oracle,
+            scene,
+            record: Mutex::default(),
+            fault: Mutex::default(),
+        })
+    }
+
+    /// From now on requests are recorded under this fault.
+    pub(crate) fn during(&self, fault: Option<Fault>) {
+        *lock(&self.fault) = fault;
+    }
+
+    /// What happened so far.
+    pub(crate) fn record(&self) -> Record {
+        lock(&self.record).clone()
+    }
+
+    /// Starts load, on fresh connections.
+    pub(crate) fn start(self: &Arc<Self>, rates: Rates) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = JoinSet::new();
+        let clicks = Schedule::at(rates.clicks);
+        for _ in 0..rates.connections {
+            workers.spawn(Arc::clone(self).send_clicks(Arc::clone(&clicks), Arc::clone(&stop)));
+        }
+        let postbacks = Schedule::at(rates.postbacks);
+        for _ in 0..(rates.connections / 4).max(4) {
+            workers.spawn(Arc::clone(self).send_postbacks(Arc::clone(&postbacks), Arc::clone(&stop)));
+        }
+        Load { stop, workers }
+    }
+
+    async fn send_clicks(self: Arc<Self>, schedule: Arc<Schedule>, stop: Arc<AtomicBool>) {
+        let mut connection = None;
+        loop {
+            let (_, intended) = schedule.take();
+            sleep_until(intended).await;
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let n = self.oracle.next_click();
+            self.click(&mut connection, n, intended).await;
+        }
+    }
+
+    async fn send_postbacks(self: Arc<Self>, schedule: Arc<Schedule>, stop: Arc<AtomicBool>) {
+        let mut connection = None;
+        loop {
+            let (ticket, intended) = schedule.take();
+            sleep_until(intended).await;
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut dice = StdRng::seed_from_u64(self.oracle.run.seed ^ ticket.rotate_left(32));
+            let mut calls = self.oracle.next_calls(&mut dice);
+            let Some(mine) = calls.pop() else { continue };
+            // Concurrent twins, each on a connection of its own.
+            let mut twins = JoinSet::new();
+            for call in calls {
+                let driver = Arc::clone(&self);
+                twins.spawn(async move { driver.postback(&mut None, call, intended).await });
+            }
+            self.postback(&mut connection, mine, intended).await;
+            twins.join_all().await;
+        }
+    }
+
+    /// Sends click `n`; returns it if it was acknowledged.
+    pub(crate) async fn click(
+        &self,
+        connection: &mut Option<Connection>,
+        n: u64,
+        intended: Instant,
+    ) -> Option<AckedClick> {
+        let request = self.scene.click_request(&self.oracle.run.click(n), n);
+        let (mut end, response) = self.exchange(connection, &request).await;
+        let acked = match (end, &response) {
+            (End::Acked, Some(response)) if response.status == 302 => acknowledged(n, response),
+            _ => None,
+        };
+        match &acked {
+            Some(click) => self.oracle.acked_click(click.clone()),
+            None if end == End::Acked => end = End::Odd,
+            None => {}
+        }
+        self.note(|record| &mut record.clicks, end, intended);
+        acked
+    }
+
+    /// Makes a call; returns whether it was acknowledged.
+    pub(crate) async fn postback(
+        &self,
+        connection: &mut Option<Connection>,
+        number: u64,
+        intended: Instant,
+    ) -> bool {
+        let Some((call, click)) = self.oracle.call(number) else {
+            return false;
+        };
+        let request = self
+            .scene
+            .postback_request(&self.oracle.run, number, call, &click);
+        let (mut end, response) = self.exchange(connection, &request).await;
+        let body = response.map(|response| response.body).unwrap_or_default();
+        match (end, verdict(number, &body)) {
+            (End::Acked, Some(ack)) => self.oracle.acked_call(ack),
+            (End::Acked | End::Odd | End::Unrecorded, _) => {
+                end = End::Odd;
+                self.oracle.rejected(String::from_utf8_lossy(&body).into_owned());
+            }
+            _ => self.oracle.unanswered(number),
+        }
+        self.note(|record| &mut record.postbacks, end, intended);
+        end == End::Acked
+    }
+
+    async fn exchange(&self, connection: &mut Option<Connection>, request: &str) -> (End, Option<Response>) {
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => match timeout(PATIENCE, Connection::open(self.address)).await {
+                Ok(Ok(open)) => open,
+                Ok(Err(_)) | Err(_) => return (End::Unreachable, None),
+            },
+        };
+        let Ok(Ok(response)) = timeout(PATIENCE, open.send(request)).await else {
+            return (End::Unknown, None);
+        };
+        if !response.ends_connection() {
+            *connection = Some(open);
+        }
+        let end = match response.status {
+            200 | 202 | 302 => End::Acked,
+            307 if response.header("x-click-status") == Some("unrecorded") => End::Unrecorded,
+            429 | 503 => End::Refused,
+            500.. => End::Failed,
+            _ => End::Odd,
+        };
+        (end, Some(response))
+    }
+
+    fn note(
+        &self,
+        kind: impl Fn(&mut Record) -> &mut BTreeMap<Option<Fault>, Tally>,
+        end: End,
+        intended: Instant,
+    ) {
+        let fault = *lock(&self.fault);
+        let mut record = lock(&self.record);
+        let tally = kind(&mut record).entry(fault).or_default();
+        *tally.ends.entry(end).or_default() += 1;
+        if !matches!(end, End::Unreachable | End::Unknown) {
+            let micros = u32::try_from(intended.elapsed().as_micros()).unwrap_or(u32::MAX);
+            tally.latencies.push(micros);
+        }
+    }
+}
+
+impl Load {
+    /// Starts no more requests, and waits until those under way have ended. Connections are closed.
+    pub(crate) async fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        while self.workers.join_next().await.is_some() {}
+    }
+}
+
+fn acknowledged(n: u64, response: &Response) -> Option<AckedClick> {
+    let (_, rest) = response.header("location")?.split_once("click_id=")?;
+    let id = rest.split('&').next()?;
+    let key = ids::click_id(id)?.key;
+    Some(AckedClick {
+        n,
+        id: id.to_owned(),
+        key,
+    })
+}
+
+fn verdict(call: u64, body: &[u8]) -> Option<AckedCall> {
+    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let verdict = match answer.get("status")?.as_str()? {
+        "accepted" => Verdict::Accepted,
+        "duplicate" => Verdict::Duplicate,
+        "queued" => Verdict::Queued,
+        _ => return None,
+    };
+    let receipt = ids::receipt(answer.get("request_id")?.as_str()?)?;
+    Some(AckedCall {
+        call,
+        receipt,
+        verdict,
+    })
+}
+
+/// The request of a click.
+pub(crate) fn click_request(host: &str, alias: &str, address: &str, subs: &[Option<String>; 5]) -> String {
+    let pairs: Vec<_> = subs
+        .iter()
+        .zip(1..)
+        .filter_map(|(sub, number)| Some(format!("sub{number}={}", percent(sub.as_deref()?))))
+        .collect();
+    format!(
+        "GET /{alias}?{} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: {address}\r\nUser-Agent: {BROWSER}\r\n\r\n",
+        pairs.join("&")
+    )
+}
+
+/// The request of a postback, spelled in turn as a query, a form and a JSON object.
+pub(crate) fn postback_request(host: &str, spelling: u64, parameters: &[(&str, String)]) -> String {
+    let pairs: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={}", percent(value)))
+        .collect();
+    let encoded = pairs.join("&");
+    let post = |content_type: &str, body: &str| {
+        format!(
+            "POST /postback HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    match spelling % 3 {
+        0 => format!("GET /postback?{encoded} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+        1 => post("application/x-www-form-urlencoded", &encoded),
+        _ => {
+            let object = parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+            post(
+                "application/json",
+                &serde_json::Value::Object(object.collect()).to_string(),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_postback_is_spelled_in_three_ways() {
+        let parameters = [("order_id", "a b".to_owned())];
+        let spelled = |n| postback_request("h", n, &parameters);
+        assert!(spelled(0).starts_with("GET /postback?order_id=a%20b HTTP/1.1\r\n"));
+        assert!(spelled(1).ends_with("Content-Length: 14\r\n\r\norder_id=a%20b"));
+        assert!(spelled(2).ends_with("\r\n\r\n{\"order_id\":\"a b\"}"));
+    }
+
+    #[test]
+    fn only_a_verdict_with_a_receipt_is_an_acknowledgement() {
+        let body = |status: &str, id: &str| format!("{{\"status\":\"{status}\",\"request_id\":\"{id}\"}}");
+        let id = "pb_00000000000000000000000004";
+        assert!(verdict(0, body("queued", id).as_bytes()).is_some_and(|ack| ack.receipt == 1));
+        assert!(verdict(0, body("rejected", id).as_bytes()).is_none());
+        assert!(verdict(0, body("accepted", "pb_1").as_bytes()).is_none());
+        assert!(verdict(0, b"ok").is_none());
+    }
+}

@@ -1,0 +1,283 @@
+//! How each fault is done: inflicted under load, and made good again.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rand::RngExt;
+use tokio::time::{Instant, sleep};
+
+use crate::Outcome;
+use crate::driver::End;
+use crate::ground::Ground;
+use crate::nemesis::{Fault, faketime};
+use crate::torn::{self, Snapshot};
+use crate::world::World;
+
+/// How long a freeze of Postgres lasts.
+const FREEZE: Duration = Duration::from_secs(10);
+
+impl Fault {
+    /// Does it; afterwards the server and Postgres run as before. Says what there is to say.
+    pub(crate) async fn inflict(self, world: &mut World) -> Outcome<String> {
+        match self {
+            Self::Kill9Server => kill9_server(world).await,
+            Self::Kill9Applying => kill9_applying(world).await,
+            Self::Kill9Postgres => kill9_postgres(world).await,
+            Self::FreezePostgres => freeze_postgres(world).await,
+            Self::FullJournal => full_journal(world).await,
+            Self::TornTail => torn_tail(world).await,
+            Self::TermRestart => term_restart(world).await,
+            Self::PowerCut => power_cut(world).await,
+            Self::Eio => eio(world).await,
+            Self::ClockJump => clock_jump(world).await,
+            Self::DatabaseDiskFull => database_disk_full(world).await,
+            Self::TerminateBackends => terminate_backends(world).await,
+        }
+    }
+}
+
+async fn kill9_server(world: &mut World) -> Outcome<String> {
+    world.node.kill9();
+    world.node.start().await?;
+    Ok(String::new())
+}
+
+/// The applier's transaction is made to wait for one of its tables, and dies there: what belongs together must not
+/// have been committed apart.
+async fn kill9_applying(world: &mut World) -> Outcome<String> {
+    let client = world.cluster.client().await?;
+    let tables = ["ingest_cursors", "click_rollups", "clicks", "postbacks"];
+    let table = tables
+        .get(world.dice.random_range(0..tables.len()))
+        .copied()
+        .unwrap_or("clicks");
+    client
+        .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE"))
+        .await?;
+    world.pause(0.2, 1.0).await;
+    world.node.kill9();
+    // A dead server's statement that waits would still be carried out when the lock is gone.
+    client.batch_execute(END_BACKENDS).await?;
+    client.batch_execute("ROLLBACK").await?;
+    world.node.start().await?;
+    Ok(format!("waiting for {table}"))
+}
+
+const END_BACKENDS: &str =
+    "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = 'clickledger_app'";
+
+async fn kill9_postgres(world: &mut World) -> Outcome<String> {
+    world.cluster.kill9();
+    world.pause(1.0, 5.0).await;
+    world.cluster.start().await?;
+    Ok(String::new())
+}
+
+async fn freeze_postgres(world: &mut World) -> Outcome<String> {
+    world.cluster.freeze();
+    sleep(FREEZE).await;
+    world.cluster.thaw();
+    Ok(String::new())
+}
+
+async fn term_restart(world: &mut World) -> Outcome<String> {
+    let took = terminate(world).await;
+    world.node.start().await?;
+    Ok(took)
+}
+
+/// Stops the server in order; it is a fault of its own if that takes too long.
+async fn terminate(world: &mut World) -> String {
+    match world.node.terminate().await {
+        Some(took) => format!("drained in {:.1} s", took.as_secs_f64()),
+        None => {
+            world
+                .complaints
+                .push("the server did not stop when told to".to_owned());
+            "killed".to_owned()
+        }
+    }
+}
+
+async fn full_journal(world: &mut World) -> Outcome<String> {
+    const ROOM: u64 = 512;
+    let journal = world.node.journal();
+    terminate(world).await;
+    let ground = Ground::tmpfs(&journal, ROOM)?;
+    world.node.start().await?;
+    sleep(Duration::from_secs(1)).await;
+    ground.resize(ground.used_mib()? + 2)?;
+    let full = || {
+        let record = world.driver.record();
+        let clicks = record
+            .clicks
+            .get(&Some(Fault::FullJournal))
+            .cloned()
+            .unwrap_or_default();
+        clicks.count(End::Unrecorded) + clicks.count(End::Refused)
+    };
+    let (began, before) = (Instant::now(), full());
+    while full() == before && began.elapsed() < Duration::from_secs(40) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let filled = full() > before;
+    sleep(Duration::from_secs(3)).await;
+    ground.resize(ROOM)?;
+    sleep(Duration::from_secs(3)).await;
+    terminate(world).await;
+    ground.clear()?;
+    world.node.start().await?;
+    if !filled {
+        world
+            .complaints
+            .push("the journal's disk was never full: the fault did not happen".to_owned());
+    }
+    Ok(format!("full after {:.1} s", began.elapsed().as_secs_f64() - 6.0))
+}
+
+/// Kills the server so soon after the load begins that, with luck, it has written and not acknowledged; then leaves
+/// only a part of what it wrote, as a machine that loses its power does. Postgres stands still meanwhile, so that
+/// nothing of it can have been applied.
+async fn torn_tail(world: &mut World) -> Outcome<String> {
+    world.load_off().await;
+    world.cluster.freeze();
+    let before = Snapshot::take(&world.node.journal())?;
+    let received = world.oracle.received();
+    world.load_on();
+    world.pause(0.001, 0.020).await;
+    world.node.kill9();
+    world.load_off().await;
+    world.cluster.thaw_without_the_server();
+    let unacknowledged = world.oracle.received() == received;
+    let damage = torn::damage(&world.node.journal(), &before, unacknowledged, &mut world.dice)?;
+    world.load_on();
+    world.node.start().await?;
+    Ok(damage.to_string())
+}
+
+async fn power_cut(world: &mut World) -> Outcome<String> {
+    const ROOM: u64 = 1024;
+    let (journal, image) = (world.node.journal(), world.folder.join("journal.img"));
+    terminate(world).await;
+    let mut ground = Ground::ext4(&journal, ROOM, image)?;
+    world.node.start().await?;
+    world.pause(1.0, 4.0).await;
+    // What is acknowledged now is in the journal and nowhere else.
+    world.cluster.freeze();
+    world.pause(0.5, 3.0).await;
+    world.node.kill9();
+    ground.cut_power()?;
+    world.cluster.thaw_without_the_server();
+    world.node.start().await?;
+    world.pause(0.5, 1.5).await;
+    terminate(world).await;
+    ground.clear()?;
+    world.node.start().await?;
+    Ok(String::new())
+}
+
+async fn eio(world: &mut World) -> Outcome<String> {
+    let pid = world.node.pid().ok_or("the server is not running")?;
+    let inject = "inject=fdatasync,fsync:error=EIO:when=1+50";
+    let mut strace = Command::new("strace")
+        .args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fdatasync,fsync",
+            "-e",
+            inject,
+            "-p",
+            &pid.to_string(),
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    sleep(Duration::from_secs(5)).await;
+    let worked = matches!(strace.try_wait(), Ok(None));
+    end(&mut strace)?;
+    if !worked {
+        world
+            .complaints
+            .push("strace could not attach: the fault did not happen".to_owned());
+    }
+    Ok(String::new())
+}
+
+/// Lets strace detach.
+fn end(strace: &mut Child) -> Outcome {
+    // One that has ended already needs no signal.
+    let _ = kill(Pid::from_raw(i32::try_from(strace.id())?), Signal::SIGINT);
+    strace.wait()?;
+    Ok(())
+}
+
+/// Nine years, not ten: the scene's clicks convert for ten, and one of that age would rightly be too old.
+async fn clock_jump(world: &mut World) -> Outcome<String> {
+    let library = faketime().ok_or("libfaketime is missing")?;
+    let file = world.folder.join("clock");
+    fs::write(&file, "+0")?;
+    let environment = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("NO_FAKE_STAT", "1".to_owned()),
+    ];
+    terminate(world).await;
+    world.node.start_with(&environment).await?;
+    for jump in ["-1h", "+1h", "-9y", "+0"] {
+        // Renamed into place, so that half a file is never read.
+        let next = file.with_extension("next");
+        fs::write(&next, jump)?;
+        fs::rename(&next, &file)?;
+        sleep(Duration::from_secs(2)).await;
+    }
+    terminate(world).await;
+    world.node.start().await?;
+    Ok(String::new())
+}
+
+async fn database_disk_full(world: &mut World) -> Outcome<String> {
+    let wal = world.cluster.wal();
+    world.cluster.stop();
+    let ground = Ground::tmpfs(&wal, 1024)?;
+    world.cluster.start().await?;
+    ground.resize(ground.used_mib()? + 1)?;
+    // The load alone would take long to fill what is left of the log.
+    let client = world.cluster.client().await?;
+    let began = Instant::now();
+    let filler =
+        "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 20000); DROP TABLE filler";
+    while client.batch_execute(filler).await.is_ok() && began.elapsed() < Duration::from_secs(60) {}
+    let filled = began.elapsed() < Duration::from_secs(60);
+    sleep(Duration::from_secs(3)).await;
+    ground.resize(1024)?;
+    world.cluster.start().await?;
+    sleep(Duration::from_secs(2)).await;
+    world.cluster.stop();
+    ground.clear()?;
+    world.cluster.start().await?;
+    if !filled {
+        world
+            .complaints
+            .push("the database's disk was never full: the fault did not happen".to_owned());
+    }
+    Ok(String::new())
+}
+
+async fn terminate_backends(world: &mut World) -> Outcome<String> {
+    let client = world.cluster.client().await?;
+    let until = Instant::now() + Duration::from_secs(6);
+    let mut ended = 0;
+    while Instant::now() < until {
+        ended += client.query(END_BACKENDS, &[]).await?.len();
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(format!("{ended} ended"))
+}

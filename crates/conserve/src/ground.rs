@@ -1,0 +1,157 @@
+//! Ground under a folder that can be taken away: a tmpfs of a fixed size, or an ext4 in a file whose power can be cut.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::statvfs::statvfs;
+
+use crate::Outcome;
+
+/// See the module. Whoever uses the folder must be stopped while ground is laid, cut or cleared.
+pub(crate) struct Ground {
+    folder: PathBuf,
+    /// The folder as it was.
+    below: PathBuf,
+    /// The file the ext4 lives in.
+    image: Option<PathBuf>,
+    mounted: bool,
+}
+
+impl Ground {
+    /// Lays a tmpfs of this size under the folder, with what is in it.
+    pub(crate) fn tmpfs(folder: &Path, mib: u64) -> Outcome<Self> {
+        let ground = Self::aside(folder, None)?;
+        let size = format!("size={mib}m");
+        let kind = [
+            OsStr::new("-t"),
+            "tmpfs".as_ref(),
+            "-o".as_ref(),
+            size.as_ref(),
+            "none".as_ref(),
+        ];
+        run("mount", kind.into_iter().chain([folder.as_ref()]))?;
+        ground.fill()
+    }
+
+    /// Lays an ext4 of this size, which lives in the file `image`, under the folder, with what is in it.
+    pub(crate) fn ext4(folder: &Path, mib: u64, image: PathBuf) -> Outcome<Self> {
+        run(
+            "truncate",
+            [OsStr::new("-s"), format!("{mib}M").as_ref(), image.as_ref()],
+        )?;
+        run("mkfs.ext4", [OsStr::new("-q"), "-F".as_ref(), image.as_ref()])?;
+        let ground = Self::aside(folder, Some(image.clone()))?;
+        mount_image(&image, folder)?;
+        // It is no journal, and nobody expects it.
+        fs::remove_dir(folder.join("lost+found"))?;
+        ground.fill()
+    }
+
+    fn aside(folder: &Path, image: Option<PathBuf>) -> Outcome<Self> {
+        let below = folder.with_extension("below");
+        fs::rename(folder, &below)?;
+        fs::create_dir(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            below,
+            image,
+            mounted: false,
+        })
+    }
+
+    fn fill(mut self) -> Outcome<Self> {
+        self.mounted = true;
+        copy(&self.below, &self.folder)?;
+        // What was in the folder is on the new ground now, and as durable as it was.
+        run("sync", ["-f".as_ref(), self.folder.as_os_str()])?;
+        Ok(self)
+    }
+
+    /// Changes the size of a tmpfs.
+    pub(crate) fn resize(&self, mib: u64) -> Outcome {
+        let options = format!("remount,size={mib}m");
+        run(
+            "mount",
+            [OsStr::new("-o"), options.as_ref(), self.folder.as_ref()],
+        )
+    }
+
+    /// MiB in use, rounded up.
+    pub(crate) fn used_mib(&self) -> Outcome<u64> {
+        let stat = statvfs(&self.folder)?;
+        Ok(((stat.blocks() - stat.blocks_free()) * stat.fragment_size()).div_ceil(1 << 20))
+    }
+
+    /// Cuts the power: what the ext4 had not written to its file is gone. The file is copied as it is at this moment,
+    /// without any syncing, and the folder goes on from the copy.
+    pub(crate) fn cut_power(&mut self) -> Outcome {
+        let Some(image) = &self.image else {
+            return Err("only an ext4 has a power to cut".into());
+        };
+        let after = image.with_extension("cut");
+        run(
+            "cp",
+            [OsStr::new("--sparse=always"), image.as_ref(), after.as_ref()],
+        )?;
+        run("umount", [&self.folder])?;
+        fs::rename(&after, image)?;
+        mount_image(image, &self.folder)
+    }
+
+    /// Puts what is in the folder back on the ground it stood on before.
+    pub(crate) fn clear(mut self) -> Outcome {
+        let fresh = self.folder.with_extension("fresh");
+        fs::create_dir(&fresh)?;
+        copy(&self.folder, &fresh)?;
+        run("umount", [&self.folder])?;
+        self.mounted = false;
+        fs::remove_dir(&self.folder)?;
+        fs::rename(&fresh, &self.folder)?;
+        fs::remove_dir_all(&self.below)?;
+        if let Some(image) = &self.image {
+            fs::remove_file(image)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if self.mounted {
+            // The run has failed and its folder is kept to be looked at; only the mount must not stay.
+            let _ = run("umount", [OsStr::new("-l"), self.folder.as_ref()]);
+        }
+    }
+}
+
+/// Whether a file can be mounted here: without a loop device it cannot.
+pub(crate) fn can_mount_images() -> bool {
+    let free = Command::new("losetup").arg("-f").output();
+    free.is_ok_and(|output| output.status.success())
+}
+
+fn mount_image(image: &Path, folder: &Path) -> Outcome {
+    run(
+        "mount",
+        [OsStr::new("-o"), "loop".as_ref(), image.as_ref(), folder.as_ref()],
+    )
+}
+
+/// Copies what is in a folder with its owners and rights, and those of the folder itself.
+fn copy(from: &Path, to: &Path) -> Outcome {
+    run("cp", [OsStr::new("-a"), from.join(".").as_ref(), to.as_ref()])
+}
+
+/// Runs a program to its end.
+pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Outcome {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()).into()),
+    }
+}

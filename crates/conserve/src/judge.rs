@@ -1,0 +1,554 @@
+//! The judge: reads the tables as a plain client and compares them with what the oracle knows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use tokio_postgres::{Client, Row};
+
+use crate::Outcome;
+use crate::events::{Kind, Run};
+use crate::oracle::{Testimony, Verdict};
+use crate::scene::{COMMISSION, REVENUE, Scene};
+
+/// Rows fetched at a time.
+const CHUNK: usize = 10_000;
+/// Examples kept of each kind of violation.
+const EXAMPLES: usize = 3;
+
+/// What can be violated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rule {
+    /// C1: what was acknowledged is stored, or put aside in quarantine.
+    LostClicks,
+    /// C1, for postbacks.
+    LostPostbacks,
+    /// C1: an acknowledged order has its conversion.
+    LostConversions,
+    /// C2: nothing is stored twice.
+    Duplicates,
+    /// C2: sums are the sums of the rows.
+    Sums,
+    /// C3: what is stored was given out.
+    Phantoms,
+    /// C4: what is stored is what was sent, and what was answered.
+    Altered,
+    /// C5: the ledger holds what the orders come to.
+    Money,
+    /// C5: debits are credits, for each conversion.
+    Unbalanced,
+    /// C6: rows stand in the network of their link.
+    Leaks,
+}
+
+impl Rule {
+    /// All of them, with what they are called in the report.
+    pub(crate) const ALL: [(Self, &str, &str); 10] = [
+        (Self::LostClicks, "C1", "acknowledged clicks lost"),
+        (
+            Self::LostPostbacks,
+            "C1",
+            "acknowledged postbacks lost or without a verdict",
+        ),
+        (
+            Self::LostConversions,
+            "C1",
+            "acknowledged orders without a conversion",
+        ),
+        (Self::Duplicates, "C2", "stored twice"),
+        (Self::Sums, "C2", "rollups that differ from their rows"),
+        (Self::Phantoms, "C3", "stored, never sent"),
+        (Self::Altered, "C4", "payloads or verdicts altered"),
+        (Self::Money, "C5", "micro-units the ledger is off by"),
+        (
+            Self::Unbalanced,
+            "C5",
+            "conversions whose entries do not sum to zero",
+        ),
+        (Self::Leaks, "C6", "rows in another network"),
+    ];
+}
+
+/// What the judge found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    violations: BTreeMap<Rule, u64>,
+    examples: BTreeMap<Rule, Vec<String>>,
+    /// Clicks and postbacks stored.
+    pub(crate) stored: (u64, u64),
+    /// Of those, not acknowledged: the answer was lost, or the server died first.
+    pub(crate) unacknowledged: (u64, u64),
+    /// Conversions stored.
+    pub(crate) conversions: u64,
+    /// Records put aside.
+    pub(crate) quarantined: u64,
+}
+
+impl Findings {
+    /// How often a rule is violated; micro-units for money.
+    pub(crate) fn count(&self, rule: Rule) -> u64 {
+        self.violations.get(&rule).copied().unwrap_or(0)
+    }
+
+    /// Some violations in words.
+    pub(crate) fn examples(&self) -> impl Iterator<Item = (Rule, &str)> {
+        let all = self.examples.iter();
+        all.flat_map(|(rule, texts)| texts.iter().map(|text| (*rule, text.as_str())))
+    }
+
+    /// Whether nothing is violated.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    fn violated(&mut self, rule: Rule, times: u64, example: impl FnOnce() -> String) {
+        if times > 0 {
+            *self.violations.entry(rule).or_default() += times;
+            let examples = self.examples.entry(rule).or_default();
+            if examples.len() < EXAMPLES {
+                examples.push(example());
+            }
+        }
+    }
+}
+
+/// Judges what this client sees, which must be in a transaction and not subject to row-level security.
+pub(crate) async fn judge(client: &Client, testimony: &Testimony, scene: &Scene) -> Outcome<Findings> {
+    let mut case = Case {
+        testimony,
+        scene,
+        findings: Findings::default(),
+        clicks: HashMap::new(),
+        clicks_of_link: BTreeMap::new(),
+        calls: HashMap::new(),
+        accepted: HashMap::new(),
+        orders: HashSet::new(),
+        sums: BTreeMap::new(),
+        owed: BTreeMap::new(),
+    };
+    read(client, CLICKS, |row| case.click(row)).await?;
+    read(client, POSTBACKS, |row| case.postback(row)).await?;
+    read(client, CONVERSIONS, |row| case.conversion(row)).await?;
+    let aside = quarantined(client, &testimony.run).await?;
+    case.findings.quarantined = aside.records;
+    case.all_acknowledged_is_there(&aside);
+    case.sums_are_right(client).await?;
+    case.ledger_is_right(client).await?;
+    Ok(case.findings)
+}
+
+const CLICKS: &str =
+    "SELECT network_id, uuid_send(id), link_id, affiliate_id, sub1, sub2, sub3, sub4, sub5 FROM clicks";
+const POSTBACKS: &str = "SELECT network_id, uuid_send(id), status, order_id, amount_micros, currency, \
+    uuid_send(click_id), extra ->> 'call' FROM postbacks";
+const CONVERSIONS: &str = "SELECT network_id, uuid_send(postback_id), order_id, amount_micros, currency, \
+    commission_micros, revenue_micros, uuid_send(click_id), link_id, affiliate_id, advertiser_id FROM conversions";
+
+async fn read(client: &Client, select: &str, mut take: impl FnMut(&Row) -> Outcome) -> Outcome {
+    client
+        .batch_execute(&format!("DECLARE rows NO SCROLL CURSOR FOR {select}"))
+        .await?;
+    let fetch = client.prepare(&format!("FETCH {CHUNK} FROM rows")).await?;
+    loop {
+        let rows = client.query(&fetch, &[]).await?;
+        for row in &rows {
+            take(row)?;
+        }
+        if rows.len() < CHUNK {
+            break;
+        }
+    }
+    Ok(client.batch_execute("CLOSE rows").await?)
+}
+
+fn key(row: &Row, column: usize) -> Outcome<Option<u128>> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    Ok(bytes
+        .map(<[u8; 16]>::try_from)
+        .transpose()?
+        .map(u128::from_be_bytes))
+}
+
+/// Sums of conversions by network, link and currency: how many, amount, commission, revenue.
+type Sums = BTreeMap<(i32, i32, String), [i64; 4]>;
+/// What an account of a network must hold, by network, account, party and currency.
+type Balances = BTreeMap<(i32, String, i32, String), i64>;
+
+struct Case<'a> {
+    testimony: &'a Testimony,
+    scene: &'a Scene,
+    findings: Findings,
+    /// Keys of clicks, by number.
+    clicks: HashMap<u64, u128>,
+    clicks_of_link: BTreeMap<(i32, i32), i64>,
+    /// Receipt and status of calls, by number.
+    calls: HashMap<u64, (u128, String)>,
+    /// Calls that made a conversion, by receipt.
+    accepted: HashMap<u128, u64>,
+    /// Orders that have a conversion.
+    orders: HashSet<u64>,
+    sums: Sums,
+    owed: Balances,
+}
+
+impl Case<'_> {
+    fn click(&mut self, row: &Row) -> Outcome {
+        let run = &self.testimony.run;
+        let (network, link): (i32, i32) = (row.try_get(0)?, row.try_get(2)?);
+        self.findings.stored.0 += 1;
+        *self.clicks_of_link.entry((network, link)).or_default() += 1;
+        let name: Option<String> = row.try_get(4)?;
+        let number = name.as_deref().and_then(|name| run.number(Kind::Click, name));
+        let Some(n) = number.filter(|n| self.testimony.issued(*n)) else {
+            self.findings
+                .violated(Rule::Phantoms, 1, || format!("click {name:?}"));
+            return Ok(());
+        };
+        let key = key(row, 1)?.ok_or("a click without an id")?;
+        if let Some(other) = self.clicks.insert(n, key) {
+            self.findings.violated(Rule::Duplicates, 1, || {
+                format!("click {n}: {other:032x} and {key:032x}")
+            });
+        }
+        let sent = run.click(n);
+        let expected = self.scene.link(&sent).ok_or("a click of no link")?;
+        if network != expected.network {
+            self.findings
+                .violated(Rule::Leaks, 1, || format!("click {n} in network {network}"));
+        }
+        let subs: [Option<String>; 5] = [
+            row.try_get(4)?,
+            row.try_get(5)?,
+            row.try_get(6)?,
+            row.try_get(7)?,
+            row.try_get(8)?,
+        ];
+        let affiliate: i32 = row.try_get(3)?;
+        if subs != sent.subs || (link, affiliate) != (expected.id, expected.affiliate) {
+            self.findings.violated(Rule::Altered, 1, || {
+                format!("click {n}: {subs:?}, sent {:?}", sent.subs)
+            });
+        }
+        Ok(())
+    }
+
+    fn postback(&mut self, row: &Row) -> Outcome {
+        let run = &self.testimony.run;
+        self.findings.stored.1 += 1;
+        let name: Option<String> = row.try_get(7)?;
+        let number = name.as_deref().and_then(|name| run.number(Kind::Call, name));
+        let found = number.and_then(|n| Some((n, *self.testimony.calls.get(usize::try_from(n).ok()?)?)));
+        let Some((n, call)) = found else {
+            self.findings
+                .violated(Rule::Phantoms, 1, || format!("postback {name:?}"));
+            return Ok(());
+        };
+        let (status, receipt) = (
+            row.try_get::<_, String>(2)?,
+            key(row, 1)?.ok_or("a postback without an id")?,
+        );
+        if status == "accepted" {
+            self.accepted.insert(receipt, n);
+        }
+        if let Some((other, _)) = self.calls.insert(n, (receipt, status)) {
+            self.findings.violated(Rule::Duplicates, 1, || {
+                format!("call {n}: {other:032x} and {receipt:032x}")
+            });
+        }
+        let order = run.order(call.order);
+        let click = usize::try_from(call.order)
+            .ok()
+            .and_then(|order| self.testimony.orders.get(order));
+        let click = click.ok_or("a call about no order")?;
+        let expected = self.scene.link(&run.click(click.n)).ok_or("a click of no link")?;
+        let network: i32 = row.try_get(0)?;
+        if network != expected.network {
+            self.findings
+                .violated(Rule::Leaks, 1, || format!("call {n} in network {network}"));
+        }
+        let amount = if call.conflicting {
+            order.other_amount
+        } else {
+            order.amount
+        };
+        let stored: (Option<String>, Option<i64>, Option<String>, Option<u128>) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?, key(row, 6)?);
+        let sent = (
+            Some(order.id),
+            Some(amount),
+            Some(order.currency.to_owned()),
+            Some(click.key),
+        );
+        if stored != sent {
+            self.findings.violated(Rule::Altered, 1, || {
+                format!("call {n}: {stored:?}, sent {sent:?}")
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs after all postbacks were read.
+    fn conversion(&mut self, row: &Row) -> Outcome {
+        let run = &self.testimony.run;
+        self.findings.conversions += 1;
+        let network: i32 = row.try_get(0)?;
+        let id: Option<String> = row.try_get(2)?;
+        let number = id.as_deref().and_then(|id| run.number(Kind::Order, id));
+        let found = number.and_then(|n| Some((n, self.testimony.orders.get(usize::try_from(n).ok()?)?)));
+        let Some((n, click)) = found else {
+            self.findings
+                .violated(Rule::Phantoms, 1, || format!("conversion of order {id:?}"));
+            return Ok(());
+        };
+        if !self.orders.insert(n) {
+            self.findings
+                .violated(Rule::Duplicates, 1, || format!("conversions of order {n}"));
+        }
+        let link = self.scene.link(&run.click(click.n)).ok_or("a click of no link")?;
+        if network != link.network {
+            self.findings.violated(Rule::Leaks, 1, || {
+                format!("conversion of order {n} in network {network}")
+            });
+        }
+        // Whichever call came first decides the amount; it must be the one that the conversion names.
+        let receipt = key(row, 1)?.ok_or("a conversion without a postback")?;
+        let call = self
+            .accepted
+            .get(&receipt)
+            .and_then(|call| self.testimony.calls.get(usize::try_from(*call).ok()?));
+        let order = run.order(n);
+        let amount = match call {
+            Some(call) if call.order == n && call.conflicting => order.other_amount,
+            _ => order.amount,
+        };
+        let (commission, revenue) = (order.share(amount, COMMISSION), order.share(amount, REVENUE));
+        let stored: (
+            Option<String>,
+            Option<i64>,
+            String,
+            i64,
+            i64,
+            Option<u128>,
+            [i32; 3],
+        ) = (
+            id,
+            row.try_get(3)?,
+            row.try_get(4)?,
+            row.try_get(5)?,
+            row.try_get(6)?,
+            key(row, 7)?,
+            [row.try_get(8)?, row.try_get(9)?, row.try_get(10)?],
+        );
+        let parties = [link.id, link.affiliate, link.advertiser];
+        let currency = order.currency.to_owned();
+        let sent = (
+            Some(order.id),
+            Some(amount),
+            currency.clone(),
+            commission,
+            revenue,
+            Some(click.key),
+            parties,
+        );
+        if stored != sent || call.is_none_or(|call| call.order != n) {
+            self.findings.violated(Rule::Altered, 1, || {
+                format!("conversion of order {n}: {stored:?}, sent {sent:?}")
+            });
+        }
+        let sums = self.sums.entry((network, stored.6[0], stored.2)).or_default();
+        for (sum, more) in sums
+            .iter_mut()
+            .zip([1, stored.1.unwrap_or(0), stored.3, stored.4])
+        {
+            *sum += more;
+        }
+        for (account, party, micros) in [
+            ("affiliate", link.affiliate, commission),
+            ("advertiser", link.advertiser, -revenue),
+            ("network", 0, revenue - commission),
+        ] {
+            *self
+                .owed
+                .entry((link.network, account.to_owned(), party, currency.clone()))
+                .or_default() += micros;
+        }
+        Ok(())
+    }
+
+    /// Runs after all rows were read.
+    fn all_acknowledged_is_there(&mut self, aside: &Aside) {
+        let testimony = self.testimony;
+        for (n, key) in &testimony.acked_clicks {
+            let stored = self.clicks.get(n);
+            let is_there = stored == Some(key) || aside.clicks.contains(n);
+            self.findings.violated(Rule::LostClicks, (!is_there).into(), || {
+                format!("click {n}, {key:032x}; stored under that number: {stored:032x?}")
+            });
+        }
+        for ack in &testimony.acked_calls {
+            if aside.calls.contains(&ack.call) {
+                continue;
+            }
+            let stored = self
+                .calls
+                .get(&ack.call)
+                .filter(|(receipt, _)| *receipt == ack.receipt);
+            let status = stored.map(|(_, status)| status.as_str());
+            let has_verdict = matches!(status, Some("accepted" | "duplicate"));
+            self.findings
+                .violated(Rule::LostPostbacks, (!has_verdict).into(), || {
+                    format!(
+                        "call {}, {:032x}, answered {:?}, is {status:?}",
+                        ack.call, ack.receipt, ack.verdict
+                    )
+                });
+            let kept = match ack.verdict {
+                Verdict::Accepted => status == Some("accepted"),
+                Verdict::Duplicate => status == Some("duplicate"),
+                Verdict::Queued => true,
+            };
+            self.findings
+                .violated(Rule::Altered, (has_verdict && !kept).into(), || {
+                    format!(
+                        "call {} was answered {:?} and is {status:?}",
+                        ack.call, ack.verdict
+                    )
+                });
+            let call = usize::try_from(ack.call)
+                .ok()
+                .and_then(|call| testimony.calls.get(call));
+            let converted = call.is_some_and(|call| self.orders.contains(&call.order));
+            self.findings
+                .violated(Rule::LostConversions, (!converted).into(), || {
+                    format!("order of call {}", ack.call)
+                });
+        }
+        let acked: HashSet<_> = testimony.acked_clicks.iter().map(|(n, _)| n).collect();
+        self.findings.unacknowledged.0 = self.clicks.keys().filter(|n| !acked.contains(n)).count() as u64;
+        let acked: HashSet<_> = testimony.acked_calls.iter().map(|ack| ack.call).collect();
+        self.findings.unacknowledged.1 = self.calls.keys().filter(|n| !acked.contains(n)).count() as u64;
+    }
+
+    async fn sums_are_right(&mut self, client: &Client) -> Outcome {
+        let rows = client
+            .query(
+                "SELECT network_id, link_id, sum(clicks)::bigint FROM click_rollups GROUP BY 1, 2 \
+                 HAVING sum(clicks) <> 0",
+                &[],
+            )
+            .await?;
+        let sums: BTreeMap<(i32, i32), i64> = rows
+            .iter()
+            .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+            .collect();
+        self.compare_sums("clicks", &self.clicks_of_link.clone(), &sums);
+        let rows = client
+            .query(
+                "SELECT network_id, link_id, currency, sum(conversions)::bigint, sum(amount_micros)::bigint, \
+                        sum(commission_micros)::bigint, sum(revenue_micros)::bigint \
+                 FROM conversion_rollups GROUP BY 1, 2, 3 HAVING sum(conversions) <> 0 OR sum(amount_micros) <> 0",
+                &[],
+            )
+            .await?;
+        let sums: Sums = rows
+            .iter()
+            .map(|row| {
+                (
+                    (row.get(0), row.get(1), row.get(2)),
+                    [row.get(3), row.get(4), row.get(5), row.get(6)],
+                )
+            })
+            .collect();
+        self.compare_sums("conversions", &self.sums.clone(), &sums);
+        Ok(())
+    }
+
+    fn compare_sums<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        rows: &BTreeMap<K, V>,
+        sums: &BTreeMap<K, V>,
+    ) {
+        let keys: BTreeSet<_> = rows.keys().chain(sums.keys()).collect();
+        for key in keys {
+            let (row, sum) = (rows.get(key), sums.get(key));
+            self.findings.violated(Rule::Sums, (row != sum).into(), || {
+                format!("{what} of {key:?}: rows {row:?}, rollups {sum:?}")
+            });
+        }
+    }
+
+    async fn ledger_is_right(&mut self, client: &Client) -> Outcome {
+        let rows = client
+            .query(
+                "SELECT network_id, account, coalesce(affiliate_id, advertiser_id, 0), currency, \
+                        sum(amount_micros)::bigint FROM ledger_entries GROUP BY 1, 2, 3, 4",
+                &[],
+            )
+            .await?;
+        let held: Balances = rows
+            .iter()
+            .map(|row| ((row.get(0), row.get(1), row.get(2), row.get(3)), row.get(4)))
+            .collect();
+        let accounts: BTreeSet<_> = held.keys().chain(self.owed.keys()).cloned().collect();
+        for account in accounts {
+            let [holds, owes] = [&held, &self.owed].map(|side| side.get(&account).copied().unwrap_or(0));
+            self.findings.violated(Rule::Money, holds.abs_diff(owes), || {
+                format!("{account:?} holds {holds}, should hold {owes}")
+            });
+        }
+        let row = client
+            .query_one(
+                "SELECT count(*) FROM (SELECT 1 FROM ledger_entries GROUP BY network_id, conversion_id, currency \
+                 HAVING sum(amount_micros) <> 0) unbalanced",
+                &[],
+            )
+            .await?;
+        let unbalanced: i64 = row.get(0);
+        self.findings
+            .violated(Rule::Unbalanced, unbalanced.unsigned_abs(), || {
+                "see ledger_entries".to_owned()
+            });
+        Ok(())
+    }
+}
+
+/// What was put aside instead of stored.
+#[derive(Default)]
+struct Aside {
+    records: u64,
+    clicks: HashSet<u64>,
+    calls: HashSet<u64>,
+}
+
+/// Finds the names of events in the records that were put aside, whatever their format.
+async fn quarantined(client: &Client, run: &Run) -> Outcome<Aside> {
+    let mut aside = Aside::default();
+    for row in client.query("SELECT record FROM quarantine", &[]).await? {
+        let record: &[u8] = row.try_get(0)?;
+        aside.records += 1;
+        aside.clicks.extend(named(record, run, Kind::Click));
+        aside.calls.extend(named(record, run, Kind::Call));
+    }
+    Ok(aside)
+}
+
+/// The first event of this kind that is named in some bytes.
+fn named(record: &[u8], run: &Run, kind: Kind) -> Option<u64> {
+    let text = String::from_utf8_lossy(record);
+    let (_, rest) = text.split_once(&run.prefix(kind))?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_found_in_a_record_of_unknown_format() {
+        let run = Run { seed: 10, links: 1 };
+        let record = b"\x00\xff\x07ka-123\x00ca-9&x";
+        assert_eq!(named(record, &run, Kind::Click), Some(123));
+        assert_eq!(named(record, &run, Kind::Call), Some(9));
+        assert_eq!(named(record, &run, Kind::Order), None);
+    }
+}

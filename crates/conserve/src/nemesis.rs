@@ -1,0 +1,181 @@
+//! The nemesis: which faults there are, what each needs, and a seeded order in which they strike.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::ValueEnum;
+use nix::unistd::geteuid;
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use crate::Outcome;
+use crate::ground::can_mount_images;
+
+/// What can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Fault {
+    /// kill -9 of the server, started again at once.
+    Kill9Server,
+    /// kill -9 of the server while a transaction of its applier waits for a table.
+    Kill9Applying,
+    /// kill -9 of Postgres with all its processes, started again after a while.
+    Kill9Postgres,
+    /// Postgres stopped where it stands (SIGSTOP), for 10 s.
+    FreezePostgres,
+    /// The journal's disk is full, and has room again later.
+    FullJournal,
+    /// After a kill -9, what was not acknowledged reached the journal in part, or rubbish follows it.
+    TornTail,
+    /// SIGTERM under load, started again.
+    TermRestart,
+    /// The power of the journal's disk is cut while Postgres stands still.
+    PowerCut,
+    /// Syncing the journal fails now and then.
+    Eio,
+    /// The wall clock jumps an hour back, an hour forth, nine years back.
+    ClockJump,
+    /// The disk of Postgres' write-ahead log is full.
+    DatabaseDiskFull,
+    /// The server's connections to Postgres are ended, five times a second.
+    TerminateBackends,
+}
+
+impl Fault {
+    /// What it is called on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Whether only Postgres is hurt: a click must not notice.
+    pub(crate) fn spares_the_server(self) -> bool {
+        matches!(
+            self,
+            Self::Kill9Postgres | Self::FreezePostgres | Self::DatabaseDiskFull | Self::TerminateBackends
+        )
+    }
+
+    fn needs_root(self) -> bool {
+        matches!(
+            self,
+            Self::FullJournal | Self::PowerCut | Self::DatabaseDiskFull | Self::Eio
+        )
+    }
+
+    /// What this machine lacks for it, and what to do about it.
+    fn lacks(self) -> Option<&'static str> {
+        match self {
+            Self::PowerCut if !can_mount_images() => Some("a loop device (losetup -f finds none)"),
+            Self::Eio if Command::new("strace").arg("-V").output().is_err() => Some("strace; install it"),
+            Self::ClockJump if faketime().is_none() => Some("libfaketime; install the package faketime"),
+            _ => None,
+        }
+    }
+}
+
+/// The library that fakes the wall clock.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    folders
+        .flat_map(|folder| [folder.path().join("faketime"), folder.path()])
+        .map(|folder| folder.join("libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+}
+
+/// The faults of the short profile, with how often each strikes.
+pub(crate) const SHORT: [(Fault, usize); 7] = [
+    (Fault::Kill9Server, 5),
+    (Fault::Kill9Applying, 2),
+    (Fault::Kill9Postgres, 3),
+    (Fault::FreezePostgres, 1),
+    (Fault::FullJournal, 1),
+    (Fault::TornTail, 4),
+    (Fault::TermRestart, 1),
+];
+
+/// The faults of the long profile: a hundred.
+pub(crate) const LONG: [(Fault, usize); 12] = [
+    (Fault::Kill9Server, 28),
+    (Fault::Kill9Applying, 10),
+    (Fault::Kill9Postgres, 14),
+    (Fault::FreezePostgres, 3),
+    (Fault::FullJournal, 3),
+    (Fault::TornTail, 12),
+    (Fault::TermRestart, 4),
+    (Fault::PowerCut, 12),
+    (Fault::Eio, 4),
+    (Fault::ClockJump, 3),
+    (Fault::DatabaseDiskFull, 2),
+    (Fault::TerminateBackends, 5),
+];
+
+/// The order in which faults strike: of the profile, or each of the chosen ones `cycles` times (as often as the
+/// profile has it, or once).
+///
+/// Without root, faults that need it are left out and named. Whatever else is missing is an error that names it.
+pub(crate) fn schedule(
+    profile: &[(Fault, usize)],
+    chosen: &[Fault],
+    cycles: Option<usize>,
+    dice: &mut impl Rng,
+) -> Outcome<Vec<Fault>> {
+    let mut plan: Vec<_> = profile.to_vec();
+    if !chosen.is_empty() {
+        plan.retain(|(fault, _)| chosen.contains(fault));
+        let missing = chosen
+            .iter()
+            .filter(|fault| !profile.iter().any(|(it, _)| it == *fault));
+        plan.extend(missing.map(|fault| (*fault, 1)));
+    }
+    if !geteuid().is_root() {
+        let (left_out, kept) = plan.into_iter().partition(|(fault, _)| fault.needs_root());
+        plan = kept;
+        for (fault, _) in left_out as Vec<(Fault, usize)> {
+            eprintln!("conserve: {} is left out: it needs root", fault.name());
+        }
+    }
+    for (fault, _) in &plan {
+        if let Some(lack) = fault.lacks() {
+            let others = "or choose other faults with --faults";
+            return Err(format!("{} needs {lack}, {others}", fault.name()).into());
+        }
+    }
+    let times = |(fault, times): (Fault, usize)| std::iter::repeat_n(fault, cycles.unwrap_or(times));
+    let mut order: Vec<_> = plan.into_iter().flat_map(times).collect();
+    order.shuffle(dice);
+    Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_replays_its_schedule() {
+        let of = |seed| {
+            let mut dice = StdRng::seed_from_u64(seed);
+            schedule(
+                &SHORT,
+                &[Fault::Kill9Server, Fault::TornTail, Fault::TermRestart],
+                None,
+                &mut dice,
+            )
+            .unwrap()
+        };
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1).len(), 10);
+    }
+
+    #[test]
+    fn the_long_profile_has_a_hundred_cycles_of_every_fault() {
+        assert_eq!(LONG.iter().map(|(_, times)| times).sum::<usize>(), 100);
+        for fault in Fault::value_variants() {
+            assert!(LONG.iter().any(|(it, _)| it == fault), "{}", fault.name());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The server under test: one process of the binary `clickledger`, started, killed, stopped and looked at.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::http::Connection;
+use crate::{Outcome, free_port};
+
+/// How long it may take to be ready.
+const START: Duration = Duration::from_secs(60);
+/// How long it may drain before it is killed.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How the server is started.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeSettings {
+    /// The binary.
+    pub(crate) server: PathBuf,
+    /// Where the login that serves connects.
+    pub(crate) database_url: String,
+    /// Where the tables' owner connects.
+    pub(crate) owner_database_url: String,
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// Where what it writes to standard output and error is kept.
+    pub(crate) log: PathBuf,
+    /// Size of a journal's segment in MiB.
+    pub(crate) segment_mib: u32,
+    /// Quota of its journals in MiB.
+    pub(crate) quota_mib: u32,
+    /// More environment for every start.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// The most the server ever needed.
+#[derive(Debug, Default)]
+pub(crate) struct Peaks {
+    /// Which process to look at; 0 for none.
+    pid: AtomicU32,
+    /// Resident memory in KiB.
+    pub(crate) rss_kib: AtomicU64,
+    /// Milliseconds from a start to its being ready.
+    pub(crate) ready_ms: AtomicU64,
+}
+
+/// See the module.
+pub(crate) struct Node {
+    settings: NodeSettings,
+    dashboard: SocketAddr,
+    /// Where it takes clicks and postbacks.
+    pub(crate) tracking: SocketAddr,
+    /// The most it ever needed.
+    pub(crate) peaks: Arc<Peaks>,
+    process: Option<Child>,
+}
+
+impl Node {
+    /// Chooses its ports; does not start it.
+    pub(crate) fn new(settings: NodeSettings) -> Outcome<Self> {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let peaks = Arc::new(Peaks::default());
+        tokio::spawn(watch(Arc::clone(&peaks)));
+        Ok(Self {
+            settings,
+            dashboard: address(free_port()?),
+            tracking: address(free_port()?),
+            peaks,
+            process: None,
+        })
+    }
+
+    /// Starts it and waits until it takes clicks.
+    pub(crate) async fn start(&mut self) -> Outcome {
+        self.start_with(&[]).await
+    }
+
+    /// The same, with more environment.
+    pub(crate) async fn start_with(&mut self, environment: &[(&str, String)]) -> Outcome {
+        let began = Instant::now();
+        self.spawn(environment)?;
+        while !self.is_ready().await {
+            if !self.is_running() || began.elapsed() > START {
+                let log = self.settings.log.display();
+                return Err(format!(
+                    "the server is not ready {:?} after its start; see {log}",
+                    began.elapsed()
+                )
+                .into());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.peaks.ready_ms.fetch_max(took, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn spawn(&mut self, environment: &[(&str, String)]) -> Outcome {
+        let settings = &self.settings;
+        let log = File::options().create(true).append(true).open(&settings.log)?;
+        let mut command = Command::new(&settings.server);
+        command
+            .arg("serve")
+            .args(["--database-url", &settings.database_url])
+            .args(["--owner-database-url", &settings.owner_database_url])
+            .arg("--data-dir")
+            .arg(&settings.data)
+            .args(["--dashboard-listen", &self.dashboard.to_string()])
+            .args(["--tracking-listen", &self.tracking.to_string()])
+            .args(["--trusted-proxy", "127.0.0.1"])
+            .args(["--journal-segment-mib", &settings.segment_mib.to_string()])
+            .args(["--journal-quota-mib", &settings.quota_mib.to_string()])
+            .envs(settings.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            // A group of its own: Ctrl-C at our terminal is not for it.
+            .process_group(0)
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = command
+            .spawn()
+            .map_err(|error| format!("{}: {error}", settings.server.display()))?;
+        self.peaks.pid.store(process.id(), Ordering::Relaxed);
+        self.process = Some(process);
+        Ok(())
+    }
+
+    async fn is_ready(&self) -> bool {
+        let ask = async {
+            let mut connection = Connection::open(self.tracking).await?;
+            connection
+                .send("GET /health/ready HTTP/1.1\r\nHost: conserve\r\nConnection: close\r\n\r\n")
+                .await
+        };
+        matches!(timeout(Duration::from_secs(2), ask).await, Ok(Ok(response)) if response.status == 200)
+    }
+
+    /// Whether the process lives.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.process.as_mut().map(Child::try_wait), Some(Ok(None)))
+    }
+
+    /// Its process id, while it has been started.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        let id = self.process.as_ref()?.id();
+        Some(Pid::from_raw(i32::try_from(id).ok()?))
+    }
+
+    /// Kills it with no warning.
+    pub(crate) fn kill9(&mut self) {
+        self.peaks.pid.store(0, Ordering::Relaxed);
+        if let Some(mut process) = self.process.take() {
+            // One that has ended by itself cannot be killed, and is reaped all the same.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Asks it to stop; returns how long it took, `None` if it had to be killed.
+    pub(crate) async fn terminate(&mut self) -> Option<Duration> {
+        let began = Instant::now();
+        // One that has ended by itself needs no telling.
+        let _ = kill(self.pid()?, Signal::SIGTERM);
+        while self.is_running() {
+            if began.elapsed() > DRAIN {
+                self.kill9();
+                return None;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.kill9();
+        Some(began.elapsed())
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let Some(pid) = self.pid() else { return 0 };
+        fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+    }
+
+    /// The folder of its journals.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.settings.data.join("journal")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+/// Notes the most memory the process ever has, for as long as anybody wants to know.
+async fn watch(peaks: Arc<Peaks>) {
+    while Arc::strong_count(&peaks) > 1 {
+        let pid = peaks.pid.load(Ordering::Relaxed);
+        if let Some(rss) = rss_kib(pid) {
+            peaks.rss_kib.fetch_max(rss, Ordering::Relaxed);
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn rss_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_process_is_read() {
+        assert!(rss_kib(std::process::id()).is_some_and(|kib| kib > 500));
+    }
+}

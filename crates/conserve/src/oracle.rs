@@ -1,0 +1,425 @@
+//! The oracle: gives out events, remembers what it gave out, and writes every acknowledgement to a file of its own,
+//! synced, before it counts. Nothing ever kills it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+
+use crate::Outcome;
+use crate::events::{FIRST_PROBE, Run};
+
+/// How many acknowledged clicks are kept in mind for postbacks to name.
+const REMEMBERED: usize = 50_000;
+/// How long an advertiser's server waits before it calls again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How long acknowledgements gather before they are synced together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// A click the server acknowledged.
+#[derive(Debug, Clone)]
+pub(crate) struct AckedClick {
+    /// Its number.
+    pub(crate) n: u64,
+    /// The click id as the advertiser gets it.
+    pub(crate) id: String,
+    /// The key of its row.
+    pub(crate) key: u128,
+}
+
+/// What the server answered to a postback it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// 200, a conversion was made.
+    Accepted,
+    /// 200, its conversion had been made before.
+    Duplicate,
+    /// 202, the verdict follows.
+    Queued,
+}
+
+/// A postback the server acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AckedCall {
+    /// Number of the call.
+    pub(crate) call: u64,
+    /// The key of its row.
+    pub(crate) receipt: u128,
+    /// What it was answered.
+    pub(crate) verdict: Verdict,
+}
+
+/// A call of an advertiser's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// The order it tells of.
+    pub(crate) order: u64,
+    /// Whether it claims the other amount.
+    pub(crate) conflicting: bool,
+}
+
+/// Everything that was given out and acknowledged, for the judge.
+#[derive(Debug, Clone)]
+pub(crate) struct Testimony {
+    /// The run.
+    pub(crate) run: Run,
+    /// Ordinary clicks given out: numbers below this.
+    pub(crate) clicks: u64,
+    /// Probes given out: numbers from [`FIRST_PROBE`] to below this.
+    pub(crate) probes: u64,
+    /// The click each order names, by the order's number.
+    pub(crate) orders: Vec<AckedClick>,
+    /// Calls given out, by number.
+    pub(crate) calls: Vec<Call>,
+    /// Clicks acknowledged.
+    pub(crate) acked_clicks: Vec<(u64, u128)>,
+    /// Postbacks acknowledged.
+    pub(crate) acked_calls: Vec<AckedCall>,
+    /// Genuine postbacks that were refused for good, with the answer.
+    pub(crate) rejected: Vec<String>,
+}
+
+impl Testimony {
+    /// Whether a click of this number was given out.
+    pub(crate) fn issued(&self, n: u64) -> bool {
+        n < self.clicks || (FIRST_PROBE..self.probes).contains(&n)
+    }
+}
+
+enum Note {
+    Click(AckedClick),
+    Call(AckedCall),
+    /// All notes before it are on disk when it is answered.
+    Flush(mpsc::Sender<()>),
+}
+
+#[derive(Default)]
+struct Memory {
+    recent: VecDeque<AckedClick>,
+    orders: Vec<AckedClick>,
+    calls: Vec<Call>,
+    retries: VecDeque<(Instant, Call)>,
+    rejected: Vec<String>,
+}
+
+#[derive(Default)]
+struct Written {
+    clicks: Vec<(u64, u128)>,
+    calls: Vec<AckedCall>,
+}
+
+/// See the module.
+pub(crate) struct Oracle {
+    /// What is sent.
+    pub(crate) run: Run,
+    clicks: AtomicU64,
+    probes: AtomicU64,
+    received: AtomicU64,
+    memory: Mutex<Memory>,
+    written: Arc<Mutex<Written>>,
+    notes: mpsc::Sender<Note>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Oracle {
+    /// With its file of acknowledgements here.
+    pub(crate) fn new(run: Run, file: &Path) -> Outcome<Self> {
+        let file = File::create_new(file)?;
+        let (notes, incoming) = mpsc::channel();
+        let written = Arc::new(Mutex::default());
+        let writer = std::thread::spawn({
+            let written = Arc::clone(&written);
+            move || {
+                if let Err(error) = write_down(file, &incoming, &written) {
+                    // Without its file the oracle knows nothing, and no verdict may come of this run.
+                    eprintln!("conserve: acknowledgements cannot be written: {error}");
+                    std::process::exit(2);
+                }
+            }
+        });
+        Ok(Self {
+            run,
+            clicks: AtomicU64::new(0),
+            probes: AtomicU64::new(FIRST_PROBE),
+            received: AtomicU64::new(0),
+            memory: Mutex::default(),
+            written,
+            notes,
+            writer: Some(writer),
+        })
+    }
+
+    /// Gives a click out.
+    pub(crate) fn next_click(&self) -> u64 {
+        self.clicks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives a click out that goes through the probes' link.
+    pub(crate) fn next_probe(&self) -> u64 {
+        self.probes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives out the next calls, to be made at the same time: mostly one about a new order, else a repeated call, a
+    /// contradicting one, or the same three times. None while no click is acknowledged.
+    pub(crate) fn next_calls(&self, dice: &mut impl Rng) -> Vec<u64> {
+        let mut memory = lock(&self.memory);
+        if let Some(call) = memory.due_retry() {
+            return vec![memory.give_out(call)];
+        }
+        let kind = dice.random_range(0..100);
+        let known = memory.orders.len() as u64;
+        if kind < 20 && known > 0 {
+            let order = dice.random_range(0..known);
+            return vec![memory.give_out(Call {
+                order,
+                conflicting: kind < 8,
+            })];
+        }
+        // Half of the orders follow their click at once, before it can have been applied; the others come late and
+        // in no order.
+        let newest = memory.recent.len().saturating_sub(1);
+        let index = if dice.random_bool(0.5) {
+            newest
+        } else {
+            dice.random_range(0..=newest)
+        };
+        let Some(click) = memory.recent.get(index).cloned() else {
+            return Vec::new();
+        };
+        let order = memory.open_order(click);
+        let times = if kind < 28 { 3 } else { 1 };
+        (0..times)
+            .map(|_| {
+                memory.give_out(Call {
+                    order,
+                    conflicting: false,
+                })
+            })
+            .collect()
+    }
+
+    /// Gives out a call about a new order that came of this click.
+    pub(crate) fn call_about(&self, click: AckedClick) -> u64 {
+        let mut memory = lock(&self.memory);
+        let order = memory.open_order(click);
+        memory.give_out(Call {
+            order,
+            conflicting: false,
+        })
+    }
+
+    /// The call of this number, and the click its order names.
+    pub(crate) fn call(&self, number: u64) -> Option<(Call, AckedClick)> {
+        let memory = lock(&self.memory);
+        let call = *memory.calls.get(usize::try_from(number).ok()?)?;
+        Some((
+            call,
+            memory.orders.get(usize::try_from(call.order).ok()?)?.clone(),
+        ))
+    }
+
+    /// A click was acknowledged.
+    pub(crate) fn acked_click(&self, click: AckedClick) {
+        self.received.fetch_add(1, Ordering::SeqCst);
+        let mut memory = lock(&self.memory);
+        if click.n < FIRST_PROBE {
+            memory.recent.push_back(click.clone());
+            if memory.recent.len() > REMEMBERED {
+                memory.recent.pop_front();
+            }
+        }
+        drop(memory);
+        self.note(Note::Click(click));
+    }
+
+    /// A postback was acknowledged.
+    pub(crate) fn acked_call(&self, ack: AckedCall) {
+        self.received.fetch_add(1, Ordering::SeqCst);
+        self.note(Note::Call(ack));
+    }
+
+    /// A postback was refused for now, or its answer was lost: the advertiser's server will call again.
+    pub(crate) fn unanswered(&self, number: u64) {
+        let mut memory = lock(&self.memory);
+        let call = usize::try_from(number)
+            .ok()
+            .and_then(|number| memory.calls.get(number))
+            .copied();
+        memory
+            .retries
+            .extend(call.map(|call| (Instant::now() + RETRY_AFTER, call)));
+    }
+
+    /// A genuine postback was refused for good.
+    pub(crate) fn rejected(&self, answer: String) {
+        lock(&self.memory).rejected.push(answer);
+    }
+
+    /// Acknowledgements that have arrived, whether or not they count yet.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::SeqCst)
+    }
+
+    /// Clicks and postbacks acknowledged that count, because they are on disk.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        let written = lock(&self.written);
+        (written.clicks.len() as u64, written.calls.len() as u64)
+    }
+
+    /// Everything so far. Call it when the load has stopped.
+    pub(crate) fn testimony(&self) -> Testimony {
+        let (done, flushed) = mpsc::channel();
+        self.note(Note::Flush(done));
+        // An error means that the writer is gone, and it takes the process with it.
+        let _ = flushed.recv();
+        let (memory, written) = (lock(&self.memory), lock(&self.written));
+        Testimony {
+            run: self.run.clone(),
+            clicks: self.clicks.load(Ordering::SeqCst),
+            probes: self.probes.load(Ordering::SeqCst),
+            orders: memory.orders.clone(),
+            calls: memory.calls.clone(),
+            acked_clicks: written.clicks.clone(),
+            acked_calls: written.calls.clone(),
+            rejected: memory.rejected.clone(),
+        }
+    }
+
+    fn note(&self, note: Note) {
+        // The writer ends the process when it fails, so somebody is always listening.
+        let _ = self.notes.send(note);
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        // Hanging up ends the writer.
+        self.notes = mpsc::channel().0;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Memory {
+    fn due_retry(&mut self) -> Option<Call> {
+        let due = self.retries.front().is_some_and(|(at, _)| *at <= Instant::now());
+        due.then(|| self.retries.pop_front())
+            .flatten()
+            .map(|(_, call)| call)
+    }
+
+    fn open_order(&mut self, click: AckedClick) -> u64 {
+        self.orders.push(click);
+        self.orders.len() as u64 - 1
+    }
+
+    fn give_out(&mut self, call: Call) -> u64 {
+        self.calls.push(call);
+        self.calls.len() as u64 - 1
+    }
+}
+
+/// Writes notes until all senders are gone: gathers, writes, syncs, and only then counts.
+fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Written>) -> std::io::Result<()> {
+    let mut file = BufWriter::new(file);
+    while let Ok(first) = incoming.recv() {
+        std::thread::sleep(GATHER);
+        let notes: Vec<_> = std::iter::once(first).chain(incoming.try_iter()).collect();
+        for note in &notes {
+            match note {
+                Note::Click(click) => writeln!(file, "click {} {:032x}", click.n, click.key)?,
+                Note::Call(ack) => writeln!(
+                    file,
+                    "postback {} {:032x} {:?}",
+                    ack.call, ack.receipt, ack.verdict
+                )?,
+                Note::Flush(_) => {}
+            }
+        }
+        file.flush()?;
+        file.get_ref().sync_data()?;
+        let mut counted = lock(written);
+        for note in notes {
+            match note {
+                Note::Click(click) => counted.clicks.push((click.n, click.key)),
+                Note::Call(ack) => counted.calls.push(ack),
+                // Nobody waits any more when it cannot be sent.
+                Note::Flush(done) => drop(done.send(())),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A panic elsewhere ends the run anyway.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn oracle(name: &str) -> (Oracle, std::path::PathBuf) {
+        let file = std::env::temp_dir().join(format!("conserve-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&file);
+        (Oracle::new(Run { seed: 1, links: 1 }, &file).unwrap(), file)
+    }
+
+    fn click(n: u64) -> AckedClick {
+        AckedClick {
+            n,
+            id: "x".into(),
+            key: u128::from(n),
+        }
+    }
+
+    #[test]
+    fn what_counts_is_in_the_file() {
+        let (oracle, file) = oracle("file");
+        oracle.acked_click(click(3));
+        oracle.acked_call(AckedCall {
+            call: 0,
+            receipt: 9,
+            verdict: Verdict::Queued,
+        });
+        let testimony = oracle.testimony();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(testimony.acked_clicks, [(3, 3)]);
+        assert_eq!(
+            text,
+            format!("click 3 {:032x}\npostback 0 {:032x} Queued\n", 3, 9)
+        );
+        assert_eq!(oracle.counted(), (1, 1));
+    }
+
+    #[test]
+    fn a_refused_call_is_made_again_with_the_same_order() {
+        let (oracle, file) = oracle("retry");
+        std::fs::remove_file(file).unwrap();
+        let mut dice = StdRng::seed_from_u64(1);
+        assert_eq!(
+            oracle.next_calls(&mut dice),
+            [0; 0],
+            "there is no click to tell of yet"
+        );
+        oracle.acked_click(click(0));
+        let number = oracle.call_about(click(0));
+        oracle.unanswered(number);
+        std::thread::sleep(RETRY_AFTER);
+        let again = oracle.next_calls(&mut dice);
+        assert_ne!(again, [number]);
+        assert_eq!(oracle.call(again[0]).unwrap().0, oracle.call(number).unwrap().0);
+    }
+}

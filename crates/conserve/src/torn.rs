@@ -1,0 +1,169 @@
+//! What a crash of the machine may leave of a journal's tail, without knowing the journal's format: bytes that were
+//! written since everything before was acknowledged, and of which nothing was acknowledged, may be there or not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rand::{Rng, RngExt};
+
+/// Disks write sectors whole.
+const SECTOR: usize = 512;
+/// Zeros after the last other byte of a file that may still belong to what was written.
+const MARGIN: usize = 64;
+
+/// The newest files of each folder of a journal, as they were at a moment when nothing was under way.
+pub(crate) struct Snapshot(BTreeMap<PathBuf, Vec<u8>>);
+
+/// What was done to a tail.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    torn: usize,
+    rubbish: usize,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} torn in the middle of a write, {} followed by rubbish",
+            self.torn, self.rubbish
+        )
+    }
+}
+
+impl Snapshot {
+    /// Takes it.
+    pub(crate) fn take(journal: &Path) -> io::Result<Self> {
+        let files = tails(journal)?;
+        files
+            .into_iter()
+            .map(|path| fs::read(&path).map(|bytes| (path, bytes)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// Damages the tails of a journal whose server is dead. `unacknowledged`: nothing was acknowledged since `before`.
+pub(crate) fn damage(
+    journal: &Path,
+    before: &Snapshot,
+    unacknowledged: bool,
+    dice: &mut impl Rng,
+) -> io::Result<Damage> {
+    let mut damage = Damage::default();
+    for path in tails(journal)? {
+        let now = fs::read(&path)?;
+        let old = before.0.get(&path).filter(|_| unacknowledged);
+        let bytes = match old.and_then(|old| tear(old, &now, dice)) {
+            Some(torn) => {
+                damage.torn += 1;
+                torn
+            }
+            None => {
+                damage.rubbish += 1;
+                litter(now, dice)
+            }
+        };
+        fs::write(&path, bytes)?;
+    }
+    Ok(damage)
+}
+
+/// What is on disk when only some sectors of the last writes arrived. `None` when nothing was written.
+fn tear(old: &[u8], now: &[u8], dice: &mut impl Rng) -> Option<Vec<u8>> {
+    let was = |index: usize| old.get(index).copied().unwrap_or(0);
+    let changed = |index: usize| now.get(index).copied().unwrap_or(0) != was(index);
+    let first = (0..now.len()).find(|index| changed(*index))?;
+    let last = (0..now.len()).rfind(|index| changed(*index))?;
+    let cut = dice.random_range(first..=last);
+    // A clean cut, or holes before it too.
+    let holes = dice.random_bool(0.5);
+    let mut torn = now.to_vec();
+    for (number, sector) in torn.chunks_mut(SECTOR).enumerate() {
+        let arrived = !(holes && dice.random_bool(0.3));
+        for (offset, byte) in sector.iter_mut().enumerate() {
+            let index = number * SECTOR + offset;
+            if index >= cut || !arrived {
+                *byte = was(index);
+            }
+        }
+    }
+    Some(torn)
+}
+
+/// Rubbish where nothing had been written: in the zeros a file ends with, or after its end.
+fn litter(mut bytes: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
+    let written = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1 + MARGIN);
+    let rubbish: Vec<u8> = (0..dice.random_range(1..=4096)).map(|_| dice.random()).collect();
+    match bytes
+        .get_mut(written..)
+        .and_then(|rest| rest.get_mut(..rubbish.len()))
+    {
+        Some(room) if dice.random_bool(0.7) => room.copy_from_slice(&rubbish),
+        _ => bytes.extend(rubbish),
+    }
+    bytes
+}
+
+/// The two newest files of each folder: the one that is written to, and perhaps the one before.
+fn tails(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let (entry, path) = entry.map(|entry| (entry.metadata(), entry.path()))?;
+        let metadata = entry?;
+        if metadata.is_dir() {
+            found.extend(tails(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "journal") {
+            files.push((metadata.modified()?, path));
+        }
+    }
+    files.sort();
+    found.extend(files.into_iter().rev().take(2).map(|(_, path)| path));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn a_torn_write_leaves_what_was_there_before_it_and_only_a_part_of_it() {
+        let (mut old, mut new) = (vec![7; 1000], vec![7; 1000]);
+        old.extend([0; 3000]);
+        new.extend([9; 2000]);
+        new.extend([0; 1000]);
+        for seed in 0..200 {
+            let torn = tear(&old, &new, &mut StdRng::seed_from_u64(seed)).unwrap();
+            assert_eq!(torn[..1000], old[..1000]);
+            assert_eq!(torn.len(), new.len());
+            assert_ne!(torn, new, "the last byte written never arrives");
+            assert!(torn[1000..].iter().all(|byte| *byte == 0 || *byte == 9));
+        }
+        assert_eq!(tear(&old, &old, &mut StdRng::seed_from_u64(0)), None);
+    }
+
+    #[test]
+    fn rubbish_touches_nothing_that_was_written() {
+        let mut file = vec![5; 100];
+        file.extend([0; 8000]);
+        let mut longer = 0;
+        for seed in 0..200 {
+            let littered = litter(file.clone(), &mut StdRng::seed_from_u64(seed));
+            assert_eq!(littered[..100 + MARGIN], file[..100 + MARGIN]);
+            assert_ne!(littered, file);
+            longer += usize::from(littered.len() > file.len());
+        }
+        assert!((1..200).contains(&longer));
+    }
+}

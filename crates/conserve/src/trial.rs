@@ -1,0 +1,373 @@
+//! A trial, from an empty folder to its report: warm up, strike, recover, drain, judge.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::Outcome;
+use crate::driver::{End, Tally};
+use crate::judge::{self, Findings, Rule};
+use crate::nemesis::Fault;
+use crate::report::{Check, Held, Report};
+use crate::world::{World, WorldSettings};
+
+/// Load before the first fault, so that caches and pools are what they are in daily life.
+const WARM_UP: Duration = Duration::from_secs(4);
+/// How long Postgres stands still for the backlog that recovery is measured with.
+const BACKLOG: Duration = Duration::from_secs(5);
+/// C7: a fresh event is visible.
+const VISIBLE: Duration = Duration::from_secs(5);
+/// C8: a backlog is worked off this many times as fast as events are offered.
+const DRAIN: f64 = 2.0;
+/// C9: memory in KiB, files above the baseline, time until they are given back.
+const MOST_KIB: u64 = 512 * 1024;
+const MORE_FILES: usize = 10;
+const FILES_BACK: Duration = Duration::from_secs(30);
+
+/// A trial.
+pub(crate) struct Trial {
+    /// The world as it is at the end.
+    pub(crate) world: World,
+    faults: Vec<Fault>,
+    began: Instant,
+    baseline_files: usize,
+}
+
+/// How the server came back after the last fault.
+#[derive(Debug, Default)]
+struct Recovery {
+    visible: Option<Duration>,
+    drain_per_second: Option<f64>,
+    files: usize,
+    drained: Duration,
+}
+
+impl Trial {
+    /// Makes a world and warms it up.
+    pub(crate) async fn begin(settings: WorldSettings) -> Outcome<Self> {
+        let began = Instant::now();
+        let mut world = World::create(settings).await?;
+        world.load_on();
+        sleep(WARM_UP).await;
+        world.load_off().await;
+        sleep(Duration::from_secs(1)).await;
+        let baseline_files = world.node.open_files();
+        world.load_on();
+        Ok(Self {
+            world,
+            faults: Vec::new(),
+            began,
+            baseline_files,
+        })
+    }
+
+    /// Lets these faults strike, each after a random while of load.
+    pub(crate) async fn strike(&mut self, faults: &[Fault]) -> Outcome {
+        let world = &mut self.world;
+        for (number, fault) in faults.iter().enumerate() {
+            world.load_on();
+            world.pause(0.2, 5.0).await;
+            world.driver.during(Some(*fault));
+            let began = Instant::now();
+            let said = fault
+                .inflict(world)
+                .await
+                .map_err(|error| format!("{}: {error}", fault.name()))?;
+            eprintln!(
+                "{:>4}/{} {:<20} {:>5.1} s  {said}",
+                number + 1,
+                faults.len(),
+                fault.name(),
+                began.elapsed().as_secs_f64()
+            );
+            // What was late because of the fault still counts as its doing.
+            sleep(Duration::from_millis(500)).await;
+            world.driver.during(None);
+            self.faults.push(*fault);
+            if !world.node.is_running() {
+                world
+                    .complaints
+                    .push(format!("the server ended by itself after {}", fault.name()));
+                world.node.start().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the load on until so many events are acknowledged.
+    pub(crate) async fn until_acknowledged(&mut self, least: u64) {
+        let counted = |world: &World| {
+            let (clicks, calls) = world.oracle.counted();
+            clicks + calls
+        };
+        while counted(&self.world) < least && self.world.node.is_running() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Faults off: stops the load, waits for the drain, and judges.
+    pub(crate) async fn settle(&mut self) -> Outcome<Findings> {
+        self.world.load_off().await;
+        self.world.drain().await?;
+        self.judge().await
+    }
+
+    async fn judge(&self) -> Outcome<Findings> {
+        let client = self.world.cluster.client().await?;
+        client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            .await?;
+        judge::judge(&client, &self.world.oracle.testimony(), &self.world.scene).await
+    }
+
+    /// The whole end: one last fault to measure recovery by, the drain, the judgement.
+    pub(crate) async fn end(mut self) -> Outcome<(Report, World)> {
+        let mut recovery = self.recover().await?;
+        self.world.load_off().await;
+        recovery.drained = self.world.drain().await?;
+        recovery.files = self.files_at_rest().await;
+        if !self.world.node.is_running() {
+            self.world
+                .complaints
+                .push("the server ended by itself".to_owned());
+        }
+        let findings = self.judge().await?;
+        let mut checks = conservation(&findings);
+        checks.extend(self.liveness(&recovery));
+        checks.extend(self.numbers(&findings));
+        let mut examples: Vec<_> = findings
+            .examples()
+            .map(|(rule, text)| format!("{rule:?}: {text}"))
+            .collect();
+        examples.extend(self.world.complaints.iter().cloned());
+        examples.extend(self.world.oracle.testimony().rejected.into_iter().take(3));
+        let report = Report {
+            seed: self.world.oracle.run.seed,
+            record: self.world.driver.record(),
+            faults: self.faults,
+            checks,
+            examples,
+            seconds: self.began.elapsed().as_secs_f64(),
+        };
+        Ok((report, self.world))
+    }
+
+    /// Lets a backlog grow behind a Postgres that stands still, and sees how soon a fresh click and its postback are
+    /// in the rollups, and how fast the backlog goes, with the load on.
+    async fn recover(&mut self) -> Outcome<Recovery> {
+        let world = &mut self.world;
+        world.load_on();
+        sleep(Duration::from_secs(1)).await;
+        world.driver.during(Some(Fault::FreezePostgres));
+        world.cluster.freeze();
+        sleep(BACKLOG).await;
+        world.cluster.thaw();
+        let thawed = Instant::now();
+        let probes = probe(world, thawed).await;
+        let link = world.scene.links.last().map(|link| link.id).unwrap_or_default();
+        let client = world.cluster.client().await?;
+        let query = client
+            .prepare(
+                "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
+                        EXISTS (SELECT FROM click_rollups WHERE link_id = $1 AND clicks > 0) AND \
+                        EXISTS (SELECT FROM conversion_rollups WHERE link_id = $1 AND conversions > 0)",
+            )
+            .await?;
+        let mut recovery = Recovery::default();
+        let mut first = None;
+        while thawed.elapsed() < Duration::from_secs(60) {
+            let row = client.query_one(&query, &[&link]).await?;
+            let (applied, visible): (i64, bool) = (row.get(0), row.get(1));
+            if visible && probes {
+                recovery.visible.get_or_insert(thawed.elapsed());
+            }
+            // Less than a tenth of a second's clicks under way is no backlog.
+            let behind = world.oracle.counted().0.saturating_sub(applied.unsigned_abs());
+            let (at, from) = *first.get_or_insert((Instant::now(), applied));
+            if behind as f64 <= world.offered() / 10.0 && recovery.drain_per_second.is_none() {
+                let seconds = at.elapsed().as_secs_f64().max(0.1);
+                recovery.drain_per_second = Some((applied - from) as f64 / seconds);
+            }
+            if recovery.visible.is_some() && recovery.drain_per_second.is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        world.driver.during(None);
+        Ok(recovery)
+    }
+
+    /// How many files the server has open when nobody talks to it, once it is back at the baseline or has had its time.
+    async fn files_at_rest(&self) -> usize {
+        let began = Instant::now();
+        loop {
+            let files = self.world.node.open_files();
+            if files.abs_diff(self.baseline_files) <= MORE_FILES || began.elapsed() > FILES_BACK {
+                return files;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    fn liveness(&self, recovery: &Recovery) -> Vec<Check> {
+        let peaks = &self.world.node.peaks;
+        let rss = peaks.rss_kib.load(Ordering::Relaxed);
+        let drain = recovery.drain_per_second.unwrap_or(0.0) / self.world.offered();
+        let record = self.world.driver.record();
+        let noticed: u64 = record
+            .clicks
+            .iter()
+            .filter(|(fault, _)| fault.is_some_and(Fault::spares_the_server))
+            .map(|(_, tally)| {
+                tally.count(End::Refused) + tally.count(End::Failed) + tally.count(End::Unrecorded)
+            })
+            .sum();
+        let rejected = self.world.oracle.testimony().rejected.len();
+        let complaints = self.world.complaints.len();
+        let visible = recovery
+            .visible
+            .map_or("never".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()));
+        let check = |code, what: &str, found: String, allowed: &str, held| Check {
+            code,
+            what: what.to_owned(),
+            found,
+            allowed: allowed.to_owned(),
+            held,
+        };
+        vec![
+            check(
+                "C7",
+                "fresh click and postback visible after the last fault",
+                visible,
+                "<= 5 s",
+                Held::when(recovery.visible.is_some_and(|it| it <= VISIBLE)),
+            ),
+            check(
+                "C8",
+                "backlog drained, times the offered rate",
+                format!("{drain:.1}{}", if drain < DRAIN { " (!)" } else { "" }),
+                ">= 2",
+                Held::Told,
+            ),
+            check(
+                "C9",
+                "most memory",
+                format!("{} MiB", rss / 1024),
+                "<= 512 MiB",
+                Held::when(rss <= MOST_KIB),
+            ),
+            check(
+                "C9",
+                "files open at rest, at the baseline",
+                format!("{}, {}", recovery.files, self.baseline_files),
+                "+- 10 in 30 s",
+                Held::when(recovery.files.abs_diff(self.baseline_files) <= MORE_FILES),
+            ),
+            check(
+                "B",
+                "clicks unrecorded or refused while only Postgres was hurt",
+                noticed.to_string(),
+                "0",
+                Held::when(noticed == 0),
+            ),
+            check(
+                "D",
+                "genuine postbacks rejected",
+                rejected.to_string(),
+                "0",
+                Held::when(rejected == 0),
+            ),
+            check(
+                "F",
+                "faults that went wrong",
+                complaints.to_string(),
+                "0",
+                Held::when(complaints == 0),
+            ),
+            check(
+                "A",
+                "longest start until ready",
+                format!("{:.1} s", peaks.ready_ms.load(Ordering::Relaxed) as f64 / 1000.0),
+                "<= 3 s",
+                Held::Told,
+            ),
+            check(
+                "",
+                "drained after the load",
+                format!("{:.1} s", recovery.drained.as_secs_f64()),
+                "",
+                Held::Told,
+            ),
+        ]
+    }
+
+    fn numbers(&self, findings: &Findings) -> Vec<Check> {
+        let (clicks, calls) = self.world.oracle.counted();
+        let record = self.world.driver.record();
+        let all = |tallies: &std::collections::BTreeMap<_, Tally>, end| -> u64 {
+            tallies.values().map(|tally| tally.count(end)).sum()
+        };
+        [
+            (
+                "clicks acknowledged, stored",
+                format!("{clicks}, {}", findings.stored.0),
+            ),
+            (
+                "postbacks acknowledged, stored",
+                format!("{calls}, {}", findings.stored.1),
+            ),
+            ("stored without an acknowledgement that arrived", {
+                format!("{}, {}", findings.unacknowledged.0, findings.unacknowledged.1)
+            }),
+            ("conversions", findings.conversions.to_string()),
+            ("records in quarantine", findings.quarantined.to_string()),
+            (
+                "clicks sent on unrecorded",
+                all(&record.clicks, End::Unrecorded).to_string(),
+            ),
+        ]
+        .map(|(what, found)| Check {
+            code: "",
+            what: what.to_owned(),
+            found,
+            allowed: String::new(),
+            held: Held::Told,
+        })
+        .into()
+    }
+}
+
+/// C1 to C6.
+pub(crate) fn conservation(findings: &Findings) -> Vec<Check> {
+    let check = |(rule, code, what): (Rule, &'static str, &str)| Check {
+        code,
+        what: what.to_owned(),
+        found: findings.count(rule).to_string(),
+        allowed: "0".to_owned(),
+        held: Held::when(findings.count(rule) == 0),
+    };
+    Rule::ALL.into_iter().map(check).collect()
+}
+
+/// Sends a click and then its postback through the probes' link, again until each is acknowledged. Whether they were,
+/// within ten seconds.
+async fn probe(world: &World, intended: Instant) -> bool {
+    let deadline = intended + Duration::from_secs(10);
+    let click = loop {
+        let n = world.oracle.next_probe();
+        match world.driver.click(&mut None, n, Instant::now()).await {
+            Some(click) => break click,
+            None if Instant::now() > deadline => return false,
+            None => sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let call = world.oracle.call_about(click);
+    while !world.driver.postback(&mut None, call, Instant::now()).await {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    true
+}
