@@ -4,7 +4,8 @@
 use tokio_postgres::Client;
 
 use crate::Outcome;
-use crate::judge::{self, Findings, Rule};
+use crate::findings::{Findings, Rule};
+use crate::judge;
 use crate::nemesis::Fault;
 use crate::trial::Trial;
 use crate::world::{World, WorldSettings};

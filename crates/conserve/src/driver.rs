@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -99,7 +100,8 @@ pub(crate) struct Driver {
 
 /// Load that is running.
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
+    /// Dropped to stop.
+    stop: watch::Sender<()>,
     workers: JoinSet<()>,
 }
 
@@ -119,9 +121,16 @@ impl Schedule {
         })
     }
 
-    fn take(&self) -> (u64, Instant) {
+    /// Waits for the next turn: its number, and when it should have begun. `None` when the load stops.
+    async fn turn(&self, stopped: &mut watch::Receiver<()>) -> Option<(u64, Instant)> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        (ticket, self.start + self.interval.mul_f64(ticket as f64))
+        let intended = self.start + self.interval.mul_f64(ticket as f64);
+        tokio::select! {
+            biased;
+            // Nothing is ever sent, so this ends when the sender is dropped.
+            _ = stopped.changed() => None,
+            () = sleep_until(intended) => Some((ticket, intended)),
+        }
     }
 }
 
@@ -149,40 +158,36 @@ impl Driver {
 
     /// Starts load, on fresh connections.
     pub(crate) fn start(self: &Arc<Self>, rates: Rates) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = watch::channel(());
         let mut workers = JoinSet::new();
         let clicks = Schedule::at(rates.clicks);
         for _ in 0..rates.connections {
-            workers.spawn(Arc::clone(self).send_clicks(Arc::clone(&clicks), Arc::clone(&stop)));
+            workers.spawn(Arc::clone(self).send_clicks(Arc::clone(&clicks), stopped.clone()));
         }
         let postbacks = Schedule::at(rates.postbacks);
         for _ in 0..(rates.connections / 4).max(4) {
-            workers.spawn(Arc::clone(self).send_postbacks(Arc::clone(&postbacks), Arc::clone(&stop)));
+            workers.spawn(Arc::clone(self).send_postbacks(Arc::clone(&postbacks), stopped.clone()));
         }
         Load { stop, workers }
     }
 
-    async fn send_clicks(self: Arc<Self>, schedule: Arc<Schedule>, stop: Arc<AtomicBool>) {
+    async fn send_clicks(self: Arc<Self>, schedule: Arc<Schedule>, mut stopped: watch::Receiver<()>) {
         let mut connection = None;
         loop {
-            let (_, intended) = schedule.take();
-            sleep_until(intended).await;
-            if stop.load(Ordering::Relaxed) {
+            let Some((_, intended)) = schedule.turn(&mut stopped).await else {
                 return;
-            }
+            };
             let n = self.oracle.next_click();
             self.click(&mut connection, n, intended).await;
         }
     }
 
-    async fn send_postbacks(self: Arc<Self>, schedule: Arc<Schedule>, stop: Arc<AtomicBool>) {
+    async fn send_postbacks(self: Arc<Self>, schedule: Arc<Schedule>, mut stopped: watch::Receiver<()>) {
         let mut connection = None;
         loop {
-            let (ticket, intended) = schedule.take();
-            sleep_until(intended).await;
-            if stop.load(Ordering::Relaxed) {
+            let Some((ticket, intended)) = schedule.turn(&mut stopped).await else {
                 return;
-            }
+            };
             let mut dice = StdRng::seed_from_u64(self.oracle.run.seed ^ ticket.rotate_left(32));
             let mut calls = self.oracle.next_calls(&mut dice);
             let Some(mine) = calls.pop() else { continue };
@@ -206,15 +211,22 @@ impl Driver {
     ) -> Option<AckedClick> {
         let request = self.scene.click_request(&self.oracle.run.click(n), n);
         let (mut end, response) = self.exchange(connection, &request).await;
-        let acked = match (end, &response) {
-            (End::Acked, Some(response)) if response.status == 302 => acknowledged(n, response),
+        let redirected = response.and_then(|response| redirect(n, &response));
+        let acked = match (end, redirected) {
+            (End::Acked, Some(click)) => {
+                self.oracle.acked_click(click.clone());
+                Some(click)
+            }
+            (End::Acked, None) => {
+                end = End::Odd;
+                None
+            }
+            (End::Unrecorded, Some(click)) => {
+                self.oracle.unrecorded_click(click);
+                None
+            }
             _ => None,
         };
-        match &acked {
-            Some(click) => self.oracle.acked_click(click.clone()),
-            None if end == End::Acked => end = End::Odd,
-            None => {}
-        }
         self.note(|record| &mut record.clicks, end, intended);
         acked
     }
@@ -290,12 +302,13 @@ impl Driver {
 impl Load {
     /// Starts no more requests, and waits until those under way have ended. Connections are closed.
     pub(crate) async fn stop(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         while self.workers.join_next().await.is_some() {}
     }
 }
 
-fn acknowledged(n: u64, response: &Response) -> Option<AckedClick> {
+/// The click id that a redirect carries.
+fn redirect(n: u64, response: &Response) -> Option<AckedClick> {
     let (_, rest) = response.header("location")?.split_once("click_id=")?;
     let id = rest.split('&').next()?;
     let key = ids::click_id(id)?.key;

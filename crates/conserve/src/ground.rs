@@ -155,3 +155,59 @@ pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<I
         false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// A folder with a file in it, where ground can be laid.
+    fn folder(name: &str) -> Option<PathBuf> {
+        if !nix::unistd::geteuid().is_root() || !can_mount_images() {
+            eprintln!("not tried: mounting needs root and a loop device");
+            return None;
+        }
+        let parent = std::env::temp_dir().join(format!("conserve-{name}-{}", std::process::id()));
+        let folder = parent.join("folder");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("old"), "old").unwrap();
+        Some(folder)
+    }
+
+    #[test]
+    fn a_power_cut_keeps_what_was_synced_and_nothing_else() {
+        let Some(folder) = folder("cut") else { return };
+        let mut ground = Ground::ext4(&folder, 64, folder.with_extension("img")).unwrap();
+        let mut synced = fs::File::create(folder.join("synced")).unwrap();
+        synced.write_all(&[1; 100_000]).unwrap();
+        synced.sync_all().unwrap();
+        fs::File::open(&folder).unwrap().sync_all().unwrap();
+        synced.write_all(&[2; 100_000]).unwrap();
+        fs::write(folder.join("unsynced"), [3; 100_000]).unwrap();
+        drop(synced);
+        ground.cut_power().unwrap();
+        let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+        assert_eq!(read("old"), b"old");
+        assert_eq!(read("synced"), vec![1; 100_000]);
+        assert_eq!(read("unsynced"), b"");
+        ground.clear().unwrap();
+        assert_eq!(read("synced"), vec![1; 100_000]);
+        fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_tmpfs_fills_up_and_has_room_again() {
+        let Some(folder) = folder("full") else { return };
+        let ground = Ground::tmpfs(&folder, 64).unwrap();
+        ground.resize(ground.used_mib().unwrap() + 1).unwrap();
+        let large = vec![1; 3 << 20];
+        assert!(fs::write(folder.join("large"), &large).is_err());
+        ground.resize(64).unwrap();
+        fs::write(folder.join("large"), &large).unwrap();
+        ground.clear().unwrap();
+        assert_eq!(fs::read(folder.join("large")).unwrap(), large);
+        assert_eq!(fs::read(folder.join("old")).unwrap(), b"old");
+        fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    }
+}

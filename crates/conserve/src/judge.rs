@@ -5,110 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokio_postgres::{Client, Row};
 
 use crate::Outcome;
-use crate::events::{Kind, Run};
+use crate::events::{Kind, Order, Run};
+use crate::findings::{Findings, Rule};
 use crate::oracle::{Testimony, Verdict};
-use crate::scene::{COMMISSION, REVENUE, Scene};
+use crate::scene::{COMMISSION, Link, REVENUE, Scene};
 
 /// Rows fetched at a time.
 const CHUNK: usize = 10_000;
-/// Examples kept of each kind of violation.
-const EXAMPLES: usize = 3;
-
-/// What can be violated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rule {
-    /// C1: what was acknowledged is stored, or put aside in quarantine.
-    LostClicks,
-    /// C1, for postbacks.
-    LostPostbacks,
-    /// C1: an acknowledged order has its conversion.
-    LostConversions,
-    /// C2: nothing is stored twice.
-    Duplicates,
-    /// C2: sums are the sums of the rows.
-    Sums,
-    /// C3: what is stored was given out.
-    Phantoms,
-    /// C4: what is stored is what was sent, and what was answered.
-    Altered,
-    /// C5: the ledger holds what the orders come to.
-    Money,
-    /// C5: debits are credits, for each conversion.
-    Unbalanced,
-    /// C6: rows stand in the network of their link.
-    Leaks,
-}
-
-impl Rule {
-    /// All of them, with what they are called in the report.
-    pub(crate) const ALL: [(Self, &str, &str); 10] = [
-        (Self::LostClicks, "C1", "acknowledged clicks lost"),
-        (
-            Self::LostPostbacks,
-            "C1",
-            "acknowledged postbacks lost or without a verdict",
-        ),
-        (
-            Self::LostConversions,
-            "C1",
-            "acknowledged orders without a conversion",
-        ),
-        (Self::Duplicates, "C2", "stored twice"),
-        (Self::Sums, "C2", "rollups that differ from their rows"),
-        (Self::Phantoms, "C3", "stored, never sent"),
-        (Self::Altered, "C4", "payloads or verdicts altered"),
-        (Self::Money, "C5", "micro-units the ledger is off by"),
-        (
-            Self::Unbalanced,
-            "C5",
-            "conversions whose entries do not sum to zero",
-        ),
-        (Self::Leaks, "C6", "rows in another network"),
-    ];
-}
-
-/// What the judge found.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    violations: BTreeMap<Rule, u64>,
-    examples: BTreeMap<Rule, Vec<String>>,
-    /// Clicks and postbacks stored.
-    pub(crate) stored: (u64, u64),
-    /// Of those, not acknowledged: the answer was lost, or the server died first.
-    pub(crate) unacknowledged: (u64, u64),
-    /// Conversions stored.
-    pub(crate) conversions: u64,
-    /// Records put aside.
-    pub(crate) quarantined: u64,
-}
-
-impl Findings {
-    /// How often a rule is violated; micro-units for money.
-    pub(crate) fn count(&self, rule: Rule) -> u64 {
-        self.violations.get(&rule).copied().unwrap_or(0)
-    }
-
-    /// Some violations in words.
-    pub(crate) fn examples(&self) -> impl Iterator<Item = (Rule, &str)> {
-        let all = self.examples.iter();
-        all.flat_map(|(rule, texts)| texts.iter().map(|text| (*rule, text.as_str())))
-    }
-
-    /// Whether nothing is violated.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.violations.is_empty()
-    }
-
-    fn violated(&mut self, rule: Rule, times: u64, example: impl FnOnce() -> String) {
-        if times > 0 {
-            *self.violations.entry(rule).or_default() += times;
-            let examples = self.examples.entry(rule).or_default();
-            if examples.len() < EXAMPLES {
-                examples.push(example());
-            }
-        }
-    }
-}
 
 /// Judges what this client sees, which must be in a transaction and not subject to row-level security.
 pub(crate) async fn judge(client: &Client, testimony: &Testimony, scene: &Scene) -> Outcome<Findings> {
@@ -287,89 +190,50 @@ impl Case<'_> {
 
     /// Runs after all postbacks were read.
     fn conversion(&mut self, row: &Row) -> Outcome {
-        let run = &self.testimony.run;
+        let testimony = self.testimony;
         self.findings.conversions += 1;
-        let network: i32 = row.try_get(0)?;
-        let id: Option<String> = row.try_get(2)?;
-        let number = id.as_deref().and_then(|id| run.number(Kind::Order, id));
-        let found = number.and_then(|n| Some((n, self.testimony.orders.get(usize::try_from(n).ok()?)?)));
+        let stored = Conversion::stored(row)?;
+        let number = stored
+            .order
+            .as_deref()
+            .and_then(|id| testimony.run.number(Kind::Order, id));
+        let found = number.and_then(|n| Some((n, testimony.orders.get(usize::try_from(n).ok()?)?)));
         let Some((n, click)) = found else {
-            self.findings
-                .violated(Rule::Phantoms, 1, || format!("conversion of order {id:?}"));
+            self.findings.violated(Rule::Phantoms, 1, || {
+                format!("conversion of order {:?}", stored.order)
+            });
             return Ok(());
         };
         if !self.orders.insert(n) {
             self.findings
                 .violated(Rule::Duplicates, 1, || format!("conversions of order {n}"));
         }
-        let link = self.scene.link(&run.click(click.n)).ok_or("a click of no link")?;
-        if network != link.network {
-            self.findings.violated(Rule::Leaks, 1, || {
-                format!("conversion of order {n} in network {network}")
-            });
-        }
         // Whichever call came first decides the amount; it must be the one that the conversion names.
         let receipt = key(row, 1)?.ok_or("a conversion without a postback")?;
         let call = self
             .accepted
             .get(&receipt)
-            .and_then(|call| self.testimony.calls.get(usize::try_from(*call).ok()?));
-        let order = run.order(n);
-        let amount = match call {
-            Some(call) if call.order == n && call.conflicting => order.other_amount,
-            _ => order.amount,
-        };
-        let (commission, revenue) = (order.share(amount, COMMISSION), order.share(amount, REVENUE));
-        let stored: (
-            Option<String>,
-            Option<i64>,
-            String,
-            i64,
-            i64,
-            Option<u128>,
-            [i32; 3],
-        ) = (
-            id,
-            row.try_get(3)?,
-            row.try_get(4)?,
-            row.try_get(5)?,
-            row.try_get(6)?,
-            key(row, 7)?,
-            [row.try_get(8)?, row.try_get(9)?, row.try_get(10)?],
-        );
-        let parties = [link.id, link.affiliate, link.advertiser];
-        let currency = order.currency.to_owned();
-        let sent = (
-            Some(order.id),
-            Some(amount),
-            currency.clone(),
-            commission,
-            revenue,
-            Some(click.key),
-            parties,
-        );
-        if stored != sent || call.is_none_or(|call| call.order != n) {
-            self.findings.violated(Rule::Altered, 1, || {
-                format!("conversion of order {n}: {stored:?}, sent {sent:?}")
+            .and_then(|call| testimony.calls.get(usize::try_from(*call).ok()?));
+        let call = call.filter(|call| call.order == n);
+        let link = self
+            .scene
+            .link(&testimony.run.click(click.n))
+            .ok_or("a click of no link")?;
+        let conflicting = call.is_some_and(|call| call.conflicting);
+        let right = Conversion::right(testimony.run.order(n), conflicting, click.key, link);
+        if stored.network != right.network {
+            let network = stored.network;
+            self.findings.violated(Rule::Leaks, 1, || {
+                format!("conversion of order {n} in network {network}")
             });
         }
-        let sums = self.sums.entry((network, stored.6[0], stored.2)).or_default();
-        for (sum, more) in sums
-            .iter_mut()
-            .zip([1, stored.1.unwrap_or(0), stored.3, stored.4])
-        {
-            *sum += more;
+        if stored != right || call.is_none() {
+            self.findings.violated(Rule::Altered, 1, || {
+                format!("order {n}: {stored:?}, should be {right:?}")
+            });
         }
-        for (account, party, micros) in [
-            ("affiliate", link.affiliate, commission),
-            ("advertiser", link.advertiser, -revenue),
-            ("network", 0, revenue - commission),
-        ] {
-            *self
-                .owed
-                .entry((link.network, account.to_owned(), party, currency.clone()))
-                .or_default() += micros;
-        }
+        stored.count(&mut self.sums);
+        right.owe(&mut self.owed);
         Ok(())
     }
 
@@ -508,6 +372,80 @@ impl Case<'_> {
                 "see ledger_entries".to_owned()
             });
         Ok(())
+    }
+}
+
+/// A conversion, as it is stored or as it should be.
+#[derive(Debug, PartialEq, Eq)]
+struct Conversion {
+    network: i32,
+    order: Option<String>,
+    amount: Option<i64>,
+    currency: String,
+    commission: i64,
+    revenue: i64,
+    click: Option<u128>,
+    link: i32,
+    affiliate: i32,
+    advertiser: i32,
+}
+
+impl Conversion {
+    fn stored(row: &Row) -> Outcome<Self> {
+        Ok(Self {
+            network: row.try_get(0)?,
+            order: row.try_get(2)?,
+            amount: row.try_get(3)?,
+            currency: row.try_get(4)?,
+            commission: row.try_get(5)?,
+            revenue: row.try_get(6)?,
+            click: key(row, 7)?,
+            link: row.try_get(8)?,
+            affiliate: row.try_get(9)?,
+            advertiser: row.try_get(10)?,
+        })
+    }
+
+    fn right(order: Order, conflicting: bool, click: u128, link: &Link) -> Self {
+        let amount = if conflicting {
+            order.other_amount
+        } else {
+            order.amount
+        };
+        Self {
+            network: link.network,
+            amount: Some(amount),
+            currency: order.currency.to_owned(),
+            commission: order.share(amount, COMMISSION),
+            revenue: order.share(amount, REVENUE),
+            order: Some(order.id),
+            click: Some(click),
+            link: link.id,
+            affiliate: link.affiliate,
+            advertiser: link.advertiser,
+        }
+    }
+
+    /// Adds it to the sums that rollups must hold.
+    fn count(&self, sums: &mut Sums) {
+        let sum = sums
+            .entry((self.network, self.link, self.currency.clone()))
+            .or_default();
+        let more = [1, self.amount.unwrap_or(0), self.commission, self.revenue];
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    }
+
+    /// Adds it to what the ledger must hold.
+    fn owe(&self, owed: &mut Balances) {
+        for (account, party, micros) in [
+            ("affiliate", self.affiliate, self.commission),
+            ("advertiser", self.advertiser, -self.revenue),
+            ("network", 0, self.revenue - self.commission),
+        ] {
+            *owed
+                .entry((self.network, account.to_owned(), party, self.currency.clone()))
+                .or_default() += micros;
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `driver`, `http`, `ids` | open-loop load, and reading the answers |
 //! | `nemesis`, `faults`, `torn`, `ground` | which faults there are, and how each is done |
 //! | `cluster`, `node`, `scene`, `world` | a Postgres, the server, the rows it needs, and all of it together |
-//! | `judge`, `report` | the comparison, and its verdict |
+//! | `judge`, `findings`, `report` | the comparison, and its verdict |
 //! | `trial`, `controls` | a whole run, and runs that must fail |
 //!
 //! It depends on none of the product's crates, so that it cannot share their mistakes.
@@ -18,6 +18,7 @@ mod controls;
 mod driver;
 mod events;
 mod faults;
+mod findings;
 mod ground;
 mod http;
 mod ids;

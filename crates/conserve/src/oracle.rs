@@ -227,15 +227,19 @@ impl Oracle {
     /// A click was acknowledged.
     pub(crate) fn acked_click(&self, click: AckedClick) {
         self.received.fetch_add(1, Ordering::SeqCst);
-        let mut memory = lock(&self.memory);
-        if click.n < FIRST_PROBE {
-            memory.recent.push_back(click.clone());
-            if memory.recent.len() > REMEMBERED {
-                memory.recent.pop_front();
-            }
-        }
-        drop(memory);
+        lock(&self.memory).remember(click.clone());
         self.note(Note::Click(click));
+    }
+
+    /// A click was sent on though it could not be recorded. Its id is genuine, so postbacks may name it all the same.
+    pub(crate) fn unrecorded_click(&self, click: AckedClick) {
+        lock(&self.memory).remember(click);
+    }
+
+    /// When the click that was last heard of was made, by the server's clock, in milliseconds since 1970.
+    pub(crate) fn newest_click_ms(&self) -> Option<u128> {
+        // A key begins with 48 bits of time.
+        lock(&self.memory).recent.back().map(|click| click.key >> 80)
     }
 
     /// A postback was acknowledged.
@@ -308,6 +312,16 @@ impl Drop for Oracle {
 }
 
 impl Memory {
+    /// Keeps a click for postbacks to name; probes have theirs.
+    fn remember(&mut self, click: AckedClick) {
+        if click.n < FIRST_PROBE {
+            self.recent.push_back(click);
+        }
+        if self.recent.len() > REMEMBERED {
+            self.recent.pop_front();
+        }
+    }
+
     fn due_retry(&mut self) -> Option<Call> {
         let due = self.retries.front().is_some_and(|(at, _)| *at <= Instant::now());
         due.then(|| self.retries.pop_front())

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::{Rng, RngExt};
 
@@ -16,7 +16,11 @@ const SECTOR: usize = 512;
 const MARGIN: usize = 64;
 
 /// The newest files of each folder of a journal, as they were at a moment when nothing was under way.
-pub(crate) struct Snapshot(BTreeMap<PathBuf, Vec<u8>>);
+pub(crate) struct Snapshot {
+    taken_at: SystemTime,
+    journal: PathBuf,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
 
 /// What was done to a tail.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,12 +42,26 @@ impl fmt::Display for Damage {
 impl Snapshot {
     /// Takes it.
     pub(crate) fn take(journal: &Path) -> io::Result<Self> {
-        let files = tails(journal)?;
-        files
-            .into_iter()
-            .map(|path| fs::read(&path).map(|bytes| (path, bytes)))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut files = BTreeMap::new();
+        for (_, path) in tails(journal)? {
+            files.insert(path.clone(), fs::read(&path)?);
+        }
+        Ok(Self {
+            taken_at: SystemTime::now(),
+            journal: journal.to_owned(),
+            files,
+        })
+    }
+
+    /// Waits, at most so long, until something has been written since. Looks without a pause: a millisecond later it
+    /// may be acknowledged.
+    pub(crate) async fn until_written(&self, most: Duration) {
+        let began = Instant::now();
+        let written =
+            || tails(&self.journal).is_ok_and(|files| files.iter().any(|(at, _)| *at > self.taken_at));
+        while !written() && began.elapsed() < most {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -55,9 +73,9 @@ pub(crate) fn damage(
     dice: &mut impl Rng,
 ) -> io::Result<Damage> {
     let mut damage = Damage::default();
-    for path in tails(journal)? {
+    for (_, path) in tails(journal)? {
         let now = fs::read(&path)?;
-        let old = before.0.get(&path).filter(|_| unacknowledged);
+        let old = before.files.get(&path).filter(|_| unacknowledged);
         let bytes = match old.and_then(|old| tear(old, &now, dice)) {
             Some(torn) => {
                 damage.torn += 1;
@@ -112,8 +130,9 @@ fn litter(mut bytes: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
     bytes
 }
 
-/// The two newest files of each folder: the one that is written to, and perhaps the one before.
-fn tails(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// The two newest files of each folder, with when they were written: the one that is written to, and perhaps the one
+/// before.
+fn tails(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -126,7 +145,7 @@ fn tails(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     files.sort();
-    found.extend(files.into_iter().rev().take(2).map(|(_, path)| path));
+    found.extend(files.into_iter().rev().take(2));
     Ok(found)
 }
 

@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::Outcome;
 use crate::driver::{End, Tally};
-use crate::judge::{self, Findings, Rule};
+use crate::findings::{Findings, Rule};
+use crate::judge;
 use crate::nemesis::Fault;
 use crate::report::{Check, Held, Report};
 use crate::world::{World, WorldSettings};
@@ -164,38 +165,9 @@ impl Trial {
         sleep(BACKLOG).await;
         world.cluster.thaw();
         let thawed = Instant::now();
-        let probes = probe(world, thawed).await;
-        let link = world.scene.links.last().map(|link| link.id).unwrap_or_default();
-        let client = world.cluster.client().await?;
-        let query = client
-            .prepare(
-                "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
-                        EXISTS (SELECT FROM click_rollups WHERE link_id = $1 AND clicks > 0) AND \
-                        EXISTS (SELECT FROM conversion_rollups WHERE link_id = $1 AND conversions > 0)",
-            )
-            .await?;
-        let mut recovery = Recovery::default();
-        let mut first = None;
-        while thawed.elapsed() < Duration::from_secs(60) {
-            let row = client.query_one(&query, &[&link]).await?;
-            let (applied, visible): (i64, bool) = (row.get(0), row.get(1));
-            if visible && probes {
-                recovery.visible.get_or_insert(thawed.elapsed());
-            }
-            // Less than a tenth of a second's clicks under way is no backlog.
-            let behind = world.oracle.counted().0.saturating_sub(applied.unsigned_abs());
-            let (at, from) = *first.get_or_insert((Instant::now(), applied));
-            if behind as f64 <= world.offered() / 10.0 && recovery.drain_per_second.is_none() {
-                let seconds = at.elapsed().as_secs_f64().max(0.1);
-                recovery.drain_per_second = Some((applied - from) as f64 / seconds);
-            }
-            if recovery.visible.is_some() && recovery.drain_per_second.is_some() {
-                break;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
+        let ((), recovery) = tokio::join!(probe(world, thawed), watch(world, thawed));
         world.driver.during(None);
-        Ok(recovery)
+        recovery
     }
 
     /// How many files the server has open when nobody talks to it, once it is back at the baseline or has had its time.
@@ -213,7 +185,11 @@ impl Trial {
     fn liveness(&self, recovery: &Recovery) -> Vec<Check> {
         let peaks = &self.world.node.peaks;
         let rss = peaks.rss_kib.load(Ordering::Relaxed);
-        let drain = recovery.drain_per_second.unwrap_or(0.0) / self.world.offered();
+        let drained = match recovery.drain_per_second.map(|rate| rate / self.world.offered()) {
+            None => "never (!)".to_owned(),
+            Some(0.0) => "no backlog".to_owned(),
+            Some(drain) => format!("{drain:.1}{}", if drain < DRAIN { " (!)" } else { "" }),
+        };
         let record = self.world.driver.record();
         let noticed: u64 = record
             .clicks
@@ -246,7 +222,7 @@ impl Trial {
             check(
                 "C8",
                 "backlog drained, times the offered rate",
-                format!("{drain:.1}{}", if drain < DRAIN { " (!)" } else { "" }),
+                drained,
                 ">= 2",
                 Held::Told,
             ),
@@ -350,24 +326,53 @@ pub(crate) fn conservation(findings: &Findings) -> Vec<Check> {
     Rule::ALL.into_iter().map(check).collect()
 }
 
-/// Sends a click and then its postback through the probes' link, again until each is acknowledged. Whether they were,
-/// within ten seconds.
-async fn probe(world: &World, intended: Instant) -> bool {
-    let deadline = intended + Duration::from_secs(10);
-    let click = loop {
+/// Sends a click and then its postback through the probes' link, again until each is acknowledged or ten seconds are
+/// over.
+async fn probe(world: &World, since: Instant) {
+    let in_time = || since.elapsed() < Duration::from_secs(10);
+    let mut acked = None;
+    while acked.is_none() && in_time() {
         let n = world.oracle.next_probe();
-        match world.driver.click(&mut None, n, Instant::now()).await {
-            Some(click) => break click,
-            None if Instant::now() > deadline => return false,
-            None => sleep(Duration::from_millis(50)).await,
-        }
-    };
-    let call = world.oracle.call_about(click);
-    while !world.driver.postback(&mut None, call, Instant::now()).await {
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(Duration::from_millis(50)).await;
+        acked = world.driver.click(&mut None, n, Instant::now()).await;
+        sleep(Duration::from_millis(20)).await;
     }
-    true
+    let Some(click) = acked else { return };
+    let call = world.oracle.call_about(click);
+    while !world.driver.postback(&mut None, call, Instant::now()).await && in_time() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Watches the probes arrive in the rollups, and the backlog go.
+async fn watch(world: &World, since: Instant) -> Outcome<Recovery> {
+    let link = world.scene.links.last().map(|link| link.id).unwrap_or_default();
+    let client = world.cluster.client().await?;
+    let query = client
+        .prepare(
+            "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
+                    EXISTS (SELECT FROM click_rollups WHERE link_id = $1 AND clicks > 0) AND \
+                    EXISTS (SELECT FROM conversion_rollups WHERE link_id = $1 AND conversions > 0)",
+        )
+        .await?;
+    let mut recovery = Recovery::default();
+    let mut first = None;
+    while since.elapsed() < Duration::from_secs(60) {
+        let row = client.query_one(&query, &[&link]).await?;
+        let (applied, visible): (i64, bool) = (row.get(0), row.get(1));
+        if visible {
+            recovery.visible.get_or_insert(since.elapsed());
+        }
+        // Less than a tenth of a second's clicks under way is no backlog.
+        let behind = world.oracle.counted().0.saturating_sub(applied.unsigned_abs());
+        let (at, from) = *first.get_or_insert((Instant::now(), applied));
+        if behind as f64 <= world.offered() / 10.0 && recovery.drain_per_second.is_none() {
+            let seconds = at.elapsed().as_secs_f64().max(0.05);
+            recovery.drain_per_second = Some((applied - from) as f64 / seconds);
+        }
+        if recovery.visible.is_some() && recovery.drain_per_second.is_some() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(recovery)
 }
