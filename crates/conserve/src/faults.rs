@@ -1,6 +1,7 @@
 //! How each fault is done: inflicted under load, and made good again.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -102,14 +103,20 @@ async fn terminate(world: &mut World) -> String {
     }
 }
 
+/// Postgres stands still while the disk fills up: what it has applied, a journal may throw away to make room.
 async fn full_journal(world: &mut World) -> Outcome<String> {
     const ROOM: u64 = 512;
     let journal = world.node.journal();
+    world.load_off().await;
+    world.drain().await?;
     terminate(world).await;
+    forget_applied(&journal)?;
     let ground = Ground::tmpfs(&journal, ROOM)?;
     world.node.start().await?;
+    world.load_on();
     sleep(Duration::from_secs(1)).await;
-    ground.resize(ground.used_mib()? + 2)?;
+    world.cluster.freeze();
+    ground.resize(ground.used_mib()? + 1)?;
     let full = || {
         let record = world.driver.record();
         let clicks = record
@@ -123,19 +130,38 @@ async fn full_journal(world: &mut World) -> Outcome<String> {
     while full() == before && began.elapsed() < Duration::from_secs(40) {
         sleep(Duration::from_millis(100)).await;
     }
-    let filled = full() > before;
+    let (took, filled) = (began.elapsed(), full() > before);
     sleep(Duration::from_secs(3)).await;
     ground.resize(ROOM)?;
-    sleep(Duration::from_secs(3)).await;
-    terminate(world).await;
-    ground.clear()?;
-    world.node.start().await?;
+    sleep(Duration::from_secs(2)).await;
+    let late = full();
+    sleep(Duration::from_secs(1)).await;
+    if full() > late {
+        world
+            .complaints
+            .push("clicks are still not recorded 2 s after the disk has room again".to_owned());
+    }
     if !filled {
         world
             .complaints
             .push("the journal's disk was never full: the fault did not happen".to_owned());
     }
-    Ok(format!("full after {:.1} s", began.elapsed().as_secs_f64() - 6.0))
+    world.cluster.thaw();
+    terminate(world).await;
+    ground.clear()?;
+    world.node.start().await?;
+    Ok(format!("full after {:.1} s", took.as_secs_f64()))
+}
+
+/// Removes all but the newest segments of a journal that is at rest and applied: missing old ones are normal.
+fn forget_applied(journal: &Path) -> Outcome {
+    let newest: Vec<_> = torn::tails(journal)?.into_iter().map(|(_, path)| path).collect();
+    for path in torn::segments(journal)? {
+        if !newest.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Kills the server at its first write to a journal that was at rest, before it can acknowledge what it wrote; then

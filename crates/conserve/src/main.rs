@@ -180,7 +180,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("conserve: {error}");
+            eprintln!("conserve: {}", in_words(&*error));
             ExitCode::from(2)
         }
     }
@@ -237,6 +237,12 @@ async fn told_to_stop() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// An error with its causes: Postgres' own words stand behind one that only says "db error".
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A port that nobody listens on. Somebody else could take it before we do; then a start fails and says so.

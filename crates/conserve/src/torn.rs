@@ -130,22 +130,33 @@ fn litter(mut bytes: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
     bytes
 }
 
-/// The two newest files of each folder, with when they were written: the one that is written to, and perhaps the one
-/// before.
-fn tails(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
-    let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
+/// The two newest segments of each folder, with when they were written: the one that is written to, and perhaps the
+/// one before.
+pub(crate) fn tails(journal: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+    let mut folders: BTreeMap<PathBuf, Vec<_>> = BTreeMap::new();
+    for path in segments(journal)? {
+        let written_at = fs::metadata(&path)?.modified()?;
+        let folder = path.parent().unwrap_or(journal).to_owned();
+        folders.entry(folder).or_default().push((written_at, path));
+    }
+    folders.values_mut().for_each(|files| files.sort());
+    Ok(folders
+        .into_values()
+        .flat_map(|files| files.into_iter().rev().take(2))
+        .collect())
+}
+
+/// All segments of a journal's folders.
+pub(crate) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let (entry, path) = entry.map(|entry| (entry.metadata(), entry.path()))?;
-        let metadata = entry?;
-        if metadata.is_dir() {
-            found.extend(tails(&path)?);
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(segments(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "journal") {
-            files.push((metadata.modified()?, path));
+            found.push(path);
         }
     }
-    files.sort();
-    found.extend(files.into_iter().rev().take(2));
     Ok(found)
 }
 

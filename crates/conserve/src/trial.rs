@@ -4,14 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tokio_postgres::{Client, Statement};
 
-use crate::Outcome;
 use crate::driver::{End, Tally};
 use crate::findings::{Findings, Rule};
 use crate::judge;
 use crate::nemesis::Fault;
 use crate::report::{Check, Held, Report};
 use crate::world::{World, WorldSettings};
+use crate::{Outcome, in_words};
 
 /// Load before the first fault, so that caches and pools are what they are in daily life.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -74,7 +75,7 @@ impl Trial {
             let said = fault
                 .inflict(world)
                 .await
-                .map_err(|error| format!("{}: {error}", fault.name()))?;
+                .map_err(|error| format!("{}: {}", fault.name(), in_words(&*error)))?;
             eprintln!(
                 "{:>4}/{} {:<20} {:>5.1} s  {said}",
                 number + 1,
@@ -159,13 +160,32 @@ impl Trial {
     async fn recover(&mut self) -> Outcome<Recovery> {
         let world = &mut self.world;
         world.load_on();
-        sleep(Duration::from_secs(1)).await;
+        // A link that this process has never looked up can only be refused while Postgres stands still.
+        world
+            .driver
+            .click(&mut None, world.oracle.next_probe(), Instant::now())
+            .await;
+        sleep(Duration::from_secs(2)).await;
+        let client = world.cluster.client().await?;
+        let query = client
+            .prepare(
+                "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
+                        (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups WHERE link_id = $1), \
+                        (SELECT coalesce(sum(conversions), 0)::bigint FROM conversion_rollups WHERE link_id = $1)",
+            )
+            .await?;
+        let probes = Probes {
+            link: world.scene.links.last().map(|link| link.id).unwrap_or_default(),
+            client,
+            query,
+        };
         world.driver.during(Some(Fault::FreezePostgres));
+        let before = probes.look().await?;
         world.cluster.freeze();
         sleep(BACKLOG).await;
         world.cluster.thaw();
         let thawed = Instant::now();
-        let ((), recovery) = tokio::join!(probe(world, thawed), watch(world, thawed));
+        let ((), recovery) = tokio::join!(probe(world, thawed), watch(world, &probes, before, thawed));
         world.driver.during(None);
         recovery
     }
@@ -187,7 +207,6 @@ impl Trial {
         let rss = peaks.rss_kib.load(Ordering::Relaxed);
         let drained = match recovery.drain_per_second.map(|rate| rate / self.world.offered()) {
             None => "never (!)".to_owned(),
-            Some(0.0) => "no backlog".to_owned(),
             Some(drain) => format!("{drain:.1}{}", if drain < DRAIN { " (!)" } else { "" }),
         };
         let record = self.world.driver.record();
@@ -203,7 +222,7 @@ impl Trial {
         let complaints = self.world.complaints.len();
         let visible = recovery
             .visible
-            .map_or("never".to_owned(), |it| format!("{:.1} s", it.as_secs_f64()));
+            .map_or("never".to_owned(), |it| format!("{:.2} s", it.as_secs_f64()));
         let check = |code, what: &str, found: String, allowed: &str, held| Check {
             code,
             what: what.to_owned(),
@@ -343,31 +362,45 @@ async fn probe(world: &World, since: Instant) {
     }
 }
 
-/// Watches the probes arrive in the rollups, and the backlog go.
-async fn watch(world: &World, since: Instant) -> Outcome<Recovery> {
-    let link = world.scene.links.last().map(|link| link.id).unwrap_or_default();
-    let client = world.cluster.client().await?;
-    let query = client
-        .prepare(
-            "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
-                    EXISTS (SELECT FROM click_rollups WHERE link_id = $1 AND clicks > 0) AND \
-                    EXISTS (SELECT FROM conversion_rollups WHERE link_id = $1 AND conversions > 0)",
-        )
-        .await?;
+/// Looks for the probes in the rollups.
+struct Probes {
+    link: i32,
+    client: Client,
+    query: Statement,
+}
+
+impl Probes {
+    async fn look(&self) -> Outcome<Applied> {
+        let row = self.client.query_one(&self.query, &[&self.link]).await?;
+        let [clicks, probes, conversions] = [0, 1, 2].map(|column| row.get::<_, i64>(column).unsigned_abs());
+        Ok(Applied {
+            clicks,
+            probes,
+            conversions,
+        })
+    }
+}
+
+/// What is in the rollups: all clicks, those through the probes' link, and conversions of these.
+struct Applied {
+    clicks: u64,
+    probes: u64,
+    conversions: u64,
+}
+
+/// Watches the probes arrive, and the backlog go that has grown since `before`.
+async fn watch(world: &World, probes: &Probes, before: Applied, thawed: Instant) -> Outcome<Recovery> {
     let mut recovery = Recovery::default();
-    let mut first = None;
-    while since.elapsed() < Duration::from_secs(60) {
-        let row = client.query_one(&query, &[&link]).await?;
-        let (applied, visible): (i64, bool) = (row.get(0), row.get(1));
-        if visible {
-            recovery.visible.get_or_insert(since.elapsed());
+    while thawed.elapsed() < Duration::from_secs(60) {
+        let applied = probes.look().await?;
+        if applied.probes > before.probes && applied.conversions > before.conversions {
+            recovery.visible.get_or_insert(thawed.elapsed());
         }
         // Less than a tenth of a second's clicks under way is no backlog.
-        let behind = world.oracle.counted().0.saturating_sub(applied.unsigned_abs());
-        let (at, from) = *first.get_or_insert((Instant::now(), applied));
+        let behind = world.oracle.counted().0.saturating_sub(applied.clicks);
         if behind as f64 <= world.offered() / 10.0 && recovery.drain_per_second.is_none() {
-            let seconds = at.elapsed().as_secs_f64().max(0.05);
-            recovery.drain_per_second = Some((applied - from) as f64 / seconds);
+            let drained = applied.clicks.saturating_sub(before.clicks) as f64;
+            recovery.drain_per_second = Some(drained / thawed.elapsed().as_secs_f64());
         }
         if recovery.visible.is_some() && recovery.drain_per_second.is_some() {
             break;

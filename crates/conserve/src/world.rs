@@ -18,7 +18,7 @@ use crate::oracle::Oracle;
 use crate::scene::{ALL_LINKS, Scene};
 
 /// Size of a journal's segment: small, so that a run sees many of them begin and end.
-const SEGMENT_MIB: u32 = 4;
+const SEGMENT_MIB: u32 = 2;
 /// Quota of the journals: more than a run writes.
 const QUOTA_MIB: u32 = 4096;
 
