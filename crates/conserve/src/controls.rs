@@ -1,6 +1,8 @@
 //! Negative controls: a judge who never says no proves nothing. Each control breaks a promise, in the server or in
 //! the tables, and must be seen.
 
+use std::fs;
+
 use tokio_postgres::Client;
 
 use crate::Outcome;
@@ -74,15 +76,24 @@ pub(crate) async fn run(settings: &WorldSettings) -> Outcome<Vec<String>> {
         }
     }
     blind.extend(tamper(&world).await?);
+    let folder = world.folder.clone();
     drop(world);
+    if blind.is_empty() {
+        fs::remove_dir_all(folder)?;
+    }
     for (sabotage, fault, strikes) in SABOTAGE {
-        let (findings, _) = trial(settings, Some(sabotage), &vec![fault; strikes]).await?;
+        let (findings, world) = trial(settings, Some(sabotage), &vec![fault; strikes]).await?;
         tell(sabotage, &findings);
+        let folder = world.folder.clone();
+        drop(world);
         if findings.is_clean() {
             blind.push(format!(
                 "{sabotage} was not seen in {strikes} strikes of {}",
                 fault.name()
             ));
+        } else {
+            // Seen, as it should be: nobody needs to look, and the next control needs the room.
+            fs::remove_dir_all(folder)?;
         }
     }
     Ok(blind)

@@ -33,10 +33,11 @@ mod trial;
 mod world;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sys::statvfs::statvfs;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +49,9 @@ use world::WorldSettings;
 
 /// What comes of something that can fail in words for a person.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Room that a run needs, in bytes: on a disk that fills up it would judge the disk.
+const LEAST_ROOM: u64 = 3 << 30;
 
 /// Proves from outside that nothing acknowledged is lost: load, faults, and a judge who reads the tables.
 ///
@@ -122,13 +126,27 @@ struct CommonOptions {
 }
 
 impl CommonOptions {
-    fn world(&self, server: &std::path::Path) -> Outcome<WorldSettings> {
+    fn world(&self, server: &Path) -> Outcome<WorldSettings> {
         let folder = self
             .folder
             .clone()
             .unwrap_or_else(|| std::env::temp_dir().join(format!("conserve-{}", std::process::id())));
         if folder.exists() {
             return Err(format!("{} exists; name a folder that does not", folder.display()).into());
+        }
+        let parent = folder
+            .parent()
+            .filter(|parent| parent.exists())
+            .unwrap_or(Path::new("."));
+        let disk = statvfs(parent)?;
+        let free = disk.blocks_available() * disk.fragment_size();
+        if free < LEAST_ROOM {
+            let (free, least) = (free >> 20, LEAST_ROOM >> 20);
+            return Err(format!(
+                "{} has {free} MiB free, and a run needs {least}",
+                parent.display()
+            )
+            .into());
         }
         let server = server
             .canonicalize()
