@@ -103,7 +103,7 @@ pub(super) async fn memory(stage: &mut Stage, effort: Effort, many_links: u64) -
         Line::of(format!("memory at full load, {many_links} links"), "MB", many)
             .at_most(400.0)
             .remark(walked),
-        Line::of("  redirects meanwhile, our own generator", "/s", rates),
+        Line::of("redirects meanwhile, our own generator", "/s", rates),
     ])
 }
 

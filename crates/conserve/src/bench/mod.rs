@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use nix::sys::statvfs::statvfs;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use figures::Line;
 use machine::Machine;
@@ -130,7 +130,7 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
             "rounds": options.rounds,
             "seconds": options.seconds,
             "clicks_preloaded": options.clicks_preloaded,
-            "lines": lines.iter().map(Line::json).collect::<Vec<_>>(),
+            "lines": lines,
             "faults": faults,
         });
         std::fs::write(file, format!("{result:#}\n"))?;
@@ -143,7 +143,7 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
 }
 
 /// The rows one after the other, each with its books closed before it is told.
-async fn measure(options: &BenchOptions, mut stage: Stage) -> Outcome<(Vec<Line>, Vec<String>)> {
+async fn measure(options: &BenchOptions, mut stage: Stage) -> Outcome<(Vec<Value>, Vec<String>)> {
     let chosen = |row: &&BenchRow| options.rows.is_empty() || options.rows.contains(row);
     let (mut all, mut faults) = (Vec::new(), Vec::new());
     for row in BenchRow::value_variants().iter().filter(chosen) {
@@ -155,7 +155,12 @@ async fn measure(options: &BenchOptions, mut stage: Stage) -> Outcome<(Vec<Line>
         for line in lines.iter().filter(|_| found.is_empty()) {
             println!("{line}");
         }
-        all.extend(lines);
+        let name = row.to_possible_value().map(|value| value.get_name().to_owned());
+        all.extend(
+            lines
+                .iter()
+                .map(|line| json!({ "row": name, "line": line.json() })),
+        );
         faults.extend(found);
     }
     Ok((all, faults))

@@ -41,15 +41,12 @@ pub(super) async fn latency(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         longest.push(percentile(&took, 100.0));
         lates.push(percentile(&late, 99.0));
     }
+    let name = |what: &str| format!("redirect at {rate:.0}/s, {what}");
     Ok(vec![
-        Line::of(
-            format!("redirect at {rate:.0}/s, from when it was due, p50"),
-            "ms",
-            halves,
-        ),
-        Line::of("  p99", "ms", p99s).at_most(2.0),
-        Line::of("  longest", "ms", longest),
-        Line::of("  of that, lateness of the generator, p99", "ms", lates),
+        Line::of(name("p50"), "ms", halves).remark("from when it was due"),
+        Line::of(name("p99"), "ms", p99s).at_most(2.0),
+        Line::of(name("longest"), "ms", longest),
+        Line::of(name("generator late, p99"), "ms", lates),
     ])
 }
 
@@ -74,13 +71,10 @@ pub(super) async fn visible(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         halves.push(median(&delays));
         p99s.push(percentile(&delays, 99.0));
     }
+    let name = |what: &str| format!("302 until in a report, {VISIBLE_RATE:.0}/s, {what}");
     Ok(vec![
-        Line::of(
-            format!("from 302 until in a report, {VISIBLE_RATE:.0} clicks/s, p50"),
-            "ms",
-            halves,
-        ),
-        Line::of("  p99", "ms", p99s).at_most(500.0),
+        Line::of(name("p50"), "ms", halves),
+        Line::of(name("p99"), "ms", p99s).at_most(500.0),
     ])
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn kept(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>
         Line::of("durable redirects, 256 kept connections", "/s", many)
             .against("nginx at 64", &nginx)
             .at_least(0.65),
-        Line::of("  after a run, until Postgres has it all", "s", lags),
+        Line::of("after such a run, until Postgres has it all", "s", lags),
     ])
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn while_stopped(stage: &mut Stage, effort: Effort) -> Outcome<
             .against("while it runs", &before)
             .at_least(0.95)
             .remark(bad.words()),
-        Line::of("  of them failed", "", vec![bad.all()]).at_most(0.0),
+        Line::of("failed while Postgres was stopped", "", vec![bad.all()]).at_most(0.0),
     ])
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn both(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>
         )
         .against("from raw rows", &slow)
         .at_most(0.1),
-        Line::of("  p95 of all", "ms", vec![percentile(&all, 95.0)]).at_most(100.0),
+        Line::of("that report, p95 of all", "ms", vec![percentile(&all, 95.0)]).at_most(100.0),
     ])
 }
 
