@@ -184,7 +184,8 @@ impl Cluster {
             .open(self.folder.join("log"))?)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program of this Postgres, as the user it runs as.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.current_dir(&self.folder);
         // A group of its own: Ctrl-C at our terminal is not for it.
@@ -195,12 +196,14 @@ impl Cluster {
         command
     }
 
-    fn postmaster_pid(&self) -> Option<Pid> {
+    /// Its first process, while it has been started.
+    pub(crate) fn postmaster_pid(&self) -> Option<Pid> {
         let id = self.postmaster.as_ref()?.id();
         Some(Pid::from_raw(i32::try_from(id).ok()?))
     }
 
-    fn children(&self) -> Vec<Pid> {
+    /// The processes that the postmaster started.
+    pub(crate) fn children(&self) -> Vec<Pid> {
         self.postmaster_pid().map(children_of).unwrap_or_default()
     }
 

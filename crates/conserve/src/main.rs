@@ -10,9 +10,11 @@
 //! | `cluster`, `node`, `scene`, `world` | a Postgres, the server, the rows it needs, and all of it together |
 //! | `judge`, `findings`, `report` | the comparison, and its verdict |
 //! | `trial`, `controls` | a whole run, and runs that must fail |
+//! | `bench` | how fast it is |
 //!
 //! It depends on none of the product's crates, so that it cannot share their mistakes.
 
+mod bench;
 mod cluster;
 mod controls;
 mod driver;
@@ -42,6 +44,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::signal::unix::{SignalKind, signal};
 
+use bench::BenchOptions;
 use driver::Rates;
 use nemesis::Fault;
 use trial::Trial;
@@ -71,6 +74,8 @@ enum Command {
     Long(TrialOptions),
     /// Negative controls: sabotaged servers and tampered tables must be seen.
     Controls(ControlOptions),
+    /// How fast it is, each figure beside a reference in the same run; nothing is told before it was found complete.
+    Bench(BenchOptions),
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +192,7 @@ async fn main() -> ExitCode {
             Command::Short(options) => profile(options, &nemesis::SHORT, 0).await,
             Command::Long(options) => profile(options, &nemesis::LONG, 1_000_000).await,
             Command::Controls(options) => negative_controls(options).await,
+            Command::Bench(options) => bench::run(options).await,
         }
     };
     // Dropped on a signal too, the world takes its processes and mounts with it.

@@ -102,7 +102,8 @@ impl Scene {
     }
 }
 
-async fn set_network(client: &Client, name: &str, zone: &str) -> Outcome<i32> {
+/// A network with a slug and the host `{name}.test`.
+pub(crate) async fn set_network(client: &Client, name: &str, zone: &str) -> Outcome<i32> {
     let row = client
         .query_one(
             "INSERT INTO networks (name, time_zone, currency, created_at, status, status_reason, \
@@ -131,7 +132,7 @@ async fn set_network(client: &Client, name: &str, zone: &str) -> Outcome<i32> {
 }
 
 /// A link with a campaign, an advertiser and an affiliate of its own.
-async fn set_link(client: &Client, network: i32, name: &str, number: usize) -> Outcome<Link> {
+pub(crate) async fn set_link(client: &Client, network: i32, name: &str, number: usize) -> Outcome<Link> {
     let (alias, token) = (format!("link-{number}"), format!("token-of-{name}-{number}"));
     let hint = format!("ad-{number}");
     let row = client
