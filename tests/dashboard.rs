@@ -257,7 +257,6 @@ async fn the_report_shows_at_once_what_happened_and_the_csv_is_the_same() {
     app.advertiser()
         .postback(&[&in_dollars[..], &[("click_id", &click.id)]].concat())
         .await;
-    app.settled().await;
     let page = owner.get("/reports?group=campaign").await;
     assert!(
         page.html.contains("9.98 EUR") && page.html.contains("1.00 USD") && page.html.contains("100.00 %")
@@ -460,7 +459,6 @@ async fn any_id_in_the_search_leads_to_what_it_names() {
         .advertiser()
         .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("amount", "1")])
         .await;
-    app.settled().await;
     let click_page = format!("/clicks/{}", click.id);
     let postback_page = format!("/postbacks/{}", answer.get("request_id"));
     let campaign_page = format!("/campaigns/{}", app.scene.campaign.id);

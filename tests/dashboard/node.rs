@@ -11,7 +11,6 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     app.visitor().click("").await;
-    app.settled().await;
     assert!(
         operator
             .get("/ops")

@@ -1,9 +1,13 @@
 //! Those who use the product, through its public HTTP and nothing else.
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
+use tokio::time::timeout;
+use tracking::Tracker;
 
 fn client() -> Client {
     Client::builder()
@@ -168,10 +172,15 @@ impl AdvertiserServer {
     }
 }
 
-/// Somebody at the dashboard, with a browser's cookies.
+/// How long a page waits for what was acknowledged before it: Postgres may be stopped in a test.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Somebody at the dashboard, with a browser's cookies. Opens a page when what was acknowledged is in the database, as
+/// people do, who are slower than tests.
 pub struct Member {
     http: Client,
     url: String,
+    tracker: Option<Tracker>,
 }
 
 /// A page that was answered.
@@ -222,14 +231,20 @@ impl Member {
         Self {
             http: client(),
             url: dashboard_url.to_owned(),
+            tracker: None,
         }
     }
 
-    pub(crate) async fn sign_in(dashboard_url: &str, email: &str, password: &str) -> Self {
-        let member = Self::stranger(dashboard_url);
-        let page = member.try_sign_in(email, password).await;
+    /// The same person, who looks at what this server has acknowledged.
+    pub(crate) fn watching(mut self, tracker: &Tracker) -> Self {
+        self.tracker = Some(tracker.clone());
+        self
+    }
+
+    pub(crate) async fn sign_in(self, email: &str, password: &str) -> Self {
+        let page = self.try_sign_in(email, password).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{email} could not sign in");
-        member
+        self
     }
 
     /// Fills the sign-in form in and sends it.
@@ -244,6 +259,9 @@ impl Member {
 
     /// Opens a page.
     pub async fn get(&self, path: &str) -> Page {
+        if let Some(tracker) = &self.tracker {
+            drop(timeout(PATIENCE, tracker.settled()).await);
+        }
         Page::of(
             self.http
                 .get(format!("{}{path}", self.url))

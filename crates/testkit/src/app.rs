@@ -194,13 +194,13 @@ impl TestApp {
 
     /// Somebody who has signed in to the dashboard.
     pub async fn sign_in(&self, who: &SignIn) -> Member {
-        Member::sign_in(&self.dashboard_url, &who.email, &who.password).await
+        self.stranger().sign_in(&who.email, &who.password).await
     }
 
     /// Somebody at the dashboard who has not signed in.
     #[must_use]
     pub fn stranger(&self) -> Member {
-        Member::stranger(&self.dashboard_url)
+        Member::stranger(&self.dashboard_url).watching(&self.running().tracker)
     }
 
     /// Waits until everything that was acknowledged is in the database.
