@@ -133,8 +133,11 @@ async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_
         silent.push(TcpStream::connect(&address).await.unwrap());
     }
     let slow = [
-        // The first request's headers, and a body.
+        // The first request's headers, the second's on the same connection, and a body.
         format!("GET /{alias} HTTP/1.1\r\nHost: {address}\r\nX-"),
+        format!(
+            "GET /{alias} HTTP/1.1\r\nHost: {address}\r\n\r\nGET /{alias} HTTP/1.1\r\nHost: {address}\r\nX-"
+        ),
         format!(
             "POST /postback HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
         ),
@@ -165,7 +168,7 @@ async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(served > 10, "only {served} were served meanwhile");
-    for (what, cut) in ["headers", "body"].iter().zip(cut_off) {
+    for (what, cut) in ["headers", "second headers", "body"].iter().zip(cut_off) {
         let (ended, answer) = cut.await.unwrap();
         assert!(
             ended,

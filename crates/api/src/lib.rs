@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use ipnet::IpNet;
 use schema::{Db, MembershipId, NetworkId};
 use tenancy::api_tokens::ApiTokens;
@@ -46,7 +47,7 @@ pub struct ApiSettings {
     /// For invitations and decided applications.
     pub mailer: Mailer,
     /// The address a request came from, as far as these proxies are believed.
-    pub client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
+    pub client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The installation's own hosts, which no network can take.
@@ -65,7 +66,7 @@ pub struct Api {
     /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
     rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     throttle: SignInThrottle,
-    client_address: fn(&HttpRequest, &[IpNet]) -> Option<IpAddr>,
+    client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
     trusted_proxies: Arc<[IpNet]>,
     reserved_hosts: Arc<[String]>,
     calls_per_minute: u32,
@@ -90,7 +91,7 @@ impl Api {
     }
 
     fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        (self.client_address)(request, &self.trusted_proxies)
+        (self.client_address)(request.head(), &self.trusted_proxies)
     }
 }
 
@@ -111,7 +112,7 @@ mod tests {
             secret: Secret::random(),
             dashboard_url: "https://app.example".to_owned(),
             mailer: Mailer::default(),
-            client_address: |request, _| Some(request.peer_addr()?.ip()),
+            client_address: |request, _| Some(request.peer_addr?.ip()),
             trusted_proxies: Vec::new(),
             reserved_hosts: Vec::new(),
             calls_per_minute: CALLS_PER_MINUTE,

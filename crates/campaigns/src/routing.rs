@@ -205,9 +205,7 @@ impl Routing {
             None if memory.is_unknown(network_id, memory.unknown_aliases.get(&key)) => None,
             None => {
                 let looked_at = Instant::now();
-                let mut conn = memory.db.network(network_id).await?;
-                let found = ends(&mut conn, Wanted::Alias(alias)).await?;
-                conn.commit().await?;
+                let found = Box::pin(memory.look_up(network_id, Wanted::Alias(alias))).await?;
                 let key = Alias {
                     network_id,
                     alias: alias.into(),
@@ -234,9 +232,7 @@ impl Routing {
             None if memory.is_unknown(network_id, memory.unknown_links.get(&key)) => None,
             None => {
                 let looked_at = Instant::now();
-                let mut conn = memory.db.network(network_id).await?;
-                let found = ends(&mut conn, Wanted::Id(link_id)).await?;
-                conn.commit().await?;
+                let found = Box::pin(memory.look_up(network_id, Wanted::Id(link_id))).await?;
                 match found {
                     Some(ends) => memory.links.insert(key, ends),
                     None => memory.unknown_links.insert(key, looked_at),
@@ -331,6 +327,15 @@ impl Routing {
 }
 
 impl Memory {
+    /// Asks the database. Boxed by those who call it: it is rare, and whoever finds what they want in memory need not
+    /// make room for it.
+    async fn look_up(&self, network_id: NetworkId, wanted: Wanted<'_>) -> Result<Option<Ends>, RoutingError> {
+        let mut conn = self.db.network(network_id).await?;
+        let found = ends(&mut conn, wanted).await?;
+        conn.commit().await?;
+        Ok(found)
+    }
+
     /// Whether something of this network that was loaded then is still to be believed. What was not found belongs to
     /// nobody, so no change of it is heard.
     fn freshness(&self, network_id: Option<NetworkId>, at: Instant) -> Freshness {

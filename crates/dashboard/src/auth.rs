@@ -190,7 +190,7 @@ pub(crate) async fn find_visit(request: &HttpRequest) -> Result<Option<Visit>, P
     let Some(token) = dashboard.cookies.token(request) else {
         return Ok(None);
     };
-    let address = client_ip(request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     Ok(unscoped::visit(&dashboard.db, &token, address, clock::now()).await?)
 }
 
@@ -259,7 +259,7 @@ impl FromRequest for SignedIn {
         let visit = request.extensions().get::<Visit>().cloned();
         let address = request
             .app_data::<web::Data<Dashboard>>()
-            .and_then(|dashboard| client_ip(request, &dashboard.trusted_proxies));
+            .and_then(|dashboard| client_ip(request.head(), &dashboard.trusted_proxies));
         ready(visit.ok_or(PageError::NotFound).map(|visit| Self {
             author: Author {
                 person_id: Some(visit.person.id),

@@ -5,8 +5,11 @@
 pub mod commands;
 pub mod config;
 mod database;
+mod health;
 mod metrics;
 pub mod postgres;
+mod punctual;
 pub mod serve;
+mod tracking_host;
 
 pub use database::{Database, DatabaseError};

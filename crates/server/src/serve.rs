@@ -16,7 +16,7 @@ use tenancy::{Mailer, Secret, sessions};
 use tokio::task::JoinHandle;
 use tracking::{JournalSettings, StartError, Tracker, TrackerSettings, WhenDiskFails};
 
-use crate::metrics;
+use crate::{health, metrics, tracking_host};
 
 /// Connections of the tracking paths and of the pages: apart, so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
@@ -25,7 +25,7 @@ const DASHBOARD_CONNECTIONS: usize = 8;
 const LONGEST_TRACKING_STATEMENT: Duration = Duration::from_secs(5);
 const LONGEST_PAGE_STATEMENT: Duration = Duration::from_secs(15);
 /// How long requests in flight are given to end, in seconds.
-const DRAIN_SECONDS: u64 = 10;
+pub(crate) const DRAIN_SECONDS: u64 = 10;
 /// How long what is journaled is given to be applied at the end: what is left then is applied by the next process.
 const APPLY_TIME: Duration = Duration::from_secs(5);
 /// How long a client may take to send its headers.
@@ -164,20 +164,8 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     sweep_sessions(db.clone());
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));
-    let intake = tracker.clone();
-    let tracking = listen(settings.tracking, tracker.clone(), move |config| {
-        config
-            // Made on the worker's own thread: each has its own way into the journals.
-            .app_data(web::Data::new(intake.intake()))
-            .configure(tracking::intake::configure);
-    })?;
-    let dashboard = listen(settings.dashboard, tracker.clone(), move |config| {
-        config
-            .app_data(api.clone())
-            .app_data(pages.clone())
-            .configure(api::configure)
-            .configure(dashboard::configure);
-    })?;
+    let tracking = tracking_host::listen(settings.tracking, tracker.clone())?;
+    let dashboard = listen_for_browsers(settings.dashboard, tracker.clone(), api, pages)?;
     let mut servers = vec![spawn(tracking), spawn(dashboard)];
     if let Some(listener) = settings.metrics {
         servers.push(spawn(metrics::listen(listener, tracker.clone(), db.clone())?));
@@ -244,19 +232,27 @@ fn spawn(server: Server) -> (ServerHandle, JoinHandle<io::Result<()>>) {
     (server.handle(), tokio::spawn(server))
 }
 
-/// A listener with `/health/…` and what `configure` adds.
-fn listen(
+/// The pages, the API and `/health/…`.
+fn listen_for_browsers(
     listener: TcpListener,
     tracker: Tracker,
-    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    api: web::Data<Api>,
+    pages: web::Data<Dashboard>,
 ) -> io::Result<Server> {
-    let tracker = web::Data::new(tracker);
     let app = move || {
+        let tracker = tracker.clone();
+        let live = || async { HttpResponse::from(health::live()) };
+        let ready = move || {
+            let tracker = tracker.clone();
+            async move { HttpResponse::from(health::ready(&tracker)) }
+        };
         App::new()
-            .app_data(tracker.clone())
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
-            .configure(configure.clone())
+            .app_data(api.clone())
+            .app_data(pages.clone())
+            .configure(api::configure)
+            .configure(dashboard::configure)
     };
     Ok(HttpServer::new(app)
         .client_request_timeout(HEADER_TIME)
@@ -264,19 +260,4 @@ fn listen(
         .shutdown_timeout(DRAIN_SECONDS)
         .listen(listener)?
         .run())
-}
-
-/// `GET /health/live`: 200 while the process answers at all.
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain").body("ok\n")
-}
-
-/// `GET /health/ready`: 200 while clicks and postbacks are taken, 503 when the node's journals take nothing or it is
-/// about to stop. Whether Postgres answers does not matter for that; what does matter is in the body.
-async fn ready(tracker: web::Data<Tracker>) -> HttpResponse {
-    let condition = tracker.condition();
-    match condition.ready {
-        true => HttpResponse::Ok().json(condition),
-        false => HttpResponse::ServiceUnavailable().json(condition),
-    }
 }

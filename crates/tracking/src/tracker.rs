@@ -283,6 +283,12 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// The tracker whose way in it is.
+    #[must_use]
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
     /// Journals a click. When this returns `Ok`, the click is on disk.
     ///
     /// # Errors

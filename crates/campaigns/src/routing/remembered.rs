@@ -89,9 +89,8 @@ where
         Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
     {
         let Some(noted) = self.cache.get(key) else {
-            return self
-                .load(key.to_owned(), load(with.clone(), key.to_owned()))
-                .await;
+            // Boxed: it is rare, and whoever finds what they want need not make room for it.
+            return Box::pin(self.load(key.to_owned(), load(with.clone(), key.to_owned()))).await;
         };
         let freshness = freshness(&noted.value, noted.at);
         if matches!(freshness, Freshness::Good) || !noted.claim() {

@@ -193,7 +193,7 @@ pub(super) async fn prove(
     if stored.is_none() {
         return Ok(Ok(()));
     }
-    let address = client_ip(request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     let account = format!("present {}", visitor.person.email);
     if dashboard.throttle.count(&account, address).await.is_err() {
         return Ok(Err("Too many tries. Wait a quarter of an hour and try again."));
@@ -295,7 +295,7 @@ async fn move_to(
         without_password: false,
         ends_at: (!acted).then_some(visitor.session.expires_at),
         user_agent: user_agent(request),
-        address: client_ip(request, &dashboard.trusted_proxies),
+        address: client_ip(request.head(), &dashboard.trusted_proxies),
     };
     let mut conn = dashboard.db.person(visitor.person.id).await?;
     if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {

@@ -33,7 +33,7 @@ pub(super) async fn apply(
     form: PostedForm,
 ) -> PageResult {
     let network = find(&dashboard, &slug).await?;
-    let address = client_ip(&request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     let draft = ApplicationDraft {
         name: form.get("name").to_owned(),
         email: form.get("email").to_owned(),

@@ -350,7 +350,7 @@ pub(super) async fn act(
         without_password: false,
         ends_at: None,
         user_agent: user_agent(&request),
-        address: client_ip(&request, &dashboard.trusted_proxies),
+        address: client_ip(request.head(), &dashboard.trusted_proxies),
     };
     if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
         return Err(PageError::NotFound);

@@ -29,7 +29,7 @@ pub(super) async fn mail(
     dashboard: web::Data<Dashboard>,
     form: PostedForm,
 ) -> PageResult {
-    let address = client_ip(&request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     let email = form.get("email").to_lowercase();
     // Counted apart from sign-ins, so that nobody can lock somebody else out by asking for mails.
     let allowed = dashboard.throttle.count(&format!("mail {email}"), address).await;

@@ -42,7 +42,7 @@ pub(super) async fn submit(
     let (email, next) = (form.get("email"), form.get("next"));
     let refuse =
         |status, refusal| page_with(status, &SignIn::new(&request, &dashboard, next, email, refusal));
-    let address = client_ip(&request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     // Each kind of try has a drawer of its own, which no address that somebody types can name.
     let account = format!("sign-in {email}");
     if dashboard.throttle.count(&account, address).await.is_err() {
@@ -147,7 +147,7 @@ async fn start_session(
         without_password: !has_password,
         ends_at: None,
         user_agent: user_agent(request),
-        address: client_ip(request, &dashboard.trusted_proxies),
+        address: client_ip(request.head(), &dashboard.trusted_proxies),
     };
     if let Some(old) = dashboard.cookies.token(request) {
         sessions::end(&mut conn, &old).await?;
@@ -200,7 +200,7 @@ pub(super) fn author(request: &HttpRequest, dashboard: &Dashboard, person: &Pers
         person_id: Some(person.id),
         name: person.name.clone(),
         via: Via::Page,
-        address: client_ip(request, &dashboard.trusted_proxies).map(Into::into),
+        address: client_ip(request.head(), &dashboard.trusted_proxies).map(Into::into),
     }
 }
 
@@ -233,7 +233,7 @@ pub(super) async fn check_code(
         return see_other("/sign-in");
     };
     let next = form.get("next");
-    let address = client_ip(&request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     // Six digits are quickly tried: they count like passwords, in a drawer of their own.
     let account = format!("code {}", visit.person.email);
     if dashboard.throttle.count(&account, address).await.is_err() {

@@ -55,7 +55,7 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let known = known_person(&request, &dashboard).await?;
-    let address = client_ip(&request, &dashboard.trusted_proxies);
+    let address = client_ip(request.head(), &dashboard.trusted_proxies);
     let form = Form::read(&form);
     let account = format!("sign-up {}", form.email);
     if dashboard.throttle.count(&account, address).await.is_err() {

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_http::body::BoxBody;
+use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
+use actix_http::{Method, RequestHead, Response, StatusCode};
 use campaigns::campaigns::CampaignStatus;
 use campaigns::{MacroValues, Route};
 use ipnet::IpNet;
@@ -28,11 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// HEAD is the same without a body. It is kept, because its answer carries a click id that must exist, as one that
 /// nobody saw.
 pub(super) async fn follow(
-    request: &HttpRequest,
+    request: &RequestHead,
     slug: Option<&str>,
     alias: &str,
     intake: &Intake,
-) -> HttpResponse {
+) -> Response<BoxBody> {
     match tokio::time::timeout(PATIENCE, take_in(request, slug, alias, intake)).await {
         Ok(Ok((status, location))) => redirect(status, location, intake.tracker.is_draining()),
         Ok(Err(page)) => page,
@@ -42,14 +42,14 @@ pub(super) async fn follow(
 
 /// Where the visitor goes, once the click is on disk; or the page that is shown instead.
 async fn take_in(
-    request: &HttpRequest,
+    request: &RequestHead,
     slug: Option<&str>,
     alias: &str,
     intake: &Intake,
-) -> Result<(StatusCode, String), HttpResponse> {
+) -> Result<(StatusCode, String), Response<BoxBody>> {
     let tracker = &intake.tracker;
     if request
-        .uri()
+        .uri
         .path_and_query()
         .is_some_and(|target| target.as_str().len() > TARGET_LIMIT)
     {
@@ -74,7 +74,8 @@ async fn take_in(
     if route.affiliate_status != AffiliateStatus::Active {
         return Err(pages::inactive());
     }
-    let subs = read_subs(request.query_string()).map_err(|problem| pages::unreadable(&problem))?;
+    let subs =
+        read_subs(request.uri.query().unwrap_or_default()).map_err(|problem| pages::unreadable(&problem))?;
     let click = new_click(request, tracker, &network, &route, subs);
     let location = destination(&tracker.click_ids, &network, &route, &click);
     match intake.record(&network, &click).await {
@@ -94,8 +95,8 @@ async fn take_in(
 }
 
 /// 302 says that the click is on disk; any other status, that it is not.
-fn redirect(status: StatusCode, location: String, closing: bool) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
+fn redirect(status: StatusCode, location: String, closing: bool) -> Response<BoxBody> {
+    let mut response = Response::build(status);
     response
         .insert_header((LOCATION, location))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -106,10 +107,10 @@ fn redirect(status: StatusCode, location: String, closing: bool) -> HttpResponse
     if closing {
         response.force_close();
     }
-    response.finish()
+    response.finish().map_into_boxed_body()
 }
 
-fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
+fn unavailable(error: &dyn std::fmt::Display) -> Response<BoxBody> {
     tracing::error!(%error, "click refused");
     pages::unavailable()
 }
@@ -133,7 +134,7 @@ fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
 }
 
 fn new_click(
-    request: &HttpRequest,
+    request: &RequestHead,
     tracker: &Tracker,
     network: &Network,
     route: &Route,
@@ -142,7 +143,7 @@ fn new_click(
     let now = clock::now();
     let ip = client_ip(request, &tracker.trusted_proxies);
     let user_agent = request
-        .headers()
+        .headers
         .get(USER_AGENT)
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
     let facts = Facts {
@@ -165,24 +166,24 @@ fn new_click(
 }
 
 /// The country that a trusted proxy found out.
-fn country(request: &HttpRequest, tracker: &Tracker) -> Option<Country> {
+fn country(request: &RequestHead, tracker: &Tracker) -> Option<Country> {
     let name = tracker.country_header.as_deref()?;
-    let peer = request.peer_addr()?.ip().to_canonical();
+    let peer = request.peer_addr?.ip().to_canonical();
     let is_trusted = tracker.trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
-    let said = request.headers().get(name).filter(|_| is_trusted)?;
+    let said = request.headers.get(name).filter(|_| is_trusted)?;
     said.to_str().ok()?.parse().ok()
 }
 
 /// Whether a browser only fetches in advance (`Sec-Purpose`, and what it was called before), or asks for the headers.
-fn is_prefetch(request: &HttpRequest) -> bool {
+fn is_prefetch(request: &RequestHead) -> bool {
     let says = |name: &str| {
         let value = request
-            .headers()
+            .headers
             .get(name)
             .map(|value| value.as_bytes().to_ascii_lowercase());
         value.is_some_and(|value| value.starts_with(b"prefetch") || value.starts_with(b"preview"))
     };
-    *request.method() == Method::HEAD || says("sec-purpose") || says("purpose") || says("x-moz")
+    request.method == Method::HEAD || says("sec-purpose") || says("purpose") || says("x-moz")
 }
 
 /// The part of a visitor's address that is kept: /24 of IPv4, /48 of IPv6.

@@ -1,4 +1,7 @@
-//! The public endpoints of the tracking hosts: `/{alias}` and `/postback`. The only module here that knows actix.
+//! The public endpoints of the tracking hosts: `/{alias}` and `/postback`. The only module here that knows HTTP.
+//!
+//! Below the framework's router, which was the dearest part of a click, and its extractors: a request comes from the
+//! wire as it is.
 
 mod clicks;
 mod pages;
@@ -7,9 +10,9 @@ mod postbacks;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, HOST};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_http::body::BoxBody;
+use actix_http::header::{ALLOW, HOST, HeaderName};
+use actix_http::{Method, Request, RequestHead, Response, StatusCode};
 use campaigns::RoutingError;
 use ipnet::IpNet;
 use tenancy::networks::{Network, check_slug, normal_host};
@@ -22,16 +25,10 @@ pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
 /// Longest request target taken, in bytes.
 const TARGET_LIMIT: usize = 8 * 1024;
 
-/// Adds the endpoints to an actix application that has an [`crate::Intake`] as its data.
-///
-/// They are told apart here and not by the router: matching patterns was the dearest part of a click.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config.default_service(web::to(dispatch));
-}
-
-/// `/postback`, `/{alias}`; on the host that all networks share also with the network's slug in front, so that no DNS is
-/// needed to begin.
-async fn dispatch(request: HttpRequest, payload: web::Payload, intake: web::Data<Intake>) -> HttpResponse {
+/// Answers a request: `/postback`, `/{alias}`; on the host that all networks share also with the network's slug in
+/// front, so that no DNS is needed to begin.
+pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> {
+    let payload = request.take_payload();
     let path = request.path().strip_prefix('/').unwrap_or_default();
     let (slug, last) = match path.split_once('/') {
         Some((slug, last)) => (Some(slug), last),
@@ -40,25 +37,26 @@ async fn dispatch(request: HttpRequest, payload: web::Payload, intake: web::Data
     let method = request.method();
     match last {
         "postback" if *method == Method::GET || *method == Method::POST => {
-            let intake = intake.into_inner();
-            postbacks::receive(&request, slug, payload, intake).await
+            // Apart, so that every click is not as large as a postback.
+            Box::pin(postbacks::receive(&request, slug, payload, intake)).await
         }
         "postback" => not_allowed("GET, POST"),
         _ if *method != Method::GET && *method != Method::HEAD => not_allowed("GET, HEAD"),
         alias if alias.contains('/') => pages::unknown_link(),
-        alias => clicks::follow(&request, slug, alias, &intake).await,
+        alias => clicks::follow(request.head(), slug, alias, intake).await,
     }
 }
 
-fn not_allowed(methods: &'static str) -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
+fn not_allowed(methods: &'static str) -> Response<BoxBody> {
+    Response::build(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header((ALLOW, methods))
         .finish()
+        .map_into_boxed_body()
 }
 
 /// Whose request it is: that of the slug in front of the path, on the shared host only, or else that of the host.
 async fn network_of(
-    request: &HttpRequest,
+    request: &RequestHead,
     slug: Option<&str>,
     tracker: &Tracker,
 ) -> Result<Option<Arc<Network>>, RoutingError> {
@@ -72,17 +70,17 @@ async fn network_of(
 }
 
 /// The host a request came to, as its client spelled it. Proxies' headers are not believed.
-fn host(request: &HttpRequest) -> &str {
+fn host(request: &RequestHead) -> &str {
     request
-        .headers()
+        .headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default()
 }
 
 /// A header as text of at most `limit` characters; bytes that are no text are replaced, NUL is dropped.
-fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limit: usize) -> Option<String> {
-    let value = request.headers().get(name)?.as_bytes();
+fn header(request: &RequestHead, name: HeaderName, limit: usize) -> Option<String> {
+    let value = request.headers.get(name)?.as_bytes();
     match std::str::from_utf8(value) {
         Ok(text) if value.is_ascii() && value.len() <= limit && !value.contains(&0) => Some(text.to_owned()),
         _ => {
@@ -95,13 +93,13 @@ fn header(request: &HttpRequest, name: actix_web::http::header::HeaderName, limi
 /// The address a request came from: the peer's, or what a trusted proxy says of it, read from the right as far as
 /// trusted proxies vouch for each other.
 #[must_use]
-pub fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
+pub fn client_ip(request: &RequestHead, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.peer_addr?.ip().to_canonical();
     if trusted.is_empty() {
         return Some(peer);
     }
     let forwarded = request
-        .headers()
+        .headers
         .get_all("x-forwarded-for")
         .filter_map(|value| value.to_str().ok());
     let hops: Vec<_> = forwarded

@@ -1,10 +1,10 @@
 //! The few pages a visitor can see on a tracking host: no script, no style, no link, nothing to be abused.
 
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+use actix_http::body::BoxBody;
+use actix_http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_http::{Response, StatusCode};
 use dialects::Problem;
 
 const UNKNOWN_LINK: &str = include_str!("../../../../templates/tracking/unknown_link.html");
@@ -13,9 +13,9 @@ const INACTIVE: &str = include_str!("../../../../templates/tracking/inactive.htm
 const SUSPENDED: &str = include_str!("../../../../templates/tracking/suspended.html");
 const UNAVAILABLE: &str = include_str!("../../../../templates/tracking/unavailable.html");
 
-fn page(status: StatusCode, html: &'static str) -> HttpResponse {
-    HttpResponse::build(status)
-        .content_type(ContentType::html())
+fn page(status: StatusCode, html: &'static str) -> Response<BoxBody> {
+    Response::build(status)
+        .content_type("text/html; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((
             CONTENT_SECURITY_POLICY,
@@ -23,49 +23,51 @@ fn page(status: StatusCode, html: &'static str) -> HttpResponse {
         ))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(html)
+        .map_into_boxed_body()
 }
 
 /// No link has this alias on this host.
-pub(super) fn unknown_link() -> HttpResponse {
+pub(super) fn unknown_link() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, UNKNOWN_LINK)
 }
 
 /// The link's campaign is paused.
-pub(super) fn paused() -> HttpResponse {
+pub(super) fn paused() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, PAUSED)
 }
 
 /// The network does not work with the link's affiliate at present.
-pub(super) fn inactive() -> HttpResponse {
+pub(super) fn inactive() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, INACTIVE)
 }
 
 /// The network is suspended.
-pub(super) fn suspended() -> HttpResponse {
+pub(super) fn suspended() -> Response<BoxBody> {
     page(StatusCode::FORBIDDEN, SUSPENDED)
 }
 
 /// The click could not be stored.
-pub(super) fn unavailable() -> HttpResponse {
+pub(super) fn unavailable() -> Response<BoxBody> {
     let mut response = page(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
-    response.headers_mut().insert(
-        RETRY_AFTER,
-        actix_web::http::header::HeaderValue::from_static("1"),
-    );
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
 /// The request target is too long.
-pub(super) fn too_long() -> HttpResponse {
-    HttpResponse::UriTooLong()
-        .content_type(ContentType::plaintext())
+pub(super) fn too_long() -> Response<BoxBody> {
+    Response::build(StatusCode::URI_TOO_LONG)
+        .content_type("text/plain; charset=utf-8")
         .body("This link is longer than 8 KiB.\n")
+        .map_into_boxed_body()
 }
 
 /// A parameter does not decode. Plain text, so that what is quoted stays text.
-pub(super) fn unreadable(problem: &Problem) -> HttpResponse {
-    HttpResponse::BadRequest()
-        .content_type(ContentType::plaintext())
+pub(super) fn unreadable(problem: &Problem) -> Response<BoxBody> {
+    Response::build(StatusCode::BAD_REQUEST)
+        .content_type("text/plain; charset=utf-8")
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(format!("This link is broken. {}\n", problem.message()))
+        .map_into_boxed_body()
 }

@@ -1,11 +1,10 @@
 //! A postback, from the wire to its answer. What happens between is [`Tracker::receive`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ContentType, RETRY_AFTER};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_http::body::BoxBody;
+use actix_http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_http::{Payload, Request, RequestHead, Response, StatusCode};
 use dialects::{Answer, native};
 use futures_util::StreamExt;
 use ipnet::IpNet;
@@ -17,8 +16,9 @@ use crate::verdict::{Reason, Verdict};
 
 /// Largest body taken, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(15);
+/// How long a body may take to arrive. Shorter than the server has patience with the connection: whoever is late is
+/// told so, and it is kept.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// How long the network of a host may take to be found.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,12 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `GET|POST /postback`: an honest answer, sent when the call is on disk, with its verdict unless the database does not
 /// answer in time.
 pub(super) async fn receive(
-    request: &HttpRequest,
+    request: &Request,
     slug: Option<&str>,
-    payload: web::Payload,
-    intake: Arc<Intake>,
-) -> HttpResponse {
-    let tracker = &intake.tracker;
+    payload: Payload,
+    intake: &Intake,
+) -> Response<BoxBody> {
+    let (request, tracker) = (request.head(), &intake.tracker);
     let call = read(request, payload, tracker).await;
     let id = call.id;
     let plainly = |reason: Reason| respond(request, tracker, &tracker.answer(id, &Verdict::of(reason)));
@@ -56,10 +56,10 @@ pub(super) async fn receive(
     respond(request, tracker, &answer)
 }
 
-async fn read(request: &HttpRequest, payload: web::Payload, tracker: &Tracker) -> InboundCall {
+async fn read(request: &RequestHead, payload: Payload, tracker: &Tracker) -> InboundCall {
     let received_at = clock::now();
     let mut target = request
-        .uri()
+        .uri
         .path_and_query()
         .map_or("/", |target| target.as_str())
         .to_owned();
@@ -77,7 +77,7 @@ async fn read(request: &HttpRequest, payload: web::Payload, tracker: &Tracker) -
     InboundCall {
         id: PostbackId::fresh(received_at),
         received_at,
-        method: request.method().to_string(),
+        method: request.method.to_string(),
         target,
         content_type: header(request, CONTENT_TYPE, 256),
         body,
@@ -87,7 +87,7 @@ async fn read(request: &HttpRequest, payload: web::Payload, tracker: &Tracker) -
 }
 
 /// Reads the body into `body`, which keeps what arrived also when it is too large or breaks off.
-async fn read_body(mut payload: web::Payload, body: &mut Vec<u8>) -> Result<(), Reason> {
+async fn read_body(mut payload: Payload, body: &mut Vec<u8>) -> Result<(), Reason> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Reason::BodyIncomplete)?;
         let room = BODY_LIMIT - body.len();
@@ -99,18 +99,18 @@ async fn read_body(mut payload: web::Payload, body: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-fn respond(request: &HttpRequest, tracker: &Tracker, answer: &Answer) -> HttpResponse {
+fn respond(request: &RequestHead, tracker: &Tracker, answer: &Answer) -> Response<BoxBody> {
     let reason = Reason::of_code(&answer.reason).unwrap_or(Reason::Unavailable);
     tracker.counts.postback(reason);
     let plain_text =
         header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
     let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(status);
+    let mut response = Response::build(status);
     response
         .content_type(if plain_text {
-            ContentType::plaintext()
+            "text/plain; charset=utf-8"
         } else {
-            ContentType::json()
+            "application/json"
         })
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Request-Id", answer.request_id.as_str()))
@@ -122,5 +122,7 @@ fn respond(request: &HttpRequest, tracker: &Tracker, answer: &Answer) -> HttpRes
     if tracker.is_draining() {
         response.force_close();
     }
-    response.body(native::render(answer, plain_text))
+    response
+        .body(native::render(answer, plain_text))
+        .map_into_boxed_body()
 }
