@@ -154,6 +154,7 @@ async fn a_paused_campaign_sends_nobody_on_within_a_second() {
         status: CampaignStatus::Paused,
         destination: campaign.destination.clone(),
         attribution_days: campaign.attribution_days,
+        audience: campaign.audience.clone(),
     };
     let mut conn = app.network().await;
     assert!(

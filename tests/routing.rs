@@ -80,6 +80,7 @@ async fn a_change_is_in_force_on_every_node_within_a_second() {
         status: CampaignStatus::Live,
         destination: "https://elsewhere.example/?id={click_id}".into(),
         attribution_days: 30,
+        audience: app.scene.campaign.audience.clone(),
     };
     let mut conn = app.network().await;
     campaign_table::update(&mut conn, &author, app.scene.campaign.id, &settings, now)

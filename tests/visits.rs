@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use testkit::people::see_other;
 use testkit::{TestApp, TestOptions};
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
@@ -185,4 +186,76 @@ fn collect(folder: &Path, bytes: &mut Vec<u8>) {
             bytes.extend_from_slice(content.get(..end).unwrap_or_default());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
+    let app = behind_a_proxy().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/campaigns/{}", app.scene.campaign.id);
+    let settings = |countries: &'static str, daily: &'static str| {
+        vec![
+            ("name", "Shoes"),
+            ("status", "live"),
+            ("destination", "https://shop.example/?id={click_id}"),
+            ("window", "30"),
+            ("countries", countries),
+            ("devices", "mobile"),
+            ("devices", "desktop"),
+            ("daily_clicks", daily),
+        ]
+    };
+    let wrong = owner.submit(&page, &page, &settings("Germany", "0")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for told in ["“Germany” is not a country code", "whole number above 0"] {
+        assert!(wrong.html.contains(told), "{told} is not in {}", wrong.html);
+    }
+    let saved = owner.submit(&page, &page, &settings("de at", "2")).await;
+    assert_eq!(see_other(&saved), page);
+    let shown = owner.get(&page).await.html;
+    for kept in [
+        "value=\"DE AT\"",
+        "value=\"mobile\" checked",
+        "name=\"daily_clicks\" value=\"2\"",
+    ] {
+        assert!(shown.contains(kept), "{kept} is not in {shown}");
+    }
+
+    const IPAD: &str = "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1";
+    for (sub1, address, country, browser, flag) in [
+        ("german", "203.0.113.1", Some("DE"), CHROME, "none"),
+        ("french", "203.0.113.2", Some("FR"), CHROME, "not_targeted"),
+        ("tablet", "203.0.113.3", Some("DE"), IPAD, "not_targeted"),
+        ("from-nowhere", "203.0.113.4", None, IPHONE, "none"),
+        ("third", "203.0.113.5", Some("AT"), IPHONE, "cap_reached"),
+    ] {
+        let mut headers = vec![("X-Forwarded-For", address), ("User-Agent", browser)];
+        headers.extend(country.map(|country| ("CF-IPCountry", country)));
+        click(&app, Method::GET, sub1, &headers).await;
+        assert_eq!(column(&app, "flag", sub1).await, flag, "{sub1}");
+    }
+
+    // Another node knows what this one counted, once it has asked.
+    let other = app.another_node().await;
+    let link = format!("{}/{}", other.tracking_url, app.scene.alias);
+    let http = Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    for attempt in 0..100 {
+        // Another visitor each time.
+        let browser = format!("{CHROME} Number/{attempt}");
+        let request = http.get(format!("{link}?sub1=other-{attempt}"));
+        let answer = request.header("User-Agent", browser).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        other.tracker.settled().await;
+        if column(&app, "flag", &format!("other-{attempt}")).await == "cap_reached" {
+            break;
+        }
+        assert!(attempt < 10, "the other node never learns of the cap");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    other.stop().await;
+    app.finish().await;
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, Scope};
 
+use crate::audience::Audience;
+
 text_enum! {
     /// Whether a campaign runs.
     pub enum CampaignStatus {
@@ -36,6 +38,9 @@ pub struct Campaign {
     pub currency: Currency,
     /// How many days after a click a conversion still counts.
     pub attribution_days: i32,
+    /// Whom it wants.
+    #[diesel(embed)]
+    pub audience: Audience,
 }
 
 /// What a person may set on a campaign, checked.
@@ -50,6 +55,9 @@ pub struct CampaignSettings {
     pub destination: String,
     /// How many days after a click a conversion still counts: 1 to 3650.
     pub attribution_days: i32,
+    /// Whom it wants.
+    #[diesel(embed)]
+    pub audience: Audience,
 }
 
 impl CampaignSettings {
@@ -59,6 +67,7 @@ impl CampaignSettings {
             "status": self.status.as_str(),
             "destination": self.destination,
             "attribution_days": self.attribution_days,
+            "audience": self.audience.to_json(),
         })
     }
 }
@@ -72,6 +81,7 @@ impl Campaign {
             status: self.status,
             destination: self.destination.clone(),
             attribution_days: self.attribution_days,
+            audience: self.audience.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One module per table, each with its row, its insert and its queries. [`destination`] is pure.
 
+pub mod audience;
 pub mod campaigns;
 pub mod destination;
 pub mod goals;

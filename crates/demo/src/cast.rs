@@ -1,6 +1,7 @@
 //! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and one
 //! person of each kind who can sign in.
 
+use campaigns::audience::Audience;
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
 use campaigns::integrations::{self, Token};
@@ -228,6 +229,7 @@ async fn create_campaign(
         status: CampaignStatus::Live,
         destination: destination.to_owned(),
         attribution_days: 30,
+        audience: Audience::default(),
     };
     let author = Author::system();
     let campaign = campaign_table::create(conn, &author, advertiser_id, currency, &settings, now).await?;

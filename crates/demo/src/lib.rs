@@ -119,6 +119,7 @@ async fn move_network(db: &Db, description: &Description) -> Result<(), DemoErro
             status: campaign.status,
             destination: description.destination(),
             attribution_days: campaign.attribution_days,
+            audience: campaign.audience,
         };
         let now = clock::now();
         campaign_table::update(&mut conn, &Author::system(), campaign.id, &settings, now).await?;

@@ -1,8 +1,8 @@
 //! What a report is asked for: all of it in the URL, so that every view can be linked to.
 
-use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
-use schema::{AffiliateId, CampaignId, text_enum};
+use schema::{AffiliateId, CampaignId, clock, text_enum};
 
 /// Longest period, in days: two years and a leap day.
 const LONGEST: i64 = 731;
@@ -144,7 +144,10 @@ impl ReportQuery {
     #[must_use]
     pub fn bounds(&self, time_zone: Tz) -> (DateTime<Utc>, DateTime<Utc>) {
         let after = self.to.checked_add_days(Days::new(1)).unwrap_or(self.to);
-        (start_of_day(self.from, time_zone), start_of_day(after, time_zone))
+        (
+            clock::start_of_day(self.from, time_zone),
+            clock::start_of_day(after, time_zone),
+        )
     }
 }
 
@@ -164,17 +167,6 @@ fn dimensions(value: &str, group: &mut Vec<Dimension>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The first instant of a day. Where clocks jump over midnight, the day starts after the jump.
-fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
-    (0..24)
-        .filter_map(|hour| day.and_hms_opt(hour, 0, 0))
-        .find_map(|local| time_zone.from_local_datetime(&local).earliest())
-        .map_or_else(
-            || day.and_time(chrono::NaiveTime::MIN).and_utc(),
-            |start| start.with_timezone(&Utc),
-        )
 }
 
 #[cfg(test)]

@@ -173,6 +173,12 @@ diesel::table! {
         attribution_days -> Int4,
         /// When the campaign was created.
         created_at -> Timestamptz,
+        /// ISO 3166-1 codes of where its visitors should come from; none means anywhere.
+        countries -> Array<Nullable<Text>>,
+        /// What its visitors should use; none means anything.
+        devices -> Array<Nullable<Text>>,
+        /// How many valid clicks it wants in a day on the network's clock; NULL for as many as come.
+        daily_clicks -> Nullable<Int4>,
     }
 }
 
@@ -440,7 +446,7 @@ diesel::table! {
 
 diesel::table! {
     /// Append-only money movements. The entries of one conversion sum to zero: the advertiser's debt is the affiliate's commission plus the network's margin. A balance is a sum; nothing is overwritten.
-    ledger_entries (network_id, id) {
+    ledger_entries (network_id, conversion_id, id) {
         /// The tenant.
         network_id -> Int4,
         /// The entry; sorts by time.
@@ -768,18 +774,15 @@ diesel::joinable!(audit_log -> people (person_id));
 diesel::joinable!(campaigns -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
-diesel::joinable!(conversions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
 diesel::joinable!(invitations -> networks (network_id));
-diesel::joinable!(ledger_entries -> networks (network_id));
 diesel::joinable!(mailed_links -> people (person_id));
 diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
-diesel::joinable!(postbacks -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));

@@ -391,8 +391,10 @@ pub async fn replace_click_key(options: ReplaceClickKeyOptions) -> Result<(), Co
     let key = networks::replace_click_key(&mut conn, &Author::command_line(), clock::now()).await?;
     conn.commit().await?;
     println!(
-        "{} signs click ids with key number {} from now on; earlier ids go on working",
-        network.name, key.number
+        "{} signs click ids with key number {} from {} on; earlier ids go on working",
+        network.name,
+        key.number,
+        key.since.format("%F %T UTC")
     );
     Ok(())
 }

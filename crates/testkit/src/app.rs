@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use campaigns::audience::Audience;
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
 use campaigns::integrations;
@@ -383,6 +384,7 @@ impl Scene {
             status: CampaignStatus::Live,
             destination: DESTINATION.to_owned(),
             attribution_days: 30,
+            audience: Audience::default(),
         };
         let campaign =
             campaign_table::create(&mut conn, &author, advertiser.id, new.currency, &settings, now)

@@ -11,8 +11,8 @@
 //! | 6 | random |
 //! | 6 | MAC: HMAC-SHA256 of all before it, under the network's key, cut to 48 bits |
 //!
-//! A network's key can be replaced: ids under an earlier key are good only if their time is before that. So an id is
-//! alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
+//! A network's key can be replaced: the new one signs from a moment on by which every node has heard of it, and ids under
+//! an earlier key are good only if their time is before that. So an id is alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
 //! click's row is gone), and cannot be made up. The row's key in the database is time · link · random.
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const BYTES: usize = 27;
 const SIGNED: usize = 21;
 
 /// Characters of a click id.
-pub const LENGTH: usize = 44;
+pub(crate) const LENGTH: usize = 44;
 
 /// A click id that we gave out: its MAC was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +109,12 @@ impl ClickIds {
         ClickKey(Uuid::from_bytes(bytes))
     }
 
-    /// The text of a click id under the key in use: 44 characters.
+    /// The text of a click id: 44 characters, under the key in use, or the one before if it is of an earlier time.
     #[must_use]
     pub fn write(&self, id: ClickId, key_in_use: ClickKeyInUse) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
-        let number = key_number(key_in_use);
+        let is_earlier = key_in_use.number > 1 && id.clicked_at() < key_in_use.since;
+        let number = key_number(key_in_use) - u8::from(is_earlier);
         let key = id.key.0.into_bytes();
         let (time, link_and_random) = key.split_at(6);
         bytes.push(number);
@@ -321,9 +322,11 @@ mod tests {
             Err(ClickIdFlaw::NotGenuine)
         );
         assert_eq!(ids.read(&ids.write(after, second), NETWORK, second), Ok(after));
+        // Who has heard of the new key and who has not yet understand each other until it signs.
+        assert_eq!(ids.write(before, second), ids.write(before, KEY));
         // A key that is not in use yet signs nothing.
         assert_eq!(
-            ids.read(&ids.write(before, second), NETWORK, KEY),
+            ids.read(&ids.write(after, second), NETWORK, KEY),
             Err(ClickIdFlaw::NotGenuine)
         );
         let cut = ids.write(after, second);

@@ -22,10 +22,14 @@ text_enum! {
         Blocked = "blocked",
         /// The address belongs to a data centre, where no visitors live.
         DataCenter = "data_center",
+        /// The campaign does not want visitors from there, or with that device.
+        NotTargeted = "not_targeted",
         /// The visitor clicks more often than people do.
         Velocity = "velocity",
         /// The visitor came through the same link a moment ago.
         Duplicate = "duplicate",
+        /// The campaign has had as many clicks today as it wants.
+        CapReached = "cap_reached",
     }
 }
 
@@ -38,8 +42,10 @@ impl Flag {
             Self::Bot => "Robot",
             Self::Blocked => "Blocked address",
             Self::DataCenter => "Data centre",
+            Self::NotTargeted => "Country or device the campaign does not want",
             Self::Velocity => "More clicks than people make",
             Self::Duplicate => "Repeated within two seconds",
+            Self::CapReached => "Beyond the campaign’s clicks of the day",
         }
     }
 }

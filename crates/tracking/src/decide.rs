@@ -147,6 +147,7 @@ fn find_currency(case: &Case<'_>, goal: &Goal) -> Result<Currency, Verdict> {
 
 #[cfg(test)]
 mod tests {
+    use campaigns::audience::Audience;
     use std::sync::Arc;
 
     use campaigns::campaigns::Campaign;
@@ -195,6 +196,7 @@ mod tests {
                     destination: String::new(),
                     currency: "EUR".parse().unwrap(),
                     attribution_days: 30,
+                    audience: Audience::default(),
                 },
                 destination: Destination::parse("https://shop.example/?c={click_id}").unwrap(),
                 goals: vec![

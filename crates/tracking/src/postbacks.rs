@@ -10,6 +10,8 @@ use schema::{
 };
 use tenancy::Scope;
 
+use crate::verdict::Reason;
+
 text_enum! {
     /// What became of a postback that was stored.
     pub enum PostbackStatus {
@@ -143,6 +145,10 @@ pub async fn list(
     }
     if let Some(reason) = &filter.reason {
         query = query.filter(postbacks::reason.eq(reason));
+        if reason != Reason::Accepted.code() {
+            // What the index of reasons is confined to.
+            query = query.filter(postbacks::status.ne(PostbackStatus::Accepted));
+        }
     }
     if let Some(key) = filter.click {
         query = query.filter(postbacks::click_id.eq(key));

@@ -135,7 +135,7 @@ impl Tracker {
         let url: Arc<str> = settings.database_url.into();
         let journals = Journals::open(&settings.journal)?;
         let keys = settings.journal.folder.join("visitor.keys");
-        let visits = Arc::new(Visits::open(&settings.places, keys)?);
+        let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
         let changes = Changes::listen(&url);
         let routing = Routing::new(settings.db, changes);
         let click_ids = ClickIds::new(settings.secret);

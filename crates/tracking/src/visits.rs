@@ -8,9 +8,11 @@ use campaigns::Route;
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use journal::Reader;
+use schema::Db;
 use tenancy::networks::Network;
 use visitors::{Agents, Country, Places, PlacesError, Recent, VisitorHash, VisitorKeys};
 
+use crate::caps::Caps;
 use crate::click_record::{ClickRecord, day};
 use crate::clicks::{Flag, Visitor};
 
@@ -43,6 +45,7 @@ pub(crate) struct Visits {
     places: Places,
     keys: VisitorKeys,
     recent: Recent,
+    caps: Caps,
 }
 
 /// Why visitors cannot be told apart.
@@ -57,7 +60,7 @@ pub enum VisitsError {
 }
 
 impl Visits {
-    pub(crate) fn open(places: &[PathBuf], keys: PathBuf) -> Result<Self, VisitsError> {
+    pub(crate) fn open(places: &[PathBuf], keys: PathBuf, db: Db) -> Result<Self, VisitsError> {
         Ok(Self {
             agents: Agents::new(),
             places: if places.is_empty() {
@@ -67,6 +70,7 @@ impl Visits {
             },
             keys: VisitorKeys::open(&keys).map_err(|error| VisitsError::Keys(keys, error))?,
             recent: Recent::new(),
+            caps: Caps::new(db),
         })
     }
 
@@ -93,21 +97,28 @@ impl Visits {
         let link = u64::from(route.link_id.0.unsigned_abs()) << 32 | u64::from(network.id.0.unsigned_abs());
         let is_repeat = hash.is_some_and(|hash| self.recent.is_repeat(link, hash, millis));
         let rate = hash.map_or(0, |hash| self.recent.rate(hash, millis));
+        let country = facts.country.or(place.country);
+        let audience = &route.campaign().audience;
+        let is_unwanted = !audience.wants(country.as_ref().map(Country::as_str), agent.device.as_str());
         let flags = [
             (facts.is_prefetch, Flag::Prefetch),
             (agent.bot, Flag::Bot),
             (is_blocked(network, facts.ip), Flag::Blocked),
             (place.data_center, Flag::DataCenter),
+            (is_unwanted, Flag::NotTargeted),
             (rate > PLAUSIBLE_A_MINUTE, Flag::Velocity),
             (is_repeat, Flag::Duplicate),
         ];
+        let flag = flags
+            .into_iter()
+            .find_map(|(applies, flag)| applies.then_some(flag));
+        // Last, because only what is otherwise valid counts towards a cap.
+        let is_beyond = || self.caps.is_reached(network, route.campaign(), now);
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),
             is_unique,
-            flag: flags
-                .into_iter()
-                .find_map(|(applies, flag)| applies.then_some(flag)),
-            country: facts.country.or(place.country),
+            flag: flag.or_else(|| is_beyond().then_some(Flag::CapReached)),
+            country,
             asn: place.asn,
             agent,
         }

@@ -12,6 +12,8 @@ use super::RoutingError;
 
 /// How long a reload may take before the value that was known is used after all; and how long nobody tries again then.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long nobody waits for a reload after one took too long: each of many values would make somebody wait anew.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Whether a value that was loaded a while ago is to be believed.
 pub(super) enum Freshness {
@@ -58,6 +60,31 @@ impl<V> Noted<V> {
 /// A bounded memory of values.
 pub(super) struct Remembered<K, V> {
     cache: Arc<Cache<K, Noted<V>>>,
+    silence: Arc<Silence>,
+}
+
+/// Since when the database has not answered in time.
+struct Silence {
+    start: Instant,
+    /// Until when nobody waits, in milliseconds after the start.
+    until: AtomicU64,
+}
+
+impl Silence {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_on(&self) -> bool {
+        self.now() < self.until.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        let until = self
+            .now()
+            .saturating_add(u64::try_from(SILENCE.as_millis()).unwrap_or(u64::MAX));
+        self.until.store(until, Ordering::Relaxed);
+    }
 }
 
 impl<K, V> Remembered<K, V>
@@ -68,13 +95,17 @@ where
     pub(super) fn new(entries: usize) -> Self {
         Self {
             cache: Arc::new(Cache::new(entries)),
+            silence: Arc::new(Silence {
+                start: Instant::now(),
+                until: AtomicU64::new(0),
+            }),
         }
     }
 
     /// The value of a key. `load` gets `with` and the key.
     ///
     /// Whoever finds a stale value loads it again and waits a moment for that; everyone else takes the stale one
-    /// meanwhile, and so does the first when the database does not answer.
+    /// meanwhile, and so does the first when the database does not answer. While it is known not to, nobody waits.
     pub(super) async fn get<Q, W, F, Fut>(
         &self,
         key: &Q,
@@ -96,21 +127,30 @@ where
         if matches!(freshness, Freshness::Good) || !noted.claim() {
             return Ok(noted.value);
         }
-        let cache = self.cache.clone();
+        let (cache, silence) = (self.cache.clone(), self.silence.clone());
         let (owned, loading) = (key.to_owned(), load(with.clone(), key.to_owned()));
         let again = tokio::spawn(async move {
             let at = Instant::now();
             match tokio::time::timeout(4 * PATIENCE, loading).await {
                 Ok(Ok(value)) => cache.insert(owned, Noted::new(value, at)),
                 Ok(Err(error)) => tracing::warn!(%error, "configuration not looked up again"),
-                Err(_) => tracing::warn!("configuration not looked up again within a second"),
+                Err(_) => {
+                    silence.begin();
+                    tracing::warn!("configuration not looked up again within a second");
+                }
             }
         });
-        if matches!(freshness, Freshness::Stale) && tokio::time::timeout(PATIENCE, again).await.is_ok() {
-            // As it is now, or as it was if that failed.
-            return Ok(self.cache.get(key).map_or(noted.value, |now| now.value));
+        if matches!(freshness, Freshness::Aged) || self.silence.is_on() {
+            return Ok(noted.value);
         }
-        Ok(noted.value)
+        match tokio::time::timeout(PATIENCE, again).await {
+            // As it is now, or as it was if that failed.
+            Ok(_) => Ok(self.cache.get(key).map_or(noted.value, |now| now.value)),
+            Err(_) => {
+                self.silence.begin();
+                Ok(noted.value)
+            }
+        }
     }
 
     /// Loads what nothing is known of; those who ask for it at the same time wait for the same answer.

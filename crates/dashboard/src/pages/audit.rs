@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schema::clock;
 use serde::Deserialize;
@@ -68,11 +68,8 @@ fn start_of(text: &str, zone: Tz, later: u64) -> Result<Option<DateTime<Utc>>, P
     let day: NaiveDate = text
         .parse()
         .map_err(|_| PageError::BadRequest(format!("“{text}” is not a day such as 2026-11-21.")))?;
-    let midnight = day
-        .checked_add_days(Days::new(later))
-        .map(|day| day.and_time(NaiveTime::MIN));
-    let start = midnight.and_then(|midnight| zone.from_local_datetime(&midnight).earliest());
-    Ok(start.map(|start| start.with_timezone(&Utc)))
+    let day = day.checked_add_days(Days::new(later));
+    Ok(day.map(|day| clock::start_of_day(day, zone)))
 }
 
 /// `GET /settings/audit`

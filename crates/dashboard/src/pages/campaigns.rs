@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
+use campaigns::audience::{self, Audience, DEVICES};
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
 use campaigns::destination::macro_names;
 use campaigns::goals;
@@ -253,6 +254,9 @@ async fn render(
             token_hint: hint.map(|(hint, made)| (hint, token_age(made, &network))),
             affiliates: Choice::list(affiliates.into_iter().map(|it| (it.id, it.name)), &link.affiliate),
             statuses: Choice::list([("live", "Live"), ("paused", "Paused")], &settings.status),
+            devices: DEVICES
+                .map(|device| (device, settings.devices.iter().any(|ticked| ticked == device)))
+                .to_vec(),
             macros: macro_names(),
             may_configure: configure,
             sees_commission: actor.may(Permission::SeeCommission),
@@ -287,6 +291,9 @@ struct SettingsForm {
     status: String,
     destination: String,
     window: String,
+    countries: String,
+    devices: Vec<String>,
+    daily_clicks: String,
     errors: FieldErrors,
 }
 
@@ -297,6 +304,12 @@ impl SettingsForm {
             status: campaign.status.as_str().to_owned(),
             destination: campaign.destination.clone(),
             window: campaign.attribution_days.to_string(),
+            countries: campaign.audience.countries.0.join(" "),
+            devices: campaign.audience.devices.0.clone(),
+            daily_clicks: campaign
+                .audience
+                .daily_clicks
+                .map_or_else(String::new, |clicks| clicks.to_string()),
             errors: FieldErrors::default(),
         }
     }
@@ -307,6 +320,9 @@ impl SettingsForm {
             status: form.get("status").to_owned(),
             destination: form.get("destination").to_owned(),
             window: form.get("window").to_owned(),
+            countries: form.get("countries").to_owned(),
+            devices: form.all("devices"),
+            daily_clicks: form.get("daily_clicks").to_owned(),
             errors: FieldErrors::default(),
         };
         let errors = &mut typed.errors;
@@ -314,15 +330,24 @@ impl SettingsForm {
         let status = errors.take("status", typed.status.parse::<CampaignStatus>());
         let destination = errors.take("destination", Destination::parse(&typed.destination));
         let days = errors.take("window", check_window(&typed.window));
-        let checked = match (name, status, destination, days) {
-            (Some(name), Some(status), Some(_), Some(attribution_days)) => Some(CampaignSettings {
-                name,
-                status,
-                destination: typed.destination.clone(),
-                attribution_days,
-            }),
-            _ => None,
+        let countries = errors.take("countries", audience::check_countries(&typed.countries));
+        let devices = errors.take("devices", audience::check_devices(&typed.devices));
+        let daily_clicks = errors.take("daily_clicks", audience::check_daily_clicks(&typed.daily_clicks));
+        let destination = destination.map(|_| typed.destination.clone());
+        let checked = || {
+            Some(CampaignSettings {
+                name: name?,
+                status: status?,
+                destination: destination?,
+                attribution_days: days?,
+                audience: Audience {
+                    countries: countries?,
+                    devices: devices?,
+                    daily_clicks: daily_clicks?,
+                },
+            })
         };
+        let checked = checked();
         (typed, checked)
     }
 }
@@ -384,6 +409,7 @@ struct Show {
     token_hint: Option<(String, String)>,
     affiliates: Vec<Choice>,
     statuses: Vec<Choice>,
+    devices: Vec<(&'static str, bool)>,
     macros: String,
     may_configure: bool,
     sees_commission: bool,

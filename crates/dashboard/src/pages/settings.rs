@@ -108,7 +108,7 @@ async fn render<P>(
     )
 }
 
-/// `POST /settings/click-key`: signs click ids with the next key from now on.
+/// `POST /settings/click-key`: signs click ids with the next key from in a moment on.
 pub(super) async fn replace_click_key(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::ManageNetwork>,

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
+use campaigns::audience::Audience;
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::destination::macro_names;
 use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
@@ -290,6 +291,7 @@ impl StartForm {
                 status: CampaignStatus::Live,
                 destination: self.destination.clone(),
                 attribution_days: window?,
+                audience: Audience::default(),
             },
             advertiser,
             kind,

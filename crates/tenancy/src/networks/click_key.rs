@@ -1,6 +1,6 @@
 //! Which key signs a network's click ids, and how it is replaced.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, networks};
@@ -13,6 +13,9 @@ use crate::error::ChangeError;
 
 /// The highest number of a key: it has seven bits in a click id.
 const LAST: i16 = 127;
+/// How long after it was made a key begins to sign: until then every node has heard of it, also one that hears nothing
+/// and asks again every second.
+const NOTICE: TimeDelta = TimeDelta::seconds(5);
 
 /// Which of the network's keys signs its click ids. The keys themselves come from the installation's secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
@@ -21,7 +24,7 @@ pub struct ClickKeyInUse {
     /// Its number, from 1 to 127.
     #[diesel(column_name = click_key_number)]
     pub number: i16,
-    /// Since when: ids under an earlier key are good only from before.
+    /// Since when it signs: ids under an earlier key are good only from before.
     #[diesel(column_name = click_key_since)]
     pub since: DateTime<Utc>,
 }
@@ -32,8 +35,8 @@ impl ClickKeyInUse {
     }
 }
 
-/// Replaces the key that signs the network's click ids by the next one. Ids that were given out before `now` go on
-/// working; ids that somebody makes up with an earlier key for a later time do not.
+/// Replaces the key that signs the network's click ids by the next one, a few seconds after `now`. Ids that were given out
+/// before then go on working; ids that somebody makes up with an earlier key for a later time do not.
 ///
 /// # Errors
 /// [`ChangeError::Conflict`] when the last key is in use, or somebody else replaced the key at this moment.
@@ -50,7 +53,7 @@ pub async fn replace_click_key(
     }
     let new = ClickKeyInUse {
         number: old.number + 1,
-        since: now,
+        since: now + NOTICE,
     };
     // The old number once more: of two who replace it at once, one did not see what they replaced.
     let changed = diesel::update(networks::table.find(network.id))

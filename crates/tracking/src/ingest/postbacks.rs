@@ -7,6 +7,7 @@ use campaigns::Routing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use dialects::Status;
+use futures_util::try_join;
 use schema::{ClickKey, ConversionId, Currency, Money, PostbackId, clock};
 use serde_json::Value;
 use tokio_postgres::{Client, Statement, Transaction};
@@ -107,7 +108,6 @@ impl Load for PostbackLoad {
         // What a network does not have any more, nobody can look at.
         judged.retain(|judged| judged.network.is_some());
         let verdicts = make_conversions(transaction, statements, &judged).await?;
-        keep(transaction, &statements.keep, &judged, &verdicts).await?;
         let ids = judged.iter().map(|judged| judged.record.id);
         Ok(ids.zip(verdicts).collect())
     }
@@ -117,7 +117,7 @@ impl Load for PostbackLoad {
     }
 }
 
-/// Makes the conversions that postbacks are entitled to, each once, and says what became of every postback.
+/// Makes the conversions that postbacks are entitled to, each once, and keeps every postback with what became of it.
 async fn make_conversions(
     transaction: &Transaction<'_>,
     statements: &Statements,
@@ -138,7 +138,6 @@ async fn make_conversions(
     let is_new = |conversion: &&Conversion| made.contains(&conversion.id);
     let (new, repeats): (Vec<_>, Vec<_>) = wanted.iter().copied().partition(is_new);
     let firsts = find_firsts(transaction, statements, &repeats, network).await?;
-    book(transaction, &statements.book, &new, network).await?;
     let zones: HashMap<_, _> = judged
         .iter()
         .filter_map(|judged| Some((judged.record.network.0, judged.network.as_ref()?.time_zone())))
@@ -149,7 +148,6 @@ async fn make_conversions(
         let zone = zones.get(&network).copied().unwrap_or(Tz::UTC);
         sums.add(network, zone, conversion, conversion.status, 1);
     }
-    add_sums(transaction, &statements.add_sums, &sums).await?;
     let verdict = |judged: &Judged| match &judged.outcome {
         Err(verdict) => Ok(verdict.clone()),
         Ok(conversion) if made.contains(&conversion.id) => {
@@ -160,7 +158,14 @@ async fn make_conversions(
             .map(|first| repeated(first, conversion))
             .ok_or_else(|| ApplyError::Poison("the conversion that was there first is gone".to_owned())),
     };
-    judged.iter().map(verdict).collect()
+    let verdicts: Vec<_> = judged.iter().map(verdict).collect::<Result<_, ApplyError>>()?;
+    // All are sent before any is answered.
+    try_join!(
+        book(transaction, &statements.book, &new, network),
+        add_sums(transaction, &statements.add_sums, &sums),
+        keep(transaction, &statements.keep, judged, &verdicts),
+    )?;
+    Ok(verdicts)
 }
 
 /// What a conversion is unique by.

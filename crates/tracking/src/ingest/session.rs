@@ -1,17 +1,21 @@
 //! A connection that applies one journal, and the journal's cursor.
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 use journal::{Damage, Journal, Seq};
 use schema::clock;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
 use super::{ApplyError, Load, Record};
 
 /// Everything but its role comes from the address. Statements on arrays are planned once: what they do does not
-/// depend on how long the arrays are.
-const SETUP: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; \
+/// depend on how long the arrays are. And always with an index: the first plan may be made when a table is so small
+/// that reading all of it is cheaper, and is kept while it grows.
+const SETUP: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+     SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET statement_timeout = '50s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
 
 const MOVE_CURSOR: &str =
@@ -87,25 +91,28 @@ impl<L: Load> Session<L> {
                 .batch_execute("SET LOCAL synchronous_commit = off")
                 .await?;
         }
-        // First of all: it locks out whoever else would apply the same records.
-        let now = clock::now();
-        let moved = transaction
-            .execute(
-                &self.move_cursor,
-                &[&self.journal, &number(self.cursor), &number(next), &now],
-            )
-            .await?;
-        if moved != 1 {
-            return Err(ApplyError::CursorMoved);
-        }
+        let (now, from, to) = (clock::now(), number(self.cursor), number(next));
+        let cursor: [&(dyn ToSql + Sync); 4] = [&self.journal, &from, &to, &now];
         #[cfg(feature = "sabotage")]
         let transaction = if super::sabotage::loosens_the_cursor() {
+            transaction.execute(&self.move_cursor, &cursor).await?;
             transaction.commit().await?;
-            self.client.transaction().await?
+            let alone = self.client.transaction().await?;
+            let done = load.store(&alone, &self.prepared, records).await?;
+            alone.commit().await?;
+            self.cursor = next;
+            return Ok(done);
         } else {
             transaction
         };
-        let done = load.store(&transaction, &self.prepared, records).await?;
+        // The cursor first: it locks out whoever else would apply the same records. Both are sent before either is
+        // answered.
+        let moving = async {
+            let moved = transaction.execute(&self.move_cursor, &cursor).await?;
+            (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)
+        };
+        let storing = load.store(&transaction, &self.prepared, records);
+        let ((), done) = try_join!(moving, storing)?;
         transaction.commit().await?;
         self.cursor = next;
         Ok(done)

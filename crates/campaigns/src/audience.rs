@@ -1,0 +1,134 @@
+//! Whom a campaign wants. Clicks of others are sent on all the same, and counted as what they are.
+
+use diesel::prelude::*;
+use schema::{Words, campaigns};
+use serde_json::{Value, json};
+
+/// Kinds of devices, as clicks have them.
+pub const DEVICES: [&str; 5] = ["desktop", "mobile", "tablet", "tv", "other"];
+/// Most countries a campaign names.
+const MOST_COUNTRIES: usize = 250;
+
+/// Whom a campaign wants, and how many a day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = campaigns, treat_none_as_null = true)]
+pub struct Audience {
+    /// ISO 3166-1 codes of where its visitors should come from; none means anywhere.
+    pub countries: Words,
+    /// What they should use, of [`DEVICES`]; none means anything.
+    pub devices: Words,
+    /// How many valid clicks it wants in a day on the network's clock.
+    pub daily_clicks: Option<i32>,
+}
+
+impl Audience {
+    /// Whether it wants a visitor from there with that. Nobody is turned down for a country that is not known.
+    #[must_use]
+    pub fn wants(&self, country: Option<&str>, device: &str) -> bool {
+        let names =
+            |words: &Words, word: &str| words.0.is_empty() || words.0.iter().any(|named| named == word);
+        country.is_none_or(|country| names(&self.countries, country)) && names(&self.devices, device)
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "countries": self.countries,
+            "devices": self.devices,
+            "daily_clicks": self.daily_clicks,
+        })
+    }
+}
+
+/// Country codes as typed, with spaces, commas or line breaks between.
+///
+/// # Errors
+/// A sentence for the person who typed them.
+pub fn check_countries(text: &str) -> Result<Words, String> {
+    let mut countries: Vec<String> = Vec::new();
+    let codes = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+    for code in codes.filter(|code| !code.is_empty()) {
+        if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return Err(format!(
+                "“{code}” is not a country code of two letters such as DE."
+            ));
+        }
+        let code = code.to_ascii_uppercase();
+        if !countries.contains(&code) {
+            countries.push(code);
+        }
+    }
+    match countries.len() > MOST_COUNTRIES {
+        true => Err("That is every country there is; leave it empty instead.".to_owned()),
+        false => Ok(Words(countries)),
+    }
+}
+
+/// Kinds of devices that were ticked. All of them are the same as none.
+///
+/// # Errors
+/// A sentence for the person who sent another one.
+pub fn check_devices(ticked: &[String]) -> Result<Words, &'static str> {
+    let known: Vec<_> = DEVICES
+        .iter()
+        .filter(|device| ticked.iter().any(|ticked| ticked == *device))
+        .map(|device| (*device).to_owned())
+        .collect();
+    match ticked.iter().all(|device| DEVICES.contains(&device.as_str())) {
+        false => Err("Choose among the devices listed."),
+        true if known.len() == DEVICES.len() => Ok(Words::default()),
+        true => Ok(Words(known)),
+    }
+}
+
+/// Clicks a day as typed; empty for as many as come.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn check_daily_clicks(text: &str) -> Result<Option<i32>, &'static str> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .ok()
+            .filter(|clicks| *clicks > 0)
+            .map(Some)
+            .ok_or("Enter a whole number above 0, or leave it empty."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_is_wanted_and_so_is_everyone_where_nobody_is() {
+        let audience = Audience {
+            countries: check_countries("de, at;CH\nDE").unwrap(),
+            devices: check_devices(&["tablet".to_owned(), "mobile".to_owned()]).unwrap(),
+            daily_clicks: None,
+        };
+        assert_eq!(audience.countries.0, ["DE", "AT", "CH"]);
+        assert_eq!(audience.devices.0, ["mobile", "tablet"]);
+        for (country, device, wanted) in [
+            (Some("AT"), "mobile", true),
+            (Some("FR"), "mobile", false),
+            (Some("AT"), "desktop", false),
+            (None, "tablet", true),
+        ] {
+            assert_eq!(audience.wants(country, device), wanted, "{country:?} {device}");
+        }
+        assert!(Audience::default().wants(Some("FR"), "tv"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        assert!(check_countries("Germany").unwrap_err().contains("“Germany”"));
+        assert!(check_devices(&["phone".to_owned()]).is_err());
+        assert_eq!(check_devices(&DEVICES.map(str::to_owned)), Ok(Words::default()));
+        assert_eq!(check_daily_clicks(" "), Ok(None));
+        assert_eq!(check_daily_clicks("500"), Ok(Some(500)));
+        for wrong in ["0", "-1", "1.5", "99999999999", "many"] {
+            assert!(check_daily_clicks(wrong).is_err(), "{wrong}");
+        }
+    }
+}
