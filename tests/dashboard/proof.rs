@@ -141,7 +141,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
         )
     };
     let (proved, said) = verify(&[]);
-    assert!(proved && said.contains("All 16 checks hold."), "{said}");
+    assert!(proved && said.contains("All 18 checks hold."), "{said}");
     assert!(
         said.contains("Orbit") && said.contains("Rival") && !said.contains("DIFFERS"),
         "{said}"
@@ -154,7 +154,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
     )
     .await;
     let (proved, said) = verify(&["--network", &id, "--days", "1"]);
-    assert!(!proved && said.contains("1 of 8 checks do not hold"), "{said}");
+    assert!(!proved && said.contains("1 of 9 checks do not hold"), "{said}");
     assert!(
         said.contains("DIFFERS  The sums of conversions are the conversions")
             && said.contains("\"commission\": 20000001"),
@@ -162,10 +162,27 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
     );
     assert!(!said.contains("Rival"), "{said}");
     let (proved, said) = verify(&["--network", &rival.network.id.to_string()]);
-    assert!(proved && said.contains("All 8 checks hold."), "{said}");
+    assert!(proved && said.contains("All 9 checks hold."), "{said}");
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",
+    )
+    .await;
+
+    // What foreign keys would refuse.
+    tamper(
+        &app,
+        "UPDATE ledger_entries SET conversion_id = gen_random_uuid() WHERE account = 'network'",
+    )
+    .await;
+    let (proved, said) = verify(&["--network", &id]);
+    assert!(
+        !proved && said.contains("DIFFERS  Every conversion belongs to a link"),
+        "{said}"
+    );
+    tamper(
+        &app,
+        "UPDATE ledger_entries SET conversion_id = (SELECT id FROM conversions) WHERE account = 'network'",
     )
     .await;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::thread::Thread;
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use crate::bugs::{self, Bug};
 use crate::disk::{Disk, DiskFile};
@@ -13,7 +14,9 @@ use crate::settings::{Refused, Settings};
 use crate::{Seq, locked};
 
 /// Spares are written in pieces, each synced, so that the writer's own sync never queues behind all of it.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 256 << 10;
+/// How long the disk is left to the writer between two pieces, as long as the writer does not wait for the spare.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// What the names of spares begin with that were made as such: the next process may take them over.
 pub(crate) const FRESH: &str = "spare-";
@@ -87,6 +90,8 @@ pub(crate) struct Keeper<D> {
     shelf: Mutex<Shelf>,
     /// Held while files are made or given back, so that the writer waits for a spare on its way rather than make another.
     work: Mutex<()>,
+    /// The writer has no file to go on in.
+    is_waited_for: AtomicBool,
     released: AtomicU64,
     closing: AtomicBool,
     helper: OnceLock<Thread>,
@@ -110,6 +115,7 @@ impl<D: Disk> Keeper<D> {
                 ..Shelf::default()
             }),
             work: Mutex::new(()),
+            is_waited_for: AtomicBool::new(false),
             released: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             helper: OnceLock::new(),
@@ -190,10 +196,11 @@ impl<D: Disk> Keeper<D> {
 
     /// Hands out a file to begin a segment in: the one made ahead, or one made now.
     pub(crate) fn take_spare(&self, now_ms: u64) -> Result<Spare<D::File>, Trouble> {
+        self.is_waited_for.store(true, Ordering::Relaxed);
         let _work = locked(&self.work);
-        if self.shelf().spare.is_none() {
-            self.make_spare(now_ms)?;
-        }
+        let made = self.make_spare(now_ms);
+        self.is_waited_for.store(false, Ordering::Relaxed);
+        made?;
         let Some((name, bytes)) = ({
             let mut shelf = self.shelf();
             let spare = shelf.spare.take();
@@ -372,8 +379,17 @@ impl<D: Disk> Keeper<D> {
             file.write_whole(piece, offset)?;
             file.sync()?;
             offset += piece.len() as u64;
+            if self.has_time() {
+                thread::sleep(BREATH);
+            }
         }
         Ok(())
+    }
+
+    /// Whether this is the helper, at work ahead of time.
+    fn has_time(&self) -> bool {
+        let is_helper = |helper: &Thread| helper.id() == thread::current().id();
+        self.helper.get().is_some_and(is_helper) && !self.is_waited_for.load(Ordering::Relaxed)
     }
 
     fn spare_name(&self, prefix: &str) -> String {

@@ -162,8 +162,8 @@ pub(crate) async fn update(
 /// Replace the click-id key
 ///
 /// Five seconds later, when every node has heard of it, the network's next key signs click ids (`since` in the answer).
-/// Ids that were given out before then go on working; ids
-/// that somebody makes up with a leaked old key for a later time do not.
+/// Ids that were given out before then go on working; ids that somebody makes up with a leaked old key for a later time
+/// do not.
 #[utoipa::path(post, path = "/network/click-key", tag = "Network", params(IdempotencyKey), responses((status = 200, body = ClickKey)))]
 pub(crate) async fn replace_click_key(
     access: Allowed<needs::ManageNetwork>,
