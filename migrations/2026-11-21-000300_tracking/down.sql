@@ -58,6 +58,7 @@ CREATE TABLE clicks_before (
     user_agent text,
     referrer text
 );
+ALTER TABLE clicks NO FORCE ROW LEVEL SECURITY;
 INSERT INTO clicks_before
 SELECT network_id, id, clicked_at, link_id, campaign_id, affiliate_id, sub1, sub2, sub3, sub4, sub5, ip_prefix, NULL,
        referrer FROM clicks;

@@ -188,7 +188,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
 
     let (_, said) = run(&login, data.path(), &["replace-click-key", "--network", &id]);
     assert!(
-        said.contains("Orbit signs click ids with key number 2 from now on"),
+        said.contains("Orbit signs click ids with key number 2 from 2"),
         "{said}"
     );
     assert_eq!(app.count("SELECT max(click_key_number) FROM networks").await, 2);

@@ -41,6 +41,9 @@ const LINKS: usize = 1 << 20;
 /// How many entries each other cache holds at most.
 const ENTRIES: usize = 100_000;
 
+/// Longest name of a host with its port, in bytes.
+const LONGEST_HOST: usize = 260;
+
 /// What a campaign means for the clicks and postbacks of its links.
 #[derive(Debug, Clone)]
 pub struct Promotion {
@@ -150,6 +153,10 @@ impl Routing {
     /// # Errors
     /// When the database fails and nothing was known.
     pub async fn network(&self, host: &str) -> Result<Option<Arc<Network>>, RoutingError> {
+        // What no host is like must not fill the memory.
+        if host.len() > LONGEST_HOST {
+            return Ok(None);
+        }
         let load = |memory: Arc<Memory>, host: String| async move {
             Ok(unscoped::network_of_host(&memory.db, &host).await?.map(Arc::new))
         };

@@ -15,7 +15,7 @@ use crate::world::{World, WorldSettings};
 /// How a server is sabotaged (`CLICKLEDGER_SABOTAGE`), by which fault that must be seen, and in how many strikes.
 const SABOTAGE: [(&str, Fault, usize); 3] = [
     ("no-sync", Fault::PowerCut, 3),
-    ("early-ack", Fault::Kill9Server, 10),
+    ("early-ack", Fault::Kill9Server, 25),
     ("loose-cursor", Fault::Kill9Applying, 12),
 ];
 

@@ -15,13 +15,15 @@ use crate::click_record::day;
 
 /// How often Postgres is asked what other nodes counted.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long that may take: a connection is not held for longer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Campaigns with a cap that are kept in mind.
 const CAMPAIGNS: usize = 10_000;
 
 /// Counts the clicks of campaigns that have a cap. Cheap to clone.
 ///
 /// A node counts its own clicks as they come and learns of those of others from the sums, once a second while there
-/// are clicks. So with one node a cap is exact; several together may go over by what came in within that second. A node
+/// are clicks. So with one node a cap is exact, but for clicks that the disk refused, which count too; several together may go over by what came in within that second. A node
 /// that has just started lets clicks through until it was told.
 #[derive(Clone)]
 pub(crate) struct Caps {
@@ -37,6 +39,7 @@ struct Today {
     day: i32,
     clicks: i64,
     looked_at: Option<Instant>,
+    is_looking: bool,
 }
 
 impl Caps {
@@ -65,13 +68,18 @@ impl Caps {
         let date = now.with_timezone(&network.time_zone()).date_naive();
         let day = day(now, network.time_zone());
         let mut today = entry.lock().unwrap_or_else(PoisonError::into_inner);
-        if today.day != day {
+        // Who comes late over midnight is of yesterday, which nobody counts any more.
+        if day < today.day {
+            return false;
+        }
+        if day > today.day {
             *today = Today {
                 day,
                 ..Today::default()
             };
         }
-        if today.looked_at.is_none_or(|at| at.elapsed() >= LOOK) {
+        if today.looked_at.is_none_or(|at| at.elapsed() >= LOOK) && !today.is_looking {
+            today.is_looking = true;
             today.looked_at = Some(Instant::now());
             let since = clock::start_of_day(date, network.time_zone());
             tokio::spawn(look(self.db.clone(), key, since, day, entry.clone()));
@@ -104,16 +112,18 @@ async fn look(
         conn.commit().await?;
         Ok::<_, DbError>(stored.iter().map(|(clicks, invalid)| clicks - invalid).sum())
     };
-    match stored.await {
-        Ok(stored) => {
-            let mut today = entry.lock().unwrap_or_else(PoisonError::into_inner);
-            if today.day == day {
-                // Our own latest are not in the sums yet.
-                today.clicks = today.clicks.max(stored);
-            }
+    let stored = tokio::time::timeout(PATIENCE, stored).await;
+    let mut today = entry.lock().unwrap_or_else(PoisonError::into_inner);
+    today.is_looking = false;
+    match stored {
+        // Our own latest are not in the sums yet.
+        Ok(Ok(stored)) if today.day == day => today.clicks = today.clicks.max(stored),
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, %campaign_id, "today's clicks not looked up; the cap goes by our own count");
         }
-        Err(error) => {
-            tracing::warn!(%error, %campaign_id, "today's clicks not looked up; the cap goes by our own count")
+        Err(_) => {
+            tracing::warn!(%campaign_id, "today's clicks not looked up in time; the cap goes by our own count");
         }
     }
 }

@@ -4,11 +4,13 @@
 //! can serve side by side while one takes over from the other. What a process left behind in its slot is applied by
 //! whoever finds it.
 
+use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
-use journal::{Journal, OpenError, Settings};
+use journal::{Journal, OpenError, Reader, Settings};
 
 use crate::ingest::{Applier, ClickLoad, Load, PostbackLoad, Progress};
 
@@ -119,28 +121,56 @@ pub(crate) async fn apply_abandoned(
     url: Arc<str>,
     postbacks: impl Fn() -> PostbackLoad,
 ) {
-    let mut done = Vec::new();
+    // When each slot was last written to, as it was when nothing was left in it.
+    let mut done = HashMap::new();
     loop {
         tokio::time::sleep(SEARCH).await;
         for slot in (0..SLOTS).filter(|slot| *slot != own_slot) {
-            let there = settings.folder.join(slot.to_string()).exists();
-            if !there {
+            let folder = settings.folder.join(slot.to_string());
+            if !folder.exists() {
                 break;
             }
-            match Journals::open_slot(&settings, slot) {
+            // Opening it is work, and nothing can have been left since.
+            if done.contains_key(&slot) && done.get(&slot) == Some(&written_at(&folder)) {
+                continue;
+            }
+            let opening = settings.clone();
+            let opened = tokio::task::spawn_blocking(move || Journals::open_slot(&opening, slot));
+            match opened.await {
                 // Whoever has it applies it.
-                Err(OpenError::InUse) => done.retain(|it| *it != slot),
-                Ok(_) if done.contains(&slot) => {}
-                Ok(journals) => match catch_up(&settings, &journals, &url, postbacks()).await {
-                    Ok(()) => done.push(slot),
+                Ok(Err(OpenError::InUse)) | Err(_) => {}
+                Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, postbacks()).await {
+                    Ok(()) => {
+                        drop(journals);
+                        done.insert(slot, written_at(&folder));
+                    }
                     Err(error) => {
                         tracing::warn!(slot, %error, "what was left in this slot is not applied yet")
                     }
                 },
-                Err(error) => tracing::error!(slot, %error, "this slot cannot be opened"),
+                Ok(Err(error)) => tracing::error!(slot, %error, "this slot cannot be opened"),
             }
         }
     }
+}
+
+/// When anything in a slot was last written to.
+fn written_at(slot: &Path) -> Option<SystemTime> {
+    let files = [ClickLoad::STREAM, PostbackLoad::STREAM]
+        .into_iter()
+        .filter_map(|stream| fs::read_dir(slot.join(stream)).ok())
+        .flatten();
+    let times = files.filter_map(|file| file.ok()?.metadata().ok()?.modified().ok());
+    times.max()
+}
+
+/// The clicks of all journals in the folder, whoever writes them, from their beginning. What cannot be read is left out.
+pub(crate) fn all_clicks(folder: &Path) -> Vec<Reader> {
+    let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickLoad::STREAM));
+    clicks
+        .take_while(|clicks| clicks.exists())
+        .filter_map(|clicks| Reader::open(&clicks, 0).ok())
+        .collect()
 }
 
 async fn catch_up(
@@ -150,7 +180,8 @@ async fn catch_up(
     postbacks: PostbackLoad,
 ) -> Result<(), crate::ingest::ApplyError> {
     let node = node(&settings.folder, journals.slot);
-    let clicks = applier(&journals.clicks, url, &node, ClickLoad::default());
+    let clicks = ClickLoad::new(postbacks.routing.clone());
+    let clicks = applier(&journals.clicks, url, &node, clicks);
     let postbacks = applier(&journals.postbacks, url, &node, postbacks);
     let caught_up = async {
         clicks.catch_up().await?;
@@ -164,6 +195,7 @@ async fn catch_up(
 pub(crate) fn applier<L: Load>(journal: &Journal, url: &Arc<str>, node: &str, load: L) -> Applier<L> {
     Applier {
         journal: journal.clone(),
+        opened_at: Mutex::new(Some(journal.next())),
         url: url.clone(),
         node: node.to_owned(),
         load,

@@ -107,9 +107,14 @@ impl PostbackRecord {
     pub(crate) fn read(record: &[u8]) -> Result<Self, String> {
         let read: Self =
             serde_json::from_slice(record).map_err(|error| format!("this is no postback: {error}"))?;
-        match read.format {
-            FORMAT => Ok(read),
-            other => Err(format!(
+        let flaw = read.flaw.as_ref().map(|flaw| flaw.reason.as_str());
+        match (read.format, flaw) {
+            // It must not be acted on, and this program would not know why.
+            (FORMAT, Some(reason)) if Reason::of_code(reason).is_none() => Err(format!(
+                "this postback has the flaw {reason}, which this program does not know"
+            )),
+            (FORMAT, _) => Ok(read),
+            (other, _) => Err(format!(
                 "this is a postback of format {other}, which this program does not know"
             )),
         }

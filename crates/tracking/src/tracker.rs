@@ -1,6 +1,6 @@
 //! What the tracking paths share: the configuration in memory, the journals, and those who wait for verdicts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -148,8 +148,9 @@ impl Tracker {
                 waiting: waiting.clone(),
             }
         };
-        let node = journals::node(&settings.journal.folder, journals.slot);
-        let clicks = journals::applier(&journals.clicks, &url, &node, ClickLoad::default());
+        let folder = settings.journal.folder.clone();
+        let node = journals::node(&folder, journals.slot);
+        let clicks = journals::applier(&journals.clicks, &url, &node, ClickLoad::new(routing.clone()));
         let postbacks = journals::applier(&journals.postbacks, &url, &node, load());
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
@@ -163,7 +164,7 @@ impl Tracker {
             url,
             load,
         ));
-        learn_and_watch(&visits, &journals);
+        learn_and_watch(&visits, &folder);
         let watch = Arc::new(Watch::default());
         tokio::spawn(watch.clone().watch_clock());
         Ok(Self {
@@ -223,8 +224,8 @@ impl Tracker {
         self.watch.condition(&self.journals)
     }
 
-    /// Says that the node is about to stop: every answer asks its connection to be closed, and load balancers are told
-    /// to go elsewhere.
+    /// Says that the node is about to stop: redirects and answers to postbacks ask their connection to be closed, and
+    /// load balancers are told to go elsewhere.
     pub fn drain(&self) {
         self.watch.draining.store(true, Ordering::Relaxed);
     }
@@ -266,13 +267,17 @@ impl Tracker {
     }
 }
 
-/// Reads who has been here today from the journal, and looks after the files of places.
-fn learn_and_watch(visits: &Arc<Visits>, journals: &Journals) {
-    let clicks = journals.clicks.reader(journals.clicks.first());
+/// Reads who has been here today from the journals, those of other processes too, and looks after keys and places.
+fn learn_and_watch(visits: &Arc<Visits>, folder: &Path) {
+    let clicks = journals::all_clicks(folder);
     let learning = visits.clone();
-    tokio::task::spawn_blocking(move || learning.learn(clicks, clock::now()));
+    tokio::task::spawn_blocking(move || {
+        for journal in clicks {
+            learning.learn(journal, clock::now());
+        }
+    });
     let watching = visits.clone();
-    tokio::spawn(async move { watching.keep_places_fresh().await });
+    tokio::spawn(async move { watching.keep_fresh().await });
 }
 
 /// The way into the journals for one worker thread.

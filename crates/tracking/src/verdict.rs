@@ -142,7 +142,7 @@ impl Reason {
             Self::TooManyParams => Line("too_many_params", Rejected, 400, "There are more than 100 parameters.", "Send only the parameters you need."),
             Self::BodyUnparseable => Line("body_unparseable", Rejected, 400, "The body is neither a form nor a JSON object.", "Send application/x-www-form-urlencoded, or application/json with one flat object."),
             Self::BodyTooLarge => Line("body_too_large", Rejected, 413, "The body has more than 64 KiB.", "Send only the parameters you need."),
-            Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 15 seconds.", "Send the call again."),
+            Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 10 seconds.", "Send the call again."),
             Self::UrlTooLong => Line("url_too_long", Rejected, 414, "The URL has more than 8 KiB.", "Send long values in the body of a POST."),
             Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so nothing was kept.", "Call the tracking host of your network, as in the URL you were given."),
             Self::RateLimited => Line("rate_limited", Rejected, 429, "The network gets more postbacks per second than it may, so this one was not kept.", "Send the call again after the time in Retry-After; repeating it is safe."),

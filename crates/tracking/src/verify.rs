@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use journal::Reader;
-use schema::{NetworkConn, NetworkId, clock, ingest_cursors, verifications};
+use schema::{NetworkConn, NetworkId, clock, ingest_cursors, quarantine, verifications};
 use serde::{Deserialize, Serialize};
 use tenancy::networks::Network;
 use uuid::Uuid;
@@ -109,17 +109,20 @@ pub enum VerifyError {
 }
 
 /// What is compared within the database: a claim, and two queries whose rows must be the same. `$1` is the network, `$2`
-/// and `$3` the period, `$4` the network's time zone.
+/// and `$3` the period, `$4` the network's time zone. `clicks_kept` says since when there are clicks: months that were
+/// dropped have sums only.
 const CLAIMS: [(&str, &str, &str); 7] = [
     (
         "The sums of clicks are the clicks, hour by hour",
         "SELECT date_trunc('hour', clicked_at, $4) AS hour, campaign_id, affiliate_id, link_id, count(*) AS clicks,
                 count(*) FILTER (WHERE is_unique) AS unique_clicks, count(flag) AS invalid_clicks
          FROM clicks WHERE network_id = $1 AND clicked_at >= $2 AND clicked_at < $3
+           AND date_trunc('hour', clicked_at, $4) >= (SELECT since FROM clicks_kept)
            AND id >= click_key_floor($2 AT TIME ZONE 'UTC') AND id < click_key_floor($3 AT TIME ZONE 'UTC')
          GROUP BY 1, 2, 3, 4",
         "SELECT hour, campaign_id, affiliate_id, link_id, clicks, unique_clicks, invalid_clicks
-         FROM click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3",
+         FROM click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
+           AND hour >= (SELECT since FROM clicks_kept)",
     ),
     (
         "Every accepted postback has its conversion, and every conversion its postback",
@@ -282,7 +285,9 @@ async fn compare(
         examples: Vec<String>,
     }
     let sql = format!(
-        "WITH expected AS ({expected}), found AS ({found}),
+        "WITH clicks_kept AS (SELECT min(to_date(relname, '\"y\"YYYY\"m\"MM')) AT TIME ZONE 'UTC' AS since FROM pg_class
+                              WHERE relnamespace = 'clicks_by_month'::regnamespace AND relkind = 'r'),
+              expected AS ({expected}), found AS ({found}),
               difference AS (SELECT 'expected, not found' AS side, lost.* FROM (TABLE expected EXCEPT ALL TABLE found) lost
                              UNION ALL
                              SELECT 'found, not expected', surplus.* FROM (TABLE found EXCEPT ALL TABLE expected) surplus)
@@ -364,7 +369,7 @@ async fn journaled(
         if !folder.exists() {
             break;
         }
-        let applied = applied(conn, &folder).await?;
+        let (applied, put_aside) = applied(conn, &folder).await?;
         let failed = |error| VerifyError::Journal {
             folder: folder.clone(),
             error,
@@ -377,7 +382,7 @@ async fn journaled(
             let network_id = conn.network_id();
             let keys: Vec<Uuid> = read
                 .iter()
-                .filter(|(seq, _)| *seq < applied)
+                .filter(|(seq, _)| *seq < applied && !put_aside.contains(seq))
                 .filter_map(|(_, record)| stream.read(record))
                 .filter(|(of, at, _)| *of == network_id && (period.from..period.to).contains(at))
                 .map(|(_, _, key)| key)
@@ -412,8 +417,8 @@ fn count(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
 }
 
-/// How far the journal in this folder has been applied.
-async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<u64, VerifyError> {
+/// How far the journal in this folder has been applied, and which of the network's records were put aside.
+async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<(u64, HashSet<u64>), VerifyError> {
     let identity = journal::identity_of(folder).map_err(|error| VerifyError::Journal {
         folder: folder.to_owned(),
         error,
@@ -424,10 +429,20 @@ async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<u64, VerifyErr
         .first(&mut **conn)
         .await
         .optional()?;
-    Ok(next.and_then(|next| u64::try_from(next).ok()).unwrap_or(0))
+    let put_aside: Vec<i64> = quarantine::table
+        .filter(quarantine::journal.eq(Uuid::from_bytes(identity)))
+        .filter(quarantine::network_id.eq(conn.network_id()))
+        .select(quarantine::seq)
+        .load(&mut **conn)
+        .await?;
+    let number = |seq: i64| u64::try_from(seq).ok();
+    Ok((
+        next.and_then(number).unwrap_or(0),
+        put_aside.into_iter().filter_map(number).collect(),
+    ))
 }
 
-/// Which of these keys are not in the database, and were not put aside either.
+/// Which of these keys are not in the database.
 async fn missing(conn: &mut NetworkConn, stream: Stream, keys: &[Uuid]) -> QueryResult<Vec<Uuid>> {
     #[derive(QueryableByName)]
     struct Missing {

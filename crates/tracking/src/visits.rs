@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use campaigns::Route;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use ipnet::IpNet;
 use journal::Reader;
-use schema::Db;
+use schema::{Db, clock};
 use tenancy::networks::Network;
 use visitors::{Agents, Country, Places, PlacesError, Recent, VisitorHash, VisitorKeys};
 
@@ -83,17 +84,17 @@ impl Visits {
         now: DateTime<Utc>,
     ) -> Visitor {
         let millis = now.timestamp_millis();
+        let today = day(now, network.time_zone());
         let agent = self.agents.read(facts.user_agent);
         let place = facts.ip.map(|ip| self.places.find(ip)).unwrap_or_default();
         let hash = facts.ip.and_then(|ip| {
-            let hash = self.keys.hash(ip, facts.user_agent, millis);
+            let hash = self.keys.hash(ip, facts.user_agent, today);
             hash.inspect_err(|error| tracing::error!(%error, "visitors cannot be told apart"))
                 .ok()
         });
         let scope = scope(network.id.0, route.campaign().id.0, route.affiliate_id.0);
         // All are asked, so that each knows of every click.
-        let is_unique =
-            hash.is_some_and(|hash| self.recent.is_unique(scope, hash, day(now, network.time_zone())));
+        let is_unique = hash.is_some_and(|hash| self.recent.is_unique(scope, hash, today));
         let link = u64::from(route.link_id.0.unsigned_abs()) << 32 | u64::from(network.id.0.unsigned_abs());
         let is_repeat = hash.is_some_and(|hash| self.recent.is_repeat(link, hash, millis));
         let rate = hash.map_or(0, |hash| self.recent.rate(hash, millis));
@@ -146,10 +147,13 @@ impl Visits {
         }
     }
 
-    /// Looks now and then whether a file of places was replaced.
-    pub(crate) async fn keep_places_fresh(&self) {
+    /// Looks now and then whether a file of places was replaced or a key of visitors is to be destroyed.
+    pub(crate) async fn keep_fresh(&self) {
         loop {
             tokio::time::sleep(RELOAD).await;
+            if let Err(error) = self.keys.forget_old(day(clock::now(), Tz::UTC)) {
+                tracing::error!(%error, "old keys of visitors not destroyed");
+            }
             match self.places.reload_if_changed() {
                 Ok(true) => tracing::info!("places loaded anew"),
                 Ok(false) => {}

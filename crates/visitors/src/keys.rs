@@ -1,4 +1,7 @@
 //! The daily keys of visitor hashes: what makes two visits of a day comparable, and visits of two days not.
+//!
+//! A day is one on the clock of whoever asks, as its number counted from anywhere: around the world there are up to three
+//! at a time.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -14,15 +17,16 @@ use sha2::Sha256;
 
 use crate::cut;
 
-const DAY_MS: i64 = 86_400_000;
+/// Days on either side of one whose key is made that keep theirs.
+const NEAR: i32 = 2;
 const FOR_US_ALONE: u32 = 0o600;
 
 /// One visitor on one day: address and User-Agent under the key of the day. Whoever has no key learns neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VisitorHash(pub u64);
 
-/// The keys of today and yesterday, in a file of two lines that only its owner can read. Older keys are destroyed, so
-/// that hashes of the same visitor on two days have nothing in common, for us either.
+/// The keys of the days that are somewhere today or were yesterday, in a file that only its owner can read. Older keys
+/// are destroyed, so that hashes of the same visitor on two days have nothing in common, for us either.
 ///
 /// Destroyed means gone from the file and from memory; the blocks of a disk keep what they keep until they are reused.
 /// One process writes the file: nodes that share no file count a visitor once each.
@@ -35,8 +39,8 @@ pub struct VisitorKeys {
 
 #[derive(Clone)]
 struct DayKey {
-    /// UTC day: whole days since 1970-01-01.
-    day: i64,
+    /// Its number.
+    day: i32,
     key: [u8; 32],
     /// The key in place, so that a hash need not begin with it.
     mac: Hmac<Sha256>,
@@ -68,33 +72,34 @@ impl VisitorKeys {
         })
     }
 
-    /// The hash of a visitor at the moment `now_ms` (milliseconds since 1970): HMAC-SHA-256 of the address and the
-    /// first 512 bytes of the User-Agent, cut to 64 bits. Of an IPv6 address the /64 counts, which is what one
-    /// subscriber has.
+    /// The hash of a visitor on this day: HMAC-SHA-256 of the address and the first 512 bytes of the User-Agent, cut to
+    /// 64 bits. Of an IPv6 address the /64 counts, which is what one subscriber has.
     ///
-    /// The first call of a UTC day makes its key, writes the file and waits for the disk; those who come meanwhile
+    /// The first call of a day makes its key, writes the file and waits for the disk; those who come meanwhile
     /// wait for it. No other call waits.
     ///
     /// # Errors
     /// The file cannot be written. The next call tries again.
-    pub fn hash(&self, ip: IpAddr, user_agent: Option<&str>, now_ms: i64) -> io::Result<VisitorHash> {
-        let day = now_ms.div_euclid(DAY_MS);
+    pub fn hash(&self, ip: IpAddr, user_agent: Option<&str>, day: i32) -> io::Result<VisitorHash> {
         if let Some(key) = self.keys.load().iter().find(|key| key.day == day) {
             return Ok(key.hash(ip, user_agent));
         }
         Ok(self.begin(day)?.hash(ip, user_agent))
     }
 
-    /// Destroys the keys before yesterday's, which otherwise happens with the first visitor of a day: for a server
-    /// that nobody visits. Says whether there were any.
+    /// Destroys the keys of days that are over everywhere when it is this day in UTC, which otherwise happens with the
+    /// first visitor of a day: for a server that nobody visits. Says whether there were any.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn forget_old(&self, now_ms: i64) -> io::Result<bool> {
-        let day = now_ms.div_euclid(DAY_MS);
+    pub fn forget_old(&self, day: i32) -> io::Result<bool> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.keys.load_full();
-        let after: Vec<_> = before.iter().filter(|key| key.day >= day - 1).cloned().collect();
+        let after: Vec<_> = before
+            .iter()
+            .filter(|key| key.day >= day - NEAR)
+            .cloned()
+            .collect();
         let any = after.len() < before.len();
         if any {
             self.replace(after)?;
@@ -102,17 +107,21 @@ impl VisitorKeys {
         Ok(any)
     }
 
-    /// Makes the key of a day unless another thread just has. Beside it only the day before's stays, so a clock that
-    /// was wrong and is set back costs the keys of days that are not yet, and nothing else.
-    fn begin(&self, day: i64) -> io::Result<DayKey> {
+    /// Makes the key of a day unless another thread just has. Beside it only those of the days around it stay, so a clock
+    /// that was wrong and is set back leaves no key behind of days that are not yet.
+    fn begin(&self, day: i32) -> io::Result<DayKey> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.keys.load_full();
         if let Some(key) = before.iter().find(|key| key.day == day) {
             return Ok(key.clone());
         }
         let fresh = DayKey::new(day, rand::random());
-        let yesterday = before.iter().filter(|key| key.day == day - 1).cloned();
-        self.replace(yesterday.chain([fresh.clone()]).collect())?;
+        let near = before
+            .iter()
+            .filter(|key| key.day.abs_diff(day) <= NEAR.unsigned_abs());
+        let mut after: Vec<_> = near.cloned().chain([fresh.clone()]).collect();
+        after.sort_by_key(|key| key.day);
+        self.replace(after)?;
         Ok(fresh)
     }
 
@@ -125,7 +134,7 @@ impl VisitorKeys {
 }
 
 impl DayKey {
-    fn new(day: i64, key: [u8; 32]) -> Self {
+    fn new(day: i32, key: [u8; 32]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mac = Hmac::new_from_slice(&key).expect("HMAC takes any key");
         Self { day, key, mac }

@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use campaigns::Routing;
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::SinkExt;
+use schema::NetworkId;
 use tokio_postgres::{Client, Statement, Transaction};
 
 use super::{ApplyError, Load, Record};
@@ -29,10 +31,37 @@ const ADD_SUMS: &str =
 type Month = (i32, u32);
 
 /// Stores clicks.
-#[derive(Default)]
 pub(crate) struct ClickLoad {
+    routing: Routing,
     /// The months that are known to have their partition.
     months: Mutex<Vec<Month>>,
+}
+
+impl ClickLoad {
+    pub(crate) fn new(routing: Routing) -> Self {
+        Self {
+            routing,
+            months: Mutex::default(),
+        }
+    }
+
+    /// Those of these clicks' networks that are gone: nobody can look at their clicks any more.
+    async fn gone(&self, records: &[Record<'_>]) -> Result<Vec<NetworkId>, ApplyError> {
+        let mut networks: Vec<_> = records
+            .iter()
+            .filter_map(|record| Self::network(record.bytes))
+            .collect();
+        networks.sort_unstable();
+        networks.dedup();
+        let mut gone = Vec::new();
+        for id in networks {
+            if self.routing.network_of_id(id).await?.is_none() {
+                tracing::warn!(%id, "this network is gone; its clicks are left out");
+                gone.push(id);
+            }
+        }
+        Ok(gone)
+    }
 }
 
 impl Load for ClickLoad {
@@ -44,6 +73,10 @@ impl Load for ClickLoad {
     const COLLECT: Duration = Duration::from_millis(100);
     type Prepared = Statement;
     type Done = ();
+
+    fn network(record: &[u8]) -> Option<NetworkId> {
+        ClickRecord::read(record).map(|click| click.network_id)
+    }
 
     async fn prepare(&self, client: &Client) -> Result<Statement, ApplyError> {
         // A month that was dropped meanwhile has to be made again.
@@ -81,11 +114,15 @@ impl Load for ClickLoad {
         add_sums: &Statement,
         records: &[Record<'_>],
     ) -> Result<(), ApplyError> {
+        let gone = self.gone(records).await?;
         let mut copies: BTreeMap<Month, BytesMut> = BTreeMap::new();
         let mut sums = Sums::new();
         for record in records {
             let click = ClickRecord::read(record.bytes)
                 .ok_or_else(|| ApplyError::Poison("this is no click of a format we know".to_owned()))?;
+            if gone.contains(&click.network_id) {
+                continue;
+            }
             let rows = copies
                 .entry(month(moment(&click)?))
                 .or_insert_with(|| BytesMut::from(COPY_HEADER));

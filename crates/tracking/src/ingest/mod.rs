@@ -12,11 +12,12 @@ mod sabotage;
 mod session;
 mod upkeep;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use journal::{Journal, Reader, Seq};
+use schema::NetworkId;
 use tokio_postgres::{Client, Transaction};
 
 pub(crate) use clicks::ClickLoad;
@@ -42,9 +43,6 @@ pub(crate) enum ApplyError {
     /// The configuration could not be had.
     #[error(transparent)]
     Routing(#[from] campaigns::RoutingError),
-    /// The journal cannot be brought to where its cursor is.
-    #[error("the journal is behind its cursor: {0}")]
-    Behind(#[from] journal::Refused),
     /// A record is not what it should be.
     #[error("{0}")]
     Poison(String),
@@ -77,6 +75,9 @@ pub(crate) trait Load: Send + Sync + 'static {
     type Prepared: Send + Sync;
     /// What there is to tell once the transaction is committed.
     type Done: Send;
+
+    /// Whose record it is, as far as it can be told.
+    fn network(record: &[u8]) -> Option<NetworkId>;
 
     fn prepare(&self, client: &Client) -> impl Future<Output = Result<Self::Prepared, ApplyError>> + Send;
 
@@ -121,11 +122,19 @@ impl Progress {
 /// Applies a journal for as long as it is open.
 pub(crate) struct Applier<L: Load> {
     pub(crate) journal: Journal,
+    /// Where it ended when it was opened, until the first session knows.
+    pub(crate) opened_at: Mutex<Option<Seq>>,
     pub(crate) url: Arc<str>,
     /// Where this journal lies, for people.
     pub(crate) node: String,
     pub(crate) load: L,
     pub(crate) progress: Arc<Progress>,
+}
+
+/// How far the journal was last told that it need not keep its records, and when.
+struct Released {
+    at: Instant,
+    to: Seq,
 }
 
 impl<L: Load> Applier<L> {
@@ -152,22 +161,32 @@ impl<L: Load> Applier<L> {
     }
 
     async fn apply_all(&self, only_what_is_there: bool) -> Result<(), ApplyError> {
-        let mut session = Session::open(&self.load, &self.url, &self.journal, &self.node).await?;
+        let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = Session::open(&self.load, &self.url, &self.journal, opened_at, &self.node).await?;
+        *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut reader = self.journal.reader(session.cursor());
-        let mut released_at: Option<Instant> = None;
+        let mut released = Released {
+            at: Instant::now(),
+            to: session.cursor(),
+        };
         loop {
             if self.progress.failing.swap(false, Ordering::Relaxed) {
                 tracing::info!(stream = L::STREAM, "journal is being applied again");
             }
             self.progress.applied.store(session.cursor(), Ordering::Release);
-            let Some(next) = self
-                .apply_next(&mut session, &mut reader, &mut released_at)
-                .await?
-            else {
-                if only_what_is_there || self.journal.is_closed() {
-                    return Ok(());
+            let Some(next) = self.apply_next(&mut session, &mut reader, &mut released).await? else {
+                let is_last = only_what_is_there || self.journal.is_closed();
+                let more = self.journal.wait_beyond(reader.next());
+                if released.to == session.cursor() {
+                    if is_last {
+                        return Ok(());
+                    }
+                    more.await;
+                } else if is_last || tokio::time::timeout(RELEASE, more).await.is_err() {
+                    session.settle().await?;
+                    self.release(&session, &mut released);
+                    continue;
                 }
-                self.journal.wait_beyond(reader.next()).await;
                 tokio::time::sleep(L::COLLECT).await;
                 continue;
             };
@@ -180,7 +199,7 @@ impl<L: Load> Applier<L> {
         &self,
         session: &mut Session<L>,
         reader: &mut Reader,
-        released_at: &mut Option<Instant>,
+        released: &mut Released,
     ) -> Result<Option<Seq>, ApplyError> {
         let read = reader
             .read(L::BATCH, BATCH_BYTES)
@@ -197,13 +216,21 @@ impl<L: Load> Applier<L> {
             return Ok(None);
         }
         let records: Vec<_> = read.iter().map(|(seq, bytes)| Record { seq, bytes }).collect();
-        let release = released_at.is_none_or(|at| at.elapsed() >= RELEASE);
-        self.apply(session, &records, read.next, release).await?;
-        if release {
-            self.journal.release(session.cursor());
-            *released_at = Some(Instant::now());
+        let durably = L::SYNCHRONOUS || released.at.elapsed() >= RELEASE;
+        self.apply(session, &records, read.next, durably).await?;
+        if durably {
+            self.release(session, released);
         }
         Ok(Some(read.next))
+    }
+
+    /// Tells the journal what it need not keep: what a commit that waited for the disk of Postgres has covered.
+    fn release(&self, session: &Session<L>, released: &mut Released) {
+        self.journal.release(session.cursor());
+        *released = Released {
+            at: Instant::now(),
+            to: session.cursor(),
+        };
     }
 
     /// Applies these records in one transaction; if one of them is poison, in as many as it takes to put that one aside.

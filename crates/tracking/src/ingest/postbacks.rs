@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use dialects::Status;
 use futures_util::try_join;
-use schema::{ClickKey, ConversionId, Currency, Money, PostbackId, clock};
+use schema::{ClickKey, ConversionId, Currency, Money, NetworkId, PostbackId, clock};
 use serde_json::Value;
 use tokio_postgres::{Client, Statement, Transaction};
 
@@ -79,6 +79,10 @@ impl Load for PostbackLoad {
     const COLLECT: Duration = Duration::ZERO;
     type Prepared = Statements;
     type Done = Vec<(PostbackId, Verdict)>;
+
+    fn network(record: &[u8]) -> Option<NetworkId> {
+        PostbackRecord::read(record).ok().map(|record| record.network)
+    }
 
     async fn prepare(&self, client: &Client) -> Result<Statements, ApplyError> {
         Ok(Statements {

@@ -21,7 +21,7 @@ const SETUP: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_ge
 const MOVE_CURSOR: &str =
     "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2";
 const PUT_ASIDE: &str = "INSERT INTO quarantine (journal, seq, network_id, put_aside_at, reason, record)
-     VALUES ($1, $2, NULL, $3, $4, $5) ON CONFLICT DO NOTHING";
+     VALUES ($1, $2, $6, $3, $4, $5) ON CONFLICT DO NOTHING";
 
 /// A connection on which one journal is applied.
 pub(super) struct Session<L: Load> {
@@ -35,9 +35,16 @@ pub(super) struct Session<L: Load> {
 impl<L: Load> Session<L> {
     /// Connects, and finds out how far the journal has been applied.
     ///
-    /// A journal that ends before its cursor lost its tail (an older copy of the disk, say): its next records get
-    /// numbers behind the cursor, so that they are not taken for those that are applied.
-    pub(super) async fn open(load: &L, url: &str, journal: &Journal, node: &str) -> Result<Self, ApplyError> {
+    /// `opened_at` is where the journal ended when this process opened it, for its first session. A cursor beyond that
+    /// means that the journal lost its end (an older copy of the disk, say): what is in it from there on came in since,
+    /// and is not applied, so the cursor goes back to there.
+    pub(super) async fn open(
+        load: &L,
+        url: &str,
+        journal: &Journal,
+        opened_at: Option<Seq>,
+        node: &str,
+    ) -> Result<Self, ApplyError> {
         let client = connect(url).await?;
         let id = Uuid::from_bytes(journal.identity());
         client
@@ -50,18 +57,19 @@ impl<L: Load> Session<L> {
         let row = client
             .query_one("SELECT next_seq FROM ingest_cursors WHERE journal = $1", &[&id])
             .await?;
-        let cursor = Seq::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-        if cursor > journal.next() {
-            tracing::error!(
-                stream = L::STREAM,
-                cursor,
-                journal = journal.next(),
-                "the journal has lost its end"
-            );
-            // Its new segment may need the room of what is applied.
-            journal.release(cursor);
-            journal.skip_to(cursor)?;
+        let mut cursor = Seq::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+        if let Some(end) = opened_at.filter(|end| cursor > *end) {
+            tracing::error!(stream = L::STREAM, cursor, end, "the journal has lost its end");
+            client
+                .execute(
+                    "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2",
+                    &[&id, &number(cursor), &number(end), &clock::now()],
+                )
+                .await?;
+            cursor = end;
         }
+        // Both statements waited for the disk, and so did everything that was committed before them.
+        journal.release(cursor);
         Ok(Self {
             journal: id,
             cursor,
@@ -118,6 +126,16 @@ impl<L: Load> Session<L> {
         Ok(done)
     }
 
+    /// Returns when everything that was committed is on the disk of Postgres.
+    pub(super) async fn settle(&self) -> Result<(), ApplyError> {
+        let (here, now) = (number(self.cursor), clock::now());
+        let there = self
+            .client
+            .execute(&self.move_cursor, &[&self.journal, &here, &here, &now])
+            .await?;
+        (there == 1).then_some(()).ok_or(ApplyError::CursorMoved)
+    }
+
     /// Puts a record aside that Postgres will not take, and moves the cursor behind it.
     pub(super) async fn put_aside(
         &mut self,
@@ -125,6 +143,7 @@ impl<L: Load> Session<L> {
         next: Seq,
         reason: &str,
     ) -> Result<(), ApplyError> {
+        let network_id = L::network(poison.bytes).map(|id| id.0);
         let transaction = self.client.transaction().await?;
         let now: DateTime<Utc> = clock::now();
         let moved = transaction
@@ -139,7 +158,14 @@ impl<L: Load> Session<L> {
         transaction
             .execute(
                 PUT_ASIDE,
-                &[&self.journal, &number(poison.seq), &now, &reason, &poison.bytes],
+                &[
+                    &self.journal,
+                    &number(poison.seq),
+                    &now,
+                    &reason,
+                    &poison.bytes,
+                    &network_id,
+                ],
             )
             .await?;
         transaction.commit().await?;
@@ -163,6 +189,7 @@ impl<L: Load> Session<L> {
                     &clock::now(),
                     &reason,
                     &empty,
+                    &None::<i32>,
                 ],
             )
             .await?;
