@@ -2,7 +2,7 @@
 //!
 //! What is asked for is loaded once and kept until [`Changes`] says that its network changed: a change made anywhere is
 //! in force everywhere at once, and a link that is clicked a thousand times a second costs no query. While changes
-//! cannot be heard, entries are believed for a second; while the database does not answer, the last that was known
+//! cannot be heard, entries are looked up again every second, and used meanwhile; while the database does not answer, the last that was known
 //! goes on being used, because refusing visitors over an old entry helps nobody.
 
 mod remembered;
@@ -32,7 +32,7 @@ use crate::integrations::{self, TokenHash};
 use crate::links::is_alias;
 use crate::{Destination, DestinationError};
 
-/// How long an entry is believed while changes are not heard; and how long something unknown stays unknown then.
+/// After how long an entry is looked up again while changes are not heard; and how long something unknown stays unknown.
 const UNHEARD: Duration = Duration::from_secs(1);
 /// After how long an entry is looked up again although nothing was heard.
 const RESYNC: Duration = Duration::from_secs(60);
@@ -354,7 +354,9 @@ impl Memory {
                 false => Freshness::Aged,
             },
             _ if at.elapsed() < UNHEARD => Freshness::Good,
-            _ => Freshness::Stale,
+            // Nobody waits for what is likely the same: Postgres is slow, or we would hear.
+            Some(true) => Freshness::Aged,
+            None => Freshness::Stale,
         }
     }
 

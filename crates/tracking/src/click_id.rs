@@ -31,7 +31,7 @@ const BYTES: usize = 27;
 const SIGNED: usize = 21;
 
 /// Characters of a click id.
-pub(crate) const LENGTH: usize = 44;
+pub const LENGTH: usize = 44;
 
 /// A click id that we gave out: its MAC was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

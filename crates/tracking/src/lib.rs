@@ -3,8 +3,8 @@
 //! A click is walked in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`; both end in a journal, and `ingest`
 //! brings them from there into Postgres. [`click_id`] and [`decide`] are pure; the other modules are one per table.
 
-pub mod caps;
-mod click_id;
+mod caps;
+pub mod click_id;
 mod click_record;
 pub mod clicks;
 pub mod condition;
