@@ -82,21 +82,20 @@ async fn a_change_is_in_force_on_every_node_within_a_second() {
         attribution_days: 30,
         audience: app.scene.campaign.audience.clone(),
     };
-    let mut conn = app.network().await;
-    campaign_table::update(&mut conn, &author, app.scene.campaign.id, &settings, now)
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
+    let save = async |settings: &CampaignSettings| {
+        let mut conn = app.network().await;
+        campaign_table::update(&mut conn, &author, app.scene.campaign.id, settings, now)
+            .await
+            .unwrap();
+        conn.commit().await.unwrap();
+    };
+    save(&settings).await;
     for node in &nodes {
         let there = |answer: &(StatusCode, String)| answer.1.starts_with("https://elsewhere.example/");
         until("a new destination", node, &app.scene.alias, there).await;
     }
     settings.status = CampaignStatus::Paused;
-    let mut conn = app.network().await;
-    campaign_table::update(&mut conn, &author, app.scene.campaign.id, &settings, now)
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
+    save(&settings).await;
     for node in &nodes {
         until("a pause", node, &app.scene.alias, |answer| {
             answer.0 == StatusCode::NOT_FOUND

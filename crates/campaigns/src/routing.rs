@@ -2,8 +2,8 @@
 //!
 //! What is asked for is loaded once and kept until [`Changes`] says that its network changed: a change made anywhere is
 //! in force everywhere at once, and a link that is clicked a thousand times a second costs no query. While changes
-//! cannot be heard, entries are looked up again every second, and used meanwhile; while the database does not answer, the last that was known
-//! goes on being used, because refusing visitors over an old entry helps nobody.
+//! cannot be heard, entries are looked up again every second, and used meanwhile; while the database does not answer,
+//! the last that was known goes on being used, because refusing visitors over an old entry helps nobody.
 
 mod remembered;
 

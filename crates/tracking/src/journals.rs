@@ -131,7 +131,7 @@ pub(crate) async fn apply_abandoned(
                 break;
             }
             // Opening it is work, and nothing can have been left since.
-            if done.contains_key(&slot) && done.get(&slot) == Some(&written_at(&folder)) {
+            if done.get(&slot) == Some(&written_at(&folder)) {
                 continue;
             }
             let opening = settings.clone();

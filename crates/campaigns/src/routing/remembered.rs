@@ -44,12 +44,9 @@ impl<V> Noted<V> {
 
     /// Whether it is on the caller to load it again: one at a time, and not while the last attempt may still run.
     fn claim(&self) -> bool {
-        let now = u64::try_from(self.at.elapsed().as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let now = millis(self.at.elapsed()).max(1);
         let last = self.tried.load(Ordering::Relaxed);
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-        (last == 0 || now.saturating_sub(last) > patience)
+        (last == 0 || now.saturating_sub(last) > millis(PATIENCE))
             && self
                 .tried
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
@@ -71,20 +68,18 @@ struct Silence {
 }
 
 impl Silence {
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     fn is_on(&self) -> bool {
-        self.now() < self.until.load(Ordering::Relaxed)
+        millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
     }
 
     fn begin(&self) {
-        let until = self
-            .now()
-            .saturating_add(u64::try_from(SILENCE.as_millis()).unwrap_or(u64::MAX));
-        self.until.store(until, Ordering::Relaxed);
+        self.until
+            .store(millis(self.start.elapsed() + SILENCE), Ordering::Relaxed);
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<K, V> Remembered<K, V>
