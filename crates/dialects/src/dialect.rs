@@ -227,12 +227,6 @@ pub(crate) enum Voice {
     Cake,
     /// `OK`, or one line that says why not.
     Ok,
-    /// `{"success":true}`, or `{"success":false,"error":…}`.
-    SuccessJson,
-    /// `{"status":1}`, or `{"status":2,"error":…}`.
-    StatusNumber,
-    /// A transparent image of one pixel.
-    Pixel,
 }
 
 impl Dialect {

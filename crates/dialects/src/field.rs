@@ -69,6 +69,8 @@ pub enum Field {
     Packed,
     /// Commission groups with their amounts: `GROUP:12.50|OTHER:3`.
     Groups,
+    /// The click as one of a list of named ids.
+    ClickList,
     /// One whole sale as JSON.
     Sale,
     /// Anything else, kept as it came.
@@ -80,7 +82,7 @@ impl Field {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::ClickId => "click_id",
+            Self::ClickId | Self::ClickList => "click_id",
             Self::AffiliateKey => "partner_key",
             Self::Reference => "campaign",
             Self::Goal => "goal",

@@ -181,7 +181,8 @@ impl Reading<'_> {
 
     fn set_special(&mut self, field: Field, name: &str, value: &str) -> Result<(), Problem> {
         let understood = match field {
-            Field::ClickId => return self.set_clicks(name, value),
+            Field::ClickId => return self.set_clicks(name, clicks(value, self.dialect)),
+            Field::ClickList => return self.set_clicks(name, listed_clicks(value)),
             Field::CommissionPercent => return self.set_percent(name, value),
             Field::Packed => return self.unpack(value),
             Field::Groups => return rules::take_groups(&mut self.postback, name, value),
@@ -201,6 +202,11 @@ impl Reading<'_> {
                 self.postback.is_test = test;
                 true
             }),
+            // CAKE says how it is fired.
+            Field::Pixel if value == "img" => {
+                self.postback.wish = Wish::Pixel;
+                true
+            }
             Field::Pixel => flag(value).is_some_and(|wanted| {
                 if wanted {
                     self.postback.wish = Wish::Pixel;
@@ -226,8 +232,7 @@ impl Reading<'_> {
         }
     }
 
-    fn set_clicks(&mut self, name: &str, value: &str) -> Result<(), Problem> {
-        let clicks = clicks(value, self.dialect);
+    fn set_clicks(&mut self, name: &str, clicks: Vec<String>) -> Result<(), Problem> {
         for click in clicks {
             within(FIELD_LIMIT, name, &click)?;
             if is_placeholder(&click) {
@@ -349,7 +354,12 @@ impl Reading<'_> {
 
 fn limit_of(field: Field) -> usize {
     match field {
-        Field::ClickId | Field::Personal | Field::Packed | Field::Groups | Field::SubList => EXTRA_LIMIT,
+        Field::ClickId
+        | Field::ClickList
+        | Field::Personal
+        | Field::Packed
+        | Field::Groups
+        | Field::SubList => EXTRA_LIMIT,
         _ => FIELD_LIMIT,
     }
 }
@@ -369,19 +379,16 @@ fn is_list(field: Field, value: &str) -> bool {
     field == Field::ClickId && json::texts(value, CLICK_LIMIT + 1).is_some()
 }
 
-/// The click ids in one value: a list where the dialect knows lists, `[{"value":…}]`, or the value itself.
+/// The click ids of `[{"name":…,"value":…}]`.
+fn listed_clicks(value: &str) -> Vec<String> {
+    let entries = json::objects(value, CLICK_LIMIT + 1).unwrap_or_default();
+    let id = |members: Vec<(String, String)>| members.into_iter().find(|(name, _)| name == "value");
+    let ids = entries.into_iter().filter_map(id).map(|(_, id)| id);
+    ids.filter(|id| !id.is_empty()).collect()
+}
+
+/// The click ids in one value: several where the dialect knows lists.
 fn clicks(value: &str, dialect: &Dialect) -> Vec<String> {
-    if value.starts_with("[{")
-        && let Ok(entries) = json::objects(value, CLICK_LIMIT + 1)
-    {
-        let id = |members: Vec<(String, String)>| members.into_iter().find(|(name, _)| name == "value");
-        return entries
-            .into_iter()
-            .filter_map(id)
-            .map(|(_, id)| id)
-            .filter(|id| !id.is_empty())
-            .collect();
-    }
     if dialect.repeatable.is_empty() {
         return vec![value.to_owned()];
     }

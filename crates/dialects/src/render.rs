@@ -44,27 +44,11 @@ impl Dialect {
         let success = answer.status.is_success();
         let (content_type, body) = match (self.voice, success) {
             (Voice::Ours, _) => return ours(answer, plain_text),
-            (Voice::Pixel, _) => return ("image/gif", PIXEL.to_vec()),
             (Voice::Tune, true) => (TEXT, "success=true;".to_owned()),
             (Voice::Tune, false) => (TEXT, format!("success=false; err_msg={};", answer.reason)),
             (Voice::Cake, _) => (XML, cake(answer)),
             (Voice::Ok, true) => (TEXT, "OK".to_owned()),
             (Voice::Ok, false) => (TEXT, line(answer)),
-            (Voice::SuccessJson, true) => (JSON, r#"{"success":true}"#.to_owned()),
-            (Voice::SuccessJson, false) => {
-                let error =
-                    serde_json::json!({"success": false, "error": answer.reason, "message": answer.message});
-                (JSON, error.to_string())
-            }
-            (Voice::StatusNumber, true) => {
-                let said = serde_json::json!({"status": 1, "message": answer.message});
-                (JSON, said.to_string())
-            }
-            (Voice::StatusNumber, false) => {
-                let said =
-                    serde_json::json!({"status": 2, "error": answer.reason, "message": answer.message});
-                (JSON, said.to_string())
-            }
         };
         (content_type, body.into_bytes())
     }

@@ -54,7 +54,9 @@ fn amount_from_items(postback: &mut Postback) {
         .items
         .iter()
         .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
-    postback.amount = micros.and_then(Amount::from_micros);
+    // CJ and Impact take the order's discount off; the others have none.
+    let discount = postback.discount.map_or(0, |discount| discount.micros);
+    postback.amount = micros.and_then(|sum| Amount::from_micros(sum.checked_sub(discount)?));
 }
 
 fn goal_from_items(postback: &mut Postback) {
@@ -74,7 +76,8 @@ fn percent_without_fixed(postback: &mut Postback) {
     }
 }
 
-/// `lead_status=a,b&sale_status=c&rejected_status=d`: the statuses of the sender, mapped by the sender.
+/// `lead_status=a,b&sale_status=c&rejected_status=d`: the statuses of the sender, mapped by the sender. One that it
+/// wants ignored (`ignore_status=ping,test`) is a test.
 fn own_status_map(postback: &mut Postback) {
     const MAPS: [(&str, State); 3] = [
         ("lead_status", State::Pending),
@@ -90,6 +93,7 @@ fn own_status_map(postback: &mut Postback) {
             .flat_map(|(_, statuses)| statuses.split(','))
             .any(|known| known.trim() == status)
     };
+    postback.is_test |= lists("ignore_status");
     if let Some((_, state)) = MAPS.iter().find(|(map, _)| lists(map)) {
         postback.state = Some(*state);
     }
