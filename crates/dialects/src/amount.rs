@@ -129,11 +129,16 @@ impl Amount {
         Self::from_wide(wide / scale)
     }
 
-    /// The amount in the currency's smallest coins; `None` where it is none of whole coins.
+    /// The amount in the currency's smallest coins; a part of a coin is dropped.
+    ///
+    /// ```
+    /// let amount = dialects::Amount { micros: 12_500_000 };
+    /// assert_eq!((amount.to_minor(Some("EUR")), amount.to_minor(Some("JPY"))), ("1250".into(), "12".into()));
+    /// ```
     #[must_use]
-    pub fn to_minor(self, currency: Option<&str>) -> Option<String> {
+    pub fn to_minor(self, currency: Option<&str>) -> String {
         let coins = i128::from(self.micros) * minor_scale(currency);
-        (coins % 1_000_000 == 0).then(|| (coins / 1_000_000).to_string())
+        (coins / 1_000_000).to_string()
     }
 
     fn from_wide(micros: i128) -> Result<Self, AmountProblem> {

@@ -252,8 +252,18 @@ impl Dialect {
     pub fn carries(&self) -> impl Iterator<Item = Field> {
         let basket = (self.basket != Basket::None).then_some(Field::Items);
         let token = (!self.auth.is_empty()).then_some(Field::Token);
+        let summed = self
+            .rules
+            .contains(&Rule::AmountFromItems)
+            .then_some(Field::Amount);
         let written = self.parameters.iter().map(|parameter| parameter.field);
-        written.chain(basket).chain(token)
+        written.chain(basket).chain(token).chain(summed)
+    }
+
+    /// The statuses it documents, and what becomes of a conversion by each.
+    #[must_use]
+    pub fn statuses(&self) -> &'static [(&'static str, State)] {
+        self.states
     }
 
     /// What a parameter's name means; [`Field::Extra`] where the system has none of that name.

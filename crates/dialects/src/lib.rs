@@ -18,6 +18,7 @@ mod decode;
 mod dialect;
 mod field;
 mod json;
+mod lines;
 mod path;
 mod placeholder;
 mod postback;
@@ -28,6 +29,7 @@ mod render;
 mod rules;
 mod systems;
 mod time;
+mod wire;
 
 pub use amount::Amount;
 pub use answer::{Answer, AnswerFormat, Rendered, Status, Wish};
