@@ -40,6 +40,8 @@ pub struct Dialect {
     pub kind: Kind,
     /// The parameter in which that system's landing pages expect the click id.
     pub click_parameter: Option<&'static str>,
+    /// Hosts that are its alone, with all below them.
+    pub hosts: &'static [&'static str],
     pub(crate) endpoints: &'static [Endpoint],
     pub(crate) parameters: &'static [Parameter],
     /// Parameters a call must have, by the system's own document; `a|b` where either will do.
@@ -67,6 +69,7 @@ pub(crate) const BASE: Dialect = Dialect {
     confidence: Confidence::High,
     kind: Kind::Network,
     click_parameter: None,
+    hosts: &[],
     endpoints: &[],
     parameters: &[],
     required: &[],
@@ -264,6 +267,19 @@ impl Dialect {
     #[must_use]
     pub fn statuses(&self) -> &'static [(&'static str, State)] {
         self.states
+    }
+
+    /// This system's word for a state, ours where it documents none; what it has no hold for is pending to it.
+    #[must_use]
+    pub fn word_for(&self, state: State) -> &'static str {
+        let word = |state| {
+            self.states
+                .iter()
+                .find_map(|(word, known)| (*known == state).then_some(*word))
+        };
+        word(state)
+            .or_else(|| word(State::Pending).filter(|_| state == State::Held))
+            .unwrap_or_else(|| state.code())
     }
 
     /// What a parameter's name means; [`Field::Extra`] where the system has none of that name.

@@ -21,7 +21,14 @@ pub(crate) struct Money<'a> {
     currency: Option<&'a str>,
 }
 
-impl Money<'_> {
+impl<'a> Money<'a> {
+    pub(crate) fn of(dialect: &Dialect, currency: Option<&'a str>) -> Self {
+        Self {
+            writing: dialect.money,
+            currency,
+        }
+    }
+
     /// Reads one amount.
     pub(crate) fn read(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
         let read = match self.writing {
@@ -78,10 +85,7 @@ impl Reading<'_> {
             _ => None,
         });
         for one in sent {
-            let money = Money {
-                writing: self.dialect.money,
-                currency: currency.as_deref(),
-            };
+            let money = Money::of(self.dialect, currency.as_deref());
             let taken = match (one.claim, self.winning(&winners, one)) {
                 (Some(claim), _) => {
                     let pair = (one.name.as_str(), one.value.as_str());

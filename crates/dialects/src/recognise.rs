@@ -51,6 +51,15 @@ pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
         .filter(move |segment| *segment != "*" && named.insert(*segment))
 }
 
+/// Whether a path is one of a dialect's own, a key in front aside.
+pub(crate) fn speaks_at(dialect: &Dialect, path: &str) -> bool {
+    let segments = segments(path);
+    dialect
+        .endpoints
+        .iter()
+        .any(|endpoint| fit(endpoint.path, &segments).is_some())
+}
+
 /// The endpoint of a dialect that a path is, else its first.
 pub(crate) fn endpoint<'d>(dialect: &'d Dialect, path: &str) -> Option<&'d Endpoint> {
     let mut segments = segments(path);

@@ -7,6 +7,7 @@ use crate::field::Field as F;
 pub(crate) static TRADEDOUBLER: Dialect = Dialect {
     key: "tradedoubler",
     name: "Tradedoubler",
+    hosts: &["tradedoubler.com"],
     confidence: Confidence::Medium,
     click_parameter: Some("tduid"),
     endpoints: &[Endpoint::get("/report")],
@@ -28,6 +29,7 @@ pub(crate) static TRADEDOUBLER: Dialect = Dialect {
 pub(crate) static TRADETRACKER: Dialect = Dialect {
     key: "tradetracker",
     name: "TradeTracker",
+    hosts: &["tradetracker.net"],
     confidence: Confidence::Low,
     click_parameter: Some("ttid"),
     endpoints: &[Endpoint::get("/").marks(&["tid", "descrMerchant", "descrAffiliate"])],
@@ -47,6 +49,7 @@ pub(crate) static TRADETRACKER: Dialect = Dialect {
 pub(crate) static ADCELL: Dialect = Dialect {
     key: "adcell",
     name: "ADCELL",
+    hosts: &["adcell.com"],
     confidence: Confidence::Low,
     click_parameter: Some("bid"),
     endpoints: &[Endpoint::get("/t/track")],
@@ -66,6 +69,7 @@ pub(crate) static ADCELL: Dialect = Dialect {
 pub(crate) static BELBOON: Dialect = Dialect {
     key: "belboon",
     name: "belboon",
+    hosts: &["belboon.com"],
     confidence: Confidence::Low,
     click_parameter: Some("belboon"),
     endpoints: &[Endpoint::get("/s2s").marks(&["order_id"])],
@@ -84,6 +88,7 @@ pub(crate) static BELBOON: Dialect = Dialect {
 pub(crate) static DIGISTORE24: Dialect = Dialect {
     key: "digistore24",
     name: "Digistore24",
+    hosts: &["digistore24.com"],
     confidence: Confidence::Low,
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/tracking/conversion")],

@@ -8,6 +8,7 @@ use crate::rules::Rule;
 pub(crate) static CLICKMETER: Dialect = Dialect {
     key: "clickmeter",
     name: "ClickMeter",
+    hosts: &["clickmeter.com"],
     click_parameter: Some("clickId"),
     endpoints: &[Endpoint::get("/s2s").marks(&["id", "val", "com", "comperc"])],
     parameters: &[
@@ -27,6 +28,7 @@ pub(crate) static CLICKMETER: Dialect = Dialect {
 pub(crate) static JOTURL: Dialect = Dialect {
     key: "joturl",
     name: "JotURL",
+    hosts: &["joturl.com"],
     confidence: Confidence::Low,
     click_parameter: Some("click"),
     endpoints: &[

@@ -61,6 +61,10 @@ pub(crate) static NATIVE: Dialect = Dialect {
         ("hold", State::Held),
         ("approved", State::Approved),
         ("rejected", State::Rejected),
+        ("confirmed", State::Approved),
+        ("declined", State::Rejected),
+        ("cancelled", State::Rejected),
+        ("canceled", State::Rejected),
     ],
     basket: Basket::Json(
         "items",

@@ -9,6 +9,7 @@ use crate::rules::Rule;
 pub(crate) static FLEXOFFERS: Dialect = Dialect {
     key: "flexoffers",
     name: "FlexOffers",
+    hosts: &["flexlinks.com", "flexlinkspro.com"],
     click_parameter: Some("refid"),
     endpoints: &[Endpoint::get("/da.ashx")],
     parameters: &[
@@ -41,6 +42,7 @@ pub(crate) static FLEXOFFERS: Dialect = Dialect {
 pub(crate) static IMPACT: Dialect = Dialect {
     key: "impact",
     name: "Impact",
+    hosts: &["api.impact.com"],
     click_parameter: Some("irclickid"),
     endpoints: &[Endpoint::form("/Advertisers/*/Conversions")],
     parameters: &[
@@ -85,6 +87,7 @@ pub(crate) static IMPACT: Dialect = Dialect {
 pub(crate) static AWIN: Dialect = Dialect {
     key: "awin",
     name: "Awin",
+    hosts: &["awin1.com"],
     click_parameter: Some("awc"),
     endpoints: &[Endpoint::get("/sread.php").fixed(&[("tt", "ss"), ("tv", "2"), ("ch", "aw")])],
     parameters: &[
@@ -108,6 +111,7 @@ pub(crate) static AWIN: Dialect = Dialect {
 pub(crate) static CJ: Dialect = Dialect {
     key: "cj",
     name: "CJ",
+    hosts: &["emjcd.com"],
     click_parameter: Some("cjevent"),
     endpoints: &[Endpoint::get("/u").fixed(&[("METHOD", "S2S")])],
     parameters: &[
@@ -144,6 +148,7 @@ pub(crate) static CJ: Dialect = Dialect {
 pub(crate) static RAKUTEN: Dialect = Dialect {
     key: "rakuten",
     name: "Rakuten Advertising",
+    hosts: &["linksynergy.com"],
     confidence: Confidence::Medium,
     click_parameter: Some("ranSiteID"),
     endpoints: &[Endpoint::get("/ep")],

@@ -9,6 +9,7 @@ use crate::rules::Rule;
 pub(crate) static PARTNERIZE: Dialect = Dialect {
     key: "partnerize",
     name: "Partnerize",
+    hosts: &["prf.hn"],
     click_parameter: Some("clickref"),
     endpoints: &[Endpoint::path("/conversion/**").fixed(&[("tracking_mode", "api")])],
     parameters: &[

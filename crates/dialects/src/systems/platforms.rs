@@ -8,6 +8,7 @@ use crate::postback::{Intent, State};
 pub(crate) static EVERFLOW: Dialect = Dialect {
     key: "everflow",
     name: "Everflow",
+    hosts: &["servecvr.com", "everflow.io"],
     click_parameter: Some("_ef_transaction_id"),
     endpoints: &[Endpoint::get("/")],
     parameters: &[
@@ -35,6 +36,7 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
 pub(crate) static TUNE: Dialect = Dialect {
     key: "tune",
     name: "TUNE",
+    hosts: &["go2cloud.org"],
     click_parameter: Some("transaction_id"),
     endpoints: &[
         Endpoint::get("/aff_lsr"),
@@ -65,6 +67,7 @@ pub(crate) static TUNE: Dialect = Dialect {
 pub(crate) static CAKE: Dialect = Dialect {
     key: "cake",
     name: "CAKE",
+    hosts: &["cakemarketing.com"],
     click_parameter: Some("reqid"),
     endpoints: &[
         Endpoint::get("/p.ashx").fixed(&[("f", "pb")]),
@@ -91,6 +94,7 @@ pub(crate) static CAKE: Dialect = Dialect {
 pub(crate) static AFFISE: Dialect = Dialect {
     key: "affise",
     name: "Affise",
+    hosts: &["affise.com"],
     click_parameter: Some("clickid"),
     endpoints: &[Endpoint::get("/postback").marks(&[
         "clickid",
@@ -158,6 +162,7 @@ pub(crate) static AFFISE_REACH: Dialect = Dialect {
 pub(crate) static SCALEO: Dialect = Dialect {
     key: "scaleo",
     name: "Scaleo",
+    hosts: &["scaletrk.com"],
     click_parameter: Some("click_id"),
     endpoints: &[
         Endpoint::get("/track/conv"),
@@ -193,6 +198,7 @@ pub(crate) static SCALEO: Dialect = Dialect {
 pub(crate) static TRACKIER: Dialect = Dialect {
     key: "trackier",
     name: "Trackier",
+    hosts: &["trackier.co"],
     confidence: Confidence::Medium,
     click_parameter: Some("click_id"),
     endpoints: &[Endpoint::get("/acquisition"), Endpoint::get("/pixel").pixel()],
@@ -212,6 +218,7 @@ pub(crate) static TRACKIER: Dialect = Dialect {
 pub(crate) static TRACKDESK: Dialect = Dialect {
     key: "trackdesk",
     name: "Trackdesk",
+    hosts: &["trackdesk.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::json("/tracking/conversion/v1")],
     parameters: &[

@@ -9,6 +9,7 @@ use crate::postback::{Intent, State};
 pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
     key: "partnerstack_s2s",
     name: "PartnerStack",
+    hosts: &["partnerlinks.io"],
     click_parameter: Some("ps_xid"),
     endpoints: &[Endpoint::json("/conversion/xid").goal("signup")],
     parameters: &[
@@ -30,6 +31,7 @@ pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
 pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
     key: "partnerstack_action",
     name: "PartnerStack actions",
+    hosts: &["api.partnerstack.com"],
     confidence: Confidence::Medium,
     endpoints: &[Endpoint::json("/api/v2/actions").fixed(&[("target_type", "customer")])],
     parameters: &[
@@ -46,6 +48,7 @@ pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
 pub(crate) static TAPFILIATE: Dialect = Dialect {
     key: "tapfiliate",
     name: "Tapfiliate",
+    hosts: &["tapfiliate.com"],
     click_parameter: Some("tap_click_id"),
     endpoints: &[Endpoint::json("/1.6/conversions")],
     parameters: &[
@@ -70,6 +73,7 @@ pub(crate) static TAPFILIATE: Dialect = Dialect {
 pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
     key: "firstpromoter",
     name: "FirstPromoter",
+    hosts: &["firstpromoter.com"],
     click_parameter: Some("fpr"),
     endpoints: &[
         Endpoint::form("/api/v1/track/sale").goal("sale"),
@@ -96,6 +100,7 @@ pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
 pub(crate) static DUB: Dialect = Dialect {
     key: "dub",
     name: "Dub",
+    hosts: &["dub.co"],
     click_parameter: Some("dub_id"),
     endpoints: &[
         Endpoint::json("/track/sale").goal("sale"),
@@ -123,6 +128,7 @@ pub(crate) static DUB: Dialect = Dialect {
 pub(crate) static PAP: Dialect = Dialect {
     key: "pap",
     name: "Post Affiliate Pro",
+    hosts: &["postaffiliatepro.com"],
     click_parameter: Some("PAPVisitorId"),
     endpoints: &[
         Endpoint::get("/scripts/sale.php"),
@@ -161,6 +167,7 @@ pub(crate) static PAP: Dialect = Dialect {
 pub(crate) static WEBGAINS: Dialect = Dialect {
     key: "webgains",
     name: "Webgains",
+    hosts: &["webgains.io"],
     confidence: Confidence::Medium,
     click_parameter: Some("wgu"),
     endpoints: &[Endpoint::json("/queue-conversion")],
@@ -194,6 +201,7 @@ pub(crate) static WEBGAINS: Dialect = Dialect {
 pub(crate) static TABOOLA: Dialect = Dialect {
     key: "taboola",
     name: "Taboola",
+    hosts: &["taboola.com"],
     click_parameter: Some("tblci"),
     endpoints: &[
         Endpoint::get("/actions-handler/log/3/s2s-action"),

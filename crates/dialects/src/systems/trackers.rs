@@ -112,6 +112,7 @@ pub(crate) static BINOM_V2: Dialect = Dialect {
 pub(crate) static BEMOB: Dialect = Dialect {
     key: "bemob",
     name: "BeMob",
+    hosts: &["bemobtrcks.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/postback")],
     parameters: &[
@@ -148,6 +149,7 @@ pub(crate) static REDTRACK: Dialect = Dialect {
 pub(crate) static PEERCLICK: Dialect = Dialect {
     key: "peerclick",
     name: "PeerClick",
+    hosts: &["peerclick.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/postback").marks(&["conversion_id"])],
     parameters: &[
@@ -207,6 +209,7 @@ pub(crate) static EVOCLICK: Dialect = Dialect {
 pub(crate) static FUNNELFLUX: Dialect = Dialect {
     key: "funnelflux",
     name: "FunnelFlux",
+    hosts: &["funnelflux.pro"],
     confidence: Confidence::Low,
     click_parameter: Some("tid"),
     endpoints: &[Endpoint::get("/postback")],
@@ -219,6 +222,7 @@ pub(crate) static FUNNELFLUX: Dialect = Dialect {
 pub(crate) static SKRO: Dialect = Dialect {
     key: "skro",
     name: "Skro",
+    hosts: &["skro.eu"],
     confidence: Confidence::Low,
     click_parameter: Some("clickid"),
     endpoints: &[Endpoint::get("/postback")],
