@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::postback::{ITEM_LIMIT, Item};
-use crate::read::Money;
+use crate::values::Money;
 use crate::{Amount, Problem, json};
 
 /// Longest whole basket in one parameter, in bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::basket::Claim;
+use crate::basket::{Claim, within};
 use crate::dialect::{Dialect, Wire};
 use crate::field::Field;
 use crate::{Problem, RawCall, decode_pairs, json, path};
@@ -11,6 +11,9 @@ use crate::{Problem, RawCall, decode_pairs, json, path};
 pub(crate) const PARAMETER_LIMIT: usize = 100;
 /// Most parameters of items taken: a hundred items of eight parameters.
 const ITEM_PARAMETER_LIMIT: usize = 800;
+
+/// Longest name of a parameter, in bytes.
+const NAME_LIMIT: usize = 256;
 
 /// One parameter, decoded.
 #[derive(Debug)]
@@ -121,6 +124,7 @@ impl<'d> Collector<'d> {
             None => self.dialect.basket.claims(&name),
         };
         self.count(claim.is_some())?;
+        within(NAME_LIMIT, &name, &name)?;
         let key = match self.dialect.fold_case {
             true => name.to_ascii_lowercase(),
             false => name.clone(),

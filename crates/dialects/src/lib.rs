@@ -32,6 +32,7 @@ pub mod senders;
 mod systems;
 pub mod template;
 mod time;
+mod values;
 mod wire;
 
 pub use amount::Amount;

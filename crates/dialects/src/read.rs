@@ -5,48 +5,18 @@ use data_encoding::BASE64;
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
 use crate::collect::{PARAMETER_LIMIT, Sent, collect};
-use crate::dialect::{Auth, Dialect, Endpoint, Money as Writing};
+use crate::dialect::{Auth, Dialect, Endpoint};
 use crate::field::Field;
-use crate::postback::{CLICK_LIMIT, CustomerType, Intent};
+use crate::postback::{CLICK_LIMIT, Intent};
+use crate::values::{
+    Money, amount_problem, clicks, customer_type, flag, intent, is_list, listed_clicks, scheme,
+};
 use crate::{Amount, Postback, Problem, RawCall, Wish, is_placeholder, json, recognise, rules, time};
 
 /// Longest click id, goal, order id, currency or token taken, in bytes.
 const FIELD_LIMIT: usize = 256;
 /// Longest other value taken, in bytes.
 const EXTRA_LIMIT: usize = 2048;
-
-/// How amounts of this call are read.
-pub(crate) struct Money<'a> {
-    writing: Writing,
-    currency: Option<&'a str>,
-}
-
-impl<'a> Money<'a> {
-    pub(crate) fn of(dialect: &Dialect, currency: Option<&'a str>) -> Self {
-        Self {
-            writing: dialect.money,
-            currency,
-        }
-    }
-
-    /// Reads one amount.
-    pub(crate) fn read(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
-        let read = match self.writing {
-            Writing::Major | Writing::Quoted => Amount::parse(text),
-            Writing::Comma => Amount::parse_with_comma(text),
-            Writing::Minor => Amount::parse_minor(text, self.currency),
-        };
-        read.map_err(|problem| amount_problem(parameter, text, problem))
-    }
-}
-
-pub(crate) fn amount_problem(parameter: &str, text: &str, problem: AmountProblem) -> Problem {
-    Problem::Amount {
-        parameter: parameter.chars().take(64).collect(),
-        text: text.chars().take(64).collect(),
-        problem,
-    }
-}
 
 impl Dialect {
     /// Reads a call. What can be read is read, also beside a problem: so a rejected call still says whose it was and
@@ -285,6 +255,7 @@ impl Reading<'_> {
 
     /// Keeps what is not understood.
     fn keep(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        within(FIELD_LIMIT, name, name)?;
         within(EXTRA_LIMIT, name, value)?;
         let fixed = self.endpoint.is_some_and(|endpoint| {
             let same =
@@ -323,6 +294,10 @@ impl Reading<'_> {
             .find_map(header)
             .filter(|token| !token.is_empty());
         match token.map(|token| within(FIELD_LIMIT, "token", &token).map(|()| token)) {
+            Some(Ok(token)) if token.contains('\0') => {
+                let parameter = "token".to_owned();
+                self.note(usize::MAX, Problem::Nul { parameter });
+            }
             Some(Ok(token)) if is_placeholder(&token) => {
                 self.note(usize::MAX, unreplaced(Field::Token, "token", &token));
             }
@@ -376,71 +351,4 @@ fn unreplaced(field: Field, name: &str, value: &str) -> Problem {
             _ => value.chars().take(64).collect(),
         },
     }
-}
-
-/// Whether a value is a JSON list of click ids, which looks like a placeholder in brackets.
-fn is_list(field: Field, value: &str) -> bool {
-    field == Field::ClickId && json::texts(value, CLICK_LIMIT + 1).is_some()
-}
-
-/// The click ids of `[{"name":…,"value":…}]`.
-fn listed_clicks(value: &str) -> Vec<String> {
-    let entries = json::objects(value, CLICK_LIMIT + 1).unwrap_or_default();
-    let id = |members: Vec<(String, String)>| members.into_iter().find(|(name, _)| name == "value");
-    let ids = entries.into_iter().filter_map(id).map(|(_, id)| id);
-    ids.filter(|id| !id.is_empty()).collect()
-}
-
-/// The click ids in one value: several where the dialect knows lists.
-fn clicks(value: &str, dialect: &Dialect) -> Vec<String> {
-    if dialect.repeatable.is_empty() {
-        return vec![value.to_owned()];
-    }
-    let listed = json::texts(value, CLICK_LIMIT + 1);
-    let ids = listed.unwrap_or_else(|| value.split(',').map(|id| id.trim().to_owned()).collect());
-    ids.into_iter()
-        .filter(|id| !id.is_empty())
-        .take(CLICK_LIMIT + 1)
-        .collect()
-}
-
-fn customer_type(value: &str) -> Option<CustomerType> {
-    const EXISTING: [&str; 6] = [
-        "existing",
-        "returning",
-        "return",
-        "repeat",
-        "old",
-        "existing_customer",
-    ];
-    let lower = value.to_ascii_lowercase();
-    match lower.as_str() {
-        "new" | "first" | "new_customer" => Some(CustomerType::New),
-        other if EXISTING.contains(&other) => Some(CustomerType::Existing),
-        _ => None,
-    }
-}
-
-fn flag(value: &str) -> Option<bool> {
-    match value {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn intent(value: &str) -> Option<Intent> {
-    Some(match value {
-        "report" | "create" => Intent::Report,
-        "update" => Intent::Update,
-        "upsert" => Intent::Upsert,
-        "refund" => Intent::Refund,
-        _ => return None,
-    })
-}
-
-/// The rest of an `Authorization` header of one scheme, whose letter case does not matter.
-fn scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
-    let (named, rest) = header.trim().split_once(' ')?;
-    named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }

@@ -3,7 +3,7 @@
 use crate::basket::within;
 use crate::dialect::Dialect;
 use crate::postback::{Intent, Item, State};
-use crate::read::amount_problem;
+use crate::values::amount_problem;
 use crate::{Amount, Postback, Problem};
 
 /// A rule of a dialect.

@@ -6,7 +6,7 @@ use crate::collect::pairs;
 use crate::detect::candidates::missing;
 use crate::detect::{Meaning, PASTE_LIMIT, PastedCall};
 use crate::field::Field;
-use crate::read::Money;
+use crate::values::Money;
 use crate::{Dialect, Problem, is_placeholder};
 
 /// Most warnings given.
