@@ -30,7 +30,7 @@ impl Dialect {
             }
         }
         let items = lines::write(self, postback, &mut pairs);
-        self.write_rest(postback, &mut pairs);
+        self.write_rest(postback, endpoint.wire, &mut pairs);
         let base = base_url.trim_end_matches('/');
         let (authorization, api_key) = self.headers(postback);
         let mut call = OutgoingCall {
@@ -179,12 +179,14 @@ impl Dialect {
     }
 
     /// What has no field, unless it would be read as one.
-    fn write_rest(&self, postback: &Postback, pairs: &mut Pairs) {
+    fn write_rest(&self, postback: &Postback, wire: Wire, pairs: &mut Pairs) {
         let packs = self.has(Field::Packed);
         for (name, value) in &postback.extra {
             let written = self.meaning(name) != Field::Extra || pairs.iter().any(|(taken, _)| taken == name);
+            // On a path it would open an item.
+            let bracket = wire == Wire::Path && name.starts_with('[');
             let packed = packs && can_pack(name, value);
-            if !written && !packed {
+            if !written && !packed && !bracket {
                 pairs.push((name.clone(), Written::Text(value.clone())));
             }
         }

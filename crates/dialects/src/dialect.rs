@@ -288,9 +288,14 @@ impl Dialect {
         if self.basket.claims(name).is_some() {
             return Field::Items;
         }
-        self.place_of(name)
-            .and_then(|(place, _)| self.parameters.get(place))
-            .map_or(Field::Extra, |parameter| parameter.field)
+        let known = self
+            .place_of(name)
+            .and_then(|(place, _)| self.parameters.get(place));
+        match known {
+            Some(parameter) => parameter.field,
+            None if is_personal(name) => Field::Personal,
+            None => Field::Extra,
+        }
     }
 
     /// Which of its parameters a name is, and how many names go before that one.
@@ -307,4 +312,24 @@ impl Dialect {
     pub(crate) fn same_name(&self, known: &str, name: &str) -> bool {
         known == name || (self.fold_case && known.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether a parameter of this name is about a person in any system: it is never kept, documented or not.
+fn is_personal(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "email",
+        "e-mail",
+        "e_mail",
+        "customer_email",
+        "customeremail",
+        "user_email",
+        "phone",
+        "ip",
+        "ip_address",
+        "ipaddress",
+        "user_agent",
+        "useragent",
+    ];
+    let member = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    NAMES.contains(&member.as_str())
 }

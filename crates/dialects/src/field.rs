@@ -122,16 +122,16 @@ impl Field {
         }
     }
 
-    /// Whether a placeholder in it makes the call worthless: it names a click, an order, money or a secret.
+    /// Whether a placeholder in it makes the call worthless: it names an order, money or a secret. Click ids do too,
+    /// and are looked at one by one.
     pub(crate) fn must_be_real(self) -> bool {
         use Field::{
-            Amount, ClickId, Commission, CommissionPercent, Currency, Discount, Goal, OrderId, ParentGoal,
-            Refund, Revenue, Token,
+            Amount, Commission, CommissionPercent, Currency, Discount, Goal, OrderId, ParentGoal, Refund,
+            Revenue, Token,
         };
         matches!(
             self,
-            ClickId
-                | OrderId
+            OrderId
                 | Amount
                 | Goal
                 | ParentGoal

@@ -5,7 +5,7 @@
 //! 1. write its table in a file of `systems/`: endpoints, parameters with their meaning, what it requires;
 //! 2. name it in the list of `systems/mod.rs`;
 //! 3. put its documented call word for word into `tests/documented_calls.rs`;
-//! 4. where its values have parts that no table can say, give it a [`basket`](Dialect::carries) or a rule;
+//! 4. where its values have parts that no table can say, give it a basket (`basket.rs`) or a rule (`rules.rs`);
 //! 5. run the tests: that what is built reads back, and that no bytes make it panic, is tested for all of them.
 
 pub mod amount;

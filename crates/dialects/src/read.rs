@@ -8,9 +8,7 @@ use crate::collect::{PARAMETER_LIMIT, Sent, collect};
 use crate::dialect::{Auth, Dialect, Endpoint};
 use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, Intent};
-use crate::values::{
-    Money, amount_problem, clicks, customer_type, flag, intent, is_list, listed_clicks, scheme,
-};
+use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
 use crate::{Amount, Postback, Problem, RawCall, Wish, is_placeholder, json, recognise, rules, time};
 
 /// Longest click id, goal, order id, currency or token taken, in bytes.
@@ -30,6 +28,7 @@ impl Dialect {
             endpoint,
             postback: Postback::default(),
             draft: Draft::default(),
+            refunds: false,
             problem: collected.problem,
         };
         reading.take_all(&collected.sent);
@@ -44,12 +43,16 @@ struct Reading<'d> {
     endpoint: Option<&'d Endpoint>,
     postback: Postback,
     draft: Draft,
+    /// A refund says what is taken back, so that the order's own amount is beside the point.
+    refunds: bool,
     problem: Option<(usize, Problem)>,
 }
 
 impl Reading<'_> {
     fn take_all(&mut self, sent: &[Sent]) {
         let winners = self.winners(sent);
+        let refund = |one: &Sent| !one.value.is_empty() && self.winning(&winners, one) == Some(Field::Refund);
+        self.refunds = sent.iter().any(refund);
         let currency = sent.iter().find_map(|one| match self.winning(&winners, one) {
             Some(Field::Currency) => Some(one.value.clone()),
             _ => None,
@@ -70,6 +73,9 @@ impl Reading<'_> {
                     )
                 }
                 (None, Some(field)) => self.set(field, &one.name, &one.value, &money),
+                (None, None) if self.dialect.meaning(&one.name) == Field::Personal => {
+                    self.set(Field::Personal, &one.name, &one.value, &money)
+                }
                 (None, None) => self.keep(&one.name, &one.value),
             };
             if let Err(problem) = taken {
@@ -119,7 +125,7 @@ impl Reading<'_> {
         within(limit_of(field), name, value)?;
         // A number that is none is told as that, which says more.
         let not_a_number = field.is_money() && value == "NaN";
-        if field.must_be_real() && is_placeholder(value) && !not_a_number && !is_list(field, value) {
+        if field.must_be_real() && is_placeholder(value) && !not_a_number {
             return Err(unreplaced(field, name, value));
         }
         if field.is_money() {
@@ -136,15 +142,13 @@ impl Reading<'_> {
         if field == Field::Refund {
             self.postback.intent = Intent::Refund;
             if value == "all" {
-                self.postback.amount = None;
                 return Ok(());
             }
-            // The order's own amount is not what is taken back.
             self.postback.amount = Some(money.read(name, value)?);
             return Ok(());
         }
         let read = money.read(name, value)?;
-        if field == Field::Amount && self.postback.intent == Intent::Refund {
+        if field == Field::Amount && self.refunds {
             return self.keep(name, value);
         }
         if let Some(amount) = self.postback.money_mut(field) {

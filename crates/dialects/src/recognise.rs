@@ -105,20 +105,17 @@ fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
 
 /// The dialects whose path fits best, each with the endpoint that fits.
 fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
-    let fitting = || {
-        systems::all().iter().copied().flat_map(|dialect| {
-            let fits =
-                move |endpoint: &'static Endpoint| Some((fit(endpoint.path, segments)?, dialect, endpoint));
-            dialect.endpoints.iter().filter_map(fits)
-        })
-    };
-    let Some(best) = fitting().map(|(wildcards, ..)| wildcards).min() else {
-        return Vec::new();
-    };
-    fitting()
-        .filter(|(wildcards, ..)| *wildcards == best)
-        .map(|(_, dialect, endpoint)| (dialect, endpoint))
-        .collect()
+    let mut fitting = Vec::new();
+    for dialect in systems::all() {
+        for endpoint in dialect.endpoints {
+            if let Some(wildcards) = fit(endpoint.path, segments) {
+                fitting.push((wildcards, (*dialect, endpoint)));
+            }
+        }
+    }
+    let best = fitting.iter().map(|(wildcards, _)| *wildcards).min();
+    fitting.retain(|(wildcards, _)| Some(*wildcards) == best);
+    fitting.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 fn by_parameters(

@@ -1,7 +1,7 @@
 //! What cannot be said parameter by parameter: rules that a dialect applies once everything is read.
 
 use crate::basket::within;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Kind};
 use crate::postback::{Intent, Item, State};
 use crate::values::amount_problem;
 use crate::{Amount, Postback, Problem};
@@ -42,7 +42,12 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
 
 fn state(dialect: &Dialect, status: Option<&str>) -> Option<State> {
     let status = status?;
-    let same = |(known, state): &(&str, State)| known.eq_ignore_ascii_case(status).then_some(*state);
+    // Other systems compare exactly; in ours, nobody means something else by `Approved`.
+    let lenient = dialect.kind == Kind::Own;
+    let same = |(known, state): &(&str, State)| {
+        let matches = *known == status || (lenient && known.eq_ignore_ascii_case(status));
+        matches.then_some(*state)
+    };
     dialect.states.iter().find_map(same)
 }
 

@@ -2,7 +2,6 @@
 
 use crate::amount::AmountProblem;
 use crate::dialect::{Dialect, Money as Writing};
-use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, CustomerType, Intent};
 use crate::{Amount, Problem, json};
 
@@ -37,11 +36,6 @@ pub(crate) fn amount_problem(parameter: &str, text: &str, problem: AmountProblem
         text: text.chars().take(64).collect(),
         problem,
     }
-}
-
-/// Whether a value is a JSON list of click ids, which looks like a placeholder in brackets.
-pub(crate) fn is_list(field: Field, value: &str) -> bool {
-    field == Field::ClickId && json::texts(value, CLICK_LIMIT + 1).is_some()
 }
 
 /// The click ids of `[{"name":…,"value":…}]`.

@@ -98,14 +98,17 @@ fn every_documented_parameter_is_understood() {
 fn a_refund_takes_an_amount_back_or_all_of_it() {
     let part = query("order_id=A-1&amount=50&refund=12.50").unwrap();
     assert_eq!((part.intent, part.amount), (Intent::Refund, amount("12.50")));
+    let kept = [("amount".to_owned(), "50".to_owned())];
     let other_way_round = query("refund=12.50&order_id=A-1&amount=50").unwrap();
-    assert_eq!(
-        (other_way_round.intent, other_way_round.amount),
-        (Intent::Refund, amount("12.50"))
-    );
+    assert_eq!(other_way_round, part);
+    assert_eq!(part.extra, kept);
+    for named in ["action=refund&amount=5", "amount=5&action=refund"] {
+        let named = query(named).unwrap();
+        assert_eq!((named.intent, named.amount), (Intent::Refund, amount("5")));
+    }
     let all = query("refund=all&amount=50").unwrap();
     assert_eq!((all.intent, all.amount), (Intent::Refund, None));
-    assert_eq!(all.extra, [("amount".to_owned(), "50".to_owned())]);
+    assert_eq!(all.extra, kept);
 }
 
 #[test]
@@ -165,6 +168,25 @@ fn the_token_may_stand_in_a_header() {
     );
     assert_eq!(token(call(None, Some("secret"))).as_deref(), Some("secret"));
     assert_eq!(token(call(Some("Basic c2VjcmV0"), None)), None);
+}
+
+#[test]
+fn what_is_about_a_person_is_told_apart_by_its_name() {
+    let read = query("click_id=c&email=a%40b.example&User_Agent=Mozilla&ip=192.0.2.1").unwrap();
+    let names: Vec<&str> = read.personal.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((names, read.extra.len()), (vec!["email", "User_Agent", "ip"], 0));
+    let nested = json(r#"{"click_id":"c","customer":{"email":"a@b.example","plan":"pro"}}"#).unwrap();
+    assert_eq!(
+        nested.personal,
+        [("customer.email".to_owned(), "a@b.example".to_owned())]
+    );
+    assert_eq!(nested.extra, [("customer.plan".to_owned(), "pro".to_owned())]);
+}
+
+#[test]
+fn a_status_is_known_in_any_letter_case() {
+    assert_eq!(query("status=Approved").unwrap().state, Some(State::Approved));
+    assert_eq!(query("status=whatever").unwrap().state, None);
 }
 
 #[test]
