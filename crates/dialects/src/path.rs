@@ -8,6 +8,7 @@
 
 use crate::Problem;
 use crate::decode::decode_segment;
+use crate::postback::ITEM_LIMIT;
 
 /// One `key:value`, and the item it belongs to, if any, counted from 0.
 pub(crate) type PathPair = (Option<usize>, Result<(String, String), Problem>);
@@ -20,6 +21,9 @@ pub(crate) fn pairs(path: &str, sink: &mut dyn FnMut(PathPair)) {
     let mut number = 0;
     while let Some((before, opened, encoded)) = next_item(rest) {
         segments(before, None, sink);
+        if number == ITEM_LIMIT {
+            return sink((None, Err(too_many())));
+        }
         let Some((item, after)) = close(opened, encoded) else {
             return sink((None, Err(unclosed(number))));
         };
@@ -74,6 +78,13 @@ fn close(opened: &str, encoded: bool) -> Option<(&str, &str)> {
         })
         .find(ends)?;
     Some((opened.get(..at)?, opened.get(at + 3..)?))
+}
+
+fn too_many() -> Problem {
+    Problem::Malformed {
+        parameter: "items".to_owned(),
+        detail: format!("there are more than {ITEM_LIMIT}"),
+    }
 }
 
 fn unclosed(number: usize) -> Problem {

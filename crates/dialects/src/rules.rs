@@ -2,7 +2,7 @@
 
 use crate::basket::within;
 use crate::dialect::{Dialect, Kind};
-use crate::postback::{Intent, Item, State};
+use crate::postback::{ITEM_LIMIT, Intent, Item, State};
 use crate::values::amount_problem;
 use crate::{Amount, Postback, Problem};
 
@@ -108,11 +108,16 @@ fn own_status_map(postback: &mut Postback) {
 /// no group in particular.
 pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> Result<(), Problem> {
     let mut groups = Vec::new();
-    for part in value.split('|').take(crate::postback::ITEM_LIMIT) {
-        let (group, amount) = part.rsplit_once(':').ok_or_else(|| Problem::Malformed {
-            parameter: name.to_owned(),
-            detail: "a part is not group:amount".to_owned(),
-        })?;
+    let malformed = |detail| Problem::Malformed {
+        parameter: name.to_owned(),
+        detail,
+    };
+    for part in value.split('|') {
+        if groups.len() == ITEM_LIMIT {
+            return Err(malformed(format!("there are more than {ITEM_LIMIT} groups")));
+        }
+        let group = part.rsplit_once(':');
+        let (group, amount) = group.ok_or_else(|| malformed("a part is not group:amount".to_owned()))?;
         within(256, name, group)?;
         let amount = Amount::parse(amount).map_err(|problem| amount_problem(name, amount, problem))?;
         groups.push((group, amount));

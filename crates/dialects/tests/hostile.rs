@@ -430,6 +430,17 @@ fn ten_thousand_items_are_refused_in_every_way_of_writing_them() {
     assert!(problem_of(&baskets, "", "").is_some());
     let groups = format!("/sread.php?cks=c&parts={}", many(&|n| format!("G{n}:1"), "|"));
     assert!(problem_of(&groups, "", "").is_some());
+    // Within the limit on bytes, too.
+    let groups = format!("/sread.php?cks=c&parts={}", vec!["A:1"; 101].join("|"));
+    assert!(matches!(
+        problem_of(&groups, "", ""),
+        Some(Problem::Malformed { .. })
+    ));
+    let path = format!("/conversion/clickref:c/{}", "[sku:a]".repeat(101));
+    assert!(matches!(
+        problem_of(&path, "", ""),
+        Some(Problem::Malformed { .. })
+    ));
     let pairs = many(&|n| format!("p{n}=1"), "&");
     assert_eq!(decode_pairs(&pairs).count(), 10_000);
     assert_eq!(

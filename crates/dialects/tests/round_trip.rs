@@ -312,3 +312,29 @@ fn json_amounts_are_numbers_or_text_as_the_system_wants_them() {
         r#"{"ids":[{"name":"s2s","value":"c1"}],"value":12.50,"currency":"EUR","eventId":"sale"}"#
     );
 }
+
+#[test]
+fn a_built_call_is_recognised_as_its_own() {
+    let said = Postback {
+        click_ids: vec!["c1".into()],
+        goal: Some("sale".into()),
+        order_id: Some("A-1".into()),
+        amount: Amount::parse("12.50").ok(),
+        commission: Amount::parse("2.50").ok(),
+        currency: Some("EUR".into()),
+        state: Some(State::Approved),
+        ..Postback::default()
+    };
+    for dialect in all() {
+        // Keitaro's address ends with a key.
+        let base = if dialect.key == "keitaro" {
+            "https://r.example/0a1b"
+        } else {
+            "https://r.example"
+        };
+        let call = dialect.build(base, &said).unwrap();
+        let received = call.as_received("https://r.example");
+        let recognised = dialects::of_call(&received).map(|recognised| recognised.key);
+        assert_eq!(recognised, Some(dialect.key), "{}", call.url);
+    }
+}
