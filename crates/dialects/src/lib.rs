@@ -4,7 +4,7 @@
 //! A dialect is data. To add a system:
 //! 1. write its table in a file of `systems/`: endpoints, parameters with their meaning, what it requires;
 //! 2. name it in the list of `systems/mod.rs`;
-//! 3. put its documented call word for word into `tests/documented_calls.rs`;
+//! 3. put its documented call word for word into `tests/documented_calls/`;
 //! 4. where its values have parts that no table can say, give it a basket (`basket.rs`) or a rule (`rules.rs`);
 //! 5. run the tests: that what is built reads back, and that no bytes make it panic, is tested for all of them.
 

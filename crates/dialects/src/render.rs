@@ -67,6 +67,7 @@ fn line(answer: &Answer) -> String {
     format!("{} {} {id}: {}\n", answer.status, answer.reason, answer.message)
 }
 
+/// CAKE answers in XML; this form of it is not in our reference and is to be confirmed by a real answer.
 fn cake(answer: &Answer) -> String {
     let (code, text) = match answer.status.is_success() {
         true => (0, "SUCCESS".to_owned()),

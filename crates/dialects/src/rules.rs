@@ -59,7 +59,8 @@ fn amount_from_items(postback: &mut Postback) {
         .items
         .iter()
         .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
-    // CJ and Impact take the order's discount off; the others have none.
+    // The items of CJ and Impact are taken to be gross, so the order's discount comes off. Our reference does not say
+    // so: to be confirmed. The other dialects with this rule have no discount.
     let discount = postback.discount.map_or(0, |discount| discount.micros);
     postback.amount = micros.and_then(|sum| Amount::from_micros(sum.checked_sub(discount)?));
 }

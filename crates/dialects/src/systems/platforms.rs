@@ -4,7 +4,8 @@ use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, Voic
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 
-/// Everflow, at the root of a tracking domain. A decimal comma is documented.
+/// Everflow, at the root of a tracking domain. A decimal comma is documented; `currency` is not, for Everflow takes the
+/// offer's.
 pub(crate) static EVERFLOW: Dialect = Dialect {
     key: "everflow",
     name: "Everflow",

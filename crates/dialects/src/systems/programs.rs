@@ -124,7 +124,8 @@ pub(crate) static DUB: Dialect = Dialect {
     ..BASE
 };
 
-/// Post Affiliate Pro. `track.php` carries the sale as a JSON list in one parameter.
+/// Post Affiliate Pro. `track.php` carries the sale as a JSON list in one parameter. `AffiliateID`, `PStatus`, `Coupon`
+/// and `data1` to `data5` of `sale.php` are not in our reference: to be confirmed.
 pub(crate) static PAP: Dialect = Dialect {
     key: "pap",
     name: "Post Affiliate Pro",
@@ -163,7 +164,7 @@ pub(crate) static PAP: Dialect = Dialect {
     ..BASE
 };
 
-/// Webgains. The click stands in a list of named ids.
+/// Webgains. The click stands in a list of named ids. The names inside of its items are to be confirmed.
 pub(crate) static WEBGAINS: Dialect = Dialect {
     key: "webgains",
     name: "Webgains",

@@ -6,6 +6,7 @@ use crate::field::Field as F;
 use crate::postback::State;
 use crate::rules::Rule;
 
+/// That a tracker is content with `OK` is documented for Keitaro only; no other is known to want more.
 const TRACKER: Dialect = Dialect {
     kind: Kind::Tracker,
     voice: Voice::Ok,
