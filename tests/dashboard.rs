@@ -343,13 +343,15 @@ async fn deciding_a_conversion_moves_its_money() {
 async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
-    let url = format!("/campaigns/{}", app.scene.campaign.id);
+    let url = format!("/campaigns/{}/settings", app.scene.campaign.id);
     let settings = |destination: &'static str| {
         [
             ("name", "New <name>"),
             ("status", "live"),
             ("destination", destination),
             ("window", "30"),
+            ("destination_weight", "1"),
+            ("access", "open"),
         ]
     };
     let refused = owner
@@ -387,8 +389,8 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
     );
     let taken = owner
         .submit(
-            &url,
-            &format!("{url}/links"),
+            url.trim_end_matches("/settings"),
+            &url.replace("/settings", "/links"),
             &[
                 ("affiliate", &app.scene.affiliate_id.to_string()),
                 ("alias", &app.scene.alias),

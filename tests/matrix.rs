@@ -18,8 +18,8 @@ use diesel_async::RunQueryDsl;
 use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
-    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, GroupId, InvitationId, MembershipId,
-    NetworkId,
+    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
+    LandingPageId, MembershipId, NetworkId, RuleId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp};
@@ -47,6 +47,10 @@ impl Ids {
         };
         Self(vec![
             (Id::Campaign, CampaignId(NOBODY).to_string()),
+            (Id::Goal, GoalId(NOBODY).to_string()),
+            (Id::Rule, RuleId(NOBODY).to_string()),
+            (Id::LandingPage, LandingPageId(NOBODY).to_string()),
+            (Id::Cap, CapId(NOBODY).to_string()),
             (Id::Advertiser, AdvertiserId(NOBODY).to_string()),
             (Id::Affiliate, AffiliateId(NOBODY).to_string()),
             (Id::Group, GroupId(NOBODY).to_string()),
@@ -84,6 +88,10 @@ impl Ids {
                        AND m.id = s.membership_id WHERE s.network_id = $n AND m.role = 'owner' LIMIT 1";
         Self(vec![
             (Id::Campaign, scene.campaign.id.to_string()),
+            (Id::Goal, scene.sale_id.to_string()),
+            (Id::Rule, scene.rule_id.to_string()),
+            (Id::LandingPage, scene.landing_page_id.to_string()),
+            (Id::Cap, scene.cap_id.to_string()),
             (Id::Advertiser, scene.advertiser_id.to_string()),
             (Id::Affiliate, scene.affiliate_id.to_string()),
             (Id::Group, scene.group_id.to_string()),

@@ -15,12 +15,10 @@ async fn query_form_and_json_make_the_same_conversion() {
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let (id, token) = (&click.id, &app.scene.token);
     let form = |order: &str| {
-        format!(
-            "click_id={id}&goal=sale&order_id={order}&amount=49.99&currency=EUR&coupon=A%20B&token={token}"
-        )
+        format!("click_id={id}&goal=sale&order_id={order}&amount=49.99&currency=EUR&gift=A%20B&token={token}")
     };
     let json = format!(
-        r#"{{"click_id":"{id}","goal":"sale","order_id":"3","amount":49.99,"currency":"EUR","coupon":"A B","token":"{token}"}}"#
+        r#"{{"click_id":"{id}","goal":"sale","order_id":"3","amount":49.99,"currency":"EUR","gift":"A B","token":"{token}"}}"#
     );
     let answers = [
         server.raw(&form("1")).await,
@@ -44,7 +42,7 @@ async fn query_form_and_json_make_the_same_conversion() {
     assert_eq!(sums.await, "3 15000000 22500000");
     assert_eq!(
         app.text("SELECT DISTINCT extra FROM postbacks").await,
-        r#"{"coupon": "A B"}"#
+        r#"{"gift": "A B"}"#
     );
     assert_eq!(server.ask_for_text(&form("1")).await.text.lines().count(), 1);
     app.finish().await;
@@ -104,12 +102,12 @@ async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() 
         (
             order(&click.id, "10").await,
             "duplicate_order",
-            "with the same values",
+            "was recorded 0 s before",
         ),
         (
             order(&click.id, "10.000000").await,
             "duplicate_order",
-            "with the same values",
+            "was recorded 0 s before",
         ),
         (
             order(&click.id, "12.50").await,
@@ -231,7 +229,10 @@ async fn every_rejection_has_its_reason_and_is_kept() {
         );
         assert_eq!(answer.get("status"), "rejected");
         assert!(answer.get("message").contains(message), "{}", answer.text);
-        assert!(!answer.get("hint").is_empty() && answer.get("docs").ends_with(&format!("#{reason}")));
+        assert!(
+            !answer.get("hint").is_empty()
+                && answer.get("docs").ends_with(&format!("/docs/reasons/{reason}"))
+        );
     }
     assert_eq!(
         app.count("SELECT count(*) FROM postbacks WHERE status = 'rejected'")
@@ -375,9 +376,15 @@ async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
     let rival = tenancy::advertisers::create(&mut conn, &Author::system(), &settings, clock::now())
         .await
         .unwrap();
-    let token = campaigns::integrations::new_token(&mut conn, &Author::system(), rival.id, clock::now())
-        .await
-        .unwrap();
+    let token = campaigns::integrations::new_token(
+        &mut conn,
+        &Author::system(),
+        rival.id,
+        TimeDelta::zero(),
+        clock::now(),
+    )
+    .await
+    .unwrap();
     conn.commit().await.unwrap();
     let server = app.advertiser().with_token(token.as_str());
     let answer = server
@@ -412,21 +419,13 @@ async fn a_click_older_than_the_window_earns_nothing() {
             key,
         };
         let id = tracker.click_ids().write(id, network.click_key);
-        let call = tracking::InboundCall {
-            id: schema::PostbackId::fresh(now),
-            received_at: now,
-            method: "GET".into(),
-            target: format!(
-                "/postback?click_id={id}&goal=sale&order_id={days}&amount=1&token={}",
-                app.scene.token
-            ),
-            content_type: None,
-            body: Vec::new(),
-            remote_ip: None,
-            flaw: None,
-        };
+        let target = format!(
+            "/postback?click_id={id}&goal=sale&order_id={days}&amount=1&token={}",
+            app.scene.token
+        );
+        let call = tracking::InboundCall::get(&target, now, None);
         let receiving = intake.receive(network, call);
-        async move { receiving.await.reason }
+        async move { receiving.await.verdict.reason.code() }
     };
     assert_eq!(reason(29).await, "accepted");
     assert_eq!(reason(31).await, "click_expired");

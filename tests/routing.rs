@@ -7,7 +7,9 @@
 use std::time::{Duration, Instant};
 
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
-use campaigns::{integrations, links};
+use campaigns::integrations;
+use campaigns::links::{self, NewLink};
+use chrono::TimeDelta;
 use reqwest::{Client, StatusCode, redirect::Policy};
 use schema::clock;
 use tenancy::Author;
@@ -58,16 +60,8 @@ async fn a_change_is_in_force_on_every_node_within_a_second() {
     let now = clock::now();
     let author = Author::system();
     let mut conn = app.network().await;
-    links::create(
-        &mut conn,
-        &author,
-        app.scene.affiliate_id,
-        app.scene.campaign.id,
-        "fresh-link",
-        now,
-    )
-    .await
-    .unwrap();
+    let link = NewLink::plain(app.scene.affiliate_id, app.scene.campaign.id, "fresh-link");
+    links::create(&mut conn, &author, &link, now).await.unwrap();
     conn.commit().await.unwrap();
     for node in &nodes {
         until("a new link", node, "fresh-link", |answer| {
@@ -76,11 +70,8 @@ async fn a_change_is_in_force_on_every_node_within_a_second() {
         .await;
     }
     let mut settings = CampaignSettings {
-        name: "New name".into(),
-        status: CampaignStatus::Live,
-        destination: "https://elsewhere.example/?id={click_id}".into(),
-        attribution_days: 30,
         audience: app.scene.campaign.audience.clone(),
+        ..CampaignSettings::live("New name", "https://elsewhere.example/?id={click_id}")
     };
     let save = async |settings: &CampaignSettings| {
         let mut conn = app.network().await;
@@ -131,6 +122,7 @@ async fn a_replaced_token_stops_working_at_once_and_the_new_one_works() {
         &mut conn,
         &Author::system(),
         app.scene.advertiser_id,
+        TimeDelta::zero(),
         clock::now(),
     )
     .await

@@ -192,8 +192,8 @@ fn collect(folder: &Path, bytes: &mut Vec<u8>) {
 async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
     let app = behind_a_proxy().await;
     let owner = app.sign_in(&app.scene.owner).await;
-    let page = format!("/campaigns/{}", app.scene.campaign.id);
-    let settings = |countries: &'static str, daily: &'static str| {
+    let page = format!("/campaigns/{}/settings", app.scene.campaign.id);
+    let settings = |countries: &'static str| {
         vec![
             ("name", "Shoes"),
             ("status", "live"),
@@ -202,22 +202,25 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
             ("countries", countries),
             ("devices", "mobile"),
             ("devices", "desktop"),
-            ("daily_clicks", daily),
+            ("destination_weight", "1"),
+            ("access", "open"),
         ]
     };
-    let wrong = owner.submit(&page, &page, &settings("Germany", "0")).await;
+    let wrong = owner.submit(&page, &page, &settings("Germany")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    for told in ["“Germany” is not a country code", "whole number above 0"] {
-        assert!(wrong.html.contains(told), "{told} is not in {}", wrong.html);
-    }
-    let saved = owner.submit(&page, &page, &settings("de at", "2")).await;
+    let told = "“Germany” is not a country code";
+    assert!(wrong.html.contains(told), "{told} is not in {}", wrong.html);
+    let saved = owner.submit(&page, &page, &settings("de at")).await;
+    assert_eq!(see_other(&saved), page);
+    let caps = page.replace("/settings", "/caps");
+    let cap = |most: &'static str| [("most", most), ("metric", "clicks"), ("period", "day")];
+    let wrong = owner.submit(&page, &caps, &cap("0")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.html.contains("Enter a number above 0"), "{}", wrong.html);
+    let saved = owner.submit(&page, &caps, &cap("2")).await;
     assert_eq!(see_other(&saved), page);
     let shown = owner.get(&page).await.html;
-    for kept in [
-        "value=\"DE AT\"",
-        "value=\"mobile\" checked",
-        "name=\"daily_clicks\" value=\"2\"",
-    ] {
+    for kept in ["value=\"DE AT\"", "value=\"mobile\" checked", "2 clicks a day"] {
         assert!(shown.contains(kept), "{kept} is not in {shown}");
     }
 

@@ -9,16 +9,14 @@ pub const DEVICES: [&str; 5] = ["desktop", "mobile", "tablet", "tv", "other"];
 /// Most countries a campaign names.
 const MOST_COUNTRIES: usize = 250;
 
-/// Whom a campaign wants, and how many a day.
+/// Whom a campaign wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
+#[diesel(table_name = campaigns)]
 pub struct Audience {
     /// ISO 3166-1 codes of where its visitors should come from; none means anywhere.
     pub countries: Words,
     /// What they should use, of [`DEVICES`]; none means anything.
     pub devices: Words,
-    /// How many valid clicks it wants in a day on the network's clock.
-    pub daily_clicks: Option<i32>,
 }
 
 impl Audience {
@@ -34,7 +32,6 @@ impl Audience {
         json!({
             "countries": self.countries,
             "devices": self.devices,
-            "daily_clicks": self.daily_clicks,
         })
     }
 }
@@ -80,22 +77,6 @@ pub fn check_devices(ticked: &[String]) -> Result<Words, &'static str> {
     }
 }
 
-/// Clicks a day as typed; empty for as many as come.
-///
-/// # Errors
-/// A sentence for the person who typed it.
-pub fn check_daily_clicks(text: &str) -> Result<Option<i32>, &'static str> {
-    match text.trim() {
-        "" => Ok(None),
-        text => text
-            .parse()
-            .ok()
-            .filter(|clicks| *clicks > 0)
-            .map(Some)
-            .ok_or("Enter a whole number above 0, or leave it empty."),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +86,6 @@ mod tests {
         let audience = Audience {
             countries: check_countries("de, at;CH\nDE").unwrap(),
             devices: check_devices(&["tablet".to_owned(), "mobile".to_owned()]).unwrap(),
-            daily_clicks: None,
         };
         assert_eq!(audience.countries.0, ["DE", "AT", "CH"]);
         assert_eq!(audience.devices.0, ["mobile", "tablet"]);
@@ -125,10 +105,5 @@ mod tests {
         assert!(check_countries("Germany").unwrap_err().contains("“Germany”"));
         assert!(check_devices(&["phone".to_owned()]).is_err());
         assert_eq!(check_devices(&DEVICES.map(str::to_owned)), Ok(Words::default()));
-        assert_eq!(check_daily_clicks(" "), Ok(None));
-        assert_eq!(check_daily_clicks("500"), Ok(Some(500)));
-        for wrong in ["0", "-1", "1.5", "99999999999", "many"] {
-            assert!(check_daily_clicks(wrong).is_err(), "{wrong}");
-        }
     }
 }

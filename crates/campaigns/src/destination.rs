@@ -1,7 +1,10 @@
 //! Where a click is sent: a URL with macros, checked once when it is saved and filled in for every click.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schema::Words;
 use url::Url;
+
+use crate::campaigns::Sending;
 
 /// Longest destination taken, in bytes.
 const LIMIT: usize = 2048;
@@ -96,6 +99,14 @@ pub enum DestinationError {
         "Put {{click_id}} into the address, such as ?click_id={{click_id}}; without it no conversion can be tracked."
     )]
     NoClickId,
+    /// It leads to a host that the campaign does not name.
+    #[error("This campaign has no links to {0}. Use one of the hosts it allows.")]
+    HostNotAllowed(String),
+    /// The campaign's destinations do not say what they call the click id.
+    #[error(
+        "This campaign does not say by which parameter a click id travels, so links to other pages cannot be tracked."
+    )]
+    NoClickParameter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +153,83 @@ impl Destination {
         Ok(Self { pieces })
     }
 
+    /// Checks a destination as a campaign completes it: with its name of the click id, where the address has no place for
+    /// one, and with its extra parameters.
+    ///
+    /// ```
+    /// use campaigns::Destination;
+    /// use campaigns::campaigns::Sending;
+    /// let sending = Sending { click_parameter: Some("clickref".into()), extra_parameters: "src=cl".into(), ..Sending::default() };
+    /// let completed = Destination::completed("https://shop.example/p?a=1#top", &sending).unwrap();
+    /// assert_eq!(completed, Destination::parse("https://shop.example/p?a=1&clickref={click_id}&src=cl#top").unwrap());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Destination::parse`].
+    pub fn completed(text: &str, sending: &Sending) -> Result<Self, DestinationError> {
+        let click = sending
+            .click_parameter
+            .as_ref()
+            .filter(|_| !text.contains("{click_id}"))
+            .map(|name| format!("{name}={{click_id}}"));
+        let parameters = [click.as_deref().unwrap_or_default(), &sending.extra_parameters];
+        Self::parse(&with_parameters(text, parameters))
+    }
+
+    /// The name of the query parameter that carries the click id and nothing else.
+    #[must_use]
+    pub fn click_parameter(&self) -> Option<&str> {
+        let at = self
+            .pieces
+            .iter()
+            .position(|piece| *piece == Piece::Macro(Macro::ClickId))?;
+        let Some(Piece::Text(before)) = at.checked_sub(1).and_then(|at| self.pieces.get(at)) else {
+            return None;
+        };
+        let ends = match self.pieces.get(at + 1) {
+            Some(Piece::Text(after)) => after.is_empty() || after.starts_with(['&', '#']),
+            _ => false,
+        };
+        let name = before.strip_suffix('=')?;
+        let name = name.rsplit(['?', '&']).next()?;
+        (ends && !name.is_empty() && !name.contains(['/', '#', '='])).then_some(name)
+    }
+
+    /// The address of a deep link: a page that the visitor's link names itself, on a host the campaign allows.
+    ///
+    /// # Errors
+    /// [`DestinationError`] when it names no web address, another host, or nothing could be tracked there. Never an open
+    /// redirect: what browsers could read as another host is refused.
+    pub fn deep(&self, page: &str, sending: &Sending) -> Result<Self, DestinationError> {
+        let parameter = sending
+            .click_parameter
+            .as_deref()
+            .or_else(|| self.click_parameter())
+            .ok_or(DestinationError::NoClickParameter)?;
+        if page.len() > LIMIT {
+            return Err(DestinationError::TooLong(page.len()));
+        }
+        // As a browser reads it; what was read is what is sent, so nothing can be read in two ways.
+        let url = Url::parse(page).map_err(|_| DestinationError::NotAUrl)?;
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.port().is_none();
+        let host = url
+            .host_str()
+            .filter(|_| is_plain)
+            .ok_or(DestinationError::NotAUrl)?;
+        let allows =
+            |named: &str| host == named || host.strip_suffix(named).is_some_and(|front| front.ends_with('.'));
+        if !sending.deep_link_hosts.0.iter().any(|named| allows(named)) {
+            return Err(DestinationError::HostNotAllowed(host.to_owned()));
+        }
+        // Braces of the page are its own, not macros.
+        let literal = url.as_str().replace('{', "%7B").replace('}', "%7D");
+        let click = format!("{parameter}={{click_id}}");
+        Self::parse(&with_parameters(&literal, [&click, &sending.extra_parameters]))
+    }
+
     /// The address for one click: every value percent-encoded once, everything else as it was saved.
     #[must_use]
     pub fn expand(&self, values: &MacroValues<'_>) -> String {
@@ -154,6 +242,92 @@ impl Destination {
         }
         address
     }
+}
+
+/// The address with parameters at the end of its query; empty ones are none.
+fn with_parameters(text: &str, parameters: [&str; 2]) -> String {
+    let (address, fragment) = match text.split_once('#') {
+        Some((address, fragment)) => (address, Some(fragment)),
+        None => (text, None),
+    };
+    let mut completed = address.to_owned();
+    for parameters in parameters.into_iter().filter(|parameters| !parameters.is_empty()) {
+        if !completed.ends_with(['?', '&']) {
+            completed.push(if completed.contains('?') { '&' } else { '?' });
+        }
+        completed.push_str(parameters);
+    }
+    if let Some(fragment) = fragment {
+        completed.push('#');
+        completed.push_str(fragment);
+    }
+    completed
+}
+
+/// Hosts of deep links as typed, with spaces, commas or line breaks between.
+///
+/// # Errors
+/// A sentence for the person who typed them.
+pub fn check_hosts(text: &str) -> Result<Words, String> {
+    let entries = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+    let mut hosts: Vec<String> = Vec::new();
+    for entry in entries.filter(|entry| !entry.is_empty()) {
+        let host = Url::parse(&format!("https://{entry}/"))
+            .ok()
+            .filter(|url| url.port().is_none() && url.path() == "/" && url.query().is_none())
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .filter(|host| host.contains('.') && !host.starts_with('.') && !host.contains('*'))
+            .ok_or_else(|| {
+                format!("“{entry}” is not a host such as shop.example; what is below it is included.")
+            })?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    match hosts.len() > 100 {
+        true => Err("Name at most 100 hosts.".to_owned()),
+        false => Ok(Words(hosts)),
+    }
+}
+
+/// Extra parameters as typed: `a=b&c={sub1}`, empty for none.
+///
+/// # Errors
+/// A sentence for the person who typed them.
+pub fn check_parameters(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_start_matches(['?', '&']);
+    if text.contains('#') {
+        return Err("Write %23 for #, which would end the parameters.".to_owned());
+    }
+    Destination::parse(&format!("https://shop.example/?c={{click_id}}&{text}"))
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// What a destination calls the click id, as typed; empty where each says it itself.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn check_click_parameter(text: &str) -> Result<Option<String>, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    match text.trim() {
+        "" => Ok(None),
+        name if name.len() <= 64 && name.bytes().all(plain) => Ok(Some(name.to_owned())),
+        _ => Err("Use letters, digits, _ . and -, such as clickref."),
+    }
+}
+
+/// A plain web address as typed, such as a fallback; empty for none.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn check_address(text: &str) -> Result<Option<String>, DestinationError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let probe = with_parameters(text, ["c={click_id}", ""]);
+    Destination::parse(&probe).map(|_| Some(text.to_owned()))
 }
 
 fn cut(text: &str) -> Result<Vec<Piece>, DestinationError> {
@@ -264,6 +438,98 @@ mod tests {
         }
         let long = format!("https://shop.example/?c={{click_id}}&x={}", "y".repeat(2048));
         assert!(matches!(Destination::parse(&long), Err(TooLong(_))));
+    }
+
+    fn sending(hosts: &[&str]) -> Sending {
+        Sending {
+            click_parameter: Some("clickref".into()),
+            deep_link_hosts: Words(hosts.iter().map(|host| (*host).to_owned()).collect()),
+            ..Sending::default()
+        }
+    }
+
+    #[test]
+    fn a_deep_link_leads_to_allowed_hosts_only_and_carries_the_click() {
+        let home = Destination::parse("https://shop.example/?c={click_id}").unwrap();
+        let sending = sending(&["shop.example"]);
+        let deep = |page: &str| home.deep(page, &sending).map(|it| it.expand(&values([""; 5])));
+        for (page, address) in [
+            ("https://shop.example/p/1", "https://shop.example/p/1?clickref=k1"),
+            (
+                "https://www.shop.example/p?a=1#x",
+                "https://www.shop.example/p?a=1&clickref=k1#x",
+            ),
+            (
+                "https://SHOP.example/p/{sub1}",
+                "https://shop.example/p/%7Bsub1%7D?clickref=k1",
+            ),
+            ("https:\\\\shop.example\\p", "https://shop.example/p?clickref=k1"),
+        ] {
+            assert_eq!(deep(page).as_deref(), Ok(address), "{page}");
+        }
+        for page in [
+            "https://evil.example/",
+            "https://shop.example.evil.example/",
+            "https://evilshop.example/",
+            "https://shop.example@evil.example/",
+            "https://evil.example#@shop.example/",
+            "https://evil.example\\@shop.example/",
+            "//shop.example/",
+            "/p",
+            "javascript:alert(1)//shop.example",
+            "https://user:pass@shop.example/",
+            "https://shop.example:8443/",
+            "ftp://shop.example/",
+            "",
+        ] {
+            assert!(deep(page).is_err(), "{page}: {:?}", deep(page));
+        }
+        let nowhere = Sending::default();
+        assert!(matches!(
+            home.deep("https://shop.example/", &nowhere),
+            Err(DestinationError::HostNotAllowed(_))
+        ));
+    }
+
+    #[test]
+    fn the_name_of_the_click_id_is_read_from_the_address() {
+        let name = |text: &str| {
+            Destination::parse(text)
+                .unwrap()
+                .click_parameter()
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            name("https://s.example/?a=1&cid={click_id}&b=2"),
+            Some("cid".into())
+        );
+        assert_eq!(name("https://s.example/?cid={click_id}#x"), Some("cid".into()));
+        assert_eq!(name("https://s.example/{click_id}/?a=1"), None);
+        assert_eq!(name("https://s.example/?cid=x-{click_id}"), None);
+        assert_eq!(name("https://s.example/?cid={click_id}-{sub1}"), None);
+    }
+
+    #[test]
+    fn what_completes_a_destination_is_checked() {
+        assert_eq!(
+            check_hosts("Shop.example, www.x.example").unwrap().0,
+            ["shop.example", "www.x.example"]
+        );
+        for wrong in [
+            "https://shop.example",
+            "shop.example/p",
+            "localhost",
+            "*.shop.example",
+            "a b:1",
+        ] {
+            assert!(check_hosts(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(check_parameters("?a=b&c={sub1}").as_deref(), Ok("a=b&c={sub1}"));
+        assert!(check_parameters("a=#").is_err() && check_parameters("a={sub9}").is_err());
+        assert_eq!(check_click_parameter(" s1 "), Ok(Some("s1".into())));
+        assert!(check_click_parameter("a=b").is_err());
+        assert_eq!(check_address(""), Ok(None));
+        assert!(check_address("javascript:x").is_err());
     }
 
     proptest! {

@@ -1,12 +1,14 @@
-//! Goals: what counts as a conversion of a campaign, and what it pays.
+//! Goals: what counts as a conversion of a campaign, and what it pays where no rule says otherwise.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, Currency, GoalId, Money, NetworkConn, goals, text_enum};
-use serde_json::json;
-use tenancy::Author;
+use schema::{CampaignId, GoalId, NetworkConn, Words, goals, text_enum};
+use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
+use tenancy::{Author, ChangeError, taken};
+
+use crate::terms::{Pay, Terms};
 
 text_enum! {
     /// What makes a conversion the same one again.
@@ -15,6 +17,170 @@ text_enum! {
         Order = "order",
         /// The click: one per visit, with or without an order id.
         Click = "click",
+        /// The advertiser's customer: one each, whatever they clicked.
+        Customer = "customer",
+        /// Nothing: every call counts, unless it repeats an order id.
+        Fire = "fire",
+    }
+}
+
+text_enum! {
+    /// What kind of thing a goal is.
+    pub enum GoalKind {
+        /// Somebody left their name.
+        Lead = "lead",
+        /// Somebody bought.
+        Sale = "sale",
+        /// Somebody installed.
+        Install = "install",
+        /// Somebody paid in.
+        Deposit = "deposit",
+        /// Anything else.
+        Custom = "custom",
+    }
+}
+
+/// What a postback for a goal must look like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = goals, treat_none_as_null = true)]
+pub struct Demands {
+    /// Names it must carry.
+    pub required_parameters: Words,
+    /// Names it must not carry.
+    pub forbidden_parameters: Words,
+    /// The amount of one that carries none, in micro-units of the campaign's currency.
+    pub default_amount_micros: Option<i64>,
+}
+
+/// What a goal comes after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = goals, treat_none_as_null = true)]
+pub struct Chain {
+    /// The goal that must have been reached before, by the same click or customer.
+    pub parent_goal_id: Option<GoalId>,
+    /// How long a postback waits for its parent, or for the order it changes.
+    pub wait_hours: i32,
+    /// How often it counts after one conversion of its parent; always if none.
+    pub times_per_parent: Option<i32>,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self {
+            parent_goal_id: None,
+            wait_hours: 72,
+            times_per_parent: None,
+        }
+    }
+}
+
+/// What a goal pays: both sides flat, as columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = goals)]
+pub struct GoalTerms {
+    /// Micro-units of the campaign's currency.
+    pub commission_fixed_micros: i64,
+    /// Parts per million of the order amount.
+    pub commission_rate_ppm: i32,
+    /// Micro-units of the campaign's currency.
+    pub revenue_fixed_micros: i64,
+    /// Parts per million of the order amount.
+    pub revenue_rate_ppm: i32,
+}
+
+impl From<Terms> for GoalTerms {
+    fn from(terms: Terms) -> Self {
+        Self {
+            commission_fixed_micros: terms.commission.fixed_micros,
+            commission_rate_ppm: terms.commission.rate_ppm,
+            revenue_fixed_micros: terms.revenue.fixed_micros,
+            revenue_rate_ppm: terms.revenue.rate_ppm,
+        }
+    }
+}
+
+impl From<GoalTerms> for Terms {
+    fn from(flat: GoalTerms) -> Self {
+        Self {
+            commission: Pay {
+                fixed_micros: flat.commission_fixed_micros,
+                rate_ppm: flat.commission_rate_ppm,
+            },
+            revenue: Pay {
+                fixed_micros: flat.revenue_fixed_micros,
+                rate_ppm: flat.revenue_rate_ppm,
+            },
+        }
+    }
+}
+
+/// What a person may set on a goal, checked.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[diesel(table_name = goals, treat_none_as_null = true)]
+pub struct GoalSettings {
+    /// Lower-case letters, digits, `_` and `-`; at most 40. What a postback names it by.
+    pub code: String,
+    /// As people see it.
+    pub name: String,
+    /// What kind of thing it is.
+    pub kind: GoalKind,
+    /// What the advertiser or a former system calls it; unique within the campaign.
+    pub external_id: Option<String>,
+    /// What makes a conversion the same one again.
+    pub unique_by: UniqueBy,
+    /// Whether conversions start approved instead of pending, or approve themselves after `hold_days`.
+    pub auto_approve: bool,
+    /// How many days a conversion waits before it approves itself.
+    pub hold_days: i32,
+    /// What it pays where no rule fits.
+    #[diesel(embed)]
+    pub terms: GoalTerms,
+    /// What a postback must look like.
+    #[diesel(embed)]
+    pub demands: Demands,
+    /// What it comes after.
+    #[diesel(embed)]
+    pub chain: Chain,
+}
+
+impl GoalSettings {
+    /// A goal that counts each order once, waits for a decision, and has nothing else set.
+    #[must_use]
+    pub fn new(code: &str, name: &str, kind: GoalKind, terms: Terms) -> Self {
+        Self {
+            code: code.to_owned(),
+            name: name.to_owned(),
+            kind,
+            external_id: None,
+            unique_by: UniqueBy::Order,
+            auto_approve: false,
+            hold_days: 0,
+            terms: terms.into(),
+            demands: Demands::default(),
+            chain: Chain::default(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "name": self.name,
+            "kind": self.kind.as_str(),
+            "external_id": self.external_id,
+            "unique_by": self.unique_by.as_str(),
+            "auto_approve": self.auto_approve,
+            "hold_days": self.hold_days,
+            "commission_fixed_micros": self.terms.commission_fixed_micros,
+            "commission_rate_ppm": self.terms.commission_rate_ppm,
+            "revenue_fixed_micros": self.terms.revenue_fixed_micros,
+            "revenue_rate_ppm": self.terms.revenue_rate_ppm,
+            "required_parameters": self.demands.required_parameters,
+            "forbidden_parameters": self.demands.forbidden_parameters,
+            "default_amount_micros": self.demands.default_amount_micros,
+            "parent_goal": self.chain.parent_goal_id.map(|id| id.to_string()),
+            "wait_hours": self.chain.wait_hours,
+            "times_per_parent": self.chain.times_per_parent,
+        })
     }
 }
 
@@ -26,156 +192,168 @@ pub struct Goal {
     pub id: GoalId,
     /// The campaign it belongs to.
     pub campaign_id: CampaignId,
-    /// What a postback names it by.
-    pub code: String,
-    /// As people see it.
-    pub name: String,
-    /// What makes a conversion the same one again.
-    pub unique_by: UniqueBy,
-    /// Whether conversions start approved instead of pending.
-    pub auto_approve: bool,
-    /// What the affiliate earns.
+    /// Counts changes of what it pays.
+    pub version: i32,
+    /// Since when it pays that.
+    pub changed_at: DateTime<Utc>,
+    /// What may be set on it.
     #[diesel(embed)]
-    pub commission: Commission,
-    /// What the advertiser owes.
-    #[diesel(embed)]
-    pub revenue: Revenue,
-}
-
-/// What the affiliate earns per conversion: a fixed sum plus a share of the order amount; either may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = goals)]
-pub struct Commission {
-    /// Micro-units of the campaign's currency.
-    #[diesel(column_name = commission_fixed_micros)]
-    pub fixed_micros: i64,
-    /// Parts per million of the order amount.
-    #[diesel(column_name = commission_rate_ppm)]
-    pub rate_ppm: i32,
-}
-
-/// What the advertiser owes per conversion: a fixed sum plus a share of the order amount; either may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable)]
-#[diesel(table_name = goals)]
-pub struct Revenue {
-    /// Micro-units of the campaign's currency.
-    #[diesel(column_name = revenue_fixed_micros)]
-    pub fixed_micros: i64,
-    /// Parts per million of the order amount.
-    #[diesel(column_name = revenue_rate_ppm)]
-    pub rate_ppm: i32,
+    pub settings: GoalSettings,
 }
 
 impl Goal {
-    /// Whether what it pays depends on the order amount, so that a postback must carry one.
+    /// What a postback names it by.
     #[must_use]
-    pub fn needs_amount(&self) -> bool {
-        self.commission.rate_ppm > 0 || self.revenue.rate_ppm > 0
+    pub fn code(&self) -> &str {
+        &self.settings.code
     }
 
-    /// Whether it pays a fixed sum, which is of the campaign's currency and cannot be added to another one.
+    /// What it pays where no rule fits.
     #[must_use]
-    pub fn has_fixed_sum(&self) -> bool {
-        self.commission.fixed_micros > 0 || self.revenue.fixed_micros > 0
-    }
-
-    /// Commission and revenue of one conversion of this amount, in the amount's currency.
-    #[must_use]
-    pub fn pay(&self, amount: Money) -> (Money, Money) {
-        let pay = |fixed_micros: i64, rate_ppm: i32| Money {
-            micros: fixed_micros.saturating_add(amount.share(rate_ppm).micros),
-            currency: amount.currency,
-        };
-        (
-            pay(self.commission.fixed_micros, self.commission.rate_ppm),
-            pay(self.revenue.fixed_micros, self.revenue.rate_ppm),
-        )
-    }
-
-    /// The commission in words: `10 %`, `12.00 EUR`, `1.00 EUR + 5 %`.
-    #[must_use]
-    pub fn commission_terms(&self, currency: Currency) -> String {
-        terms(self.commission.fixed_micros, self.commission.rate_ppm, currency)
-    }
-
-    /// The revenue in words.
-    #[must_use]
-    pub fn revenue_terms(&self, currency: Currency) -> String {
-        terms(self.revenue.fixed_micros, self.revenue.rate_ppm, currency)
+    pub fn terms(&self) -> Terms {
+        self.settings.terms.into()
     }
 }
 
-fn terms(fixed_micros: i64, rate_ppm: i32, currency: Currency) -> String {
-    let fixed = Money {
-        micros: fixed_micros,
-        currency,
-    };
-    let percent = format!("{}.{:04}", rate_ppm / 10_000, rate_ppm % 10_000);
-    let percent = percent.trim_end_matches('0').trim_end_matches('.');
-    match (fixed_micros, rate_ppm) {
-        (_, 0) => fixed.to_string(),
-        (0, _) => format!("{percent} %"),
-        _ => format!("{fixed} + {percent} %"),
+/// A code for a goal as typed.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn check_code(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    match (1..=40).contains(&text.len()) && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("Use 1 to 40 lower-case letters, digits, _ and -, such as sale."),
     }
 }
 
-/// A goal to create.
-#[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = goals)]
-pub struct NewGoal<'a> {
-    /// The campaign it belongs to.
-    pub campaign_id: CampaignId,
-    /// Lower-case letters, digits, `_` and `-`; at most 40.
-    pub code: &'a str,
-    /// As people see it.
-    pub name: &'a str,
-    /// What makes a conversion the same one again.
-    pub unique_by: UniqueBy,
-    /// Whether conversions start approved.
-    pub auto_approve: bool,
-    /// What the affiliate earns.
-    #[diesel(embed)]
-    pub commission: Commission,
-    /// What the advertiser owes.
-    #[diesel(embed)]
-    pub revenue: Revenue,
+fn names_are_free<T>(result: QueryResult<T>) -> Result<T, ChangeError> {
+    result
+        .map_err(taken(
+            "goals_network_id_campaign_id_code_key",
+            "code",
+            "The campaign has a goal with this code.",
+        ))
+        .map_err(|error| match error {
+            ChangeError::Db(error) => taken(
+                "goals_network_id_campaign_id_external_id_key",
+                "external_id",
+                "Another goal of the campaign has this external id.",
+            )(error),
+            other => other,
+        })
 }
 
 /// Creates a goal.
 ///
 /// # Errors
-/// When the database fails, the campaign is not of this network (a foreign-key violation), or it has a goal of this
-/// code (a unique violation).
+/// [`ChangeError::Fields`] when code or external id are taken or the parent is of another campaign; when the database
+/// fails, or the campaign is not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
-    goal: &NewGoal<'_>,
+    campaign_id: CampaignId,
+    settings: &GoalSettings,
     now: DateTime<Utc>,
-) -> QueryResult<Goal> {
+) -> Result<Goal, ChangeError> {
     let network_id = conn.network_id();
-    let made: Goal = diesel::insert_into(goals::table)
-        .values((goals::network_id.eq(network_id), goals::created_at.eq(now), goal))
+    check_parent(conn, campaign_id, None, settings.chain.parent_goal_id).await?;
+    let made: QueryResult<Goal> = diesel::insert_into(goals::table)
+        .values((
+            goals::network_id.eq(network_id),
+            goals::campaign_id.eq(campaign_id),
+            goals::created_at.eq(now),
+            goals::changed_at.eq(now),
+            settings,
+        ))
         .returning(Goal::as_select())
         .get_result(&mut **conn)
-        .await?;
-    let after = json!({
-        "campaign": goal.campaign_id.to_string(),
-        "code": goal.code,
-        "unique_by": goal.unique_by.as_str(),
-        "auto_approve": goal.auto_approve,
-        "commission_fixed_micros": goal.commission.fixed_micros,
-        "commission_rate_ppm": goal.commission.rate_ppm,
-        "revenue_fixed_micros": goal.revenue.fixed_micros,
-        "revenue_rate_ppm": goal.revenue.rate_ppm,
-    });
-    audit::record(
-        conn,
-        author,
-        Change::created("goal.create", made.id, goal.name, after),
-        now,
-    )
-    .await?;
+        .await;
+    let made = names_are_free(made)?;
+    let mut after = settings.to_json();
+    if let Some(fields) = after.as_object_mut() {
+        fields.insert("campaign".to_owned(), campaign_id.to_string().into());
+    }
+    let change = Change::created("goal.create", made.id, &settings.name, after);
+    audit::record(conn, author, change, now).await?;
     Ok(made)
+}
+
+/// Changes a goal; what it pays from now on gets the next version. Returns whether there is one with this id.
+///
+/// # Errors
+/// As [`create`].
+pub async fn update(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: GoalId,
+    settings: &GoalSettings,
+    now: DateTime<Utc>,
+) -> Result<bool, ChangeError> {
+    let Some(old) = find(conn, id).await? else {
+        return Ok(false);
+    };
+    if old.settings == *settings {
+        return Ok(true);
+    }
+    check_parent(conn, old.campaign_id, Some(id), settings.chain.parent_goal_id).await?;
+    let network_id = conn.network_id();
+    let (version, since) = match old.settings.terms == settings.terms {
+        true => (old.version, old.changed_at),
+        false => (old.version + 1, now),
+    };
+    let updated = diesel::update(goals::table.find((network_id, id)))
+        .set((goals::version.eq(version), goals::changed_at.eq(since), settings))
+        .execute(&mut **conn)
+        .await;
+    names_are_free(updated)?;
+    let (before, after) = (old.settings.to_json(), settings.to_json());
+    let change = Change::between("goal.update", id, &settings.name, before, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(true)
+}
+
+/// A parent is a goal of the same campaign, and nothing comes after itself, however many steps lie between.
+async fn check_parent(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    id: Option<GoalId>,
+    parent: Option<GoalId>,
+) -> Result<(), ChangeError> {
+    let Some(parent) = parent else { return Ok(()) };
+    let siblings = of_campaign(conn, campaign_id).await?;
+    let above = |id: GoalId| siblings.iter().find(|goal| goal.id == id);
+    let mut next = Some(parent);
+    for _ in 0..=siblings.len() {
+        let Some(current) = next else { return Ok(()) };
+        if Some(current) == id {
+            break;
+        }
+        let Some(goal) = above(current) else {
+            return Err(ChangeError::field(
+                "parent_goal",
+                "Choose a goal of the same campaign.",
+            ));
+        };
+        next = goal.settings.chain.parent_goal_id;
+    }
+    Err(ChangeError::field(
+        "parent_goal",
+        "A goal cannot come after itself.",
+    ))
+}
+
+/// The goal with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal>> {
+    let network_id = conn.network_id();
+    Goal::query()
+        .filter(goals::network_id.eq(network_id).and(goals::id.eq(id)))
+        .first(&mut **conn)
+        .await
+        .optional()
 }
 
 /// The goals of a campaign, oldest first.
@@ -193,49 +371,4 @@ pub async fn of_campaign(conn: &mut NetworkConn, campaign_id: CampaignId) -> Que
         .order((goals::created_at, goals::code))
         .load(&mut **conn)
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn goal(fixed: i64, rate: i32) -> Goal {
-        Goal {
-            id: GoalId(1),
-            campaign_id: CampaignId(1),
-            code: "sale".into(),
-            name: "Sale".into(),
-            unique_by: UniqueBy::Order,
-            auto_approve: false,
-            commission: Commission {
-                fixed_micros: fixed,
-                rate_ppm: rate,
-            },
-            revenue: Revenue {
-                fixed_micros: fixed * 2,
-                rate_ppm: rate * 2,
-            },
-        }
-    }
-
-    #[test]
-    fn a_goal_pays_its_fixed_sum_and_its_share() {
-        let amount = Money {
-            micros: 49_990_000,
-            currency: "EUR".parse().unwrap(),
-        };
-        let (commission, revenue) = goal(1_000_000, 100_000).pay(amount);
-        assert_eq!(commission.to_string(), "6.00 EUR");
-        assert_eq!(revenue.to_string(), "12.00 EUR");
-    }
-
-    #[test]
-    fn terms_are_told_in_words() {
-        let eur = "EUR".parse().unwrap();
-        assert_eq!(goal(0, 100_000).commission_terms(eur), "10 %");
-        assert_eq!(goal(0, 1_234).commission_terms(eur), "0.1234 %");
-        assert_eq!(goal(12_000_000, 0).commission_terms(eur), "12.00 EUR");
-        assert_eq!(goal(1_000_000, 50_000).commission_terms(eur), "1.00 EUR + 5 %");
-        assert_eq!(goal(0, 0).commission_terms(eur), "0.00 EUR");
-    }
 }

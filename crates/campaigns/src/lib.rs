@@ -1,14 +1,21 @@
-//! What counts and what it pays: campaigns, goals, tracking links, integrations, and the in-memory [`Routing`].
+//! What counts and what it pays: campaigns, goals, commission rules, tracking links, integrations, and the in-memory
+//! [`Routing`].
 //!
-//! One module per table, each with its row, its insert and its queries. [`destination`] is pure.
+//! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] are pure.
 
 pub mod audience;
 pub mod campaigns;
+pub mod caps;
+pub mod coupons;
 pub mod destination;
 pub mod goals;
 pub mod integrations;
+pub mod landing_pages;
 pub mod links;
+pub mod promoters;
 mod routing;
+pub mod rules;
+pub mod terms;
 
 pub use destination::{Destination, DestinationError, MacroValues};
-pub use routing::{Promotion, Route, Routing, RoutingError};
+pub use routing::{Named, Promotion, Route, Routing, RoutingError, Standing, Weighted};

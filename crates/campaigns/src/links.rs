@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, BASE32, CampaignId, LinkId, NetworkConn, affiliates, campaigns, networks, tracking_links,
+    AffiliateId, BASE32, CampaignId, LandingPageId, LinkId, NetworkConn, affiliates, campaigns, networks,
+    tracking_links,
 };
 use serde_json::json;
 use tenancy::audit::{self, Change};
@@ -22,6 +23,87 @@ pub struct Link {
     pub affiliate_id: AffiliateId,
     /// What is promoted.
     pub campaign_id: CampaignId,
+    /// Where it leads; the campaign's destinations by weight if none.
+    pub landing_page_id: Option<LandingPageId>,
+    /// What its sub ids are where a visit brings none.
+    #[diesel(embed)]
+    pub presets: Presets,
+    /// Whether its conversions are tests, which are never paid.
+    pub is_test: bool,
+}
+
+/// What a link's sub ids are where a visit brings none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, Insertable)]
+#[diesel(table_name = tracking_links)]
+pub struct Presets {
+    /// `sub1`
+    pub sub1: Option<String>,
+    /// `sub2`
+    pub sub2: Option<String>,
+    /// `sub3`
+    pub sub3: Option<String>,
+    /// `sub4`
+    pub sub4: Option<String>,
+    /// `sub5`
+    pub sub5: Option<String>,
+}
+
+impl From<[Option<String>; 5]> for Presets {
+    fn from([sub1, sub2, sub3, sub4, sub5]: [Option<String>; 5]) -> Self {
+        Self {
+            sub1,
+            sub2,
+            sub3,
+            sub4,
+            sub5,
+        }
+    }
+}
+
+impl From<Presets> for [Option<String>; 5] {
+    fn from(presets: Presets) -> Self {
+        [
+            presets.sub1,
+            presets.sub2,
+            presets.sub3,
+            presets.sub4,
+            presets.sub5,
+        ]
+    }
+}
+
+/// A link to create.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = tracking_links)]
+pub struct NewLink<'a> {
+    /// Who earns.
+    pub affiliate_id: AffiliateId,
+    /// What is promoted.
+    pub campaign_id: CampaignId,
+    /// What [`is_alias`] accepts.
+    pub alias: &'a str,
+    /// Where it leads: a landing page of the campaign, or none.
+    pub landing_page_id: Option<LandingPageId>,
+    /// What its sub ids are where a visit brings none.
+    #[diesel(embed)]
+    pub presets: Presets,
+    /// Whether its conversions are tests.
+    pub is_test: bool,
+}
+
+impl<'a> NewLink<'a> {
+    /// A link with nothing else set.
+    #[must_use]
+    pub fn plain(affiliate_id: AffiliateId, campaign_id: CampaignId, alias: &'a str) -> Self {
+        Self {
+            affiliate_id,
+            campaign_id,
+            alias,
+            landing_page_id: None,
+            presets: Presets::default(),
+            is_test: false,
+        }
+    }
 }
 
 /// Whether a text can be an alias: 1 to 64 letters, digits, `-` and `_`.
@@ -47,9 +129,7 @@ pub fn random_alias() -> String {
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
-    affiliate_id: AffiliateId,
-    campaign_id: CampaignId,
-    alias: &str,
+    link: &NewLink<'_>,
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
@@ -70,13 +150,11 @@ pub async fn create(
             "The network has {made} tracking links, as many as it may. Ask whoever runs this installation for more."
         )));
     }
-    let link: Link = diesel::insert_into(tracking_links::table)
+    let made: Link = diesel::insert_into(tracking_links::table)
         .values((
             tracking_links::network_id.eq(network_id),
-            tracking_links::affiliate_id.eq(affiliate_id),
-            tracking_links::campaign_id.eq(campaign_id),
-            tracking_links::alias.eq(alias),
             tracking_links::created_at.eq(now),
+            link,
         ))
         .returning(Link::as_select())
         .get_result(&mut **conn)
@@ -86,15 +164,15 @@ pub async fn create(
             "alias",
             "Another link has this alias; choose a different one.",
         ))?;
-    let after = json!({ "affiliate": affiliate_id.to_string(), "campaign": campaign_id.to_string() });
-    audit::record(
-        conn,
-        author,
-        Change::created("link.create", link.id, alias, after),
-        now,
-    )
-    .await?;
-    Ok(link)
+    let after = json!({
+        "affiliate": link.affiliate_id.to_string(),
+        "campaign": link.campaign_id.to_string(),
+        "landing_page": link.landing_page_id.map(|id| id.to_string()),
+        "is_test": link.is_test,
+    });
+    let change = Change::created("link.create", made.id, link.alias, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(made)
 }
 
 /// A link with the names people know its parties by.

@@ -5,7 +5,9 @@
 //! cannot be heard, entries are looked up again every second, and used meanwhile; while the database does not answer,
 //! the last that was known goes on being used, because refusing visitors over an old entry helps nobody.
 
+mod promotion;
 mod remembered;
+mod without_click;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,20 +19,23 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use schema::changes::Changed;
 use schema::{
-    AdvertiserId, AffiliateId, CampaignId, Changes, Db, DbError, LinkId, NetworkConn, NetworkId, affiliates,
-    tracking_links,
+    AdvertiserId, AffiliateId, CampaignId, Changes, Db, DbError, GroupId, LandingPageId, LinkId, NetworkConn,
+    NetworkId, affiliates, tracking_links,
 };
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tenancy::unscoped;
 use tokio::sync::broadcast::error::RecvError;
 
+use self::promotion::load_promotion;
+pub use self::promotion::{Promotion, Weighted};
 use self::remembered::{Freshness, Remembered};
-use crate::campaigns::{self, Campaign};
-use crate::goals::{self, Goal};
-use crate::integrations::{self, TokenHash};
-use crate::links::is_alias;
-use crate::{Destination, DestinationError};
+pub use self::without_click::Named;
+use crate::DestinationError;
+use crate::campaigns::Campaign;
+use crate::coupons::Coupon;
+use crate::integrations::{self, Integration, TokenHash, TokenOwner};
+use crate::links::{Link, is_alias};
 
 /// After how long an entry is looked up again while changes are not heard; and how long something unknown stays unknown.
 const UNHEARD: Duration = Duration::from_secs(1);
@@ -44,15 +49,13 @@ const ENTRIES: usize = 100_000;
 /// Longest name of a host with its port, in bytes.
 const LONGEST_HOST: usize = 260;
 
-/// What a campaign means for the clicks and postbacks of its links.
-#[derive(Debug, Clone)]
-pub struct Promotion {
-    /// The campaign.
-    pub campaign: Campaign,
-    /// Where clicks go.
-    pub destination: Destination,
-    /// What counts.
-    pub goals: Vec<Goal>,
+/// What clicks and postbacks need to know of an affiliate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether they are worked with.
+    pub status: AffiliateStatus,
+    /// Whom they are treated with.
+    pub group_id: Option<GroupId>,
 }
 
 /// A tracking link with all that a click or a postback through it needs.
@@ -62,8 +65,14 @@ pub struct Route {
     pub link_id: LinkId,
     /// Who earns.
     pub affiliate_id: AffiliateId,
-    /// Whether it is worked with.
-    pub affiliate_status: AffiliateStatus,
+    /// How they stand.
+    pub affiliate: Standing,
+    /// Where it leads, if not to the campaign's destinations by weight.
+    pub landing_page_id: Option<LandingPageId>,
+    /// What its sub ids are where a visit brings none.
+    pub presets: Option<Arc<[Option<String>; 5]>>,
+    /// Whether its conversions are tests.
+    pub is_test: bool,
     /// What is promoted.
     pub promotion: Arc<Promotion>,
 }
@@ -93,12 +102,29 @@ impl From<diesel::result::Error> for RoutingError {
     }
 }
 
-/// Whose link it is and for what; never changes while the link exists.
-#[derive(Debug, Clone, Copy)]
+/// A link without what is known of its parties.
+#[derive(Debug, Clone)]
 struct Ends {
     link_id: LinkId,
     affiliate_id: AffiliateId,
     campaign_id: CampaignId,
+    landing_page_id: Option<LandingPageId>,
+    presets: Option<Arc<[Option<String>; 5]>>,
+    is_test: bool,
+}
+
+impl From<Link> for Ends {
+    fn from(link: Link) -> Self {
+        let presets: [Option<String>; 5] = link.presets.into();
+        Self {
+            link_id: link.id,
+            affiliate_id: link.affiliate_id,
+            campaign_id: link.campaign_id,
+            landing_page_id: link.landing_page_id,
+            presets: presets.iter().any(Option::is_some).then(|| Arc::new(presets)),
+            is_test: link.is_test,
+        }
+    }
 }
 
 /// The configuration in memory. Cheap to clone; all clones share it.
@@ -118,8 +144,13 @@ struct Memory {
     links: Cache<(NetworkId, LinkId), Ends>,
     unknown_links: Cache<(NetworkId, LinkId), Instant>,
     promotions: Remembered<(NetworkId, CampaignId), Option<Arc<Promotion>>>,
-    affiliates: Remembered<(NetworkId, AffiliateId), Option<AffiliateStatus>>,
-    tokens: Remembered<(NetworkId, TokenHash), Option<AdvertiserId>>,
+    affiliates: Remembered<(NetworkId, AffiliateId), Option<Standing>>,
+    affiliate_keys: Remembered<(NetworkId, String), Option<AffiliateId>>,
+    tokens: Remembered<(NetworkId, TokenHash), Option<TokenOwner>>,
+    integrations: Remembered<(NetworkId, AdvertiserId), Option<Arc<Integration>>>,
+    advertisers: Remembered<(NetworkId, AdvertiserId), Arc<Vec<Named>>>,
+    coupons: Remembered<(NetworkId, AdvertiserId, String), Arc<Vec<Coupon>>>,
+    oldest_links: Remembered<(NetworkId, AffiliateId, CampaignId), Option<LinkId>>,
 }
 
 impl Routing {
@@ -142,7 +173,12 @@ impl Routing {
             unknown_links: Cache::new(ENTRIES),
             promotions: Remembered::new(ENTRIES),
             affiliates: Remembered::new(ENTRIES),
+            affiliate_keys: Remembered::new(ENTRIES),
             tokens: Remembered::new(ENTRIES),
+            integrations: Remembered::new(ENTRIES),
+            advertisers: Remembered::new(ENTRIES),
+            coupons: Remembered::new(ENTRIES),
+            oldest_links: Remembered::new(ENTRIES),
         });
         tokio::spawn(forget_links(Arc::downgrade(&memory), heard));
         Self { memory }
@@ -217,8 +253,8 @@ impl Routing {
                     network_id,
                     alias: alias.into(),
                 };
-                match found {
-                    Some(ends) => memory.aliases.insert(key, ends),
+                match &found {
+                    Some(ends) => memory.aliases.insert(key, ends.clone()),
                     None => memory.unknown_aliases.insert(key, looked_at),
                 }
                 found
@@ -240,8 +276,8 @@ impl Routing {
             None => {
                 let looked_at = Instant::now();
                 let found = Box::pin(memory.look_up(network_id, Wanted::Id(link_id))).await?;
-                match found {
-                    Some(ends) => memory.links.insert(key, ends),
+                match &found {
+                    Some(ends) => memory.links.insert(key, ends.clone()),
                     None => memory.unknown_links.insert(key, looked_at),
                 }
                 found
@@ -250,26 +286,49 @@ impl Routing {
         self.complete(network_id, ends).await
     }
 
-    /// The advertiser whose postback token has this hash.
+    /// Whose postback token has this hash.
     ///
     /// # Errors
     /// As [`Routing::network`].
-    pub async fn advertiser(
+    pub async fn token_owner(
         &self,
         network_id: NetworkId,
         token: TokenHash,
-    ) -> Result<Option<AdvertiserId>, RoutingError> {
+    ) -> Result<Option<TokenOwner>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, token): (NetworkId, TokenHash)| async move {
             let mut conn = memory.db.network(network_id).await?;
-            let advertiser = integrations::advertiser_of_token(&mut conn, &token).await?;
+            let owner = integrations::owner_of_token(&mut conn, &token).await?;
             conn.commit().await?;
-            Ok(advertiser)
+            Ok(owner)
         };
         let memory = &self.memory;
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
         memory
             .tokens
             .get(&(network_id, token), memory, freshness, load)
+            .await
+    }
+
+    /// How an advertiser's server talks to us.
+    ///
+    /// # Errors
+    /// As [`Routing::network`].
+    pub async fn integration(
+        &self,
+        network_id: NetworkId,
+        advertiser_id: AdvertiserId,
+    ) -> Result<Option<Arc<Integration>>, RoutingError> {
+        let load = |memory: Arc<Memory>, (network_id, id): (NetworkId, AdvertiserId)| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let integration = integrations::of_advertiser(&mut conn, id).await?;
+            conn.commit().await?;
+            Ok(integration.map(Arc::new))
+        };
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        memory
+            .integrations
+            .get(&(network_id, advertiser_id), memory, freshness, load)
             .await
     }
 
@@ -280,16 +339,23 @@ impl Routing {
     ) -> Result<Option<Route>, RoutingError> {
         let Some(ends) = ends else { return Ok(None) };
         let promotion = self.promotion(network_id, ends.campaign_id).await?;
-        let status = self.affiliate_status(network_id, ends.affiliate_id).await?;
-        Ok(promotion.zip(status).map(|(promotion, affiliate_status)| Route {
+        let standing = self.standing(network_id, ends.affiliate_id).await?;
+        Ok(promotion.zip(standing).map(|(promotion, affiliate)| Route {
             link_id: ends.link_id,
             affiliate_id: ends.affiliate_id,
-            affiliate_status,
+            affiliate,
+            landing_page_id: ends.landing_page_id,
+            presets: ends.presets,
+            is_test: ends.is_test,
             promotion,
         }))
     }
 
-    async fn promotion(
+    /// What a campaign means for its clicks and postbacks.
+    ///
+    /// # Errors
+    /// As [`Routing::network`].
+    pub async fn promotion(
         &self,
         network_id: NetworkId,
         campaign_id: CampaignId,
@@ -308,21 +374,21 @@ impl Routing {
             .await
     }
 
-    async fn affiliate_status(
+    async fn standing(
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
-    ) -> Result<Option<AffiliateStatus>, RoutingError> {
+    ) -> Result<Option<Standing>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
             let mut conn = memory.db.network(network_id).await?;
-            let status = affiliates::table
+            let found: Option<(AffiliateStatus, Option<GroupId>)> = affiliates::table
                 .find((network_id, affiliate_id))
-                .select(affiliates::status)
+                .select((affiliates::status, affiliates::group_id))
                 .first(&mut *conn)
                 .await
                 .optional()?;
             conn.commit().await?;
-            Ok(status)
+            Ok(found.map(|(status, group_id)| Standing { status, group_id }))
         };
         let memory = &self.memory;
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
@@ -437,38 +503,15 @@ enum Wanted<'a> {
 }
 
 async fn ends(conn: &mut NetworkConn, wanted: Wanted<'_>) -> QueryResult<Option<Ends>> {
+    let network_id = conn.network_id();
     let mut query = tracking_links::table
-        .filter(tracking_links::network_id.eq(conn.network_id()))
-        .select((
-            tracking_links::id,
-            tracking_links::affiliate_id,
-            tracking_links::campaign_id,
-        ))
+        .filter(tracking_links::network_id.eq(network_id))
+        .select(Link::as_select())
         .into_boxed();
     query = match wanted {
         Wanted::Alias(alias) => query.filter(tracking_links::alias.eq(alias)),
         Wanted::Id(id) => query.filter(tracking_links::id.eq(id)),
     };
-    let found: Option<(LinkId, AffiliateId, CampaignId)> = query.first(&mut **conn).await.optional()?;
-    Ok(found.map(|(link_id, affiliate_id, campaign_id)| Ends {
-        link_id,
-        affiliate_id,
-        campaign_id,
-    }))
-}
-
-async fn load_promotion(
-    conn: &mut NetworkConn,
-    campaign_id: CampaignId,
-) -> Result<Option<Promotion>, RoutingError> {
-    let Some(campaign) = campaigns::find(conn, campaign_id).await? else {
-        return Ok(None);
-    };
-    let goals = goals::of_campaign(conn, campaign_id).await?;
-    let destination = Destination::parse(&campaign.destination)?;
-    Ok(Some(Promotion {
-        campaign,
-        destination,
-        goals,
-    }))
+    let found: Option<Link> = query.first(&mut **conn).await.optional()?;
+    Ok(found.map(Ends::from))
 }

@@ -154,8 +154,8 @@ pub(crate) async fn set_link(client: &Client, network: i32, name: &str, number: 
              goal AS (
                  INSERT INTO goals (network_id, campaign_id, code, name, unique_by, auto_approve,
                                     commission_fixed_micros, commission_rate_ppm, revenue_fixed_micros,
-                                    revenue_rate_ppm, created_at)
-                 SELECT $1, id, 'sale', 'Sale', 'order', false, 0, $5, 0, $6, now() FROM campaign),
+                                    revenue_rate_ppm, created_at, changed_at)
+                 SELECT $1, id, 'sale', 'Sale', 'order', false, 0, $5, 0, $6, now(), now() FROM campaign),
              link AS (
                  INSERT INTO tracking_links (network_id, alias, affiliate_id, campaign_id, created_at)
                  SELECT $1, $2, affiliate.id, campaign.id, now() FROM affiliate, campaign RETURNING id)

@@ -37,6 +37,17 @@ pub(crate) fn url(file: &str) -> String {
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config.route("/static/{version}/{file:.*}", web::get().to(serve));
+    config.route("/capture.js", web::get().to(capture));
+}
+
+/// The script that advertisers put on their landing pages: at an address that never changes.
+async fn capture() -> Result<HttpResponse, PageError> {
+    let script = Files::get("capture.js").ok_or(PageError::NotFound)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
+        .body(script.data.into_owned()))
 }
 
 async fn serve(path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {

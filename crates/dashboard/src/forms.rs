@@ -1,5 +1,6 @@
 //! Posted forms: read whole, checked for their token, kept for showing again when a field is wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -160,6 +161,57 @@ impl FromRequest for PostedForm {
             }
         }
         .boxed_local()
+    }
+}
+
+/// A form as it was typed, with what is wrong with it.
+#[derive(Default)]
+pub(crate) struct Typed {
+    values: BTreeMap<&'static str, String>,
+    /// What is wrong with which field.
+    pub(crate) errors: FieldErrors,
+}
+
+impl Typed {
+    /// The fields of a posted form.
+    pub(crate) fn of_form(form: &PostedForm, fields: &[&'static str]) -> Self {
+        let values = fields.iter().map(|field| (*field, form.get(field).to_owned()));
+        Self {
+            values: values.collect(),
+            errors: FieldErrors::default(),
+        }
+    }
+
+    /// A form that shows these values.
+    pub(crate) fn with<const N: usize>(values: [(&'static str, String); N]) -> Self {
+        Self {
+            values: values.into(),
+            errors: FieldErrors::default(),
+        }
+    }
+
+    /// A field; empty where it was not typed.
+    pub(crate) fn of(&self, field: &str) -> &str {
+        self.values.get(field).map_or("", String::as_str)
+    }
+
+    /// What is wrong with a field; empty if nothing is.
+    pub(crate) fn error(&self, field: &str) -> &str {
+        self.errors.of(field)
+    }
+
+    pub(crate) fn set(&mut self, field: &'static str, value: String) {
+        self.values.insert(field, value);
+    }
+
+    /// The value of a field, checked; or what is wrong with it is noted.
+    pub(crate) fn take<T, E: ToString>(
+        &mut self,
+        field: &'static str,
+        check: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = check(self.of(field));
+        self.errors.take(field, value)
     }
 }
 

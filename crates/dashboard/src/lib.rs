@@ -11,6 +11,7 @@ mod forms;
 mod guard;
 mod listing;
 mod pages;
+mod pay;
 mod routes;
 mod shell;
 mod urls;

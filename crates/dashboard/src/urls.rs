@@ -1,7 +1,9 @@
 //! Addresses of pages, as functions: templates, redirects and the route table use these and nothing else.
 
 use campaigns::integrations::Token;
-use schema::{AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, NetworkId, PostbackId};
+use schema::{
+    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, NetworkId, PostbackId,
+};
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -25,6 +27,16 @@ pub(crate) fn second_factor_code(next: &str) -> String {
 /// One campaign.
 pub(crate) fn campaign(id: CampaignId) -> String {
     format!("/campaigns/{id}")
+}
+
+/// What may be set on a campaign.
+pub(crate) fn campaign_settings(id: CampaignId) -> String {
+    format!("/campaigns/{id}/settings")
+}
+
+/// One goal.
+pub(crate) fn goal(id: GoalId) -> String {
+    format!("/goals/{id}")
 }
 
 /// One advertiser.
@@ -79,7 +91,7 @@ pub(crate) fn order(order_id: &str) -> String {
 
 /// A reason in the documentation.
 pub(crate) fn reason(code: &str) -> String {
-    format!("/docs/postback#{code}")
+    format!("/docs/reasons/{code}")
 }
 
 /// The postback URL an advertiser's server calls, with slots for the values of an order.

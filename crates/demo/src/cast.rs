@@ -1,11 +1,11 @@
 //! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and one
 //! person of each kind who can sign in.
 
-use campaigns::audience::Audience;
-use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
-use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
+use campaigns::campaigns::{self as campaign_table, CampaignSettings};
+use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::integrations::{self, Token};
-use campaigns::links;
+use campaigns::links::{self, NewLink};
+use campaigns::terms::{Pay, Terms};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rand::rngs::StdRng;
@@ -33,6 +33,7 @@ struct Script {
     destination: &'static str,
     currency: &'static str,
     goal: (&'static str, &'static str),
+    kind: GoalKind,
     unique_by: UniqueBy,
     auto_approve: bool,
     /// What the affiliate earns: fixed micro-units, parts per million.
@@ -49,14 +50,14 @@ struct Script {
 
 #[rustfmt::skip]
 const SCRIPTS: [Script; 8] = [
-    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26 },
-    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15 },
-    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18 },
-    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12 },
-    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9 },
-    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11 },
-    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5 },
-    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4 },
+    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26 },
+    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15 },
+    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18 },
+    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), kind: GoalKind::Lead, unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12 },
+    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9 },
+    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), kind: GoalKind::Install, unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11 },
+    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5 },
+    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4 },
 ];
 
 const AFFILIATES: [&str; 21] = [
@@ -136,7 +137,8 @@ pub(crate) async fn create(
     for (index, script) in SCRIPTS.iter().enumerate() {
         let settings = AdvertiserSettings::named(script.advertiser);
         let advertiser = advertisers::create(&mut conn, &author, &settings, founded).await?;
-        let token = integrations::new_token(&mut conn, &author, advertiser.id, founded).await?;
+        let token =
+            integrations::new_token(&mut conn, &author, advertiser.id, TimeDelta::zero(), founded).await?;
         let is_shop = index == 0;
         let to = if is_shop {
             destination(&addresses.shop)
@@ -156,7 +158,8 @@ pub(crate) async fn create(
             } else {
                 links::random_alias()
             };
-            let link = links::create(&mut conn, &author, partner.id, campaign_id, &alias, founded).await?;
+            let link = NewLink::plain(partner.id, campaign_id, &alias);
+            let link = links::create(&mut conn, &author, &link, founded).await?;
             let popularity = u32::try_from(AFFILIATES.len() - rank).unwrap_or(1) + random.random_range(0..6);
             stages.push(Stage {
                 link_id: link.id,
@@ -224,36 +227,29 @@ async fn create_campaign(
 ) -> Result<(CampaignId, GoalDescription), DemoError> {
     #[expect(clippy::expect_used, reason = "the scripts name currencies of ISO 4217")]
     let currency = script.currency.parse().expect("a currency of ISO 4217");
-    let settings = CampaignSettings {
-        name: script.campaign.to_owned(),
-        status: CampaignStatus::Live,
-        destination: destination.to_owned(),
-        attribution_days: 30,
-        audience: Audience::default(),
-    };
+    let settings = CampaignSettings::live(script.campaign, destination);
     let author = Author::system();
     let campaign = campaign_table::create(conn, &author, advertiser_id, currency, &settings, now).await?;
-    let goal = NewGoal {
-        campaign_id: campaign.id,
-        code: script.goal.0,
-        name: script.goal.1,
+    let pay = |(fixed_micros, rate_ppm)| Pay {
+        fixed_micros,
+        rate_ppm,
+    };
+    let terms = Terms {
+        commission: pay(script.commission),
+        revenue: pay(script.revenue),
+    };
+    let (code, name) = script.goal;
+    let settings = GoalSettings {
         unique_by: script.unique_by,
         auto_approve: script.auto_approve,
-        commission: Commission {
-            fixed_micros: script.commission.0,
-            rate_ppm: script.commission.1,
-        },
-        revenue: Revenue {
-            fixed_micros: script.revenue.0,
-            rate_ppm: script.revenue.1,
-        },
+        ..GoalSettings::new(code, name, script.kind, terms)
     };
-    let goal = goals::create(conn, &author, &goal, now).await?;
+    let goal = goals::create(conn, &author, campaign.id, &settings, now).await?;
     Ok((
         campaign.id,
         GoalDescription {
             id: goal.id,
-            code: goal.code,
+            code: goal.settings.code,
         },
     ))
 }

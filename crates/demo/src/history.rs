@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schema::{Db, PostbackId, clock};
+use schema::{Db, clock};
 use tenancy::Author;
 use tracking::clicks::{Flag, NewClick, Visitor};
 use tracking::conversions::{self, ConversionFilter, ConversionStatus};
@@ -288,16 +288,7 @@ fn imagine_call(random: &mut StdRng, order: &Order<'_>) -> String {
 }
 
 fn call(at: DateTime<Utc>, query: &str) -> InboundCall {
-    InboundCall {
-        id: PostbackId::fresh(at),
-        received_at: at,
-        method: "GET".to_owned(),
-        target: format!("/postback?{query}"),
-        content_type: None,
-        body: Vec::new(),
-        remote_ip: "198.51.100.23/32".parse().ok(),
-        flaw: None,
-    }
+    InboundCall::get(&format!("/postback?{query}"), at, "198.51.100.23/32".parse().ok())
 }
 
 /// Approves nine of ten conversions that are older than a week and rejects the others; younger ones wait.

@@ -115,11 +115,8 @@ async fn move_network(db: &Db, description: &Description) -> Result<(), DemoErro
     networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
     if let Some(campaign) = campaign_table::find(&mut conn, description.campaign.id).await? {
         let settings = CampaignSettings {
-            name: campaign.name,
-            status: campaign.status,
             destination: description.destination(),
-            attribution_days: campaign.attribution_days,
-            audience: campaign.audience,
+            ..campaign.settings()
         };
         let now = clock::now();
         campaign_table::update(&mut conn, &Author::system(), campaign.id, &settings, now).await?;

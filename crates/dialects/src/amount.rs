@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use iso_currency::Currency;
+use serde::{Deserialize, Serialize};
+
 /// The largest amount taken, in whole units: a thousand million. Nine thousand of them still fit into one sum.
 const MAX_UNITS: i64 = 1_000_000_000;
 /// Micro-units have six decimals.
 const MAX_DECIMALS: usize = 6;
 
 /// An amount of money in micro-units, without its currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Amount {
     /// Millionths of the unit: `12.50` is 12 500 000. Never negative.
     pub micros: i64,
@@ -62,6 +66,14 @@ impl fmt::Display for AmountProblem {
 }
 
 impl Amount {
+    /// Micro-units, where they are an amount.
+    #[must_use]
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        (0..=MAX_UNITS * 1_000_000)
+            .contains(&micros)
+            .then_some(Self { micros })
+    }
+
     /// Reads digits with at most one decimal point.
     ///
     /// ```
@@ -74,31 +86,66 @@ impl Amount {
     /// # Errors
     /// [`AmountProblem`] for anything that is not exactly that.
     pub fn parse(text: &str) -> Result<Self, AmountProblem> {
-        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            return Err(Self::complaint(text));
+        Self::from_wide(micros(text)?)
+    }
+
+    /// Reads what may have a comma in place of the point, where a dialect documents that.
+    ///
+    /// A comma before three digits is refused: `1,234` is a thousand to one reader and one and a bit to another.
+    ///
+    /// ```
+    /// use dialects::Amount;
+    /// assert_eq!(Amount::parse_with_comma("12,50"), Amount::parse("12.50"));
+    /// assert!(Amount::parse_with_comma("1,234").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Amount::parse`].
+    pub fn parse_with_comma(text: &str) -> Result<Self, AmountProblem> {
+        match text.split_once(',') {
+            Some((whole, decimals)) if decimals.len() < 3 && !whole.contains('.') => {
+                Self::parse(&format!("{whole}.{decimals}"))
+            }
+            _ => Self::parse(text),
         }
-        let (whole, decimals) = match text.split_once('.') {
-            Some((_, "")) => return Err(AmountProblem::NotANumber),
-            Some((whole, decimals)) => (whole, decimals),
-            None => (text, ""),
-        };
-        if whole.is_empty() || decimals.contains('.') {
-            return Err(AmountProblem::NotANumber);
-        }
-        if decimals.len() > MAX_DECIMALS {
+    }
+
+    /// Reads an amount in the currency's smallest coins: `1250` is 12.50 EUR and 1250 JPY.
+    ///
+    /// ```
+    /// use dialects::Amount;
+    /// assert_eq!(Amount::parse_minor("1250", Some("EUR")), Amount::parse("12.50"));
+    /// assert_eq!(Amount::parse_minor("1250", Some("JPY")), Amount::parse("1250"));
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Amount::parse`].
+    pub fn parse_minor(text: &str, currency: Option<&str>) -> Result<Self, AmountProblem> {
+        let scale = minor_scale(currency);
+        let wide = micros(text)?;
+        if wide % scale != 0 {
             return Err(AmountProblem::TooPrecise);
         }
-        // Digits only by now: parsing fails for too many of them and for nothing else.
-        let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
-        let fraction: i64 = format!("{decimals:0<6}")
-            .parse()
-            .map_err(|_| AmountProblem::NotANumber)?;
-        let micros = units
-            .checked_mul(1_000_000)
-            .and_then(|micros| micros.checked_add(fraction))
-            .filter(|micros| *micros <= MAX_UNITS * 1_000_000)
-            .ok_or(AmountProblem::TooLarge)?;
-        Ok(Self { micros })
+        Self::from_wide(wide / scale)
+    }
+
+    /// The amount in the currency's smallest coins; a part of a coin is dropped.
+    ///
+    /// ```
+    /// let amount = dialects::Amount { micros: 12_500_000 };
+    /// assert_eq!((amount.to_minor(Some("EUR")), amount.to_minor(Some("JPY"))), ("1250".into(), "12".into()));
+    /// ```
+    #[must_use]
+    pub fn to_minor(self, currency: Option<&str>) -> String {
+        let coins = i128::from(self.micros) * minor_scale(currency);
+        (coins / 1_000_000).to_string()
+    }
+
+    fn from_wide(micros: i128) -> Result<Self, AmountProblem> {
+        i64::try_from(micros)
+            .ok()
+            .and_then(Self::from_micros)
+            .ok_or(AmountProblem::TooLarge)
     }
 
     /// The most telling thing to say about a text with other characters than digits and points.
@@ -121,6 +168,48 @@ impl Amount {
             _ => AmountProblem::NotANumber,
         }
     }
+}
+
+/// Writes two decimals, and up to six where they are needed: `12.50`.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (units, fraction) = (self.micros / 1_000_000, (self.micros % 1_000_000).abs());
+        let decimals = format!("{fraction:06}");
+        let (cents, finer) = decimals.split_at_checked(2).unwrap_or((&decimals, ""));
+        write!(f, "{units}.{cents}{}", finer.trim_end_matches('0'))
+    }
+}
+
+/// How many of the currency's smallest coins make one unit; a hundred where the currency is unknown.
+fn minor_scale(currency: Option<&str>) -> i128 {
+    let exponent = currency
+        .and_then(|code| Currency::from_code(&code.to_ascii_uppercase()))
+        .map_or(2, |currency| u32::from(currency.exponent().unwrap_or(2)));
+    10_i128.pow(exponent.min(6))
+}
+
+/// Millionths, of a text that may be larger than any amount.
+fn micros(text: &str) -> Result<i128, AmountProblem> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(Amount::complaint(text));
+    }
+    let (whole, decimals) = match text.split_once('.') {
+        Some((_, "")) => return Err(AmountProblem::NotANumber),
+        Some((whole, decimals)) => (whole, decimals),
+        None => (text, ""),
+    };
+    if whole.is_empty() || decimals.contains('.') {
+        return Err(AmountProblem::NotANumber);
+    }
+    if decimals.len() > MAX_DECIMALS {
+        return Err(AmountProblem::TooPrecise);
+    }
+    // Digits only by now: parsing fails for too many of them and for nothing else.
+    let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
+    let fraction: i64 = format!("{decimals:0<6}")
+        .parse()
+        .map_err(|_| AmountProblem::NotANumber)?;
+    Ok(i128::from(units) * 1_000_000 + i128::from(fraction))
 }
 
 #[cfg(test)]

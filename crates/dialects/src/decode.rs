@@ -16,10 +16,24 @@ pub fn decode_pairs(encoded: &str) -> impl Iterator<Item = Result<(String, Strin
         .filter(|pair| !pair.is_empty() && !pair.starts_with('='))
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).map_err(|flaw| flaw.of(name))?;
-            let value = decode(value).map_err(|flaw| flaw.of(&name))?;
-            Ok((name, value))
+            let read = decode(name, Plus::IsSpace).map_err(|flaw| flaw.of(name))?;
+            let value = decode(value, Plus::IsSpace).map_err(|flaw| flaw.of(&read))?;
+            Ok((read, value))
         })
+}
+
+/// Reads one name and value of a path, where `+` is itself.
+pub(crate) fn decode_segment(name: &str, value: &str) -> Result<(String, String), Problem> {
+    let read = decode(name, Plus::IsItself).map_err(|flaw| flaw.of(name))?;
+    let value = decode(value, Plus::IsItself).map_err(|flaw| flaw.of(&read))?;
+    Ok((read, value))
+}
+
+/// What a `+` stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    IsSpace,
+    IsItself,
 }
 
 enum Flaw {
@@ -37,7 +51,7 @@ impl Flaw {
     }
 }
 
-fn decode(encoded: &str) -> Result<String, Flaw> {
+fn decode(encoded: &str, plus: Plus) -> Result<String, Flaw> {
     let mut bytes = Vec::with_capacity(encoded.len());
     // Where in the encoded text each decoded byte began, to name the place of broken UTF-8.
     let mut origins = Vec::with_capacity(encoded.len());
@@ -50,7 +64,7 @@ fn decode(encoded: &str) -> Result<String, Flaw> {
                 _ => return Err(Flaw::At(offset)),
             },
             (b'%', _) => return Err(Flaw::At(offset)),
-            (b'+', next) => (b' ', next),
+            (b'+', next) if plus == Plus::IsSpace => (b' ', next),
             (byte, next) => (byte, next),
         };
         bytes.push(byte);

@@ -42,8 +42,10 @@ pub enum Problem {
         /// What is wrong and where.
         detail: String,
     },
-    /// The amount is not a plain decimal number.
+    /// An amount is not a plain decimal number.
     Amount {
+        /// Which parameter.
+        parameter: String,
         /// As sent.
         text: String,
         /// What is wrong with it.
@@ -53,8 +55,15 @@ pub enum Problem {
     MacroUnreplaced {
         /// Which parameter.
         parameter: String,
-        /// As sent.
+        /// As sent; empty for a secret, which may be a real one in brackets.
         value: String,
+    },
+    /// A value that has parts (items, a list, packed parameters) cannot be taken apart.
+    Malformed {
+        /// Which parameter.
+        parameter: String,
+        /// What is wrong and where, without quoting it.
+        detail: String,
     },
 }
 
@@ -79,10 +88,14 @@ impl Problem {
             }
             Self::TooMany { limit } => format!("There are more than {limit} parameters."),
             Self::Body { detail } => format!("The body could not be read: {detail}."),
-            Self::Amount { text, problem } => format!("amount “{text}” {problem}."),
-            // Never quoted: it may be a real one in brackets.
-            Self::MacroUnreplaced { parameter, .. } if parameter == "token" => {
-                "token is a placeholder that was never replaced.".to_owned()
+            Self::Amount {
+                parameter,
+                text,
+                problem,
+            } => format!("{parameter} “{text}” {problem}."),
+            Self::Malformed { parameter, detail } => format!("{parameter} could not be read: {detail}."),
+            Self::MacroUnreplaced { parameter, value } if value.is_empty() => {
+                format!("{parameter} is a placeholder that was never replaced.")
             }
             Self::MacroUnreplaced { parameter, value } => {
                 format!("{parameter} is “{value}”: a placeholder that was never replaced.")
@@ -102,9 +115,12 @@ impl Problem {
             Self::TooLong { parameter, .. } => format!("Send a shorter {parameter}."),
             Self::TooMany { .. } => "Send only the parameters you need.".into(),
             Self::Body { .. } => {
-                "Send application/x-www-form-urlencoded, or application/json with one flat object.".into()
+                "Send application/x-www-form-urlencoded, or application/json with one object.".into()
             }
             Self::Amount { problem, .. } => problem.hint().into(),
+            Self::Malformed { parameter, .. } => {
+                format!("Write {parameter} as the system whose spelling you use documents it.")
+            }
             Self::MacroUnreplaced { parameter, .. } => {
                 format!("Put the real value of {parameter} into the call before sending it.")
             }

@@ -107,7 +107,7 @@ schema::text_enum! {
         Pending = "pending",
         /// Conversions that count.
         Approved = "approved",
-        /// Conversions that were rejected.
+        /// Conversions that were rejected, or taken back after they had counted.
         Rejected = "rejected",
         /// What affiliates earn.
         Commission = "commission",

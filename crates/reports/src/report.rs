@@ -164,7 +164,7 @@ fn figures(sum: &Sum) -> Figures {
     match sum.status.as_deref() {
         Some("pending") => figures.pending = sum.conversions,
         Some("approved") => figures.approved = sum.conversions,
-        Some("rejected") => figures.rejected = sum.conversions,
+        Some("rejected" | "reversed") => figures.rejected = sum.conversions,
         _ => {}
     }
     if let (Some(currency), Some("pending" | "approved")) = (sum.currency, sum.status.as_deref()) {

@@ -182,6 +182,15 @@ number_id!(
 number_id!(
     /// A tracking link.
     LinkId, "lnk");
+number_id!(
+    /// A further destination of a campaign.
+    LandingPageId, "lp");
+number_id!(
+    /// How much of something a campaign wants.
+    CapId, "cap");
+number_id!(
+    /// What a goal pays to some.
+    RuleId, "rule");
 event_id!(
     /// The stored key of a click: the part of a click id that is unique within its network. People and advertisers
     /// see the signed click id (`tracking::ClickId`) instead.

@@ -163,7 +163,7 @@ diesel::table! {
         advertiser_id -> Int4,
         /// As people see it.
         name -> Text,
-        /// live: clicks are sent on and conversions count. paused: clicks get a page that says so.
+        /// draft: nobody is sent. testing: test links only; nothing is paid. live: clicks are sent on and conversions count. paused: clicks get a page that says so; those made before still count. ended: neither.
         status -> Text,
         /// Where a click is sent: a URL with macros in path, query or fragment ({click_id}, {sub1} …).
         destination -> Text,
@@ -177,8 +177,54 @@ diesel::table! {
         countries -> Array<Nullable<Text>>,
         /// What its visitors should use; none means anything.
         devices -> Array<Nullable<Text>>,
-        /// How many valid clicks it wants in a day on the network's clock; NULL for as many as come.
-        daily_clicks -> Nullable<Int4>,
+        /// What the advertiser's or a former system calls it; postbacks may name it by this.
+        external_id -> Nullable<Text>,
+        /// What the destination calls the click id; added to destinations that have no {click_id}. NULL where each destination says it itself.
+        click_parameter -> Nullable<Text>,
+        /// Parameters added to every destination, as a=b&c={sub1}.
+        extra_parameters -> Text,
+        /// Share of the clicks without a landing page of their own that go to the destination, beside the weights of landing pages.
+        destination_weight -> Int4,
+        /// Hosts that links may lead to directly (with what is below them); none means no deep links.
+        deep_link_hosts -> Array<Nullable<Text>>,
+        /// From when on visitors are sent; NULL for at once.
+        starts_at -> Nullable<Timestamptz>,
+        /// Until when; NULL for as long as it is live.
+        ends_at -> Nullable<Timestamptz>,
+        /// How old a click must be for a conversion to count: nobody buys within a second.
+        attribution_min_seconds -> Int4,
+        /// Where visitors go whom the campaign does not want or who come beyond a cap; NULL sends them on all the same.
+        fallback_url -> Nullable<Text>,
+        /// open: every affiliate may promote it. approval: who asked and was let. private: who was invited.
+        access -> Text,
+        /// Words affiliates find it by.
+        categories -> Array<Nullable<Text>>,
+        /// What affiliates agree to.
+        terms -> Text,
+        /// What affiliates should know.
+        notes -> Text,
+    }
+}
+
+diesel::table! {
+    /// How much of something a campaign wants, of everybody together or of one affiliate.
+    caps (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The cap.
+        id -> Int4,
+        /// The campaign.
+        campaign_id -> Int4,
+        /// Of this affiliate only; NULL for all together.
+        affiliate_id -> Nullable<Int4>,
+        /// Of what: valid clicks, conversions that are not rejected, their commission or revenue.
+        metric -> Text,
+        /// In a day or month on the network's clock, or ever.
+        period -> Text,
+        /// A number, or micro-units of the campaign's currency.
+        most -> Int8,
+        /// When it was set.
+        created_at -> Timestamptz,
     }
 }
 
@@ -253,6 +299,76 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What a goal pays to some: the first rule that fits wins. A row is never changed: a change closes it and adds the next version.
+    commission_rules (network_id, id, version) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The rule, the same in all its versions.
+        id -> Int4,
+        /// Counts its changes.
+        version -> Int4,
+        /// The goal.
+        goal_id -> Int4,
+        /// Its place: lower ones are looked at first.
+        position -> Int4,
+        /// As people see it.
+        name -> Text,
+        /// For this affiliate only.
+        affiliate_id -> Nullable<Int4>,
+        /// For affiliates of this group only.
+        group_id -> Nullable<Int4>,
+        /// Which sub id of the click must have the value.
+        sub_number -> Nullable<Int2>,
+        /// The value it must have.
+        sub_value -> Nullable<Text>,
+        /// For orders from this country (ISO 3166-1) only.
+        country -> Nullable<Text>,
+        /// For orders with this coupon code only; letter case does not count.
+        coupon -> Nullable<Text>,
+        /// For the items of this category only: each item is paid by its own rule.
+        category -> Nullable<Text>,
+        /// From the affiliate's so-many-th conversion of the goal in a month on: a tier.
+        month_from -> Nullable<Int4>,
+        /// As goals.commission_fixed_micros.
+        commission_fixed_micros -> Int8,
+        /// As goals.commission_rate_ppm.
+        commission_rate_ppm -> Int4,
+        /// As goals.revenue_fixed_micros.
+        revenue_fixed_micros -> Int8,
+        /// As goals.revenue_rate_ppm.
+        revenue_rate_ppm -> Int4,
+        /// From when on it is in force.
+        valid_from -> Timestamptz,
+        /// Until when; NULL for the current version.
+        valid_to -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// What was said of a conversion after it was made, and what it was made with. What it is now follows from the set of these, in whatever order they came.
+    conversion_changes (network_id, conversion_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The conversion.
+        conversion_id -> Uuid,
+        /// The postback that said it, or a number of its own.
+        id -> Uuid,
+        /// When it reached us.
+        changed_at -> Timestamptz,
+        /// When it happened, as the sender says.
+        said_at -> Nullable<Timestamptz>,
+        /// report: what it was made with. postback: the advertiser changed it. person: somebody of the network did. hold: its time was over.
+        source -> Text,
+        /// The status it was given.
+        status -> Nullable<Text>,
+        /// The amount it was given.
+        amount_micros -> Nullable<Int8>,
+        /// How much of the amount was taken back.
+        refund_micros -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     /// Conversions and their money per hour, link, goal, currency and status. A change of status moves the sums from one row to another.
     conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) {
         /// The tenant.
@@ -301,8 +417,8 @@ diesel::table! {
         affiliate_id -> Int4,
         /// The tracking link of the click.
         link_id -> Int4,
-        /// The click it is attributed to.
-        click_id -> Uuid,
+        /// The click it is attributed to; NULL where a coupon or the affiliate's key says whose it is.
+        click_id -> Nullable<Uuid>,
         /// The postback that made it.
         postback_id -> Uuid,
         /// What the goal is unique by (order id or click id). The unique key makes duplicates impossible, for ever.
@@ -317,8 +433,40 @@ diesel::table! {
         commission_micros -> Int8,
         /// What the advertiser owes.
         revenue_micros -> Int8,
-        /// pending, then approved or rejected.
+        /// pending, then approved or rejected; reversed where an approved one was taken back.
         status -> Text,
+        /// What says whose it is: its click, the customer's earlier conversion, a coupon, or the affiliate named by the sender.
+        attributed_by -> Text,
+        /// The conversion of the parent goal it came after.
+        parent_id -> Nullable<Uuid>,
+        /// The advertiser's own id of the customer.
+        customer_id -> Nullable<Text>,
+        /// The coupon code it came with.
+        coupon -> Nullable<Text>,
+        /// The country it came from, as the advertiser says.
+        country -> Nullable<Text>,
+        /// Why it pays nothing although the goal does; NULL where it pays.
+        unpaid_because -> Nullable<Text>,
+        /// When it approves itself; NULL where a person decides or it was decided.
+        hold_until -> Nullable<Timestamptz>,
+        /// How the money was computed: rule, version, rates, and what went in.
+        terms -> Jsonb,
+    }
+}
+
+diesel::table! {
+    /// Coupon codes by which an order without a click is an affiliate's.
+    coupons (network_id, campaign_id, code) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The campaign whose orders carry it.
+        campaign_id -> Int4,
+        /// In upper case: letter case does not count.
+        code -> Text,
+        /// Who hands it out.
+        affiliate_id -> Int4,
+        /// When it was entered.
+        created_at -> Timestamptz,
     }
 }
 
@@ -335,7 +483,7 @@ diesel::table! {
         code -> Text,
         /// As people see it.
         name -> Text,
-        /// What makes a conversion the same one again: its order id, or its click.
+        /// What makes a conversion the same one again: its order id, its click, its customer, or nothing (every fire counts).
         unique_by -> Text,
         /// Whether conversions start approved instead of pending.
         auto_approve -> Bool,
@@ -349,6 +497,28 @@ diesel::table! {
         revenue_rate_ppm -> Int4,
         /// When the goal was created.
         created_at -> Timestamptz,
+        /// What kind of thing it is.
+        kind -> Text,
+        /// What the advertiser's or a former system calls it; postbacks may name it by this.
+        external_id -> Nullable<Text>,
+        /// How many days a conversion waits before it approves itself, where the goal approves.
+        hold_days -> Int4,
+        /// Names that a postback must carry.
+        required_parameters -> Array<Nullable<Text>>,
+        /// Names that a postback must not carry.
+        forbidden_parameters -> Array<Nullable<Text>>,
+        /// The amount of a postback that carries none, in micro-units of the campaign's currency.
+        default_amount_micros -> Nullable<Int8>,
+        /// The goal that must have been reached before, by the same click or customer.
+        parent_goal_id -> Nullable<Int4>,
+        /// How long a postback waits for its parent, or for the order it changes.
+        wait_hours -> Int4,
+        /// How often it counts after one conversion of its parent: the number of paid renewals. NULL for always.
+        times_per_parent -> Nullable<Int4>,
+        /// Counts changes of what it pays.
+        version -> Int4,
+        /// Since when it pays what it pays.
+        changed_at -> Timestamptz,
     }
 }
 
@@ -415,6 +585,32 @@ diesel::table! {
         token_hint -> Text,
         /// When the current token was made.
         created_at -> Timestamptz,
+        /// Key of the system whose spelling the advertiser's calls are in; NULL where each call is recognised by itself.
+        dialect -> Nullable<Text>,
+        /// Whether a call must carry the token. Without, the click id, which we signed, says whose call it is.
+        requires_token -> Bool,
+        /// SHA-256 of the token before, which is still taken for a while.
+        previous_token_hash -> Nullable<Bytea>,
+        /// Until when.
+        previous_token_until -> Nullable<Timestamptz>,
+        /// Secret of the advertiser's signatures, sealed under the installation's secret.
+        signing_secret -> Nullable<Bytea>,
+        /// Whether a call must be signed.
+        requires_signature -> Bool,
+        /// How far the time of a signature may be from ours.
+        signature_seconds -> Int4,
+        /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
+        allowed_addresses -> Array<Nullable<Text>>,
+        /// Whether token, signature and address are only looked at: what would be refused is taken, and marked.
+        is_monitoring -> Bool,
+        /// ours: our JSON. dialect: what the sender's system would answer. always_ok: 200 whatever happened, with an honest body. gif: a picture of one pixel.
+        answer_format -> Text,
+        /// What the advertiser's own words for statuses mean: an object of words to pending, held, approved, rejected or ignored.
+        status_map -> Jsonb,
+        /// Whether a commission that the advertiser sends is paid where the goal's own is zero.
+        takes_commission -> Bool,
+        /// Whether a click id that differs in letter case only is taken.
+        ignores_letter_case -> Bool,
     }
 }
 
@@ -445,6 +641,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Further destinations of a campaign.
+    landing_pages (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The landing page.
+        id -> Int4,
+        /// The campaign it belongs to.
+        campaign_id -> Int4,
+        /// As people see it.
+        name -> Text,
+        /// A destination with macros, as campaigns.destination.
+        url -> Text,
+        /// Its share of the clicks of links that name no landing page; 0 for links that name it only.
+        weight -> Int4,
+        /// When it was added.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Append-only money movements. The entries of one conversion sum to zero: the advertiser's debt is the affiliate's commission plus the network's margin. A balance is a sum; nothing is overwritten.
     ledger_entries (network_id, conversion_id, id) {
         /// The tenant.
@@ -455,7 +671,7 @@ diesel::table! {
         booked_at -> Timestamptz,
         /// What it was booked for.
         conversion_id -> Uuid,
-        /// earned: the conversion was made. rejected: it was rejected, and this entry takes the earned one back.
+        /// earned: the conversion was made. rejected: it does not count any more, and this entry takes the earned one back. adjusted: what it is worth changed by so much.
         kind -> Text,
         /// Whose account moves.
         account -> Text,
@@ -585,6 +801,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Postbacks that came before what they belong to: a sale before its signup, a refund before its sale.
+    parked_postbacks (network_id, postback_id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The postback.
+        postback_id -> Uuid,
+        /// Since when it waits.
+        parked_at -> Timestamptz,
+        /// How long at most.
+        until -> Timestamptz,
+        /// parent: a conversion of the parent goal. conversion: the one it changes. customer: their first conversion. click: its row, which the terms depend on.
+        waits_for -> Text,
+        /// The goal of the conversion it waits for; NULL where any of the customer will do.
+        goal_id -> Nullable<Int4>,
+        /// The click of the parent it waits for.
+        click_id -> Nullable<Uuid>,
+        /// The customer of the parent it waits for.
+        customer_id -> Nullable<Text>,
+        /// What the conversion it changes is unique by.
+        unique_key -> Nullable<Text>,
+        /// Whose call it is.
+        advertiser_id -> Nullable<Int4>,
+        /// Whether its token, signature or address proved that when it came.
+        is_proven -> Bool,
+        /// The postback as it stood in the journal.
+        record -> Bytea,
+    }
+}
+
+diesel::table! {
     /// One row per human being, whatever networks they work for.
     people (id) {
         /// The person.
@@ -625,7 +871,7 @@ diesel::table! {
         body -> Bytea,
         /// Address of the advertiser's server (a company's machine, not a visitor).
         remote_ip -> Nullable<Inet>,
-        /// accepted: a conversion was made. duplicate: it had been made before. rejected: it was not made.
+        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one.
         status -> Text,
         /// The reason code of the answer.
         reason -> Text,
@@ -655,6 +901,34 @@ diesel::table! {
         currency -> Nullable<Text>,
         /// Parameters we have no field for, kept as an object of strings.
         extra -> Jsonb,
+        /// Key of the system whose spelling it is in.
+        dialect -> Text,
+        /// SHA-256 of the token that came with it, so that it can be decided again; NULL where none came.
+        token_hash -> Nullable<Bytea>,
+        /// What was looked at, in order: an array of [check, result, words].
+        trace -> Text,
+        /// Whether it was of a test, which is never paid.
+        is_test -> Bool,
+        /// When the verdict was last decided anew, after waiting or by a replay; NULL where the first one stands.
+        decided_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Who may promote a campaign that is not open to all.
+    promoters (network_id, campaign_id, affiliate_id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The campaign.
+        campaign_id -> Int4,
+        /// The affiliate.
+        affiliate_id -> Int4,
+        /// asked: waits for the network. approved: may promote it. declined: may not.
+        status -> Text,
+        /// What the affiliate said when asking.
+        note -> Text,
+        /// When the status last changed.
+        changed_at -> Timestamptz,
     }
 }
 
@@ -717,6 +991,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What test postbacks would have made. In no sum, no report and no ledger.
+    test_conversions (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The number of its postback.
+        id -> Uuid,
+        /// When the postback reached us.
+        converted_at -> Timestamptz,
+        /// The campaign.
+        campaign_id -> Int4,
+        /// The goal reached.
+        goal_id -> Int4,
+        /// The test link.
+        link_id -> Int4,
+        /// The click.
+        click_id -> Nullable<Uuid>,
+        /// As conversions.unique_key.
+        unique_key -> Text,
+        /// The advertiser's order id.
+        order_id -> Nullable<Text>,
+        /// The order amount.
+        amount_micros -> Nullable<Int8>,
+        /// ISO 4217.
+        currency -> Text,
+        /// What the affiliate would have earned.
+        commission_micros -> Int8,
+        /// What the advertiser would have owed.
+        revenue_micros -> Int8,
+    }
+}
+
+diesel::table! {
     /// Which network a click or postback belongs to, by its Host header. A reference table: host names are unique across networks.
     tracking_hosts (host) {
         /// Lower case, with the port where it is not the scheme's own.
@@ -741,6 +1047,20 @@ diesel::table! {
         campaign_id -> Int4,
         /// When the link was created.
         created_at -> Timestamptz,
+        /// The landing page it leads to; NULL for the campaign's destinations by weight.
+        landing_page_id -> Nullable<Int4>,
+        /// The value of sub1 where a visit brings none.
+        sub1 -> Nullable<Text>,
+        /// The value of sub2 where a visit brings none.
+        sub2 -> Nullable<Text>,
+        /// The value of sub3 where a visit brings none.
+        sub3 -> Nullable<Text>,
+        /// The value of sub4 where a visit brings none.
+        sub4 -> Nullable<Text>,
+        /// The value of sub5 where a visit brings none.
+        sub5 -> Nullable<Text>,
+        /// Whether its conversions are tests, which are never paid.
+        is_test -> Bool,
     }
 }
 
@@ -772,19 +1092,27 @@ diesel::joinable!(applications -> networks (network_id));
 diesel::joinable!(audit_log -> networks (network_id));
 diesel::joinable!(audit_log -> people (person_id));
 diesel::joinable!(campaigns -> networks (network_id));
+diesel::joinable!(caps -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
+diesel::joinable!(commission_rules -> networks (network_id));
+diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
+diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
 diesel::joinable!(invitations -> networks (network_id));
+diesel::joinable!(landing_pages -> networks (network_id));
 diesel::joinable!(mailed_links -> people (person_id));
 diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
+diesel::joinable!(parked_postbacks -> networks (network_id));
+diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(sessions -> people (person_id));
+diesel::joinable!(test_conversions -> networks (network_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
 diesel::joinable!(tracking_links -> networks (network_id));
 diesel::joinable!(verifications -> networks (network_id));
@@ -797,27 +1125,35 @@ diesel::allow_tables_to_appear_in_same_query!(
     applications,
     audit_log,
     campaigns,
+    caps,
     click_rollups,
     clicks,
+    commission_rules,
+    conversion_changes,
     conversion_rollups,
     conversions,
+    coupons,
     goals,
     idempotency_keys,
     ingest_cursors,
     installation,
     integrations,
     invitations,
+    landing_pages,
     ledger_entries,
     mailed_links,
     memberships,
     network_slugs,
     networks,
     operator_log,
+    parked_postbacks,
     people,
     postbacks,
+    promoters,
     quarantine,
     recovery_codes,
     sessions,
+    test_conversions,
     tracking_hosts,
     tracking_links,
     verifications,

@@ -70,6 +70,7 @@ impl Visitor {
 #[derive(Clone)]
 pub struct AdvertiserServer {
     http: Client,
+    tracking_url: String,
     url: String,
     token: String,
 }
@@ -116,9 +117,35 @@ impl AdvertiserServer {
     pub(crate) fn new(tracking_url: &str, token: &str) -> Self {
         Self {
             http: client(),
+            tracking_url: tracking_url.to_owned(),
             url: format!("{tracking_url}/postback"),
             token: token.to_owned(),
         }
+    }
+
+    /// Calls another address of the tracking host, as other systems do, by GET.
+    pub async fn call(&self, target: &str) -> Answer {
+        self.call_with(Method::GET, target, &[], "").await
+    }
+
+    /// The same with a method, headers and a body.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = self
+            .http
+            .request(method, format!("{}{target}", self.tracking_url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !body.is_empty() {
+            request = request.body(body.to_owned());
+        }
+        Answer::of(request.send().await.expect("an answer")).await
     }
 
     /// The same server with another token.

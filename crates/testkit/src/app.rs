@@ -4,18 +4,24 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use campaigns::audience::Audience;
-use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
-use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
+use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings};
+use campaigns::caps::{self, CapPeriod, Metric, NewCap};
+use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::integrations;
-use campaigns::links;
-use chrono::{DateTime, TimeDelta};
+use campaigns::landing_pages::{self, LandingPageSettings};
+use campaigns::links::{self, NewLink};
+use campaigns::rules::{self, Conditions, RuleSettings};
+use campaigns::terms::{Pay, Terms};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
-use schema::{AdvertiserId, AffiliateId, ApplicationId, Db, GroupId, NetworkConn, NetworkId, clock};
+use schema::{
+    AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId,
+    NetworkConn, NetworkId, RuleId, clock,
+};
 use server::serve::{self, Running, ServeSettings};
 use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
@@ -29,6 +35,56 @@ use tracking::{JournalSettings, WhenDiskFails};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};
 use crate::postgres::TestDatabase;
+
+/// What a campaign can have besides goals and links, in a way that changes nothing.
+struct Parts {
+    rule_id: RuleId,
+    landing_page_id: LandingPageId,
+    cap_id: CapId,
+}
+
+impl Parts {
+    async fn create(
+        conn: &mut NetworkConn,
+        author: &Author,
+        campaign_id: CampaignId,
+        sale_id: GoalId,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let rule = RuleSettings {
+            name: "Nobody's coupon".to_owned(),
+            position: 1,
+            conditions: Conditions {
+                coupon: Some("NOBODY-SENDS-THIS".to_owned()),
+                ..Conditions::default()
+            },
+            commission_fixed_micros: 0,
+            commission_rate_ppm: 120_000,
+            revenue_fixed_micros: 0,
+            revenue_rate_ppm: 170_000,
+        };
+        let page = LandingPageSettings {
+            name: "Nobody's page".to_owned(),
+            url: "https://shop.example/nobody?id={click_id}".to_owned(),
+            weight: 0,
+        };
+        let cap = NewCap {
+            campaign_id,
+            affiliate_id: None,
+            metric: Metric::Conversions,
+            period: CapPeriod::Total,
+            most: 1_000_000_000,
+        };
+        Self {
+            rule_id: rules::create(conn, author, sale_id, &rule, now).await.unwrap().id,
+            landing_page_id: landing_pages::create(conn, author, campaign_id, &page, now)
+                .await
+                .unwrap()
+                .id,
+            cap_id: caps::create(conn, author, &cap, now).await.unwrap().id,
+        }
+    }
+}
 
 /// The running server, its database, and the scene that is set in it.
 pub struct TestApp {
@@ -46,7 +102,8 @@ pub struct TestApp {
     pub exports: tempfile::TempDir,
     /// Where its journals are.
     pub journal: tempfile::TempDir,
-    secret: Secret,
+    /// The installation's secret.
+    pub secret: Secret,
     running: Option<Running>,
     finished: bool,
 }
@@ -76,6 +133,14 @@ pub struct Scene {
     pub affiliate_id: AffiliateId,
     /// Its campaign, in EUR: `sale` pays 10 % once per order, `lead` pays 5.00 once per click.
     pub campaign: Campaign,
+    /// Its goal `sale`.
+    pub sale_id: GoalId,
+    /// A rule of that goal, for orders with a coupon that nobody sends.
+    pub rule_id: RuleId,
+    /// A landing page that nobody is sent to.
+    pub landing_page_id: LandingPageId,
+    /// A cap that nobody reaches.
+    pub cap_id: CapId,
     /// Path of the link.
     pub alias: String,
     /// The advertiser's token.
@@ -187,6 +252,12 @@ impl TestApp {
         Visitor::new(&self.tracking_url, &self.scene.alias)
     }
 
+    /// A visitor of another link.
+    #[must_use]
+    pub fn visitor_of(&self, alias: &str) -> Visitor {
+        Visitor::new(&self.tracking_url, alias)
+    }
+
     /// The advertiser's server, which knows its token.
     #[must_use]
     pub fn advertiser(&self) -> AdvertiserServer {
@@ -224,6 +295,18 @@ impl TestApp {
             .network(self.scene.network.id)
             .await
             .expect("test database answers")
+    }
+
+    /// Changes the database as nobody could through the product, to make time pass.
+    ///
+    /// # Panics
+    /// When the statement fails.
+    pub async fn execute(&self, sql: &str) {
+        let mut conn = self.database.owner().await;
+        diesel::sql_query(sql)
+            .execute(&mut conn)
+            .await
+            .expect("a statement");
     }
 
     /// One number from the database, when what was acknowledged is in it.
@@ -379,54 +462,44 @@ impl Scene {
         )
         .await
         .unwrap();
-        let settings = CampaignSettings {
-            name: format!("{name} campaign"),
-            status: CampaignStatus::Live,
-            destination: DESTINATION.to_owned(),
-            attribution_days: 30,
-            audience: Audience::default(),
-        };
+        let settings = CampaignSettings::live(&format!("{name} campaign"), DESTINATION);
         let campaign =
             campaign_table::create(&mut conn, &author, advertiser.id, new.currency, &settings, now)
                 .await
                 .unwrap();
-        let sale = NewGoal {
-            campaign_id: campaign.id,
-            code: "sale",
-            name: "Sale",
-            unique_by: UniqueBy::Order,
-            auto_approve: false,
-            commission: Commission {
-                fixed_micros: 0,
-                rate_ppm: 100_000,
-            },
-            revenue: Revenue {
-                fixed_micros: 0,
-                rate_ppm: 150_000,
-            },
+        let pays = |commission, revenue| Terms { commission, revenue };
+        let share = |rate_ppm| Pay {
+            fixed_micros: 0,
+            rate_ppm,
         };
-        goals::create(&mut conn, &author, &sale, now).await.unwrap();
-        let lead = NewGoal {
-            code: "lead",
-            name: "Lead",
-            unique_by: UniqueBy::Click,
-            auto_approve: true,
-            commission: Commission {
-                fixed_micros: 5_000_000,
-                rate_ppm: 0,
-            },
-            revenue: Revenue {
-                fixed_micros: 7_000_000,
-                rate_ppm: 0,
-            },
-            ..sale
+        let sum = |fixed_micros| Pay {
+            fixed_micros,
+            rate_ppm: 0,
         };
-        goals::create(&mut conn, &author, &lead, now).await.unwrap();
-        let alias = links::random_alias();
-        links::create(&mut conn, &author, affiliate.id, campaign.id, &alias, now)
+        let terms = pays(share(100_000), share(150_000));
+        let sale = GoalSettings::new("sale", "Sale", GoalKind::Sale, terms);
+        let sale = goals::create(&mut conn, &author, campaign.id, &sale, now)
             .await
             .unwrap();
-        let token = integrations::new_token(&mut conn, &author, advertiser.id, now)
+        let lead = GoalSettings {
+            unique_by: UniqueBy::Click,
+            auto_approve: true,
+            ..GoalSettings::new(
+                "lead",
+                "Lead",
+                GoalKind::Lead,
+                pays(sum(5_000_000), sum(7_000_000)),
+            )
+        };
+        goals::create(&mut conn, &author, campaign.id, &lead, now)
+            .await
+            .unwrap();
+        let parts = Parts::create(&mut conn, &author, campaign.id, sale.id, now).await;
+        let alias = links::random_alias();
+        let link = NewLink::plain(affiliate.id, campaign.id, &alias);
+        links::create(&mut conn, &author, &link, now).await.unwrap();
+        let at_once = TimeDelta::zero();
+        let token = integrations::new_token(&mut conn, &author, advertiser.id, at_once, now)
             .await
             .unwrap();
         let owner = member(&mut conn, name, Role::Owner).await;
@@ -470,6 +543,10 @@ impl Scene {
             advertiser_id: advertiser.id,
             affiliate_id: affiliate.id,
             campaign,
+            sale_id: sale.id,
+            rule_id: parts.rule_id,
+            landing_page_id: parts.landing_page_id,
+            cap_id: parts.cap_id,
             alias,
             token: token.as_str().to_owned(),
             owner,

@@ -1,42 +1,41 @@
-//! How many valid clicks a campaign had today, for campaigns that want only so many.
+//! How many valid clicks came in the time of a cap, for campaigns that want only so many.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use campaigns::campaigns::Campaign;
-use chrono::{DateTime, Utc};
+use campaigns::caps::{Cap, CapPeriod, Metric};
+use chrono::{DateTime, Datelike, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quick_cache::sync::Cache;
-use schema::{CampaignId, Db, DbError, NetworkId, click_rollups, clock};
+use schema::{AffiliateId, CapId, Db, DbError, NetworkId, click_rollups, clock};
 use tenancy::networks::Network;
-
-use crate::click_record::day;
 
 /// How often Postgres is asked what other nodes counted.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long that may take: a connection is not held for longer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Campaigns with a cap that are kept in mind.
-const CAMPAIGNS: usize = 10_000;
+/// Caps that are kept in mind.
+const CAPS: usize = 100_000;
 
 /// Counts the clicks of campaigns that have a cap. Cheap to clone.
 ///
 /// A node counts its own clicks as they come and learns of those of others from the sums, once a second while there
-/// are clicks. So with one node a cap is exact, but for clicks that the disk refused, which count too; several together may go over by what came in within that second. A node
-/// that has just started lets clicks through until it was told.
+/// are clicks. So with one node a cap is exact, but for clicks that the disk refused, which count too; several together
+/// may go over by what came in within that second. A node that has just started lets clicks through until it was told.
 #[derive(Clone)]
 pub(crate) struct Caps {
     db: Db,
-    today: Arc<Cache<Key, Arc<Mutex<Today>>>>,
+    counts: Arc<Cache<(NetworkId, CapId), Shared>>,
 }
 
-type Key = (NetworkId, CampaignId);
+/// A count that clicks on all threads add to.
+type Shared = Arc<Mutex<Count>>;
 
 #[derive(Default)]
-struct Today {
-    /// On the network's clock.
-    day: i32,
+struct Count {
+    /// When the day or month began, on the network's clock.
+    since: DateTime<Utc>,
     clicks: i64,
     looked_at: Option<Instant>,
     is_looking: bool,
@@ -46,84 +45,108 @@ impl Caps {
     pub(crate) fn new(db: Db) -> Self {
         Self {
             db,
-            today: Arc::new(Cache::new(CAMPAIGNS)),
+            counts: Arc::new(Cache::new(CAPS)),
         }
     }
 
-    /// Counts a valid click, unless the campaign has had as many today as it wants: then true.
+    /// Counts a valid click through an affiliate, unless the campaign has had as many as it wants: then true.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn is_reached(&self, network: &Network, campaign: &Campaign, now: DateTime<Utc>) -> bool {
-        let Some(cap) = campaign.audience.daily_clicks else {
-            return false;
-        };
-        let key = (network.id, campaign.id);
-        let Ok(entry) = self
-            .today
-            .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()))
-        else {
-            return false;
-        };
-        let date = now.with_timezone(&network.time_zone()).date_naive();
-        let day = day(now, network.time_zone());
-        let mut today = entry.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who comes late over midnight is of yesterday, which nobody counts any more.
-        if day < today.day {
-            return false;
-        }
-        if day > today.day {
-            *today = Today {
-                day,
-                ..Today::default()
-            };
-        }
-        if today.looked_at.is_none_or(|at| at.elapsed() >= LOOK) && !today.is_looking {
-            today.is_looking = true;
-            today.looked_at = Some(Instant::now());
-            let since = clock::start_of_day(date, network.time_zone());
-            tokio::spawn(look(self.db.clone(), key, since, day, entry.clone()));
-        }
-        if today.clicks >= i64::from(cap) {
+    pub(crate) fn is_reached(
+        &self,
+        network: &Network,
+        caps: &[Cap],
+        affiliate_id: AffiliateId,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let concerned = caps
+            .iter()
+            .filter(|cap| cap.metric == Metric::Clicks && cap.concerns(affiliate_id));
+        let counts: Vec<_> = concerned
+            .filter_map(|cap| self.count(network, cap, now))
+            .collect();
+        // Counted under all of them or under none.
+        if counts.iter().any(|(count, most)| lock(count).clicks >= *most) {
             return true;
         }
-        today.clicks += 1;
+        counts.iter().for_each(|(count, _)| lock(count).clicks += 1);
         false
+    }
+
+    /// The count of a cap as far as it is known; none for a click that is late over midnight: it is of a day that nobody
+    /// counts any more.
+    fn count(&self, network: &Network, cap: &Cap, now: DateTime<Utc>) -> Option<(Shared, i64)> {
+        let key = (network.id, cap.id);
+        let count = self
+            .counts
+            .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()));
+        let count = count.ok()?;
+        let since = since(network, cap.period, now);
+        let mut current = lock(&count);
+        if since < current.since {
+            return None;
+        }
+        if since > current.since {
+            *current = Count {
+                since,
+                ..Count::default()
+            };
+        }
+        if current.looked_at.is_none_or(|at| at.elapsed() >= LOOK) && !current.is_looking {
+            current.is_looking = true;
+            current.looked_at = Some(Instant::now());
+            tokio::spawn(look(self.db.clone(), network.id, *cap, since, count.clone()));
+        }
+        drop(current);
+        Some((count, cap.most))
+    }
+}
+
+fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn since(network: &Network, period: CapPeriod, now: DateTime<Utc>) -> DateTime<Utc> {
+    let zone = network.time_zone();
+    let day = now.with_timezone(&zone).date_naive();
+    match period {
+        CapPeriod::Day => clock::start_of_day(day, zone),
+        CapPeriod::Month => clock::start_of_day(day.with_day(1).unwrap_or(day), zone),
+        CapPeriod::Total => DateTime::UNIX_EPOCH,
     }
 }
 
 /// Learns how many valid clicks are in the sums.
-async fn look(
-    db: Db,
-    (network_id, campaign_id): Key,
-    since: DateTime<Utc>,
-    day: i32,
-    entry: Arc<Mutex<Today>>,
-) {
+async fn look(db: Db, network_id: NetworkId, cap: Cap, since: DateTime<Utc>, count: Shared) {
     let stored = async {
         let mut conn = db.network(network_id).await?;
-        let stored: Vec<(i64, i64)> = click_rollups::table
+        let mut query = click_rollups::table
             .filter(click_rollups::network_id.eq(network_id))
-            .filter(click_rollups::campaign_id.eq(campaign_id))
+            .filter(click_rollups::campaign_id.eq(cap.campaign_id))
             .filter(click_rollups::hour.ge(since))
             .select((click_rollups::clicks, click_rollups::invalid_clicks))
-            .load(&mut *conn)
-            .await?;
+            .into_boxed();
+        if let Some(affiliate_id) = cap.affiliate_id {
+            query = query.filter(click_rollups::affiliate_id.eq(affiliate_id));
+        }
+        let stored: Vec<(i64, i64)> = query.load(&mut *conn).await?;
         conn.commit().await?;
         Ok::<_, DbError>(stored.iter().map(|(clicks, invalid)| clicks - invalid).sum())
     };
     let stored = tokio::time::timeout(PATIENCE, stored).await;
-    let mut today = entry.lock().unwrap_or_else(PoisonError::into_inner);
-    today.is_looking = false;
+    let mut current = lock(&count);
+    current.is_looking = false;
+    let cap_id = cap.id;
     match stored {
         // Our own latest are not in the sums yet.
-        Ok(Ok(stored)) if today.day == day => today.clicks = today.clicks.max(stored),
+        Ok(Ok(stored)) if current.since == since => current.clicks = current.clicks.max(stored),
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(%error, %campaign_id, "today's clicks not looked up; the cap goes by our own count");
+            tracing::warn!(%error, %cap_id, "clicks under a cap not looked up; it goes by our own count");
         }
         Err(_) => {
-            tracing::warn!(%campaign_id, "today's clicks not looked up in time; the cap goes by our own count");
+            tracing::warn!(%cap_id, "clicks under a cap not looked up in time; it goes by our own count");
         }
     }
 }

@@ -8,12 +8,12 @@ use schema::{
     AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
     NetworkConn, PostbackId, affiliates, campaigns, conversions, goals, text_enum,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, Scope};
 
-use crate::ledger::{self, EntryKind};
-use crate::rollups;
+use crate::pricing::Pricing;
+use crate::{changes, ledger, rollups};
 
 text_enum! {
     /// Where a conversion stands.
@@ -24,6 +24,30 @@ text_enum! {
         Approved = "approved",
         /// Does not count; its ledger entries are taken back.
         Rejected = "rejected",
+        /// Counted once, and was taken back.
+        Reversed = "reversed",
+    }
+}
+
+impl ConversionStatus {
+    /// Whether it is worth its commission and revenue.
+    #[must_use]
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Pending | Self::Approved)
+    }
+}
+
+text_enum! {
+    /// What says whose conversion it is.
+    pub enum AttributedBy {
+        /// The click that the call names.
+        Click = "click",
+        /// An earlier conversion of the same customer.
+        Customer = "customer",
+        /// A coupon code.
+        Coupon = "coupon",
+        /// The sender, who names the affiliate.
+        Affiliate = "affiliate",
     }
 }
 
@@ -45,8 +69,12 @@ pub struct Conversion {
     pub affiliate_id: AffiliateId,
     /// The tracking link of the click.
     pub link_id: LinkId,
-    /// The click.
-    pub click_id: ClickKey,
+    /// The click, where one says whose it is.
+    pub click_id: Option<ClickKey>,
+    /// What says whose it is.
+    pub attributed_by: AttributedBy,
+    /// The conversion of the parent goal it came after.
+    pub parent_id: Option<ConversionId>,
     /// The postback that made it.
     pub postback_id: PostbackId,
     /// What the goal is unique by.
@@ -63,9 +91,38 @@ pub struct Conversion {
     pub revenue_micros: i64,
     /// Where it stands.
     pub status: ConversionStatus,
+    /// The advertiser's own id of the customer.
+    pub customer_id: Option<String>,
+    /// The coupon code it came with.
+    pub coupon: Option<String>,
+    /// The country it came from, as the advertiser says.
+    pub country: Option<String>,
+    /// Why it pays nothing although the goal does.
+    pub unpaid_because: Option<String>,
+    /// When it approves itself.
+    pub hold_until: Option<DateTime<Utc>>,
+    /// How the money was computed: [`Pricing`] as JSON.
+    pub terms: Value,
 }
 
 impl Conversion {
+    /// How the money was computed; the conversion's own sums where it is from before that was kept.
+    #[must_use]
+    pub fn pricing(&self) -> Pricing {
+        let kept: Option<Pricing> = serde_json::from_value(self.terms.clone()).ok();
+        kept.filter(|pricing| !pricing.parts.is_empty())
+            .unwrap_or_else(|| Pricing::of_sums(self))
+    }
+
+    /// What it adds to accounts as it stands: commission and revenue, in micro-units.
+    #[must_use]
+    pub fn worth(&self) -> (i64, i64) {
+        match self.status.counts() {
+            true => (self.commission_micros, self.revenue_micros),
+            false => (0, 0),
+        }
+    }
+
     /// The order amount, if one was sent.
     #[must_use]
     pub fn amount(&self) -> Option<Money> {
@@ -121,10 +178,13 @@ pub async fn settle(
     let Some(conversion) = settled else {
         return Ok(None);
     };
-    if !approve {
-        ledger::book(conn, &conversion, EntryKind::Rejected, now).await?;
-    }
-    rollups::move_conversion(conn, time_zone, &conversion, ConversionStatus::Pending).await?;
+    let before = Conversion {
+        status: ConversionStatus::Pending,
+        ..conversion.clone()
+    };
+    changes::note_decision(conn, &before, status, now).await?;
+    ledger::book(conn, &before, &conversion, now).await?;
+    rollups::move_conversion(conn, time_zone, &before, &conversion).await?;
     let change = Change::between(
         "conversion.decide",
         conversion.id,

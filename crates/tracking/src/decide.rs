@@ -1,116 +1,243 @@
-//! The decision on a postback: pure, from what it says and what is configured.
+//! The decision on a postback: pure, from what it says and what is configured. It ends in a [`Claim`]: what the postback
+//! is entitled to, as far as can be told without looking at what else has happened.
 
 use campaigns::Route;
 use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{Goal, UniqueBy};
+use campaigns::integrations::Integration;
 use chrono::{DateTime, TimeDelta, Utc};
-use dialects::Postback;
-use schema::{AdvertiserId, Currency, Money};
+use dialects::{Amount, Intent, Postback, State};
+use schema::{AdvertiserId, ClickKey, Currency, PostbackId};
 use tenancy::affiliates::AffiliateStatus;
 
-use crate::click_id::ClickId;
-use crate::conversions::ConversionStatus;
+use crate::conversions::{AttributedBy, ConversionStatus};
+use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
     /// What the postback says.
-    pub postback: &'a Postback,
-    /// Whose token it carried.
+    pub said: &'a Postback,
+    /// Its receipt.
+    pub postback_id: PostbackId,
+    /// Whose call it is.
     pub advertiser_id: AdvertiserId,
-    /// The click it names, proved genuine.
-    pub click: ClickId,
-    /// The link of that click, as configured now.
+    /// How that advertiser's server talks to us.
+    pub integration: &'a Integration,
+    /// What says whose conversion it is.
+    pub attributed_by: AttributedBy,
+    /// The click, if it is known.
+    pub click: Option<ClickKey>,
+    /// When it was clicked, where the call names the click itself.
+    pub clicked_at: Option<DateTime<Utc>>,
+    /// The link, as configured now.
     pub route: &'a Route,
     /// When the postback reached us.
     pub received_at: DateTime<Utc>,
+    /// The signature it came with, which nobody else could have made.
+    pub signature: Option<&'a str>,
 }
 
-/// A conversion that the postback asks for and is entitled to, unless it has been made before.
+impl Case<'_> {
+    /// Whether it is a test, which is never paid.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.route.is_test || self.route.campaign().status == CampaignStatus::Testing
+    }
+}
+
+/// What a postback is entitled to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision<'a> {
+pub struct Claim<'a> {
     /// The goal reached.
     pub goal: &'a Goal,
     /// What the goal is unique by.
     pub unique_key: String,
-    /// The order amount, if one was sent.
+    /// The amount of a new conversion, in micro-units.
     pub amount_micros: Option<i64>,
+    /// The amount that the call itself says.
+    pub sent_micros: Option<i64>,
     /// Currency of amount, commission and revenue.
     pub currency: Currency,
-    /// What the affiliate earns.
-    pub commission: Money,
-    /// What the advertiser owes.
-    pub revenue: Money,
-    /// What the conversion starts as.
-    pub status: ConversionStatus,
+    /// What it asks for.
+    pub wants: Wants,
+    /// Why no conversion is made of it, where there is none yet. One that there is can be repeated and changed all the
+    /// same: after the window, without an amount, when the campaign is over.
+    pub unless_there: Option<Verdict>,
+}
+
+/// What a postback asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// A conversion of this status.
+    New(ConversionStatus),
+    /// A conversion, or the one there is to be changed.
+    NewOrChanged {
+        /// The status of a new one where the call says none.
+        starts: ConversionStatus,
+        /// The status that the call says.
+        said: Option<ConversionStatus>,
+    },
+    /// The conversion there is to be changed: to this status, if one was sent.
+    Changed(Option<ConversionStatus>),
+    /// So much of the conversion there is to be taken back; all of it if no amount was sent.
+    Refunded,
 }
 
 /// Decides a postback whose sender and click are known.
 ///
 /// # Errors
-/// The verdict, when it makes no conversion. The first rule that is broken is the one that is told.
-pub fn decide<'a>(case: &Case<'a>) -> Result<Decision<'a>, Verdict> {
-    let campaign = case.route.campaign();
-    if campaign.advertiser_id != case.advertiser_id {
+/// The verdict, when it is entitled to nothing. The first rule that is broken is the one that is told.
+pub fn decide<'a>(case: &Case<'a>, trace: &mut Trace) -> Result<Claim<'a>, Verdict> {
+    if case.route.campaign().advertiser_id != case.advertiser_id {
         return Err(Verdict::of(Reason::WrongCampaign));
     }
-    if campaign.status == CampaignStatus::Paused {
-        return Err(Verdict::of(Reason::CampaignInactive));
+    if case.said.is_test && !case.is_test() {
+        return Err(Verdict::of(Reason::WrongMode));
     }
-    if case.route.affiliate_status == AffiliateStatus::Blocked {
-        return Err(Verdict::of(Reason::AffiliateBlocked));
-    }
-    check_window(case)?;
     let goal = find_goal(case)?;
+    trace.good("goal", format!("{} ({})", goal.settings.name, goal.code()));
+    check_reference(case, goal, trace)?;
+    let wants = wants(case, goal, trace)?;
     let unique_key = unique_key(case, goal)?;
-    let currency = find_currency(case, goal)?;
-    if case.postback.amount.is_none() && goal.needs_amount() {
-        return Err(Verdict::of(Reason::AmountMissing));
-    }
-    let amount_micros = case.postback.amount.map(|amount| amount.micros);
-    let (commission, revenue) = goal.pay(Money {
-        micros: amount_micros.unwrap_or(0),
-        currency,
-    });
-    let status = match goal.auto_approve {
-        true => ConversionStatus::Approved,
-        false => ConversionStatus::Pending,
-    };
-    Ok(Decision {
+    trace.good("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
+    let currency = find_currency(case)?;
+    let sent_micros = sent_amount(case, trace)?;
+    let mut claim = Claim {
         goal,
         unique_key,
-        amount_micros,
+        amount_micros: sent_micros,
+        sent_micros,
         currency,
-        commission,
-        revenue,
-        status,
-    })
-}
-
-fn check_window(case: &Case<'_>) -> Result<(), Verdict> {
-    let days = case.route.campaign().attribution_days;
-    let age = case.received_at - case.click.clicked_at();
-    if age <= TimeDelta::days(days.into()) {
-        return Ok(());
+        wants,
+        unless_there: None,
+    };
+    if matches!(wants, Wants::New(_) | Wants::NewOrChanged { .. }) {
+        match check_new(case, goal, sent_micros, trace) {
+            Ok(amount_micros) => claim.amount_micros = amount_micros,
+            Err(verdict) => claim.unless_there = Some(verdict),
+        }
     }
-    let message = format!(
-        "The click is more than {days} days old, which is as long as the campaign counts conversions."
-    );
-    Err(Verdict::saying(Reason::ClickExpired, message))
+    Ok(claim)
 }
 
-/// The goal that is named; where none is named and the campaign has only one, that one.
+/// What must hold for a conversion to be made, and its amount.
+fn check_new(
+    case: &Case<'_>,
+    goal: &Goal,
+    sent: Option<i64>,
+    trace: &mut Trace,
+) -> Result<Option<i64>, Verdict> {
+    check_campaign(case, trace)?;
+    check_window(case, trace)?;
+    check_parameters(case, goal, trace)?;
+    amount(case, goal, sent, trace)
+}
+
+fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let campaign = case.route.campaign();
+    match campaign.status {
+        CampaignStatus::Draft | CampaignStatus::Ended => {
+            let message = format!(
+                "The campaign is {}.",
+                match campaign.status {
+                    CampaignStatus::Ended => "over",
+                    _ => "still being set up",
+                }
+            );
+            return Err(Verdict::saying(Reason::CampaignInactive, message));
+        }
+        // Nobody is sent while it is paused, so the click is from before.
+        CampaignStatus::Paused | CampaignStatus::Testing | CampaignStatus::Live => {}
+    }
+    if case.route.affiliate.status == AffiliateStatus::Blocked {
+        return Err(Verdict::of(Reason::AffiliateBlocked));
+    }
+    if case.said.is_test && !case.is_test() {
+        return Err(Verdict::of(Reason::WrongMode));
+    }
+    trace.good("campaign", format!("{} is {}", campaign.name, campaign.status));
+    if case.is_test() {
+        trace.note("mode", "a test: nothing is paid");
+    }
+    Ok(())
+}
+
+fn check_window(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let Some(clicked_at) = case.clicked_at else {
+        return Ok(());
+    };
+    let campaign = case.route.campaign();
+    let (days, seconds) = (campaign.attribution_days, campaign.attribution_min_seconds);
+    let age = case.received_at - clicked_at;
+    if age > TimeDelta::days(days.into()) {
+        let message = format!(
+            "The click is {} old; the campaign counts conversions for {days} days.",
+            in_words(age)
+        );
+        return Err(Verdict::saying(Reason::ClickExpired, message));
+    }
+    if age < TimeDelta::seconds(seconds.into()) && !case.is_test() {
+        let message = format!(
+            "The click is {} old; the campaign counts conversions from {seconds} seconds on.",
+            in_words(age)
+        );
+        return Err(Verdict::saying(Reason::TooFast, message));
+    }
+    trace.good(
+        "window",
+        format!("{} old; from {seconds} s to {days} days count", in_words(age)),
+    );
+    Ok(())
+}
+
+/// A time as people say it: `3 days`, `2 h 5 min`, `12 s`.
+pub(crate) fn in_words(age: TimeDelta) -> String {
+    match (age.num_days(), age.num_hours(), age.num_minutes()) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 1.., minutes) => format!("{hours} h {} min", minutes % 60),
+        (_, _, minutes @ 1..) => format!("{minutes} min"),
+        _ => format!("{} s", age.num_seconds()),
+    }
+}
+
+/// The goal that is named, by its code or by what the advertiser calls it; where none is named, the one whose own id the
+/// call refers to, or the only one there is.
 fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Goal, Verdict> {
     let goals = &case.route.promotion.goals;
-    let named = case.postback.goal.as_deref();
+    let called = |name: &str| {
+        goals.iter().find(|goal| goal.code() == name).or_else(|| {
+            goals
+                .iter()
+                .find(|goal| goal.settings.external_id.as_deref() == Some(name))
+        })
+    };
+    // What some systems send as the kind of all items may be a goal, and may only be what the items are.
+    let items = &case.said.items;
+    let is_category = |name: &str| {
+        items
+            .first()
+            .is_some_and(|item| item.category.as_deref() == Some(name))
+    };
+    let named = case
+        .said
+        .goal
+        .as_deref()
+        .filter(|name| called(name).is_some() || !is_category(name));
+    let by_reference = || {
+        let name = case.said.reference.as_deref()?;
+        goals
+            .iter()
+            .find(|goal| goal.settings.external_id.as_deref() == Some(name))
+    };
     let found = match (named, goals.as_slice()) {
-        (Some(code), _) => goals.iter().find(|goal| goal.code == code),
+        (Some(name), _) => called(name),
         (None, [only]) => Some(only),
-        (None, _) => None,
+        (None, _) => by_reference(),
     };
     found.ok_or_else(|| {
-        let codes: Vec<_> = goals.iter().map(|goal| goal.code.as_str()).collect();
+        let codes: Vec<_> = goals.iter().map(Goal::code).collect();
         let message = match named {
             Some(code) => format!("The campaign has no goal “{code}”."),
             None => "goal is missing, and the campaign has more than one.".to_owned(),
@@ -119,223 +246,190 @@ fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Goal, Verdict> {
     })
 }
 
-fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
-    match goal.unique_by {
-        UniqueBy::Order => case
-            .postback
-            .order_id
-            .clone()
-            .ok_or_else(|| Verdict::of(Reason::OrderIdMissing)),
-        UniqueBy::Click => Ok(case.click.key.to_string()),
+/// The sender's own id of campaign, goal or advertiser must not speak against the click.
+fn check_reference(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
+    let Some(reference) = case.said.reference.as_deref() else {
+        return Ok(());
+    };
+    let campaign = case.route.campaign();
+    let is = |id: &dyn std::fmt::Display, external: &Option<String>| {
+        external.as_deref() == Some(reference) || id.to_string() == reference
+    };
+    let fits = is(&campaign.id, &campaign.external_id)
+        || is(&goal.id, &goal.settings.external_id)
+        || campaign.advertiser_id.to_string() == reference;
+    match (fits, &campaign.external_id) {
+        (true, _) => trace.good("reference", format!("{reference} is what is meant")),
+        (false, None) => trace.note(
+            "reference",
+            format!("{reference} is not known here; give the campaign this external id to have it checked"),
+        ),
+        (false, Some(own)) => {
+            let message =
+                format!("The click belongs to the campaign {own}, and the call is about {reference}.");
+            return Err(Verdict::saying(Reason::WrongCampaign, message));
+        }
+    }
+    Ok(())
+}
+
+/// What the call asks for, from what it is meant to do and the status it carries.
+fn wants(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Wants, Verdict> {
+    let said = case.said;
+    let own_meaning = said
+        .status
+        .as_deref()
+        .and_then(|status| case.integration.meaning_of(status));
+    let state = match own_meaning {
+        Some("ignored") => return Err(Verdict::of(Reason::StatusIgnored)),
+        Some("pending") => Some(State::Pending),
+        Some("held") => Some(State::Held),
+        Some("approved") => Some(State::Approved),
+        Some("rejected") => Some(State::Rejected),
+        _ => said.state,
+    };
+    let status = state.map(|state| match state {
+        State::Pending | State::Held => ConversionStatus::Pending,
+        State::Approved => ConversionStatus::Approved,
+        State::Rejected => ConversionStatus::Rejected,
+    });
+    if let Some(sent) = &said.status {
+        match status {
+            Some(status) => trace.good("status", format!("{sent} means {status}")),
+            None => trace.note("status", format!("{sent} is not known here, and changes nothing")),
+        }
+    }
+    let approves_itself = goal.settings.auto_approve && goal.settings.hold_days == 0;
+    let starts = match approves_itself {
+        true => ConversionStatus::Approved,
+        false => ConversionStatus::Pending,
+    };
+    Ok(match (said.intent, status) {
+        (Intent::Refund, _) => Wants::Refunded,
+        (Intent::Update, status) => Wants::Changed(status),
+        (Intent::Report, None) => Wants::New(starts),
+        (Intent::Report | Intent::Upsert, said) => Wants::NewOrChanged { starts, said },
+    })
+}
+
+fn check_parameters(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
+    let demands = &goal.settings.demands;
+    let (required, forbidden) = (&demands.required_parameters.0, &demands.forbidden_parameters.0);
+    if let Some(name) = required.iter().find(|name| !carries(case.said, name)) {
+        let message = format!("{name} is missing or empty, and the goal demands it.");
+        return Err(Verdict::saying(Reason::ParamMissing, message).advising(format!("Send {name}.")));
+    }
+    if let Some(name) = forbidden.iter().find(|name| carries(case.said, name)) {
+        let message = format!("{name} was sent, and the goal forbids it.");
+        return Err(Verdict::saying(Reason::ParamForbidden, message).advising(format!("Leave {name} out.")));
+    }
+    if !required.is_empty() || !forbidden.is_empty() {
+        trace.good("parameters", "all that the goal demands, none that it forbids");
+    }
+    Ok(())
+}
+
+/// Whether a call carries a parameter, by our name for it or, for all others, by the sender's.
+fn carries(said: &Postback, name: &str) -> bool {
+    match name {
+        "click_id" => !said.click_ids.is_empty(),
+        "order_id" => said.order_id.is_some(),
+        "amount" => said.amount.is_some(),
+        "currency" => said.currency.is_some(),
+        "goal" => said.goal.is_some(),
+        "status" => said.status.is_some(),
+        "coupon" => said.coupon.is_some(),
+        "country" => said.country.is_some(),
+        "customer_id" => said.customer_id.is_some(),
+        "customer_type" => said.customer_type.is_some(),
+        "event_time" => said.event_time.is_some(),
+        "items" => !said.items.is_empty(),
+        "partner_key" => said.affiliate_key.is_some(),
+        "campaign" => said.reference.is_some(),
+        _ => {
+            let sub = name
+                .strip_prefix("sub")
+                .and_then(|number| number.parse::<usize>().ok())
+                .and_then(|number| said.subs.get(number.wrapping_sub(1)));
+            sub.is_some_and(Option::is_some)
+                || said
+                    .extra
+                    .iter()
+                    .any(|(known, value)| known == name && !value.is_empty())
+        }
     }
 }
 
-fn find_currency(case: &Case<'_>, goal: &Goal) -> Result<Currency, Verdict> {
-    let ours = case.route.campaign().currency;
-    let Some(sent) = case.postback.currency.as_deref() else {
-        return Ok(ours);
-    };
-    let currency: Currency = sent
-        .parse()
-        .map_err(|unknown| Verdict::saying(Reason::CurrencyUnknown, format!("currency {unknown}.")))?;
-    if currency != ours && goal.has_fixed_sum() {
-        let message = format!("The goal pays a fixed sum in {ours}, and the order is in {currency}.");
-        return Err(Verdict::saying(Reason::CurrencyMismatch, message));
+fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
+    let order = || case.said.order_id.clone();
+    match goal.settings.unique_by {
+        UniqueBy::Order => order().ok_or_else(|| Verdict::of(Reason::OrderIdMissing)),
+        UniqueBy::Click => case
+            .click
+            .map(|key| key.to_string())
+            .or_else(order)
+            .ok_or_else(|| Verdict::of(Reason::ClickIdMissing)),
+        UniqueBy::Customer => case
+            .said
+            .customer_id
+            .clone()
+            .ok_or_else(|| Verdict::of(Reason::CustomerIdMissing)),
+        // A signed call that is sent once more is the same one.
+        UniqueBy::Fire => Ok(order()
+            .or_else(|| case.signature.map(str::to_owned))
+            .unwrap_or_else(|| case.postback_id.to_string())),
     }
-    Ok(currency)
+}
+
+fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
+    match case.said.currency.as_deref() {
+        None => Ok(case.route.campaign().currency),
+        Some(sent) => sent
+            .parse()
+            .map_err(|unknown| Verdict::saying(Reason::CurrencyUnknown, format!("currency {unknown}."))),
+    }
+}
+
+/// The amount as sent, or the sum of the items where only they have one.
+fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
+    if let Some(amount) = case.said.amount {
+        return Ok(Some(amount.micros));
+    }
+    let items = &case.said.items;
+    let sum = items
+        .iter()
+        .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
+    let Some(sum) = sum.filter(|_| !items.is_empty()) else {
+        return Ok(None);
+    };
+    if Amount::from_micros(sum).is_none() {
+        let message = "The items add up to more than 1000000000.";
+        return Err(Verdict::saying(Reason::AmountInvalid, message));
+    }
+    trace.note("amount", format!("the sum of {} items", items.len()));
+    Ok(Some(sum))
+}
+
+/// The amount that was sent, or the goal's own.
+fn amount(
+    case: &Case<'_>,
+    goal: &Goal,
+    sent: Option<i64>,
+    trace: &mut Trace,
+) -> Result<Option<i64>, Verdict> {
+    if sent.is_some() {
+        return Ok(sent);
+    }
+    if let Some(default) = goal.settings.demands.default_amount_micros {
+        trace.note("amount", "none was sent; the goal's own is taken");
+        return Ok(Some(default));
+    }
+    let rules = || case.route.promotion.rules_of(goal.id);
+    if goal.terms().need_amount() || rules().any(|rule| rule.terms().need_amount()) {
+        return Err(Verdict::of(Reason::AmountMissing));
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
-mod tests {
-    use campaigns::audience::Audience;
-    use std::sync::Arc;
-
-    use campaigns::campaigns::Campaign;
-    use campaigns::goals::{Commission, Revenue};
-    use campaigns::{Destination, Promotion};
-    use dialects::Amount;
-    use schema::{AffiliateId, CampaignId, GoalId, LinkId, NetworkId};
-
-    use super::*;
-    use crate::ClickIds;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    fn goal(code: &str, unique_by: UniqueBy, fixed_micros: i64, rate_ppm: i32) -> Goal {
-        Goal {
-            id: GoalId(1),
-            campaign_id: CampaignId(1),
-            code: code.into(),
-            name: code.into(),
-            unique_by,
-            auto_approve: false,
-            commission: Commission {
-                fixed_micros,
-                rate_ppm,
-            },
-            revenue: Revenue {
-                fixed_micros: fixed_micros * 2,
-                rate_ppm: rate_ppm * 2,
-            },
-        }
-    }
-
-    fn route() -> Route {
-        Route {
-            link_id: LinkId(1),
-            affiliate_id: AffiliateId(1),
-            affiliate_status: AffiliateStatus::Active,
-            promotion: Arc::new(Promotion {
-                campaign: Campaign {
-                    id: CampaignId(1),
-                    advertiser_id: AdvertiserId(1),
-                    name: "Nova".into(),
-                    status: CampaignStatus::Live,
-                    destination: String::new(),
-                    currency: "EUR".parse().unwrap(),
-                    attribution_days: 30,
-                    audience: Audience::default(),
-                },
-                destination: Destination::parse("https://shop.example/?c={click_id}").unwrap(),
-                goals: vec![
-                    goal("sale", UniqueBy::Order, 0, 100_000),
-                    goal("lead", UniqueBy::Click, 5_000_000, 0),
-                ],
-            }),
-        }
-    }
-
-    fn sale() -> Postback {
-        Postback {
-            goal: Some("sale".into()),
-            order_id: Some("A-1".into()),
-            amount: Some(Amount { micros: 49_990_000 }),
-            ..Postback::default()
-        }
-    }
-
-    fn case<'a>(route: &'a Route, postback: &'a Postback) -> Case<'a> {
-        Case {
-            postback,
-            advertiser_id: AdvertiserId(1),
-            click: ClickId {
-                network_id: NetworkId(1),
-                key: ClickIds::fresh_key(LinkId(1), at("2026-11-01T00:00:00Z")),
-            },
-            route,
-            received_at: at("2026-11-21T00:00:00Z"),
-        }
-    }
-
-    fn reason(case: &Case<'_>) -> Reason {
-        decide(case).unwrap_err().reason
-    }
-
-    #[test]
-    fn only_a_blocked_affiliates_earlier_clicks_do_not_count() {
-        let mut route = route();
-        let postback = sale();
-        for (status, expected) in [
-            (AffiliateStatus::Active, None),
-            (AffiliateStatus::Paused, None),
-            (AffiliateStatus::Archived, None),
-            (AffiliateStatus::Blocked, Some(Reason::AffiliateBlocked)),
-        ] {
-            route.affiliate_status = status;
-            assert_eq!(
-                decide(&case(&route, &postback)).err().map(|it| it.reason),
-                expected,
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_sale_earns_its_share_in_its_currency() {
-        let (route, mut postback) = (route(), sale());
-        let decided = |postback: &Postback| {
-            let decision = decide(&case(&route, postback)).unwrap();
-            (
-                decision.commission.to_string(),
-                decision.revenue.to_string(),
-                decision.unique_key,
-            )
-        };
-        assert_eq!(
-            decided(&postback),
-            ("5.00 EUR".into(), "10.00 EUR".into(), "A-1".into())
-        );
-        postback.currency = Some("USD".into());
-        assert_eq!(decided(&postback).0, "5.00 USD");
-        postback.amount = Some(Amount { micros: 0 });
-        assert_eq!(decided(&postback).0, "0.00 USD");
-    }
-
-    #[test]
-    fn a_lead_needs_neither_order_nor_amount_and_counts_once_per_click() {
-        let route = route();
-        let postback = Postback {
-            goal: Some("lead".into()),
-            ..Postback::default()
-        };
-        let case = case(&route, &postback);
-        let decision = decide(&case).unwrap();
-        assert_eq!(decision.commission.to_string(), "5.00 EUR");
-        assert_eq!(
-            (decision.amount_micros, decision.unique_key),
-            (None, case.click.key.to_string())
-        );
-    }
-
-    #[test]
-    fn what_breaks_a_rule_is_rejected_with_that_rule() {
-        let route = route();
-        let with = |change: fn(&mut Postback)| {
-            let mut postback = sale();
-            change(&mut postback);
-            reason(&case(&route, &postback))
-        };
-        assert_eq!(with(|p| p.goal = Some("install".into())), Reason::GoalUnknown);
-        assert_eq!(with(|p| p.goal = None), Reason::GoalUnknown);
-        assert_eq!(with(|p| p.order_id = None), Reason::OrderIdMissing);
-        assert_eq!(with(|p| p.amount = None), Reason::AmountMissing);
-        assert_eq!(with(|p| p.currency = Some("eur".into())), Reason::CurrencyUnknown);
-        let lead_in_dollars = |p: &mut Postback| {
-            p.goal = Some("lead".into());
-            p.currency = Some("USD".into());
-        };
-        assert_eq!(with(lead_in_dollars), Reason::CurrencyMismatch);
-    }
-
-    #[test]
-    fn the_campaign_decides_who_when_and_whether() {
-        let (mut route, postback) = (route(), sale());
-        let stranger = Case {
-            advertiser_id: AdvertiserId(2),
-            ..case(&route, &postback)
-        };
-        assert_eq!(reason(&stranger), Reason::WrongCampaign);
-        let on_time = Case {
-            received_at: at("2026-12-01T00:00:00Z"),
-            ..case(&route, &postback)
-        };
-        assert!(decide(&on_time).is_ok());
-        let late = Case {
-            received_at: at("2026-12-01T00:00:01Z"),
-            ..case(&route, &postback)
-        };
-        assert_eq!(reason(&late), Reason::ClickExpired);
-        Arc::get_mut(&mut route.promotion).unwrap().campaign.status = CampaignStatus::Paused;
-        assert_eq!(reason(&case(&route, &postback)), Reason::CampaignInactive);
-    }
-
-    #[test]
-    fn an_only_goal_need_not_be_named() {
-        let mut route = route();
-        Arc::get_mut(&mut route.promotion).unwrap().goals.truncate(1);
-        let postback = Postback { goal: None, ..sale() };
-        assert_eq!(decide(&case(&route, &postback)).unwrap().goal.code, "sale");
-    }
-}
+mod tests;

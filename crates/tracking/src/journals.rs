@@ -180,7 +180,7 @@ async fn catch_up(
     postbacks: PostbackLoad,
 ) -> Result<(), crate::ingest::ApplyError> {
     let node = node(&settings.folder, journals.slot);
-    let clicks = ClickLoad::new(postbacks.routing.clone());
+    let clicks = ClickLoad::new(postbacks.judge.routing.clone());
     let clicks = applier(&journals.clicks, url, &node, clicks);
     let postbacks = applier(&journals.postbacks, url, &node, postbacks);
     let caught_up = async {

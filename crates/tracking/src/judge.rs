@@ -1,65 +1,81 @@
-//! From a journaled postback to its verdict, or to the conversion it is entitled to.
+//! From a journaled postback to its verdict, or to what it is entitled to as far as its own words and the configuration
+//! say. What else has happened is looked at afterwards, in [`crate::ingest`].
 
 use std::sync::Arc;
 
+use campaigns::integrations::Integration;
 use campaigns::{Route, Routing, RoutingError};
-use schema::{AdvertiserId, ClickKey, ConversionId, Currency, Money};
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
+use schema::AdvertiserId;
+use tenancy::Secret;
 use tenancy::networks::{Network, NetworkStatus};
 
-use crate::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
-use crate::conversions::Conversion;
-use crate::decide::{Case, Decision, decide};
+use crate::attribution::{Attribution, Customers, WithoutClick, read_clicks, tell_click, without_click};
+use crate::click_id::ClickIds;
 use crate::postback_record::PostbackRecord;
+use crate::trace::{Found, Trace};
 use crate::verdict::{Reason, Verdict};
 
-/// A postback with what became of it, as far as can be told without its twins.
+/// What judging needs, besides the postback.
+#[derive(Clone)]
+pub(crate) struct Judge {
+    pub(crate) routing: Routing,
+    pub(crate) click_ids: ClickIds,
+    pub(crate) secret: Secret,
+}
+
+/// A postback with what could be found out about it.
 pub(crate) struct Judged {
     pub(crate) record: PostbackRecord,
     pub(crate) network: Option<Arc<Network>>,
-    /// Whose token it carried, when known.
+    /// Whose call it is, when known.
     pub(crate) advertiser_id: Option<AdvertiserId>,
-    /// The click, when its id is genuine.
-    pub(crate) click: Option<ClickId>,
-    /// The link of the click, as configured now.
+    /// Whether a token, a signature or its address proves that it is.
+    pub(crate) is_proven: bool,
+    /// How that advertiser's server talks to us.
+    pub(crate) integration: Option<Arc<Integration>>,
+    /// Whose conversion it is, when known.
+    pub(crate) attribution: Option<Attribution>,
+    /// The link, as configured now.
     pub(crate) route: Option<Route>,
-    /// The conversion it asks for and is entitled to, unless that was made before; or why there is none.
-    pub(crate) outcome: Result<Box<Conversion>, Verdict>,
+    pub(crate) trace: Trace,
+    /// Why the walk ended before a decision, if it did.
+    pub(crate) stopped: Option<Stopped>,
 }
 
-/// Judges a postback.
-///
-/// # Errors
-/// When the configuration cannot be had: it is to be judged again later.
-pub(crate) async fn judge(
-    routing: &Routing,
-    click_ids: &ClickIds,
-    record: PostbackRecord,
-) -> Result<Judged, RoutingError> {
-    let mut judged = Judged {
-        network: routing.network_of_id(record.network).await?,
-        record,
-        advertiser_id: None,
-        click: None,
-        route: None,
-        outcome: Err(Verdict::of(Reason::UnknownHost)),
-    };
-    judged.outcome = match walk(routing, click_ids, &mut judged).await {
-        Ok(conversion) => Ok(Box::new(conversion)),
-        Err(Stop::Verdict(verdict)) => Err(verdict),
-        Err(Stop::Fault(fault)) => return Err(fault),
-    };
-    Ok(judged)
+/// Whose call a postback that waited was found to be when it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    pub(crate) advertiser_id: AdvertiserId,
+    pub(crate) is_proven: bool,
+}
+
+/// Why nothing is to be decided.
+pub(crate) enum Stopped {
+    Verdict(Verdict),
+    /// It names a customer of whom nothing is known yet.
+    WaitForCustomer(String),
+}
+
+impl Judged {
+    /// Whether it is a test, which is never paid.
+    pub(crate) fn is_test(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| {
+            route.is_test || route.campaign().status == campaigns::campaigns::CampaignStatus::Testing
+        })
+    }
 }
 
 /// How the walk can end early: with a verdict, or with a fault of ours.
 enum Stop {
-    Verdict(Verdict),
+    Stopped(Stopped),
     Fault(RoutingError),
 }
 
 impl From<Verdict> for Stop {
     fn from(verdict: Verdict) -> Self {
-        Self::Verdict(verdict)
+        Self::Stopped(Stopped::Verdict(verdict))
     }
 }
 
@@ -69,143 +85,243 @@ impl From<RoutingError> for Stop {
     }
 }
 
-/// The steps from a call to the conversion it is entitled to; each may end the walk with its verdict. What is found on
-/// the way is noted, so that a rejected call is shown to whoever sent it too.
-async fn walk(routing: &Routing, click_ids: &ClickIds, judged: &mut Judged) -> Result<Conversion, Stop> {
-    let Some(network) = judged.network.clone() else {
-        return Err(Verdict::of(Reason::UnknownHost).into());
-    };
-    let record = &judged.record;
-    if let Some(token) = record.token() {
-        judged.advertiser_id = routing.advertiser(network.id, token).await?;
+impl Judge {
+    /// Judges a postback.
+    ///
+    /// # Errors
+    /// When the configuration cannot be had: it is to be judged again later.
+    pub(crate) async fn judge(
+        &self,
+        customers: &Customers,
+        record: PostbackRecord,
+        sender: Option<Sender>,
+    ) -> Result<Judged, RoutingError> {
+        let mut judged = Judged {
+            network: self.routing.network_of_id(record.network).await?,
+            record,
+            advertiser_id: None,
+            is_proven: false,
+            integration: None,
+            attribution: None,
+            route: None,
+            trace: Trace::default(),
+            stopped: None,
+        };
+        match self.walk(customers, &mut judged, sender).await {
+            Ok(()) => {}
+            Err(Stop::Stopped(stopped)) => judged.stopped = Some(stopped),
+            Err(Stop::Fault(fault)) => return Err(fault),
+        }
+        Ok(judged)
     }
-    let click = read_click_id(click_ids, &network, record.click_id.as_deref());
-    judged.click = click.as_ref().ok().copied();
-    if network.status != NetworkStatus::Active {
-        return Err(Verdict::of(Reason::NetworkSuspended).into());
+
+    /// The steps from a call to whose conversion it is; each may end the walk. What is found on the way is noted, so that
+    /// a rejected call is shown to whoever sent it too.
+    async fn walk(
+        &self,
+        customers: &Customers,
+        judged: &mut Judged,
+        sender: Option<Sender>,
+    ) -> Result<(), Stop> {
+        let Some(network) = judged.network.clone() else {
+            return Err(Verdict::of(Reason::UnknownHost).into());
+        };
+        let (record, trace) = (&judged.record, &mut judged.trace);
+        trace.good("dialect", record.dialect().name);
+        let owner = match record.token() {
+            Some(token) => self.routing.token_owner(network.id, token).await?,
+            None => None,
+        };
+        judged.advertiser_id = sender
+            .map(|sender| sender.advertiser_id)
+            .or(owner.map(|owner| owner.advertiser_id));
+        // With the advertiser's leave only, and only where its token says who it is.
+        let integration = match judged.advertiser_id {
+            Some(id) => self.integration(&network, id).await?,
+            None => None,
+        };
+        let ignores_case = integration
+            .as_ref()
+            .is_some_and(|it| it.settings.ignores_letter_case);
+        let click = read_clicks(&self.click_ids, &network, &record.said, ignores_case);
+        if let Ok(click) = click {
+            judged.attribution = Some(Attribution::of_click(click));
+            judged.route = self.routing.route(network.id, click.link_id()).await?;
+        }
+        if network.status != NetworkStatus::Active {
+            return Err(Verdict::of(Reason::NetworkSuspended).into());
+        }
+        if let Some(verdict) = record.flaw() {
+            return Err(verdict.into());
+        }
+        // Without a token, the click says whose call it is: we signed it.
+        if judged.advertiser_id.is_none() && record.token().is_none() {
+            judged.advertiser_id = judged.route.as_ref().map(|route| route.campaign().advertiser_id);
+        }
+        let Some(advertiser_id) = judged.advertiser_id else {
+            return Err(match (record.token(), click) {
+                (Some(_), _) => Verdict::of(Reason::TokenInvalid),
+                (None, Err(verdict)) if !record.said.click_ids.is_empty() => verdict,
+                (None, _) => Verdict::of(Reason::TokenMissing),
+            }
+            .into());
+        };
+        let integration = match integration {
+            Some(integration) => integration,
+            None => self
+                .integration(&network, advertiser_id)
+                .await?
+                .unwrap_or_else(|| Arc::new(Integration::unset(advertiser_id))),
+        };
+        judged.integration = Some(integration.clone());
+        let expired = owner
+            .and_then(|owner| owner.until)
+            .filter(|until| *until <= record.received_at);
+        judged.is_proven = match sender {
+            Some(sender) => {
+                trace.good("sender", "was checked when the call came");
+                sender.is_proven
+            }
+            None => self.authenticate(record, &integration, expired, trace)?,
+        };
+        let is_anothers = |route: &Route| route.campaign().advertiser_id != advertiser_id;
+        if judged.route.as_ref().is_some_and(is_anothers) {
+            // Whose click it is, is nobody else's business.
+            (judged.route, judged.attribution) = (None, None);
+            return Err(Verdict::of(Reason::WrongCampaign).into());
+        }
+        match click {
+            Ok(click) => {
+                let route = judged
+                    .route
+                    .as_ref()
+                    .ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
+                tell_click(
+                    trace,
+                    click,
+                    route,
+                    record.received_at,
+                    record.said.click_ids.len(),
+                );
+                Ok(())
+            }
+            Err(verdict) if !record.said.click_ids.is_empty() => Err(verdict.into()),
+            Err(missing) => {
+                let attributed = without_click(
+                    &self.routing,
+                    customers,
+                    network.id,
+                    advertiser_id,
+                    &record.said,
+                    trace,
+                );
+                match attributed.await? {
+                    WithoutClick::Found(attribution) => {
+                        judged.route = self.routing.route(network.id, attribution.link_id).await?;
+                        judged.attribution = Some(attribution);
+                        let known = judged.route.as_ref();
+                        known
+                            .map(|_| ())
+                            .ok_or_else(|| Verdict::of(Reason::ClickNotFound).into())
+                    }
+                    WithoutClick::WaitForCustomer(customer) => {
+                        Err(Stop::Stopped(Stopped::WaitForCustomer(customer)))
+                    }
+                    WithoutClick::Rejected(verdict) if verdict.reason == Reason::ClickIdMissing => {
+                        Err(missing.into())
+                    }
+                    WithoutClick::Rejected(verdict) => Err(verdict.into()),
+                }
+            }
+        }
     }
-    if let Some(verdict) = record.flaw() {
-        return Err(verdict.into());
+
+    async fn integration(
+        &self,
+        network: &Network,
+        advertiser_id: AdvertiserId,
+    ) -> Result<Option<Arc<Integration>>, RoutingError> {
+        self.routing.integration(network.id, advertiser_id).await
     }
-    let advertiser_id = judged.advertiser_id.ok_or_else(|| match record.token() {
-        Some(_) => Verdict::of(Reason::TokenInvalid),
-        None => Verdict::of(Reason::TokenMissing),
-    })?;
-    let click = click?;
-    let route = routing.route(network.id, click.link_id()).await?;
-    let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
-    let route = judged.route.insert(route);
-    let case = Case {
-        postback: &record.postback(),
-        advertiser_id,
-        click,
-        route,
-        received_at: record.received_at,
-    };
-    let decision = decide(&case)?;
-    Ok(conversion(record, &case, decision))
-}
 
-fn read_click_id(click_ids: &ClickIds, network: &Network, text: Option<&str>) -> Result<ClickId, Verdict> {
-    let text = text.ok_or_else(|| Verdict::of(Reason::ClickIdMissing))?;
-    click_ids
-        .read(text, network.id, network.click_key)
-        .map_err(|flaw| explain_click_id(text, &flaw))
-}
+    /// Token, signature and address, as the integration demands them. Returns whether any of them proves the sender.
+    fn authenticate(
+        &self,
+        record: &PostbackRecord,
+        integration: &Integration,
+        expired: Option<DateTime<Utc>>,
+        trace: &mut Trace,
+    ) -> Result<bool, Verdict> {
+        let settings = &integration.settings;
+        let mut demand = |check: &str, found: Result<String, Verdict>| match found {
+            Ok(words) => {
+                trace.good(check, words);
+                Ok(true)
+            }
+            Err(verdict) if settings.is_monitoring => {
+                let words = format!(
+                    "{}: {} It is only looked at.",
+                    verdict.reason.code(),
+                    verdict.message
+                );
+                trace.add(check, Found::Tolerated, words);
+                Ok(false)
+            }
+            Err(verdict) => Err(verdict),
+        };
+        let is_good = demand("token", token(record, settings.requires_token, expired))?;
+        let mut is_proven = is_good && record.token().is_some();
+        if settings.requires_signature || record.signed.is_some() && integration.has_signing_secret() {
+            is_proven |= demand("signature", self.signature(record, integration))?;
+        }
+        let address: Option<IpNet> = record.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
+        if !settings.allowed_addresses.0.is_empty() {
+            let seen = record.remote_ip.as_deref().unwrap_or("an unknown address");
+            let seen = seen.trim_end_matches("/32").trim_end_matches("/128");
+            let found = match integration.allows(address) {
+                true => Ok(format!("{seen} is allowed")),
+                false => Err(Verdict::saying(
+                    Reason::IpNotAllowed,
+                    format!("The call came from {seen}, which is not among the addresses allowed."),
+                )),
+            };
+            is_proven |= demand("address", found)?;
+        }
+        Ok(is_proven)
+    }
 
-/// The most telling thing about a click id that we did not give out like this. An id of another network is told like
-/// one that does not exist: whose it is is nobody else's business.
-fn explain_click_id(text: &str, flaw: &ClickIdFlaw) -> Verdict {
-    let (message, hint) = match flaw {
-        ClickIdFlaw::LetterCase { correct } => (
-            format!(
-                "No click has the id {text}. The click {correct} exists: the ids differ only in letter case."
-            ),
-            "Send the value exactly as received. Most often a toUpperCase() or a case-insensitive column changed it.",
-        ),
-        ClickIdFlaw::Padded => (
-            "No click has this id as sent: there are spaces or quotes around it.".to_owned(),
-            "Send the value alone, without spaces or quotes.",
-        ),
-        ClickIdFlaw::Length(length) => (
-            format!("No click has this id: it has {length} characters instead of {LENGTH}."),
-            "Check that the field it is kept in is long enough and that nothing is added to it.",
-        ),
-        ClickIdFlaw::NotGenuine | ClickIdFlaw::OtherNetwork => (
-            "No click has this id: it looks like one, but this network never gave it out.".to_owned(),
-            Reason::ClickNotFound.fix(),
-        ),
-        ClickIdFlaw::NotOurs => (
-            "No click has this id, and it does not look like one of ours.".to_owned(),
-            "Check that click_id carries the click_id parameter of the landing page, not an id of your own.",
-        ),
-    };
-    Verdict::saying(Reason::ClickNotFound, message).advising(hint)
-}
-
-fn conversion(record: &PostbackRecord, case: &Case<'_>, decision: Decision<'_>) -> Conversion {
-    Conversion {
-        // A postback makes one conversion at most, which has its number: decided once more, it is the same one.
-        id: ConversionId(record.id.0),
-        converted_at: record.received_at,
-        advertiser_id: case.advertiser_id,
-        campaign_id: case.route.campaign().id,
-        goal_id: decision.goal.id,
-        affiliate_id: case.route.affiliate_id,
-        link_id: case.route.link_id,
-        click_id: case.click.key,
-        postback_id: record.id,
-        unique_key: decision.unique_key,
-        order_id: record.order_id.clone(),
-        amount_micros: decision.amount_micros,
-        currency: decision.currency,
-        commission_micros: decision.commission.micros,
-        revenue_micros: decision.revenue.micros,
-        status: decision.status,
+    fn signature(&self, record: &PostbackRecord, integration: &Integration) -> Result<String, Verdict> {
+        let signed = record
+            .signed
+            .as_ref()
+            .ok_or_else(|| Verdict::of(Reason::SignatureMissing))?;
+        let secret = integration
+            .signing_secret(&self.secret)
+            .ok_or_else(|| Verdict::of(Reason::SignatureInvalid))?;
+        signed.check(
+            &secret,
+            integration.settings.signature_seconds,
+            record.received_at,
+        )?;
+        Ok(format!("fits {}", signed.signed_string()))
     }
 }
 
-/// What must be known of the conversion that was there first.
-pub(crate) struct First {
-    pub(crate) id: ConversionId,
-    pub(crate) amount: Option<Money>,
-    pub(crate) currency: Currency,
-    pub(crate) click_id: ClickKey,
-}
-
-/// The verdict on a conversion that was made before, from how this call differs from the first.
-pub(crate) fn repeated(first: &First, conversion: &Conversion) -> Verdict {
-    let what = match &conversion.order_id {
-        Some(order_id) if *order_id == conversion.unique_key => format!("Order {order_id}"),
-        _ => "This click".to_owned(),
-    };
-    let differs = |then: Option<Money>, now: Option<Money>| {
-        let said = |amount: Option<Money>| amount.map_or("no amount".to_owned(), |amount| amount.to_string());
-        format!(
-            "{what} was recorded before with {}; this call says {}. The first one stands.",
-            said(then),
-            said(now)
-        )
-    };
-    let verdict = if what == "This click" {
-        Verdict::of(Reason::GoalOnce)
-    } else if first.amount != conversion.amount() || first.currency != conversion.currency {
-        Verdict::saying(
-            Reason::DuplicateConflict,
-            differs(first.amount, conversion.amount()),
-        )
-        .advising(Reason::DuplicateConflict.fix())
-    } else if first.click_id != conversion.click_id {
-        Verdict::saying(
-            Reason::DuplicateConflict,
-            format!("{what} was recorded before for another click."),
-        )
-        .advising(Reason::DuplicateConflict.fix())
-    } else {
-        Verdict::saying(
-            Reason::DuplicateOrder,
-            format!("{what} was recorded before, with the same values."),
-        )
-    };
-    verdict.about(first.id)
+fn token(
+    record: &PostbackRecord,
+    is_required: bool,
+    expired: Option<DateTime<Utc>>,
+) -> Result<String, Verdict> {
+    match (record.token(), expired) {
+        (Some(_), Some(until)) => {
+            let message = format!(
+                "This token was replaced, and was taken until {}.",
+                until.format("%F %R UTC")
+            );
+            Err(Verdict::saying(Reason::TokenExpired, message))
+        }
+        (Some(_), None) => Ok("the advertiser's own".to_owned()),
+        (None, _) if is_required => Err(Verdict::of(Reason::TokenMissing)),
+        (None, _) => Ok("none, and none is demanded: the click says whose call it is".to_owned()),
+    }
 }

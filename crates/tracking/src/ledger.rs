@@ -16,8 +16,10 @@ text_enum! {
     pub enum EntryKind {
         /// The conversion was made.
         Earned = "earned",
-        /// The conversion was rejected: takes the earned entries back.
+        /// The conversion does not count any more: takes the earned entries back.
         Rejected = "rejected",
+        /// What it is worth changed by so much.
+        Adjusted = "adjusted",
     }
 }
 
@@ -68,18 +70,22 @@ impl LedgerEntry {
     }
 }
 
-/// What a conversion moves: the advertiser's debt, the affiliate's commission and the network's margin, or the same
-/// taken back. Movements of zero are none.
+/// What the accounts move by when a conversion becomes what it is (from nothing, if it is new): the advertiser's debt,
+/// the affiliate's commission and the network's margin. Movements of zero are none.
 pub(crate) fn entries(
+    before: Option<&Conversion>,
     conversion: &Conversion,
-    kind: EntryKind,
     now: DateTime<Utc>,
 ) -> impl Iterator<Item = LedgerEntry> {
-    let sign = match kind {
-        EntryKind::Earned => 1,
-        EntryKind::Rejected => -1,
+    let was = before.map_or((0, 0), Conversion::worth);
+    let is = conversion.worth();
+    let (commission, revenue) = (is.0 - was.0, is.1 - was.1);
+    let kind = match before {
+        None => EntryKind::Earned,
+        Some(before) if before.status.counts() && !conversion.status.counts() => EntryKind::Rejected,
+        Some(_) => EntryKind::Adjusted,
     };
-    let entry = |account, amount_micros: i64| LedgerEntry {
+    let entry = |account: Account, amount_micros: i64| LedgerEntry {
         id: LedgerEntryId::fresh(now),
         booked_at: now,
         conversion_id: conversion.id,
@@ -88,31 +94,31 @@ pub(crate) fn entries(
         advertiser_id: (account == Account::Advertiser).then_some(conversion.advertiser_id),
         affiliate_id: (account == Account::Affiliate).then_some(conversion.affiliate_id),
         currency: conversion.currency,
-        amount_micros: sign * amount_micros,
+        amount_micros,
     };
     [
-        entry(Account::Advertiser, -conversion.revenue_micros),
-        entry(Account::Affiliate, conversion.commission_micros),
-        entry(
-            Account::Network,
-            conversion.revenue_micros - conversion.commission_micros,
-        ),
+        entry(Account::Advertiser, -revenue),
+        entry(Account::Affiliate, commission),
+        entry(Account::Network, revenue - commission),
     ]
     .into_iter()
     .filter(|entry| entry.amount_micros != 0)
 }
 
-/// Books what a conversion moves.
+/// Books what a change of a conversion moves.
 pub(crate) async fn book(
     conn: &mut NetworkConn,
+    before: &Conversion,
     conversion: &Conversion,
-    kind: EntryKind,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let network_id = conn.network_id();
-    let entries: Vec<_> = entries(conversion, kind, now)
+    let entries: Vec<_> = entries(Some(before), conversion, now)
         .map(|entry| (ledger_entries::network_id.eq(network_id), entry))
         .collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
     diesel::insert_into(ledger_entries::table)
         .values(entries)
         .execute(&mut **conn)

@@ -3,7 +3,9 @@
 //! A click is walked in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`; both end in a journal, and `ingest`
 //! brings them from there into Postgres. [`click_id`] and [`decide`] are pure; the other modules are one per table.
 
+mod attribution;
 mod caps;
+pub mod changes;
 pub mod click_id;
 mod click_record;
 pub mod clicks;
@@ -18,9 +20,12 @@ mod judge;
 pub mod ledger;
 mod postback_record;
 pub mod postbacks;
+pub mod pricing;
 pub mod quarantine;
 mod redaction;
 mod rollups;
+pub mod signature;
+pub mod trace;
 mod tracker;
 pub mod verdict;
 pub mod verify;

@@ -1,21 +1,22 @@
 //! A postback as it stands in the journal: JSON, what was understood of it beside the call itself, every secret blanked.
 //!
-//! The token is not in it, only what is stored of tokens: so the call can be decided later, and nobody who reads a
-//! journal can send one.
+//! The token is not in it, only what is stored of tokens; of a signature, what was signed. So the call can be decided
+//! later, and nobody who reads a journal can send one.
 
 use campaigns::integrations::{Token, TokenHash};
 use chrono::{DateTime, Utc};
 use data_encoding::{BASE64, HEXLOWER};
-use dialects::{Amount, Postback, RawCall, native};
+use dialects::{Dialect, Postback};
 use schema::{NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
-use crate::redaction::{blank_text, blank_token, blank_tokens, is_secret};
+use crate::redaction::{Secrets, blank_token, is_secret};
+use crate::signature::Signed;
 use crate::tracker::InboundCall;
 use crate::verdict::{Reason, Verdict};
 
-/// The one format there is.
-const FORMAT: u8 = 1;
+/// The format that is written. (1 knew our own spelling only.)
+const FORMAT: u8 = 2;
 
 /// A postback of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,12 +33,13 @@ pub(crate) struct PostbackRecord {
     pub(crate) remote_ip: Option<String>,
     /// Hexadecimal SHA-256 of the token that came with it.
     token: Option<String>,
-    pub(crate) click_id: Option<String>,
-    pub(crate) goal: Option<String>,
-    pub(crate) order_id: Option<String>,
-    pub(crate) amount_micros: Option<i64>,
-    pub(crate) currency: Option<String>,
-    pub(crate) extra: Vec<(String, String)>,
+    /// What was signed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) signed: Option<Signed>,
+    /// Key of the system whose spelling it is in.
+    pub(crate) dialect: String,
+    /// What it says, in the words every dialect is translated to.
+    pub(crate) said: Postback,
     /// Why it must not be acted on, whatever it says.
     flaw: Option<Flaw>,
 }
@@ -52,45 +54,34 @@ struct Flaw {
 impl PostbackRecord {
     /// Understands a call and blanks its secrets.
     pub(crate) fn of(network: NetworkId, call: InboundCall) -> Self {
-        let raw = RawCall {
-            query: call.target.split_once('?').map_or("", |(_, query)| query),
-            content_type: call.content_type.as_deref(),
-            body: &call.body,
-        };
-        let (said, problem) = native::parse(raw);
-        let token = said.token.as_deref();
+        let raw = call.raw();
+        let dialect = dialects::of_call(&raw).unwrap_or(dialects::native());
+        let (said, problem) = dialect.parse(&raw);
         let verdict = call.flaw.map(Verdict::of).or(problem.map(Verdict::from));
-        let blank = |text: Option<String>| text.map(|text| blank_text(&text, token));
-        let extra = said.extra.into_iter().map(|(name, value)| {
-            let kept = match is_secret(&name) {
-                true => blank_token(&value),
-                false => blank_text(&value, token),
-            };
-            (name, kept)
-        });
+        let secrets = Secrets::of(&said);
+        let parameters = (said.timestamp.as_deref(), said.signature.as_deref());
         Self {
             format: FORMAT,
             network,
             id: call.id,
             received_at: call.received_at,
-            method: call.method,
-            target: blank_text(&call.target, token),
-            content_type: call.content_type,
-            body: BASE64.encode(&blank_tokens(&call.body, token)),
+            target: secrets.blank_text(&call.target),
+            body: BASE64.encode(&secrets.blank(&call.body)),
             remote_ip: call.remote_ip.map(|net| net.to_string()),
-            token: token.map(|token| HEXLOWER.encode(&Token::from_call(token).hash().0)),
-            // A token in the wrong place would be quoted back.
-            click_id: blank(said.click_id),
-            goal: blank(said.goal),
-            currency: blank(said.currency),
-            order_id: said.order_id,
-            amount_micros: said.amount.map(|amount| amount.micros),
-            extra: extra.collect(),
+            token: said
+                .token
+                .as_deref()
+                .map(|token| HEXLOWER.encode(&Token::from_call(token).hash().0)),
+            signed: Signed::of(&call.target, &call.body, call.signature.as_deref(), parameters),
+            dialect: dialect.key.to_owned(),
             flaw: verdict.map(|verdict| Flaw {
                 reason: verdict.reason.code().to_owned(),
-                message: blank_text(&verdict.message, token),
+                message: secrets.blank_text(&verdict.message),
                 hint: verdict.hint,
             }),
+            said: without_secrets(&said),
+            method: call.method,
+            content_type: call.content_type,
         }
     }
 
@@ -100,13 +91,26 @@ impl PostbackRecord {
         drop(serde_json::to_writer(buffer, self));
     }
 
+    /// As it is written.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
     /// Reads one.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub(crate) fn read(record: &[u8]) -> Result<Self, String> {
-        let read: Self =
-            serde_json::from_slice(record).map_err(|error| format!("this is no postback: {error}"))?;
+        let no_postback = |error: serde_json::Error| format!("this is no postback: {error}");
+        let read: Self = match serde_json::from_slice(record) {
+            Ok(read) => read,
+            Err(error) => {
+                let first: first::Record = serde_json::from_slice(record).map_err(|_| no_postback(error))?;
+                first.into()
+            }
+        };
         let flaw = read.flaw.as_ref().map(|flaw| flaw.reason.as_str());
         match (read.format, flaw) {
             // It must not be acted on, and this program would not know why.
@@ -143,15 +147,92 @@ impl PostbackRecord {
         })
     }
 
-    /// What it says, in the words every dialect is translated to.
-    pub(crate) fn postback(&self) -> Postback {
-        Postback {
-            click_id: self.click_id.clone(),
-            goal: self.goal.clone(),
-            order_id: self.order_id.clone(),
-            amount: self.amount_micros.map(|micros| Amount { micros }),
-            currency: self.currency.clone(),
-            ..Postback::default()
+    /// The system whose spelling it is in.
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        dialects::of_key(&self.dialect).unwrap_or(dialects::native())
+    }
+}
+
+/// What a call says without its secrets: those in the wrong place would be quoted back.
+fn without_secrets(said: &Postback) -> Postback {
+    let secrets = Secrets::of(said);
+    let blank = |text: &String| secrets.blank_text(text);
+    let some = |text: &Option<String>| text.as_ref().map(blank);
+    let extra = said.extra.iter().map(|(name, value)| {
+        let kept = match is_secret(name) {
+            true => blank_token(value),
+            false => blank(value),
+        };
+        (name.clone(), kept)
+    });
+    Postback {
+        click_ids: said.click_ids.iter().map(blank).collect(),
+        goal: some(&said.goal),
+        currency: some(&said.currency),
+        reference: some(&said.reference),
+        affiliate_key: some(&said.affiliate_key),
+        coupon: some(&said.coupon),
+        status: some(&said.status),
+        token: None,
+        signature: None,
+        personal: Vec::new(),
+        extra: extra.collect(),
+        ..said.clone()
+    }
+}
+
+/// The format before this one.
+mod first {
+    use dialects::Amount;
+
+    use super::{DateTime, Deserialize, FORMAT, Flaw, NetworkId, Postback, PostbackId, PostbackRecord, Utc};
+
+    #[derive(Deserialize)]
+    pub(super) struct Record {
+        network: NetworkId,
+        id: PostbackId,
+        received_at: DateTime<Utc>,
+        method: String,
+        target: String,
+        content_type: Option<String>,
+        body: String,
+        remote_ip: Option<String>,
+        token: Option<String>,
+        click_id: Option<String>,
+        goal: Option<String>,
+        order_id: Option<String>,
+        amount_micros: Option<i64>,
+        currency: Option<String>,
+        extra: Vec<(String, String)>,
+        flaw: Option<Flaw>,
+    }
+
+    impl From<Record> for PostbackRecord {
+        fn from(first: Record) -> Self {
+            Self {
+                format: FORMAT,
+                network: first.network,
+                id: first.id,
+                received_at: first.received_at,
+                method: first.method,
+                target: first.target,
+                content_type: first.content_type,
+                body: first.body,
+                remote_ip: first.remote_ip,
+                token: first.token,
+                signed: None,
+                dialect: dialects::native().key.to_owned(),
+                said: Postback {
+                    click_ids: first.click_id.into_iter().collect(),
+                    goal: first.goal,
+                    order_id: first.order_id,
+                    amount: first.amount_micros.map(|micros| Amount { micros }),
+                    currency: first.currency,
+                    extra: first.extra,
+                    ..Postback::default()
+                },
+                flaw: first.flaw,
+            }
         }
     }
 }
@@ -163,17 +244,7 @@ mod tests {
     use super::*;
 
     fn call(target: &str) -> InboundCall {
-        let now = clock::now();
-        InboundCall {
-            id: PostbackId::fresh(now),
-            received_at: now,
-            method: "GET".to_owned(),
-            target: target.to_owned(),
-            content_type: None,
-            body: Vec::new(),
-            remote_ip: "198.51.100.23/32".parse().ok(),
-            flaw: None,
-        }
+        InboundCall::get(target, clock::now(), "198.51.100.23/32".parse().ok())
     }
 
     #[test]
@@ -190,11 +261,8 @@ mod tests {
         assert!(!text.contains("abcdefghijkl"), "{text}");
         assert_eq!(PostbackRecord::read(&buffer), Ok(record.clone()));
         assert_eq!(record.token(), Some(Token::from_call(token).hash()));
-        assert_eq!(record.postback().order_id.as_deref(), Some("Ä-1"));
-        assert_eq!(
-            record.postback().amount.map(|amount| amount.micros),
-            Some(1_500_000)
-        );
+        assert_eq!(record.said.order_id.as_deref(), Some("Ä-1"));
+        assert_eq!(record.said.amount.map(|amount| amount.micros), Some(1_500_000));
     }
 
     #[test]
@@ -204,6 +272,19 @@ mod tests {
             record.flaw().map(|verdict| verdict.reason),
             Some(Reason::AmountInvalid)
         );
+    }
+
+    #[test]
+    fn a_record_of_the_first_format_is_still_read() {
+        let text = r#"{"format":1,"network":"net_0000020","id":"pb_00000000000000000000000000","received_at":
+            "2026-11-21T00:00:00Z","method":"GET","target":"/postback","content_type":null,"body":"","remote_ip":null,
+            "token":null,"click_id":"c","goal":null,"order_id":"A-1","amount_micros":5,"currency":null,
+            "extra":[["a","b"]],"flaw":null}"#;
+        let network = NetworkId(1).to_string();
+        let record = PostbackRecord::read(text.replace("net_0000020", &network).as_bytes()).unwrap();
+        assert_eq!(record.said.click_ids, ["c"]);
+        assert_eq!(record.said.amount.map(|amount| amount.micros), Some(5));
+        assert_eq!(record.dialect, "clickledger");
     }
 
     #[test]

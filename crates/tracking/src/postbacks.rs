@@ -15,12 +15,14 @@ use crate::verdict::Reason;
 text_enum! {
     /// What became of a postback that was stored.
     pub enum PostbackStatus {
-        /// It made a conversion.
+        /// It made a conversion, or changed one.
         Accepted = "accepted",
-        /// Its conversion had been made before.
+        /// Nothing was new.
         Duplicate = "duplicate",
-        /// It made none.
+        /// It was not taken.
         Rejected = "rejected",
+        /// It waits for another one.
+        Held = "held",
     }
 }
 
@@ -72,6 +74,14 @@ pub struct StoredPostback {
     pub currency: Option<String>,
     /// Parameters we have no field for.
     pub extra: serde_json::Value,
+    /// Key of the system whose spelling it is in.
+    pub dialect: String,
+    /// What was looked at: [`crate::trace::Trace`] as text.
+    pub trace: String,
+    /// Whether it was of a test.
+    pub is_test: bool,
+    /// When it was last decided anew.
+    pub decided_at: Option<DateTime<Utc>>,
 }
 
 /// What a list shows of a postback: without the raw call.
@@ -96,6 +106,10 @@ pub struct PostbackSummary {
     pub took_us: i32,
     /// `order_id` as sent.
     pub order_id: Option<String>,
+    /// Key of the system whose spelling it is in.
+    pub dialect: String,
+    /// Whether it was of a test.
+    pub is_test: bool,
 }
 
 /// Which postbacks a list shows.
@@ -145,7 +159,9 @@ pub async fn list(
     }
     if let Some(reason) = &filter.reason {
         query = query.filter(postbacks::reason.eq(reason));
-        if reason != Reason::Accepted.code() {
+        let is_accepted =
+            Reason::of_code(reason).is_some_and(|reason| reason.status() == dialects::Status::Accepted);
+        if !is_accepted {
             // What the index of reasons is confined to.
             query = query.filter(postbacks::status.ne(PostbackStatus::Accepted));
         }

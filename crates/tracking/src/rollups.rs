@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
 
 use crate::click_record::hour;
-use crate::conversions::{Conversion, ConversionStatus};
+use crate::conversions::Conversion;
 
 /// Adds to the sums: one upsert, however many rows.
 pub(crate) const ADD_CONVERSIONS: &str =
@@ -53,15 +53,8 @@ pub(crate) struct Columns {
 }
 
 impl ConversionSums {
-    /// Adds a conversion that has this status, or takes it away (`sign` −1).
-    pub(crate) fn add(
-        &mut self,
-        network_id: i32,
-        time_zone: Tz,
-        conversion: &Conversion,
-        status: ConversionStatus,
-        sign: i64,
-    ) {
+    /// Adds a conversion as it is, or takes it away (`sign` −1).
+    pub(crate) fn add(&mut self, network_id: i32, time_zone: Tz, conversion: &Conversion, sign: i64) {
         let key = (
             network_id,
             hour(conversion.converted_at, time_zone),
@@ -70,7 +63,7 @@ impl ConversionSums {
             conversion.link_id.0,
             conversion.goal_id.0,
             conversion.currency.code(),
-            status.as_str(),
+            conversion.status.as_str(),
         );
         let [conversions, amount, commission, revenue] = self.sums.entry(key).or_default();
         *conversions += sign;
@@ -105,17 +98,17 @@ impl ConversionSums {
     }
 }
 
-/// Moves a conversion's sums from the status it had to the one it has now.
+/// Moves a conversion's sums from what it was to what it is.
 pub(crate) async fn move_conversion(
     conn: &mut NetworkConn,
     time_zone: Tz,
+    before: &Conversion,
     conversion: &Conversion,
-    from: ConversionStatus,
 ) -> QueryResult<()> {
     let mut sums = ConversionSums::default();
     let network_id = conn.network_id().0;
-    sums.add(network_id, time_zone, conversion, from, -1);
-    sums.add(network_id, time_zone, conversion, conversion.status, 1);
+    sums.add(network_id, time_zone, before, -1);
+    sums.add(network_id, time_zone, conversion, 1);
     let columns = sums.columns();
     diesel::sql_query(ADD_CONVERSIONS)
         .bind::<Array<Integer>, _>(columns.networks)

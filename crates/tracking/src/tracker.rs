@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use campaigns::Routing;
 use chrono::{DateTime, Utc};
-use dialects::Answer;
+use dialects::{Answer, RawCall};
 use ipnet::IpNet;
 use journal::{Appender, OpenError, Refused};
 use schema::{Changes, Db, NetworkId, PostbackId, clock};
@@ -20,10 +20,11 @@ use crate::click_record;
 use crate::clicks::NewClick;
 use crate::condition::{Condition, Watch};
 use crate::counts::Counts;
-use crate::ingest::{ClickLoad, PostbackLoad, Progress, drop_old_clicks};
+use crate::ingest::{ClickLoad, PostbackLoad, Progress, drop_old_clicks, sweep};
 use crate::journals::{self, JournalSettings, Journals};
+use crate::judge::Judge;
 use crate::postback_record::PostbackRecord;
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Reason, Told, Verdict};
 use crate::visits::{Visits, VisitsError};
 use crate::waiting::Waiting;
 
@@ -112,14 +113,55 @@ pub struct InboundCall {
     pub method: String,
     /// Request target as received.
     pub target: String,
+    /// Where in the target the call itself begins: behind the network's slug on the host that all share.
+    pub spoken_from: usize,
     /// `Content-Type` header.
     pub content_type: Option<String>,
+    /// `Authorization` header.
+    pub authorization: Option<String>,
+    /// `X-Api-Key` or `Api-Key` header.
+    pub api_key: Option<String>,
+    /// [`crate::signature::HEADER`]
+    pub signature: Option<String>,
     /// Body as received.
     pub body: Vec<u8>,
     /// Address of the caller.
     pub remote_ip: Option<IpNet>,
     /// Why it could not even be received whole, if so.
     pub flaw: Option<Reason>,
+}
+
+impl InboundCall {
+    /// A plain GET of a target, come in at this time.
+    #[must_use]
+    pub fn get(target: &str, received_at: DateTime<Utc>, remote_ip: Option<IpNet>) -> Self {
+        Self {
+            id: PostbackId::fresh(received_at),
+            received_at,
+            method: "GET".to_owned(),
+            target: target.to_owned(),
+            spoken_from: 0,
+            content_type: None,
+            authorization: None,
+            api_key: None,
+            signature: None,
+            body: Vec::new(),
+            remote_ip,
+            flaw: None,
+        }
+    }
+
+    /// The call as a dialect reads it: without the network in front.
+    pub(crate) fn raw(&self) -> RawCall<'_> {
+        RawCall {
+            method: &self.method,
+            target: self.target.get(self.spoken_from..).unwrap_or_default(),
+            content_type: self.content_type.as_deref(),
+            authorization: self.authorization.as_deref(),
+            api_key: self.api_key.as_deref(),
+            body: &self.body,
+        }
+    }
 }
 
 impl Tracker {
@@ -138,13 +180,17 @@ impl Tracker {
         let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
         let changes = Changes::listen(&url);
         let routing = Routing::new(settings.db, changes);
-        let click_ids = ClickIds::new(settings.secret);
+        let click_ids = ClickIds::new(settings.secret.clone());
+        let judge = Judge {
+            routing: routing.clone(),
+            click_ids: click_ids.clone(),
+            secret: settings.secret,
+        };
         let waiting = Waiting::default();
         let load = {
-            let (routing, click_ids, waiting) = (routing.clone(), click_ids.clone(), waiting.clone());
+            let (judge, waiting) = (judge.clone(), waiting.clone());
             move || PostbackLoad {
-                routing: routing.clone(),
-                click_ids: click_ids.clone(),
+                judge: judge.clone(),
                 waiting: waiting.clone(),
             }
         };
@@ -158,6 +204,12 @@ impl Tracker {
         if let Some(months) = settings.keep_clicks_months {
             tokio::spawn(drop_old_clicks(url.clone(), months));
         }
+        tokio::spawn(sweep(
+            url.clone(),
+            judge,
+            postback_progress.clone(),
+            journals.postbacks.clone(),
+        ));
         tokio::spawn(journals::apply_abandoned(
             settings.journal,
             journals.slot,
@@ -251,8 +303,9 @@ impl Tracker {
 
     /// The answer that tells a verdict.
     #[must_use]
-    pub fn answer(&self, id: PostbackId, verdict: &Verdict) -> Answer {
-        let (reason, dashboard) = (verdict.reason, &self.dashboard_url);
+    pub fn answer(&self, id: PostbackId, told: &Told) -> Answer {
+        let (verdict, dashboard) = (&told.verdict, &self.dashboard_url);
+        let reason = verdict.reason;
         Answer {
             status: reason.status(),
             reason: reason.code().to_owned(),
@@ -260,8 +313,8 @@ impl Tracker {
             hint: verdict.hint.clone(),
             request_id: id.to_string(),
             conversion_id: verdict.conversion_id.map(|id| id.to_string()),
-            mode: "live",
-            docs: format!("{dashboard}/docs/postback#{}", reason.code()),
+            mode: if told.is_test { "test" } else { "live" },
+            docs: format!("{dashboard}/docs/reasons/{}", reason.code()),
             inspect: reason.is_kept().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
@@ -306,29 +359,24 @@ impl Intake {
             .await
     }
 
-    /// Takes a postback in: understands it, journals it, waits for its verdict, and says what to answer.
+    /// Takes a postback in: understands it, journals it, waits for its verdict, and says what to tell.
     ///
     /// What is answered with anything but `unavailable` is on disk.
-    pub async fn receive(&self, network: &Network, call: InboundCall) -> Answer {
-        let id = call.id;
-        let verdict = self.verdict(PostbackRecord::of(network.id, call)).await;
-        self.tracker.answer(id, &verdict)
-    }
-
-    async fn verdict(&self, record: PostbackRecord) -> Verdict {
+    pub async fn receive(&self, network: &Network, call: InboundCall) -> Told {
+        let record = PostbackRecord::of(network.id, call);
         let mut turn = self.tracker.waiting.wait_for(record.id);
         if let Err(refused) = self.postbacks.append(|buffer| record.write(buffer)).await {
             tracing::error!(postback = %record.id, %refused, "postback refused");
-            return Verdict::of(Reason::Unavailable);
+            return Told::plainly(Verdict::of(Reason::Unavailable));
         }
         let patience = match self.tracker.postback_progress.is_failing() {
             true => Duration::ZERO,
             false => PATIENCE,
         };
         match tokio::time::timeout(patience, &mut turn.verdict).await {
-            Ok(Ok(verdict)) => verdict,
+            Ok(Ok(told)) => told,
             // Nobody tells those whose postback was put aside.
-            Ok(Err(_)) | Err(_) => Verdict::of(Reason::Queued),
+            Ok(Err(_)) | Err(_) => Told::plainly(Verdict::of(Reason::Queued)),
         }
     }
 }

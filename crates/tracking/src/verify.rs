@@ -127,16 +127,18 @@ const CLAIMS: [(&str, &str, &str); 7] = [
     (
         "Every accepted postback has its conversion, and every conversion its postback",
         "SELECT id AS postback, conversion_id AS conversion FROM postbacks
-         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'accepted'",
+         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND reason IN ('accepted', 'cap_reached')",
         "SELECT postback_id, id FROM conversions
          WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3",
     ),
     (
         "Every duplicate names a conversion there is",
         "SELECT id AS postback FROM postbacks
-         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'duplicate'",
+         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'duplicate' AND NOT is_test
+           AND reason <> 'status_ignored'",
         "SELECT p.id FROM postbacks p JOIN conversions c ON c.network_id = p.network_id AND c.id = p.conversion_id
-         WHERE p.network_id = $1 AND received_at >= $2 AND received_at < $3 AND p.status = 'duplicate'",
+         WHERE p.network_id = $1 AND received_at >= $2 AND received_at < $3 AND p.status = 'duplicate' AND NOT p.is_test
+           AND p.reason <> 'status_ignored'",
     ),
     (
         "The sums of conversions are the conversions, hour by hour",
@@ -155,7 +157,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
         "SELECT id AS conversion, account, micros::numeric AS micros, currency FROM conversions, LATERAL (VALUES
              ('affiliate', commission_micros), ('advertiser', -revenue_micros),
              ('network', revenue_micros - commission_micros)) AS owed (account, micros)
-         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3 AND status <> 'rejected' AND micros <> 0",
+         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3 AND status IN ('pending', 'approved') AND micros <> 0",
         "SELECT conversion_id, account, sum(l.amount_micros), l.currency FROM ledger_entries l
          JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
          WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3

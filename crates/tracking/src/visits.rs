@@ -114,7 +114,10 @@ impl Visits {
             .into_iter()
             .find_map(|(applies, flag)| applies.then_some(flag));
         // Last, because only what is otherwise valid counts towards a cap.
-        let is_beyond = || self.caps.is_reached(network, route.campaign(), now);
+        let is_beyond = || {
+            let caps = &route.promotion.caps;
+            !caps.is_empty() && self.caps.is_reached(network, caps, route.affiliate_id, now)
+        };
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),
             is_unique,

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schema::PostbackId;
 use tokio::sync::oneshot;
 
-use crate::verdict::Verdict;
+use crate::verdict::Told;
 
 /// Who waits for what. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Waiting {
-    callers: Arc<Mutex<HashMap<PostbackId, oneshot::Sender<Verdict>>>>,
+    callers: Arc<Mutex<HashMap<PostbackId, oneshot::Sender<Told>>>>,
 }
 
 impl Waiting {
@@ -30,7 +30,7 @@ impl Waiting {
     }
 
     /// Tells verdicts to those who wait for them.
-    pub(crate) fn tell(&self, verdicts: Vec<(PostbackId, Verdict)>) {
+    pub(crate) fn tell(&self, verdicts: Vec<(PostbackId, Told)>) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, verdict) in verdicts {
             if let Some(caller) = callers.remove(&id) {
@@ -46,7 +46,7 @@ pub(crate) struct Turn {
     id: PostbackId,
     waiting: Waiting,
     /// The verdict, when there is one.
-    pub(crate) verdict: oneshot::Receiver<Verdict>,
+    pub(crate) verdict: oneshot::Receiver<Told>,
 }
 
 impl Drop for Turn {

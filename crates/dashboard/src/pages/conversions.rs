@@ -137,7 +137,8 @@ pub(super) struct ConversionRow {
     pub(super) amount: String,
     pub(super) commission: String,
     pub(super) revenue: String,
-    pub(super) click: String,
+    pub(super) click: Option<String>,
+    pub(super) attributed_by: &'static str,
     pub(super) settle: Option<String>,
     pub(super) named: String,
 }
@@ -157,10 +158,13 @@ impl ConversionRow {
             goal,
         } = named;
         let id = conversion.id.to_string();
-        let click_id = ClickId {
-            network_id: network.id,
-            key: conversion.click_id,
-        };
+        let click = conversion.click_id.map(|key| {
+            let id = ClickId {
+                network_id: network.id,
+                key,
+            };
+            urls::click(&dashboard.click_ids.write(id, network.click_key))
+        });
         let pending = conversion.status == ConversionStatus::Pending;
         Self {
             time: TimeCell::new(conversion.converted_at, now, network),
@@ -173,7 +177,8 @@ impl ConversionRow {
             amount: conversion.amount().map_or("—".to_owned(), format::money),
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
-            click: urls::click(&dashboard.click_ids.write(click_id, network.click_key)),
+            click,
+            attributed_by: conversion.attributed_by.as_str(),
             settle: (pending && actor.may(Permission::DecideConversions))
                 .then(|| urls::settle(conversion.id)),
             named: conversion

@@ -32,6 +32,7 @@ pub(super) async fn postback(request: HttpRequest, dashboard: web::Data<Dashboar
     page(&Postback {
         theme: theme(&request),
         example: urls::postback_template(&url, "sale", None),
+        systems: dialects::all().len() - 1,
         reasons: Reason::ALL
             .into_iter()
             .map(|reason| ReasonRow {
@@ -69,5 +70,6 @@ struct ReasonRow {
 struct Postback {
     theme: &'static str,
     example: String,
+    systems: usize,
     reasons: Vec<ReasonRow>,
 }

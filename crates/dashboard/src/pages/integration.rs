@@ -1,25 +1,32 @@
 //! How one advertiser's server is connected: what its developer needs, and what arrives, as it arrives.
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use campaigns::goals;
-use campaigns::integrations::{self, Token};
+use campaigns::integrations::{self, AnswerFormat, Token};
+use chrono::TimeDelta;
 use schema::{AdvertiserId, NetworkConn, clock};
+use tenancy::advertisers::Advertiser;
 use tenancy::{Actor, Permission, Scope, advertisers, needs, networks};
 use tracking::postbacks::{self, PostbackFilter};
 
+use super::campaign_settings::words;
 use super::campaigns::tracking_url;
-use super::id;
 use super::postbacks::PostbackRow;
+use super::snippets::{self, Snippet, Values};
+use super::{id, integration_settings};
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::PostedForm;
-use crate::shell::{PageResult, Shell, TimeCell, page, see_other, set_cookie, show_secret};
+use crate::forms::{self, Choice, PostedForm, Typed};
+use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
 
 /// How many of the latest postbacks are shown.
 const LATEST: i64 = 20;
+/// How many hours two tokens are taken beside each other at most.
+const LONGEST_OVERLAP: i64 = 30 * 24;
 
 /// `GET /integration`: on to the advertiser one acts for.
 pub(super) async fn own(actor: Allowed<needs::SeeIntegration>) -> PageResult {
@@ -30,11 +37,7 @@ pub(super) async fn own(actor: Allowed<needs::SeeIntegration>) -> PageResult {
 }
 
 /// The advertiser of a path, if this person may see it.
-async fn find(
-    conn: &mut NetworkConn,
-    actor: &Actor,
-    path: &str,
-) -> Result<advertisers::Advertiser, PageError> {
+pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Advertiser, PageError> {
     let advertiser_id: AdvertiserId = id(path)?;
     let found = advertisers::find(conn, advertiser_id).await?;
     found
@@ -51,25 +54,47 @@ pub(super) async fn show(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
+    let home = urls::integration(advertiser.id);
+    let mut response = render(&request, &dashboard, &actor, conn, advertiser, None).await?;
+    set_cookie(&mut response, &dashboard.cookies.end_flash(&home));
+    Ok(response)
+}
+
+/// The page, with the settings as they are or as they were typed.
+pub(super) async fn render(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    actor: &Actor,
+    mut conn: NetworkConn,
+    advertiser: Advertiser,
+    typed: Option<Typed>,
+) -> Result<HttpResponse, PageError> {
     let network = networks::current(&mut conn).await?;
     let scope = Scope {
         advertiser: Some(advertiser.id),
         affiliate: None,
     };
+    let url = tracking_url(&mut conn, dashboard).await?;
+    // A token, or a signing secret that says so.
+    let fresh = fresh_secret(request);
+    let token = fresh
+        .as_deref()
+        .filter(|text| !text.contains(' '))
+        .map(Token::from_call);
     let mut ways = Vec::new();
-    let url = tracking_url(&mut conn, &dashboard).await?;
-    let token = fresh_secret(&request).map(|text| Token::from_call(&text));
+    let mut first = None;
     for (campaign, _) in campaign_table::visible(&mut conn, scope, None).await? {
         for goal in goals::of_campaign(&mut conn, campaign.id).await? {
+            first.get_or_insert_with(|| (goal.settings.code.clone(), campaign.currency));
             ways.push(Way {
                 campaign: campaign.name.clone(),
-                goal: goal.name,
-                url: urls::postback_template(&url, &goal.code, token.as_ref()),
-                once_per: goal.unique_by.as_str(),
+                url: urls::postback_template(&url, goal.code(), token.as_ref()),
+                once_per: goal.settings.unique_by.as_str(),
+                goal: goal.settings.name,
             });
         }
     }
-    let hint = integrations::token_hint(&mut conn, advertiser.id).await?;
+    let integration = integrations::of_advertiser(&mut conn, advertiser.id).await?;
     let filter = PostbackFilter {
         scope,
         ..PostbackFilter::default()
@@ -77,39 +102,78 @@ pub(super) async fn show(
     let latest = postbacks::list(&mut conn, &filter, LATEST).await?;
     conn.commit().await?;
     let now = clock::now();
+    let (goal, currency) = first.map_or(("sale".to_owned(), network.currency), |first| first);
+    let snippets = snippets::all(Values {
+        postback_url: &format!("{url}/postback"),
+        token: token.as_ref().map_or("YOUR_TOKEN", Token::as_str),
+        goal: &goal,
+        currency: currency.code(),
+        signed: integration
+            .as_ref()
+            .is_some_and(|it| it.settings.requires_signature),
+    })?;
+    let form = typed.or_else(|| integration.as_ref().map(integration_settings::typed));
     let section = match actor.role.scope().advertiser {
         Some(_) => "Integration",
         None => "Advertisers",
     };
     let title = format!("Integration of {}", advertiser.name);
-    let home = urls::integration(advertiser.id);
-    let mut response = page(&Show {
-        shell: Shell::new(&dashboard, &request, &actor, &network, section, &title),
-        fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
-        token_hint: hint.map(|(hint, made)| (hint, TimeCell::new(made, now, &network).short)),
-        may_rotate: actor.may(Permission::RotateToken),
-        may_invite: actor.may(Permission::InviteParties),
-        url: home.clone(),
-        ways,
-        rows: latest
-            .into_iter()
-            .map(|(it, advertiser)| PostbackRow::new(it, advertiser, now, &network))
-            .collect(),
-    })?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(&home));
-    Ok(response)
+    let status = form
+        .as_ref()
+        .map_or(StatusCode::OK, |form| forms::status(&form.errors));
+    let form = form.unwrap_or_default();
+    let systems = dialects::all()
+        .iter()
+        .map(|it| (it.key.to_owned(), it.name.to_owned()));
+    let any = std::iter::once((String::new(), "Recognised call by call".to_owned()));
+    page_with(
+        status,
+        &Show {
+            shell: Shell::new(dashboard, request, actor, &network, section, &title),
+            fresh_token: fresh,
+            token_hint: integration.as_ref().map(|it| {
+                (
+                    it.token_hint.clone(),
+                    TimeCell::new(it.created_at, now, &network).short,
+                )
+            }),
+            previous_until: integration
+                .as_ref()
+                .and_then(|it| it.previous_token_until)
+                .filter(|until| *until > now)
+                .map(|until| TimeCell::new(until, now, &network).full),
+            has_secret: integration.as_ref().is_some_and(|it| it.has_signing_secret()),
+            may_rotate: actor.may(Permission::RotateToken),
+            may_invite: actor.may(Permission::InviteParties),
+            may_configure: actor.may(Permission::Configure),
+            url: urls::integration(advertiser.id),
+            capture: format!("{}/capture.js", dashboard.dashboard_url),
+            ways,
+            snippets,
+            dialects: Choice::list(any.chain(systems), form.of("dialect")),
+            formats: words(AnswerFormat::ALL, form.of("answer_format")),
+            form,
+            rows: latest
+                .into_iter()
+                .map(|(it, advertiser)| PostbackRow::new(it, advertiser, now, &network))
+                .collect(),
+        },
+    )
 }
 
-/// `POST /integration/{advertiser}/token`
+/// `POST /integration/{advertiser}/token`: a fresh token, and how long the one before is still taken.
 pub(super) async fn new_token(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::RotateToken>,
     path: web::Path<String>,
-    _form: PostedForm,
+    form: PostedForm,
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
-    let token = integrations::new_token(&mut conn, &actor.author(), advertiser.id, clock::now()).await?;
+    let hours = form.get("overlap_hours").parse().unwrap_or(0);
+    let overlap = TimeDelta::hours(i64::clamp(hours, 0, LONGEST_OVERLAP));
+    let author = actor.author();
+    let token = integrations::new_token(&mut conn, &author, advertiser.id, overlap, clock::now()).await?;
     conn.commit().await?;
     show_secret(&dashboard, &urls::integration(advertiser.id), token.as_str())
 }
@@ -127,10 +191,18 @@ struct Way {
 struct Show {
     shell: Shell,
     url: String,
+    capture: String,
     ways: Vec<Way>,
+    snippets: Vec<Snippet>,
     fresh_token: Option<String>,
     token_hint: Option<(String, String)>,
+    previous_until: Option<String>,
+    has_secret: bool,
     may_rotate: bool,
     may_invite: bool,
+    may_configure: bool,
+    dialects: Vec<Choice>,
+    formats: Vec<Choice>,
+    form: Typed,
     rows: Vec<PostbackRow>,
 }

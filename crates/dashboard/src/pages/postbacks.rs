@@ -5,10 +5,11 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::{Money, PostbackId, clock};
 use serde::Deserialize;
-use tenancy::needs;
 use tenancy::networks::{self, Network};
+use tenancy::{Permission, needs};
 use tracking::ClickId;
 use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
+use tracking::trace::{Found, Step, Trace};
 
 use super::id;
 use crate::auth::Allowed;
@@ -16,6 +17,9 @@ use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
 use crate::{Dashboard, format, urls};
+
+/// Steps that tell what affiliates earn.
+const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
 
 /// The filters of the list, as its URL has them.
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +91,7 @@ pub(super) async fn show(
     let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
     conn.commit().await?;
     let postback = found.ok_or(PageError::NotFound)?;
+    let sees_commission = actor.may(Permission::SeeCommission);
     let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
     page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", &title),
@@ -102,6 +107,16 @@ pub(super) async fn show(
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
         took: format::duration(postback.took_us),
+        steps: Trace::from_text(&postback.trace)
+            .steps()
+            .iter()
+            .filter(|step| sees_commission || !ABOUT_COMMISSION.contains(&step.0.as_str()))
+            .map(StepRow::new)
+            .collect(),
+        system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),
+        decided_anew: postback
+            .decided_at
+            .map(|at| TimeCell::new(at, clock::now(), &network)),
         postback,
     })
 }
@@ -205,5 +220,33 @@ struct Show {
     reason_url: String,
     request_text: String,
     took: String,
+    steps: Vec<StepRow>,
+    system: &'static str,
+    decided_anew: Option<TimeCell>,
     postback: StoredPostback,
+}
+
+/// A step of the decision, as the page tells it.
+struct StepRow {
+    check: String,
+    badge: &'static str,
+    found: &'static str,
+    words: String,
+}
+
+impl StepRow {
+    fn new(step: &Step) -> Self {
+        let (badge, found) = match step.1 {
+            Found::Good => ("accepted", "good"),
+            Found::Bad => ("rejected", "not good"),
+            Found::Tolerated => ("held", "let pass"),
+            Found::Noted => ("duplicate", "noted"),
+        };
+        Self {
+            check: step.0.clone(),
+            badge,
+            found,
+            words: step.2.clone(),
+        }
+    }
 }

@@ -54,10 +54,10 @@ pub(super) async fn go(
         };
         let found = conversions::list(&mut conn, &filter, 1).await?;
         conn.commit().await?;
-        if let Some(named) = found.first() {
+        if let Some(key) = found.first().and_then(|named| named.conversion.click_id) {
             let click = ClickId {
                 network_id: network.id,
-                key: named.conversion.click_id,
+                key,
             };
             return see_other(&urls::click(&dashboard.click_ids.write(click, network.click_key)));
         }

@@ -3,13 +3,14 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use campaigns::audience::Audience;
-use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::campaigns::{self as campaign_table, CampaignSettings};
 use campaigns::destination::macro_names;
-use campaigns::goals::{self, Commission, NewGoal, Revenue, UniqueBy};
-use campaigns::{Destination, integrations, links};
-use dialects::Amount;
-use schema::{Currency, Money, clock};
+use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
+use campaigns::links::{self, NewLink};
+use campaigns::terms::Terms;
+use campaigns::{Destination, integrations};
+use chrono::TimeDelta;
+use schema::{Currency, clock};
 use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::networks::{self, Network};
@@ -21,7 +22,7 @@ use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{Choice, PostedForm};
 use crate::shell::{PageResult, Shell, page, page_with, see_other, show_secret};
-use crate::urls;
+use crate::{pay, urls};
 
 /// The affiliate that the first link is for; its traffic is one's own.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
@@ -95,36 +96,27 @@ pub(super) async fn submit(
     };
     let (currency, settings) = (plan.currency, &plan.settings);
     let campaign = campaign_table::create(&mut conn, &author, advertiser.id, currency, settings, now).await?;
-    let goal = NewGoal {
-        campaign_id: campaign.id,
-        code: plan.kind.code,
-        name: plan.kind.name,
+    let goal = GoalSettings {
         unique_by: plan.kind.unique_by,
-        auto_approve: false,
-        commission: Commission {
-            fixed_micros: plan.commission.fixed_micros,
-            rate_ppm: plan.commission.rate_ppm,
-        },
-        revenue: Revenue {
-            fixed_micros: plan.revenue.fixed_micros,
-            rate_ppm: plan.revenue.rate_ppm,
-        },
+        ..GoalSettings::new(plan.kind.code, plan.kind.name, plan.kind.kind, plan.terms)
     };
-    goals::create(&mut conn, &author, &goal, now).await?;
+    goals::create(&mut conn, &author, campaign.id, &goal, now).await?;
     let wanted = AffiliateSettings::named(FIRST_AFFILIATE);
     let affiliate = match affiliates::matching(&mut conn, &wanted).await? {
         Some(known) => known,
         None => affiliates::create(&mut conn, &author, &wanted, now).await?,
     };
     let alias = links::random_alias();
-    links::create(&mut conn, &author, affiliate.id, campaign.id, &alias, now).await?;
+    let link = NewLink::plain(affiliate.id, campaign.id, &alias);
+    links::create(&mut conn, &author, &link, now).await?;
     // An advertiser that was here before keeps the token its server calls with.
-    let has_token = integrations::token_hint(&mut conn, advertiser.id)
-        .await?
-        .is_some();
-    let token = match has_token {
-        true => None,
-        false => Some(integrations::new_token(&mut conn, &author, advertiser.id, now).await?),
+    let known = integrations::of_advertiser(&mut conn, advertiser.id).await?;
+    let token = match known {
+        Some(_) => None,
+        None => {
+            let at_once = TimeDelta::zero();
+            Some(integrations::new_token(&mut conn, &author, advertiser.id, at_once, now).await?)
+        }
     };
     conn.commit().await?;
     let page = urls::campaign(campaign.id);
@@ -150,6 +142,7 @@ async fn network(dashboard: &Dashboard, actor: &Allowed<needs::Configure>) -> Re
 struct Kind {
     code: &'static str,
     name: &'static str,
+    kind: GoalKind,
     unique_by: UniqueBy,
 }
 
@@ -157,21 +150,25 @@ const KINDS: [Kind; 4] = [
     Kind {
         code: "sale",
         name: "Sale",
+        kind: GoalKind::Sale,
         unique_by: UniqueBy::Order,
     },
     Kind {
         code: "lead",
         name: "Lead",
+        kind: GoalKind::Lead,
         unique_by: UniqueBy::Click,
     },
     Kind {
         code: "install",
         name: "Install",
+        kind: GoalKind::Install,
         unique_by: UniqueBy::Click,
     },
     Kind {
         code: "deposit",
         name: "Deposit",
+        kind: GoalKind::Deposit,
         unique_by: UniqueBy::Order,
     },
 ];
@@ -180,64 +177,11 @@ fn kinds(chosen: &str) -> Vec<Choice> {
     Choice::list(KINDS.map(|kind| (kind.code, kind.name)), chosen)
 }
 
-/// A fixed sum, a share, or both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Terms {
-    fixed_micros: i64,
-    rate_ppm: i32,
-}
-
-impl Terms {
-    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`. Fixed sums are of a currency and can be paid in it.
-    fn parse(text: &str, currency: Option<Currency>) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
-        }
-        let (mut fixed, mut share) = (None, None);
-        for part in text.split('+').map(str::trim) {
-            let (number, slot) = match part.strip_suffix('%') {
-                Some(number) => (number.trim_end(), &mut share),
-                None => (part, &mut fixed),
-            };
-            let micros = Amount::parse(number)
-                .map_err(|problem| format!("“{number}” {problem}."))?
-                .micros;
-            if slot.replace(micros).is_some() {
-                return Err("Write at most one sum and one share: 1.00 + 5 %.".to_owned());
-            }
-        }
-        let (fixed_micros, share) = (fixed.unwrap_or(0), share.unwrap_or(0));
-        let finer = |currency| {
-            !Money {
-                micros: fixed_micros,
-                currency,
-            }
-            .can_be_paid()
-        };
-        if let Some(currency) = currency.filter(|currency| finer(*currency)) {
-            return Err(format!(
-                "A sum in {currency} has at most {} decimals.",
-                currency.decimals()
-            ));
-        }
-        // 1 % is a million micro-units as a number and ten thousand parts per million.
-        match i32::try_from(share / 100) {
-            Ok(rate_ppm @ ..=1_000_000) if share % 100 == 0 => Ok(Self {
-                fixed_micros,
-                rate_ppm,
-            }),
-            Ok(..=1_000_000) => Err("A share has at most four decimals.".to_owned()),
-            _ => Err("A share is at most 100 %.".to_owned()),
-        }
-    }
-}
-
 struct Plan {
     advertiser: String,
     settings: CampaignSettings,
     kind: Kind,
-    commission: Terms,
-    revenue: Terms,
+    terms: Terms,
     currency: Currency,
 }
 
@@ -280,23 +224,25 @@ impl StartForm {
             .ok_or("Choose one of the goals.");
         let kind = errors.take("kind", kind);
         let currency = errors.take("currency", self.currency.parse::<Currency>());
-        let commission = errors.take("commission", Terms::parse(&self.commission, currency));
-        let revenue = errors.take("revenue", Terms::parse(&self.revenue, currency));
+        let commission = errors.take("commission", pay::parse(&self.commission, currency));
+        let revenue = errors.take("revenue", pay::parse(&self.revenue, currency));
         let window = errors.take("window", check_window(&self.window));
         let (advertiser, kind) = (advertiser?, kind?);
         destination?;
         Some(Plan {
             settings: CampaignSettings {
-                name: format!("{advertiser} {}", kind.name.to_lowercase()),
-                status: CampaignStatus::Live,
-                destination: self.destination.clone(),
                 attribution_days: window?,
-                audience: Audience::default(),
+                ..CampaignSettings::live(
+                    &format!("{advertiser} {}", kind.name.to_lowercase()),
+                    &self.destination,
+                )
             },
             advertiser,
             kind,
-            commission: commission?,
-            revenue: revenue?,
+            terms: Terms {
+                commission: commission?,
+                revenue: revenue?,
+            },
             currency: currency?,
         })
     }
@@ -309,33 +255,4 @@ struct Show {
     destination_hint: String,
     kinds: Vec<Choice>,
     form: StartForm,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn terms_are_read_as_people_write_them() {
-        let read =
-            |text| Terms::parse(text, "EUR".parse().ok()).map(|terms| (terms.fixed_micros, terms.rate_ppm));
-        assert_eq!(read("10 %"), Ok((0, 100_000)));
-        assert_eq!(read("7.25%"), Ok((0, 72_500)));
-        assert_eq!(read("12.00"), Ok((12_000_000, 0)));
-        assert_eq!(read("1.00 + 5 %"), Ok((1_000_000, 50_000)));
-        for text in [
-            "1.00 + 2.00",
-            "5 % + 3 %",
-            "1.005",
-            "",
-            "ten",
-            "101 %",
-            "0.00001 %",
-            "-5",
-            "1,5",
-            "5 % of",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
-    }
 }

@@ -6,6 +6,7 @@
 //! ([`session::Session::put_aside`]) so that all others go on.
 
 mod clicks;
+mod deciding;
 mod postbacks;
 #[cfg(feature = "sabotage")]
 mod sabotage;
@@ -21,7 +22,7 @@ use schema::NetworkId;
 use tokio_postgres::{Client, Transaction};
 
 pub(crate) use clicks::ClickLoad;
-pub(crate) use postbacks::PostbackLoad;
+pub(crate) use postbacks::{PostbackLoad, sweep};
 use session::{Session, is_poison};
 pub(crate) use upkeep::drop_old_clicks;
 

@@ -7,7 +7,8 @@ use actix_http::body::BoxBody;
 use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
 use actix_http::{Method, RequestHead, Response, StatusCode};
 use campaigns::campaigns::CampaignStatus;
-use campaigns::{MacroValues, Route};
+use campaigns::{DestinationError, MacroValues, Route};
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
@@ -16,7 +17,7 @@ use visitors::Country;
 
 use super::{TARGET_LIMIT, client_ip, header, network_of, pages};
 use crate::click_id::{ClickId, ClickIds};
-use crate::clicks::NewClick;
+use crate::clicks::{Flag, NewClick};
 use crate::tracker::{Intake, Tracker, WhenDiskFails};
 use crate::visits::Facts;
 
@@ -68,16 +69,16 @@ async fn take_in(
         .await
         .map_err(|error| unavailable(&error))?;
     let route = route.ok_or_else(pages::unknown_link)?;
-    if route.campaign().status == CampaignStatus::Paused {
-        return Err(pages::paused());
-    }
-    if route.affiliate_status != AffiliateStatus::Active {
-        return Err(pages::inactive());
-    }
-    let subs =
-        read_subs(request.uri.query().unwrap_or_default()).map_err(|problem| pages::unreadable(&problem))?;
+    check_open(&route, clock::now())?;
+    let query = request.uri.query().unwrap_or_default();
+    let subs = read_subs(query, route.presets.as_deref()).map_err(|problem| pages::unreadable(&problem))?;
+    let page = read_page(query);
     let click = new_click(request, tracker, &network, &route, subs);
-    let location = destination(&tracker.click_ids, &network, &route, &click);
+    let location = match unwanted(&route, &click) {
+        Some(fallback) => fallback.to_owned(),
+        None => destination(&tracker.click_ids, &network, &route, &click, page.as_deref())
+            .map_err(|problem| pages::deep_link(&problem))?,
+    };
     match intake.record(&network, &click).await {
         Ok(()) => {
             tracker.counts.clicks.increment(1);
@@ -92,6 +93,38 @@ async fn take_in(
             }
         }
     }
+}
+
+/// Whether visitors are sent to the campaign now, through this link; or the page that says why not.
+fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>> {
+    let campaign = route.campaign();
+    match campaign.status {
+        CampaignStatus::Live => {}
+        CampaignStatus::Testing if route.is_test => {}
+        CampaignStatus::Paused if !route.is_test => return Err(pages::paused()),
+        _ if route.is_test => {}
+        CampaignStatus::Draft | CampaignStatus::Testing | CampaignStatus::Ended | CampaignStatus::Paused => {
+            return Err(pages::closed());
+        }
+    }
+    let (starts, ends) = (campaign.schedule.starts_at, campaign.schedule.ends_at);
+    let is_early = starts.is_some_and(|starts| now < starts);
+    let is_late = ends.is_some_and(|ends| now >= ends);
+    if (is_early || is_late) && !route.is_test {
+        return Err(pages::closed());
+    }
+    match route.affiliate.status {
+        AffiliateStatus::Active => Ok(()),
+        _ => Err(pages::inactive()),
+    }
+}
+
+/// Where a visitor goes whom the campaign does not want, or who comes beyond a cap: to its fallback, if it has one. The
+/// click is kept as what it is.
+fn unwanted<'a>(route: &'a Route, click: &NewClick) -> Option<&'a str> {
+    let is_unwanted = matches!(click.visitor.flag, Some(Flag::NotTargeted | Flag::CapReached));
+    let fallback = route.campaign().sending.fallback_url.as_deref();
+    fallback.filter(|_| is_unwanted)
 }
 
 /// 302 says that the click is on disk; any other status, that it is not.
@@ -117,7 +150,10 @@ fn unavailable(error: &dyn std::fmt::Display) -> Response<BoxBody> {
 
 /// `sub1` … `sub5`. Where one comes twice the first counts, and other parameters may be as broken as they like:
 /// losing the visitor would help nobody. An empty one is as good as none.
-fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
+fn read_subs(
+    query: &str,
+    presets: Option<&[Option<String>; 5]>,
+) -> Result<[Option<String>; 5], dialects::Problem> {
     let mut subs: [Option<String>; 5] = Default::default();
     for pair in query.split('&') {
         let number = pair
@@ -130,7 +166,18 @@ fn read_subs(query: &str) -> Result<[Option<String>; 5], dialects::Problem> {
             *slot = Some(pair?.1).filter(|value| !value.is_empty());
         }
     }
+    if let Some(presets) = presets {
+        let missing = subs.iter_mut().zip(presets).filter(|(sub, _)| sub.is_none());
+        missing.for_each(|(sub, preset)| sub.clone_from(preset));
+    }
     Ok(subs)
+}
+
+/// The page of a deep link: the parameter `url`, if there is one.
+fn read_page(query: &str) -> Option<String> {
+    let mut pairs = query.split('&').filter(|pair| pair.starts_with("url="));
+    let (_, page) = dialects::decode_pairs(pairs.next()?).next()?.ok()?;
+    Some(page).filter(|page| !page.is_empty())
 }
 
 fn new_click(
@@ -193,7 +240,13 @@ fn network_part(ip: IpAddr) -> Option<IpNet> {
     IpNet::new(ip, bits).ok().map(|net| net.trunc())
 }
 
-fn destination(click_ids: &ClickIds, network: &Network, route: &Route, click: &NewClick) -> String {
+fn destination(
+    click_ids: &ClickIds,
+    network: &Network,
+    route: &Route,
+    click: &NewClick,
+    page: Option<&str>,
+) -> Result<String, DestinationError> {
     let sub = |index: usize| {
         click
             .subs
@@ -205,13 +258,22 @@ fn destination(click_ids: &ClickIds, network: &Network, route: &Route, click: &N
         network_id: network.id,
         key: click.key,
     };
-    route.promotion.destination.expand(&MacroValues {
+    let values = MacroValues {
         click_id: &click_ids.write(id, network.click_key),
         subs: [sub(0), sub(1), sub(2), sub(3), sub(4)],
         affiliate_id: &route.affiliate_id.to_string(),
         campaign_id: &route.campaign().id.to_string(),
         link_id: &route.link_id.to_string(),
-    })
+    };
+    let [.., a, b, c, d] = click.key.0.into_bytes();
+    let chosen = route
+        .promotion
+        .destination(route.landing_page_id, u32::from_be_bytes([a, b, c, d]))
+        .ok_or(DestinationError::NotAUrl)?;
+    match page {
+        None => Ok(chosen.expand(&values)),
+        Some(page) => Ok(chosen.deep(page, &route.campaign().sending)?.expand(&values)),
+    }
 }
 
 #[cfg(test)]
@@ -220,9 +282,29 @@ mod tests {
 
     #[test]
     fn the_first_of_each_sub_id_counts() {
-        let subs =
-            read_subs("sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&utm_term=50%&%FF=1").unwrap();
+        let subs = read_subs(
+            "sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&utm_term=50%&%FF=1",
+            None,
+        )
+        .unwrap();
         assert_eq!(subs, [Some("a".into()), None, None, None, Some("e e".into())]);
+    }
+
+    #[test]
+    fn a_links_own_sub_ids_stand_where_a_visit_brings_none() {
+        let presets = [Some("p1".to_owned()), Some("p2".to_owned()), None, None, None];
+        let subs = read_subs("sub1=a&sub2=", Some(&presets)).unwrap();
+        assert_eq!(subs, [Some("a".into()), Some("p2".into()), None, None, None]);
+    }
+
+    #[test]
+    fn a_deep_link_names_its_page() {
+        assert_eq!(
+            read_page("sub1=a&url=https%3A%2F%2Fs.example%2Fp%3Fa%3D1"),
+            Some("https://s.example/p?a=1".into())
+        );
+        assert_eq!(read_page("url="), None);
+        assert_eq!(read_page("my_url=x"), None);
     }
 
     #[test]

@@ -7,43 +7,97 @@ mod clicks;
 mod pages;
 mod postbacks;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix_http::body::BoxBody;
 use actix_http::header::{ALLOW, HOST, HeaderName};
 use actix_http::{Method, Request, RequestHead, Response, StatusCode};
 use campaigns::RoutingError;
+use dialects::RawCall;
 use ipnet::IpNet;
 use tenancy::networks::{Network, check_slug, normal_host};
 
 use crate::tracker::{Intake, Tracker};
 
-/// First path segments that no tracking link may have.
-pub const RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
+/// First path segments that no tracking link may have, besides those of dialects.
+const OWN: [&str; 4] = ["postback", "health", "static", "docs"];
+
+/// All of them.
+static RESERVED: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| OWN.into_iter().chain(dialects::reserved_segments()).collect());
+
+/// Whether no tracking link may be called so: postbacks are taken there, in our spelling or in another system's.
+#[must_use]
+pub fn is_reserved(alias: &str) -> bool {
+    RESERVED.contains(alias)
+}
 
 /// Longest request target taken, in bytes.
 const TARGET_LIMIT: usize = 8 * 1024;
 
-/// Answers a request: `/postback`, `/{alias}`; on the host that all networks share also with the network's slug in
-/// front, so that no DNS is needed to begin.
+/// Answers a request: a postback at `/postback` or the path of a dialect, a click at `/{alias}`; on the host that all
+/// networks share also with the network's slug in front, so that no DNS is needed to begin.
 pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> {
     let payload = request.take_payload();
-    let path = request.path().strip_prefix('/').unwrap_or_default();
-    let (slug, last) = match path.split_once('/') {
-        Some((slug, last)) => (Some(slug), last),
-        None => (None, path),
-    };
-    let method = request.method();
-    match last {
-        "postback" if *method == Method::GET || *method == Method::POST => {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    match place(target) {
+        Place::Postback { slug } => {
+            let method = request.method();
+            if *method != Method::GET && *method != Method::POST {
+                return not_allowed("GET, POST");
+            }
             // Apart, so that every click is not as large as a postback.
             Box::pin(postbacks::receive(&request, slug, payload, intake)).await
         }
-        "postback" => not_allowed("GET, POST"),
-        _ if *method != Method::GET && *method != Method::HEAD => not_allowed("GET, HEAD"),
-        alias if alias.contains('/') => pages::unknown_link(),
-        alias => clicks::follow(request.head(), slug, alias, intake).await,
+        Place::Click { .. } if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+            not_allowed("GET, HEAD")
+        }
+        Place::Click { slug, alias } => clicks::follow(request.head(), slug, alias, intake).await,
+        Place::Nowhere => pages::unknown_link(),
+    }
+}
+
+/// What a request target is.
+#[derive(Debug, PartialEq, Eq)]
+enum Place<'a> {
+    Postback { slug: Option<&'a str> },
+    Click { slug: Option<&'a str>, alias: &'a str },
+    Nowhere,
+}
+
+fn place(target: &str) -> Place<'_> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = path.strip_prefix('/').unwrap_or_default();
+    // What every click passes: one look into a set.
+    let may_be_postback = |first: &str| first.is_empty() || is_reserved(first);
+    let is_postback = |target: &str| dialects::of_call(&RawCall::get(target)).is_some();
+    match path.split_once('/') {
+        None if may_be_postback(path) && is_postback(target) => Place::Postback { slug: None },
+        None if path.is_empty() => Place::Nowhere,
+        None => Place::Click {
+            slug: None,
+            alias: path,
+        },
+        Some((first, _)) if may_be_postback(first) && is_postback(target) => Place::Postback { slug: None },
+        Some((slug, rest)) => {
+            let spoken = target.get(slug.len() + 1..).unwrap_or_default();
+            let first = rest.split('/').next().unwrap_or_default();
+            if may_be_postback(first) && is_postback(spoken) {
+                return Place::Postback { slug: Some(slug) };
+            }
+            match rest.is_empty() || rest.contains('/') {
+                true => Place::Nowhere,
+                false => Place::Click {
+                    slug: Some(slug),
+                    alias: rest,
+                },
+            }
+        }
     }
 }
 
@@ -124,6 +178,29 @@ fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn postbacks_and_links_are_told_apart() {
+        let postback = |slug| Place::Postback { slug };
+        let click = |slug, alias| Place::Click { slug, alias };
+        for (target, expected) in [
+            ("/postback?click_id=1", postback(None)),
+            ("/orbit/postback", postback(Some("orbit"))),
+            ("/p.ashx?r=1", postback(None)),
+            ("/orbit/p.ashx?r=1", postback(Some("orbit"))),
+            ("/?nid=1&transaction_id=2", postback(None)),
+            ("/orbit/?nid=1&transaction_id=2", postback(Some("orbit"))),
+            ("/conversion/tracking_mode:api/clickref:x/", postback(None)),
+            ("/orbit/conversion/xid", postback(Some("orbit"))),
+            ("/summer-sale?sub1=a", click(None, "summer-sale")),
+            ("/orbit/summer-sale", click(Some("orbit"), "summer-sale")),
+            ("/", Place::Nowhere),
+            ("/orbit/", Place::Nowhere),
+            ("/a/b/c", Place::Nowhere),
+        ] {
+            assert_eq!(place(target), expected, "{target}");
+        }
+    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

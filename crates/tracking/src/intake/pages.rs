@@ -5,10 +5,12 @@ use actix_http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_http::{Response, StatusCode};
+use campaigns::DestinationError;
 use dialects::Problem;
 
 const UNKNOWN_LINK: &str = include_str!("../../../../templates/tracking/unknown_link.html");
 const PAUSED: &str = include_str!("../../../../templates/tracking/paused.html");
+const CLOSED: &str = include_str!("../../../../templates/tracking/closed.html");
 const INACTIVE: &str = include_str!("../../../../templates/tracking/inactive.html");
 const SUSPENDED: &str = include_str!("../../../../templates/tracking/suspended.html");
 const UNAVAILABLE: &str = include_str!("../../../../templates/tracking/unavailable.html");
@@ -34,6 +36,11 @@ pub(super) fn unknown_link() -> Response<BoxBody> {
 /// The link's campaign is paused.
 pub(super) fn paused() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, PAUSED)
+}
+
+/// The link's campaign has not begun, or is over.
+pub(super) fn closed() -> Response<BoxBody> {
+    page(StatusCode::NOT_FOUND, CLOSED)
 }
 
 /// The network does not work with the link's affiliate at present.
@@ -65,9 +72,18 @@ pub(super) fn too_long() -> Response<BoxBody> {
 
 /// A parameter does not decode. Plain text, so that what is quoted stays text.
 pub(super) fn unreadable(problem: &Problem) -> Response<BoxBody> {
+    broken(&problem.message())
+}
+
+/// A link leads to a page that the campaign does not allow.
+pub(super) fn deep_link(problem: &DestinationError) -> Response<BoxBody> {
+    broken(&problem.to_string())
+}
+
+fn broken(problem: &str) -> Response<BoxBody> {
     Response::build(StatusCode::BAD_REQUEST)
         .content_type("text/plain; charset=utf-8")
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(format!("This link is broken. {}\n", problem.message()))
+        .body(format!("This link is broken. {problem}\n"))
         .map_into_boxed_body()
 }

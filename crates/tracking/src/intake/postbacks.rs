@@ -3,22 +3,26 @@
 use std::time::Duration;
 
 use actix_http::body::BoxBody;
-use actix_http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use actix_http::{Payload, Request, RequestHead, Response, StatusCode};
-use dialects::{Answer, native};
+use dialects::{Dialect, Wish};
 use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
 use super::{TARGET_LIMIT, client_ip, header, network_of};
 use crate::tracker::{InboundCall, Intake, Tracker};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Reason, Told, Verdict};
 
 /// Largest body taken, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 /// How long a body may take to arrive. Shorter than the server has patience with the connection: whoever is late is
 /// told so, and it is kept.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const OLD_API_KEY: HeaderName = HeaderName::from_static("api-key");
+const SIGNATURE: HeaderName = HeaderName::from_static("x-clickledger-signature");
 
 /// How long the network of a host may take to be found.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,9 +36,11 @@ pub(super) async fn receive(
     intake: &Intake,
 ) -> Response<BoxBody> {
     let (request, tracker) = (request.head(), &intake.tracker);
-    let call = read(request, payload, tracker).await;
+    let call = read(request, slug, payload, tracker).await;
+    let (dialect, wish) = understand(&call);
     let id = call.id;
-    let plainly = |reason: Reason| respond(request, tracker, &tracker.answer(id, &Verdict::of(reason)));
+    let reply = |told: &Told| respond(request, tracker, dialect, &wish, id, told);
+    let plainly = |reason: Reason| reply(&Told::plainly(Verdict::of(reason)));
     let network = match tokio::time::timeout(PATIENCE, network_of(request, slug, tracker)).await {
         Ok(Ok(Some(network))) => network,
         Ok(Ok(None)) => return plainly(Reason::UnknownHost),
@@ -52,11 +58,17 @@ pub(super) async fn receive(
     {
         return plainly(Reason::RateLimited);
     }
-    let answer = intake.receive(&network, call).await;
-    respond(request, tracker, &answer)
+    reply(&intake.receive(&network, call).await)
 }
 
-async fn read(request: &RequestHead, payload: Payload, tracker: &Tracker) -> InboundCall {
+/// In whose spelling it is, and what body its sender wants: what the answer needs, whatever becomes of the call.
+fn understand(call: &InboundCall) -> (&'static Dialect, Wish) {
+    let raw = call.raw();
+    let dialect = dialects::of_call(&raw).unwrap_or(dialects::native());
+    (dialect, dialect.parse(&raw).0.wish)
+}
+
+async fn read(request: &RequestHead, slug: Option<&str>, payload: Payload, tracker: &Tracker) -> InboundCall {
     let received_at = clock::now();
     let mut target = request
         .uri
@@ -78,8 +90,12 @@ async fn read(request: &RequestHead, payload: Payload, tracker: &Tracker) -> Inb
         id: PostbackId::fresh(received_at),
         received_at,
         method: request.method.to_string(),
+        spoken_from: slug.map_or(0, |slug| slug.len() + 1),
         target,
         content_type: header(request, CONTENT_TYPE, 256),
+        authorization: header(request, AUTHORIZATION, 1024),
+        api_key: header(request, API_KEY, 256).or_else(|| header(request, OLD_API_KEY, 256)),
+        signature: header(request, SIGNATURE, 512),
         body,
         remote_ip: client_ip(request, &tracker.trusted_proxies).map(IpNet::from),
         flaw,
@@ -99,19 +115,24 @@ async fn read_body(mut payload: Payload, body: &mut Vec<u8>) -> Result<(), Reaso
     Ok(())
 }
 
-fn respond(request: &RequestHead, tracker: &Tracker, answer: &Answer) -> Response<BoxBody> {
-    let reason = Reason::of_code(&answer.reason).unwrap_or(Reason::Unavailable);
+fn respond(
+    request: &RequestHead,
+    tracker: &Tracker,
+    dialect: &Dialect,
+    wish: &Wish,
+    id: PostbackId,
+    told: &Told,
+) -> Response<BoxBody> {
+    let reason = told.verdict.reason;
     tracker.counts.postback(reason);
     let plain_text =
         header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
-    let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let answer = tracker.answer(id, told);
+    let rendered = dialect.render(&answer, reason.http_status(), told.format, wish, plain_text);
+    let status = StatusCode::from_u16(rendered.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::build(status);
     response
-        .content_type(if plain_text {
-            "text/plain; charset=utf-8"
-        } else {
-            "application/json"
-        })
+        .content_type(rendered.content_type)
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Request-Id", answer.request_id.as_str()))
         .insert_header(("X-Postback-Status", answer.status.to_string()))
@@ -122,7 +143,5 @@ fn respond(request: &RequestHead, tracker: &Tracker, answer: &Answer) -> Respons
     if tracker.is_draining() {
         response.force_close();
     }
-    response
-        .body(native::render(answer, plain_text))
-        .map_into_boxed_body()
+    response.body(rendered.body).map_into_boxed_body()
 }

@@ -1,0 +1,138 @@
+//! Coupons: codes by which an order without a click is an affiliate's.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{AdvertiserId, AffiliateId, CampaignId, NetworkConn, affiliates, campaigns, coupons};
+use serde_json::json;
+use tenancy::audit::{self, Change};
+use tenancy::{Author, ChangeError, taken};
+
+/// Longest code.
+const LONGEST: usize = 64;
+
+/// A coupon as stored.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
+#[diesel(table_name = coupons)]
+pub struct Coupon {
+    /// The campaign whose orders carry it.
+    pub campaign_id: CampaignId,
+    /// In upper case: letter case does not count.
+    pub code: String,
+    /// Who hands it out.
+    pub affiliate_id: AffiliateId,
+}
+
+/// A code as typed.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub fn check_code(text: &str) -> Result<String, &'static str> {
+    let code = text.trim().to_uppercase();
+    match code.is_empty() || code.len() > LONGEST || code.contains(char::is_control) {
+        true => Err("Enter the code as customers type it: 1 to 64 characters."),
+        false => Ok(code),
+    }
+}
+
+/// Enters a coupon.
+///
+/// # Errors
+/// [`ChangeError::Fields`] when the campaign has it; when the database fails, or campaign or affiliate are not of this
+/// network (a foreign-key violation).
+pub async fn create(
+    conn: &mut NetworkConn,
+    author: &Author,
+    coupon: &Coupon,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let network_id = conn.network_id();
+    diesel::insert_into(coupons::table)
+        .values((
+            coupons::network_id.eq(network_id),
+            coupons::campaign_id.eq(coupon.campaign_id),
+            coupons::code.eq(&coupon.code),
+            coupons::affiliate_id.eq(coupon.affiliate_id),
+            coupons::created_at.eq(now),
+        ))
+        .execute(&mut **conn)
+        .await
+        .map_err(taken("coupons_pkey", "code", "The campaign has this code."))?;
+    let after = json!({ "affiliate": coupon.affiliate_id.to_string() });
+    let change = Change::created("coupon.create", coupon.campaign_id, &coupon.code, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(())
+}
+
+/// Removes a coupon. Returns whether there was one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove(
+    conn: &mut NetworkConn,
+    author: &Author,
+    campaign_id: CampaignId,
+    code: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let network_id = conn.network_id();
+    let removed: Option<Coupon> = diesel::delete(coupons::table.find((network_id, campaign_id, code)))
+        .returning(Coupon::as_select())
+        .get_result(&mut **conn)
+        .await
+        .optional()?;
+    let Some(coupon) = removed else {
+        return Ok(false);
+    };
+    let before = json!({ "affiliate": coupon.affiliate_id.to_string() });
+    let change = Change::between("coupon.remove", campaign_id, code, before, json!({}));
+    audit::record(conn, author, change, now).await?;
+    Ok(true)
+}
+
+/// The coupons of a campaign with the names of who hands them out, by code: at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_campaign(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    limit: i64,
+) -> QueryResult<Vec<(Coupon, String)>> {
+    let network_id = conn.network_id();
+    coupons::table
+        .inner_join(
+            affiliates::table.on(affiliates::network_id
+                .eq(coupons::network_id)
+                .and(affiliates::id.eq(coupons::affiliate_id))),
+        )
+        .filter(coupons::network_id.eq(network_id))
+        .filter(coupons::campaign_id.eq(campaign_id))
+        .order(coupons::code)
+        .limit(limit)
+        .select((Coupon::as_select(), affiliates::name))
+        .load(&mut **conn)
+        .await
+}
+
+/// Every coupon of an advertiser with this code: one per campaign.
+pub(crate) async fn of_advertiser(
+    conn: &mut NetworkConn,
+    advertiser_id: AdvertiserId,
+    code: &str,
+) -> QueryResult<Vec<Coupon>> {
+    let network_id = conn.network_id();
+    coupons::table
+        .inner_join(
+            campaigns::table.on(campaigns::network_id
+                .eq(coupons::network_id)
+                .and(campaigns::id.eq(coupons::campaign_id))),
+        )
+        .filter(coupons::network_id.eq(network_id))
+        .filter(coupons::code.eq(code.to_uppercase()))
+        .filter(campaigns::advertiser_id.eq(advertiser_id))
+        .order(coupons::campaign_id)
+        .select(Coupon::as_select())
+        .load(&mut **conn)
+        .await
+}

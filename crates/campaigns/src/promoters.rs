@@ -1,0 +1,141 @@
+//! Promoters: which affiliates may promote a campaign that is not open to all.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters, text_enum};
+use serde_json::json;
+use tenancy::Author;
+use tenancy::audit::{self, Change};
+
+use crate::campaigns::{Access, Campaign};
+
+text_enum! {
+    /// Whether an affiliate may promote a campaign.
+    pub enum PromoterStatus {
+        /// Waits for the network.
+        Asked = "asked",
+        /// May.
+        Approved = "approved",
+        /// May not.
+        Declined = "declined",
+    }
+}
+
+/// An affiliate's standing with a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
+#[diesel(table_name = promoters)]
+pub struct Promoter {
+    /// The campaign.
+    pub campaign_id: CampaignId,
+    /// The affiliate.
+    pub affiliate_id: AffiliateId,
+    /// Whether they may promote it.
+    pub status: PromoterStatus,
+    /// What they said when asking.
+    pub note: String,
+    /// When that last changed.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Sets whether an affiliate may promote a campaign.
+///
+/// # Errors
+/// When the database fails, or campaign or affiliate are not of this network (a foreign-key violation).
+pub async fn set(conn: &mut NetworkConn, author: &Author, promoter: &Promoter) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    let before = find(conn, promoter.campaign_id, promoter.affiliate_id).await?;
+    let standing = (
+        promoters::status.eq(promoter.status),
+        promoters::note.eq(&promoter.note),
+        promoters::changed_at.eq(promoter.changed_at),
+    );
+    diesel::insert_into(promoters::table)
+        .values((
+            promoters::network_id.eq(network_id),
+            promoters::campaign_id.eq(promoter.campaign_id),
+            promoters::affiliate_id.eq(promoter.affiliate_id),
+            standing,
+        ))
+        .on_conflict((
+            promoters::network_id,
+            promoters::campaign_id,
+            promoters::affiliate_id,
+        ))
+        .do_update()
+        .set(standing)
+        .execute(&mut **conn)
+        .await?;
+    let said = |status: PromoterStatus| json!({ "affiliate": promoter.affiliate_id.to_string(), "status": status.as_str() });
+    let change = Change::between(
+        "promoter.set",
+        promoter.campaign_id,
+        &promoter.affiliate_id.to_string(),
+        before.map_or(json!({}), |before| said(before.status)),
+        said(promoter.status),
+    );
+    audit::record(conn, author, change, promoter.changed_at).await
+}
+
+/// An affiliate's standing with a campaign, if there is any.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    affiliate_id: AffiliateId,
+) -> QueryResult<Option<Promoter>> {
+    let network_id = conn.network_id();
+    Promoter::query()
+        .filter(promoters::network_id.eq(network_id))
+        .filter(promoters::campaign_id.eq(campaign_id))
+        .filter(promoters::affiliate_id.eq(affiliate_id))
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// Whether an affiliate may get links to a campaign.
+///
+/// # Errors
+/// When the database fails.
+pub async fn may_promote(
+    conn: &mut NetworkConn,
+    campaign: &Campaign,
+    affiliate_id: AffiliateId,
+) -> QueryResult<bool> {
+    let standing = find(conn, campaign.id, affiliate_id).await?;
+    let status = standing.map(|promoter| promoter.status);
+    Ok(match campaign.offer.access {
+        Access::Open => status != Some(PromoterStatus::Declined),
+        Access::Approval | Access::Private => status == Some(PromoterStatus::Approved),
+    })
+}
+
+/// Everybody's standing with a campaign, who waits first, with names.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_campaign(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+) -> QueryResult<Vec<(Promoter, String)>> {
+    let network_id = conn.network_id();
+    promoters::table
+        .inner_join(
+            affiliates::table.on(affiliates::network_id
+                .eq(promoters::network_id)
+                .and(affiliates::id.eq(promoters::affiliate_id))),
+        )
+        .filter(promoters::network_id.eq(network_id))
+        .filter(promoters::campaign_id.eq(campaign_id))
+        .order((
+            promoters::status.ne(PromoterStatus::Asked),
+            affiliates::name,
+            affiliates::id,
+        ))
+        .select((Promoter::as_select(), affiliates::name))
+        .load(&mut **conn)
+        .await
+}

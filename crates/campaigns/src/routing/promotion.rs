@@ -1,0 +1,149 @@
+//! What a campaign means for the clicks and postbacks of its links.
+
+use chrono::TimeDelta;
+use schema::{CampaignId, GoalId, LandingPageId, NetworkConn, clock};
+
+use super::RoutingError;
+use crate::Destination;
+use crate::campaigns::{self, Campaign};
+use crate::caps::{self, Cap};
+use crate::goals::{self, Goal};
+use crate::landing_pages;
+use crate::rules::{self, Rule};
+
+/// What a campaign means for the clicks and postbacks of its links.
+#[derive(Debug, Clone)]
+pub struct Promotion {
+    /// The campaign.
+    pub campaign: Campaign,
+    /// Where clicks go, each with its weight; the campaign's own first. What has no landing page's id is that.
+    pub destinations: Vec<Weighted>,
+    /// What counts.
+    pub goals: Vec<Goal>,
+    /// What it pays to some, first ones first, of all goals.
+    pub rules: Vec<Rule>,
+    /// How much it wants.
+    pub caps: Vec<Cap>,
+}
+
+/// A destination with its share of the clicks.
+#[derive(Debug, Clone)]
+pub struct Weighted {
+    /// The landing page it is; the campaign's own destination if none.
+    pub landing_page_id: Option<LandingPageId>,
+    /// Its share.
+    pub weight: u32,
+    /// The address.
+    pub destination: Destination,
+}
+
+impl Promotion {
+    /// The rules of a goal, first ones first.
+    pub fn rules_of(&self, goal_id: GoalId) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| rule.goal_id == goal_id)
+    }
+
+    /// Where a click goes: to the landing page of its link, or to one by weight, chosen by a number that is as good as
+    /// random.
+    #[must_use]
+    pub fn destination(&self, landing_page_id: Option<LandingPageId>, number: u32) -> Option<&Destination> {
+        choose(&self.destinations, landing_page_id, number)
+    }
+}
+
+fn choose(
+    destinations: &[Weighted],
+    landing_page_id: Option<LandingPageId>,
+    number: u32,
+) -> Option<&Destination> {
+    let named = destinations
+        .iter()
+        .find(|it| landing_page_id.is_some() && it.landing_page_id == landing_page_id);
+    let all: u32 = destinations.iter().map(|it| it.weight).sum();
+    let mut left = number.checked_rem(all).unwrap_or(0);
+    let by_weight = || {
+        destinations.iter().find(|it| {
+            let is_here = left < it.weight;
+            left = left.saturating_sub(it.weight);
+            is_here
+        })
+    };
+    named
+        .or_else(by_weight)
+        .or(destinations.first())
+        .map(|weighted| &weighted.destination)
+}
+
+pub(super) async fn load_promotion(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+) -> Result<Option<Promotion>, RoutingError> {
+    let Some(campaign) = campaigns::find(conn, campaign_id).await? else {
+        return Ok(None);
+    };
+    let goals = goals::of_campaign(conn, campaign_id).await?;
+    // As long as a postback may wait.
+    let since = clock::now() - TimeDelta::days(91);
+    let rules = rules::of_campaign(conn, campaign_id, since).await?;
+    let caps = caps::of_campaign(conn, campaign_id).await?;
+    let pages = landing_pages::of_campaign(conn, campaign_id).await?;
+    let own = Destination::completed(&campaign.destination, &campaign.sending)?;
+    let mut destinations = vec![Weighted {
+        landing_page_id: None,
+        weight: campaign.sending.destination_weight.try_into().unwrap_or(0),
+        destination: own,
+    }];
+    for page in pages {
+        match Destination::completed(&page.url, &campaign.sending) {
+            Ok(destination) => destinations.push(Weighted {
+                landing_page_id: Some(page.id),
+                weight: page.weight.try_into().unwrap_or(0),
+                destination,
+            }),
+            // One broken page must not close the campaign.
+            Err(error) => tracing::error!(page = %page.id, %error, "a landing page is left out"),
+        }
+    }
+    Ok(Some(Promotion {
+        destinations,
+        campaign,
+        goals,
+        rules,
+        caps,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weighted(id: Option<i32>, weight: u32) -> Weighted {
+        Weighted {
+            landing_page_id: id.map(LandingPageId),
+            weight,
+            destination: Destination::parse(&format!("https://s.example/{}?c={{click_id}}", id.unwrap_or(0)))
+                .unwrap(),
+        }
+    }
+
+    #[test]
+    fn clicks_are_shared_out_by_weight_unless_a_link_names_its_page() {
+        let destinations = vec![weighted(None, 1), weighted(Some(1), 3), weighted(Some(2), 0)];
+        let of =
+            |landing: Option<i32>, number| choose(&destinations, landing.map(LandingPageId), number).cloned();
+        let shares = (0..400).filter(|n| of(None, *n) == of(Some(1), 0)).count();
+        assert_eq!(shares, 300);
+        assert_eq!((0..400).filter(|n| of(None, *n) == of(Some(2), 0)).count(), 0);
+        assert_eq!(of(Some(2), 7), Some(destinations[2].destination.clone()));
+        assert_eq!(
+            of(Some(9), 0),
+            Some(destinations[0].destination.clone()),
+            "a page that is gone"
+        );
+        let nowhere = vec![weighted(None, 0)];
+        assert!(
+            choose(&nowhere, None, 5).is_some(),
+            "without any weight the campaign's own is taken"
+        );
+    }
+}

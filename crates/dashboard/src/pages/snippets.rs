@@ -1,0 +1,146 @@
+//! Code that works pasted: how an advertiser's server reports an order, in nine languages, with its own values in place.
+
+use askama::Template;
+
+/// What stands in a snippet.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) postback_url: &'a str,
+    pub(super) token: &'a str,
+    pub(super) goal: &'a str,
+    pub(super) currency: &'a str,
+    pub(super) signed: bool,
+}
+
+/// A language with its code.
+pub(super) struct Snippet {
+    pub(super) language: &'static str,
+    pub(super) code: String,
+}
+
+/// Literals of one language: each value as an expression, quotes included.
+struct Literals {
+    postback_url: String,
+    token: String,
+    secret: String,
+    click_id: String,
+    goal: String,
+    order_id: String,
+    amount: String,
+    currency: String,
+    signed: bool,
+}
+
+impl Literals {
+    fn new(values: Values<'_>, quote: fn(&str) -> String) -> Self {
+        Self {
+            postback_url: quote(values.postback_url),
+            token: quote(values.token),
+            secret: quote("YOUR_SIGNING_SECRET"),
+            click_id: quote("CLICK_ID"),
+            goal: quote(values.goal),
+            order_id: quote("A-1001"),
+            amount: quote("49.90"),
+            currency: quote(values.currency),
+            signed: values.signed,
+        }
+    }
+}
+
+macro_rules! snippets {
+    ($($language:literal, $name:ident, $path:literal, $quote:ident;)+) => {
+        $(
+            #[derive(Template)]
+            #[template(path = $path, escape = "none")]
+            struct $name {
+                postback_url: String,
+                token: String,
+                secret: String,
+                click_id: String,
+                goal: String,
+                order_id: String,
+                amount: String,
+                currency: String,
+                signed: bool,
+            }
+
+            impl From<Literals> for $name {
+                fn from(it: Literals) -> Self {
+                    Self {
+                        postback_url: it.postback_url,
+                        token: it.token,
+                        secret: it.secret,
+                        click_id: it.click_id,
+                        goal: it.goal,
+                        order_id: it.order_id,
+                        amount: it.amount,
+                        currency: it.currency,
+                        signed: it.signed,
+                    }
+                }
+            }
+        )+
+
+        /// The snippets with these values in place.
+        pub(super) fn all(values: Values<'_>) -> Result<Vec<Snippet>, askama::Error> {
+            Ok(vec![$(Snippet {
+                language: $language,
+                code: $name::from(Literals::new(values, $quote)).render()?,
+            }),+])
+        }
+    };
+}
+
+snippets! {
+    "curl", Curl, "snippets/curl.sh", shell;
+    "Node.js", Node, "snippets/node.js", double;
+    "Python", Python, "snippets/python.py", double;
+    "PHP", Php, "snippets/php.php", single;
+    "Ruby", Ruby, "snippets/ruby.rb", single;
+    "Go", Go, "snippets/go.go", double;
+    "Java", Java, "snippets/java.java", double;
+    "C#", CSharp, "snippets/csharp.cs", double;
+    "Rust", Rust, "snippets/rust.rs", double;
+}
+
+/// `"…"`: as JSON has it, which these languages read alike.
+fn double(text: &str) -> String {
+    // A string: serialising it cannot fail.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// `'…'` with a backslash before what would end it.
+fn single(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// `'…'` for a shell, which knows no backslash in it.
+fn shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_in_every_language_and_cannot_break_out() {
+        let values = Values {
+            postback_url: "https://trk.example/postback",
+            token: "a'b\"c\\d",
+            goal: "sale",
+            currency: "EUR",
+            signed: true,
+        };
+        let all = all(values).unwrap();
+        assert_eq!(all.len(), 9);
+        for snippet in all {
+            let (language, code) = (snippet.language, snippet.code);
+            assert!(code.contains("https://trk.example/postback"), "{language}");
+            assert!(code.contains("YOUR_SIGNING_SECRET"), "{language}");
+            assert!(!code.contains("{{"), "{language}: {code}");
+        }
+        assert_eq!(single("a'b\\"), r"'a\'b\\'");
+        assert_eq!(shell("a'b"), r"'a'\''b'");
+    }
+}

@@ -1,0 +1,185 @@
+//! All parameters of a call, from path, query and body, each once: the first of the two steps of reading.
+
+use std::collections::HashSet;
+
+use crate::basket::{Claim, within};
+use crate::dialect::{Dialect, Wire};
+use crate::field::Field;
+use crate::{Problem, RawCall, decode_pairs, json, path};
+
+/// Most parameters taken, items aside.
+pub(crate) const PARAMETER_LIMIT: usize = 100;
+/// Most parameters of items taken: a hundred items of eight parameters.
+const ITEM_PARAMETER_LIMIT: usize = 800;
+
+/// Longest name of a parameter, in bytes.
+const NAME_LIMIT: usize = 256;
+
+/// One parameter, decoded.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// Its place in the call.
+    pub(crate) at: usize,
+    /// Which part of which item it is, for the parameters of baskets.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// What a call holds.
+pub(crate) struct Collected {
+    pub(crate) sent: Vec<Sent>,
+    /// What was wrong first, and its place in the call.
+    pub(crate) problem: Option<(usize, Problem)>,
+}
+
+/// Reads every parameter of a call. One that cannot be read is left out and is the problem, if it is the first.
+pub(crate) fn collect(dialect: &Dialect, call: &RawCall<'_>) -> Collected {
+    let mut collector = Collector::of(dialect);
+    if dialect
+        .endpoints
+        .iter()
+        .any(|endpoint| endpoint.wire == Wire::Path)
+    {
+        path::pairs(call.path(), &mut |(item, pair)| collector.take(item, pair));
+    }
+    pairs(call, &mut |pair| collector.take(None, pair));
+    Collected {
+        sent: collector.sent,
+        problem: collector.problem,
+    }
+}
+
+/// Hands out the parameters of query and body, in that order.
+pub(crate) fn pairs(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
+    for pair in decode_pairs(call.query()) {
+        sink(pair);
+    }
+    body(call, sink);
+}
+
+fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
+    if call.body.is_empty() {
+        return;
+    }
+    let unreadable = |detail| Err(Problem::Body { detail });
+    let content_type = call.content_type.unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let text = match std::str::from_utf8(call.body) {
+        Ok(text) => text,
+        Err(broken) => {
+            return sink(unreadable(format!(
+                "it is not UTF-8 at byte {}",
+                broken.valid_up_to()
+            )));
+        }
+    };
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        for pair in decode_pairs(text) {
+            sink(pair);
+        }
+    } else if media_type.eq_ignore_ascii_case("application/json") {
+        json::parameters(text, sink);
+    } else {
+        let named: String = match media_type {
+            "" => "missing".to_owned(),
+            other => other.chars().take(64).collect(),
+        };
+        sink(unreadable(format!("its Content-Type is {named}")));
+    }
+}
+
+struct Collector<'d> {
+    dialect: &'d Dialect,
+    sent: Vec<Sent>,
+    seen: HashSet<(Option<usize>, String)>,
+    plain: usize,
+    at: usize,
+    problem: Option<(usize, Problem)>,
+}
+
+impl<'d> Collector<'d> {
+    fn of(dialect: &'d Dialect) -> Self {
+        Self {
+            dialect,
+            sent: Vec::new(),
+            seen: HashSet::new(),
+            plain: 0,
+            at: 0,
+            problem: None,
+        }
+    }
+
+    fn take(&mut self, item: Option<usize>, pair: Result<(String, String), Problem>) {
+        self.at += 1;
+        let taken = pair.and_then(|(name, value)| self.keep(item, name, value));
+        if let Err(problem) = taken {
+            self.problem.get_or_insert((self.at, problem));
+        }
+    }
+
+    fn keep(&mut self, item: Option<usize>, name: String, value: String) -> Result<(), Problem> {
+        let claim = match item {
+            Some(number) => Some(self.dialect.basket.part_of(number, &name)),
+            None => self.dialect.basket.claims(&name),
+        };
+        self.count(claim.is_some())?;
+        within(NAME_LIMIT, &name, &name)?;
+        let key = match self.dialect.fold_case {
+            true => name.to_ascii_lowercase(),
+            false => name.clone(),
+        };
+        if !self.dialect.repeatable.contains(&name.as_str()) && !self.seen.insert((item, key)) {
+            return Err(Problem::Repeated { parameter: name });
+        }
+        if claim.is_none() && self.is_sale(&name) {
+            return self.take_sale(&name, &value);
+        }
+        self.sent.push(Sent {
+            at: self.at,
+            claim,
+            name,
+            value,
+        });
+        Ok(())
+    }
+
+    fn count(&mut self, of_item: bool) -> Result<(), Problem> {
+        let limit = match of_item {
+            true => ITEM_PARAMETER_LIMIT,
+            false => PARAMETER_LIMIT,
+        };
+        let taken = match of_item {
+            true => self.sent.len().saturating_sub(self.plain),
+            false => self.plain,
+        };
+        if taken >= limit {
+            return Err(Problem::TooMany { limit });
+        }
+        self.plain += usize::from(!of_item);
+        Ok(())
+    }
+
+    fn is_sale(&self, name: &str) -> bool {
+        self.dialect.meaning(name) == Field::Sale
+    }
+
+    /// Takes a JSON list with one whole sale apart into `name.member` parameters.
+    fn take_sale(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        let malformed = |detail| Problem::Malformed {
+            parameter: name.to_owned(),
+            detail,
+        };
+        let mut sales = json::objects(value, PARAMETER_LIMIT).map_err(malformed)?;
+        match (sales.pop(), sales.len()) {
+            (Some(sale), 0) => sale
+                .into_iter()
+                .try_for_each(|(member, value)| self.keep(None, format!("{name}.{member}"), value)),
+            (None, _) => Ok(()),
+            (Some(_), others) => Err(malformed(format!(
+                "it holds {} conversions, and one call reports one",
+                others + 1
+            ))),
+        }
+    }
+}

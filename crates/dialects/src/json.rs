@@ -1,0 +1,174 @@
+//! JSON as parameters: an object's members in order, nested ones under dotted names, lists as they are written.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::Problem;
+use crate::collect::PARAMETER_LIMIT;
+
+/// Deepest object read as parameters.
+const DEPTH_LIMIT: usize = 6;
+
+/// Reads one object as parameters; nothing at all counts as an empty one.
+pub(crate) fn parameters(text: &str, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
+    let unreadable = |detail| Err(Problem::Body { detail });
+    match serde_json::from_str::<JsonObject<'_>>(text) {
+        Ok(object) => flatten("", object, DEPTH_LIMIT, sink),
+        Err(error) if error.is_data() => sink(unreadable("it is JSON, but not one object".to_owned())),
+        Err(error) => sink(unreadable(format!("it stops being JSON at {}", place(&error)))),
+    }
+}
+
+fn flatten(
+    prefix: &str,
+    object: JsonObject<'_>,
+    depth: usize,
+    sink: &mut dyn FnMut(Result<(String, String), Problem>),
+) {
+    for (member, value) in object.0 {
+        let name = match prefix {
+            "" => member,
+            _ => format!("{prefix}.{member}"),
+        };
+        match value.get() {
+            nested if nested.starts_with('{') => match (depth.checked_sub(1), serde_json::from_str(nested)) {
+                (Some(depth), Ok(object)) => flatten(&name, object, depth, sink),
+                (None, _) => sink(Err(Problem::Body {
+                    detail: format!("it nests more than {DEPTH_LIMIT} objects"),
+                })),
+                (_, Err(error)) => sink(Err(Problem::Body {
+                    detail: format!("a nested object breaks at {}", place(&error)),
+                })),
+            },
+            _ => {
+                if let Some(read) = scalar(name, value.get()) {
+                    sink(read);
+                }
+            }
+        }
+    }
+}
+
+/// A value as text: a string unquoted, everything else exactly as written, so that the amount `12.10` is not first
+/// made a float. `null` counts as not sent.
+fn scalar(name: String, written: &str) -> Option<Result<(String, String), Problem>> {
+    if name.contains('\0') {
+        return Some(Err(Problem::Nul {
+            parameter: name.replace('\0', ""),
+        }));
+    }
+    let text = match written {
+        "null" => return None,
+        quoted if quoted.starts_with('"') => match serde_json::from_str::<String>(quoted) {
+            Ok(text) => text,
+            Err(error) => {
+                let detail = format!("the text of its member {name} breaks at {}", place(&error));
+                return Some(Err(Problem::Body { detail }));
+            }
+        },
+        plain => plain.to_owned(),
+    };
+    if text.contains('\0') {
+        return Some(Err(Problem::Nul { parameter: name }));
+    }
+    Some(Ok((name, text)))
+}
+
+/// Reads a list of texts or numbers, of which at most `limit` are taken; `None` where it is something else.
+pub(crate) fn texts(written: &str, limit: usize) -> Option<Vec<String>> {
+    let JsonList(entries) = serde_json::from_str(written).ok()?;
+    let text = |entry: &&RawValue| match scalar(String::new(), entry.get()) {
+        Some(Ok((_, text))) if !entry.get().starts_with(['{', '[']) => Some(text),
+        _ => None,
+    };
+    (entries.len() <= limit).then(|| entries.iter().map(text).collect())?
+}
+
+/// Reads a list of objects, each as its members; the error says what is wrong and where.
+pub(crate) fn objects(written: &str, limit: usize) -> Result<Vec<Vec<(String, String)>>, String> {
+    let JsonList(entries) = serde_json::from_str(written)
+        .map_err(|error| format!("it stops being a JSON list at {}", place(&error)))?;
+    if entries.len() > limit {
+        return Err(format!("it has more than {limit} entries"));
+    }
+    let read = |(number, entry): (usize, &&RawValue)| {
+        let wrong = |_| format!("entry {number} is not one object");
+        let object: JsonObject<'_> = serde_json::from_str(entry.get()).map_err(wrong)?;
+        let mut members = Vec::new();
+        let mut problem = None;
+        flatten("", object, DEPTH_LIMIT, &mut |member| match member {
+            Ok(_) if members.len() == PARAMETER_LIMIT => {}
+            Ok(member) => members.push(member),
+            Err(_) => problem = Some(format!("entry {number} has a member that is not text")),
+        });
+        problem.map_or(Ok(members), Err)
+    };
+    entries.iter().enumerate().map(read).collect()
+}
+
+/// Where JSON stopped being readable. Not the parser's own words: they can quote the body, secrets and all.
+fn place(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
+}
+
+/// A JSON object with its members in order, twins included (a map would silently drop one of two amounts).
+struct JsonObject<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for JsonObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = JsonObject<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
+                    // One too many is enough to say so.
+                    if members.len() <= PARAMETER_LIMIT {
+                        members.push(member);
+                    }
+                }
+                Ok(JsonObject(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A JSON list, its entries unread.
+struct JsonList<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for JsonList<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = JsonList<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = list.next_element::<&'de RawValue>()? {
+                    // More than any list may have; the caller's limit is lower and says so.
+                    if entries.len() <= 1_000 {
+                        entries.push(entry);
+                    }
+                }
+                Ok(JsonList(entries))
+            }
+        }
+
+        deserializer.deserialize_seq(Entries)
+    }
+}

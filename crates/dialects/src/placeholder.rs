@@ -1,0 +1,170 @@
+//! Values that are still the template's placeholder: the click id was never put in.
+
+use percent_encoding::percent_decode_str;
+
+/// Words that a program writes where it had no value, or a person where one is to be put.
+const WORDS: [&str; 15] = [
+    "undefined",
+    "null",
+    "NULL",
+    "NaN",
+    "None",
+    "[object Object]",
+    "REPLACE",
+    "REPLACE_ME",
+    "REPLACEME",
+    "CLICK_ID",
+    "CLICKID",
+    "CLICK-ID",
+    "TRANSACTION_ID",
+    "ORDER_ID",
+    "EXAMPLE_ID",
+];
+
+/// What stands around the name of a macro, the longest first.
+const DELIMITERS: [(&str, &str); 16] = [
+    ("{{", "}}"),
+    ("{%", "%}"),
+    ("[[", "]]"),
+    ("<%", "%>"),
+    ("%%", "%%"),
+    ("__", "__"),
+    ("${", "}"),
+    ("#{", "}"),
+    ("{", "}"),
+    ("[", "]"),
+    ("<", ">"),
+    ("#", "#"),
+    ("%", "%"),
+    ("$", "$"),
+    ("!", "!"),
+    ("*|", "|*"),
+];
+
+/// Whether a value is a template's placeholder, in any of the delimiters that trackers use, plain or percent-encoded
+/// once or twice more, or a word that stands for no value.
+///
+/// ```
+/// assert!(dialects::is_placeholder("{click_id}") && dialects::is_placeholder("%7Bclick_id%7D"));
+/// assert!(!dialects::is_placeholder("A-1"));
+/// ```
+#[must_use]
+pub fn is_placeholder(value: &str) -> bool {
+    let mut text = value.to_owned();
+    for _ in 0..3 {
+        if is_plain_placeholder(&text) {
+            return true;
+        }
+        match percent_decode_str(&text).decode_utf8() {
+            Ok(decoded) if decoded != text => text = decoded.into_owned(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn is_plain_placeholder(value: &str) -> bool {
+    WORDS.contains(&value) || is_instruction(value) || is_delimited(value)
+}
+
+/// `YOUR_CLICK_ID`, `INSERT_ORDER_HERE`: capitals that tell a person what to put there.
+fn is_instruction(value: &str) -> bool {
+    let shouted = value
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte == b'-');
+    let told = (value.starts_with("INSERT_") && value.ends_with("_HERE"))
+        || value.strip_prefix("YOUR_").is_some_and(|name| !name.is_empty());
+    shouted && told
+}
+
+fn is_delimited(value: &str) -> bool {
+    DELIMITERS.iter().any(|(open, close)| {
+        value
+            .strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|name| !name.trim().is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn placeholders_are_recognised_in_every_spelling() {
+        for value in [
+            "{click_id}",
+            "[clickid]",
+            "<id>",
+            "#reqid#",
+            "%id%",
+            "$id$",
+            "${id}",
+            "[[subid]]",
+            "REPLACE",
+            "CLICK_ID",
+            "CLICKID",
+            "YOUR_CLICK_ID",
+            "undefined",
+            "null",
+            "NaN",
+            "None",
+            "[object Object]",
+            "INSERT_CLICK_ID_HERE",
+            "{{x}}",
+            "{%x%}",
+            "__X__",
+            "!x!",
+            "%%x%%",
+            "#{x}",
+            "<%= x %>",
+            "%7Bclick_id%7D",
+            "%257Bclick_id%257D",
+            "%5BCLICK%5D",
+            "{{ x }}",
+            "*|ID|*",
+        ] {
+            assert!(is_placeholder(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn ids_are_not_placeholders() {
+        for value in [
+            "",
+            "{}",
+            "abc",
+            "a{b}",
+            "12.50",
+            "#1",
+            "None of these",
+            "nullable",
+            "NAN",
+            "A%20B",
+            "100%",
+            "____",
+            "YOUR_",
+            "Your_order",
+            "CLICK_ID_7",
+            "_x_",
+            "[ ]",
+        ] {
+            assert!(!is_placeholder(value), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn letters_and_digits_are_never_one(value in "[a-z0-9]{1,40}") {
+            prop_assume!(value != "undefined" && value != "null");
+            prop_assert!(!is_placeholder(&value));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(value in ".{0,60}") {
+            let _ = is_placeholder(&value);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! From the parameters of a call to what they say: the second of the two steps of reading.
+
+use data_encoding::BASE64;
+
+use crate::amount::AmountProblem;
+use crate::basket::{Draft, within};
+use crate::collect::{PARAMETER_LIMIT, Sent, collect};
+use crate::dialect::{Auth, Dialect, Endpoint};
+use crate::field::Field;
+use crate::postback::{CLICK_LIMIT, Intent};
+use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
+use crate::{Amount, Postback, Problem, RawCall, Wish, is_placeholder, json, recognise, rules, time};
+
+/// Longest click id, goal, order id, currency or token taken, in bytes.
+const FIELD_LIMIT: usize = 256;
+/// Longest other value taken, in bytes.
+const EXTRA_LIMIT: usize = 2048;
+
+impl Dialect {
+    /// Reads a call. What can be read is read, also beside a problem: so a rejected call still says whose it was and
+    /// about which click. The problem is the first in reading order; a call with one must not be acted on.
+    #[must_use]
+    pub fn parse(&self, call: &RawCall<'_>) -> (Postback, Option<Problem>) {
+        let collected = collect(self, call);
+        let endpoint = recognise::endpoint(self, call.path());
+        let mut reading = Reading {
+            dialect: self,
+            endpoint,
+            postback: Postback::default(),
+            draft: Draft::default(),
+            refunds: false,
+            problem: collected.problem,
+        };
+        reading.take_all(&collected.sent);
+        reading.take_headers(call);
+        reading.finish()
+    }
+}
+
+/// A call that is being read.
+struct Reading<'d> {
+    dialect: &'d Dialect,
+    endpoint: Option<&'d Endpoint>,
+    postback: Postback,
+    draft: Draft,
+    /// A refund says what is taken back, so that the order's own amount is beside the point.
+    refunds: bool,
+    problem: Option<(usize, Problem)>,
+}
+
+impl Reading<'_> {
+    fn take_all(&mut self, sent: &[Sent]) {
+        let winners = self.winners(sent);
+        let refund = |one: &Sent| !one.value.is_empty() && self.winning(&winners, one) == Some(Field::Refund);
+        self.refunds = sent.iter().any(refund);
+        let currency = sent.iter().find_map(|one| match self.winning(&winners, one) {
+            Some(Field::Currency) => Some(one.value.clone()),
+            _ => None,
+        });
+        for one in sent {
+            let money = Money::of(self.dialect, currency.as_deref());
+            let taken = match (one.claim, self.winning(&winners, one)) {
+                (Some(claim), _) => {
+                    let pair = (one.name.as_str(), one.value.as_str());
+                    let mut other = Vec::new();
+                    let taken = self
+                        .draft
+                        .take(&self.dialect.basket, claim, pair, &money, &mut other);
+                    taken.and(
+                        other
+                            .into_iter()
+                            .try_for_each(|(name, value)| self.keep(&name, &value)),
+                    )
+                }
+                (None, Some(field)) => self.set(field, &one.name, &one.value, &money),
+                (None, None) if self.dialect.meaning(&one.name) == Field::Personal => {
+                    self.set(Field::Personal, &one.name, &one.value, &money)
+                }
+                (None, None) => self.keep(&one.name, &one.value),
+            };
+            if let Err(problem) = taken {
+                self.note(one.at, problem);
+            }
+        }
+    }
+
+    /// For each parameter of the dialect, the place in the call of the alias that counts: the first in the dialect's
+    /// order that was not sent empty.
+    fn winners(&self, sent: &[Sent]) -> Vec<Option<(usize, usize)>> {
+        let mut winners = vec![None; self.dialect.parameters.len()];
+        for one in sent
+            .iter()
+            .filter(|one| one.claim.is_none() && !one.value.is_empty())
+        {
+            let Some((place, rank)) = self.dialect.place_of(&one.name) else {
+                continue;
+            };
+            if let Some(winner) = winners.get_mut(place)
+                && winner.is_none_or(|(best, _)| rank < best)
+            {
+                *winner = Some((rank, one.at));
+            }
+        }
+        winners
+    }
+
+    /// What a parameter means, unless it is one that says nothing to us or that another alias outdoes.
+    fn winning(&self, winners: &[Option<(usize, usize)>], one: &Sent) -> Option<Field> {
+        let (place, rank) = self.dialect.place_of(&one.name)?;
+        let field = self.dialect.parameters.get(place)?.field;
+        let wins = winners.get(place)?.is_none_or(|(best, _)| best == rank);
+        wins.then_some(field)
+    }
+
+    fn note(&mut self, at: usize, problem: Problem) {
+        if self.problem.as_ref().is_none_or(|(first, _)| at < *first) {
+            self.problem = Some((at, problem));
+        }
+    }
+
+    fn set(&mut self, field: Field, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        within(limit_of(field), name, value)?;
+        // A number that is none is told as that, which says more.
+        let not_a_number = field.is_money() && value == "NaN";
+        if field.must_be_real() && is_placeholder(value) && !not_a_number {
+            return Err(unreplaced(field, name, value));
+        }
+        if field.is_money() {
+            return self.set_money(field, name, value, money);
+        }
+        if let Some(text) = self.postback.text_mut(field) {
+            *text = Some(value.to_owned());
+            return Ok(());
+        }
+        self.set_special(field, name, value)
+    }
+
+    fn set_money(&mut self, field: Field, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
+        if field == Field::Refund {
+            self.postback.intent = Intent::Refund;
+            if value == "all" {
+                return Ok(());
+            }
+            self.postback.amount = Some(money.read(name, value)?);
+            return Ok(());
+        }
+        let read = money.read(name, value)?;
+        if field == Field::Amount && self.refunds {
+            return self.keep(name, value);
+        }
+        if let Some(amount) = self.postback.money_mut(field) {
+            *amount = Some(read);
+        }
+        Ok(())
+    }
+
+    fn set_special(&mut self, field: Field, name: &str, value: &str) -> Result<(), Problem> {
+        let understood = match field {
+            Field::ClickId => return self.set_clicks(name, clicks(value, self.dialect)),
+            Field::ClickList => return self.set_clicks(name, listed_clicks(value)),
+            Field::CommissionPercent => return self.set_percent(name, value),
+            Field::Packed => return self.unpack(value),
+            Field::Groups => return rules::take_groups(&mut self.postback, name, value),
+            Field::Personal => {
+                self.postback.personal.push((name.to_owned(), value.to_owned()));
+                true
+            }
+            Field::EventTime => {
+                self.postback.event_time = time::read(value);
+                self.postback.event_time.is_some() || value == "NOW"
+            }
+            Field::CustomerType => {
+                self.postback.customer_type = customer_type(value);
+                self.postback.customer_type.is_some()
+            }
+            Field::Test => flag(value).is_some_and(|test| {
+                self.postback.is_test = test;
+                true
+            }),
+            // CAKE says how it is fired.
+            Field::Pixel if value == "img" => {
+                self.postback.wish = Wish::Pixel;
+                true
+            }
+            Field::Pixel => flag(value).is_some_and(|wanted| {
+                if wanted {
+                    self.postback.wish = Wish::Pixel;
+                }
+                true
+            }),
+            Field::Return => {
+                self.postback.wish = Wish::for_text(value);
+                self.postback.wish != Wish::Usual
+            }
+            Field::Action => intent(value).is_some_and(|intent| {
+                if self.postback.intent != Intent::Refund {
+                    self.postback.intent = intent;
+                }
+                true
+            }),
+            Field::SubList => self.set_subs(value),
+            _ => false,
+        };
+        match understood {
+            true => Ok(()),
+            false => self.keep(name, value),
+        }
+    }
+
+    fn set_clicks(&mut self, name: &str, clicks: Vec<String>) -> Result<(), Problem> {
+        for click in clicks {
+            within(FIELD_LIMIT, name, &click)?;
+            if is_placeholder(&click) {
+                return Err(unreplaced(Field::ClickId, name, &click));
+            }
+            if self.postback.click_ids.len() == CLICK_LIMIT {
+                return Err(Problem::Malformed {
+                    parameter: name.to_owned(),
+                    detail: format!("there are more than {CLICK_LIMIT} click ids"),
+                });
+            }
+            self.postback.click_ids.push(click);
+        }
+        Ok(())
+    }
+
+    /// Per cent with at most four decimals, so that parts per million are exact.
+    fn set_percent(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        let problem = |problem| amount_problem(name, value, problem);
+        let percent = Amount::parse(value).map_err(problem)?;
+        if percent.micros % 100 != 0 {
+            return Err(problem(AmountProblem::TooPrecise));
+        }
+        let rate = u32::try_from(percent.micros / 100).map_err(|_| problem(AmountProblem::TooLarge))?;
+        self.postback.commission_rate_ppm = Some(rate);
+        Ok(())
+    }
+
+    fn unpack(&mut self, value: &str) -> Result<(), Problem> {
+        for pair in value.split(';').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            self.keep(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn set_subs(&mut self, value: &str) -> bool {
+        let Some(texts) = json::texts(value, self.postback.subs.len()) else {
+            return false;
+        };
+        for (sub, text) in self.postback.subs.iter_mut().zip(texts) {
+            *sub = Some(text).filter(|text| !text.is_empty() && text.len() <= FIELD_LIMIT);
+        }
+        true
+    }
+
+    /// Keeps what is not understood.
+    fn keep(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        within(FIELD_LIMIT, name, name)?;
+        within(EXTRA_LIMIT, name, value)?;
+        let fixed = self.endpoint.is_some_and(|endpoint| {
+            let same =
+                |(known, always): &(&str, &str)| self.dialect.same_name(known, name) && *always == value;
+            endpoint.fixed.iter().any(same)
+        });
+        if fixed {
+            return Ok(());
+        }
+        // The collected ones are fewer; only the parts of packed values and items can be more.
+        if self.postback.extra.len() == 2 * PARAMETER_LIMIT {
+            return Err(Problem::TooMany {
+                limit: PARAMETER_LIMIT,
+            });
+        }
+        self.postback.extra.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    fn take_headers(&mut self, call: &RawCall<'_>) {
+        if self.postback.token.is_some() {
+            return;
+        }
+        let header = |auth: &Auth| match auth {
+            Auth::Bearer => scheme(call.authorization?, "Bearer").map(str::to_owned),
+            Auth::Basic => {
+                let encoded = scheme(call.authorization?, "Basic")?;
+                String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()
+            }
+            Auth::ApiKey => call.api_key.map(|key| key.trim().to_owned()),
+        };
+        let token = self
+            .dialect
+            .auth
+            .iter()
+            .find_map(header)
+            .filter(|token| !token.is_empty());
+        match token.map(|token| within(FIELD_LIMIT, "token", &token).map(|()| token)) {
+            Some(Ok(token)) if token.contains('\0') => {
+                let parameter = "token".to_owned();
+                self.note(usize::MAX, Problem::Nul { parameter });
+            }
+            Some(Ok(token)) if is_placeholder(&token) => {
+                self.note(usize::MAX, unreplaced(Field::Token, "token", &token));
+            }
+            Some(Ok(token)) => self.postback.token = Some(token),
+            Some(Err(problem)) => self.note(usize::MAX, problem),
+            None => {}
+        }
+    }
+
+    fn finish(mut self) -> (Postback, Option<Problem>) {
+        let (items, too_large) = std::mem::take(&mut self.draft).finish();
+        if too_large {
+            self.note(usize::MAX, amount_problem("items", "", AmountProblem::TooLarge));
+        }
+        if !items.is_empty() {
+            self.postback.items = items;
+        }
+        if let Some(endpoint) = self.endpoint {
+            if self.postback.intent == Intent::Report {
+                self.postback.intent = endpoint.intent;
+            }
+            if self.postback.goal.is_none() {
+                self.postback.goal = endpoint.goal.map(str::to_owned);
+            }
+            if endpoint.pixel && self.postback.wish == Wish::Usual {
+                self.postback.wish = Wish::Pixel;
+            }
+        }
+        rules::apply(self.dialect, &mut self.postback);
+        (self.postback, self.problem.map(|(_, problem)| problem))
+    }
+}
+
+fn limit_of(field: Field) -> usize {
+    match field {
+        Field::ClickId
+        | Field::ClickList
+        | Field::Personal
+        | Field::Packed
+        | Field::Groups
+        | Field::SubList => EXTRA_LIMIT,
+        _ => FIELD_LIMIT,
+    }
+}
+
+fn unreplaced(field: Field, name: &str, value: &str) -> Problem {
+    Problem::MacroUnreplaced {
+        parameter: name.chars().take(64).collect(),
+        value: match field {
+            Field::Token => String::new(),
+            _ => value.chars().take(64).collect(),
+        },
+    }
+}

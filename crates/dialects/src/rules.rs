@@ -1,0 +1,141 @@
+//! What cannot be said parameter by parameter: rules that a dialect applies once everything is read.
+
+use crate::basket::within;
+use crate::dialect::{Dialect, Kind};
+use crate::postback::{ITEM_LIMIT, Intent, Item, State};
+use crate::values::amount_problem;
+use crate::{Amount, Postback, Problem};
+
+/// A rule of a dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The order's amount is the sum of its items, where it is not sent.
+    AmountFromItems,
+    /// The goal is the category that all items have in common, where it is not sent.
+    GoalFromItems,
+    /// A percentage counts only where the fixed commission is 0 (ClickMeter).
+    PercentWithoutFixed,
+    /// Any status takes a conversion back that exists (Impact's disposition codes).
+    StatusReverses,
+    /// The call says itself which of its statuses mean what (Keitaro).
+    OwnStatusMap,
+}
+
+/// Applies the dialect's rules and its map of states.
+pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
+    postback.state = state(dialect, postback.status.as_deref());
+    for rule in dialect.rules {
+        match rule {
+            Rule::AmountFromItems => amount_from_items(postback),
+            Rule::GoalFromItems => goal_from_items(postback),
+            Rule::PercentWithoutFixed => percent_without_fixed(postback),
+            Rule::StatusReverses => {
+                if postback.status.is_some() {
+                    postback.state = Some(State::Rejected);
+                    postback.intent = Intent::Update;
+                }
+            }
+            Rule::OwnStatusMap => own_status_map(postback),
+        }
+    }
+}
+
+fn state(dialect: &Dialect, status: Option<&str>) -> Option<State> {
+    let status = status?;
+    // Other systems compare exactly; in ours, nobody means something else by `Approved`.
+    let lenient = dialect.kind == Kind::Own;
+    let same = |(known, state): &(&str, State)| {
+        let matches = *known == status || (lenient && known.eq_ignore_ascii_case(status));
+        matches.then_some(*state)
+    };
+    dialect.states.iter().find_map(same)
+}
+
+fn amount_from_items(postback: &mut Postback) {
+    if postback.amount.is_some() || postback.items.is_empty() {
+        return;
+    }
+    let micros = postback
+        .items
+        .iter()
+        .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
+    // The items of CJ and Impact are taken to be gross, so the order's discount comes off. Our reference does not say
+    // so: to be confirmed. The other dialects with this rule have no discount.
+    let discount = postback.discount.map_or(0, |discount| discount.micros);
+    postback.amount = micros.and_then(|sum| Amount::from_micros(sum.checked_sub(discount)?));
+}
+
+fn goal_from_items(postback: &mut Postback) {
+    let Some((first, others)) = postback.items.split_first() else {
+        return;
+    };
+    if postback.goal.is_none() && others.iter().all(|item| item.category == first.category) {
+        postback.goal.clone_from(&first.category);
+    }
+}
+
+fn percent_without_fixed(postback: &mut Postback) {
+    match (postback.commission, postback.commission_rate_ppm) {
+        (Some(Amount { micros: 0 }), Some(_)) => postback.commission = None,
+        (Some(_), Some(_)) => postback.commission_rate_ppm = None,
+        _ => {}
+    }
+}
+
+/// `lead_status=a,b&sale_status=c&rejected_status=d`: the statuses of the sender, mapped by the sender. One that it
+/// wants ignored (`ignore_status=ping,test`) is a test.
+fn own_status_map(postback: &mut Postback) {
+    const MAPS: [(&str, State); 3] = [
+        ("lead_status", State::Pending),
+        ("sale_status", State::Approved),
+        ("rejected_status", State::Rejected),
+    ];
+    let Some(status) = postback.status.as_deref() else {
+        return;
+    };
+    let lists = |map: &str| {
+        let named = postback.extra.iter().filter(|(name, _)| name == map);
+        named
+            .flat_map(|(_, statuses)| statuses.split(','))
+            .any(|known| known.trim() == status)
+    };
+    postback.is_test |= lists("ignore_status");
+    if let Some((_, state)) = MAPS.iter().find(|(map, _)| lists(map)) {
+        postback.state = Some(*state);
+    }
+}
+
+/// Awin's `GROUP:12.50|OTHER:3`: one group is the goal, several are lines of the basket. `DEFAULT` is Awin's name for
+/// no group in particular.
+pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> Result<(), Problem> {
+    let mut groups = Vec::new();
+    let malformed = |detail| Problem::Malformed {
+        parameter: name.to_owned(),
+        detail,
+    };
+    for part in value.split('|') {
+        if groups.len() == ITEM_LIMIT {
+            return Err(malformed(format!("there are more than {ITEM_LIMIT} groups")));
+        }
+        let group = part.rsplit_once(':');
+        let (group, amount) = group.ok_or_else(|| malformed("a part is not group:amount".to_owned()))?;
+        within(256, name, group)?;
+        let amount = Amount::parse(amount).map_err(|problem| amount_problem(name, amount, problem))?;
+        groups.push((group, amount));
+    }
+    match groups.as_slice() {
+        [(group, amount)] => {
+            postback.amount.get_or_insert(*amount);
+            postback.goal = Some((*group).to_owned()).filter(|group| group != "DEFAULT");
+        }
+        groups => {
+            let line = |(group, amount): &(&str, Amount)| Item {
+                category: Some((*group).to_owned()),
+                amount: Some(*amount),
+                ..Item::default()
+            };
+            postback.items = groups.iter().map(line).collect();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! Systems that can call us, and the postback URL to paste there: our parameters, their macros.
+//!
+//! Our click id travels to them in a parameter of their link and comes back in one of their macros.
+
+use crate::field::Field;
+use crate::wire;
+
+/// A system that can call us.
+#[derive(Debug)]
+pub struct Sender {
+    /// The name in URLs and settings.
+    pub key: &'static str,
+    /// The name for people.
+    pub name: &'static str,
+    /// The parameter of its link that takes our click id; `None` where the sender decides.
+    pub link_parameter: Option<&'static str>,
+    /// Its macros, by what they say to us.
+    pub macros: &'static [SenderMacro],
+    /// What a person must know who pastes the URL.
+    pub note: Option<&'static str>,
+}
+
+/// One macro of a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenderMacro {
+    /// What it says to us.
+    pub field: Field,
+    /// The macro in the sender's delimiters: `{transaction_id}`, `#tid#`.
+    pub text: &'static str,
+    /// Whether a document or a program of that system shows it; else it is to be looked up there.
+    pub confirmed: bool,
+}
+
+const fn yes(field: Field, text: &'static str) -> SenderMacro {
+    SenderMacro {
+        field,
+        text,
+        confirmed: true,
+    }
+}
+
+const fn perhaps(field: Field, text: &'static str) -> SenderMacro {
+    SenderMacro {
+        field,
+        text,
+        confirmed: false,
+    }
+}
+
+impl Sender {
+    /// Our postback URL with this sender's macros in place, not percent-encoded, for it replaces them itself.
+    ///
+    /// ```
+    /// let affise = dialects::senders::of_key("affise").unwrap();
+    /// let url = affise.url_with("https://t.example", None, &[dialects::Field::ClickId]);
+    /// assert_eq!(url, "https://t.example/postback?click_id={sub1}");
+    /// ```
+    #[must_use]
+    pub fn url(&self, base_url: &str, token: Option<&str>) -> String {
+        let fields: Vec<Field> = self.macros.iter().map(|one| one.field).collect();
+        self.url_with(base_url, token, &fields)
+    }
+
+    /// The same with some of its fields only.
+    #[must_use]
+    pub fn url_with(&self, base_url: &str, token: Option<&str>, fields: &[Field]) -> String {
+        self.compose(base_url, token, fields, &|one| one.text.to_owned())
+    }
+
+    /// The URL as it arrives once every macro is replaced.
+    #[must_use]
+    pub fn preview(&self, base_url: &str, token: Option<&str>) -> String {
+        let fields: Vec<Field> = self.macros.iter().map(|one| one.field).collect();
+        self.compose(base_url, token, &fields, &|one| wire::encoded(sample(one.field)))
+    }
+
+    fn compose(
+        &self,
+        base_url: &str,
+        token: Option<&str>,
+        fields: &[Field],
+        value: &dyn Fn(&SenderMacro) -> String,
+    ) -> String {
+        let wanted = self.macros.iter().filter(|one| fields.contains(&one.field));
+        let mut pairs: Vec<String> = wanted
+            .map(|one| format!("{}={}", one.field.label(), value(one)))
+            .collect();
+        pairs.extend(token.map(|token| format!("token={}", wire::encoded(token))));
+        format!("{}/postback?{}", base_url.trim_end_matches('/'), pairs.join("&"))
+    }
+}
+
+/// A value such a field may have.
+fn sample(field: Field) -> &'static str {
+    match field {
+        Field::ClickId => "01j0sampleclick",
+        Field::Goal => "sale",
+        Field::OrderId => "A-1001",
+        Field::Amount => "99.90",
+        Field::Revenue | Field::Commission => "12.50",
+        Field::Currency => "EUR",
+        Field::Status => "approved",
+        Field::Coupon => "SPRING 20",
+        Field::Country => "DE",
+        Field::CustomerId => "cus_7",
+        Field::EventTime => "1777638600",
+        Field::Reference => "42",
+        _ => "sample",
+    }
+}
+
+/// Every sender, the plain one first.
+#[must_use]
+pub fn all() -> &'static [Sender] {
+    &SENDERS
+}
+
+/// The sender of a key.
+#[must_use]
+pub fn of_key(key: &str) -> Option<&'static Sender> {
+    SENDERS.iter().find(|sender| sender.key == key)
+}
+
+use Field::{
+    Amount, ClickId, Country, Coupon, Currency, CustomerId, EventTime, Goal, OrderId, Reference, Revenue,
+    Status,
+};
+
+static SENDERS: [Sender; 16] = [
+    Sender {
+        key: "own",
+        name: "Own shop",
+        link_parameter: None,
+        macros: &[
+            yes(ClickId, "{click_id}"),
+            yes(Goal, "{goal}"),
+            yes(OrderId, "{order_id}"),
+            yes(Amount, "{amount}"),
+            yes(Currency, "{currency}"),
+            yes(Status, "{status}"),
+            yes(Coupon, "{coupon}"),
+            yes(Country, "{country}"),
+            yes(CustomerId, "{customer_id}"),
+        ],
+        note: Some("Put each value, percent-encoded, in place of its braces before the call is sent."),
+    },
+    Sender {
+        key: "everflow",
+        name: "Everflow",
+        link_parameter: Some("sub1"),
+        macros: &[
+            yes(ClickId, "{sub1}"),
+            yes(Goal, "{event_name}"),
+            yes(OrderId, "{order_id}"),
+            yes(Amount, "{sale_amount}"),
+            perhaps(Revenue, "{payout_amount}"),
+            perhaps(Currency, "{currency}"),
+        ],
+        note: Some("Some of its macros work in partner postbacks only, some in advertiser postbacks only."),
+    },
+    Sender {
+        key: "tune",
+        name: "TUNE",
+        link_parameter: Some("aff_sub"),
+        macros: &[
+            yes(ClickId, "{aff_sub}"),
+            perhaps(Goal, "{goal_id}"),
+            yes(OrderId, "{transaction_id}"),
+            perhaps(Amount, "{sale_amount}"),
+            yes(Revenue, "{payout}"),
+            perhaps(Currency, "{currency}"),
+            yes(Reference, "{offer_id}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "affise",
+        name: "Affise",
+        link_parameter: Some("sub1"),
+        macros: &[
+            yes(ClickId, "{sub1}"),
+            yes(Goal, "{goal}"),
+            yes(OrderId, "{transactionid}"),
+            yes(Revenue, "{sum}"),
+            yes(Currency, "{currency}"),
+            yes(Coupon, "{promo_code}"),
+            yes(Country, "{geo}"),
+            yes(CustomerId, "{user_id}"),
+            yes(EventTime, "{timestamp}"),
+            yes(Reference, "{offerid}"),
+        ],
+        note: Some(
+            "Its {status} is a number; choose there for which statuses it calls, or use /postback/affise.",
+        ),
+    },
+    Sender {
+        key: "flexoffers",
+        name: "FlexOffers",
+        link_parameter: Some("fobs"),
+        macros: &[
+            yes(ClickId, "#fobs#"),
+            yes(OrderId, "#on#"),
+            yes(Amount, "#sa#"),
+            yes(Revenue, "#ca#"),
+            yes(Reference, "#programid#"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "keitaro",
+        name: "Keitaro",
+        link_parameter: Some("external_id"),
+        macros: &[
+            yes(ClickId, "{external_id}"),
+            yes(OrderId, "{tid}"),
+            yes(Revenue, "{revenue}"),
+            yes(Currency, "{currency}"),
+            yes(Country, "{country}"),
+        ],
+        note: Some("Its {status} says lead or sale; map it there to pending or approved before you add it."),
+    },
+    Sender {
+        key: "voluum",
+        name: "Voluum",
+        link_parameter: Some("externalid"),
+        macros: &[
+            yes(ClickId, "{externalid}"),
+            perhaps(OrderId, "{transaction.id}"),
+            perhaps(Revenue, "{payout}"),
+            perhaps(Currency, "{currency}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "scaleo",
+        name: "Scaleo",
+        link_parameter: Some("aff_click_id"),
+        macros: &[
+            yes(ClickId, "{aff_click_id}"),
+            perhaps(Goal, "{goal_alias}"),
+            perhaps(OrderId, "{transaction_id}"),
+            perhaps(Amount, "{amount}"),
+            perhaps(Revenue, "{payout}"),
+            perhaps(Currency, "{currency}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "cake",
+        name: "CAKE",
+        link_parameter: Some("s1"),
+        macros: &[
+            yes(ClickId, "#s1#"),
+            perhaps(OrderId, "#tid#"),
+            perhaps(Revenue, "#price#"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "prosper202",
+        name: "Prosper202",
+        link_parameter: Some("c1"),
+        macros: &[
+            perhaps(ClickId, "[[c1]]"),
+            perhaps(OrderId, "[[subid]]"),
+            perhaps(Revenue, "[[payout]]"),
+        ],
+        note: Some("The macros' names are known, their brackets are not."),
+    },
+    Sender {
+        key: "binom",
+        name: "Binom",
+        link_parameter: Some("externalid"),
+        macros: &[
+            yes(ClickId, "{externalid}"),
+            yes(OrderId, "{clickid}"),
+            perhaps(Revenue, "{payout}"),
+            yes(Currency, "{cnv_currency}"),
+            yes(Status, "{cnv_status}"),
+            yes(Reference, "{campaign_id}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "bemob",
+        name: "BeMob",
+        link_parameter: Some("externalId"),
+        macros: &[
+            yes(ClickId, "{externalId}"),
+            perhaps(OrderId, "{txid}"),
+            perhaps(Revenue, "{payout}"),
+            perhaps(Status, "{status}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "redtrack",
+        name: "RedTrack",
+        link_parameter: Some("ref_id"),
+        macros: &[
+            perhaps(ClickId, "{ref_id}"),
+            perhaps(Goal, "{type}"),
+            perhaps(OrderId, "{clickid}"),
+            perhaps(Revenue, "{payout}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "peerclick",
+        name: "PeerClick",
+        link_parameter: Some("externalid"),
+        macros: &[
+            perhaps(ClickId, "{externalid}"),
+            yes(OrderId, "{clickid}"),
+            perhaps(Revenue, "{payout}"),
+            perhaps(Currency, "{currency}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "trackier",
+        name: "Trackier",
+        link_parameter: Some("p1"),
+        macros: &[
+            perhaps(ClickId, "{p1}"),
+            perhaps(Goal, "{goal_value}"),
+            perhaps(OrderId, "{txn_id}"),
+            perhaps(Amount, "{sale_amount}"),
+            perhaps(Revenue, "{payout}"),
+            perhaps(Currency, "{currency}"),
+        ],
+        note: None,
+    },
+    Sender {
+        key: "impact",
+        name: "Impact",
+        link_parameter: Some("subId1"),
+        macros: &[
+            perhaps(ClickId, "{SubId1}"),
+            perhaps(Goal, "{ActionTrackerId}"),
+            perhaps(OrderId, "{ActionId}"),
+            perhaps(Amount, "{Amount}"),
+            perhaps(Revenue, "{Payout}"),
+            perhaps(Currency, "{Currency}"),
+        ],
+        note: None,
+    },
+];

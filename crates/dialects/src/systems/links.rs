@@ -1,0 +1,46 @@
+//! Link shorteners with conversions: `ClickMeter` and `JotURL`.
+
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, p};
+use crate::field::Field as F;
+use crate::rules::Rule;
+
+/// `ClickMeter`. A percentage counts where the fixed commission is 0.
+pub(crate) static CLICKMETER: Dialect = Dialect {
+    key: "clickmeter",
+    name: "ClickMeter",
+    hosts: &["clickmeter.com"],
+    click_parameter: Some("clickId"),
+    endpoints: &[Endpoint::get("/s2s").marks(&["id", "val", "com", "comperc"])],
+    parameters: &[
+        p(&["clickId"], F::ClickId),
+        p(&["id"], F::Reference),
+        p(&["val"], F::Amount),
+        p(&["com"], F::Commission),
+        p(&["comperc"], F::CommissionPercent),
+        p(&["param"], F::Packed),
+    ],
+    required: &["clickId", "id"],
+    rules: &[Rule::PercentWithoutFixed],
+    ..BASE
+};
+
+/// `JotURL`: its documented call has placeholders where others have names.
+pub(crate) static JOTURL: Dialect = Dialect {
+    key: "joturl",
+    name: "JotURL",
+    hosts: &["joturl.com"],
+    confidence: Confidence::Low,
+    click_parameter: Some("click"),
+    endpoints: &[
+        Endpoint::get("/postback").marks(&["click", "comm", "ep00"]),
+        Endpoint::get("/c").pixel(),
+    ],
+    parameters: &[
+        p(&["click"], F::ClickId),
+        p(&["id"], F::Reference),
+        p(&["val"], F::Amount),
+        p(&["comm"], F::Commission),
+    ],
+    required: &["click|id"],
+    ..BASE
+};

@@ -1,0 +1,79 @@
+//! The systems themselves: one constant table for each.
+
+mod europe;
+mod links;
+mod native;
+mod networks;
+mod partnerize;
+mod platforms;
+mod programs;
+mod trackers;
+
+use crate::dialect::Dialect;
+
+/// Every dialect, our own first. Where two systems could both have sent a call, the earlier is taken.
+static ALL: &[&Dialect] = &[
+    &native::NATIVE,
+    &partnerize::PARTNERIZE,
+    &programs::PARTNERSTACK_S2S,
+    &programs::PARTNERSTACK_ACTION,
+    &networks::FLEXOFFERS,
+    &links::CLICKMETER,
+    &links::JOTURL,
+    &platforms::EVERFLOW,
+    &platforms::TUNE,
+    &platforms::CAKE,
+    &platforms::AFFISE,
+    &platforms::AFFISE_REACH,
+    &platforms::SCALEO,
+    &platforms::TRACKIER,
+    &platforms::TRACKDESK,
+    &networks::IMPACT,
+    &networks::AWIN,
+    &networks::CJ,
+    &networks::RAKUTEN,
+    &europe::TRADEDOUBLER,
+    &programs::WEBGAINS,
+    &europe::TRADETRACKER,
+    &europe::ADCELL,
+    &europe::BELBOON,
+    &europe::DIGISTORE24,
+    &programs::TABOOLA,
+    &programs::PAP,
+    &programs::TAPFILIATE,
+    &programs::FIRSTPROMOTER,
+    &programs::DUB,
+    &trackers::VOLUUM,
+    &trackers::KEITARO,
+    &trackers::BINOM_V1,
+    &trackers::BINOM_V2,
+    &trackers::BEMOB,
+    &trackers::REDTRACK,
+    &trackers::PEERCLICK,
+    &trackers::PROSPER202,
+    &trackers::EVOCLICK,
+    &trackers::FUNNELFLUX,
+    &trackers::SKRO,
+];
+
+/// Every dialect, our own first.
+#[must_use]
+pub fn all() -> &'static [&'static Dialect] {
+    ALL
+}
+
+/// The dialect of a key.
+///
+/// ```
+/// assert_eq!(dialects::of_key("tune").map(|dialect| dialect.name), Some("TUNE"));
+/// ```
+#[must_use]
+pub fn of_key(key: &str) -> Option<&'static Dialect> {
+    ALL.iter().copied().find(|dialect| dialect.key == key)
+}
+
+/// Our own spelling.
+#[must_use]
+pub fn native() -> &'static Dialect {
+    &native::NATIVE
+}

@@ -1,0 +1,41 @@
+//! Partnerize: parameters as `key:value` segments of the path.
+
+use crate::basket::{Basket, Names};
+use crate::dialect::{BASE, Dialect, Endpoint, TimeStyle, p};
+use crate::field::Field as F;
+use crate::rules::Rule;
+
+/// Partnerize. Its items' values are read as those of whole lines, net of the voucher.
+pub(crate) static PARTNERIZE: Dialect = Dialect {
+    key: "partnerize",
+    name: "Partnerize",
+    hosts: &["prf.hn"],
+    click_parameter: Some("clickref"),
+    endpoints: &[Endpoint::path("/conversion/**").fixed(&[("tracking_mode", "api")])],
+    parameters: &[
+        p(&["campaign"], F::Reference),
+        p(&["clickref"], F::ClickId),
+        p(&["conversionref"], F::OrderId),
+        p(&["currency"], F::Currency),
+        p(&["country"], F::Country),
+        p(&["customertype"], F::CustomerType),
+        p(&["voucher"], F::Coupon),
+        p(&["conversion_time"], F::EventTime),
+        p(&["publisher_reference"], F::AffiliateKey),
+        p(&["customer_reference"], F::CustomerId),
+        // Without brackets it is the order's own.
+        p(&["value"], F::Amount),
+        p(&["category"], F::Goal),
+    ],
+    required: &["campaign", "clickref", "currency"],
+    basket: Basket::Path(Names {
+        sku: "sku",
+        category: "category",
+        name: "name",
+        quantity: "quantity",
+        amount: "value",
+    }),
+    time: TimeStyle::Spaced,
+    rules: &[Rule::AmountFromItems, Rule::GoalFromItems],
+    ..BASE
+};

@@ -1,0 +1,241 @@
+//! Platforms that networks run on: Everflow, TUNE, CAKE, Affise, Scaleo, Trackier, Trackdesk.
+
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, Voice, p};
+use crate::field::Field as F;
+use crate::postback::{Intent, State};
+
+/// Everflow, at the root of a tracking domain. A decimal comma is documented; `currency` is not, for Everflow takes the
+/// offer's.
+pub(crate) static EVERFLOW: Dialect = Dialect {
+    key: "everflow",
+    name: "Everflow",
+    hosts: &["servecvr.com", "everflow.io"],
+    click_parameter: Some("_ef_transaction_id"),
+    endpoints: &[Endpoint::get("/")],
+    parameters: &[
+        p(&["transaction_id"], F::ClickId),
+        p(&["amount"], F::Amount),
+        p(&["event_id", "adv_event_id"], F::Goal),
+        p(&["order_id"], F::OrderId),
+        p(&["coupon_code"], F::Coupon),
+        p(&["currency"], F::Currency),
+        p(&["user_id"], F::CustomerId),
+        p(&["email"], F::Personal),
+        p(&["verification_token"], F::Token),
+        p(&["adv1"], F::Sub(1)),
+        p(&["adv2"], F::Sub(2)),
+        p(&["adv3"], F::Sub(3)),
+        p(&["adv4"], F::Sub(4)),
+        p(&["adv5"], F::Sub(5)),
+    ],
+    required: &["nid", "transaction_id"],
+    money: Money::Comma,
+    ..BASE
+};
+
+/// TUNE (`HasOffers`). `adv_unique1` is what it tells duplicates by.
+pub(crate) static TUNE: Dialect = Dialect {
+    key: "tune",
+    name: "TUNE",
+    hosts: &["go2cloud.org"],
+    click_parameter: Some("transaction_id"),
+    endpoints: &[
+        Endpoint::get("/aff_lsr"),
+        Endpoint::get("/aff_l").pixel(),
+        Endpoint::get("/aff_goal").fixed(&[("a", "lsr"), ("a", "l")]),
+    ],
+    parameters: &[
+        p(&["transaction_id"], F::ClickId),
+        p(&["offer_id"], F::Reference),
+        p(&["goal_id", "goal_name"], F::Goal),
+        p(&["amount"], F::Amount),
+        p(&["adv_unique1"], F::OrderId),
+        p(&["adv_sub"], F::Sub(1)),
+        p(&["adv_sub2"], F::Sub(2)),
+        p(&["adv_sub3"], F::Sub(3)),
+        p(&["adv_sub4"], F::Sub(4)),
+        p(&["adv_sub5"], F::Sub(5)),
+        p(&["security_token"], F::Token),
+        p(&["datetime"], F::EventTime),
+    ],
+    required: &["transaction_id"],
+    time: TimeStyle::Spaced,
+    voice: Voice::Tune,
+    ..BASE
+};
+
+/// CAKE. Names come in any letter case; `f` says how it is fired.
+pub(crate) static CAKE: Dialect = Dialect {
+    key: "cake",
+    name: "CAKE",
+    hosts: &["cakemarketing.com"],
+    click_parameter: Some("reqid"),
+    endpoints: &[
+        Endpoint::get("/p.ashx").fixed(&[("f", "pb")]),
+        Endpoint::get("/api/2/conversion.json"),
+    ],
+    parameters: &[
+        p(&["r", "click_id"], F::ClickId),
+        p(&["o", "offer_id"], F::Reference),
+        p(&["e"], F::Goal),
+        p(&["t"], F::OrderId),
+        p(&["p"], F::Amount),
+        p(&["ap"], F::Commission),
+        p(&["u"], F::CustomerId),
+        p(&["c"], F::Currency),
+        p(&["f"], F::Pixel),
+    ],
+    required: &["r"],
+    fold_case: true,
+    voice: Voice::Cake,
+    ..BASE
+};
+
+/// Affise.
+pub(crate) static AFFISE: Dialect = Dialect {
+    key: "affise",
+    name: "Affise",
+    hosts: &["affise.com"],
+    click_parameter: Some("clickid"),
+    endpoints: &[Endpoint::get("/postback").marks(&[
+        "clickid",
+        "action_id",
+        "sum",
+        "secure",
+        "promo_code",
+        "aimp_id",
+        "fbclid",
+    ])],
+    parameters: &[
+        p(&["clickid", "click_id"], F::ClickId),
+        p(&["action_id"], F::OrderId),
+        p(&["goal"], F::Goal),
+        p(&["sum"], F::Amount),
+        p(&["status"], F::Status),
+        p(&["secure"], F::Token),
+        p(&["promo_code"], F::Coupon),
+        p(&["user_id"], F::CustomerId),
+        p(&["ip"], F::Personal),
+    ],
+    required: &["clickid|click_id"],
+    states: &[
+        ("1", State::Approved),
+        ("2", State::Pending),
+        ("3", State::Rejected),
+        ("5", State::Held),
+    ],
+    ..BASE
+};
+
+/// Affise Reach: other names, and 4 is its hold.
+pub(crate) static AFFISE_REACH: Dialect = Dialect {
+    key: "affise_reach",
+    name: "Affise Reach",
+    click_parameter: Some("click_id"),
+    endpoints: &[Endpoint::get("/postback").marks(&[
+        "sale_amount",
+        "sale_discount",
+        "advertiser_id",
+        "event_id",
+    ])],
+    parameters: &[
+        p(&["click_id"], F::ClickId),
+        p(&["advertiser_id"], F::Reference),
+        p(&["event_id"], F::OrderId),
+        p(&["goal"], F::Goal),
+        p(&["status"], F::Status),
+        p(&["sale_amount"], F::Amount),
+        p(&["sale_discount"], F::Discount),
+        p(&["country"], F::Country),
+        p(&["secure"], F::Token),
+    ],
+    required: &["click_id"],
+    states: &[
+        ("1", State::Approved),
+        ("2", State::Pending),
+        ("3", State::Rejected),
+        ("4", State::Held),
+    ],
+    ..BASE
+};
+
+/// Scaleo: the path says whether a conversion is made, changed or either.
+pub(crate) static SCALEO: Dialect = Dialect {
+    key: "scaleo",
+    name: "Scaleo",
+    hosts: &["scaletrk.com"],
+    click_parameter: Some("click_id"),
+    endpoints: &[
+        Endpoint::get("/track/conv"),
+        Endpoint::get("/track/conv-change").intent(Intent::Update),
+        Endpoint::get("/track/conv-addchange").intent(Intent::Upsert),
+        Endpoint::get("/track/goal-by-click-id"),
+        Endpoint::json("/api/v2/network/tracking/conv-click-id"),
+    ],
+    parameters: &[
+        p(&["click_id"], F::ClickId),
+        p(&["token", "api-key"], F::Token),
+        p(&["goal_id", "goal_alias"], F::Goal),
+        p(&["conv_status"], F::Status),
+        p(&["amount"], F::Amount),
+        p(&["payout"], F::Commission),
+        p(&["revenue"], F::Revenue),
+        p(&["currency"], F::Currency),
+        p(&["adv_order_id"], F::OrderId),
+        p(&["adv_user_id"], F::CustomerId),
+        p(&["promo_code"], F::Coupon),
+    ],
+    required: &["click_id"],
+    states: &[
+        ("approved", State::Approved),
+        ("pending", State::Pending),
+        ("rejected", State::Rejected),
+        ("hold", State::Held),
+    ],
+    ..BASE
+};
+
+/// Trackier, formerly vNative.
+pub(crate) static TRACKIER: Dialect = Dialect {
+    key: "trackier",
+    name: "Trackier",
+    hosts: &["trackier.co"],
+    confidence: Confidence::Medium,
+    click_parameter: Some("click_id"),
+    endpoints: &[Endpoint::get("/acquisition"), Endpoint::get("/pixel").pixel()],
+    parameters: &[
+        p(&["click_id"], F::ClickId),
+        p(&["security_token"], F::Token),
+        p(&["goal_value"], F::Goal),
+        p(&["sale_amount"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["txn_id"], F::OrderId),
+    ],
+    required: &["click_id|adid"],
+    ..BASE
+};
+
+/// Trackdesk. Amounts are texts, also in JSON.
+pub(crate) static TRACKDESK: Dialect = Dialect {
+    key: "trackdesk",
+    name: "Trackdesk",
+    hosts: &["trackdesk.com"],
+    click_parameter: Some("cid"),
+    endpoints: &[Endpoint::json("/tracking/conversion/v1")],
+    parameters: &[
+        p(&["cid"], F::ClickId),
+        p(&["conversionTypeCode"], F::Goal),
+        p(&["amount.value"], F::Amount),
+        p(&["amount.currency", "currency.code"], F::Currency),
+        p(&["customerId"], F::CustomerId),
+        p(&["externalId"], F::OrderId),
+        p(&["customParams.advS1"], F::Sub(1)),
+        p(&["customParams.advS2"], F::Sub(2)),
+        p(&["customParams.advS3"], F::Sub(3)),
+        p(&["customParams.advS4"], F::Sub(4)),
+        p(&["customParams.advS5"], F::Sub(5)),
+    ],
+    required: &["cid", "conversionTypeCode"],
+    money: Money::Quoted,
+    ..BASE
+};

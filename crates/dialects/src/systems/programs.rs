@@ -1,0 +1,223 @@
+//! Partner programs of software companies: PartnerStack, Tapfiliate, FirstPromoter, Dub, Post Affiliate Pro.
+
+use crate::basket::{Basket, Names, Price};
+use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, p};
+use crate::field::Field as F;
+use crate::postback::{Intent, State};
+
+/// PartnerStack, the sign-up that a click led to.
+pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
+    key: "partnerstack_s2s",
+    name: "PartnerStack",
+    hosts: &["partnerlinks.io"],
+    click_parameter: Some("ps_xid"),
+    endpoints: &[Endpoint::json("/conversion/xid").goal("signup")],
+    parameters: &[
+        p(&["xid"], F::ClickId),
+        p(&["customer_key"], F::CustomerId),
+        p(&["email"], F::Personal),
+        p(&["name"], F::Personal),
+        p(&["ip_address"], F::Personal),
+        p(&["user_agent"], F::Personal),
+        p(&["external_type"], F::Goal),
+        p(&["sub_ids"], F::SubList),
+    ],
+    required: &["xid", "customer_key"],
+    auth: &[Auth::Bearer],
+    ..BASE
+};
+
+/// PartnerStack, what a customer did later.
+pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
+    key: "partnerstack_action",
+    name: "PartnerStack actions",
+    hosts: &["api.partnerstack.com"],
+    confidence: Confidence::Medium,
+    endpoints: &[Endpoint::json("/api/v2/actions").fixed(&[("target_type", "customer")])],
+    parameters: &[
+        p(&["type"], F::Goal),
+        p(&["value"], F::Amount),
+        p(&["target_key"], F::CustomerId),
+    ],
+    required: &["type", "target_key"],
+    auth: &[Auth::Basic],
+    ..BASE
+};
+
+/// Tapfiliate.
+pub(crate) static TAPFILIATE: Dialect = Dialect {
+    key: "tapfiliate",
+    name: "Tapfiliate",
+    hosts: &["tapfiliate.com"],
+    click_parameter: Some("tap_click_id"),
+    endpoints: &[Endpoint::json("/1.6/conversions")],
+    parameters: &[
+        p(&["click_id", "visitor_id"], F::ClickId),
+        p(&["referral_code"], F::AffiliateKey),
+        p(&["external_id"], F::OrderId),
+        p(&["amount"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["coupon"], F::Coupon),
+        p(&["customer_id"], F::CustomerId),
+        p(&["program_id"], F::Reference),
+        p(&["commission_type"], F::Goal),
+        p(&["user_agent"], F::Personal),
+        p(&["ip"], F::Personal),
+    ],
+    required: &["click_id|visitor_id|referral_code|coupon|customer_id"],
+    auth: &[Auth::ApiKey],
+    ..BASE
+};
+
+/// `FirstPromoter`. Amounts are in cents.
+pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
+    key: "firstpromoter",
+    name: "FirstPromoter",
+    hosts: &["firstpromoter.com"],
+    click_parameter: Some("fpr"),
+    endpoints: &[
+        Endpoint::form("/api/v1/track/sale").goal("sale"),
+        Endpoint::form("/api/v1/track/signup").goal("signup"),
+        Endpoint::form("/api/v1/track/refund").intent(Intent::Refund),
+        Endpoint::form("/api/v1/track/cancellation").goal("cancellation"),
+    ],
+    parameters: &[
+        p(&["tid"], F::ClickId),
+        p(&["ref_id"], F::AffiliateKey),
+        p(&["email"], F::Personal),
+        p(&["uid"], F::CustomerId),
+        p(&["event_id"], F::OrderId),
+        p(&["amount"], F::Amount),
+        p(&["currency"], F::Currency),
+    ],
+    required: &["email|uid"],
+    money: Money::Minor,
+    auth: &[Auth::ApiKey],
+    ..BASE
+};
+
+/// Dub. Amounts are in the currency's smallest coins.
+pub(crate) static DUB: Dialect = Dialect {
+    key: "dub",
+    name: "Dub",
+    hosts: &["dub.co"],
+    click_parameter: Some("dub_id"),
+    endpoints: &[
+        Endpoint::json("/track/sale").goal("sale"),
+        Endpoint::json("/track/lead").goal("lead"),
+    ],
+    parameters: &[
+        p(&["clickId"], F::ClickId),
+        p(&["eventName"], F::Goal),
+        p(&["leadEventName"], F::ParentGoal),
+        p(&["customerExternalId", "externalId"], F::CustomerId),
+        p(&["amount"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["invoiceId"], F::OrderId),
+        p(&["customerName"], F::Personal),
+        p(&["customerEmail"], F::Personal),
+        p(&["customerAvatar"], F::Personal),
+    ],
+    required: &["customerExternalId"],
+    money: Money::Minor,
+    auth: &[Auth::Bearer],
+    ..BASE
+};
+
+/// Post Affiliate Pro. `track.php` carries the sale as a JSON list in one parameter. `AffiliateID`, `PStatus`, `Coupon`
+/// and `data1` to `data5` of `sale.php` are not in our reference: to be confirmed.
+pub(crate) static PAP: Dialect = Dialect {
+    key: "pap",
+    name: "Post Affiliate Pro",
+    hosts: &["postaffiliatepro.com"],
+    click_parameter: Some("PAPVisitorId"),
+    endpoints: &[
+        Endpoint::get("/scripts/sale.php"),
+        Endpoint::get("/scripts/track.php"),
+    ],
+    parameters: &[
+        p(&["visitorId"], F::ClickId),
+        p(&["AffiliateID", "sale.a"], F::AffiliateKey),
+        p(&["TotalCost", "sale.t"], F::Amount),
+        p(&["OrderID", "sale.o"], F::OrderId),
+        p(&["CampaignID", "sale.c"], F::Reference),
+        p(&["ActionCode", "sale.ac"], F::Goal),
+        p(&["Currency", "sale.cr"], F::Currency),
+        p(&["Commission", "sale.cc"], F::Commission),
+        p(&["PStatus", "sale.s"], F::Status),
+        p(&["Coupon", "sale.cp"], F::Coupon),
+        p(&["data1", "sale.d1"], F::Sub(1)),
+        p(&["data2", "sale.d2"], F::Sub(2)),
+        p(&["data3", "sale.d3"], F::Sub(3)),
+        p(&["data4", "sale.d4"], F::Sub(4)),
+        p(&["data5", "sale.d5"], F::Sub(5)),
+        p(&["sale.ts"], F::EventTime),
+        p(&["ip"], F::Personal),
+        p(&["sale"], F::Sale),
+    ],
+    required: &["TotalCost|sale", "OrderID|sale"],
+    states: &[
+        ("A", State::Approved),
+        ("P", State::Pending),
+        ("D", State::Rejected),
+    ],
+    ..BASE
+};
+
+/// Webgains. The click stands in a list of named ids. The names inside of its items are to be confirmed.
+pub(crate) static WEBGAINS: Dialect = Dialect {
+    key: "webgains",
+    name: "Webgains",
+    hosts: &["webgains.io"],
+    confidence: Confidence::Medium,
+    click_parameter: Some("wgu"),
+    endpoints: &[Endpoint::json("/queue-conversion")],
+    parameters: &[
+        p(&["ids"], F::ClickList),
+        p(&["programId"], F::Reference),
+        p(&["value"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["orderReference"], F::OrderId),
+        p(&["voucherId"], F::Coupon),
+        p(&["customerType"], F::CustomerType),
+        p(&["customerId"], F::CustomerId),
+        p(&["eventId"], F::Goal),
+    ],
+    required: &["ids", "programId", "value", "orderReference"],
+    basket: Basket::Json(
+        "items",
+        Names {
+            sku: "code",
+            category: "category",
+            name: "name",
+            quantity: "quantity",
+            amount: "price",
+        },
+        Price::Piece,
+    ),
+    ..BASE
+};
+
+/// Taboola, a traffic source. The bulk call is read where it holds one action.
+pub(crate) static TABOOLA: Dialect = Dialect {
+    key: "taboola",
+    name: "Taboola",
+    hosts: &["taboola.com"],
+    click_parameter: Some("tblci"),
+    endpoints: &[
+        Endpoint::get("/actions-handler/log/3/s2s-action"),
+        Endpoint::json("/*/log/3/bulk-s2s-action"),
+    ],
+    parameters: &[
+        p(&["click-id", "actions.click-id"], F::ClickId),
+        p(&["name", "actions.name"], F::Goal),
+        p(&["revenue", "actions.revenue"], F::Amount),
+        p(&["currency", "actions.currency"], F::Currency),
+        p(&["orderid", "actions.orderid"], F::OrderId),
+        p(&["timestamp", "actions.timestamp"], F::EventTime),
+        p(&["actions"], F::Sale),
+    ],
+    required: &["click-id|actions", "name|actions"],
+    time: TimeStyle::UnixMillis,
+    ..BASE
+};

@@ -1,0 +1,233 @@
+//! Affiliates' trackers, which networks report conversions to. Their payout is what the affiliate earns: the
+//! commission.
+
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Kind, Voice, p};
+use crate::field::Field as F;
+use crate::postback::State;
+use crate::rules::Rule;
+
+/// That a tracker is content with `OK` is documented for Keitaro only; no other is known to want more.
+const TRACKER: Dialect = Dialect {
+    kind: Kind::Tracker,
+    voice: Voice::Ok,
+    ..BASE
+};
+
+/// The words that trackers leave to the network, as most networks write them.
+const WORDS: &[(&str, State)] = &[
+    ("approved", State::Approved),
+    ("pending", State::Pending),
+    ("hold", State::Held),
+    ("rejected", State::Rejected),
+    ("declined", State::Rejected),
+];
+
+/// Voluum.
+pub(crate) static VOLUUM: Dialect = Dialect {
+    key: "voluum",
+    name: "Voluum",
+    click_parameter: Some("cid"),
+    endpoints: &[Endpoint::get("/postback").marks(&["cid", "et"])],
+    parameters: &[
+        p(&["cid"], F::ClickId),
+        p(&["payout"], F::Commission),
+        p(&["txid"], F::OrderId),
+        p(&["currency"], F::Currency),
+        p(&["et"], F::Goal),
+        p(&["param1"], F::Sub(1)),
+        p(&["param2"], F::Sub(2)),
+        p(&["param3"], F::Sub(3)),
+        p(&["param4"], F::Sub(4)),
+        p(&["param5"], F::Sub(5)),
+    ],
+    required: &["cid"],
+    ..TRACKER
+};
+
+/// Keitaro. The call itself may say which statuses mean what, and what is to be answered.
+pub(crate) static KEITARO: Dialect = Dialect {
+    key: "keitaro",
+    name: "Keitaro",
+    click_parameter: Some("subid"),
+    endpoints: &[
+        Endpoint::get("/*/postback"),
+        Endpoint::get("/postback").marks(&["subid", "lead_status", "sale_status", "rejected_status"]),
+    ],
+    parameters: &[
+        p(&["subid"], F::ClickId),
+        p(&["status"], F::Status),
+        p(&["payout", "revenue"], F::Commission),
+        p(&["currency"], F::Currency),
+        p(&["tid"], F::OrderId),
+        p(&["sub_id_1"], F::Sub(1)),
+        p(&["sub_id_2"], F::Sub(2)),
+        p(&["sub_id_3"], F::Sub(3)),
+        p(&["sub_id_4"], F::Sub(4)),
+        p(&["sub_id_5"], F::Sub(5)),
+        p(&["return"], F::Return),
+    ],
+    required: &["subid"],
+    states: &[
+        ("sale", State::Approved),
+        ("rebill", State::Approved),
+        ("lead", State::Pending),
+        ("rejected", State::Rejected),
+    ],
+    rules: &[Rule::OwnStatusMap],
+    ..TRACKER
+};
+
+const BINOM: &[crate::dialect::Parameter] = &[
+    p(&["cnv_id"], F::ClickId),
+    p(&["payout"], F::Commission),
+    p(&["cnv_status"], F::Status),
+    p(&["cnv_currency"], F::Currency),
+];
+
+/// Binom 1.
+pub(crate) static BINOM_V1: Dialect = Dialect {
+    key: "binom_v1",
+    name: "Binom 1",
+    click_parameter: Some("cnv_id"),
+    endpoints: &[Endpoint::get("/click.php")],
+    parameters: BINOM,
+    required: &["cnv_id"],
+    states: WORDS,
+    ..TRACKER
+};
+
+/// Binom 2: two third parties disagree on its path, so a user must confirm it.
+pub(crate) static BINOM_V2: Dialect = Dialect {
+    key: "binom_v2",
+    name: "Binom 2",
+    confidence: Confidence::Medium,
+    click_parameter: Some("cnv_id"),
+    endpoints: &[Endpoint::get("/click")],
+    parameters: BINOM,
+    required: &["cnv_id"],
+    states: WORDS,
+    ..TRACKER
+};
+
+/// `BeMob`.
+pub(crate) static BEMOB: Dialect = Dialect {
+    key: "bemob",
+    name: "BeMob",
+    hosts: &["bemobtrcks.com"],
+    click_parameter: Some("cid"),
+    endpoints: &[Endpoint::get("/postback")],
+    parameters: &[
+        p(&["cid"], F::ClickId),
+        p(&["payout"], F::Commission),
+        p(&["txid"], F::OrderId),
+        p(&["status"], F::Status),
+    ],
+    required: &["cid"],
+    states: WORDS,
+    ..TRACKER
+};
+
+/// `RedTrack`.
+pub(crate) static REDTRACK: Dialect = Dialect {
+    key: "redtrack",
+    name: "RedTrack",
+    click_parameter: Some("clickid"),
+    endpoints: &[Endpoint::get("/postback").marks(&["rdtk_event_id"])],
+    parameters: &[
+        p(&["clickid"], F::ClickId),
+        p(&["sum"], F::Commission),
+        p(&["type"], F::Goal),
+        p(&["status"], F::Status),
+        p(&["currency"], F::Currency),
+        p(&["rdtk_event_id"], F::OrderId),
+    ],
+    required: &["clickid"],
+    states: WORDS,
+    ..TRACKER
+};
+
+/// `PeerClick`.
+pub(crate) static PEERCLICK: Dialect = Dialect {
+    key: "peerclick",
+    name: "PeerClick",
+    hosts: &["peerclick.com"],
+    click_parameter: Some("cid"),
+    endpoints: &[Endpoint::get("/postback").marks(&["conversion_id"])],
+    parameters: &[
+        p(&["cid"], F::ClickId),
+        p(&["payout"], F::Commission),
+        p(&["status"], F::Status),
+        p(&["txid", "conversion_id"], F::OrderId),
+        p(&["currency"], F::Currency),
+    ],
+    required: &["cid"],
+    states: WORDS,
+    ..TRACKER
+};
+
+/// Prosper202. The order is the first of six names.
+pub(crate) static PROSPER202: Dialect = Dialect {
+    key: "prosper202",
+    name: "Prosper202",
+    click_parameter: Some("subid"),
+    endpoints: &[
+        Endpoint::get("/tracking202/static/gpb.php"),
+        Endpoint::get("/tracking202/static/upx.php").pixel(),
+    ],
+    parameters: &[
+        p(&["subid", "sid"], F::ClickId),
+        p(&["cid"], F::Reference),
+        p(&["amount"], F::Commission),
+        p(
+            &[
+                "txid",
+                "transaction_id",
+                "transactionid",
+                "order_id",
+                "orderid",
+                "oid",
+            ],
+            F::OrderId,
+        ),
+    ],
+    required: &["subid|sid"],
+    ..TRACKER
+};
+
+/// `EvoClick`.
+pub(crate) static EVOCLICK: Dialect = Dialect {
+    key: "evoclick",
+    name: "EvoClick",
+    confidence: Confidence::Medium,
+    click_parameter: Some("pid"),
+    endpoints: &[Endpoint::get("/api/postback")],
+    parameters: &[p(&["pid"], F::ClickId), p(&["payout"], F::Commission)],
+    required: &["pid"],
+    ..TRACKER
+};
+
+/// `FunnelFlux`.
+pub(crate) static FUNNELFLUX: Dialect = Dialect {
+    key: "funnelflux",
+    name: "FunnelFlux",
+    hosts: &["funnelflux.pro"],
+    confidence: Confidence::Low,
+    click_parameter: Some("tid"),
+    endpoints: &[Endpoint::get("/postback")],
+    parameters: &[p(&["tid"], F::ClickId), p(&["payout"], F::Commission)],
+    required: &["tid"],
+    ..TRACKER
+};
+
+/// Skro.
+pub(crate) static SKRO: Dialect = Dialect {
+    key: "skro",
+    name: "Skro",
+    hosts: &["skro.eu"],
+    confidence: Confidence::Low,
+    click_parameter: Some("clickid"),
+    endpoints: &[Endpoint::get("/postback")],
+    parameters: &[p(&["clickid"], F::ClickId), p(&["payout"], F::Commission)],
+    required: &["clickid"],
+    ..TRACKER
+};

@@ -1,0 +1,79 @@
+//! The templates that trackers' users begin with.
+
+use crate::{Confidence, Dialect, of_key};
+
+/// What a tracker is told, in our macros: everything behind its address.
+const OUTGOING: [(&str, &str); 12] = [
+    (
+        "voluum",
+        "/postback?cid={aff_click_id}&payout={payout}&txid={conversion_id}&currency={currency}&et={event}",
+    ),
+    (
+        "keitaro",
+        "/postback?subid={aff_click_id}&status={status}&payout={payout}&currency={currency}&tid={conversion_id}",
+    ),
+    (
+        "binom_v1",
+        "/click.php?cnv_id={aff_click_id}&payout={payout}&cnv_status={status}&cnv_currency={currency}",
+    ),
+    (
+        "binom_v2",
+        "/click?cnv_id={aff_click_id}&payout={payout}&cnv_status={status}",
+    ),
+    (
+        "bemob",
+        "/postback?cid={aff_click_id}&payout={payout}&txid={conversion_id}&status={status}",
+    ),
+    (
+        "redtrack",
+        "/postback?clickid={aff_click_id}&sum={payout}&type={event}&rdtk_event_id={conversion_id}",
+    ),
+    (
+        "peerclick",
+        "/postback?cid={aff_click_id}&payout={payout}&status={status}&txid={conversion_id}&currency={currency}",
+    ),
+    (
+        "prosper202",
+        "/tracking202/static/gpb.php?amount={payout}&subid={aff_click_id}&txid={conversion_id}",
+    ),
+    ("evoclick", "/api/postback?pid={aff_click_id}&payout={payout}"),
+    ("funnelflux", "/postback?tid={aff_click_id}&payout={payout}"),
+    ("skro", "/postback?clickid={aff_click_id}&payout={payout}"),
+    (
+        "affise",
+        "/postback?clickid={aff_click_id}&action_id={conversion_id}&sum={payout}&status={status}",
+    ),
+];
+
+/// A template that a tracker's user begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing {
+    /// The tracker; its words for states are [`Dialect::word_for`].
+    pub dialect: &'static Dialect,
+    /// Everything behind the tracker's address, macros in place. Keitaro's address ends with its postback key.
+    pub path: &'static str,
+}
+
+impl Outgoing {
+    /// The template for a tracker at an address, `https://tracker.example`.
+    #[must_use]
+    pub fn at(&self, base_url: &str) -> String {
+        format!("{}{}", base_url.trim_end_matches('/'), self.path)
+    }
+
+    /// Whether the user must confirm it, since its source is none of the vendor's.
+    #[must_use]
+    pub fn to_confirm(&self) -> bool {
+        self.dialect.confidence != Confidence::High
+    }
+}
+
+/// The templates of all trackers.
+pub fn outgoing() -> impl Iterator<Item = Outgoing> {
+    OUTGOING.iter().filter_map(|(key, path)| {
+        Some(Outgoing {
+            dialect: of_key(key)?,
+            path,
+        })
+    })
+}

@@ -1,0 +1,101 @@
+//! Single values: amounts, lists of click ids, flags, words.
+
+use crate::amount::AmountProblem;
+use crate::dialect::{Dialect, Money as Writing};
+use crate::postback::{CLICK_LIMIT, CustomerType, Intent};
+use crate::{Amount, Problem, json};
+
+/// How amounts of this call are read.
+pub(crate) struct Money<'a> {
+    writing: Writing,
+    currency: Option<&'a str>,
+}
+
+impl<'a> Money<'a> {
+    pub(crate) fn of(dialect: &Dialect, currency: Option<&'a str>) -> Self {
+        Self {
+            writing: dialect.money,
+            currency,
+        }
+    }
+
+    /// Reads one amount.
+    pub(crate) fn read(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
+        let read = match self.writing {
+            Writing::Major | Writing::Quoted => Amount::parse(text),
+            Writing::Comma => Amount::parse_with_comma(text),
+            Writing::Minor => Amount::parse_minor(text, self.currency),
+        };
+        read.map_err(|problem| amount_problem(parameter, text, problem))
+    }
+}
+
+pub(crate) fn amount_problem(parameter: &str, text: &str, problem: AmountProblem) -> Problem {
+    Problem::Amount {
+        parameter: parameter.chars().take(64).collect(),
+        text: text.chars().take(64).collect(),
+        problem,
+    }
+}
+
+/// The click ids of `[{"name":…,"value":…}]`.
+pub(crate) fn listed_clicks(value: &str) -> Vec<String> {
+    let entries = json::objects(value, CLICK_LIMIT + 1).unwrap_or_default();
+    let id = |members: Vec<(String, String)>| members.into_iter().find(|(name, _)| name == "value");
+    let ids = entries.into_iter().filter_map(id).map(|(_, id)| id);
+    ids.filter(|id| !id.is_empty()).collect()
+}
+
+/// The click ids in one value: several where the dialect knows lists.
+pub(crate) fn clicks(value: &str, dialect: &Dialect) -> Vec<String> {
+    if dialect.repeatable.is_empty() {
+        return vec![value.to_owned()];
+    }
+    let listed = json::texts(value, CLICK_LIMIT + 1);
+    let ids = listed.unwrap_or_else(|| value.split(',').map(|id| id.trim().to_owned()).collect());
+    ids.into_iter()
+        .filter(|id| !id.is_empty())
+        .take(CLICK_LIMIT + 1)
+        .collect()
+}
+
+pub(crate) fn customer_type(value: &str) -> Option<CustomerType> {
+    const EXISTING: [&str; 6] = [
+        "existing",
+        "returning",
+        "return",
+        "repeat",
+        "old",
+        "existing_customer",
+    ];
+    let lower = value.to_ascii_lowercase();
+    match lower.as_str() {
+        "new" | "first" | "new_customer" => Some(CustomerType::New),
+        other if EXISTING.contains(&other) => Some(CustomerType::Existing),
+        _ => None,
+    }
+}
+
+pub(crate) fn flag(value: &str) -> Option<bool> {
+    match value {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+pub(crate) fn intent(value: &str) -> Option<Intent> {
+    Some(match value {
+        "report" | "create" => Intent::Report,
+        "update" => Intent::Update,
+        "upsert" => Intent::Upsert,
+        "refund" => Intent::Refund,
+        _ => return None,
+    })
+}
+
+/// The rest of an `Authorization` header of one scheme, whose letter case does not matter.
+pub(crate) fn scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+    let (named, rest) = header.trim().split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}

@@ -1,0 +1,43 @@
+//! ClickMeter.
+
+use crate::*;
+
+const URL: &str =
+    "http://conversions.clickmeter.com/s2s?clickId=c1&id=0123456789abcdef0123456789abcdef&val=20.00";
+
+#[test]
+fn the_documented_call() {
+    let expected = Postback {
+        reference: some("0123456789abcdef0123456789abcdef"),
+        amount: amount("20"),
+        commission: amount("2.5"),
+        extra: extra(&[("k", "v"), ("k2", "v2")]),
+        ..click("c1")
+    };
+    assert_eq!(
+        get(
+            "clickmeter",
+            &format!("{URL}&com=2.50&comperc=10&param=k%3Dv;k2%3Dv2")
+        ),
+        expected
+    );
+}
+
+#[test]
+fn a_percentage_counts_only_where_the_fixed_commission_is_zero() {
+    let said = |tail: &str| {
+        let read = get("clickmeter", &format!("{URL}{tail}"));
+        (read.commission, read.commission_rate_ppm)
+    };
+    assert_eq!(said("&com=0&comperc=10"), (None, Some(100_000)));
+    assert_eq!(said("&comperc=7.25"), (None, Some(72_500)));
+    assert_eq!(said("&com=3&comperc=10"), (amount("3"), None));
+    assert_eq!(said("&com=0"), (amount("0"), None));
+}
+
+#[test]
+fn its_names_have_one_letter_case() {
+    let read = get("clickmeter", "/postback/clickmeter?clickid=c1&id=1");
+    assert_eq!(read.click_ids, [""; 0]);
+    assert_eq!(read.extra, extra(&[("clickid", "c1")]));
+}

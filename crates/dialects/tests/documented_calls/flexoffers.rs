@@ -1,0 +1,42 @@
+//! FlexOffers.
+
+use crate::*;
+
+#[test]
+fn the_documented_call() {
+    let url = "https://track.flexlinks.com/da.ashx?advertiserid=8a0f-guid&clickid=r1&orderamount=99.95&ordernumber=A-1&coupon=SAVE&currency=USD&geo=US&commissionid=7";
+    let expected = Postback {
+        reference: some("8a0f-guid"),
+        amount: amount("99.95"),
+        order_id: some("A-1"),
+        coupon: some("SAVE"),
+        currency: some("USD"),
+        country: some("US"),
+        goal: some("7"),
+        ..click("r1")
+    };
+    assert_eq!(get("flexoffers", url), expected);
+    assert_eq!(
+        get("flexoffers", &url.replace("flexlinks.com", "flexlinkspro.com")),
+        expected
+    );
+}
+
+#[test]
+fn a_lead_costs_nothing() {
+    let url = "https://track.flexlinks.com/da.ashx?advertiserid=g&clickid=r1&orderamount=0&ordernumber=A-1";
+    assert_eq!(get("flexoffers", url).amount, amount("0"));
+}
+
+#[test]
+fn items_come_in_the_body() {
+    let body =
+        r#"{"order_items":[{"sku":"S1","quantity":1,"amount":5},{"sku":"S2","quantity":2,"amount":"7.50"}]}"#;
+    let call = json(
+        "https://track.flexlinkspro.com/da.ashx?clickid=r1&ordernumber=A-1",
+        body,
+    );
+    let read = read("flexoffers", &call);
+    assert_eq!(read.items, [item("S1", "", 1, "5"), item("S2", "", 2, "7.5")]);
+    assert_eq!(read.amount, amount("12.50"));
+}

@@ -1,0 +1,245 @@
+//! What a claimed conversion is worth, with everything that went in.
+
+use campaigns::caps::Metric;
+use campaigns::rules::Occasion;
+use campaigns::terms::percent;
+use chrono::{DateTime, TimeDelta, Utc};
+use schema::{ConversionId, Money};
+
+use super::amend;
+use super::facts::{Facts, needs_click};
+use super::{Asking, Origin};
+use crate::changes::{self, Change};
+use crate::conversions::{Conversion, ConversionStatus};
+use crate::decide::Wants;
+use crate::pricing::{Part, Pricing, Unpaid};
+use crate::trace::Trace;
+use crate::verdict::{Reason, Verdict};
+
+/// How old a click can be that is not stored yet.
+const MAY_BE_ON_ITS_WAY: TimeDelta = TimeDelta::hours(24);
+
+/// Why a claim has no price.
+pub(super) enum NotPriced {
+    Verdict(Verdict),
+    /// The terms depend on its click, which is not stored yet.
+    WaitForClick,
+}
+
+/// The conversion that a claim asks for.
+pub(super) fn conversion(
+    it: &Asking<'_, '_>,
+    facts: &mut Facts,
+    parent_id: Option<ConversionId>,
+    now: DateTime<Utc>,
+    trace: &mut Trace,
+) -> Result<Conversion, NotPriced> {
+    let (Some(route), Some(attribution), Some(advertiser_id)) =
+        (&it.judged.route, it.judged.attribution, it.judged.advertiser_id)
+    else {
+        return Err(NotPriced::Verdict(Verdict::of(Reason::ClickNotFound)));
+    };
+    let (record, claim) = (&it.judged.record, it.claim);
+    let said = &record.said;
+    let mut pricing = pricing(it, facts, now, trace)?;
+    let takes_sent = it
+        .judged
+        .integration
+        .as_ref()
+        .is_some_and(|integration| integration.settings.takes_commission);
+    // Whoever has a click could name their own commission.
+    if takes_sent && it.judged.is_proven {
+        pricing.take_sent(said);
+    }
+    let ours = route.campaign().currency;
+    if claim.currency != ours && pricing.has_fixed_sum() {
+        let message = format!(
+            "The goal pays a fixed sum in {ours}, and the order is in {}.",
+            claim.currency
+        );
+        return Err(NotPriced::Verdict(Verdict::saying(
+            Reason::CurrencyMismatch,
+            message,
+        )));
+    }
+    if !facts.is_counted(it) {
+        check_caps(it, facts, &mut pricing, trace);
+    }
+    let (commission_micros, revenue_micros) = pricing.pay(claim.currency);
+    tell_price(trace, &pricing, claim.currency, commission_micros, revenue_micros);
+    let goal = &claim.goal.settings;
+    let (starts, said_status) = match claim.wants {
+        Wants::New(starts) => (starts, None),
+        Wants::NewOrChanged { starts, said } => (starts, said),
+        Wants::Changed(_) | Wants::Refunded => (ConversionStatus::Pending, None),
+    };
+    let holds = said_status.is_none() && goal.auto_approve && goal.hold_days > 0;
+    let mut conversion = Conversion {
+        // A postback makes one conversion at most, which has its number: decided once more, it is the same one.
+        id: ConversionId(record.id.0),
+        converted_at: record.received_at,
+        advertiser_id,
+        campaign_id: route.campaign().id,
+        goal_id: claim.goal.id,
+        affiliate_id: route.affiliate_id,
+        link_id: route.link_id,
+        click_id: attribution.click,
+        attributed_by: attribution.by,
+        parent_id,
+        postback_id: record.id,
+        unique_key: claim.unique_key.clone(),
+        order_id: said.order_id.clone(),
+        amount_micros: claim.amount_micros,
+        currency: claim.currency,
+        commission_micros,
+        revenue_micros,
+        status: starts,
+        customer_id: said.customer_id.clone(),
+        coupon: said.coupon.clone(),
+        country: said.country.clone(),
+        unpaid_because: pricing.unpaid.map(|unpaid| unpaid.as_str().to_owned()),
+        hold_until: holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into())),
+        // Numbers only: serialising those cannot fail.
+        terms: serde_json::to_value(&pricing).unwrap_or_default(),
+    };
+    if let Some(said) = made_with(it, &conversion) {
+        conversion.status = changes::outcome(&said).status;
+    }
+    facts.count(it, &conversion);
+    Ok(conversion)
+}
+
+/// What is said of a conversion that is made with a status of its own: what it would have been without, and that status.
+pub(super) fn made_with(it: &Asking<'_, '_>, conversion: &Conversion) -> Option<[Change; 2]> {
+    let Wants::NewOrChanged {
+        starts,
+        said: Some(_),
+    } = it.claim.wants
+    else {
+        return None;
+    };
+    let report = Change::report(conversion, starts);
+    Some([
+        report,
+        amend::change(it, conversion.id, Some(report.amount_micros)),
+    ])
+}
+
+fn pricing(
+    it: &Asking<'_, '_>,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    trace: &mut Trace,
+) -> Result<Pricing, NotPriced> {
+    let (record, said) = (&it.judged.record, &it.judged.record.said);
+    let Some(route) = &it.judged.route else {
+        return Err(NotPriced::Verdict(Verdict::of(Reason::ClickNotFound)));
+    };
+    let click = facts.click(it);
+    if needs_click(it) && click.is_none() {
+        let clicked_at = it.judged.attribution.and_then(|it| it.clicked_at);
+        match clicked_at {
+            // An older one was dropped for its age, and says nothing any more.
+            Some(at) if now - at < MAY_BE_ON_ITS_WAY && it.origin != Origin::Overdue => {
+                return Err(NotPriced::WaitForClick);
+            }
+            _ => trace.note(
+                "terms",
+                "the click is not stored any more: rules about it do not fit",
+            ),
+        }
+    }
+    let presets = route.presets.as_deref();
+    let sub = |at: usize| {
+        let own = click.and_then(|click| click.subs.get(at)?.as_deref());
+        own.or_else(|| presets?.get(at)?.as_deref())
+    };
+    let occasion = Occasion {
+        at: record.received_at,
+        affiliate_id: route.affiliate_id,
+        group_id: route.affiliate.group_id,
+        subs: [sub(0), sub(1), sub(2), sub(3), sub(4)],
+        country: said
+            .country
+            .as_deref()
+            .or_else(|| click.and_then(|click| click.country.as_deref())),
+        coupon: said.coupon.as_deref(),
+        number_in_month: facts.number_in_month(it),
+    };
+    let rules = route.promotion.rules_of(it.claim.goal.id);
+    let amount = it.claim.amount_micros.unwrap_or(0);
+    Ok(Pricing::of(it.claim.goal, rules, &occasion, said, amount))
+}
+
+/// Pays nothing for what comes beyond a cap.
+fn check_caps(it: &Asking<'_, '_>, facts: &Facts, pricing: &mut Pricing, trace: &mut Trace) {
+    let Some(route) = &it.judged.route else { return };
+    let ours = route.campaign().currency;
+    let (commission, revenue) = match it.claim.currency == ours {
+        true => pricing.pay(ours),
+        false => (0, 0),
+    };
+    for cap in &route.promotion.caps {
+        let sums = facts.under_cap(it, cap);
+        let with_this = match cap.metric {
+            Metric::Clicks => continue,
+            Metric::Conversions => sums.conversions + 1,
+            Metric::Commission => sums.commission.saturating_add(commission),
+            Metric::Revenue => sums.revenue.saturating_add(revenue),
+        };
+        if cap.concerns(route.affiliate_id) && with_this > cap.most {
+            trace.note(
+                "cap",
+                format!("{} are reached: this one is not paid", cap.in_words(ours)),
+            );
+            pricing.unpaid = Some(Unpaid::CapReached);
+            return;
+        }
+    }
+}
+
+fn tell_price(
+    trace: &mut Trace,
+    pricing: &Pricing,
+    currency: schema::Currency,
+    commission: i64,
+    revenue: i64,
+) {
+    let money = |micros| Money { micros, currency };
+    for part in &pricing.parts {
+        let by = match (part.sent, part.rule) {
+            (true, _) => "the advertiser's own commission".to_owned(),
+            (false, Some((id, version))) => format!("rule {id}, version {version}"),
+            (false, None) => format!("the goal's own terms, version {}", pricing.goal_version),
+        };
+        trace.good(
+            "terms",
+            format!("{} by {by}: {}", money(part.amount), in_words(part, currency)),
+        );
+    }
+    if let Some(number) = pricing.number_in_month {
+        trace.note(
+            "tier",
+            format!("the affiliate's conversion no. {number} of the month"),
+        );
+    }
+    let words = format!("commission {}, revenue {}", money(commission), money(revenue));
+    trace.good("money", words);
+}
+
+fn in_words(part: &Part, currency: schema::Currency) -> String {
+    let terms = part.terms();
+    let plain = part.commission.0 == 0 && part.revenue.0 == 0;
+    match plain {
+        true => format!(
+            "{} to the affiliate, {} from the advertiser",
+            percent(part.commission.1),
+            percent(part.revenue.1)
+        ),
+        false => format!(
+            "{} to the affiliate, {} from the advertiser",
+            terms.commission.in_words(currency),
+            terms.revenue.in_words(currency)
+        ),
+    }
+}

@@ -1,0 +1,601 @@
+//! Deciding end to end: goals that come after one another, changes in any order, attribution without a click, rules,
+//! caps, tests, and who may call.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::caps::{self, CapPeriod, Metric, NewCap};
+use campaigns::coupons::{self, Coupon};
+use campaigns::goals::{self, Chain, Goal, GoalKind, GoalSettings, UniqueBy};
+use campaigns::integrations::{self, IntegrationSettings};
+use campaigns::links::{self, NewLink};
+use campaigns::rules::{self, Conditions, RuleSettings};
+use campaigns::terms::{Pay, Terms};
+use reqwest::{Method, StatusCode};
+use schema::clock;
+use tenancy::Author;
+use testkit::TestApp;
+
+const PAY: Terms = Terms {
+    commission: Pay {
+        fixed_micros: 1_000_000,
+        rate_ppm: 0,
+    },
+    revenue: Pay {
+        fixed_micros: 2_000_000,
+        rate_ppm: 0,
+    },
+};
+
+async fn add_goal(app: &TestApp, settings: &GoalSettings) -> Goal {
+    let mut conn = app.network().await;
+    let author = Author::system();
+    let goal = goals::create(&mut conn, &author, app.scene.campaign.id, settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    goal
+}
+
+async fn change_sale(app: &TestApp, change: impl FnOnce(&mut GoalSettings)) {
+    let mut conn = app.network().await;
+    let mut settings = goals::find(&mut conn, app.scene.sale_id)
+        .await
+        .unwrap()
+        .unwrap()
+        .settings;
+    change(&mut settings);
+    goals::update(
+        &mut conn,
+        &Author::system(),
+        app.scene.sale_id,
+        &settings,
+        clock::now(),
+    )
+    .await
+    .unwrap();
+    conn.commit().await.unwrap();
+}
+
+async fn change_campaign(app: &TestApp, change: impl FnOnce(&mut CampaignSettings)) {
+    let mut conn = app.network().await;
+    let mut settings = app.scene.campaign.settings();
+    change(&mut settings);
+    let (author, id) = (Author::system(), app.scene.campaign.id);
+    campaign_table::update(&mut conn, &author, id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+}
+
+async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
+    let mut conn = app.network().await;
+    let id = app.scene.advertiser_id;
+    let mut settings = integrations::of_advertiser(&mut conn, id)
+        .await
+        .unwrap()
+        .unwrap()
+        .settings;
+    change(&mut settings);
+    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+}
+
+/// What stands in the books for conversions: statuses with amounts and commissions, and the affiliate's balance.
+async fn books(app: &TestApp) -> String {
+    app.text(
+        "SELECT coalesce(string_agg(concat_ws(' ', status, amount_micros / 1000000, commission_micros / 1000000), ', ' ORDER BY unique_key), '')
+             || ' = ' || (SELECT coalesce(sum(amount_micros), 0)::bigint / 1000000 FROM ledger_entries WHERE account = 'affiliate')
+         FROM conversions",
+    )
+    .await
+}
+
+async fn eventually(app: &TestApp, sql: &str, expected: &str) {
+    for _ in 0..100 {
+        if app.text(sql).await == expected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.text(sql).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_books_are_the_same() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let calls: [&[(&str, &str)]; 4] = [
+        &[("amount", "100")],
+        &[("action", "update"), ("amount", "80")],
+        &[("status", "approved"), ("amount", "100")],
+        &[("refund", "30")],
+    ];
+    let orders = [
+        [0, 1, 2, 3],
+        [3, 2, 1, 0],
+        [1, 3, 0, 2],
+        [2, 0, 3, 1],
+        [3, 0, 1, 2],
+        [1, 2, 3, 0],
+    ];
+    for (number, order) in orders.iter().enumerate() {
+        let order_id = format!("A-{number}");
+        for call in order {
+            let mut parameters = vec![("click_id", click.id.as_str()), ("order_id", &order_id)];
+            parameters.extend_from_slice(calls[*call]);
+            let answer = server.postback(&parameters).await;
+            assert!(answer.status.is_success(), "{order:?} {call}: {}", answer.text);
+            // Repeating a call is always safe.
+            let again = server.postback(&parameters).await;
+            assert!(
+                matches!(again.get("status"), "duplicate" | "held"),
+                "{order:?} {call}: {}",
+                again.text
+            );
+        }
+    }
+    let one = "approved 50 5";
+    assert_eq!(books(&app).await, format!("{} = 30", [one; 6].join(", ")));
+    let rejected = server
+        .postback(&[
+            ("click_id", &click.id),
+            ("order_id", "A-0"),
+            ("status", "rejected"),
+            ("amount", "100"),
+        ])
+        .await;
+    assert_eq!(rejected.reason(), "updated", "{}", rejected.text);
+    assert!(
+        rejected
+            .get("message")
+            .contains("was approved with 50.00 EUR and is reversed"),
+        "{}",
+        rejected.text
+    );
+    assert!(books(&app).await.ends_with("= 25"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
+    let app = TestApp::spawn().await;
+    change_sale(&app, |sale| sale.demands.default_amount_micros = Some(10_000_000)).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let order = async |order: &str, calls: &[&[(&str, &str)]]| {
+        for call in calls {
+            let parameters = [&[("click_id", click.id.as_str()), ("order_id", order)], *call].concat();
+            let answer = server.postback(&parameters).await;
+            assert!(answer.status.is_success(), "{order} {call:?}: {}", answer.text);
+        }
+    };
+    let (pending, approved, rejected): (&[_], &[_], &[_]) = (
+        &[("status", "pending"), ("amount", "100")],
+        &[("status", "approved"), ("amount", "100")],
+        &[("status", "rejected"), ("amount", "100")],
+    );
+    order("1", &[pending, rejected]).await;
+    order("2", &[rejected, pending]).await;
+    order("3", &[pending, approved]).await;
+    order("4", &[approved, pending]).await;
+    // The goal's own amount is for orders that have none, not for what is said of them later.
+    order("5", &[&[("amount", "100")], &[("status", "approved")]]).await;
+    order("6", &[&[("status", "approved")]]).await;
+    let expected = "rejected 100 10, rejected 100 10, approved 100 10, approved 100 10, approved 100 10, approved 10 1 = 31";
+    assert_eq!(books(&app).await, expected);
+    // A chargeback counts however old the click is, and when the campaign is over.
+    change_campaign(&app, |campaign| campaign.status = CampaignStatus::Ended).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    order("3", &[&[("status", "rejected")]]).await;
+    let new = server
+        .postback(&[("click_id", &click.id), ("order_id", "7"), ("amount", "1")])
+        .await;
+    assert_eq!(new.reason(), "campaign_inactive");
+    let again = server
+        .postback(&[("click_id", &click.id), ("order_id", "5"), ("amount", "100")])
+        .await;
+    assert_eq!(again.reason(), "duplicate_order", "{}", again.text);
+    assert!(books(&app).await.ends_with("= 21"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_only_a_click_cannot_change_the_orders_of_others() {
+    let app = TestApp::spawn().await;
+    change_integration(&app, |it| it.requires_token = false).await;
+    let (mine, theirs) = (app.visitor().click("").await, app.visitor().click("").await);
+    let server = app.advertiser();
+    let made = server
+        .postback(&[("click_id", &theirs.id), ("order_id", "1"), ("amount", "100")])
+        .await;
+    assert_eq!(made.reason(), "accepted");
+    let refused = server
+        .raw(&format!("click_id={}&goal=sale&order_id=1&refund=all", mine.id))
+        .await;
+    assert_eq!(refused.reason(), "duplicate_conflict", "{}", refused.text);
+    let own = server
+        .raw(&format!(
+            "click_id={}&goal=sale&order_id=1&status=approved",
+            theirs.id
+        ))
+        .await;
+    assert_eq!(own.reason(), "updated", "{}", own.text);
+    let proven = server
+        .postback(&[("click_id", &mine.id), ("order_id", "1"), ("refund", "all")])
+        .await;
+    assert_eq!(proven.reason(), "updated", "{}", proven.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let refund = server
+        .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("refund", "all")])
+        .await;
+    assert_eq!(
+        (refund.status, refund.get("status")),
+        (StatusCode::ACCEPTED, "held")
+    );
+    assert_eq!(refund.reason(), "waiting_for_conversion");
+    app.execute("UPDATE parked_postbacks SET until = now() - interval '1 second'")
+        .await;
+    eventually(&app, "SELECT reason FROM postbacks", "conversion_not_found").await;
+    assert_eq!(app.count("SELECT count(*) FROM parked_postbacks").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_overtakes_its_signup_waits_for_it() {
+    let app = TestApp::spawn().await;
+    let signup = GoalSettings {
+        unique_by: UniqueBy::Customer,
+        ..GoalSettings::new("signup", "Signup", GoalKind::Lead, PAY)
+    };
+    let signup = add_goal(&app, &signup).await;
+    change_sale(&app, |sale| sale.chain.parent_goal_id = Some(signup.id)).await;
+    let renewal = GoalSettings {
+        chain: Chain {
+            parent_goal_id: Some(app.scene.sale_id),
+            times_per_parent: Some(2),
+            ..Chain::default()
+        },
+        ..GoalSettings::new("renewal", "Renewal", GoalKind::Sale, PAY)
+    };
+    add_goal(&app, &renewal).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let call = async |goal: &str, order: &str| {
+        let customer = [
+            ("goal", goal),
+            ("customer_id", "c-1"),
+            ("order_id", order),
+            ("amount", "50"),
+        ];
+        server
+            .postback(&[&customer[..], &[("click_id", &click.id)]].concat())
+            .await
+    };
+    let renewed = call("renewal", "R-1").await;
+    assert_eq!(renewed.reason(), "waiting_for_parent", "{}", renewed.text);
+    let sold = call("sale", "S-1").await;
+    assert_eq!(sold.reason(), "waiting_for_parent", "{}", sold.text);
+    assert!(
+        sold.get("message")
+            .contains("The goal signup, which comes before sale"),
+        "{}",
+        sold.text
+    );
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
+    let signed_up = server
+        .postback(&[
+            ("goal", "signup"),
+            ("customer_id", "c-1"),
+            ("click_id", &click.id),
+        ])
+        .await;
+    assert_eq!(signed_up.reason(), "accepted", "{}", signed_up.text);
+    // The whole chain, in the transaction that stored the signup.
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 3);
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks WHERE status = 'held'")
+            .await,
+        0
+    );
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks WHERE decided_at IS NOT NULL")
+            .await,
+        2
+    );
+    assert_eq!(call("renewal", "R-2").await.reason(), "accepted");
+    assert_eq!(call("renewal", "R-3").await.reason(), "parent_exhausted");
+    assert_eq!(
+        call("renewal", "R-2").await.reason(),
+        "duplicate_order",
+        "a repetition is not one more"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_click_the_customer_a_coupon_or_the_sender_says_whose_it_is() {
+    let app = TestApp::spawn().await;
+    let mut conn = app.network().await;
+    let coupon = Coupon {
+        campaign_id: app.scene.campaign.id,
+        code: "SPRING20".into(),
+        affiliate_id: app.scene.affiliate_id,
+    };
+    coupons::create(&mut conn, &Author::system(), &coupon, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let early = server
+        .postback(&[("customer_id", "c-9"), ("order_id", "0"), ("amount", "10")])
+        .await;
+    assert_eq!(early.reason(), "waiting_for_customer", "{}", early.text);
+    let with_click = server
+        .postback(&[
+            ("customer_id", "c-9"),
+            ("order_id", "1"),
+            ("amount", "10"),
+            ("click_id", &click.id),
+        ])
+        .await;
+    assert_eq!(with_click.reason(), "accepted");
+    let affiliate = app.scene.affiliate_id.to_string();
+    for parameters in [
+        [("customer_id", "c-9"), ("order_id", "2")],
+        [("coupon", "spring20"), ("order_id", "3")],
+        [("partner_key", affiliate.as_str()), ("order_id", "4")],
+    ] {
+        let answer = server
+            .postback(&[&parameters[..], &[("amount", "10")]].concat())
+            .await;
+        assert_eq!(answer.reason(), "accepted", "{parameters:?}: {}", answer.text);
+    }
+    let by = "SELECT string_agg(attributed_by, ' ' ORDER BY order_id) FROM conversions";
+    assert_eq!(app.text(by).await, "customer click customer coupon affiliate");
+    for (parameters, reason) in [
+        ([("coupon", "NOBODYS"), ("order_id", "5")], "coupon_unknown"),
+        (
+            [("partner_key", "nobody"), ("order_id", "6")],
+            "affiliate_unknown",
+        ),
+        ([("note", "x"), ("order_id", "7")], "click_id_missing"),
+    ] {
+        let answer = server
+            .postback(&[&parameters[..], &[("amount", "10")]].concat())
+            .await;
+        assert_eq!(answer.reason(), reason, "{}", answer.text);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
+    let app = TestApp::spawn().await;
+    change_sale(&app, |sale| {
+        sale.auto_approve = true;
+        sale.hold_days = 7;
+    })
+    .await;
+    let mut conn = app.network().await;
+    let (author, now) = (Author::system(), clock::now());
+    for (position, conditions, rate) in [
+        (
+            2,
+            Conditions {
+                sub_number: Some(1),
+                sub_value: Some("vip".into()),
+                ..Conditions::default()
+            },
+            500_000,
+        ),
+        (
+            3,
+            Conditions {
+                month_from: Some(4),
+                ..Conditions::default()
+            },
+            200_000,
+        ),
+    ] {
+        let rule = RuleSettings {
+            name: format!("Rule {position}"),
+            position,
+            conditions,
+            commission_fixed_micros: 0,
+            commission_rate_ppm: rate,
+            revenue_fixed_micros: 0,
+            revenue_rate_ppm: rate,
+        };
+        rules::create(&mut conn, &author, app.scene.sale_id, &rule, now)
+            .await
+            .unwrap();
+    }
+    let cap = NewCap {
+        campaign_id: app.scene.campaign.id,
+        affiliate_id: Some(app.scene.affiliate_id),
+        metric: Metric::Revenue,
+        period: CapPeriod::Month,
+        most: 150_000_000,
+    };
+    caps::create(&mut conn, &author, &cap, now).await.unwrap();
+    conn.commit().await.unwrap();
+    let server = app.advertiser();
+    let (plain, vip) = (
+        app.visitor().click("").await,
+        app.visitor().click("?sub1=vip").await,
+    );
+    for (order, click, reason) in [
+        ("1", &plain, "accepted"),
+        ("2", &vip, "accepted"),
+        ("3", &plain, "accepted"),
+        ("4", &plain, "accepted"),
+        ("5", &plain, "accepted"),
+        ("6", &vip, "cap_reached"),
+    ] {
+        let answer = server
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "100")])
+            .await;
+        // The row of a click that is milliseconds old may still be on its way.
+        assert!(
+            answer.reason() == reason || answer.reason() == "waiting_for_click",
+            "{order}: {}",
+            answer.text
+        );
+        eventually(
+            &app,
+            &format!("SELECT count(*) FROM conversions WHERE order_id = '{order}'"),
+            "1",
+        )
+        .await;
+    }
+    // The goal's 10 %, half of it all, 10 %, then the tier's 20 % twice; the last one is beyond the cap.
+    let commissions =
+        "SELECT string_agg((commission_micros / 1000000)::text, ' ' ORDER BY order_id) FROM conversions";
+    assert_eq!(app.text(commissions).await, "10 50 10 20 20 0");
+    assert_eq!(
+        app.text("SELECT string_agg(unpaid_because, ' ') FROM conversions")
+            .await,
+        "cap_reached"
+    );
+    assert_eq!(
+        app.count("SELECT count(*) FROM conversions WHERE status = 'pending' AND hold_until > now()")
+            .await,
+        6
+    );
+    app.execute("UPDATE conversions SET hold_until = now() - interval '1 second' WHERE order_id < '3'")
+        .await;
+    eventually(
+        &app,
+        "SELECT coalesce(string_agg(order_id, ' ' ORDER BY order_id), '') FROM conversions WHERE status = 'approved'",
+        "1 2",
+    )
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tests_are_decided_like_everything_else_and_are_in_no_book() {
+    let app = TestApp::spawn().await;
+    let mut conn = app.network().await;
+    let link = NewLink {
+        is_test: true,
+        ..NewLink::plain(app.scene.affiliate_id, app.scene.campaign.id, "try-it")
+    };
+    links::create(&mut conn, &Author::system(), &link, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let server = app.advertiser();
+    let live = app.visitor().click("").await;
+    let wrong = server
+        .postback(&[
+            ("click_id", &live.id),
+            ("order_id", "1"),
+            ("amount", "1"),
+            ("test", "1"),
+        ])
+        .await;
+    assert_eq!(wrong.reason(), "wrong_mode");
+    let test = app.visitor_of("try-it").click("").await;
+    let order = async |order: &str| {
+        server
+            .postback(&[("click_id", &test.id), ("order_id", order), ("amount", "100")])
+            .await
+    };
+    let first = order("T-1").await;
+    assert_eq!(
+        (first.reason(), first.get("mode")),
+        ("test_accepted", "test"),
+        "{}",
+        first.text
+    );
+    assert_eq!(order("T-1").await.get("status"), "duplicate");
+    assert_eq!(order("T-2").await.reason(), "test_accepted");
+    assert_eq!(
+        app.text("SELECT string_agg((commission_micros / 1000000)::text, ' ') FROM test_conversions")
+            .await,
+        "10 10"
+    );
+    for table in ["conversions", "ledger_entries", "conversion_rollups"] {
+        assert_eq!(
+            app.count(&format!("SELECT count(*) FROM {table}")).await,
+            0,
+            "{table}"
+        );
+    }
+    // In a campaign that is being tested, a live link sends nobody on.
+    change_campaign(&app, |campaign| campaign.status = CampaignStatus::Testing).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(
+        app.visitor().request(Method::GET, "").await.status(),
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        app.visitor_of("try-it").request(Method::GET, "").await.status(),
+        StatusCode::FOUND
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_click_id_is_explained() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let id = click.id.as_str();
+    let upper = id.to_uppercase();
+    let short = &id[..32];
+    let quoted = format!("\"{id}\"");
+    let twice: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for (sent, reason, told) in [
+        (upper.as_str(), "click_not_found", "differ only in letter case"),
+        (short, "click_not_found", "it was cut off"),
+        (&quoted, "click_not_found", "spaces or quotes"),
+        (&twice, "click_not_found", "percent-encoded twice"),
+        ("{click_id}", "macro_unreplaced", "placeholder"),
+        ("[[subid]]", "macro_unreplaced", "placeholder"),
+        ("undefined", "macro_unreplaced", "placeholder"),
+        ("banana", "click_not_found", "does not look like one of ours"),
+    ] {
+        let answer = server
+            .postback(&[("click_id", sent), ("order_id", "1"), ("amount", "1")])
+            .await;
+        assert_eq!(answer.reason(), reason, "{sent}: {}", answer.text);
+        assert!(answer.get("message").contains(told), "{sent}: {}", answer.text);
+    }
+    let misplaced = server
+        .postback(&[
+            ("click_id", "banana"),
+            ("sub3", id),
+            ("order_id", "1"),
+            ("amount", "1"),
+        ])
+        .await;
+    assert!(
+        misplaced.get("message").contains("sub3 holds one of ours"),
+        "{}",
+        misplaced.text
+    );
+    // Of several, the most recent click counts.
+    let later = app.visitor().click("").await;
+    let both = format!("{id},{}", later.id);
+    let accepted = server
+        .postback(&[("click_id", &both), ("order_id", "1"), ("amount", "1")])
+        .await;
+    assert_eq!(accepted.reason(), "accepted", "{}", accepted.text);
+    change_integration(&app, |it| it.ignores_letter_case = true).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let upper = server
+        .postback(&[("click_id", &upper), ("order_id", "2"), ("amount", "1")])
+        .await;
+    assert_eq!(upper.reason(), "accepted", "{}", upper.text);
+    app.finish().await;
+}

@@ -1,0 +1,187 @@
+//! Who may call, how it is proved, and in whose voice it is answered.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use campaigns::integrations::{self, AnswerFormat, IntegrationSettings};
+use chrono::TimeDelta;
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::{Method, StatusCode};
+use schema::{Words, clock};
+use sha2::{Digest, Sha256};
+use tenancy::Author;
+use testkit::{AdvertiserServer, Answer, TestApp};
+
+async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
+    let mut conn = app.network().await;
+    let id = app.scene.advertiser_id;
+    let mut settings = integrations::of_advertiser(&mut conn, id)
+        .await
+        .unwrap()
+        .unwrap()
+        .settings;
+    change(&mut settings);
+    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+}
+
+/// Signs a call as the documentation says.
+fn sign(secret: &str, timestamp: i64, target: &str, body: &str) -> String {
+    let digest = HEXLOWER.encode(&Sha256::digest(format!("{target}\n{body}").as_bytes()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{timestamp}.{digest}").as_bytes());
+    HEXLOWER.encode(&mac.finalize().into_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_call_is_checked_as_the_integration_says() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await;
+    let server = app.advertiser();
+    let mut conn = app.network().await;
+    let author = Author::system();
+    let secret = integrations::new_signing_secret(
+        &mut conn,
+        &author,
+        &app.secret,
+        app.scene.advertiser_id,
+        clock::now(),
+    );
+    let secret = secret.await.unwrap().unwrap();
+    conn.commit().await.unwrap();
+    change_integration(&app, |it| {
+        it.requires_token = false;
+        it.requires_signature = true;
+        it.allowed_addresses = Words(vec!["127.0.0.1".into()]);
+    })
+    .await;
+    let call = async |order: &str, skew: i64, change: &str| {
+        let target = format!(
+            "/postback?click_id={}&goal=sale&order_id={order}&amount=5",
+            click.id
+        );
+        let now = clock::now().timestamp() + skew;
+        let header = format!("t={now},v1={}", sign(&secret, now, &target, ""));
+        let headers = [("X-Clickledger-Signature", header.as_str())];
+        let (headers, change) = match change {
+            "unsigned" => (&headers[..0], ""),
+            change => (&headers[..], change),
+        };
+        server
+            .call_with(Method::GET, &format!("{target}{change}"), headers, "")
+            .await
+    };
+    assert_eq!(call("1", 0, "").await.reason(), "accepted");
+    assert_eq!(call("2", 0, "&x=1").await.reason(), "signature_invalid");
+    assert_eq!(call("3", -400, "").await.reason(), "timestamp_skew");
+    assert_eq!(call("4", 0, "unsigned").await.reason(), "signature_missing");
+    change_integration(&app, |it| {
+        it.allowed_addresses = Words(vec!["203.0.113.0/24".into()]);
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let refused = call("5", 0, "").await;
+    assert_eq!(refused.reason(), "ip_not_allowed");
+    assert!(refused.get("message").contains("127.0.0.1"), "{}", refused.text);
+    change_integration(&app, |it| it.is_monitoring = true).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let tolerated = call("6", 0, "unsigned").await;
+    assert_eq!(tolerated.reason(), "accepted", "{}", tolerated.text);
+    let trace = app.text("SELECT trace FROM postbacks WHERE order_id = '6'").await;
+    for told in ["[\"signature\",\"!\"", "[\"address\",\"!\"", "[\"token\",\"+\""] {
+        assert!(trace.contains(told), "{told} is not in {trace}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_token_is_taken_for_as_long_as_was_said() {
+    let app = TestApp::spawn().await;
+    let (click, old) = (app.visitor().click("").await, app.advertiser());
+    let mut conn = app.network().await;
+    let overlap = TimeDelta::hours(1);
+    let (author, id) = (Author::system(), app.scene.advertiser_id);
+    let token = integrations::new_token(&mut conn, &author, id, overlap, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let new = old.with_token(token.as_str());
+    let order = async |server: &AdvertiserServer, order: &str| -> Answer {
+        server
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "1")])
+            .await
+    };
+    assert_eq!(order(&old, "1").await.reason(), "accepted");
+    assert_eq!(order(&new, "2").await.reason(), "accepted");
+    app.execute("UPDATE integrations SET previous_token_until = now() - interval '1 second'")
+        .await;
+    let mut conn = app.network().await;
+    schema::changes::announce(&mut conn, "integration", "")
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(order(&old, "3").await.reason(), "token_expired");
+    assert_eq!(order(&new, "4").await.reason(), "accepted");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_in_the_voice_that_was_chosen() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    change_integration(&app, |it| it.answer_format = AnswerFormat::AlwaysOk).await;
+    let token = &app.scene.token;
+    let rejected = server
+        .call(&format!("/postback?click_id=banana&token={token}"))
+        .await;
+    assert_eq!(
+        (rejected.status, rejected.reason()),
+        (StatusCode::OK, "click_not_found")
+    );
+    change_integration(&app, |it| it.answer_format = AnswerFormat::Gif).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let pixel = server
+        .call(&format!(
+            "/postback?click_id={}&goal=sale&order_id=1&amount=1&token={token}",
+            click.id
+        ))
+        .await;
+    assert_eq!(pixel.headers["content-type"], "image/gif");
+    assert_eq!(pixel.headers["x-postback-reason"], "accepted");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_of_a_decision_are_told_and_the_commission_only_to_whom_it_concerns() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await;
+    let answer = app
+        .advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "100")])
+        .await;
+    let page = format!("/postbacks/{}", answer.get("request_id"));
+    let owner = app.sign_in(&app.scene.owner).await.get(&page).await;
+    for told in [
+        "the advertiser&#39;s own",
+        "by order: 1",
+        "10 % to the affiliate",
+        "commission 10.00 EUR",
+    ] {
+        assert!(owner.html.contains(told), "{told} is not in {}", owner.html);
+    }
+    let advertiser = app.sign_in(&app.scene.advertiser).await.get(&page).await;
+    assert!(advertiser.html.contains("by order: 1"), "{}", advertiser.html);
+    assert!(!advertiser.html.contains("to the affiliate") && !advertiser.html.contains("10.00 EUR"));
+    let tools = app
+        .sign_in(&app.scene.affiliate)
+        .await
+        .get("/tools/postback?tracker=keitaro")
+        .await;
+    assert!(tools.html.contains("subid={aff_click_id}"), "{}", tools.html);
+    app.finish().await;
+}
