@@ -146,6 +146,7 @@ async fn nothing_reaches_around_a_wall() {
             "parked_postbacks: DELETE INSERT SELECT UPDATE",
             "postbacks: INSERT SELECT UPDATE",
             "quarantine: INSERT",
+            "replays: SELECT UPDATE",
             "test_conversions: INSERT SELECT"
         ]
     );

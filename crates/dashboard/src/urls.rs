@@ -79,6 +79,11 @@ pub(crate) fn postback(id: PostbackId) -> String {
     format!("/postbacks/{id}")
 }
 
+/// A batch of replays.
+pub(crate) fn replay(batch: uuid::Uuid) -> String {
+    format!("/replays/{batch}")
+}
+
 /// Where the form that decides a conversion is sent.
 pub(crate) fn settle(id: ConversionId) -> String {
     format!("/conversions/{id}")

@@ -961,6 +961,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Postbacks that were decided once more, or are to be.
+    replays (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The replay; sorts by time.
+        id -> Uuid,
+        /// All that were asked for at once.
+        batch -> Uuid,
+        /// The postback.
+        postback_id -> Uuid,
+        /// When it was asked for.
+        asked_at -> Timestamptz,
+        /// By whom, in words.
+        asked_by -> Text,
+        /// Whether only what would come of it is wanted: nothing is changed.
+        is_dry -> Bool,
+        /// When it was decided; NULL while it is to be done.
+        done_at -> Nullable<Timestamptz>,
+        /// The reason the postback had.
+        reason_before -> Text,
+        /// The reason it has or would have.
+        reason -> Nullable<Text>,
+        /// What happened, or would happen, in a sentence.
+        message -> Nullable<Text>,
+        /// The conversion it makes or is about.
+        conversion_id -> Nullable<Uuid>,
+        /// What the affiliate earns by a conversion that it makes.
+        commission_micros -> Nullable<Int8>,
+        /// What the advertiser owes for it.
+        revenue_micros -> Nullable<Int8>,
+        /// ISO 4217: of both.
+        currency -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     /// Who is signed in. Not a tenant's table: the cookie says nothing of a network, so it is found by its hash alone.
     sessions (token_hash) {
         /// SHA-256 of the cookie's 256 random bits; the cookie itself is not kept.
@@ -1111,6 +1147,7 @@ diesel::joinable!(operator_log -> people (person_id));
 diesel::joinable!(parked_postbacks -> networks (network_id));
 diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
+diesel::joinable!(replays -> networks (network_id));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(test_conversions -> networks (network_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
@@ -1152,6 +1189,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     promoters,
     quarantine,
     recovery_codes,
+    replays,
     sessions,
     test_conversions,
     tracking_hosts,

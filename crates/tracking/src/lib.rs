@@ -23,6 +23,7 @@ pub mod postbacks;
 pub mod pricing;
 pub mod quarantine;
 mod redaction;
+pub mod replays;
 mod rollups;
 pub mod signature;
 pub mod trace;

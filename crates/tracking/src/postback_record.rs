@@ -10,6 +10,7 @@ use dialects::{Dialect, Postback};
 use schema::{NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
+use crate::intake::spoken_from;
 use crate::redaction::{Secrets, blank_token, is_secret};
 use crate::signature::Signed;
 use crate::tracker::InboundCall;
@@ -42,6 +43,19 @@ pub(crate) struct PostbackRecord {
     pub(crate) said: Postback,
     /// Why it must not be acted on, whatever it says.
     flaw: Option<Flaw>,
+}
+
+/// A postback as its row has it, from which the record is made again.
+pub(crate) struct Stored {
+    pub(crate) network: NetworkId,
+    pub(crate) id: PostbackId,
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) remote_ip: Option<String>,
+    pub(crate) token_hash: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +96,24 @@ impl PostbackRecord {
             said: without_secrets(&said),
             method: call.method,
             content_type: call.content_type,
+        }
+    }
+
+    /// Understands a stored call once more: by today's dialects, secrets blanked as they are.
+    pub(crate) fn of_stored(stored: Stored) -> Self {
+        let call = InboundCall {
+            id: stored.id,
+            spoken_from: spoken_from(&stored.target),
+            method: stored.method,
+            content_type: stored.content_type,
+            body: stored.body,
+            ..InboundCall::get(&stored.target, stored.received_at, None)
+        };
+        Self {
+            token: stored.token_hash.map(|hash| HEXLOWER.encode(&hash)),
+            remote_ip: stored.remote_ip,
+            signed: None,
+            ..Self::of(stored.network, call)
         }
     }
 

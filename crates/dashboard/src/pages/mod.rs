@@ -27,6 +27,7 @@ mod password;
 mod postbacks;
 mod proof;
 mod reasons;
+mod replays;
 mod reports;
 mod rules;
 mod search;
@@ -119,7 +120,10 @@ routes! {
     get "/conversions" => conversions::list;
     post "/conversions/{id}" => conversions::settle;
     get "/postbacks" => postbacks::list;
+    post "/postbacks/replay" => replays::many;
     get "/postbacks/{id}" => postbacks::show;
+    post "/postbacks/{id}/replay" => replays::one;
+    get "/replays/{batch}" => replays::show;
     get "/clicks/{click_id}" => clicks::show;
     get "/campaigns" => campaigns::list;
     get "/campaigns/{id}" => campaigns::show;

@@ -68,6 +68,7 @@ pub(super) async fn list(
             "Postbacks",
             "Inbound postbacks",
         ),
+        may_replay: actor.may(Permission::DecideConversions),
         tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
         rows: found
@@ -114,6 +115,7 @@ pub(super) async fn show(
             .map(StepRow::new)
             .collect(),
         system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),
+        may_replay: actor.may(Permission::DecideConversions) && postback.status == PostbackStatus::Rejected,
         decided_anew: postback
             .decided_at
             .map(|at| TimeCell::new(at, clock::now(), &network)),
@@ -204,6 +206,7 @@ impl PostbackRow {
 #[template(path = "postbacks/list.html")]
 struct List {
     shell: Shell,
+    may_replay: bool,
     tabs: Vec<Tab>,
     reason: Option<String>,
     rows: Vec<PostbackRow>,
@@ -223,6 +226,7 @@ struct Show {
     steps: Vec<StepRow>,
     system: &'static str,
     decided_anew: Option<TimeCell>,
+    may_replay: bool,
     postback: StoredPostback,
 }
 

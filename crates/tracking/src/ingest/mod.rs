@@ -8,6 +8,7 @@
 mod clicks;
 mod deciding;
 mod postbacks;
+mod replaying;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 mod session;

@@ -11,6 +11,7 @@ use schema::{NetworkId, PostbackId, clock};
 use tokio_postgres::{Client, Transaction};
 
 use super::deciding::{self, Candidate, Origin, Statements, Tx, approve_held, decide_all};
+use super::replaying::replay;
 use super::{ApplyError, Load, Progress, Record, session};
 use crate::judge::Judge;
 use crate::postback_record::PostbackRecord;
@@ -73,7 +74,8 @@ impl Load for PostbackLoad {
             transaction,
             statements,
         };
-        decide_all(tx, &self.judge, candidates).await
+        let outcomes = decide_all(tx, &self.judge, candidates).await?;
+        Ok(outcomes.into_iter().map(|it| (it.id, it.told)).collect())
     }
 
     fn committed(&self, done: Self::Done) {
@@ -117,6 +119,7 @@ async fn sweep_until_it_fails(
         for job in jobs {
             while sweep_once(&mut client, &statements, judge, job).await? >= MANY {}
         }
+        while replay(&mut client, &statements, judge, clock::now()).await? > 0 {}
         let transaction = client.transaction().await?;
         let tx = Tx {
             transaction: &transaction,

@@ -70,6 +70,14 @@ enum Place<'a> {
     Nowhere,
 }
 
+/// Where in a target the call itself begins: behind the network's slug, if one stands in front.
+pub(crate) fn spoken_from(target: &str) -> usize {
+    match place(target) {
+        Place::Postback { slug: Some(slug) } => slug.len() + 1,
+        _ => 0,
+    }
+}
+
 fn place(target: &str) -> Place<'_> {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     let path = path.strip_prefix('/').unwrap_or_default();

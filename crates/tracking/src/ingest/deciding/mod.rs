@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use dialects::{AnswerFormat, Status};
-use schema::{ConversionId, GoalId, PostbackId, clock};
+use schema::{ConversionId, Currency, GoalId, PostbackId, clock};
 use tokio_postgres::{Client, Statement, Transaction};
 
 pub(super) use amend::approve_held;
@@ -96,6 +96,14 @@ pub(super) struct Decided {
     amount_micros: Option<i64>,
 }
 
+/// What became of a postback, for those who wait to hear of it.
+pub(super) struct Outcome {
+    pub(super) id: PostbackId,
+    pub(super) told: Told,
+    /// Commission, revenue and currency of the conversion that one which waited or was replayed has made.
+    pub(super) made: Option<(i64, i64, Currency)>,
+}
+
 /// How a decision ends.
 enum Ending {
     Verdict(Verdict),
@@ -127,13 +135,13 @@ impl Decided {
     }
 }
 
-/// Decides postbacks and stores all that follows; whatever waited for them too. Returns what there is to tell.
+/// Decides postbacks and stores all that follows; whatever waited for them too. Returns what became of them.
 pub(super) async fn decide_all(
     tx: Tx<'_>,
     judge: &Judge,
     candidates: Vec<Candidate>,
-) -> Result<Vec<(PostbackId, Told)>, ApplyError> {
-    let (told, mut made) = decide_and_keep(tx, judge, candidates).await?;
+) -> Result<Vec<Outcome>, ApplyError> {
+    let (outcomes, mut made) = decide_and_keep(tx, judge, candidates).await?;
     for _ in 0..ROUNDS {
         // What waited must not stop what is new: if it fails, it waits on, for the next sweep.
         tx.transaction.batch_execute("SAVEPOINT waited").await?;
@@ -153,7 +161,7 @@ pub(super) async fn decide_all(
             break;
         }
     }
-    Ok(told)
+    Ok(outcomes)
 }
 
 /// What waited for one of these conversions; returns the conversions that were made of it.
@@ -169,13 +177,31 @@ async fn decide_and_keep(
     tx: Tx<'_>,
     judge: &Judge,
     candidates: Vec<Candidate>,
-) -> Result<(Vec<(PostbackId, Told)>, Vec<Made>), ApplyError> {
+) -> Result<(Vec<Outcome>, Vec<Made>), ApplyError> {
     let (decided, made) = decide_round(tx, judge, candidates).await?;
     park::park(tx, &decided).await?;
     keep::keep(tx, &decided).await?;
-    let new = decided.iter().filter(|it| it.origin == Origin::Journal);
-    let told = new.map(|it| (it.judged.record.id, it.told())).collect();
-    Ok((told, made))
+    let made_of = |id: PostbackId| {
+        let conversion = made
+            .iter()
+            .map(|it| &it.conversion)
+            .find(|it| it.postback_id == id)?;
+        Some((
+            conversion.commission_micros,
+            conversion.revenue_micros,
+            conversion.currency,
+        ))
+    };
+    let outcomes = decided.iter().map(|it| Outcome {
+        id: it.judged.record.id,
+        told: it.told(),
+        made: match it.origin {
+            // Nobody asks of new ones, of which there are many.
+            Origin::Journal => None,
+            Origin::Parked | Origin::Overdue => made_of(it.judged.record.id),
+        },
+    });
+    Ok((outcomes.collect(), made))
 }
 
 /// A new conversion, with whose it is beside it.

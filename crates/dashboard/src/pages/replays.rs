@@ -1,0 +1,145 @@
+//! Replays: rejected postbacks decided once more under today's configuration, after a look at what would change.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use schema::{PostbackId, clock};
+use tenancy::{needs, networks};
+use tracking::postbacks;
+use tracking::replays::{self, MOST, Replay, ReplayFilter};
+use uuid::Uuid;
+
+use super::id;
+use crate::auth::Allowed;
+use crate::error::PageError;
+use crate::forms::PostedForm;
+use crate::shell::{PageResult, Shell, page, see_other};
+use crate::{Dashboard, format, urls};
+
+/// How many of a batch the page shows.
+const SHOWN: i64 = 500;
+
+/// `POST /postbacks/{id}/replay`: one postback.
+pub(super) async fn one(
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::DecideConversions>,
+    path: web::Path<String>,
+    form: PostedForm,
+) -> PageResult {
+    let postback_id: PostbackId = id(&path)?;
+    let mut conn = actor.network(&dashboard.db).await?;
+    let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
+    found.ok_or(PageError::NotFound)?;
+    let filter = ReplayFilter {
+        ids: vec![postback_id],
+        ..ReplayFilter::default()
+    };
+    let is_dry = form.get("how") != "real";
+    let (batch, _) = replays::ask(&mut conn, &actor.author(), &filter, is_dry, clock::now()).await?;
+    conn.commit().await?;
+    see_other(&urls::replay(batch))
+}
+
+/// `POST /postbacks/replay`: all rejected ones with a reason.
+pub(super) async fn many(
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::DecideConversions>,
+    form: PostedForm,
+) -> PageResult {
+    let reason = form.get("reason");
+    let filter = ReplayFilter {
+        reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        ..ReplayFilter::default()
+    };
+    let is_dry = form.get("how") != "real";
+    let mut conn = actor.network(&dashboard.db).await?;
+    let (batch, _) = replays::ask(&mut conn, &actor.author(), &filter, is_dry, clock::now()).await?;
+    conn.commit().await?;
+    see_other(&urls::replay(batch))
+}
+
+/// `GET /replays/{batch}`: what came of it, or would come.
+pub(super) async fn show(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::DecideConversions>,
+    path: web::Path<String>,
+) -> PageResult {
+    let batch: Uuid = id(&path)?;
+    let mut conn = actor.network(&dashboard.db).await?;
+    let network = networks::current(&mut conn).await?;
+    let found = replays::of_batch(&mut conn, batch, MOST).await?;
+    conn.commit().await?;
+    let is_dry = found.first().is_none_or(|replay| replay.is_dry);
+    let to_do = found.iter().filter(|replay| replay.done_at.is_none()).count();
+    let changing = found.iter().filter(|replay| changes(replay)).count();
+    let title = if is_dry {
+        "What a replay would change"
+    } else {
+        "Replay"
+    };
+    let reasons: std::collections::BTreeSet<_> = found.iter().map(|it| it.reason_before.clone()).collect();
+    let mut reasons = reasons.into_iter();
+    let only_reason = reasons.next().filter(|_| reasons.next().is_none());
+    let only_postback = match found.as_slice() {
+        [only] => Some(format!("{}/replay", urls::postback(only.postback_id))),
+        _ => None,
+    };
+    page(&Show {
+        shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", title),
+        is_dry,
+        to_do,
+        total: found.len(),
+        changing,
+        only_reason,
+        only_postback,
+        rows: found
+            .into_iter()
+            .take(usize::try_from(SHOWN).unwrap_or(usize::MAX))
+            .map(ReplayRow::new)
+            .collect(),
+    })
+}
+
+fn changes(replay: &Replay) -> bool {
+    replay
+        .reason
+        .as_ref()
+        .is_some_and(|reason| *reason != replay.reason_before)
+}
+
+struct ReplayRow {
+    url: String,
+    short_id: String,
+    before: String,
+    after: String,
+    changes: bool,
+    message: String,
+    commission: String,
+}
+
+impl ReplayRow {
+    fn new(replay: Replay) -> Self {
+        Self {
+            url: urls::postback(replay.postback_id),
+            short_id: format::short_id(&replay.postback_id.to_string()),
+            changes: changes(&replay),
+            commission: replay.commission().map_or_else(|| "—".to_owned(), format::money),
+            before: replay.reason_before,
+            after: replay.reason.unwrap_or_else(|| "…".to_owned()),
+            message: replay.message.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/replay.html")]
+struct Show {
+    shell: Shell,
+    is_dry: bool,
+    to_do: usize,
+    total: usize,
+    changing: usize,
+    only_reason: Option<String>,
+    only_postback: Option<String>,
+    rows: Vec<ReplayRow>,
+}

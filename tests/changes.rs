@@ -1,0 +1,308 @@
+//! What is said of conversions after they were made, and postbacks that are decided once more.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::goals::{self, Goal, GoalKind, GoalSettings};
+use campaigns::integrations::{self, IntegrationSettings};
+use campaigns::terms::{Pay, Terms};
+use reqwest::StatusCode;
+use schema::clock;
+use tenancy::Author;
+use testkit::TestApp;
+
+const PAY: Terms = Terms {
+    commission: Pay {
+        fixed_micros: 1_000_000,
+        rate_ppm: 0,
+    },
+    revenue: Pay {
+        fixed_micros: 2_000_000,
+        rate_ppm: 0,
+    },
+};
+
+async fn add_goal(app: &TestApp, settings: &GoalSettings) -> Goal {
+    let mut conn = app.network().await;
+    let author = Author::system();
+    let goal = goals::create(&mut conn, &author, app.scene.campaign.id, settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    goal
+}
+
+async fn change_sale(app: &TestApp, change: impl FnOnce(&mut GoalSettings)) {
+    let mut conn = app.network().await;
+    let mut settings = goals::find(&mut conn, app.scene.sale_id)
+        .await
+        .unwrap()
+        .unwrap()
+        .settings;
+    change(&mut settings);
+    goals::update(
+        &mut conn,
+        &Author::system(),
+        app.scene.sale_id,
+        &settings,
+        clock::now(),
+    )
+    .await
+    .unwrap();
+    conn.commit().await.unwrap();
+}
+
+async fn change_campaign(app: &TestApp, change: impl FnOnce(&mut CampaignSettings)) {
+    let mut conn = app.network().await;
+    let mut settings = app.scene.campaign.settings();
+    change(&mut settings);
+    let (author, id) = (Author::system(), app.scene.campaign.id);
+    campaign_table::update(&mut conn, &author, id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+}
+
+async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
+    let mut conn = app.network().await;
+    let id = app.scene.advertiser_id;
+    let mut settings = integrations::of_advertiser(&mut conn, id)
+        .await
+        .unwrap()
+        .unwrap()
+        .settings;
+    change(&mut settings);
+    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+}
+
+/// What stands in the books for conversions: statuses with amounts and commissions, and the affiliate's balance.
+async fn books(app: &TestApp) -> String {
+    app.text(
+        "SELECT coalesce(string_agg(concat_ws(' ', status, amount_micros / 1000000, commission_micros / 1000000), ', ' ORDER BY unique_key), '')
+             || ' = ' || (SELECT coalesce(sum(amount_micros), 0)::bigint / 1000000 FROM ledger_entries WHERE account = 'affiliate')
+         FROM conversions",
+    )
+    .await
+}
+
+async fn eventually(app: &TestApp, sql: &str, expected: &str) {
+    for _ in 0..100 {
+        if app.text(sql).await == expected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.text(sql).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_books_are_the_same() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let calls: [&[(&str, &str)]; 4] = [
+        &[("amount", "100")],
+        &[("action", "update"), ("amount", "80")],
+        &[("status", "approved"), ("amount", "100")],
+        &[("refund", "30")],
+    ];
+    let orders = [
+        [0, 1, 2, 3],
+        [3, 2, 1, 0],
+        [1, 3, 0, 2],
+        [2, 0, 3, 1],
+        [3, 0, 1, 2],
+        [1, 2, 3, 0],
+    ];
+    for (number, order) in orders.iter().enumerate() {
+        let order_id = format!("A-{number}");
+        for call in order {
+            let mut parameters = vec![("click_id", click.id.as_str()), ("order_id", &order_id)];
+            parameters.extend_from_slice(calls[*call]);
+            let answer = server.postback(&parameters).await;
+            assert!(answer.status.is_success(), "{order:?} {call}: {}", answer.text);
+            // Repeating a call is always safe.
+            let again = server.postback(&parameters).await;
+            assert!(
+                matches!(again.get("status"), "duplicate" | "held"),
+                "{order:?} {call}: {}",
+                again.text
+            );
+        }
+    }
+    let one = "approved 50 5";
+    assert_eq!(books(&app).await, format!("{} = 30", [one; 6].join(", ")));
+    let rejected = server
+        .postback(&[
+            ("click_id", &click.id),
+            ("order_id", "A-0"),
+            ("status", "rejected"),
+            ("amount", "100"),
+        ])
+        .await;
+    assert_eq!(rejected.reason(), "updated", "{}", rejected.text);
+    assert!(
+        rejected
+            .get("message")
+            .contains("was approved with 50.00 EUR and is reversed"),
+        "{}",
+        rejected.text
+    );
+    assert!(books(&app).await.ends_with("= 25"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
+    let app = TestApp::spawn().await;
+    change_sale(&app, |sale| sale.demands.default_amount_micros = Some(10_000_000)).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let order = async |order: &str, calls: &[&[(&str, &str)]]| {
+        for call in calls {
+            let parameters = [&[("click_id", click.id.as_str()), ("order_id", order)], *call].concat();
+            let answer = server.postback(&parameters).await;
+            assert!(answer.status.is_success(), "{order} {call:?}: {}", answer.text);
+        }
+    };
+    let (pending, approved, rejected): (&[_], &[_], &[_]) = (
+        &[("status", "pending"), ("amount", "100")],
+        &[("status", "approved"), ("amount", "100")],
+        &[("status", "rejected"), ("amount", "100")],
+    );
+    order("1", &[pending, rejected]).await;
+    order("2", &[rejected, pending]).await;
+    order("3", &[pending, approved]).await;
+    order("4", &[approved, pending]).await;
+    // The goal's own amount is for orders that have none, not for what is said of them later.
+    order("5", &[&[("amount", "100")], &[("status", "approved")]]).await;
+    order("6", &[&[("status", "approved")]]).await;
+    let expected = "rejected 100 10, rejected 100 10, approved 100 10, approved 100 10, approved 100 10, approved 10 1 = 31";
+    assert_eq!(books(&app).await, expected);
+    // A chargeback counts however old the click is, and when the campaign is over.
+    change_campaign(&app, |campaign| campaign.status = CampaignStatus::Ended).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    order("3", &[&[("status", "rejected")]]).await;
+    let new = server
+        .postback(&[("click_id", &click.id), ("order_id", "7"), ("amount", "1")])
+        .await;
+    assert_eq!(new.reason(), "campaign_inactive");
+    let again = server
+        .postback(&[("click_id", &click.id), ("order_id", "5"), ("amount", "100")])
+        .await;
+    assert_eq!(again.reason(), "duplicate_order", "{}", again.text);
+    assert!(books(&app).await.ends_with("= 21"));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_only_a_click_cannot_change_the_orders_of_others() {
+    let app = TestApp::spawn().await;
+    change_integration(&app, |it| it.requires_token = false).await;
+    let (mine, theirs) = (app.visitor().click("").await, app.visitor().click("").await);
+    let server = app.advertiser();
+    let made = server
+        .postback(&[("click_id", &theirs.id), ("order_id", "1"), ("amount", "100")])
+        .await;
+    assert_eq!(made.reason(), "accepted");
+    let refused = server
+        .raw(&format!("click_id={}&goal=sale&order_id=1&refund=all", mine.id))
+        .await;
+    assert_eq!(refused.reason(), "duplicate_conflict", "{}", refused.text);
+    let own = server
+        .raw(&format!(
+            "click_id={}&goal=sale&order_id=1&status=approved",
+            theirs.id
+        ))
+        .await;
+    assert_eq!(own.reason(), "updated", "{}", own.text);
+    let proven = server
+        .postback(&[("click_id", &mine.id), ("order_id", "1"), ("refund", "all")])
+        .await;
+    assert_eq!(proven.reason(), "updated", "{}", proven.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let refund = server
+        .postback(&[("click_id", &click.id), ("order_id", "A-1"), ("refund", "all")])
+        .await;
+    assert_eq!(
+        (refund.status, refund.get("status")),
+        (StatusCode::ACCEPTED, "held")
+    );
+    assert_eq!(refund.reason(), "waiting_for_conversion");
+    app.execute("UPDATE parked_postbacks SET until = now() - interval '1 second'")
+        .await;
+    eventually(&app, "SELECT reason FROM postbacks", "conversion_not_found").await;
+    assert_eq!(app.count("SELECT count(*) FROM parked_postbacks").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    for order in ["1", "2"] {
+        let rejected = server
+            .postback(&[
+                ("goal", "deposit"),
+                ("click_id", &click.id),
+                ("order_id", order),
+                ("amount", "100"),
+            ])
+            .await;
+        assert_eq!(rejected.reason(), "goal_unknown");
+    }
+    add_goal(
+        &app,
+        &GoalSettings::new("deposit", "Deposit", GoalKind::Deposit, PAY),
+    )
+    .await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let list = "/postbacks?reason=goal_unknown";
+    let ask = async |how: &'static str| {
+        let asked = owner
+            .submit(
+                list,
+                "/postbacks/replay",
+                &[("reason", "goal_unknown"), ("how", how)],
+            )
+            .await;
+        assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
+        eventually(&app, "SELECT count(*) FROM replays WHERE done_at IS NULL", "0").await;
+        owner.get(asked.location()).await.html
+    };
+    let dry = ask("dry").await;
+    assert!(
+        dry.contains("2 looked at") && dry.contains("Nothing has been changed"),
+        "{dry}"
+    );
+    assert_eq!(dry.matches("<strong>accepted</strong>").count(), 2, "{dry}");
+    assert_eq!(dry.matches(">1.00 EUR<").count(), 2, "{dry}");
+    for table in ["conversions", "ledger_entries"] {
+        assert_eq!(
+            app.count(&format!("SELECT count(*) FROM {table}")).await,
+            0,
+            "{table}"
+        );
+    }
+    let real = ask("real").await;
+    assert_eq!(real.matches("<strong>accepted</strong>").count(), 2, "{real}");
+    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks WHERE reason = 'accepted'")
+            .await,
+        2
+    );
+    let again = ask("real").await;
+    assert!(again.contains("No rejected postback fits"), "{again}");
+    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    app.finish().await;
+}
