@@ -155,7 +155,7 @@ async fn a_network_signs_up_and_its_advertisers_developer_sees_the_integration_o
         .click()
         .await
         .unwrap();
-    press(page, "Make it; calls with the old one are rejected").await;
+    press(page, "Make the new token").await;
     let token = text(page, "fresh-token").await;
     let call = format!(
         "{}/nova-partners/postback?token={token}&click_id=CLICKED&goal=sale",

@@ -56,6 +56,8 @@ pub(crate) struct Stored {
     pub(crate) body: Vec<u8>,
     pub(crate) remote_ip: Option<String>,
     pub(crate) token_hash: Option<Vec<u8>>,
+    /// As it was understood, nothing blanked.
+    pub(crate) order_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,12 +111,32 @@ impl PostbackRecord {
             body: stored.body,
             ..InboundCall::get(&stored.target, stored.received_at, None)
         };
-        Self {
-            token: stored.token_hash.map(|hash| HEXLOWER.encode(&hash)),
-            remote_ip: stored.remote_ip,
-            signed: None,
-            ..Self::of(stored.network, call)
-        }
+        let mut record = Self::of(stored.network, call);
+        record.token = stored.token_hash.map(|hash| HEXLOWER.encode(&hash));
+        record.remote_ip = stored.remote_ip;
+        record.signed = None;
+        record.said.order_id = stored.order_id;
+        record
+    }
+
+    /// Whether something that a decision goes by was blanked when the call was stored.
+    pub(crate) fn is_blanked(&self) -> bool {
+        let said = &self.said;
+        let fields = [
+            &said.order_id,
+            &said.customer_id,
+            &said.coupon,
+            &said.affiliate_key,
+            &said.reference,
+            &said.goal,
+            &said.currency,
+            &said.status,
+        ];
+        let fields = fields.into_iter().flatten();
+        said.click_ids
+            .iter()
+            .chain(fields)
+            .any(|value| value.contains('…'))
     }
 
     /// Writes it at the end of a buffer.

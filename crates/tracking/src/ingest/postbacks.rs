@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use journal::Journal;
 use schema::{NetworkId, PostbackId, clock};
 use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
 
 use super::deciding::{self, Candidate, Origin, Statements, Tx, approve_held, decide_all};
 use super::replaying::replay;
@@ -137,7 +138,7 @@ enum Job {
     Overdue,
 }
 
-/// Decides those that are ready or overdue, in one transaction; if one of them is poison, they wait on. Returns how
+/// Decides those that are ready or overdue, in one transaction; if one of them is poison, each in its own, and that one waits on. Returns how
 /// many there were.
 async fn sweep_once(
     client: &mut Client,
@@ -169,18 +170,46 @@ async fn sweep_once(
             Ok(found)
         }
         Err(error) if session::is_poison(&error) => {
-            tracing::error!(%error, "a postback that waited cannot be decided; those of this sweep wait on");
+            tracing::error!(%error, "a postback that waited cannot be decided; each is tried alone");
+            transaction.rollback().await?;
+            for one in waiting {
+                decide_alone(client, statements, judge, job, one).await?;
+            }
+            Ok(0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Decides one that waits, in a transaction of its own; if it is poison, it waits on.
+async fn decide_alone(
+    client: &mut Client,
+    statements: &Statements,
+    judge: &Judge,
+    job: Job,
+    one: (i32, Uuid),
+) -> Result<(), ApplyError> {
+    let transaction = client.transaction().await?;
+    let tx = Tx {
+        transaction: &transaction,
+        statements,
+    };
+    let origin = match job {
+        Job::Ready => Origin::Parked,
+        Job::Overdue => Origin::Overdue,
+    };
+    let taken = deciding::take(tx, one, origin).await?;
+    match decide_all(tx, judge, taken).await {
+        Ok(_) => Ok(transaction.commit().await?),
+        Err(error) if session::is_poison(&error) => {
             transaction.rollback().await?;
             let transaction = client.transaction().await?;
             let tx = Tx {
                 transaction: &transaction,
                 statements,
             };
-            for one in waiting {
-                deciding::postpone(tx, one, now + POSTPONED).await?;
-            }
-            transaction.commit().await?;
-            Ok(0)
+            deciding::postpone(tx, one, clock::now() + POSTPONED).await?;
+            Ok(transaction.commit().await?)
         }
         Err(error) => Err(error),
     }

@@ -79,7 +79,9 @@ impl<'a, 'c> Round<'a, 'c> {
             let Some(amended) = standing.of(&it.key()) else {
                 let ending = match it.origin {
                     Origin::Overdue => Ending::Verdict(Verdict::of(Reason::ConversionNotFound)),
-                    Origin::Journal | Origin::Parked => Ending::Park(park::Wait::for_conversion(&it)),
+                    Origin::Journal | Origin::Parked | Origin::Replay => {
+                        Ending::Park(park::Wait::for_conversion(&it))
+                    }
                 };
                 self.endings.insert(it.at, ending);
                 continue;
@@ -368,7 +370,7 @@ pub(super) async fn note_made_with(
 /// was made with (`first`) says nothing new, unless a time is said with it: it is the first call, repeated.
 pub(super) fn change(it: &Asking<'_, '_>, conversion_id: ConversionId, first: Option<Option<i64>>) -> Change {
     let record = &it.judged.record;
-    let said_at = record.said.event_time.map(|at| at.min(record.received_at));
+    let said_at = record.said.event_time;
     let mut change = Change {
         id: Uuid::nil(),
         changed_at: record.received_at,
@@ -396,7 +398,12 @@ pub(super) fn change(it: &Asking<'_, '_>, conversion_id: ConversionId, first: Op
                 amount.filter(|_| said_at.is_some() || first.is_none_or(|first| first != amount));
         }
     }
-    change.numbered(conversion_id, &key)
+    // By what was said; what follows from it, never by a time that has not come.
+    let numbered = change.numbered(conversion_id, &key);
+    Change {
+        said_at: said_at.map(|at| at.min(record.received_at)),
+        ..numbered
+    }
 }
 
 /// What tells two refunds of the same amount apart, as senders call it.

@@ -10,7 +10,7 @@ use crate::judge::Judged;
 use crate::verdict::Verdict;
 
 /// How much of the body of a call is kept when nothing proves whose it is: anyone can send such calls.
-const ANONYMOUS_BODY: usize = 2 * 1024;
+pub(in crate::ingest) const ANONYMOUS_BODY: usize = 2 * 1024;
 
 const KEEP: &str = "INSERT INTO postbacks (network_id, id, received_at, method, target, content_type, body, remote_ip, status,
          reason, http_status, message, hint, took_us, advertiser_id, campaign_id, goal_id, click_id, conversion_id,

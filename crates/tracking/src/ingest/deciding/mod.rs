@@ -15,6 +15,7 @@ mod test;
 
 use std::collections::{HashMap, HashSet};
 
+use campaigns::goals::UniqueBy;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use dialects::{AnswerFormat, Status};
@@ -22,7 +23,8 @@ use schema::{ConversionId, Currency, GoalId, PostbackId, clock};
 use tokio_postgres::{Client, Statement, Transaction};
 
 pub(super) use amend::approve_held;
-pub(super) use park::{overdue, postpone, ready};
+pub(super) use keep::ANONYMOUS_BODY;
+pub(super) use park::{overdue, postpone, ready, take};
 
 use super::ApplyError;
 use super::session::is_poison;
@@ -47,6 +49,8 @@ pub(super) enum Origin {
     Parked,
     /// It waited as long as it may.
     Overdue,
+    /// It was rejected, and is decided once more.
+    Replay,
 }
 
 /// A postback to be decided.
@@ -198,7 +202,7 @@ async fn decide_and_keep(
         made: match it.origin {
             // Nobody asks of new ones, of which there are many.
             Origin::Journal => None,
-            Origin::Parked | Origin::Overdue => made_of(it.judged.record.id),
+            Origin::Parked | Origin::Overdue | Origin::Replay => made_of(it.judged.record.id),
         },
     });
     Ok((outcomes.collect(), made))
@@ -312,8 +316,19 @@ fn claim<'a>(judged: &'a Judged, origin: Origin, trace: &mut Trace) -> Result<Cl
         None => {}
     }
     let case = case(judged).ok_or_else(|| Ending::Verdict(Verdict::of(Reason::ClickNotFound)))?;
-    decide(&case, trace).map_err(Ending::Verdict)
+    let claim = decide(&case, trace).map_err(Ending::Verdict)?;
+    let counts_every_fire = claim.goal.settings.unique_by == UniqueBy::Fire;
+    if origin == Origin::Replay && counts_every_fire && case.said.order_id.is_none() {
+        // Nothing tells it from the one that the sender may have sent again.
+        let message =
+            "The goal counts every call, and this one has no order id: it is not counted by a replay.";
+        return Err(Ending::Verdict(Verdict::saying(Reason::OrderIdMissing, message)));
+    }
+    Ok(claim)
 }
+
+/// Claims that may make a conversion, that ask for a change, and that could not make one.
+type Sorted<'a, 'c> = (Vec<Asking<'a, 'c>>, Vec<Asking<'a, 'c>>, Vec<Asking<'a, 'c>>);
 
 /// One round of decisions.
 struct Round<'a, 'c> {
@@ -378,42 +393,57 @@ impl<'a, 'c> Round<'a, 'c> {
         let is_new =
             |it: &Asking<'_, '_>| matches!(it.claim.wants, Wants::New(_) | Wants::NewOrChanged { .. });
         let (new, changes): (Vec<_>, Vec<_>) = real.into_iter().partition(is_new);
-        let (new, mut changed) = self.settle_known(new).await?;
+        let (new, mut changed, late) = self.settle_known(new).await?;
         let mut facts = Facts::gather(self.tx, &new).await?;
         let has_parent = |it: &Asking<'_, '_>| it.claim.goal.settings.chain.parent_goal_id.is_some();
         let (later, first): (Vec<_>, Vec<_>) = new.into_iter().partition(has_parent);
         changed.extend(self.make(&mut facts, first, &HashMap::new()).await?);
         let (ready, parents) = self.find_parents(later).await?;
         changed.extend(self.make(&mut facts, ready, &parents).await?);
+        changed.extend(self.settle_late(late).await?);
         changed.extend(changes);
         changed.sort_by_key(|it| it.at);
         self.amend(changed).await
     }
 
     /// Sorts out those of whom it matters first whether there is a conversion already: those that come after a parent, and
-    /// those that could not make a new one. Returns the others with those that can still make one, and those that ask for
-    /// a change.
-    async fn settle_known(
-        &mut self,
-        asking: Vec<Asking<'a, 'c>>,
-    ) -> Result<(Vec<Asking<'a, 'c>>, Vec<Asking<'a, 'c>>), ApplyError> {
+    /// those that could not make a new one. Returns the others with those that can still make one, those that ask for a
+    /// change, and those that could not make one.
+    async fn settle_known(&mut self, asking: Vec<Asking<'a, 'c>>) -> Result<Sorted<'a, 'c>, ApplyError> {
         let matters = |it: &Asking<'_, '_>| {
             it.claim.unless_there.is_some() || it.claim.goal.settings.chain.parent_goal_id.is_some()
         };
         let (unsure, mut new): (Vec<_>, Vec<_>) = asking.into_iter().partition(matters);
         let keys: Vec<_> = unsure.iter().map(Asking::key).collect();
         let known = facts::firsts(self.tx, &keys).await?;
-        let mut changes = Vec::new();
+        let (mut changes, mut late) = (Vec::new(), Vec::new());
         for it in unsure {
             match (known.get(&it.key()), &it.claim.unless_there, it.claim.wants) {
                 (Some(_), _, Wants::NewOrChanged { .. }) => changes.push(it),
                 (Some(first), ..) => self.end(it.at, first.repeated(&it)),
-                (None, Some(verdict), _) => self.end(it.at, verdict.clone()),
+                (None, Some(_), _) => late.push(it),
                 (None, None, _) => new.push(it),
             }
         }
         new.sort_by_key(|it| it.at);
-        Ok((new, changes))
+        Ok((new, changes, late))
+    }
+
+    /// Those that could not make a conversion may be about one that was made in this round. Returns those that ask for a
+    /// change of it.
+    async fn settle_late(&mut self, late: Vec<Asking<'a, 'c>>) -> Result<Vec<Asking<'a, 'c>>, ApplyError> {
+        let keys: Vec<_> = late.iter().map(Asking::key).collect();
+        let known = facts::firsts(self.tx, &keys).await?;
+        let mut changes = Vec::new();
+        for it in late {
+            match (known.get(&it.key()), &it.claim.unless_there, it.claim.wants) {
+                (Some(_), _, Wants::NewOrChanged { .. }) => changes.push(it),
+                (Some(first), ..) => self.end(it.at, first.repeated(&it)),
+                (None, Some(verdict), _) => self.end(it.at, verdict.clone()),
+                (None, None, _) => self.end(it.at, Verdict::of(Reason::ConversionNotFound)),
+            }
+        }
+        Ok(changes)
     }
 
     /// Makes the conversions that are claimed, each once. Returns the claims on conversions there are already, which ask
@@ -436,10 +466,11 @@ impl<'a, 'c> Round<'a, 'c> {
         }
         // Sorted, so that two nodes wait for each other in the same order; the earlier of twins stays the first of them.
         wanted.sort_by_key(|(it, _)| it.key());
-        let made = book::add(self.tx, &wanted).await?;
+        let mut made = book::add(self.tx, &wanted).await?;
+        // Each is one claim's: the same postback twice is not two conversions.
         let (new, repeats): (Vec<_>, Vec<_>) = wanted
             .into_iter()
-            .partition(|(_, conversion)| made.contains(&conversion.id));
+            .partition(|(_, conversion)| made.remove(&conversion.id));
         let repeats = repeats.into_iter().map(|(it, _)| it).collect();
         let repeats_of = self.settle_repeats(repeats).await?;
         let statuses: Vec<_> = new
@@ -500,7 +531,9 @@ impl<'a, 'c> Round<'a, 'c> {
             let Some(parent) = parents.get(&it.at).copied() else {
                 let ending = match it.origin {
                     Origin::Overdue => Ending::Verdict(Verdict::of(Reason::ParentMissing)),
-                    Origin::Journal | Origin::Parked => Ending::Park(park::Wait::for_parent(&it)),
+                    Origin::Journal | Origin::Parked | Origin::Replay => {
+                        Ending::Park(park::Wait::for_parent(&it))
+                    }
                 };
                 self.endings.insert(it.at, ending);
                 continue;

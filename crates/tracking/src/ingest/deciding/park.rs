@@ -65,6 +65,8 @@ const OVERDUE: &str = "WITH late AS MATERIALIZED (
          ORDER BY p.until LIMIT 500 FOR UPDATE SKIP LOCKED)
      DELETE FROM parked_postbacks d USING late l WHERE d.network_id = l.network_id AND d.postback_id = l.postback_id
      RETURNING d.record, d.advertiser_id, d.is_proven";
+const TAKE: &str = "DELETE FROM parked_postbacks WHERE network_id = $1 AND postback_id = $2
+     RETURNING record, advertiser_id, is_proven";
 const POSTPONE: &str = "UPDATE parked_postbacks SET until = greatest(until, $3), parked_at = $3
      WHERE network_id = $1 AND postback_id = $2";
 
@@ -73,6 +75,7 @@ pub(super) struct Statements {
     release: Statement,
     ready: Statement,
     overdue: Statement,
+    take: Statement,
     postpone: Statement,
 }
 
@@ -83,6 +86,7 @@ impl Statements {
             release: client.prepare(RELEASE).await?,
             ready: client.prepare(READY).await?,
             overdue: client.prepare(OVERDUE).await?,
+            take: client.prepare(TAKE).await?,
             postpone: client.prepare(POSTPONE).await?,
         })
     }
@@ -253,40 +257,55 @@ pub(super) async fn release(tx: Tx<'_>, made: &[Made]) -> Result<Vec<Candidate>,
             ],
         )
         .await?;
-    candidates(&rows, Origin::Parked)
+    Ok(candidates(&rows, Origin::Parked))
 }
 
 /// Takes back what need not wait any more although nothing released it.
 pub(in crate::ingest) async fn ready(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Candidate>, ApplyError> {
     let since = now - TimeDelta::seconds(2);
     let rows = tx.transaction.query(&tx.statements.park.ready, &[&since]).await?;
-    candidates(&rows, Origin::Parked)
+    Ok(candidates(&rows, Origin::Parked))
 }
 
 /// Takes back what has waited long enough.
 pub(in crate::ingest) async fn overdue(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Candidate>, ApplyError> {
     let rows = tx.transaction.query(&tx.statements.park.overdue, &[&now]).await?;
-    candidates(&rows, Origin::Overdue)
+    Ok(candidates(&rows, Origin::Overdue))
 }
 
-fn candidates(rows: &[Row], origin: Origin) -> Result<Vec<Candidate>, ApplyError> {
-    let mut released: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            let advertiser_id: Option<i32> = row.get(1);
-            Ok(Candidate {
-                record: PostbackRecord::read(row.get(0)).map_err(ApplyError::Poison)?,
-                origin,
-                sender: advertiser_id.map(|id| Sender {
-                    advertiser_id: AdvertiserId(id),
-                    is_proven: row.get(2),
-                }),
-            })
+fn candidates(rows: &[Row], origin: Origin) -> Vec<Candidate> {
+    let read = |row: &Row| {
+        let advertiser_id: Option<i32> = row.get(1);
+        let record = PostbackRecord::read(row.get(0));
+        let record = record.inspect_err(|error| {
+            tracing::error!(error, "a postback that waited cannot be read, and stays held");
+        });
+        Some(Candidate {
+            record: record.ok()?,
+            origin,
+            sender: advertiser_id.map(|id| Sender {
+                advertiser_id: AdvertiserId(id),
+                is_proven: row.get(2),
+            }),
         })
-        .collect::<Result<_, ApplyError>>()?;
+    };
+    let mut released: Vec<_> = rows.iter().filter_map(read).collect();
     // In the order they came.
     released.sort_by_key(|candidate: &Candidate| candidate.record.id);
-    Ok(released)
+    released
+}
+
+/// Takes one back.
+pub(in crate::ingest) async fn take(
+    tx: Tx<'_>,
+    (network, id): (i32, Uuid),
+    origin: Origin,
+) -> Result<Vec<Candidate>, ApplyError> {
+    let rows = tx
+        .transaction
+        .query(&tx.statements.park.take, &[&network, &id])
+        .await?;
+    Ok(candidates(&rows, origin))
 }
 
 /// Lets one that could not be decided wait on.
