@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use campaigns::caps::{Cap, CapPeriod, Metric};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use quick_cache::sync::Cache;
@@ -82,7 +83,7 @@ impl Caps {
             .counts
             .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()));
         let count = count.ok()?;
-        let since = since(network, cap.period, now);
+        let (since, _) = within(cap.period, network.time_zone(), now);
         let mut current = lock(&count);
         if since < current.since {
             return None;
@@ -107,14 +108,24 @@ fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn since(network: &Network, period: CapPeriod, now: DateTime<Utc>) -> DateTime<Utc> {
-    let zone = network.time_zone();
-    let day = now.with_timezone(&zone).date_naive();
-    match period {
-        CapPeriod::Day => clock::start_of_day(day, zone),
-        CapPeriod::Month => clock::start_of_day(day.with_day(1).unwrap_or(day), zone),
-        CapPeriod::Total => DateTime::UNIX_EPOCH,
-    }
+/// From when to when the day, the month or all time is that a moment lies in, on a network's clock.
+pub(crate) fn within(period: CapPeriod, zone: Tz, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+    let day = at.with_timezone(&zone).date_naive();
+    let (first, next) = match period {
+        CapPeriod::Day => (day, day.succ_opt()),
+        CapPeriod::Month => {
+            let first = day.with_day(1).unwrap_or(day);
+            (first, first.checked_add_months(Months::new(1)))
+        }
+        CapPeriod::Total => {
+            return (
+                DateTime::UNIX_EPOCH,
+                DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
+            );
+        }
+    };
+    let start = |day| clock::start_of_day(day, zone);
+    (start(first), start(next.unwrap_or(first)))
 }
 
 /// Learns how many valid clicks are in the sums.

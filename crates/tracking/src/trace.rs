@@ -8,9 +8,6 @@ pub enum Found {
     /// It is as it should be.
     #[serde(rename = "+")]
     Good,
-    /// It ended the walk.
-    #[serde(rename = "-")]
-    Bad,
     /// It would have ended the walk, but the integration only looks.
     #[serde(rename = "!")]
     Tolerated,

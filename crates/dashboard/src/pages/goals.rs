@@ -144,10 +144,6 @@ impl Of {
             return Typed::default();
         };
         let (settings, terms) = (&goal.settings, goal.terms());
-        let money = |micros: i64| {
-            let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        };
         let some = |value: Option<String>| value.unwrap_or_default();
         Typed::with([
             ("name", settings.name.clone()),
@@ -164,7 +160,7 @@ impl Of {
             ("revenue", pay_typed(terms.revenue)),
             (
                 "default_amount",
-                some(settings.demands.default_amount_micros.map(money)),
+                some(settings.demands.default_amount_micros.map(decimal)),
             ),
             (
                 "required_parameters",
@@ -187,17 +183,19 @@ impl Of {
     }
 }
 
+/// Micro-units as people type them: with the decimals they have.
+fn decimal(micros: i64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A pay as people type it.
 fn pay_typed(pay: Pay) -> String {
-    let number = |micros: i64| {
-        let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
-    let share = number(i64::from(pay.rate_ppm) * 100);
+    let share = decimal(i64::from(pay.rate_ppm) * 100);
     match (pay.fixed_micros, pay.rate_ppm) {
-        (fixed, 0) => number(fixed),
+        (fixed, 0) => decimal(fixed),
         (0, _) => format!("{share} %"),
-        (fixed, _) => format!("{} + {share} %", number(fixed)),
+        (fixed, _) => format!("{} + {share} %", decimal(fixed)),
     }
 }
 

@@ -122,10 +122,6 @@ pub(super) async fn render(
         .as_ref()
         .map_or(StatusCode::OK, |form| forms::status(&form.errors));
     let form = form.unwrap_or_default();
-    let systems = dialects::all()
-        .iter()
-        .map(|it| (it.key.to_owned(), it.name.to_owned()));
-    let any = std::iter::once((String::new(), "Recognised call by call".to_owned()));
     page_with(
         status,
         &Show {
@@ -150,7 +146,6 @@ pub(super) async fn render(
             capture: format!("{}/capture.js", dashboard.dashboard_url),
             ways,
             snippets,
-            dialects: Choice::list(any.chain(systems), form.of("dialect")),
             formats: words(AnswerFormat::ALL, form.of("answer_format")),
             form,
             rows: latest
@@ -201,7 +196,6 @@ struct Show {
     may_rotate: bool,
     may_invite: bool,
     may_configure: bool,
-    dialects: Vec<Choice>,
     formats: Vec<Choice>,
     form: Typed,
     rows: Vec<PostbackRow>,

@@ -14,8 +14,7 @@ use crate::shell::{PageResult, saved, see_other, show_secret};
 use crate::{Dashboard, urls};
 
 /// The form's fields, as the page names them.
-const FIELDS: [&str; 10] = [
-    "dialect",
+const FIELDS: [&str; 9] = [
     "answer_format",
     "requires_token",
     "requires_signature",
@@ -45,8 +44,7 @@ pub(super) async fn update(
             "Make a token first: there is nothing to set yet.",
         );
     }
-    let has_secret = known.as_ref().is_some_and(Integration::has_signing_secret);
-    match check(&mut form, has_secret).filter(|_| form.errors.is_empty()) {
+    match known.and_then(|known| check(&mut form, &known)) {
         Some(settings) => {
             let author = actor.author();
             integrations::update(&mut conn, &author, advertiser.id, &settings, clock::now()).await?;
@@ -89,7 +87,6 @@ pub(super) fn typed(integration: &Integration) -> Typed {
         .flatten()
         .map(|(word, meaning)| format!("{word} = {}", meaning.as_str().unwrap_or_default()));
     Typed::with([
-        ("dialect", settings.dialect.clone().unwrap_or_default()),
         ("answer_format", settings.answer_format.to_string()),
         ("requires_token", tick(settings.requires_token)),
         ("requires_signature", tick(settings.requires_signature)),
@@ -103,13 +100,7 @@ pub(super) fn typed(integration: &Integration) -> Typed {
 }
 
 /// The settings that were typed, if all can be accepted.
-fn check(form: &mut Typed, has_secret: bool) -> Option<IntegrationSettings> {
-    let dialect = form.take("dialect", |text| match text {
-        "" => Ok(None),
-        key => dialects::of_key(key)
-            .map(|dialect| Some(dialect.key.to_owned()))
-            .ok_or("Choose one of the systems listed."),
-    });
+fn check(form: &mut Typed, known: &Integration) -> Option<IntegrationSettings> {
     let answer_format = form.take("answer_format", str::parse::<AnswerFormat>);
     let signature_seconds = form.take("signature_seconds", |text| {
         text.parse()
@@ -122,7 +113,7 @@ fn check(form: &mut Typed, has_secret: bool) -> Option<IntegrationSettings> {
     let ticked = |field: &str| !form.of(field).is_empty();
     let requires_signature = ticked("requires_signature");
     let settings = IntegrationSettings {
-        dialect: dialect?,
+        dialect: known.settings.dialect.clone(),
         requires_token: ticked("requires_token"),
         requires_signature,
         signature_seconds: signature_seconds?,
@@ -133,7 +124,7 @@ fn check(form: &mut Typed, has_secret: bool) -> Option<IntegrationSettings> {
         takes_commission: ticked("takes_commission"),
         ignores_letter_case: ticked("ignores_letter_case"),
     };
-    if requires_signature && !has_secret {
+    if requires_signature && !known.has_signing_secret() {
         form.errors.add(
             "requires_signature",
             "Make a signing secret first, and give it to the advertiser.",

@@ -242,7 +242,6 @@ impl StepRow {
     fn new(step: &Step) -> Self {
         let (badge, found) = match step.1 {
             Found::Good => ("accepted", "good"),
-            Found::Bad => ("rejected", "not good"),
             Found::Tolerated => ("held", "let pass"),
             Found::Noted => ("duplicate", "noted"),
         };

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::{
-    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
-    NetworkId, clock,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId,
 };
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{ApplyError, Asking, Candidate, Tx, UniqueKey, column};
 use crate::attribution::Customers;
+use crate::caps;
 use crate::conversions::Conversion;
 use crate::decide::in_words;
 use crate::verdict::{Reason, Verdict};
@@ -466,23 +466,7 @@ fn zone(it: &Asking<'_, '_>) -> Tz {
 
 /// From when to when the day, month or all time is in which a postback came.
 fn within(period: CapPeriod, it: &Asking<'_, '_>) -> (DateTime<Utc>, DateTime<Utc>) {
-    let zone = zone(it);
-    let day = it.judged.record.received_at.with_timezone(&zone).date_naive();
-    match period {
-        CapPeriod::Day => {
-            let next = day.succ_opt().unwrap_or(day);
-            (clock::start_of_day(day, zone), clock::start_of_day(next, zone))
-        }
-        CapPeriod::Month => {
-            let first = day.with_day(1).unwrap_or(day);
-            let next = first.checked_add_months(Months::new(1)).unwrap_or(first);
-            (clock::start_of_day(first, zone), clock::start_of_day(next, zone))
-        }
-        CapPeriod::Total => (
-            DateTime::UNIX_EPOCH,
-            DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
-        ),
-    }
+    caps::within(period, zone(it), it.judged.record.received_at)
 }
 
 /// The sum that tiers go by, where the goal has any.
