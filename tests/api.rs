@@ -23,5 +23,7 @@ mod lists;
 mod page;
 #[path = "api/repeating.rs"]
 mod repeating;
+#[path = "api/setup.rs"]
+mod setup;
 #[path = "api/tokens.rs"]
 mod tokens;

@@ -349,7 +349,7 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
             ("name", "New <name>"),
             ("status", "live"),
             ("destination", destination),
-            ("window", "30"),
+            ("attribution_days", "30"),
             ("destination_weight", "1"),
             ("access", "open"),
         ]

@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("visitors", &[]),
     ("conserve", &[]),
     ("tenancy", &["schema"]),
-    ("campaigns", &["schema", "tenancy"]),
+    ("campaigns", &["dialects", "schema", "tenancy"]),
     (
         "tracking",
         &[
@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "tracking",
         ],
     ),
-    ("api", &["schema", "tenancy"]),
+    ("api", &["campaigns", "schema", "tenancy", "tracking"]),
     (
         "demo",
         &[

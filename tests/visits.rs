@@ -198,7 +198,7 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
             ("name", "Shoes"),
             ("status", "live"),
             ("destination", "https://shop.example/?id={click_id}"),
-            ("window", "30"),
+            ("attribution_days", "30"),
             ("countries", countries),
             ("devices", "mobile"),
             ("devices", "desktop"),
@@ -213,14 +213,20 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
     let saved = owner.submit(&page, &page, &settings("de at")).await;
     assert_eq!(see_other(&saved), page);
     let caps = page.replace("/settings", "/caps");
-    let cap = |most: &'static str| [("most", most), ("metric", "clicks"), ("period", "day")];
+    let cap = |most: &'static str| {
+        [
+            ("cap_most", most),
+            ("cap_metric", "clicks"),
+            ("cap_period", "day"),
+        ]
+    };
     let wrong = owner.submit(&page, &caps, &cap("0")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.html.contains("Enter a number above 0"), "{}", wrong.html);
     let saved = owner.submit(&page, &caps, &cap("2")).await;
     assert_eq!(see_other(&saved), page);
     let shown = owner.get(&page).await.html;
-    for kept in ["value=\"DE AT\"", "value=\"mobile\" checked", "2 clicks a day"] {
+    for kept in ["value=\"DE, AT\"", "value=\"mobile\" checked", "2 clicks a day"] {
         assert!(shown.contains(kept), "{kept} is not in {shown}");
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 
 use crate::error::{ApiError, quote};
@@ -156,7 +157,8 @@ pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> 
 }
 
 /// A whole number as JSON Schema has it: `7.0` is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub(crate) struct Whole(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Whole {

@@ -8,6 +8,7 @@ mod docs;
 mod door;
 mod error;
 mod extract;
+mod fields;
 mod guard;
 mod once;
 mod openapi;
@@ -22,10 +23,11 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::dev::RequestHead;
+use diesel::QueryResult;
 use ipnet::IpNet;
-use schema::{Db, MembershipId, NetworkId};
+use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, RateLimit, Secret, SignInThrottle};
+use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, networks};
 
 pub use openapi::openapi;
 pub use routes::{ROUTES, configure};
@@ -42,6 +44,8 @@ pub struct ApiSettings {
     pub db: Db,
     /// The installation's secret.
     pub secret: Secret,
+    /// Where the world reaches the tracking host that all networks share, without a slash at the end.
+    pub tracking_url: String,
     /// Where browsers reach the dashboard, without a slash at the end: in mailed links, and as the issuer of tokens.
     pub dashboard_url: String,
     /// For invitations and decided applications.
@@ -60,7 +64,9 @@ pub struct ApiSettings {
 #[derive(Clone)]
 pub struct Api {
     db: Db,
+    secret: Secret,
     tokens: ApiTokens,
+    tracking_url: Arc<str>,
     dashboard_url: Arc<str>,
     mailer: Mailer,
     /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
@@ -79,6 +85,8 @@ impl Api {
         Self {
             db: settings.db,
             tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            secret: settings.secret,
+            tracking_url: settings.tracking_url.into(),
             dashboard_url: settings.dashboard_url.into(),
             mailer: settings.mailer,
             rate: RateLimit::new(RATE_WINDOW),
@@ -88,6 +96,11 @@ impl Api {
             reserved_hosts: settings.reserved_hosts.into(),
             calls_per_minute: settings.calls_per_minute,
         }
+    }
+
+    /// Where visitors and servers reach the network of this connection.
+    async fn tracking_url(&self, conn: &mut NetworkConn) -> QueryResult<String> {
+        networks::tracking_url(conn, &self.tracking_url).await
     }
 
     fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
@@ -110,6 +123,7 @@ mod tests {
         Api::new(ApiSettings {
             db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
             secret: Secret::random(),
+            tracking_url: "https://trk.example".to_owned(),
             dashboard_url: "https://app.example".to_owned(),
             mailer: Mailer::default(),
             client_address: |request, _| Some(request.peer_addr?.ip()),

@@ -105,7 +105,7 @@ pub fn openapi() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(name(method, path));
-            complete(operation, path);
+            complete(operation, method, path);
         }
     }
     document
@@ -143,14 +143,13 @@ struct Traits {
 }
 
 impl Traits {
-    fn of(operation: &Operation, path: &str) -> Self {
+    fn of(operation: &Operation, method: &str, path: &str) -> Self {
         let takes = |wanted: &dyn Fn(&Parameter) -> bool| {
             let mut parameters = operation.parameters.iter().flatten();
             parameters.any(|it| matches!(it, RefOr::T(parameter) if wanted(parameter)))
         };
         let body = operation.request_body.is_some();
         let creates = takes(&|it| it.name == once::KEY);
-        let deletes = operation.responses.responses.contains_key("204");
         Self {
             public: operation.security.is_some(),
             names_one: path.contains('{'),
@@ -158,7 +157,7 @@ impl Traits {
             body,
             creates,
             conditional: takes(&|it| it.name == "If-Match"),
-            conflicts: body || creates || deletes || path.ends_with("/export"),
+            conflicts: method != "get" || path.ends_with("/export"),
         }
     }
 }
@@ -217,8 +216,8 @@ const HEADERS: [(&str, &str); 4] = [
 ];
 
 /// Adds what a handler does not declare: the refusals, and the headers of every answer.
-fn complete(operation: &mut Operation, path: &str) {
-    let traits = Traits::of(operation, path);
+fn complete(operation: &mut Operation, method: &str, path: &str) {
+    let traits = Traits::of(operation, method, path);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         response.description = match status.as_str() {

@@ -73,8 +73,13 @@ impl<I: FromStr + Display> Window<I> {
 
     /// The page, of as many rows as were asked for.
     pub(crate) fn page<R, T: Item + From<R>>(&self, rows: Vec<R>) -> Page<T> {
+        self.page_by(rows, T::from)
+    }
+
+    /// The page, of as many rows as were asked for, each shown like this.
+    pub(crate) fn page_by<R, T: Item>(&self, rows: Vec<R>, show: impl FnMut(R) -> T) -> Page<T> {
         let more = rows.len() > self.limit;
-        let items: Vec<T> = rows.into_iter().take(self.limit).map(T::from).collect();
+        let items: Vec<T> = rows.into_iter().take(self.limit).map(show).collect();
         let next = items.last().filter(|_| more).map(Item::id);
         Page { items, next }
     }

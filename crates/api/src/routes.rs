@@ -6,8 +6,9 @@ use actix_web::web;
 
 use crate::error::ApiError;
 use crate::resources::{
-    advertisers, affiliates, applications, audit, groups, invitations, joining, keys, me, members, network,
-    tokens,
+    advertisers, affiliates, applications, audit, campaigns, caps, conversions, coupons, goals, groups,
+    integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
+    promoters, replays, rules, tokens,
 };
 use crate::{docs, door, guard, openapi};
 
@@ -85,6 +86,32 @@ routes! {
         "/affiliates/{id}": get affiliates::show, patch affiliates::update;
         "/affiliate-groups": get groups::list, post groups::create;
         "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/campaigns": get campaigns::list, post campaigns::create;
+        "/campaigns/{id}": get campaigns::show, patch campaigns::update;
+        "/goals": get goals::list, post goals::create;
+        "/goals/{id}": get goals::show, patch goals::update;
+        "/rules": get rules::list, post rules::create;
+        "/rules/{id}": patch rules::update, delete rules::remove;
+        "/landing-pages": get landing_pages::list, post landing_pages::create;
+        "/landing-pages/{id}": patch landing_pages::update, delete landing_pages::remove;
+        "/caps": get caps::list, post caps::create;
+        "/caps/{id}": delete caps::remove;
+        "/coupons": get coupons::list, post coupons::create;
+        "/coupons/{id}": delete coupons::remove;
+        "/promoters": get promoters::list, post promoters::set;
+        "/links": get links::list, post links::create;
+        "/links/{id}": get links::show;
+        "/integrations/{id}": get integrations::show, patch integrations::update;
+        "/integrations/{id}/token": post integrations::new_token;
+        "/integrations/{id}/signing-secret": post integrations::new_signing_secret;
+        "/conversions": get conversions::list;
+        "/conversions/{id}": get conversions::show;
+        "/conversions/{id}/approve": post conversions::approve;
+        "/conversions/{id}/reject": post conversions::reject;
+        "/postbacks": get postbacks::list;
+        "/postbacks/{id}": get postbacks::show;
+        "/replays": post replays::create;
+        "/replays/{id}": get replays::show;
         "/applications": get applications::list;
         "/applications/{id}": get applications::show;
         "/applications/{id}/approve": post applications::approve;

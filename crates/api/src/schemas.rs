@@ -2,6 +2,8 @@
 //! of text that people write. The checks themselves are in `tenancy`; what is declared here refuses nothing that they
 //! accept.
 
+use campaigns::campaigns as campaign_table;
+use campaigns::{audience, caps, goals, integrations, promoters};
 use serde_json::{Value, json};
 use tenancy::{advertisers, affiliates, applications, import, networks};
 use utoipa::openapi::schema::Type;
@@ -24,6 +26,32 @@ macro_rules! words {
 }
 
 words! {
+    /// Whether a campaign runs.
+    CampaignStatus = campaign_table::CampaignStatus::ALL;
+    /// Which affiliates may promote a campaign.
+    Access = campaign_table::Access::ALL;
+    /// A kind of device.
+    Device = audience::DEVICES;
+    /// What kind of thing a goal is.
+    GoalKind = goals::GoalKind::ALL;
+    /// What makes a conversion the same one again.
+    UniqueBy = goals::UniqueBy::ALL;
+    /// What a cap counts.
+    Metric = caps::Metric::ALL;
+    /// In what time a cap counts.
+    CapPeriod = caps::CapPeriod::ALL;
+    /// Whether an affiliate may promote a campaign.
+    PromoterStatus = promoters::PromoterStatus::ALL;
+    /// In whose voice a postback is answered.
+    AnswerFormat = integrations::AnswerFormat::ALL;
+    /// Where a conversion stands.
+    ConversionStatus = tracking::conversions::ConversionStatus::ALL;
+    /// What says whose conversion it is.
+    AttributedBy = tracking::conversions::AttributedBy::ALL;
+    /// What became of a postback.
+    PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
+    /// What a step of a decision found.
+    Found = ["good", "tolerated", "noted"];
     /// Whether an advertiser is worked with.
     AdvertiserStatus = advertisers::AdvertiserStatus::ALL;
     /// Whether an affiliate is worked with.
@@ -108,6 +136,18 @@ macro_rules! number_ids {
 }
 
 number_ids! {
+    /// A campaign.
+    CampaignId of schema::CampaignId;
+    /// A goal.
+    GoalId of schema::GoalId;
+    /// A commission rule.
+    RuleId of schema::RuleId;
+    /// A landing page.
+    LandingPageId of schema::LandingPageId;
+    /// A cap.
+    CapId of schema::CapId;
+    /// A tracking link.
+    LinkId of schema::LinkId;
     /// An advertiser.
     AdvertiserId of schema::AdvertiserId;
     /// An affiliate.
@@ -140,6 +180,28 @@ const ADDRESS: Option<&str> =
     Some(r"^\s*[!#-'*+\-./0-9=?A-Z^-~]+@[!#-'*+\-/0-9=?A-Z^-~]+(\.[!#-'*+\-/0-9=?A-Z^-~]+)+\s*$");
 
 texts! {
+    /// What identifies a thing: its id, what another system calls it, or a name that no other has.
+    Reference: 0 to _ like None, such as "Nova Shoes";
+    /// Where a page ends; what the page before said as `next`.
+    Cursor: 0 to 200 like None, such as "lnk_2y6c3r8";
+    /// A share, a sum in the campaign's currency, or both.
+    Pay: 0 to _ like None, such as "1.00 + 5 %";
+    /// An amount of money: digits with at most one decimal point.
+    Amount: 0 to _ like None, such as "49.99";
+    /// An amount of money with its currency.
+    Money: 0 to _ like None, such as "49.99 EUR";
+    /// A day on the network's clock.
+    Day: 0 to _ like None, such as "2026-12-24";
+    /// An address on the web, with macros such as `{click_id}` where visitors are sent to it.
+    Url: 0 to _ like None, such as "https://shop.example/?id={click_id}";
+    /// A text that is checked by what it is for.
+    Text: 0 to _ like None, such as "clickref";
+    /// A replay.
+    ReplayId: 36 to 36 like Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), such as "019aa4f2-5c1e-7000-8000-0f6b7d3a9c11";
+    /// A conversion.
+    ConversionId: 30 to 30 like Some("^cnv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "cnv_06crz6hq5xw7d1qk3w5m8t2n9g";
+    /// A postback, by the receipt it was answered with.
+    PostbackId: 29 to 29 like Some("^pb_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "pb_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// An entry of the audit log.
     AuditId: 30 to 30 like Some("^aud_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "aud_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// A name: at most 120 characters, none of them a control character. White space around it is cut off.

@@ -60,18 +60,19 @@ pub fn check_countries(text: &str) -> Result<Words, String> {
     }
 }
 
-/// Kinds of devices that were ticked. All of them are the same as none.
+/// Kinds of devices with commas between. All of them are the same as none.
 ///
 /// # Errors
 /// A sentence for the person who sent another one.
-pub fn check_devices(ticked: &[String]) -> Result<Words, &'static str> {
+pub fn check_devices(text: &str) -> Result<Words, String> {
+    let named = Words::typed(text).0;
     let known: Vec<_> = DEVICES
         .iter()
-        .filter(|device| ticked.iter().any(|ticked| ticked == *device))
+        .filter(|device| named.iter().any(|named| named == *device))
         .map(|device| (*device).to_owned())
         .collect();
-    match ticked.iter().all(|device| DEVICES.contains(&device.as_str())) {
-        false => Err("Choose among the devices listed."),
+    match named.iter().all(|device| DEVICES.contains(&device.as_str())) {
+        false => Err(format!("Choose among {}.", DEVICES.join(", "))),
         true if known.len() == DEVICES.len() => Ok(Words::default()),
         true => Ok(Words(known)),
     }
@@ -85,7 +86,7 @@ mod tests {
     fn whoever_is_named_is_wanted_and_so_is_everyone_where_nobody_is() {
         let audience = Audience {
             countries: check_countries("de, at;CH\nDE").unwrap(),
-            devices: check_devices(&["tablet".to_owned(), "mobile".to_owned()]).unwrap(),
+            devices: check_devices("tablet, mobile").unwrap(),
         };
         assert_eq!(audience.countries.0, ["DE", "AT", "CH"]);
         assert_eq!(audience.devices.0, ["mobile", "tablet"]);
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         assert!(check_countries("Germany").unwrap_err().contains("“Germany”"));
-        assert!(check_devices(&["phone".to_owned()]).is_err());
-        assert_eq!(check_devices(&DEVICES.map(str::to_owned)), Ok(Words::default()));
+        assert!(check_devices("phone").is_err());
+        assert_eq!(check_devices(&DEVICES.join(", ")), Ok(Words::default()));
     }
 }

@@ -1,14 +1,19 @@
 //! Campaigns: what advertisers want promoted.
 
+mod settings;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, Words, advertisers, campaigns, text_enum};
-use serde_json::{Value, json};
+use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, taken};
 
+pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_window};
+pub(crate) use self::settings::{check_external_id, check_weight};
 use crate::audience::Audience;
+use crate::destination::Destination;
+use crate::landing_pages;
 
 text_enum! {
     /// Whether a campaign runs.
@@ -35,69 +40,6 @@ text_enum! {
         Approval = "approval",
         /// Who was invited.
         Private = "private",
-    }
-}
-
-/// How visitors are sent on.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
-pub struct Sending {
-    /// What the destination calls the click id; added to destinations that have no `{click_id}`.
-    pub click_parameter: Option<String>,
-    /// Parameters added to every destination, as `a=b&c={sub1}`.
-    pub extra_parameters: String,
-    /// Share of the clicks without a landing page of their own that go to the destination.
-    pub destination_weight: i32,
-    /// Hosts that links may lead to directly, with what is below them.
-    pub deep_link_hosts: Words,
-    /// Where visitors go whom the campaign does not want.
-    pub fallback_url: Option<String>,
-}
-
-impl Default for Sending {
-    fn default() -> Self {
-        Self {
-            click_parameter: None,
-            extra_parameters: String::new(),
-            destination_weight: 1,
-            deep_link_hosts: Words::default(),
-            fallback_url: None,
-        }
-    }
-}
-
-/// From when to when a campaign runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
-pub struct Schedule {
-    /// From when on visitors are sent.
-    pub starts_at: Option<DateTime<Utc>>,
-    /// Until when, not included.
-    pub ends_at: Option<DateTime<Utc>>,
-}
-
-/// What affiliates are told.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns)]
-pub struct Offer {
-    /// Which affiliates may promote it.
-    pub access: Access,
-    /// Words they find it by.
-    pub categories: Words,
-    /// What they agree to.
-    pub terms: String,
-    /// What they should know.
-    pub notes: String,
-}
-
-impl Default for Offer {
-    fn default() -> Self {
-        Self {
-            access: Access::Open,
-            categories: Words::default(),
-            terms: String::new(),
-            notes: String::new(),
-        }
     }
 }
 
@@ -135,78 +77,6 @@ pub struct Campaign {
     /// What affiliates are told.
     #[diesel(embed)]
     pub offer: Offer,
-}
-
-/// What a person may set on a campaign, checked.
-#[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
-pub struct CampaignSettings {
-    /// As people see it; not empty.
-    pub name: String,
-    /// Whether it runs.
-    pub status: CampaignStatus,
-    /// What the advertiser or a former system calls it; unique within the network.
-    pub external_id: Option<String>,
-    /// What [`crate::Destination::parse`] accepted.
-    pub destination: String,
-    /// How many days after a click a conversion still counts: 1 to 3650.
-    pub attribution_days: i32,
-    /// How many seconds old a click must be for a conversion to count: 0 to a day.
-    pub attribution_min_seconds: i32,
-    /// How visitors are sent on.
-    #[diesel(embed)]
-    pub sending: Sending,
-    /// From when to when.
-    #[diesel(embed)]
-    pub schedule: Schedule,
-    /// Whom it wants.
-    #[diesel(embed)]
-    pub audience: Audience,
-    /// What affiliates are told.
-    #[diesel(embed)]
-    pub offer: Offer,
-}
-
-impl CampaignSettings {
-    /// A campaign that is live, counts conversions for 30 days, and has nothing else set.
-    #[must_use]
-    pub fn live(name: &str, destination: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            status: CampaignStatus::Live,
-            external_id: None,
-            destination: destination.to_owned(),
-            attribution_days: 30,
-            attribution_min_seconds: 0,
-            sending: Sending::default(),
-            schedule: Schedule::default(),
-            audience: Audience::default(),
-            offer: Offer::default(),
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "status": self.status.as_str(),
-            "external_id": self.external_id,
-            "destination": self.destination,
-            "attribution_days": self.attribution_days,
-            "attribution_min_seconds": self.attribution_min_seconds,
-            "click_parameter": self.sending.click_parameter,
-            "extra_parameters": self.sending.extra_parameters,
-            "destination_weight": self.sending.destination_weight,
-            "deep_link_hosts": self.sending.deep_link_hosts,
-            "fallback_url": self.sending.fallback_url,
-            "starts_at": self.schedule.starts_at,
-            "ends_at": self.schedule.ends_at,
-            "audience": self.audience.to_json(),
-            "access": self.offer.access.as_str(),
-            "categories": self.offer.categories,
-            "terms": self.offer.terms,
-            "notes": self.offer.notes,
-        })
-    }
 }
 
 impl Campaign {
@@ -270,7 +140,8 @@ pub async fn create(
 /// Changes a campaign. Returns whether there is one with this id.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the external id is taken; when the database fails.
+/// [`ChangeError::Fields`] when the external id is taken, or a landing page would not work any more; when the database
+/// fails.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -284,6 +155,15 @@ pub async fn update(
     let old = old.settings();
     if old == *settings {
         return Ok(true);
+    }
+    let pages = landing_pages::of_campaign(conn, id).await?;
+    let mut pages = pages.iter();
+    if let Some(page) = pages.find(|page| Destination::completed(&page.url, &settings.sending).is_err()) {
+        let message = format!(
+            "With this, the landing page “{}” would not work any more.",
+            page.name
+        );
+        return Err(ChangeError::field("click_parameter", message));
     }
     let network_id = conn.network_id();
     let updated = diesel::update(campaigns::table.find((network_id, id)))
@@ -308,6 +188,68 @@ pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<
         .first(&mut **conn)
         .await
         .optional()
+}
+
+/// The campaign with this id; nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<Campaign>> {
+    let network_id = conn.network_id();
+    campaigns::table
+        .find((network_id, id))
+        .select(Campaign::as_select())
+        .for_update()
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// The campaign that somebody means by its id, its external id, or a name that no other has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Campaign>> {
+    if let Ok(id) = text.parse() {
+        return find(conn, id).await;
+    }
+    let network_id = conn.network_id();
+    let found: Vec<Campaign> = Campaign::query()
+        .filter(campaigns::network_id.eq(network_id))
+        .filter(campaigns::external_id.eq(text).or(campaigns::name.eq(text)))
+        .limit(3)
+        .load(&mut **conn)
+        .await?;
+    let by_external_id = found
+        .iter()
+        .position(|it| it.external_id.as_deref() == Some(text));
+    let alone = (found.len() == 1).then_some(0);
+    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+}
+
+/// Campaigns, of one advertiser if one is given, by id: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    advertiser_id: Option<AdvertiserId>,
+    after: Option<CampaignId>,
+    limit: i64,
+) -> QueryResult<Vec<Campaign>> {
+    let network_id = conn.network_id();
+    let mut query = Campaign::query()
+        .filter(campaigns::network_id.eq(network_id))
+        .order(campaigns::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = advertiser_id {
+        query = query.filter(campaigns::advertiser_id.eq(id));
+    }
+    if let Some(id) = after {
+        query = query.filter(campaigns::id.gt(id));
+    }
+    query.load(&mut **conn).await
 }
 
 /// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees its own,

@@ -1,12 +1,15 @@
 //! Caps: how much of something a campaign wants, of everybody together or of one affiliate.
 
 use chrono::{DateTime, Utc};
+use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, text_enum};
 use serde_json::json;
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, taken};
+use tenancy::{Author, ChangeError, Draft, affiliates, taken};
+
+use crate::terms::decimal;
 
 text_enum! {
     /// What a cap counts.
@@ -59,6 +62,15 @@ impl Cap {
         self.affiliate_id.is_none_or(|named| named == affiliate_id)
     }
 
+    /// How much it lets through, as people type it: a number, or an amount of the campaign's currency.
+    #[must_use]
+    pub fn most_as_typed(&self) -> String {
+        match self.metric {
+            Metric::Clicks | Metric::Conversions => self.most.to_string(),
+            Metric::Commission | Metric::Revenue => decimal(self.most),
+        }
+    }
+
     /// The cap in words: `500 clicks a day`, `1000.00 EUR commission a month`.
     #[must_use]
     pub fn in_words(&self, currency: Currency) -> String {
@@ -96,6 +108,61 @@ pub struct NewCap {
     pub most: i64,
 }
 
+impl NewCap {
+    /// What may be said of a cap in a [`Draft`].
+    pub const FIELDS: [&'static str; 4] = ["affiliate", "metric", "period", "most"];
+
+    /// The cap that a draft says, if all of it can be accepted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn check(
+        conn: &mut NetworkConn,
+        draft: &mut Draft,
+        campaign_id: CampaignId,
+    ) -> QueryResult<Option<Self>> {
+        let affiliate = match draft.of("affiliate") {
+            "" => Ok(None),
+            text => affiliates::known_as(conn, text)
+                .await?
+                .map(|found| Some(found.id))
+                .ok_or("Choose one of your affiliates."),
+        };
+        let affiliate_id = draft.errors.take("affiliate", affiliate);
+        let metric = draft.take("metric", str::parse);
+        let period = draft.take("period", str::parse);
+        let most = draft.take("most", |text| check_most(text, metric));
+        Ok(affiliate_id
+            .zip(metric)
+            .zip(period)
+            .zip(most)
+            .map(|(((affiliate_id, metric), period), most)| Self {
+                campaign_id,
+                affiliate_id,
+                metric,
+                period,
+                most,
+            }))
+    }
+}
+
+/// How much a cap lets through, as typed: a number, or an amount of the campaign's currency.
+fn check_most(text: &str, metric: Option<Metric>) -> Result<i64, String> {
+    let is_money = matches!(metric, Some(Metric::Commission | Metric::Revenue));
+    let most = match is_money {
+        true => Amount::parse(text)
+            .map(|amount| amount.micros)
+            .map_err(|problem| format!("“{text}” {problem}."))?,
+        false => text
+            .parse()
+            .map_err(|_| "Enter a whole number above 0.".to_owned())?,
+    };
+    match most > 0 {
+        true => Ok(most),
+        false => Err("Enter a number above 0.".to_owned()),
+    }
+}
+
 /// Sets a cap.
 ///
 /// # Errors
@@ -121,6 +188,19 @@ pub async fn create(
     let change = Change::created("cap.create", made.id, cap.metric.as_str(), described(&made));
     audit::record(conn, author, change, now).await?;
     Ok(made)
+}
+
+/// The cap with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, id: CapId) -> QueryResult<Option<Cap>> {
+    let network_id = conn.network_id();
+    Cap::query()
+        .filter(caps::network_id.eq(network_id).and(caps::id.eq(id)))
+        .first(&mut **conn)
+        .await
+        .optional()
 }
 
 /// Removes a cap of a campaign. Returns whether there was one.
@@ -155,6 +235,31 @@ fn described(cap: &Cap) -> serde_json::Value {
         "period": cap.period.as_str(),
         "most": cap.most,
     })
+}
+
+/// Caps, of one campaign if one is given, by id: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    campaign_id: Option<CampaignId>,
+    after: Option<CapId>,
+    limit: i64,
+) -> QueryResult<Vec<Cap>> {
+    let network_id = conn.network_id();
+    let mut query = Cap::query()
+        .filter(caps::network_id.eq(network_id))
+        .order(caps::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = campaign_id {
+        query = query.filter(caps::campaign_id.eq(id));
+    }
+    if let Some(id) = after {
+        query = query.filter(caps::id.gt(id));
+    }
+    query.load(&mut **conn).await
 }
 
 /// The caps of a campaign.

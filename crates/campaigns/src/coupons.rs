@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, AffiliateId, CampaignId, NetworkConn, affiliates, campaigns, coupons};
 use serde_json::json;
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, taken};
+use tenancy::{Author, ChangeError, Draft, affiliates as affiliate_table, taken};
 
 /// Longest code.
 const LONGEST: usize = 64;
@@ -32,6 +32,31 @@ pub fn check_code(text: &str) -> Result<String, &'static str> {
     match code.is_empty() || code.len() > LONGEST || code.contains(char::is_control) {
         true => Err("Enter the code as customers type it: 1 to 64 characters."),
         false => Ok(code),
+    }
+}
+
+impl Coupon {
+    /// What may be said of a coupon in a [`Draft`].
+    pub const FIELDS: [&'static str; 2] = ["code", "affiliate"];
+
+    /// The coupon that a draft says, if all of it can be accepted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn check(
+        conn: &mut NetworkConn,
+        draft: &mut Draft,
+        campaign_id: CampaignId,
+    ) -> QueryResult<Option<Self>> {
+        let found = affiliate_table::known_as(conn, draft.of("affiliate")).await?;
+        let affiliate = found.ok_or("Choose one of your affiliates.");
+        let affiliate = draft.errors.take("affiliate", affiliate);
+        let code = draft.take("code", check_code);
+        Ok(affiliate.zip(code).map(|(affiliate, code)| Self {
+            campaign_id,
+            code,
+            affiliate_id: affiliate.id,
+        }))
     }
 }
 
@@ -113,6 +138,32 @@ pub async fn of_campaign(
         .select((Coupon::as_select(), affiliates::name))
         .load(&mut **conn)
         .await
+}
+
+/// Coupons, of one campaign if one is given, by campaign and code: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    campaign_id: Option<CampaignId>,
+    after: Option<&(CampaignId, String)>,
+    limit: i64,
+) -> QueryResult<Vec<Coupon>> {
+    let network_id = conn.network_id();
+    let mut query = Coupon::query()
+        .filter(coupons::network_id.eq(network_id))
+        .order((coupons::campaign_id, coupons::code))
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = campaign_id {
+        query = query.filter(coupons::campaign_id.eq(id));
+    }
+    if let Some((id, code)) = after {
+        let later = coupons::campaign_id.eq(id).and(coupons::code.gt(code));
+        query = query.filter(coupons::campaign_id.gt(id).or(later));
+    }
+    query.load(&mut **conn).await
 }
 
 /// Every coupon of an advertiser with this code: one per campaign.

@@ -1,14 +1,16 @@
 //! Goals: what counts as a conversion of a campaign, and what it pays where no rule says otherwise.
 
 use chrono::{DateTime, Utc};
+use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, GoalId, NetworkConn, Words, goals, text_enum};
+use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, goals, text_enum};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, taken};
+use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_nothing};
 
-use crate::terms::{Pay, Terms};
+use crate::campaigns::check_external_id;
+use crate::terms::{Pay, Terms, decimal};
 
 text_enum! {
     /// What makes a conversion the same one again.
@@ -161,6 +163,117 @@ impl GoalSettings {
         }
     }
 
+    /// What may be said of a goal in a [`Draft`].
+    pub const FIELDS: [&'static str; 15] = [
+        "code",
+        "name",
+        "kind",
+        "external_id",
+        "commission",
+        "revenue",
+        "default_amount",
+        "unique_by",
+        "parent_goal",
+        "times_per_parent",
+        "wait_hours",
+        "required_parameters",
+        "forbidden_parameters",
+        "auto_approve",
+        "hold_days",
+    ];
+
+    /// What a goal is that nothing is said of.
+    #[must_use]
+    pub fn blank() -> Draft {
+        let mut blank = Self::new("", "", GoalKind::Sale, Terms::default()).draft();
+        blank.set("commission", "");
+        blank.set("revenue", "");
+        blank
+    }
+
+    /// The settings as [`GoalSettings::check`] reads them.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let terms: Terms = self.terms.into();
+        let (demands, chain) = (&self.demands, self.chain);
+        let number = |number: i32| number.to_string();
+        Draft::with([
+            ("code", self.code.clone()),
+            ("name", self.name.clone()),
+            ("kind", self.kind.to_string()),
+            ("external_id", self.external_id.clone().unwrap_or_default()),
+            ("commission", terms.commission.as_typed()),
+            ("revenue", terms.revenue.as_typed()),
+            (
+                "default_amount",
+                demands.default_amount_micros.map(decimal).unwrap_or_default(),
+            ),
+            ("unique_by", self.unique_by.to_string()),
+            (
+                "parent_goal",
+                chain.parent_goal_id.map(|id| id.to_string()).unwrap_or_default(),
+            ),
+            (
+                "times_per_parent",
+                chain.times_per_parent.map(number).unwrap_or_default(),
+            ),
+            ("wait_hours", number(chain.wait_hours)),
+            ("required_parameters", demands.required_parameters.on_one_line()),
+            ("forbidden_parameters", demands.forbidden_parameters.on_one_line()),
+            ("auto_approve", yes_or_nothing(self.auto_approve)),
+            ("hold_days", number(self.hold_days)),
+        ])
+    }
+
+    /// The settings that a draft says, if all can be accepted; fixed sums are of this currency.
+    pub fn check(draft: &mut Draft, currency: Currency) -> Option<Self> {
+        let code = draft.take("code", check_code);
+        let name = draft.take("name", check_name);
+        let kind = draft.take("kind", str::parse);
+        let external_id = draft.take("external_id", check_external_id);
+        let commission = draft.take("commission", |text| Pay::typed(text, Some(currency)));
+        let revenue = draft.take("revenue", |text| Pay::typed(text, Some(currency)));
+        let default_amount_micros = draft.take("default_amount", check_amount);
+        let unique_by = draft.take("unique_by", str::parse);
+        let parent_goal_id = draft.take("parent_goal", check_goal_id);
+        let times_per_parent = draft.take("times_per_parent", check_times);
+        let wait_hours = draft.take("wait_hours", |text| check_number(text, Some(72), 0..=2160));
+        let required_parameters = draft.take("required_parameters", check_parameters);
+        let forbidden_parameters = draft.take("forbidden_parameters", check_parameters);
+        let hold_days = draft.take("hold_days", |text| check_number(text, Some(0), 0..=365));
+        let terms = Terms {
+            commission: commission?,
+            revenue: revenue?,
+        };
+        if terms.lose_money() {
+            draft.errors.add(
+                "revenue",
+                "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.",
+            );
+            return None;
+        }
+        Some(Self {
+            code: code?,
+            name: name?,
+            kind: kind?,
+            external_id: external_id?,
+            unique_by: unique_by?,
+            auto_approve: draft.says_yes("auto_approve"),
+            hold_days: hold_days?,
+            terms: terms.into(),
+            demands: Demands {
+                required_parameters: required_parameters?,
+                forbidden_parameters: forbidden_parameters?,
+                default_amount_micros: default_amount_micros?,
+            },
+            chain: Chain {
+                parent_goal_id: parent_goal_id?,
+                wait_hours: wait_hours?,
+                times_per_parent: times_per_parent?,
+            },
+        })
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "code": self.code,
@@ -224,6 +337,49 @@ pub fn check_code(text: &str) -> Result<String, &'static str> {
     match (1..=40).contains(&text.len()) && text.bytes().all(plain) {
         true => Ok(text.to_owned()),
         false => Err("Use 1 to 40 lower-case letters, digits, _ and -, such as sale."),
+    }
+}
+
+/// An amount of money as typed; none for nothing.
+fn check_amount(text: &str) -> Result<Option<i64>, String> {
+    match text {
+        "" => Ok(None),
+        _ => Amount::parse(text)
+            .map(|amount| Some(amount.micros))
+            .map_err(|problem| format!("“{text}” {problem}.")),
+    }
+}
+
+fn check_parameters(text: &str) -> Result<Words, String> {
+    let names = Words::typed(text);
+    let plain = |name: &String| {
+        name.len() <= 64
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte))
+    };
+    match names.0.iter().find(|name| !plain(name)) {
+        Some(odd) => Err(format!("“{odd}” is not the name of a parameter.")),
+        None if names.0.len() > 30 => Err("Name at most 30 parameters.".to_owned()),
+        None => Ok(names),
+    }
+}
+
+fn check_goal_id(text: &str) -> Result<Option<GoalId>, &'static str> {
+    match text {
+        "" => Ok(None),
+        _ => text
+            .parse()
+            .map(Some)
+            .map_err(|_| "Choose one of the campaign's goals."),
+    }
+}
+
+/// How often, as typed; none for nothing.
+pub(crate) fn check_times(text: &str) -> Result<Option<i32>, String> {
+    match text {
+        "" => Ok(None),
+        _ => check_number(text, None, 1..=10_000).map(Some),
     }
 }
 
@@ -354,6 +510,60 @@ pub async fn find(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal
         .first(&mut **conn)
         .await
         .optional()
+}
+
+/// The goal with this id; nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal>> {
+    let network_id = conn.network_id();
+    goals::table
+        .find((network_id, id))
+        .select(Goal::as_select())
+        .for_update()
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// The goal of a campaign that somebody means by its id or its code.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    text: &str,
+) -> QueryResult<Option<Goal>> {
+    let of_campaign = of_campaign(conn, campaign_id).await?;
+    let mut found = of_campaign.into_iter();
+    Ok(found.find(|goal| goal.code() == text || goal.id.to_string() == text))
+}
+
+/// Goals, of one campaign if one is given, by id: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    campaign_id: Option<CampaignId>,
+    after: Option<GoalId>,
+    limit: i64,
+) -> QueryResult<Vec<Goal>> {
+    let network_id = conn.network_id();
+    let mut query = Goal::query()
+        .filter(goals::network_id.eq(network_id))
+        .order(goals::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = campaign_id {
+        query = query.filter(goals::campaign_id.eq(id));
+    }
+    if let Some(id) = after {
+        query = query.filter(goals::id.gt(id));
+    }
+    query.load(&mut **conn).await
 }
 
 /// The goals of a campaign, oldest first.

@@ -8,7 +8,10 @@ use schema::{AdvertiserId, BASE32, NetworkConn, Words, integrations, text_enum};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, Secret};
+use tenancy::{Author, Draft, Secret, check_number, yes_or_nothing};
+
+/// How many hours two tokens are taken beside each other at most.
+pub const LONGEST_OVERLAP_HOURS: i64 = 30 * 24;
 
 /// What the sealing of signing secrets is for.
 const SEAL: &[u8] = b"signing secret of an integration";
@@ -110,6 +113,68 @@ impl Default for IntegrationSettings {
 }
 
 impl IntegrationSettings {
+    /// What may be said of an integration in a [`Draft`].
+    pub const FIELDS: [&'static str; 9] = [
+        "answer_format",
+        "requires_token",
+        "requires_signature",
+        "signature_seconds",
+        "allowed_addresses",
+        "is_monitoring",
+        "status_map",
+        "takes_commission",
+        "ignores_letter_case",
+    ];
+
+    /// The settings as [`IntegrationSettings::check`] reads them.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let map = self.status_map.as_object();
+        let lines = map
+            .into_iter()
+            .flatten()
+            .map(|(word, meaning)| format!("{word} = {}", meaning.as_str().unwrap_or_default()));
+        Draft::with([
+            ("answer_format", self.answer_format.to_string()),
+            ("requires_token", yes_or_nothing(self.requires_token)),
+            ("requires_signature", yes_or_nothing(self.requires_signature)),
+            ("signature_seconds", self.signature_seconds.to_string()),
+            ("allowed_addresses", self.allowed_addresses.on_lines()),
+            ("is_monitoring", yes_or_nothing(self.is_monitoring)),
+            ("status_map", lines.collect::<Vec<_>>().join("\n")),
+            ("takes_commission", yes_or_nothing(self.takes_commission)),
+            ("ignores_letter_case", yes_or_nothing(self.ignores_letter_case)),
+        ])
+    }
+
+    /// The settings that a draft says for this integration, if all can be accepted.
+    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
+        let answer_format = draft.take("answer_format", str::parse);
+        let signature_seconds = draft.take("signature_seconds", |text| {
+            check_number(text, Some(300), 10..=86_400)
+        });
+        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
+        let status_map = draft.take("status_map", check_status_map);
+        let requires_signature = draft.says_yes("requires_signature");
+        if requires_signature && !known.has_signing_secret() {
+            let message = "Make a signing secret first, and give it to the advertiser.";
+            draft.errors.add("requires_signature", message);
+            return None;
+        }
+        Some(Self {
+            dialect: known.settings.dialect.clone(),
+            requires_token: draft.says_yes("requires_token"),
+            requires_signature,
+            signature_seconds: signature_seconds?,
+            allowed_addresses: allowed_addresses?,
+            is_monitoring: draft.says_yes("is_monitoring"),
+            answer_format: answer_format?,
+            status_map: status_map?,
+            takes_commission: draft.says_yes("takes_commission"),
+            ignores_letter_case: draft.says_yes("ignores_letter_case"),
+        })
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "dialect": self.dialect,
@@ -380,6 +445,22 @@ pub async fn of_advertiser(
                 .eq(network_id)
                 .and(integrations::advertiser_id.eq(advertiser_id)),
         )
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// How an advertiser's server talks to us; nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut NetworkConn, advertiser_id: AdvertiserId) -> QueryResult<Option<Integration>> {
+    let network_id = conn.network_id();
+    integrations::table
+        .filter(integrations::network_id.eq(network_id))
+        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .select(Integration::as_select())
+        .for_update()
         .first(&mut **conn)
         .await
         .optional()

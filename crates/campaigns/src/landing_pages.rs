@@ -6,7 +6,10 @@ use diesel_async::RunQueryDsl;
 use schema::{CampaignId, LandingPageId, NetworkConn, landing_pages, tracking_links};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError};
+use tenancy::{Author, ChangeError, Draft, check_name};
+
+use crate::campaigns::{Sending, check_weight};
+use crate::destination::{Destination, DestinationError};
 
 /// Most landing pages of a campaign.
 const MOST: i64 = 200;
@@ -40,8 +43,54 @@ pub struct LandingPageSettings {
 }
 
 impl LandingPageSettings {
+    /// What may be said of a landing page in a [`Draft`].
+    pub const FIELDS: [&'static str; 3] = ["name", "url", "weight"];
+
+    /// What a landing page is that nothing is said of.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("weight", "1".to_owned())])
+    }
+
+    /// The settings as [`LandingPageSettings::check`] reads them.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        Draft::with([
+            ("name", self.name.clone()),
+            ("url", self.url.clone()),
+            ("weight", self.weight.to_string()),
+        ])
+    }
+
+    /// The settings that a draft says, if all can be accepted for a campaign that sends visitors on like this.
+    pub fn check(draft: &mut Draft, sending: &Sending) -> Option<Self> {
+        let name = draft.take("name", check_name);
+        let url = draft.take("url", |text| {
+            Destination::completed(text, sending)?;
+            Ok::<_, DestinationError>(text.to_owned())
+        });
+        let weight = draft.take("weight", check_weight);
+        Some(Self {
+            name: name?,
+            url: url?,
+            weight: weight?,
+        })
+    }
+
     fn to_json(&self) -> Value {
         json!({ "name": self.name, "url": self.url, "weight": self.weight })
+    }
+}
+
+impl LandingPage {
+    /// What may be set on it, as it is.
+    #[must_use]
+    pub fn settings(&self) -> LandingPageSettings {
+        LandingPageSettings {
+            name: self.name.clone(),
+            url: self.url.clone(),
+            weight: self.weight,
+        }
     }
 }
 
@@ -98,19 +147,17 @@ pub async fn update(
     let Some(old) = find(conn, id).await? else {
         return Ok(false);
     };
+    let old = old.settings();
+    if old == *settings {
+        return Ok(true);
+    }
     let network_id = conn.network_id();
     diesel::update(landing_pages::table.find((network_id, id)))
         .set(settings)
         .execute(&mut **conn)
         .await?;
-    let before = json!({ "name": old.name, "url": old.url, "weight": old.weight });
-    let change = Change::between(
-        "landing_page.update",
-        id,
-        &settings.name,
-        before,
-        settings.to_json(),
-    );
+    let (before, after) = (old.to_json(), settings.to_json());
+    let change = Change::between("landing_page.update", id, &settings.name, before, after);
     audit::record(conn, author, change, now).await?;
     Ok(true)
 }
@@ -145,7 +192,7 @@ pub async fn remove(
     diesel::delete(landing_pages::table.find((network_id, id)))
         .execute(&mut **conn)
         .await?;
-    let before = json!({ "url": old.url, "weight": old.weight });
+    let before = old.settings().to_json();
     let change = Change::between("landing_page.remove", id, &old.name, before, json!({}));
     audit::record(conn, author, change, now).await?;
     Ok(true)
@@ -166,6 +213,45 @@ pub async fn find(conn: &mut NetworkConn, id: LandingPageId) -> QueryResult<Opti
         .first(&mut **conn)
         .await
         .optional()
+}
+
+/// The landing page of a campaign that somebody means by its id or its name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    text: &str,
+) -> QueryResult<Option<LandingPage>> {
+    let of_campaign = of_campaign(conn, campaign_id).await?;
+    let mut found = of_campaign.into_iter();
+    Ok(found.find(|page| page.id.to_string() == text || page.name == text))
+}
+
+/// Landing pages, of one campaign if one is given, by id: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    campaign_id: Option<CampaignId>,
+    after: Option<LandingPageId>,
+    limit: i64,
+) -> QueryResult<Vec<LandingPage>> {
+    let network_id = conn.network_id();
+    let mut query = LandingPage::query()
+        .filter(landing_pages::network_id.eq(network_id))
+        .order(landing_pages::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = campaign_id {
+        query = query.filter(landing_pages::campaign_id.eq(id));
+    }
+    if let Some(id) = after {
+        query = query.filter(landing_pages::id.gt(id));
+    }
+    query.load(&mut **conn).await
 }
 
 /// The landing pages of a campaign, by name.

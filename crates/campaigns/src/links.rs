@@ -1,5 +1,8 @@
 //! Tracking links: one affiliate's way into one campaign.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -8,8 +11,25 @@ use schema::{
     tracking_links,
 };
 use serde_json::json;
+use tenancy::affiliates::{self as affiliate_table, AffiliateStatus};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, taken};
+use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_nothing};
+
+use crate::campaigns::Campaign;
+use crate::{landing_pages, promoters};
+
+/// First path segments that no tracking link may have, besides those of dialects.
+const OWN: [&str; 4] = ["postback", "health", "static", "docs"];
+
+/// All of them.
+static RESERVED: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| OWN.into_iter().chain(dialects::reserved_segments()).collect());
+
+/// Whether no tracking link may be called so: postbacks are taken there, in our spelling or in another system's.
+#[must_use]
+pub fn is_reserved(alias: &str) -> bool {
+    RESERVED.contains(alias)
+}
 
 /// A tracking link as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -75,13 +95,13 @@ impl From<Presets> for [Option<String>; 5] {
 /// A link to create.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = tracking_links)]
-pub struct NewLink<'a> {
+pub struct NewLink {
     /// Who earns.
     pub affiliate_id: AffiliateId,
     /// What is promoted.
     pub campaign_id: CampaignId,
     /// What [`is_alias`] accepts.
-    pub alias: &'a str,
+    pub alias: String,
     /// Where it leads: a landing page of the campaign, or none.
     pub landing_page_id: Option<LandingPageId>,
     /// What its sub ids are where a visit brings none.
@@ -91,18 +111,121 @@ pub struct NewLink<'a> {
     pub is_test: bool,
 }
 
-impl<'a> NewLink<'a> {
+impl NewLink {
     /// A link with nothing else set.
     #[must_use]
-    pub fn plain(affiliate_id: AffiliateId, campaign_id: CampaignId, alias: &'a str) -> Self {
+    pub fn plain(affiliate_id: AffiliateId, campaign_id: CampaignId, alias: &str) -> Self {
         Self {
             affiliate_id,
             campaign_id,
-            alias,
+            alias: alias.to_owned(),
             landing_page_id: None,
             presets: Presets::default(),
             is_test: false,
         }
+    }
+
+    /// What may be said of a link in a [`Draft`].
+    pub const FIELDS: [&'static str; 9] = [
+        "affiliate",
+        "alias",
+        "landing_page",
+        "sub1",
+        "sub2",
+        "sub3",
+        "sub4",
+        "sub5",
+        "is_test",
+    ];
+
+    /// The link that a draft says, if all of it can be accepted: of an affiliate who may promote the campaign, or a test
+    /// link. An alias is made up where none is said.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn check(
+        conn: &mut NetworkConn,
+        draft: &mut Draft,
+        campaign: &Campaign,
+    ) -> QueryResult<Option<Self>> {
+        let is_test = draft.says_yes("is_test");
+        let affiliate = match affiliate_table::known_as(conn, draft.of("affiliate")).await? {
+            None => Err("Choose one of your affiliates."),
+            Some(found) if found.status != AffiliateStatus::Active => {
+                Err("This affiliate is not active: links of theirs lead nowhere.")
+            }
+            Some(found) if !is_test && !promoters::may_promote(conn, campaign, found.id).await? => {
+                Err("This affiliate may not promote the campaign. Let them in first, in its settings.")
+            }
+            Some(found) => Ok(found.id),
+        };
+        let landing_page = match draft.of("landing_page") {
+            "" => Ok(None),
+            text => landing_pages::known_as(conn, campaign.id, text)
+                .await?
+                .map(|page| Some(page.id))
+                .ok_or("Choose one of the campaign's landing pages."),
+        };
+        let affiliate_id = draft.errors.take("affiliate", affiliate);
+        let landing_page_id = draft.errors.take("landing_page", landing_page);
+        let alias = draft.take("alias", check_alias);
+        let mut subs: [Option<String>; 5] = Default::default();
+        for (field, sub) in SUBS.into_iter().zip(&mut subs) {
+            *sub = draft.take(field, check_sub).flatten();
+        }
+        Ok(affiliate_id
+            .zip(landing_page_id)
+            .zip(alias)
+            .map(|((affiliate_id, landing_page_id), alias)| Self {
+                affiliate_id,
+                campaign_id: campaign.id,
+                alias,
+                landing_page_id,
+                presets: subs.into(),
+                is_test,
+            }))
+    }
+}
+
+impl Link {
+    /// The link as [`NewLink::check`] reads it.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let presets: [Option<String>; 5] = self.presets.clone().into();
+        let mut draft = Draft::with([
+            ("affiliate", self.affiliate_id.to_string()),
+            ("alias", self.alias.clone()),
+            (
+                "landing_page",
+                self.landing_page_id.map(|id| id.to_string()).unwrap_or_default(),
+            ),
+            ("is_test", yes_or_nothing(self.is_test)),
+        ]);
+        for (field, preset) in SUBS.into_iter().zip(presets) {
+            draft.set(field, preset.unwrap_or_default());
+        }
+        draft
+    }
+}
+
+const SUBS: [&str; 5] = ["sub1", "sub2", "sub3", "sub4", "sub5"];
+
+/// An alias as typed; none makes a random one.
+fn check_alias(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Ok(random_alias()),
+        _ if !is_alias(text) => Err("Use at most 64 letters, digits, - and _."),
+        _ if is_reserved(text) => Err("This word is reserved; choose a different one."),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A sub id as typed; none for nothing.
+fn check_sub(text: &str) -> Result<Option<String>, &'static str> {
+    match text.len() {
+        0 => Ok(None),
+        ..=256 if !text.contains(char::is_control) => Ok(Some(text.to_owned())),
+        _ => Err("Use at most 256 characters, and no control characters."),
     }
 }
 
@@ -129,7 +252,7 @@ pub fn random_alias() -> String {
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
-    link: &NewLink<'_>,
+    link: &NewLink,
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
@@ -170,9 +293,89 @@ pub async fn create(
         "landing_page": link.landing_page_id.map(|id| id.to_string()),
         "is_test": link.is_test,
     });
-    let change = Change::created("link.create", made.id, link.alias, after);
+    let change = Change::created("link.create", made.id, &made.alias, after);
     audit::record(conn, author, change, now).await?;
     Ok(made)
+}
+
+/// The link with this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, id: LinkId) -> QueryResult<Option<Link>> {
+    let network_id = conn.network_id();
+    Link::query()
+        .filter(
+            tracking_links::network_id
+                .eq(network_id)
+                .and(tracking_links::id.eq(id)),
+        )
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// The link with this alias.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_alias(conn: &mut NetworkConn, alias: &str) -> QueryResult<Option<Link>> {
+    let network_id = conn.network_id();
+    Link::query()
+        .filter(
+            tracking_links::network_id
+                .eq(network_id)
+                .and(tracking_links::alias.eq(alias)),
+        )
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// Which links a list shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkFilter {
+    /// Whose.
+    pub scope: Scope,
+    /// Only of this campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Only of this affiliate.
+    pub affiliate_id: Option<AffiliateId>,
+    /// Only those after this one.
+    pub after: Option<LinkId>,
+}
+
+/// Links by id: at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> QueryResult<Vec<Link>> {
+    let network_id = conn.network_id();
+    let mut query = Link::query()
+        .filter(tracking_links::network_id.eq(network_id))
+        .order(tracking_links::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = filter.campaign_id {
+        query = query.filter(tracking_links::campaign_id.eq(id));
+    }
+    for id in [filter.affiliate_id, filter.scope.affiliate]
+        .into_iter()
+        .flatten()
+    {
+        query = query.filter(tracking_links::affiliate_id.eq(id));
+    }
+    if let Some(id) = filter.scope.advertiser {
+        let theirs = campaigns::table
+            .filter(campaigns::network_id.eq(network_id))
+            .filter(campaigns::advertiser_id.eq(id))
+            .select(campaigns::id);
+        query = query.filter(tracking_links::campaign_id.eq_any(theirs));
+    }
+    if let Some(id) = filter.after {
+        query = query.filter(tracking_links::id.gt(id));
+    }
+    query.load(&mut **conn).await
 }
 
 /// A link with the names people know its parties by.

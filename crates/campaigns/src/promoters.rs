@@ -113,6 +113,34 @@ pub async fn may_promote(
     })
 }
 
+/// Everybody's standing, with one campaign if one is given, by campaign and affiliate: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    campaign_id: Option<CampaignId>,
+    after: Option<(CampaignId, AffiliateId)>,
+    limit: i64,
+) -> QueryResult<Vec<Promoter>> {
+    let network_id = conn.network_id();
+    let mut query = Promoter::query()
+        .filter(promoters::network_id.eq(network_id))
+        .order((promoters::campaign_id, promoters::affiliate_id))
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = campaign_id {
+        query = query.filter(promoters::campaign_id.eq(id));
+    }
+    if let Some((campaign, affiliate)) = after {
+        let later = promoters::campaign_id
+            .eq(campaign)
+            .and(promoters::affiliate_id.gt(affiliate));
+        query = query.filter(promoters::campaign_id.gt(campaign).or(later));
+    }
+    query.load(&mut **conn).await
+}
+
 /// Everybody's standing with a campaign, who waits first, with names.
 ///
 /// # Errors

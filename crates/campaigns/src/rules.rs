@@ -6,11 +6,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, GoalId, GroupId, NetworkConn, RuleId, commission_rules, goals};
+use schema::{
+    AffiliateId, CampaignId, Currency, GoalId, GroupId, NetworkConn, RuleId, commission_rules, goals,
+};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError};
+use tenancy::{Author, ChangeError, Draft, affiliates, check_name, check_number, groups};
 
+use crate::goals::check_times;
 use crate::terms::{Pay, Terms};
 
 /// Most rules of a goal.
@@ -101,16 +104,7 @@ impl Rule {
     /// What it pays.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        Terms {
-            commission: Pay {
-                fixed_micros: self.settings.commission_fixed_micros,
-                rate_ppm: self.settings.commission_rate_ppm,
-            },
-            revenue: Pay {
-                fixed_micros: self.settings.revenue_fixed_micros,
-                rate_ppm: self.settings.revenue_rate_ppm,
-            },
-        }
+        self.settings.terms()
     }
 
     /// Whether it fits an order, or an item of this category.
@@ -150,6 +144,165 @@ impl Rule {
 }
 
 impl RuleSettings {
+    /// What may be said of a rule in a [`Draft`].
+    pub const FIELDS: [&'static str; 12] = [
+        "name",
+        "position",
+        "commission",
+        "revenue",
+        "affiliate",
+        "group",
+        "sub_number",
+        "sub_value",
+        "country",
+        "coupon",
+        "category",
+        "month_from",
+    ];
+
+    /// What a rule is that nothing is said of.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("position", "100".to_owned())])
+    }
+
+    /// The settings as [`RuleSettings::check`] reads them.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let conditions = &self.conditions;
+        let terms = self.terms();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Draft::with([
+            ("name", self.name.clone()),
+            ("position", self.position.to_string()),
+            ("commission", terms.commission.as_typed()),
+            ("revenue", terms.revenue.as_typed()),
+            (
+                "affiliate",
+                conditions
+                    .affiliate_id
+                    .map(|id| id.to_string())
+                    .unwrap_or_default(),
+            ),
+            (
+                "group",
+                conditions.group_id.map(|id| id.to_string()).unwrap_or_default(),
+            ),
+            (
+                "sub_number",
+                conditions
+                    .sub_number
+                    .map(|number| number.to_string())
+                    .unwrap_or_default(),
+            ),
+            ("sub_value", text(&conditions.sub_value)),
+            ("country", text(&conditions.country)),
+            ("coupon", text(&conditions.coupon)),
+            ("category", text(&conditions.category)),
+            (
+                "month_from",
+                conditions
+                    .month_from
+                    .map(|from| from.to_string())
+                    .unwrap_or_default(),
+            ),
+        ])
+    }
+
+    /// The settings that a draft says, if all can be accepted; fixed sums are of this currency.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn check(
+        conn: &mut NetworkConn,
+        draft: &mut Draft,
+        currency: Currency,
+    ) -> QueryResult<Option<Self>> {
+        let affiliate = match draft.of("affiliate") {
+            "" => Ok(None),
+            text => affiliates::known_as(conn, text)
+                .await?
+                .map(|found| Some(found.id))
+                .ok_or("Choose one of your affiliates."),
+        };
+        let group = match draft.of("group") {
+            "" => Ok(None),
+            text => groups::known_as(conn, text)
+                .await?
+                .map(|found| Some(found.id))
+                .ok_or("Choose one of your groups."),
+        };
+        let affiliate_id = draft.errors.take("affiliate", affiliate);
+        let group_id = draft.errors.take("group", group);
+        Ok(Self::check_rest(draft, currency, affiliate_id, group_id))
+    }
+
+    fn check_rest(
+        draft: &mut Draft,
+        currency: Currency,
+        affiliate_id: Option<Option<AffiliateId>>,
+        group_id: Option<Option<GroupId>>,
+    ) -> Option<Self> {
+        let name = draft.take("name", check_name);
+        let position = draft.take("position", |text| check_number(text, Some(100), 0..=10_000));
+        let commission = draft.take("commission", |text| Pay::typed(text, Some(currency)));
+        let revenue = draft.take("revenue", |text| Pay::typed(text, Some(currency)));
+        let month_from = draft.take("month_from", check_times);
+        let country = draft.take("country", |text| match text.len() {
+            0 => Ok(None),
+            2 if text.bytes().all(|byte| byte.is_ascii_alphabetic()) => Ok(Some(text.to_ascii_uppercase())),
+            _ => Err("Enter a country code of two letters such as DE."),
+        });
+        let sub_value = draft.take("sub_value", check_condition);
+        let coupon = draft.take("coupon", check_condition);
+        let category = draft.take("category", check_condition);
+        let has_value = draft.says_yes("sub_value");
+        let sub_number = draft.take("sub_number", |text| match (text.parse::<i16>(), has_value) {
+            (_, false) => Ok(None),
+            (Ok(number @ 1..=5), true) => Ok(Some(number)),
+            (_, true) => Err("Choose which sub id must have the value: 1 to 5."),
+        });
+        let (commission, revenue) = (commission?, revenue?);
+        if (Terms { commission, revenue }).lose_money() {
+            draft.errors.add(
+                "revenue",
+                "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.",
+            );
+            return None;
+        }
+        Some(Self {
+            name: name?,
+            position: position?,
+            conditions: Conditions {
+                affiliate_id: affiliate_id?,
+                group_id: group_id?,
+                sub_number: sub_number?,
+                sub_value: sub_value?,
+                country: country?,
+                coupon: coupon?,
+                category: category?,
+                month_from: month_from?,
+            },
+            commission_fixed_micros: commission.fixed_micros,
+            commission_rate_ppm: commission.rate_ppm,
+            revenue_fixed_micros: revenue.fixed_micros,
+            revenue_rate_ppm: revenue.rate_ppm,
+        })
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            commission: Pay {
+                fixed_micros: self.commission_fixed_micros,
+                rate_ppm: self.commission_rate_ppm,
+            },
+            revenue: Pay {
+                fixed_micros: self.revenue_fixed_micros,
+                rate_ppm: self.revenue_rate_ppm,
+            },
+        }
+    }
+
     fn to_json(&self) -> Value {
         let conditions = &self.conditions;
         json!({
@@ -167,6 +320,15 @@ impl RuleSettings {
             "revenue_fixed_micros": self.revenue_fixed_micros,
             "revenue_rate_ppm": self.revenue_rate_ppm,
         })
+    }
+}
+
+/// A text that must be there for a rule to fit, as typed; none for anything.
+fn check_condition(text: &str) -> Result<Option<String>, &'static str> {
+    match text.chars().count() {
+        0 => Ok(None),
+        ..=200 if !text.contains(char::is_control) => Ok(Some(text.to_owned())),
+        _ => Err("Use at most 200 characters, and no control characters."),
     }
 }
 
@@ -275,6 +437,49 @@ async fn close(conn: &mut NetworkConn, id: RuleId, now: DateTime<Utc>) -> QueryR
     .optional()
 }
 
+/// The version of a rule that is in force; nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(conn: &mut NetworkConn, id: RuleId) -> QueryResult<Option<Rule>> {
+    let network_id = conn.network_id();
+    commission_rules::table
+        .filter(commission_rules::network_id.eq(network_id))
+        .filter(commission_rules::id.eq(id))
+        .filter(commission_rules::valid_to.is_null())
+        .select(Rule::as_select())
+        .for_update()
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
+/// Rules that are in force, of one goal if one is given, by id: at most `limit`, after this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    goal_id: Option<GoalId>,
+    after: Option<RuleId>,
+    limit: i64,
+) -> QueryResult<Vec<Rule>> {
+    let network_id = conn.network_id();
+    let mut query = Rule::query()
+        .filter(commission_rules::network_id.eq(network_id))
+        .filter(commission_rules::valid_to.is_null())
+        .order(commission_rules::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = goal_id {
+        query = query.filter(commission_rules::goal_id.eq(id));
+    }
+    if let Some(id) = after {
+        query = query.filter(commission_rules::id.gt(id));
+    }
+    query.load(&mut **conn).await
+}
+
 /// The rules of a goal that are in force, first ones first.
 ///
 /// # Errors
@@ -322,98 +527,4 @@ pub(crate) async fn of_campaign(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    fn rule(conditions: Conditions) -> Rule {
-        Rule {
-            id: RuleId(1),
-            version: 1,
-            goal_id: GoalId(1),
-            settings: RuleSettings {
-                name: "Rule".into(),
-                position: 1,
-                conditions,
-                commission_fixed_micros: 0,
-                commission_rate_ppm: 120_000,
-                revenue_fixed_micros: 0,
-                revenue_rate_ppm: 150_000,
-            },
-            valid_from: at("2026-11-01T00:00:00Z"),
-            valid_to: None,
-        }
-    }
-
-    fn occasion<'a>() -> Occasion<'a> {
-        Occasion {
-            at: at("2026-11-21T00:00:00Z"),
-            affiliate_id: AffiliateId(1),
-            group_id: Some(GroupId(7)),
-            subs: [Some("news"), None, None, None, None],
-            country: Some("DE"),
-            coupon: Some("Spring20"),
-            number_in_month: 101,
-        }
-    }
-
-    #[test]
-    fn all_that_a_rule_names_must_fit() {
-        let fits = |change: fn(&mut Conditions)| {
-            let mut conditions = Conditions::default();
-            change(&mut conditions);
-            rule(conditions).fits(&occasion(), Some("Shoes"))
-        };
-        assert!(fits(|_| {}));
-        assert!(fits(|it| it.affiliate_id = Some(AffiliateId(1))));
-        assert!(!fits(|it| it.affiliate_id = Some(AffiliateId(2))));
-        assert!(fits(|it| it.group_id = Some(GroupId(7))));
-        assert!(!fits(|it| it.group_id = Some(GroupId(8))));
-        assert!(fits(|it| it.country = Some("de".into())));
-        assert!(!fits(|it| it.country = Some("AT".into())));
-        assert!(fits(|it| it.coupon = Some("SPRING20".into())));
-        assert!(!fits(|it| it.coupon = Some("SPRING".into())));
-        assert!(fits(|it| it.category = Some("shoes".into())));
-        assert!(!fits(|it| it.category = Some("hats".into())));
-        assert!(fits(|it| it.month_from = Some(101)));
-        assert!(!fits(|it| it.month_from = Some(102)));
-        let sub = |number, value: &str| {
-            let conditions = Conditions {
-                sub_number: Some(number),
-                sub_value: Some(value.to_owned()),
-                ..Conditions::default()
-            };
-            rule(conditions).fits(&occasion(), None)
-        };
-        assert!(sub(1, "news"));
-        assert!(!sub(1, "News"), "sub ids are compared exactly");
-        assert!(!sub(2, "news"));
-        assert!(
-            !fits(|it| {
-                it.affiliate_id = Some(AffiliateId(1));
-                it.country = Some("AT".into());
-            }),
-            "one that fits does not make up for one that does not"
-        );
-    }
-
-    #[test]
-    fn a_rule_is_in_force_from_one_moment_to_another() {
-        let mut rule = rule(Conditions::default());
-        let fits = |rule: &Rule, when: &str| {
-            let occasion = Occasion {
-                at: at(when),
-                ..occasion()
-            };
-            rule.fits(&occasion, None)
-        };
-        assert!(!fits(&rule, "2026-10-31T23:59:59Z"));
-        assert!(fits(&rule, "2026-11-01T00:00:00Z"));
-        rule.valid_to = Some(at("2026-11-10T00:00:00Z"));
-        assert!(fits(&rule, "2026-11-09T23:59:59Z"));
-        assert!(!fits(&rule, "2026-11-10T00:00:00Z"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! What a conversion pays: a fixed sum plus a share of the order amount, to the affiliate and from the advertiser.
 
+use dialects::Amount;
 use schema::{Currency, Money};
 
 /// A fixed sum plus a share of the order amount; either may be zero.
@@ -23,6 +24,63 @@ impl Pay {
         }
     }
 
+    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`. A fixed sum can be paid in the currency it is of, where that is known.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn typed(text: &str, currency: Option<Currency>) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
+        }
+        let (mut fixed, mut share) = (None, None);
+        for part in text.split('+').map(str::trim) {
+            let (number, slot) = match part.strip_suffix('%') {
+                Some(number) => (number.trim_end(), &mut share),
+                None => (part, &mut fixed),
+            };
+            let micros = Amount::parse(number)
+                .map_err(|problem| format!("“{number}” {problem}."))?
+                .micros;
+            if slot.replace(micros).is_some() {
+                return Err("Write at most one sum and one share: 1.00 + 5 %.".to_owned());
+            }
+        }
+        let (fixed_micros, share) = (fixed.unwrap_or(0), share.unwrap_or(0));
+        let finer = |currency| {
+            !Money {
+                micros: fixed_micros,
+                currency,
+            }
+            .can_be_paid()
+        };
+        if let Some(currency) = currency.filter(|currency| finer(*currency)) {
+            return Err(format!(
+                "A sum in {currency} has at most {} decimals.",
+                currency.decimals()
+            ));
+        }
+        // 1 % is a million micro-units as a number and ten thousand parts per million.
+        match i32::try_from(share / 100) {
+            Ok(rate_ppm @ ..=1_000_000) if share % 100 == 0 => Ok(Self {
+                fixed_micros,
+                rate_ppm,
+            }),
+            Ok(..=1_000_000) => Err("A share has at most four decimals.".to_owned()),
+            _ => Err("A share is at most 100 %.".to_owned()),
+        }
+    }
+
+    /// As [`Pay::typed`] reads it.
+    #[must_use]
+    pub fn as_typed(self) -> String {
+        let share = decimal(i64::from(self.rate_ppm) * 100);
+        match (self.fixed_micros, self.rate_ppm) {
+            (fixed, 0) => decimal(fixed),
+            (0, _) => format!("{share} %"),
+            (fixed, _) => format!("{} + {share} %", decimal(fixed)),
+        }
+    }
+
     /// In words: `10 %`, `12.00 EUR`, `1.00 EUR + 5 %`.
     #[must_use]
     pub fn in_words(self, currency: Currency) -> String {
@@ -36,6 +94,13 @@ impl Pay {
             (_, rate) => format!("{fixed} + {}", percent(rate)),
         }
     }
+}
+
+/// Micro-units as people type them, with the decimals they have: `12.5`.
+#[must_use]
+pub fn decimal(micros: i64) -> String {
+    let text = format!("{}.{:06}", micros / Money::UNIT, micros % Money::UNIT);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Parts per million as people write them: `12.5 %`.
@@ -55,6 +120,14 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Whether every conversion would cost the network money: the affiliate surely earns more than the advertiser pays.
+    #[must_use]
+    pub fn lose_money(&self) -> bool {
+        let (commission, revenue) = (self.commission, self.revenue);
+        commission.fixed_micros > revenue.fixed_micros && revenue.rate_ppm == 0
+            || commission.rate_ppm > revenue.rate_ppm && revenue.fixed_micros == 0
+    }
+
     /// Whether they depend on the order amount.
     #[must_use]
     pub fn need_amount(&self) -> bool {
@@ -100,5 +173,37 @@ mod tests {
         assert_eq!(words(12_000_000, 0), "12.00 EUR");
         assert_eq!(words(1_000_000, 50_000), "1.00 EUR + 5 %");
         assert_eq!(words(0, 0), "0.00 EUR");
+    }
+
+    #[test]
+    fn terms_are_read_as_people_write_them() {
+        let read =
+            |text| Pay::typed(text, "EUR".parse().ok()).map(|terms| (terms.fixed_micros, terms.rate_ppm));
+        assert_eq!(read("10 %"), Ok((0, 100_000)));
+        assert_eq!(read("7.25%"), Ok((0, 72_500)));
+        assert_eq!(read("12.00"), Ok((12_000_000, 0)));
+        assert_eq!(read("1.00 + 5 %"), Ok((1_000_000, 50_000)));
+        for text in [
+            "1.00 + 2.00",
+            "5 % + 3 %",
+            "1.005",
+            "",
+            "ten",
+            "101 %",
+            "0.00001 %",
+            "-5",
+            "1,5",
+            "5 % of",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pay_is_typed_as_it_is_read() {
+        let eur = "EUR".parse().ok();
+        for text in ["10 %", "12.5", "1 + 5 %", "0.25 + 7.25 %", "0"] {
+            assert_eq!(Pay::typed(text, eur).unwrap().as_typed(), text);
+        }
     }
 }

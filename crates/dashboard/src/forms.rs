@@ -1,6 +1,5 @@
 //! Posted forms: read whole, checked for their token, kept for showing again when a field is wrong.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -12,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::clock;
 use serde::{Deserialize, Serialize};
-use tenancy::{FieldErrors, Secret};
+use tenancy::{Draft, FieldErrors, Secret};
 
 use crate::Dashboard;
 use crate::error::PageError;
@@ -101,6 +100,11 @@ impl PostedForm {
         !self.get(field).is_empty()
     }
 
+    /// What the form says of these fields, each of which it calls by this prefix and the field's name.
+    pub(crate) fn draft(&self, prefix: &str, fields: &[&'static str]) -> Draft {
+        Draft::of_fields(fields, |field| self.get(&format!("{prefix}{field}")).to_owned())
+    }
+
     async fn read(request: &HttpRequest, body: web::Bytes) -> Result<Self, PageError> {
         let content_type = request
             .headers()
@@ -161,57 +165,6 @@ impl FromRequest for PostedForm {
             }
         }
         .boxed_local()
-    }
-}
-
-/// A form as it was typed, with what is wrong with it.
-#[derive(Default)]
-pub(crate) struct Typed {
-    values: BTreeMap<&'static str, String>,
-    /// What is wrong with which field.
-    pub(crate) errors: FieldErrors,
-}
-
-impl Typed {
-    /// The fields of a posted form.
-    pub(crate) fn of_form(form: &PostedForm, fields: &[&'static str]) -> Self {
-        let values = fields.iter().map(|field| (*field, form.get(field).to_owned()));
-        Self {
-            values: values.collect(),
-            errors: FieldErrors::default(),
-        }
-    }
-
-    /// A form that shows these values.
-    pub(crate) fn with<const N: usize>(values: [(&'static str, String); N]) -> Self {
-        Self {
-            values: values.into(),
-            errors: FieldErrors::default(),
-        }
-    }
-
-    /// A field; empty where it was not typed.
-    pub(crate) fn of(&self, field: &str) -> &str {
-        self.values.get(field).map_or("", String::as_str)
-    }
-
-    /// What is wrong with a field; empty if nothing is.
-    pub(crate) fn error(&self, field: &str) -> &str {
-        self.errors.of(field)
-    }
-
-    pub(crate) fn set(&mut self, field: &'static str, value: String) {
-        self.values.insert(field, value);
-    }
-
-    /// The value of a field, checked; or what is wrong with it is noted.
-    pub(crate) fn take<T, E: ToString>(
-        &mut self,
-        field: &'static str,
-        check: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let value = check(self.of(field));
-        self.errors.take(field, value)
     }
 }
 

@@ -11,7 +11,6 @@ mod forms;
 mod guard;
 mod listing;
 mod pages;
-mod pay;
 mod routes;
 mod shell;
 mod urls;

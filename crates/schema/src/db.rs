@@ -227,6 +227,28 @@ impl NetworkConn {
         self.network_id
     }
 
+    /// Does what may fail without ending the transaction: where it does, what it wrote is taken back, and the
+    /// transaction goes on.
+    ///
+    /// # Errors
+    /// As what is done.
+    pub async fn attempt<T, E: From<diesel::result::Error>>(
+        &mut self,
+        action: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        Transactions::begin_transaction(&mut **self).await?;
+        match action(self).await {
+            Ok(done) => {
+                Transactions::commit_transaction(&mut **self).await?;
+                Ok(done)
+            }
+            Err(error) => {
+                Transactions::rollback_transaction(&mut **self).await?;
+                Err(error)
+            }
+        }
+    }
+
     /// Ends the transaction and keeps what it wrote.
     ///
     /// # Errors

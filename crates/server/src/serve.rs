@@ -142,6 +142,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let api = Api::new(ApiSettings {
         db: db.clone(),
         secret: settings.secret.clone(),
+        tracking_url: tracking_url.clone(),
         dashboard_url: dashboard_url.clone(),
         mailer: settings.mailer.clone(),
         client_address: tracking::intake::client_ip,

@@ -232,6 +232,28 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
     list(conn, &filter, 10_000).await
 }
 
+/// The advertiser that somebody means by its id, its external id, or a name that no other has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Advertiser>> {
+    if let Ok(id) = text.parse() {
+        return find(conn, id).await;
+    }
+    let network_id = conn.network_id();
+    let found: Vec<Advertiser> = Advertiser::query()
+        .filter(advertisers::network_id.eq(network_id))
+        .filter(advertisers::external_id.eq(text).or(advertisers::name.eq(text)))
+        .limit(3)
+        .load(&mut **conn)
+        .await?;
+    let by_external_id = found
+        .iter()
+        .position(|it| it.external_id.as_deref() == Some(text));
+    let alone = (found.len() == 1).then_some(0);
+    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+}
+
 /// The advertiser with this external id, or else this very name: what somebody means who
 /// describes one that may be there already.
 ///

@@ -292,6 +292,28 @@ pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     list(conn, &filter, None, 10_000).await
 }
 
+/// The affiliate that somebody means by its id, its external id, or a name that no other has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Affiliate>> {
+    if let Ok(id) = text.parse() {
+        return find(conn, id).await;
+    }
+    let network_id = conn.network_id();
+    let found: Vec<Affiliate> = Affiliate::query()
+        .filter(affiliates::network_id.eq(network_id))
+        .filter(affiliates::external_id.eq(text).or(affiliates::name.eq(text)))
+        .limit(3)
+        .load(&mut **conn)
+        .await?;
+    let by_external_id = found
+        .iter()
+        .position(|it| it.external_id.as_deref() == Some(text));
+    let alone = (found.len() == 1).then_some(0);
+    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+}
+
 /// The affiliate with this external id, or else this very name: what somebody means who
 /// describes one that may be there already.
 ///

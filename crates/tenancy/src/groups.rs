@@ -139,6 +139,20 @@ pub async fn find(conn: &mut NetworkConn, id: GroupId) -> QueryResult<Option<Gro
         .optional()
 }
 
+/// The group that somebody means by its id or its name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Group>> {
+    if let Ok(id) = text.parse() {
+        return find(conn, id).await;
+    }
+    let all = all(conn).await?;
+    Ok(all
+        .into_iter()
+        .find(|group| group.name.eq_ignore_ascii_case(text)))
+}
+
 /// All groups by name; at most a thousand.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod api_tokens;
 pub mod applications;
 pub mod audit;
 pub mod csv_export;
+mod draft;
 pub mod erasure;
 mod error;
 pub mod groups;
@@ -37,6 +38,7 @@ mod throttle;
 pub mod unscoped;
 
 pub use actor::{Access, Actor, Author, Impersonation, NotPermitted, Via};
+pub use draft::{Draft, check_number, yes_or_nothing};
 pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text, taken};
 pub use mail::{Delivery, Mail, MailError, Mailer};
 pub use memberships::{Role, RoleKind};

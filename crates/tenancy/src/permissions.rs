@@ -97,6 +97,10 @@ permissions! {
     SeeConversions, "see conversions", ConversionsRead: Owner Admin Manager Analyst Advertiser Affiliate;
     /// See campaigns and tracking links.
     SeeCampaigns, "see campaigns", CampaignsRead: Owner Admin Manager Analyst Advertiser Affiliate;
+    /// See how campaigns are set up: what they pay to whom, caps, coupons, who may promote them.
+    SeeSetup, "see how campaigns are set up", CampaignsRead: Owner Admin Manager Analyst;
+    /// Make tracking links: affiliates their own.
+    MakeLinks, "make tracking links", CampaignsWrite: Owner Admin Manager Affiliate;
     /// See how an advertiser's server is connected.
     SeeIntegration, "see integrations", CampaignsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper;
     /// See inbound postbacks with their raw requests.

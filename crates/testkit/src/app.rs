@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings};
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
+use campaigns::coupons::{self, Coupon};
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::integrations;
 use campaigns::landing_pages::{self, LandingPageSettings};
@@ -19,7 +20,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId,
+    AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId, LinkId,
     NetworkConn, NetworkId, RuleId, clock,
 };
 use server::serve::{self, Running, ServeSettings};
@@ -141,6 +142,8 @@ pub struct Scene {
     pub landing_page_id: LandingPageId,
     /// A cap that nobody reaches.
     pub cap_id: CapId,
+    /// The affiliate's link.
+    pub link_id: LinkId,
     /// Path of the link.
     pub alias: String,
     /// The advertiser's token.
@@ -497,7 +500,13 @@ impl Scene {
         let parts = Parts::create(&mut conn, &author, campaign.id, sale.id, now).await;
         let alias = links::random_alias();
         let link = NewLink::plain(affiliate.id, campaign.id, &alias);
-        links::create(&mut conn, &author, &link, now).await.unwrap();
+        let link = links::create(&mut conn, &author, &link, now).await.unwrap();
+        let coupon = Coupon {
+            campaign_id: campaign.id,
+            code: "SCENE".to_owned(),
+            affiliate_id: affiliate.id,
+        };
+        coupons::create(&mut conn, &author, &coupon, now).await.unwrap();
         let at_once = TimeDelta::zero();
         let token = integrations::new_token(&mut conn, &author, advertiser.id, at_once, now)
             .await
@@ -547,6 +556,7 @@ impl Scene {
             rule_id: parts.rule_id,
             landing_page_id: parts.landing_page_id,
             cap_id: parts.cap_id,
+            link_id: link.id,
             alias,
             token: token.as_str().to_owned(),
             owner,

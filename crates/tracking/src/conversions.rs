@@ -226,6 +226,10 @@ pub struct ConversionFilter {
     pub order_id: Option<String>,
     /// Only of this click.
     pub click: Option<ClickKey>,
+    /// Only of this campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Only of this affiliate.
+    pub affiliate_id: Option<AffiliateId>,
     /// Only older than this one: the last of the page before.
     pub before: Option<ConversionId>,
 }
@@ -283,6 +287,12 @@ pub async fn list(
     }
     if let Some(key) = filter.click {
         query = query.filter(conversions::click_id.eq(key));
+    }
+    if let Some(id) = filter.campaign_id {
+        query = query.filter(conversions::campaign_id.eq(id));
+    }
+    if let Some(id) = filter.affiliate_id {
+        query = query.filter(conversions::affiliate_id.eq(id));
     }
     if let Some(id) = filter.before {
         query = query.filter(conversions::id.lt(id));

@@ -48,6 +48,13 @@ pub struct Replay {
 }
 
 impl Replay {
+    /// Whether the postback has, or would have, another reason now.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let now = self.reason.as_ref();
+        now.is_some_and(|reason| *reason != self.reason_before)
+    }
+
     /// What the affiliate earns by a conversion that it makes.
     #[must_use]
     pub fn commission(&self) -> Option<Money> {

@@ -1,21 +1,20 @@
 //! What a campaign has besides its settings: landing pages, caps, coupons, and who may promote it.
 
 use actix_web::{HttpRequest, web};
-use campaigns::Destination;
-use campaigns::caps::{self, CapPeriod, Metric, NewCap};
+use campaigns::campaigns::Campaign;
+use campaigns::caps::{self, NewCap};
 use campaigns::coupons::{self, Coupon};
 use campaigns::landing_pages::{self, LandingPageSettings};
 use campaigns::promoters::{self, Promoter, PromoterStatus};
-use dialects::Amount;
 use schema::{AffiliateId, LandingPageId, NetworkConn, clock};
-use tenancy::{ChangeError, affiliates, check_name, needs, networks};
+use tenancy::{affiliates, needs, networks};
 
-use super::campaign_settings::{Forms, check_weight, fields, render, typed};
+use super::campaign_settings::{Forms, fields, render};
 use super::campaigns::find;
 use super::id;
 use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{PostedForm, Typed};
+use crate::forms::PostedForm;
 use crate::shell::{PageResult, saved};
 use crate::{Dashboard, urls};
 
@@ -29,34 +28,19 @@ pub(super) async fn add_landing_page(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let mut page = Typed::of_form(&form, &["page_name", "page_url", "page_weight"]);
-    let name = check_name(page.of("page_name"));
-    let url = Destination::completed(page.of("page_url"), &campaign.sending)
-        .map(|_| page.of("page_url").to_owned());
-    let weight = check_weight(page.of("page_weight"));
-    let (name, url, weight) = (
-        page.errors.take("page_name", name),
-        page.errors.take("page_url", url),
-        page.errors.take("page_weight", weight),
-    );
-    if let (Some(name), Some(url), Some(weight)) = (name, url, weight) {
-        let new = LandingPageSettings { name, url, weight };
-        match landing_pages::create(&mut conn, &actor.author(), campaign.id, &new, clock::now()).await {
-            Ok(_) => {
-                conn.commit().await?;
-                return saved(&urls::campaign_settings(campaign.id));
-            }
-            Err(ChangeError::Limit(message)) => page.errors.add("page_name", message),
-            Err(error) => return Err(error.into()),
+    let mut page = form.draft("page_", &LandingPageSettings::FIELDS);
+    if let Some(new) = LandingPageSettings::check(&mut page, &campaign.sending) {
+        let (author, now) = (actor.author(), clock::now());
+        match landing_pages::create(&mut conn, &author, campaign.id, &new, now).await {
+            Ok(_) => return added(conn, &campaign).await,
+            Err(error) => page.errors = fields(error)?,
         }
     }
     let forms = Forms {
-        settings: typed(&campaign, network.time_zone()),
         page,
         ..Forms::default()
     };
-    render(&request, &dashboard, &actor, conn, campaign, network, forms).await
+    show_again(&request, &dashboard, &actor, conn, campaign, forms).await
 }
 
 /// `POST /campaigns/{id}/landing-pages/remove`
@@ -88,44 +72,20 @@ pub(super) async fn add_cap(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let mut cap = Typed::of_form(&form, &["cap_affiliate", "metric", "period", "most"]);
-    let affiliate = affiliate_of(&mut conn, cap.of("cap_affiliate")).await?;
-    let metric = cap.of("metric").parse::<Metric>();
-    let period = cap.of("period").parse::<CapPeriod>();
-    let most = check_most(cap.of("most"), metric.as_ref().ok().copied());
-    let (affiliate, metric, period, most) = (
-        cap.errors.take("cap_affiliate", affiliate),
-        cap.errors.take("metric", metric),
-        cap.errors.take("period", period),
-        cap.errors.take("most", most),
-    );
-    if let (Some(affiliate_id), Some(metric), Some(period), Some(most)) = (affiliate, metric, period, most) {
-        let new = NewCap {
-            campaign_id: campaign.id,
-            affiliate_id,
-            metric,
-            period,
-            most,
-        };
-        match caps::create(&mut conn, &actor.author(), &new, clock::now()).await {
-            Ok(_) => {
-                conn.commit().await?;
-                return saved(&urls::campaign_settings(campaign.id));
-            }
-            Err(error) => {
-                cap.errors = fields(error)?;
-                drop(conn);
-                conn = actor.network(&dashboard.db).await?;
-            }
+    let mut cap = form.draft("cap_", &NewCap::FIELDS);
+    if let Some(new) = NewCap::check(&mut conn, &mut cap, campaign.id).await? {
+        let (author, now) = (actor.author(), clock::now());
+        let made = conn.attempt(async |conn| caps::create(conn, &author, &new, now).await);
+        match made.await {
+            Ok(_) => return added(conn, &campaign).await,
+            Err(error) => cap.errors = fields(error)?,
         }
     }
     let forms = Forms {
-        settings: typed(&campaign, network.time_zone()),
         cap,
         ..Forms::default()
     };
-    render(&request, &dashboard, &actor, conn, campaign, network, forms).await
+    show_again(&request, &dashboard, &actor, conn, campaign, forms).await
 }
 
 /// `POST /campaigns/{id}/caps/remove`
@@ -157,40 +117,20 @@ pub(super) async fn add_coupon(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let mut coupon = Typed::of_form(&form, &["code", "coupon_affiliate"]);
-    let code = coupons::check_code(coupon.of("code"));
-    let affiliate = affiliate_of(&mut conn, coupon.of("coupon_affiliate"))
-        .await?
-        .and_then(|affiliate| affiliate.ok_or("Choose one of your affiliates."));
-    let (code, affiliate) = (
-        coupon.errors.take("code", code),
-        coupon.errors.take("coupon_affiliate", affiliate),
-    );
-    if let (Some(code), Some(affiliate_id)) = (code, affiliate) {
-        let new = Coupon {
-            campaign_id: campaign.id,
-            code,
-            affiliate_id,
-        };
-        match coupons::create(&mut conn, &actor.author(), &new, clock::now()).await {
-            Ok(()) => {
-                conn.commit().await?;
-                return saved(&urls::campaign_settings(campaign.id));
-            }
-            Err(error) => {
-                coupon.errors = fields(error)?;
-                drop(conn);
-                conn = actor.network(&dashboard.db).await?;
-            }
+    let mut coupon = form.draft("coupon_", &Coupon::FIELDS);
+    if let Some(new) = Coupon::check(&mut conn, &mut coupon, campaign.id).await? {
+        let (author, now) = (actor.author(), clock::now());
+        let made = conn.attempt(async |conn| coupons::create(conn, &author, &new, now).await);
+        match made.await {
+            Ok(()) => return added(conn, &campaign).await,
+            Err(error) => coupon.errors = fields(error)?,
         }
     }
     let forms = Forms {
-        settings: typed(&campaign, network.time_zone()),
         coupon,
         ..Forms::default()
     };
-    render(&request, &dashboard, &actor, conn, campaign, network, forms).await
+    show_again(&request, &dashboard, &actor, conn, campaign, forms).await
 }
 
 /// `POST /campaigns/{id}/coupons/remove`
@@ -240,34 +180,25 @@ pub(super) async fn set_promoter(
     saved(&urls::campaign_settings(campaign.id))
 }
 
-/// The affiliate that was chosen; none where none was.
-async fn affiliate_of(
-    conn: &mut NetworkConn,
-    text: &str,
-) -> Result<Result<Option<AffiliateId>, &'static str>, PageError> {
-    if text.is_empty() {
-        return Ok(Ok(None));
-    }
-    let known = affiliates::active(conn).await?;
-    let chosen = known.iter().find(|affiliate| affiliate.id.to_string() == text);
-    Ok(chosen
-        .map(|affiliate| Some(affiliate.id))
-        .ok_or("Choose one of your affiliates."))
+/// Keeps what was added, and shows the settings with it.
+async fn added(conn: NetworkConn, campaign: &Campaign) -> PageResult {
+    conn.commit().await?;
+    saved(&urls::campaign_settings(campaign.id))
 }
 
-/// How much a cap lets through, as typed: a number, or an amount of the campaign's currency.
-fn check_most(text: &str, metric: Option<Metric>) -> Result<i64, String> {
-    let is_money = matches!(metric, Some(Metric::Commission | Metric::Revenue));
-    let most = match is_money {
-        true => Amount::parse(text)
-            .map(|amount| amount.micros)
-            .map_err(|problem| format!("“{text}” {problem}."))?,
-        false => text
-            .parse()
-            .map_err(|_| "Enter a whole number above 0.".to_owned())?,
+/// The settings with a form that could not be accepted.
+async fn show_again(
+    request: &HttpRequest,
+    dashboard: &Dashboard,
+    actor: &Allowed<needs::Configure>,
+    mut conn: NetworkConn,
+    campaign: Campaign,
+    forms: Forms,
+) -> PageResult {
+    let network = networks::current(&mut conn).await?;
+    let forms = Forms {
+        settings: campaign.settings().draft(network.time_zone()),
+        ..forms
     };
-    match most > 0 {
-        true => Ok(most),
-        false => Err("Enter a number above 0.".to_owned()),
-    }
+    render(request, dashboard, actor, conn, campaign, network, forms).await
 }

@@ -10,8 +10,7 @@ use campaigns::links::{self, NewLink};
 use chrono::TimeDelta;
 use schema::{CampaignId, Currency, NetworkConn, clock};
 use tenancy::networks::{self, Network};
-use tenancy::{Actor, ChangeError, FieldErrors, Permission, affiliates, needs};
-use tracking::intake::is_reserved;
+use tenancy::{Actor, ChangeError, Draft, Permission, affiliates, needs};
 
 use super::id;
 use crate::auth::{Allowed, fresh_secret};
@@ -80,34 +79,16 @@ pub(super) async fn new_link(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let mut link = LinkForm {
-        affiliate: form.get("affiliate").to_owned(),
-        alias: form.get("alias").to_owned(),
-        errors: FieldErrors::default(),
-    };
-    let known = affiliates::active(&mut conn).await?;
-    let affiliate = known
-        .iter()
-        .find(|affiliate| affiliate.id.to_string() == link.affiliate)
-        .ok_or("Choose one of your affiliates.");
-    let affiliate = link
-        .errors
-        .take("affiliate", affiliate.map(|affiliate| affiliate.id));
-    let alias = link.errors.take("alias", check_alias(&link.alias));
-    if let (Some(affiliate_id), Some(alias)) = (affiliate, alias) {
-        let author = actor.author();
-        let new = NewLink::plain(affiliate_id, campaign.id, &alias);
-        match links::create(&mut conn, &author, &new, clock::now()).await {
+    let mut link = form.draft("", &NewLink::FIELDS);
+    if let Some(new) = NewLink::check(&mut conn, &mut link, &campaign).await? {
+        let (author, now) = (actor.author(), clock::now());
+        let made = conn.attempt(async |conn| links::create(conn, &author, &new, now).await);
+        match made.await {
             Ok(_) => {
                 conn.commit().await?;
                 return see_other(&urls::campaign(campaign.id));
             }
-            Err(ChangeError::Fields(errors)) => {
-                link.errors = errors;
-                // The failed statement ended the transaction: start over for the page, with one connection.
-                drop(conn);
-                conn = actor.network(&dashboard.db).await?;
-            }
+            Err(ChangeError::Fields(errors)) => link.errors = errors,
             Err(error) => return Err(error.into()),
         }
     }
@@ -143,20 +124,10 @@ pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> R
     Ok(campaign)
 }
 
-/// An alias as typed; none makes a random one.
-fn check_alias(text: &str) -> Result<String, &'static str> {
-    match text {
-        "" => Ok(links::random_alias()),
-        _ if !links::is_alias(text) => Err("Use at most 64 letters, digits, - and _."),
-        _ if is_reserved(text) => Err("This word is reserved; choose a different one."),
-        _ => Ok(text.to_owned()),
-    }
-}
-
 /// What a campaign's page shows besides the campaign: its forms as typed, and a token that was just made.
 #[derive(Default)]
 struct PageState {
-    link: LinkForm,
+    link: Draft,
     token: Option<Token>,
 }
 
@@ -206,7 +177,10 @@ async fn render(
             postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
             fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
             token_hint: hint.map(|it| (it.token_hint, token_age(it.created_at, &network))),
-            affiliates: Choice::list(affiliates.into_iter().map(|it| (it.id, it.name)), &link.affiliate),
+            affiliates: Choice::list(
+                affiliates.into_iter().map(|it| (it.id, it.name)),
+                link.of("affiliate"),
+            ),
             may_configure: configure,
             sees_commission: actor.may(Permission::SeeCommission),
             sees_revenue: actor.may(Permission::SeeRevenue),
@@ -222,30 +196,7 @@ fn token_age(made: chrono::DateTime<chrono::Utc>, network: &Network) -> String {
 
 /// Where visitors and servers reach this network: its own first host, or its part of the shared one.
 pub(super) async fn tracking_url(conn: &mut NetworkConn, dashboard: &Dashboard) -> Result<String, PageError> {
-    let scheme = dashboard
-        .tracking_url
-        .split_once("://")
-        .map_or("https", |(scheme, _)| scheme);
-    Ok(match networks::tracking_hosts(conn).await?.first() {
-        Some(host) => format!("{scheme}://{host}"),
-        None => format!("{}/{}", dashboard.tracking_url, networks::slug(conn).await?),
-    })
-}
-
-/// Days of the attribution window as typed.
-pub(super) fn check_window(text: &str) -> Result<i32, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|days| (1..=3650).contains(days))
-        .ok_or("Enter a number of days from 1 to 3650.")
-}
-
-/// A link to create, as typed, and what is wrong with it.
-#[derive(Default)]
-struct LinkForm {
-    affiliate: String,
-    alias: String,
-    errors: FieldErrors,
+    Ok(networks::tracking_url(conn, &dashboard.tracking_url).await?)
 }
 
 struct CampaignRow {
@@ -316,5 +267,5 @@ struct Show {
     sees_commission: bool,
     sees_revenue: bool,
     sees_postbacks: bool,
-    link: LinkForm,
+    link: Draft,
 }

@@ -9,24 +9,22 @@ use campaigns::integrations::{self, AnswerFormat, Token};
 use chrono::TimeDelta;
 use schema::{AdvertiserId, NetworkConn, clock};
 use tenancy::advertisers::Advertiser;
-use tenancy::{Actor, Permission, Scope, advertisers, needs, networks};
+use tenancy::{Actor, Draft, Permission, Scope, advertisers, needs, networks};
 use tracking::postbacks::{self, PostbackFilter};
 
 use super::campaign_settings::words;
 use super::campaigns::tracking_url;
+use super::id;
 use super::postbacks::PostbackRow;
 use super::snippets::{self, Snippet, Values};
-use super::{id, integration_settings};
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::{self, Choice, PostedForm, Typed};
+use crate::forms::{self, Choice, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
 
 /// How many of the latest postbacks are shown.
 const LATEST: i64 = 20;
-/// How many hours two tokens are taken beside each other at most.
-const LONGEST_OVERLAP: i64 = 30 * 24;
 
 /// `GET /integration`: on to the advertiser one acts for.
 pub(super) async fn own(actor: Allowed<needs::SeeIntegration>) -> PageResult {
@@ -67,7 +65,7 @@ pub(super) async fn render(
     actor: &Actor,
     mut conn: NetworkConn,
     advertiser: Advertiser,
-    typed: Option<Typed>,
+    typed: Option<Draft>,
 ) -> Result<HttpResponse, PageError> {
     let network = networks::current(&mut conn).await?;
     let scope = Scope {
@@ -112,7 +110,7 @@ pub(super) async fn render(
             .as_ref()
             .is_some_and(|it| it.settings.requires_signature),
     })?;
-    let form = typed.or_else(|| integration.as_ref().map(integration_settings::typed));
+    let form = typed.or_else(|| integration.as_ref().map(|it| it.settings.draft()));
     let section = match actor.role.scope().advertiser {
         Some(_) => "Integration",
         None => "Advertisers",
@@ -166,7 +164,7 @@ pub(super) async fn new_token(
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
     let hours = form.get("overlap_hours").parse().unwrap_or(0);
-    let overlap = TimeDelta::hours(i64::clamp(hours, 0, LONGEST_OVERLAP));
+    let overlap = TimeDelta::hours(i64::clamp(hours, 0, integrations::LONGEST_OVERLAP_HOURS));
     let author = actor.author();
     let token = integrations::new_token(&mut conn, &author, advertiser.id, overlap, clock::now()).await?;
     conn.commit().await?;
@@ -197,6 +195,6 @@ struct Show {
     may_invite: bool,
     may_configure: bool,
     formats: Vec<Choice>,
-    form: Typed,
+    form: Draft,
     rows: Vec<PostbackRow>,
 }

@@ -71,7 +71,7 @@ pub(super) async fn show(
     conn.commit().await?;
     let is_dry = found.first().is_none_or(|replay| replay.is_dry);
     let to_do = found.iter().filter(|replay| replay.done_at.is_none()).count();
-    let changing = found.iter().filter(|replay| changes(replay)).count();
+    let changing = found.iter().filter(|replay| replay.changes()).count();
     let title = if is_dry {
         "What a replay would change"
     } else {
@@ -100,13 +100,6 @@ pub(super) async fn show(
     })
 }
 
-fn changes(replay: &Replay) -> bool {
-    replay
-        .reason
-        .as_ref()
-        .is_some_and(|reason| *reason != replay.reason_before)
-}
-
 struct ReplayRow {
     url: String,
     short_id: String,
@@ -122,7 +115,7 @@ impl ReplayRow {
         Self {
             url: urls::postback(replay.postback_id),
             short_id: format::short_id(&replay.postback_id.to_string()),
-            changes: changes(&replay),
+            changes: replay.changes(),
             commission: replay.commission().map_or_else(|| "—".to_owned(), format::money),
             before: replay.reason_before,
             after: replay.reason.unwrap_or_else(|| "…".to_owned()),

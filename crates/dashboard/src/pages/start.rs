@@ -7,7 +7,7 @@ use campaigns::campaigns::{self as campaign_table, CampaignSettings};
 use campaigns::destination::macro_names;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::links::{self, NewLink};
-use campaigns::terms::Terms;
+use campaigns::terms::{Pay, Terms};
 use campaigns::{Destination, integrations};
 use chrono::TimeDelta;
 use schema::{Currency, clock};
@@ -16,13 +16,11 @@ use tenancy::affiliates::AffiliateSettings;
 use tenancy::networks::{self, Network};
 use tenancy::{FieldErrors, advertisers, affiliates, check_name, needs};
 
-use super::campaigns::check_window;
-use crate::Dashboard;
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{Choice, PostedForm};
 use crate::shell::{PageResult, Shell, page, page_with, see_other, show_secret};
-use crate::{pay, urls};
+use crate::{Dashboard, urls};
 
 /// The affiliate that the first link is for; its traffic is one's own.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
@@ -224,9 +222,9 @@ impl StartForm {
             .ok_or("Choose one of the goals.");
         let kind = errors.take("kind", kind);
         let currency = errors.take("currency", self.currency.parse::<Currency>());
-        let commission = errors.take("commission", pay::parse(&self.commission, currency));
-        let revenue = errors.take("revenue", pay::parse(&self.revenue, currency));
-        let window = errors.take("window", check_window(&self.window));
+        let commission = errors.take("commission", Pay::typed(&self.commission, currency));
+        let revenue = errors.take("revenue", Pay::typed(&self.revenue, currency));
+        let window = errors.take("window", campaign_table::check_window(&self.window));
         let (advertiser, kind) = (advertiser?, kind?);
         destination?;
         Some(Plan {

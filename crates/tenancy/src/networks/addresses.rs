@@ -83,6 +83,20 @@ pub(super) fn is_host(name: &str) -> bool {
     })
 }
 
+/// Where visitors and servers reach the network: its own first host, or its part of the host that all share, which is at
+/// `shared`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn tracking_url(conn: &mut NetworkConn, shared: &str) -> QueryResult<String> {
+    let scheme = shared.split_once("://").map_or("https", |(scheme, _)| scheme);
+    let own = tracking_hosts(conn).await?.into_iter().next();
+    Ok(match own {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{shared}/{}", slug(conn).await?),
+    })
+}
+
 /// The network's name in addresses.
 ///
 /// # Errors

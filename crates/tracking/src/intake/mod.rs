@@ -7,32 +7,19 @@ mod clicks;
 mod pages;
 mod postbacks;
 
-use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use actix_http::body::BoxBody;
 use actix_http::header::{ALLOW, HOST, HeaderName};
 use actix_http::{Method, Request, RequestHead, Response, StatusCode};
 use campaigns::RoutingError;
+use campaigns::links::is_reserved;
 use dialects::RawCall;
 use ipnet::IpNet;
 use tenancy::networks::{Network, check_slug, normal_host};
 
 use crate::tracker::{Intake, Tracker};
-
-/// First path segments that no tracking link may have, besides those of dialects.
-const OWN: [&str; 4] = ["postback", "health", "static", "docs"];
-
-/// All of them.
-static RESERVED: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| OWN.into_iter().chain(dialects::reserved_segments()).collect());
-
-/// Whether no tracking link may be called so: postbacks are taken there, in our spelling or in another system's.
-#[must_use]
-pub fn is_reserved(alias: &str) -> bool {
-    RESERVED.contains(alias)
-}
 
 /// Longest request target taken, in bytes.
 const TARGET_LIMIT: usize = 8 * 1024;

@@ -1,0 +1,145 @@
+//! `/coupons`: codes by which an order without a click is an affiliate's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json};
+use campaigns::coupons::{self, Coupon as Stored};
+use schema::{AffiliateId, CampaignId, clock};
+use serde::{Deserialize, Serialize};
+use tenancy::{Draft, needs};
+use utoipa::ToSchema;
+
+use super::{Answer, OfCampaign, done};
+use crate::door::Allowed;
+use crate::error::ApiError;
+use crate::extract::{Body, Id, Params};
+use crate::fields::say;
+use crate::once::{Created, Once};
+use crate::openapi::IdempotencyKey;
+use crate::page::{Page, Window, items, word};
+use crate::{Api, schemas};
+
+/// A coupon by its campaign and its code: `cmp_2y6c3r8.SUMMER`.
+#[derive(Clone)]
+pub(crate) struct CouponId(CampaignId, String);
+
+impl fmt::Display for CouponId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl FromStr for CouponId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (campaign, code) = text.split_once('.').ok_or("not the id of a coupon")?;
+        let campaign = campaign.parse().map_err(|_| "not the id of a coupon")?;
+        Ok(Self(campaign, code.to_owned()))
+    }
+}
+
+/// A coupon.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Coupon {
+    /// Its campaign and its code.
+    #[schema(value_type = schemas::Text)]
+    id: String,
+    #[schema(value_type = schemas::CampaignId)]
+    campaign: CampaignId,
+    /// In upper case: letter case does not count.
+    #[schema(value_type = schemas::Text)]
+    code: String,
+    /// Who hands it out.
+    #[schema(value_type = schemas::AffiliateId)]
+    affiliate: AffiliateId,
+}
+
+impl From<Stored> for Coupon {
+    fn from(it: Stored) -> Self {
+        Self {
+            id: CouponId(it.campaign_id, it.code.clone()).to_string(),
+            campaign: it.campaign_id,
+            code: it.code,
+            affiliate: it.affiliate_id,
+        }
+    }
+}
+
+impl Created for Coupon {}
+items!(Coupon);
+
+/// A coupon to enter.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "campaign": "Nova shop", "code": "SUMMER", "affiliate": "Orbit Blog" }))]
+pub(crate) struct CouponToEnter {
+    #[schema(value_type = schemas::Reference)]
+    campaign: String,
+    #[schema(value_type = schemas::Text)]
+    code: String,
+    /// Who hands it out.
+    #[schema(value_type = schemas::Reference)]
+    affiliate: String,
+}
+
+/// List coupons
+#[utoipa::path(get, path = "/coupons", tag = "Campaigns", params(OfCampaign), responses((status = 200, body = Page<Coupon>)))]
+pub(crate) async fn list(
+    access: Allowed<needs::SeeSetup>,
+    api: Data<Api>,
+    Params(params): Params<OfCampaign>,
+) -> Answer<Page<Coupon>> {
+    let window = Window::<CouponId>::of(params.limit, params.after.as_deref())?;
+    let campaign: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
+    let after = window
+        .after
+        .clone()
+        .map(|CouponId(campaign, code)| (campaign, code));
+    let mut conn = access.network(&api.db).await?;
+    let rows = coupons::list(&mut conn, campaign, after.as_ref(), window.ask()).await?;
+    conn.commit().await?;
+    Ok(Json(window.page(rows)))
+}
+
+/// Enter a coupon
+#[utoipa::path(post, path = "/coupons", tag = "Campaigns", params(IdempotencyKey), request_body = CouponToEnter, responses((status = 201, body = Coupon)))]
+pub(crate) async fn create(
+    access: Allowed<needs::Configure>,
+    api: Data<Api>,
+    once: Once,
+    body: Body<CouponToEnter>,
+) -> Result<HttpResponse, ApiError> {
+    let made = once.run(&api, &access, &body.bytes, async |conn| {
+        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let mut draft = Draft::default();
+        say(&mut draft, "code", &body.value.code);
+        say(&mut draft, "affiliate", &body.value.affiliate);
+        let coupon = Stored::check(conn, &mut draft, campaign.id).await?;
+        let coupon = draft.accepted(coupon)?;
+        coupons::create(conn, &access.author(), &coupon, clock::now()).await?;
+        Ok(Coupon::from(coupon))
+    });
+    Ok(made.await?.answer())
+}
+
+/// Remove a coupon
+#[utoipa::path(
+    delete, path = "/coupons/{id}", tag = "Campaigns",
+    params(("id" = inline(schemas::Text), Path)),
+    responses((status = 204))
+)]
+pub(crate) async fn remove(
+    access: Allowed<needs::Configure>,
+    Id(CouponId(campaign, code)): Id<CouponId>,
+    api: Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let mut conn = access.network(&api.db).await?;
+    match coupons::remove(&mut conn, &access.author(), campaign, &code, clock::now()).await? {
+        true => conn.commit().await?,
+        false => return Err(ApiError::NotFound),
+    }
+    done()
+}

@@ -1,0 +1,154 @@
+//! `/links`: an affiliate's ways into campaigns.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json};
+use campaigns::links::{self, Link as Stored, LinkFilter, NewLink};
+use schema::{AffiliateId, CampaignId, LinkId, clock};
+use serde::Deserialize;
+use tenancy::{ChangeError, needs};
+use utoipa::IntoParams;
+
+use super::Answer;
+use crate::door::Allowed;
+use crate::error::ApiError;
+use crate::extract::{Body, Id, Params, given};
+use crate::fields::resource;
+use crate::once::Once;
+use crate::openapi::IdempotencyKey;
+use crate::page::{Page, Window, items, word};
+use crate::{Api, schemas};
+
+resource! {
+    /// A tracking link.
+    Link;
+    /// A tracking link to create.
+    #[schema(example = json!({ "campaign": "Nova shop", "affiliate": "Orbit Blog", "sub1": "newsletter" }))]
+    LinkToMake;
+    head {
+        id: LinkId as schemas::LinkId,
+        /// What visitors follow.
+        url: String as schemas::Url,
+    }
+    new {
+        campaign: String as schemas::Reference,
+    }
+    must {
+        /// Who earns.
+        affiliate: String as schemas::Reference,
+    }
+    may {
+        /// Its path on the tracking host; made up where none is said.
+        alias: String as schemas::Text,
+        /// Where it leads; the campaign's destinations by weight if null.
+        landing_page: Option<String> as Option<schemas::Reference>,
+        /// What the sub id is where a visit brings none.
+        sub1: Option<String> as Option<schemas::Text>,
+        sub2: Option<String> as Option<schemas::Text>,
+        sub3: Option<String> as Option<schemas::Text>,
+        sub4: Option<String> as Option<schemas::Text>,
+        sub5: Option<String> as Option<schemas::Text>,
+        /// Whether its conversions are tests, which are never paid.
+        is_test: bool as bool,
+    }
+}
+
+items!(Link);
+
+impl Link {
+    fn new(it: &Stored, base: &str) -> Self {
+        let url = format!("{base}/{}", it.alias);
+        Self::of(it.id, url, it.campaign_id.to_string(), &it.draft())
+    }
+}
+
+/// Which links.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LinkParams {
+    /// Only of this campaign.
+    #[param(value_type = schemas::CampaignId, inline, required = false)]
+    campaign: Option<String>,
+    /// Only of this affiliate.
+    #[param(value_type = schemas::AffiliateId, inline, required = false)]
+    affiliate: Option<String>,
+    /// Items of the page: 50 unless said otherwise.
+    #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
+    limit: Option<i64>,
+    /// What the page before said as `next`.
+    #[param(value_type = schemas::LinkId, inline, required = false)]
+    after: Option<String>,
+}
+
+/// List links
+///
+/// An affiliate sees its own, an advertiser those to its campaigns.
+#[utoipa::path(get, path = "/links", tag = "Links", params(LinkParams), responses((status = 200, body = Page<Link>)))]
+pub(crate) async fn list(
+    access: Allowed<needs::SeeCampaigns>,
+    api: Data<Api>,
+    Params(params): Params<LinkParams>,
+) -> Answer<Page<Link>> {
+    let window = Window::<LinkId>::of(params.limit, params.after.as_deref())?;
+    let campaign_id: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
+    let affiliate_id: Option<AffiliateId> = word("affiliate", params.affiliate.as_deref())?;
+    let filter = LinkFilter {
+        scope: access.role.scope(),
+        campaign_id,
+        affiliate_id,
+        after: window.after,
+    };
+    let mut conn = access.network(&api.db).await?;
+    let base = api.tracking_url(&mut conn).await?;
+    let rows = links::list(&mut conn, &filter, window.ask()).await?;
+    conn.commit().await?;
+    Ok(Json(window.page_by(rows, |row| Link::new(&row, &base))))
+}
+
+/// Create a link
+///
+/// Of an affiliate who may promote the campaign. An affiliate makes its own, and no test links.
+#[utoipa::path(post, path = "/links", tag = "Links", params(IdempotencyKey), request_body = LinkToMake, responses((status = 201, body = Link)))]
+pub(crate) async fn create(
+    access: Allowed<needs::MakeLinks>,
+    api: Data<Api>,
+    once: Once,
+    body: Body<LinkToMake>,
+) -> Result<HttpResponse, ApiError> {
+    let made = once.run(&api, &access, &body.bytes, async |conn| {
+        let base = api.tracking_url(conn).await?;
+        let mut draft = body.value.over(tenancy::Draft::default());
+        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let link = NewLink::check(conn, &mut draft, &campaign).await?;
+        let link = draft.accepted(link)?;
+        if access
+            .role
+            .scope()
+            .affiliate
+            .is_some_and(|own| own != link.affiliate_id || link.is_test)
+        {
+            return Err(ChangeError::field("affiliate", "Choose one of your affiliates.").into());
+        }
+        let made = links::create(conn, &access.author(), &link, clock::now()).await?;
+        Ok(Link::new(&made, &base))
+    });
+    Ok(made.await?.answer())
+}
+
+/// A link
+#[utoipa::path(
+    get, path = "/links/{id}", tag = "Links",
+    params(("id" = inline(schemas::LinkId), Path)),
+    responses((status = 200, body = Link))
+)]
+pub(crate) async fn show(
+    access: Allowed<needs::SeeSetup>,
+    Id(id): Id<LinkId>,
+    api: Data<Api>,
+) -> Answer<Link> {
+    let mut conn = access.network(&api.db).await?;
+    let base = api.tracking_url(&mut conn).await?;
+    let found = links::find(&mut conn, id).await?;
+    conn.commit().await?;
+    Ok(Json(Link::new(&found.ok_or(ApiError::NotFound)?, &base)))
+}

@@ -1,0 +1,346 @@
+//! A network is set up, used and looked into by programs alone.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use testkit::{Answer, ApiClient, TestApp};
+
+/// What was made, or the refusal as the failure of the test.
+async fn make(program: &ApiClient, list: &str, body: Value) -> Value {
+    let made = program.post(list, &body).await;
+    assert!(made.status.is_success(), "{list} {body}: {}", made.text);
+    made.json
+}
+
+fn id(thing: &Value) -> &str {
+    thing["id"].as_str().unwrap()
+}
+
+fn refused(answer: &Answer, field: &str) {
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert!(
+        answer.json["fields"][field].is_string(),
+        "{field}: {}",
+        answer.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_is_set_up_and_paid_without_a_page() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let advertiser = make(
+        &program,
+        "/advertisers",
+        json!({ "name": "Nova", "external_id": "77" }),
+    )
+    .await;
+    let affiliate = make(&program, "/affiliates", json!({ "name": "Blog" })).await;
+    let campaign = json!({
+        "advertiser": "77", "currency": "EUR", "name": "Nova shop", "status": "live", "access": "approval",
+        "destination": "https://nova.example/", "click_parameter": "refid", "deep_link_hosts": ["nova.example"],
+        "countries": ["de", "AT"], "starts_on": "2026-01-01", "fallback_url": null,
+    });
+    let campaign = make(&program, "/campaigns", campaign).await;
+    assert_eq!(campaign["countries"], json!(["DE", "AT"]));
+    assert_eq!(
+        (&campaign["starts_on"], &campaign["ends_on"]),
+        (&json!("2026-01-01"), &json!(null))
+    );
+    let path = format!("/campaigns/{}", id(&campaign));
+    let changed = program
+        .patch(&path, &json!({ "countries": [], "attribution_days": 60 }))
+        .await;
+    assert_eq!(changed.json["attribution_days"], 60, "{}", changed.text);
+    assert_eq!(changed.json["click_parameter"], "refid", "what is not said stays");
+    assert_eq!(program.get(&path).await.json, changed.json);
+
+    let page = json!({ "campaign": "Nova shop", "name": "Boots", "url": "https://nova.example/boots" });
+    let page = make(&program, "/landing-pages", page).await;
+    let signup = json!({
+        "campaign": id(&campaign), "code": "signup", "name": "Sign-up", "kind": "lead", "commission": "1.50",
+        "revenue": "2", "unique_by": "click", "auto_approve": true,
+    });
+    let signup = make(&program, "/goals", signup).await;
+    let sale = json!({
+        "campaign": id(&campaign), "code": "sale", "name": "Sale", "kind": "sale", "commission": "10 %",
+        "revenue": "15 %", "parent_goal": id(&signup),
+    });
+    let sale = make(&program, "/goals", sale).await;
+    let rule = json!({
+        "goal": id(&sale), "name": "Blog", "commission": "12 %", "revenue": "17 %", "affiliate": "Blog"
+    });
+    let rule = make(&program, "/rules", rule).await;
+    assert_eq!(rule["affiliate"], affiliate["id"]);
+    let cap = json!({ "campaign": "Nova shop", "metric": "revenue", "period": "month", "most": "5000.50" });
+    assert_eq!(make(&program, "/caps", cap).await["most"], "5000.5");
+    let coupon = json!({ "campaign": "Nova shop", "code": "summer", "affiliate": "Blog" });
+    let coupon = make(&program, "/coupons", coupon).await;
+    assert_eq!(coupon["code"], "SUMMER");
+
+    let link =
+        json!({ "campaign": "Nova shop", "affiliate": "Blog", "landing_page": "Boots", "sub1": "news" });
+    refused(&program.post("/links", &link).await, "affiliate");
+    let standing = json!({ "campaign": "Nova shop", "affiliate": "Blog", "status": "approved" });
+    make(&program, "/promoters", standing).await;
+    let link = make(&program, "/links", link).await;
+    assert_eq!(
+        (&link["landing_page"], &link["sub1"]),
+        (&page["id"], &json!("news"))
+    );
+
+    let integration = format!("/integrations/{}", id(&advertiser));
+    let before = program.get(&integration).await;
+    assert_eq!(before.json["token_hint"], json!(null), "{}", before.text);
+    let too_soon = program
+        .patch(&integration, &json!({ "is_monitoring": true }))
+        .await;
+    assert_eq!(too_soon.status, StatusCode::CONFLICT, "{}", too_soon.text);
+    let token = make(&program, &format!("{integration}/token"), json!({})).await;
+    let token = token["secret"].as_str().unwrap();
+    let map = json!({ "status_map": { "ok": "approved" }, "allowed_addresses": ["127.0.0.0/8"] });
+    let set = program.patch(&integration, &map).await;
+    assert_eq!(
+        set.json["status_map"],
+        json!({ "ok": "approved" }),
+        "{}",
+        set.text
+    );
+
+    let alias = link["alias"].as_str().unwrap();
+    let click = app.visitor_of(alias).click("").await;
+    assert!(click.location.contains("/boots?refid="), "{}", click.location);
+    let server = app.advertiser().with_token(token);
+    let orders = [("signup", "S-1"), ("sale", "O-1")];
+    for (goal, order) in orders {
+        let sent = [
+            ("click_id", click.id.as_str()),
+            ("goal", goal),
+            ("order_id", order),
+            ("amount", "100"),
+        ];
+        let told = server.postback(&sent).await;
+        assert_eq!(told.reason(), "accepted", "{}", told.text);
+    }
+    app.settled().await;
+    let page = program
+        .get(&format!("/conversions?campaign={}", id(&campaign)))
+        .await;
+    let items = page.json["items"].as_array().unwrap();
+    let money: Vec<_> = items
+        .iter()
+        .map(|it| it["commission"].as_str().unwrap())
+        .collect();
+    assert_eq!(money, ["12.00 EUR", "1.50 EUR"], "{}", page.text);
+    assert_eq!(items[0]["parent"], items[1]["id"]);
+    let conversion = format!("/conversions/{}", id(&items[0]));
+    for _ in 0..2 {
+        let approved = program.post(&format!("{conversion}/approve"), &json!({})).await;
+        assert_eq!(approved.json["status"], "approved", "{}", approved.text);
+    }
+    let late = program.post(&format!("{conversion}/reject"), &json!({})).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+
+    for (list, thing) in [
+        ("/campaigns", &campaign),
+        ("/goals", &sale),
+        ("/rules", &rule),
+        ("/landing-pages", &json!({ "id": link["landing_page"] })),
+        ("/coupons", &coupon),
+        ("/links", &link),
+    ] {
+        let listed = program.get(&format!("{list}?limit=200")).await;
+        let items = listed.json["items"].as_array().unwrap();
+        assert!(
+            items.iter().any(|it| it["id"] == thing["id"]),
+            "{list}: {}",
+            listed.text
+        );
+    }
+    for path in [
+        format!("/rules/{}", id(&rule)),
+        format!("/coupons/{}", id(&coupon)),
+        format!("/landing-pages/{}", link["landing_page"].as_str().unwrap()),
+    ] {
+        assert_eq!(
+            program.delete(&path).await.status,
+            StatusCode::NO_CONTENT,
+            "{path}"
+        );
+        assert_eq!(
+            program.delete(&path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_meant_is_refused_by_its_field() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let (campaign, goal) = (app.scene.campaign.id.to_string(), app.scene.sale_id.to_string());
+    for (path, body, field) in [
+        (
+            "campaigns",
+            json!({ "destination": "http://x.example/" }),
+            "destination",
+        ),
+        ("campaigns", json!({ "name": " " }), "name"),
+        ("campaigns", json!({ "status": "running" }), "status"),
+        ("campaigns", json!({ "external_id": "" }), "external_id"),
+        ("campaigns", json!({ "attribution_days": 0 }), "attribution_days"),
+        ("campaigns", json!({ "devices": ["phone"] }), "devices"),
+        ("campaigns", json!({ "devices": ["mobile,tablet"] }), "devices"),
+        ("campaigns", json!({ "ends_on": "24.12.2026" }), "ends_on"),
+        (
+            "campaigns",
+            json!({ "starts_on": "2026-12-24", "ends_on": "2026-12-23" }),
+            "ends_on",
+        ),
+        (
+            "campaigns",
+            json!({ "deep_link_hosts": ["localhost"] }),
+            "deep_link_hosts",
+        ),
+        ("goals", json!({ "code": "Sale" }), "code"),
+        ("goals", json!({ "code": "lead" }), "code"),
+        ("goals", json!({ "commission": "99 %" }), "revenue"),
+        ("goals", json!({ "commission": "1.001" }), "commission"),
+        ("goals", json!({ "parent_goal": goal }), "parent_goal"),
+        ("goals", json!({ "hold_days": 366 }), "hold_days"),
+    ] {
+        let id = if path == "goals" { &goal } else { &campaign };
+        let before = program.get(&format!("/{path}/{id}")).await.json;
+        refused(&program.patch(&format!("/{path}/{id}"), &body).await, field);
+        assert_eq!(program.get(&format!("/{path}/{id}")).await.json, before, "{body}");
+    }
+    let wrong = program
+        .patch(&format!("/campaigns/{campaign}"), &json!({ "budget": 1 }))
+        .await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_parties_see_and_make_their_own_only() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let affiliate = app.program(&app.scene.affiliate).await;
+    let (campaign, own) = (
+        app.scene.campaign.id.to_string(),
+        app.scene.affiliate_id.to_string(),
+    );
+    let other = make(&owner, "/affiliates", json!({ "name": "Other" })).await;
+    let theirs = json!({ "campaign": campaign, "affiliate": id(&other) });
+    make(&owner, "/links", theirs.clone()).await;
+    let listed = affiliate.get("/links").await;
+    let links = listed.json["items"].as_array().unwrap();
+    assert!(
+        links.iter().all(|link| link["affiliate"] == own.as_str()),
+        "{}",
+        listed.text
+    );
+    make(
+        &affiliate,
+        "/links",
+        json!({ "campaign": campaign, "affiliate": own, "alias": "mine" }),
+    )
+    .await;
+    refused(&affiliate.post("/links", &theirs).await, "affiliate");
+    let test = json!({ "campaign": campaign, "affiliate": own, "is_test": true });
+    refused(&affiliate.post("/links", &test).await, "affiliate");
+
+    let click = app.visitor_of("mine").click("").await;
+    let sent = [
+        ("click_id", click.id.as_str()),
+        ("goal", "sale"),
+        ("order_id", "1"),
+        ("amount", "10"),
+    ];
+    app.advertiser().postback(&sent).await;
+    app.settled().await;
+    let seen = affiliate.get("/conversions").await.json["items"][0].clone();
+    assert_eq!(
+        (&seen["commission"], &seen["revenue"]),
+        (&json!("1.00 EUR"), &json!(null))
+    );
+    let seen = app
+        .program(&app.scene.advertiser)
+        .await
+        .get("/conversions")
+        .await
+        .json["items"][0]
+        .clone();
+    assert_eq!(
+        (&seen["commission"], &seen["revenue"]),
+        (&json!(null), &json!("1.50 EUR"))
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_postbacks_are_explained_and_replayed_by_programs() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let click = app.visitor().click("").await;
+    let sent = [
+        ("click_id", click.id.as_str()),
+        ("goal", "trial"),
+        ("order_id", "T-1"),
+    ];
+    assert_eq!(app.advertiser().postback(&sent).await.reason(), "goal_unknown");
+    app.settled().await;
+    let listed = program.get("/postbacks?reason=goal_unknown").await;
+    let receipt = id(&listed.json["items"][0]).to_owned();
+    let told = program.get(&format!("/postbacks/{receipt}")).await;
+    assert!(told.json["trace"].as_array().unwrap().len() > 2, "{}", told.text);
+    assert!(!told.text.contains(&app.scene.token), "the token is told again");
+
+    let goal = json!({
+        "campaign": app.scene.campaign.id.to_string(), "code": "trial", "name": "Trial", "kind": "lead",
+        "commission": "3", "revenue": "4",
+    });
+    make(&program, "/goals", goal).await;
+    let of = async |wanted: Value| {
+        let asked = make(&program, "/replays", wanted).await;
+        let path = format!("/replays/{}", id(&asked));
+        loop {
+            let told = program.get(&path).await;
+            if told.json["waiting"] == 0 {
+                return told.json;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let wanted =
+        |dry_run: bool| json!({ "dry_run": dry_run, "reason": "goal_unknown", "postbacks": [receipt] });
+    let dry = of(wanted(true)).await;
+    assert_eq!(
+        (&dry["changed"], &dry["results"][0]["commission"]),
+        (&json!(1), &json!("3.00 EUR"))
+    );
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
+    let real = of(wanted(false)).await;
+    assert_eq!(real["results"][0]["reason"], "accepted");
+    assert_eq!(app.count("SELECT count(*) FROM conversions").await, 1);
+    let again = program.post("/replays", &wanted(false)).await;
+    assert_eq!(
+        again.json["postbacks"], 0,
+        "an accepted postback is not replayed: {}",
+        again.text
+    );
+    let odd = program
+        .post("/replays", &json!({ "dry_run": true, "postbacks": ["x"] }))
+        .await;
+    refused(&odd, "postbacks");
+    let headers = [("Content-Type", "application/json")];
+    let vague = program.call(Method::POST, "/replays", &headers, "{}").await;
+    assert_eq!(
+        vague.status,
+        StatusCode::BAD_REQUEST,
+        "a dry run is asked for or not: {}",
+        vague.text
+    );
+    app.finish().await;
+}
