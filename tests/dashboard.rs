@@ -507,7 +507,7 @@ async fn one_form_makes_a_campaign_that_works() {
         let (_, rest) = text.split_once(start).unwrap();
         rest.split_once(end).unwrap().0.to_owned()
     };
-    let link = between("<code class=\"link\">", "</code>");
+    let link = between("<code class=\"link\" id=\"link-1\">", "</code>");
     let token = between("<code id=\"fresh-token\">", "</code>");
     assert!(between("<pre id=\"postback-url\">", "</pre>").ends_with(&format!("&token={token}")));
     let http = reqwest::Client::builder()

@@ -14,6 +14,7 @@ pub(crate) use self::settings::{check_external_id, check_weight};
 use crate::audience::Audience;
 use crate::destination::Destination;
 use crate::landing_pages;
+use crate::promoters::PromoterStatus;
 
 text_enum! {
     /// Whether a campaign runs.
@@ -252,8 +253,8 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees its own,
-/// an affiliate those it has a link to.
+/// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees its own; an
+/// affiliate those it has a link to or may promote, and of those that run, what it may promote or ask for.
 ///
 /// # Errors
 /// When the database fails.
@@ -262,7 +263,7 @@ pub async fn visible(
     scope: Scope,
     only: Option<CampaignId>,
 ) -> QueryResult<Vec<(Campaign, String)>> {
-    use schema::tracking_links;
+    use schema::{promoters, tracking_links};
     let network_id = conn.network_id();
     let mut query = campaigns::table
         .inner_join(
@@ -285,7 +286,26 @@ pub async fn visible(
             .filter(tracking_links::network_id.eq(network_id))
             .filter(tracking_links::affiliate_id.eq(affiliate_id))
             .select(tracking_links::campaign_id);
-        query = query.filter(campaigns::id.eq_any(promoted));
+        let let_in = promoters::table
+            .filter(promoters::network_id.eq(network_id))
+            .filter(promoters::affiliate_id.eq(affiliate_id))
+            .filter(promoters::status.eq(PromoterStatus::Approved))
+            .select(promoters::campaign_id);
+        let turned_away = promoters::table
+            .filter(promoters::network_id.eq(network_id))
+            .filter(promoters::affiliate_id.eq(affiliate_id))
+            .filter(promoters::status.eq(PromoterStatus::Declined))
+            .select(promoters::campaign_id);
+        let offered = campaigns::access
+            .ne(Access::Private)
+            .and(campaigns::status.eq(CampaignStatus::Live))
+            .and(campaigns::id.ne_all(turned_away));
+        query = query.filter(
+            campaigns::id
+                .eq_any(promoted)
+                .or(campaigns::id.eq_any(let_in))
+                .or(offered),
+        );
     }
     query.load(&mut **conn).await
 }

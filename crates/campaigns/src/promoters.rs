@@ -1,12 +1,14 @@
 //! Promoters: which affiliates may promote a campaign that is not open to all.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters, text_enum};
 use serde_json::json;
-use tenancy::Author;
 use tenancy::audit::{self, Change};
+use tenancy::{Author, ChangeError};
 
 use crate::campaigns::{Access, Campaign};
 
@@ -77,6 +79,33 @@ pub async fn set(conn: &mut NetworkConn, author: &Author, promoter: &Promoter) -
     audit::record(conn, author, change, promoter.changed_at).await
 }
 
+/// Notes that an affiliate asks to promote a campaign; once, as long as nobody has decided.
+///
+/// # Errors
+/// [`ChangeError::Conflict`] when there is nothing to ask for; when the database fails.
+pub async fn ask(
+    conn: &mut NetworkConn,
+    author: &Author,
+    campaign: &Campaign,
+    affiliate_id: AffiliateId,
+    note: String,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let standing = find(conn, campaign.id, affiliate_id).await?;
+    if campaign.offer.access != Access::Approval || standing.is_some() {
+        let message = "There is nothing to ask for: it is open, or somebody decided already.";
+        return Err(ChangeError::Conflict(message.to_owned()));
+    }
+    let asked = Promoter {
+        campaign_id: campaign.id,
+        affiliate_id,
+        status: PromoterStatus::Asked,
+        note,
+        changed_at: now,
+    };
+    Ok(set(conn, author, &asked).await?)
+}
+
 /// An affiliate's standing with a campaign, if there is any.
 ///
 /// # Errors
@@ -111,6 +140,22 @@ pub async fn may_promote(
         Access::Open => status != Some(PromoterStatus::Declined),
         Access::Approval | Access::Private => status == Some(PromoterStatus::Approved),
     })
+}
+
+/// How many affiliates wait to be let in, by campaign.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(conn: &mut NetworkConn) -> QueryResult<HashMap<CampaignId, i64>> {
+    let network_id = conn.network_id();
+    let rows: Vec<(CampaignId, i64)> = promoters::table
+        .filter(promoters::network_id.eq(network_id))
+        .filter(promoters::status.eq(PromoterStatus::Asked))
+        .group_by(promoters::campaign_id)
+        .select((promoters::campaign_id, diesel::dsl::count_star()))
+        .load(&mut **conn)
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Everybody's standing, with one campaign if one is given, by campaign and affiliate: at most `limit`, after this one.

@@ -2,7 +2,7 @@
 
 use campaigns::integrations::Token;
 use schema::{
-    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, NetworkId, PostbackId,
+    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId, PostbackId,
 };
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
@@ -32,6 +32,11 @@ pub(crate) fn campaign(id: CampaignId) -> String {
 /// What may be set on a campaign.
 pub(crate) fn campaign_settings(id: CampaignId) -> String {
     format!("/campaigns/{id}/settings")
+}
+
+/// One tracking link.
+pub(crate) fn link(id: LinkId) -> String {
+    format!("/links/{id}")
 }
 
 /// One goal.

@@ -1,24 +1,28 @@
 //! Campaigns: the list, and one of them with its settings, goals, tracking links and postback URL.
 
-use actix_web::http::StatusCode;
+use std::collections::HashMap;
+
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use campaigns::campaigns::{self as campaign_table, Campaign};
+use campaigns::campaigns::{self as campaign_table, Access, Campaign};
 use campaigns::goals::{self, Goal};
 use campaigns::integrations::{self, Token};
-use campaigns::links::{self, NewLink};
+use campaigns::links;
+use campaigns::promoters::{self, PromoterStatus};
 use chrono::TimeDelta;
-use schema::{CampaignId, Currency, NetworkConn, clock};
+use schema::{AffiliateId, CampaignId, Currency, NetworkConn, clock};
 use tenancy::networks::{self, Network};
-use tenancy::{Actor, ChangeError, Draft, Permission, affiliates, needs};
+use tenancy::{Actor, Permission, needs};
 
 use super::id;
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other, set_cookie, show_secret};
+use crate::forms::PostedForm;
+use crate::shell::{PageResult, Shell, TimeCell, page, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
 
+/// Longest note of an affiliate that asks, in characters.
+const LONGEST_NOTE: usize = 1_000;
 /// Most links a campaign page shows.
 const LINKS: i64 = 500;
 
@@ -31,12 +35,18 @@ pub(super) async fn list(
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = campaign_table::visible(&mut conn, actor.role.scope(), None).await?;
+    let configure = actor.may(Permission::Configure);
+    let waiting = match configure {
+        true => promoters::waiting(&mut conn).await?,
+        false => HashMap::new(),
+    };
     conn.commit().await?;
     page(&List {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", "Campaigns"),
         rows: found
             .into_iter()
             .map(|(campaign, advertiser)| CampaignRow {
+                waiting: waiting.get(&campaign.id).copied().unwrap_or_default(),
                 url: urls::campaign(campaign.id),
                 name: campaign.name,
                 status: campaign.status.as_str(),
@@ -45,7 +55,7 @@ pub(super) async fn list(
                 window: campaign.attribution_days,
             })
             .collect(),
-        may_configure: actor.may(Permission::Configure),
+        may_configure: configure,
     })
 }
 
@@ -60,43 +70,35 @@ pub(super) async fn show(
     let campaign = find(&mut conn, &actor, &path).await?;
     let token = fresh_secret(&request).map(|text| Token::from_call(&text));
     let page = urls::campaign(campaign.id);
-    let state = PageState {
-        token,
-        ..PageState::default()
-    };
-    let mut response = render(&request, &dashboard, &actor, conn, campaign, state).await?;
+    let mut response = render(&request, &dashboard, &actor, conn, campaign, token).await?;
     set_cookie(&mut response, &dashboard.cookies.end_flash(&page));
     Ok(response)
 }
 
-/// `POST /campaigns/{id}/links`: gives an affiliate a tracking link.
-pub(super) async fn new_link(
-    request: HttpRequest,
+/// `POST /campaigns/{id}/ask`: an affiliate asks to promote the campaign.
+pub(super) async fn ask(
     dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    actor: Allowed<needs::MakeLinks>,
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
-    let mut link = form.draft("", &NewLink::FIELDS);
-    if let Some(new) = NewLink::check(&mut conn, &mut link, &campaign).await? {
-        let (author, now) = (actor.author(), clock::now());
-        let made = conn.attempt(async |conn| links::create(conn, &author, &new, now).await);
-        match made.await {
-            Ok(_) => {
-                conn.commit().await?;
-                return see_other(&urls::campaign(campaign.id));
-            }
-            Err(ChangeError::Fields(errors)) => link.errors = errors,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let state = PageState {
-        link,
-        ..PageState::default()
-    };
-    render(&request, &dashboard, &actor, conn, campaign, state).await
+    let own = actor.role.scope().affiliate;
+    let affiliate_id =
+        own.ok_or_else(|| PageError::BadRequest("Affiliates ask; you let them in.".to_owned()))?;
+    let note: String = form.get("note").chars().take(LONGEST_NOTE).collect();
+    promoters::ask(
+        &mut conn,
+        &actor.author(),
+        &campaign,
+        affiliate_id,
+        note,
+        clock::now(),
+    )
+    .await?;
+    conn.commit().await?;
+    see_other(&urls::campaign(campaign.id))
 }
 
 /// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token and shows it, once.
@@ -124,20 +126,13 @@ pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> R
     Ok(campaign)
 }
 
-/// What a campaign's page shows besides the campaign: its forms as typed, and a token that was just made.
-#[derive(Default)]
-struct PageState {
-    link: Draft,
-    token: Option<Token>,
-}
-
 async fn render(
     request: &HttpRequest,
     dashboard: &Dashboard,
     actor: &Actor,
     mut conn: NetworkConn,
     campaign: Campaign,
-    PageState { link, token }: PageState,
+    token: Option<Token>,
 ) -> PageResult {
     let network = networks::current(&mut conn).await?;
     let goals = goals::of_campaign(&mut conn, campaign.id).await?;
@@ -145,49 +140,75 @@ async fn render(
     let tracking_url = tracking_url(&mut conn, dashboard).await?;
     let hint = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     let configure = actor.may(Permission::Configure);
-    let affiliates = if configure {
-        affiliates::active(&mut conn).await?
-    } else {
-        Vec::new()
+    let promoting = match actor.role.scope().affiliate {
+        Some(own) => Promoting::of(&mut conn, &campaign, own).await?,
+        None => Promoting::None,
     };
     conn.commit().await?;
 
-    let status = match link.errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let first_goal = goals.first().map_or("GOAL", |goal| goal.code());
-    page_with(
-        status,
-        &Show {
-            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &campaign.name),
-            url: urls::campaign(campaign.id),
-            settings_url: urls::campaign_settings(campaign.id),
-            report: format!("/reports?campaign={}&group=affiliate,day", campaign.id),
-            status: campaign.status.as_str(),
-            window: campaign.attribution_days,
-            goals: goals
-                .iter()
-                .map(|goal| GoalRow::new(goal, &goals, campaign.currency))
-                .collect(),
-            links: found
-                .into_iter()
-                .map(|it| (it.affiliate, format!("{tracking_url}/{}", it.link.alias)))
-                .collect(),
-            postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
-            fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
-            token_hint: hint.map(|it| (it.token_hint, token_age(it.created_at, &network))),
-            affiliates: Choice::list(
-                affiliates.into_iter().map(|it| (it.id, it.name)),
-                link.of("affiliate"),
-            ),
-            may_configure: configure,
-            sees_commission: actor.may(Permission::SeeCommission),
-            sees_revenue: actor.may(Permission::SeeRevenue),
-            sees_postbacks: actor.may(Permission::SeePostbacks),
-            link,
-        },
-    )
+    page(&Show {
+        shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &campaign.name),
+        url: urls::campaign(campaign.id),
+        settings_url: urls::campaign_settings(campaign.id),
+        report: format!("/reports?campaign={}&group=affiliate,day", campaign.id),
+        status: campaign.status.as_str(),
+        window: campaign.attribution_days,
+        goals: goals
+            .iter()
+            .map(|goal| GoalRow::new(goal, &goals, campaign.currency))
+            .collect(),
+        links: found
+            .into_iter()
+            .map(|it| LinkRow {
+                page: urls::link(it.link.id),
+                url: format!("{tracking_url}/{}", it.link.alias),
+                affiliate: it.affiliate,
+                is_test: it.link.is_test,
+            })
+            .collect(),
+        postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
+        fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
+        token_hint: hint.map(|it| (it.token_hint, token_age(it.created_at, &network))),
+        may_configure: configure,
+        may_link: configure || promoting == Promoting::May,
+        promoting,
+        categories: campaign.offer.categories.on_one_line(),
+        terms: campaign.offer.terms,
+        notes: campaign.offer.notes,
+        sees_commission: actor.may(Permission::SeeCommission),
+        sees_revenue: actor.may(Permission::SeeRevenue),
+        sees_postbacks: actor.may(Permission::SeePostbacks),
+    })
+}
+
+/// How an affiliate stands with a campaign it looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promoting {
+    /// Whoever looks is none.
+    None,
+    /// They may make links.
+    May,
+    /// They may ask to.
+    MayAsk,
+    /// They asked, and nobody has decided.
+    Asked,
+    /// They may not.
+    MayNot,
+}
+
+impl Promoting {
+    async fn of(conn: &mut NetworkConn, campaign: &Campaign, own: AffiliateId) -> Result<Self, PageError> {
+        if promoters::may_promote(conn, campaign, own).await? {
+            return Ok(Self::May);
+        }
+        let standing = promoters::find(conn, campaign.id, own).await?;
+        Ok(match (campaign.offer.access, standing.map(|it| it.status)) {
+            (_, Some(PromoterStatus::Asked)) => Self::Asked,
+            (Access::Approval, None) => Self::MayAsk,
+            _ => Self::MayNot,
+        })
+    }
 }
 
 fn token_age(made: chrono::DateTime<chrono::Utc>, network: &Network) -> String {
@@ -206,6 +227,14 @@ struct CampaignRow {
     advertiser: String,
     currency: &'static str,
     window: i32,
+    waiting: i64,
+}
+
+struct LinkRow {
+    page: String,
+    url: String,
+    affiliate: String,
+    is_test: bool,
 }
 
 struct GoalRow {
@@ -258,14 +287,17 @@ struct Show {
     status: &'static str,
     window: i32,
     goals: Vec<GoalRow>,
-    links: Vec<(String, String)>,
+    links: Vec<LinkRow>,
     postback_url: String,
     fresh_token: Option<String>,
     token_hint: Option<(String, String)>,
-    affiliates: Vec<Choice>,
     may_configure: bool,
+    may_link: bool,
+    promoting: Promoting,
+    categories: String,
+    terms: String,
+    notes: String,
     sees_commission: bool,
     sees_revenue: bool,
     sees_postbacks: bool,
-    link: Draft,
 }

@@ -1,0 +1,213 @@
+//! Tracking links as people make them, and who may make one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use reqwest::StatusCode;
+use testkit::{Member, TestApp};
+
+/// Changes one setting of the scene's campaign, in every node's memory too.
+async fn set(owner: &Member, app: &TestApp, field: &str, value: &str) {
+    let page = format!("/campaigns/{}/settings", app.scene.campaign.id);
+    let mut fields = vec![
+        ("name", "Orbit campaign"),
+        ("status", "live"),
+        ("destination", "https://shop.example/?id={click_id}&s={sub1}"),
+        ("attribution_days", "30"),
+        ("destination_weight", "1"),
+        ("access", "open"),
+    ];
+    fields.retain(|(name, _)| *name != field);
+    fields.push((field, value));
+    let saved = owner.submit(&page, &page, &fields).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{field}: {}", saved.html);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_affiliate_makes_a_link_and_sees_where_it_leads() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    set(&owner, &app, "deep_link_hosts", "shop.example").await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let campaign = format!("/campaigns/{}", app.scene.campaign.id);
+    let form = format!("{campaign}/links/new");
+    let links = format!("{campaign}/links");
+    let reserved = affiliate.submit(&form, &links, &[("alias", "postback")]).await;
+    assert_eq!(reserved.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        reserved.html.contains("This word is reserved"),
+        "{}",
+        reserved.html
+    );
+    let made = affiliate
+        .submit(
+            &form,
+            &links,
+            &[("alias", "spring"), ("sub1", "mail"), ("is_test", "yes")],
+        )
+        .await;
+    let page = made.location().to_owned();
+    let shown = affiliate.get(&page).await.html;
+    assert!(
+        !shown.contains(">test<"),
+        "an affiliate makes no test links: {shown}"
+    );
+    assert!(
+        shown.contains("https://shop.example/?id=CLICK_ID&#38;s=mail"),
+        "{shown}"
+    );
+
+    let deep = "url=https%3A%2F%2Fwww.shop.example%2Fboots&sub1=a%26b";
+    let shown = affiliate.get(&format!("{page}?{deep}")).await.html;
+    assert!(
+        shown.contains("/spring?sub1=a%26b&#38;url=https%3A%2F%2Fwww.shop.example%2Fboots"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("https://www.shop.example/boots?id=CLICK_ID"),
+        "{shown}"
+    );
+    let elsewhere = affiliate
+        .get(&format!("{page}?url=https%3A%2F%2Fevil.example%2F"))
+        .await
+        .html;
+    assert!(
+        elsewhere.contains("This campaign has no links to evil.example"),
+        "{elsewhere}"
+    );
+    let picture = affiliate.get(&format!("{page}/qr.svg?{deep}")).await;
+    assert!(picture.html.contains("<svg"), "{}", picture.html);
+
+    // What was shown is what happens.
+    let click = app.visitor_of("spring").click(&format!("?{deep}")).await;
+    assert_eq!(
+        click.location,
+        format!("https://www.shop.example/boots?id={}", click.id)
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_promote_a_campaign_is_the_networks_to_say() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    app.execute("DELETE FROM tracking_links").await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let campaign = format!("/campaigns/{}", app.scene.campaign.id);
+    let settings = format!("{campaign}/settings");
+    let (form, links) = (format!("{campaign}/links/new"), format!("{campaign}/links"));
+    let decide = async |status: &str| {
+        let affiliate = app.scene.affiliate_id.to_string();
+        let fields = [("affiliate", affiliate.as_str()), ("status", status)];
+        owner
+            .submit(&settings, &format!("{campaign}/promoters"), &fields)
+            .await;
+    };
+    assert!(
+        affiliate.get("/campaigns").await.html.contains("Orbit campaign"),
+        "open to all"
+    );
+
+    set(&owner, &app, "access", "private").await;
+    assert_eq!(affiliate.get(&campaign).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        affiliate.submit("/campaigns", &links, &[]).await.status,
+        StatusCode::NOT_FOUND
+    );
+
+    set(&owner, &app, "access", "approval").await;
+    let page = affiliate.get(&campaign).await.html;
+    assert!(
+        page.contains("Ask to promote it") && !page.contains("links/new"),
+        "{page}"
+    );
+    let refused = affiliate.submit(&campaign, &links, &[]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let asked = affiliate
+        .submit(
+            &campaign,
+            &format!("{campaign}/ask"),
+            &[("note", "My <b>blog</b>")],
+        )
+        .await;
+    assert_eq!(asked.location(), campaign);
+    assert!(
+        affiliate
+            .get(&campaign)
+            .await
+            .html
+            .contains("You asked to promote")
+    );
+    let twice = affiliate.submit(&campaign, &format!("{campaign}/ask"), &[]).await;
+    assert_eq!(twice.status, StatusCode::CONFLICT);
+    assert!(owner.get("/campaigns").await.html.contains("1 ask to promote it"));
+    assert!(owner.get(&settings).await.html.contains("My &#60;b&#62;blog"));
+    decide("approved").await;
+    let made = affiliate.submit(&form, &links, &[]).await;
+    assert!(made.location().starts_with("/links/lnk_"), "{}", made.html);
+
+    decide("declined").await;
+    let refused = affiliate.submit(&campaign, &links, &[]).await;
+    assert_eq!(
+        refused.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        refused.html
+    );
+    app.execute("DELETE FROM tracking_links").await;
+    assert_eq!(
+        affiliate.get(&campaign).await.status,
+        StatusCode::NOT_FOUND,
+        "declined, and no links left"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_made_for_many_affiliates_at_once_or_for_none() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let import = [("csv", "name\nFirst\nSecond\n"), ("confirm", "yes")];
+    owner
+        .submit("/affiliates/import", "/affiliates/import", &import)
+        .await;
+    let campaign = format!("/campaigns/{}", app.scene.campaign.id);
+    let (form, links) = (format!("{campaign}/links/new"), format!("{campaign}/links"));
+    let page = owner.get(&form).await.html;
+    let ids: Vec<&str> = page
+        .split("<option value=\"aff_")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3, "{page}");
+    let ids: Vec<String> = ids.iter().map(|id| format!("aff_{id}")).collect();
+    let mut fields: Vec<(&str, &str)> = ids.iter().map(|id| ("affiliate", id.as_str())).collect();
+    let before = app.count("SELECT count(*) FROM tracking_links").await;
+    let named = [fields.clone(), vec![("alias", "one")]].concat();
+    let refused = owner.submit(&form, &links, &named).await;
+    assert!(
+        refused.html.contains("An alias is of one link"),
+        "{}",
+        refused.html
+    );
+    let last = owner.submit(&form, &links, &[("affiliate", "aff_0000010")]).await;
+    assert!(
+        last.html.contains("Choose one of your affiliates"),
+        "{}",
+        last.html
+    );
+    fields.push(("affiliate", "aff_0000010"));
+    owner.submit(&form, &links, &fields).await;
+    assert_eq!(
+        app.count("SELECT count(*) FROM tracking_links").await,
+        before,
+        "all or none"
+    );
+    fields.pop();
+    let made = owner.submit(&form, &links, &fields).await;
+    assert_eq!(made.location(), campaign);
+    assert_eq!(app.count("SELECT count(*) FROM tracking_links").await, before + 3);
+    app.finish().await;
+}
