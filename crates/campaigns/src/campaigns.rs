@@ -13,8 +13,8 @@ pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_windo
 pub(crate) use self::settings::{check_external_id, check_weight};
 use crate::audience::Audience;
 use crate::destination::Destination;
-use crate::landing_pages;
 use crate::promoters::PromoterStatus;
+use crate::{going_live, landing_pages};
 
 text_enum! {
     /// Whether a campaign runs.
@@ -110,8 +110,8 @@ fn external_id_is_free<T>(result: QueryResult<T>) -> Result<T, ChangeError> {
 /// Creates a campaign of an advertiser.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the external id is taken; when the database fails, or the advertiser is not of this
-/// network (a foreign-key violation).
+/// [`ChangeError::Fields`] when the external id is taken, or the network wants tests before it is live; when the database
+/// fails, or the advertiser is not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -120,6 +120,9 @@ pub async fn create(
     settings: &CampaignSettings,
     now: DateTime<Utc>,
 ) -> Result<Campaign, ChangeError> {
+    if settings.status == CampaignStatus::Live {
+        going_live::check(conn, None).await?;
+    }
     let network_id = conn.network_id();
     let made: QueryResult<Campaign> = diesel::insert_into(campaigns::table)
         .values((
@@ -141,8 +144,8 @@ pub async fn create(
 /// Changes a campaign. Returns whether there is one with this id.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the external id is taken, or a landing page would not work any more; when the database
-/// fails.
+/// [`ChangeError::Fields`] when the external id is taken, a landing page would not work any more, or tests are wanted
+/// before it is live; when the database fails.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -156,6 +159,10 @@ pub async fn update(
     let old = old.settings();
     if old == *settings {
         return Ok(true);
+    }
+    let before_live = matches!(old.status, CampaignStatus::Draft | CampaignStatus::Testing);
+    if before_live && settings.status == CampaignStatus::Live {
+        going_live::check(conn, Some(id)).await?;
     }
     let pages = landing_pages::of_campaign(conn, id).await?;
     let mut pages = pages.iter();

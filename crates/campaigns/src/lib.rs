@@ -9,6 +9,7 @@ pub mod caps;
 pub mod coupons;
 pub mod destination;
 pub mod goals;
+pub mod going_live;
 pub mod integrations;
 pub mod landing_pages;
 pub mod links;

@@ -34,6 +34,16 @@ pub(crate) fn campaign_settings(id: CampaignId) -> String {
     format!("/campaigns/{id}/settings")
 }
 
+/// How far the tests of a campaign have come.
+pub(crate) fn test(id: CampaignId) -> String {
+    format!("/campaigns/{id}/test")
+}
+
+/// What the tests of a campaign have proven.
+pub(crate) fn certificate(id: CampaignId) -> String {
+    format!("/campaigns/{id}/certificate")
+}
+
 /// One tracking link.
 pub(crate) fn link(id: LinkId) -> String {
     format!("/links/{id}")

@@ -775,6 +775,8 @@ diesel::table! {
         click_key_since -> Timestamptz,
         /// Addresses and networks (CIDR) whose clicks are flagged as blocked.
         blocked_addresses -> Array<Nullable<Text>>,
+        /// Whether a campaign goes live only when test orders of every goal have arrived.
+        require_tests -> Bool,
     }
 }
 

@@ -17,6 +17,7 @@ mod ingest;
 pub mod intake;
 mod journals;
 mod judge;
+pub mod ladder;
 pub mod ledger;
 mod postback_record;
 pub mod postbacks;

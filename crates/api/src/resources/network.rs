@@ -39,6 +39,8 @@ pub(crate) struct Network {
     tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor, also for the API.
     require_two_factor: bool,
+    /// Whether a campaign goes live only when two test orders of every goal have arrived.
+    require_tests: bool,
     /// Addresses and networks (CIDR) whose clicks are flagged.
     #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
     blocked_addresses: Vec<String>,
@@ -118,6 +120,9 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     require_two_factor: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool, required = false)]
+    require_tests: Option<bool>,
     /// All of them: addresses, and networks (CIDR), whose clicks are flagged.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<schemas::AddressOrNetwork>, max_items = 200, required = false)]
@@ -150,6 +155,7 @@ pub(crate) async fn update(
         currency: patch.currency.unwrap_or_else(|| old.currency.to_string()),
         tracking_hosts: patch.tracking_hosts.unwrap_or(old.tracking_hosts),
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
+        require_tests: patch.require_tests.unwrap_or(old.require_tests),
         blocked_addresses: patch.blocked_addresses.unwrap_or(old.blocked_addresses),
     };
     let (author, profile) = (access.author(), draft.checked()?);
@@ -189,6 +195,7 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         currency: profile.currency.to_string(),
         tracking_hosts: profile.tracking_hosts,
         require_two_factor: profile.require_two_factor,
+        require_tests: profile.require_tests,
         blocked_addresses: profile.blocked_addresses,
         click_key: network.click_key.into(),
         status: network.status.as_str(),

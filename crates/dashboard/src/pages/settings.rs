@@ -35,6 +35,7 @@ pub(super) async fn update(
         currency: form.get("currency").to_owned(),
         tracking_hosts: Words::typed(form.get("tracking_hosts")).0,
         require_two_factor: form.ticked("require_two_factor"),
+        require_tests: form.ticked("require_tests"),
         blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
     let mut conn = actor.network(&dashboard.db).await?;
@@ -82,6 +83,7 @@ async fn render<P>(
             currency: profile.currency.to_string(),
             tracking_hosts: profile.tracking_hosts,
             require_two_factor: profile.require_two_factor,
+            require_tests: profile.require_tests,
             blocked_addresses: profile.blocked_addresses,
         };
         (draft, FieldErrors::default())

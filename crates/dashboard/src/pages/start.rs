@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use campaigns::campaigns::{self as campaign_table, CampaignSettings};
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::destination::macro_names;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::links::{self, NewLink};
@@ -92,8 +92,15 @@ pub(super) async fn submit(
         Some(known) => known,
         None => advertisers::create(&mut conn, &author, &wanted, now).await?,
     };
-    let (currency, settings) = (plan.currency, &plan.settings);
-    let campaign = campaign_table::create(&mut conn, &author, advertiser.id, currency, settings, now).await?;
+    let settings = match network.require_tests {
+        true => CampaignSettings {
+            status: CampaignStatus::Testing,
+            ..plan.settings
+        },
+        false => plan.settings,
+    };
+    let campaign =
+        campaign_table::create(&mut conn, &author, advertiser.id, plan.currency, &settings, now).await?;
     let goal = GoalSettings {
         unique_by: plan.kind.unique_by,
         ..GoalSettings::new(plan.kind.code, plan.kind.name, plan.kind.kind, plan.terms)

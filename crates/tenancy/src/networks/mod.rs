@@ -56,6 +56,8 @@ pub struct Network {
     pub status_reason: String,
     /// Whether everyone must have a second factor.
     pub require_two_factor: bool,
+    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    pub require_tests: bool,
     /// What it may use.
     #[diesel(embed)]
     pub limits: Limits,
@@ -144,6 +146,7 @@ pub async fn create(
             networks::status.eq(NetworkStatus::Active),
             networks::status_reason.eq(""),
             networks::require_two_factor.eq(false),
+            networks::require_tests.eq(false),
             Limits::default(),
             Joining::closed(),
             networks::created_at.eq(now),

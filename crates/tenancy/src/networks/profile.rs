@@ -39,6 +39,8 @@ pub struct Profile {
     pub tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor.
     pub require_two_factor: bool,
+    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    pub require_tests: bool,
     /// Addresses and networks (CIDR) whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
@@ -52,6 +54,7 @@ impl Profile {
             "currency": self.currency.code(),
             "tracking_hosts": self.tracking_hosts,
             "require_two_factor": self.require_two_factor,
+            "require_tests": self.require_tests,
             "blocked_addresses": self.blocked_addresses,
         })
     }
@@ -72,6 +75,8 @@ pub struct ProfileDraft {
     pub tracking_hosts: Vec<String>,
     /// Whether everyone must have a second factor.
     pub require_two_factor: bool,
+    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    pub require_tests: bool,
     /// Addresses and networks (CIDR) whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
@@ -107,6 +112,7 @@ impl ProfileDraft {
                 currency,
                 tracking_hosts: hosts,
                 require_two_factor: self.require_two_factor,
+                require_tests: self.require_tests,
                 blocked_addresses,
             }),
             _ => None,
@@ -128,6 +134,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
         name: network.name,
         currency: network.currency,
         require_two_factor: network.require_two_factor,
+        require_tests: network.require_tests,
         blocked_addresses: network.blocked_addresses.0,
     })
 }
@@ -176,6 +183,7 @@ pub async fn update_profile(
             networks::time_zone.eq(new.time_zone.name()),
             networks::currency.eq(new.currency),
             networks::require_two_factor.eq(new.require_two_factor),
+            networks::require_tests.eq(new.require_tests),
             networks::blocked_addresses.eq(Words(new.blocked_addresses.clone())),
         ))
         .execute(&mut **conn)

@@ -6,6 +6,7 @@
 mod clicks;
 mod pages;
 mod postbacks;
+mod rehearsal;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use dialects::RawCall;
 use ipnet::IpNet;
 use tenancy::networks::{Network, check_slug, normal_host};
 
+pub use self::rehearsal::{Rehearsed, rehearse};
 use crate::tracker::{Intake, Tracker};
 
 /// Longest request target taken, in bytes.

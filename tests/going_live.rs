@@ -1,0 +1,168 @@
+//! From a draft to a campaign that pays: the ladder of tests, the rehearsal, the certificate, and who may do without.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use reqwest::StatusCode;
+use serde_json::json;
+use tenancy::RoleKind;
+use testkit::TestApp;
+use testkit::people::{see_other, shown};
+
+fn campaign(app: &TestApp) -> String {
+    format!("/campaigns/{}", app.scene.campaign.id)
+}
+
+/// Sets the campaign to testing, in a network that wants tests.
+async fn in_testing(app: &TestApp) {
+    let program = app.program(&app.scene.owner).await;
+    let told = program.patch("/network", &json!({ "require_tests": true })).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    let told = program
+        .patch(&campaign(app), &json!({ "status": "testing" }))
+        .await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_climbs_the_ladder_and_goes_live() {
+    let app = TestApp::spawn().await;
+    in_testing(&app).await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let advertiser = app.sign_in(&app.scene.advertiser).await;
+    let page = format!("{}/test", campaign(&app));
+    let reached = async || advertiser.get(&page).await.html.matches(">done<").count();
+    assert_eq!(see_other(&owner.submit(&page, &page, &[]).await), page);
+    assert_eq!(reached().await, 2, "both goals wait for a click");
+    let link = shown(&owner.get(&page).await, "test-link").to_owned();
+    let (_, alias) = link.rsplit_once('/').unwrap();
+
+    let click = app.visitor_of(alias).click("").await;
+    app.settled().await;
+    assert_eq!(reached().await, 4, "click seen");
+    let order = async |goal: &str, order: &str| {
+        let sent = [
+            ("click_id", click.id.as_str()),
+            ("goal", goal),
+            ("order_id", order),
+            ("amount", "50"),
+        ];
+        let told = app.advertiser().postback(&sent).await;
+        app.settled().await;
+        told.reason().to_owned()
+    };
+    assert_eq!(order("salle", "T-1").await, "goal_unknown");
+    assert_eq!(reached().await, 6, "postback received");
+    assert_eq!(order("sale", "T-1").await, "test_accepted");
+    order("sale", "T-1").await;
+    assert_eq!(
+        reached().await,
+        7,
+        "matched, and the same order again is no second one"
+    );
+    let go = format!("{page}/go-live");
+    let early = owner.submit(&page, &go, &[]).await;
+    assert_eq!(early.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        early
+            .html
+            .contains("2 test orders have to arrive first for: Lead, Sale"),
+        "{}",
+        early.html
+    );
+    let program = app.program(&app.scene.owner).await;
+    let told = program.patch(&campaign(&app), &json!({ "status": "live" })).await;
+    assert!(told.json["fields"]["status"].is_string(), "{}", told.text);
+
+    order("sale", "T-2").await;
+    assert_eq!(order("lead", "L-1").await, "test_accepted");
+    let other = app.visitor_of(alias).click("").await;
+    let sent = [("click_id", other.id.as_str()), ("goal", "lead")];
+    assert_eq!(app.advertiser().postback(&sent).await.reason(), "test_accepted");
+    app.settled().await;
+    assert_eq!(reached().await, 10, "verified");
+    let certificate = format!("{}/certificate", campaign(&app));
+    let kept = advertiser.get(&certificate).await.html;
+    assert!(kept.contains(">passed<") && kept.contains("T-2"), "{kept}");
+    assert_eq!(see_other(&owner.submit(&page, &go, &[]).await), page);
+    assert_eq!(reached().await, 12, "live");
+    assert_eq!(
+        app.count("SELECT count(*) FROM conversions").await,
+        0,
+        "tests are in no book"
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_takes_the_way_of_every_call_and_proves_nothing_of_the_advertiser() {
+    let app = TestApp::spawn().await;
+    in_testing(&app).await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("{}/test", campaign(&app));
+    let rehearse = format!("{page}/rehearse");
+    owner.submit(&page, &page, &[]).await;
+    let refused = owner.submit(&page, &rehearse, &[]).await.html;
+    assert!(
+        refused.contains("with the click id in it") && refused.contains(">401<"),
+        "{refused}"
+    );
+    let token = app.scene.token.clone();
+    let played = owner.submit(&page, &rehearse, &[("token", &token)]).await.html;
+    assert!(!played.contains(&token), "the token is not shown again");
+    app.settled().await;
+    let orders = "SELECT count(*) FROM test_conversions WHERE order_id LIKE 'SIMULATED-%'";
+    assert_eq!(
+        app.count(orders).await,
+        3,
+        "two sales, and a lead once per click: {played}"
+    );
+    let certificate = owner.get(&format!("{}/certificate", campaign(&app))).await.html;
+    assert!(
+        certificate.contains("not passed yet") && !certificate.contains("SIMULATED"),
+        "{certificate}"
+    );
+
+    // A destination that hides the click id among other things.
+    let program = app.program(&app.scene.owner).await;
+    let hidden = json!({ "destination": "https://shop.example/?p=a-{click_id}-b" });
+    program.patch(&campaign(&app), &hidden).await;
+    let played = owner.submit(&page, &rehearse, &[("token", &token)]).await.html;
+    assert!(played.contains("does not travel"), "{played}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_do_without_tests_says_why() {
+    let app = TestApp::spawn().await;
+    in_testing(&app).await;
+    let page = format!("{}/test", campaign(&app));
+    let go = format!("{page}/go-live");
+    let manager = app.sign_in(app.scene.person(RoleKind::Manager)).await;
+    let why = [("how", "override"), ("reason", "Known from before")];
+    assert_eq!(
+        manager.submit(&page, &go, &why).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let admin = app.sign_in(app.scene.person(RoleKind::Admin)).await;
+    let silent = admin.submit(&page, &go, &[("how", "override")]).await;
+    assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(silent.html.contains("Say why"), "{}", silent.html);
+    assert_eq!(see_other(&admin.submit(&page, &go, &why).await), page);
+    let noted = app
+        .text("SELECT after->>'reason' FROM audit_log WHERE action = 'campaign.override_tests'")
+        .await;
+    assert_eq!(noted, "Known from before");
+    assert_eq!(app.text("SELECT status FROM campaigns").await, "live");
+    let click = app.visitor().click("").await;
+    let sent = [
+        ("click_id", click.id.as_str()),
+        ("goal", "sale"),
+        ("order_id", "1"),
+        ("amount", "1"),
+    ];
+    assert_eq!(app.advertiser().postback(&sent).await.reason(), "accepted");
+    app.finish().await;
+}
