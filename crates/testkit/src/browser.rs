@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::{Method, Url};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// A browser with an empty profile. Closed when dropped.
 pub struct Browser {
@@ -27,17 +27,7 @@ impl Browser {
     /// # Panics
     /// When Chromium or its driver is not installed, naming the packages.
     pub async fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver is missing; install the packages chromium and chromium-driver");
-        let stdout = driver.stdout.take().expect("piped");
-        let port = tokio::time::timeout(Duration::from_secs(20), port(BufReader::new(stdout)))
-            .await
-            .expect("chromedriver says its port");
+        let (driver, port) = driver().await;
         let profile = tempfile::tempdir().expect("folder for the profile");
         let mut capabilities = Capabilities::new();
         let arguments = [
@@ -56,6 +46,8 @@ impl Browser {
             "goog:chromeOptions".to_owned(),
             serde_json::json!({ "args": arguments }),
         );
+        // A test's own server proves itself to nobody.
+        capabilities.insert("acceptInsecureCerts".to_owned(), true.into());
         capabilities.insert(
             "goog:loggingPrefs".to_owned(),
             serde_json::json!({ "browser": "ALL" }),
@@ -97,19 +89,39 @@ impl WebDriverCompatibleCommand for ReadLog {
     }
 }
 
+/// Starts the driver and returns its port. It takes a port that is free in IPv6 and ends where another program has the
+/// same in IPv4; then it is started again.
+async fn driver() -> (Child, u16) {
+    for _ in 0..10 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver is missing; install the packages chromium and chromium-driver");
+        let stdout = driver.stdout.take().expect("piped");
+        let port = tokio::time::timeout(Duration::from_secs(20), port(BufReader::new(stdout)));
+        if let Some(port) = port.await.expect("chromedriver says its port") {
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver ended ten times without a port; install the packages chromium and chromium-driver")
+}
+
 /// `ChromeDriver was started successfully on port 41235.`
-async fn port(stdout: BufReader<tokio::process::ChildStdout>) -> u16 {
+async fn port(stdout: BufReader<ChildStdout>) -> Option<u16> {
     let mut lines = stdout.lines();
     while let Some(line) = lines.next_line().await.expect("chromedriver's output") {
         let port = line
             .rsplit_once("on port ")
             .and_then(|(_, port)| port.trim_end_matches('.').parse().ok());
         // The first line names the port that was asked for: 0.
-        if let Some(port @ 1..) = port {
+        if let Some(1..) = port {
             // The rest of its output must be read, or it stops when the pipe is full.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return port;
         }
     }
-    panic!("chromedriver ended without a port; install the packages chromium and chromium-driver")
+    None
 }

@@ -23,6 +23,7 @@ pub mod browser;
 mod mail;
 pub mod people;
 mod postgres;
+pub mod site;
 
 pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor, api_key};
 pub use api::ApiClient;

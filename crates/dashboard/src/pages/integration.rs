@@ -25,6 +25,8 @@ use crate::{Dashboard, urls};
 
 /// How many of the latest postbacks are shown.
 const LATEST: i64 = 20;
+/// Before a fresh signing secret, where a fresh token would stand alone: tokens have no dot.
+pub(super) const SIGNING: &str = "signing.";
 
 /// `GET /integration`: on to the advertiser one acts for.
 pub(super) async fn own(actor: Allowed<needs::SeeIntegration>) -> PageResult {
@@ -73,11 +75,11 @@ pub(super) async fn render(
         affiliate: None,
     };
     let url = tracking_url(&mut conn, dashboard).await?;
-    // A token, or a signing secret that says so.
     let fresh = fresh_secret(request);
+    let secret = fresh.as_deref().and_then(|text| text.strip_prefix(SIGNING));
     let token = fresh
         .as_deref()
-        .filter(|text| !text.contains(' '))
+        .filter(|_| secret.is_none())
         .map(Token::from_call);
     let mut ways = Vec::new();
     let mut first = None;
@@ -101,14 +103,17 @@ pub(super) async fn render(
     conn.commit().await?;
     let now = clock::now();
     let (goal, currency) = first.map_or(("sale".to_owned(), network.currency), |first| first);
+    let requires_signature = integration
+        .as_ref()
+        .is_some_and(|it| it.settings.requires_signature);
     let snippets = snippets::all(Values {
         postback_url: &format!("{url}/postback"),
         token: token.as_ref().map_or("YOUR_TOKEN", Token::as_str),
+        secret: secret.unwrap_or("YOUR_SIGNING_SECRET"),
         goal: &goal,
         currency: currency.code(),
-        signed: integration
-            .as_ref()
-            .is_some_and(|it| it.settings.requires_signature),
+        // Whoever has just made a secret is about to sign; what is signed is also taken where it need not be.
+        signed: requires_signature || secret.is_some(),
     })?;
     let form = typed.or_else(|| integration.as_ref().map(|it| it.settings.draft()));
     let section = match actor.role.scope().advertiser {
@@ -124,7 +129,15 @@ pub(super) async fn render(
         status,
         &Show {
             shell: Shell::new(dashboard, request, actor, &network, section, &title),
-            fresh_token: fresh,
+            fresh_token: token.map(|token| token.as_str().to_owned()),
+            fresh_signing_secret: secret.map(str::to_owned),
+            requires_signature,
+            hides_refusals: integration.as_ref().is_some_and(|it| {
+                matches!(
+                    it.settings.answer_format,
+                    AnswerFormat::AlwaysOk | AnswerFormat::Gif
+                )
+            }),
             token_hint: integration.as_ref().map(|it| {
                 (
                     it.token_hint.clone(),
@@ -188,6 +201,9 @@ struct Show {
     ways: Vec<Way>,
     snippets: Vec<Snippet>,
     fresh_token: Option<String>,
+    fresh_signing_secret: Option<String>,
+    requires_signature: bool,
+    hides_refusals: bool,
     token_hint: Option<(String, String)>,
     previous_until: Option<String>,
     has_secret: bool,

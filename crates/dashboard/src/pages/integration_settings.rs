@@ -5,7 +5,7 @@ use campaigns::integrations::{self, IntegrationSettings};
 use schema::clock;
 use tenancy::needs;
 
-use super::integration::{find, render};
+use super::integration::{SIGNING, find, render};
 use crate::auth::Allowed;
 use crate::forms::PostedForm;
 use crate::shell::{PageResult, saved, see_other, show_secret};
@@ -56,7 +56,7 @@ pub(super) async fn new_secret(
     match secret.await? {
         Some(secret) => {
             conn.commit().await?;
-            show_secret(&dashboard, &page, &format!("signing secret {secret}"))
+            show_secret(&dashboard, &page, &format!("{SIGNING}{secret}"))
         }
         None => see_other(&page),
     }

@@ -7,6 +7,7 @@ use askama::Template;
 pub(super) struct Values<'a> {
     pub(super) postback_url: &'a str,
     pub(super) token: &'a str,
+    pub(super) secret: &'a str,
     pub(super) goal: &'a str,
     pub(super) currency: &'a str,
     pub(super) signed: bool,
@@ -36,7 +37,7 @@ impl Literals {
         Self {
             postback_url: quote(values.postback_url),
             token: quote(values.token),
-            secret: quote("YOUR_SIGNING_SECRET"),
+            secret: quote(values.secret),
             click_id: quote("CLICK_ID"),
             goal: quote(values.goal),
             order_id: quote("A-1001"),
@@ -128,6 +129,7 @@ mod tests {
         let values = Values {
             postback_url: "https://trk.example/postback",
             token: "a'b\"c\\d",
+            secret: "SIGNED_WITH",
             goal: "sale",
             currency: "EUR",
             signed: true,
@@ -137,7 +139,7 @@ mod tests {
         for snippet in all {
             let (language, code) = (snippet.language, snippet.code);
             assert!(code.contains("https://trk.example/postback"), "{language}");
-            assert!(code.contains("YOUR_SIGNING_SECRET"), "{language}");
+            assert!(code.contains("SIGNED_WITH"), "{language}");
             assert!(!code.contains("{{"), "{language}: {code}");
         }
         assert_eq!(single("a'b\\"), r"'a\'b\\'");
