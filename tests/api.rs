@@ -23,6 +23,8 @@ mod lists;
 mod page;
 #[path = "api/repeating.rs"]
 mod repeating;
+#[path = "api/sheets.rs"]
+mod sheets;
 #[path = "api/setup.rs"]
 mod setup;
 #[path = "api/tokens.rs"]

@@ -5,6 +5,9 @@ use actix_web::middleware::from_fn;
 use actix_web::web;
 
 use crate::error::ApiError;
+use crate::resources::sheets::{
+    campaign_sheet, coupon_sheet, goal_sheet, landing_page_sheet, link_sheet, rule_sheet,
+};
 use crate::resources::{
     advertisers, affiliates, applications, audit, campaigns, caps, conversions, coupons, goals, groups,
     integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
@@ -86,19 +89,31 @@ routes! {
         "/affiliates/{id}": get affiliates::show, patch affiliates::update;
         "/affiliate-groups": get groups::list, post groups::create;
         "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/campaigns/import": post campaign_sheet::import;
+        "/campaigns/export": get campaign_sheet::export;
         "/campaigns": get campaigns::list, post campaigns::create;
         "/campaigns/{id}": get campaigns::show, patch campaigns::update;
+        "/goals/import": post goal_sheet::import;
+        "/goals/export": get goal_sheet::export;
         "/goals": get goals::list, post goals::create;
         "/goals/{id}": get goals::show, patch goals::update;
+        "/rules/import": post rule_sheet::import;
+        "/rules/export": get rule_sheet::export;
         "/rules": get rules::list, post rules::create;
         "/rules/{id}": patch rules::update, delete rules::remove;
+        "/landing-pages/import": post landing_page_sheet::import;
+        "/landing-pages/export": get landing_page_sheet::export;
         "/landing-pages": get landing_pages::list, post landing_pages::create;
         "/landing-pages/{id}": patch landing_pages::update, delete landing_pages::remove;
         "/caps": get caps::list, post caps::create;
         "/caps/{id}": delete caps::remove;
+        "/coupons/import": post coupon_sheet::import;
+        "/coupons/export": get coupon_sheet::export;
         "/coupons": get coupons::list, post coupons::create;
         "/coupons/{id}": delete coupons::remove;
         "/promoters": get promoters::list, post promoters::set;
+        "/links/import": post link_sheet::import;
+        "/links/export": get link_sheet::export;
         "/links": get links::list, post links::create;
         "/links/{id}": get links::show;
         "/integrations/{id}": get integrations::show, patch integrations::update;

@@ -5,7 +5,7 @@
 use campaigns::campaigns as campaign_table;
 use campaigns::{audience, caps, goals, integrations, promoters};
 use serde_json::{Value, json};
-use tenancy::{advertisers, affiliates, applications, import, networks};
+use tenancy::{advertisers, affiliates, applications, networks, table};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -63,7 +63,7 @@ words! {
     /// Whose application is approved at once.
     AutoApprove = networks::AutoApprove::ALL;
     /// What a row of a file does.
-    Outcome = import::Outcome::ALL;
+    Outcome = table::Outcome::ALL;
     /// By what means something was done.
     Via = tenancy::Via::ALL;
     /// A role.

@@ -140,6 +140,25 @@ pub async fn of_campaign(
         .await
 }
 
+/// The coupon of a campaign with this code, in upper case.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    code: &str,
+) -> QueryResult<Option<Coupon>> {
+    let network_id = conn.network_id();
+    Coupon::query()
+        .filter(coupons::network_id.eq(network_id))
+        .filter(coupons::campaign_id.eq(campaign_id))
+        .filter(coupons::code.eq(code))
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
 /// Coupons, of one campaign if one is given, by campaign and code: at most `limit`, after this one.
 ///
 /// # Errors

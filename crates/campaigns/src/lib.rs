@@ -16,6 +16,7 @@ pub mod links;
 pub mod promoters;
 mod routing;
 pub mod rules;
+pub mod sheets;
 pub mod terms;
 
 pub use destination::{Destination, DestinationError, MacroValues};

@@ -188,6 +188,17 @@ impl NewLink {
 }
 
 impl Link {
+    /// Whether it is what somebody wants to make.
+    #[must_use]
+    pub fn says(&self, wanted: &NewLink) -> bool {
+        self.alias == wanted.alias
+            && self.affiliate_id == wanted.affiliate_id
+            && self.campaign_id == wanted.campaign_id
+            && self.landing_page_id == wanted.landing_page_id
+            && self.presets == wanted.presets
+            && self.is_test == wanted.is_test
+    }
+
     /// The link as [`NewLink::check`] reads it.
     #[must_use]
     pub fn draft(&self) -> Draft {

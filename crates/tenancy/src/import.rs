@@ -4,18 +4,15 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use csv::{ReaderBuilder, StringRecord, Trim};
 use schema::{GroupId, NetworkConn, text_enum};
 
 use crate::actor::Author;
 use crate::advertisers::{self, AdvertiserSettings};
 use crate::affiliates::{self, AffiliateSettings};
 use crate::error::ChangeError;
+use crate::groups;
 use crate::parties::PartyDraft;
-use crate::{csv_export, groups};
-
-/// Most rows of one file.
-pub const MOST_ROWS: usize = 5_000;
+use crate::table::{Cells, Column, Outcome, Report, Table};
 
 text_enum! {
     /// What a file lists.
@@ -27,56 +24,8 @@ text_enum! {
     }
 }
 
-text_enum! {
-    /// What a row does.
-    pub enum Outcome {
-        /// It makes a new one.
-        Create = "create",
-        /// It changes one that is there: with its external id, or, where it has none, its name.
-        Update = "update",
-        /// It says what is so already.
-        Unchanged = "unchanged",
-        /// It cannot be accepted.
-        Refused = "refused",
-    }
-}
-
-/// What became, or would become, of a row.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// Its line in the file.
-    pub line: u64,
-    /// Its fields as they were.
-    pub fields: Vec<String>,
-    /// What it is called, as far as that could be read.
-    pub name: String,
-    /// What it does.
-    pub outcome: Outcome,
-    /// Why it cannot be accepted, or empty.
-    pub problem: String,
-}
-
-/// What became, or would become, of a file.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The columns as they are called in the file.
-    pub header: Vec<String>,
-    /// Those that are not understood, and were passed over.
-    pub ignored: Vec<String>,
-    /// Row by row.
-    pub rows: Vec<Row>,
-}
-
-impl Report {
-    /// How many rows have this outcome.
-    #[must_use]
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.rows.iter().filter(|row| row.outcome == outcome).count()
-    }
-}
-
 /// The columns that are understood, with the other words for them that exports of other systems use.
-const COLUMNS: [(&str, &[&str]); 6] = [
+const COLUMNS: [Column; 6] = [
     (
         "name",
         &[
@@ -104,74 +53,14 @@ const COLUMNS: [(&str, &[&str]); 6] = [
     ("tags", &["labels"]),
 ];
 
-/// Which column of the file each field is read from.
-struct Mapping(HashMap<&'static str, usize>);
-
-impl Mapping {
-    fn of(header: &StringRecord) -> (Self, Vec<String>) {
-        let (mut mapping, mut ignored) = (HashMap::new(), Vec::new());
-        for (index, title) in header.iter().enumerate() {
-            let word = title
-                .trim_start_matches('\u{feff}')
-                .trim()
-                .to_lowercase()
-                .replace([' ', '-'], "_");
-            let known = COLUMNS
-                .iter()
-                .find(|(name, others)| *name == word || others.contains(&word.as_str()))
-                .map(|(name, _)| *name);
-            match known {
-                Some(name) if !mapping.contains_key(name) => {
-                    mapping.insert(name, index);
-                }
-                _ => ignored.push(title.to_owned()),
-            }
-        }
-        (Self(mapping), ignored)
-    }
-
-    fn get<'a>(&self, record: &'a StringRecord, name: &str) -> &'a str {
-        self.0
-            .get(name)
-            .and_then(|index| record.get(*index))
-            .map(csv_export::plain)
-            .unwrap_or_default()
-    }
-
-    /// Refuses a row that has not as many cells as the header, and one whose party an earlier row was about.
-    fn check(
-        &self,
-        record: &StringRecord,
-        columns: usize,
-        seen: &mut HashMap<String, u64>,
-    ) -> Result<(), ChangeError> {
-        if record.len() != columns {
-            return Err(ChangeError::Conflict(format!(
-                "This row has {} cells, and the header {columns}.",
-                record.len()
-            )));
-        }
-        let meant = match self.get(record, "external_id") {
-            "" => format!("name {}", self.get(record, "name")),
-            id => format!("id {id}"),
-        };
-        let line = record.position().map_or(0, csv::Position::line);
-        match seen.insert(meant, line) {
-            Some(earlier) => Err(ChangeError::Conflict(format!(
-                "Line {earlier} is about the same one; only one row each."
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn draft(&self, record: &StringRecord) -> PartyDraft {
-        PartyDraft {
-            name: self.get(record, "name").to_owned(),
-            external_id: self.get(record, "external_id").to_owned(),
-            notes: self.get(record, "notes").to_owned(),
-            // In a cell, tags stand with semicolons between as often as with commas.
-            tags: self.get(record, "tags").replace(';', ","),
-        }
+/// What a row says of a party.
+fn draft(cells: &Cells<'_>) -> PartyDraft {
+    PartyDraft {
+        name: cells.get("name").to_owned(),
+        external_id: cells.get("external_id").to_owned(),
+        notes: cells.get("notes").to_owned(),
+        // In a cell, tags stand with semicolons between as often as with commas.
+        tags: cells.get("tags").replace(';', ","),
     }
 }
 
@@ -187,74 +76,26 @@ pub async fn run(
     text: &str,
     now: DateTime<Utc>,
 ) -> Result<Report, ChangeError> {
-    let unreadable = |error: csv::Error| ChangeError::field("csv", format!("This is not CSV: {error}."));
-    let delimiter = guess_delimiter(text);
-    let mut reader = ReaderBuilder::new()
-        .trim(Trim::All)
-        // A row of another length is refused by itself, below, not with the whole file.
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(text.as_bytes());
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let (mapping, ignored) = Mapping::of(&header);
-    if !mapping.0.contains_key("name") {
-        let message = "The first line must name the columns, and one of them must be “name”.";
-        return Err(ChangeError::field("csv", message));
-    }
+    let table = Table::read(text, &COLUMNS, &["name"])?;
     let groups: HashMap<String, GroupId> = groups::all(conn)
         .await?
         .into_iter()
         .map(|group| (group.name.to_lowercase(), group.id))
         .collect();
-    let records: Vec<StringRecord> = reader
-        .records()
-        .take(MOST_ROWS + 1)
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
-    if records.len() > MOST_ROWS {
-        let message = format!("A file may have at most {MOST_ROWS} rows. Split it.");
-        return Err(ChangeError::field("csv", message));
-    }
-    let mut rows = Vec::new();
-    let mut seen: HashMap<String, u64> = HashMap::new();
-    for record in records {
-        let line = record.position().map_or(0, csv::Position::line);
-        let made = match (mapping.check(&record, header.len(), &mut seen), party) {
-            (Err(refusal), _) => Err(refusal),
-            (Ok(()), Party::Advertisers) => advertiser(conn, author, &mapping, &record, now).await,
-            (Ok(()), Party::Affiliates) => affiliate(conn, author, &mapping, &groups, &record, now).await,
-        };
-        let (outcome, problem) = match made {
-            Ok(outcome) => (outcome, String::new()),
-            Err(ChangeError::Db(error)) => return Err(ChangeError::Db(error)),
-            Err(refusal) => (Outcome::Refused, refusal.to_string()),
-        };
-        rows.push(Row {
-            line,
-            name: mapping.get(&record, "name").to_owned(),
-            fields: record.iter().map(str::to_owned).collect(),
-            outcome,
-            problem,
-        });
-    }
-    Ok(Report {
-        header: header.iter().map(str::to_owned).collect(),
-        ignored,
-        rows,
-    })
+    let named = |cells: &Cells<'_>| cells.get("name").to_owned();
+    let meant = |cells: &Cells<'_>| match cells.get("external_id") {
+        "" => format!("name {}", cells.get("name")),
+        id => format!("id {id}"),
+    };
+    let make = async |conn: &mut NetworkConn, cells: &Cells<'_>| match party {
+        Party::Advertisers => advertiser(conn, author, cells, now).await,
+        Party::Affiliates => affiliate(conn, author, cells, &groups, now).await,
+    };
+    table.make_true(conn, named, meant, make).await
 }
 
-/// Spreadsheets of half of Europe write semicolons.
-fn guess_delimiter(text: &str) -> u8 {
-    let first = text.lines().next().unwrap_or_default();
-    match first.matches(';').count() > first.matches(',').count() {
-        true => b';',
-        false => b',',
-    }
-}
-
-fn status(mapping: &Mapping, record: &StringRecord) -> String {
-    match mapping.get(record, "status") {
+fn status(cells: &Cells<'_>) -> String {
+    match cells.get("status") {
         "" => "active".to_owned(),
         word => word.to_lowercase(),
     }
@@ -263,18 +104,17 @@ fn status(mapping: &Mapping, record: &StringRecord) -> String {
 async fn advertiser(
     conn: &mut NetworkConn,
     author: &Author,
-    mapping: &Mapping,
-    record: &StringRecord,
+    cells: &Cells<'_>,
     now: DateTime<Utc>,
 ) -> Result<Outcome, ChangeError> {
-    let draft = mapping.draft(record);
-    let mut settings = AdvertiserSettings::checked(&draft, &status(mapping, record))?;
+    let draft = draft(cells);
+    let mut settings = AdvertiserSettings::checked(&draft, &status(cells))?;
     let Some(known) = advertisers::matching(conn, &settings).await? else {
         advertisers::create(conn, author, &settings, now).await?;
         return Ok(Outcome::Create);
     };
     let present = known.settings();
-    let absent = |column: &str| mapping.get(record, column).is_empty();
+    let absent = |column: &str| cells.get(column).is_empty();
     if absent("status") {
         settings.status = present.status;
     }
@@ -297,13 +137,12 @@ async fn advertiser(
 async fn affiliate(
     conn: &mut NetworkConn,
     author: &Author,
-    mapping: &Mapping,
+    cells: &Cells<'_>,
     groups: &HashMap<String, GroupId>,
-    record: &StringRecord,
     now: DateTime<Utc>,
 ) -> Result<Outcome, ChangeError> {
-    let draft = mapping.draft(record);
-    let group = match mapping.get(record, "group") {
+    let draft = draft(cells);
+    let group = match cells.get("group") {
         "" => String::new(),
         name => groups
             .get(&name.to_lowercase())
@@ -312,13 +151,13 @@ async fn affiliate(
                 ChangeError::field("group", format!("No group is called “{name}”; make it first."))
             })?,
     };
-    let mut settings = AffiliateSettings::checked(&draft, &status(mapping, record), &group)?;
+    let mut settings = AffiliateSettings::checked(&draft, &status(cells), &group)?;
     let Some(known) = affiliates::matching(conn, &settings).await? else {
         affiliates::create(conn, author, &settings, now).await?;
         return Ok(Outcome::Create);
     };
     let present = known.settings();
-    let absent = |column: &str| mapping.get(record, column).is_empty();
+    let absent = |column: &str| cells.get(column).is_empty();
     if absent("status") {
         settings.status = present.status;
     }
@@ -339,32 +178,4 @@ async fn affiliate(
     }
     affiliates::update(conn, author, known.id, None, &settings, now).await?;
     Ok(Outcome::Update)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_found_by_the_words_other_systems_use() {
-        let header = StringRecord::from(vec!["\u{feff}Publisher ID", "Partner", "Country", "Labels"]);
-        let (mapping, ignored) = Mapping::of(&header);
-        let record = StringRecord::from(vec!["77", "Blog", "PL", "a;b"]);
-        let draft = mapping.draft(&record);
-        assert_eq!(
-            (
-                draft.external_id.as_str(),
-                draft.name.as_str(),
-                draft.tags.as_str()
-            ),
-            ("77", "Blog", "a,b")
-        );
-        assert_eq!(ignored, ["Country"]);
-    }
-
-    #[test]
-    fn semicolons_are_recognised() {
-        assert_eq!(guess_delimiter("name;status;tags\na;b;c,d"), b';');
-        assert_eq!(guess_delimiter("name,status"), b',');
-    }
 }

@@ -34,6 +34,7 @@ mod rate;
 pub mod second_factor;
 mod secret;
 pub mod sessions;
+pub mod table;
 mod throttle;
 pub mod unscoped;
 

@@ -25,6 +25,7 @@ pub(crate) mod postbacks;
 pub(crate) mod promoters;
 pub(crate) mod replays;
 pub(crate) mod rules;
+pub(crate) mod sheets;
 pub(crate) mod tokens;
 
 use ::campaigns::campaigns::{self as campaign_table, Campaign};

@@ -8,8 +8,9 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use schema::{Words, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::import::{self, Outcome, Party};
+use tenancy::import::{self, Party};
 use tenancy::parties::{PartyDraft, PartyFilter};
+use tenancy::table::{Outcome, Report};
 use tenancy::{ChangeError, needs};
 use utoipa::{IntoParams, ToSchema};
 
@@ -120,6 +121,13 @@ pub(crate) struct ImportParams {
     dry_run: Option<bool>,
 }
 
+impl ImportParams {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run.unwrap_or_default()
+    }
+}
+
 /// What became, or would become, of a file.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImportReport {
@@ -161,7 +169,7 @@ impl Created for ImportReport {
 }
 
 impl ImportReport {
-    fn of(report: import::Report, dry_run: bool) -> Self {
+    pub(super) fn of(report: Report, dry_run: bool) -> Self {
         Self {
             dry_run,
             created: report.count(Outcome::Create),
@@ -193,7 +201,7 @@ pub(super) async fn import(
     text: &str,
 ) -> Result<HttpResponse, ApiError> {
     let author = access.author();
-    if params.dry_run.unwrap_or_default() {
+    if params.is_dry_run() {
         let mut conn = access.network(&api.db).await?;
         let report = import::run(&mut conn, &author, party, text, clock::now()).await?;
         return Ok(Made::Now(ImportReport::of(report, true)).answer());

@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::clock;
-use tenancy::import::{self, Outcome};
+use tenancy::import;
+use tenancy::table::{Outcome, Report};
 use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
 
 use super::parties::{party, title};
@@ -58,18 +59,7 @@ pub(super) async fn submit(
     // A preview is the import itself, not kept.
     drop(conn);
     if form.ticked("refused") {
-        let titles = report.header.iter().map(String::as_str);
-        let header: Vec<_> = titles.chain(["problem"]).collect();
-        let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
-        let rows = refused.map(|row| {
-            let mut fields = row.fields.clone();
-            fields.push(row.problem.clone());
-            fields
-        });
-        return Ok(csv_file(
-            &format!("{party}_refused.csv"),
-            csv_export::to_csv(&header, rows),
-        ));
+        return Ok(csv_file(&format!("{party}_refused.csv"), refused_rows(&report)));
     }
     render(
         &request,
@@ -86,7 +76,7 @@ async fn render<P>(
     request: &HttpRequest,
     dashboard: &Dashboard,
     actor: &Access<P>,
-    report: Option<import::Report>,
+    report: Option<Report>,
     csv: String,
     errors: FieldErrors,
 ) -> PageResult {
@@ -108,21 +98,34 @@ async fn render<P>(
     )
 }
 
+/// The rows that cannot be accepted, as a file to mend.
+pub(super) fn refused_rows(report: &Report) -> String {
+    let titles = report.header.iter().map(String::as_str);
+    let header: Vec<_> = titles.chain(["problem"]).collect();
+    let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
+    let rows = refused.map(|row| {
+        let mut fields = row.fields.clone();
+        fields.push(row.problem.clone());
+        fields
+    });
+    csv_export::to_csv(&header, rows)
+}
+
 /// What an import would do, in numbers, and its first rows and problems.
-struct Preview {
-    create: usize,
-    update: usize,
-    unchanged: usize,
-    refused: usize,
-    ignored: String,
-    rows: Vec<(u64, String, &'static str, String)>,
+pub(super) struct Preview {
+    pub(super) create: usize,
+    pub(super) update: usize,
+    pub(super) unchanged: usize,
+    pub(super) refused: usize,
+    pub(super) ignored: String,
+    pub(super) rows: Vec<(u64, String, &'static str, String)>,
 }
 
 impl Preview {
     /// Rows that are shown: refused ones first, then the first of the others.
     const SHOWN: usize = 20;
 
-    fn new(report: &import::Report) -> Self {
+    pub(super) fn new(report: &Report) -> Self {
         let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
         let others = report.rows.iter().filter(|row| row.outcome != Outcome::Refused);
         Self {

@@ -36,6 +36,7 @@ mod search;
 mod second_factor;
 mod settings;
 mod setup;
+mod sheets;
 mod sign_in;
 mod sign_up;
 mod snippets;
@@ -128,6 +129,9 @@ routes! {
     get "/replays/{batch}" => replays::show;
     get "/clicks/{click_id}" => clicks::show;
     get "/campaigns" => campaigns::list;
+    get "/campaigns/files/{sheet}" => sheets::show;
+    post "/campaigns/files/{sheet}" => sheets::submit;
+    get "/campaigns/files/{sheet}/export.csv" => sheets::export;
     get "/campaigns/{id}" => campaigns::show;
     get "/campaigns/{id}/settings" => campaign_settings::show;
     post "/campaigns/{id}/settings" => campaign_settings::update;

@@ -1,0 +1,110 @@
+//! `/{what}/import`, `/{what}/export`: what is configured as files of CSV.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use campaigns::sheets::{self, Sheet};
+use schema::clock;
+use tenancy::needs;
+
+use super::parties::{ImportParams, ImportReport};
+use crate::Api;
+use crate::door::Allowed;
+use crate::error::ApiError;
+use crate::once::{Made, Once};
+
+async fn import_sheet(
+    access: &Allowed<needs::Configure>,
+    api: &Api,
+    once: &Once,
+    sheet: Sheet,
+    params: &ImportParams,
+    text: &str,
+) -> Result<HttpResponse, ApiError> {
+    let author = access.author();
+    if params.is_dry_run() {
+        let mut conn = access.network(&api.db).await?;
+        let report = sheets::import(&mut conn, &author, sheet, text, clock::now()).await?;
+        return Ok(Made::Now(ImportReport::of(report, true)).answer());
+    }
+    let made = once.run(api, access, text.as_bytes(), async |conn| {
+        let report = sheets::import(conn, &author, sheet, text, clock::now()).await?;
+        Ok(ImportReport::of(report, false))
+    });
+    Ok(made.await?.answer())
+}
+
+async fn export_sheet(
+    access: &Allowed<needs::SeeSetup>,
+    api: &Api,
+    sheet: Sheet,
+) -> Result<HttpResponse, ApiError> {
+    let mut conn = access.network(&api.db).await?;
+    let text = sheets::export(&mut conn, sheet).await?;
+    conn.commit().await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{sheet}.csv\""),
+        ))
+        .body(text))
+}
+
+/// The two endpoints of each sheet.
+macro_rules! endpoints {
+    ($($module:ident: $sheet:ident, $tag:literal, $import:literal, $importing:literal, $export:literal, $exporting:literal, $example:literal;)+) => {
+        $(pub(crate) mod $module {
+            use actix_web::HttpResponse;
+            use actix_web::web::Data;
+            use campaigns::sheets::Sheet;
+            use tenancy::needs;
+
+            use crate::Api;
+            use crate::door::Allowed;
+            use crate::error::ApiError;
+            use crate::extract::{Csv, Params};
+            use crate::once::Once;
+            use crate::openapi::IdempotencyKey;
+            use crate::resources::parties::{ImportParams, ImportReport};
+
+            #[utoipa::path(
+                post, path = $import, tag = $tag, summary = $importing,
+                description = "The first line names the columns, those of the export. A row changes what it is about, or makes \
+                               it; columns that are not there and cells that are empty leave what is there as it is.",
+                params(ImportParams, IdempotencyKey),
+                request_body(content = String, content_type = "text/csv", example = $example),
+                responses((status = 200, body = ImportReport))
+            )]
+            pub(crate) async fn import(
+                access: Allowed<needs::Configure>,
+                api: Data<Api>,
+                Params(params): Params<ImportParams>,
+                once: Once,
+                Csv(text): Csv,
+            ) -> Result<HttpResponse, ApiError> {
+                super::import_sheet(&access, &api, &once, Sheet::$sheet, &params, &text).await
+            }
+
+            #[utoipa::path(
+                get, path = $export, tag = $tag, summary = $exporting,
+                description = "The import reads it back. A text that a spreadsheet would calculate has an apostrophe before it.",
+                responses((status = 200, body = String, content_type = "text/csv"))
+            )]
+            pub(crate) async fn export(
+                access: Allowed<needs::SeeSetup>,
+                api: Data<Api>,
+            ) -> Result<HttpResponse, ApiError> {
+                super::export_sheet(&access, &api, Sheet::$sheet).await
+            }
+        })+
+    };
+}
+
+endpoints! {
+    campaign_sheet: Campaigns, "Campaigns", "/campaigns/import", "Import campaigns from CSV", "/campaigns/export", "Export campaigns to CSV", "name,advertiser,currency,destination\nNova shop,Nova Shoes,EUR,https://shop.example/?id={click_id}\n";
+    goal_sheet: Goals, "Campaigns", "/goals/import", "Import goals from CSV", "/goals/export", "Export goals to CSV", "campaign,code,name,commission,revenue\nNova shop,sale,Sale,10 %,15 %\n";
+    rule_sheet: Rules, "Campaigns", "/rules/import", "Import rules from CSV", "/rules/export", "Export rules to CSV", "campaign,goal,name,group,commission,revenue\nNova shop,sale,VIP partners,VIP,12 %,17 %\n";
+    landing_page_sheet: LandingPages, "Campaigns", "/landing-pages/import", "Import landing pages from CSV", "/landing-pages/export", "Export landing pages to CSV", "campaign,name,url\nNova shop,Boots,https://shop.example/boots?id={click_id}\n";
+    coupon_sheet: Coupons, "Campaigns", "/coupons/import", "Import coupons from CSV", "/coupons/export", "Export coupons to CSV", "campaign,code,affiliate\nNova shop,SUMMER,Orbit Blog\n";
+    link_sheet: Links, "Links", "/links/import", "Import links from CSV", "/links/export", "Export links to CSV", "campaign,affiliate,alias\nNova shop,Orbit Blog,nova-blog\n";
+}
