@@ -23,9 +23,9 @@ mod lists;
 mod page;
 #[path = "api/repeating.rs"]
 mod repeating;
-#[path = "api/sheets.rs"]
-mod sheets;
 #[path = "api/setup.rs"]
 mod setup;
+#[path = "api/sheets.rs"]
+mod sheets;
 #[path = "api/tokens.rs"]
 mod tokens;

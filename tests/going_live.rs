@@ -73,8 +73,26 @@ async fn a_campaign_climbs_the_ladder_and_goes_live() {
         early.html
     );
     let program = app.program(&app.scene.owner).await;
-    let told = program.patch(&campaign(&app), &json!({ "status": "live" })).await;
+    for paying in ["live", "paused"] {
+        let told = program.patch(&campaign(&app), &json!({ "status": paying })).await;
+        assert!(
+            told.json["fields"]["status"].is_string(),
+            "{paying}: {}",
+            told.text
+        );
+    }
+    let fresh = json!({
+        "advertiser": app.scene.advertiser_id.to_string(), "currency": "EUR", "name": "Fresh",
+        "destination": "https://x.example/?c={click_id}", "status": "paused",
+    });
+    let told = program.post("/campaigns", &fresh).await;
     assert!(told.json["fields"]["status"].is_string(), "{}", told.text);
+    let mut empty = fresh;
+    empty["status"] = json!("testing");
+    let empty = program.post("/campaigns", &empty).await;
+    let empty = format!("/campaigns/{}", empty.get("id"));
+    let told = program.patch(&empty, &json!({ "status": "live" })).await;
+    assert!(told.text.contains("no goal yet"), "{}", told.text);
 
     order("sale", "T-2").await;
     assert_eq!(order("lead", "L-1").await, "test_accepted");
@@ -156,6 +174,12 @@ async fn who_may_do_without_tests_says_why() {
         .await;
     assert_eq!(noted, "Known from before");
     assert_eq!(app.text("SELECT status FROM campaigns").await, "live");
+    let shown = admin.get(&page).await.html;
+    assert_eq!(
+        shown.matches(">done<").count(),
+        4,
+        "live, and nothing of the tests done: {shown}"
+    );
     let click = app.visitor().click("").await;
     let sent = [
         ("click_id", click.id.as_str()),

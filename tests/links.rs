@@ -1,9 +1,4 @@
 //! Tracking links as people make them, and who may make one.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where something is not as it should be"
-)]
 
 use reqwest::StatusCode;
 use testkit::{Member, TestApp};

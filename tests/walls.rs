@@ -9,6 +9,7 @@ use std::time::Duration;
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use schema::NetworkConn;
 use testkit::{Scene, TestApp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
@@ -194,6 +195,34 @@ async fn requests_that_are_torn_down_leave_no_transaction_and_no_foreign_setting
     drop(held);
     assert_eq!(app.sign_in(owner).await.get("/").await.status, 200);
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_torn_down_in_the_middle_of_an_attempt_is_taken_back_whole() {
+    let app = TestApp::spawn().await;
+    let network = app.scene.network.id.0;
+    let mut conn = app.network().await;
+    let hangs = async |conn: &mut NetworkConn| {
+        // Held until the transaction ends, and not only the attempt.
+        diesel::sql_query("SELECT pg_sleep(60)")
+            .execute(&mut **conn)
+            .await
+    };
+    let lock = format!("SELECT 1 FROM networks WHERE id = {network} FOR UPDATE");
+    diesel::sql_query(lock).execute(&mut *conn).await.unwrap();
+    let torn = tokio::time::timeout(Duration::from_millis(200), conn.attempt(hangs)).await;
+    assert!(torn.is_err());
+    drop(conn);
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    // Sooner than Postgres would end it by itself.
+    for _ in 0..80 {
+        if app.count(open).await == 0 {
+            return app.finish().await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the transaction is still open");
 }
 
 /// Sends a request and resets the connection after a while, whatever the server is doing for it.

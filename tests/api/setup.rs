@@ -249,7 +249,7 @@ async fn programs_of_parties_see_and_make_their_own_only() {
     .await;
     refused(&affiliate.post("/links", &theirs).await, "affiliate");
     let test = json!({ "campaign": campaign, "affiliate": own, "is_test": true });
-    refused(&affiliate.post("/links", &test).await, "affiliate");
+    refused(&affiliate.post("/links", &test).await, "is_test");
 
     let click = app.visitor_of("mine").click("").await;
     let sent = [
@@ -326,7 +326,8 @@ async fn rejected_postbacks_are_explained_and_replayed_by_programs() {
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 1);
     let again = program.post("/replays", &wanted(false)).await;
     assert_eq!(
-        again.json["postbacks"], 0,
+        again.status,
+        StatusCode::CONFLICT,
         "an accepted postback is not replayed: {}",
         again.text
     );
@@ -342,5 +343,120 @@ async fn rejected_postbacks_are_explained_and_replayed_by_programs() {
         "a dry run is asked for or not: {}",
         vague.text
     );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_a_partys_is_not_told_to_its_programs() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let (affiliate, advertiser) = (
+        app.program(&app.scene.affiliate).await,
+        app.program(&app.scene.advertiser).await,
+    );
+    let (campaign, own) = (
+        app.scene.campaign.id.to_string(),
+        app.scene.affiliate_id.to_string(),
+    );
+    let link = json!({ "campaign": campaign, "affiliate": own, "alias": "mine", "sub1": "fb-adset-77" });
+    make(&affiliate, "/links", link).await;
+    let listed = advertiser.get("/links").await;
+    assert!(
+        listed.text.contains("mine") && !listed.text.contains("adset"),
+        "{}",
+        listed.text
+    );
+    assert!(affiliate.get("/links").await.text.contains("fb-adset-77"));
+
+    let click = app.visitor_of("mine").click("").await;
+    let sent = [
+        ("click_id", click.id.as_str()),
+        ("goal", "sale"),
+        ("order_id", "1"),
+        ("amount", "10"),
+        ("customer_id", "crm-4711"),
+    ];
+    app.advertiser().postback(&sent).await;
+    app.settled().await;
+    let receipt = id(&advertiser.get("/postbacks").await.json["items"][0]).to_owned();
+    let path = format!("/postbacks/{receipt}");
+    assert!(owner.get(&path).await.text.contains("commission 1.00 EUR"));
+    let told = advertiser.get(&path).await;
+    assert!(
+        told.text.contains("trace") && !told.text.contains("commission"),
+        "{}",
+        told.text
+    );
+    let customer =
+        async |program: &ApiClient| program.get("/conversions").await.json["items"][0]["customer_id"].clone();
+    assert_eq!(customer(&owner).await, "crm-4711");
+    assert_eq!(customer(&affiliate).await, json!(null));
+
+    // A campaign that an affiliate may not see is as absent, whatever else is wrong.
+    let secret = json!({
+        "advertiser": app.scene.advertiser_id.to_string(), "currency": "EUR", "name": "Secret launch",
+        "destination": "https://x.example/?c={click_id}", "status": "draft",
+    });
+    make(&owner, "/campaigns", secret).await;
+    let other = make(&owner, "/affiliates", json!({ "name": "Other" })).await;
+    let ask = async |campaign: &str, affiliate_id: &str| {
+        let link = json!({ "campaign": campaign, "affiliate": affiliate_id });
+        let told = affiliate.post("/links", &link).await;
+        (told.status, told.json["fields"].clone())
+    };
+    assert_eq!(
+        ask("Secret launch", &own).await,
+        ask("No such launch", &own).await
+    );
+    assert_eq!(
+        ask(&campaign, id(&other)).await,
+        ask(&campaign, "aff_0000010").await
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_but_possible_values_are_kept_or_refused_and_never_dropped() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let (campaign, goal) = (app.scene.campaign.id.to_string(), app.scene.sale_id.to_string());
+    for code in ["20%OFF", "A/B", "C+D"] {
+        let coupon = json!({ "campaign": campaign, "code": code, "affiliate": "Orbit Blog" });
+        let coupon = make(&program, "/coupons", coupon).await;
+        let path = id(&coupon)
+            .replace('%', "%25")
+            .replace('/', "%2F")
+            .replace('+', "%2B")
+            .to_lowercase();
+        assert_eq!(
+            program.delete(&format!("/coupons/{path}")).await.status,
+            StatusCode::NO_CONTENT,
+            "{code}"
+        );
+    }
+    let nul = program.get(&format!("/coupons?after={campaign}.%00")).await;
+    assert_eq!(nul.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nul.text);
+    let nul = program.delete(&format!("/coupons/{campaign}.%00")).await;
+    assert_eq!(nul.status, StatusCode::NOT_FOUND, "{}", nul.text);
+    let broad = json!({ "goal": goal, "name": "x", "commission": "1", "revenue": "2", "sub_number": 1 });
+    refused(&program.post("/rules", &broad).await, "sub_number");
+    let ancient = json!({ "dry_run": true, "since": "-9999-01-01T00:00:00Z" });
+    refused(&program.post("/replays", &ancient).await, "since");
+    let group = make(&program, "/affiliate-groups", json!({ "name": "VIP" })).await;
+    let rule = json!({ "goal": goal, "name": "VIP", "commission": "1", "revenue": "2", "group": "VIP" });
+    make(&program, "/rules", rule).await;
+    let kept = program.delete(&format!("/affiliate-groups/{}", id(&group))).await;
+    assert_eq!(kept.status, StatusCode::CONFLICT, "{}", kept.text);
+
+    // Days stay the moments they were when the network moves to another zone.
+    let path = format!("/campaigns/{campaign}");
+    program.patch(&path, &json!({ "starts_on": "2026-12-24" })).await;
+    let starts = "SELECT starts_at FROM campaigns WHERE starts_at IS NOT NULL";
+    let before = app.text(starts).await;
+    program
+        .patch("/network", &json!({ "time_zone": "America/New_York" }))
+        .await;
+    program.patch(&path, &json!({ "name": "Renamed" })).await;
+    assert_eq!(app.text(starts).await, before);
     app.finish().await;
 }

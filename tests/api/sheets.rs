@@ -9,7 +9,12 @@ const SHEETS: [&str; 6] = ["campaigns", "goals", "rules", "landing-pages", "coup
 async fn import(program: &ApiClient, sheet: &str, csv: &str) -> Value {
     let headers = [("Content-Type", "text/csv")];
     let told = program
-        .call(Method::POST, &format!("/{sheet}/import"), &headers, csv.to_owned())
+        .call(
+            Method::POST,
+            &format!("/{sheet}/import"),
+            &headers,
+            csv.to_owned(),
+        )
         .await;
     assert_eq!(told.status, StatusCode::OK, "{sheet}: {}", told.text);
     told.json
@@ -38,8 +43,14 @@ async fn an_export_is_read_back_unchanged() {
     assert_eq!(told.status, StatusCode::OK, "{}", told.text);
     let sale = format!("/goals/{}", app.scene.sale_id);
     let goals = program.get("/goals").await;
-    let lead = goals.json["items"].as_array().unwrap().iter().find(|goal| goal["code"] == "lead").unwrap();
-    let child = json!({ "parent_goal": lead["id"], "required_parameters": ["a", "b"], "default_amount": "1.5" });
+    let lead = goals.json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|goal| goal["code"] == "lead")
+        .unwrap();
+    let child =
+        json!({ "parent_goal": lead["id"], "required_parameters": ["a", "b"], "default_amount": "1.5" });
     assert_eq!(program.patch(&sale, &child).await.status, StatusCode::OK);
     let before = app.count("SELECT count(*) FROM audit_log").await;
     for sheet in SHEETS {
@@ -50,7 +61,11 @@ async fn an_export_is_read_back_unchanged() {
         assert_eq!((created, updated, refused), (0, 0, 0), "{sheet}: {file}");
         assert!(unchanged > 0, "{sheet}");
     }
-    assert_eq!(app.count("SELECT count(*) FROM audit_log").await, before, "nothing was changed");
+    assert_eq!(
+        app.count("SELECT count(*) FROM audit_log").await,
+        before,
+        "nothing was changed"
+    );
     app.finish().await;
 }
 
@@ -75,9 +90,21 @@ async fn files_set_a_network_up_row_by_row() {
              Import,Sale!,Sale,sale,10 %,15 %,,\n",
             [2, 0, 0, 1],
         ),
-        ("rules", "campaign,goal,name,affiliate,commission,revenue\nImport,sale,VIP,Orbit Blog,12 %,18 %\n", [1, 0, 0, 0]),
-        ("landing-pages", "campaign,name,url,weight\nImport,Boots,https://i.example/boots,0\n", [1, 0, 0, 0]),
-        ("coupons", "campaign,code,affiliate\nImport,winter,Orbit Blog\nOrbit campaign,scene,Orbit Blog\n", [1, 0, 1, 0]),
+        (
+            "rules",
+            "campaign,goal,name,affiliate,commission,revenue\nImport,sale,VIP,Orbit Blog,12 %,18 %\n",
+            [1, 0, 0, 0],
+        ),
+        (
+            "landing-pages",
+            "campaign,name,url,weight\nImport,Boots,https://i.example/boots,0\n",
+            [1, 0, 0, 0],
+        ),
+        (
+            "coupons",
+            "campaign,code,affiliate\nImport,winter,Orbit Blog\nOrbit campaign,scene,Orbit Blog\n",
+            [1, 0, 1, 0],
+        ),
         (
             "links",
             "campaign,affiliate,alias,landing_page,sub1\nImport,Orbit Blog,from-file,Boots,csv\nImport,Orbit Blog,docs,,\n\
@@ -102,10 +129,23 @@ async fn files_set_a_network_up_row_by_row() {
     let goals = goals.json["items"].as_array().unwrap();
     let sale = goals.iter().find(|goal| goal["commission"] == "11 %").unwrap();
     assert_eq!((&sale["revenue"], &sale["version"]), (&json!("15 %"), &json!(2)));
-    assert!(sale["parent_goal"].is_string(), "an empty or absent cell leaves what is there: {sale}");
+    assert!(
+        sale["parent_goal"].is_string(),
+        "an empty or absent cell leaves what is there: {sale}"
+    );
     let nameless = program
-        .call(Method::POST, "/goals/import", &[("Content-Type", "text/csv")], "code\nx\n")
+        .call(
+            Method::POST,
+            "/goals/import",
+            &[("Content-Type", "text/csv")],
+            "code\nx\n",
+        )
         .await;
-    assert_eq!(nameless.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", nameless.text);
+    assert_eq!(
+        nameless.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        nameless.text
+    );
     app.finish().await;
 }

@@ -31,9 +31,11 @@ impl<T: FromStr> FromRequest for Id<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().query("id").parse();
-        ready(id.map(Self).map_err(|_| ApiError::NotFound))
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        // Unlike the matched text itself, this is decoded whole.
+        let text = web::Path::<String>::from_request(request, payload).into_inner();
+        let id = text.ok().and_then(|text| text.parse().ok());
+        ready(id.map(Self).ok_or(ApiError::NotFound))
     }
 }
 

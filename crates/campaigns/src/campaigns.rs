@@ -32,6 +32,14 @@ text_enum! {
     }
 }
 
+impl CampaignStatus {
+    /// Whether conversions count for real: what comes after the tests.
+    #[must_use]
+    pub fn pays(self) -> bool {
+        matches!(self, Self::Live | Self::Paused)
+    }
+}
+
 text_enum! {
     /// Which affiliates may promote a campaign.
     pub enum Access {
@@ -120,7 +128,7 @@ pub async fn create(
     settings: &CampaignSettings,
     now: DateTime<Utc>,
 ) -> Result<Campaign, ChangeError> {
-    if settings.status == CampaignStatus::Live {
+    if settings.status.pays() {
         going_live::check(conn, None).await?;
     }
     let network_id = conn.network_id();
@@ -160,8 +168,7 @@ pub async fn update(
     if old == *settings {
         return Ok(true);
     }
-    let before_live = matches!(old.status, CampaignStatus::Draft | CampaignStatus::Testing);
-    if before_live && settings.status == CampaignStatus::Live {
+    if !old.status.pays() && settings.status.pays() {
         going_live::check(conn, Some(id)).await?;
     }
     let pages = landing_pages::of_campaign(conn, id).await?;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_nothing};
 
-use crate::campaigns::check_external_id;
-use crate::terms::{Pay, Terms, decimal};
+use crate::campaigns::{self, check_external_id};
+use crate::terms::{LOSES_MONEY, Pay, Terms, decimal};
 
 text_enum! {
     /// What makes a conversion the same one again.
@@ -246,10 +246,7 @@ impl GoalSettings {
             revenue: revenue?,
         };
         if terms.lose_money() {
-            draft.errors.add(
-                "revenue",
-                "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.",
-            );
+            draft.errors.add("revenue", LOSES_MONEY);
             return None;
         }
         Some(Self {
@@ -477,6 +474,8 @@ async fn check_parent(
     parent: Option<GoalId>,
 ) -> Result<(), ChangeError> {
     let Some(parent) = parent else { return Ok(()) };
+    // Two who each put one of two goals after the other would make a circle.
+    campaigns::lock(conn, campaign_id).await?;
     let siblings = of_campaign(conn, campaign_id).await?;
     let above = |id: GoalId| siblings.iter().find(|goal| goal.id == id);
     let mut next = Some(parent);

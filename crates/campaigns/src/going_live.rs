@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, GoalId, NetworkConn, PostbackId, campaigns, networks, test_conversions};
+use schema::{
+    CampaignId, GoalId, NetworkConn, PostbackId, campaigns as campaign_rows, networks, test_conversions,
+};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError};
 
-use crate::campaigns::{Campaign, CampaignStatus};
+use crate::campaigns::{self, CampaignStatus};
 use crate::goals::{self, Goal};
 
 /// How many different test orders prove a goal: one could be a call made by hand, and a second one shows that each order
@@ -86,6 +88,10 @@ pub(crate) async fn check(
         let message = "This network wants to see test orders first: create it as draft or testing.";
         return Err(ChangeError::field("status", message));
     };
+    if goals::of_campaign(conn, campaign_id).await?.is_empty() {
+        let message = "The campaign has no goal yet, so nothing of it could have been tested.";
+        return Err(ChangeError::field("status", message));
+    }
     let missing: Vec<String> = unproven(conn, campaign_id)
         .await?
         .into_iter()
@@ -107,16 +113,17 @@ pub(crate) async fn check(
 /// Lets a campaign go live although its tests are not done, for a reason that is kept in the audit log.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] without a reason, [`ChangeError::Conflict`] for a campaign that is past testing; when the
-/// database fails.
+/// [`ChangeError::Fields`] without a reason, [`ChangeError::Conflict`] for a campaign that is live or paused,
+/// [`ChangeError::NotFound`] where there is none; when the database fails.
 pub async fn override_tests(
     conn: &mut NetworkConn,
     author: &Author,
-    campaign: &Campaign,
+    id: CampaignId,
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<(), ChangeError> {
-    if !matches!(campaign.status, CampaignStatus::Draft | CampaignStatus::Testing) {
+    let campaign = campaigns::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    if campaign.status.pays() {
         let message = format!("The campaign is {} already.", campaign.status);
         return Err(ChangeError::Conflict(message));
     }
@@ -130,8 +137,8 @@ pub async fn override_tests(
     let missing = unproven(conn, campaign.id).await?;
     let missing: Vec<String> = missing.into_iter().map(|goal| goal.settings.code).collect();
     let network_id = conn.network_id();
-    diesel::update(campaigns::table.find((network_id, campaign.id)))
-        .set(campaigns::status.eq(CampaignStatus::Live))
+    diesel::update(campaign_rows::table.find((network_id, campaign.id)))
+        .set(campaign_rows::status.eq(CampaignStatus::Live))
         .execute(&mut **conn)
         .await?;
     let change = Change::between(

@@ -91,19 +91,32 @@ pub async fn ask(
     note: String,
     now: DateTime<Utc>,
 ) -> Result<(), ChangeError> {
-    let standing = find(conn, campaign.id, affiliate_id).await?;
-    if campaign.offer.access != Access::Approval || standing.is_some() {
+    let network_id = conn.network_id();
+    let asked = match campaign.offer.access {
+        // Whoever decides at the same moment has the last word.
+        Access::Approval => {
+            diesel::insert_into(promoters::table)
+                .values((
+                    promoters::network_id.eq(network_id),
+                    promoters::campaign_id.eq(campaign.id),
+                    promoters::affiliate_id.eq(affiliate_id),
+                    promoters::status.eq(PromoterStatus::Asked),
+                    promoters::note.eq(note),
+                    promoters::changed_at.eq(now),
+                ))
+                .on_conflict_do_nothing()
+                .execute(&mut **conn)
+                .await?
+        }
+        Access::Open | Access::Private => 0,
+    };
+    if asked == 0 {
         let message = "There is nothing to ask for: it is open, or somebody decided already.";
         return Err(ChangeError::Conflict(message.to_owned()));
     }
-    let asked = Promoter {
-        campaign_id: campaign.id,
-        affiliate_id,
-        status: PromoterStatus::Asked,
-        note,
-        changed_at: now,
-    };
-    Ok(set(conn, author, &asked).await?)
+    let after = json!({ "affiliate": affiliate_id.to_string(), "status": "asked" });
+    let change = Change::created("promoter.ask", campaign.id, &affiliate_id.to_string(), after);
+    Ok(audit::record(conn, author, change, now).await?)
 }
 
 /// An affiliate's standing with a campaign, if there is any.

@@ -14,7 +14,7 @@ use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates, check_name, check_number, groups};
 
 use crate::goals::check_times;
-use crate::terms::{Pay, Terms};
+use crate::terms::{LOSES_MONEY, Pay, Terms};
 
 /// Most rules of a goal.
 const MOST: usize = 200;
@@ -258,16 +258,14 @@ impl RuleSettings {
         let category = draft.take("category", check_condition);
         let has_value = draft.says_yes("sub_value");
         let sub_number = draft.take("sub_number", |text| match (text.parse::<i16>(), has_value) {
-            (_, false) => Ok(None),
+            (_, false) if text.is_empty() => Ok(None),
+            (_, false) => Err("Say which value the sub id must have."),
             (Ok(number @ 1..=5), true) => Ok(Some(number)),
             (_, true) => Err("Choose which sub id must have the value: 1 to 5."),
         });
         let (commission, revenue) = (commission?, revenue?);
         if (Terms { commission, revenue }).lose_money() {
-            draft.errors.add(
-                "revenue",
-                "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.",
-            );
+            draft.errors.add("revenue", LOSES_MONEY);
             return None;
         }
         Some(Self {

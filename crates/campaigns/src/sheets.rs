@@ -141,7 +141,7 @@ impl Import<'_> {
         if let Some(known) = known {
             let present = known.settings();
             let mut draft = over(present.draft(zone));
-            let settings = CampaignSettings::check(&mut draft, zone);
+            let settings = present.changed(&mut draft, zone);
             let settings = draft.accepted(settings)?;
             if settings == present {
                 return Ok(Outcome::Unchanged);

@@ -110,6 +110,10 @@ pub fn percent(rate_ppm: i32) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// What is said of terms by which every conversion costs the network money.
+pub const LOSES_MONEY: &str =
+    "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.";
+
 /// What a conversion pays on both sides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use diesel::sql_types::Text;
-use diesel::{ConnectionError, ConnectionResult};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{
@@ -195,12 +195,29 @@ impl DerefMut for Transaction {
     }
 }
 
+/// Takes everything back: also what was attempted within the transaction and is not settled.
+///
+/// # Errors
+/// When it cannot, or cannot know what to take back because a statement that begins or ends something was cut off.
+async fn roll_back(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    loop {
+        if Transactions::is_broken_transaction_manager(connection) {
+            return Err(diesel::result::Error::BrokenTransactionManager);
+        }
+        Transactions::rollback_transaction(connection).await?;
+        let status = Transactions::transaction_manager_status_mut(connection);
+        if status.transaction_depth()?.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             // On the main runtime, because an actix worker may be dropping the handler that held us.
             self.runtime.spawn(async move {
-                let rollback = Transactions::rollback_transaction(&mut *connection);
+                let rollback = roll_back(&mut connection);
                 if !matches!(
                     tokio::time::timeout(WAIT_FOR_ROLLBACK, rollback).await,
                     Ok(Ok(()))

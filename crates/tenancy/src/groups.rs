@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
+use diesel::result::Error::DatabaseError;
 use diesel_async::RunQueryDsl;
 use schema::{GroupId, NetworkConn, affiliate_groups, affiliates};
 use serde_json::json;
@@ -112,9 +114,16 @@ pub async fn remove(
             "{members} affiliates are in this group. Move them to another one first."
         )));
     }
-    diesel::delete(affiliate_groups::table.find((network_id, id)))
+    let removed = diesel::delete(affiliate_groups::table.find((network_id, id)))
         .execute(&mut **conn)
-        .await?;
+        .await;
+    removed.map_err(|error| match error {
+        DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => ChangeError::Conflict(
+            "Commission rules name this group, or did, and what was paid by them refers to it. Rename it instead."
+                .to_owned(),
+        ),
+        other => other.into(),
+    })?;
     let change = Change::between(
         "group.remove",
         id,

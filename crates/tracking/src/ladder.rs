@@ -1,6 +1,7 @@
-//! The ladder to going live: how far the tests of a campaign have come.
+//! The ladder to going live: how far the tests of a campaign have come. Whether it is live is its status, which an
+//! override may set without any of them.
 
-use campaigns::campaigns::{Campaign, CampaignStatus};
+use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal};
 use campaigns::going_live::{self, ORDERS, TestOrder};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,19 +29,16 @@ pub enum Rung {
     Matched,
     /// Enough different ones were.
     Verified,
-    /// It counts for real.
-    Live,
 }
 
 impl Rung {
     /// Every rung from the bottom, with what it is called.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::WaitingForClick, "waiting for a click"),
         (Self::ClickSeen, "click seen"),
         (Self::PostbackReceived, "postback received"),
         (Self::Matched, "matched"),
         (Self::Verified, "two test orders verified"),
-        (Self::Live, "live"),
     ];
 
     /// What it is called.
@@ -115,7 +113,7 @@ impl Ladder {
                 let of_goal = orders.iter().filter(|order| order.goal_id == goal.id);
                 let orders: Vec<TestOrder> = of_goal.cloned().collect();
                 GoalProof {
-                    rung: rung(campaign.status, clicks > 0, !postbacks.is_empty(), orders.len()),
+                    rung: rung(clicks > 0, !postbacks.is_empty(), orders.len()),
                     goal,
                     orders,
                 }
@@ -132,22 +130,19 @@ impl Ladder {
     /// Whether every goal is proven.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.goals.iter().all(|proof| proof.orders.len() >= ORDERS)
+        !self.goals.is_empty() && self.goals.iter().all(|proof| proof.orders.len() >= ORDERS)
     }
 }
 
 /// How far a goal is: the highest rung that something speaks for. An order proves the click before it, also when that is
 /// older than what is looked at.
-fn rung(status: CampaignStatus, clicked: bool, received: bool, orders: usize) -> Rung {
-    match status {
-        CampaignStatus::Draft | CampaignStatus::Testing => match orders {
-            0 if received => Rung::PostbackReceived,
-            0 if clicked => Rung::ClickSeen,
-            0 => Rung::WaitingForClick,
-            few if few < ORDERS => Rung::Matched,
-            _ => Rung::Verified,
-        },
-        CampaignStatus::Live | CampaignStatus::Paused | CampaignStatus::Ended => Rung::Live,
+fn rung(clicked: bool, received: bool, orders: usize) -> Rung {
+    match orders {
+        0 if received => Rung::PostbackReceived,
+        0 if clicked => Rung::ClickSeen,
+        0 => Rung::WaitingForClick,
+        few if few < ORDERS => Rung::Matched,
+        _ => Rung::Verified,
     }
 }
 
@@ -157,13 +152,11 @@ mod tests {
 
     #[test]
     fn a_goal_climbs_rung_by_rung() {
-        use CampaignStatus::{Live, Testing};
-        assert_eq!(rung(Testing, false, false, 0), Rung::WaitingForClick);
-        assert_eq!(rung(Testing, true, false, 0), Rung::ClickSeen);
-        assert_eq!(rung(Testing, true, true, 0), Rung::PostbackReceived);
-        assert_eq!(rung(Testing, true, true, 1), Rung::Matched);
-        assert_eq!(rung(Testing, false, true, 2), Rung::Verified);
-        assert_eq!(rung(Live, false, false, 0), Rung::Live);
+        assert_eq!(rung(false, false, 0), Rung::WaitingForClick);
+        assert_eq!(rung(true, false, 0), Rung::ClickSeen);
+        assert_eq!(rung(true, true, 0), Rung::PostbackReceived);
+        assert_eq!(rung(true, true, 1), Rung::Matched);
+        assert_eq!(rung(false, true, 2), Rung::Verified);
         assert!(Rung::ALL.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

@@ -16,6 +16,9 @@ pub enum Found {
     Noted,
 }
 
+/// Steps that tell what affiliates earn.
+const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
+
 /// One thing that was looked at: its name, what was found, and the same in words with the values that went in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step(pub String, pub Found, pub String);
@@ -24,6 +27,14 @@ pub struct Step(pub String, pub Found, pub String);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Trace(Vec<Step>);
+
+impl Step {
+    /// Whether it tells what affiliates earn, which is not for everybody who may see the call.
+    #[must_use]
+    pub fn is_about_commission(&self) -> bool {
+        ABOUT_COMMISSION.contains(&self.0.as_str())
+    }
+}
 
 impl Trace {
     pub(crate) fn good(&mut self, check: &str, words: impl Into<String>) {

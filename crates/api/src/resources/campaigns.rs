@@ -189,8 +189,9 @@ pub(crate) async fn update(
     let old = campaign_table::lock(&mut conn, id)
         .await?
         .ok_or(ApiError::NotFound)?;
-    let mut draft = body.value.over(old.settings().draft(zone));
-    let settings = CampaignSettings::check(&mut draft, zone);
+    let old = old.settings();
+    let mut draft = body.value.over(old.draft(zone));
+    let settings = old.changed(&mut draft, zone);
     let settings = draft.accepted(settings)?;
     campaign_table::update(&mut conn, &access.author(), id, &settings, clock::now()).await?;
     let new = campaign_table::find(&mut conn, id)

@@ -43,6 +43,7 @@ pub(crate) struct Conversion {
     postback: PostbackId,
     #[schema(required, value_type = Option<schemas::Text>)]
     order_id: Option<String>,
+    /// The advertiser's own id of its customer; null for affiliates.
     #[schema(required, value_type = Option<schemas::Text>)]
     customer_id: Option<String>,
     #[schema(required, value_type = Option<schemas::Text>)]
@@ -84,7 +85,7 @@ impl Conversion {
             commission: money(Permission::SeeCommission, it.commission()),
             revenue: money(Permission::SeeRevenue, it.revenue()),
             order_id: it.order_id,
-            customer_id: it.customer_id,
+            customer_id: it.customer_id.filter(|_| actor.role.scope().affiliate.is_none()),
             coupon: it.coupon,
             unpaid_because: it.unpaid_because,
             hold_until: it.hold_until,

@@ -37,7 +37,8 @@ impl FromStr for CouponId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (campaign, code) = text.split_once('.').ok_or("not the id of a coupon")?;
         let campaign = campaign.parse().map_err(|_| "not the id of a coupon")?;
-        Ok(Self(campaign, code.to_owned()))
+        let code = coupons::check_code(code).map_err(|_| "not the id of a coupon")?;
+        Ok(Self(campaign, code))
     }
 }
 

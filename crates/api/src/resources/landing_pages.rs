@@ -105,6 +105,10 @@ pub(crate) async fn update(
         .ok_or(ApiError::NotFound)?;
     let campaign = campaign_table::lock(&mut conn, old.campaign_id).await?;
     let campaign = campaign.ok_or(ApiError::NotFound)?;
+    // Once more, now that nobody else changes what belongs to the campaign.
+    let old = landing_pages::find(&mut conn, id)
+        .await?
+        .ok_or(ApiError::NotFound)?;
     let mut draft = body.value.over(old.settings().draft());
     let settings = LandingPageSettings::check(&mut draft, &campaign.sending);
     let settings = draft.accepted(settings)?;

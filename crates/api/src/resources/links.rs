@@ -2,10 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::links::{self, Link as Stored, LinkFilter, NewLink};
+use campaigns::campaigns as campaign_table;
+use campaigns::links::{self, Link as Stored, LinkFilter, NewLink, Presets};
 use schema::{AffiliateId, CampaignId, LinkId, clock};
 use serde::Deserialize;
-use tenancy::{ChangeError, needs};
+use tenancy::{Actor, ChangeError, Permission, needs};
 use utoipa::IntoParams;
 
 use super::Answer;
@@ -55,8 +56,12 @@ resource! {
 items!(Link);
 
 impl Link {
-    fn new(it: &Stored, base: &str) -> Self {
+    fn new(mut it: Stored, base: &str, actor: &Actor) -> Self {
         let url = format!("{base}/{}", it.alias);
+        // Sub ids are the affiliate's.
+        if !actor.may(Permission::SeeClicks) {
+            it.presets = Presets::default();
+        }
         Self::of(it.id, url, it.campaign_id.to_string(), &it.draft())
     }
 }
@@ -82,7 +87,7 @@ pub(crate) struct LinkParams {
 
 /// List links
 ///
-/// An affiliate sees its own, an advertiser those to its campaigns.
+/// An affiliate sees its own; an advertiser those to its campaigns, without sub ids.
 #[utoipa::path(get, path = "/links", tag = "Links", params(LinkParams), responses((status = 200, body = Page<Link>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeCampaigns>,
@@ -102,7 +107,7 @@ pub(crate) async fn list(
     let base = api.tracking_url(&mut conn).await?;
     let rows = links::list(&mut conn, &filter, window.ask()).await?;
     conn.commit().await?;
-    Ok(Json(window.page_by(rows, |row| Link::new(&row, &base))))
+    Ok(Json(window.page_by(rows, |row| Link::new(row, &base, &access))))
 }
 
 /// Create a link
@@ -118,19 +123,27 @@ pub(crate) async fn create(
     let made = once.run(&api, &access, &body.bytes, async |conn| {
         let base = api.tracking_url(conn).await?;
         let mut draft = body.value.over(tenancy::Draft::default());
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let mut campaign = super::campaign(conn, &body.value.campaign).await;
+        if let Some(own) = access.role.scope().affiliate {
+            // What an affiliate may not see is as absent, and other affiliates are told apart by nothing.
+            if let Ok(found) = &campaign {
+                let visible = campaign_table::visible(conn, access.role.scope(), Some(found.id)).await?;
+                if visible.is_empty() {
+                    campaign = Err(super::no_such_campaign());
+                }
+            }
+            if draft.of("affiliate") != own.to_string() {
+                return Err(ChangeError::field("affiliate", "Send your own id.").into());
+            }
+            if draft.says_yes("is_test") {
+                return Err(ChangeError::field("is_test", "Test links are made by the network.").into());
+            }
+        }
+        let campaign = campaign?;
         let link = NewLink::check(conn, &mut draft, &campaign).await?;
         let link = draft.accepted(link)?;
-        if access
-            .role
-            .scope()
-            .affiliate
-            .is_some_and(|own| own != link.affiliate_id || link.is_test)
-        {
-            return Err(ChangeError::field("affiliate", "Choose one of your affiliates.").into());
-        }
         let made = links::create(conn, &access.author(), &link, clock::now()).await?;
-        Ok(Link::new(&made, &base))
+        Ok(Link::new(made, &base, &access))
     });
     Ok(made.await?.answer())
 }
@@ -150,5 +163,6 @@ pub(crate) async fn show(
     let base = api.tracking_url(&mut conn).await?;
     let found = links::find(&mut conn, id).await?;
     conn.commit().await?;
-    Ok(Json(Link::new(&found.ok_or(ApiError::NotFound)?, &base)))
+    let found = found.ok_or(ApiError::NotFound)?;
+    Ok(Json(Link::new(found, &base, &access)))
 }

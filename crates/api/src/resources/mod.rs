@@ -65,5 +65,9 @@ pub(crate) struct OfCampaign {
 /// The campaign that a body names.
 async fn campaign(conn: &mut NetworkConn, named: &str) -> Result<Campaign, ApiError> {
     let found = campaign_table::known_as(conn, named.trim()).await?;
-    Ok(found.ok_or_else(|| ChangeError::field("campaign", "Name one of your campaigns."))?)
+    found.ok_or_else(no_such_campaign)
+}
+
+fn no_such_campaign() -> ApiError {
+    ChangeError::field("campaign", "Name one of your campaigns.").into()
 }

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{ConversionId, PostbackId};
 use serde::{Deserialize, Serialize};
-use tenancy::needs;
+use tenancy::{Actor, Permission, needs};
 use tracking::postbacks::{self, PostbackFilter, PostbackSummary, StoredPostback};
 use tracking::trace::{Found, Trace};
 use utoipa::{IntoParams, ToSchema};
@@ -80,7 +80,7 @@ pub(crate) struct ExplainedPostback {
     /// The body, secrets blanked.
     #[schema(value_type = schemas::Text)]
     body: String,
-    /// What was looked at, in order.
+    /// What was looked at, in order; without what affiliates earn for those who may not see it.
     trace: Vec<Step>,
 }
 
@@ -95,10 +95,13 @@ pub(crate) struct Step {
     words: String,
 }
 
-impl From<StoredPostback> for ExplainedPostback {
-    fn from(it: StoredPostback) -> Self {
+impl ExplainedPostback {
+    fn new(it: StoredPostback, actor: &Actor) -> Self {
+        let sees_commission = actor.may(Permission::SeeCommission);
         let steps = Trace::from_text(&it.trace);
-        let steps = steps.steps().iter().map(|step| Step {
+        let steps = steps.steps().iter();
+        let steps = steps.filter(|step| sees_commission || !step.is_about_commission());
+        let steps = steps.map(|step| Step {
             check: step.0.clone(),
             found: match step.1 {
                 Found::Good => "good",
@@ -185,5 +188,6 @@ pub(crate) async fn show(
     let mut conn = access.network(&api.db).await?;
     let found = postbacks::find(&mut conn, access.role.scope(), id).await?;
     conn.commit().await?;
-    Ok(Json(found.ok_or(ApiError::NotFound)?.into()))
+    let found = found.ok_or(ApiError::NotFound)?;
+    Ok(Json(ExplainedPostback::new(found, &access)))
 }

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, ConversionId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::{FieldErrors, advertisers, needs};
+use tenancy::{ChangeError, FieldErrors, advertisers, needs};
 use tracking::replays::{self, MOST, Replay as Stored, ReplayFilter};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -141,6 +141,9 @@ pub(crate) async fn create(
                 errors.take("advertiser", found).map(|found| found.id)
             }
         };
+        if wanted.since.is_some_and(|since| since < DateTime::UNIX_EPOCH) {
+            errors.add("since", "Send a moment after 1970.");
+        }
         errors.or(Some(()))?;
         let filter = ReplayFilter {
             ids,
@@ -150,6 +153,9 @@ pub(crate) async fn create(
         };
         let author = access.author();
         let (id, postbacks) = replays::ask(conn, &author, &filter, wanted.dry_run, clock::now()).await?;
+        if postbacks == 0 {
+            return Err(ChangeError::Conflict("No rejected postback is like that.".to_owned()).into());
+        }
         Ok(Replay {
             id,
             dry_run: wanted.dry_run,

@@ -257,6 +257,22 @@ impl CampaignSettings {
         draft.errors.is_empty().then_some(settings)
     }
 
+    /// The settings that a draft says over these, if all can be accepted. Days that are as they were stay the moments they
+    /// were, also where the network's zone has changed meanwhile.
+    pub fn changed(&self, draft: &mut Draft, zone: Tz) -> Option<Self> {
+        let before = self.draft(zone);
+        let is_kept = |field: &str| draft.of(field) == before.of(field);
+        let (keeps_start, keeps_end) = (is_kept("starts_on"), is_kept("ends_on"));
+        let mut settings = Self::check(draft, zone)?;
+        if keeps_start {
+            settings.schedule.starts_at = self.schedule.starts_at;
+        }
+        if keeps_end {
+            settings.schedule.ends_at = self.schedule.ends_at;
+        }
+        Some(settings)
+    }
+
     pub(super) fn to_json(&self) -> Value {
         json!({
             "name": self.name,

@@ -54,7 +54,7 @@ pub(super) async fn update(
     let network = networks::current(&mut conn).await?;
     let mut settings = form.draft("", &CampaignSettings::FIELDS);
     settings.set("devices", form.all("devices").join(","));
-    if let Some(checked) = CampaignSettings::check(&mut settings, network.time_zone()) {
+    if let Some(checked) = campaign.settings().changed(&mut settings, network.time_zone()) {
         let author = actor.author();
         let changed = conn.attempt(async |conn| {
             campaign_table::update(conn, &author, campaign.id, &checked, clock::now()).await

@@ -196,7 +196,8 @@ pub(super) async fn render(
     let parents = siblings.iter().filter(|goal| Some(goal.id) != own);
     let parents = parents.map(|goal| (goal.id.to_string(), goal.settings.name.clone()));
     let no_parent = std::iter::once((String::new(), "Nothing".to_owned()));
-    let subs = (1..=5).map(|number| (number.to_string(), format!("sub{number}")));
+    let no_sub = std::iter::once((String::new(), "Any sub id".to_owned()));
+    let subs = no_sub.chain((1..=5).map(|number| (number.to_string(), format!("sub{number}"))));
     let status = match form.errors.is_empty() && rule_form.errors.is_empty() {
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use schema::{CampaignId, NetworkConn, clock};
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::networks::{self, Network};
-use tenancy::{Actor, Permission, Scope, affiliates, needs};
+use tenancy::{Actor, Author, ChangeError, Permission, Scope, affiliates, needs};
 use tracking::ClickId;
 use tracking::intake::{Rehearsed, rehearse};
 use tracking::ladder::{Ladder, Rung};
@@ -52,6 +52,10 @@ pub(super) async fn set_up(
     let mut conn = actor.network(&dashboard.db).await?;
     let campaign = find(&mut conn, &actor, &path).await?;
     let (author, now) = (actor.author(), clock::now());
+    if campaign.status == CampaignStatus::Draft {
+        // A draft takes no postbacks, not even of tests.
+        set_status(&mut conn, &author, campaign.id, CampaignStatus::Testing, now).await?;
+    }
     let wanted = AffiliateSettings::named(TEST_AFFILIATE);
     let affiliate = match affiliates::matching(&mut conn, &wanted).await? {
         Some(known) => known,
@@ -112,16 +116,9 @@ pub(super) async fn go_live(
     let gone = match form.get("how") {
         "override" => {
             actor.access::<needs::ManageNetwork>()?;
-            gate::override_tests(&mut conn, &author, &campaign, form.get("reason"), now).await
+            gate::override_tests(&mut conn, &author, campaign.id, form.get("reason"), now).await
         }
-        _ => {
-            let settings = CampaignSettings {
-                status: CampaignStatus::Live,
-                ..campaign.settings()
-            };
-            let changed = campaign_table::update(&mut conn, &author, campaign.id, &settings, now).await;
-            changed.map(drop)
-        }
+        _ => set_status(&mut conn, &author, campaign.id, CampaignStatus::Live, now).await,
     };
     match gone {
         Ok(()) => {
@@ -171,6 +168,25 @@ pub(super) async fn certificate(
         made: TimeCell::new(now, now, &network).full,
         goals: goal_rows(&ladder, now, &network),
     })
+}
+
+/// Changes the status and nothing else, whatever else is changed at the same time.
+async fn set_status(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: CampaignId,
+    status: CampaignStatus,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let campaign = campaign_table::lock(conn, id)
+        .await?
+        .ok_or(ChangeError::NotFound)?;
+    let settings = CampaignSettings {
+        status,
+        ..campaign.settings()
+    };
+    campaign_table::update(conn, author, id, &settings, now).await?;
+    Ok(())
 }
 
 /// The campaign of a path, if this person may see how its advertiser is connected.
@@ -339,7 +355,6 @@ async fn render(
         errors.add("reason", state.problem.clone());
     }
     let title = format!("Test of {}", campaign.name);
-    let is_testing = matches!(campaign.status, CampaignStatus::Draft | CampaignStatus::Testing);
     page_with(
         forms::status(&errors),
         &Show {
@@ -356,7 +371,7 @@ async fn render(
             clicks: ladder.clicks,
             goals: goal_rows(&ladder, now, &network),
             is_proven: ladder.is_proven(),
-            is_testing,
+            pays: campaign.status.pays(),
             link: ladder.links.last().map(|(_, alias)| format!("{url}/{alias}")),
             may_configure: actor.may(Permission::Configure),
             may_override: actor.may(Permission::ManageNetwork),
@@ -421,7 +436,7 @@ struct Show {
     clicks: i64,
     goals: Vec<GoalRow>,
     is_proven: bool,
-    is_testing: bool,
+    pays: bool,
     link: Option<String>,
     may_configure: bool,
     may_override: bool,

@@ -4,14 +4,14 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use campaigns::campaigns::Campaign;
-use campaigns::links::{self, Link, NewLink};
+use campaigns::links::{self, Link, NewLink, Presets};
 use campaigns::{Destination, MacroValues, landing_pages};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use schema::{LinkId, NetworkConn, clock};
 use serde::Deserialize;
 use tenancy::affiliates::Affiliate;
-use tenancy::{Actor, ChangeError, Draft, affiliates, needs, networks};
+use tenancy::{Actor, ChangeError, Draft, Permission, affiliates, needs, networks};
 
 use super::campaigns::{find as find_campaign, tracking_url};
 use super::{campaigns as campaign_page, id};
@@ -183,7 +183,7 @@ impl Placement {
     }
 
     /// The link with what was put into it.
-    fn into_link(&self, link: &str) -> String {
+    fn added_to(&self, link: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (number, sub) in (1..).zip(self.subs()).filter(|(_, sub)| !sub.is_empty()) {
             query.append_pair(&format!("sub{number}"), sub);
@@ -225,7 +225,7 @@ pub(super) async fn show(
     let landing_page = pages.iter().find(|page| Some(page.id) == link.landing_page_id);
     let address = landing_page.map_or(campaign.destination.as_str(), |page| page.url.as_str());
     let leads_to = leads_to(&campaign, address, &link, &placement);
-    let built = placement.into_link(&format!("{url}/{}", link.alias));
+    let built = placement.added_to(&format!("{url}/{}", link.alias));
     page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", &link.alias),
         page: urls::link(link.id),
@@ -236,7 +236,7 @@ pub(super) async fn show(
         is_test: link.is_test,
         hosts: campaign.sending.deep_link_hosts.on_one_line(),
         has_picture: QrCode::new(&built).is_ok(),
-        picture: placement.into_link(&format!("{}/qr.svg", urls::link(link.id))),
+        picture: placement.added_to(&format!("{}/qr.svg", urls::link(link.id))),
         url: placement.url.clone(),
         subs,
         built,
@@ -256,7 +256,7 @@ pub(super) async fn qr(
     let (link, _) = find(&mut conn, &actor, &path).await?;
     let url = tracking_url(&mut conn, &dashboard).await?;
     conn.commit().await?;
-    let built = placement.into_link(&format!("{url}/{}", link.alias));
+    let built = placement.added_to(&format!("{url}/{}", link.alias));
     let code = QrCode::new(&built).map_err(|_| {
         PageError::BadRequest("This link is too long for a QR code; shorten what is in it.".to_owned())
     })?;
@@ -274,7 +274,11 @@ async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<(Link
     let link = links::find(conn, link_id).await?;
     let own = actor.role.scope().affiliate;
     let link = link.filter(|link| own.is_none_or(|own| own == link.affiliate_id));
-    let link = link.ok_or(PageError::NotFound)?;
+    let mut link = link.ok_or(PageError::NotFound)?;
+    // Sub ids are the affiliate's.
+    if !actor.may(Permission::SeeClicks) {
+        link.presets = Presets::default();
+    }
     let campaign = campaign_page::find(conn, actor, &link.campaign_id.to_string()).await?;
     Ok((link, campaign))
 }
@@ -353,11 +357,11 @@ mod tests {
             ..Placement::default()
         };
         assert_eq!(
-            placement.into_link("https://trk.example/x"),
+            placement.added_to("https://trk.example/x"),
             "https://trk.example/x?sub2=mail+%26+more&url=https%3A%2F%2Fshop.example%2Fa%3Fb%3D1%26c%3D%C3%BC"
         );
         assert_eq!(
-            Placement::default().into_link("https://trk.example/x"),
+            Placement::default().added_to("https://trk.example/x"),
             "https://trk.example/x"
         );
     }

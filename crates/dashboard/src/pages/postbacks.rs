@@ -18,9 +18,6 @@ use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
 use crate::{Dashboard, format, urls};
 
-/// Steps that tell what affiliates earn.
-const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
-
 /// The filters of the list, as its URL has them.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filters {
@@ -111,7 +108,7 @@ pub(super) async fn show(
         steps: Trace::from_text(&postback.trace)
             .steps()
             .iter()
-            .filter(|step| sees_commission || !ABOUT_COMMISSION.contains(&step.0.as_str()))
+            .filter(|step| sees_commission || !step.is_about_commission())
             .map(StepRow::new)
             .collect(),
         system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),

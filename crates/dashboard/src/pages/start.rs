@@ -7,7 +7,7 @@ use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignSta
 use campaigns::destination::macro_names;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::links::{self, NewLink};
-use campaigns::terms::{Pay, Terms};
+use campaigns::terms::{LOSES_MONEY, Pay, Terms};
 use campaigns::{Destination, integrations};
 use chrono::TimeDelta;
 use schema::{Currency, clock};
@@ -112,7 +112,10 @@ pub(super) async fn submit(
         None => affiliates::create(&mut conn, &author, &wanted, now).await?,
     };
     let alias = links::random_alias();
-    let link = NewLink::plain(affiliate.id, campaign.id, &alias);
+    let link = NewLink {
+        is_test: network.require_tests,
+        ..NewLink::plain(affiliate.id, campaign.id, &alias)
+    };
     links::create(&mut conn, &author, &link, now).await?;
     // An advertiser that was here before keeps the token its server calls with.
     let known = integrations::of_advertiser(&mut conn, advertiser.id).await?;
@@ -233,21 +236,27 @@ impl StartForm {
         let revenue = errors.take("revenue", Pay::typed(&self.revenue, currency));
         let window = errors.take("window", campaign_table::check_window(&self.window));
         let (advertiser, kind) = (advertiser?, kind?);
+        let terms = Terms {
+            commission: commission?,
+            revenue: revenue?,
+        };
+        if terms.lose_money() {
+            errors.add("revenue", LOSES_MONEY);
+        }
+        let name = format!("{advertiser} {}", kind.name.to_lowercase());
+        let name = errors.take("advertiser", check_name(&name))?;
         destination?;
+        if !errors.is_empty() {
+            return None;
+        }
         Some(Plan {
             settings: CampaignSettings {
                 attribution_days: window?,
-                ..CampaignSettings::live(
-                    &format!("{advertiser} {}", kind.name.to_lowercase()),
-                    &self.destination,
-                )
+                ..CampaignSettings::live(&name, &self.destination)
             },
             advertiser,
             kind,
-            terms: Terms {
-                commission: commission?,
-                revenue: revenue?,
-            },
+            terms,
             currency: currency?,
         })
     }
