@@ -1,9 +1,4 @@
 //! From a draft to a campaign that pays: the ladder of tests, the rehearsal, the certificate, and who may do without.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where something is not as it should be"
-)]
 
 use reqwest::StatusCode;
 use serde_json::json;
