@@ -219,7 +219,8 @@ impl Link {
     }
 }
 
-const SUBS: [&str; 5] = ["sub1", "sub2", "sub3", "sub4", "sub5"];
+/// The sub ids of a link, as a [`Draft`] names them.
+pub const SUBS: [&str; 5] = ["sub1", "sub2", "sub3", "sub4", "sub5"];
 
 /// An alias as typed; none makes a random one.
 fn check_alias(text: &str) -> Result<String, &'static str> {

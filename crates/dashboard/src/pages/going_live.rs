@@ -367,7 +367,7 @@ async fn render(
             certificate: urls::certificate(campaign.id),
             integration: urls::integration(campaign.advertiser_id),
             status: campaign.status.as_str(),
-            rungs: Rung::ALL.iter().map(|(_, words)| *words).collect(),
+            rungs: Rung::CLIMBED.iter().map(|(_, words)| *words).collect(),
             clicks: ladder.clicks,
             goals: goal_rows(&ladder, now, &network),
             is_proven: ladder.is_proven(),
@@ -391,7 +391,10 @@ fn goal_rows(ladder: &Ladder, now: DateTime<Utc>, network: &Network) -> Vec<Goal
         name: proof.goal.settings.name.clone(),
         code: proof.goal.settings.code.clone(),
         rung: proof.rung.words(),
-        reached: Rung::ALL.iter().filter(|(rung, _)| *rung <= proof.rung).count(),
+        reached: Rung::CLIMBED
+            .iter()
+            .filter(|(rung, _)| *rung <= proof.rung)
+            .count(),
         is_proven: proof.orders.len() >= ORDERS,
         orders: proof
             .orders

@@ -4,7 +4,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use campaigns::campaigns::Campaign;
-use campaigns::links::{self, Link, NewLink, Presets};
+use campaigns::links::{self, Link, NewLink, Presets, SUBS};
 use campaigns::{Destination, MacroValues, landing_pages};
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -154,6 +154,7 @@ async fn render(
                 })
                 .collect(),
             landing_pages: Choice::list(none.chain(pages), draft.of("landing_page")),
+            has_subs: SUBS.iter().any(|sub| draft.says_yes(sub)),
             draft,
         },
     )
@@ -322,6 +323,7 @@ struct New {
     campaign_name: String,
     affiliates: Vec<Choice>,
     landing_pages: Vec<Choice>,
+    has_subs: bool,
     draft: Draft,
 }
 
