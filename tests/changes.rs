@@ -267,19 +267,21 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     .await;
     let owner = app.sign_in(&app.scene.owner).await;
     let list = "/postbacks?reason=goal_unknown";
-    let ask = async |how: &'static str| {
-        let asked = owner
-            .submit(
-                list,
-                "/postbacks/replay",
-                &[("reason", "goal_unknown"), ("how", how)],
-            )
-            .await;
+    let ask = async |fields: &[(&str, &str)]| {
+        let asked = owner.submit(list, "/postbacks/replay", fields).await;
         assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
         eventually(&app, "SELECT count(*) FROM replays WHERE done_at IS NULL", "0").await;
         owner.get(asked.location()).await.html
     };
-    let dry = ask("dry").await;
+    let unlike = ask(&[("since", "2999-01-01")]).await;
+    assert!(unlike.contains("No rejected postback fits"), "{unlike}");
+    let advertiser = app.scene.advertiser_id.to_string();
+    let dry = ask(&[
+        ("reason", "goal_unknown"),
+        ("advertiser", &advertiser),
+        ("how", "dry"),
+    ])
+    .await;
     assert!(
         dry.contains("2 looked at") && dry.contains("Nothing has been changed"),
         "{dry}"
@@ -293,7 +295,25 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
             "{table}"
         );
     }
-    let real = ask("real").await;
+    // Another rejected one, which was not looked at.
+    let other = [
+        ("goal", "deposit"),
+        ("click_id", "made-up"),
+        ("order_id", "R-9"),
+        ("amount", "1"),
+    ];
+    assert_eq!(
+        app.advertiser().postback(&other).await.reason(),
+        "click_not_found"
+    );
+    app.settled().await;
+    let (_, rest) = dry.split_once("name=\"batch\" value=\"").unwrap();
+    let batch = [("batch", rest.split('"').next().unwrap()), ("how", "real")];
+    let real = ask(&batch).await;
+    assert!(
+        real.contains("2 looked at"),
+        "what was looked at, and nothing else: {real}"
+    );
     assert_eq!(real.matches("<strong>accepted</strong>").count(), 2, "{real}");
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
     assert_eq!(
@@ -301,7 +321,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
             .await,
         2
     );
-    let again = ask("real").await;
+    let again = ask(&batch).await;
     assert!(again.contains("No rejected postback fits"), "{again}");
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
     app.finish().await;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schema::{Money, PostbackId, clock};
 use serde::Deserialize;
 use tenancy::networks::{self, Network};
-use tenancy::{Permission, needs};
+use tenancy::{Permission, advertisers, needs};
 use tracking::ClickId;
 use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 use tracking::trace::{Found, Step, Trace};
@@ -14,6 +14,7 @@ use tracking::trace::{Found, Step, Trace};
 use super::id;
 use crate::auth::Allowed;
 use crate::error::PageError;
+use crate::forms::Choice;
 use crate::listing::{self, Tab};
 use crate::shell::{PageResult, Shell, TimeCell, page};
 use crate::{Dashboard, format, urls};
@@ -48,6 +49,11 @@ pub(super) async fn list(
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = postbacks::list(&mut conn, &filter, listing::ASK).await?;
+    let may_replay = actor.may(Permission::DecideConversions);
+    let known = match may_replay {
+        true => advertisers::active(&mut conn).await?,
+        false => Vec::new(),
+    };
     conn.commit().await?;
 
     let kept = [
@@ -56,6 +62,8 @@ pub(super) async fn list(
     ];
     let (found, older) = listing::cut(found, "/postbacks", &kept, |(row, _)| row.id);
     let now = clock::now();
+    let everyone = std::iter::once((String::new(), "Every advertiser".to_owned()));
+    let known = known.into_iter().map(|it| (it.id.to_string(), it.name));
     page(&List {
         shell: Shell::new(
             &dashboard,
@@ -65,7 +73,8 @@ pub(super) async fn list(
             "Postbacks",
             "Inbound postbacks",
         ),
-        may_replay: actor.may(Permission::DecideConversions),
+        may_replay,
+        advertisers: Choice::list(everyone.chain(known), ""),
         tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
         rows: found
@@ -204,6 +213,7 @@ impl PostbackRow {
 struct List {
     shell: Shell,
     may_replay: bool,
+    advertisers: Vec<Choice>,
     tabs: Vec<Tab>,
     reason: Option<String>,
     rows: Vec<PostbackRow>,

@@ -2,8 +2,9 @@
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use schema::{PostbackId, clock};
-use tenancy::{needs, networks};
+use chrono::NaiveDate;
+use schema::{NetworkConn, PostbackId, clock};
+use tenancy::{advertisers, needs, networks};
 use tracking::postbacks;
 use tracking::replays::{self, MOST, Replay, ReplayFilter};
 use uuid::Uuid;
@@ -39,22 +40,59 @@ pub(super) async fn one(
     see_other(&urls::replay(batch))
 }
 
-/// `POST /postbacks/replay`: all rejected ones with a reason.
+/// `POST /postbacks/replay`: all rejected ones that fit, or those of a batch that was looked at.
 pub(super) async fn many(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::DecideConversions>,
     form: PostedForm,
 ) -> PageResult {
-    let reason = form.get("reason");
-    let filter = ReplayFilter {
-        reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
-        ..ReplayFilter::default()
+    let mut conn = actor.network(&dashboard.db).await?;
+    let filter = match form.get("batch") {
+        "" => asked_for(&mut conn, &form).await?,
+        batch => {
+            let looked_at = replays::of_batch(&mut conn, id(batch)?, MOST).await?;
+            let ids: Vec<PostbackId> = looked_at.into_iter().map(|replay| replay.postback_id).collect();
+            if ids.is_empty() {
+                return Err(PageError::NotFound);
+            }
+            ReplayFilter {
+                ids,
+                ..ReplayFilter::default()
+            }
+        }
     };
     let is_dry = form.get("how") != "real";
-    let mut conn = actor.network(&dashboard.db).await?;
     let (batch, _) = replays::ask(&mut conn, &actor.author(), &filter, is_dry, clock::now()).await?;
     conn.commit().await?;
     see_other(&urls::replay(batch))
+}
+
+/// Which postbacks a form asks for.
+async fn asked_for(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFilter, PageError> {
+    let advertiser_id = match form.get("advertiser") {
+        "" => None,
+        text => {
+            let found = advertisers::find(conn, id(text)?).await?;
+            Some(found.ok_or(PageError::NotFound)?.id)
+        }
+    };
+    let since = match form.get("since") {
+        "" => None,
+        text => {
+            let day: NaiveDate = text
+                .parse()
+                .map_err(|_| PageError::BadRequest(format!("“{text}” is not a day such as 2026-12-24.")))?;
+            let zone = networks::current(conn).await?.time_zone();
+            Some(clock::start_of_day(day, zone))
+        }
+    };
+    let reason = form.get("reason");
+    Ok(ReplayFilter {
+        ids: Vec::new(),
+        reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        advertiser_id,
+        since,
+    })
 }
 
 /// `GET /replays/{batch}`: what came of it, or would come.
@@ -77,21 +115,13 @@ pub(super) async fn show(
     } else {
         "Replay"
     };
-    let reasons: std::collections::BTreeSet<_> = found.iter().map(|it| it.reason_before.clone()).collect();
-    let mut reasons = reasons.into_iter();
-    let only_reason = reasons.next().filter(|_| reasons.next().is_none());
-    let only_postback = match found.as_slice() {
-        [only] => Some(format!("{}/replay", urls::postback(only.postback_id))),
-        _ => None,
-    };
     page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", title),
         is_dry,
         to_do,
         total: found.len(),
         changing,
-        only_reason,
-        only_postback,
+        batch: batch.to_string(),
         rows: found
             .into_iter()
             .take(usize::try_from(SHOWN).unwrap_or(usize::MAX))
@@ -132,7 +162,6 @@ struct Show {
     to_do: usize,
     total: usize,
     changing: usize,
-    only_reason: Option<String>,
-    only_postback: Option<String>,
+    batch: String,
     rows: Vec<ReplayRow>,
 }
