@@ -133,6 +133,12 @@ async fn a_rehearsal_takes_the_way_of_every_call_and_proves_nothing_of_the_adver
         "two sales, and a lead once per click: {played}"
     );
     let certificate = owner.get(&format!("{}/certificate", campaign(&app))).await.html;
+    let ladder = owner.get(&page).await.html;
+    assert_eq!(
+        ladder.matches(">done<").count(),
+        2,
+        "a click for both goals, and no call of the advertiser's: {ladder}"
+    );
     assert!(
         certificate.contains("not passed yet") && !certificate.contains("SIMULATED"),
         "{certificate}"

@@ -3,7 +3,7 @@
 
 use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal};
-use campaigns::going_live::{self, ORDERS, TestOrder};
+use campaigns::going_live::{self, ORDERS, SIMULATED, TestOrder};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -104,6 +104,12 @@ impl Ladder {
             .load(&mut **conn)
             .await?;
         let orders = going_live::orders(conn, campaign.id).await?;
+        // A rehearsal's calls are ours.
+        let is_theirs = |it: &PostbackSummary| {
+            let order = it.order_id.as_deref().unwrap_or_default();
+            !order.starts_with(SIMULATED)
+        };
+        let received = postbacks.iter().any(is_theirs);
         let clicks = clicks.iter().sum();
         let goals = goals::of_campaign(conn, campaign.id)
             .await?
@@ -112,7 +118,7 @@ impl Ladder {
                 let of_goal = orders.iter().filter(|order| order.goal_id == goal.id);
                 let orders: Vec<TestOrder> = of_goal.cloned().collect();
                 GoalProof {
-                    rung: rung(clicks > 0, !postbacks.is_empty(), orders.len()),
+                    rung: rung(clicks > 0, received, orders.len()),
                     goal,
                     orders,
                 }
