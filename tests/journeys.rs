@@ -191,10 +191,15 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     // Its first link, made by the network.
     follow(page, "Campaigns").await;
     follow(page, "Orbit campaign").await;
+    follow(page, "Make a link").await;
     choose(page, "affiliate", "Fresh Blog").await;
     type_into(page, "alias", "fresh").await;
-    press(page, "Create link").await;
+    press(page, "Make link").await;
     sees(page, "/fresh").await;
+    // What is typed is in the link, and in where it leads, before anything is pressed.
+    type_into(page, "sub1", "mail").await;
+    sees(page, "/fresh?sub1=mail").await;
+    sees(page, "&s=mail").await;
     sign_out(page).await;
     page.goto(&link).await.unwrap();
     type_into(page, "name", "Fred").await;
