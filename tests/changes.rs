@@ -4,81 +4,10 @@
     reason = "a test stops where something is not as it should be"
 )]
 
-use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
-use campaigns::goals::{self, Goal, GoalKind, GoalSettings};
-use campaigns::integrations::{self, IntegrationSettings};
-use campaigns::terms::{Pay, Terms};
+use campaigns::campaigns::CampaignStatus;
+use campaigns::goals::{GoalKind, GoalSettings};
 use reqwest::StatusCode;
-use schema::clock;
-use tenancy::Author;
-use testkit::TestApp;
-
-const PAY: Terms = Terms {
-    commission: Pay {
-        fixed_micros: 1_000_000,
-        rate_ppm: 0,
-    },
-    revenue: Pay {
-        fixed_micros: 2_000_000,
-        rate_ppm: 0,
-    },
-};
-
-async fn add_goal(app: &TestApp, settings: &GoalSettings) -> Goal {
-    let mut conn = app.network().await;
-    let author = Author::system();
-    let goal = goals::create(&mut conn, &author, app.scene.campaign.id, settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-    goal
-}
-
-async fn change_sale(app: &TestApp, change: impl FnOnce(&mut GoalSettings)) {
-    let mut conn = app.network().await;
-    let mut settings = goals::find(&mut conn, app.scene.sale_id)
-        .await
-        .unwrap()
-        .unwrap()
-        .settings;
-    change(&mut settings);
-    goals::update(
-        &mut conn,
-        &Author::system(),
-        app.scene.sale_id,
-        &settings,
-        clock::now(),
-    )
-    .await
-    .unwrap();
-    conn.commit().await.unwrap();
-}
-
-async fn change_campaign(app: &TestApp, change: impl FnOnce(&mut CampaignSettings)) {
-    let mut conn = app.network().await;
-    let mut settings = app.scene.campaign.settings();
-    change(&mut settings);
-    let (author, id) = (Author::system(), app.scene.campaign.id);
-    campaign_table::update(&mut conn, &author, id, &settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-}
-
-async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
-    let mut conn = app.network().await;
-    let id = app.scene.advertiser_id;
-    let mut settings = integrations::of_advertiser(&mut conn, id)
-        .await
-        .unwrap()
-        .unwrap()
-        .settings;
-    change(&mut settings);
-    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-}
+use testkit::{PAY, TestApp};
 
 /// What stands in the books for conversions: statuses with amounts and commissions, and the affiliate's balance.
 async fn books(app: &TestApp) -> String {
@@ -88,16 +17,6 @@ async fn books(app: &TestApp) -> String {
          FROM conversions",
     )
     .await
-}
-
-async fn eventually(app: &TestApp, sql: &str, expected: &str) {
-    for _ in 0..100 {
-        if app.text(sql).await == expected {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    assert_eq!(app.text(sql).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +78,8 @@ async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_bo
 #[tokio::test(flavor = "multi_thread")]
 async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
     let app = TestApp::spawn().await;
-    change_sale(&app, |sale| sale.demands.default_amount_micros = Some(10_000_000)).await;
+    app.change_sale(|sale| sale.demands.default_amount_micros = Some(10_000_000))
+        .await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let order = async |order: &str, calls: &[&[(&str, &str)]]| {
         for call in calls {
@@ -183,7 +103,8 @@ async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
     let expected = "rejected 100 10, rejected 100 10, approved 100 10, approved 100 10, approved 100 10, approved 10 1 = 31";
     assert_eq!(books(&app).await, expected);
     // A chargeback counts however old the click is, and when the campaign is over.
-    change_campaign(&app, |campaign| campaign.status = CampaignStatus::Ended).await;
+    app.change_campaign(|campaign| campaign.status = CampaignStatus::Ended)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     order("3", &[&[("status", "rejected")]]).await;
     let new = server
@@ -201,7 +122,7 @@ async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_only_a_click_cannot_change_the_orders_of_others() {
     let app = TestApp::spawn().await;
-    change_integration(&app, |it| it.requires_token = false).await;
+    app.change_integration(|it| it.requires_token = false).await;
     let (mine, theirs) = (app.visitor().click("").await, app.visitor().click("").await);
     let server = app.advertiser();
     let made = server
@@ -240,7 +161,8 @@ async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
     assert_eq!(refund.reason(), "waiting_for_conversion");
     app.execute("UPDATE parked_postbacks SET until = now() - interval '1 second'")
         .await;
-    eventually(&app, "SELECT reason FROM postbacks", "conversion_not_found").await;
+    app.eventually("SELECT reason FROM postbacks", "conversion_not_found")
+        .await;
     assert_eq!(app.count("SELECT count(*) FROM parked_postbacks").await, 0);
     app.finish().await;
 }
@@ -260,17 +182,15 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
             .await;
         assert_eq!(rejected.reason(), "goal_unknown");
     }
-    add_goal(
-        &app,
-        &GoalSettings::new("deposit", "Deposit", GoalKind::Deposit, PAY),
-    )
-    .await;
+    app.add_goal(&GoalSettings::new("deposit", "Deposit", GoalKind::Deposit, PAY))
+        .await;
     let owner = app.sign_in(&app.scene.owner).await;
     let list = "/postbacks?reason=goal_unknown";
     let ask = async |fields: &[(&str, &str)]| {
         let asked = owner.submit(list, "/postbacks/replay", fields).await;
         assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
-        eventually(&app, "SELECT count(*) FROM replays WHERE done_at IS NULL", "0").await;
+        app.eventually("SELECT count(*) FROM replays WHERE done_at IS NULL", "0")
+            .await;
         owner.get(asked.location()).await.html
     };
     let unlike = ask(&[("since", "2999-01-01")]).await;

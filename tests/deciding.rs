@@ -5,95 +5,16 @@
     reason = "a test stops where something is not as it should be"
 )]
 
-use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::campaigns::CampaignStatus;
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
 use campaigns::coupons::{self, Coupon};
-use campaigns::goals::{self, Chain, Goal, GoalKind, GoalSettings, UniqueBy};
-use campaigns::integrations::{self, IntegrationSettings};
+use campaigns::goals::{Chain, GoalKind, GoalSettings, UniqueBy};
 use campaigns::links::{self, NewLink};
 use campaigns::rules::{self, Conditions, RuleSettings};
-use campaigns::terms::{Pay, Terms};
 use reqwest::{Method, StatusCode};
 use schema::clock;
 use tenancy::Author;
-use testkit::TestApp;
-
-const PAY: Terms = Terms {
-    commission: Pay {
-        fixed_micros: 1_000_000,
-        rate_ppm: 0,
-    },
-    revenue: Pay {
-        fixed_micros: 2_000_000,
-        rate_ppm: 0,
-    },
-};
-
-async fn add_goal(app: &TestApp, settings: &GoalSettings) -> Goal {
-    let mut conn = app.network().await;
-    let author = Author::system();
-    let goal = goals::create(&mut conn, &author, app.scene.campaign.id, settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-    goal
-}
-
-async fn change_sale(app: &TestApp, change: impl FnOnce(&mut GoalSettings)) {
-    let mut conn = app.network().await;
-    let mut settings = goals::find(&mut conn, app.scene.sale_id)
-        .await
-        .unwrap()
-        .unwrap()
-        .settings;
-    change(&mut settings);
-    goals::update(
-        &mut conn,
-        &Author::system(),
-        app.scene.sale_id,
-        &settings,
-        clock::now(),
-    )
-    .await
-    .unwrap();
-    conn.commit().await.unwrap();
-}
-
-async fn change_campaign(app: &TestApp, change: impl FnOnce(&mut CampaignSettings)) {
-    let mut conn = app.network().await;
-    let mut settings = app.scene.campaign.settings();
-    change(&mut settings);
-    let (author, id) = (Author::system(), app.scene.campaign.id);
-    campaign_table::update(&mut conn, &author, id, &settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-}
-
-async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
-    let mut conn = app.network().await;
-    let id = app.scene.advertiser_id;
-    let mut settings = integrations::of_advertiser(&mut conn, id)
-        .await
-        .unwrap()
-        .unwrap()
-        .settings;
-    change(&mut settings);
-    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-}
-
-async fn eventually(app: &TestApp, sql: &str, expected: &str) {
-    for _ in 0..100 {
-        if app.text(sql).await == expected {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    assert_eq!(app.text(sql).await, expected);
-}
+use testkit::{PAY, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_overtakes_its_signup_waits_for_it() {
@@ -102,8 +23,9 @@ async fn a_sale_that_overtakes_its_signup_waits_for_it() {
         unique_by: UniqueBy::Customer,
         ..GoalSettings::new("signup", "Signup", GoalKind::Lead, PAY)
     };
-    let signup = add_goal(&app, &signup).await;
-    change_sale(&app, |sale| sale.chain.parent_goal_id = Some(signup.id)).await;
+    let signup = app.add_goal(&signup).await;
+    app.change_sale(|sale| sale.chain.parent_goal_id = Some(signup.id))
+        .await;
     let renewal = GoalSettings {
         chain: Chain {
             parent_goal_id: Some(app.scene.sale_id),
@@ -112,7 +34,7 @@ async fn a_sale_that_overtakes_its_signup_waits_for_it() {
         },
         ..GoalSettings::new("renewal", "Renewal", GoalKind::Sale, PAY)
     };
-    add_goal(&app, &renewal).await;
+    app.add_goal(&renewal).await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let call = async |goal: &str, order: &str| {
         let customer = [
@@ -225,7 +147,7 @@ async fn without_a_click_the_customer_a_coupon_or_the_sender_says_whose_it_is() 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
     let app = TestApp::spawn().await;
-    change_sale(&app, |sale| {
+    app.change_sale(|sale| {
         sale.auto_approve = true;
         sale.hold_days = 7;
     })
@@ -295,8 +217,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
             "{order}: {}",
             answer.text
         );
-        eventually(
-            &app,
+        app.eventually(
             &format!("SELECT count(*) FROM conversions WHERE order_id = '{order}'"),
             "1",
         )
@@ -318,9 +239,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
     );
     app.execute("UPDATE conversions SET hold_until = now() - interval '1 second' WHERE order_id < '3'")
         .await;
-    eventually(
-        &app,
-        "SELECT coalesce(string_agg(order_id, ' ' ORDER BY order_id), '') FROM conversions WHERE status = 'approved'",
+    app.eventually("SELECT coalesce(string_agg(order_id, ' ' ORDER BY order_id), '') FROM conversions WHERE status = 'approved'",
         "1 2",
     )
     .await;
@@ -378,7 +297,8 @@ async fn tests_are_decided_like_everything_else_and_are_in_no_book() {
         );
     }
     // In a campaign that is being tested, a live link sends nobody on.
-    change_campaign(&app, |campaign| campaign.status = CampaignStatus::Testing).await;
+    app.change_campaign(|campaign| campaign.status = CampaignStatus::Testing)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(
         app.visitor().request(Method::GET, "").await.status(),
@@ -436,7 +356,7 @@ async fn a_wrong_click_id_is_explained() {
         .postback(&[("click_id", &both), ("order_id", "1"), ("amount", "1")])
         .await;
     assert_eq!(accepted.reason(), "accepted", "{}", accepted.text);
-    change_integration(&app, |it| it.ignores_letter_case = true).await;
+    app.change_integration(|it| it.ignores_letter_case = true).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let upper = server
         .postback(&[("click_id", &upper), ("order_id", "2"), ("amount", "1")])

@@ -4,7 +4,7 @@
     reason = "a test stops where something is not as it should be"
 )]
 
-use campaigns::integrations::{self, AnswerFormat, IntegrationSettings};
+use campaigns::integrations::{self, AnswerFormat};
 use chrono::TimeDelta;
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,21 +13,6 @@ use schema::{Words, clock};
 use sha2::{Digest, Sha256};
 use tenancy::Author;
 use testkit::{AdvertiserServer, Answer, TestApp};
-
-async fn change_integration(app: &TestApp, change: impl FnOnce(&mut IntegrationSettings)) {
-    let mut conn = app.network().await;
-    let id = app.scene.advertiser_id;
-    let mut settings = integrations::of_advertiser(&mut conn, id)
-        .await
-        .unwrap()
-        .unwrap()
-        .settings;
-    change(&mut settings);
-    integrations::update(&mut conn, &Author::system(), id, &settings, clock::now())
-        .await
-        .unwrap();
-    conn.commit().await.unwrap();
-}
 
 /// Signs a call as the documentation says.
 fn sign(secret: &str, timestamp: i64, target: &str, body: &str) -> String {
@@ -53,7 +38,7 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     );
     let secret = secret.await.unwrap().unwrap();
     conn.commit().await.unwrap();
-    change_integration(&app, |it| {
+    app.change_integration(|it| {
         it.requires_token = false;
         it.requires_signature = true;
         it.allowed_addresses = Words(vec!["127.0.0.1".into()]);
@@ -79,7 +64,7 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     assert_eq!(call("2", 0, "&x=1").await.reason(), "signature_invalid");
     assert_eq!(call("3", -400, "").await.reason(), "timestamp_skew");
     assert_eq!(call("4", 0, "unsigned").await.reason(), "signature_missing");
-    change_integration(&app, |it| {
+    app.change_integration(|it| {
         it.allowed_addresses = Words(vec!["203.0.113.0/24".into()]);
     })
     .await;
@@ -87,7 +72,7 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     let refused = call("5", 0, "").await;
     assert_eq!(refused.reason(), "ip_not_allowed");
     assert!(refused.get("message").contains("127.0.0.1"), "{}", refused.text);
-    change_integration(&app, |it| it.is_monitoring = true).await;
+    app.change_integration(|it| it.is_monitoring = true).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let tolerated = call("6", 0, "unsigned").await;
     assert_eq!(tolerated.reason(), "accepted", "{}", tolerated.text);
@@ -134,7 +119,8 @@ async fn a_replaced_token_is_taken_for_as_long_as_was_said() {
 async fn answers_come_in_the_voice_that_was_chosen() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
-    change_integration(&app, |it| it.answer_format = AnswerFormat::AlwaysOk).await;
+    app.change_integration(|it| it.answer_format = AnswerFormat::AlwaysOk)
+        .await;
     let token = &app.scene.token;
     let rejected = server
         .call(&format!("/postback?click_id=banana&token={token}"))
@@ -143,7 +129,8 @@ async fn answers_come_in_the_voice_that_was_chosen() {
         (rejected.status, rejected.reason()),
         (StatusCode::OK, "click_not_found")
     );
-    change_integration(&app, |it| it.answer_format = AnswerFormat::Gif).await;
+    app.change_integration(|it| it.answer_format = AnswerFormat::Gif)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let pixel = server
         .call(&format!(

@@ -451,6 +451,12 @@ async fn every_change_is_in_the_audit_log_which_nobody_rewrites() {
     app.stranger()
         .try_sign_in(&app.scene.owner.email, "wrong password here")
         .await;
+    // Noted beside the answer, so that its time tells nothing.
+    app.eventually(
+        "SELECT count(*) FROM audit_log WHERE action = 'session.refuse'",
+        "1",
+    )
+    .await;
     let page = owner.get("/settings/audit").await;
     for expected in [
         "session.start",

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, taken};
+use tenancy::{Author, ChangeError, Scope, meant, taken};
 
 pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_window};
 pub(crate) use self::settings::{check_external_id, check_weight};
@@ -235,11 +235,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    let by_external_id = found
-        .iter()
-        .position(|it| it.external_id.as_deref() == Some(text));
-    let alone = (found.len() == 1).then_some(0);
-    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+    Ok(meant(text, found, |it| it.external_id.as_deref()))
 }
 
 /// Campaigns, of one advertiser if one is given, by id: at most `limit`, after this one.

@@ -121,14 +121,7 @@ impl NewCap {
         draft: &mut Draft,
         campaign_id: CampaignId,
     ) -> QueryResult<Option<Self>> {
-        let affiliate = match draft.of("affiliate") {
-            "" => Ok(None),
-            text => affiliates::known_as(conn, text)
-                .await?
-                .map(|found| Some(found.id))
-                .ok_or("Choose one of your affiliates."),
-        };
-        let affiliate_id = draft.errors.take("affiliate", affiliate);
+        let affiliate_id = affiliates::named(conn, draft, "affiliate").await?;
         let metric = draft.take("metric", str::parse);
         let period = draft.take("period", str::parse);
         let most = draft.take("most", |text| check_most(text, metric));

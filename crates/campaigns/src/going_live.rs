@@ -59,12 +59,12 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
         .await
 }
 
-/// The goals of a campaign that nobody has shown to work yet.
-///
-/// # Errors
-/// When the database fails.
-pub async fn unproven(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Vec<Goal>> {
-    let goals = goals::of_campaign(conn, campaign_id).await?;
+/// Those goals of a campaign that nobody has shown to work yet.
+async fn unproven(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+    goals: Vec<Goal>,
+) -> QueryResult<Vec<Goal>> {
     let orders = orders(conn, campaign_id).await?;
     let arrived = |goal: &Goal| orders.iter().filter(|order| order.goal_id == goal.id).count();
     Ok(goals.into_iter().filter(|goal| arrived(goal) < ORDERS).collect())
@@ -88,11 +88,12 @@ pub(crate) async fn check(
         let message = "This network wants to see test orders first: create it as draft or testing.";
         return Err(ChangeError::field("status", message));
     };
-    if goals::of_campaign(conn, campaign_id).await?.is_empty() {
+    let goals = goals::of_campaign(conn, campaign_id).await?;
+    if goals.is_empty() {
         let message = "The campaign has no goal yet, so nothing of it could have been tested.";
         return Err(ChangeError::field("status", message));
     }
-    let missing: Vec<String> = unproven(conn, campaign_id)
+    let missing: Vec<String> = unproven(conn, campaign_id, goals)
         .await?
         .into_iter()
         .map(|goal| goal.settings.name)
@@ -134,7 +135,8 @@ pub async fn override_tests(
             "Say why: it is kept in the audit log.",
         ));
     }
-    let missing = unproven(conn, campaign.id).await?;
+    let goals = goals::of_campaign(conn, campaign.id).await?;
+    let missing = unproven(conn, campaign.id, goals).await?;
     let missing: Vec<String> = missing.into_iter().map(|goal| goal.settings.code).collect();
     let network_id = conn.network_id();
     diesel::update(campaign_rows::table.find((network_id, campaign.id)))

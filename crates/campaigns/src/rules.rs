@@ -218,13 +218,6 @@ impl RuleSettings {
         draft: &mut Draft,
         currency: Currency,
     ) -> QueryResult<Option<Self>> {
-        let affiliate = match draft.of("affiliate") {
-            "" => Ok(None),
-            text => affiliates::known_as(conn, text)
-                .await?
-                .map(|found| Some(found.id))
-                .ok_or("Choose one of your affiliates."),
-        };
         let group = match draft.of("group") {
             "" => Ok(None),
             text => groups::known_as(conn, text)
@@ -232,7 +225,7 @@ impl RuleSettings {
                 .map(|found| Some(found.id))
                 .ok_or("Choose one of your groups."),
         };
-        let affiliate_id = draft.errors.take("affiliate", affiliate);
+        let affiliate_id = affiliates::named(conn, draft, "affiliate").await?;
         let group_id = draft.errors.take("group", group);
         Ok(Self::check_rest(draft, currency, affiliate_id, group_id))
     }

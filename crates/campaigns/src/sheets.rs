@@ -1,7 +1,9 @@
 //! Files of what is configured: exported, and imported row by row. What is not in a file stays as it is.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use schema::{Currency, NetworkConn, text_enum};
+use schema::{Currency, GoalId, NetworkConn, text_enum};
 use tenancy::csv_export::to_csv;
 use tenancy::table::{Cells, Column, Outcome, Report, Table};
 use tenancy::{Author, ChangeError, Draft, advertisers, networks};
@@ -354,9 +356,10 @@ async fn rows(conn: &mut NetworkConn, sheet: Sheet) -> Result<Vec<Draft>, Change
         }
         Sheet::Goals => {
             let rows = goals::list(conn, None, None, ASK).await?;
-            let code = |id: Option<schema::GoalId>| {
-                let found = rows.iter().find(|goal| Some(goal.id) == id);
-                found.map_or_else(String::new, |goal| goal.settings.code.clone())
+            let codes: HashMap<GoalId, &str> = rows.iter().map(|goal| (goal.id, goal.code())).collect();
+            let code = |id: Option<GoalId>| {
+                let code = id.and_then(|id| codes.get(&id).copied());
+                code.unwrap_or_default().to_owned()
             };
             let row = |it: &Goal| {
                 let pairs = [
@@ -369,9 +372,10 @@ async fn rows(conn: &mut NetworkConn, sheet: Sheet) -> Result<Vec<Draft>, Change
         }
         Sheet::Rules => {
             let goals = goals::list(conn, None, None, ASK).await?;
+            let goals: HashMap<GoalId, Goal> = goals.into_iter().map(|goal| (goal.id, goal)).collect();
             let rows = rules::list(conn, None, None, ASK).await?;
             let row = |it: rules::Rule| {
-                let goal = goals.iter().find(|goal| goal.id == it.goal_id);
+                let goal = goals.get(&it.goal_id);
                 let pairs = [
                     ("id", it.id.to_string()),
                     (

@@ -10,6 +10,7 @@ use crate::actor::Author;
 use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
+use crate::reference::meant;
 
 text_enum! {
     /// Whether an advertiser is worked with.
@@ -247,11 +248,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    let by_external_id = found
-        .iter()
-        .position(|it| it.external_id.as_deref() == Some(text));
-    let alone = (found.len() == 1).then_some(0);
-    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+    Ok(meant(text, found, |it| it.external_id.as_deref()))
 }
 
 /// The advertiser with this external id, or else this very name: what somebody means who

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::actor::Author;
 use crate::audit::{self, Change};
+use crate::draft::Draft;
 use crate::error::{ChangeError, FieldErrors, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
+use crate::reference::meant;
 
 text_enum! {
     /// Whether an affiliate is worked with.
@@ -307,11 +309,26 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    let by_external_id = found
-        .iter()
-        .position(|it| it.external_id.as_deref() == Some(text));
-    let alone = (found.len() == 1).then_some(0);
-    Ok(by_external_id.or(alone).and_then(|at| found.into_iter().nth(at)))
+    Ok(meant(text, found, |it| it.external_id.as_deref()))
+}
+
+/// The affiliate that a field of a draft names, if it names one; whom nobody is called is noted in the draft.
+///
+/// # Errors
+/// When the database fails.
+pub async fn named(
+    conn: &mut NetworkConn,
+    draft: &mut Draft,
+    field: &'static str,
+) -> QueryResult<Option<Option<AffiliateId>>> {
+    let named = match draft.of(field) {
+        "" => Ok(None),
+        text => known_as(conn, text)
+            .await?
+            .map(|found| Some(found.id))
+            .ok_or("Choose one of your affiliates."),
+    };
+    Ok(draft.errors.take(field, named))
 }
 
 /// The affiliate with this external id, or else this very name: what somebody means who

@@ -59,6 +59,14 @@ pub struct GoalProof {
     pub orders: Vec<TestOrder>,
 }
 
+impl GoalProof {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.rung == Rung::Verified
+    }
+}
+
 /// How far the tests of a campaign have come.
 #[derive(Debug, Clone)]
 pub struct Ladder {
@@ -135,7 +143,7 @@ impl Ladder {
     /// Whether every goal is proven.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        !self.goals.is_empty() && self.goals.iter().all(|proof| proof.orders.len() >= ORDERS)
+        !self.goals.is_empty() && self.goals.iter().all(GoalProof::is_proven)
     }
 }
 

@@ -3,11 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
-use schema::{AdvertiserId, clock};
+use schema::{AdvertiserId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::advertisers::{self, AdvertiserSettings};
-use tenancy::import::Party;
-use tenancy::{ChangeError, csv_export, needs};
+use tenancy::import::{self, Party};
+use tenancy::{Author, ChangeError, csv_export, needs};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -266,7 +266,10 @@ pub(crate) async fn import(
     once: Once,
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
-    parties::import(&access, &api, &once, Party::Advertisers, &params, &text).await
+    let run = async |conn: &mut NetworkConn, author: &Author| {
+        import::run(conn, author, Party::Advertisers, &text, clock::now()).await
+    };
+    parties::import(&access, &api, &once, &params, &text, run).await
 }
 
 /// Export advertisers to CSV

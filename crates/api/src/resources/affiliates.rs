@@ -3,11 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
-use schema::{AffiliateId, GroupId, clock};
+use schema::{AffiliateId, GroupId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::affiliates::{self, AffiliateSettings};
-use tenancy::import::Party;
-use tenancy::{ChangeError, csv_export, groups, needs};
+use tenancy::import::{self, Party};
+use tenancy::{Author, ChangeError, csv_export, groups, needs};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -293,7 +293,10 @@ pub(crate) async fn import(
     once: Once,
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
-    parties::import(&access, &api, &once, Party::Affiliates, &params, &text).await
+    let run = async |conn: &mut NetworkConn, author: &Author| {
+        import::run(conn, author, Party::Affiliates, &text, clock::now()).await
+    };
+    parties::import(&access, &api, &once, &params, &text, run).await
 }
 
 /// Export affiliates to CSV

@@ -97,7 +97,7 @@ pub(crate) async fn create(
     body: Body<CapToSet>,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
         say(&mut draft, "affiliate", &body.value.affiliate.clone().flatten());
         say(&mut draft, "metric", &body.value.metric);

@@ -114,7 +114,7 @@ pub(crate) async fn create(
     body: Body<CouponToEnter>,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
         say(&mut draft, "code", &body.value.code);
         say(&mut draft, "affiliate", &body.value.affiliate);

@@ -109,7 +109,7 @@ pub(crate) async fn create(
     body: Body<NewGoal>,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(GoalSettings::blank());
         let settings = GoalSettings::check(&mut draft, campaign.currency);
         let settings = draft.accepted(settings)?;

@@ -16,7 +16,7 @@ use super::Answer;
 use crate::door::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Whole, given};
-use crate::fields::{Field as _, say};
+use crate::fields::{Field as _, resource};
 use crate::once::{Created, Once};
 use crate::openapi::IdempotencyKey;
 use crate::{Api, schemas};
@@ -87,56 +87,24 @@ impl Integration {
     }
 }
 
-/// What is to change. Absent fields stay as they are.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "answer_format": "always_ok", "allowed_addresses": ["203.0.113.0/24"] }))]
-pub(crate) struct IntegrationPatch {
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::AnswerFormat, required = false)]
-    answer_format: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = bool, required = false)]
-    requires_token: Option<bool>,
+resource! {
+    @change [
+        /// What is to change. Absent fields stay as they are.
+        #[schema(example = json!({ "answer_format": "always_ok", "allowed_addresses": ["203.0.113.0/24"] }))]
+        IntegrationPatch
+    ]
+    answer_format: String as schemas::AnswerFormat,
+    requires_token: bool as bool,
     /// Needs a signing secret.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = bool, required = false)]
-    requires_signature: Option<bool>,
+    requires_signature: bool as bool,
     /// 10 seconds to a day.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = i64, required = false)]
-    signature_seconds: Option<Whole>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<schemas::AddressOrNetwork>, required = false)]
-    allowed_addresses: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = bool, required = false)]
-    is_monitoring: Option<bool>,
+    signature_seconds: Whole as i64,
+    allowed_addresses: Vec<String> as Vec<schemas::AddressOrNetwork>,
+    is_monitoring: bool as bool,
     /// Each word means `pending`, `held`, `approved`, `rejected` or `ignored`.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = BTreeMap<String, String>, required = false)]
-    status_map: Option<BTreeMap<String, String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = bool, required = false)]
-    takes_commission: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = bool, required = false)]
-    ignores_letter_case: Option<bool>,
-}
-
-impl IntegrationPatch {
-    fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
-        macro_rules! over {
-            ($($field:ident)+) => {
-                $(if let Some(value) = &self.$field {
-                    say(&mut draft, stringify!($field), value);
-                })+
-            };
-        }
-        over!(answer_format requires_token requires_signature signature_seconds allowed_addresses);
-        over!(is_monitoring status_map takes_commission ignores_letter_case);
-        draft
-    }
+    status_map: BTreeMap<String, String> as BTreeMap<String, String>,
+    takes_commission: bool as bool,
+    ignores_letter_case: bool as bool,
 }
 
 /// How long the token before is still taken.

@@ -75,7 +75,7 @@ pub(crate) async fn create(
     body: Body<NewLandingPage>,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(LandingPageSettings::blank());
         let settings = LandingPageSettings::check(&mut draft, &campaign.sending);
         let settings = draft.accepted(settings)?;

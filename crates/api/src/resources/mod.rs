@@ -32,7 +32,7 @@ use ::campaigns::campaigns::{self as campaign_table, Campaign};
 use actix_web::{HttpResponse, web};
 use schema::NetworkConn;
 use serde::Deserialize;
-use tenancy::ChangeError;
+use tenancy::{ChangeError, Scope};
 use utoipa::IntoParams;
 
 use crate::error::ApiError;
@@ -62,12 +62,12 @@ pub(crate) struct OfCampaign {
     after: Option<String>,
 }
 
-/// The campaign that a body names.
-async fn campaign(conn: &mut NetworkConn, named: &str) -> Result<Campaign, ApiError> {
-    let found = campaign_table::known_as(conn, named.trim()).await?;
-    found.ok_or_else(no_such_campaign)
-}
-
-fn no_such_campaign() -> ApiError {
-    ChangeError::field("campaign", "Name one of your campaigns.").into()
+/// The campaign that a body names; what is not in scope is as absent.
+async fn campaign(conn: &mut NetworkConn, scope: Scope, named: &str) -> Result<Campaign, ApiError> {
+    let absent = || ChangeError::field("campaign", "Name one of your campaigns.");
+    let known = campaign_table::known_as(conn, named.trim()).await?;
+    let known = known.ok_or_else(absent)?;
+    let visible = campaign_table::visible(conn, scope, Some(known.id)).await?.pop();
+    let (campaign, _) = visible.ok_or_else(absent)?;
+    Ok(campaign)
 }

@@ -6,12 +6,11 @@ use std::str::FromStr;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
-use schema::{Words, clock};
+use schema::{NetworkConn, Words};
 use serde::{Deserialize, Serialize};
-use tenancy::import::{self, Party};
 use tenancy::parties::{PartyDraft, PartyFilter};
 use tenancy::table::{Outcome, Report};
-use tenancy::{ChangeError, needs};
+use tenancy::{Author, ChangeError};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::door::Allowed;
@@ -121,13 +120,6 @@ pub(crate) struct ImportParams {
     dry_run: Option<bool>,
 }
 
-impl ImportParams {
-    /// Whether nothing is to be changed.
-    pub(super) fn is_dry_run(&self) -> bool {
-        self.dry_run.unwrap_or_default()
-    }
-}
-
 /// What became, or would become, of a file.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImportReport {
@@ -169,7 +161,7 @@ impl Created for ImportReport {
 }
 
 impl ImportReport {
-    pub(super) fn of(report: Report, dry_run: bool) -> Self {
+    fn of(report: Report, dry_run: bool) -> Self {
         Self {
             dry_run,
             created: report.count(Outcome::Create),
@@ -192,22 +184,22 @@ impl ImportReport {
 }
 
 /// Imports a file, or says what that would do: the same, in a transaction that is not committed.
-pub(super) async fn import(
-    access: &Allowed<needs::ManageParties>,
+pub(super) async fn import<P>(
+    access: &Allowed<P>,
     api: &Api,
     once: &Once,
-    party: Party,
     params: &ImportParams,
     text: &str,
+    run: impl AsyncFn(&mut NetworkConn, &Author) -> Result<Report, ChangeError>,
 ) -> Result<HttpResponse, ApiError> {
     let author = access.author();
-    if params.is_dry_run() {
+    if params.dry_run.unwrap_or_default() {
         let mut conn = access.network(&api.db).await?;
-        let report = import::run(&mut conn, &author, party, text, clock::now()).await?;
+        let report = run(&mut conn, &author).await?;
         return Ok(Made::Now(ImportReport::of(report, true)).answer());
     }
     let made = once.run(api, access, text.as_bytes(), async |conn| {
-        let report = import::run(conn, &author, party, text, clock::now()).await?;
+        let report = run(conn, &author).await?;
         Ok(ImportReport::of(report, false))
     });
     Ok(made.await?.answer())

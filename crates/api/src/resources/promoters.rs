@@ -119,7 +119,7 @@ pub(crate) async fn set(
     body: Body<Standing>,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut errors = FieldErrors::default();
         let affiliate = affiliates::known_as(conn, &body.value.affiliate).await?;
         let affiliate = errors.take("affiliate", affiliate.ok_or("Name one of your affiliates."));

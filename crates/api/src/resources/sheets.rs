@@ -3,35 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use campaigns::sheets::{self, Sheet};
-use schema::clock;
 use tenancy::needs;
 
-use super::parties::{ImportParams, ImportReport};
 use crate::Api;
 use crate::door::Allowed;
 use crate::error::ApiError;
-use crate::once::{Made, Once};
-
-async fn import_sheet(
-    access: &Allowed<needs::Configure>,
-    api: &Api,
-    once: &Once,
-    sheet: Sheet,
-    params: &ImportParams,
-    text: &str,
-) -> Result<HttpResponse, ApiError> {
-    let author = access.author();
-    if params.is_dry_run() {
-        let mut conn = access.network(&api.db).await?;
-        let report = sheets::import(&mut conn, &author, sheet, text, clock::now()).await?;
-        return Ok(Made::Now(ImportReport::of(report, true)).answer());
-    }
-    let made = once.run(api, access, text.as_bytes(), async |conn| {
-        let report = sheets::import(conn, &author, sheet, text, clock::now()).await?;
-        Ok(ImportReport::of(report, false))
-    });
-    Ok(made.await?.answer())
-}
 
 async fn export_sheet(
     access: &Allowed<needs::SeeSetup>,
@@ -56,8 +32,9 @@ macro_rules! endpoints {
         $(pub(crate) mod $module {
             use actix_web::HttpResponse;
             use actix_web::web::Data;
-            use campaigns::sheets::Sheet;
-            use tenancy::needs;
+            use campaigns::sheets::{self, Sheet};
+            use schema::{NetworkConn, clock};
+            use tenancy::{Author, needs};
 
             use crate::Api;
             use crate::door::Allowed;
@@ -65,7 +42,7 @@ macro_rules! endpoints {
             use crate::extract::{Csv, Params};
             use crate::once::Once;
             use crate::openapi::IdempotencyKey;
-            use crate::resources::parties::{ImportParams, ImportReport};
+            use crate::resources::parties::{self, ImportParams, ImportReport};
 
             #[utoipa::path(
                 post, path = $import, tag = $tag, summary = $importing,
@@ -82,7 +59,10 @@ macro_rules! endpoints {
                 once: Once,
                 Csv(text): Csv,
             ) -> Result<HttpResponse, ApiError> {
-                super::import_sheet(&access, &api, &once, Sheet::$sheet, &params, &text).await
+                let run = async |conn: &mut NetworkConn, author: &Author| {
+                    sheets::import(conn, author, Sheet::$sheet, &text, clock::now()).await
+                };
+                parties::import(&access, &api, &once, &params, &text, run).await
             }
 
             #[utoipa::path(

@@ -1,5 +1,6 @@
 //! Going live: how far the tests of a campaign have come, a rehearsal through the public endpoints, and the certificate.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
@@ -21,7 +22,7 @@ use super::id;
 use super::postbacks::PostbackRow;
 use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{self, PostedForm};
+use crate::forms::PostedForm;
 use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
 use crate::{Dashboard, urls};
 
@@ -350,13 +351,13 @@ async fn render(
     let ladder = Ladder::of(&mut conn, &campaign, now).await?;
     let url = tracking_url(&mut conn, dashboard).await?;
     conn.commit().await?;
-    let mut errors = tenancy::FieldErrors::default();
-    if !state.problem.is_empty() {
-        errors.add("reason", state.problem.clone());
-    }
+    let status = match state.problem.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     let title = format!("Test of {}", campaign.name);
     page_with(
-        forms::status(&errors),
+        status,
         &Show {
             shell: Shell::new(dashboard, request, actor, &network, section(actor), &title),
             url: urls::test(campaign.id),
@@ -395,7 +396,7 @@ fn goal_rows(ladder: &Ladder, now: DateTime<Utc>, network: &Network) -> Vec<Goal
             .iter()
             .filter(|(rung, _)| *rung <= proof.rung)
             .count(),
-        is_proven: proof.orders.len() >= ORDERS,
+        is_proven: proof.is_proven(),
         orders: proof
             .orders
             .iter()

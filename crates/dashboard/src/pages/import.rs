@@ -1,8 +1,8 @@
 //! Import of advertisers and affiliates from CSV: a preview, which is the import itself not kept, and then the import.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use schema::clock;
+use schema::{NetworkConn, clock};
 use tenancy::import;
 use tenancy::table::{Outcome, Report};
 use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
@@ -10,6 +10,7 @@ use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
 use super::parties::{party, title};
 use crate::Dashboard;
 use crate::auth::Allowed;
+use crate::error::PageError;
 use crate::forms::{self, PostedForm};
 use crate::shell::{PageResult, Shell, csv_file, page_with, see_other};
 
@@ -39,44 +40,66 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let party = party(&request);
-    let text = match form.verbatim("file") {
+    let text = file(&form);
+    let mut conn = actor.network(&dashboard.db).await?;
+    let report = import::run(&mut conn, &actor.author(), party, text, clock::now()).await;
+    let done = format!("/{party}");
+    match settle(conn, &form, report, party.as_str(), &done).await? {
+        Settled::Answered(answer) => Ok(answer),
+        Settled::Shown(preview, errors) => {
+            render(&request, &dashboard, &actor, preview, text.to_owned(), errors).await
+        }
+    }
+}
+
+/// The file of a form, or its text.
+pub(super) fn file(form: &PostedForm) -> &str {
+    match form.verbatim("file") {
         "" => form.verbatim("csv"),
         file => file,
-    };
-    let mut conn = actor.network(&dashboard.db).await?;
-    let report = match import::run(&mut conn, &actor.author(), party, text, clock::now()).await {
+    }
+}
+
+/// What becomes of a file that was posted.
+pub(super) enum Settled {
+    /// It was imported, or its refused rows are asked for.
+    Answered(HttpResponse),
+    /// The page is to be shown again, with what it would do or what is wrong with it.
+    Shown(Option<Preview>, FieldErrors),
+}
+
+/// Keeps an import that is confirmed. All others were only tried, in a transaction that is not committed here.
+pub(super) async fn settle(
+    conn: NetworkConn,
+    form: &PostedForm,
+    report: Result<Report, ChangeError>,
+    name: &str,
+    done: &str,
+) -> Result<Settled, PageError> {
+    let report = match report {
         Ok(report) => report,
-        Err(ChangeError::Fields(errors)) => {
-            drop(conn);
-            return render(&request, &dashboard, &actor, None, String::new(), errors).await;
-        }
+        Err(ChangeError::Fields(errors)) => return Ok(Settled::Shown(None, errors)),
         Err(error) => return Err(error.into()),
     };
     if form.ticked("confirm") {
         conn.commit().await?;
-        return see_other(&format!("/{party}"));
+        return Ok(Settled::Answered(see_other(done)?));
     }
-    // A preview is the import itself, not kept.
-    drop(conn);
     if form.ticked("refused") {
-        return Ok(csv_file(&format!("{party}_refused.csv"), refused_rows(&report)));
+        let file = csv_file(&format!("{name}_refused.csv"), refused_rows(&report));
+        return Ok(Settled::Answered(file));
     }
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        Some(report),
-        text.to_owned(),
+    Ok(Settled::Shown(
+        Some(Preview::new(&report)),
         FieldErrors::default(),
-    )
-    .await
+    ))
 }
 
 async fn render<P>(
     request: &HttpRequest,
     dashboard: &Dashboard,
     actor: &Access<P>,
-    report: Option<Report>,
+    preview: Option<Preview>,
     csv: String,
     errors: FieldErrors,
 ) -> PageResult {
@@ -91,7 +114,7 @@ async fn render<P>(
         &Import {
             shell: Shell::new(dashboard, request, actor, &network, title(party), &heading),
             action: format!("/{party}/import"),
-            preview: report.map(|report| Preview::new(&report)),
+            preview,
             csv,
             errors,
         },
@@ -99,7 +122,7 @@ async fn render<P>(
 }
 
 /// The rows that cannot be accepted, as a file to mend.
-pub(super) fn refused_rows(report: &Report) -> String {
+fn refused_rows(report: &Report) -> String {
     let titles = report.header.iter().map(String::as_str);
     let header: Vec<_> = titles.chain(["problem"]).collect();
     let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
@@ -125,7 +148,7 @@ impl Preview {
     /// Rows that are shown: refused ones first, then the first of the others.
     const SHOWN: usize = 20;
 
-    pub(super) fn new(report: &Report) -> Self {
+    fn new(report: &Report) -> Self {
         let refused = report.rows.iter().filter(|row| row.outcome == Outcome::Refused);
         let others = report.rows.iter().filter(|row| row.outcome != Outcome::Refused);
         Self {

@@ -4,14 +4,14 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use campaigns::sheets::{self, Sheet};
 use schema::clock;
-use tenancy::{Access, ChangeError, FieldErrors, needs, networks};
+use tenancy::{Access, FieldErrors, needs, networks};
 
-use super::import::{Preview, refused_rows};
+use super::import::{Preview, Settled, file, settle};
 use crate::Dashboard;
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
-use crate::shell::{PageResult, Shell, csv_file, page_with, see_other};
+use crate::shell::{PageResult, Shell, csv_file, page_with};
 
 /// `GET /campaigns/files/{sheet}`
 pub(super) async fn show(
@@ -43,39 +43,24 @@ pub(super) async fn submit(
     form: PostedForm,
 ) -> PageResult {
     let sheet = sheet(&path)?;
-    let text = match form.verbatim("file") {
-        "" => form.verbatim("csv"),
-        file => file,
-    };
+    let text = file(&form);
     let mut conn = actor.network(&dashboard.db).await?;
-    let report = match sheets::import(&mut conn, &actor.author(), sheet, text, clock::now()).await {
-        Ok(report) => report,
-        Err(ChangeError::Fields(errors)) => {
-            drop(conn);
-            return render(&request, &dashboard, &actor, sheet, None, String::new(), errors).await;
+    let report = sheets::import(&mut conn, &actor.author(), sheet, text, clock::now()).await;
+    match settle(conn, &form, report, sheet.as_str(), "/campaigns").await? {
+        Settled::Answered(answer) => Ok(answer),
+        Settled::Shown(preview, errors) => {
+            render(
+                &request,
+                &dashboard,
+                &actor,
+                sheet,
+                preview,
+                text.to_owned(),
+                errors,
+            )
+            .await
         }
-        Err(error) => return Err(error.into()),
-    };
-    if form.ticked("confirm") {
-        conn.commit().await?;
-        return see_other("/campaigns");
     }
-    // A preview is the import itself, not kept.
-    drop(conn);
-    if form.ticked("refused") {
-        return Ok(csv_file(&format!("{sheet}_refused.csv"), refused_rows(&report)));
-    }
-    let preview = Some(Preview::new(&report));
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        sheet,
-        preview,
-        text.to_owned(),
-        FieldErrors::default(),
-    )
-    .await
 }
 
 /// `GET /campaigns/files/{sheet}/export.csv`
