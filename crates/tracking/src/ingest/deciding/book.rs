@@ -1,5 +1,6 @@
 //! New conversions, their ledger entries, and the sums of both.
 
+use futures_util::try_join;
 use serde_json::Value;
 use tokio_postgres::{Client, Statement};
 
@@ -91,8 +92,8 @@ pub(super) async fn book_new(tx: Tx<'_>, made: &[Made]) -> Result<(), ApplyError
         let booked = ledger::entries(None, conversion, conversion.converted_at);
         entries.extend(booked.map(|entry| (it.network, entry)));
     }
-    book(tx, &entries).await?;
-    add_sums(tx, &sums).await
+    try_join!(book(tx, &entries), add_sums(tx, &sums))?;
+    Ok(())
 }
 
 pub(super) async fn book(tx: Tx<'_>, entries: &[(i32, LedgerEntry)]) -> Result<(), ApplyError> {

@@ -19,6 +19,7 @@ use campaigns::goals::UniqueBy;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use dialects::{AnswerFormat, Status};
+use futures_util::try_join;
 use schema::{ConversionId, Currency, GoalId, PostbackId, clock};
 use tokio_postgres::{Client, Statement, Transaction};
 
@@ -145,46 +146,59 @@ pub(super) async fn decide_all(
     judge: &Judge,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<Outcome>, ApplyError> {
-    let (outcomes, mut made) = decide_and_keep(tx, judge, candidates).await?;
+    let (outcomes, mut released) = decide_and_keep(tx, judge, candidates).await?;
     for _ in 0..ROUNDS {
-        // What waited must not stop what is new: if it fails, it waits on, for the next sweep.
-        tx.transaction.batch_execute("SAVEPOINT waited").await?;
-        match decide_released(tx, judge, &made).await {
-            Ok(next) => made = next,
-            Err(error) if is_poison(&error) => {
-                tracing::error!(%error, "postbacks that waited could not be decided");
-                tx.transaction
-                    .batch_execute("ROLLBACK TO SAVEPOINT waited")
-                    .await?;
-                break;
-            }
-            Err(error) => return Err(error),
-        }
-        tx.transaction.batch_execute("RELEASE SAVEPOINT waited").await?;
-        if made.is_empty() {
+        if released.is_empty() {
             break;
         }
+        let next = decide_and_keep(tx, judge, released).await.map(|(_, next)| next);
+        released = unless_poison(tx, next).await?;
     }
     Ok(outcomes)
 }
 
-/// What waited for one of these conversions; returns the conversions that were made of it.
-async fn decide_released(tx: Tx<'_>, judge: &Judge, made: &[Made]) -> Result<Vec<Made>, ApplyError> {
-    let released = park::release(tx, made).await?;
-    match released.is_empty() {
-        true => Ok(Vec::new()),
-        false => Ok(decide_and_keep(tx, judge, released).await?.1),
+/// What waited must not stop what is new: if it cannot be decided, it waits on, for the next sweep.
+async fn unless_poison(
+    tx: Tx<'_>,
+    released: Result<Vec<Candidate>, ApplyError>,
+) -> Result<Vec<Candidate>, ApplyError> {
+    match released {
+        Err(error) if is_poison(&error) => {
+            tracing::error!(%error, "postbacks that waited could not be decided");
+            tx.transaction
+                .batch_execute("ROLLBACK TO SAVEPOINT waited")
+                .await?;
+            Ok(Vec::new())
+        }
+        released => released,
     }
 }
 
+/// Decides these and stores what follows from it. Returns what became of them, and what waited for one of the conversions
+/// that were made: taken out behind a savepoint, to which one can go back if it cannot be decided.
+///
+/// What is stored at the end depends on nothing that it stores: it is sent in one go, and while Postgres works on the
+/// first of it, the rest is written down.
 async fn decide_and_keep(
     tx: Tx<'_>,
     judge: &Judge,
     candidates: Vec<Candidate>,
-) -> Result<(Vec<Outcome>, Vec<Made>), ApplyError> {
+) -> Result<(Vec<Outcome>, Vec<Candidate>), ApplyError> {
     let (decided, made) = decide_round(tx, judge, candidates).await?;
-    park::park(tx, &decided).await?;
-    keep::keep(tx, &decided).await?;
+    let released = async {
+        if made.is_empty() {
+            return Ok(Vec::new());
+        }
+        let savepoint = async { Ok(tx.transaction.batch_execute("SAVEPOINT waited").await?) };
+        let released = try_join!(savepoint, park::release(tx, &made));
+        unless_poison(tx, released.map(|((), released)| released)).await
+    };
+    let ((), (), (), released) = try_join!(
+        book::book_new(tx, &made),
+        park::park(tx, &decided),
+        keep::keep(tx, &decided),
+        released
+    )?;
     let made_of = |id: PostbackId| {
         let conversion = made
             .iter()
@@ -205,7 +219,7 @@ async fn decide_and_keep(
             Origin::Parked | Origin::Overdue | Origin::Replay => made_of(it.judged.record.id),
         },
     });
-    Ok((outcomes.collect(), made))
+    Ok((outcomes.collect(), released))
 }
 
 /// A new conversion, with whose it is beside it.
@@ -496,7 +510,6 @@ impl<'a, 'c> Round<'a, 'c> {
                 conversion,
             });
         }
-        book::book_new(self.tx, &fresh).await?;
         self.made.extend(fresh);
         Ok(repeats_of)
     }
