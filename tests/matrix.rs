@@ -66,6 +66,7 @@ impl Ids {
             (Id::Postback, like(Id::Postback)),
             (Id::Audit, like(Id::Audit)),
             (Id::Click, like(Id::Click)),
+            (Id::Alert, like(Id::Alert)),
         ])
     }
 
@@ -116,6 +117,7 @@ impl Ids {
             (Id::Postback, event("pb", "postbacks").await),
             (Id::Audit, event("aud", "audit_log").await),
             (Id::Click, click.to_owned()),
+            (Id::Alert, event("alr", "alerts").await),
         ])
     }
 }
@@ -227,6 +229,14 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
         .next()
         .unwrap()
         .to_owned();
+    // One that is over: nobody looks at it any more.
+    let alert = schema::AlertId::fresh(schema::clock::now()).0;
+    let (network, advertiser) = (scene.network.id.0, scene.advertiser_id.0);
+    app.execute(&format!(
+        "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, tell_after)
+         VALUES ({network}, '{alert}', {advertiser}, 'silent', now(), now(), '{{}}', now(), now())"
+    ))
+    .await;
     let order = format!("{}-1", scene.network.name);
     let postback = format!("{}/{slug}/postback", app.tracking_url);
     let query = [

@@ -25,6 +25,7 @@ pub(crate) enum Id {
     Postback,
     Audit,
     Click,
+    Alert,
 }
 
 /// Who may pass.
@@ -203,6 +204,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/postbacks/replay", MANAGERS).saying(&[("reason", "none_of_these")]),
     row("post", "/postbacks/{id}/replay", MANAGERS).of(Id::Postback),
     row("get", "/replays/{batch}", Door::Unasked),
+    row("get", "/alerts", NOT_AFFILIATES).by(&[("before", Id::Alert)]),
+    row("post", "/alerts/{id}/seen", MANAGERS).of(Id::Alert),
     row("get", "/integration", NOT_AFFILIATES),
     row("get", "/integration/{id}", NOT_AFFILIATES).of(Id::Advertiser),
     row("post", "/integration/{id}", MANAGERS).of(Id::Advertiser),
@@ -335,6 +338,8 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/postbacks/{id}", NOT_AFFILIATES).of(Id::Postback),
     row("post", "/api/v1/replays", MANAGERS).with(&[("advertiser", Id::Advertiser)]),
     row("get", "/api/v1/replays/{id}", Door::Unasked),
+    row("get", "/api/v1/alerts", NOT_AFFILIATES).by(&[("after", Id::Alert)]),
+    row("post", "/api/v1/alerts/{id}/seen", MANAGERS).of(Id::Alert),
     row("get", "/api/v1/applications", STAFF).by(&[("after", Id::Application)]),
     row("get", "/api/v1/applications/{id}", STAFF).of(Id::Application),
     row("post", "/api/v1/applications/{id}/approve", MANAGERS).of(Id::Application),

@@ -9,8 +9,8 @@ use crate::resources::sheets::{
     campaign_sheet, coupon_sheet, goal_sheet, landing_page_sheet, link_sheet, rule_sheet,
 };
 use crate::resources::{
-    advertisers, affiliates, applications, audit, campaigns, caps, conversions, coupons, goals, groups,
-    integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
+    advertisers, affiliates, alerts, applications, audit, campaigns, caps, conversions, coupons, goals,
+    groups, integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
     promoters, replays, rules, tokens,
 };
 use crate::{docs, door, guard, openapi};
@@ -125,6 +125,8 @@ routes! {
         "/conversions/{id}/reject": post conversions::reject;
         "/postbacks": get postbacks::list;
         "/postbacks/{id}": get postbacks::show;
+        "/alerts": get alerts::list;
+        "/alerts/{id}/seen": post alerts::see;
         "/replays": post replays::create;
         "/replays/{id}": get replays::show;
         "/applications": get applications::list;

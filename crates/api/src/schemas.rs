@@ -48,6 +48,8 @@ words! {
     ConversionStatus = tracking::conversions::ConversionStatus::ALL;
     /// What says whose conversion it is.
     AttributedBy = tracking::conversions::AttributedBy::ALL;
+    /// What seems to have failed.
+    AlertKind = tracking::alerts::AlertKind::ALL;
     /// What became of a postback.
     PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
     /// What a step of a decision found.
@@ -202,6 +204,8 @@ texts! {
     ConversionId: 30 to 30 like Some("^cnv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "cnv_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// A postback, by the receipt it was answered with.
     PostbackId: 29 to 29 like Some("^pb_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "pb_06crz6hq5xw7d1qk3w5m8t2n9g";
+    /// An alert.
+    AlertId: 30 to 30 like Some("^alr_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "alr_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// An entry of the audit log.
     AuditId: 30 to 30 like Some("^aud_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "aud_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// A name: at most 120 characters, none of them a control character. White space around it is cut off.

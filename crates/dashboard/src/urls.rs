@@ -2,7 +2,8 @@
 
 use campaigns::integrations::Token;
 use schema::{
-    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId, PostbackId,
+    AdvertiserId, AffiliateId, AlertId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId,
+    PostbackId,
 };
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
@@ -42,6 +43,11 @@ pub(crate) fn test(id: CampaignId) -> String {
 /// What the tests of a campaign have proven.
 pub(crate) fn certificate(id: CampaignId) -> String {
     format!("/campaigns/{id}/certificate")
+}
+
+/// Where somebody says that they know of an alert.
+pub(crate) fn see_alert(id: AlertId) -> String {
+    format!("/alerts/{id}/seen")
 }
 
 /// One tracking link.

@@ -207,7 +207,10 @@ event_id!(
 event_id!(
     /// An entry of an audit log.
     AuditId, "aud");
-fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, AuditId);
+event_id!(
+    /// An integration that seems to have failed.
+    AlertId, "alr");
+fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, AuditId, AlertId);
 
 #[cfg(test)]
 mod tests {

@@ -16,9 +16,9 @@ mod words;
 pub use changes::Changes;
 pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
-    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, CapId, ClickKey,
-    ConversionId, GoalId, GroupId, IdError, IntegrationId, InvitationId, LandingPageId, LedgerEntryId,
-    LinkId, MembershipId, NetworkId, PersonId, PostbackId, RuleId, SessionId,
+    AdvertiserId, AffiliateId, AlertId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, CapId,
+    ClickKey, ConversionId, GoalId, GroupId, IdError, IntegrationId, InvitationId, LandingPageId,
+    LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId, RuleId, SessionId,
 };
 pub use migrations::{migrate, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency};

@@ -65,6 +65,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Integrations that seem to have failed: what made us think so, since when, and whether it is over.
+    alerts (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The alert; sorts by when it was opened.
+        id -> Uuid,
+        /// Whose postbacks they are.
+        advertiser_id -> Int4,
+        /// silent: nothing comes although visitors do. rejections: much more is rejected than before.
+        kind -> Text,
+        /// When the last postback came, or the first of the rejected ones that are counted.
+        since -> Timestamptz,
+        /// When it was noticed.
+        opened_at -> Timestamptz,
+        /// The figures it was last seen with.
+        finding -> Jsonb,
+        /// When it was over; NULL while it is not.
+        closed_at -> Nullable<Timestamptz>,
+        /// When somebody of the network said that they know; NULL until then.
+        seen_at -> Nullable<Timestamptz>,
+        /// Who, in words.
+        seen_by -> Nullable<Text>,
+        /// When it had been mailed; NULL until then.
+        told_at -> Nullable<Timestamptz>,
+        /// When its end had been mailed; NULL until then.
+        end_told_at -> Nullable<Timestamptz>,
+        /// Before this, nobody else mails it: who mails it puts this off first.
+        tell_after -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// What a program signs in with: never more than its maker may do, and of that only its scopes.
     api_keys (network_id, id) {
         /// The tenant.
@@ -1125,6 +1157,7 @@ diesel::table! {
 diesel::joinable!(advertisers -> networks (network_id));
 diesel::joinable!(affiliate_groups -> networks (network_id));
 diesel::joinable!(affiliates -> networks (network_id));
+diesel::joinable!(alerts -> networks (network_id));
 diesel::joinable!(api_keys -> networks (network_id));
 diesel::joinable!(applications -> networks (network_id));
 diesel::joinable!(audit_log -> networks (network_id));
@@ -1160,6 +1193,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     advertisers,
     affiliate_groups,
     affiliates,
+    alerts,
     api_keys,
     applications,
     audit_log,

@@ -150,6 +150,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         reserved_hosts: vec![host_of(&dashboard_url), host_of(&tracking_url)],
         calls_per_minute: settings.api_calls_per_minute,
     });
+    let mailer = settings.mailer.clone();
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),
         secret: settings.secret,
@@ -163,6 +164,11 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     sweep_sessions(db.clone());
+    tokio::spawn(tracking::alerts::keep_watch(
+        db.clone(),
+        mailer,
+        dashboard_url.clone(),
+    ));
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));
     let tracking = tracking_host::listen(settings.tracking, tracker.clone())?;

@@ -88,6 +88,27 @@ pub fn application_decided(
     }
 }
 
+/// An integration that seems to have failed, or does so no longer: what of whom, and where to look.
+#[must_use]
+pub fn integration_alert(
+    dashboard_url: &str,
+    network: &str,
+    advertiser: &str,
+    headline: &str,
+    sentence: &str,
+    path: &str,
+    email: &str,
+) -> Mail {
+    Mail {
+        to: email.to_owned(),
+        subject: format!("{advertiser}: {headline}"),
+        text: format!(
+            "{advertiser} ({network}): {headline}.\n\n{sentence}\n\nWhat came, and why it was answered as it was:\n\n\
+             {dashboard_url}{path}\n\nYou are written to because you look after this network or this integration.\n"
+        ),
+    }
+}
+
 /// A link to choose a new password with.
 #[must_use]
 pub fn reset(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {

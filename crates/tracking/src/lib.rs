@@ -3,6 +3,7 @@
 //! A click is walked in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`; both end in a journal, and `ingest`
 //! brings them from there into Postgres. [`click_id`] and [`decide`] are pure; the other modules are one per table.
 
+pub mod alerts;
 mod attribution;
 mod caps;
 pub mod changes;

@@ -2,6 +2,7 @@
 
 pub(crate) mod advertisers;
 pub(crate) mod affiliates;
+pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod campaigns;

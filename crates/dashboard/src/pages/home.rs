@@ -10,6 +10,7 @@ use schema::{Money, clock};
 use tenancy::{Permission, needs, networks};
 use tracking::conversions::{self, ConversionFilter};
 
+use super::alerts;
 use super::conversions::ConversionRow;
 use crate::Dashboard;
 use crate::auth::Allowed;
@@ -41,6 +42,7 @@ pub(super) async fn show(
         ..ConversionFilter::default()
     };
     let latest = conversions::list(&mut conn, &filter, LATEST).await?;
+    let alerts = alerts::unseen(&mut conn, &actor, scope, &network, now).await?;
     conn.commit().await?;
 
     let days = by_day(&query, &report);
@@ -55,6 +57,7 @@ pub(super) async fn show(
     };
     page(&Home {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Home", "Home"),
+        alerts,
         today_report: format!("/reports?from={today}&to={today}"),
         clicks: format::count(of_today.clicks),
         conversions: format::count(of_today.conversions()),
@@ -101,6 +104,7 @@ fn money(visible: bool, sums: Vec<Money>) -> Option<Vec<String>> {
 #[template(path = "home/show.html")]
 struct Home {
     shell: Shell,
+    alerts: Vec<alerts::Notice>,
     today_report: String,
     clicks: String,
     conversions: String,

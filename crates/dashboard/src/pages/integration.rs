@@ -12,6 +12,7 @@ use tenancy::advertisers::Advertiser;
 use tenancy::{Actor, Draft, Permission, Scope, advertisers, needs, networks};
 use tracking::postbacks::{self, PostbackFilter};
 
+use super::alerts;
 use super::campaign_settings::words;
 use super::campaigns::tracking_url;
 use super::id;
@@ -100,8 +101,9 @@ pub(super) async fn render(
         ..PostbackFilter::default()
     };
     let latest = postbacks::list(&mut conn, &filter, LATEST).await?;
-    conn.commit().await?;
     let now = clock::now();
+    let alerts = alerts::unseen(&mut conn, actor, scope, &network, now).await?;
+    conn.commit().await?;
     let (goal, currency) = first.map_or(("sale".to_owned(), network.currency), |first| first);
     let requires_signature = integration
         .as_ref()
@@ -129,6 +131,7 @@ pub(super) async fn render(
         status,
         &Show {
             shell: Shell::new(dashboard, request, actor, &network, section, &title),
+            alerts,
             fresh_token: token.map(|token| token.as_str().to_owned()),
             fresh_signing_secret: secret.map(str::to_owned),
             requires_signature,
@@ -196,6 +199,7 @@ struct Way {
 #[template(path = "integration/show.html")]
 struct Show {
     shell: Shell,
+    alerts: Vec<alerts::Notice>,
     url: String,
     capture: String,
     ways: Vec<Way>,

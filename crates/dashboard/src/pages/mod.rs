@@ -1,6 +1,7 @@
 //! The pages, one module each, and the tables of their routes.
 
 mod account;
+mod alerts;
 mod applications;
 mod audit;
 mod campaign_parts;
@@ -127,6 +128,8 @@ routes! {
     get "/postbacks/{id}" => postbacks::show;
     post "/postbacks/{id}/replay" => replays::one;
     get "/replays/{batch}" => replays::show;
+    get "/alerts" => alerts::list;
+    post "/alerts/{id}/seen" => alerts::see;
     get "/clicks/{click_id}" => clicks::show;
     get "/campaigns" => campaigns::list;
     get "/campaigns/files/{sheet}" => sheets::show;

@@ -1,0 +1,214 @@
+//! Integrations that fail are told of: on the pages, by the API and by mail, once, and when it is over.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::StatusCode;
+use schema::clock;
+use testkit::{MailSink, TestApp, TestOptions};
+use tracking::clicks::{NewClick, Visitor};
+use tracking::{ClickId, ClickIds, InboundCall};
+use visitors::Agents;
+
+/// So many visitors come in the hour that begins so many hours ago, and so many of them buy.
+async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, orders: usize) {
+    let at = now - TimeDelta::hours(back);
+    let tracker = &app.running().tracker;
+    let intake = tracker.intake();
+    let scene = &app.scene;
+    for number in 0..clicks {
+        let click = NewClick {
+            key: ClickIds::fresh_key(scene.link_id, at),
+            clicked_at: at,
+            link_id: scene.link_id,
+            campaign_id: scene.campaign.id,
+            affiliate_id: scene.affiliate_id,
+            subs: Default::default(),
+            ip_prefix: None,
+            referrer: None,
+            visitor: Visitor {
+                hash: None,
+                is_unique: true,
+                flag: None,
+                country: None,
+                asn: None,
+                agent: Agents::new().read(None),
+            },
+        };
+        intake.record(&scene.network, &click).await.unwrap();
+        if number >= orders {
+            continue;
+        }
+        let id = ClickId {
+            network_id: scene.network.id,
+            key: click.key,
+        };
+        let id = tracker.click_ids().write(id, scene.network.click_key);
+        let token = &scene.token;
+        let target =
+            format!("/postback?click_id={id}&goal=sale&order_id={back}-{number}&amount=10&token={token}");
+        let call = InboundCall::get(&target, at, None);
+        let told = intake.receive(&scene.network, call).await;
+        assert_eq!(told.verdict.reason.code(), "accepted", "{}", told.verdict.message);
+    }
+}
+
+async fn watch(app: &TestApp, mails: &MailSink, at: DateTime<Utc>) {
+    let network = app.scene.network.id;
+    tracking::alerts::watch(&app.db, network, &mails.mailer(), &app.dashboard_url, at)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_again() {
+    let mails = MailSink::start().await;
+    let app = TestApp::spawn_with(TestOptions::default()).await;
+    let now = clock::now();
+    // The week before, yesterday, and the last one five hours ago: since then only visitors.
+    for back in (24 * 7..=24 * 7 + 6).chain(24..=30).rev() {
+        hour(&app, now, back, 8, 4).await;
+    }
+    hour(&app, now, 5, 8, 4).await;
+    for back in 0..5 {
+        hour(&app, now, back, 8, 0).await;
+    }
+    app.settled().await;
+    watch(&app, &mails, now).await;
+    let told = mails.newest_to(&app.scene.owner.email).await;
+    assert!(
+        told.text.contains("Subject: Orbit Shop: postbacks have stopped"),
+        "{}",
+        told.text
+    );
+    let link = format!("{}/integration/{}", app.dashboard_url, app.scene.advertiser_id);
+    assert_eq!(told.link("http"), link);
+    // Whoever looks after the integration hears of it too; affiliates do not.
+    mails.newest_to(&app.scene.advertiser.email).await;
+    assert!(mails.all_to(&app.scene.affiliate.email).is_empty());
+
+    let owner = app.sign_in(&app.scene.owner).await;
+    for path in [
+        "/",
+        "/alerts?open=yes",
+        &format!("/integration/{}", app.scene.advertiser_id),
+    ] {
+        let page = owner.get(path).await;
+        assert!(
+            page.html.contains("Postbacks have stopped"),
+            "{path}: {}",
+            page.html
+        );
+    }
+    let advertiser = app.sign_in(&app.scene.advertiser).await;
+    let page = advertiser.get("/").await;
+    assert!(page.html.contains("Postbacks have stopped") && !page.html.contains("/seen"));
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    assert!(!affiliate.get("/").await.html.contains("Postbacks have stopped"));
+    let page = owner.get("/alerts").await.html;
+    let action = page
+        .split("action=\"")
+        .find(|rest| rest.starts_with("/alerts/"))
+        .unwrap();
+    let action = action.split('"').next().unwrap();
+    let seen = owner.submit("/alerts", action, &[]).await;
+    assert_eq!(seen.status, StatusCode::SEE_OTHER);
+    assert!(owner.get("/alerts").await.html.contains("knows."));
+    assert!(!owner.get("/").await.html.contains("Postbacks have stopped"));
+
+    watch(&app, &mails, now + TimeDelta::minutes(20)).await;
+    assert_eq!(
+        mails.all_to(&app.scene.owner.email).len(),
+        1,
+        "each alert is mailed once"
+    );
+    let click = app.visitor().click("").await;
+    let again = [
+        ("click_id", click.id.as_str()),
+        ("order_id", "again"),
+        ("amount", "10"),
+    ];
+    assert_eq!(app.advertiser().postback(&again).await.reason(), "accepted");
+    watch(&app, &mails, clock::now() + TimeDelta::minutes(30)).await;
+    let over = mails.newest_to(&app.scene.owner.email).await;
+    assert!(
+        over.text.contains("the silence of postbacks is over"),
+        "{}",
+        over.text
+    );
+    watch(&app, &mails, clock::now() + TimeDelta::minutes(60)).await;
+    assert_eq!(mails.all_to(&app.scene.owner.email).len(), 2, "and its end once");
+    assert!(
+        owner
+            .get("/alerts?open=yes")
+            .await
+            .html
+            .contains("No alerts here.")
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mail_server_is_back() {
+    let app = TestApp::spawn().await;
+    let server = app.advertiser();
+    let click = app.visitor().click("").await;
+    for order in 0..12 {
+        let order = order.to_string();
+        let wrong = [
+            ("click_id", "banana"),
+            ("order_id", order.as_str()),
+            ("amount", "1"),
+        ];
+        assert_eq!(server.postback(&wrong).await.reason(), "click_not_found");
+    }
+    let good = [
+        ("click_id", click.id.as_str()),
+        ("order_id", "good"),
+        ("amount", "1"),
+    ];
+    assert_eq!(server.postback(&good).await.reason(), "accepted");
+    let now = clock::now();
+    // Nobody listens there.
+    let broken = tenancy::Mailer::smtp("smtp://127.0.0.1:9", "x@clickledger.example").unwrap();
+    let network = app.scene.network.id;
+    tracking::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
+        .await
+        .unwrap();
+    assert_eq!(
+        app.count("SELECT count(*) FROM alerts WHERE told_at IS NULL")
+            .await,
+        1
+    );
+    let mails = MailSink::start().await;
+    watch(&app, &mails, now + TimeDelta::minutes(1)).await;
+    assert!(
+        mails.all_to(&app.scene.owner.email).is_empty(),
+        "it is not tried again at once"
+    );
+    watch(&app, &mails, now + TimeDelta::minutes(11)).await;
+    let told = mails.newest_to(&app.scene.owner.email).await;
+    assert!(
+        told.text.contains("12 of 13 calls were rejected"),
+        "{}",
+        told.text
+    );
+    assert!(told.text.contains("click_not_found"), "{}", told.text);
+    let page = app.sign_in(&app.scene.owner).await.get("/alerts").await;
+    assert!(
+        page.html.contains("12 of 13 calls were rejected"),
+        "{}",
+        page.html
+    );
+    watch(&app, &mails, now + TimeDelta::hours(25)).await;
+    assert!(
+        mails
+            .newest_to(&app.scene.owner.email)
+            .await
+            .text
+            .contains("few postbacks are rejected again")
+    );
+    app.finish().await;
+}
