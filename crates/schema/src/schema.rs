@@ -601,7 +601,7 @@ diesel::table! {
         signature_seconds -> Int4,
         /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
         allowed_addresses -> Array<Nullable<Text>>,
-        /// Whether token, signature and address are only looked at: what would be refused is taken, and marked.
+        /// Whether https, token, signature and address are only looked at: what would be refused is taken, and marked.
         is_monitoring -> Bool,
         /// ours: our JSON. dialect: what the sender's system would answer. always_ok: 200 whatever happened, with an honest body. gif: a picture of one pixel.
         answer_format -> Text,
@@ -611,6 +611,8 @@ diesel::table! {
         takes_commission -> Bool,
         /// Whether a click id that differs in letter case only is taken.
         ignores_letter_case -> Bool,
+        /// Whether a call must have come over https, as a trusted proxy says.
+        requires_https -> Bool,
     }
 }
 
@@ -913,6 +915,8 @@ diesel::table! {
         is_test -> Bool,
         /// When the verdict was last decided anew, after waiting or by a replay; NULL where the first one stands.
         decided_at -> Nullable<Timestamptz>,
+        /// Whether it came over https, as a trusted proxy said; NULL where nothing is known.
+        over_https -> Nullable<Bool>,
     }
 }
 
