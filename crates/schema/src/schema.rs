@@ -11,7 +11,7 @@ diesel::table! {
         name -> Text,
         /// When the advertiser was created.
         created_at -> Timestamptz,
-        /// archived: not offered for new campaigns; its running ones go on.
+        /// paused: nobody is sent to its campaigns and no conversion is made for it; those there are can be changed. archived: not offered for new campaigns; its running ones go on.
         status -> Text,
         /// What another system calls it; unique within the network.
         external_id -> Nullable<Text>,
@@ -21,6 +21,8 @@ diesel::table! {
         tags -> Array<Nullable<Text>>,
         /// Counts changes: two people's edits do not overwrite each other.
         version -> Int4,
+        /// Since when it is paused; NULL where it is not.
+        paused_at -> Nullable<Timestamptz>,
     }
 }
 

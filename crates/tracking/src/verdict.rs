@@ -60,6 +60,8 @@ pub enum Reason {
     AffiliateUnknown,
     /// The campaign is being set up, or has ended.
     CampaignInactive,
+    /// The network has paused the advertiser.
+    AdvertiserPaused,
     /// The network has blocked the affiliate of the click.
     AffiliateBlocked,
     /// The network itself is suspended.
@@ -127,7 +129,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -155,6 +157,7 @@ impl Reason {
         Self::CouponUnknown,
         Self::AffiliateUnknown,
         Self::CampaignInactive,
+        Self::AdvertiserPaused,
         Self::AffiliateBlocked,
         Self::NetworkSuspended,
         Self::OrderIdMissing,
@@ -218,6 +221,7 @@ impl Reason {
             Self::CouponUnknown => Line("coupon_unknown", Rejected, 422, "No affiliate has this coupon code, and the call names no click.", "Ask the network to enter the code, then send the call again."),
             Self::AffiliateUnknown => Line("affiliate_unknown", Rejected, 422, "No affiliate of the network with a link to your campaign is called so.", "Send the affiliate's key as the network gave it to you."),
             Self::CampaignInactive => Line("campaign_inactive", Rejected, 422, "The campaign is being set up, or has ended.", "Ask the network to make the campaign live, then send the call again."),
+            Self::AdvertiserPaused => Line("advertiser_paused", Rejected, 422, "The network has paused the advertiser, so no new order counts.", "Ask the network; when the advertiser is active again, the call can be replayed."),
             Self::AffiliateBlocked => Line("affiliate_blocked", Rejected, 422, "The network has blocked the affiliate who sent this visitor.", "Nothing to do, or ask the network about the affiliate."),
             Self::NetworkSuspended => Line("network_suspended", Rejected, 403, "The network is suspended, so nothing counts; the call was kept.", "Ask the network; when it is resumed, send the call again."),
             Self::OrderIdMissing => Line("order_id_missing", Rejected, 400, "order_id is missing or empty, and the goal counts each order once.", "Send your own id of the order as order_id."),

@@ -113,6 +113,9 @@ fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>
     if (is_early || is_late) && !route.is_test {
         return Err(pages::closed());
     }
+    if route.promotion.paused_at.is_some() && !route.is_test {
+        return Err(pages::paused());
+    }
     match route.affiliate.status {
         AffiliateStatus::Active => Ok(()),
         _ => Err(pages::inactive()),
