@@ -385,7 +385,7 @@ async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has
     };
     set("paused").await;
     let sent = app.visitor().request(Method::GET, "").await;
-    assert_eq!(sent.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(sent.status(), StatusCode::NOT_FOUND);
     assert!(sent.text().await.unwrap().contains("This offer is paused"));
     let refused = call("2", &[("amount", "100")]).await;
     assert_eq!(

@@ -7,7 +7,10 @@
 use std::fs;
 use std::path::Path;
 
+use campaigns::caps::{self, CapPeriod, Metric, NewCap};
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use schema::{Words, clock};
+use tenancy::Author;
 use testkit::people::see_other;
 use testkit::{TestApp, TestOptions};
 
@@ -331,5 +334,68 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
         assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.html);
     }
     sent_to("https://shop.example/").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and_pays_nothing() {
+    let app = behind_a_proxy().await;
+    app.change_campaign(|campaign| campaign.audience.countries = Words(vec!["DE".to_owned(), "AT".to_owned()]))
+        .await;
+    let cap = NewCap {
+        campaign_id: app.scene.campaign.id,
+        affiliate_id: None,
+        metric: Metric::Clicks,
+        period: CapPeriod::Total,
+        most: 1,
+    };
+    let mut conn = app.network().await;
+    caps::create(&mut conn, &Author::system(), &cap, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let order = async |order: &str, parameter: (&str, &str)| {
+        let order = [parameter, ("order_id", order), ("amount", "100")];
+        app.advertiser().postback(&order).await
+    };
+    let mut clicks = Vec::new();
+    for (order_id, address, country, flag, reason) in [
+        ("1", "203.0.113.1", "DE", "none", "accepted"),
+        ("2", "203.0.113.2", "FR", "not_targeted", "not_targeted"),
+        ("3", "203.0.113.3", "DE", "cap_reached", "cap_reached"),
+    ] {
+        let headers = [
+            ("X-Forwarded-For", address),
+            ("CF-IPCountry", country),
+            ("User-Agent", CHROME),
+        ];
+        let location = click(&app, Method::GET, order_id, &headers).await;
+        assert_eq!(column(&app, "flag", order_id).await, flag);
+        let (_, rest) = location.split_once("id=").unwrap();
+        let click_id = rest.split('&').next().unwrap().to_owned();
+        let answer = order(order_id, ("click_id", &click_id)).await;
+        assert_eq!((answer.status, answer.reason()), (StatusCode::OK, reason), "{}", answer.text);
+        clicks.push((click_id, answer));
+    }
+    let told = "the campaign wants visitors from DE or AT, and this one came from FR";
+    let message = clicks[1].1.get("message");
+    assert!(message.contains(told), "{message}");
+    assert_eq!(
+        order("2", ("click_id", &clicks[1].0)).await.reason(),
+        "duplicate_order"
+    );
+    // Where no click says who came, nobody was unwanted.
+    let by_coupon = order("4", ("coupon", "SCENE")).await;
+    assert_eq!(by_coupon.reason(), "accepted", "{}", by_coupon.text);
+    let paid = "SELECT string_agg(concat_ws(' ', order_id, commission_micros / 1000000, unpaid_because), ', '
+                ORDER BY order_id) FROM conversions";
+    assert_eq!(app.text(paid).await, "1 10, 2 0 not_targeted, 3 0 cap_reached, 4 10");
+    let page = format!("/postbacks/{}", clicks[1].1.get("request_id"));
+    let shown = app.sign_in(&app.scene.advertiser).await.get(&page).await.html;
+    assert!(shown.contains(told), "{shown}");
+    // Whoever wants everybody pays for everybody.
+    app.change_campaign(|_| {}).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(order("5", ("click_id", &clicks[1].0)).await.reason(), "accepted");
     app.finish().await;
 }

@@ -16,6 +16,8 @@ use crate::conversions::Conversion;
 pub enum Unpaid {
     /// The campaign has had as much as it wants.
     CapReached,
+    /// It came through a click that the campaign did not want.
+    NotTargeted,
 }
 
 impl Unpaid {
@@ -24,6 +26,7 @@ impl Unpaid {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CapReached => "cap_reached",
+            Self::NotTargeted => "not_targeted",
         }
     }
 }

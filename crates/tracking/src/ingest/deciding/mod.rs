@@ -480,11 +480,7 @@ impl<'a, 'c> Round<'a, 'c> {
         amend::note_made_with(self.tx, &statuses).await?;
         let mut fresh = Vec::with_capacity(new.len());
         for (it, conversion) in new {
-            let reason = match conversion.unpaid_because {
-                Some(_) => Reason::CapReached,
-                None => Reason::Accepted,
-            };
-            self.end(it.at, Verdict::of(reason).about(conversion.id));
+            self.end(it.at, price::verdict(&it, facts, &conversion));
             let zone = it
                 .judged
                 .network

@@ -7,9 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schema::{ConversionId, Money};
 
 use super::amend;
-use super::facts::{Facts, needs_click};
+use super::facts::{Facts, caps_clicks, needs_click, pays_for_some_clicks};
 use super::{Asking, Origin};
 use crate::changes::{self, Change};
+use crate::clicks::Flag;
 use crate::conversions::{Conversion, ConversionStatus};
 use crate::decide::Wants;
 use crate::pricing::{Part, Pricing, Unpaid};
@@ -62,7 +63,8 @@ pub(super) fn conversion(
             message,
         )));
     }
-    if !facts.is_counted(it) {
+    check_click(it, facts, &mut pricing, trace);
+    if pricing.unpaid.is_none() && !facts.is_counted(it) {
         check_caps(it, facts, &mut pricing, trace);
     }
     let (commission_micros, revenue_micros) = pricing.pay(claim.currency);
@@ -145,7 +147,7 @@ fn pricing(
             }
             _ => trace.note(
                 "terms",
-                "the click is not stored any more: rules about it do not fit",
+                "the click is not stored any more: rules about it do not fit, and it counts as one that was wanted",
             ),
         }
     }
@@ -169,6 +171,49 @@ fn pricing(
     let rules = route.promotion.rules_of(it.claim.goal.id);
     let amount = it.claim.amount_micros.unwrap_or(0);
     Ok(Pricing::of(it.claim.goal, rules, &occasion, said, amount))
+}
+
+/// Pays nothing for what came through a click that the campaign did not want, or that came beyond a cap of clicks.
+fn check_click(it: &Asking<'_, '_>, facts: &Facts, pricing: &mut Pricing, trace: &mut Trace) {
+    let (Some(route), Some(click)) = (&it.judged.route, facts.click(it)) else {
+        return;
+    };
+    if !pays_for_some_clicks(it) {
+        return;
+    }
+    match click.flag {
+        Some(Flag::NotTargeted) if !route.campaign().audience.is_everybody() => {
+            pricing.unpaid = Some(Unpaid::NotTargeted);
+            trace.note("targeting", objection(it, facts));
+        }
+        Some(Flag::CapReached) if caps_clicks(route) => {
+            pricing.unpaid = Some(Unpaid::CapReached);
+            trace.note("cap", "the click came beyond a cap: this one is not paid");
+        }
+        _ => trace.good("targeting", "the campaign wanted the click"),
+    }
+}
+
+/// Why a campaign did not want a click, by what it wants now.
+fn objection(it: &Asking<'_, '_>, facts: &Facts) -> String {
+    let said = it.judged.route.as_ref().zip(facts.click(it)).and_then(|(route, click)| {
+        let audience = &route.campaign().audience;
+        audience.objection(click.country.as_deref(), &click.device)
+    });
+    said.unwrap_or_else(|| "the campaign did not want this visitor when they clicked".to_owned())
+}
+
+/// The verdict on a conversion that was made.
+pub(super) fn verdict(it: &Asking<'_, '_>, facts: &Facts, conversion: &Conversion) -> Verdict {
+    let verdict = match conversion.unpaid_because.as_deref() {
+        Some(because) if because == Unpaid::NotTargeted.as_str() => Verdict::saying(
+            Reason::NotTargeted,
+            format!("The conversion was recorded, but is not paid: {}.", objection(it, facts)),
+        ),
+        Some(_) => Verdict::of(Reason::CapReached),
+        None => Verdict::of(Reason::Accepted),
+    };
+    verdict.about(conversion.id)
 }
 
 /// Pays nothing for what comes beyond a cap.
