@@ -129,25 +129,37 @@ async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
         assert_eq!(answer.reason(), reason, "{proto:?}: {}", answer.text);
     }
     assert_eq!(call("2", &["http"]).await.status, StatusCode::BAD_REQUEST);
-    assert!(trace("5").await.contains("[\"https\",\"+\",\"the call came over it\"]"));
+    assert!(
+        trace("5")
+            .await
+            .contains("[\"https\",\"+\",\"the call came over it\"]")
+    );
     // A replay goes by how the call came; of one from before that was kept, nothing is known.
     app.execute("UPDATE postbacks SET over_https = NULL WHERE order_id = '3'")
         .await;
     let list = "/postbacks?reason=https_required";
     let asked = owner
-        .submit(list, "/postbacks/replay", &[("reason", "https_required"), ("how", "real")])
+        .submit(
+            list,
+            "/postbacks/replay",
+            &[("reason", "https_required"), ("how", "real")],
+        )
         .await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
     app.eventually("SELECT count(*) FROM replays WHERE done_at IS NULL", "0")
         .await;
-    let reasons = "SELECT string_agg(DISTINCT order_id || ' ' || reason, ', ' ORDER BY order_id || ' ' || reason)
+    let reasons =
+        "SELECT string_agg(DISTINCT order_id || ' ' || reason, ', ' ORDER BY order_id || ' ' || reason)
                    FROM postbacks WHERE order_id BETWEEN '2' AND '4'";
     assert_eq!(
         app.text(reasons).await,
         "2 https_required, 3 accepted, 4 https_required"
     );
     let unknown = trace("3").await;
-    assert!(unknown.contains("nothing is known of how the call came"), "{unknown}");
+    assert!(
+        unknown.contains("nothing is known of how the call came"),
+        "{unknown}"
+    );
     set(&[("is_monitoring", "yes")]).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(call("6", &["http"]).await.reason(), "accepted");

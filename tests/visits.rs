@@ -329,7 +329,11 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
     // What is rejected makes room again.
     for id in [accepted.get("conversion_id"), beyond.get("conversion_id")] {
         let decided = owner
-            .submit("/conversions", &format!("/conversions/{id}"), &[("decision", "reject")])
+            .submit(
+                "/conversions",
+                &format!("/conversions/{id}"),
+                &[("decision", "reject")],
+            )
             .await;
         assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.html);
     }
@@ -340,8 +344,10 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and_pays_nothing() {
     let app = behind_a_proxy().await;
-    app.change_campaign(|campaign| campaign.audience.countries = Words(vec!["DE".to_owned(), "AT".to_owned()]))
-        .await;
+    app.change_campaign(|campaign| {
+        campaign.audience.countries = Words(vec!["DE".to_owned(), "AT".to_owned()])
+    })
+    .await;
     let cap = NewCap {
         campaign_id: app.scene.campaign.id,
         affiliate_id: None,
@@ -374,7 +380,12 @@ async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and
         let (_, rest) = location.split_once("id=").unwrap();
         let click_id = rest.split('&').next().unwrap().to_owned();
         let answer = order(order_id, ("click_id", &click_id)).await;
-        assert_eq!((answer.status, answer.reason()), (StatusCode::OK, reason), "{}", answer.text);
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (StatusCode::OK, reason),
+            "{}",
+            answer.text
+        );
         clicks.push((click_id, answer));
     }
     let told = "the campaign wants visitors from DE or AT, and this one came from FR";
@@ -389,7 +400,10 @@ async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and
     assert_eq!(by_coupon.reason(), "accepted", "{}", by_coupon.text);
     let paid = "SELECT string_agg(concat_ws(' ', order_id, commission_micros / 1000000, unpaid_because), ', '
                 ORDER BY order_id) FROM conversions";
-    assert_eq!(app.text(paid).await, "1 10, 2 0 not_targeted, 3 0 cap_reached, 4 10");
+    assert_eq!(
+        app.text(paid).await,
+        "1 10, 2 0 not_targeted, 3 0 cap_reached, 4 10"
+    );
     let page = format!("/postbacks/{}", clicks[1].1.get("request_id"));
     let shown = app.sign_in(&app.scene.advertiser).await.get(&page).await.html;
     assert!(shown.contains(told), "{shown}");

@@ -1,3 +1,8 @@
+COMMENT ON COLUMN postbacks.status IS 'accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one.';
+COMMENT ON COLUMN conversions.hold_until IS 'When it approves itself; NULL where a person decides or it was decided.';
+DROP INDEX conversions_in_review;
+ALTER TABLE conversions DROP COLUMN review_because;
+ALTER TABLE goals DROP COLUMN review_above_micros;
 ALTER TABLE advertisers NO FORCE ROW LEVEL SECURITY;
 UPDATE advertisers SET status = 'archived', paused_at = NULL WHERE status = 'paused';
 ALTER TABLE advertisers FORCE ROW LEVEL SECURITY;

@@ -48,6 +48,8 @@ words! {
     ConversionStatus = tracking::conversions::ConversionStatus::ALL;
     /// What says whose conversion it is.
     AttributedBy = tracking::conversions::AttributedBy::ALL;
+    /// Why somebody of the network must look at a conversion before it is approved.
+    ReviewBecause = tracking::conversions::ReviewBecause::ALL;
     /// What became of a postback.
     PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
     /// What a step of a decision found.

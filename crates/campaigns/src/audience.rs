@@ -123,7 +123,10 @@ mod tests {
             assert_eq!(audience.objection(country, device).is_none(), wanted);
         }
         let objection = audience.objection(Some("FR"), "mobile").unwrap();
-        assert!(objection.ends_with("from DE or AT or CH, and this one came from FR"), "{objection}");
+        assert!(
+            objection.ends_with("from DE or AT or CH, and this one came from FR"),
+            "{objection}"
+        );
         assert!(Audience::default().wants(Some("FR"), "tv") && Audience::default().is_everybody());
         assert!(!audience.is_everybody());
     }

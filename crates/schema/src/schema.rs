@@ -449,10 +449,12 @@ diesel::table! {
         country -> Nullable<Text>,
         /// Why it pays nothing although the goal does; NULL where it pays.
         unpaid_because -> Nullable<Text>,
-        /// When it approves itself; NULL where a person decides or it was decided.
+        /// When it approves itself, unless somebody must look first; NULL where a person decides or it was decided.
         hold_until -> Nullable<Timestamptz>,
         /// How the money was computed: rule, version, rates, and what went in.
         terms -> Jsonb,
+        /// Why it is pending until somebody of the network has looked: its amount is above the goal's limit, or in a currency that cannot be compared with it. NULL where nobody must look, or somebody has.
+        review_because -> Nullable<Text>,
     }
 }
 
@@ -521,6 +523,8 @@ diesel::table! {
         version -> Int4,
         /// Since when it pays what it pays.
         changed_at -> Timestamptz,
+        /// Above which amount, in micro-units of the campaign's currency, somebody of the network must look at a conversion before it is approved; NULL for never.
+        review_above_micros -> Nullable<Int8>,
     }
 }
 
@@ -877,7 +881,7 @@ diesel::table! {
         body -> Bytea,
         /// Address of the advertiser's server (a company's machine, not a visitor).
         remote_ip -> Nullable<Inet>,
-        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one.
+        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one, or the conversion that it made for somebody of the network.
         status -> Text,
         /// The reason code of the answer.
         reason -> Text,

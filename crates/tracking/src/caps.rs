@@ -11,9 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use quick_cache::sync::Cache;
-use schema::{
-    AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups, clock,
-};
+use schema::{AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups, clock};
 use tenancy::networks::Network;
 
 /// How often Postgres is asked what is in the sums.
@@ -74,10 +72,7 @@ impl Caps {
             .filter_map(|cap| Some((cap, self.count(network, cap, currency, now)?)))
             .collect();
         // Counted under all of them or under none.
-        if counts
-            .iter()
-            .any(|(cap, count)| lock(count).so_far >= cap.most)
-        {
+        if counts.iter().any(|(cap, count)| lock(count).so_far >= cap.most) {
             return true;
         }
         let of_clicks = counts.iter().filter(|(cap, _)| cap.metric == Metric::Clicks);

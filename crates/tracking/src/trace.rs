@@ -20,7 +20,7 @@ pub enum Found {
 /// Steps that tell what affiliates earn.
 const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
 /// Steps that tell what the network decided for itself.
-const OF_THE_NETWORK: [&str; 1] = ["paused"];
+const OF_THE_NETWORK: [&str; 2] = ["paused", "review"];
 
 /// One thing that was looked at: its name, what was found, and the same in words with the values that went in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,6 +26,8 @@ pub enum Reason {
     CapReached,
     /// Recorded, but unpaid: it came through a click that the campaign did not want.
     NotTargeted,
+    /// Recorded, and pending until somebody of the network has looked.
+    HeldForReview,
     /// It waits for a conversion of the parent goal.
     WaitingForParent,
     /// It waits for the conversion it changes.
@@ -131,7 +133,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 60] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -142,6 +144,7 @@ impl Reason {
         Self::TestAccepted,
         Self::CapReached,
         Self::NotTargeted,
+        Self::HeldForReview,
         Self::WaitingForParent,
         Self::WaitingForConversion,
         Self::WaitingForCustomer,
@@ -207,6 +210,7 @@ impl Reason {
             Self::TestAccepted => Line("test_accepted", Accepted, 200, "The test came through whole. Nothing is paid for tests.", "Nothing to do; send a second test with another order to go live."),
             Self::CapReached => Line("cap_reached", Accepted, 200, "The conversion was recorded, but is not paid: the campaign has had as many as it wants.", "Nothing to do, or ask the network for a higher cap."),
             Self::NotTargeted => Line("not_targeted", Accepted, 200, "The conversion was recorded, but is not paid: the campaign did not want this visitor when they clicked.", "Nothing to do, or ask the network to widen the campaign's targeting."),
+            Self::HeldForReview => Line("held_for_review", Held, 202, "The conversion was recorded; somebody of the network looks at it before it is approved.", "Nothing to do: the network decides."),
             Self::WaitingForParent => Line("waiting_for_parent", Held, 202, "The goal before this one has not been reached yet; the call waits for it.", "Nothing to do: it is decided when the earlier call arrives."),
             Self::WaitingForConversion => Line("waiting_for_conversion", Held, 202, "The order that this call changes has not arrived yet; the call waits for it.", "Nothing to do: it is decided when the order arrives."),
             Self::WaitingForCustomer => Line("waiting_for_customer", Held, 202, "Nothing is known of this customer yet; the call waits for their first conversion.", "Nothing to do: it is decided when the customer's earlier call arrives."),

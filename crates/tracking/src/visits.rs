@@ -116,10 +116,7 @@ impl Visits {
         // Last, because only what is otherwise valid counts towards a cap.
         let is_beyond = || {
             let promotion = &route.promotion;
-            !promotion.caps.is_empty()
-                && self
-                    .caps
-                    .is_reached(network, promotion, route.affiliate_id, now)
+            !promotion.caps.is_empty() && self.caps.is_reached(network, promotion, route.affiliate_id, now)
         };
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),

@@ -59,7 +59,8 @@ const SUMS: &str = "SELECT k.at, coalesce(sum(r.conversions), 0)::bigint,
         AND (k.affiliate_id IS NULL OR r.affiliate_id = k.affiliate_id) AND (k.goal_id IS NULL OR r.goal_id = k.goal_id)
         AND r.status IN ('pending', 'approved')
      GROUP BY k.at";
-const CLICKS: &str = "SELECT c.network_id, c.id, c.sub1, c.sub2, c.sub3, c.sub4, c.sub5, c.country, c.device, c.flag
+const CLICKS: &str =
+    "SELECT c.network_id, c.id, c.sub1, c.sub2, c.sub3, c.sub4, c.sub5, c.country, c.device, c.flag
      FROM unnest($1::int[], $2::uuid[]) AS k (network_id, id)
      JOIN clicks c ON c.network_id = k.network_id AND c.id = k.id";
 

@@ -475,7 +475,7 @@ impl<'a, 'c> Round<'a, 'c> {
         let repeats_of = self.settle_repeats(repeats).await?;
         let statuses: Vec<_> = new
             .iter()
-            .filter_map(|(it, conversion)| Some((*it, conversion.id, price::made_with(it, conversion)?)))
+            .filter_map(|(it, conversion)| Some((*it, conversion.id, price::to_note(it, conversion)?)))
             .collect();
         amend::note_made_with(self.tx, &statuses).await?;
         let mut fresh = Vec::with_capacity(new.len());
