@@ -7,7 +7,7 @@
 use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{GoalKind, GoalSettings};
 use reqwest::StatusCode;
-use testkit::{PAY, TestApp};
+use testkit::{Answer, PAY, TestApp};
 
 /// What stands in the books for conversions: statuses with amounts and commissions, and the affiliate's balance.
 async fn books(app: &TestApp) -> String {
@@ -244,5 +244,154 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     let again = ask(&batch).await;
     assert!(again.contains("No rejected postback fits"), "{again}");
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_comes_in_which_order() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/goals/{}", app.scene.sale_id);
+    let set = async |hold_days: &str, review_above: &str| {
+        let fields = [
+            ("name", "Sale"),
+            ("code", "sale"),
+            ("kind", "sale"),
+            ("commission", "10 %"),
+            ("revenue", "15 %"),
+            ("unique_by", "order"),
+            ("auto_approve", "yes"),
+            ("hold_days", hold_days),
+            ("review_above", review_above),
+        ];
+        owner.submit(&page, &page, &fields).await
+    };
+    assert_eq!(set("0", "lots").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(set("0", "500").await.status, StatusCode::SEE_OTHER);
+    assert!(owner.get(&page).await.html.contains("value=\"500.00\""));
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let call = async |order: &str, parameters: &[(&str, &str)]| {
+        let order = [("click_id", click.id.as_str()), ("order_id", order)];
+        server.postback(&[&order[..], parameters].concat()).await
+    };
+    let made = call("small", &[("amount", "500")]).await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    let held = call("large", &[("amount", "500.01")]).await;
+    assert_eq!(
+        (held.status, held.get("status"), held.reason()),
+        (StatusCode::ACCEPTED, "held", "held_for_review"),
+        "{}",
+        held.text
+    );
+    assert_eq!(
+        call("large", &[("amount", "500.01")]).await.reason(),
+        "duplicate_order"
+    );
+    let foreign = call("foreign", &[("amount", "1"), ("currency", "USD")]).await;
+    assert_eq!(foreign.reason(), "held_for_review", "{}", foreign.text);
+    let approved = [("status", "approved"), ("amount", "500.01")];
+    let kept = call("large", &approved).await;
+    assert_eq!(kept.reason(), "unchanged", "{}", kept.text);
+    assert!(
+        kept.get("message")
+            .contains("somebody of the network looks at it first"),
+        "{}",
+        kept.text
+    );
+    let standing =
+        "SELECT string_agg(concat_ws(' ', order_id, status, review_because), ', ' ORDER BY order_id)
+                    FROM conversions WHERE hold_until IS NULL";
+    assert_eq!(
+        app.text(standing).await,
+        "foreign pending currency, large pending amount, small approved"
+    );
+
+    // By what rule is known to the network's own people only.
+    let list = "/conversions?review=yes";
+    let shown = owner.get(list).await.html;
+    for told in ["above 500.00 EUR", "another currency", "In review"] {
+        assert!(shown.contains(told), "{told} is not in {shown}");
+    }
+    assert_eq!(shown.matches("To look at").count(), 2, "{shown}");
+    let inspected = format!("/postbacks/{}", held.get("request_id"));
+    assert!(owner.get(&inspected).await.html.contains("above 500.00 EUR"));
+    for who in [&app.scene.advertiser, &app.scene.affiliate] {
+        let member = app.sign_in(who).await;
+        for page in [list, &inspected] {
+            let html = member.get(page).await.html;
+            assert!(
+                !html.contains("To look at") && !html.contains("above 500.00 EUR"),
+                "{html}"
+            );
+            assert!(!html.contains("In review"), "{html}");
+        }
+    }
+    let decide = async |answer: &Answer, decision: &str| {
+        let action = format!("/conversions/{}", answer.get("conversion_id"));
+        let decided = owner.submit(list, &action, &[("decision", decision)]).await;
+        assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.html);
+    };
+    decide(&held, "approve").await;
+    decide(&foreign, "reject").await;
+    assert!(!owner.get(list).await.html.contains("To look at"));
+    assert_eq!(
+        app.text(standing).await,
+        "foreign rejected, large approved, small approved"
+    );
+    // Raised after somebody looked, it is looked at again.
+    assert_eq!(
+        call("large", &[("action", "update"), ("amount", "900")])
+            .await
+            .reason(),
+        "updated"
+    );
+    assert_eq!(
+        app.text(standing).await,
+        "foreign rejected, large pending amount, small approved"
+    );
+    decide(&held, "approve").await;
+    assert_eq!(call("large", &[("refund", "100")]).await.reason(), "updated");
+    assert_eq!(
+        app.text(standing).await,
+        "foreign rejected, large approved, small approved"
+    );
+
+    let calls: [&[(&str, &str)]; 4] = [
+        &[("amount", "600")],
+        &[("status", "approved"), ("amount", "600")],
+        &[("action", "update"), ("amount", "800")],
+        &[("refund", "30")],
+    ];
+    for (number, order) in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]]
+        .iter()
+        .enumerate()
+    {
+        for at in order {
+            let answer = call(&format!("A-{number}"), calls[*at]).await;
+            assert!(answer.status.is_success(), "{order:?} {at}: {}", answer.text);
+        }
+    }
+    // One that is lowered need not be looked at.
+    for (number, order) in [[0, 1], [1, 0]].iter().enumerate() {
+        for at in order {
+            call(&format!("B-{number}"), calls[*at]).await;
+        }
+        call(&format!("B-{number}"), &[("action", "update"), ("amount", "100")]).await;
+    }
+    let each = "SELECT string_agg(DISTINCT concat_ws(' ', left(order_id, 1), status, review_because, amount_micros / 1000000), ', ')
+                FROM conversions WHERE order_id LIKE '_-_'";
+    assert_eq!(app.text(each).await, "A pending amount 770, B approved 100");
+
+    // Time approves what need not be looked at, and nothing else.
+    assert_eq!(set("7", "500").await.status, StatusCode::SEE_OTHER);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    call("C-0", &[("amount", "501")]).await;
+    call("C-1", &[("amount", "499")]).await;
+    app.execute("UPDATE conversions SET hold_until = now() - interval '1 second' WHERE order_id LIKE 'C-_'")
+        .await;
+    let status = "SELECT status FROM conversions WHERE order_id = ";
+    app.eventually(&format!("{status}'C-1'"), "approved").await;
+    assert_eq!(app.text(&format!("{status}'C-0'")).await, "pending");
     app.finish().await;
 }

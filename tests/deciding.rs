@@ -364,3 +364,51 @@ async fn a_wrong_click_id_is_explained() {
     assert_eq!(upper.reason(), "accepted", "{}", upper.text);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has_can_be_changed() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let call = async |order: &str, parameters: &[(&str, &str)]| {
+        let order = [("click_id", click.id.as_str()), ("order_id", order)];
+        server.postback(&[&order[..], parameters].concat()).await
+    };
+    let before = call("1", &[("amount", "100")]).await;
+    assert_eq!(before.reason(), "accepted", "{}", before.text);
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/advertisers/{}", app.scene.advertiser_id);
+    let set = async |status: &str| {
+        let fields = [("name", "Orbit Shop"), ("status", status)];
+        let saved = owner.submit(&page, &page, &fields).await;
+        assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.html);
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    };
+    set("paused").await;
+    let sent = app.visitor().request(Method::GET, "").await;
+    assert_eq!(sent.status(), StatusCode::NOT_FOUND);
+    assert!(sent.text().await.unwrap().contains("This offer is paused"));
+    let refused = call("2", &[("amount", "100")]).await;
+    assert_eq!(
+        (refused.status, refused.reason()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "advertiser_paused"),
+        "{}",
+        refused.text
+    );
+    let refunded = call("1", &[("refund", "30")]).await;
+    assert_eq!(refunded.reason(), "updated", "{}", refunded.text);
+    // Since when is the network's to know.
+    let shown = format!("/postbacks/{}", refused.get("request_id"));
+    let since = format!("since {}", clock::now().format("%F"));
+    let theirs = app.sign_in(&app.scene.advertiser).await.get(&shown).await.html;
+    assert!(owner.get(&shown).await.html.contains(&since) && !theirs.contains(&since));
+    assert!(!refused.text.contains(&since), "{}", refused.text);
+    set("active").await;
+    app.visitor().click("").await;
+    let list = "/postbacks?reason=advertiser_paused";
+    let replay = [("reason", "advertiser_paused"), ("how", "real")];
+    let asked = owner.submit(list, "/postbacks/replay", &replay).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
+    app.eventually("SELECT reason FROM postbacks WHERE order_id = '2'", "accepted")
+        .await;
+    app.finish().await;
+}

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use schema::{Words, clock};
 use sha2::{Digest, Sha256};
 use tenancy::Author;
-use testkit::{AdvertiserServer, Answer, TestApp};
+use testkit::{AdvertiserServer, Answer, TestApp, TestOptions};
 
 /// Signs a call as the documentation says.
 fn sign(secret: &str, timestamp: i64, target: &str, body: &str) -> String {
@@ -80,6 +80,91 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     for told in ["[\"signature\",\"!\"", "[\"address\",\"!\"", "[\"token\",\"+\""] {
         assert!(trace.contains(told), "{told} is not in {trace}");
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
+    let app = TestApp::spawn_with(TestOptions {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..TestOptions::default()
+    })
+    .await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let call = async |order: &str, proto: &[&str]| {
+        let target = format!(
+            "/postback?click_id={}&goal=sale&order_id={order}&amount=5&token={}",
+            click.id, app.scene.token
+        );
+        let headers: Vec<_> = proto.iter().map(|it| ("X-Forwarded-Proto", *it)).collect();
+        server.call_with(Method::GET, &target, &headers, "").await
+    };
+    let trace = async |order: &str| {
+        app.text(&format!("SELECT trace FROM postbacks WHERE order_id = '{order}'"))
+            .await
+    };
+    assert_eq!(call("1", &[]).await.reason(), "accepted", "nobody demands it yet");
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/integration/{}", app.scene.advertiser_id);
+    let set = async |more: &[(&str, &str)]| {
+        let demanded = [
+            ("answer_format", "dialect"),
+            ("requires_https", "yes"),
+            ("requires_token", "yes"),
+        ];
+        let saved = owner.submit(&page, &page, &[&demanded[..], more].concat()).await;
+        assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.html);
+    };
+    set(&[]).await;
+    app.eventually("SELECT count(*) FROM integrations WHERE requires_https", "1")
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    for (order, proto, reason) in [
+        ("2", &[][..], "https_required"),
+        ("3", &["http"], "https_required"),
+        ("4", &["https, http"], "https_required"),
+        ("5", &["https"], "accepted"),
+    ] {
+        let answer = call(order, proto).await;
+        assert_eq!(answer.reason(), reason, "{proto:?}: {}", answer.text);
+    }
+    assert_eq!(call("2", &["http"]).await.status, StatusCode::BAD_REQUEST);
+    assert!(
+        trace("5")
+            .await
+            .contains("[\"https\",\"+\",\"the call came over it\"]")
+    );
+    // A replay goes by how the call came; of one from before that was kept, nothing is known.
+    app.execute("UPDATE postbacks SET over_https = NULL WHERE order_id = '3'")
+        .await;
+    let list = "/postbacks?reason=https_required";
+    let asked = owner
+        .submit(
+            list,
+            "/postbacks/replay",
+            &[("reason", "https_required"), ("how", "real")],
+        )
+        .await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.html);
+    app.eventually("SELECT count(*) FROM replays WHERE done_at IS NULL", "0")
+        .await;
+    let reasons =
+        "SELECT string_agg(DISTINCT order_id || ' ' || reason, ', ' ORDER BY order_id || ' ' || reason)
+                   FROM postbacks WHERE order_id BETWEEN '2' AND '4'";
+    assert_eq!(
+        app.text(reasons).await,
+        "2 https_required, 3 accepted, 4 https_required"
+    );
+    let unknown = trace("3").await;
+    assert!(
+        unknown.contains("nothing is known of how the call came"),
+        "{unknown}"
+    );
+    set(&[("is_monitoring", "yes")]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(call("6", &["http"]).await.reason(), "accepted");
+    let tolerated = trace("6").await;
+    assert!(tolerated.contains("[\"https\",\"!\""), "{tolerated}");
     app.finish().await;
 }
 

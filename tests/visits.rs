@@ -7,7 +7,10 @@
 use std::fs;
 use std::path::Path;
 
+use campaigns::caps::{self, CapPeriod, Metric, NewCap};
 use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use schema::{Words, clock};
+use tenancy::Author;
 use testkit::people::see_other;
 use testkit::{TestApp, TestOptions};
 
@@ -24,8 +27,8 @@ async fn behind_a_proxy() -> TestApp {
     .await
 }
 
-/// Clicks the scene's link as somebody else's browser.
-async fn click(app: &TestApp, method: Method, sub1: &str, headers: &[(&str, &str)]) {
+/// Clicks the scene's link as somebody else's browser; returns where it is sent.
+async fn click(app: &TestApp, method: Method, sub1: &str, headers: &[(&str, &str)]) -> String {
     let http = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
@@ -42,6 +45,7 @@ async fn click(app: &TestApp, method: Method, sub1: &str, headers: &[(&str, &str
         StatusCode::FOUND,
         "{sub1}: every click is sent on"
     );
+    answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
 async fn column(app: &TestApp, column: &str, sub1: &str) -> String {
@@ -266,5 +270,146 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     other.stop().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_come_back_when_there_is_room() {
+    let app = behind_a_proxy().await;
+    app.change_campaign(|campaign| {
+        campaign.sending.fallback_url = Some("https://elsewhere.example/".to_owned());
+    })
+    .await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/campaigns/{}/settings", app.scene.campaign.id);
+    let caps = page.replace("/settings", "/caps");
+    for (most, metric) in [("1", "conversions"), ("500", "revenue")] {
+        let cap = [
+            ("cap_most", most),
+            ("cap_metric", metric),
+            ("cap_period", "day"),
+            ("cap_affiliate", &app.scene.affiliate_id.to_string()),
+        ];
+        let saved = owner.submit(&page, &caps, &cap).await;
+        assert_eq!(see_other(&saved), page);
+    }
+    let mut number = 0;
+    let mut sent_to = async |host: &str| {
+        for _ in 0..50 {
+            number += 1;
+            let sub1 = format!("visitor-{number}");
+            let address = format!("203.0.113.{number}");
+            let headers = [("X-Forwarded-For", address.as_str()), ("User-Agent", CHROME)];
+            let location = click(&app, Method::GET, &sub1, &headers).await;
+            let flag = match location.starts_with("https://elsewhere.example/") {
+                true => "cap_reached",
+                false => "none",
+            };
+            assert_eq!(column(&app, "flag", &sub1).await, flag);
+            if location.starts_with(host) {
+                return location;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        panic!("nobody is sent to {host}");
+    };
+    let first = sent_to("https://shop.example/").await;
+    let (_, rest) = first.split_once("id=").unwrap();
+    let click_id = rest.split('&').next().unwrap();
+    let order = async |order: &str, amount: &str| {
+        let order = [("click_id", click_id), ("order_id", order), ("amount", amount)];
+        app.advertiser().postback(&order).await
+    };
+    let accepted = order("1", "10").await;
+    assert_eq!(accepted.reason(), "accepted");
+    sent_to("https://elsewhere.example/").await;
+    // Who was sent before may still buy: that is recorded, and pays nothing.
+    let beyond = order("2", "10").await;
+    assert_eq!(beyond.reason(), "cap_reached", "{}", beyond.text);
+    // What is rejected makes room again.
+    for id in [accepted.get("conversion_id"), beyond.get("conversion_id")] {
+        let decided = owner
+            .submit(
+                "/conversions",
+                &format!("/conversions/{id}"),
+                &[("decision", "reject")],
+            )
+            .await;
+        assert_eq!(decided.status, StatusCode::SEE_OTHER, "{}", decided.html);
+    }
+    sent_to("https://shop.example/").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and_pays_nothing() {
+    let app = behind_a_proxy().await;
+    app.change_campaign(|campaign| {
+        campaign.audience.countries = Words(vec!["DE".to_owned(), "AT".to_owned()])
+    })
+    .await;
+    let cap = NewCap {
+        campaign_id: app.scene.campaign.id,
+        affiliate_id: None,
+        metric: Metric::Clicks,
+        period: CapPeriod::Total,
+        most: 1,
+    };
+    let mut conn = app.network().await;
+    caps::create(&mut conn, &Author::system(), &cap, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let order = async |order: &str, parameter: (&str, &str)| {
+        let order = [parameter, ("order_id", order), ("amount", "100")];
+        app.advertiser().postback(&order).await
+    };
+    let mut clicks = Vec::new();
+    for (order_id, address, country, flag, reason) in [
+        ("1", "203.0.113.1", "DE", "none", "accepted"),
+        ("2", "203.0.113.2", "FR", "not_targeted", "not_targeted"),
+        ("3", "203.0.113.3", "DE", "cap_reached", "cap_reached"),
+    ] {
+        let headers = [
+            ("X-Forwarded-For", address),
+            ("CF-IPCountry", country),
+            ("User-Agent", CHROME),
+        ];
+        let location = click(&app, Method::GET, order_id, &headers).await;
+        assert_eq!(column(&app, "flag", order_id).await, flag);
+        let (_, rest) = location.split_once("id=").unwrap();
+        let click_id = rest.split('&').next().unwrap().to_owned();
+        let answer = order(order_id, ("click_id", &click_id)).await;
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (StatusCode::OK, reason),
+            "{}",
+            answer.text
+        );
+        clicks.push((click_id, answer));
+    }
+    let told = "the campaign wants visitors from DE or AT, and this one came from FR";
+    let message = clicks[1].1.get("message");
+    assert!(message.contains(told), "{message}");
+    assert_eq!(
+        order("2", ("click_id", &clicks[1].0)).await.reason(),
+        "duplicate_order"
+    );
+    // Where no click says who came, nobody was unwanted.
+    let by_coupon = order("4", ("coupon", "SCENE")).await;
+    assert_eq!(by_coupon.reason(), "accepted", "{}", by_coupon.text);
+    let paid = "SELECT string_agg(concat_ws(' ', order_id, commission_micros / 1000000, unpaid_because), ', '
+                ORDER BY order_id) FROM conversions";
+    assert_eq!(
+        app.text(paid).await,
+        "1 10, 2 0 not_targeted, 3 0 cap_reached, 4 10"
+    );
+    let page = format!("/postbacks/{}", clicks[1].1.get("request_id"));
+    let shown = app.sign_in(&app.scene.advertiser).await.get(&page).await.html;
+    assert!(shown.contains(told), "{shown}");
+    // Whoever wants everybody pays for everybody.
+    app.change_campaign(|_| {}).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(order("5", ("click_id", &clicks[1].0)).await.reason(), "accepted");
     app.finish().await;
 }

@@ -50,6 +50,8 @@ words! {
     AttributedBy = tracking::conversions::AttributedBy::ALL;
     /// What seems to have failed.
     AlertKind = tracking::alerts::AlertKind::ALL;
+    /// Why somebody of the network must look at a conversion before it is approved.
+    ReviewBecause = tracking::conversions::ReviewBecause::ALL;
     /// What became of a postback.
     PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
     /// What a step of a decision found.

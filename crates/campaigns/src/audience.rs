@@ -28,6 +28,29 @@ impl Audience {
         country.is_none_or(|country| names(&self.countries, country)) && names(&self.devices, device)
     }
 
+    /// Why it does not want a visitor from there with that, in words; none where it does.
+    #[must_use]
+    pub fn objection(&self, country: Option<&str>, device: &str) -> Option<String> {
+        let only = |words: &Words| words.0.join(" or ");
+        match country {
+            Some(country) if !self.wants(Some(country), device) && self.wants(None, device) => Some(format!(
+                "the campaign wants visitors from {}, and this one came from {country}",
+                only(&self.countries)
+            )),
+            _ if !self.wants(None, device) => Some(format!(
+                "the campaign wants visitors with {}, and this one came with {device}",
+                only(&self.devices)
+            )),
+            _ => None,
+        }
+    }
+
+    /// Whether it wants everybody.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        self.countries.0.is_empty() && self.devices.0.is_empty()
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "countries": self.countries,
@@ -97,8 +120,15 @@ mod tests {
             (None, "tablet", true),
         ] {
             assert_eq!(audience.wants(country, device), wanted, "{country:?} {device}");
+            assert_eq!(audience.objection(country, device).is_none(), wanted);
         }
-        assert!(Audience::default().wants(Some("FR"), "tv"));
+        let objection = audience.objection(Some("FR"), "mobile").unwrap();
+        assert!(
+            objection.ends_with("from DE or AT or CH, and this one came from FR"),
+            "{objection}"
+        );
+        assert!(Audience::default().wants(Some("FR"), "tv") && Audience::default().is_everybody());
+        assert!(!audience.is_everybody());
     }
 
     #[test]

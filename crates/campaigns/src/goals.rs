@@ -134,6 +134,9 @@ pub struct GoalSettings {
     pub auto_approve: bool,
     /// How many days a conversion waits before it approves itself.
     pub hold_days: i32,
+    /// Above which amount, in micro-units of the campaign's currency, somebody of the network must look at a conversion
+    /// before it is approved; never if none.
+    pub review_above_micros: Option<i64>,
     /// What it pays where no rule fits.
     #[diesel(embed)]
     pub terms: GoalTerms,
@@ -157,6 +160,7 @@ impl GoalSettings {
             unique_by: UniqueBy::Order,
             auto_approve: false,
             hold_days: 0,
+            review_above_micros: None,
             terms: terms.into(),
             demands: Demands::default(),
             chain: Chain::default(),
@@ -164,7 +168,7 @@ impl GoalSettings {
     }
 
     /// What may be said of a goal in a [`Draft`].
-    pub const FIELDS: [&'static str; 15] = [
+    pub const FIELDS: [&'static str; 16] = [
         "code",
         "name",
         "kind",
@@ -180,6 +184,7 @@ impl GoalSettings {
         "forbidden_parameters",
         "auto_approve",
         "hold_days",
+        "review_above",
     ];
 
     /// What a goal is that nothing is said of.
@@ -222,6 +227,10 @@ impl GoalSettings {
             ("forbidden_parameters", demands.forbidden_parameters.on_one_line()),
             ("auto_approve", yes_or_nothing(self.auto_approve)),
             ("hold_days", number(self.hold_days)),
+            (
+                "review_above",
+                self.review_above_micros.map(decimal).unwrap_or_default(),
+            ),
         ])
     }
 
@@ -241,6 +250,7 @@ impl GoalSettings {
         let required_parameters = draft.take("required_parameters", check_parameters);
         let forbidden_parameters = draft.take("forbidden_parameters", check_parameters);
         let hold_days = draft.take("hold_days", |text| check_number(text, Some(0), 0..=365));
+        let review_above_micros = draft.take("review_above", check_amount);
         let terms = Terms {
             commission: commission?,
             revenue: revenue?,
@@ -257,6 +267,7 @@ impl GoalSettings {
             unique_by: unique_by?,
             auto_approve: draft.says_yes("auto_approve"),
             hold_days: hold_days?,
+            review_above_micros: review_above_micros?,
             terms: terms.into(),
             demands: Demands {
                 required_parameters: required_parameters?,
@@ -280,6 +291,7 @@ impl GoalSettings {
             "unique_by": self.unique_by.as_str(),
             "auto_approve": self.auto_approve,
             "hold_days": self.hold_days,
+            "review_above_micros": self.review_above_micros,
             "commission_fixed_micros": self.terms.commission_fixed_micros,
             "commission_rate_ppm": self.terms.commission_rate_ppm,
             "revenue_fixed_micros": self.terms.revenue_fixed_micros,

@@ -75,6 +75,8 @@ pub struct TokenHash(pub [u8; 32]);
 pub struct IntegrationSettings {
     /// Key of the system whose spelling the calls are in; each is recognised by itself if none.
     pub dialect: Option<String>,
+    /// Whether a call must have come over https.
+    pub requires_https: bool,
     /// Whether a call must carry the token.
     pub requires_token: bool,
     /// Whether a call must be signed.
@@ -83,7 +85,7 @@ pub struct IntegrationSettings {
     pub signature_seconds: i32,
     /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
     pub allowed_addresses: Words,
-    /// Whether token, signature and address are only looked at.
+    /// Whether https, token, signature and address are only looked at.
     pub is_monitoring: bool,
     /// In whose voice it is answered.
     pub answer_format: AnswerFormat,
@@ -99,6 +101,7 @@ impl Default for IntegrationSettings {
     fn default() -> Self {
         Self {
             dialect: None,
+            requires_https: false,
             requires_token: true,
             requires_signature: false,
             signature_seconds: 300,
@@ -114,8 +117,9 @@ impl Default for IntegrationSettings {
 
 impl IntegrationSettings {
     /// What may be said of an integration in a [`Draft`].
-    pub const FIELDS: [&'static str; 9] = [
+    pub const FIELDS: [&'static str; 10] = [
         "answer_format",
+        "requires_https",
         "requires_token",
         "requires_signature",
         "signature_seconds",
@@ -136,6 +140,7 @@ impl IntegrationSettings {
             .map(|(word, meaning)| format!("{word} = {}", meaning.as_str().unwrap_or_default()));
         Draft::with([
             ("answer_format", self.answer_format.to_string()),
+            ("requires_https", yes_or_nothing(self.requires_https)),
             ("requires_token", yes_or_nothing(self.requires_token)),
             ("requires_signature", yes_or_nothing(self.requires_signature)),
             ("signature_seconds", self.signature_seconds.to_string()),
@@ -163,6 +168,7 @@ impl IntegrationSettings {
         }
         Some(Self {
             dialect: known.settings.dialect.clone(),
+            requires_https: draft.says_yes("requires_https"),
             requires_token: draft.says_yes("requires_token"),
             requires_signature,
             signature_seconds: signature_seconds?,
@@ -178,6 +184,7 @@ impl IntegrationSettings {
     fn to_json(&self) -> Value {
         json!({
             "dialect": self.dialect,
+            "requires_https": self.requires_https,
             "requires_token": self.requires_token,
             "requires_signature": self.requires_signature,
             "signature_seconds": self.signature_seconds,

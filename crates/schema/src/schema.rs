@@ -11,7 +11,7 @@ diesel::table! {
         name -> Text,
         /// When the advertiser was created.
         created_at -> Timestamptz,
-        /// archived: not offered for new campaigns; its running ones go on.
+        /// paused: nobody is sent to its campaigns and no conversion is made for it; those there are can be changed. archived: not offered for new campaigns; its running ones go on.
         status -> Text,
         /// What another system calls it; unique within the network.
         external_id -> Nullable<Text>,
@@ -21,6 +21,8 @@ diesel::table! {
         tags -> Array<Nullable<Text>>,
         /// Counts changes: two people's edits do not overwrite each other.
         version -> Int4,
+        /// Since when it is paused; NULL where it is not.
+        paused_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -479,10 +481,12 @@ diesel::table! {
         country -> Nullable<Text>,
         /// Why it pays nothing although the goal does; NULL where it pays.
         unpaid_because -> Nullable<Text>,
-        /// When it approves itself; NULL where a person decides or it was decided.
+        /// When it approves itself, unless somebody must look first; NULL where a person decides or it was decided.
         hold_until -> Nullable<Timestamptz>,
         /// How the money was computed: rule, version, rates, and what went in.
         terms -> Jsonb,
+        /// Why it is pending until somebody of the network has looked: its amount is above the goal's limit, or in a currency that cannot be compared with it. NULL where nobody must look, or somebody has.
+        review_because -> Nullable<Text>,
     }
 }
 
@@ -551,6 +555,8 @@ diesel::table! {
         version -> Int4,
         /// Since when it pays what it pays.
         changed_at -> Timestamptz,
+        /// Above which amount, in micro-units of the campaign's currency, somebody of the network must look at a conversion before it is approved; NULL for never.
+        review_above_micros -> Nullable<Int8>,
     }
 }
 
@@ -633,7 +639,7 @@ diesel::table! {
         signature_seconds -> Int4,
         /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
         allowed_addresses -> Array<Nullable<Text>>,
-        /// Whether token, signature and address are only looked at: what would be refused is taken, and marked.
+        /// Whether https, token, signature and address are only looked at: what would be refused is taken, and marked.
         is_monitoring -> Bool,
         /// ours: our JSON. dialect: what the sender's system would answer. always_ok: 200 whatever happened, with an honest body. gif: a picture of one pixel.
         answer_format -> Text,
@@ -643,6 +649,8 @@ diesel::table! {
         takes_commission -> Bool,
         /// Whether a click id that differs in letter case only is taken.
         ignores_letter_case -> Bool,
+        /// Whether a call must have come over https, as a trusted proxy says.
+        requires_https -> Bool,
     }
 }
 
@@ -905,7 +913,7 @@ diesel::table! {
         body -> Bytea,
         /// Address of the advertiser's server (a company's machine, not a visitor).
         remote_ip -> Nullable<Inet>,
-        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one.
+        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one, or the conversion that it made for somebody of the network.
         status -> Text,
         /// The reason code of the answer.
         reason -> Text,
@@ -945,6 +953,8 @@ diesel::table! {
         is_test -> Bool,
         /// When the verdict was last decided anew, after waiting or by a replay; NULL where the first one stands.
         decided_at -> Nullable<Timestamptz>,
+        /// Whether it came over https, as a trusted proxy said; NULL where nothing is known.
+        over_https -> Nullable<Bool>,
     }
 }
 

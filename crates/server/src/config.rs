@@ -92,8 +92,8 @@ pub struct ServeOptions {
     /// Where visitors reach the tracking host, such as `https://trk.example.com` [default: where it listens].
     #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
     pub tracking_url: Option<String>,
-    /// A proxy in front of us, as an address or a network (10.0.0.0/8), whose X-Forwarded-For is believed; may be
-    /// repeated. Without it every visitor has the proxy's address.
+    /// A proxy in front of us, as an address or a network (10.0.0.0/8), whose X-Forwarded-For and X-Forwarded-Proto are
+    /// believed; may be repeated. Without it every visitor has the proxy's address, and every postback came over http.
     #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
     /// How clicks and postbacks are kept and known.

@@ -61,7 +61,7 @@ pub struct ServeSettings {
     pub places: Vec<PathBuf>,
     /// The header in which a trusted proxy says the visitor's country.
     pub country_header: Option<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Sends mails, where a server for them is configured.
     pub mailer: Mailer,

@@ -17,6 +17,8 @@ text_enum! {
     pub enum AdvertiserStatus {
         /// It is.
         Active = "active",
+        /// Not for now: nobody is sent to its campaigns, and no conversion is made for it.
+        Paused = "paused",
         /// Not offered for new campaigns; its running ones go on.
         Archived = "archived",
     }
@@ -42,6 +44,8 @@ pub struct Advertiser {
     pub version: i32,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+    /// Since when it is paused, if it is.
+    pub paused_at: Option<DateTime<Utc>>,
 }
 
 /// What may be set on an advertiser, checked.
@@ -91,6 +95,11 @@ impl AdvertiserSettings {
         errors.or(settings)
     }
 
+    /// Since when one with these settings is paused: since it was, or from now on.
+    fn paused_at(&self, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        (self.status == AdvertiserStatus::Paused).then(|| since.unwrap_or(now))
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "name": self.name,
@@ -133,6 +142,7 @@ pub async fn create(
             settings,
             advertisers::version.eq(1),
             advertisers::created_at.eq(now),
+            advertisers::paused_at.eq(settings.paused_at(None, now)),
         ))
         .returning(Advertiser::as_select())
         .get_result(&mut **conn)
@@ -169,7 +179,11 @@ pub async fn update(
             .find((network_id, id))
             .filter(advertisers::version.eq(version.unwrap_or(old.version))),
     )
-    .set((settings, advertisers::version.eq(advertisers::version + 1)))
+    .set((
+        settings,
+        advertisers::version.eq(advertisers::version + 1),
+        advertisers::paused_at.eq(settings.paused_at(old.paused_at, now)),
+    ))
     .returning(Advertiser::as_select())
     .get_result(&mut **conn)
     .await

@@ -180,6 +180,14 @@ pub struct Scope {
     pub affiliate: Option<AffiliateId>,
 }
 
+impl Scope {
+    /// Whether it is the whole network: of the network's own people.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self == Self::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

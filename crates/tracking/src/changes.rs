@@ -10,7 +10,8 @@ use schema::{ConversionId, NetworkConn, conversion_changes, text_enum};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::conversions::{Conversion, ConversionStatus};
+use crate::conversions::{Conversion, ConversionStatus, ReviewBecause};
+use crate::pricing::Review;
 
 text_enum! {
     /// Who said it.
@@ -102,7 +103,8 @@ pub(crate) async fn note_decision(
     };
     let rows = [
         Change::report(conversion, conversion.status),
-        decision.numbered(conversion.id, "person"),
+        // Each one counts: what is looked at a second time is decided a second time.
+        decision.numbered(conversion.id, &format!("person {now}")),
     ]
     .map(|change| {
         (
@@ -144,6 +146,8 @@ pub struct Outcome {
     pub status: ConversionStatus,
     /// Its amount, what was taken back taken away; none where none was ever said.
     pub amount_micros: Option<i64>,
+    /// Why somebody of the network must look at it before it is approved, if so.
+    pub review_because: Option<ReviewBecause>,
 }
 
 /// What a conversion is after all that was said of it.
@@ -154,24 +158,28 @@ pub struct Outcome {
 ///   is there. What was wholly taken back does not count.
 /// * Amount: the last one given, by the sender's time or by ours; what it was made with only where no other was.
 ///   Refunds add up; they never take more than there is.
+/// * Review: while the amount is one that somebody of the network must look at, nothing but a person's approval counts as
+///   one, given when that amount was there. A rejection needs no look.
 #[must_use]
-pub fn outcome(changes: &[Change]) -> Outcome {
+pub fn outcome(changes: &[Change], review: Option<Review>) -> Outcome {
     let status = fold_status(changes);
     let status = match is_rejected_after_all(changes) {
         true => ConversionStatus::Rejected,
         false => status,
     };
-    let was_approved = changes
-        .iter()
-        .any(|change| change.status == Some(ConversionStatus::Approved));
-    let amount = changes
+    let given = changes
         .iter()
         .filter(|change| change.amount_micros.is_some())
         .max_by_key(|change| {
             let is_later = change.source != Source::Report;
             (is_later, change.said_at.unwrap_or(change.changed_at), change.id)
-        })
-        .and_then(|change| change.amount_micros);
+        });
+    let amount = given.and_then(|change| change.amount_micros);
+    let review = review.filter(|review| review.asks(amount));
+    let was_approved = changes.iter().any(|change| {
+        let counts = review.is_none() || change.source == Source::Person;
+        counts && change.status == Some(ConversionStatus::Approved)
+    });
     let refunded = changes
         .iter()
         .filter_map(|change| change.refund_micros)
@@ -182,11 +190,18 @@ pub fn outcome(changes: &[Change]) -> Outcome {
     } else {
         status
     };
+    let is_looked_at = |given: &Change| {
+        let decided = changes.iter().filter(|change| change.source == Source::Person);
+        decided.map(|change| change.changed_at).max() >= Some(given.changed_at)
+    };
+    let waits_for = review.filter(|_| status.counts() && !given.is_some_and(is_looked_at));
     Outcome {
         status: match status {
             ConversionStatus::Rejected if was_approved => ConversionStatus::Reversed,
+            ConversionStatus::Approved if waits_for.is_some() => ConversionStatus::Pending,
             status => status,
         },
+        review_because: waits_for.map(Review::because),
         amount_micros: amount.map(|amount| amount.saturating_sub(refunded).max(0)),
     }
 }
@@ -275,7 +290,7 @@ mod tests {
             said_at: time.parse().ok(),
             ..change
         };
-        let status = |changes: &[Change]| outcome(changes).status;
+        let status = |changes: &[Change]| outcome(changes, None).status;
         assert_eq!(status(&[report(100)]), Pending);
         assert_eq!(status(&[report(100), says(2, Approved)]), Approved);
         assert_eq!(status(&[report(100), says(2, Rejected)]), Rejected);
@@ -299,17 +314,79 @@ mod tests {
             amount_micros: Some(80),
             ..change(9, Source::Postback)
         };
-        let amount = |changes: &[Change]| outcome(changes).amount_micros;
+        let amount = |changes: &[Change]| outcome(changes, None).amount_micros;
         assert_eq!(amount(&[report(100), refund(2, 30), refund(3, 20)]), Some(50));
         assert_eq!(amount(&[refund(2, 30), adjusted, report(100)]), Some(50));
         assert_eq!(amount(&[report(100), refund(2, 300)]), Some(0));
         assert_eq!(amount(&[change(1, Source::Report), refund(2, 30)]), None);
-        let status = |changes: &[Change]| outcome(changes).status;
+        let status = |changes: &[Change]| outcome(changes, None).status;
         assert_eq!(status(&[report(100), refund(2, 30)]), ConversionStatus::Pending);
         assert_eq!(
             status(&[report(100), refund(2, 30), refund(3, 70)]),
             ConversionStatus::Rejected
         );
+    }
+
+    #[test]
+    fn what_must_be_looked_at_is_approved_by_a_person_only_and_by_what_was_there_then() {
+        use ConversionStatus::{Approved, Pending, Rejected, Reversed};
+        let amount = |number, micros| Change {
+            amount_micros: Some(micros),
+            ..change(number, Source::Postback)
+        };
+        let person = |number, status| {
+            let decided = change(number, Source::Person);
+            Change {
+                said_at: Some(decided.changed_at),
+                status: Some(status),
+                ..decided
+            }
+        };
+        let of = |changes: &[Change]| {
+            let outcome = outcome(changes, Some(Review::Above(100)));
+            (outcome.status, outcome.review_because.is_some())
+        };
+        let held = Change {
+            status: Some(Approved),
+            ..change(4, Source::Hold)
+        };
+        let waits = (Pending, true);
+        assert_eq!(of(&[report(100)]), (Pending, false));
+        assert_eq!(of(&[report(101)]), waits);
+        // Neither the advertiser nor time approves it.
+        assert_eq!(of(&[report(101), says(2, Approved), held]), waits);
+        assert_eq!(of(&[report(101), says(2, Rejected)]), (Rejected, false));
+        assert_eq!(
+            of(&[report(101), says(2, Approved), says(3, Rejected)]),
+            (Rejected, false)
+        );
+        assert_eq!(of(&[report(101), person(5, Approved)]), (Approved, false));
+        assert_eq!(of(&[report(101), person(5, Rejected)]), (Rejected, false));
+        assert_eq!(
+            of(&[report(101), person(5, Approved), says(6, Rejected)]),
+            (Reversed, false)
+        );
+        // A lower amount need not be looked at, a higher one must be once more.
+        assert_eq!(
+            of(&[report(101), says(2, Approved), amount(3, 50)]),
+            (Approved, false)
+        );
+        assert_eq!(of(&[report(101), person(5, Approved), amount(6, 500)]), waits);
+        assert_eq!(
+            of(&[report(101), amount(4, 500), person(5, Approved)]),
+            (Approved, false)
+        );
+        let again = [
+            report(101),
+            person(5, Approved),
+            amount(6, 500),
+            person(7, Approved),
+        ];
+        assert_eq!(of(&again), (Approved, false));
+        // Nobody compares what cannot be compared.
+        let foreign = outcome(&[report(1)], Some(Review::Any));
+        assert_eq!(foreign.review_because, Some(ReviewBecause::Currency));
+        assert_eq!(outcome(&[report(0)], Some(Review::Any)).review_because, None);
     }
 
     proptest! {
@@ -319,6 +396,7 @@ mod tests {
             statuses in prop::collection::vec((0_u8..3, prop::option::of(0_i64..5)), 0..5),
             adjusted in prop::option::of((1_i64..200, prop::option::of(0_i64..5))),
             refunds in prop::collection::vec(1_i64..60, 0..3),
+            review in prop::option::of((0_i64..200).prop_map(Review::Above)),
             seed in any::<u64>(),
         ) {
             let time = |offset: Option<i64>| offset.and_then(|hours| DateTime::from_timestamp(hours * 3600, 0));
@@ -333,7 +411,7 @@ mod tests {
             for (number, micros) in refunds.into_iter().enumerate() {
                 said.push(Change { refund_micros: Some(micros), ..change(30 + number as u128, Source::Postback) });
             }
-            let expected = outcome(&said);
+            let expected = outcome(&said, review);
             let mut shuffled = said.clone();
             let mut state = seed;
             for at in (1..shuffled.len()).rev() {
@@ -344,7 +422,7 @@ mod tests {
             for (at, change) in shuffled.iter_mut().enumerate() {
                 change.changed_at += TimeDelta::seconds(i64::try_from(at).unwrap() * 100);
             }
-            prop_assert_eq!(outcome(&shuffled), expected);
+            prop_assert_eq!(outcome(&shuffled, review), expected);
         }
     }
 }

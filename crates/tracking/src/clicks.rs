@@ -28,7 +28,7 @@ text_enum! {
         Velocity = "velocity",
         /// The visitor came through the same link a moment ago.
         Duplicate = "duplicate",
-        /// The campaign has had as many clicks today as it wants.
+        /// The campaign has had as much as it wants: of clicks, conversions or money.
         CapReached = "cap_reached",
     }
 }
@@ -45,7 +45,7 @@ impl Flag {
             Self::NotTargeted => "Country or device the campaign does not want",
             Self::Velocity => "More clicks than people make",
             Self::Duplicate => "Repeated within two seconds",
-            Self::CapReached => "Beyond the campaign’s clicks of the day",
+            Self::CapReached => "Beyond a cap of the campaign",
         }
     }
 }

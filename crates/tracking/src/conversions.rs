@@ -51,6 +51,16 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// Why somebody of the network must look at a conversion before it is approved.
+    pub enum ReviewBecause {
+        /// Its amount is above the goal's limit.
+        Amount = "amount",
+        /// It is in a currency that cannot be compared with the goal's limit.
+        Currency = "currency",
+    }
+}
+
 /// A conversion as stored.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = conversions)]
@@ -103,6 +113,8 @@ pub struct Conversion {
     pub hold_until: Option<DateTime<Utc>>,
     /// How the money was computed: [`Pricing`] as JSON.
     pub terms: Value,
+    /// Why it is pending until somebody of the network has looked, if so.
+    pub review_because: Option<ReviewBecause>,
 }
 
 impl Conversion {
@@ -149,8 +161,8 @@ impl Conversion {
     }
 }
 
-/// Approves or rejects a pending conversion, with its ledger entries and its sums. Returns it as it is now; `None`
-/// when there is no pending conversion with this id.
+/// Approves or rejects a pending conversion, with its ledger entries and its sums: who does has looked at it. Returns it as
+/// it is now; `None` when there is no pending conversion with this id.
 ///
 /// # Errors
 /// When the database fails.
@@ -170,7 +182,10 @@ pub async fn settle(
     };
     let settled: Option<Conversion> = diesel::update(conversions::table.find((network_id, id)))
         .filter(conversions::status.eq(ConversionStatus::Pending))
-        .set(conversions::status.eq(status))
+        .set((
+            conversions::status.eq(status),
+            conversions::review_because.eq(None::<ReviewBecause>),
+        ))
         .returning(Conversion::as_returning())
         .get_result(&mut **conn)
         .await
@@ -220,6 +235,8 @@ pub struct ConversionFilter {
     pub scope: Scope,
     /// Only of this status.
     pub status: Option<ConversionStatus>,
+    /// Only those that somebody of the network must look at.
+    pub in_review: bool,
     /// Only this one.
     pub id: Option<ConversionId>,
     /// Only of this order.
@@ -278,6 +295,9 @@ pub async fn list(
     }
     if let Some(status) = filter.status {
         query = query.filter(conversions::status.eq(status));
+    }
+    if filter.in_review {
+        query = query.filter(conversions::review_because.is_not_null());
     }
     if let Some(id) = filter.id {
         query = query.filter(conversions::id.eq(id));

@@ -151,6 +151,11 @@ fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
         // Nobody is sent while it is paused, so the click is from before.
         CampaignStatus::Paused | CampaignStatus::Testing | CampaignStatus::Live => {}
     }
+    // Tests go on, so that what it was paused for can be put right.
+    if let Some(since) = case.route.promotion.paused_at.filter(|_| !case.is_test()) {
+        trace.note("paused", format!("since {}", since.format("%F %R UTC")));
+        return Err(Verdict::of(Reason::AdvertiserPaused));
+    }
     if case.route.affiliate.status == AffiliateStatus::Blocked {
         return Err(Verdict::of(Reason::AffiliateBlocked));
     }

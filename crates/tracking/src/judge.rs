@@ -244,7 +244,7 @@ impl Judge {
         self.routing.integration(network.id, advertiser_id).await
     }
 
-    /// Token, signature and address, as the integration demands them. Returns whether any of them proves the sender.
+    /// Https, token, signature and address, as the integration demands them. Returns whether any of them proves the sender.
     fn authenticate(
         &self,
         record: &PostbackRecord,
@@ -269,6 +269,10 @@ impl Judge {
             }
             Err(verdict) => Err(verdict),
         };
+        if settings.requires_https {
+            // It proves nobody.
+            demand("https", https(record))?;
+        }
         let is_good = demand("token", token(record, settings.requires_token, expired))?;
         let mut is_proven = is_good && record.token().is_some();
         if settings.requires_signature || record.signed.is_some() && integration.has_signing_secret() {
@@ -304,6 +308,14 @@ impl Judge {
             record.received_at,
         )?;
         Ok(format!("fits {}", signed.signed_string()))
+    }
+}
+
+fn https(record: &PostbackRecord) -> Result<String, Verdict> {
+    match record.over_https {
+        Some(true) => Ok("the call came over it".to_owned()),
+        Some(false) => Err(Verdict::of(Reason::HttpsRequired)),
+        None => Ok("nothing is known of how the call came, so it is not demanded".to_owned()),
     }
 }
 

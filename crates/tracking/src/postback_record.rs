@@ -32,6 +32,9 @@ pub(crate) struct PostbackRecord {
     /// Base64.
     body: String,
     pub(crate) remote_ip: Option<String>,
+    /// Whether it came over https; none where nothing is known, as in records from before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) over_https: Option<bool>,
     /// Hexadecimal SHA-256 of the token that came with it.
     token: Option<String>,
     /// What was signed.
@@ -55,6 +58,7 @@ pub(crate) struct Stored {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) remote_ip: Option<String>,
+    pub(crate) over_https: Option<bool>,
     pub(crate) token_hash: Option<Vec<u8>>,
     /// As it was understood, nothing blanked.
     pub(crate) order_id: Option<String>,
@@ -84,6 +88,7 @@ impl PostbackRecord {
             target: secrets.blank_text(&call.target),
             body: BASE64.encode(&secrets.blank(&call.body)),
             remote_ip: call.remote_ip.map(|net| net.to_string()),
+            over_https: call.over_https,
             token: said
                 .token
                 .as_deref()
@@ -109,6 +114,7 @@ impl PostbackRecord {
             method: stored.method,
             content_type: stored.content_type,
             body: stored.body,
+            over_https: stored.over_https,
             ..InboundCall::get(&stored.target, stored.received_at, None)
         };
         let mut record = Self::of(stored.network, call);
@@ -273,6 +279,7 @@ mod first {
                 content_type: first.content_type,
                 body: first.body,
                 remote_ip: first.remote_ip,
+                over_https: None,
                 token: first.token,
                 signed: None,
                 dialect: dialects::native().key.to_owned(),
@@ -339,6 +346,30 @@ mod tests {
         assert_eq!(record.said.click_ids, ["c"]);
         assert_eq!(record.said.amount.map(|amount| amount.micros), Some(5));
         assert_eq!(record.dialect, "clickledger");
+    }
+
+    #[test]
+    fn a_record_from_before_it_told_of_https_is_still_read_and_the_same_is_written_where_nothing_is_known() {
+        let text = r#"{"format":2,"network":"net_0000020","id":"pb_00000000000000000000000000","received_at":"2026-11-21T00:00:00Z","method":"GET","target":"/postback?click_id=c&order_id=A-1","content_type":null,"body":"","remote_ip":"198.51.100.23/32","token":null,"dialect":"clickledger","said":"#;
+        let text = text.replace("net_0000020", &NetworkId(1).to_string());
+        let said = serde_json::to_string(&Postback {
+            order_id: Some("A-1".to_owned()),
+            ..Postback::default()
+        });
+        let text = format!("{text}{},\"flaw\":null}}", said.unwrap());
+        let record = PostbackRecord::read(text.as_bytes()).unwrap();
+        assert_eq!(record.over_https, None);
+        assert_eq!(record.said.order_id.as_deref(), Some("A-1"));
+        assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), text);
+        for known in [true, false] {
+            let call = InboundCall {
+                over_https: Some(known),
+                ..call("/postback?click_id=c")
+            };
+            let record = PostbackRecord::of(NetworkId(7), call);
+            let read = PostbackRecord::read(&record.to_bytes()).unwrap();
+            assert_eq!(read.over_https, Some(known));
+        }
     }
 
     #[test]

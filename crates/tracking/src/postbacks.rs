@@ -21,7 +21,7 @@ text_enum! {
         Duplicate = "duplicate",
         /// It was not taken.
         Rejected = "rejected",
-        /// It waits for another one.
+        /// It waits for another one, or the conversion that it made for somebody of the network.
         Held = "held",
     }
 }

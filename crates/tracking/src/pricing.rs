@@ -8,7 +8,7 @@ use dialects::{Item, Postback};
 use schema::{Currency, Money, RuleId};
 use serde::{Deserialize, Serialize};
 
-use crate::conversions::Conversion;
+use crate::conversions::{Conversion, ReviewBecause};
 
 /// Why a conversion that counts pays nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ use crate::conversions::Conversion;
 pub enum Unpaid {
     /// The campaign has had as much as it wants.
     CapReached,
+    /// It came through a click that the campaign did not want.
+    NotTargeted,
 }
 
 impl Unpaid {
@@ -24,6 +26,38 @@ impl Unpaid {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CapReached => "cap_reached",
+            Self::NotTargeted => "not_targeted",
+        }
+    }
+}
+
+/// When somebody of the network must look at a conversion before it is approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// Where its amount is above this, in micro-units of its own currency.
+    Above(i64),
+    /// Whatever its amount is: it is in a currency that the goal's limit cannot be compared with.
+    Any,
+}
+
+impl Review {
+    /// Whether an amount is to be looked at.
+    #[must_use]
+    pub fn asks(self, amount: Option<i64>) -> bool {
+        let most = match self {
+            Self::Above(most) => most,
+            Self::Any => 0,
+        };
+        amount.is_some_and(|amount| amount > most)
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn because(self) -> ReviewBecause {
+        match self {
+            Self::Above(_) => ReviewBecause::Amount,
+            Self::Any => ReviewBecause::Currency,
         }
     }
 }
@@ -42,6 +76,9 @@ pub struct Pricing {
     /// Why it pays nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpaid: Option<Unpaid>,
+    /// When somebody must look at it, as the goal said when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
 }
 
 /// A part of an order that is paid by one rule.
@@ -137,6 +174,7 @@ impl Pricing {
             goal_version: goal.version,
             number_in_month: asks.then_some(occasion.number_in_month),
             unpaid: None,
+            review: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The decision trace: what was looked at on the way from a call to its verdict, in order, with what was found.
 
 use serde::{Deserialize, Serialize};
+use tenancy::{Actor, Permission};
 
 /// What a step found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum Found {
 
 /// Steps that tell what affiliates earn.
 const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
+/// Steps that tell what the network decided for itself.
+const OF_THE_NETWORK: [&str; 2] = ["paused", "review"];
 
 /// One thing that was looked at: its name, what was found, and the same in words with the values that went in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +32,13 @@ pub struct Step(pub String, pub Found, pub String);
 pub struct Trace(Vec<Step>);
 
 impl Step {
-    /// Whether it tells what affiliates earn, which is not for everybody who may see the call.
+    /// Whether somebody who may see the call may see it: what affiliates earn is not for everybody, and what the network
+    /// decided for itself is for its own people only.
     #[must_use]
-    pub fn is_about_commission(&self) -> bool {
-        ABOUT_COMMISSION.contains(&self.0.as_str())
+    pub fn is_for(&self, actor: &Actor) -> bool {
+        let is = |steps: &[&str]| steps.contains(&self.0.as_str());
+        (!is(&ABOUT_COMMISSION) || actor.may(Permission::SeeCommission))
+            && (!is(&OF_THE_NETWORK) || actor.role.scope().is_whole())
     }
 }
 

@@ -43,7 +43,7 @@ pub struct TrackerSettings {
     pub dashboard_url: String,
     /// Where visitors reach the host that all networks share: `/{network}/{alias}` works there.
     pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which a trusted proxy says the visitor's country.
     pub country_header: Option<String>,
@@ -127,6 +127,8 @@ pub struct InboundCall {
     pub body: Vec<u8>,
     /// Address of the caller.
     pub remote_ip: Option<IpNet>,
+    /// Whether it came over https; none where nothing is known.
+    pub over_https: Option<bool>,
     /// Why it could not even be received whole, if so.
     pub flaw: Option<Reason>,
 }
@@ -147,6 +149,7 @@ impl InboundCall {
             signature: None,
             body: Vec::new(),
             remote_ip,
+            over_https: None,
             flaw: None,
         }
     }

@@ -24,6 +24,10 @@ pub enum Reason {
     TestAccepted,
     /// Recorded, but unpaid: a cap is reached.
     CapReached,
+    /// Recorded, but unpaid: it came through a click that the campaign did not want.
+    NotTargeted,
+    /// Recorded, and pending until somebody of the network has looked.
+    HeldForReview,
     /// It waits for a conversion of the parent goal.
     WaitingForParent,
     /// It waits for the conversion it changes.
@@ -60,6 +64,8 @@ pub enum Reason {
     AffiliateUnknown,
     /// The campaign is being set up, or has ended.
     CampaignInactive,
+    /// The network has paused the advertiser.
+    AdvertiserPaused,
     /// The network has blocked the affiliate of the click.
     AffiliateBlocked,
     /// The network itself is suspended.
@@ -94,6 +100,8 @@ pub enum Reason {
     TimestampSkew,
     /// Calls may not come from this address.
     IpNotAllowed,
+    /// Calls must come over https.
+    HttpsRequired,
     /// A value does not decode.
     ParamUndecodable,
     /// A parameter came twice.
@@ -125,7 +133,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 60] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -135,6 +143,8 @@ impl Reason {
         Self::StatusIgnored,
         Self::TestAccepted,
         Self::CapReached,
+        Self::NotTargeted,
+        Self::HeldForReview,
         Self::WaitingForParent,
         Self::WaitingForConversion,
         Self::WaitingForCustomer,
@@ -153,6 +163,7 @@ impl Reason {
         Self::CouponUnknown,
         Self::AffiliateUnknown,
         Self::CampaignInactive,
+        Self::AdvertiserPaused,
         Self::AffiliateBlocked,
         Self::NetworkSuspended,
         Self::OrderIdMissing,
@@ -170,6 +181,7 @@ impl Reason {
         Self::SignatureInvalid,
         Self::TimestampSkew,
         Self::IpNotAllowed,
+        Self::HttpsRequired,
         Self::ParamUndecodable,
         Self::ParamRepeated,
         Self::ParamTooLong,
@@ -197,6 +209,8 @@ impl Reason {
             Self::StatusIgnored => Line("status_ignored", Duplicate, 200, "The network ignores calls with this status.", "Nothing to do."),
             Self::TestAccepted => Line("test_accepted", Accepted, 200, "The test came through whole. Nothing is paid for tests.", "Nothing to do; send a second test with another order to go live."),
             Self::CapReached => Line("cap_reached", Accepted, 200, "The conversion was recorded, but is not paid: the campaign has had as many as it wants.", "Nothing to do, or ask the network for a higher cap."),
+            Self::NotTargeted => Line("not_targeted", Accepted, 200, "The conversion was recorded, but is not paid: the campaign did not want this visitor when they clicked.", "Nothing to do, or ask the network to widen the campaign's targeting."),
+            Self::HeldForReview => Line("held_for_review", Held, 202, "The conversion was recorded; somebody of the network looks at it before it is approved.", "Nothing to do: the network decides."),
             Self::WaitingForParent => Line("waiting_for_parent", Held, 202, "The goal before this one has not been reached yet; the call waits for it.", "Nothing to do: it is decided when the earlier call arrives."),
             Self::WaitingForConversion => Line("waiting_for_conversion", Held, 202, "The order that this call changes has not arrived yet; the call waits for it.", "Nothing to do: it is decided when the order arrives."),
             Self::WaitingForCustomer => Line("waiting_for_customer", Held, 202, "Nothing is known of this customer yet; the call waits for their first conversion.", "Nothing to do: it is decided when the customer's earlier call arrives."),
@@ -215,6 +229,7 @@ impl Reason {
             Self::CouponUnknown => Line("coupon_unknown", Rejected, 422, "No affiliate has this coupon code, and the call names no click.", "Ask the network to enter the code, then send the call again."),
             Self::AffiliateUnknown => Line("affiliate_unknown", Rejected, 422, "No affiliate of the network with a link to your campaign is called so.", "Send the affiliate's key as the network gave it to you."),
             Self::CampaignInactive => Line("campaign_inactive", Rejected, 422, "The campaign is being set up, or has ended.", "Ask the network to make the campaign live, then send the call again."),
+            Self::AdvertiserPaused => Line("advertiser_paused", Rejected, 422, "The network has paused the advertiser, so no new order counts.", "Ask the network; when the advertiser is active again, the call can be replayed."),
             Self::AffiliateBlocked => Line("affiliate_blocked", Rejected, 422, "The network has blocked the affiliate who sent this visitor.", "Nothing to do, or ask the network about the affiliate."),
             Self::NetworkSuspended => Line("network_suspended", Rejected, 403, "The network is suspended, so nothing counts; the call was kept.", "Ask the network; when it is resumed, send the call again."),
             Self::OrderIdMissing => Line("order_id_missing", Rejected, 400, "order_id is missing or empty, and the goal counts each order once.", "Send your own id of the order as order_id."),
@@ -232,6 +247,7 @@ impl Reason {
             Self::SignatureInvalid => Line("signature_invalid", Rejected, 401, "The signature does not fit the call.", "Sign exactly what you send, with the newest signing secret."),
             Self::TimestampSkew => Line("timestamp_skew", Rejected, 401, "The time of the signature is too far from ours.", "Set your server's clock, and sign each attempt anew."),
             Self::IpNotAllowed => Line("ip_not_allowed", Rejected, 403, "Calls may not come from this address.", "Ask the network to add the address of your server."),
+            Self::HttpsRequired => Line("https_required", Rejected, 400, "The call came over plain http, and the integration demands https.", "Send the call to the same address with https, and ask the network for a new token: this one could be read on the way."),
             Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with your language's URL encoder."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),

@@ -127,7 +127,8 @@ const CLAIMS: [(&str, &str, &str); 7] = [
     (
         "Every accepted postback has its conversion, and every conversion its postback",
         "SELECT id AS postback, conversion_id AS conversion FROM postbacks
-         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND reason IN ('accepted', 'cap_reached')",
+         WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND reason IN ('accepted', 'cap_reached', 'not_targeted',
+                                                                                                  'held_for_review')",
         "SELECT postback_id, id FROM conversions
          WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3",
     ),

@@ -115,8 +115,8 @@ impl Visits {
             .find_map(|(applies, flag)| applies.then_some(flag));
         // Last, because only what is otherwise valid counts towards a cap.
         let is_beyond = || {
-            let caps = &route.promotion.caps;
-            !caps.is_empty() && self.caps.is_reached(network, caps, route.affiliate_id, now)
+            let promotion = &route.promotion;
+            !promotion.caps.is_empty() && self.caps.is_reached(network, promotion, route.affiliate_id, now)
         };
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),

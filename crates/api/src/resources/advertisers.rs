@@ -42,6 +42,9 @@ pub(crate) struct Advertiser {
     #[schema(minimum = 1)]
     version: i32,
     created_at: DateTime<Utc>,
+    /// Since when it is paused, if it is: nobody is sent to its campaigns, and no conversion is made for it.
+    #[schema(required)]
+    paused_at: Option<DateTime<Utc>>,
 }
 
 impl From<advertisers::Advertiser> for Advertiser {
@@ -55,6 +58,7 @@ impl From<advertisers::Advertiser> for Advertiser {
             tags: it.tags.0,
             version: it.version,
             created_at: it.created_at,
+            paused_at: it.paused_at,
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, ChangeError, Permission, needs, networks};
-use tracking::conversions::{self, Conversion as Stored, ConversionFilter, ConversionStatus};
+use tracking::conversions::{self, Conversion as Stored, ConversionFilter, ConversionStatus, ReviewBecause};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -63,6 +63,10 @@ pub(crate) struct Conversion {
     /// When it approves itself.
     #[schema(required)]
     hold_until: Option<DateTime<Utc>>,
+    /// Why it is pending until somebody of the network has looked: its amount is above the goal's limit, or in a currency
+    /// that cannot be compared with it. Null where nobody must, or somebody has, and for those who are not of the network.
+    #[schema(required, value_type = Option<schemas::ReviewBecause>)]
+    review_because: Option<&'static str>,
 }
 
 items!(Conversion);
@@ -88,7 +92,11 @@ impl Conversion {
             customer_id: it.customer_id.filter(|_| actor.role.scope().affiliate.is_none()),
             coupon: it.coupon,
             unpaid_because: it.unpaid_because,
-            hold_until: it.hold_until,
+            hold_until: it.hold_until.filter(|_| it.review_because.is_none()),
+            review_because: it
+                .review_because
+                .filter(|_| actor.role.scope().is_whole())
+                .map(ReviewBecause::as_str),
         }
     }
 }
@@ -101,6 +109,9 @@ pub(crate) struct ConversionParams {
     /// Only of this status.
     #[param(value_type = schemas::ConversionStatus, inline, required = false)]
     status: Option<String>,
+    /// Only those that somebody of the network must look at; for the network's own people.
+    #[param(value_type = bool, required = false)]
+    review: Option<bool>,
     /// Only of this order of the advertiser.
     #[param(value_type = schemas::Filter, inline, required = false)]
     order_id: Option<String>,
@@ -131,6 +142,7 @@ pub(crate) async fn list(
     let filter = ConversionFilter {
         scope: access.role.scope(),
         status: word("status", params.status.as_deref())?,
+        in_review: in_review(&access, params.review)?,
         order_id: text("order_id", params.order_id.as_deref())?,
         campaign_id: word("campaign", params.campaign.as_deref())?,
         affiliate_id: word("affiliate", params.affiliate.as_deref())?,
@@ -143,6 +155,17 @@ pub(crate) async fn list(
     Ok(Json(
         window.page_by(rows, |row| Conversion::new(row.conversion, &access)),
     ))
+}
+
+/// Whether only those in review are asked for, by somebody who may know which they are.
+fn in_review(actor: &Actor, asked: Option<bool>) -> Result<bool, ApiError> {
+    match asked {
+        Some(true) if !actor.role.scope().is_whole() => {
+            let message = "Only the network's own people may ask for those.";
+            Err(ApiError::field("review", message))
+        }
+        asked => Ok(asked.unwrap_or_default()),
+    }
 }
 
 /// A conversion

@@ -69,6 +69,8 @@ resource! {
         auto_approve: bool as bool,
         /// 0 to 365.
         hold_days: Whole as i64,
+        /// Above which amount somebody of the network must look at a conversion before it is approved; null for never.
+        review_above: Option<String> as Option<schemas::Amount>,
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Integration {
     /// In whose voice it is answered.
     #[schema(value_type = schemas::AnswerFormat)]
     answer_format: &'static str,
+    /// Whether a call must have come over https, as a trusted proxy says.
+    requires_https: bool,
     /// Whether a call must carry the token.
     requires_token: bool,
     /// Whether a call must be signed.
@@ -52,7 +54,7 @@ pub(crate) struct Integration {
     /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
     #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
     allowed_addresses: Vec<String>,
-    /// Whether token, signature and address are only looked at.
+    /// Whether https, token, signature and address are only looked at.
     is_monitoring: bool,
     /// What the advertiser's own words for statuses mean.
     status_map: BTreeMap<String, String>,
@@ -75,6 +77,7 @@ impl Integration {
             token_made_at: is_there.then_some(it.created_at),
             previous_token_until: it.previous_token_until,
             answer_format: it.settings.answer_format.as_str(),
+            requires_https: it.settings.requires_https,
             requires_token: it.settings.requires_token,
             requires_signature: it.settings.requires_signature,
             signature_seconds: it.settings.signature_seconds,
@@ -94,6 +97,7 @@ resource! {
         IntegrationPatch
     ]
     answer_format: String as schemas::AnswerFormat,
+    requires_https: bool as bool,
     requires_token: bool as bool,
     /// Needs a signing secret.
     requires_signature: bool as bool,

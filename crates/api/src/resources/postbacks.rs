@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{ConversionId, PostbackId};
 use serde::{Deserialize, Serialize};
-use tenancy::{Actor, Permission, needs};
+use tenancy::{Actor, needs};
 use tracking::postbacks::{self, PostbackFilter, PostbackSummary, StoredPostback};
 use tracking::trace::{Found, Trace};
 use utoipa::{IntoParams, ToSchema};
@@ -97,10 +97,9 @@ pub(crate) struct Step {
 
 impl ExplainedPostback {
     fn new(it: StoredPostback, actor: &Actor) -> Self {
-        let sees_commission = actor.may(Permission::SeeCommission);
         let steps = Trace::from_text(&it.trace);
         let steps = steps.steps().iter();
-        let steps = steps.filter(|step| sees_commission || !step.is_about_commission());
+        let steps = steps.filter(|step| step.is_for(actor));
         let steps = steps.map(|step| Step {
             check: step.0.clone(),
             found: match step.1 {

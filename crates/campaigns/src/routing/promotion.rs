@@ -1,7 +1,9 @@
 //! What a campaign means for the clicks and postbacks of its links.
 
-use chrono::TimeDelta;
-use schema::{CampaignId, GoalId, LandingPageId, NetworkConn, clock};
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{CampaignId, GoalId, LandingPageId, NetworkConn, advertisers, clock};
 
 use super::RoutingError;
 use crate::Destination;
@@ -16,6 +18,8 @@ use crate::rules::{self, Rule};
 pub struct Promotion {
     /// The campaign.
     pub campaign: Campaign,
+    /// Since when its advertiser is paused, if it is.
+    pub paused_at: Option<DateTime<Utc>>,
     /// Where clicks go, each with its weight; the campaign's own first. What has no landing page's id is that.
     pub destinations: Vec<Weighted>,
     /// What counts.
@@ -81,6 +85,12 @@ pub(super) async fn load_promotion(
     let Some(campaign) = campaigns::find(conn, campaign_id).await? else {
         return Ok(None);
     };
+    let network_id = conn.network_id();
+    let paused_at = advertisers::table
+        .find((network_id, campaign.advertiser_id))
+        .select(advertisers::paused_at)
+        .first(&mut **conn)
+        .await?;
     let goals = goals::of_campaign(conn, campaign_id).await?;
     // As long as a postback may wait.
     let since = clock::now() - TimeDelta::days(91);
@@ -107,6 +117,7 @@ pub(super) async fn load_promotion(
     Ok(Some(Promotion {
         destinations,
         campaign,
+        paused_at,
         goals,
         rules,
         caps,

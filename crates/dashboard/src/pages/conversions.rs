@@ -3,12 +3,15 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
-use schema::{ConversionId, clock};
+use schema::{ConversionId, Money, clock};
 use serde::Deserialize;
 use tenancy::networks::{self, Network};
 use tenancy::{Actor, Permission, needs};
 use tracking::ClickId;
-use tracking::conversions::{self, ConversionFilter, ConversionStatus, NamedConversion};
+use tracking::conversions::{
+    self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause,
+};
+use tracking::pricing::Review;
 
 use super::id;
 use super::sign_in::local;
@@ -25,6 +28,8 @@ pub(super) struct Filters {
     #[serde(default)]
     status: String,
     #[serde(default)]
+    review: String,
+    #[serde(default)]
     order: String,
     #[serde(default)]
     before: String,
@@ -39,9 +44,22 @@ pub(super) async fn list(
 ) -> PageResult {
     let status = listing::word(&filters.status)?;
     let order = listing::text(&filters.order);
+    // What the network looks at is for its own people to know.
+    let may_review = actor.role.scope().is_whole();
+    let in_review = may_review && filters.review == "yes";
+    let mut tabs = listing::tabs("/conversions", ConversionStatus::ALL, status);
+    if may_review {
+        tabs.iter_mut().for_each(|tab| tab.2 &= !in_review);
+        tabs.push((
+            "In review".to_owned(),
+            "/conversions?review=yes".to_owned(),
+            in_review,
+        ));
+    }
     let filter = ConversionFilter {
         scope: actor.role.scope(),
         status,
+        in_review,
         order_id: order.clone(),
         before: listing::id(&filters.before)?,
         ..ConversionFilter::default()
@@ -53,6 +71,7 @@ pub(super) async fn list(
 
     let kept = [
         ("status", filters.status.as_str()),
+        ("review", if in_review { "yes" } else { "" }),
         ("order", filters.order.as_str()),
     ];
     let (found, older) = listing::cut(found, "/conversions", &kept, |row| row.conversion.id);
@@ -66,7 +85,7 @@ pub(super) async fn list(
             "Conversions",
             "Conversions",
         ),
-        tabs: listing::tabs("/conversions", ConversionStatus::ALL, status),
+        tabs,
         order,
         rows: found
             .into_iter()
@@ -130,6 +149,7 @@ pub(super) struct ConversionRow {
     pub(super) id: String,
     pub(super) short_id: String,
     pub(super) status: &'static str,
+    pub(super) review: Option<String>,
     pub(super) campaign: String,
     pub(super) goal: String,
     pub(super) affiliate: String,
@@ -171,6 +191,10 @@ impl ConversionRow {
             short_id: format::short_id(&id),
             id,
             status: conversion.status.as_str(),
+            review: conversion
+                .review_because
+                .filter(|_| actor.role.scope().is_whole())
+                .map(|because| review(because, &conversion)),
             campaign,
             goal,
             affiliate,
@@ -187,6 +211,18 @@ impl ConversionRow {
                 .unwrap_or_else(|| format::short_id(&conversion.id.to_string())),
             order_id: conversion.order_id.unwrap_or_else(|| "—".to_owned()),
         }
+    }
+}
+
+/// Why somebody must look at a conversion, in words.
+fn review(because: ReviewBecause, conversion: &Conversion) -> String {
+    match (because, conversion.pricing().review) {
+        (ReviewBecause::Amount, Some(Review::Above(micros))) => {
+            let currency = conversion.currency;
+            format!("To look at: above {}", format::money(Money { micros, currency }))
+        }
+        (ReviewBecause::Amount, _) => "To look at: above the goal’s limit".to_owned(),
+        (ReviewBecause::Currency, _) => "To look at: in another currency than the goal’s limit".to_owned(),
     }
 }
 

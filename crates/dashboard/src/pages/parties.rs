@@ -387,6 +387,7 @@ async fn render_with<P>(
     let words: &[(&str, &str)] = match party {
         Party::Advertisers => &[
             ("active", "Active"),
+            ("paused", "Paused: no clicks and no conversions"),
             ("archived", "Archived: not offered for new campaigns"),
         ],
         Party::Affiliates => &[

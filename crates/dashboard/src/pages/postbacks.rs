@@ -100,7 +100,6 @@ pub(super) async fn show(
     let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
     conn.commit().await?;
     let postback = found.ok_or(PageError::NotFound)?;
-    let sees_commission = actor.may(Permission::SeeCommission);
     let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
     page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", &title),
@@ -119,7 +118,7 @@ pub(super) async fn show(
         steps: Trace::from_text(&postback.trace)
             .steps()
             .iter()
-            .filter(|step| sees_commission || !step.is_about_commission())
+            .filter(|step| step.is_for(&actor))
             .map(StepRow::new)
             .collect(),
         system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),

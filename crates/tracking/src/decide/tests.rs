@@ -69,6 +69,7 @@ fn route() -> Route {
         is_test: false,
         promotion: Arc::new(Promotion {
             campaign: campaign(),
+            paused_at: None,
             destinations: Vec::new(),
             goals: vec![
                 goal(1, "sale", UniqueBy::Order, 0, 100_000),
@@ -251,6 +252,12 @@ fn the_status_of_campaign_and_affiliate_decides() {
         let mut world = World::new(sale());
         world.route.affiliate.status = status;
         assert_eq!(world.reason(), expected, "{status}");
+    }
+    for (is_test, expected) in [(false, Some(Reason::AdvertiserPaused)), (true, None)] {
+        let mut world = World::new(sale());
+        world.promotion().paused_at = Some(at("2026-11-20T00:00:00Z"));
+        world.route.is_test = is_test;
+        assert_eq!(world.reason(), expected, "{is_test}");
     }
 }
 

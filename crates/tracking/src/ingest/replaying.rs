@@ -16,8 +16,8 @@ use crate::postback_record::{PostbackRecord, Stored};
 /// for who sent it is authenticated again.
 const TO_DO: &str = "SELECT r.network_id, r.id, r.is_dry, p.id, p.received_at, p.method, p.target, p.content_type, p.body,
          host(p.remote_ip), p.token_hash,
-         CASE WHEN p.reason ~ '^(token|signature|timestamp|ip)_' THEN NULL ELSE p.advertiser_id END,
-         p.status = 'rejected', p.order_id
+         CASE WHEN p.reason ~ '^(https|token|signature|timestamp|ip)_' THEN NULL ELSE p.advertiser_id END,
+         p.status = 'rejected', p.order_id, p.over_https
      FROM replays r JOIN postbacks p ON p.network_id = r.network_id AND p.id = r.postback_id
      WHERE r.done_at IS NULL AND r.is_dry = $1 ORDER BY r.network_id, r.id LIMIT $2 FOR UPDATE OF r, p SKIP LOCKED";
 const DONE: &str = "UPDATE replays r SET done_at = $9, reason = k.reason, message = k.message, conversion_id = k.conversion_id,
@@ -66,6 +66,7 @@ impl ToDo {
                     remote_ip: row.get(9),
                     token_hash,
                     order_id: row.get(13),
+                    over_https: row.get(14),
                 }),
                 origin: Origin::Replay,
                 sender: advertiser.map(|id| Sender {

@@ -15,7 +15,7 @@ use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
 use visitors::Country;
 
-use super::{TARGET_LIMIT, client_ip, header, network_of, pages};
+use super::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of, pages};
 use crate::click_id::{ClickId, ClickIds};
 use crate::clicks::{Flag, NewClick};
 use crate::tracker::{Intake, Tracker, WhenDiskFails};
@@ -112,6 +112,9 @@ fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>
     let is_late = ends.is_some_and(|ends| now >= ends);
     if (is_early || is_late) && !route.is_test {
         return Err(pages::closed());
+    }
+    if route.promotion.paused_at.is_some() && !route.is_test {
+        return Err(pages::paused());
     }
     match route.affiliate.status {
         AffiliateStatus::Active => Ok(()),
@@ -215,8 +218,7 @@ fn new_click(
 /// The country that a trusted proxy found out.
 fn country(request: &RequestHead, tracker: &Tracker) -> Option<Country> {
     let name = tracker.country_header.as_deref()?;
-    let peer = request.peer_addr?.ip().to_canonical();
-    let is_trusted = tracker.trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
+    let is_trusted = is_from_proxy(request, &tracker.trusted_proxies)?;
     let said = request.headers.get(name).filter(|_| is_trusted)?;
     said.to_str().ok()?.parse().ok()
 }

@@ -160,6 +160,25 @@ pub fn client_ip(request: &RequestHead, trusted: &[IpNet]) -> Option<IpAddr> {
     Some(behind_proxies(peer, &hops, trusted))
 }
 
+/// Whether a request came over https: only a trusted proxy can say so, and says it of every leg that it tells of, because
+/// we are spoken to in plain http. None where there is no peer: a request of our own.
+fn over_https(request: &RequestHead, trusted: &[IpNet]) -> Option<bool> {
+    let is_from_proxy = is_from_proxy(request, trusted)?;
+    let said = request.headers.get_all("x-forwarded-proto");
+    Some(is_from_proxy && are_https(said.filter_map(|value| value.to_str().ok())))
+}
+
+fn are_https<'a>(said: impl Iterator<Item = &'a str>) -> bool {
+    let mut legs = said.flat_map(|value| value.split(',')).map(str::trim).peekable();
+    legs.peek().is_some() && legs.all(|leg| leg.eq_ignore_ascii_case("https"))
+}
+
+/// Whether it is a trusted proxy that asks; none where there is no peer.
+fn is_from_proxy(request: &RequestHead, trusted: &[IpNet]) -> Option<bool> {
+    let peer = request.peer_addr?.ip().to_canonical();
+    Some(trusted.iter().any(|proxy| proxy.contains(&peer)))
+}
+
 fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
     let mut client = peer;
     for hop in hops.iter().rev() {
@@ -196,6 +215,22 @@ mod tests {
             ("/a/b/c", Place::Nowhere),
         ] {
             assert_eq!(place(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_came_in_plain_http_over_any_leg_did_not_come_over_https() {
+        for (said, expected) in [
+            (&["https"][..], true),
+            (&["HTTPS, https"], true),
+            (&["https", "https"], true),
+            (&["https, http"], false),
+            (&["http", "https"], false),
+            (&["https,"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            assert_eq!(are_https(said.iter().copied()), expected, "{said:?}");
         }
     }
 

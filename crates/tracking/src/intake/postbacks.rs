@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
-use super::{TARGET_LIMIT, client_ip, header, network_of};
+use super::{TARGET_LIMIT, client_ip, header, network_of, over_https};
 use crate::tracker::{InboundCall, Intake, Tracker};
 use crate::verdict::{Reason, Told, Verdict};
 
@@ -98,6 +98,7 @@ async fn read(request: &RequestHead, slug: Option<&str>, payload: Payload, track
         signature: header(request, SIGNATURE, 512),
         body,
         remote_ip: client_ip(request, &tracker.trusted_proxies).map(IpNet::from),
+        over_https: over_https(request, &tracker.trusted_proxies),
         flaw,
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{ApplyError, Asking, Ending, Origin, Round, Tx, UniqueKey, book, column, park, row};
 use crate::changes::{self, Change, Source};
-use crate::conversions::{Conversion, ConversionStatus};
+use crate::conversions::{Conversion, ConversionStatus, ReviewBecause};
 use crate::decide::Wants;
 use crate::judge::Judge;
 use crate::ledger::{self, LedgerEntry};
@@ -27,9 +27,10 @@ const NOTE: &str = "INSERT INTO conversion_changes (network_id, conversion_id, i
      ON CONFLICT DO NOTHING";
 const CHANGE: &str = "UPDATE conversions c SET status = k.status, amount_micros = k.amount_micros,
          commission_micros = k.commission_micros, revenue_micros = k.revenue_micros, terms = k.terms,
-         hold_until = k.hold_until
-     FROM unnest($1::int[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::jsonb[], $8::timestamptz[])
-         AS k (network_id, id, status, amount_micros, commission_micros, revenue_micros, terms, hold_until)
+         hold_until = k.hold_until, review_because = k.review_because
+     FROM unnest($1::int[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::jsonb[], $8::timestamptz[],
+         $9::text[])
+         AS k (network_id, id, status, amount_micros, commission_micros, revenue_micros, terms, hold_until, review_because)
      WHERE c.network_id = k.network_id AND c.id = k.id";
 
 pub(super) struct Statements {
@@ -51,7 +52,7 @@ impl Statements {
         );
         let lock_held = format!(
             "SELECT {columns} FROM conversions c
-             WHERE c.hold_until <= $1 AND c.status = 'pending'
+             WHERE c.hold_until <= $1 AND c.status = 'pending' AND c.review_because IS NULL
              ORDER BY c.hold_until LIMIT 500 FOR UPDATE SKIP LOCKED"
         );
         Ok(Self {
@@ -210,6 +211,7 @@ impl Standing {
                     &column(&changed, |it| it.is.revenue_micros),
                     &column(&changed, |it| &it.is.terms),
                     &column(&changed, |it| it.is.hold_until),
+                    &column(&changed, |it| it.is.review_because.map(ReviewBecause::as_str)),
                 ],
             )
             .await?;
@@ -315,10 +317,11 @@ impl Amended {
                 Verdict::saying(Reason::Updated, differences(&before, &self.is)).about(self.was.id)
             }
             true => {
-                let message = format!(
-                    "The conversion stays {}: what was said of it weighs more.",
-                    described(&self.is)
-                );
+                let because = match self.is.review_because {
+                    Some(_) => "somebody of the network looks at it first",
+                    None => "what was said of it weighs more",
+                };
+                let message = format!("The conversion stays {}: {because}.", described(&self.is));
                 Verdict::saying(Reason::Unchanged, message).about(self.was.id)
             }
             false => Verdict::saying(Reason::Unchanged, "The same was said before.").about(self.was.id),
@@ -331,8 +334,10 @@ impl Amended {
             return false;
         }
         self.said.push(change);
-        let outcome = changes::outcome(&self.said);
+        let pricing = self.was.pricing();
+        let outcome = changes::outcome(&self.said, pricing.review);
         self.is.status = outcome.status;
+        self.is.review_because = outcome.review_because;
         // Whoever says where it stands, ends the wait for it to approve itself.
         if self
             .said
@@ -342,7 +347,7 @@ impl Amended {
             self.is.hold_until = None;
         }
         if outcome.amount_micros != self.is.amount_micros {
-            let pricing = self.was.pricing().with_amount(outcome.amount_micros.unwrap_or(0));
+            let pricing = pricing.with_amount(outcome.amount_micros.unwrap_or(0));
             let (commission, revenue) = pricing.pay(self.is.currency);
             self.is.amount_micros = outcome.amount_micros;
             self.is.commission_micros = commission;
@@ -354,10 +359,11 @@ impl Amended {
     }
 }
 
-/// Stores what conversions were made with that came with a status of their own.
+/// Stores what conversions were made with that are something else than that: they came with a status of their own, or
+/// somebody must look at them.
 pub(super) async fn note_made_with(
     tx: Tx<'_>,
-    made: &[(Asking<'_, '_>, ConversionId, [Change; 2])],
+    made: &[(Asking<'_, '_>, ConversionId, Vec<Change>)],
 ) -> Result<(), ApplyError> {
     let rows: Vec<(i32, ConversionId, &Change)> = made
         .iter()

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, Statement};
 
 use super::{ApplyError, Asking, Made, MadeIds, Tx, column};
-use crate::conversions::Conversion;
+use crate::conversions::{Conversion, ReviewBecause};
 use crate::ledger::{self, LedgerEntry};
 use crate::rollups::{ADD_CONVERSIONS, ConversionSums};
 use schema::ConversionId;
@@ -13,11 +13,12 @@ use schema::ConversionId;
 /// The unique key decides, also between nodes; a twin in an open transaction is waited for.
 const ADD: &str = "INSERT INTO conversions (network_id, id, converted_at, advertiser_id, campaign_id, goal_id,
          affiliate_id, link_id, click_id, attributed_by, parent_id, postback_id, unique_key, order_id, amount_micros, currency,
-         commission_micros, revenue_micros, status, customer_id, coupon, country, unpaid_because, hold_until, terms)
+         commission_micros, revenue_micros, status, customer_id, coupon, country, unpaid_because, hold_until, terms,
+         review_because)
      SELECT * FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[],
          $9::uuid[], $10::text[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::bigint[], $16::text[],
          $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::timestamptz[],
-         $25::jsonb[])
+         $25::jsonb[], $26::text[])
      ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING id";
 const BOOK: &str = "INSERT INTO ledger_entries (network_id, id, booked_at, conversion_id, kind, account, advertiser_id,
          affiliate_id, currency, amount_micros)
@@ -76,6 +77,7 @@ pub(super) async fn add(tx: Tx<'_>, wanted: &[(Asking<'_, '_>, Conversion)]) -> 
                 &column(wanted, |(_, it)| it.unpaid_because.as_deref()),
                 &column(wanted, |(_, it)| it.hold_until),
                 &terms,
+                &column(wanted, |(_, it)| it.review_because.map(ReviewBecause::as_str)),
             ],
         )
         .await?;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use campaigns::Route;
+use campaigns::caps::{Cap, CapPeriod, Metric};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::{
@@ -13,10 +15,10 @@ use uuid::Uuid;
 use super::{ApplyError, Asking, Candidate, Tx, UniqueKey, column};
 use crate::attribution::Customers;
 use crate::caps;
+use crate::clicks::Flag;
 use crate::conversions::Conversion;
 use crate::decide::in_words;
 use crate::verdict::{Reason, Verdict};
-use campaigns::caps::CapPeriod;
 
 const CUSTOMERS: &str = "SELECT DISTINCT ON (k.network_id, k.customer_id, c.advertiser_id)
          c.network_id, c.advertiser_id, c.customer_id, c.click_id, c.link_id
@@ -57,7 +59,8 @@ const SUMS: &str = "SELECT k.at, coalesce(sum(r.conversions), 0)::bigint,
         AND (k.affiliate_id IS NULL OR r.affiliate_id = k.affiliate_id) AND (k.goal_id IS NULL OR r.goal_id = k.goal_id)
         AND r.status IN ('pending', 'approved')
      GROUP BY k.at";
-const CLICKS: &str = "SELECT c.network_id, c.id, c.sub1, c.sub2, c.sub3, c.sub4, c.sub5, c.country
+const CLICKS: &str =
+    "SELECT c.network_id, c.id, c.sub1, c.sub2, c.sub3, c.sub4, c.sub5, c.country, c.device, c.flag
      FROM unnest($1::int[], $2::uuid[]) AS k (network_id, id)
      JOIN clicks c ON c.network_id = k.network_id AND c.id = k.id";
 
@@ -281,6 +284,8 @@ pub(super) async fn exhausted(
 pub(super) struct ClickFacts {
     pub(super) subs: [Option<String>; 5],
     pub(super) country: Option<String>,
+    pub(super) device: String,
+    pub(super) flag: Option<Flag>,
 }
 
 /// What a sum is of: network, campaign, affiliate, goal, since when and until when.
@@ -346,6 +351,8 @@ impl Facts {
             let facts = ClickFacts {
                 subs,
                 country: row.get(7),
+                device: row.get(8),
+                flag: row.get::<_, Option<&str>>(9).and_then(|flag| flag.parse().ok()),
             };
             self.clicks.insert((row.get(0), ClickKey(row.get(1))), facts);
         }
@@ -415,7 +422,7 @@ impl Facts {
     }
 
     /// What counts under a cap so far.
-    pub(super) fn under_cap(&self, it: &Asking<'_, '_>, cap: &campaigns::caps::Cap) -> Sums {
+    pub(super) fn under_cap(&self, it: &Asking<'_, '_>, cap: &Cap) -> Sums {
         let key = cap_key(it, cap);
         key.and_then(|key| self.sums.get(&key))
             .copied()
@@ -445,11 +452,32 @@ impl Facts {
     }
 }
 
+/// Whether the campaign of a claim pays for some clicks only: for visitors whom it wants, or as many as it wants. Tests
+/// are made by whoever is there.
+pub(super) fn pays_for_some_clicks(it: &Asking<'_, '_>) -> bool {
+    let Some(route) = it.judged.route.as_ref().filter(|_| !it.judged.is_test()) else {
+        return false;
+    };
+    !route.campaign().audience.is_everybody() || caps_clicks(route)
+}
+
+/// Whether the campaign of a link wants only so many clicks, of everybody or of the link's affiliate.
+pub(super) fn caps_clicks(route: &Route) -> bool {
+    let is_of_clicks = |cap: &Cap| cap.metric == Metric::Clicks && cap.concerns(route.affiliate_id);
+    route.promotion.caps.iter().any(is_of_clicks)
+}
+
 /// Whether the terms of a claim depend on what only the row of its click says.
 pub(super) fn needs_click(it: &Asking<'_, '_>) -> bool {
     let Some(route) = &it.judged.route else {
         return false;
     };
+    if it.judged.attribution.is_none_or(|it| it.click.is_none()) {
+        return false;
+    }
+    if pays_for_some_clicks(it) {
+        return true;
+    }
     let says_country = it.judged.record.said.country.is_some();
     route.promotion.rules_of(it.claim.goal.id).any(|rule| {
         let conditions = &rule.settings.conditions;
@@ -490,9 +518,9 @@ fn month_key(it: &Asking<'_, '_>) -> Option<SumKey> {
         })
 }
 
-fn cap_key(it: &Asking<'_, '_>, cap: &campaigns::caps::Cap) -> Option<SumKey> {
+fn cap_key(it: &Asking<'_, '_>, cap: &Cap) -> Option<SumKey> {
     let route = it.judged.route.as_ref()?;
-    let is_of_conversions = cap.metric != campaigns::caps::Metric::Clicks;
+    let is_of_conversions = cap.metric != Metric::Clicks;
     (is_of_conversions && cap.concerns(route.affiliate_id)).then(|| {
         let (since, until) = within(cap.period, it);
         (

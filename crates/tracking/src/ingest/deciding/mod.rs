@@ -489,16 +489,12 @@ impl<'a, 'c> Round<'a, 'c> {
         let repeats_of = self.settle_repeats(repeats).await?;
         let statuses: Vec<_> = new
             .iter()
-            .filter_map(|(it, conversion)| Some((*it, conversion.id, price::made_with(it, conversion)?)))
+            .filter_map(|(it, conversion)| Some((*it, conversion.id, price::to_note(it, conversion)?)))
             .collect();
         amend::note_made_with(self.tx, &statuses).await?;
         let mut fresh = Vec::with_capacity(new.len());
         for (it, conversion) in new {
-            let reason = match conversion.unpaid_because {
-                Some(_) => Reason::CapReached,
-                None => Reason::Accepted,
-            };
-            self.end(it.at, Verdict::of(reason).about(conversion.id));
+            self.end(it.at, price::verdict(&it, facts, &conversion));
             let zone = it
                 .judged
                 .network

@@ -4,15 +4,16 @@ use campaigns::caps::Metric;
 use campaigns::rules::Occasion;
 use campaigns::terms::percent;
 use chrono::{DateTime, TimeDelta, Utc};
-use schema::{ConversionId, Money};
+use schema::{ConversionId, Currency, Money};
 
 use super::amend;
-use super::facts::{Facts, needs_click};
+use super::facts::{Facts, caps_clicks, needs_click, pays_for_some_clicks};
 use super::{Asking, Origin};
 use crate::changes::{self, Change};
-use crate::conversions::{Conversion, ConversionStatus};
+use crate::clicks::Flag;
+use crate::conversions::{Conversion, ConversionStatus, ReviewBecause};
 use crate::decide::Wants;
-use crate::pricing::{Part, Pricing, Unpaid};
+use crate::pricing::{Part, Pricing, Review, Unpaid};
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
@@ -62,17 +63,22 @@ pub(super) fn conversion(
             message,
         )));
     }
-    if !facts.is_counted(it) {
+    check_click(it, facts, &mut pricing, trace);
+    if pricing.unpaid.is_none() && !facts.is_counted(it) {
         check_caps(it, facts, &mut pricing, trace);
     }
+    let goal = &claim.goal.settings;
+    // What pays nothing need not be looked at.
+    pricing.review = goal
+        .review_above_micros
+        .filter(|_| pricing.unpaid.is_none())
+        .map(|most| match claim.currency == ours {
+            true => Review::Above(most),
+            false => Review::Any,
+        });
     let (commission_micros, revenue_micros) = pricing.pay(claim.currency);
     tell_price(trace, &pricing, claim.currency, commission_micros, revenue_micros);
-    let goal = &claim.goal.settings;
-    let (starts, said_status) = match claim.wants {
-        Wants::New(starts) => (starts, None),
-        Wants::NewOrChanged { starts, said } => (starts, said),
-        Wants::Changed(_) | Wants::Refunded => (ConversionStatus::Pending, None),
-    };
+    let (starts, said_status) = status(it);
     let holds = said_status.is_none() && goal.auto_approve && goal.hold_days > 0;
     let mut conversion = Conversion {
         // A postback makes one conversion at most, which has its number: decided once more, it is the same one.
@@ -101,28 +107,42 @@ pub(super) fn conversion(
         hold_until: holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into())),
         // Numbers only: serialising those cannot fail.
         terms: serde_json::to_value(&pricing).unwrap_or_default(),
+        review_because: None,
     };
-    if let Some(said) = made_with(it, &conversion) {
-        conversion.status = changes::outcome(&said).status;
-    }
+    let outcome = changes::outcome(&made_with(it, &conversion), pricing.review);
+    conversion.status = outcome.status;
+    conversion.review_because = outcome.review_because;
+    tell_review(trace, &conversion, goal.review_above_micros, ours);
     facts.count(it, &conversion);
     Ok(conversion)
 }
 
-/// What is said of a conversion that is made with a status of its own: what it would have been without, and that status.
-pub(super) fn made_with(it: &Asking<'_, '_>, conversion: &Conversion) -> Option<[Change; 2]> {
-    let Wants::NewOrChanged {
-        starts,
-        said: Some(_),
-    } = it.claim.wants
-    else {
-        return None;
-    };
+/// The status that a claimed conversion starts with where the call says none, and the one that it says.
+fn status(it: &Asking<'_, '_>) -> (ConversionStatus, Option<ConversionStatus>) {
+    match it.claim.wants {
+        Wants::New(starts) => (starts, None),
+        Wants::NewOrChanged { starts, said } => (starts, said),
+        Wants::Changed(_) | Wants::Refunded => (ConversionStatus::Pending, None),
+    }
+}
+
+/// What is said of a conversion that is made: what it is by itself, and the status that the call says, if it says one.
+fn made_with(it: &Asking<'_, '_>, conversion: &Conversion) -> Vec<Change> {
+    let (starts, said) = status(it);
     let report = Change::report(conversion, starts);
-    Some([
-        report,
-        amend::change(it, conversion.id, Some(report.amount_micros)),
-    ])
+    match said {
+        Some(_) => vec![
+            report,
+            amend::change(it, conversion.id, Some(report.amount_micros)),
+        ],
+        None => vec![report],
+    }
+}
+
+/// What a conversion was made with, where its row does not tell all of it.
+pub(super) fn to_note(it: &Asking<'_, '_>, conversion: &Conversion) -> Option<Vec<Change>> {
+    let (starts, said) = status(it);
+    (said.is_some() || starts != conversion.status).then(|| made_with(it, conversion))
 }
 
 fn pricing(
@@ -145,7 +165,7 @@ fn pricing(
             }
             _ => trace.note(
                 "terms",
-                "the click is not stored any more: rules about it do not fit",
+                "the click is not stored any more: rules about it do not fit, and it counts as one that was wanted",
             ),
         }
     }
@@ -169,6 +189,58 @@ fn pricing(
     let rules = route.promotion.rules_of(it.claim.goal.id);
     let amount = it.claim.amount_micros.unwrap_or(0);
     Ok(Pricing::of(it.claim.goal, rules, &occasion, said, amount))
+}
+
+/// Pays nothing for what came through a click that the campaign did not want, or that came beyond a cap of clicks.
+fn check_click(it: &Asking<'_, '_>, facts: &Facts, pricing: &mut Pricing, trace: &mut Trace) {
+    let (Some(route), Some(click)) = (&it.judged.route, facts.click(it)) else {
+        return;
+    };
+    if !pays_for_some_clicks(it) {
+        return;
+    }
+    match click.flag {
+        Some(Flag::NotTargeted) if !route.campaign().audience.is_everybody() => {
+            pricing.unpaid = Some(Unpaid::NotTargeted);
+            trace.note("targeting", objection(it, facts));
+        }
+        Some(Flag::CapReached) if caps_clicks(route) => {
+            pricing.unpaid = Some(Unpaid::CapReached);
+            trace.note("cap", "the click came beyond a cap: this one is not paid");
+        }
+        _ => trace.good("targeting", "the campaign wanted the click"),
+    }
+}
+
+/// Why a campaign did not want a click, by what it wants now.
+fn objection(it: &Asking<'_, '_>, facts: &Facts) -> String {
+    let said = it
+        .judged
+        .route
+        .as_ref()
+        .zip(facts.click(it))
+        .and_then(|(route, click)| {
+            let audience = &route.campaign().audience;
+            audience.objection(click.country.as_deref(), &click.device)
+        });
+    said.unwrap_or_else(|| "the campaign did not want this visitor when they clicked".to_owned())
+}
+
+/// The verdict on a conversion that was made.
+pub(super) fn verdict(it: &Asking<'_, '_>, facts: &Facts, conversion: &Conversion) -> Verdict {
+    let verdict = match conversion.unpaid_because.as_deref() {
+        Some(because) if because == Unpaid::NotTargeted.as_str() => Verdict::saying(
+            Reason::NotTargeted,
+            format!(
+                "The conversion was recorded, but is not paid: {}.",
+                objection(it, facts)
+            ),
+        ),
+        Some(_) => Verdict::of(Reason::CapReached),
+        None if conversion.review_because.is_some() => Verdict::of(Reason::HeldForReview),
+        None => Verdict::of(Reason::Accepted),
+    };
+    verdict.about(conversion.id)
 }
 
 /// Pays nothing for what comes beyond a cap.
@@ -198,13 +270,7 @@ fn check_caps(it: &Asking<'_, '_>, facts: &Facts, pricing: &mut Pricing, trace: 
     }
 }
 
-fn tell_price(
-    trace: &mut Trace,
-    pricing: &Pricing,
-    currency: schema::Currency,
-    commission: i64,
-    revenue: i64,
-) {
+fn tell_price(trace: &mut Trace, pricing: &Pricing, currency: Currency, commission: i64, revenue: i64) {
     let money = |micros| Money { micros, currency };
     for part in &pricing.parts {
         let by = match (part.sent, part.rule) {
@@ -227,7 +293,27 @@ fn tell_price(
     trace.good("money", words);
 }
 
-fn in_words(part: &Part, currency: schema::Currency) -> String {
+/// Says why somebody must look at a conversion, which is for the network only.
+fn tell_review(trace: &mut Trace, conversion: &Conversion, most: Option<i64>, ours: Currency) {
+    let limit = most.map_or_else(String::new, |micros| {
+        Money {
+            micros,
+            currency: ours,
+        }
+        .to_string()
+    });
+    let words = match conversion.review_because {
+        Some(ReviewBecause::Amount) => format!("above {limit}: somebody of the network must look"),
+        Some(ReviewBecause::Currency) => format!(
+            "in {}, which cannot be compared with {limit}: somebody of the network must look",
+            conversion.currency
+        ),
+        None => return,
+    };
+    trace.note("review", words);
+}
+
+fn in_words(part: &Part, currency: Currency) -> String {
     let terms = part.terms();
     let plain = part.commission.0 == 0 && part.revenue.0 == 0;
     match plain {

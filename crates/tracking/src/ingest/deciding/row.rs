@@ -9,7 +9,8 @@ use crate::ingest::ApplyError;
 /// What [`read`] reads, in its order.
 pub(super) const COLUMNS: &str = "c.network_id, c.id, c.converted_at, c.advertiser_id, c.campaign_id, c.goal_id, c.affiliate_id,
      c.link_id, c.click_id, c.attributed_by, c.parent_id, c.postback_id, c.unique_key, c.order_id, c.amount_micros, c.currency,
-     c.commission_micros, c.revenue_micros, c.status, c.customer_id, c.coupon, c.country, c.unpaid_because, c.hold_until, c.terms";
+     c.commission_micros, c.revenue_micros, c.status, c.customer_id, c.coupon, c.country, c.unpaid_because, c.hold_until, c.terms,
+     c.review_because";
 
 /// A conversion and its network.
 pub(super) fn read(row: &Row) -> Result<(i32, Conversion), ApplyError> {
@@ -40,6 +41,11 @@ pub(super) fn read(row: &Row) -> Result<(i32, Conversion), ApplyError> {
         unpaid_because: row.get(22),
         hold_until: row.get(23),
         terms: row.get(24),
+        review_because: row
+            .get::<_, Option<&str>>(25)
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| broken(&error))?,
     };
     Ok((row.get(0), conversion))
 }
