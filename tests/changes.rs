@@ -4,6 +4,9 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+use std::path::Path;
+use std::process::Command;
+
 use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{GoalKind, GoalSettings};
 use reqwest::StatusCode;
@@ -393,5 +396,143 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     let status = "SELECT status FROM conversions WHERE order_id = ";
     app.eventually(&format!("{status}'C-1'"), "approved").await;
     assert_eq!(app.text(&format!("{status}'C-0'")).await, "pending");
+    app.finish().await;
+}
+
+/// What `clickledger replay` prints for the scene's network, and what it ends with.
+fn replay(app: &TestApp, login: &str, data: &Path, options: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
+        .args(["replay", "--data-dir"])
+        .arg(data)
+        .args(options)
+        .env("DATABASE_URL", login)
+        .env("CLICKLEDGER_SECRET", app.secret.to_text())
+        .env_remove("OWNER_DATABASE_URL")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let mut receipts = Vec::new();
+    for (goal, order) in [("deposit", "1"), ("deposit", "2"), ("install", "3")] {
+        let rejected = server
+            .postback(&[
+                ("goal", goal),
+                ("click_id", &click.id),
+                ("order_id", order),
+                ("amount", "100"),
+            ])
+            .await;
+        assert_eq!(rejected.reason(), "goal_unknown");
+        receipts.push(rejected.get("request_id").to_owned());
+    }
+    app.add_goal(&GoalSettings::new("deposit", "Deposit", GoalKind::Deposit, PAY))
+        .await;
+    app.settled().await;
+    let (login, data) = (app.database.login().await, tempfile::tempdir().unwrap());
+    let run = |options: &[&str]| {
+        let options = [&["--network", "orbit"], options].concat();
+        tokio::task::block_in_place(|| replay(&app, &login, data.path(), &options))
+    };
+
+    let (code, look) = run(&["--reason", "goal_unknown", "--advertiser", "Orbit Shop"]);
+    assert_eq!(code, Some(0), "{look}");
+    for expected in [
+        "Orbit: 3 postbacks looked at, 2 would change",
+        "       2  goal_unknown → accepted\n",
+        "       1  goal_unknown → goal_unknown\n",
+        "       2  conversions: 2.00 EUR commission, 4.00 EUR revenue",
+        &format!(
+            "{}  goal_unknown → accepted  The conversion was recorded.",
+            receipts[0]
+        ),
+        "Nothing was changed.",
+    ] {
+        assert!(look.contains(expected), "{expected} is missing in: {look}");
+    }
+    assert_eq!(books(&app).await, " = 0", "nothing was changed");
+    let (_, again) = look.split_once("--looked-at ").unwrap();
+    let number = again.split_whitespace().next().unwrap();
+
+    // One that came after the look is not among what was looked at.
+    let late = [("goal", "deposit"), ("click_id", "made-up"), ("order_id", "4")];
+    assert_eq!(server.postback(&late).await.reason(), "click_not_found");
+    app.settled().await;
+    let (code, done) = run(&["--looked-at", number, "--for-real"]);
+    assert_eq!(code, Some(0), "{done}");
+    assert!(
+        done.contains("Orbit: 3 postbacks decided once more, 2 changed")
+            && !done.contains("Nothing was changed"),
+        "{done}"
+    );
+    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert_eq!(
+        app.text("SELECT string_agg(concat_ws(' ', author, via, after->>'postbacks'), ', ') FROM audit_log WHERE action = 'postback.replay'")
+            .await,
+        "Command line command_line 3"
+    );
+
+    // What is accepted is never replayed; the third is looked at and done at one go.
+    let (code, said) = run(&["--receipt", &receipts[0], "--receipt", &receipts[2], "--for-real"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("1 postback decided once more, 0 changed")
+            && said.contains("1 of 2 that were named are no rejected"),
+        "{said}"
+    );
+    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_says_what_is_wrong_with_what_was_typed() {
+    let app = TestApp::spawn().await;
+    let (login, data) = (app.database.login().await, tempfile::tempdir().unwrap());
+    let nobodys = uuid::Uuid::nil().to_string();
+    for (options, code, sentence) in [
+        (
+            &["--network", "orbit"][..],
+            1,
+            "no rejected postback of Orbit is like that",
+        ),
+        (
+            &["--network", "orbit", "--since", "2999-01-01"],
+            1,
+            "no rejected postback of Orbit is like that",
+        ),
+        (&["--network", "mars"], 2, "no network is called “mars”"),
+        (
+            &["--network", "orbit", "--reason", "too_slow"],
+            2,
+            "there is no reason “too_slow”",
+        ),
+        (
+            &["--network", "orbit", "--advertiser", "Rival Shop"],
+            2,
+            "Orbit has no advertiser “Rival Shop”",
+        ),
+        (
+            &["--network", "orbit", "--since", "yesterday"],
+            2,
+            "write a day such as 2026-12-24",
+        ),
+        (&["--network", "orbit", "--receipt", "cnv_1"], 2, "--receipt"),
+        (
+            &["--network", "orbit", "--looked-at", &nobodys, "--for-real"],
+            2,
+            "Orbit has no look numbered",
+        ),
+        (&["--network", "orbit", "--looked-at", &nobodys], 2, "--for-real"),
+        (&["--reason", "goal_unknown"], 2, "--network"),
+    ] {
+        let (ended, said) = tokio::task::block_in_place(|| replay(&app, &login, data.path(), options));
+        assert_eq!(ended, Some(code), "{options:?}: {said}");
+        assert!(said.contains(sentence), "{options:?}: {said}");
+    }
     app.finish().await;
 }

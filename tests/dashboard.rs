@@ -4,6 +4,8 @@
 mod network;
 #[path = "dashboard/node.rs"]
 mod node;
+#[path = "dashboard/orders.rs"]
+mod orders;
 #[path = "dashboard/proof.rs"]
 mod proof;
 

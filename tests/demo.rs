@@ -10,7 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use reqwest::StatusCode;
 use serde_json::Value;
+use testkit::Member;
 use testkit::browser::{Browser, Client, Locator};
 
 /// A running demo. Killed when dropped.
@@ -124,6 +129,137 @@ async fn postback(description: &Value, click_id: &str, order: &str) -> Value {
     );
     let call = format!("{url}?click_id={click_id}&goal=sale&order_id={order}&amount=10&token={token}");
     reqwest::get(call).await.unwrap().json().await.unwrap()
+}
+
+/// One text from the demo's database.
+async fn stored(description: &Value, sql: &str) -> String {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        value: String,
+    }
+    let mut conn = AsyncPgConnection::establish(text(description, "/database_url"))
+        .await
+        .unwrap();
+    let sql = format!("SELECT ({sql})::text AS value");
+    let found: Found = diesel::sql_query(sql).get_result(&mut conn).await.unwrap();
+    found.value
+}
+
+/// What a command prints about a demo that does not run, and what it ends with.
+fn run(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_stands_still() {
+    let folder = data_dir();
+    let mut demo = Demo::start(folder.path(), free_ports());
+    let description = demo.ready().await;
+    let owner = Member::stranger(text(&description, "/dashboard"));
+    let (email, password) = (
+        text(&description, "/sign_in/0/email"),
+        text(&description, "/sign_in/0/password"),
+    );
+    assert_eq!(
+        owner.try_sign_in(email, password).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let (courses, bikes) = (
+        text(&description, "/goal_chain/id"),
+        text(&description, "/testing/id"),
+    );
+    for (page, expected) in [
+        // A goal after another, paid by what its customer's first click was worth; one that waits for the one before.
+        ("/conversions?order=LU-7000", &["First purchase", "40.67 EUR"][..]),
+        ("/conversions?order=LU-7900", &["First purchase"]),
+        ("/search?q=LU-7901", &["/postbacks?order=LU-7901"]),
+        ("/postbacks?status=held", &["waiting_for_parent", "LU-7901"]),
+        (
+            "/conversions?order=LU-G0",
+            &["Gift card", "CouponCrate", "coupon"],
+        ),
+        (&format!("/campaigns/{courses}"), &["Renewal"]),
+        // Half of the ladder.
+        (
+            &format!("/campaigns/{bikes}/test"),
+            &["matched", "postback received", "FB-TEST-2"],
+        ),
+        ("/postbacks?order=NS-WRONG-1", &["letter case"]),
+        ("/postbacks?order=NS-WRONG-2", &["NS-WRONG-2"]),
+        ("/postbacks?order=NS-WRONG-3", &["macro_unreplaced"]),
+    ] {
+        let shown = owner.get(page).await;
+        let shown = format!("{} {}", shown.location(), shown.html);
+        for words in expected {
+            assert!(shown.contains(words), "{words} is missing at {page}: {shown}");
+        }
+    }
+    for (sql, expected) in [
+        (
+            "SELECT string_agg(DISTINCT dialect, ' ' ORDER BY dialect) FROM postbacks WHERE status = 'accepted'",
+            "cake clickledger everflow partnerize tune",
+        ),
+        // The goal's own terms, a tier, and a group with an item of a category.
+        (
+            "SELECT string_agg(DISTINCT (commission_micros / 10000)::text, ' ') FROM conversions c
+             JOIN goals g ON g.network_id = c.network_id AND g.id = c.goal_id WHERE g.code = 'purchase'",
+            "1780 2136 4067",
+        ),
+        (
+            "SELECT string_agg(DISTINCT attributed_by, ' ' ORDER BY attributed_by) FROM conversions",
+            "click coupon customer",
+        ),
+        ("SELECT bool_or(is_monitoring) FROM integrations", "true"),
+        (
+            "SELECT count(*) > 0 FROM postbacks WHERE status = 'accepted' AND trace LIKE '%not among the addresses allowed%'",
+            "true",
+        ),
+        (
+            "SELECT count(*) > 0 FROM clicks WHERE flag = 'cap_reached'",
+            "true",
+        ),
+        ("SELECT count(*) FROM quarantine", "0"),
+    ] {
+        assert_eq!(stored(&description, sql).await, expected, "{sql}");
+    }
+    let click_id = click(&description).await;
+    let (url, token) = (
+        text(&description, "/postback/url"),
+        text(&description, "/postback/token"),
+    );
+    let call = format!("{url}?click_id={click_id}&goal=deposit&order_id=NS-LATER&amount=10&token={token}");
+    let rejected: Value = reqwest::get(call).await.unwrap().json().await.unwrap();
+    assert_eq!(text(&rejected, "/reason"), "goal_unknown");
+    let receipt = text(&rejected, "/request_id");
+    demo.kill();
+
+    let (code, said) = run(folder.path(), &["verify", "--days", "31"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("DIFFERS"), "{said}");
+    let replay = ["replay", "--network", "orbit", "--reason", "goal_unknown"];
+    let (code, said) = run(folder.path(), &replay);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("Orbit Partners: ")
+            && said.contains("goal_unknown → goal_unknown")
+            && said.contains(receipt),
+        "{said}"
+    );
+    let (code, said) = run(
+        folder.path(),
+        &["replay", "--network", "orbit", "--receipt", receipt, "--for-real"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 postback decided once more, 0 changed"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Tracking links as people make them, and who may make one.
+//! Tracking links as people make and change them, and who may.
 
 use reqwest::StatusCode;
 use testkit::{Member, TestApp};
@@ -204,5 +204,122 @@ async fn links_are_made_for_many_affiliates_at_once_or_for_none() {
     let made = owner.submit(&form, &links, &fields).await;
     assert_eq!(made.location(), campaign);
     assert_eq!(app.count("SELECT count(*) FROM tracking_links").await, before + 3);
+    app.finish().await;
+}
+
+/// Clicks the scene's link until it leads there: what is changed in the database is heard of in a moment.
+async fn click_leads_to(app: &TestApp, start: &str) {
+    for _ in 0..50 {
+        let click = app.visitor().click("").await;
+        if click.location.starts_with(start) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the link does not lead to {start}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
+    let app = TestApp::spawn().await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let page = format!("/links/{}", app.scene.link_id);
+    let landing_page = app.scene.landing_page_id.to_string();
+    click_leads_to(&app, "https://shop.example/p?own=1").await;
+    let change = [
+        ("version", "1"),
+        ("changed_landing_page", landing_page.as_str()),
+        ("changed_sub1", "mail"),
+        ("changed_alias", "mine"),
+        ("changed_is_test", "yes"),
+    ];
+    let changed = affiliate.submit(&page, &page, &change).await;
+    assert_eq!(changed.location(), page, "{}", changed.html);
+    click_leads_to(&app, "https://shop.example/nobody?id=").await;
+    let shown = affiliate.get(&page).await.html;
+    assert!(
+        shown.contains("Nobody&#39;s page") && shown.contains("name=\"changed_sub1\" value=\"mail\""),
+        "{shown}"
+    );
+    assert_eq!(
+        app.text("SELECT sub1 FROM clicks ORDER BY id DESC LIMIT 1").await,
+        "mail"
+    );
+    let link = format!(
+        "SELECT concat_ws(' ', alias, affiliate_id, campaign_id, is_test, version) FROM tracking_links WHERE id = {}",
+        app.scene.link_id.0
+    );
+    let stays = format!(
+        "{} {} {} f 2",
+        app.scene.alias, app.scene.affiliate_id.0, app.scene.campaign.id.0
+    );
+    assert_eq!(app.text(&link).await, stays, "what clicks carry stays");
+    assert_eq!(
+        app.text(
+            "SELECT author || ': ' || before || ' → ' || after FROM audit_log WHERE action = 'link.update'"
+        )
+        .await,
+        format!(
+            "Orbit affiliate: {{\"sub1\": null, \"landing_page\": null}} → {{\"sub1\": \"mail\", \"landing_page\": \"{landing_page}\"}}"
+        )
+    );
+
+    // Whoever has seen an older one is told, and so is who names a page of nobody's.
+    let stale = affiliate.submit(&page, &page, &change).await;
+    assert_eq!(
+        stale.status,
+        StatusCode::SEE_OTHER,
+        "the same once more changes nothing"
+    );
+    let stale = affiliate
+        .submit(&page, &page, &[("version", "1"), ("changed_sub1", "late")])
+        .await;
+    assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.html);
+    let wrong = [
+        ("version", "2"),
+        ("changed_landing_page", "lp_0000010"),
+        ("changed_sub2", "kept"),
+    ];
+    let wrong = affiliate.submit(&page, &page, &wrong).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        wrong
+            .html
+            .contains("Choose one of the campaign&#39;s landing pages.")
+            && wrong.html.contains("value=\"kept\""),
+        "{}",
+        wrong.html
+    );
+
+    // Another affiliate's link is as absent, and an advertiser changes none.
+    let owner = app.sign_in(&app.scene.owner).await;
+    let import = [("csv", "name\nOther\n"), ("confirm", "yes")];
+    owner
+        .submit("/affiliates/import", "/affiliates/import", &import)
+        .await;
+    let other = app.text("SELECT id FROM affiliates WHERE name = 'Other'").await;
+    let other = schema::AffiliateId(other.parse().unwrap()).to_string();
+    let campaign = format!("/campaigns/{}", app.scene.campaign.id);
+    let made = owner
+        .submit(
+            &format!("{campaign}/links/new"),
+            &format!("{campaign}/links"),
+            &[("affiliate", &other)],
+        )
+        .await;
+    let theirs = made.location().to_owned();
+    let refused = affiliate.submit(&page, &theirs, &change).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    let advertiser = app.sign_in(&app.scene.advertiser).await;
+    let shown = advertiser.get(&page).await.html;
+    assert!(
+        !shown.contains("Change link") && !shown.contains("mail"),
+        "{shown}"
+    );
+    assert_eq!(
+        app.count("SELECT count(*) FROM audit_log WHERE action = 'link.update'")
+            .await,
+        1
+    );
     app.finish().await;
 }

@@ -320,6 +320,82 @@ async fn what_two_people_change_at_once_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_changed_by_who_may_and_has_seen_it() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let affiliate = app.program(&app.scene.affiliate).await;
+    let path = format!("/links/{}", app.scene.link_id);
+    let seen = affiliate.get(&path).await;
+    let tag = seen.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!((tag.as_str(), &seen.json["version"]), ("\"1\"", &json!(1)));
+    let if_match = [("If-Match", tag.as_str())];
+    let changed = affiliate
+        .json(
+            Method::PATCH,
+            &path,
+            &if_match,
+            &json!({ "landing_page": "Nobody's page", "sub1": "mail" }),
+        )
+        .await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let landing_page = app.scene.landing_page_id.to_string();
+    assert_eq!(
+        (
+            changed.get("landing_page"),
+            changed.get("sub1"),
+            changed.get("alias")
+        ),
+        (landing_page.as_str(), "mail", app.scene.alias.as_str())
+    );
+    let late = owner
+        .json(Method::PATCH, &path, &if_match, &json!({ "sub1": "late" }))
+        .await;
+    assert_eq!(
+        (late.status, late.get("code")),
+        (StatusCode::PRECONDITION_FAILED, "stale")
+    );
+    let again = owner
+        .patch(&path, &json!({ "landing_page": null, "sub2": "x" }))
+        .await;
+    assert_eq!(
+        (&again.json["landing_page"], again.get("sub1"), again.get("sub2")),
+        (&json!(null), "mail", "x"),
+        "what is not said stays"
+    );
+    assert_eq!(again.headers["etag"], "\"3\"");
+    for stays in ["alias", "affiliate", "campaign", "is_test"] {
+        let refused = owner.patch(&path, &json!({ stays: "x" })).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+    }
+    let odd = owner.patch(&path, &json!({ "landing_page": "Boots" })).await;
+    assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", odd.text);
+
+    let theirs = json!({ "name": "Other" });
+    let theirs = owner.post("/affiliates", &theirs).await;
+    let theirs = json!({ "campaign": app.scene.campaign.id.to_string(), "affiliate": theirs.get("id") });
+    let theirs = owner.post("/links", &theirs).await;
+    let theirs = format!("/links/{}", theirs.get("id"));
+    let refused = affiliate.patch(&theirs, &json!({ "sub1": "mine" })).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    assert_eq!(owner.get(&theirs).await.json["version"], 1);
+
+    // A file says it too: what is empty there leaves what is there.
+    let file = format!(
+        "campaign,affiliate,alias,sub1,sub3\nOrbit campaign,Orbit Blog,{},,file\n",
+        app.scene.alias
+    );
+    let headers = [("Content-Type", "text/csv")];
+    let report = owner.call(Method::POST, "/links/import", &headers, file).await;
+    assert_eq!(report.json["updated"], 1, "{}", report.text);
+    let now = owner.get(&path).await;
+    assert_eq!(
+        (now.get("sub1"), now.get("sub2"), now.get("sub3")),
+        ("mail", "x", "file")
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_different_fields_at_the_same_moment_both_hold_or_one_is_told() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;

@@ -95,19 +95,6 @@ async fn a_run_that_fails_says_so_names_the_command_and_keeps_nothing() {
     app.finish().await;
 }
 
-/// A login to the test's database that owns nothing there, as the commands ask for.
-async fn ordinary_login(app: &TestApp) -> String {
-    app.database
-        .operate(
-            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'test_commands') THEN
-             CREATE ROLE test_commands LOGIN IN ROLE clickledger_web; END IF; END $$",
-        )
-        .await;
-    let (scheme, rest) = app.database.url.split_once("://").unwrap();
-    let (_, host) = rest.split_once('@').unwrap();
-    format!("{scheme}://test_commands@{host}")
-}
-
 /// What a command prints, and whether it succeeded.
 fn run(login: &str, data: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
@@ -130,7 +117,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
     let app = TestApp::spawn().await;
     one_conversion(&app).await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
-    let (login, data) = (ordinary_login(&app).await, tempfile::tempdir().unwrap());
+    let (login, data) = (app.database.login().await, tempfile::tempdir().unwrap());
     let journals = app.journal.path().to_str().unwrap();
     let id = app.scene.network.id.to_string();
     let verify = |arguments: &[&str]| {

@@ -112,8 +112,8 @@ pub(crate) fn say(draft: &mut tenancy::Draft, field: &'static str, value: &impl 
 }
 
 /// The structs of a resource from one table: what is answered, what makes one, and, behind `change`, what changes one.
-/// `head` is only answered; `new` is said when one is made and stays; of the others, `must` has to be said when one is
-/// made and `may` need not be. A change says any of those two.
+/// `head` is only answered; `new` is said when one is made and stays, `stays` need not be said then; of the others, `must`
+/// has to be said when one is made and `may` need not be. A change says any of those two.
 macro_rules! resource {
     (
         $(#[$view_meta:meta])* $view:ident;
@@ -121,6 +121,7 @@ macro_rules! resource {
         $(change $(#[$patch_meta:meta])* $patch:ident;)?
         head { $($(#[$head_meta:meta])* $head:ident: $head_type:ty as $head_schema:ty,)* }
         new { $($(#[$made_meta:meta])* $made:ident: $made_type:ty as $made_schema:ty,)* }
+        $(stays { $($(#[$stay_meta:meta])* $stay:ident: $stay_type:ty as $stay_schema:ty,)* })?
         must { $($(#[$must_meta:meta])* $must:ident: $must_type:ty as $must_schema:ty,)* }
         may { $($(#[$may_meta:meta])* $may:ident: $may_type:ty as $may_schema:ty,)* }
     ) => {
@@ -129,6 +130,7 @@ macro_rules! resource {
         pub(crate) struct $view {
             $($(#[$head_meta])* #[schema(required, value_type = $head_schema)] $head: $head_type,)*
             $($(#[$made_meta])* #[schema(required, value_type = $made_schema)] $made: $made_type,)*
+            $($($(#[$stay_meta])* #[schema(required, value_type = $stay_schema)] $stay: $stay_type,)*)?
             $($(#[$must_meta])* #[schema(required, value_type = $must_schema)] $must: $must_type,)*
             $($(#[$may_meta])* #[schema(required, value_type = $may_schema)] $may: $may_type,)*
         }
@@ -140,6 +142,7 @@ macro_rules! resource {
                 Self {
                     $($head,)*
                     $($made,)*
+                    $($($stay: $crate::fields::Field::of(draft.of(stringify!($stay))),)*)?
                     $($must: $crate::fields::Field::of(draft.of(stringify!($must))),)*
                     $($may: $crate::fields::Field::of(draft.of(stringify!($may))),)*
                 }
@@ -153,6 +156,12 @@ macro_rules! resource {
         #[serde(deny_unknown_fields)]
         pub(crate) struct $new {
             $($(#[$made_meta])* #[schema(value_type = $made_schema)] $made: $made_type,)*
+            $($(
+                $(#[$stay_meta])*
+                #[serde(default, deserialize_with = "given")]
+                #[schema(value_type = $stay_schema, required = false)]
+                $stay: Option<$stay_type>,
+            )*)?
             $($(#[$must_meta])* #[schema(value_type = $must_schema)] $must: $must_type,)*
             $(
                 $(#[$may_meta])*
@@ -165,6 +174,9 @@ macro_rules! resource {
         impl $new {
             /// What it says, over what is so where nothing is said.
             fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
+                $($(if let Some(value) = &self.$stay {
+                    $crate::fields::say(&mut draft, stringify!($stay), value);
+                })*)?
                 $($crate::fields::say(&mut draft, stringify!($must), &self.$must);)*
                 $(if let Some(value) = &self.$may {
                     $crate::fields::say(&mut draft, stringify!($may), value);

@@ -115,7 +115,7 @@ routes! {
         "/links/import": post link_sheet::import;
         "/links/export": get link_sheet::export;
         "/links": get links::list, post links::create;
-        "/links/{id}": get links::show;
+        "/links/{id}": get links::show, patch links::update;
         "/integrations/{id}": get integrations::show, patch integrations::update;
         "/integrations/{id}/token": post integrations::new_token;
         "/integrations/{id}/signing-secret": post integrations::new_signing_secret;

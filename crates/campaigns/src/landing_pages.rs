@@ -182,7 +182,10 @@ pub async fn remove(
             .filter(tracking_links::network_id.eq(network_id))
             .filter(tracking_links::landing_page_id.eq(id)),
     )
-    .set(tracking_links::landing_page_id.eq(None::<LandingPageId>))
+    .set((
+        tracking_links::landing_page_id.eq(None::<LandingPageId>),
+        tracking_links::version.eq(tracking_links::version + 1),
+    ))
     .returning(tracking_links::alias)
     .get_results(&mut **conn)
     .await?;

@@ -10,7 +10,7 @@ use schema::{
     AffiliateId, BASE32, CampaignId, LandingPageId, LinkId, NetworkConn, affiliates, campaigns, networks,
     tracking_links,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tenancy::affiliates::{self as affiliate_table, AffiliateStatus};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_nothing};
@@ -50,11 +50,13 @@ pub struct Link {
     pub presets: Presets,
     /// Whether its conversions are tests, which are never paid.
     pub is_test: bool,
+    /// Counts changes.
+    pub version: i32,
 }
 
 /// What a link's sub ids are where a visit brings none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, Insertable)]
-#[diesel(table_name = tracking_links)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, Insertable, AsChangeset)]
+#[diesel(table_name = tracking_links, treat_none_as_null = true)]
 pub struct Presets {
     /// `sub1`
     pub sub1: Option<String>,
@@ -92,6 +94,63 @@ impl From<Presets> for [Option<String>; 5] {
     }
 }
 
+/// What may be changed of a link, checked. Whose it is, what it promotes, its alias and whether it is a test stay: the
+/// clicks that came through it carry it.
+#[derive(Debug, Clone, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = tracking_links, treat_none_as_null = true)]
+pub struct LinkSettings {
+    /// Where it leads: a landing page of the campaign, or none.
+    pub landing_page_id: Option<LandingPageId>,
+    /// What its sub ids are where a visit brings none.
+    #[diesel(embed)]
+    pub presets: Presets,
+}
+
+impl LinkSettings {
+    /// What may be said of it in a [`Draft`].
+    pub const FIELDS: [&'static str; 6] = ["landing_page", "sub1", "sub2", "sub3", "sub4", "sub5"];
+
+    /// The settings that a draft says, if all can be accepted for a link to this campaign.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn check(
+        conn: &mut NetworkConn,
+        draft: &mut Draft,
+        campaign_id: CampaignId,
+    ) -> QueryResult<Option<Self>> {
+        let landing_page = match draft.of("landing_page") {
+            "" => Ok(None),
+            text => landing_pages::known_as(conn, campaign_id, text)
+                .await?
+                .map(|page| Some(page.id))
+                .ok_or("Choose one of the campaign's landing pages."),
+        };
+        let landing_page_id = draft.errors.take("landing_page", landing_page);
+        let mut subs: [Option<String>; 5] = Default::default();
+        for (field, sub) in SUBS.into_iter().zip(&mut subs) {
+            *sub = draft.take(field, check_sub).flatten();
+        }
+        Ok(landing_page_id
+            .filter(|_| draft.errors.is_empty())
+            .map(|landing_page_id| Self {
+                landing_page_id,
+                presets: subs.into(),
+            }))
+    }
+
+    fn to_json(&self) -> Value {
+        let subs: [Option<String>; 5] = self.presets.clone().into();
+        let mut fields = serde_json::Map::new();
+        let landing_page = self.landing_page_id.map(|id| id.to_string());
+        fields.insert("landing_page".to_owned(), landing_page.into());
+        for (field, sub) in SUBS.into_iter().zip(subs) {
+            fields.insert(field.to_owned(), sub.into());
+        }
+        Value::Object(fields)
+    }
+}
+
 /// A link to create.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = tracking_links)]
@@ -112,6 +171,15 @@ pub struct NewLink {
 }
 
 impl NewLink {
+    /// What may be changed of it later.
+    #[must_use]
+    pub fn settings(&self) -> LinkSettings {
+        LinkSettings {
+            landing_page_id: self.landing_page_id,
+            presets: self.presets.clone(),
+        }
+    }
+
     /// A link with nothing else set.
     #[must_use]
     pub fn plain(affiliate_id: AffiliateId, campaign_id: CampaignId, alias: &str) -> Self {
@@ -159,44 +227,40 @@ impl NewLink {
             }
             Some(found) => Ok(found.id),
         };
-        let landing_page = match draft.of("landing_page") {
-            "" => Ok(None),
-            text => landing_pages::known_as(conn, campaign.id, text)
-                .await?
-                .map(|page| Some(page.id))
-                .ok_or("Choose one of the campaign's landing pages."),
-        };
         let affiliate_id = draft.errors.take("affiliate", affiliate);
-        let landing_page_id = draft.errors.take("landing_page", landing_page);
         let alias = draft.take("alias", check_alias);
-        let mut subs: [Option<String>; 5] = Default::default();
-        for (field, sub) in SUBS.into_iter().zip(&mut subs) {
-            *sub = draft.take(field, check_sub).flatten();
-        }
+        let settings = LinkSettings::check(conn, draft, campaign.id).await?;
         Ok(affiliate_id
-            .zip(landing_page_id)
             .zip(alias)
-            .map(|((affiliate_id, landing_page_id), alias)| Self {
+            .zip(settings)
+            .map(|((affiliate_id, alias), settings)| Self {
                 affiliate_id,
                 campaign_id: campaign.id,
                 alias,
-                landing_page_id,
-                presets: subs.into(),
+                landing_page_id: settings.landing_page_id,
+                presets: settings.presets,
                 is_test,
             }))
     }
 }
 
 impl Link {
-    /// Whether it is what somebody wants to make.
+    /// Whether it is what somebody wants to make, apart from what may be changed.
     #[must_use]
-    pub fn says(&self, wanted: &NewLink) -> bool {
+    pub fn is_way_of(&self, wanted: &NewLink) -> bool {
         self.alias == wanted.alias
             && self.affiliate_id == wanted.affiliate_id
             && self.campaign_id == wanted.campaign_id
-            && self.landing_page_id == wanted.landing_page_id
-            && self.presets == wanted.presets
             && self.is_test == wanted.is_test
+    }
+
+    /// What may be changed of it, as it is.
+    #[must_use]
+    pub fn settings(&self) -> LinkSettings {
+        LinkSettings {
+            landing_page_id: self.landing_page_id,
+            presets: self.presets.clone(),
+        }
     }
 
     /// The link as [`NewLink::check`] reads it.
@@ -310,6 +374,42 @@ pub async fn create(
     Ok(made)
 }
 
+/// Changes a link: where it leads and what its sub ids are where a visit brings none, from the next click on. If `version`
+/// is given, it must be the one it has.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] where there is none, [`ChangeError::Stale`] when somebody else changed it; when the database
+/// fails, or the landing page is not of this network (a foreign-key violation).
+pub async fn update(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: LinkId,
+    version: Option<i32>,
+    settings: &LinkSettings,
+    now: DateTime<Utc>,
+) -> Result<Link, ChangeError> {
+    let network_id = conn.network_id();
+    let old = find(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    if old.settings() == *settings {
+        return Ok(old);
+    }
+    let updated: Link = diesel::update(
+        tracking_links::table
+            .find((network_id, id))
+            .filter(tracking_links::version.eq(version.unwrap_or(old.version))),
+    )
+    .set((settings, tracking_links::version.eq(tracking_links::version + 1)))
+    .returning(Link::as_select())
+    .get_result(&mut **conn)
+    .await
+    .optional()?
+    .ok_or(ChangeError::Stale)?;
+    let (before, after) = (old.settings().to_json(), settings.to_json());
+    let change = Change::between("link.update", id, &updated.alias, before, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(updated)
+}
+
 /// The link with this id.
 ///
 /// # Errors
@@ -349,6 +449,8 @@ pub async fn of_alias(conn: &mut NetworkConn, alias: &str) -> QueryResult<Option
 pub struct LinkFilter {
     /// Whose.
     pub scope: Scope,
+    /// Only this one.
+    pub id: Option<LinkId>,
     /// Only of this campaign.
     pub campaign_id: Option<CampaignId>,
     /// Only of this affiliate.
@@ -368,6 +470,9 @@ pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> Qu
         .order(tracking_links::id)
         .limit(limit)
         .into_boxed();
+    if let Some(id) = filter.id {
+        query = query.filter(tracking_links::id.eq(id));
+    }
     if let Some(id) = filter.campaign_id {
         query = query.filter(tracking_links::campaign_id.eq(id));
     }

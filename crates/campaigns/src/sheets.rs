@@ -277,15 +277,23 @@ impl Import<'_> {
 
     async fn link(&self, conn: &mut NetworkConn, cells: &Cells<'_>) -> Result<Outcome, ChangeError> {
         let campaign = campaign_of(conn, cells).await?;
-        let mut draft = cells.over(Draft::default(), &NewLink::FIELDS, &YES_OR_NO);
         let known = links::of_alias(conn, cells.get("alias")).await?;
+        let base = known.as_ref().map_or_else(Draft::default, links::Link::draft);
+        let mut draft = cells.over(base, &NewLink::FIELDS, &YES_OR_NO);
         let link = NewLink::check(conn, &mut draft, &campaign).await?;
         let link = draft.accepted(link)?;
-        if known.is_some_and(|known| known.says(&link)) {
-            return Ok(Outcome::Unchanged);
+        match known.filter(|known| known.is_way_of(&link)) {
+            Some(known) if known.settings() == link.settings() => Ok(Outcome::Unchanged),
+            Some(known) => {
+                links::update(conn, self.author, known.id, None, &link.settings(), self.now).await?;
+                Ok(Outcome::Update)
+            }
+            // Another link's alias is refused there.
+            None => {
+                links::create(conn, self.author, &link, self.now).await?;
+                Ok(Outcome::Create)
+            }
         }
-        links::create(conn, self.author, &link, self.now).await?;
-        Ok(Outcome::Create)
     }
 }
 

@@ -115,6 +115,11 @@ pub(crate) fn order(order_id: &str) -> String {
     with("/conversions", &[("order", order_id)])
 }
 
+/// Postbacks of one order that were not accepted.
+pub(crate) fn postbacks_of_order(order_id: &str) -> String {
+    with("/postbacks", &[("order", order_id)])
+}
+
 /// A reason in the documentation.
 pub(crate) fn reason(code: &str) -> String {
     format!("/docs/reasons/{code}")

@@ -2,8 +2,9 @@
 //! person of each kind who can sign in.
 
 use campaigns::campaigns::{self as campaign_table, CampaignSettings};
+use campaigns::caps::{self, CapPeriod, Metric, NewCap};
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
-use campaigns::integrations::{self, Token};
+use campaigns::integrations::{self, IntegrationSettings, Token};
 use campaigns::links::{self, NewLink};
 use campaigns::terms::{Pay, Terms};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,6 +25,8 @@ use crate::description::{
     DemoAddresses, Description, GoalDescription, LinkDescription, Named, PostbackDescription, SignIn,
     destination,
 };
+use crate::spelling::Spelling;
+use crate::stories::{self, Stories};
 
 /// An advertiser and its one campaign, as the demo plays them.
 struct Script {
@@ -46,18 +49,24 @@ struct Script {
     order: (u32, u32),
     /// How much of the traffic it gets.
     weight: u32,
+    /// How its server spells its calls.
+    spelling: Spelling,
+    /// Whether its addresses are only looked at, until it is sure which ones it has.
+    is_monitored: bool,
+    /// How many clicks a day it wants; who comes beyond goes to the other address.
+    cap: Option<(i64, &'static str)>,
 }
 
 #[rustfmt::skip]
 const SCRIPTS: [Script; 8] = [
-    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26 },
-    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15 },
-    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18 },
-    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), kind: GoalKind::Lead, unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12 },
-    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9 },
-    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), kind: GoalKind::Install, unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11 },
-    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5 },
-    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4 },
+    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26, spelling: Spelling::Own, is_monitored: false, cap: None },
+    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15, spelling: Spelling::Tune, is_monitored: false, cap: None },
+    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18, spelling: Spelling::Everflow, is_monitored: false, cap: None },
+    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), kind: GoalKind::Lead, unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12, spelling: Spelling::Cake, is_monitored: false, cap: None },
+    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9, spelling: Spelling::Partnerize, is_monitored: false, cap: None },
+    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), kind: GoalKind::Install, unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11, spelling: Spelling::Own, is_monitored: false, cap: Some((90, "https://yamada-games.example/soon")) },
+    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5, spelling: Spelling::Own, is_monitored: false, cap: None },
+    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4, spelling: Spelling::Own, is_monitored: true, cap: None },
 ];
 
 const AFFILIATES: [&str; 21] = [
@@ -97,12 +106,17 @@ pub(crate) struct Stage {
     pub(crate) goal: &'static str,
     pub(crate) needs_order: bool,
     pub(crate) token: Token,
+    /// How the advertiser's server spells its calls.
+    pub(crate) spelling: Spelling,
+    /// How many valid clicks a day the campaign wants.
+    pub(crate) clicks_a_day: Option<i64>,
 }
 
 /// Everyone, for the history to play.
 pub(crate) struct Cast {
     pub(crate) network: Network,
     pub(crate) stages: Vec<Stage>,
+    pub(crate) stories: Stories,
 }
 
 /// Creates everyone in one transaction.
@@ -139,6 +153,15 @@ pub(crate) async fn create(
         let advertiser = advertisers::create(&mut conn, &author, &settings, founded).await?;
         let token =
             integrations::new_token(&mut conn, &author, advertiser.id, TimeDelta::zero(), founded).await?;
+        let settings = match script.is_monitored {
+            true => IntegrationSettings {
+                allowed_addresses: Words(vec!["203.0.113.0/24".to_owned()]),
+                is_monitoring: true,
+                ..script.spelling.integration()
+            },
+            false => script.spelling.integration(),
+        };
+        integrations::update(&mut conn, &author, advertiser.id, &settings, founded).await?;
         let is_shop = index == 0;
         let to = if is_shop {
             destination(&addresses.shop)
@@ -172,6 +195,8 @@ pub(crate) async fn create(
                 goal: script.goal.0,
                 needs_order: script.unique_by == UniqueBy::Order,
                 token: token.clone(),
+                spelling: script.spelling,
+                clicks_a_day: script.cap.map(|(most, _)| most),
             });
             shop_link.get_or_insert((link, partner.id));
         }
@@ -207,15 +232,25 @@ pub(crate) async fn create(
                     token: token.as_str().to_owned(),
                 },
                 database_url: database_url.to_owned(),
+                goal_chain: None,
+                testing: None,
             });
         }
     }
     #[expect(clippy::expect_used, reason = "the first script is the shop's and has a link")]
-    let description = description.expect("the shop is in the cast");
+    let mut description = description.expect("the shop is in the cast");
+    let stories = stories::set_up(&mut conn, &partners, founded).await?;
+    description.goal_chain = Some(stories.courses.named());
+    description.testing = Some(stories.bikes.named());
     networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
     open_the_door(&mut conn, now).await?;
     conn.commit().await?;
-    Ok((Cast { network, stages }, description))
+    let cast = Cast {
+        network,
+        stages,
+        stories,
+    };
+    Ok((cast, description))
 }
 
 async fn create_campaign(
@@ -227,9 +262,21 @@ async fn create_campaign(
 ) -> Result<(CampaignId, GoalDescription), DemoError> {
     #[expect(clippy::expect_used, reason = "the scripts name currencies of ISO 4217")]
     let currency = script.currency.parse().expect("a currency of ISO 4217");
-    let settings = CampaignSettings::live(script.campaign, destination);
+    let mut settings = CampaignSettings::live(script.campaign, destination);
+    settings.external_id = script.spelling.external_id().map(str::to_owned);
+    settings.sending.fallback_url = script.cap.map(|(_, elsewhere)| elsewhere.to_owned());
     let author = Author::system();
     let campaign = campaign_table::create(conn, &author, advertiser_id, currency, &settings, now).await?;
+    if let Some((most, _)) = script.cap {
+        let cap = NewCap {
+            campaign_id: campaign.id,
+            affiliate_id: None,
+            metric: Metric::Clicks,
+            period: CapPeriod::Day,
+            most,
+        };
+        caps::create(conn, &author, &cap, now).await?;
+    }
     let pay = |(fixed_micros, rate_ppm)| Pay {
         fixed_micros,
         rate_ppm,

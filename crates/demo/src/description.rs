@@ -44,6 +44,12 @@ pub struct Description {
     pub postback: PostbackDescription,
     /// The demo's own Postgres.
     pub database_url: String,
+    /// A campaign whose goals come one after the other.
+    #[serde(default)]
+    pub goal_chain: Option<Named<CampaignId>>,
+    /// A campaign that is being tested.
+    #[serde(default)]
+    pub testing: Option<Named<CampaignId>>,
 }
 
 /// A way to sign in.

@@ -1,12 +1,14 @@
 //! Thirty days of traffic: clicks with the shape of days and weeks, conversions at believable rates, some of the
 //! mistakes advertisers make, and a network that decides most of what is older than a week.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
+use chrono_tz::Tz;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use schema::{Db, clock};
+use schema::{CampaignId, Db, clock};
 use tenancy::Author;
 use tracking::clicks::{Flag, NewClick, Visitor};
 use tracking::conversions::{self, ConversionFilter, ConversionStatus};
@@ -14,7 +16,8 @@ use tracking::{ClickId, ClickIds, InboundCall, Intake, Tracker};
 use visitors::Agents;
 
 use crate::cast::{Cast, Stage};
-use crate::{DemoError, Progress};
+use crate::spelling::Said;
+use crate::{DemoError, Progress, stories};
 
 /// Days of history, today included.
 const DAYS: u64 = 30;
@@ -65,12 +68,16 @@ pub(crate) async fn play(
     let visits = imagine_visits(&mut random, cast, now);
     let mut orders = Vec::new();
     let mut stored = 0;
+    let mut capped = Capped::default();
     let intake = tracker.intake();
     for batch in visits.chunks(BATCH) {
-        let clicks: Vec<_> = batch
+        let mut clicks: Vec<_> = batch
             .iter()
             .map(|(at, stage)| new_click(&mut random, *at, stage))
             .collect();
+        for (click, (_, stage)) in clicks.iter_mut().zip(batch) {
+            capped.count(click, stage, cast.network.time_zone());
+        }
         let recording = clicks.iter().map(|click| intake.record(&cast.network, click));
         futures_util::future::try_join_all(recording).await?;
         for (click, (at, stage)) in clicks.iter().zip(batch) {
@@ -100,6 +107,7 @@ pub(crate) async fn play(
     orders.retain(|order| order.at < now);
     orders.sort_by_key(|order| order.at);
     report_orders(&intake, cast, &mut random, &orders, progress).await?;
+    stories::play(&intake, cast, now).await?;
     tracker.settled().await;
     decide_old_ones(db, cast, &mut random, now, progress).await
 }
@@ -175,7 +183,7 @@ fn hour_of_day(random: &mut StdRng) -> u32 {
     0
 }
 
-fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -> NewClick {
+pub(crate) fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -> NewClick {
     let pick = |random: &mut StdRng, from: &[&str]| {
         from.get(random.random_range(0..from.len()))
             .map(|text| (*text).to_owned())
@@ -199,6 +207,25 @@ fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -> NewClick 
         ip_prefix: prefix.parse().ok(),
         referrer: None,
         visitor: imagine_visitor(random),
+    }
+}
+
+/// Valid clicks by campaign and day on the network's clock, where a campaign wants only so many.
+#[derive(Default)]
+struct Capped(HashMap<(CampaignId, NaiveDate), i64>);
+
+impl Capped {
+    /// Counts a valid click, or flags it when the campaign has had as many that day as it wants.
+    fn count(&mut self, click: &mut NewClick, stage: &Stage, zone: Tz) {
+        let Some(most) = stage.clicks_a_day.filter(|_| click.visitor.flag.is_none()) else {
+            return;
+        };
+        let day = click.clicked_at.with_timezone(&zone).date_naive();
+        let so_far = self.0.entry((click.campaign_id, day)).or_default();
+        match *so_far < most {
+            true => *so_far += 1,
+            false => click.visitor.flag = Some(Flag::CapReached),
+        }
     }
 }
 
@@ -234,9 +261,9 @@ async fn report_orders(
     for batch in orders.chunks(AT_ONCE) {
         let mut calls = Vec::new();
         for order in batch {
-            let query = imagine_call(random, order);
+            let target = imagine_call(random, order);
             for _ in 0..if random.random_ratio(1, 60) { 2 } else { 1 } {
-                calls.push(intake.receive(&cast.network, call(order.at, &query)));
+                calls.push(intake.receive(&cast.network, call(order.at, &target)));
             }
         }
         futures_util::future::join_all(calls).await;
@@ -270,25 +297,21 @@ fn imagine_call(random: &mut StdRng, order: &Order<'_>) -> String {
         9..=10 => amount = amount.map(|amount| amount.replace('.', ",")),
         _ => {}
     }
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query
-        .append_pair("click_id", &click_id)
-        .append_pair("goal", &goal);
-    if stage.needs_order {
-        let number = order.at.timestamp_millis() % 10_000_000_000;
-        query.append_pair("order_id", &format!("{}-{number}", stage.currency));
-    }
-    if let Some(amount) = amount {
-        query
-            .append_pair("amount", &amount)
-            .append_pair("currency", stage.currency.code());
-    }
-    query.append_pair("token", &token);
-    query.finish()
+    let number = order.at.timestamp_millis() % 10_000_000_000;
+    let order_id = stage.needs_order.then(|| format!("{}-{number}", stage.currency));
+    stage.spelling.target(&Said {
+        click_id: &click_id,
+        goal: &goal,
+        order_id: order_id.as_deref(),
+        amount: amount.as_deref(),
+        currency: stage.currency.code(),
+        token: &token,
+    })
 }
 
-fn call(at: DateTime<Utc>, query: &str) -> InboundCall {
-    InboundCall::get(&format!("/postback?{query}"), at, "198.51.100.23/32".parse().ok())
+/// A call of an advertiser's server at a time.
+pub(crate) fn call(at: DateTime<Utc>, target: &str) -> InboundCall {
+    InboundCall::get(target, at, "198.51.100.23/32".parse().ok())
 }
 
 /// Approves nine of ten conversions that are older than a week and rejects the others; younger ones wait.

@@ -7,6 +7,8 @@ mod cast;
 mod description;
 mod history;
 pub mod shop;
+mod spelling;
+mod stories;
 
 use std::path::Path;
 

@@ -1141,6 +1141,8 @@ diesel::table! {
         sub5 -> Nullable<Text>,
         /// Whether its conversions are tests, which are never paid.
         is_test -> Bool,
+        /// Counts changes: two people's edits do not overwrite each other.
+        version -> Int4,
     }
 }
 

@@ -26,12 +26,24 @@ use crate::database::{Database, DatabaseError};
 use crate::serve::{self, ServeSettings, bind};
 use crate::{metrics, postgres};
 
+mod replay;
 mod verify;
 
+pub use replay::replay;
 pub use verify::verify;
 
 /// Why a command failed, in words for the person who typed it.
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was typed names something that is not there, or does not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(String);
+
+impl WrongUsage {
+    /// What the process ends with, as it does for options that cannot be read.
+    pub const EXIT_CODE: u8 = 2;
+}
 
 /// Serves until told to stop, then drains.
 ///

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use schema::{Currency, NetworkId};
+use schema::{Currency, NetworkId, PostbackId};
 use tenancy::networks::{check_host, check_slug};
+use uuid::Uuid;
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
@@ -43,6 +45,9 @@ pub enum Command {
     ChangeNetwork(ChangeNetworkOptions),
     /// Prove that all that was acknowledged is stored, counted and booked, exactly once. Fails where something differs.
     Verify(VerifyOptions),
+    /// Decide rejected postbacks once more under today's configuration. Only shows what would change, unless told to do it
+    /// for real. Works beside a node that serves, and where none does.
+    Replay(ReplayOptions),
     /// Sign a network's click ids with its next key, after the present one may have leaked.
     ReplaceClickKey(ReplaceClickKeyOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
@@ -267,6 +272,53 @@ pub struct VerifyOptions {
     /// The folder of this machine's journals [default: the folder journal in the data directory].
     #[arg(long, value_name = "DIR")]
     pub journals: Option<PathBuf>,
+}
+
+/// `clickledger replay`
+#[derive(Debug, Clone, Args)]
+pub struct ReplayOptions {
+    /// Where the database and the secret are.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// The network's name in addresses.
+    #[arg(long, value_name = "SLUG", value_parser = check_slug)]
+    pub network: String,
+    /// Only postbacks with this reason, such as goal_unknown.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only postbacks of this advertiser: its id, its external id, or a name that no other has.
+    #[arg(long)]
+    pub advertiser: Option<String>,
+    /// Only postbacks that came since: a day on the network's clock (2026-12-24), or a moment (2026-12-24T18:00:00Z).
+    #[arg(long, value_parser = since)]
+    pub since: Option<Since>,
+    /// Only the postback with this receipt, pb_…; may be repeated.
+    #[arg(long = "receipt")]
+    pub receipts: Vec<PostbackId>,
+    /// Do it, instead of showing what would change.
+    #[arg(long)]
+    pub for_real: bool,
+    /// Only what an earlier look showed, whose number it printed.
+    #[arg(long, value_name = "NUMBER", requires = "for_real", conflicts_with_all = ["reason", "advertiser", "since", "receipts"])]
+    pub looked_at: Option<Uuid>,
+}
+
+/// Since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Since this day began on the network's clock.
+    Day(NaiveDate),
+    /// Since this moment.
+    Moment(DateTime<Utc>),
+}
+
+/// A day or a moment.
+fn since(text: &str) -> Result<Since, String> {
+    let day = text.parse().map(Since::Day);
+    day.or_else(|_| text.parse().map(Since::Moment))
+        .map_err(|_: chrono::ParseError| {
+            "write a day such as 2026-12-24 or a moment such as 2026-12-24T18:00:00Z".to_owned()
+        })
 }
 
 /// `clickledger replace-click-key`

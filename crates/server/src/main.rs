@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use server::commands::WrongUsage;
 use server::config::{Cli, Command};
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             Command::ChangeNetwork(options) => server::commands::change_network(options).await,
             Command::Migrate(options) => server::commands::migrate(options).await,
             Command::Verify(options) => server::commands::verify(options).await,
+            Command::Replay(options) => server::commands::replay(options).await,
             Command::ReplaceClickKey(options) => server::commands::replace_click_key(options).await,
             Command::ExportNetwork(options) => server::commands::export_network(options).await,
             Command::DeleteNetwork(options) => server::commands::delete_network(options).await,
@@ -37,7 +39,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("clickledger: {error}");
-            ExitCode::FAILURE
+            match error.is::<WrongUsage>() {
+                true => ExitCode::from(WrongUsage::EXIT_CODE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

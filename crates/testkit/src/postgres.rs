@@ -52,6 +52,18 @@ impl TestDatabase {
             .expect("test Postgres answers")
     }
 
+    /// Where to connect as a login that owns nothing here, as the commands ask for.
+    pub async fn login(&self) -> String {
+        self.operate(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'test_commands') THEN
+             CREATE ROLE test_commands LOGIN IN ROLE clickledger_web, clickledger_ingest; END IF; END $$",
+        )
+        .await;
+        let (scheme, rest) = self.url.split_once("://").expect("an address");
+        let (_, host) = rest.split_once('@').expect("an address with a login");
+        format!("{scheme}://test_commands@{host}")
+    }
+
     /// Runs statements as the operator of the cluster.
     pub async fn operate(&self, statements: &str) {
         let mut conn = AsyncPgConnection::establish(&self.operator_url)

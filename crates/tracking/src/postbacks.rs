@@ -121,6 +121,8 @@ pub struct PostbackFilter {
     pub status: Option<PostbackStatus>,
     /// Only with this reason.
     pub reason: Option<String>,
+    /// Only those that were not accepted and were sent with this order id: the order of one that was is a conversion.
+    pub order_id: Option<String>,
     /// Only of this click.
     pub click: Option<ClickKey>,
     /// Only older than this one: the last of the page before.
@@ -165,6 +167,12 @@ pub async fn list(
             // What the index of reasons is confined to.
             query = query.filter(postbacks::status.ne(PostbackStatus::Accepted));
         }
+    }
+    if let Some(order_id) = &filter.order_id {
+        // What the index of order ids is confined to.
+        query = query
+            .filter(postbacks::status.ne(PostbackStatus::Accepted))
+            .filter(postbacks::order_id.eq(order_id));
     }
     if let Some(key) = filter.click {
         query = query.filter(postbacks::click_id.eq(key));

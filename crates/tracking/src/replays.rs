@@ -1,18 +1,28 @@
 //! Replays: postbacks decided once more under today's configuration, for real or to see what would change.
 //!
-//! Whoever asks adds rows; the sweep of a node decides them with the very code that decides new postbacks
-//! (`ingest/replaying.rs`), a dry run in a transaction that is rolled back. An accepted postback is never replayed: what
-//! it made stands.
+//! Whoever asks adds rows; the sweep of a node, or a [`Decider`] on the command line, decides them with the very code that
+//! decides new postbacks (`ingest/replaying.rs`), a dry run in a transaction that is rolled back. An accepted postback is
+//! never replayed: what it made stands.
 
+use std::time::{Duration, Instant};
+
+use campaigns::Routing;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, ConversionId, Currency, Money, NetworkConn, PostbackId, replays};
+use schema::{
+    AdvertiserId, Changes, ConversionId, Currency, Db, DbError, Money, NetworkConn, NetworkId, PostbackId,
+    replays,
+};
 use serde_json::json;
-use tenancy::Author;
 use tenancy::audit::{self, Change};
+use tenancy::{Author, Secret};
 use uuid::Uuid;
+
+use crate::click_id::ClickIds;
+use crate::ingest::Replaying;
+use crate::judge::Judge;
 
 /// Most postbacks replayed at once.
 pub const MOST: i64 = 10_000;
@@ -59,6 +69,13 @@ impl Replay {
     #[must_use]
     pub fn commission(&self) -> Option<Money> {
         let (micros, currency) = (self.commission_micros?, self.currency?);
+        Some(Money { micros, currency })
+    }
+
+    /// What the advertiser owes for it.
+    #[must_use]
+    pub fn revenue(&self) -> Option<Money> {
+        let (micros, currency) = (self.revenue_micros?, self.currency?);
         Some(Money { micros, currency })
     }
 }
@@ -134,4 +151,72 @@ pub async fn of_batch(conn: &mut NetworkConn, batch: Uuid, limit: i64) -> QueryR
         .limit(limit)
         .load(&mut **conn)
         .await
+}
+
+/// How often a decider asks whether another one is done with what it has taken up.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Why a batch was not decided. It stays asked for: whoever decides next, a node that serves or another decider, does so.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Deciding failed.
+    #[error("{0}")]
+    Failed(String),
+    /// Another decider has taken some of it up, and is not done in time.
+    #[error("{0} of the postbacks are being decided by a node that serves, and it is not done with them yet")]
+    TakenUp(usize),
+}
+
+/// Decides replays without being a node that serves, beside one or where there is none: each decider skips what another
+/// one looks at.
+pub struct Decider {
+    replaying: Replaying,
+    db: Db,
+}
+
+impl Decider {
+    /// A decider with a connection of its own to this database, whose click ids were signed with this secret.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn connect(db: Db, database_url: &str, secret: Secret) -> Result<Self, DecideError> {
+        let judge = Judge {
+            routing: Routing::new(db.clone(), Changes::listen(database_url)),
+            click_ids: ClickIds::new(secret.clone()),
+            secret,
+        };
+        let replaying = Replaying::connect(database_url, judge).await;
+        let replaying = replaying.map_err(|error| DecideError::Failed(error.to_string()))?;
+        Ok(Self { replaying, db })
+    }
+
+    /// Decides what is asked for until all of this batch is decided, and returns it as [`of_batch`] does. What a node has
+    /// taken up is waited for, for `patience` at most.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub async fn decide(
+        &mut self,
+        network_id: NetworkId,
+        batch: Uuid,
+        patience: Duration,
+    ) -> Result<Vec<Replay>, DecideError> {
+        let began = Instant::now();
+        loop {
+            let decided = self.replaying.decide().await;
+            decided.map_err(|error| DecideError::Failed(error.to_string()))?;
+            let mut conn = self.db.network(network_id).await?;
+            let found = of_batch(&mut conn, batch, MOST).await.map_err(DbError::from)?;
+            conn.commit().await?;
+            let waiting = found.iter().filter(|replay| replay.done_at.is_none()).count();
+            match waiting {
+                0 => return Ok(found),
+                _ if began.elapsed() > patience => return Err(DecideError::TakenUp(waiting)),
+                _ => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
 }

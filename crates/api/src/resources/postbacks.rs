@@ -142,6 +142,9 @@ pub(crate) struct PostbackParams {
     /// Only with this reason.
     #[param(value_type = schemas::Filter, inline, required = false)]
     reason: Option<String>,
+    /// Only those that were sent with this order id and not accepted: the order of one that was is a conversion.
+    #[param(value_type = schemas::Filter, inline, required = false)]
+    order_id: Option<String>,
     /// Items of the page: 50 unless said otherwise.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
@@ -164,6 +167,7 @@ pub(crate) async fn list(
         scope: access.role.scope(),
         status: word("status", params.status.as_deref())?,
         reason: text("reason", params.reason.as_deref())?,
+        order_id: text("order_id", params.order_id.as_deref())?,
         before: window.after,
         ..PostbackFilter::default()
     };

@@ -86,6 +86,10 @@ pub(super) async fn list(
             "Conversions",
         ),
         tabs,
+        postbacks: order
+            .as_deref()
+            .filter(|_| actor.may(Permission::SeePostbacks))
+            .map(urls::postbacks_of_order),
         order,
         rows: found
             .into_iter()
@@ -232,6 +236,8 @@ struct List {
     shell: Shell,
     tabs: Vec<Tab>,
     order: Option<String>,
+    /// The postbacks of that order that were not accepted, for those who may see them.
+    postbacks: Option<String>,
     rows: Vec<ConversionRow>,
     older: Option<String>,
     may_decide: bool,

@@ -1,11 +1,12 @@
-//! Tracking links: making them, for one affiliate or for many at once, and one of them with what it leads to.
+//! Tracking links: making them, for one affiliate or for many at once, one of them with what it leads to, and changing it.
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use campaigns::campaigns::Campaign;
-use campaigns::links::{self, Link, NewLink, Presets, SUBS};
-use campaigns::{Destination, MacroValues, landing_pages};
+use campaigns::landing_pages::{self, LandingPage};
+use campaigns::links::{self, Link, LinkSettings, NewLink, Presets, SUBS};
+use campaigns::{Destination, MacroValues};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use schema::{LinkId, NetworkConn, clock};
@@ -18,11 +19,13 @@ use super::{campaigns as campaign_page, id};
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
-use crate::shell::{PageResult, Shell, page, page_with, see_other};
+use crate::shell::{PageResult, Shell, page_with, see_other};
 use crate::{Dashboard, urls};
 
 /// What stands for the click id in an example of where a link leads.
 const SAMPLE_CLICK: &str = "CLICK_ID";
+/// What the fields of the form that changes a link begin with.
+const CHANGED: &str = "changed_";
 
 /// `GET /campaigns/{id}/links/new`
 pub(super) async fn new(
@@ -134,8 +137,6 @@ async fn render(
         None => affiliates::active(&mut conn).await?,
     };
     conn.commit().await?;
-    let none = std::iter::once((String::new(), "The campaign's own, by weight".to_owned()));
-    let pages = pages.into_iter().map(|page| (page.id.to_string(), page.name));
     page_with(
         forms::status(&draft.errors),
         &New {
@@ -153,7 +154,7 @@ async fn render(
                     }
                 })
                 .collect(),
-            landing_pages: Choice::list(none.chain(pages), draft.of("landing_page")),
+            landing_pages: landing_page_choices(pages, &draft),
             has_subs: SUBS.iter().any(|sub| draft.says_yes(sub)),
             draft,
         },
@@ -209,41 +210,128 @@ pub(super) async fn show(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let (link, campaign) = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let pages = landing_pages::of_campaign(&mut conn, campaign.id).await?;
-    let affiliate = affiliates::find(&mut conn, link.affiliate_id).await?;
-    let url = tracking_url(&mut conn, &dashboard).await?;
-    conn.commit().await?;
-    let presets: [Option<String>; 5] = link.presets.clone().into();
-    let subs: Vec<(String, String, String)> = (1..)
-        .zip(placement.subs())
-        .zip(presets.iter())
-        .map(|((number, sub), preset)| {
-            let preset = preset.clone().unwrap_or_default();
-            (format!("sub{number}"), sub.to_owned(), preset)
-        })
-        .collect();
-    let landing_page = pages.iter().find(|page| Some(page.id) == link.landing_page_id);
-    let address = landing_page.map_or(campaign.destination.as_str(), |page| page.url.as_str());
-    let leads_to = leads_to(&campaign, address, &link, &placement);
-    let built = placement.added_to(&format!("{url}/{}", link.alias));
-    page(&Show {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", &link.alias),
-        page: urls::link(link.id),
-        campaign: urls::campaign(campaign.id),
-        campaign_name: campaign.name.clone(),
-        affiliate: affiliate.map_or_else(String::new, |it| it.name),
-        landing_page: landing_page.map(|page| page.name.clone()),
-        is_test: link.is_test,
-        hosts: campaign.sending.deep_link_hosts.on_one_line(),
-        has_picture: QrCode::new(&built).is_ok(),
-        picture: placement.added_to(&format!("{}/qr.svg", urls::link(link.id))),
-        url: placement.url.clone(),
-        subs,
-        built,
-        problem: leads_to.as_ref().err().cloned().unwrap_or_default(),
-        leads_to: leads_to.unwrap_or_default(),
-    })
+    let change = link.draft();
+    let shown = Shown {
+        link,
+        campaign,
+        placement: placement.into_inner(),
+        change,
+    };
+    shown.render(&request, &dashboard, &actor, conn).await
+}
+
+/// `POST /links/{id}`: changes where it leads and what its sub ids are; an affiliate changes its own.
+pub(super) async fn update(
+    request: HttpRequest,
+    dashboard: web::Data<Dashboard>,
+    actor: Allowed<needs::MakeLinks>,
+    path: web::Path<String>,
+    form: PostedForm,
+) -> PageResult {
+    let mut conn = actor.network(&dashboard.db).await?;
+    let (link, campaign) = find(&mut conn, &actor, &path).await?;
+    let mut change = form.draft(CHANGED, &LinkSettings::FIELDS);
+    match LinkSettings::check(&mut conn, &mut change, campaign.id).await? {
+        Some(settings) => {
+            // What is no version matches none.
+            let version = Some(form.get("version").parse().unwrap_or(0));
+            links::update(
+                &mut conn,
+                &actor.author(),
+                link.id,
+                version,
+                &settings,
+                clock::now(),
+            )
+            .await?;
+            conn.commit().await?;
+            see_other(&urls::link(link.id))
+        }
+        None => {
+            let shown = Shown {
+                link,
+                campaign,
+                placement: Placement::default(),
+                change,
+            };
+            shown.render(&request, &dashboard, &actor, conn).await
+        }
+    }
+}
+
+/// A link as its page shows it.
+struct Shown {
+    link: Link,
+    campaign: Campaign,
+    placement: Placement,
+    /// What is typed into the form that changes it.
+    change: Draft,
+}
+
+impl Shown {
+    async fn render(
+        self,
+        request: &HttpRequest,
+        dashboard: &Dashboard,
+        actor: &Actor,
+        mut conn: NetworkConn,
+    ) -> PageResult {
+        let Self {
+            link,
+            campaign,
+            placement,
+            change,
+        } = self;
+        let network = networks::current(&mut conn).await?;
+        let pages = landing_pages::of_campaign(&mut conn, campaign.id).await?;
+        let affiliate = affiliates::find(&mut conn, link.affiliate_id).await?;
+        let url = tracking_url(&mut conn, dashboard).await?;
+        conn.commit().await?;
+        let presets: [Option<String>; 5] = link.presets.clone().into();
+        let subs: Vec<(String, String, String)> = (1..)
+            .zip(placement.subs())
+            .zip(presets.iter())
+            .map(|((number, sub), preset)| {
+                let preset = preset.clone().unwrap_or_default();
+                (format!("sub{number}"), sub.to_owned(), preset)
+            })
+            .collect();
+        let landing_page = pages.iter().find(|page| Some(page.id) == link.landing_page_id);
+        let address = landing_page.map_or(campaign.destination.as_str(), |page| page.url.as_str());
+        let leads_to = leads_to(&campaign, address, &link, &placement);
+        let built = placement.added_to(&format!("{url}/{}", link.alias));
+        page_with(
+            forms::status(&change.errors),
+            &Show {
+                shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &link.alias),
+                page: urls::link(link.id),
+                campaign: urls::campaign(campaign.id),
+                campaign_name: campaign.name.clone(),
+                affiliate: affiliate.map_or_else(String::new, |it| it.name),
+                landing_page: landing_page.map(|page| page.name.clone()),
+                is_test: link.is_test,
+                hosts: campaign.sending.deep_link_hosts.on_one_line(),
+                has_picture: QrCode::new(&built).is_ok(),
+                picture: placement.added_to(&format!("{}/qr.svg", urls::link(link.id))),
+                url: placement.url.clone(),
+                subs,
+                built,
+                problem: leads_to.as_ref().err().cloned().unwrap_or_default(),
+                leads_to: leads_to.unwrap_or_default(),
+                may_change: actor.may(Permission::MakeLinks),
+                version: link.version,
+                landing_pages: landing_page_choices(pages, &change),
+                change,
+            },
+        )
+    }
+}
+
+/// The landing pages that a link can lead to, and none of them.
+fn landing_page_choices(pages: Vec<LandingPage>, draft: &Draft) -> Vec<Choice> {
+    let none = std::iter::once((String::new(), "The campaign's own, by weight".to_owned()));
+    let pages = pages.into_iter().map(|page| (page.id.to_string(), page.name));
+    Choice::list(none.chain(pages), draft.of("landing_page"))
 }
 
 /// `GET /links/{id}/qr.svg`: the link as a picture for print.
@@ -345,6 +433,10 @@ struct Show {
     picture: String,
     leads_to: String,
     problem: String,
+    may_change: bool,
+    version: i32,
+    landing_pages: Vec<Choice>,
+    change: Draft,
 }
 
 #[cfg(test)]

@@ -160,6 +160,7 @@ routes! {
     post "/campaigns/{id}/links" => links::create;
     post "/campaigns/{id}/ask" => campaigns::ask;
     get "/links/{id}" => links::show;
+    post "/links/{id}" => links::update;
     get "/links/{id}/qr.svg" => links::qr;
     post "/campaigns/{id}/token" => campaigns::new_token;
     get "/integration" => integration::own;

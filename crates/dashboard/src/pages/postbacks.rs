@@ -27,6 +27,8 @@ pub(super) struct Filters {
     #[serde(default)]
     reason: String,
     #[serde(default)]
+    order: String,
+    #[serde(default)]
     before: String,
 }
 
@@ -38,18 +40,20 @@ pub(super) async fn list(
     filters: web::Query<Filters>,
 ) -> PageResult {
     let status = listing::word(&filters.status)?;
-    let reason = listing::text(&filters.reason);
+    let (reason, order) = (listing::text(&filters.reason), listing::text(&filters.order));
     let filter = PostbackFilter {
         scope: actor.role.scope(),
         status,
         reason: reason.clone(),
+        order_id: order.clone(),
         before: listing::id(&filters.before)?,
         click: None,
     };
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let found = postbacks::list(&mut conn, &filter, listing::ASK).await?;
-    let may_replay = actor.may(Permission::DecideConversions);
+    // The form asks for all that fit, whatever their order.
+    let may_replay = actor.may(Permission::DecideConversions) && order.is_none();
     // The page that asks for itself every second takes the list of postbacks out of it and nothing else.
     let is_refresh = request.headers().contains_key("HX-Request");
     let known = match may_replay && !is_refresh {
@@ -61,6 +65,7 @@ pub(super) async fn list(
     let kept = [
         ("status", filters.status.as_str()),
         ("reason", filters.reason.as_str()),
+        ("order", filters.order.as_str()),
     ];
     let (found, older) = listing::cut(found, "/postbacks", &kept, |(row, _)| row.id);
     let now = clock::now();
@@ -79,6 +84,11 @@ pub(super) async fn list(
         advertisers: Choice::list(everyone.chain(known), ""),
         tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
+        conversions: order
+            .as_deref()
+            .filter(|_| actor.may(Permission::SeeConversions))
+            .map(urls::order),
+        order,
         rows: found
             .into_iter()
             .map(|(it, advertiser)| PostbackRow::new(it, advertiser, now, &network))
@@ -217,6 +227,9 @@ struct List {
     advertisers: Vec<Choice>,
     tabs: Vec<Tab>,
     reason: Option<String>,
+    order: Option<String>,
+    /// The conversions of that order, for those who may see them.
+    conversions: Option<String>,
     rows: Vec<PostbackRow>,
     older: Option<String>,
 }

@@ -24,6 +24,7 @@ use tokio_postgres::{Client, Transaction};
 
 pub(crate) use clicks::ClickLoad;
 pub(crate) use postbacks::{PostbackLoad, sweep};
+pub(crate) use replaying::Replaying;
 use session::{Session, is_poison};
 pub(crate) use upkeep::drop_old_clicks;
 

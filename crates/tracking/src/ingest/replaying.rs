@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use schema::{AdvertiserId, NetworkId, PostbackId};
+use schema::{AdvertiserId, NetworkId, PostbackId, clock};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -81,6 +81,30 @@ impl ToDo {
             postback_id,
             candidate,
         }
+    }
+}
+
+/// What decides replays without being a node that serves.
+pub(crate) struct Replaying {
+    client: Client,
+    statements: Statements,
+    judge: Judge,
+}
+
+impl Replaying {
+    pub(crate) async fn connect(url: &str, judge: Judge) -> Result<Self, ApplyError> {
+        let client = session::connect(url).await?;
+        Ok(Self {
+            statements: Statements::prepare(&client).await?,
+            client,
+            judge,
+        })
+    }
+
+    /// Does all that was asked for and that nobody else has taken up.
+    pub(crate) async fn decide(&mut self) -> Result<(), ApplyError> {
+        while replay(&mut self.client, &self.statements, &self.judge, clock::now()).await? > 0 {}
+        Ok(())
     }
 }
 

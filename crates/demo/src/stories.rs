@@ -1,0 +1,482 @@
+//! What a network uses beyond campaigns and links, as small stories beside the traffic: goals that come one after the
+//! other, with commission rules and a coupon; a campaign that is being tested; and the calls of today that went wrong.
+
+use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
+use campaigns::coupons::{self, Coupon};
+use campaigns::goals::{self, Chain, GoalKind, GoalSettings, UniqueBy};
+use campaigns::integrations;
+use campaigns::links::{self, NewLink};
+use campaigns::rules::{self, Conditions, RuleSettings};
+use campaigns::terms::{Pay, Terms};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{join_all, try_join_all};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use schema::{CampaignId, Currency, GoalId, NetworkConn};
+use serde_json::{Value, json};
+use tenancy::advertisers::{self, AdvertiserSettings};
+use tenancy::affiliates::{self, Affiliate};
+use tenancy::networks::Network;
+use tenancy::{Author, groups};
+use tracking::clicks::NewClick;
+use tracking::{ClickId, InboundCall, Intake};
+
+use crate::DemoError;
+use crate::cast::{Cast, Stage};
+use crate::description::Named;
+use crate::history::{call, new_click};
+use crate::spelling::{Said, Spelling};
+
+/// How many people learn a language.
+const LEARNERS: i64 = 30;
+/// The coupon that an affiliate hands out.
+const COUPON: &str = "LUMEN15";
+
+/// The campaigns of the stories.
+pub(crate) struct Stories {
+    /// Whose customers sign up, then buy, then renew.
+    pub(crate) courses: Story,
+    /// Which is being tested.
+    pub(crate) bikes: Story,
+}
+
+/// A campaign with its links.
+pub(crate) struct Story {
+    name: &'static str,
+    campaign_id: CampaignId,
+    links: Vec<Stage>,
+}
+
+impl Story {
+    pub(crate) fn named(&self) -> Named<CampaignId> {
+        Named {
+            id: self.campaign_id,
+            name: self.name.to_owned(),
+        }
+    }
+}
+
+/// Sets everything up that the stories need.
+pub(crate) async fn set_up(
+    conn: &mut NetworkConn,
+    partners: &[Affiliate],
+    now: DateTime<Utc>,
+) -> Result<Stories, DemoError> {
+    let author = Author::system();
+    let courses = Setting {
+        advertiser: "Lumen Language Courses",
+        campaign: "Lumen: a language in ninety days",
+        destination: "https://lumen-courses.example/start?c={click_id}",
+        status: CampaignStatus::Live,
+    };
+    let courses = courses
+        .create(conn, partners.get(..3).unwrap_or_default(), now)
+        .await?;
+    let group = groups::create(conn, &author, "Premium partners", now).await?;
+    for partner in [partners.first(), partners.get(7)].into_iter().flatten() {
+        let mut settings = partner.settings();
+        settings.group_id = Some(group.id);
+        affiliates::update(conn, &author, partner.id, None, &settings, now).await?;
+    }
+    let signup = GoalSettings {
+        unique_by: UniqueBy::Customer,
+        auto_approve: true,
+        ..GoalSettings::new(
+            "signup",
+            "Sign-up",
+            GoalKind::Lead,
+            pays((2_000_000, 0), (3_000_000, 0)),
+        )
+    };
+    let signup = goals::create(conn, &author, courses.campaign_id, &signup, now).await?;
+    let purchase = GoalSettings {
+        chain: after(signup.id),
+        ..GoalSettings::new(
+            "purchase",
+            "First purchase",
+            GoalKind::Sale,
+            pays((0, 200_000), (0, 270_000)),
+        )
+    };
+    let purchase = goals::create(conn, &author, courses.campaign_id, &purchase, now).await?;
+    let renewal = GoalSettings {
+        chain: after(purchase.id),
+        ..GoalSettings::new(
+            "renewal",
+            "Renewal",
+            GoalKind::Sale,
+            pays((0, 100_000), (0, 140_000)),
+        )
+    };
+    goals::create(conn, &author, courses.campaign_id, &renewal, now).await?;
+    let gift = GoalSettings::new(
+        "gift",
+        "Gift card",
+        GoalKind::Sale,
+        pays((0, 120_000), (0, 160_000)),
+    );
+    goals::create(conn, &author, courses.campaign_id, &gift, now).await?;
+    let rules = [
+        (
+            "Certificates",
+            Conditions {
+                category: Some("exam".to_owned()),
+                ..Conditions::default()
+            },
+            350_000,
+            450_000,
+        ),
+        (
+            "Premium partners",
+            Conditions {
+                group_id: Some(group.id),
+                ..Conditions::default()
+            },
+            280_000,
+            360_000,
+        ),
+        (
+            "From the third sale of a month on",
+            Conditions {
+                month_from: Some(3),
+                ..Conditions::default()
+            },
+            240_000,
+            320_000,
+        ),
+    ];
+    for (position, (name, conditions, commission, revenue)) in (1..).zip(rules) {
+        let rule = RuleSettings {
+            name: name.to_owned(),
+            position,
+            conditions,
+            commission_fixed_micros: 0,
+            commission_rate_ppm: commission,
+            revenue_fixed_micros: 0,
+            revenue_rate_ppm: revenue,
+        };
+        rules::create(conn, &author, purchase.id, &rule, now).await?;
+    }
+    if let Some(partner) = partners.get(1) {
+        let coupon = Coupon {
+            campaign_id: courses.campaign_id,
+            code: COUPON.to_owned(),
+            affiliate_id: partner.id,
+        };
+        coupons::create(conn, &author, &coupon, now).await?;
+    }
+    let bikes = Setting {
+        advertiser: "Fjord Bikes AS",
+        campaign: "Fjord Bikes: electric, delivered assembled",
+        destination: "https://fjord-bikes.example/?click={click_id}",
+        status: CampaignStatus::Testing,
+    };
+    let bikes = bikes
+        .create(conn, partners.get(..1).unwrap_or_default(), now)
+        .await?;
+    for goal in [
+        GoalSettings::new("sale", "Sale", GoalKind::Sale, pays((0, 60_000), (0, 80_000))),
+        GoalSettings {
+            unique_by: UniqueBy::Click,
+            ..GoalSettings::new(
+                "test-ride",
+                "Test ride",
+                GoalKind::Lead,
+                pays((8_000_000, 0), (11_000_000, 0)),
+            )
+        },
+    ] {
+        goals::create(conn, &author, bikes.campaign_id, &goal, now).await?;
+    }
+    Ok(Stories { courses, bikes })
+}
+
+/// What affiliates earn and what the advertiser owes: fixed micro-units, parts per million.
+fn pays(commission: (i64, i32), revenue: (i64, i32)) -> Terms {
+    let pay = |(fixed_micros, rate_ppm)| Pay {
+        fixed_micros,
+        rate_ppm,
+    };
+    Terms {
+        commission: pay(commission),
+        revenue: pay(revenue),
+    }
+}
+
+fn after(parent: GoalId) -> Chain {
+    Chain {
+        parent_goal_id: Some(parent),
+        ..Chain::default()
+    }
+}
+
+/// A campaign to set up.
+struct Setting {
+    advertiser: &'static str,
+    campaign: &'static str,
+    destination: &'static str,
+    status: CampaignStatus,
+}
+
+impl Setting {
+    /// Creates the advertiser, its campaign in EUR, and a link for each of these affiliates: test links while it is being
+    /// tested.
+    async fn create(
+        self,
+        conn: &mut NetworkConn,
+        partners: &[Affiliate],
+        now: DateTime<Utc>,
+    ) -> Result<Story, DemoError> {
+        let author = Author::system();
+        #[expect(clippy::expect_used, reason = "EUR is a currency")]
+        let currency: Currency = "EUR".parse().expect("EUR is a currency");
+        let settings = AdvertiserSettings::named(self.advertiser);
+        let advertiser = advertisers::create(conn, &author, &settings, now).await?;
+        let token = integrations::new_token(conn, &author, advertiser.id, TimeDelta::zero(), now).await?;
+        let settings = CampaignSettings {
+            status: self.status,
+            ..CampaignSettings::live(self.campaign, self.destination)
+        };
+        let campaign = campaign_table::create(conn, &author, advertiser.id, currency, &settings, now).await?;
+        let mut stages = Vec::new();
+        for partner in partners {
+            let link = NewLink {
+                is_test: self.status == CampaignStatus::Testing,
+                ..NewLink::plain(partner.id, campaign.id, &links::random_alias())
+            };
+            let link = links::create(conn, &author, &link, now).await?;
+            stages.push(Stage {
+                link_id: link.id,
+                affiliate_id: partner.id,
+                campaign_id: campaign.id,
+                weight: 0,
+                per_thousand: 0,
+                order: (0, 0),
+                currency,
+                goal: "sale",
+                needs_order: true,
+                token: token.clone(),
+                spelling: Spelling::Own,
+                clicks_a_day: None,
+            });
+        }
+        Ok(Story {
+            name: self.campaign,
+            campaign_id: campaign.id,
+            links: stages,
+        })
+    }
+}
+
+/// Plays the stories up to now.
+pub(crate) async fn play(intake: &Intake, cast: &Cast, now: DateTime<Utc>) -> Result<(), DemoError> {
+    let mut teller = Teller {
+        intake,
+        network: &cast.network,
+        random: StdRng::seed_from_u64(13),
+        now,
+    };
+    teller.learn(&cast.stories.courses).await?;
+    teller.test(&cast.stories.bikes).await?;
+    match cast.stages.first() {
+        Some(shop) => teller.go_wrong(shop).await,
+        None => Ok(()),
+    }
+}
+
+/// Lets people click and servers call at times that have passed.
+struct Teller<'a> {
+    intake: &'a Intake,
+    network: &'a Network,
+    random: StdRng,
+    now: DateTime<Utc>,
+}
+
+impl Teller<'_> {
+    /// People follow links, all at once. Returns the click ids that travel.
+    async fn click(
+        &mut self,
+        visits: impl IntoIterator<Item = (&Stage, DateTime<Utc>)>,
+    ) -> Result<Vec<String>, DemoError> {
+        let visits = visits.into_iter();
+        let clicks: Vec<NewClick> = visits
+            .map(|(link, at)| {
+                let mut click = new_click(&mut self.random, at, link);
+                click.visitor.flag = None;
+                click
+            })
+            .collect();
+        try_join_all(clicks.iter().map(|click| self.intake.record(self.network, click))).await?;
+        // What a conversion pays may depend on its click, which has to be stored.
+        self.intake.tracker().settled().await;
+        let written = |click: &NewClick| {
+            let id = ClickId {
+                network_id: self.network.id,
+                key: click.key,
+            };
+            self.intake
+                .tracker()
+                .click_ids()
+                .write(id, self.network.click_key)
+        };
+        Ok(clicks.iter().map(written).collect())
+    }
+
+    /// The calls of a server, all at once; those of the future have not been made.
+    async fn report(&self, calls: impl IntoIterator<Item = InboundCall>) {
+        let made = calls.into_iter().filter(|call| call.received_at < self.now);
+        join_all(made.map(|call| self.intake.receive(self.network, call))).await;
+    }
+
+    /// People sign up, some of them buy, some of those renew. What they do later is known by the customer alone. One
+    /// purchase came before its sign-up and waited for it; the sign-up of another one is still missing.
+    async fn learn(&mut self, courses: &Story) -> Result<(), DemoError> {
+        let (mut signups, mut purchases, mut renewals) = (Vec::new(), Vec::new(), Vec::new());
+        let (Some(first), Some(second)) = (courses.links.first(), courses.links.get(1)) else {
+            return Ok(());
+        };
+        let token = first.token.as_str();
+        let came = |number: i64| self.now - TimeDelta::hours(28 * 24 - number * 21);
+        let visits = (0..LEARNERS).zip(courses.links.iter().cycle());
+        let visits: Vec<_> = visits.map(|(number, link)| (link, came(number))).collect();
+        let clicks = self.click(visits.iter().copied()).await?;
+        for ((number, click_id), (_, clicked)) in (0..LEARNERS).zip(clicks).zip(visits) {
+            let customer = format!("learner-{number:03}");
+            let signup =
+                json!({ "goal": "signup", "click_id": click_id, "customer_id": customer, "token": token });
+            signups.push(json_call(clicked + TimeDelta::minutes(25), &signup));
+            let bought = clicked + TimeDelta::hours(49);
+            let items = match number % 3 {
+                0 => {
+                    json!([{ "sku": "A1", "category": "course", "amount": "89.00" }, { "sku": "X1", "category": "exam", "amount": "45.00" }])
+                }
+                _ => json!([{ "sku": "A1", "category": "course", "amount": "89.00" }]),
+            };
+            let order = format!("LU-{}", 7_000 + number);
+            let purchase = json!({
+                "goal": "purchase", "customer_id": customer, "order_id": order, "items": items, "currency": "EUR",
+                "token": token,
+            });
+            if number % 2 == 0 {
+                purchases.push(json_call(bought, &purchase));
+            }
+            let renewal = json!({
+                "goal": "renewal", "customer_id": customer, "order_id": format!("{order}-R"), "amount": "29.00",
+                "currency": "EUR", "token": token,
+            });
+            if number % 4 == 0 {
+                renewals.push(json_call(bought + TimeDelta::days(14), &renewal));
+            }
+        }
+        let hours_ago = |hours| self.now - TimeDelta::hours(hours);
+        let visits = [(second, hours_ago(30)), (first, hours_ago(9))];
+        let clicks = self.click(visits).await?;
+        let [early, late] = clicks.as_slice() else {
+            return Ok(());
+        };
+        for calls in [signups, purchases, renewals] {
+            self.report(calls).await;
+        }
+        let buys = |click_id: &str, customer: &str, order: &str| {
+            json!({
+                "goal": "purchase", "click_id": click_id, "customer_id": customer, "order_id": order, "amount": "89.00",
+                "currency": "EUR", "token": token,
+            })
+        };
+        let signup =
+            json!({ "goal": "signup", "click_id": early, "customer_id": "learner-early", "token": token });
+        let before = json_call(
+            self.now - TimeDelta::hours(26),
+            &buys(early, "learner-early", "LU-7900"),
+        );
+        self.report([before]).await;
+        self.report([json_call(self.now - TimeDelta::hours(25), &signup)])
+            .await;
+        let missing = json_call(
+            self.now - TimeDelta::hours(3),
+            &buys(late, "learner-late", "LU-7901"),
+        );
+        // Customers who came by a code instead of a link.
+        let gifts = (0..3).map(|number| {
+            let gift = json!({
+                "goal": "gift", "coupon": COUPON, "customer_id": format!("giver-{number}"), "amount": "60.00",
+                "order_id": format!("LU-G{number}"), "currency": "EUR", "token": token,
+            });
+            json_call(self.now - TimeDelta::hours(20 + 31 * number), &gift)
+        });
+        self.report(gifts.chain([missing]).collect::<Vec<_>>()).await;
+        Ok(())
+    }
+
+    /// The advertiser's developer tries things out: one order of two has arrived, the other goal was called something else.
+    async fn test(&mut self, bikes: &Story) -> Result<(), DemoError> {
+        let Some(link) = bikes.links.first() else {
+            return Ok(());
+        };
+        let clicks = self.click([(link, self.now - TimeDelta::hours(6))]).await?;
+        let Some(click_id) = clicks.first() else {
+            return Ok(());
+        };
+        let calls = [("test_drive", "FB-TEST-1", 5), ("sale", "FB-TEST-2", 4)];
+        let calls = calls.map(|(goal, order, hours)| {
+            let said = Said {
+                goal,
+                order_id: Some(order),
+                amount: Some("2490.00"),
+                ..says(link, click_id)
+            };
+            call(self.now - TimeDelta::hours(hours), &link.spelling.target(&said))
+        });
+        self.report(calls).await;
+        Ok(())
+    }
+
+    /// What advertisers get wrong with click ids, each in the last hour, so that somebody who looks finds it.
+    async fn go_wrong(&mut self, shop: &Stage) -> Result<(), DemoError> {
+        let ago = [52_i64, 41, 33];
+        let clicked = ago.map(|minutes| (shop, self.now - TimeDelta::minutes(minutes + 20)));
+        let clicks = self.click(clicked).await?;
+        let mut calls = Vec::new();
+        for ((number, minutes), click_id) in (1..).zip(ago).zip(clicks) {
+            let sent = match number {
+                1 => click_id.to_uppercase(),
+                2 => click_id.chars().take(click_id.len().saturating_sub(6)).collect(),
+                _ => "{click_id}".to_owned(),
+            };
+            let order = format!("NS-WRONG-{number}");
+            let said = Said {
+                order_id: Some(&order),
+                amount: Some("49.90"),
+                ..says(shop, &sent)
+            };
+            calls.push(call(
+                self.now - TimeDelta::minutes(minutes),
+                &shop.spelling.target(&said),
+            ));
+        }
+        self.report(calls).await;
+        Ok(())
+    }
+}
+
+/// What is said of everything that came through a link.
+fn says<'a>(link: &'a Stage, click_id: &'a str) -> Said<'a> {
+    Said {
+        click_id,
+        goal: link.goal,
+        order_id: None,
+        amount: None,
+        currency: link.currency.code(),
+        token: link.token.as_str(),
+    }
+}
+
+/// A call whose parameters are a JSON object.
+fn json_call(at: DateTime<Utc>, said: &Value) -> InboundCall {
+    InboundCall {
+        method: "POST".to_owned(),
+        content_type: Some("application/json".to_owned()),
+        body: said.to_string().into_bytes(),
+        ..call(at, "/postback")
+    }
+}

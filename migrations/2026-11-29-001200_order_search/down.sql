@@ -1,0 +1,1 @@
+DROP INDEX postbacks_of_order;

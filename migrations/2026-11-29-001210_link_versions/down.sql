@@ -1,0 +1,1 @@
+ALTER TABLE tracking_links DROP COLUMN version;
