@@ -2,7 +2,8 @@
 
 use campaigns::integrations::Token;
 use schema::{
-    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId, PostbackId,
+    AdvertiserId, AffiliateId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId,
+    PostbackId, UrlTemplateId,
 };
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
@@ -97,6 +98,16 @@ pub(crate) fn postback(id: PostbackId) -> String {
 /// A batch of replays.
 pub(crate) fn replay(batch: uuid::Uuid) -> String {
     format!("/replays/{batch}")
+}
+
+/// The form for a URL template that begins as what is known of a system (`system`) or a tracker (`tracker`).
+pub(crate) fn new_url_template(known_as: &str, key: &str) -> String {
+    with("/tools/templates/new", &[(known_as, key)])
+}
+
+/// One URL template.
+pub(crate) fn url_template(id: UrlTemplateId) -> String {
+    format!("/tools/templates/{id}")
 }
 
 /// Where the form that decides a conversion is sent.
