@@ -19,7 +19,7 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, RuleId,
+    LandingPageId, LinkId, MembershipId, NetworkId, RuleId, UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -50,6 +50,7 @@ impl Ids {
             (Id::Goal, GoalId(NOBODY).to_string()),
             (Id::Rule, RuleId(NOBODY).to_string()),
             (Id::LandingPage, LandingPageId(NOBODY).to_string()),
+            (Id::UrlTemplate, UrlTemplateId(NOBODY).to_string()),
             (Id::Cap, CapId(NOBODY).to_string()),
             (Id::Coupon, format!("{}.SCENE", CampaignId(NOBODY))),
             (Id::Link, LinkId(NOBODY).to_string()),
@@ -94,6 +95,7 @@ impl Ids {
             (Id::Goal, scene.sale_id.to_string()),
             (Id::Rule, scene.rule_id.to_string()),
             (Id::LandingPage, scene.landing_page_id.to_string()),
+            (Id::UrlTemplate, scene.url_template_id.to_string()),
             (Id::Cap, scene.cap_id.to_string()),
             (Id::Coupon, format!("{}.SCENE", scene.campaign.id)),
             (Id::Link, scene.link_id.to_string()),
@@ -351,15 +353,15 @@ async fn check_page(stage: &Stage, kind: RoleKind, member: &Member, token: &str,
             let page = ask(member, token, row, &own, &stage.own).await;
             assert_eq!(page.status, StatusCode::NOT_FOUND, "{who} at {what}");
         }
-        Door::Roles(roles) if !roles.contains(&kind) => {
+        Door::Roles(roles) | Door::Owners(roles) if !roles.contains(&kind) => {
             for ids in [&stage.own, &stage.foreign, &stage.absent] {
                 let page = ask(member, token, row, &fill(row, ids), ids).await;
                 assert_eq!(page.status, StatusCode::FORBIDDEN, "{who} at {what}");
                 assert_no_canary(who, &what, &page.html);
             }
         }
-        Door::Person | Door::Roles(_) => {
-            if row.method == "get" {
+        Door::Person | Door::Roles(_) | Door::Owners(_) => {
+            if row.method == "get" && !matches!(row.door, Door::Owners(_)) {
                 let page = member.get(&own).await;
                 let fine = page.status == StatusCode::OK || page.status == StatusCode::SEE_OTHER;
                 assert!(fine, "{who} at {what}: {}", page.status);
@@ -467,7 +469,7 @@ async fn check_endpoint(stage: &Stage, kind: RoleKind, http: &Client, key: &str,
     };
     match row.door {
         Door::Public | Door::Unasked => {}
-        Door::Roles(roles) if !roles.contains(&kind) => {
+        Door::Roles(roles) | Door::Owners(roles) if !roles.contains(&kind) => {
             for ids in [&stage.own, &stage.foreign, &stage.absent] {
                 let (status, text) = call(fill(row, ids), ids).await;
                 assert_eq!(status, StatusCode::FORBIDDEN, "{who} at {what}: {text}");
@@ -475,7 +477,7 @@ async fn check_endpoint(stage: &Stage, kind: RoleKind, http: &Client, key: &str,
             }
         }
         _ => {
-            if row.method == "get" {
+            if row.method == "get" && !matches!(row.door, Door::Owners(_)) {
                 let (status, text) = call(fill(row, &stage.own), &stage.own).await;
                 assert_eq!(status, StatusCode::OK, "{who} at {what}: {text}");
                 assert_no_canary(who, &what, &text);

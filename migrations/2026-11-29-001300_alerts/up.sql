@@ -60,7 +60,7 @@ BEGIN
     DELETE FROM network_slugs WHERE network_id = doomed;
     UPDATE goals SET parent_goal_id = NULL WHERE network_id = doomed AND parent_goal_id IS NOT NULL;
     FOREACH tenants_table IN ARRAY ARRAY[
-        'alerts', 'replays', 'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
+        'alerts', 'url_templates', 'replays', 'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
         'conversion_rollups', 'click_rollups', 'parked_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
         'postbacks', 'clicks', 'tracking_links', 'coupons', 'commission_rules', 'goals', 'promoters', 'caps',
         'landing_pages', 'campaigns', 'integrations', 'affiliates', 'affiliate_groups', 'advertisers'

@@ -9,6 +9,7 @@ pub(crate) enum Id {
     Goal,
     Rule,
     LandingPage,
+    UrlTemplate,
     Cap,
     Coupon,
     Link,
@@ -37,6 +38,8 @@ pub(crate) enum Door {
     Person,
     Operator,
     Roles(&'static [RoleKind]),
+    /// The same, where what is in the scene is not for all of them to open.
+    Owners(&'static [RoleKind]),
 }
 
 /// A route.
@@ -95,6 +98,10 @@ const ALL: Door = Door::Roles(&[
     AdvertiserDeveloper,
     Affiliate,
 ]);
+const SAVERS: Door = Door::Roles(SAVING);
+const OWN_SAVERS: Door = Door::Owners(SAVING);
+const SAVING: &[RoleKind] = &[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper, Affiliate];
+const OWN_ALL: Door = Door::Owners(RoleKind::ALL);
 const NOT_DEVELOPERS: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
 const NOT_AFFILIATES: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, AdvertiserDeveloper]);
 const ROTATORS: Door = Door::Roles(&[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper]);
@@ -163,6 +170,11 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/start", MANAGERS),
     row("get", "/tools/postback", ALL),
     row("post", "/tools/postback", ALL),
+    row("get", "/tools/templates/new", SAVERS),
+    row("post", "/tools/templates", SAVERS),
+    row("get", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate),
+    row("post", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate).saying(&[("name", "x"), ("direction", "outbound"), ("url", "https://x.example/?p={payout}")]),
+    row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
     row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
@@ -328,6 +340,11 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/coupons/export", STAFF),
     row("post", "/api/v1/links/import", MANAGERS).saying(&[("csv", "campaign,affiliate\nRival campaign,x")]),
     row("get", "/api/v1/links/export", STAFF),
+    row("get", "/api/v1/url-templates", ALL).by(&[("after", Id::UrlTemplate)]),
+    row("post", "/api/v1/url-templates", SAVERS),
+    row("get", "/api/v1/url-templates/{id}", OWN_ALL).of(Id::UrlTemplate),
+    row("patch", "/api/v1/url-templates/{id}", OWN_SAVERS).of(Id::UrlTemplate).saying(&[("name", "x")]),
+    row("delete", "/api/v1/url-templates/{id}", OWN_SAVERS).of(Id::UrlTemplate),
     row("get", "/api/v1/integrations/{id}", NOT_AFFILIATES).of(Id::Advertiser),
     row("patch", "/api/v1/integrations/{id}", MANAGERS).of(Id::Advertiser),
     row("post", "/api/v1/integrations/{id}/token", ROTATORS).of(Id::Advertiser),

@@ -11,7 +11,7 @@ use crate::resources::sheets::{
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaigns, caps, conversions, coupons, goals,
     groups, integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
-    promoters, replays, rules, tokens,
+    promoters, replays, rules, tokens, url_templates,
 };
 use crate::{docs, door, guard, openapi};
 
@@ -116,6 +116,8 @@ routes! {
         "/links/export": get link_sheet::export;
         "/links": get links::list, post links::create;
         "/links/{id}": get links::show, patch links::update;
+        "/url-templates": get url_templates::list, post url_templates::create;
+        "/url-templates/{id}": get url_templates::show, patch url_templates::update, delete url_templates::remove;
         "/integrations/{id}": get integrations::show, patch integrations::update;
         "/integrations/{id}/token": post integrations::new_token;
         "/integrations/{id}/signing-secret": post integrations::new_signing_secret;

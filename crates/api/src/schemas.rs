@@ -3,7 +3,7 @@
 //! accept.
 
 use campaigns::campaigns as campaign_table;
-use campaigns::{audience, caps, goals, integrations, promoters};
+use campaigns::{audience, caps, goals, integrations, promoters, url_templates};
 use serde_json::{Value, json};
 use tenancy::{advertisers, affiliates, applications, networks, table};
 use utoipa::openapi::schema::Type;
@@ -44,6 +44,8 @@ words! {
     PromoterStatus = promoters::PromoterStatus::ALL;
     /// In whose voice a postback is answered.
     AnswerFormat = integrations::AnswerFormat::ALL;
+    /// Who calls whom by a URL template.
+    Direction = url_templates::Direction::ALL;
     /// Where a conversion stands.
     ConversionStatus = tracking::conversions::ConversionStatus::ALL;
     /// What says whose conversion it is.
@@ -152,6 +154,8 @@ number_ids! {
     CapId of schema::CapId;
     /// A tracking link.
     LinkId of schema::LinkId;
+    /// A URL template.
+    UrlTemplateId of schema::UrlTemplateId;
     /// An advertiser.
     AdvertiserId of schema::AdvertiserId;
     /// An affiliate.
@@ -198,6 +202,8 @@ texts! {
     Day: 0 to _ like None, such as "2026-12-24";
     /// An address on the web, with macros such as `{click_id}` where visitors are sent to it.
     Url: 0 to _ like None, such as "https://shop.example/?id={click_id}";
+    /// An address on the web with macros, of at most 2048 bytes.
+    TemplateUrl: 0 to _ like None, such as "https://tracker.example/postback?cid={aff_click_id}";
     /// A text that is checked by what it is for.
     Text: 0 to _ like None, such as "clickref";
     /// A replay.

@@ -231,6 +231,16 @@ impl Integration {
         }
     }
 
+    /// Whether it demands what a browser cannot give, which keeps no secret and comes from anywhere.
+    #[must_use]
+    pub fn refuses_browsers(&self) -> bool {
+        let settings = &self.settings;
+        let demands = settings.requires_token
+            || settings.requires_signature
+            || !settings.allowed_addresses.0.is_empty();
+        demands && !settings.is_monitoring
+    }
+
     /// Whether there is a secret to sign with.
     #[must_use]
     pub fn has_signing_secret(&self) -> bool {

@@ -1,5 +1,5 @@
-//! What counts and what it pays: campaigns, goals, commission rules, tracking links, integrations, and the in-memory
-//! [`Routing`].
+//! What counts and what it pays: campaigns, goals, commission rules, tracking links, integrations, URL templates, and the
+//! in-memory [`Routing`].
 //!
 //! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] are pure.
 
@@ -18,6 +18,7 @@ mod routing;
 pub mod rules;
 pub mod sheets;
 pub mod terms;
+pub mod url_templates;
 
 pub use destination::{Destination, DestinationError, MacroValues};
 pub use routing::{Named, Promotion, Route, Routing, RoutingError, Standing, Weighted};

@@ -3,7 +3,7 @@
 use campaigns::integrations::Token;
 use schema::{
     AdvertiserId, AffiliateId, AlertId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId,
-    PostbackId,
+    PostbackId, UrlTemplateId,
 };
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
@@ -103,6 +103,16 @@ pub(crate) fn postback(id: PostbackId) -> String {
 /// A batch of replays.
 pub(crate) fn replay(batch: uuid::Uuid) -> String {
     format!("/replays/{batch}")
+}
+
+/// The form for a URL template that begins as what is known of a system (`system`) or a tracker (`tracker`).
+pub(crate) fn new_url_template(known_as: &str, key: &str) -> String {
+    with("/tools/templates/new", &[(known_as, key)])
+}
+
+/// One URL template.
+pub(crate) fn url_template(id: UrlTemplateId) -> String {
+    format!("/tools/templates/{id}")
 }
 
 /// Where the form that decides a conversion is sent.

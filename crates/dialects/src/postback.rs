@@ -104,6 +104,10 @@ pub struct Postback {
     /// What body the sender wants.
     #[serde(skip_serializing_if = "is_default")]
     pub wish: Wish,
+    /// Whether it came to our own address for browsers, where whatever is sent is for everybody to read. The pixels of
+    /// other systems are taken as those take them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_from_browser: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
 use crate::collect::{PARAMETER_LIMIT, Sent, collect};
-use crate::dialect::{Auth, Dialect, Endpoint};
+use crate::dialect::{Auth, Dialect, Endpoint, Kind};
 use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, Intent};
 use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
@@ -328,6 +328,10 @@ impl Reading<'_> {
             }
             if endpoint.pixel && self.postback.wish == Wish::Usual {
                 self.postback.wish = Wish::Pixel;
+            }
+            if endpoint.pixel && self.dialect.kind == Kind::Own {
+                self.postback.wish = Wish::Pixel;
+                self.postback.is_from_browser = true;
             }
         }
         rules::apply(self.dialect, &mut self.postback);

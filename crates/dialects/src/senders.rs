@@ -91,7 +91,7 @@ impl Sender {
 }
 
 /// A value such a field may have.
-fn sample(field: Field) -> &'static str {
+pub(crate) fn sample(field: Field) -> &'static str {
     match field {
         Field::ClickId => "01j0sampleclick",
         Field::Goal => "sale",

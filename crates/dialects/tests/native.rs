@@ -95,6 +95,27 @@ fn every_documented_parameter_is_understood() {
 }
 
 #[test]
+fn a_picture_says_the_same_and_that_a_browser_said_it() {
+    let target = "/postback.gif?click_id=c1&goal=sale&order_id=A-1&return=OK";
+    let call = RawCall::get(target);
+    assert_eq!(
+        dialects::of_call(&call).map(|dialect| dialect.key),
+        Some("clickledger")
+    );
+    let said = strictly(&call).unwrap();
+    assert!(said.is_from_browser);
+    assert_eq!(said.wish, Wish::Pixel, "an image has no room for words");
+    let by_server = query("click_id=c1&goal=sale&order_id=A-1").unwrap();
+    let without = Postback {
+        is_from_browser: false,
+        wish: Wish::Usual,
+        ..said
+    };
+    assert_eq!(without, by_server);
+    assert!(!query("click_id=c1&pixel=1").unwrap().is_from_browser);
+}
+
+#[test]
 fn a_refund_takes_an_amount_back_or_all_of_it() {
     let part = query("order_id=A-1&amount=50&refund=12.50").unwrap();
     assert_eq!((part.intent, part.amount), (Intent::Refund, amount("12.50")));

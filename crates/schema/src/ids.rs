@@ -191,6 +191,9 @@ number_id!(
 number_id!(
     /// What a goal pays to some.
     RuleId, "rule");
+number_id!(
+    /// A URL that somebody has saved in the URL builder.
+    UrlTemplateId, "tpl");
 event_id!(
     /// The stored key of a click: the part of a click id that is unique within its network. People and advertisers
     /// see the signed click id (`tracking::ClickId`) instead.

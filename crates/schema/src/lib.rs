@@ -18,7 +18,7 @@ pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
     AdvertiserId, AffiliateId, AlertId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, CapId,
     ClickKey, ConversionId, GoalId, GroupId, IdError, IntegrationId, InvitationId, LandingPageId,
-    LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId, RuleId, SessionId,
+    LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId, RuleId, SessionId, UrlTemplateId,
 };
 pub use migrations::{migrate, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency};

@@ -1147,6 +1147,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// URLs with macros that people have saved in the URL builder.
+    url_templates (network_id, id) {
+        /// The tenant.
+        network_id -> Int4,
+        /// The template.
+        id -> Int4,
+        /// The advertiser whose people saved it; NULL where others did.
+        advertiser_id -> Nullable<Int4>,
+        /// The affiliate whose people saved it; NULL where others did. With neither, it is the network's own.
+        affiliate_id -> Nullable<Int4>,
+        /// As people see it.
+        name -> Text,
+        /// inbound: another system calls us, and its macros are in the URL. outbound: we call a tracker, and our macros are in the URL.
+        direction -> Text,
+        /// The URL with its macros; no secret stands in it.
+        url -> Text,
+        /// When it was saved first.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Runs of clickledger verify: whether everything acknowledged is stored, counted and booked.
     verifications (network_id, id) {
         /// The tenant.
@@ -1199,6 +1221,7 @@ diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(test_conversions -> networks (network_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
 diesel::joinable!(tracking_links -> networks (network_id));
+diesel::joinable!(url_templates -> networks (network_id));
 diesel::joinable!(verifications -> networks (network_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -1242,5 +1265,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     test_conversions,
     tracking_hosts,
     tracking_links,
+    url_templates,
     verifications,
 );

@@ -115,6 +115,10 @@ permissions! {
     Configure, "change campaigns, goals and links", CampaignsWrite: Owner Admin Manager;
     /// Make a new postback token.
     RotateToken, "replace postback tokens", CampaignsWrite: Owner Admin Manager Advertiser AdvertiserDeveloper;
+    /// See URL templates: advertisers and affiliates their own.
+    SeeTemplates, "see URL templates", CampaignsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
+    /// Save URL templates: advertisers and affiliates their own.
+    SaveTemplates, "save URL templates", CampaignsWrite: Owner Admin Manager Advertiser AdvertiserDeveloper Affiliate;
     /// Approve and reject conversions.
     DecideConversions, "approve and reject conversions", ConversionsWrite: Owner Admin Manager;
     /// See advertisers, affiliates, groups and applications.
@@ -204,7 +208,9 @@ mod tests {
                 &Permission::UseApi,
                 &Permission::SeeIntegration,
                 &Permission::SeePostbacks,
-                &Permission::RotateToken
+                &Permission::RotateToken,
+                &Permission::SeeTemplates,
+                &Permission::SaveTemplates
             ]
         );
     }

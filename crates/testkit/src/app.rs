@@ -13,6 +13,7 @@ use campaigns::landing_pages::{self, LandingPageSettings};
 use campaigns::links::{self, NewLink};
 use campaigns::rules::{self, Conditions, RuleSettings};
 use campaigns::terms::{Pay, Terms};
+use campaigns::url_templates::{self, Direction, UrlTemplateSettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::QueryableByName;
@@ -21,7 +22,7 @@ use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
     AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId, LinkId,
-    NetworkConn, NetworkId, RuleId, clock,
+    NetworkConn, NetworkId, RuleId, UrlTemplateId, clock,
 };
 use server::serve::{self, Running, ServeSettings};
 use tenancy::advertisers::AdvertiserSettings;
@@ -30,7 +31,7 @@ use tenancy::applications::{self, ApplicationDraft};
 use tenancy::memberships::{self, Role, RoleKind};
 use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
-use tenancy::{Author, Mailer, Passwords, Secret, advertisers, affiliates, groups, unscoped};
+use tenancy::{Author, Mailer, Passwords, Scope, Secret, advertisers, affiliates, groups, unscoped};
 use tracking::verify::{self, Period};
 use tracking::{JournalSettings, WhenDiskFails};
 
@@ -142,6 +143,8 @@ pub struct Scene {
     pub landing_page_id: LandingPageId,
     /// A cap that nobody reaches.
     pub cap_id: CapId,
+    /// A URL template of the network's own.
+    pub url_template_id: UrlTemplateId,
     /// The affiliate's link.
     pub link_id: LinkId,
     /// Path of the link.
@@ -511,6 +514,15 @@ impl Scene {
         let token = integrations::new_token(&mut conn, &author, advertiser.id, at_once, now)
             .await
             .unwrap();
+        let template = UrlTemplateSettings {
+            name: format!("{name} tracker"),
+            direction: Direction::Outbound,
+            url: "https://tracker.example/postback?cid={aff_click_id}".to_owned(),
+        };
+        let everyone = Scope::default();
+        let template = url_templates::create(&mut conn, &author, everyone, &template, now)
+            .await
+            .unwrap();
         let owner = member(&mut conn, name, Role::Owner).await;
         let for_advertiser = member(&mut conn, name, Role::Advertiser(advertiser.id)).await;
         let for_affiliate = member(&mut conn, name, Role::Affiliate(affiliate.id)).await;
@@ -556,6 +568,7 @@ impl Scene {
             rule_id: parts.rule_id,
             landing_page_id: parts.landing_page_id,
             cap_id: parts.cap_id,
+            url_template_id: template.id,
             link_id: link.id,
             alias,
             token: token.as_str().to_owned(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use campaigns::integrations::Integration;
 use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
+use dialects::{Intent, Postback};
 use ipnet::IpNet;
 use schema::AdvertiserId;
 use tenancy::Secret;
@@ -184,6 +185,9 @@ impl Judge {
             }
             None => self.authenticate(record, &integration, expired, trace)?,
         };
+        if record.said.is_from_browser && !judged.is_proven {
+            check_browser(&record.said, trace)?;
+        }
         let is_anothers = |route: &Route| route.campaign().advertiser_id != advertiser_id;
         if judged.route.as_ref().is_some_and(is_anothers) {
             // Whose click it is, is nobody else's business.
@@ -253,6 +257,12 @@ impl Judge {
         trace: &mut Trace,
     ) -> Result<bool, Verdict> {
         let settings = &integration.settings;
+        if record.gives_its_token_away() {
+            trace.note(
+                "token",
+                "one was sent by a browser, for everybody to read: it proves nothing; make a new one",
+            );
+        }
         let mut demand = |check: &str, found: Result<String, Verdict>| match found {
             Ok(words) => {
                 trace.good(check, words);
@@ -289,7 +299,8 @@ impl Judge {
                     format!("The call came from {seen}, which is not among the addresses allowed."),
                 )),
             };
-            is_proven |= demand("address", found)?;
+            // Of a browser it is the visitor's own.
+            is_proven |= demand("address", found)? && !record.said.is_from_browser;
         }
         Ok(is_proven)
     }
@@ -333,7 +344,40 @@ fn token(
             Err(Verdict::saying(Reason::TokenExpired, message))
         }
         (Some(_), None) => Ok("the advertiser's own".to_owned()),
+        (None, _) if is_required && record.said.is_from_browser => {
+            let message = "A token is demanded, and what a browser sends is no secret.";
+            let advice = "Report the order from your server, or ask the network to demand no token of you.";
+            Err(Verdict::saying(Reason::TokenMissing, message).advising(advice))
+        }
         (None, _) if is_required => Err(Verdict::of(Reason::TokenMissing)),
         (None, _) => Ok("none, and none is demanded: the click says whose call it is".to_owned()),
+    }
+}
+
+/// Whoever has the click could have sent what a browser sends: it is believed that there was an order, and no more.
+fn check_browser(said: &Postback, trace: &mut Trace) -> Result<(), Verdict> {
+    let is_change = said.intent != Intent::Report;
+    let too_much = [
+        ("action or refund", is_change),
+        ("status", said.status.is_some()),
+        (
+            "commission",
+            said.commission.is_some() || said.commission_rate_ppm.is_some(),
+        ),
+        ("revenue", said.revenue.is_some()),
+    ];
+    match too_much.iter().find(|(_, is_said)| *is_said) {
+        Some((name, _)) => {
+            let message =
+                format!("A browser may report an order and nothing else, and this call says {name}.");
+            Err(Verdict::saying(Reason::ReportOnly, message))
+        }
+        None => {
+            trace.note(
+                "browser",
+                "it came from a browser: whoever has the click could have sent it",
+            );
+            Ok(())
+        }
     }
 }

@@ -189,8 +189,16 @@ impl PostbackRecord {
         BASE64.decode(self.body.as_bytes()).unwrap_or_default()
     }
 
-    /// What is stored of the token that came with it.
+    /// Whether a token was sent where everybody can read it.
+    pub(crate) fn gives_its_token_away(&self) -> bool {
+        self.said.is_from_browser && self.token.is_some()
+    }
+
+    /// What is stored of the token that came with it. One that a browser sends is no secret, and passed over.
     pub(crate) fn token(&self) -> Option<TokenHash> {
+        if self.said.is_from_browser {
+            return None;
+        }
         let bytes = HEXLOWER.decode(self.token.as_deref()?.as_bytes()).ok()?;
         Some(TokenHash(bytes.try_into().ok()?))
     }

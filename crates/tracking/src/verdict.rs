@@ -102,6 +102,8 @@ pub enum Reason {
     IpNotAllowed,
     /// Calls must come over https.
     HttpsRequired,
+    /// A browser says more than that there was an order.
+    ReportOnly,
     /// A value does not decode.
     ParamUndecodable,
     /// A parameter came twice.
@@ -133,7 +135,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -182,6 +184,7 @@ impl Reason {
         Self::TimestampSkew,
         Self::IpNotAllowed,
         Self::HttpsRequired,
+        Self::ReportOnly,
         Self::ParamUndecodable,
         Self::ParamRepeated,
         Self::ParamTooLong,
@@ -248,6 +251,7 @@ impl Reason {
             Self::TimestampSkew => Line("timestamp_skew", Rejected, 401, "The time of the signature is too far from ours.", "Set your server's clock, and sign each attempt anew."),
             Self::IpNotAllowed => Line("ip_not_allowed", Rejected, 403, "Calls may not come from this address.", "Ask the network to add the address of your server."),
             Self::HttpsRequired => Line("https_required", Rejected, 400, "The call came over plain http, and the integration demands https.", "Send the call to the same address with https, and ask the network for a new token: this one could be read on the way."),
+            Self::ReportOnly => Line("report_only", Rejected, 403, "A browser may report an order and nothing else: anybody could have sent this.", "Send statuses, changes, refunds and commissions from your server."),
             Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with your language's URL encoder."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),

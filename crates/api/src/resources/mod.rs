@@ -28,6 +28,7 @@ pub(crate) mod replays;
 pub(crate) mod rules;
 pub(crate) mod sheets;
 pub(crate) mod tokens;
+pub(crate) mod url_templates;
 
 use ::campaigns::campaigns::{self as campaign_table, Campaign};
 use actix_web::{HttpResponse, web};

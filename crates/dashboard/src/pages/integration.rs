@@ -17,7 +17,7 @@ use super::campaign_settings::words;
 use super::campaigns::tracking_url;
 use super::id;
 use super::postbacks::PostbackRow;
-use super::snippets::{self, Snippet, Values};
+use super::snippets::{self, InBrowser, Snippet, Values};
 use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
@@ -108,15 +108,17 @@ pub(super) async fn render(
     let requires_signature = integration
         .as_ref()
         .is_some_and(|it| it.settings.requires_signature);
-    let snippets = snippets::all(Values {
-        postback_url: &format!("{url}/postback"),
+    let postback_url = format!("{url}/postback");
+    let values = Values {
+        postback_url: &postback_url,
         token: token.as_ref().map_or("YOUR_TOKEN", Token::as_str),
         secret: secret.unwrap_or("YOUR_SIGNING_SECRET"),
         goal: &goal,
         currency: currency.code(),
         // Whoever has just made a secret is about to sign; what is signed is also taken where it need not be.
         signed: requires_signature || secret.is_some(),
-    })?;
+    };
+    let (snippets, in_browser) = (snippets::all(values)?, snippets::in_browser(values)?);
     let form = typed.or_else(|| integration.as_ref().map(|it| it.settings.draft()));
     let section = match actor.role.scope().advertiser {
         Some(_) => "Integration",
@@ -160,6 +162,8 @@ pub(super) async fn render(
             capture: format!("{}/capture.js", dashboard.dashboard_url),
             ways,
             snippets,
+            in_browser,
+            refuses_browsers: integration.as_ref().is_none_or(|it| it.refuses_browsers()),
             formats: words(AnswerFormat::ALL, form.of("answer_format")),
             form,
             rows: latest
@@ -204,6 +208,8 @@ struct Show {
     capture: String,
     ways: Vec<Way>,
     snippets: Vec<Snippet>,
+    in_browser: InBrowser,
+    refuses_browsers: bool,
     fresh_token: Option<String>,
     fresh_signing_secret: Option<String>,
     requires_signature: bool,

@@ -44,6 +44,7 @@ mod snippets;
 mod start;
 mod theme;
 mod tools;
+mod url_templates;
 
 use actix_web::web;
 
@@ -119,6 +120,11 @@ routes! {
     post "/start" => start::submit;
     get "/tools/postback" => tools::show;
     post "/tools/postback" => tools::look;
+    get "/tools/templates/new" => url_templates::new;
+    post "/tools/templates" => url_templates::create;
+    get "/tools/templates/{id}" => url_templates::show;
+    post "/tools/templates/{id}" => url_templates::update;
+    post "/tools/templates/{id}/remove" => url_templates::remove;
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/conversions" => conversions::list;

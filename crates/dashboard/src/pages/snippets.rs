@@ -1,4 +1,5 @@
-//! Code that works pasted: how an advertiser's server reports an order, in nine languages, with its own values in place.
+//! Code that works pasted, with an advertiser's own values in place: how its server reports an order, in nine languages,
+//! and how its page does where there is no server to do it.
 
 use askama::Template;
 
@@ -104,6 +105,67 @@ snippets! {
     "Rust", Rust, "snippets/rust.rs", double;
 }
 
+/// What reports an order from a page of the advertiser's own.
+#[derive(Default)]
+pub(super) struct InBrowser {
+    /// An image, for whoever can put values into the page.
+    pub(super) pixel: String,
+    /// A script for tag managers, which finds the values itself.
+    pub(super) tag: String,
+}
+
+#[derive(Template)]
+#[template(path = "snippets/pixel.txt", escape = "none")]
+struct Pixel {
+    picture_url: String,
+    goal: String,
+    currency: String,
+}
+
+#[derive(Template)]
+#[template(path = "snippets/tag.js", escape = "none")]
+struct Tag {
+    picture_url: String,
+    goal: String,
+    currency: String,
+}
+
+/// Both with these values in place, none of which is a secret.
+pub(super) fn in_browser(values: Values<'_>) -> Result<InBrowser, askama::Error> {
+    let picture_url = format!("{}.gif", values.postback_url);
+    Ok(InBrowser {
+        pixel: Pixel {
+            picture_url: attribute(&picture_url),
+            goal: encoded(values.goal),
+            currency: encoded(values.currency),
+        }
+        .render()?,
+        tag: Tag {
+            picture_url: inside_script(&picture_url),
+            goal: inside_script(values.goal),
+            currency: inside_script(values.currency),
+        }
+        .render()?,
+    })
+}
+
+/// Text between the quotes of an attribute.
+fn attribute(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+}
+
+/// A value of a query: percent-encoded, which leaves nothing that HTML would read.
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// `"…"` in a script that stands in a page: nothing in it can end the script.
+fn inside_script(text: &str) -> String {
+    double(text).replace('<', "\\u003c")
+}
+
 /// `"…"`: as JSON has it, which these languages read alike.
 fn double(text: &str) -> String {
     // A string: serialising it cannot fail.
@@ -144,5 +206,27 @@ mod tests {
         }
         assert_eq!(single("a'b\\"), r"'a\'b\\'");
         assert_eq!(shell("a'b"), r"'a'\''b'");
+    }
+
+    #[test]
+    fn what_stands_in_a_page_holds_no_secret_and_cannot_break_out() {
+        let values = Values {
+            postback_url: "https://trk.example/postback",
+            token: "THE_TOKEN",
+            secret: "THE_SECRET",
+            goal: "a\"</script><b>&c",
+            currency: "EUR",
+            signed: true,
+        };
+        let InBrowser { pixel, tag } = in_browser(values).unwrap();
+        for code in [&pixel, &tag] {
+            assert!(code.contains("https://trk.example/postback.gif"), "{code}");
+            assert!(!code.contains("THE_") && !code.contains("</script>"), "{code}");
+        }
+        assert!(
+            pixel.contains("&amp;goal=a%22%3C%2Fscript%3E%3Cb%3E%26c&amp;"),
+            "{pixel}"
+        );
+        assert!(tag.contains(r#"goal: "a\"\u003c/script>\u003cb>&c","#), "{tag}");
     }
 }

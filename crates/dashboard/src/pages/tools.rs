@@ -6,17 +6,20 @@ use dialects::detect::{Detection, detect_with};
 use dialects::senders::{self, Sender};
 use dialects::{Macro, template};
 use serde::Deserialize;
-use tenancy::{needs, networks};
+use tenancy::{Permission, needs, networks};
 
 use super::campaigns::tracking_url;
-use crate::Dashboard;
+use super::url_templates::{self, Saved};
 use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{Choice, PostedForm};
 use crate::shell::{PageResult, Shell, page};
+use crate::{Dashboard, urls};
 
+/// Where the templates that people have saved stand.
+pub(super) const OWN: &str = "/tools/postback#own";
 /// Where a tracker of an affiliate's listens, for samples.
-const SAMPLE_TRACKER: &str = "https://your-tracker.example";
+pub(super) const SAMPLE_TRACKER: &str = "https://your-tracker.example";
 
 /// What is chosen, as the page's URL has it.
 #[derive(Debug, Default, Deserialize)]
@@ -77,6 +80,7 @@ async fn render(
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
     let base = tracking_url(&mut conn, dashboard).await?;
+    let saved = url_templates::saved(&mut conn, actor).await?;
     conn.commit().await?;
     let sender = senders::of_key(&chosen.system).or(senders::all().first());
     let tracker = template::outgoing()
@@ -97,6 +101,11 @@ async fn render(
             tracker.map_or("", |it| it.dialect.key),
         ),
         outgoing: tracker.map(|it| (it.at(SAMPLE_TRACKER), it.to_confirm())),
+        own_from_tracker: tracker.map_or_else(String::new, |it| {
+            urls::new_url_template("tracker", it.dialect.key)
+        }),
+        may_save: actor.may(Permission::SaveTemplates),
+        saved,
         macros: Macro::all()
             .map(|it| (it.name(), it.meaning(), it.sample()))
             .collect(),
@@ -108,6 +117,7 @@ async fn render(
 /// The URL for one system.
 struct Built {
     name: &'static str,
+    own: String,
     url: String,
     preview: String,
     link_parameter: Option<&'static str>,
@@ -121,6 +131,7 @@ impl Built {
         let unconfirmed = sender.macros.iter().filter(|it| !it.confirmed);
         Self {
             name: sender.name,
+            own: urls::new_url_template("system", sender.key),
             url: sender.url(base, Some("YOUR_TOKEN")),
             preview: sender.preview(base, Some("YOUR_TOKEN")),
             link_parameter: sender.link_parameter,
@@ -177,6 +188,9 @@ struct Show {
     built: Option<Built>,
     trackers: Vec<Choice>,
     outgoing: Option<(String, bool)>,
+    own_from_tracker: String,
+    may_save: bool,
+    saved: Vec<Saved>,
     macros: Vec<(&'static str, &'static str, &'static str)>,
     pasted: String,
     seen: Option<Seen>,

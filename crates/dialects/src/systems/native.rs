@@ -1,5 +1,5 @@
 //! Our own spelling: `/postback` with `click_id`, `goal`, `order_id`, `amount`, `currency`, `token` and more, as
-//! query, form or JSON. Every further parameter is kept.
+//! query, form or JSON. Every further parameter is kept. `/postback.gif` is the same for browsers, which load a picture.
 
 use crate::basket::{Basket, Names, Price};
 use crate::dialect::{Auth, BASE, Dialect, Endpoint, Kind, p};
@@ -12,13 +12,10 @@ pub(crate) static NATIVE: Dialect = Dialect {
     name: "Clickledger",
     kind: Kind::Own,
     click_parameter: Some("click_id"),
-    endpoints: &[Endpoint::get("/postback").marks(&[
-        "partner_key",
-        "refund",
-        "parent_goal",
-        "pixel",
-        "test",
-    ])],
+    endpoints: &[
+        Endpoint::get("/postback").marks(&["partner_key", "refund", "parent_goal", "pixel", "test"]),
+        Endpoint::get("/postback.gif").pixel(),
+    ],
     parameters: &[
         p(&["click_id"], F::ClickId),
         p(&["click_id[]"], F::ClickId),

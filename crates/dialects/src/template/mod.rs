@@ -1,14 +1,19 @@
-//! Templates of partner postbacks: the URL of an affiliate's tracker with our macros in it, `…?cid={aff_click_id}`.
+//! URLs with macros that people write: of an affiliate's tracker, with our macros in it, `…?cid={aff_click_id}`; and ours,
+//! with the macros of another system.
 
+mod incoming;
 mod macros;
 mod outgoing;
+mod secrets;
 
 use std::fmt;
 
 use crate::wire;
 
+pub use incoming::{Incoming, IncomingProblem};
 pub use macros::Macro;
 pub use outgoing::{Outgoing, outgoing};
+pub use secrets::{secrets, without_secrets};
 
 /// Longest template, in bytes.
 pub const TEMPLATE_LIMIT: usize = 2048;

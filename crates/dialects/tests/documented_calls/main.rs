@@ -122,6 +122,7 @@ fn a_path_that_is_nobodys_is_a_tracking_link() {
     let reserved: Vec<&str> = dialects::reserved_segments().collect();
     for segment in [
         "postback",
+        "postback.gif",
         "u",
         "ep",
         "click",

@@ -20,6 +20,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// told so, and it is kept.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
+/// What a picture of one pixel is answered as.
+const PICTURE: &str = "image/gif";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const OLD_API_KEY: HeaderName = HeaderName::from_static("api-key");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-clickledger-signature");
@@ -138,6 +140,10 @@ fn respond(
         .insert_header(("X-Request-Id", answer.request_id.as_str()))
         .insert_header(("X-Postback-Status", answer.status.to_string()))
         .insert_header(("X-Postback-Reason", answer.reason.as_str()));
+    if rendered.content_type == PICTURE {
+        // Pages that isolate themselves load no picture of others without it.
+        response.insert_header(("Cross-Origin-Resource-Policy", "cross-origin"));
+    }
     if matches!(reason, Reason::Unavailable | Reason::RateLimited) {
         response.insert_header((RETRY_AFTER, "1"));
     }
