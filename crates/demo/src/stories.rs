@@ -62,6 +62,18 @@ pub(crate) async fn set_up(
     partners: &[Affiliate],
     now: DateTime<Utc>,
 ) -> Result<Stories, DemoError> {
+    Ok(Stories {
+        courses: set_up_courses(conn, partners, now).await?,
+        bikes: set_up_bikes(conn, partners, now).await?,
+    })
+}
+
+/// Language courses: people sign up, then buy, then renew; or give a gift card, with a coupon.
+async fn set_up_courses(
+    conn: &mut NetworkConn,
+    partners: &[Affiliate],
+    now: DateTime<Utc>,
+) -> Result<Story, DemoError> {
     let author = Author::system();
     let courses = Setting {
         advertiser: "Lumen Language Courses",
@@ -72,12 +84,6 @@ pub(crate) async fn set_up(
     let courses = courses
         .create(conn, partners.get(..3).unwrap_or_default(), now)
         .await?;
-    let group = groups::create(conn, &author, "Premium partners", now).await?;
-    for partner in [partners.first(), partners.get(7)].into_iter().flatten() {
-        let mut settings = partner.settings();
-        settings.group_id = Some(group.id);
-        affiliates::update(conn, &author, partner.id, None, &settings, now).await?;
-    }
     let signup = GoalSettings {
         unique_by: UniqueBy::Customer,
         auto_approve: true,
@@ -116,6 +122,32 @@ pub(crate) async fn set_up(
         pays((0, 120_000), (0, 160_000)),
     );
     goals::create(conn, &author, courses.campaign_id, &gift, now).await?;
+    set_up_rules(conn, partners, purchase.id, now).await?;
+    if let Some(partner) = partners.get(1) {
+        let coupon = Coupon {
+            campaign_id: courses.campaign_id,
+            code: COUPON.to_owned(),
+            affiliate_id: partner.id,
+        };
+        coupons::create(conn, &author, &coupon, now).await?;
+    }
+    Ok(courses)
+}
+
+/// What first purchases pay to some: for an item of a category, to a group, and from so many on.
+async fn set_up_rules(
+    conn: &mut NetworkConn,
+    partners: &[Affiliate],
+    goal_id: GoalId,
+    now: DateTime<Utc>,
+) -> Result<(), DemoError> {
+    let author = Author::system();
+    let group = groups::create(conn, &author, "Premium partners", now).await?;
+    for partner in [partners.first(), partners.get(7)].into_iter().flatten() {
+        let mut settings = partner.settings();
+        settings.group_id = Some(group.id);
+        affiliates::update(conn, &author, partner.id, None, &settings, now).await?;
+    }
     let rules = [
         (
             "Certificates",
@@ -155,16 +187,18 @@ pub(crate) async fn set_up(
             revenue_fixed_micros: 0,
             revenue_rate_ppm: revenue,
         };
-        rules::create(conn, &author, purchase.id, &rule, now).await?;
+        rules::create(conn, &author, goal_id, &rule, now).await?;
     }
-    if let Some(partner) = partners.get(1) {
-        let coupon = Coupon {
-            campaign_id: courses.campaign_id,
-            code: COUPON.to_owned(),
-            affiliate_id: partner.id,
-        };
-        coupons::create(conn, &author, &coupon, now).await?;
-    }
+    Ok(())
+}
+
+/// Bicycles, which are being tested.
+async fn set_up_bikes(
+    conn: &mut NetworkConn,
+    partners: &[Affiliate],
+    now: DateTime<Utc>,
+) -> Result<Story, DemoError> {
+    let author = Author::system();
     let bikes = Setting {
         advertiser: "Fjord Bikes AS",
         campaign: "Fjord Bikes: electric, delivered assembled",
@@ -188,7 +222,7 @@ pub(crate) async fn set_up(
     ] {
         goals::create(conn, &author, bikes.campaign_id, &goal, now).await?;
     }
-    Ok(Stories { courses, bikes })
+    Ok(bikes)
 }
 
 /// What affiliates earn and what the advertiser owes: fixed micro-units, parts per million.
@@ -328,14 +362,13 @@ impl Teller<'_> {
         join_all(made.map(|call| self.intake.receive(self.network, call))).await;
     }
 
-    /// People sign up, some of them buy, some of those renew. What they do later is known by the customer alone. One
-    /// purchase came before its sign-up and waited for it; the sign-up of another one is still missing.
+    /// People sign up, some of them buy, some of those renew. What they do later is known by the customer alone.
     async fn learn(&mut self, courses: &Story) -> Result<(), DemoError> {
-        let (mut signups, mut purchases, mut renewals) = (Vec::new(), Vec::new(), Vec::new());
         let (Some(first), Some(second)) = (courses.links.first(), courses.links.get(1)) else {
             return Ok(());
         };
         let token = first.token.as_str();
+        let (mut signups, mut purchases, mut renewals) = (Vec::new(), Vec::new(), Vec::new());
         let came = |number: i64| self.now - TimeDelta::hours(28 * 24 - number * 21);
         let visits = (0..LEARNERS).zip(courses.links.iter().cycle());
         let visits: Vec<_> = visits.map(|(number, link)| (link, came(number))).collect();
@@ -368,15 +401,24 @@ impl Teller<'_> {
                 renewals.push(json_call(bought + TimeDelta::days(14), &renewal));
             }
         }
-        let hours_ago = |hours| self.now - TimeDelta::hours(hours);
+        for calls in [signups, purchases, renewals] {
+            self.report(calls).await;
+        }
+        self.overtake(first, second).await?;
+        self.give(first).await;
+        Ok(())
+    }
+
+    /// One purchase comes before its sign-up and waits for it; the sign-up of another one is still missing.
+    async fn overtake(&mut self, first: &Stage, second: &Stage) -> Result<(), DemoError> {
+        let now = self.now;
+        let hours_ago = |hours| now - TimeDelta::hours(hours);
         let visits = [(second, hours_ago(30)), (first, hours_ago(9))];
         let clicks = self.click(visits).await?;
         let [early, late] = clicks.as_slice() else {
             return Ok(());
         };
-        for calls in [signups, purchases, renewals] {
-            self.report(calls).await;
-        }
+        let token = first.token.as_str();
         let buys = |click_id: &str, customer: &str, order: &str| {
             json!({
                 "goal": "purchase", "click_id": click_id, "customer_id": customer, "order_id": order, "amount": "89.00",
@@ -385,27 +427,24 @@ impl Teller<'_> {
         };
         let signup =
             json!({ "goal": "signup", "click_id": early, "customer_id": "learner-early", "token": token });
-        let before = json_call(
-            self.now - TimeDelta::hours(26),
-            &buys(early, "learner-early", "LU-7900"),
-        );
-        self.report([before]).await;
-        self.report([json_call(self.now - TimeDelta::hours(25), &signup)])
-            .await;
-        let missing = json_call(
-            self.now - TimeDelta::hours(3),
-            &buys(late, "learner-late", "LU-7901"),
-        );
-        // Customers who came by a code instead of a link.
+        let before = buys(early, "learner-early", "LU-7900");
+        let missing = buys(late, "learner-late", "LU-7901");
+        for (hours, said) in [(26, before), (25, signup), (3, missing)] {
+            self.report([json_call(hours_ago(hours), &said)]).await;
+        }
+        Ok(())
+    }
+
+    /// Customers come by an affiliate's code instead of a link.
+    async fn give(&self, link: &Stage) {
         let gifts = (0..3).map(|number| {
             let gift = json!({
                 "goal": "gift", "coupon": COUPON, "customer_id": format!("giver-{number}"), "amount": "60.00",
-                "order_id": format!("LU-G{number}"), "currency": "EUR", "token": token,
+                "order_id": format!("LU-G{number}"), "currency": "EUR", "token": link.token.as_str(),
             });
             json_call(self.now - TimeDelta::hours(20 + 31 * number), &gift)
         });
-        self.report(gifts.chain([missing]).collect::<Vec<_>>()).await;
-        Ok(())
+        self.report(gifts.collect::<Vec<_>>()).await;
     }
 
     /// The advertiser's developer tries things out: one order of two has arrived, the other goal was called something else.
