@@ -9,12 +9,12 @@
     return said && said.transaction_id ? said : newest;
   }, {});
 
-  // What is reported. Where your data layer calls it otherwise, change what stands on the right.
+  // What is reported. Change what stands on the right where your data layer calls it otherwise.
   var order = {
-    goal: {{ goal }},
-    order_id: purchase.transaction_id,
-    amount: purchase.value,
-    currency: purchase.currency || {{ currency }},
+    goal: {{ goal }}, // the code of the goal
+    order_id: purchase.transaction_id, // your own id of the order
+    amount: purchase.value, // 49.9 or "49.90"
+    currency: purchase.currency || {{ currency }}, // ISO 4217
   };
 
   // What the capture script keeps; its cookie where the script is not on this page too.

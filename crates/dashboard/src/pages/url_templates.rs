@@ -171,7 +171,7 @@ async fn render(
     conn.commit().await?;
     let title = known
         .as_ref()
-        .map_or("Save an own template", |known| known.name.as_str());
+        .map_or("Save a URL of your own", |known| known.name.as_str());
     let directions = Direction::ALL.iter().map(|direction| {
         let label = match direction {
             Direction::Inbound => "Their system calls us, and puts its values in",
