@@ -168,6 +168,7 @@ mod tests {
             tags: Words(vec!["a".to_owned(), "b".to_owned()]),
             version: 1,
             created_at: clock::now(),
+            paused_at: None,
         };
         assert_eq!(
             advertisers(&[advertiser]),
