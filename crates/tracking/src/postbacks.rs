@@ -121,6 +121,8 @@ pub struct PostbackFilter {
     pub status: Option<PostbackStatus>,
     /// Only with this reason.
     pub reason: Option<String>,
+    /// Only those that this campaign's own integration checked.
+    pub integration: Option<CampaignId>,
     /// Only of this click.
     pub click: Option<ClickKey>,
     /// Only older than this one: the last of the page before.
@@ -165,6 +167,9 @@ pub async fn list(
             // What the index of reasons is confined to.
             query = query.filter(postbacks::status.ne(PostbackStatus::Accepted));
         }
+    }
+    if let Some(id) = filter.integration {
+        query = query.filter(postbacks::integration_campaign_id.eq(id));
     }
     if let Some(key) = filter.click {
         query = query.filter(postbacks::click_id.eq(key));

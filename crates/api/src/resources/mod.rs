@@ -4,6 +4,7 @@ pub(crate) mod advertisers;
 pub(crate) mod affiliates;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod campaign_integrations;
 pub(crate) mod campaigns;
 pub(crate) mod caps;
 pub(crate) mod conversions;

@@ -3,6 +3,7 @@
 mod account;
 mod applications;
 mod audit;
+mod campaign_integration;
 mod campaign_parts;
 mod campaign_settings;
 mod campaigns;
@@ -146,6 +147,12 @@ routes! {
     post "/campaigns/{id}/test" => going_live::set_up;
     post "/campaigns/{id}/test/rehearse" => going_live::run;
     post "/campaigns/{id}/test/go-live" => going_live::go_live;
+    get "/campaigns/{id}/integration" => campaign_integration::show;
+    post "/campaigns/{id}/integration" => campaign_integration::update;
+    post "/campaigns/{id}/integration/make" => campaign_integration::make;
+    post "/campaigns/{id}/integration/token" => campaign_integration::new_token;
+    post "/campaigns/{id}/integration/secret" => campaign_integration::new_secret;
+    post "/campaigns/{id}/integration/remove" => campaign_integration::remove;
     get "/campaigns/{id}/certificate" => going_live::certificate;
     get "/campaigns/{id}/goals/new" => goals::new;
     post "/campaigns/{id}/goals" => goals::create;

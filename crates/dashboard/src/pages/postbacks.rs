@@ -45,6 +45,7 @@ pub(super) async fn list(
         reason: reason.clone(),
         before: listing::id(&filters.before)?,
         click: None,
+        integration: None,
     };
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;
