@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use schema::{Words, clock};
 use sha2::{Digest, Sha256};
 use tenancy::Author;
+use testkit::people::{see_other, shown};
 use testkit::{AdvertiserServer, Answer, TestApp, TestOptions};
 
 /// Signs a call as the documentation says.
@@ -255,5 +256,109 @@ async fn the_steps_of_a_decision_are_told_and_the_commission_only_to_whom_it_con
         .get("/tools/postback?tracker=keitaro")
         .await;
     assert!(tools.html.contains("subid={aff_click_id}"), "{}", tools.html);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_it() {
+    let app = TestApp::spawn().await;
+    let id = app.scene.campaign.id;
+    let page = format!("/campaigns/{id}/integration");
+    let (owner, developer) = (
+        app.sign_in(&app.scene.owner).await,
+        app.sign_in(app.scene.person(tenancy::RoleKind::AdvertiserDeveloper))
+            .await,
+    );
+    let before = developer.get(&page).await;
+    let decides = "The advertiser's integration decides";
+    assert!(before.html.contains(decides), "{}", before.html);
+    assert!(!before.html.contains("Make its own"), "only the network makes it");
+    let made = owner
+        .submit(&page, &format!("{page}/make"), &[("overlap_hours", "0")])
+        .await;
+    assert_eq!(see_other(&made), page);
+    let fresh = owner.get(&page).await;
+    let token = shown(&fresh, "fresh-token").to_owned();
+    assert!(
+        fresh.html.contains(&format!("token={token}")),
+        "the URL holds it, once"
+    );
+    assert!(!owner.get(&page).await.html.contains(&token));
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let click = app.visitor().click("").await;
+    let order = async |server: &AdvertiserServer, order: &str| -> Answer {
+        server
+            .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "1")])
+            .await
+    };
+    assert_eq!(
+        order(&app.advertiser().with_token(&token), "1").await.reason(),
+        "accepted"
+    );
+    assert_eq!(order(&app.advertiser(), "2").await.reason(), "token_invalid");
+    let hint = &token[token.len() - 4..];
+    for there in [&page, &format!("/campaigns/{id}/test")] {
+        let seen = developer.get(there).await;
+        assert!(
+            seen.html.contains(&format!("<code>{hint}</code>")),
+            "{there}: {}",
+            seen.html
+        );
+    }
+    let campaign = owner.get(&format!("/campaigns/{id}")).await;
+    assert!(
+        campaign
+            .html
+            .contains(&format!("own token ends in <code>{hint}</code>")),
+        "{}",
+        campaign.html
+    );
+    let advertisers = developer
+        .get(&format!("/integration/{}", app.scene.advertiser_id))
+        .await;
+    assert!(advertisers.html.contains(&page), "{}", advertisers.html);
+    assert!(
+        !advertisers.html.contains("goal=sale"),
+        "the advertiser's token is not good for it"
+    );
+    // Settings, a secret and a token are changed here as on the advertiser's page.
+    let saved = owner
+        .submit(
+            &page,
+            &page,
+            &[
+                ("answer_format", "gif"),
+                ("requires_token", "yes"),
+                ("signature_seconds", "300"),
+            ],
+        )
+        .await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.html);
+    let wrong = owner
+        .submit(
+            &page,
+            &page,
+            &[("answer_format", "gif"), ("signature_seconds", "3")],
+        )
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    developer.submit(&page, &format!("{page}/secret"), &[]).await;
+    assert!(!shown(&developer.get(&page).await, "fresh-signing-secret").is_empty());
+    developer
+        .submit(&page, &format!("{page}/token"), &[("overlap_hours", "1")])
+        .await;
+    let second = shown(&developer.get(&page).await, "fresh-token").to_owned();
+    let mut conn = app.network().await;
+    let stored = integrations::find(&mut conn, &app.scene.campaign)
+        .await
+        .unwrap()
+        .unwrap();
+    conn.commit().await.unwrap();
+    assert_eq!(stored.token_hint, second[second.len() - 4..]);
+    assert!(stored.has_signing_secret() && stored.previous_token_until.is_some());
+    let removed = owner.submit(&page, &format!("{page}/remove"), &[]).await;
+    assert_eq!(see_other(&removed), page);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(order(&app.advertiser(), "3").await.reason(), "accepted");
     app.finish().await;
 }

@@ -24,7 +24,7 @@ async fn migrated(external_id: &str) -> TestApp {
         .await
         .unwrap();
     let advertiser = app.scene.advertiser_id;
-    let mut integration = integrations::of_advertiser(&mut conn, advertiser)
+    let mut integration = integrations::find(&mut conn, advertiser)
         .await
         .unwrap()
         .unwrap()

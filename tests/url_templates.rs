@@ -45,7 +45,7 @@ async fn a_known_systems_url_becomes_ones_own_and_is_changed_and_removed() {
     );
     let own = "https://mine.example/k?cid={aff_click_id}&p={payout}&sub={sub3}";
     assert_eq!(
-        see_other(&save(&affiliate, "Mine", "outbound", own).await),
+        let _ = see_other(&save(&affiliate, "Mine", "outbound", own).await),
         "/tools/postback#own"
     );
     let tools = affiliate.get(TOOLS).await;
@@ -88,7 +88,7 @@ async fn each_sees_their_own_and_the_network_sees_all() {
     let advertiser = app.sign_in(&app.scene.advertiser).await;
     let inbound = "https://trk.example/postback?click_id=#s1#&order_id=#tid#";
     for member in [&affiliate, &advertiser] {
-        see_other(&save(member, "Same name", "inbound", inbound).await);
+        let _ = see_other(&save(member, "Same name", "inbound", inbound).await);
     }
     let of_network = format!("/tools/templates/{}", app.scene.url_template_id);
     let [of_affiliate] = pages(&affiliate.get(TOOLS).await).try_into().unwrap();
@@ -190,7 +190,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
     }
     let secret = "t0ps3cr3t";
     let url = format!("https://t.example/postback?click_id=[[c1]]&token={secret}&api_key={secret}");
-    see_other(&save(&owner, "Own", "inbound", &url).await);
+    let _ = see_other(&save(&owner, "Own", "inbound", &url).await);
     let tools = owner.get(TOOLS).await.html;
     assert!(
         tools.contains("click_id=[[c1]]&#38;token=YOUR_TOKEN&#38;api_key=YOUR_TOKEN"),
@@ -217,7 +217,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
         "{}",
         again.html
     );
-    see_other(&save(&owner, "Own", "outbound", "https://t.example/?a={payout}").await);
+    let _ = see_other(&save(&owner, "Own", "outbound", "https://t.example/?a={payout}").await);
     app.finish().await;
 }
 

@@ -63,7 +63,7 @@ BEGIN
         'alerts', 'url_templates', 'replays', 'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
         'conversion_rollups', 'click_rollups', 'parked_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
         'postbacks', 'clicks', 'tracking_links', 'coupons', 'commission_rules', 'goals', 'promoters', 'caps',
-        'landing_pages', 'campaigns', 'integrations', 'affiliates', 'affiliate_groups', 'advertisers'
+        'landing_pages', 'integrations', 'campaigns', 'affiliates', 'affiliate_groups', 'advertisers'
     ] LOOP
         EXECUTE format('DELETE FROM %I WHERE network_id = $1', tenants_table) USING doomed;
         GET DIAGNOSTICS removed = ROW_COUNT;

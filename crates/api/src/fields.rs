@@ -209,7 +209,7 @@ macro_rules! resource {
 
         impl $patch {
             /// What it says, over what is so.
-            fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
+            pub(super) fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
                 $(if let Some(value) = &self.$field {
                     $crate::fields::say(&mut draft, stringify!($field), value);
                 })*

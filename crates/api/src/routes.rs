@@ -9,9 +9,9 @@ use crate::resources::sheets::{
     campaign_sheet, coupon_sheet, goal_sheet, landing_page_sheet, link_sheet, rule_sheet,
 };
 use crate::resources::{
-    advertisers, affiliates, alerts, applications, audit, campaigns, caps, conversions, coupons, goals,
-    groups, integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
-    promoters, replays, rules, tokens, url_templates,
+    advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps, conversions,
+    coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me, members,
+    network, postbacks, promoters, replays, rules, tokens, url_templates,
 };
 use crate::{docs, door, guard, openapi};
 
@@ -121,6 +121,11 @@ routes! {
         "/integrations/{id}": get integrations::show, patch integrations::update;
         "/integrations/{id}/token": post integrations::new_token;
         "/integrations/{id}/signing-secret": post integrations::new_signing_secret;
+        "/campaigns/{id}/integration":
+            get campaign_integrations::show, post campaign_integrations::make,
+            patch campaign_integrations::update, delete campaign_integrations::remove;
+        "/campaigns/{id}/integration/token": post campaign_integrations::new_token;
+        "/campaigns/{id}/integration/signing-secret": post campaign_integrations::new_signing_secret;
         "/conversions": get conversions::list;
         "/conversions/{id}": get conversions::show;
         "/conversions/{id}/approve": post conversions::approve;

@@ -1,14 +1,26 @@
 //! Integrations: how an advertiser's server talks to us, and how it proves who it is.
+//!
+//! An advertiser has one, which decides for its campaigns. A campaign may have one of its own, which takes its place.
+
+mod settings;
+mod token;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
-use schema::{AdvertiserId, BASE32, NetworkConn, Words, integrations, text_enum};
+use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, Draft, Secret, check_number, yes_or_nothing};
+use tenancy::{Author, Secret};
+
+use self::settings::parse_network;
+pub use self::settings::{AnswerFormat, IntegrationSettings, check_addresses, check_status_map};
+pub use self::token::{Token, TokenHash};
+use crate::campaigns::Campaign;
 
 /// How many hours two tokens are taken beside each other at most.
 pub const LONGEST_OVERLAP_HOURS: i64 = 30 * 24;
@@ -16,185 +28,42 @@ pub const LONGEST_OVERLAP_HOURS: i64 = 30 * 24;
 /// What the sealing of signing secrets is for.
 const SEAL: &[u8] = b"signing secret of an integration";
 
-text_enum! {
-    /// In whose voice a postback is answered.
-    pub enum AnswerFormat {
-        /// What the sender's own system would answer; our JSON to our own spelling.
-        Dialect = "dialect",
-        /// Our JSON, with the status that fits.
-        Ours = "ours",
-        /// Our JSON, always with 200: for senders that repeat everything else for ever.
-        AlwaysOk = "always_ok",
-        /// A picture of one pixel.
-        Gif = "gif",
-    }
+/// Whose an integration is: an advertiser's, which decides for all its campaigns that have none of their own, or a
+/// campaign's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
+#[diesel(table_name = integrations)]
+pub struct Holder {
+    /// The advertiser whose server calls.
+    pub advertiser_id: AdvertiserId,
+    /// The campaign whose own it is.
+    pub campaign_id: Option<CampaignId>,
 }
 
-/// A postback token in the clear: exists only between its making and its being shown, and in the advertiser's calls.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// A token as a caller sent it.
-    #[must_use]
-    pub fn from_call(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    fn fresh() -> Self {
-        Self(BASE32.encode(&rand::random::<[u8; 20]>()))
-    }
-
-    /// The text to show, once.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The last four characters, by which people tell tokens apart.
-    #[must_use]
-    pub fn hint(&self) -> &str {
-        let start = self.0.char_indices().rev().nth(3).map_or(0, |(start, _)| start);
-        self.0.get(start..).unwrap_or_default()
-    }
-
-    /// What is kept of it.
-    #[must_use]
-    pub fn hash(&self) -> TokenHash {
-        TokenHash(Sha256::digest(self.0.as_bytes()).into())
-    }
-}
-
-/// SHA-256 of a token: what is stored and compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash(pub [u8; 32]);
-
-/// What a person may set on an integration, checked.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset)]
-#[diesel(table_name = integrations, treat_none_as_null = true)]
-pub struct IntegrationSettings {
-    /// Key of the system whose spelling the calls are in; each is recognised by itself if none.
-    pub dialect: Option<String>,
-    /// Whether a call must have come over https.
-    pub requires_https: bool,
-    /// Whether a call must carry the token.
-    pub requires_token: bool,
-    /// Whether a call must be signed.
-    pub requires_signature: bool,
-    /// How far the time of a signature may be from ours: 10 seconds to a day.
-    pub signature_seconds: i32,
-    /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
-    pub allowed_addresses: Words,
-    /// Whether https, token, signature and address are only looked at.
-    pub is_monitoring: bool,
-    /// In whose voice it is answered.
-    pub answer_format: AnswerFormat,
-    /// What the advertiser's own words for statuses mean.
-    pub status_map: Value,
-    /// Whether a commission that the advertiser sends is paid where the goal's own is zero.
-    pub takes_commission: bool,
-    /// Whether a click id that differs in letter case only is taken.
-    pub ignores_letter_case: bool,
-}
-
-impl Default for IntegrationSettings {
-    fn default() -> Self {
+impl From<AdvertiserId> for Holder {
+    fn from(advertiser_id: AdvertiserId) -> Self {
         Self {
-            dialect: None,
-            requires_https: false,
-            requires_token: true,
-            requires_signature: false,
-            signature_seconds: 300,
-            allowed_addresses: Words::default(),
-            is_monitoring: false,
-            answer_format: AnswerFormat::Dialect,
-            status_map: json!({}),
-            takes_commission: false,
-            ignores_letter_case: false,
+            advertiser_id,
+            campaign_id: None,
         }
     }
 }
 
-impl IntegrationSettings {
-    /// What may be said of an integration in a [`Draft`].
-    pub const FIELDS: [&'static str; 10] = [
-        "answer_format",
-        "requires_https",
-        "requires_token",
-        "requires_signature",
-        "signature_seconds",
-        "allowed_addresses",
-        "is_monitoring",
-        "status_map",
-        "takes_commission",
-        "ignores_letter_case",
-    ];
-
-    /// The settings as [`IntegrationSettings::check`] reads them.
-    #[must_use]
-    pub fn draft(&self) -> Draft {
-        let map = self.status_map.as_object();
-        let lines = map
-            .into_iter()
-            .flatten()
-            .map(|(word, meaning)| format!("{word} = {}", meaning.as_str().unwrap_or_default()));
-        Draft::with([
-            ("answer_format", self.answer_format.to_string()),
-            ("requires_https", yes_or_nothing(self.requires_https)),
-            ("requires_token", yes_or_nothing(self.requires_token)),
-            ("requires_signature", yes_or_nothing(self.requires_signature)),
-            ("signature_seconds", self.signature_seconds.to_string()),
-            ("allowed_addresses", self.allowed_addresses.on_lines()),
-            ("is_monitoring", yes_or_nothing(self.is_monitoring)),
-            ("status_map", lines.collect::<Vec<_>>().join("\n")),
-            ("takes_commission", yes_or_nothing(self.takes_commission)),
-            ("ignores_letter_case", yes_or_nothing(self.ignores_letter_case)),
-        ])
-    }
-
-    /// The settings that a draft says for this integration, if all can be accepted.
-    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
-        let answer_format = draft.take("answer_format", str::parse);
-        let signature_seconds = draft.take("signature_seconds", |text| {
-            check_number(text, Some(300), 10..=86_400)
-        });
-        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
-        let status_map = draft.take("status_map", check_status_map);
-        let requires_signature = draft.says_yes("requires_signature");
-        if requires_signature && !known.has_signing_secret() {
-            let message = "Make a signing secret first, and give it to the advertiser.";
-            draft.errors.add("requires_signature", message);
-            return None;
+impl From<&Campaign> for Holder {
+    fn from(campaign: &Campaign) -> Self {
+        Self {
+            advertiser_id: campaign.advertiser_id,
+            campaign_id: Some(campaign.id),
         }
-        Some(Self {
-            dialect: known.settings.dialect.clone(),
-            requires_https: draft.says_yes("requires_https"),
-            requires_token: draft.says_yes("requires_token"),
-            requires_signature,
-            signature_seconds: signature_seconds?,
-            allowed_addresses: allowed_addresses?,
-            is_monitoring: draft.says_yes("is_monitoring"),
-            answer_format: answer_format?,
-            status_map: status_map?,
-            takes_commission: draft.says_yes("takes_commission"),
-            ignores_letter_case: draft.says_yes("ignores_letter_case"),
-        })
     }
+}
 
-    fn to_json(&self) -> Value {
-        json!({
-            "dialect": self.dialect,
-            "requires_https": self.requires_https,
-            "requires_token": self.requires_token,
-            "requires_signature": self.requires_signature,
-            "signature_seconds": self.signature_seconds,
-            "allowed_addresses": self.allowed_addresses,
-            "is_monitoring": self.is_monitoring,
-            "answer_format": self.answer_format.as_str(),
-            "status_map": self.status_map,
-            "takes_commission": self.takes_commission,
-            "ignores_letter_case": self.ignores_letter_case,
-        })
+impl Holder {
+    /// The id by which the audit log finds it.
+    fn object(self) -> String {
+        match self.campaign_id {
+            Some(id) => id.to_string(),
+            None => self.advertiser_id.to_string(),
+        }
     }
 }
 
@@ -204,12 +73,16 @@ impl IntegrationSettings {
 pub struct Integration {
     /// The advertiser whose server calls.
     pub advertiser_id: AdvertiserId,
+    /// The campaign whose own it is; none for the advertiser's.
+    pub campaign_id: Option<CampaignId>,
     /// The last four characters of the token.
     pub token_hint: String,
     /// When the token was made.
     pub created_at: DateTime<Utc>,
     /// Until when the token before is still taken.
     pub previous_token_until: Option<DateTime<Utc>>,
+    /// Until when the advertiser's token is taken for the campaign as well; none for the advertiser's own integration.
+    pub advertiser_token_until: Option<DateTime<Utc>>,
     /// What may be set on it.
     #[diesel(embed)]
     pub settings: IntegrationSettings,
@@ -223,12 +96,21 @@ impl Integration {
     pub fn unset(advertiser_id: AdvertiserId) -> Self {
         Self {
             advertiser_id,
+            campaign_id: None,
             token_hint: String::new(),
             created_at: DateTime::UNIX_EPOCH,
             previous_token_until: None,
+            advertiser_token_until: None,
             settings: IntegrationSettings::default(),
             signing_secret: None,
         }
+    }
+
+    /// Whether a call that came then could carry the advertiser's token: always with the advertiser's own integration, with
+    /// a campaign's until its own took over.
+    #[must_use]
+    pub fn took_advertisers_token(&self, at: DateTime<Utc>) -> bool {
+        self.advertiser_token_until.is_none_or(|until| at < until)
     }
 
     /// Whether it demands what a browser cannot give, which keeps no secret and comes from anywhere.
@@ -274,74 +156,51 @@ impl Integration {
     }
 }
 
-/// An address or network as typed.
-fn parse_network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| {
-        text.parse()
-            .ok()
-            .map(|address: std::net::IpAddr| IpNet::from(address))
-    })
+/// All integrations of an advertiser: the one that decides for its campaigns, and those that campaigns have of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Integrations {
+    general: Option<Arc<Integration>>,
+    own: HashMap<CampaignId, Arc<Integration>>,
 }
 
-/// Addresses and networks as typed, with spaces, commas or line breaks between.
+impl Integrations {
+    /// The integration that decides for a campaign: its own, or else the advertiser's. The advertiser's, too, where no
+    /// campaign is known.
+    #[must_use]
+    pub fn deciding(&self, campaign: Option<CampaignId>) -> Option<&Arc<Integration>> {
+        campaign.and_then(|id| self.own_of(id)).or(self.general.as_ref())
+    }
+
+    /// The integration that a campaign has of its own.
+    #[must_use]
+    pub fn own_of(&self, campaign: CampaignId) -> Option<&Arc<Integration>> {
+        self.own.get(&campaign)
+    }
+
+    /// Whether any of them takes click ids in other letter case.
+    #[must_use]
+    pub fn ignore_letter_case(&self) -> bool {
+        let mut all = self.general.iter().chain(self.own.values());
+        all.any(|it| it.settings.ignores_letter_case)
+    }
+}
+
+/// Gives an advertiser or a campaign a fresh token. The one that was taken before is taken for as long as `overlap` says;
+/// not at all from the commit on where that is zero.
 ///
-/// # Errors
-/// A sentence for the person who typed them.
-pub fn check_addresses(text: &str) -> Result<Words, String> {
-    let entries = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
-    let mut addresses = Vec::new();
-    for entry in entries.filter(|entry| !entry.is_empty()) {
-        if parse_network(entry).is_none() {
-            return Err(format!(
-                "“{entry}” is neither an address such as 203.0.113.7 nor a network such as 203.0.113.0/24."
-            ));
-        }
-        addresses.push(entry.to_owned());
-    }
-    match addresses.len() > 200 {
-        true => Err("Enter at most 200 addresses; name networks instead.".to_owned()),
-        false => Ok(Words(addresses)),
-    }
-}
-
-/// What statuses mean, as typed: one `word = meaning` per line.
-///
-/// # Errors
-/// A sentence for the person who typed it.
-pub fn check_status_map(text: &str) -> Result<Value, String> {
-    const MEANINGS: [&str; 5] = ["pending", "held", "approved", "rejected", "ignored"];
-    let mut map = serde_json::Map::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (word, meaning) = line
-            .split_once('=')
-            .map(|(word, meaning)| (word.trim(), meaning.trim()))
-            .ok_or_else(|| format!("“{line}” has no =. Write one “word = meaning” per line."))?;
-        if word.is_empty() || !MEANINGS.contains(&meaning) {
-            return Err(format!(
-                "“{line}”: a word on the left, and one of {} on the right.",
-                MEANINGS.join(", ")
-            ));
-        }
-        map.insert(word.to_owned(), meaning.into());
-    }
-    match map.len() > 100 {
-        true => Err("Enter at most 100 words.".to_owned()),
-        false => Ok(Value::Object(map)),
-    }
-}
-
-/// Gives an advertiser a fresh token. The one it had is taken for as long as `overlap` says; not at all from the commit
-/// on where that is zero.
+/// The first token of a campaign is what makes its own integration, with everything else as its advertiser has it. The
+/// token that was taken before is the advertiser's then.
 ///
 /// # Errors
 /// When the database fails, or the advertiser is not of this network (a foreign-key violation).
 pub async fn new_token(
     conn: &mut NetworkConn,
     author: &Author,
-    advertiser_id: AdvertiserId,
+    holder: impl Into<Holder>,
     overlap: TimeDelta,
     now: DateTime<Utc>,
 ) -> QueryResult<Token> {
+    let holder = holder.into();
     let token = Token::fresh();
     let network_id = conn.network_id();
     let secret = (
@@ -351,22 +210,36 @@ pub async fn new_token(
     );
     let replaced: Option<Vec<u8>> = integrations::table
         .filter(integrations::network_id.eq(network_id))
-        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .filter(integrations::advertiser_id.eq(holder.advertiser_id))
+        .filter(integrations::campaign_id.is_not_distinct_from(holder.campaign_id))
         .select(integrations::token_hash)
         .for_update()
         .first(&mut **conn)
         .await
         .optional()?;
-    let previous = replaced
-        .filter(|_| overlap > TimeDelta::zero())
-        .map(|hash| (hash, now + overlap));
+    let is_first_of_campaign = replaced.is_none() && holder.campaign_id.is_some();
+    let model = match is_first_of_campaign {
+        true => find(conn, holder.advertiser_id).await?,
+        false => None,
+    };
+    let model = model.unwrap_or_else(|| Integration::unset(holder.advertiser_id));
+    let until = Some(now + overlap).filter(|until| *until > now);
+    let previous = replaced.zip(until);
     diesel::insert_into(integrations::table)
         .values((
             integrations::network_id.eq(network_id),
-            integrations::advertiser_id.eq(advertiser_id),
+            integrations::advertiser_id.eq(holder.advertiser_id),
+            integrations::campaign_id.eq(holder.campaign_id),
+            integrations::advertiser_token_until.eq(holder.campaign_id.map(|_| now + overlap)),
+            integrations::signing_secret.eq(model.signing_secret),
+            model.settings,
             secret.clone(),
         ))
-        .on_conflict((integrations::network_id, integrations::advertiser_id))
+        .on_conflict((
+            integrations::network_id,
+            integrations::advertiser_id,
+            integrations::campaign_id,
+        ))
         .do_update()
         .set((
             secret,
@@ -377,15 +250,15 @@ pub async fn new_token(
         .await?;
     let after = json!({
         "ends_in": token.hint(),
-        "previous_until": previous.map(|(_, until)| until),
+        "previous_until": until.filter(|_| is_first_of_campaign || previous.is_some()),
     });
-    let change = Change::created("integration.new_token", advertiser_id, "postback token", after);
+    let change = Change::created("integration.new_token", holder.object(), "postback token", after);
     audit::record(conn, author, change, now).await?;
     Ok(token)
 }
 
-/// Gives an advertiser a fresh secret to sign calls with. Returns it, to be shown once; none when the advertiser has no
-/// integration yet.
+/// Gives an advertiser or a campaign a fresh secret to sign calls with. Returns it, to be shown once; none where there is
+/// no integration yet.
 ///
 /// # Errors
 /// When the database fails.
@@ -393,14 +266,16 @@ pub async fn new_signing_secret(
     conn: &mut NetworkConn,
     author: &Author,
     secret: &Secret,
-    advertiser_id: AdvertiserId,
+    holder: impl Into<Holder>,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<String>> {
+    let holder = holder.into();
     let network_id = conn.network_id();
     let fresh = BASE32.encode(&rand::random::<[u8; 30]>());
     let changed = diesel::update(integrations::table)
         .filter(integrations::network_id.eq(network_id))
-        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .filter(integrations::advertiser_id.eq(holder.advertiser_id))
+        .filter(integrations::campaign_id.is_not_distinct_from(holder.campaign_id))
         .set(integrations::signing_secret.eq(secret.seal(SEAL, fresh.as_bytes())))
         .execute(&mut **conn)
         .await?;
@@ -409,7 +284,7 @@ pub async fn new_signing_secret(
     }
     let change = Change::created(
         "integration.new_signing_secret",
-        advertiser_id,
+        holder.object(),
         "signing secret",
         json!({}),
     );
@@ -424,11 +299,12 @@ pub async fn new_signing_secret(
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
-    advertiser_id: AdvertiserId,
+    holder: impl Into<Holder>,
     settings: &IntegrationSettings,
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
-    let Some(old) = of_advertiser(conn, advertiser_id).await? else {
+    let holder = holder.into();
+    let Some(old) = find(conn, holder).await? else {
         return Ok(false);
     };
     if old.settings == *settings {
@@ -437,45 +313,74 @@ pub async fn update(
     let network_id = conn.network_id();
     diesel::update(integrations::table)
         .filter(integrations::network_id.eq(network_id))
-        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .filter(integrations::advertiser_id.eq(holder.advertiser_id))
+        .filter(integrations::campaign_id.is_not_distinct_from(holder.campaign_id))
         .set(settings)
         .execute(&mut **conn)
         .await?;
     let (before, after) = (old.settings.to_json(), settings.to_json());
-    let change = Change::between("integration.update", advertiser_id, "integration", before, after);
+    let change = Change::between(
+        "integration.update",
+        holder.object(),
+        "integration",
+        before,
+        after,
+    );
     audit::record(conn, author, change, now).await?;
     Ok(true)
 }
 
-/// How an advertiser's server talks to us; none as long as it has no token.
+/// Takes a campaign's own integration away, so that its advertiser's decides again. Returns whether it had one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_advertiser(
+pub async fn remove_own(
     conn: &mut NetworkConn,
-    advertiser_id: AdvertiserId,
-) -> QueryResult<Option<Integration>> {
+    author: &Author,
+    campaign: &Campaign,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
     let network_id = conn.network_id();
+    let removed: Option<String> = diesel::delete(integrations::table)
+        .filter(integrations::network_id.eq(network_id))
+        .filter(integrations::advertiser_id.eq(campaign.advertiser_id))
+        .filter(integrations::campaign_id.eq(campaign.id))
+        .returning(integrations::token_hint)
+        .get_result(&mut **conn)
+        .await
+        .optional()?;
+    let Some(hint) = removed else { return Ok(false) };
+    let (before, after) = (json!({ "ends_in": hint }), json!({ "ends_in": null }));
+    let change = Change::between("integration.remove", campaign.id, "integration", before, after);
+    audit::record(conn, author, change, now).await?;
+    Ok(true)
+}
+
+/// The integration of an advertiser, none as long as it has no token; or the one that a campaign has of its own.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryResult<Option<Integration>> {
+    let (network_id, holder) = (conn.network_id(), holder.into());
     Integration::query()
-        .filter(
-            integrations::network_id
-                .eq(network_id)
-                .and(integrations::advertiser_id.eq(advertiser_id)),
-        )
+        .filter(integrations::network_id.eq(network_id))
+        .filter(integrations::advertiser_id.eq(holder.advertiser_id))
+        .filter(integrations::campaign_id.is_not_distinct_from(holder.campaign_id))
         .first(&mut **conn)
         .await
         .optional()
 }
 
-/// How an advertiser's server talks to us; nobody else changes it until the transaction ends.
+/// As [`find`]; nobody else changes it until the transaction ends.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(conn: &mut NetworkConn, advertiser_id: AdvertiserId) -> QueryResult<Option<Integration>> {
-    let network_id = conn.network_id();
+pub async fn lock(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryResult<Option<Integration>> {
+    let (network_id, holder) = (conn.network_id(), holder.into());
     integrations::table
         .filter(integrations::network_id.eq(network_id))
-        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .filter(integrations::advertiser_id.eq(holder.advertiser_id))
+        .filter(integrations::campaign_id.is_not_distinct_from(holder.campaign_id))
         .select(Integration::as_select())
         .for_update()
         .first(&mut **conn)
@@ -483,23 +388,44 @@ pub async fn lock(conn: &mut NetworkConn, advertiser_id: AdvertiserId) -> QueryR
         .optional()
 }
 
+/// All integrations of an advertiser.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_advertiser(conn: &mut NetworkConn, advertiser_id: AdvertiserId) -> QueryResult<Integrations> {
+    let network_id = conn.network_id();
+    let rows: Vec<Integration> = Integration::query()
+        .filter(integrations::network_id.eq(network_id))
+        .filter(integrations::advertiser_id.eq(advertiser_id))
+        .load(&mut **conn)
+        .await?;
+    let mut all = Integrations::default();
+    for row in rows.into_iter().map(Arc::new) {
+        match row.campaign_id {
+            Some(id) => drop(all.own.insert(id, row)),
+            None => all.general = Some(row),
+        }
+    }
+    Ok(all)
+}
+
 /// Whose token this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenOwner {
-    /// The advertiser.
-    pub advertiser_id: AdvertiserId,
+    /// The advertiser, and the campaign for which alone it is good.
+    pub holder: Holder,
     /// Until when it is taken; for good if none.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// The advertiser whose token, or the one before it, hashes to this.
+/// Whose token, or the one before it, hashes to this.
 pub(crate) async fn owner_of_token(
     conn: &mut NetworkConn,
     token_hash: &TokenHash,
 ) -> QueryResult<Option<TokenOwner>> {
     let network_id = conn.network_id();
     let hash = &token_hash.0[..];
-    let found: Option<(AdvertiserId, bool, Option<DateTime<Utc>>)> = integrations::table
+    let found: Option<(Holder, bool, Option<DateTime<Utc>>)> = integrations::table
         .filter(integrations::network_id.eq(network_id))
         .filter(
             integrations::token_hash
@@ -507,35 +433,15 @@ pub(crate) async fn owner_of_token(
                 .or(integrations::previous_token_hash.eq(hash)),
         )
         .select((
-            integrations::advertiser_id,
+            Holder::as_select(),
             integrations::token_hash.eq(hash),
             integrations::previous_token_until,
         ))
         .first(&mut **conn)
         .await
         .optional()?;
-    Ok(found.map(|(advertiser_id, is_current, until)| TokenOwner {
-        advertiser_id,
+    Ok(found.map(|(holder, is_current, until)| TokenOwner {
+        holder,
         until: until.filter(|_| !is_current),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_checked_one_by_one() {
-        let words = check_addresses("203.0.113.7, 198.51.100.0/24\n2001:db8::/32").unwrap();
-        assert_eq!(words.0, ["203.0.113.7", "198.51.100.0/24", "2001:db8::/32"]);
-        assert!(check_addresses("203.0.113").unwrap_err().contains("“203.0.113”"));
-    }
-
-    #[test]
-    fn a_status_map_names_what_each_word_means() {
-        let map = check_status_map("2 = approved\n\n 7=ignored ").unwrap();
-        assert_eq!(map, json!({ "2": "approved", "7": "ignored" }));
-        assert!(check_status_map("2 approved").unwrap_err().contains("no ="));
-        assert!(check_status_map("2 = paid").unwrap_err().contains("approved"));
-    }
 }

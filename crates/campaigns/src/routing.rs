@@ -34,7 +34,7 @@ pub use self::without_click::Named;
 use crate::DestinationError;
 use crate::campaigns::Campaign;
 use crate::coupons::Coupon;
-use crate::integrations::{self, Integration, TokenHash, TokenOwner};
+use crate::integrations::{self, Integrations, TokenHash, TokenOwner};
 use crate::links::{Link, is_alias};
 
 /// After how long an entry is looked up again while changes are not heard; and how long something unknown stays unknown.
@@ -147,7 +147,7 @@ struct Memory {
     affiliates: Remembered<(NetworkId, AffiliateId), Option<Standing>>,
     affiliate_keys: Remembered<(NetworkId, String), Option<AffiliateId>>,
     tokens: Remembered<(NetworkId, TokenHash), Option<TokenOwner>>,
-    integrations: Remembered<(NetworkId, AdvertiserId), Option<Arc<Integration>>>,
+    integrations: Remembered<(NetworkId, AdvertiserId), Arc<Integrations>>,
     advertisers: Remembered<(NetworkId, AdvertiserId), Arc<Vec<Named>>>,
     coupons: Remembered<(NetworkId, AdvertiserId, String), Arc<Vec<Coupon>>>,
     oldest_links: Remembered<(NetworkId, AffiliateId, CampaignId), Option<LinkId>>,
@@ -309,20 +309,20 @@ impl Routing {
             .await
     }
 
-    /// How an advertiser's server talks to us.
+    /// How an advertiser's server talks to us, for all its campaigns and for those that have an integration of their own.
     ///
     /// # Errors
     /// As [`Routing::network`].
-    pub async fn integration(
+    pub async fn integrations(
         &self,
         network_id: NetworkId,
         advertiser_id: AdvertiserId,
-    ) -> Result<Option<Arc<Integration>>, RoutingError> {
+    ) -> Result<Arc<Integrations>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, id): (NetworkId, AdvertiserId)| async move {
             let mut conn = memory.db.network(network_id).await?;
-            let integration = integrations::of_advertiser(&mut conn, id).await?;
+            let found = integrations::of_advertiser(&mut conn, id).await?;
             conn.commit().await?;
-            Ok(integration.map(Arc::new))
+            Ok(Arc::new(found))
         };
         let memory = &self.memory;
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);

@@ -75,6 +75,11 @@ pub(crate) fn integration(id: AdvertiserId) -> String {
     format!("/integration/{id}")
 }
 
+/// How the advertiser's server is connected for one campaign.
+pub(crate) fn campaign_integration(id: CampaignId) -> String {
+    format!("/campaigns/{id}/integration")
+}
+
 /// One application.
 pub(crate) fn application(id: ApplicationId) -> String {
     format!("/applications/{id}")

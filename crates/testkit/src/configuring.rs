@@ -63,7 +63,7 @@ impl TestApp {
     pub async fn change_integration(&self, change: impl FnOnce(&mut IntegrationSettings)) {
         let mut conn = self.network().await;
         let (author, id) = (Author::system(), self.scene.advertiser_id);
-        let known = integrations::of_advertiser(&mut conn, id).await.unwrap();
+        let known = integrations::find(&mut conn, id).await.unwrap();
         let mut settings = known.unwrap().settings;
         change(&mut settings);
         integrations::update(&mut conn, &author, id, &settings, clock::now())

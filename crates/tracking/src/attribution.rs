@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use campaigns::integrations::Integrations;
 use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
 use dialects::Postback;
@@ -15,8 +16,49 @@ use crate::decide::in_words;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
-/// The last conversion of each customer that the postbacks of a batch name without a click: its click and link.
-pub(crate) type Customers = HashMap<(NetworkId, AdvertiserId, String), (Option<ClickKey>, LinkId)>;
+/// The last conversions of each customer that the postbacks of a batch name without a click: one of each campaign, the
+/// latest first.
+pub(crate) type Customers = HashMap<(NetworkId, AdvertiserId, String), Vec<Earlier>>;
+
+/// A conversion of a customer, as far as it says whose the next one is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Earlier {
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) click: Option<ClickKey>,
+    pub(crate) link_id: LinkId,
+}
+
+/// Which campaigns a call may be about that names no click.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    pub(crate) network: NetworkId,
+    pub(crate) advertiser_id: AdvertiserId,
+    pub(crate) integrations: &'a Integrations,
+    /// The campaign whose own token it carries.
+    pub(crate) campaign_id: Option<CampaignId>,
+    /// When it came.
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Reach<'_> {
+    /// Whether it may be about a campaign: with a campaign's own token about that one only.
+    fn may(&self, campaign: CampaignId) -> bool {
+        self.campaign_id.is_none_or(|own| own == campaign)
+    }
+
+    /// Whether its token is good for a campaign that it may be about. One for which it is not is found all the same where
+    /// there is no other, so that the caller is told why it is refused.
+    fn is_good(&self, campaign: CampaignId) -> bool {
+        let own = self.integrations.own_of(campaign);
+        self.campaign_id.is_some() || own.is_none_or(|own| own.took_advertisers_token(self.at))
+    }
+
+    /// The first thing of a campaign that it may be about.
+    fn first<'t, T>(&self, found: &'t [T], campaign: impl Fn(&T) -> CampaignId) -> Option<&'t T> {
+        let may = || found.iter().filter(|it| self.may(campaign(it)));
+        may().find(|it| self.is_good(campaign(it))).or(may().next())
+    }
+}
 
 /// Whose conversion it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +80,8 @@ impl Attribution {
     }
 }
 
-/// The most recent of the clicks that a postback names.
+/// The most recent of the clicks that a postback names. Ids of clicks through the links in `lenient` may differ in letter
+/// case.
 ///
 /// # Errors
 /// The verdict when none of them is ours; the first one is explained.
@@ -46,11 +89,15 @@ pub(crate) fn read_clicks(
     click_ids: &ClickIds,
     network: &Network,
     said: &Postback,
-    ignores_letter_case: bool,
+    lenient: &[LinkId],
 ) -> Result<ClickId, Verdict> {
     let read = |text: &str| match click_ids.read(text, network.id, network.click_key) {
-        Err(ClickIdFlaw::LetterCase { correct }) if ignores_letter_case => {
-            click_ids.read(&correct, network.id, network.click_key)
+        Err(ClickIdFlaw::LetterCase { correct }) if !lenient.is_empty() => {
+            let click = click_ids.read(&correct, network.id, network.click_key)?;
+            match lenient.contains(&click.link_id()) {
+                true => Ok(click),
+                false => Err(ClickIdFlaw::LetterCase { correct }),
+            }
         }
         other => other,
     };
@@ -175,23 +222,24 @@ pub(crate) enum WithoutClick {
 pub(crate) async fn without_click(
     routing: &Routing,
     customers: &Customers,
-    network: NetworkId,
-    advertiser_id: AdvertiserId,
+    reach: Reach<'_>,
     said: &Postback,
     trace: &mut Trace,
 ) -> Result<WithoutClick, RoutingError> {
+    let (network, advertiser_id) = (reach.network, reach.advertiser_id);
     if let Some(customer) = &said.customer_id {
         let key = (network, advertiser_id, customer.clone());
-        if let Some((click, link_id)) = customers.get(&key) {
+        let earlier = customers.get(&key).map_or(&[][..], Vec::as_slice);
+        if let Some(earlier) = reach.first(earlier, |it| it.campaign_id) {
             trace.good(
                 "click",
                 format!("none was sent; customer {customer} came through one before"),
             );
             return Ok(WithoutClick::Found(Attribution {
                 by: AttributedBy::Customer,
-                click: *click,
+                click: earlier.click,
                 clicked_at: None,
-                link_id: *link_id,
+                link_id: earlier.link_id,
             }));
         }
     }
@@ -206,8 +254,8 @@ pub(crate) async fn without_click(
         };
         let coupon = coupons
             .iter()
-            .find(|coupon| named(coupon.campaign_id))
-            .or(coupons.first());
+            .find(|coupon| reach.may(coupon.campaign_id) && named(coupon.campaign_id))
+            .or(reach.first(&coupons, |it| it.campaign_id));
         if let Some(coupon) = coupon {
             let link = routing
                 .oldest_link(network, coupon.affiliate_id, coupon.campaign_id)
@@ -222,7 +270,7 @@ pub(crate) async fn without_click(
         }
     }
     if let Some(key) = &said.affiliate_key {
-        return by_key(routing, network, advertiser_id, said, key, trace).await;
+        return by_key(routing, reach, said, key, trace).await;
     }
     Ok(match (&said.customer_id, &said.coupon) {
         (Some(customer), _) => WithoutClick::WaitForCustomer(customer.clone()),
@@ -246,25 +294,17 @@ fn found(by: AttributedBy, link_id: LinkId) -> WithoutClick {
 /// The affiliate that the sender names, in the campaign it names, or the only one of the advertiser that they promote.
 async fn by_key(
     routing: &Routing,
-    network: NetworkId,
-    advertiser_id: AdvertiserId,
+    reach: Reach<'_>,
     said: &Postback,
     key: &str,
     trace: &mut Trace,
 ) -> Result<WithoutClick, RoutingError> {
     let unknown =
         |message: String| WithoutClick::Rejected(Verdict::saying(Reason::AffiliateUnknown, message));
-    let Some(affiliate_id) = routing.affiliate_of_key(network, key).await? else {
+    let Some(affiliate_id) = routing.affiliate_of_key(reach.network, key).await? else {
         return Ok(unknown(format!("No affiliate is called {key}.")));
     };
-    let links = links(
-        routing,
-        network,
-        advertiser_id,
-        affiliate_id,
-        said.reference.as_deref(),
-    )
-    .await?;
+    let links = links(routing, reach, affiliate_id, said.reference.as_deref()).await?;
     Ok(match links.as_slice() {
         [] => unknown(format!("The affiliate {key} has no link to your campaign.")),
         [link_id] => {
@@ -282,24 +322,31 @@ async fn by_key(
     })
 }
 
-/// An affiliate's links to the campaigns of an advertiser, one each; only to the one that is named, if one is.
+/// An affiliate's links to the campaigns that the call may be about, one each; only to the one that is named, if one is,
+/// and only to those for which its token is good, if there are any.
 async fn links(
     routing: &Routing,
-    network: NetworkId,
-    advertiser_id: AdvertiserId,
+    reach: Reach<'_>,
     affiliate_id: AffiliateId,
     reference: Option<&str>,
 ) -> Result<Vec<LinkId>, RoutingError> {
-    let campaigns = routing.campaigns_of(network, advertiser_id).await?;
+    let campaigns = routing.campaigns_of(reach.network, reach.advertiser_id).await?;
+    let campaigns: Vec<_> = campaigns.iter().filter(|it| reach.may(it.id)).collect();
     let named = |it: &campaigns::Named| {
         it.external_id.as_deref() == reference || Some(it.id.to_string()).as_deref() == reference
     };
-    let is_named = reference.is_some() && campaigns.iter().any(named);
+    let is_named = reference.is_some() && campaigns.iter().any(|it| named(it));
     let mut links = Vec::new();
-    for campaign in campaigns.iter().filter(|campaign| !is_named || named(campaign)) {
-        links.extend(routing.oldest_link(network, affiliate_id, campaign.id).await?);
+    for campaign in campaigns.iter().filter(|it| !is_named || named(it)) {
+        let link = routing
+            .oldest_link(reach.network, affiliate_id, campaign.id)
+            .await?;
+        links.extend(link.map(|link_id| (campaign.id, link_id)));
     }
-    Ok(links)
+    if links.iter().any(|(campaign, _)| reach.is_good(*campaign)) {
+        links.retain(|(campaign, _)| reach.is_good(*campaign));
+    }
+    Ok(links.into_iter().map(|(_, link_id)| link_id).collect())
 }
 
 /// Says in the trace which click it was, as its link is configured now.

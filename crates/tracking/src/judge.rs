@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use campaigns::integrations::Integration;
+use campaigns::integrations::{Integration, Integrations};
 use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
 use dialects::{Intent, Postback};
 use ipnet::IpNet;
-use schema::AdvertiserId;
+use schema::{AdvertiserId, CampaignId, LinkId};
 use tenancy::Secret;
 use tenancy::networks::{Network, NetworkStatus};
 
-use crate::attribution::{Attribution, Customers, WithoutClick, read_clicks, tell_click, without_click};
-use crate::click_id::ClickIds;
+use crate::attribution::{
+    Attribution, Customers, Reach, WithoutClick, read_clicks, tell_click, without_click,
+};
+use crate::click_id::{ClickIdFlaw, ClickIds};
 use crate::postback_record::PostbackRecord;
 use crate::trace::{Found, Trace};
 use crate::verdict::{Reason, Verdict};
@@ -34,7 +36,7 @@ pub(crate) struct Judged {
     pub(crate) advertiser_id: Option<AdvertiserId>,
     /// Whether a token, a signature or its address proves that it is.
     pub(crate) is_proven: bool,
-    /// How that advertiser's server talks to us.
+    /// How that advertiser's server talks to us: for the campaign, if that has an integration of its own.
     pub(crate) integration: Option<Arc<Integration>>,
     /// Whose conversion it is, when known.
     pub(crate) attribution: Option<Attribution>,
@@ -49,7 +51,18 @@ pub(crate) struct Judged {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
     pub(crate) advertiser_id: AdvertiserId,
+    /// The campaign whose own integration it was checked by.
+    pub(crate) campaign_id: Option<CampaignId>,
     pub(crate) is_proven: bool,
+}
+
+/// Whose token a call carries.
+#[derive(Clone, Copy)]
+struct Carried {
+    /// The campaign for which alone it is good; none where it is the advertiser's.
+    campaign_id: Option<CampaignId>,
+    /// Since when it is not taken any more, if it is not.
+    expired: Option<DateTime<Utc>>,
 }
 
 /// Why nothing is to be decided.
@@ -60,6 +73,11 @@ pub(crate) enum Stopped {
 }
 
 impl Judged {
+    /// The campaign whose own integration it was checked by.
+    pub(crate) fn integration_campaign(&self) -> Option<CampaignId> {
+        self.integration.as_ref().and_then(|it| it.campaign_id)
+    }
+
     /// Whether it is a test, which is never paid.
     pub(crate) fn is_test(&self) -> bool {
         self.route.as_ref().is_some_and(|route| {
@@ -135,16 +153,26 @@ impl Judge {
         };
         judged.advertiser_id = sender
             .map(|sender| sender.advertiser_id)
-            .or(owner.map(|owner| owner.advertiser_id));
-        // With the advertiser's leave only, and only where its token says who it is.
-        let integration = match judged.advertiser_id {
-            Some(id) => self.integration(&network, id).await?,
+            .or(owner.map(|owner| owner.holder.advertiser_id));
+        let carried = Carried {
+            campaign_id: match sender {
+                Some(sender) => sender.campaign_id,
+                None => owner.and_then(|owner| owner.holder.campaign_id),
+            },
+            expired: owner
+                .and_then(|owner| owner.until)
+                .filter(|until| *until <= record.received_at),
+        };
+        // With the leave of whoever decides for the click's campaign, and only where the token says who is calling.
+        let known = match judged.advertiser_id {
+            Some(id) => Some(self.routing.integrations(network.id, id).await?),
             None => None,
         };
-        let ignores_case = integration
-            .as_ref()
-            .is_some_and(|it| it.settings.ignores_letter_case);
-        let click = read_clicks(&self.click_ids, &network, &record.said, ignores_case);
+        let lenient = match &known {
+            Some(integrations) => self.links_in_any_case(&network, record, integrations).await?,
+            None => Vec::new(),
+        };
+        let click = read_clicks(&self.click_ids, &network, &record.said, &lenient);
         if let Ok(click) = click {
             judged.attribution = Some(Attribution::of_click(click));
             judged.route = self.routing.route(network.id, click.link_id()).await?;
@@ -167,32 +195,40 @@ impl Judge {
             }
             .into());
         };
-        let integration = match integration {
-            Some(integration) => integration,
-            None => self
-                .integration(&network, advertiser_id)
-                .await?
-                .unwrap_or_else(|| Arc::new(Integration::unset(advertiser_id))),
+        let integrations = match known {
+            Some(integrations) => integrations,
+            None => self.routing.integrations(network.id, advertiser_id).await?,
         };
+        // A campaign's own token says for which campaign it calls; with any other, the click does.
+        let is_own = |route: &&Route| route.campaign().advertiser_id == advertiser_id;
+        let clicked = judged.route.as_ref().filter(is_own);
+        let meant = carried.campaign_id.or(clicked.map(|route| route.campaign().id));
+        let integration = integrations.deciding(meant).cloned();
+        let integration = integration.unwrap_or_else(|| Arc::new(Integration::unset(advertiser_id)));
         judged.integration = Some(integration.clone());
-        let expired = owner
-            .and_then(|owner| owner.until)
-            .filter(|until| *until <= record.received_at);
         judged.is_proven = match sender {
             Some(sender) => {
                 trace.good("sender", "was checked when the call came");
                 sender.is_proven
             }
-            None => self.authenticate(record, &integration, expired, trace)?,
+            None => self.authenticate(record, &integration, carried, trace)?,
         };
         if record.said.is_from_browser && !judged.is_proven {
             check_browser(&record.said, trace)?;
         }
-        let is_anothers = |route: &Route| route.campaign().advertiser_id != advertiser_id;
-        if judged.route.as_ref().is_some_and(is_anothers) {
-            // Whose click it is, is nobody else's business.
-            (judged.route, judged.attribution) = (None, None);
-            return Err(Verdict::of(Reason::WrongCampaign).into());
+        if let Some(route) = &judged.route {
+            if route.campaign().advertiser_id != advertiser_id {
+                // Whose click it is, is nobody else's business.
+                (judged.route, judged.attribution) = (None, None);
+                return Err(Verdict::of(Reason::WrongCampaign).into());
+            }
+            if carried.campaign_id.is_some_and(|id| id != route.campaign().id) {
+                let message =
+                    "The click belongs to another campaign than the one whose token the call carries.";
+                return Err(Verdict::saying(Reason::WrongCampaign, message)
+                    .advising("Send the token of the campaign that the visitor came for.")
+                    .into());
+            }
         }
         match click {
             Ok(click) => {
@@ -211,22 +247,35 @@ impl Judge {
             }
             Err(verdict) if !record.said.click_ids.is_empty() => Err(verdict.into()),
             Err(missing) => {
-                let attributed = without_click(
-                    &self.routing,
-                    customers,
-                    network.id,
+                let reach = Reach {
+                    network: network.id,
                     advertiser_id,
-                    &record.said,
-                    trace,
-                );
+                    integrations: &integrations,
+                    campaign_id: carried.campaign_id,
+                    at: record.received_at,
+                };
+                let attributed = without_click(&self.routing, customers, reach, &record.said, trace);
                 match attributed.await? {
                     WithoutClick::Found(attribution) => {
                         judged.route = self.routing.route(network.id, attribution.link_id).await?;
                         judged.attribution = Some(attribution);
-                        let known = judged.route.as_ref();
-                        known
-                            .map(|_| ())
-                            .ok_or_else(|| Verdict::of(Reason::ClickNotFound).into())
+                        let campaign = judged.route.as_ref().map(|route| route.campaign().id);
+                        let campaign = campaign.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
+                        // Only now is it known which campaign it is, and what that demands.
+                        let own = integrations.own_of(campaign);
+                        let Some(own) = own.filter(|own| own.campaign_id != integration.campaign_id) else {
+                            return Ok(());
+                        };
+                        judged.integration = Some(own.clone());
+                        judged.is_proven = match sender {
+                            Some(sender) => {
+                                tell_own(own, trace);
+                                let is_good = demand(own, trace, "token", token(record, own, carried))?;
+                                sender.is_proven && is_good
+                            }
+                            None => self.authenticate(record, own, carried, trace)?,
+                        };
+                        Ok(())
                     }
                     WithoutClick::WaitForCustomer(customer) => {
                         Err(Stop::Stopped(Stopped::WaitForCustomer(customer)))
@@ -240,12 +289,34 @@ impl Judge {
         }
     }
 
-    async fn integration(
+    /// The links of clicks that the call names in other letter case, where whoever decides for their campaigns takes them.
+    async fn links_in_any_case(
         &self,
         network: &Network,
-        advertiser_id: AdvertiserId,
-    ) -> Result<Option<Arc<Integration>>, RoutingError> {
-        self.routing.integration(network.id, advertiser_id).await
+        record: &PostbackRecord,
+        integrations: &Integrations,
+    ) -> Result<Vec<LinkId>, RoutingError> {
+        let mut links = Vec::new();
+        // Most advertisers need no leave, and none of their ids has to be read twice.
+        if !integrations.ignore_letter_case() {
+            return Ok(links);
+        }
+        for text in &record.said.click_ids {
+            let read = |text: &str| self.click_ids.read(text, network.id, network.click_key);
+            let Err(ClickIdFlaw::LetterCase { correct }) = read(text) else {
+                continue;
+            };
+            let Ok(click) = read(&correct) else { continue };
+            let route = self.routing.route(network.id, click.link_id()).await?;
+            let campaign = route.map(|route| route.campaign().id);
+            let deciding = integrations.deciding(campaign);
+            links.extend(
+                deciding
+                    .filter(|it| it.settings.ignores_letter_case)
+                    .map(|_| click.link_id()),
+            );
+        }
+        Ok(links)
     }
 
     /// Https, token, signature and address, as the integration demands them. Returns whether any of them proves the sender.
@@ -253,9 +324,10 @@ impl Judge {
         &self,
         record: &PostbackRecord,
         integration: &Integration,
-        expired: Option<DateTime<Utc>>,
+        carried: Carried,
         trace: &mut Trace,
     ) -> Result<bool, Verdict> {
+        tell_own(integration, trace);
         let settings = &integration.settings;
         if record.gives_its_token_away() {
             trace.note(
@@ -263,30 +335,15 @@ impl Judge {
                 "one was sent by a browser, for everybody to read: it proves nothing; make a new one",
             );
         }
-        let mut demand = |check: &str, found: Result<String, Verdict>| match found {
-            Ok(words) => {
-                trace.good(check, words);
-                Ok(true)
-            }
-            Err(verdict) if settings.is_monitoring => {
-                let words = format!(
-                    "{}: {} It is only looked at.",
-                    verdict.reason.code(),
-                    verdict.message
-                );
-                trace.add(check, Found::Tolerated, words);
-                Ok(false)
-            }
-            Err(verdict) => Err(verdict),
-        };
         if settings.requires_https {
             // It proves nobody.
-            demand("https", https(record))?;
+            demand(integration, trace, "https", https(record))?;
         }
-        let is_good = demand("token", token(record, settings.requires_token, expired))?;
+        let is_good = demand(integration, trace, "token", token(record, integration, carried))?;
         let mut is_proven = is_good && record.token().is_some();
         if settings.requires_signature || record.signed.is_some() && integration.has_signing_secret() {
-            is_proven |= demand("signature", self.signature(record, integration))?;
+            let found = self.signature(record, integration);
+            is_proven |= demand(integration, trace, "signature", found)?;
         }
         let address: Option<IpNet> = record.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
         if !settings.allowed_addresses.0.is_empty() {
@@ -300,7 +357,7 @@ impl Judge {
                 )),
             };
             // Of a browser it is the visitor's own.
-            is_proven |= demand("address", found)? && !record.said.is_from_browser;
+            is_proven |= demand(integration, trace, "address", found)? && !record.said.is_from_browser;
         }
         Ok(is_proven)
     }
@@ -330,27 +387,71 @@ fn https(record: &PostbackRecord) -> Result<String, Verdict> {
     }
 }
 
-fn token(
-    record: &PostbackRecord,
-    is_required: bool,
-    expired: Option<DateTime<Utc>>,
-) -> Result<String, Verdict> {
-    match (record.token(), expired) {
-        (Some(_), Some(until)) => {
-            let message = format!(
-                "This token was replaced, and was taken until {}.",
-                until.format("%F %R UTC")
+/// Says in the trace that not the advertiser's integration decides, if it does not.
+fn tell_own(integration: &Integration, trace: &mut Trace) {
+    if integration.campaign_id.is_some() {
+        trace.good("integration", "the campaign's own, in place of the advertiser's");
+    }
+}
+
+/// Notes what a check of the sender found. Returns whether it is as it should be; what is not ends the walk, unless the
+/// integration only looks.
+fn demand(
+    integration: &Integration,
+    trace: &mut Trace,
+    check: &str,
+    found: Result<String, Verdict>,
+) -> Result<bool, Verdict> {
+    match found {
+        Ok(words) => {
+            trace.good(check, words);
+            Ok(true)
+        }
+        Err(verdict) if integration.settings.is_monitoring => {
+            let words = format!(
+                "{}: {} It is only looked at.",
+                verdict.reason.code(),
+                verdict.message
             );
-            Err(Verdict::saying(Reason::TokenExpired, message))
+            trace.add(check, Found::Tolerated, words);
+            Ok(false)
         }
-        (Some(_), None) => Ok("the advertiser's own".to_owned()),
-        (None, _) if is_required && record.said.is_from_browser => {
-            let message = "A token is demanded, and what a browser sends is no secret.";
-            let advice = "Report the order from your server, or ask the network to demand no token of you.";
-            Err(Verdict::saying(Reason::TokenMissing, message).advising(advice))
+        Err(verdict) => Err(verdict),
+    }
+}
+
+/// Whether the token of a call is the one that the integration demands. Whose advertiser's it is, is known.
+fn token(record: &PostbackRecord, integration: &Integration, carried: Carried) -> Result<String, Verdict> {
+    if record.token().is_none() {
+        return match integration.settings.requires_token {
+            true if record.said.is_from_browser => {
+                let message = "A token is demanded, and what a browser sends is no secret.";
+                let advice =
+                    "Report the order from your server, or ask the network to demand no token of you.";
+                Err(Verdict::saying(Reason::TokenMissing, message).advising(advice))
+            }
+            true => Err(Verdict::of(Reason::TokenMissing)),
+            false => Ok("none, and none is demanded: the click says whose call it is".to_owned()),
+        };
+    }
+    if let Some(until) = carried.expired {
+        let message = format!(
+            "This token was replaced, and was taken until {}.",
+            until.format("%F %R UTC")
+        );
+        return Err(Verdict::saying(Reason::TokenExpired, message));
+    }
+    match (integration.campaign_id, carried.campaign_id) {
+        (Some(_), Some(_)) => Ok("the campaign's own".to_owned()),
+        (Some(_), None) if integration.took_advertisers_token(record.received_at) => {
+            Ok("the advertiser's, which was still taken for this campaign".to_owned())
         }
-        (None, _) if is_required => Err(Verdict::of(Reason::TokenMissing)),
-        (None, _) => Ok("none, and none is demanded: the click says whose call it is".to_owned()),
+        (Some(_), None) => {
+            let message = "The campaign has a token of its own, and the call carries the advertiser's.";
+            Err(Verdict::saying(Reason::TokenInvalid, message)
+                .advising("Send the campaign's own token; a new one can be made on the campaign's page."))
+        }
+        (None, _) => Ok("the advertiser's own".to_owned()),
     }
 }
 

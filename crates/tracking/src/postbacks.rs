@@ -123,6 +123,8 @@ pub struct PostbackFilter {
     pub reason: Option<String>,
     /// Only those that were not accepted and were sent with this order id: the order of one that was is a conversion.
     pub order_id: Option<String>,
+    /// Only those that this campaign's own integration checked.
+    pub integration: Option<CampaignId>,
     /// Only of this click.
     pub click: Option<ClickKey>,
     /// Only older than this one: the last of the page before.
@@ -173,6 +175,9 @@ pub async fn list(
         query = query
             .filter(postbacks::status.ne(PostbackStatus::Accepted))
             .filter(postbacks::order_id.eq(order_id));
+    }
+    if let Some(id) = filter.integration {
+        query = query.filter(postbacks::integration_campaign_id.eq(id));
     }
     if let Some(key) = filter.click {
         query = query.filter(postbacks::click_id.eq(key));

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use campaigns::integrations::{self, Integration as Stored, IntegrationSettings};
 use chrono::{DateTime, TimeDelta, Utc};
-use schema::{AdvertiserId, NetworkConn, clock};
+use schema::{AdvertiserId, CampaignId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tenancy::{ChangeError, Scope, advertisers, needs};
@@ -26,6 +26,9 @@ use crate::{Api, schemas};
 pub(crate) struct Integration {
     #[schema(value_type = schemas::AdvertiserId)]
     advertiser: AdvertiserId,
+    /// The campaign whose own it is; null for the advertiser's, which decides for all campaigns that have none.
+    #[schema(required, value_type = Option<schemas::CampaignId>)]
+    campaign: Option<CampaignId>,
     /// Where its postbacks go.
     #[schema(value_type = schemas::Url)]
     postback_url: String,
@@ -38,6 +41,9 @@ pub(crate) struct Integration {
     /// Until when the token before is still taken.
     #[schema(required)]
     previous_token_until: Option<DateTime<Utc>>,
+    /// Until when the advertiser's token is taken for the campaign as well; null for the advertiser's own integration.
+    #[schema(required)]
+    advertiser_token_until: Option<DateTime<Utc>>,
     /// Whether there is a secret to sign with.
     has_signing_secret: bool,
     /// In whose voice it is answered.
@@ -65,17 +71,19 @@ pub(crate) struct Integration {
 }
 
 impl Integration {
-    fn new(advertiser: AdvertiserId, base: &str, it: Option<Stored>) -> Self {
+    pub(super) fn new(advertiser: AdvertiserId, base: &str, it: Option<Stored>) -> Self {
         let is_there = it.is_some();
         let it = it.unwrap_or_else(|| Stored::unset(advertiser));
         let map = it.settings.draft();
         Self {
             advertiser,
+            campaign: it.campaign_id,
             postback_url: format!("{base}/postback"),
             has_signing_secret: it.has_signing_secret(),
             token_hint: is_there.then_some(it.token_hint),
             token_made_at: is_there.then_some(it.created_at),
             previous_token_until: it.previous_token_until,
+            advertiser_token_until: it.advertiser_token_until,
             answer_format: it.settings.answer_format.as_str(),
             requires_https: it.settings.requires_https,
             requires_token: it.settings.requires_token,
@@ -134,6 +142,28 @@ pub(crate) struct FreshSecret {
     secret: Option<String>,
 }
 
+impl NewToken {
+    /// How long the token before is still taken.
+    pub(super) fn overlap(&self) -> Result<TimeDelta, ApiError> {
+        let hours = self.overlap_hours.as_ref().map_or(0, |hours| hours.0);
+        match (0..=integrations::LONGEST_OVERLAP_HOURS).contains(&hours) {
+            true => Ok(TimeDelta::hours(hours)),
+            false => {
+                let message = format!("Send 0 to {} hours.", integrations::LONGEST_OVERLAP_HOURS);
+                Err(ApiError::field("overlap_hours", message))
+            }
+        }
+    }
+}
+
+impl FreshSecret {
+    pub(super) fn new(secret: &str) -> Self {
+        Self {
+            secret: Some(secret.to_owned()),
+        }
+    }
+}
+
 impl Created for FreshSecret {
     fn kept(&self) -> Value {
         json!({ "secret": null })
@@ -154,7 +184,7 @@ pub(crate) async fn show(
     let mut conn = access.network(&api.db).await?;
     visible(&mut conn, access.role.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let found = integrations::of_advertiser(&mut conn, id).await?;
+    let found = integrations::find(&mut conn, id).await?;
     conn.commit().await?;
     Ok(Json(Integration::new(id, &base, found)))
 }
@@ -182,7 +212,7 @@ pub(crate) async fn update(
     let settings = IntegrationSettings::check(&mut draft, &old);
     let settings = draft.accepted(settings)?;
     integrations::update(&mut conn, &access.author(), id, &settings, clock::now()).await?;
-    let new = integrations::of_advertiser(&mut conn, id).await?;
+    let new = integrations::find(&mut conn, id).await?;
     conn.commit().await?;
     Ok(Json(Integration::new(id, &base, new)))
 }
@@ -205,16 +235,9 @@ pub(crate) async fn new_token(
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, &body.bytes, async |conn| {
         visible(conn, access.role.scope(), id).await?;
-        let hours = body.value.overlap_hours.map_or(0, |hours| hours.0);
-        if !(0..=integrations::LONGEST_OVERLAP_HOURS).contains(&hours) {
-            let message = format!("Send 0 to {} hours.", integrations::LONGEST_OVERLAP_HOURS);
-            return Err(ApiError::field("overlap_hours", message));
-        }
-        let (author, overlap) = (access.author(), TimeDelta::hours(hours));
+        let (author, overlap) = (access.author(), body.value.overlap()?);
         let token = integrations::new_token(conn, &author, id, overlap, clock::now()).await?;
-        Ok(FreshSecret {
-            secret: Some(token.as_str().to_owned()),
-        })
+        Ok(FreshSecret::new(token.as_str()))
     });
     Ok(made.await?.answer())
 }
@@ -239,9 +262,7 @@ pub(crate) async fn new_signing_secret(
         visible(conn, access.role.scope(), id).await?;
         let author = access.author();
         let secret = integrations::new_signing_secret(conn, &author, &api.secret, id, clock::now()).await?;
-        Ok(FreshSecret {
-            secret: Some(secret.ok_or_else(no_token)?),
-        })
+        Ok(FreshSecret::new(&secret.ok_or_else(no_token)?))
     });
     Ok(made.await?.answer())
 }

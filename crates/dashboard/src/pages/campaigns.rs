@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Access, Campaign};
 use campaigns::goals::{self, Goal};
-use campaigns::integrations::{self, Token};
+use campaigns::integrations::{self, Holder, Token};
 use campaigns::links;
 use campaigns::promoters::{self, PromoterStatus};
 use chrono::TimeDelta;
@@ -101,7 +101,8 @@ pub(super) async fn ask(
     see_other(&urls::campaign(campaign.id))
 }
 
-/// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token and shows it, once.
+/// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token, or the campaign one, if it has its own; and
+/// shows it, once.
 pub(super) async fn new_token(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::RotateToken>,
@@ -112,8 +113,11 @@ pub(super) async fn new_token(
     let campaign = find(&mut conn, &actor, &path).await?;
     let author = actor.author();
     let overlap = TimeDelta::zero();
-    let token =
-        integrations::new_token(&mut conn, &author, campaign.advertiser_id, overlap, clock::now()).await?;
+    let holder = match integrations::lock(&mut conn, &campaign).await? {
+        Some(_) => Holder::from(&campaign),
+        None => campaign.advertiser_id.into(),
+    };
+    let token = integrations::new_token(&mut conn, &author, holder, overlap, clock::now()).await?;
     conn.commit().await?;
     show_secret(&dashboard, &urls::campaign(campaign.id), token.as_str())
 }
@@ -138,7 +142,7 @@ async fn render(
     let goals = goals::of_campaign(&mut conn, campaign.id).await?;
     let found = links::all(&mut conn, actor.role.scope(), Some(campaign.id), LINKS).await?;
     let tracking_url = tracking_url(&mut conn, dashboard).await?;
-    let hint = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
+    let integrations = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     let configure = actor.may(Permission::Configure);
     let promoting = match actor.role.scope().affiliate {
         Some(own) => Promoting::of(&mut conn, &campaign, own).await?,
@@ -169,7 +173,10 @@ async fn render(
             .collect(),
         postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
         fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
-        token_hint: hint.map(|it| (it.token_hint, token_age(it.created_at, &network))),
+        has_own_integration: integrations.own_of(campaign.id).is_some(),
+        token_hint: integrations
+            .deciding(Some(campaign.id))
+            .map(|it| (it.token_hint.clone(), token_age(it.created_at, &network))),
         may_configure: configure,
         may_link: configure || promoting == Promoting::May,
         promoting,
@@ -290,6 +297,7 @@ struct Show {
     links: Vec<LinkRow>,
     postback_url: String,
     fresh_token: Option<String>,
+    has_own_integration: bool,
     token_hint: Option<(String, String)>,
     may_configure: bool,
     may_link: bool,

@@ -6,6 +6,7 @@ use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
 use campaigns::goals::Goal;
 use campaigns::going_live::{self as gate, ORDERS, SIMULATED};
+use campaigns::integrations;
 use campaigns::links::{self, NewLink};
 use chrono::{DateTime, Utc};
 use schema::{CampaignId, NetworkConn, clock};
@@ -191,7 +192,7 @@ async fn set_status(
 }
 
 /// The campaign of a path, if this person may see how its advertiser is connected.
-async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
+pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
     let found = campaign_table::find(conn, campaign_id).await?;
     let Scope { advertiser, .. } = actor.role.scope();
@@ -200,7 +201,8 @@ async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campa
         .ok_or(PageError::NotFound)
 }
 
-fn section(actor: &Actor) -> &'static str {
+/// Where its pages stand in the navigation.
+pub(super) fn section(actor: &Actor) -> &'static str {
     match actor.may(Permission::SeeCampaigns) {
         true => "Campaigns",
         false => "Integration",
@@ -350,7 +352,9 @@ async fn render(
     let now = clock::now();
     let ladder = Ladder::of(&mut conn, &campaign, now).await?;
     let url = tracking_url(&mut conn, dashboard).await?;
+    let integrations = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     conn.commit().await?;
+    let has_own = integrations.own_of(campaign.id).is_some();
     let status = match state.problem.is_empty() {
         true => StatusCode::OK,
         false => StatusCode::UNPROCESSABLE_ENTITY,
@@ -366,7 +370,17 @@ async fn render(
                 .then(|| urls::campaign(campaign.id)),
             name: campaign.name.clone(),
             certificate: urls::certificate(campaign.id),
-            integration: urls::integration(campaign.advertiser_id),
+            integration: match has_own {
+                true => urls::campaign_integration(campaign.id),
+                false => urls::integration(campaign.advertiser_id),
+            },
+            token_label: match has_own {
+                true => "The campaign's own token",
+                false => "The advertiser's token",
+            },
+            token_hint: integrations
+                .deciding(Some(campaign.id))
+                .map(|it| it.token_hint.clone()),
             status: campaign.status.as_str(),
             rungs: Rung::CLIMBED.iter().map(|(_, words)| *words).collect(),
             clicks: ladder.clicks,
@@ -435,6 +449,8 @@ struct Show {
     name: String,
     certificate: String,
     integration: String,
+    token_label: &'static str,
+    token_hint: Option<String>,
     status: &'static str,
     rungs: Vec<&'static str>,
     clicks: i64,

@@ -3,9 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use campaigns::campaigns as campaign_table;
+use campaigns::campaigns::{self as campaign_table, Campaign};
 use campaigns::goals;
-use campaigns::integrations::{self, AnswerFormat, Token};
+use campaigns::integrations::{self, AnswerFormat, Holder, Token};
 use chrono::TimeDelta;
 use schema::{AdvertiserId, NetworkConn, clock};
 use tenancy::advertisers::Advertiser;
@@ -15,6 +15,7 @@ use tracking::postbacks::{self, PostbackFilter};
 use super::alerts;
 use super::campaign_settings::words;
 use super::campaigns::tracking_url;
+use super::going_live::section;
 use super::id;
 use super::postbacks::PostbackRow;
 use super::snippets::{self, InBrowser, Snippet, Values};
@@ -23,6 +24,44 @@ use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
 use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
 use crate::{Dashboard, urls};
+
+/// Whose integration a page shows: an advertiser's, or the one that a campaign has of its own.
+pub(super) enum Whose {
+    Advertiser(Advertiser),
+    Campaign(Campaign),
+}
+
+impl Whose {
+    fn holder(&self) -> Holder {
+        match self {
+            Self::Advertiser(advertiser) => advertiser.id.into(),
+            Self::Campaign(campaign) => campaign.into(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Advertiser(advertiser) => &advertiser.name,
+            Self::Campaign(campaign) => &campaign.name,
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Advertiser(advertiser) => urls::integration(advertiser.id),
+            Self::Campaign(campaign) => urls::campaign_integration(campaign.id),
+        }
+    }
+
+    /// Where its page stands in the navigation.
+    fn section(&self, actor: &Actor) -> &'static str {
+        match (self, actor.role.scope().advertiser) {
+            (Self::Campaign(_), _) => section(actor),
+            (Self::Advertiser(_), Some(_)) => "Integration",
+            (Self::Advertiser(_), None) => "Advertisers",
+        }
+    }
+}
 
 /// How many of the latest postbacks are shown.
 const LATEST: i64 = 20;
@@ -56,7 +95,8 @@ pub(super) async fn show(
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
     let home = urls::integration(advertiser.id);
-    let mut response = render(&request, &dashboard, &actor, conn, advertiser, None).await?;
+    let whose = Whose::Advertiser(advertiser);
+    let mut response = render(&request, &dashboard, &actor, conn, whose, None).await?;
     set_cookie(&mut response, &dashboard.cookies.end_flash(&home));
     Ok(response)
 }
@@ -67,12 +107,13 @@ pub(super) async fn render(
     dashboard: &Dashboard,
     actor: &Actor,
     mut conn: NetworkConn,
-    advertiser: Advertiser,
+    whose: Whose,
     typed: Option<Draft>,
 ) -> Result<HttpResponse, PageError> {
     let network = networks::current(&mut conn).await?;
+    let holder = whose.holder();
     let scope = Scope {
-        advertiser: Some(advertiser.id),
+        advertiser: Some(holder.advertiser_id),
         affiliate: None,
     };
     let url = tracking_url(&mut conn, dashboard).await?;
@@ -82,9 +123,14 @@ pub(super) async fn render(
         .as_deref()
         .filter(|_| secret.is_none())
         .map(Token::from_call);
-    let mut ways = Vec::new();
+    let integrations = integrations::of_advertiser(&mut conn, holder.advertiser_id).await?;
+    let (mut ways, mut others) = (Vec::new(), Vec::new());
     let mut first = None;
-    for (campaign, _) in campaign_table::visible(&mut conn, scope, None).await? {
+    for (campaign, _) in campaign_table::visible(&mut conn, scope, holder.campaign_id).await? {
+        if holder.campaign_id.is_none() && integrations.own_of(campaign.id).is_some() {
+            others.push((campaign.name, urls::campaign_integration(campaign.id)));
+            continue;
+        }
         for goal in goals::of_campaign(&mut conn, campaign.id).await? {
             first.get_or_insert_with(|| (goal.settings.code.clone(), campaign.currency));
             ways.push(Way {
@@ -95,9 +141,10 @@ pub(super) async fn render(
             });
         }
     }
-    let integration = integrations::of_advertiser(&mut conn, advertiser.id).await?;
+    let integration = integrations.deciding(holder.campaign_id);
     let filter = PostbackFilter {
         scope,
+        integration: holder.campaign_id,
         ..PostbackFilter::default()
     };
     let latest = postbacks::list(&mut conn, &filter, LATEST).await?;
@@ -105,9 +152,7 @@ pub(super) async fn render(
     let alerts = alerts::unseen(&mut conn, actor, scope, &network, now).await?;
     conn.commit().await?;
     let (goal, currency) = first.map_or(("sale".to_owned(), network.currency), |first| first);
-    let requires_signature = integration
-        .as_ref()
-        .is_some_and(|it| it.settings.requires_signature);
+    let requires_signature = integration.is_some_and(|it| it.settings.requires_signature);
     let postback_url = format!("{url}/postback");
     let values = Values {
         postback_url: &postback_url,
@@ -119,12 +164,9 @@ pub(super) async fn render(
         signed: requires_signature || secret.is_some(),
     };
     let (snippets, in_browser) = (snippets::all(values)?, snippets::in_browser(values)?);
-    let form = typed.or_else(|| integration.as_ref().map(|it| it.settings.draft()));
-    let section = match actor.role.scope().advertiser {
-        Some(_) => "Integration",
-        None => "Advertisers",
-    };
-    let title = format!("Integration of {}", advertiser.name);
+    let form = typed.or_else(|| integration.map(|it| it.settings.draft()));
+    let section = whose.section(actor);
+    let title = format!("Integration of {}", whose.name());
     let status = form
         .as_ref()
         .map_or(StatusCode::OK, |form| forms::status(&form.errors));
@@ -137,28 +179,35 @@ pub(super) async fn render(
             fresh_token: token.map(|token| token.as_str().to_owned()),
             fresh_signing_secret: secret.map(str::to_owned),
             requires_signature,
-            hides_refusals: integration.as_ref().is_some_and(|it| {
+            hides_refusals: integration.is_some_and(|it| {
                 matches!(
                     it.settings.answer_format,
                     AnswerFormat::AlwaysOk | AnswerFormat::Gif
                 )
             }),
-            token_hint: integration.as_ref().map(|it| {
+            token_hint: integration.map(|it| {
                 (
                     it.token_hint.clone(),
                     TimeCell::new(it.created_at, now, &network).short,
                 )
             }),
             previous_until: integration
-                .as_ref()
                 .and_then(|it| it.previous_token_until)
                 .filter(|until| *until > now)
                 .map(|until| TimeCell::new(until, now, &network).full),
-            has_secret: integration.as_ref().is_some_and(|it| it.has_signing_secret()),
+            advertisers_until: integration
+                .and_then(|it| it.advertiser_token_until)
+                .filter(|until| *until > now)
+                .map(|until| TimeCell::new(until, now, &network).full),
+            has_secret: integration.is_some_and(|it| it.has_signing_secret()),
             may_rotate: actor.may(Permission::RotateToken),
             may_invite: actor.may(Permission::InviteParties),
             may_configure: actor.may(Permission::Configure),
-            url: urls::integration(advertiser.id),
+            url: whose.url(),
+            advertisers: holder
+                .campaign_id
+                .map(|_| urls::integration(holder.advertiser_id)),
+            others,
             capture: format!("{}/capture.js", dashboard.dashboard_url),
             ways,
             snippets,
@@ -183,12 +232,16 @@ pub(super) async fn new_token(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
-    let hours = form.get("overlap_hours").parse().unwrap_or(0);
-    let overlap = TimeDelta::hours(i64::clamp(hours, 0, integrations::LONGEST_OVERLAP_HOURS));
-    let author = actor.author();
+    let (author, overlap) = (actor.author(), overlap(&form));
     let token = integrations::new_token(&mut conn, &author, advertiser.id, overlap, clock::now()).await?;
     conn.commit().await?;
     show_secret(&dashboard, &urls::integration(advertiser.id), token.as_str())
+}
+
+/// How long the token before is still taken, as typed.
+pub(super) fn overlap(form: &PostedForm) -> TimeDelta {
+    let hours = form.get("overlap_hours").parse().unwrap_or(0);
+    TimeDelta::hours(i64::clamp(hours, 0, integrations::LONGEST_OVERLAP_HOURS))
 }
 
 /// One way to call: the URL of one goal.
@@ -205,6 +258,10 @@ struct Show {
     shell: Shell,
     alerts: Vec<alerts::Notice>,
     url: String,
+    /// The page of the advertiser's integration, where a campaign has this one of its own.
+    advertisers: Option<String>,
+    /// The campaigns that have an integration of their own, with its page.
+    others: Vec<(String, String)>,
     capture: String,
     ways: Vec<Way>,
     snippets: Vec<Snippet>,
@@ -216,6 +273,7 @@ struct Show {
     hides_refusals: bool,
     token_hint: Option<(String, String)>,
     previous_until: Option<String>,
+    advertisers_until: Option<String>,
     has_secret: bool,
     may_rotate: bool,
     may_invite: bool,

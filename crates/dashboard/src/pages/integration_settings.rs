@@ -5,7 +5,7 @@ use campaigns::integrations::{self, IntegrationSettings};
 use schema::clock;
 use tenancy::needs;
 
-use super::integration::{SIGNING, find, render};
+use super::integration::{SIGNING, Whose, find, render};
 use crate::auth::Allowed;
 use crate::forms::PostedForm;
 use crate::shell::{PageResult, saved, see_other, show_secret};
@@ -21,7 +21,7 @@ pub(super) async fn update(
 ) -> PageResult {
     let mut conn = actor.network(&dashboard.db).await?;
     let advertiser = find(&mut conn, &actor, &path).await?;
-    let known = integrations::of_advertiser(&mut conn, advertiser.id).await?;
+    let known = integrations::find(&mut conn, advertiser.id).await?;
     let mut form = form.draft("", &IntegrationSettings::FIELDS);
     if known.is_none() {
         form.errors.add(
@@ -36,7 +36,10 @@ pub(super) async fn update(
             conn.commit().await?;
             saved(&urls::integration(advertiser.id))
         }
-        None => render(&request, &dashboard, &actor, conn, advertiser, Some(form)).await,
+        None => {
+            let whose = Whose::Advertiser(advertiser);
+            render(&request, &dashboard, &actor, conn, whose, Some(form)).await
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) async fn list(
         order_id: order.clone(),
         before: listing::id(&filters.before)?,
         click: None,
+        integration: None,
     };
     let mut conn = actor.network(&dashboard.db).await?;
     let network = networks::current(&mut conn).await?;

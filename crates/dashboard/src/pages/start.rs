@@ -118,7 +118,7 @@ pub(super) async fn submit(
     };
     links::create(&mut conn, &author, &link, now).await?;
     // An advertiser that was here before keeps the token its server calls with.
-    let known = integrations::of_advertiser(&mut conn, advertiser.id).await?;
+    let known = integrations::find(&mut conn, advertiser.id).await?;
     let token = match known {
         Some(_) => None,
         None => {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use schema::{AdvertiserId, NetworkId, PostbackId, clock};
+use schema::{AdvertiserId, CampaignId, NetworkId, PostbackId, clock};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::postback_record::{PostbackRecord, Stored};
 const TO_DO: &str = "SELECT r.network_id, r.id, r.is_dry, p.id, p.received_at, p.method, p.target, p.content_type, p.body,
          host(p.remote_ip), p.token_hash,
          CASE WHEN p.reason ~ '^(https|token|signature|timestamp|ip)_' THEN NULL ELSE p.advertiser_id END,
-         p.status = 'rejected', p.order_id, p.over_https
+         p.status = 'rejected', p.order_id, p.over_https, p.integration_campaign_id
      FROM replays r JOIN postbacks p ON p.network_id = r.network_id AND p.id = r.postback_id
      WHERE r.done_at IS NULL AND r.is_dry = $1 ORDER BY r.network_id, r.id LIMIT $2 FOR UPDATE OF r, p SKIP LOCKED";
 const DONE: &str = "UPDATE replays r SET done_at = $9, reason = k.reason, message = k.message, conversion_id = k.conversion_id,
@@ -71,6 +71,7 @@ impl ToDo {
                 origin: Origin::Replay,
                 sender: advertiser.map(|id| Sender {
                     advertiser_id: AdvertiserId(id),
+                    campaign_id: row.get::<_, Option<i32>>(15).map(CampaignId),
                     is_proven,
                 }),
             })

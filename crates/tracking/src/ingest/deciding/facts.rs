@@ -13,18 +13,18 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{ApplyError, Asking, Candidate, Tx, UniqueKey, column};
-use crate::attribution::Customers;
+use crate::attribution::{Customers, Earlier};
 use crate::caps;
 use crate::clicks::Flag;
 use crate::conversions::Conversion;
 use crate::decide::in_words;
 use crate::verdict::{Reason, Verdict};
 
-const CUSTOMERS: &str = "SELECT DISTINCT ON (k.network_id, k.customer_id, c.advertiser_id)
-         c.network_id, c.advertiser_id, c.customer_id, c.click_id, c.link_id
+const CUSTOMERS: &str = "SELECT DISTINCT ON (k.network_id, k.customer_id, c.advertiser_id, c.campaign_id)
+         c.network_id, c.advertiser_id, c.customer_id, c.click_id, c.link_id, c.campaign_id, c.id
      FROM (SELECT DISTINCT * FROM unnest($1::int[], $2::text[]) AS k (network_id, customer_id)) k
      JOIN conversions c ON c.network_id = k.network_id AND c.customer_id = k.customer_id
-     ORDER BY k.network_id, k.customer_id, c.advertiser_id, c.id DESC";
+     ORDER BY k.network_id, k.customer_id, c.advertiser_id, c.campaign_id, c.id DESC";
 /// With the amount that each was made with, which is noted once it is changed.
 const FIRSTS: &str = "SELECT c.network_id, c.goal_id, c.unique_key, c.id,
          CASE WHEN h.id IS NULL THEN c.amount_micros ELSE h.amount_micros END, c.currency, c.click_id, c.converted_at
@@ -88,7 +88,7 @@ impl Statements {
     }
 }
 
-/// The last conversion of every customer that is named where no click is.
+/// The last conversions of every customer that is named where no click is.
 pub(super) async fn customers(tx: Tx<'_>, candidates: &[Candidate]) -> Result<Customers, ApplyError> {
     let named: Vec<(i32, &str)> = candidates
         .iter()
@@ -99,7 +99,7 @@ pub(super) async fn customers(tx: Tx<'_>, candidates: &[Candidate]) -> Result<Cu
     if named.is_empty() {
         return Ok(Customers::new());
     }
-    let rows = tx
+    let mut rows = tx
         .transaction
         .query(
             &tx.statements.facts.customers,
@@ -109,14 +109,17 @@ pub(super) async fn customers(tx: Tx<'_>, candidates: &[Candidate]) -> Result<Cu
             ],
         )
         .await?;
-    let known = rows.iter().map(|row| {
+    rows.sort_by_key(|row| std::cmp::Reverse(row.get::<_, Uuid>(6)));
+    let mut known = Customers::new();
+    for row in &rows {
         let key = (NetworkId(row.get(0)), AdvertiserId(row.get(1)), row.get(2));
-        (
-            key,
-            (row.get::<_, Option<Uuid>>(3).map(ClickKey), LinkId(row.get(4))),
-        )
-    });
-    Ok(known.collect())
+        known.entry(key).or_default().push(Earlier {
+            campaign_id: CampaignId(row.get(5)),
+            click: row.get::<_, Option<Uuid>>(3).map(ClickKey),
+            link_id: LinkId(row.get(4)),
+        });
+    }
+    Ok(known)
 }
 
 /// What must be known of the conversion that was there first.

@@ -14,24 +14,26 @@ pub(in crate::ingest) const ANONYMOUS_BODY: usize = 2 * 1024;
 
 const KEEP: &str = "INSERT INTO postbacks (network_id, id, received_at, method, target, content_type, body, remote_ip, status,
          reason, http_status, message, hint, took_us, advertiser_id, campaign_id, goal_id, click_id, conversion_id,
-         order_id, amount_micros, currency, extra, dialect, token_hash, trace, is_test, over_https)
+         order_id, amount_micros, currency, extra, dialect, token_hash, trace, is_test, over_https, integration_campaign_id)
      SELECT network_id, id, received_at, method, target, content_type, body, remote_ip::inet, status, reason, http_status,
          message, hint, took_us, advertiser_id, campaign_id, goal_id, click_id, conversion_id, order_id, amount_micros,
-         currency, extra, dialect, token_hash, trace, is_test, over_https
+         currency, extra, dialect, token_hash, trace, is_test, over_https,
+         integration_campaign_id
      FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[],
          $9::text[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[], $15::int[], $16::int[], $17::int[],
          $18::uuid[], $19::uuid[], $20::text[], $21::bigint[], $22::text[], $23::jsonb[], $24::text[], $25::bytea[],
-         $26::text[], $27::bool[], $28::bool[])
+         $26::text[], $27::bool[], $28::bool[], $29::int[])
        AS p (network_id, id, received_at, method, target, content_type, body, remote_ip, status, reason, http_status,
          message, hint, took_us, advertiser_id, campaign_id, goal_id, click_id, conversion_id, order_id, amount_micros,
-         currency, extra, dialect, token_hash, trace, is_test, over_https)";
+         currency, extra, dialect, token_hash, trace, is_test, over_https, integration_campaign_id)";
 const DECIDE_ANEW: &str = "UPDATE postbacks p SET status = k.status, reason = k.reason, http_status = k.http_status,
          message = k.message, hint = k.hint, advertiser_id = k.advertiser_id, campaign_id = k.campaign_id, goal_id = k.goal_id,
-         click_id = k.click_id, conversion_id = k.conversion_id, trace = k.trace, is_test = k.is_test, decided_at = $15
+         click_id = k.click_id, conversion_id = k.conversion_id, trace = k.trace, is_test = k.is_test,
+         integration_campaign_id = k.integration_campaign_id, decided_at = $16
      FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::int[], $9::int[],
-         $10::int[], $11::uuid[], $12::uuid[], $13::text[], $14::bool[])
+         $10::int[], $11::uuid[], $12::uuid[], $13::text[], $14::bool[], $15::int[])
        AS k (network_id, id, status, reason, http_status, message, hint, advertiser_id, campaign_id, goal_id, click_id,
-         conversion_id, trace, is_test)
+         conversion_id, trace, is_test, integration_campaign_id)
      WHERE p.network_id = k.network_id AND p.id = k.id";
 
 pub(super) struct Statements {
@@ -96,6 +98,7 @@ async fn keep_new(tx: Tx<'_>, rows: &[(&Decided, Verdict)]) -> Result<(), ApplyE
                 &column(rows, |(it, _)| it.judged.trace.to_text()),
                 &column(rows, |(it, _)| it.judged.is_test()),
                 &column(rows, |(it, _)| it.judged.record.over_https),
+                &column(rows, |(it, _)| integration_campaign(&it.judged)),
             ],
         )
         .await?;
@@ -124,6 +127,7 @@ async fn decide_anew(tx: Tx<'_>, rows: &[(&Decided, Verdict)]) -> Result<(), App
                 &column(rows, |(_, verdict)| verdict.conversion_id.map(|id| id.0)),
                 &column(rows, |(it, _)| it.judged.trace.to_text()),
                 &column(rows, |(it, _)| it.judged.is_test()),
+                &column(rows, |(it, _)| integration_campaign(&it.judged)),
                 &clock::now(),
             ],
         )
@@ -133,6 +137,10 @@ async fn decide_anew(tx: Tx<'_>, rows: &[(&Decided, Verdict)]) -> Result<(), App
 
 fn campaign(judged: &Judged) -> Option<i32> {
     judged.route.as_ref().map(|route| route.campaign().id.0)
+}
+
+fn integration_campaign(judged: &Judged) -> Option<i32> {
+    judged.integration_campaign().map(|id| id.0)
 }
 
 fn click(judged: &Judged) -> Option<uuid::Uuid> {

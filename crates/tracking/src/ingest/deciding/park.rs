@@ -1,7 +1,7 @@
 //! Postbacks that came before what they belong to: they wait, visible, until it comes or their time is over.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schema::AdvertiserId;
+use schema::{AdvertiserId, CampaignId};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
@@ -16,14 +16,15 @@ const FOR_CUSTOMER: TimeDelta = TimeDelta::hours(72);
 const FOR_CLICK: TimeDelta = TimeDelta::seconds(60);
 
 const PARK: &str = "INSERT INTO parked_postbacks (network_id, postback_id, parked_at, until, waits_for, goal_id, click_id,
-         customer_id, unique_key, advertiser_id, is_proven, record)
+         customer_id, unique_key, advertiser_id, is_proven, record, integration_campaign_id)
      SELECT * FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int[], $7::uuid[],
-         $8::text[], $9::text[], $10::int[], $11::bool[], $12::bytea[])
+         $8::text[], $9::text[], $10::int[], $11::bool[], $12::bytea[], $13::int[])
      ON CONFLICT (network_id, postback_id) DO NOTHING";
-/// What waits for one of these conversions: each way of waiting by its own index.
+/// What waits for one of these conversions: each way of waiting by its own index. What carried a campaign's own token waits
+/// for that campaign's.
 const RELEASE: &str = "WITH made AS MATERIALIZED (
-         SELECT * FROM unnest($1::int[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::int[])
-           AS k (network_id, goal_id, click_id, customer_id, unique_key, advertiser_id)),
+         SELECT * FROM unnest($1::int[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::int[])
+           AS k (network_id, goal_id, click_id, customer_id, unique_key, advertiser_id, campaign_id)),
      released AS MATERIALIZED (
          SELECT p.network_id, p.postback_id FROM made k JOIN parked_postbacks p ON p.waits_for = 'parent'
             AND p.network_id = k.network_id AND p.goal_id = k.goal_id AND p.click_id = k.click_id
@@ -32,13 +33,14 @@ const RELEASE: &str = "WITH made AS MATERIALIZED (
          UNION SELECT p.network_id, p.postback_id FROM made k JOIN parked_postbacks p ON p.waits_for = 'conversion'
             AND p.network_id = k.network_id AND p.goal_id = k.goal_id AND p.unique_key = k.unique_key
          UNION SELECT p.network_id, p.postback_id FROM made k JOIN parked_postbacks p ON p.waits_for = 'customer'
-            AND p.network_id = k.network_id AND p.customer_id = k.customer_id AND p.advertiser_id = k.advertiser_id),
+            AND p.network_id = k.network_id AND p.customer_id = k.customer_id AND p.advertiser_id = k.advertiser_id
+            AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = k.campaign_id)),
      locked AS MATERIALIZED (
          SELECT p.network_id, p.postback_id FROM released r JOIN parked_postbacks p
              ON p.network_id = r.network_id AND p.postback_id = r.postback_id
          ORDER BY p.network_id, p.postback_id FOR UPDATE OF p SKIP LOCKED)
      DELETE FROM parked_postbacks d USING locked l WHERE d.network_id = l.network_id AND d.postback_id = l.postback_id
-     RETURNING d.record, d.advertiser_id, d.is_proven";
+     RETURNING d.record, d.advertiser_id, d.is_proven, d.integration_campaign_id";
 /// What need not wait any more although nothing released it: what it waits for came in on another node at the same time,
 /// or is a click. Skipping what another node looks at.
 const READY: &str = "WITH ready AS MATERIALIZED (
@@ -56,17 +58,18 @@ const READY: &str = "WITH ready AS MATERIALIZED (
                 SELECT FROM conversions c WHERE c.network_id = p.network_id AND c.goal_id = p.goal_id AND c.unique_key = p.unique_key)
             OR p.waits_for = 'customer' AND EXISTS (
                 SELECT FROM conversions c WHERE c.network_id = p.network_id AND c.customer_id = p.customer_id
-                   AND c.advertiser_id = p.advertiser_id))
+                   AND c.advertiser_id = p.advertiser_id
+                   AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = c.campaign_id)))
          LIMIT 500 FOR UPDATE OF p SKIP LOCKED)
      DELETE FROM parked_postbacks d USING ready r WHERE d.network_id = r.network_id AND d.postback_id = r.postback_id
-     RETURNING d.record, d.advertiser_id, d.is_proven";
+     RETURNING d.record, d.advertiser_id, d.is_proven, d.integration_campaign_id";
 const OVERDUE: &str = "WITH late AS MATERIALIZED (
          SELECT p.network_id, p.postback_id FROM parked_postbacks p WHERE p.until <= $1
          ORDER BY p.until LIMIT 500 FOR UPDATE SKIP LOCKED)
      DELETE FROM parked_postbacks d USING late l WHERE d.network_id = l.network_id AND d.postback_id = l.postback_id
-     RETURNING d.record, d.advertiser_id, d.is_proven";
+     RETURNING d.record, d.advertiser_id, d.is_proven, d.integration_campaign_id";
 const TAKE: &str = "DELETE FROM parked_postbacks WHERE network_id = $1 AND postback_id = $2
-     RETURNING record, advertiser_id, is_proven";
+     RETURNING record, advertiser_id, is_proven, integration_campaign_id";
 const POSTPONE: &str = "UPDATE parked_postbacks SET until = greatest(until, $3), parked_at = $3
      WHERE network_id = $1 AND postback_id = $2";
 
@@ -232,6 +235,7 @@ pub(super) async fn park(tx: Tx<'_>, decided: &[Decided]) -> Result<(), ApplyErr
                 &column(&waiting, |(it, _)| it.advertiser_id.map(|id| id.0)),
                 &column(&waiting, |(it, _)| it.is_proven),
                 &column(&waiting, |(it, _)| it.record.to_bytes()),
+                &column(&waiting, |(it, _)| it.integration_campaign().map(|id| id.0)),
             ],
         )
         .await?;
@@ -254,6 +258,7 @@ pub(super) async fn release(tx: Tx<'_>, made: &[Made]) -> Result<Vec<Candidate>,
                 &column(made, |it| it.conversion.customer_id.as_deref()),
                 &column(made, |it| it.conversion.unique_key.as_str()),
                 &column(made, |it| it.conversion.advertiser_id.0),
+                &column(made, |it| it.conversion.campaign_id.0),
             ],
         )
         .await?;
@@ -285,6 +290,7 @@ fn candidates(rows: &[Row], origin: Origin) -> Vec<Candidate> {
             origin,
             sender: advertiser_id.map(|id| Sender {
                 advertiser_id: AdvertiserId(id),
+                campaign_id: row.get::<_, Option<i32>>(3).map(CampaignId),
                 is_proven: row.get(2),
             }),
         })

@@ -100,7 +100,11 @@ pub(super) fn conversion(
         commission_micros,
         revenue_micros,
         status: starts,
-        customer_id: said.customer_id.clone(),
+        // Whoever has a click could name any customer by a browser, and have that customer's later orders.
+        customer_id: said
+            .customer_id
+            .clone()
+            .filter(|_| it.judged.is_proven || !said.is_from_browser),
         coupon: said.coupon.clone(),
         country: said.country.clone(),
         unpaid_because: pricing.unpaid.map(|unpaid| unpaid.as_str().to_owned()),

@@ -1,0 +1,43 @@
+//! Postback tokens: shown once, kept as hashes.
+
+use schema::BASE32;
+use sha2::{Digest, Sha256};
+
+/// A postback token in the clear: exists only between its making and its being shown, and in the advertiser's calls.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A token as a caller sent it.
+    #[must_use]
+    pub fn from_call(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(super) fn fresh() -> Self {
+        Self(BASE32.encode(&rand::random::<[u8; 20]>()))
+    }
+
+    /// The text to show, once.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last four characters, by which people tell tokens apart.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        let start = self.0.char_indices().rev().nth(3).map_or(0, |(start, _)| start);
+        self.0.get(start..).unwrap_or_default()
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.as_bytes()).into())
+    }
+}
+
+/// SHA-256 of a token: what is stored and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
