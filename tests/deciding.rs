@@ -1,9 +1,5 @@
 //! Deciding end to end: goals that come after one another, changes in any order, attribution without a click, rules,
 //! caps, tests, and who may call.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
 
 use campaigns::campaigns::CampaignStatus;
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
@@ -377,13 +373,13 @@ async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has
     assert_eq!(before.reason(), "accepted", "{}", before.text);
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("/advertisers/{}", app.scene.advertiser_id);
-    let set = async |status: &str| {
-        let fields = [("name", "Orbit Shop"), ("status", status)];
+    let set = async |status: &str, version: &str| {
+        let fields = [("name", "Orbit Shop"), ("status", status), ("version", version)];
         let saved = owner.submit(&page, &page, &fields).await;
         assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.html);
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     };
-    set("paused").await;
+    set("paused", "1").await;
     let sent = app.visitor().request(Method::GET, "").await;
     assert_eq!(sent.status(), StatusCode::NOT_FOUND);
     assert!(sent.text().await.unwrap().contains("This offer is paused"));
@@ -402,7 +398,7 @@ async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has
     let theirs = app.sign_in(&app.scene.advertiser).await.get(&shown).await.html;
     assert!(owner.get(&shown).await.html.contains(&since) && !theirs.contains(&since));
     assert!(!refused.text.contains(&since), "{}", refused.text);
-    set("active").await;
+    set("active", "2").await;
     app.visitor().click("").await;
     let list = "/postbacks?reason=advertiser_paused";
     let replay = [("reason", "advertiser_paused"), ("how", "real")];

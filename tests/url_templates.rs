@@ -45,7 +45,7 @@ async fn a_known_systems_url_becomes_ones_own_and_is_changed_and_removed() {
     );
     let own = "https://mine.example/k?cid={aff_click_id}&p={payout}&sub={sub3}";
     assert_eq!(
-        let _ = see_other(&save(&affiliate, "Mine", "outbound", own).await),
+        see_other(&save(&affiliate, "Mine", "outbound", own).await),
         "/tools/postback#own"
     );
     let tools = affiliate.get(TOOLS).await;

@@ -16,7 +16,7 @@ const VERSION: &str = "4.32.5";
 const OWN_GRAVE: [&str; 3] = ["delete_keys_id", "delete_members_id", "patch_members_id"];
 
 /// How much a run may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// `$SCHEMATHESIS`, what `./x` has installed, or what is in the path.
 fn schemathesis() -> PathBuf {

@@ -9,9 +9,9 @@ use crate::resources::sheets::{
     campaign_sheet, coupon_sheet, goal_sheet, landing_page_sheet, link_sheet, rule_sheet,
 };
 use crate::resources::{
-    advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps, conversions,
-    coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me, members,
-    network, postbacks, promoters, replays, rules, tokens, url_templates,
+    advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
+    conversions, coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me,
+    members, network, postbacks, promoters, replays, rules, tokens, url_templates,
 };
 use crate::{docs, door, guard, openapi};
 

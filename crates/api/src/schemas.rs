@@ -42,6 +42,8 @@ words! {
     CapPeriod = caps::CapPeriod::ALL;
     /// Whether an affiliate may promote a campaign.
     PromoterStatus = promoters::PromoterStatus::ALL;
+    /// The system in whose spelling a postback is.
+    Dialect = integrations::known_dialects();
     /// In whose voice a postback is answered.
     AnswerFormat = integrations::AnswerFormat::ALL;
     /// Who calls whom by a URL template.

@@ -18,7 +18,9 @@ use tenancy::audit::{self, Change};
 use tenancy::{Author, Secret};
 
 use self::settings::parse_network;
-pub use self::settings::{AnswerFormat, IntegrationSettings, check_addresses, check_status_map};
+pub use self::settings::{
+    AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
+};
 pub use self::token::{Token, TokenHash};
 use crate::campaigns::Campaign;
 

@@ -4,7 +4,9 @@
 ///
 /// ```
 /// use tenancy::meant;
-/// let external_id = |it: &(&'static str, Option<&'static str>)| it.1;
+/// fn external_id<'a>(it: &'a (&str, Option<&'a str>)) -> Option<&'a str> {
+///     it.1
+/// }
 /// let found = vec![("Nova", None), ("Other", Some("Nova"))];
 /// assert_eq!(meant("Nova", found, external_id).map(|it| it.0), Some("Other"));
 /// assert_eq!(meant("Nova", vec![("Nova", None)], external_id).map(|it| it.0), Some("Nova"));

@@ -328,6 +328,7 @@ impl Judge {
         trace: &mut Trace,
     ) -> Result<bool, Verdict> {
         tell_own(integration, trace);
+        tell_spelling(integration, record, trace);
         let settings = &integration.settings;
         if record.gives_its_token_away() {
             trace.note(
@@ -392,6 +393,19 @@ fn tell_own(integration: &Integration, trace: &mut Trace) {
     if integration.campaign_id.is_some() {
         trace.good("integration", "the campaign's own, in place of the advertiser's");
     }
+}
+
+/// Says in the trace that a call is in another spelling than the integration says. It is understood all the same.
+fn tell_spelling(integration: &Integration, record: &PostbackRecord, trace: &mut Trace) {
+    let said = integration.settings.dialect.as_deref().and_then(dialects::of_key);
+    let Some(said) = said.filter(|said| said.key != record.dialect().key) else {
+        return;
+    };
+    let words = format!(
+        "the integration says {}, and this call is in another one",
+        said.name
+    );
+    trace.note("spelling", words);
 }
 
 /// Notes what a check of the sender found. Returns whether it is as it should be; what is not ends the walk, unless the

@@ -46,6 +46,9 @@ pub(crate) struct Integration {
     advertiser_token_until: Option<DateTime<Utc>>,
     /// Whether there is a secret to sign with.
     has_signing_secret: bool,
+    /// Key of the system in whose spelling the advertiser calls; null where it is not known.
+    #[schema(required, value_type = Option<schemas::Dialect>)]
+    dialect: Option<String>,
     /// In whose voice it is answered.
     #[schema(value_type = schemas::AnswerFormat)]
     answer_format: &'static str,
@@ -84,6 +87,7 @@ impl Integration {
             token_made_at: is_there.then_some(it.created_at),
             previous_token_until: it.previous_token_until,
             advertiser_token_until: it.advertiser_token_until,
+            dialect: it.settings.dialect,
             answer_format: it.settings.answer_format.as_str(),
             requires_https: it.settings.requires_https,
             requires_token: it.settings.requires_token,
@@ -104,6 +108,8 @@ resource! {
         #[schema(example = json!({ "answer_format": "always_ok", "allowed_addresses": ["203.0.113.0/24"] }))]
         IntegrationPatch
     ]
+    /// In whose spelling the advertiser calls: shown to it, and noted in the steps of a call in another one.
+    dialect: Option<String> as Option<schemas::Dialect>,
     answer_format: String as schemas::AnswerFormat,
     requires_https: bool as bool,
     requires_token: bool as bool,

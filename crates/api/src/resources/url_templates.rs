@@ -15,7 +15,7 @@ use crate::extract::{Body, Id, Params, given};
 use crate::fields::resource;
 use crate::once::Once;
 use crate::openapi::IdempotencyKey;
-use crate::page::{Page, Window, items};
+use crate::page::{Page, Window, items, unknown_after};
 use crate::{Api, schemas};
 
 resource! {
@@ -85,8 +85,13 @@ pub(crate) async fn list(
     Params(params): Params<UrlTemplateParams>,
 ) -> Answer<Page<UrlTemplate>> {
     let window = Window::<UrlTemplateId>::of(params.limit, params.after.as_deref())?;
+    let scope = access.role.scope();
     let mut conn = access.network(&api.db).await?;
-    let rows = url_templates::list(&mut conn, access.role.scope(), window.after, window.ask()).await?;
+    if let Some(id) = window.after {
+        let last = url_templates::find(&mut conn, scope, id).await?;
+        last.ok_or_else(unknown_after)?;
+    }
+    let rows = url_templates::list(&mut conn, scope, window.after, window.ask()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }

@@ -26,7 +26,8 @@ text_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable, AsChangeset)]
 #[diesel(table_name = integrations, treat_none_as_null = true)]
 pub struct IntegrationSettings {
-    /// Key of the system whose spelling the calls are in; each is recognised by itself if none.
+    /// Key of the system in whose spelling the advertiser calls, as far as it is known: it is shown what that is, and the
+    /// steps of a call in another one say so. Each call is recognised by itself.
     pub dialect: Option<String>,
     /// Whether a call must have come over https.
     pub requires_https: bool,
@@ -70,7 +71,8 @@ impl Default for IntegrationSettings {
 
 impl IntegrationSettings {
     /// What may be said of an integration in a [`Draft`].
-    pub const FIELDS: [&'static str; 10] = [
+    pub const FIELDS: [&'static str; 11] = [
+        "dialect",
         "answer_format",
         "requires_https",
         "requires_token",
@@ -92,6 +94,7 @@ impl IntegrationSettings {
             .flatten()
             .map(|(word, meaning)| format!("{word} = {}", meaning.as_str().unwrap_or_default()));
         Draft::with([
+            ("dialect", self.dialect.clone().unwrap_or_default()),
             ("answer_format", self.answer_format.to_string()),
             ("requires_https", yes_or_nothing(self.requires_https)),
             ("requires_token", yes_or_nothing(self.requires_token)),
@@ -107,6 +110,7 @@ impl IntegrationSettings {
 
     /// The settings that a draft says for this integration, if all can be accepted.
     pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
+        let dialect = draft.take("dialect", check_dialect);
         let answer_format = draft.take("answer_format", str::parse);
         let signature_seconds = draft.take("signature_seconds", |text| {
             check_number(text, Some(300), 10..=86_400)
@@ -120,7 +124,7 @@ impl IntegrationSettings {
             return None;
         }
         Some(Self {
-            dialect: known.settings.dialect.clone(),
+            dialect: dialect?,
             requires_https: draft.says_yes("requires_https"),
             requires_token: draft.says_yes("requires_token"),
             requires_signature,
@@ -148,6 +152,23 @@ impl IntegrationSettings {
             "takes_commission": self.takes_commission,
             "ignores_letter_case": self.ignores_letter_case,
         })
+    }
+}
+
+/// Keys of the systems in whose spelling an advertiser may call.
+#[must_use]
+pub fn known_dialects() -> Vec<&'static str> {
+    dialects::all().iter().map(|it| it.key).collect()
+}
+
+/// The key of a system whose spelling is known; empty for none.
+fn check_dialect(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "" => Ok(None),
+        key => match dialects::of_key(key) {
+            Some(dialect) => Ok(Some(dialect.key.to_owned())),
+            None => Err(format!("“{key}” is none of the systems whose spelling is known.")),
+        },
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn show(
     let home = urls::campaign_integration(campaign.id);
     let mut response = match integrations::find(&mut conn, &campaign).await? {
         Some(_) => {
-            let whose = Whose::Campaign(campaign);
+            let whose = Whose::Campaign(Box::new(campaign));
             render(&request, &dashboard, &actor, conn, whose, None).await?
         }
         None => render_advertisers(&request, &dashboard, &actor, conn, &campaign).await?,
@@ -58,7 +58,7 @@ pub(super) async fn update(
             saved(&page)
         }
         None => {
-            let whose = Whose::Campaign(campaign);
+            let whose = Whose::Campaign(Box::new(campaign));
             render(&request, &dashboard, &actor, conn, whose, Some(form)).await
         }
     }

@@ -28,14 +28,14 @@ use crate::{Dashboard, urls};
 /// Whose integration a page shows: an advertiser's, or the one that a campaign has of its own.
 pub(super) enum Whose {
     Advertiser(Advertiser),
-    Campaign(Campaign),
+    Campaign(Box<Campaign>),
 }
 
 impl Whose {
     fn holder(&self) -> Holder {
         match self {
             Self::Advertiser(advertiser) => advertiser.id.into(),
-            Self::Campaign(campaign) => campaign.into(),
+            Self::Campaign(campaign) => campaign.as_ref().into(),
         }
     }
 
@@ -213,6 +213,8 @@ pub(super) async fn render(
             snippets,
             in_browser,
             refuses_browsers: integration.as_ref().is_none_or(|it| it.refuses_browsers()),
+            spelled: integration.and_then(|it| Spelled::new(it.settings.dialect.as_deref()?, &url)),
+            spellings: spellings(form.of("dialect")),
             formats: words(AnswerFormat::ALL, form.of("answer_format")),
             form,
             rows: latest
@@ -252,6 +254,36 @@ struct Way {
     once_per: &'static str,
 }
 
+/// Where the calls of another system may go, and what its parameters are called.
+struct Spelled {
+    name: &'static str,
+    addresses: Vec<String>,
+    names: Vec<(String, &'static str)>,
+}
+
+impl Spelled {
+    fn new(key: &str, base: &str) -> Option<Self> {
+        let dialect = dialects::of_key(key)?;
+        let named = format!("{base}/postback/{}", dialect.key);
+        let own = dialect.paths().map(|path| format!("{base}{path}"));
+        Some(Self {
+            name: dialect.name,
+            addresses: own.chain([named]).collect(),
+            names: dialect
+                .parameters()
+                .map(|(names, field)| (names.join(", "), field.label()))
+                .collect(),
+        })
+    }
+}
+
+/// The systems whose spelling is known.
+fn spellings(chosen: &str) -> Vec<Choice> {
+    let unknown = std::iter::once(("", "Not known"));
+    let known = dialects::all().iter().map(|it| (it.key, it.name));
+    Choice::list(unknown.chain(known), chosen)
+}
+
 #[derive(Template)]
 #[template(path = "integration/show.html")]
 struct Show {
@@ -278,6 +310,8 @@ struct Show {
     may_rotate: bool,
     may_invite: bool,
     may_configure: bool,
+    spelled: Option<Spelled>,
+    spellings: Vec<Choice>,
     formats: Vec<Choice>,
     form: Draft,
     rows: Vec<PostbackRow>,

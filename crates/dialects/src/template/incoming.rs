@@ -103,7 +103,8 @@ impl Incoming {
         pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
-    /// Whose parameters they are, by the path, which a network's slug may stand in front of.
+    /// Whose parameters they are, by the path, which a network's slug may stand in front of; where it can be read in
+    /// several ways, the one in which most of them say something.
     fn dialect(&self) -> &'static Dialect {
         let target = self.text.get(self.host_end..).unwrap_or_default();
         let path = target.split('?').next().unwrap_or_default();
@@ -111,11 +112,13 @@ impl Incoming {
             .strip_prefix('/')
             .and_then(|path| path.find('/'))
             .and_then(|at| target.get(at + 1..));
-        [Some(target), behind_slug]
-            .into_iter()
-            .flatten()
-            .find_map(|target| of_call(&RawCall::get(target)))
-            .unwrap_or(native())
+        let spoken = [behind_slug, Some(target)].into_iter().flatten();
+        let known = spoken.filter_map(|target| of_call(&RawCall::get(target)));
+        let said = |dialect: &&Dialect| {
+            let names = self.pairs().map(|(name, _)| dialect.meaning(name));
+            names.filter(|field| says_something(*field)).count()
+        };
+        known.max_by_key(said).unwrap_or(native())
     }
 }
 
@@ -158,7 +161,7 @@ mod tests {
             let preview = Incoming::parse(&url).unwrap().preview();
             assert_eq!(
                 preview,
-                format!("{base}/postback/affise?clickid=01j0sampleclick&sum=12.50")
+                format!("{base}/postback/affise?clickid=01j0sampleclick&sum=99.90")
             );
         }
     }
