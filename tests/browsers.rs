@@ -27,7 +27,7 @@ async fn picture(app: &TestApp, click: &str, more: &str) -> Answer {
 }
 
 fn assert_picture(answer: &Answer, status: StatusCode, reason: &str) {
-    let header = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
+    let header = |name: &str| answer.headers.get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(
         (answer.status, header("x-postback-reason").as_str()),
         (status, reason)

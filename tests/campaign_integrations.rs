@@ -1,5 +1,6 @@
 //! Campaigns with an integration of their own: which token is good for what, who decides, and how one changes over.
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
 )]
