@@ -649,12 +649,12 @@ diesel::table! {
         takes_commission -> Bool,
         /// Whether a click id that differs in letter case only is taken.
         ignores_letter_case -> Bool,
+        /// Whether a call must have come over https, as a trusted proxy says.
+        requires_https -> Bool,
         /// The campaign whose own it is; NULL for the advertiser's, which decides for all campaigns without one.
         campaign_id -> Nullable<Int4>,
         /// Until when the advertiser's token is taken for the campaign as well; NULL for the advertiser's own integration.
         advertiser_token_until -> Nullable<Timestamptz>,
-        /// Whether a call must have come over https, as a trusted proxy says.
-        requires_https -> Bool,
     }
 }
 
@@ -959,10 +959,10 @@ diesel::table! {
         is_test -> Bool,
         /// When the verdict was last decided anew, after waiting or by a replay; NULL where the first one stands.
         decided_at -> Nullable<Timestamptz>,
-        /// The campaign whose own integration it was checked by; NULL for the advertiser's.
-        integration_campaign_id -> Nullable<Int4>,
         /// Whether it came over https, as a trusted proxy said; NULL where nothing is known.
         over_https -> Nullable<Bool>,
+        /// The campaign whose own integration it was checked by; NULL for the advertiser's.
+        integration_campaign_id -> Nullable<Int4>,
     }
 }
 
