@@ -362,3 +362,47 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     assert_eq!(order(&app.advertiser(), "3").await.reason(), "accepted");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whose_spelling_an_advertiser_calls_is_shown_to_it_and_a_call_in_another_says_so() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = format!("/integration/{}", app.scene.advertiser_id);
+    let set = async |dialect: &str| {
+        let fields = [
+            ("dialect", dialect),
+            ("answer_format", "ours"),
+            ("requires_token", "yes"),
+            ("signature_seconds", "300"),
+        ];
+        owner.submit(&page, &page, &fields).await
+    };
+    let refused = set("morse").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused.html.contains("“morse” is none of the systems"),
+        "{}",
+        refused.html
+    );
+    assert_eq!(set("tune").await.status, StatusCode::SEE_OTHER);
+    let shown = app.sign_in(&app.scene.advertiser).await.get(&page).await.html;
+    for expected in ["/aff_lsr", "/postback/tune", "<code>transaction_id</code>"] {
+        assert!(shown.contains(expected), "{expected} is not in {shown}");
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let (click, token) = (app.visitor().click("").await, &app.scene.token);
+    let steps = async |target: String| {
+        let answer = app.advertiser().call(&target).await;
+        assert_eq!(answer.reason(), "accepted", "{}", answer.text);
+        app.text("SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1")
+            .await
+    };
+    let (id, other) = (&click.id, "the integration says TUNE");
+    let theirs =
+        format!("/aff_lsr?transaction_id={id}&goal_id=sale&adv_unique1=1&amount=1&security_token={token}");
+    assert!(!steps(theirs).await.contains(other));
+    let ours = format!("/postback?click_id={id}&goal=sale&order_id=2&amount=1&token={token}");
+    let told = steps(ours).await;
+    assert!(told.contains(other), "{told}");
+    app.finish().await;
+}
