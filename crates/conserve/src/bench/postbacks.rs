@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::Effort;
-use super::figures::Line;
+use super::figures::{Line, median};
+use super::promptness::{SHARE, waits};
 use super::pump::{Tally, Until};
 use super::stage::Stage;
 use crate::Outcome;
 
-/// Decided postbacks on 64 and 256 connections, each for an order of its own.
+/// Decided postbacks on 64 and 256 connections, each for an order of its own; and how long a verdict takes at a share of the
+/// former.
 pub(super) async fn decided(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut single, mut few, mut many) = (vec![], vec![], vec![]);
     let mut odd: Vec<String> = Vec::new();
@@ -27,7 +29,16 @@ pub(super) async fn decided(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         [] => "every answer carried its verdict".to_owned(),
         odd => format!("other answers than 200: {}", odd.join("; ")),
     };
-    Ok(vec![
+    let rate = SHARE * median(&few);
+    let mut tallies = Vec::new();
+    for _ in 0..effort.rounds {
+        let pump = stage.pump(64, stage.preloaded.clone().postbacks());
+        let tally = pump.open(rate, Duration::from_secs(effort.seconds)).await?;
+        stage.books.postbacks(&tally);
+        stage.settle().await?;
+        tallies.push(tally);
+    }
+    let mut lines = vec![
         Line::of("decided postbacks, 64 connections", "/s", few)
             .against("INSERT, pgbench, 8 clients", &single)
             .at_least(1.5)
@@ -35,7 +46,9 @@ pub(super) async fn decided(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         Line::of("decided postbacks, 256 connections", "/s", many)
             .against("INSERT, pgbench, 8 clients", &single)
             .at_least(2.0),
-    ])
+    ];
+    lines.extend(waits("verdict", rate, &tallies));
+    Ok(lines)
 }
 
 /// Sends postbacks for so long; returns what was answered, and the seconds until every verdict was in the tables: what is

@@ -9,13 +9,13 @@ use tokio_postgres::Client;
 use super::Effort;
 use super::books::RecentSums;
 use super::figures::{Line, median, percentile};
-use super::pump::Answered;
+use super::pump::{Answered, Tally};
 use super::stage::Stage;
 use super::traffic;
 use crate::Outcome;
 
 /// The share of what the server can do at most at which latency is looked at.
-const SHARE: f64 = 0.3;
+pub(super) const SHARE: f64 = 0.3;
 /// Clicks per second while it is watched how they come into reports.
 const VISIBLE_RATE: f64 = 2000.0;
 /// How often the sums are asked.
@@ -28,12 +28,22 @@ pub(super) async fn latency(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         None => stage.redirects(64, effort.seconds).await?.0.rate(),
     };
     let rate = SHARE * capacity;
-    let (mut halves, mut p99s, mut longest, mut lates) = (vec![], vec![], vec![], vec![]);
+    let mut tallies = Vec::new();
     for _ in 0..effort.rounds {
         let pump = stage.pump(64, traffic::clicks(stage.preloaded.links.clone()));
         let tally = pump.open(rate, Duration::from_secs(effort.seconds)).await?;
         stage.books.clicks(&tally);
         stage.settle().await?;
+        tallies.push(tally);
+    }
+    let [half, p99, longest, late] = waits("redirect", rate, &tallies);
+    Ok(vec![half, p99.at_most(2.0), longest, late])
+}
+
+/// How long requests of an open loop took: the median, the 99th percentile, the longest, and how late the generator was.
+pub(super) fn waits(what: &str, rate: f64, tallies: &[Tally]) -> [Line; 4] {
+    let (mut halves, mut p99s, mut longest, mut lates) = (vec![], vec![], vec![], vec![]);
+    for tally in tallies {
         let took: Vec<f64> = tally.answers.iter().map(|answer| answer.took_ms).collect();
         let late: Vec<f64> = tally.answers.iter().map(|answer| answer.late_ms).collect();
         halves.push(median(&took));
@@ -41,13 +51,13 @@ pub(super) async fn latency(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
         longest.push(percentile(&took, 100.0));
         lates.push(percentile(&late, 99.0));
     }
-    let name = |what: &str| format!("redirect at {rate:.0}/s, {what}");
-    Ok(vec![
+    let name = |which: &str| format!("{what} at {rate:.0}/s, {which}");
+    [
         Line::of(name("p50"), "ms", halves).remark("from when it was due"),
-        Line::of(name("p99"), "ms", p99s).at_most(2.0),
+        Line::of(name("p99"), "ms", p99s),
         Line::of(name("longest"), "ms", longest),
         Line::of(name("generator late, p99"), "ms", lates),
-    ])
+    ]
 }
 
 /// How long after its 302 a click is in the sums that reports are made of.
