@@ -54,16 +54,15 @@ async fn follow(page: &Client, link: &str) {
 }
 
 async fn text(page: &Client, id: &str) -> String {
-    let element = page
-        .wait()
-        .at_most(Duration::from_secs(5))
-        .for_element(Locator::Id(id))
-        .await;
-    element
-        .unwrap_or_else(|_| panic!("nothing shows {id}"))
-        .text()
-        .await
-        .unwrap()
+    for _ in 0..50 {
+        let shown = async { page.find(Locator::Id(id)).await?.text().await };
+        // Pages that are live put a new one in its place each second, also between finding and reading it.
+        if let Ok(text) = shown.await {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing shows {id}")
 }
 
 async fn sees(page: &Client, words: &str) {

@@ -4,7 +4,8 @@
 ///
 /// ```
 /// use tenancy::meant;
-/// fn external_id<'a>(it: &'a (&str, Option<&'a str>)) -> Option<&'a str> {
+/// type Named = (&'static str, Option<&'static str>);
+/// fn external_id(it: &Named) -> Option<&str> {
 ///     it.1
 /// }
 /// let found = vec![("Nova", None), ("Other", Some("Nova"))];
