@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far back the sums are looked at: two weeks, so that a silent week has one before it.
 pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(14);
-/// Whoever reports fewer conversions in a week is not watched for silence: nothing could be told from it.
+/// What a silence is held against, and the longest that means anything: whoever is quiet for longer reports too little.
 const WEEK: TimeDelta = TimeDelta::days(7);
 /// So many conversions must be missing before silence means anything: were it chance, it would happen to one in twenty
 /// thousand (e⁻¹⁰).
@@ -36,7 +36,7 @@ pub(super) struct Rejected {
     pub(super) lately: i64,
     /// In the seven days before that.
     pub(super) before: i64,
-    /// When the first of the latter came.
+    /// When the first of those of the last 24 hours came.
     pub(super) since: Option<DateTime<Utc>>,
 }
 
