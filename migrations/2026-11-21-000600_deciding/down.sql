@@ -66,7 +66,7 @@ UPDATE ledger_entries SET kind = 'earned' WHERE kind = 'adjusted';
 ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_kind_check;
 ALTER TABLE ledger_entries ADD CONSTRAINT ledger_entries_kind_check CHECK (kind IN ('earned', 'rejected'));
 COMMENT ON COLUMN ledger_entries.kind IS 'earned: the conversion was made. rejected: it was rejected, and this entry takes the earned one back.';
-DROP TABLE test_conversions, parked_postbacks, conversion_changes;
+DROP TABLE test_conversions, held_postbacks, conversion_changes;
 
 DROP INDEX conversions_on_hold, conversions_of_parent, conversions_of_customer;
 -- Those without a click keep their money, under the number that no click has.

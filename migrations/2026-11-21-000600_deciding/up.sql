@@ -308,7 +308,7 @@ CREATE TABLE conversion_changes (
     conversion_id uuid NOT NULL,
     id uuid NOT NULL,
     changed_at timestamptz NOT NULL,
-    said_at timestamptz,
+    event_time timestamptz,
     source text NOT NULL CHECK (source IN ('report', 'postback', 'person', 'hold')),
     status text CHECK (status IN ('pending', 'approved', 'rejected')),
     amount_micros bigint,
@@ -320,16 +320,16 @@ COMMENT ON COLUMN conversion_changes.network_id IS 'The tenant.';
 COMMENT ON COLUMN conversion_changes.conversion_id IS 'The conversion.';
 COMMENT ON COLUMN conversion_changes.id IS 'The postback that said it, or a number of its own.';
 COMMENT ON COLUMN conversion_changes.changed_at IS 'When it reached us.';
-COMMENT ON COLUMN conversion_changes.said_at IS 'When it happened, as the sender says.';
+COMMENT ON COLUMN conversion_changes.event_time IS 'When it happened, as the sender says.';
 COMMENT ON COLUMN conversion_changes.source IS 'report: what it was made with. postback: the advertiser changed it. person: somebody of the network did. hold: its time was over.';
 COMMENT ON COLUMN conversion_changes.status IS 'The status it was given.';
 COMMENT ON COLUMN conversion_changes.amount_micros IS 'The amount it was given.';
 COMMENT ON COLUMN conversion_changes.refund_micros IS 'How much of the amount was taken back.';
 
-CREATE TABLE parked_postbacks (
+CREATE TABLE held_postbacks (
     network_id integer NOT NULL REFERENCES networks (id),
     postback_id uuid NOT NULL,
-    parked_at timestamptz NOT NULL,
+    held_at timestamptz NOT NULL,
     until timestamptz NOT NULL,
     waits_for text NOT NULL CHECK (waits_for IN ('parent', 'conversion', 'customer', 'click')),
     goal_id integer,
@@ -341,23 +341,23 @@ CREATE TABLE parked_postbacks (
     record bytea NOT NULL,
     PRIMARY KEY (network_id, postback_id)
 );
-CREATE INDEX parked_postbacks_of_click ON parked_postbacks (network_id, goal_id, click_id) WHERE waits_for = 'parent';
-CREATE INDEX parked_postbacks_of_customer ON parked_postbacks (network_id, goal_id, customer_id) WHERE waits_for = 'parent';
-CREATE INDEX parked_postbacks_of_conversion ON parked_postbacks (network_id, goal_id, unique_key) WHERE waits_for = 'conversion';
-CREATE INDEX parked_postbacks_of_newcomer ON parked_postbacks (network_id, customer_id) WHERE waits_for = 'customer';
-COMMENT ON TABLE parked_postbacks IS 'Postbacks that came before what they belong to: a sale before its signup, a refund before its sale.';
-COMMENT ON COLUMN parked_postbacks.network_id IS 'The tenant.';
-COMMENT ON COLUMN parked_postbacks.postback_id IS 'The postback.';
-COMMENT ON COLUMN parked_postbacks.parked_at IS 'Since when it waits.';
-COMMENT ON COLUMN parked_postbacks.until IS 'How long at most.';
-COMMENT ON COLUMN parked_postbacks.waits_for IS 'parent: a conversion of the parent goal. conversion: the one it changes. customer: their first conversion. click: its row, which the terms depend on.';
-COMMENT ON COLUMN parked_postbacks.goal_id IS 'The goal of the conversion it waits for; NULL where any of the customer will do.';
-COMMENT ON COLUMN parked_postbacks.click_id IS 'The click of the parent it waits for.';
-COMMENT ON COLUMN parked_postbacks.customer_id IS 'The customer of the parent it waits for.';
-COMMENT ON COLUMN parked_postbacks.unique_key IS 'What the conversion it changes is unique by.';
-COMMENT ON COLUMN parked_postbacks.advertiser_id IS 'Whose call it is.';
-COMMENT ON COLUMN parked_postbacks.is_proven IS 'Whether its token, signature or address proved that when it came.';
-COMMENT ON COLUMN parked_postbacks.record IS 'The postback as it stood in the journal.';
+CREATE INDEX held_postbacks_of_click ON held_postbacks (network_id, goal_id, click_id) WHERE waits_for = 'parent';
+CREATE INDEX held_postbacks_of_customer ON held_postbacks (network_id, goal_id, customer_id) WHERE waits_for = 'parent';
+CREATE INDEX held_postbacks_of_conversion ON held_postbacks (network_id, goal_id, unique_key) WHERE waits_for = 'conversion';
+CREATE INDEX held_postbacks_of_newcomer ON held_postbacks (network_id, customer_id) WHERE waits_for = 'customer';
+COMMENT ON TABLE held_postbacks IS 'Postbacks that came before what they belong to: a sale before its signup, a refund before its sale.';
+COMMENT ON COLUMN held_postbacks.network_id IS 'The tenant.';
+COMMENT ON COLUMN held_postbacks.postback_id IS 'The postback.';
+COMMENT ON COLUMN held_postbacks.held_at IS 'Since when it waits.';
+COMMENT ON COLUMN held_postbacks.until IS 'How long at most.';
+COMMENT ON COLUMN held_postbacks.waits_for IS 'parent: a conversion of the parent goal. conversion: the one it changes. customer: their first conversion. click: its row, which the terms depend on.';
+COMMENT ON COLUMN held_postbacks.goal_id IS 'The goal of the conversion it waits for; NULL where any of the customer will do.';
+COMMENT ON COLUMN held_postbacks.click_id IS 'The click of the parent it waits for.';
+COMMENT ON COLUMN held_postbacks.customer_id IS 'The customer of the parent it waits for.';
+COMMENT ON COLUMN held_postbacks.unique_key IS 'What the conversion it changes is unique by.';
+COMMENT ON COLUMN held_postbacks.advertiser_id IS 'Whose call it is.';
+COMMENT ON COLUMN held_postbacks.is_proven IS 'Whether its token, signature or address proved that when it came.';
+COMMENT ON COLUMN held_postbacks.record IS 'The postback as it stood in the journal.';
 
 CREATE TABLE test_conversions (
     network_id integer NOT NULL REFERENCES networks (id),
@@ -403,7 +403,7 @@ DECLARE
     tenants_table text;
 BEGIN
     FOREACH tenants_table IN ARRAY ARRAY['landing_pages', 'caps', 'promoters', 'commission_rules', 'coupons',
-                                         'conversion_changes', 'parked_postbacks', 'test_conversions'] LOOP
+                                         'conversion_changes', 'held_postbacks', 'test_conversions'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenants_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenants_table);
         EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network()) WITH CHECK (network_id = current_network())', tenants_table);
@@ -413,16 +413,16 @@ $$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON landing_pages, caps, promoters, coupons TO clickledger_web;
 GRANT SELECT, INSERT ON commission_rules, conversion_changes TO clickledger_web;
 GRANT UPDATE (valid_to) ON commission_rules TO clickledger_web;
-GRANT SELECT ON parked_postbacks, test_conversions TO clickledger_web;
+GRANT SELECT ON held_postbacks, test_conversions TO clickledger_web;
 GRANT SELECT, INSERT ON conversion_changes, test_conversions TO clickledger_ingest;
 -- UPDATE only to be able to lock a row.
-GRANT SELECT, INSERT, UPDATE, DELETE ON parked_postbacks TO clickledger_ingest;
+GRANT SELECT, INSERT, UPDATE, DELETE ON held_postbacks TO clickledger_ingest;
 GRANT UPDATE ON conversions, postbacks TO clickledger_ingest;
 GRANT SELECT ON postbacks, clicks TO clickledger_ingest;
 CREATE POLICY ingest ON clicks FOR SELECT TO clickledger_ingest USING (true);
 CREATE POLICY ingest ON conversion_changes TO clickledger_ingest USING (true) WITH CHECK (true);
 CREATE POLICY ingest ON test_conversions TO clickledger_ingest USING (true) WITH CHECK (true);
-CREATE POLICY ingest ON parked_postbacks TO clickledger_ingest USING (true) WITH CHECK (true);
+CREATE POLICY ingest ON held_postbacks TO clickledger_ingest USING (true) WITH CHECK (true);
 DROP POLICY ingest ON postbacks;
 CREATE POLICY ingest ON postbacks TO clickledger_ingest USING (true) WITH CHECK (true);
 
@@ -463,7 +463,7 @@ BEGIN
     UPDATE goals SET parent_goal_id = NULL WHERE network_id = doomed AND parent_goal_id IS NOT NULL;
     FOREACH tenants_table IN ARRAY ARRAY[
         'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
-        'conversion_rollups', 'click_rollups', 'parked_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
+        'conversion_rollups', 'click_rollups', 'held_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
         'postbacks', 'clicks', 'tracking_links', 'coupons', 'commission_rules', 'goals', 'promoters', 'caps',
         'landing_pages', 'campaigns', 'integrations', 'affiliates', 'affiliate_groups', 'advertisers'
     ] LOOP

@@ -17,7 +17,7 @@ BEGIN
     UPDATE goals SET parent_goal_id = NULL WHERE network_id = doomed AND parent_goal_id IS NOT NULL;
     FOREACH tenants_table IN ARRAY ARRAY[
         'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
-        'conversion_rollups', 'click_rollups', 'parked_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
+        'conversion_rollups', 'click_rollups', 'held_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
         'postbacks', 'clicks', 'tracking_links', 'coupons', 'commission_rules', 'goals', 'promoters', 'caps',
         'landing_pages', 'campaigns', 'integrations', 'affiliates', 'affiliate_groups', 'advertisers'
     ] LOOP

@@ -21,6 +21,6 @@ COMMENT ON COLUMN conversions.review_because IS 'Why it is pending until somebod
 -- The few that wait, newest first.
 CREATE INDEX conversions_in_review ON conversions (network_id, id) WHERE review_because IS NOT NULL;
 -- Whoever decides ends the review.
-GRANT UPDATE (review_because) ON conversions TO clickledger_web;
+GRANT UPDATE (review_because, amount_micros, commission_micros, revenue_micros, terms, hold_until) ON conversions TO clickledger_web;
 COMMENT ON COLUMN conversions.hold_until IS 'When it approves itself, unless somebody must look first; NULL where a person decides or it was decided.';
 COMMENT ON COLUMN postbacks.status IS 'accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one, or the conversion that it made for somebody of the network.';

@@ -15,8 +15,8 @@ COMMENT ON COLUMN integrations.campaign_id IS 'The campaign whose own it is; NUL
 COMMENT ON COLUMN integrations.advertiser_token_until IS 'Until when the advertiser''s token is taken for the campaign as well; NULL for the advertiser''s own integration.';
 GRANT DELETE ON integrations TO clickledger_web;
 
-ALTER TABLE parked_postbacks ADD COLUMN integration_campaign_id integer;
-COMMENT ON COLUMN parked_postbacks.integration_campaign_id IS 'The campaign whose own integration it was checked by when it came; NULL for the advertiser''s.';
+ALTER TABLE held_postbacks ADD COLUMN integration_campaign_id integer;
+COMMENT ON COLUMN held_postbacks.integration_campaign_id IS 'The campaign whose own integration it was checked by when it came; NULL for the advertiser''s.';
 
 ALTER TABLE postbacks ADD COLUMN integration_campaign_id integer;
 COMMENT ON COLUMN postbacks.integration_campaign_id IS 'The campaign whose own integration it was checked by; NULL for the advertiser''s.';
@@ -43,7 +43,7 @@ BEGIN
     UPDATE goals SET parent_goal_id = NULL WHERE network_id = doomed AND parent_goal_id IS NOT NULL;
     FOREACH tenants_table IN ARRAY ARRAY[
         'url_templates', 'replays', 'verifications', 'audit_log', 'idempotency_keys', 'api_keys', 'invitations', 'applications', 'memberships', 'ledger_entries',
-        'conversion_rollups', 'click_rollups', 'parked_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
+        'conversion_rollups', 'click_rollups', 'held_postbacks', 'conversion_changes', 'test_conversions', 'conversions',
         'postbacks', 'clicks', 'tracking_links', 'coupons', 'commission_rules', 'goals', 'promoters', 'caps',
         'landing_pages', 'integrations', 'campaigns', 'affiliates', 'affiliate_groups', 'advertisers'
     ] LOOP

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 /// The current time, cut to the microseconds that Postgres keeps.
@@ -30,4 +30,25 @@ pub fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
 #[must_use]
 pub fn since_epoch(at: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(at.timestamp_micros()).unwrap_or(0))
+}
+
+/// The start of the hour on this clock: in Kolkata hours begin at half past by UTC, and its days are exact.
+#[must_use]
+pub fn start_of_hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
+    let local = at.with_timezone(&time_zone);
+    let into_hour = TimeDelta::minutes(local.minute().into())
+        + TimeDelta::seconds(local.second().into())
+        + TimeDelta::nanoseconds(local.nanosecond().into());
+    at - into_hour
+}
+
+/// A duration in words: `3 days`, `2 h 5 min`, `12 s`.
+#[must_use]
+pub fn in_words(duration: TimeDelta) -> String {
+    match (duration.num_days(), duration.num_hours(), duration.num_minutes()) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 1.., minutes) => format!("{hours} h {} min", minutes % 60),
+        (_, _, minutes @ 1..) => format!("{minutes} min"),
+        _ => format!("{} s", duration.num_seconds()),
+    }
 }

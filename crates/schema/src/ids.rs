@@ -37,7 +37,7 @@ pub struct IdError {
 }
 
 macro_rules! id {
-    ($(#[$meta:meta])* $name:ident, $prefix:literal, $inner:ty, $sql:ty) => {
+    ($(#[$meta:meta])* $name:ident, $prefix:literal, $inner:ty, $sql:ty, $array:literal) => {
         $(#[$meta])*
         #[doc = concat!("\n\nOutside: `", $prefix, "_…`.")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow)]
@@ -90,12 +90,15 @@ macro_rules! id {
                 <$inner as FromSql<$sql, Pg>>::from_sql(value).map(Self)
             }
         }
+
+        crate::delegate_sql!($name, $inner, |id| &id.0, |value: $inner| Ok::<_, std::convert::Infallible>($name(value)));
+        crate::column_type!($name, $array, $sql);
     };
 }
 
 macro_rules! number_id {
     ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
-        id!($(#[$meta])* $name, $prefix, i32, Integer);
+        id!($(#[$meta])* $name, $prefix, i32, Integer, "int4[]");
 
         impl $name {
             fn bytes(self) -> [u8; 4] {
@@ -112,7 +115,7 @@ macro_rules! number_id {
 
 macro_rules! event_id {
     ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
-        id!($(#[$meta])* $name, $prefix, Uuid, SqlUuid);
+        id!($(#[$meta])* $name, $prefix, Uuid, SqlUuid, "uuid[]");
 
         impl $name {
             fn bytes(self) -> [u8; 16] {

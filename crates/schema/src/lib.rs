@@ -3,14 +3,16 @@
 //! Every other crate reads and writes Postgres through what is here. A table is written by exactly one crate above
 //! (ARCHITECTURE.md says which); anyone above may read it.
 
+pub mod batch;
 pub mod changes;
 pub mod clock;
 mod db;
+mod text_enum;
+
 mod ids;
 mod migrations;
 mod money;
 mod schema;
-mod text_enum;
 mod words;
 
 pub use changes::Changes;
@@ -28,4 +30,5 @@ pub use words::Words;
 #[doc(hidden)]
 pub mod macro_support {
     pub use diesel;
+    pub use tokio_postgres;
 }

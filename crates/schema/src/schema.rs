@@ -390,7 +390,7 @@ diesel::table! {
         /// When it reached us.
         changed_at -> Timestamptz,
         /// When it happened, as the sender says.
-        said_at -> Nullable<Timestamptz>,
+        event_time -> Nullable<Timestamptz>,
         /// report: what it was made with. postback: the advertiser changed it. person: somebody of the network did. hold: its time was over.
         source -> Text,
         /// The status it was given.
@@ -848,13 +848,13 @@ diesel::table! {
 
 diesel::table! {
     /// Postbacks that came before what they belong to: a sale before its signup, a refund before its sale.
-    parked_postbacks (network_id, postback_id) {
+    held_postbacks (network_id, postback_id) {
         /// The tenant.
         network_id -> Int4,
         /// The postback.
         postback_id -> Uuid,
         /// Since when it waits.
-        parked_at -> Timestamptz,
+        held_at -> Timestamptz,
         /// How long at most.
         until -> Timestamptz,
         /// parent: a conversion of the parent goal. conversion: the one it changes. customer: their first conversion. click: its row, which the terms depend on.
@@ -1221,7 +1221,7 @@ diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
-diesel::joinable!(parked_postbacks -> networks (network_id));
+diesel::joinable!(held_postbacks -> networks (network_id));
 diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(replays -> networks (network_id));
@@ -1262,7 +1262,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     network_slugs,
     networks,
     operator_log,
-    parked_postbacks,
+    held_postbacks,
     people,
     postbacks,
     promoters,

@@ -68,6 +68,52 @@ macro_rules! text_enum {
                     Ok(word.parse()?)
                 }
             }
+
+            $crate::delegate_sql!(
+                $name,
+                &str,
+                |value| value.as_str(),
+                |word: &str| word.parse::<$name>()
+            );
+            $crate::column_type!($name, "text[]", sql_types::Text);
+        };
+    };
+}
+
+/// Lets a type travel to and from Postgres as another one, also outside diesel.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! delegate_sql {
+    ($name:ty, $inner:ty, |$value:ident| $write:expr, $read:expr) => {
+        const _: () = {
+            use $crate::macro_support::tokio_postgres::types::private::BytesMut;
+            use $crate::macro_support::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+            type Fault = Box<dyn ::std::error::Error + Sync + Send>;
+
+            impl ToSql for $name {
+                fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+                    let $value = self;
+                    ToSql::to_sql(&$write, kind, out)
+                }
+
+                fn accepts(kind: &Type) -> bool {
+                    <$inner as ToSql>::accepts(kind)
+                }
+
+                to_sql_checked!();
+            }
+
+            impl<'a> FromSql<'a> for $name {
+                fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Fault> {
+                    let read = $read;
+                    Ok(read(FromSql::from_sql(kind, raw)?)?)
+                }
+
+                fn accepts(kind: &Type) -> bool {
+                    <$inner as FromSql<'_>>::accepts(kind)
+                }
+            }
         };
     };
 }

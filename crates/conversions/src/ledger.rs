@@ -1,66 +1,73 @@
 //! The ledger: append-only money movements that sum to zero per conversion.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use schema::batch::Row;
 use schema::{
-    AdvertiserId, AffiliateId, ClickKey, ConversionId, Currency, LedgerEntryId, Money, NetworkConn,
+    AdvertiserId, AffiliateId, ClickKey, ConversionId, Currency, LedgerEntryId, Money, NetworkConn, NetworkId,
     conversions, ledger_entries, text_enum,
 };
 use tenancy::Scope;
 
-use crate::conversions::Conversion;
+use crate::conversion::Conversion;
 
 text_enum! {
-    /// Why an entry was booked.
+    /// Reason for an entry.
     pub enum EntryKind {
         /// The conversion was made.
         Earned = "earned",
         /// The conversion does not count any more: takes the earned entries back.
         Rejected = "rejected",
-        /// What it is worth changed by so much.
+        /// The worth of the conversion changed by this amount.
         Adjusted = "adjusted",
     }
 }
 
 text_enum! {
-    /// Whose account an entry moves.
+    /// Account that an entry moves.
     pub enum Account {
-        /// Owes the revenue.
+        /// The advertiser, who owes the revenue.
         Advertiser = "advertiser",
-        /// Earns the commission.
+        /// The affiliate, who earns the commission.
         Affiliate = "affiliate",
-        /// Keeps the margin.
+        /// The network, which earns the margin.
         Network = "network",
     }
 }
 
-/// A ledger entry as stored.
-#[derive(Debug, Clone, HasQuery, Insertable)]
-#[diesel(table_name = ledger_entries)]
-pub struct LedgerEntry {
-    /// The entry.
-    pub id: LedgerEntryId,
-    /// When it was booked.
-    pub booked_at: DateTime<Utc>,
-    /// What it was booked for.
-    pub conversion_id: ConversionId,
-    /// Why.
-    pub kind: EntryKind,
-    /// Whose account.
-    pub account: Account,
-    /// Set for an advertiser's account.
-    pub advertiser_id: Option<AdvertiserId>,
-    /// Set for an affiliate's account.
-    pub affiliate_id: Option<AffiliateId>,
-    /// Currency of the amount.
-    pub currency: Currency,
-    /// Positive: the account gains. Negative: it owes.
-    pub amount_micros: i64,
+schema::row! {
+    /// Ledger entry as stored.
+    #[derive(Debug, Clone, HasQuery)]
+    #[diesel(table_name = ledger_entries)]
+    pub struct LedgerEntry(bind) {
+        /// Tenant.
+        pub network_id: NetworkId,
+        /// Identifier.
+        pub id: LedgerEntryId,
+        /// Time of the entry.
+        pub booked_at: DateTime<Utc>,
+        /// Conversion that it belongs to.
+        pub conversion_id: ConversionId,
+        /// Reason.
+        pub kind: EntryKind,
+        /// Account.
+        pub account: Account,
+        /// Advertiser of the account; `None` for other accounts.
+        pub advertiser_id: Option<AdvertiserId>,
+        /// Affiliate of the account; `None` for other accounts.
+        pub affiliate_id: Option<AffiliateId>,
+        /// Currency of the amount.
+        pub currency: Currency,
+        /// Amount in micro-units. Positive: the account earns. Negative: it owes.
+        pub amount_micros: i64,
+    }
 }
 
 impl LedgerEntry {
-    /// The movement as money.
+    /// Amount as money.
     #[must_use]
     pub fn amount(&self) -> Money {
         Money {
@@ -70,8 +77,11 @@ impl LedgerEntry {
     }
 }
 
-/// What the accounts move by when a conversion becomes what it is (from nothing, if it is new): the advertiser's debt,
-/// the affiliate's commission and the network's margin. Movements of zero are none.
+/// Inserts entries; nothing else ever writes the table.
+pub(crate) static INSERT: LazyLock<String> = LazyLock::new(|| LedgerEntry::insert_into("ledger_entries"));
+
+/// Entries of a step from one state of a conversion (`None` if it is new) to another: the advertiser's debt, the
+/// affiliate's commission, the network's margin. An account that does not move has no entry.
 pub(crate) fn entries(
     before: Option<&Conversion>,
     conversion: &Conversion,
@@ -86,6 +96,7 @@ pub(crate) fn entries(
         Some(_) => EntryKind::Adjusted,
     };
     let entry = |account: Account, amount_micros: i64| LedgerEntry {
+        network_id: conversion.network_id,
         id: LedgerEntryId::fresh(now),
         booked_at: now,
         conversion_id: conversion.id,
@@ -105,28 +116,7 @@ pub(crate) fn entries(
     .filter(|entry| entry.amount_micros != 0)
 }
 
-/// Books what a change of a conversion moves.
-pub(crate) async fn book(
-    conn: &mut NetworkConn,
-    before: &Conversion,
-    conversion: &Conversion,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let network_id = conn.network_id();
-    let entries: Vec<_> = entries(Some(before), conversion, now)
-        .map(|entry| (ledger_entries::network_id.eq(network_id), entry))
-        .collect();
-    if entries.is_empty() {
-        return Ok(());
-    }
-    diesel::insert_into(ledger_entries::table)
-        .values(entries)
-        .execute(&mut **conn)
-        .await?;
-    Ok(())
-}
-
-/// The entries of a click's conversions, oldest first; a party sees those of its own account.
+/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees those of its own account.
 ///
 /// # Errors
 /// When the database fails.

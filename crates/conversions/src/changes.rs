@@ -1,78 +1,108 @@
-//! What was said of a conversion after it was made, and what it is because of it.
+//! Change events of a conversion, and the fold that yields its state.
 //!
-//! A conversion is the fold of the *set* of what was said: in whatever order a report, an approval, an adjustment and a
-//! refund arrive, and however often each is repeated, the result is the same.
+//! The state is a fold of the *set* of changes: in whatever order a report, an approval, an adjustment and a refund
+//! arrive, and however often each is repeated, the result is the same.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{ConversionId, NetworkConn, conversion_changes, text_enum};
+use schema::{ConversionId, NetworkConn, NetworkId, conversion_changes, text_enum};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::conversions::{Conversion, ConversionStatus, ReviewBecause};
+use crate::conversion::{Conversion, ConversionStatus, ReviewBecause};
 use crate::pricing::Review;
 
 text_enum! {
-    /// Who said it.
+    /// Origin of a change.
     pub enum Source {
-        /// What the conversion was made with.
+        /// The report that made the conversion.
         Report = "report",
-        /// The advertiser changed it.
+        /// A postback of the advertiser.
         Postback = "postback",
-        /// Somebody of the network did.
+        /// A user of the network.
         Person = "person",
-        /// Its time on hold was over.
+        /// The end of the hold period.
         Hold = "hold",
     }
 }
 
-/// One thing that was said of a conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, Insertable)]
-#[diesel(table_name = conversion_changes)]
-pub struct Change {
-    /// The same for the same thing said twice.
-    pub id: Uuid,
-    /// When it reached us.
-    pub changed_at: DateTime<Utc>,
-    /// When it happened, as the sender says.
-    pub said_at: Option<DateTime<Utc>>,
-    /// Who said it.
-    pub source: Source,
-    /// The status it was given.
-    pub status: Option<ConversionStatus>,
-    /// The amount it was given, in micro-units.
-    pub amount_micros: Option<i64>,
-    /// How much of the amount was taken back.
-    pub refund_micros: Option<i64>,
+schema::row! {
+    /// Change of a conversion, as stored.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
+    #[diesel(table_name = conversion_changes)]
+    pub struct Change(read, bind) {
+        /// Tenant.
+        pub network_id: NetworkId,
+        /// Conversion.
+        pub conversion_id: ConversionId,
+        /// Identifier, derived from the content: a repeated change has the same one.
+        pub id: Uuid,
+        /// Arrival.
+        pub changed_at: DateTime<Utc>,
+        /// Time of the event by the sender's clock; `None` if the sender gave none.
+        pub event_time: Option<DateTime<Utc>>,
+        /// Origin.
+        pub source: Source,
+        /// New status; `None` if it does not change.
+        pub status: Option<ConversionStatus>,
+        /// New amount in micro-units; `None` if it does not change.
+        pub amount_micros: Option<i64>,
+        /// Refunded part of the amount, in micro-units.
+        pub refund_micros: Option<i64>,
+    }
 }
 
 impl Change {
-    /// What a conversion was made with: this status, where the call said none.
+    /// Empty change of a conversion that arrives now, to be completed and [identified](Self::identified).
     #[must_use]
-    pub(crate) fn report(conversion: &Conversion, status: ConversionStatus) -> Self {
+    pub fn of(conversion: &Conversion, source: Source, now: DateTime<Utc>) -> Self {
         Self {
-            // It is the first thing ever said of it: its own number will do.
-            id: conversion.id.0,
-            changed_at: conversion.converted_at,
-            said_at: None,
-            source: Source::Report,
-            status: Some(status),
-            amount_micros: conversion.amount_micros,
+            network_id: conversion.network_id,
+            conversion_id: conversion.id,
+            id: Uuid::nil(),
+            changed_at: now,
+            event_time: None,
+            source,
+            status: None,
+            amount_micros: None,
             refund_micros: None,
         }
     }
 
-    /// Gives it the number that the same thing said again would have.
+    /// The same change with a status.
     #[must_use]
-    pub(crate) fn numbered(self, conversion_id: ConversionId, key: &str) -> Self {
-        let content = match key {
-            "" => format!(
+    pub fn with_status(self, status: ConversionStatus) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
+    /// Report that made a conversion, with the status it starts with if the report gives none.
+    #[must_use]
+    pub fn report(conversion: &Conversion, status: ConversionStatus) -> Self {
+        Self {
+            // The first change of a conversion has the conversion's own identifier.
+            id: conversion.id.0,
+            status: Some(status),
+            amount_micros: conversion.amount_micros,
+            ..Self::of(conversion, Source::Report, conversion.converted_at)
+        }
+    }
+
+    /// The same change with the identifier that it has whenever it is repeated: derived from `key` where the sender
+    /// identifies it, from its content otherwise.
+    #[must_use]
+    pub fn identified(self, key: &str) -> Self {
+        let conversion_id = self.conversion_id;
+        let content = if key.is_empty() {
+            format!(
                 "{conversion_id} {:?} {:?} {:?} {:?}",
-                self.said_at, self.status, self.amount_micros, self.refund_micros
-            ),
-            // It has a name of its own, whatever else is said with it.
-            key => format!("{conversion_id} {key}"),
+                self.event_time, self.status, self.amount_micros, self.refund_micros
+            )
+        } else {
+            format!("{conversion_id} {key}")
         };
         let hash: [u8; 32] = Sha256::digest(content.as_bytes()).into();
         let mut bytes = [0; 16];
@@ -84,49 +114,11 @@ impl Change {
     }
 }
 
-/// Notes that a person decided on a conversion that waited.
-pub(crate) async fn note_decision(
-    conn: &mut NetworkConn,
-    conversion: &Conversion,
-    status: ConversionStatus,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let network_id = conn.network_id();
-    let decision = Change {
-        id: Uuid::nil(),
-        changed_at: now,
-        said_at: Some(now),
-        source: Source::Person,
-        status: Some(status),
-        amount_micros: None,
-        refund_micros: None,
-    };
-    let rows = [
-        Change::report(conversion, conversion.status),
-        // Each one counts: what is looked at a second time is decided a second time.
-        decision.numbered(conversion.id, &format!("person {now}")),
-    ]
-    .map(|change| {
-        (
-            conversion_changes::network_id.eq(network_id),
-            conversion_changes::conversion_id.eq(conversion.id),
-            change,
-        )
-    });
-    // What it was made with stands already, if anything was said of it before.
-    diesel::insert_into(conversion_changes::table)
-        .values(rows.to_vec())
-        .on_conflict_do_nothing()
-        .execute(&mut **conn)
-        .await?;
-    Ok(())
-}
-
-/// What was said of a conversion, oldest first.
+/// Stored changes of a conversion, oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_conversion(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Vec<Change>> {
+pub async fn history(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Vec<Change>> {
     let network_id = conn.network_id();
     Change::query()
         .filter(
@@ -139,43 +131,44 @@ pub async fn of_conversion(conn: &mut NetworkConn, id: ConversionId) -> QueryRes
         .await
 }
 
-/// What a conversion is.
+/// State of a conversion that follows from its changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Where it stands.
+    /// Status.
     pub status: ConversionStatus,
-    /// Its amount, what was taken back taken away; none where none was ever said.
+    /// Amount less refunds, in micro-units; `None` if no change has an amount.
     pub amount_micros: Option<i64>,
-    /// Why somebody of the network must look at it before it is approved, if so.
+    /// Reason for a manual review before it is approved; `None` if it needs none.
     pub review_because: Option<ReviewBecause>,
 }
 
-/// What a conversion is after all that was said of it.
+/// Folds changes into the state of their conversion.
 ///
-/// * Status: what a later time says beats what an earlier one said; among statuses without a time, and between those
-///   with and without, a rejection beats an approval, which beats waiting. What it was made with counts least.
-///   A rejection that came after a person's approval is later than that, whatever its time says: a person decides by what
-///   is there. What was wholly taken back does not count.
-/// * Amount: the last one given, by the sender's time or by ours; what it was made with only where no other was.
-///   Refunds add up; they never take more than there is.
-/// * Review: while the amount is one that somebody of the network must look at, nothing but a person's approval counts as
-///   one, given when that amount was there. A rejection needs no look.
+/// * Status: a status with a later event time beats one with an earlier; among statuses without a time, and between those
+///   with and without, a rejection beats an approval, which beats pending. The report counts least. A rejection that
+///   arrives after a user's approval beats it, whatever its event time: the user decided by what was known. A conversion
+///   that is refunded completely does not count.
+/// * Amount: the last one, by event time or else by arrival; that of the report only if no other change has one. Refunds
+///   add up; they never take more than the amount.
+/// * Review: while the amount needs a review, only a user's approval counts, given after that amount arrived. A rejection
+///   needs no review.
 #[must_use]
 pub fn outcome(changes: &[Change], review: Option<Review>) -> Outcome {
     let status = fold_status(changes);
-    let status = match is_rejected_after_all(changes) {
-        true => ConversionStatus::Rejected,
-        false => status,
+    let status = if is_rejected_after_approval(changes) {
+        ConversionStatus::Rejected
+    } else {
+        status
     };
     let given = changes
         .iter()
         .filter(|change| change.amount_micros.is_some())
         .max_by_key(|change| {
             let is_later = change.source != Source::Report;
-            (is_later, change.said_at.unwrap_or(change.changed_at), change.id)
+            (is_later, change.event_time.unwrap_or(change.changed_at), change.id)
         });
     let amount = given.and_then(|change| change.amount_micros);
-    let review = review.filter(|review| review.asks(amount));
+    let review = review.filter(|review| review.applies_to(amount));
     let was_approved = changes.iter().any(|change| {
         let counts = review.is_none() || change.source == Source::Person;
         counts && change.status == Some(ConversionStatus::Approved)
@@ -190,45 +183,45 @@ pub fn outcome(changes: &[Change], review: Option<Review>) -> Outcome {
     } else {
         status
     };
-    let is_looked_at = |given: &Change| {
+    let is_reviewed = |given: &Change| {
         let decided = changes.iter().filter(|change| change.source == Source::Person);
         decided.map(|change| change.changed_at).max() >= Some(given.changed_at)
     };
-    let waits_for = review.filter(|_| status.counts() && !given.is_some_and(is_looked_at));
+    let needs_review = review.filter(|_| status.counts() && !given.is_some_and(is_reviewed));
     Outcome {
         status: match status {
             ConversionStatus::Rejected if was_approved => ConversionStatus::Reversed,
-            ConversionStatus::Approved if waits_for.is_some() => ConversionStatus::Pending,
+            ConversionStatus::Approved if needs_review.is_some() => ConversionStatus::Pending,
             status => status,
         },
-        review_because: waits_for.map(Review::because),
+        review_because: needs_review.map(Review::because),
         amount_micros: amount.map(|amount| amount.saturating_sub(refunded).max(0)),
     }
 }
 
-/// Whether the advertiser rejected it after a person had approved it.
-fn is_rejected_after_all(changes: &[Change]) -> bool {
+/// True if the advertiser rejected it after a user approved it.
+fn is_rejected_after_approval(changes: &[Change]) -> bool {
     let approved = changes
         .iter()
-        .filter(|it| it.source == Source::Person && it.status == Some(ConversionStatus::Approved))
-        .map(|it| it.changed_at)
+        .filter(|change| change.source == Source::Person && change.status == Some(ConversionStatus::Approved))
+        .map(|change| change.changed_at)
         .max();
     let rejected =
-        |it: &Change| it.source == Source::Postback && it.status == Some(ConversionStatus::Rejected);
-    approved.is_some_and(|approved| changes.iter().any(|it| rejected(it) && it.changed_at > approved))
+        |change: &Change| change.source == Source::Postback && change.status == Some(ConversionStatus::Rejected);
+    approved.is_some_and(|approved| changes.iter().any(|change| rejected(change) && change.changed_at > approved))
 }
 
 fn fold_status(changes: &[Change]) -> ConversionStatus {
     let later = || changes.iter().filter(|change| change.source != Source::Report);
     let timed = later()
-        .filter_map(|change| Some((change.said_at?, change.status?)))
+        .filter_map(|change| Some((change.event_time?, change.status?)))
         .max_by_key(|(at, status)| (*at, severity(*status)))
         .map(|(_, status)| status);
     let untimed = later()
-        .filter(|change| change.said_at.is_none())
+        .filter(|change| change.event_time.is_none())
         .filter_map(|change| change.status)
         .max_by_key(|status| severity(*status));
-    let made_with = changes
+    let reported = changes
         .iter()
         .filter(|change| change.source == Source::Report)
         .find_map(|change| change.status);
@@ -236,7 +229,7 @@ fn fold_status(changes: &[Change]) -> ConversionStatus {
         .into_iter()
         .chain(untimed)
         .max_by_key(|status| severity(*status))
-        .or(made_with)
+        .or(reported)
         .unwrap_or(ConversionStatus::Pending)
 }
 
@@ -258,9 +251,11 @@ mod tests {
     fn change(number: u128, source: Source) -> Change {
         let start: DateTime<Utc> = "2026-11-21T00:00:00Z".parse().unwrap();
         Change {
+            network_id: NetworkId(1),
+            conversion_id: ConversionId(Uuid::nil()),
             id: Uuid::from_u128(number),
             changed_at: start + TimeDelta::seconds(i64::try_from(number).unwrap()),
-            said_at: None,
+            event_time: None,
             source,
             status: None,
             amount_micros: None,
@@ -276,7 +271,7 @@ mod tests {
         }
     }
 
-    fn says(number: u128, status: ConversionStatus) -> Change {
+    fn postback(number: u128, status: ConversionStatus) -> Change {
         Change {
             status: Some(status),
             ..change(number, Source::Postback)
@@ -284,24 +279,24 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_last_by_the_senders_clock_stands() {
+    fn the_status_with_the_latest_event_time_wins() {
         use ConversionStatus::{Approved, Pending, Rejected, Reversed};
         let at = |change: Change, time: &str| Change {
-            said_at: time.parse().ok(),
+            event_time: time.parse().ok(),
             ..change
         };
         let status = |changes: &[Change]| outcome(changes, None).status;
         assert_eq!(status(&[report(100)]), Pending);
-        assert_eq!(status(&[report(100), says(2, Approved)]), Approved);
-        assert_eq!(status(&[report(100), says(2, Rejected)]), Rejected);
+        assert_eq!(status(&[report(100), postback(2, Approved)]), Approved);
+        assert_eq!(status(&[report(100), postback(2, Rejected)]), Rejected);
         assert_eq!(
-            status(&[report(100), says(3, Rejected), says(2, Approved)]),
+            status(&[report(100), postback(3, Rejected), postback(2, Approved)]),
             Reversed
         );
-        let early = at(says(2, Rejected), "2026-11-20T00:00:00Z");
-        let late = at(says(3, Approved), "2026-11-21T00:00:00Z");
+        let early = at(postback(2, Rejected), "2026-11-20T00:00:00Z");
+        let late = at(postback(3, Approved), "2026-11-21T00:00:00Z");
         assert_eq!(status(&[report(100), late, early]), Approved);
-        assert_eq!(status(&[report(100), late, early, says(4, Rejected)]), Reversed);
+        assert_eq!(status(&[report(100), late, early, postback(4, Rejected)]), Reversed);
     }
 
     #[test]
@@ -328,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_looked_at_is_approved_by_a_person_only_and_by_what_was_there_then() {
+    fn a_review_is_passed_by_a_users_approval_of_the_current_amount_only() {
         use ConversionStatus::{Approved, Pending, Rejected, Reversed};
         let amount = |number, micros| Change {
             amount_micros: Some(micros),
@@ -337,7 +332,7 @@ mod tests {
         let person = |number, status| {
             let decided = change(number, Source::Person);
             Change {
-                said_at: Some(decided.changed_at),
+                event_time: Some(decided.changed_at),
                 status: Some(status),
                 ..decided
             }
@@ -350,28 +345,28 @@ mod tests {
             status: Some(Approved),
             ..change(4, Source::Hold)
         };
-        let waits = (Pending, true);
+        let in_review = (Pending, true);
         assert_eq!(of(&[report(100)]), (Pending, false));
-        assert_eq!(of(&[report(101)]), waits);
-        // Neither the advertiser nor time approves it.
-        assert_eq!(of(&[report(101), says(2, Approved), held]), waits);
-        assert_eq!(of(&[report(101), says(2, Rejected)]), (Rejected, false));
+        assert_eq!(of(&[report(101)]), in_review);
+        // Neither the advertiser nor the hold period approves it.
+        assert_eq!(of(&[report(101), postback(2, Approved), held]), in_review);
+        assert_eq!(of(&[report(101), postback(2, Rejected)]), (Rejected, false));
         assert_eq!(
-            of(&[report(101), says(2, Approved), says(3, Rejected)]),
+            of(&[report(101), postback(2, Approved), postback(3, Rejected)]),
             (Rejected, false)
         );
         assert_eq!(of(&[report(101), person(5, Approved)]), (Approved, false));
         assert_eq!(of(&[report(101), person(5, Rejected)]), (Rejected, false));
         assert_eq!(
-            of(&[report(101), person(5, Approved), says(6, Rejected)]),
+            of(&[report(101), person(5, Approved), postback(6, Rejected)]),
             (Reversed, false)
         );
-        // A lower amount need not be looked at, a higher one must be once more.
+        // A lower amount needs no review, a higher one needs another.
         assert_eq!(
-            of(&[report(101), says(2, Approved), amount(3, 50)]),
+            of(&[report(101), postback(2, Approved), amount(3, 50)]),
             (Approved, false)
         );
-        assert_eq!(of(&[report(101), person(5, Approved), amount(6, 500)]), waits);
+        assert_eq!(of(&[report(101), person(5, Approved), amount(6, 500)]), in_review);
         assert_eq!(
             of(&[report(101), amount(4, 500), person(5, Approved)]),
             (Approved, false)
@@ -383,14 +378,14 @@ mod tests {
             person(7, Approved),
         ];
         assert_eq!(of(&again), (Approved, false));
-        // Nobody compares what cannot be compared.
+        // An amount in another currency cannot be compared.
         let foreign = outcome(&[report(1)], Some(Review::Any));
         assert_eq!(foreign.review_because, Some(ReviewBecause::Currency));
         assert_eq!(outcome(&[report(0)], Some(Review::Any)).review_because, None);
     }
 
     proptest! {
-        /// All orders of what is said of a conversion come to the same, repetitions or not.
+        /// Every order of arrival yields the same state.
         #[test]
         fn the_order_of_arrival_does_not_matter(
             statuses in prop::collection::vec((0_u8..3, prop::option::of(0_i64..5)), 0..5),
@@ -400,25 +395,25 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let time = |offset: Option<i64>| offset.and_then(|hours| DateTime::from_timestamp(hours * 3600, 0));
-            let mut said = vec![report(100)];
+            let mut changes = vec![report(100)];
             for (number, (status, at)) in statuses.into_iter().enumerate() {
                 let status = [ConversionStatus::Pending, ConversionStatus::Approved, ConversionStatus::Rejected][usize::from(status)];
-                said.push(Change { said_at: time(at), ..says(10 + number as u128, status) });
+                changes.push(Change { event_time: time(at), ..postback(10 + number as u128, status) });
             }
             if let Some((amount, at)) = adjusted {
-                said.push(Change { amount_micros: Some(amount), said_at: time(at), ..change(20, Source::Postback) });
+                changes.push(Change { amount_micros: Some(amount), event_time: time(at), ..change(20, Source::Postback) });
             }
             for (number, micros) in refunds.into_iter().enumerate() {
-                said.push(Change { refund_micros: Some(micros), ..change(30 + number as u128, Source::Postback) });
+                changes.push(Change { refund_micros: Some(micros), ..change(30 + number as u128, Source::Postback) });
             }
-            let expected = outcome(&said, review);
-            let mut shuffled = said.clone();
+            let expected = outcome(&changes, review);
+            let mut shuffled = changes.clone();
             let mut state = seed;
             for at in (1..shuffled.len()).rev() {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 shuffled.swap(at, usize::try_from(state >> 33).unwrap() % (at + 1));
             }
-            // What differs by order of arrival is the time of arrival.
+            // Only the time of arrival differs.
             for (at, change) in shuffled.iter_mut().enumerate() {
                 change.changed_at += TimeDelta::seconds(i64::try_from(at).unwrap() * 100);
             }

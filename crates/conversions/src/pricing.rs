@@ -1,27 +1,27 @@
-//! What a conversion is worth: the goal's terms or those of the first rule that fits, for the whole order or for each
-//! part of the basket; kept with everything that went in, so that a changed amount is priced the same way.
+//! Pricing of a conversion: the goal's terms or those of the first matching rule, for the whole order or for each part of
+//! the basket. Stored with all inputs, so that a changed amount is priced the same way.
 
 use campaigns::goals::Goal;
 use campaigns::rules::{Occasion, Rule};
 use campaigns::terms::{Pay, Terms};
-use dialects::{Item, Postback};
 use schema::{Currency, Money, RuleId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::conversions::{Conversion, ReviewBecause};
+use crate::conversion::{Conversion, ReviewBecause};
 
-/// Why a conversion that counts pays nothing.
+/// Reason for paying nothing for a conversion that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unpaid {
-    /// The campaign has had as much as it wants.
+    /// A cap of the campaign is reached.
     CapReached,
-    /// It came through a click that the campaign did not want.
+    /// The click did not match the targeting of the campaign.
     NotTargeted,
 }
 
 impl Unpaid {
-    /// The word in the database.
+    /// Word in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,20 +31,20 @@ impl Unpaid {
     }
 }
 
-/// When somebody of the network must look at a conversion before it is approved.
+/// Condition under which a conversion needs a manual review before it is approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Review {
-    /// Where its amount is above this, in micro-units of its own currency.
+    /// Its amount is above this limit, in micro-units of its own currency.
     Above(i64),
-    /// Whatever its amount is: it is in a currency that the goal's limit cannot be compared with.
+    /// Any amount: its currency cannot be compared with the goal's limit.
     Any,
 }
 
 impl Review {
-    /// Whether an amount is to be looked at.
+    /// True if an amount needs a review.
     #[must_use]
-    pub fn asks(self, amount: Option<i64>) -> bool {
+    pub fn applies_to(self, amount: Option<i64>) -> bool {
         let most = match self {
             Self::Above(most) => most,
             Self::Any => 0,
@@ -52,7 +52,7 @@ impl Review {
         amount.is_some_and(|amount| amount > most)
     }
 
-    /// Why.
+    /// Reason to store.
     #[must_use]
     pub fn because(self) -> ReviewBecause {
         match self {
@@ -62,41 +62,41 @@ impl Review {
     }
 }
 
-/// How the money of a conversion is computed.
+/// Computation of the money of a conversion.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pricing {
-    /// The parts of the order that are paid by different rules; one where nothing sets items apart.
+    /// Parts of the order that different rules pay; one if no rule distinguishes items.
     pub parts: Vec<Part>,
-    /// Version of the goal's own terms.
+    /// Version of the goal's terms.
     pub goal_version: i32,
-    /// Which conversion of the goal it was for the affiliate in its month, where a rule asks.
+    /// Number of the conversion among the affiliate's of this goal and month; `None` if no rule has tiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_in_month: Option<i64>,
-    /// Why it pays nothing.
+    /// Reason for paying nothing; `None` if it pays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpaid: Option<Unpaid>,
-    /// When somebody must look at it, as the goal said when it was made.
+    /// Review condition of the goal when the conversion was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
 }
 
-/// A part of an order that is paid by one rule.
+/// Part of an order that one rule pays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Its share of the amount, in micro-units.
+    /// Share of the amount, in micro-units.
     pub amount: i64,
-    /// Its share of the amount that the conversion was made with, by which other amounts are shared out.
+    /// Share of the amount that the conversion was made with, by which changed amounts are divided.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first: Option<i64>,
-    /// The rule and its version; the goal's own terms if none.
+    /// Rule and its version; `None` for the goal's terms.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rule: Option<(RuleId, i32)>,
     /// Fixed micro-units and parts per million for the affiliate.
     pub commission: (i64, i32),
     /// Fixed micro-units and parts per million from the advertiser.
     pub revenue: (i64, i32),
-    /// Whether the commission is the advertiser's own, because ours was zero.
+    /// True if the advertiser sent the commission, because that of the rule was zero.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub sent: bool,
 }
@@ -115,7 +115,7 @@ impl Part {
         }
     }
 
-    /// What it pays.
+    /// Terms that pay it.
     #[must_use]
     pub fn terms(&self) -> Terms {
         let pay = |(fixed_micros, rate_ppm)| Pay {
@@ -130,14 +130,14 @@ impl Part {
 }
 
 impl Pricing {
-    /// The terms for an order: the first rule that fits, part by part where a rule names categories and the basket's
-    /// items add up to no more than the order.
+    /// Pricing of an order by the first matching rule; part by part if a rule names categories and the items add up to no
+    /// more than the order. `items` are categories and amounts in micro-units.
     #[must_use]
     pub fn of<'a>(
         goal: &Goal,
         rules: impl Iterator<Item = &'a Rule>,
         occasion: &Occasion<'_>,
-        said: &Postback,
+        items: &[Item<'_>],
         amount: i64,
     ) -> Self {
         let rules: Vec<&Rule> = rules.collect();
@@ -145,12 +145,12 @@ impl Pricing {
         let by_category = rules
             .iter()
             .any(|rule| rule.settings.conditions.category.is_some());
-        let items = item_sums(&said.items, amount).filter(|_| by_category);
+        let items = item_sums(items, amount).filter(|_| by_category);
         let mut parts: Vec<Part> = Vec::new();
         let mut add = |amount: i64, rule: Option<&Rule>| {
             let id = rule.map(|rule| (rule.id, rule.version));
             match parts.iter_mut().find(|part| part.rule == id) {
-                // So that a fixed sum counts once per rule, however many items it is for.
+                // A fixed sum counts once per rule, however many items the rule pays.
                 Some(part) => part.amount += amount,
                 None => parts.push(Part::new(amount, goal, rule)),
             }
@@ -166,19 +166,19 @@ impl Pricing {
             }
             None => add(amount, find(None)),
         }
-        let asks = rules
+        let has_tiers = rules
             .iter()
             .any(|rule| rule.settings.conditions.month_from.is_some());
         Self {
             parts,
             goal_version: goal.version,
-            number_in_month: asks.then_some(occasion.number_in_month),
+            number_in_month: has_tiers.then_some(occasion.number_in_month),
             unpaid: None,
             review: None,
         }
     }
 
-    /// What a conversion from before this was kept was worth, as sums and not as shares.
+    /// Pricing of a conversion older than stored pricings: its sums, as fixed sums.
     pub(crate) fn of_sums(conversion: &Conversion) -> Self {
         let part = Part {
             amount: conversion.amount_micros.unwrap_or(0),
@@ -192,15 +192,22 @@ impl Pricing {
         }
     }
 
-    /// Takes the commission that the advertiser sent, where ours is zero in every part.
-    pub(crate) fn take_sent(&mut self, said: &Postback) {
+    /// JSON to store with the conversion.
+    #[must_use]
+    pub fn to_terms(&self) -> Value {
+        #[expect(clippy::expect_used, reason = "numbers and words always serialize")]
+        serde_json::to_value(self).expect("numbers and words serialize")
+    }
+
+    /// Replaces the commission by one that the advertiser sent, if the commission of every part is zero: `fixed` in
+    /// micro-units, or else `rate` in parts per million.
+    pub fn apply_advertiser_commission(&mut self, fixed: Option<i64>, rate: Option<u32>) {
         let is_zero = self.parts.iter().all(|part| part.commission == (0, 0));
-        let fixed = said.commission.map(|amount| amount.micros).filter(|it| *it > 0);
-        let rate = said
-            .commission_rate_ppm
+        let fixed = fixed.filter(|micros| *micros > 0);
+        let rate = rate
             .and_then(|rate| i32::try_from(rate).ok())
             .filter(|rate| (1..=1_000_000).contains(rate));
-        // A percentage counts only where the fixed sum is zero.
+        // A rate counts only if the fixed sum is zero.
         let sent = match (fixed, rate) {
             (Some(fixed), _) => (fixed, 0),
             (None, Some(rate)) => (0, rate),
@@ -210,25 +217,28 @@ impl Pricing {
             return;
         }
         for (at, part) in self.parts.iter_mut().enumerate() {
-            // A fixed sum is for the order as a whole.
+            // A fixed sum pays the whole order.
             part.commission = if at == 0 { sent } else { (0, sent.1) };
             part.sent = true;
-            // The advertiser owes at least what it says the affiliate earns.
+            // The advertiser owes at least the commission that it sent.
             if part.revenue == (0, 0) {
                 part.revenue = part.commission;
             }
         }
     }
 
-    /// Whether any part pays a fixed sum, which is of the campaign's currency.
+    /// True if any part pays a fixed sum in the campaign's currency.
     #[must_use]
     pub fn has_fixed_sum(&self) -> bool {
-        let ours = |part: &Part| match part.sent {
-            // What the advertiser sends is in the order's own currency.
-            true => part.revenue.0 > 0 && part.revenue != part.commission,
-            false => part.terms().have_fixed_sum(),
+        let is_fixed = |part: &Part| {
+            if part.sent {
+                // A commission that the advertiser sent is in the currency of the order.
+                part.revenue.0 > 0 && part.revenue != part.commission
+            } else {
+                part.terms().have_fixed_sum()
+            }
         };
-        self.parts.iter().any(ours)
+        self.parts.iter().any(is_fixed)
     }
 
     /// Commission and revenue, in micro-units.
@@ -249,11 +259,11 @@ impl Pricing {
         (sum(|terms| terms.commission), sum(|terms| terms.revenue))
     }
 
-    /// The same for another amount: each part keeps its share of it.
+    /// The same pricing of another amount: each part keeps its share.
     #[must_use]
     pub fn with_amount(&self, amount: i64) -> Self {
         let mut changed = self.clone();
-        // By what it was made with, not by what it was changed to: so the order of changes does not matter.
+        // Divided by the first amount, not the last: so the order of changes does not matter.
         let first = |part: &Part| part.first.unwrap_or(part.amount);
         let before: i128 = self.parts.iter().map(|part| i128::from(first(part))).sum();
         let mut left = amount;
@@ -274,15 +284,21 @@ impl Pricing {
     }
 }
 
-/// Category and amount of an item.
-type ItemSum<'a> = (Option<&'a str>, i64);
+/// Category and amount in micro-units of an item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Category; `None` if none was sent.
+    pub category: Option<&'a str>,
+    /// Amount in micro-units; `None` if none was sent.
+    pub amount_micros: Option<i64>,
+}
 
-/// Categories and amounts of a basket, and what of the order is in none of them; none where the items have no amounts,
-/// or more than the order.
-fn item_sums(items: &[Item], amount: i64) -> Option<(Vec<ItemSum<'_>>, i64)> {
+/// Categories with the amounts of their items, and the rest of the order; `None` if an item has no amount, or if the
+/// items add up to more than the order.
+fn item_sums<'a>(items: &[Item<'a>], amount: i64) -> Option<(Vec<(Option<&'a str>, i64)>, i64)> {
     let sums: Option<Vec<_>> = items
         .iter()
-        .map(|item| Some((item.category.as_deref(), item.amount?.micros)))
+        .map(|item| Some((item.category, item.amount_micros?)))
         .collect();
     let sums = sums.filter(|sums| !sums.is_empty())?;
     let total = sums
@@ -296,7 +312,6 @@ fn item_sums(items: &[Item], amount: i64) -> Option<(Vec<ItemSum<'_>>, i64)> {
 mod tests {
     use campaigns::goals::{GoalKind, GoalSettings};
     use campaigns::rules::{Conditions, RuleSettings};
-    use dialects::Amount;
     use proptest::prelude::*;
     use schema::{AffiliateId, CampaignId, GoalId};
 
@@ -365,22 +380,16 @@ mod tests {
         }
     }
 
-    fn basket(items: &[(&str, i64)]) -> Postback {
-        let item = |(category, units): &(&str, i64)| Item {
-            category: Some((*category).to_owned()),
-            amount: Some(Amount {
-                micros: units * 1_000_000,
-            }),
-            ..Item::default()
+    fn basket<'a>(items: &[(&'a str, i64)]) -> Vec<Item<'a>> {
+        let item = |(category, units): &(&'a str, i64)| Item {
+            category: Some(*category),
+            amount_micros: Some(units * 1_000_000),
         };
-        Postback {
-            items: items.iter().map(item).collect(),
-            ..Postback::default()
-        }
+        items.iter().map(item).collect()
     }
 
     #[test]
-    fn the_first_rule_that_fits_pays() {
+    fn the_first_matching_rule_pays() {
         let german = Conditions {
             country: Some("DE".into()),
             ..Conditions::default()
@@ -394,7 +403,7 @@ mod tests {
             &goal(0, 100_000),
             rules.iter(),
             &occasion(),
-            &Postback::default(),
+            &[],
             50_000_000,
         );
         assert_eq!(pricing.parts[0].rule, Some((RuleId(2), 1)));
@@ -403,7 +412,7 @@ mod tests {
             &goal(1_000_000, 100_000),
             [].iter(),
             &occasion(),
-            &Postback::default(),
+            &[],
             50_000_000,
         );
         assert_eq!((none.pay(eur()), none.goal_version), ((6_000_000, 12_000_000), 3));
@@ -412,8 +421,8 @@ mod tests {
     #[test]
     fn items_are_paid_by_the_rules_of_their_categories() {
         let rules = [rule(1, category("shoes"), 200_000)];
-        let said = basket(&[("shoes", 30), ("hats", 10), ("Shoes", 20)]);
-        let pricing = Pricing::of(&goal(0, 100_000), rules.iter(), &occasion(), &said, 70_000_000);
+        let items = basket(&[("shoes", 30), ("hats", 10), ("Shoes", 20)]);
+        let pricing = Pricing::of(&goal(0, 100_000), rules.iter(), &occasion(), &items, 70_000_000);
         let parts: Vec<_> = pricing
             .parts
             .iter()
@@ -422,40 +431,32 @@ mod tests {
         assert_eq!(
             parts,
             [(50_000_000, true), (20_000_000, false)],
-            "the rest goes by the goal's own terms"
+            "the goal's terms pay the rest"
         );
         assert_eq!(pricing.pay(eur()).0, 10_000_000 + 2_000_000);
-        let too_much = Pricing::of(&goal(0, 100_000), rules.iter(), &occasion(), &said, 40_000_000);
+        let too_much = Pricing::of(&goal(0, 100_000), rules.iter(), &occasion(), &items, 40_000_000);
         assert_eq!(
             too_much.parts.len(),
             1,
-            "items worth more than the order say nothing"
+            "items worth more than the order are ignored"
         );
     }
 
     #[test]
-    fn what_the_advertiser_sends_counts_only_where_ours_is_zero_and_a_share_only_where_the_sum_is() {
-        let said = |commission: Option<i64>, rate: Option<u32>| Postback {
-            commission: commission.map(|micros| Amount { micros }),
-            commission_rate_ppm: rate,
-            ..Postback::default()
-        };
-        let paid = |goal: &Goal, said: &Postback| {
-            let mut pricing = Pricing::of(goal, [].iter(), &occasion(), said, 50_000_000);
-            pricing.take_sent(said);
+    fn an_advertisers_commission_counts_only_if_the_goal_pays_none_and_a_rate_only_without_a_fixed_sum() {
+        let paid = |goal: &Goal, fixed: Option<i64>, rate: Option<u32>| {
+            let mut pricing = Pricing::of(goal, [].iter(), &occasion(), &[], 50_000_000);
+            pricing.apply_advertiser_commission(fixed, rate);
             pricing.pay(eur()).0
         };
+        assert_eq!(paid(&goal(0, 0), Some(3_000_000), Some(500_000)), 3_000_000);
+        assert_eq!(paid(&goal(0, 0), Some(0), Some(500_000)), 25_000_000);
+        assert_eq!(paid(&goal(0, 0), None, None), 0);
+        assert_eq!(paid(&goal(1_000_000, 0), Some(3_000_000), None), 1_000_000);
         assert_eq!(
-            paid(&goal(0, 0), &said(Some(3_000_000), Some(500_000))),
-            3_000_000
-        );
-        assert_eq!(paid(&goal(0, 0), &said(Some(0), Some(500_000))), 25_000_000);
-        assert_eq!(paid(&goal(0, 0), &said(None, None)), 0);
-        assert_eq!(paid(&goal(1_000_000, 0), &said(Some(3_000_000), None)), 1_000_000);
-        assert_eq!(
-            paid(&goal(0, 0), &said(None, Some(2_000_000))),
+            paid(&goal(0, 0), None, Some(2_000_000)),
             0,
-            "more than all of it is nonsense"
+            "a rate above 100 % is ignored"
         );
     }
 
