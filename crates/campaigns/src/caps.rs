@@ -1,10 +1,11 @@
 //! Caps: how much of something a campaign wants, of everybody together or of one affiliate.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono_tz::Tz;
 use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, text_enum};
+use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, clock, text_enum};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates, taken};
@@ -34,6 +35,29 @@ text_enum! {
         Month = "month",
         /// Ever.
         Total = "total",
+    }
+}
+
+impl CapPeriod {
+    /// Start and end (not included) of the period that contains a moment, on a network's clock.
+    #[must_use]
+    pub fn range(self, time_zone: Tz, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let day = at.with_timezone(&time_zone).date_naive();
+        let (first, next) = match self {
+            Self::Day => (day, day.succ_opt()),
+            Self::Month => {
+                let first = day.with_day(1).unwrap_or(day);
+                (first, first.checked_add_months(Months::new(1)))
+            }
+            Self::Total => {
+                return (
+                    DateTime::UNIX_EPOCH,
+                    DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
+                );
+            }
+        };
+        let start = |day| clock::start_of_day(day, time_zone);
+        (start(first), start(next.unwrap_or(first)))
     }
 }
 

@@ -43,11 +43,7 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
     test_conversions::table
         .filter(test_conversions::network_id.eq(network_id))
         .filter(test_conversions::campaign_id.eq(campaign_id))
-        .filter(
-            test_conversions::order_id
-                .is_null()
-                .or(test_conversions::order_id.not_like(format!("{SIMULATED}%"))),
-        )
+        .filter(test_conversions::is_simulated.eq(false))
         .order(test_conversions::id)
         .select((
             test_conversions::id,

@@ -6,6 +6,8 @@
 pub mod audience;
 pub mod campaigns;
 pub mod caps;
+pub mod click_flag;
+pub mod click_id;
 pub mod coupons;
 pub mod destination;
 pub mod goals;
@@ -20,5 +22,7 @@ pub mod sheets;
 pub mod terms;
 pub mod url_templates;
 
+pub use click_flag::ClickFlag;
+pub use click_id::{ClickId, ClickIds};
 pub use destination::{Destination, DestinationError, MacroValues};
 pub use routing::{Named, Promotion, Route, Routing, RoutingError, Standing, Weighted};

@@ -165,7 +165,11 @@ pub fn outcome(changes: &[Change], review: Option<Review>) -> Outcome {
         .filter(|change| change.amount_micros.is_some())
         .max_by_key(|change| {
             let is_later = change.source != Source::Report;
-            (is_later, change.event_time.unwrap_or(change.changed_at), change.id)
+            (
+                is_later,
+                change.event_time.unwrap_or(change.changed_at),
+                change.id,
+            )
         });
     let amount = given.and_then(|change| change.amount_micros);
     let review = review.filter(|review| review.applies_to(amount));
@@ -206,9 +210,14 @@ fn is_rejected_after_approval(changes: &[Change]) -> bool {
         .filter(|change| change.source == Source::Person && change.status == Some(ConversionStatus::Approved))
         .map(|change| change.changed_at)
         .max();
-    let rejected =
-        |change: &Change| change.source == Source::Postback && change.status == Some(ConversionStatus::Rejected);
-    approved.is_some_and(|approved| changes.iter().any(|change| rejected(change) && change.changed_at > approved))
+    let rejected = |change: &Change| {
+        change.source == Source::Postback && change.status == Some(ConversionStatus::Rejected)
+    };
+    approved.is_some_and(|approved| {
+        changes
+            .iter()
+            .any(|change| rejected(change) && change.changed_at > approved)
+    })
 }
 
 fn fold_status(changes: &[Change]) -> ConversionStatus {
@@ -296,7 +305,10 @@ mod tests {
         let early = at(postback(2, Rejected), "2026-11-20T00:00:00Z");
         let late = at(postback(3, Approved), "2026-11-21T00:00:00Z");
         assert_eq!(status(&[report(100), late, early]), Approved);
-        assert_eq!(status(&[report(100), late, early, postback(4, Rejected)]), Reversed);
+        assert_eq!(
+            status(&[report(100), late, early, postback(4, Rejected)]),
+            Reversed
+        );
     }
 
     #[test]

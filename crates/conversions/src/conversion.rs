@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use schema::{
-    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId,
-    PostbackId, conversions, text_enum,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
+    NetworkId, PostbackId, conversions, text_enum,
 };
 use serde::Deserialize;
 use serde_json::Value;

@@ -37,7 +37,11 @@ pub struct Event {
 impl Event {
     /// Event of a step from one state of a conversion (`None` if it is new) to another; `None` if nothing changed that
     /// others see.
-    pub(crate) fn between(before: Option<&Conversion>, after: &Conversion, at: DateTime<Utc>) -> Option<Self> {
+    pub(crate) fn between(
+        before: Option<&Conversion>,
+        after: &Conversion,
+        at: DateTime<Utc>,
+    ) -> Option<Self> {
         let kind = match before {
             None => EventKind::Created,
             Some(before) if before.status != after.status => match after.status {

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::batch::Row;
 use schema::{
-    AdvertiserId, AffiliateId, ClickKey, ConversionId, Currency, LedgerEntryId, Money, NetworkConn, NetworkId,
-    conversions, ledger_entries, text_enum,
+    AdvertiserId, AffiliateId, ClickKey, ConversionId, Currency, LedgerEntryId, Money, NetworkConn,
+    NetworkId, conversions, ledger_entries, text_enum,
 };
 use tenancy::Scope;
 

@@ -399,22 +399,10 @@ mod tests {
             rule(2, german, 200_000),
             rule(3, Conditions::default(), 300_000),
         ];
-        let pricing = Pricing::of(
-            &goal(0, 100_000),
-            rules.iter(),
-            &occasion(),
-            &[],
-            50_000_000,
-        );
+        let pricing = Pricing::of(&goal(0, 100_000), rules.iter(), &occasion(), &[], 50_000_000);
         assert_eq!(pricing.parts[0].rule, Some((RuleId(2), 1)));
         assert_eq!(pricing.pay(eur()), (10_000_000, 10_000_000));
-        let none = Pricing::of(
-            &goal(1_000_000, 100_000),
-            [].iter(),
-            &occasion(),
-            &[],
-            50_000_000,
-        );
+        let none = Pricing::of(&goal(1_000_000, 100_000), [].iter(), &occasion(), &[], 50_000_000);
         assert_eq!((none.pay(eur()), none.goal_version), ((6_000_000, 12_000_000), 3));
     }
 

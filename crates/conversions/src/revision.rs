@@ -83,8 +83,12 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
         Update::unnest()
     )
 });
-static INSERT_CHANGES: LazyLock<String> =
-    LazyLock::new(|| format!("{} ON CONFLICT DO NOTHING", Change::insert_into("conversion_changes")));
+static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} ON CONFLICT DO NOTHING",
+        Change::insert_into("conversion_changes")
+    )
+});
 
 /// A conversion while changes are added to its history.
 #[derive(Debug, Clone)]
@@ -190,7 +194,10 @@ impl Revision {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(tx: Tx<'_>, keys: &[ConversionKey]) -> Result<HashMap<ConversionKey, Revision>, BatchError> {
+pub async fn lock(
+    tx: Tx<'_>,
+    keys: &[ConversionKey],
+) -> Result<HashMap<ConversionKey, Revision>, BatchError> {
     let rows = tx.query_batch(&LOCK, keys).await?;
     let with_key = |revision: Revision| {
         let conversion = &revision.before;
@@ -212,7 +219,8 @@ pub async fn due(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Revision>, BatchE
     let rows = tx.query(&LOCK_DUE, &[&now]).await?;
     let mut due = read(tx, &rows).await?;
     for revision in &mut due {
-        let approval = Change::of(&revision.before, Source::Hold, now).with_status(ConversionStatus::Approved);
+        let approval =
+            Change::of(&revision.before, Source::Hold, now).with_status(ConversionStatus::Approved);
         revision.add(approval.identified("hold"));
     }
     Ok(due)

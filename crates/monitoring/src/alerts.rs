@@ -1,99 +1,98 @@
-//! Alerts: advertisers whose postbacks stopped, or are rejected much more often than before. Noticed every few minutes
-//! from the sums and the rejected calls, shown on the dashboard, and mailed once to those who can do something.
+//! Alerts: advertisers whose postbacks stopped, or are rejected much more often than before. Found every few minutes in the
+//! rollups and the rejected postbacks, shown on the dashboard, and mailed once to the members who can act.
 
-mod finding;
-mod heard;
-mod telling;
+mod activity;
+mod notify;
+mod rules;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use schema::clock::in_words;
 use schema::{AdvertiserId, AlertId, NetworkConn, advertisers, alerts, text_enum};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, Scope};
 
-use crate::decide::in_words;
-
-pub use finding::Finding;
-pub use telling::{keep_watch, watch};
+pub use notify::{keep_watch, watch};
+pub use rules::Finding;
 
 text_enum! {
-    /// What seems to have failed.
+    /// Kind of an alert.
     pub enum AlertKind {
-        /// Nothing comes although visitors do.
+        /// Postbacks stopped although visitors come.
         Silent = "silent",
-        /// Much more is rejected than before.
+        /// Many more postbacks are rejected than before.
         Rejections = "rejections",
     }
 }
 
-/// An alert as stored.
+/// Alert as stored.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = alerts)]
 pub struct Alert {
-    /// The alert.
+    /// Identifier.
     pub id: AlertId,
-    /// Whose postbacks they are.
+    /// Advertiser.
     pub advertiser_id: AdvertiserId,
-    /// What seems to have failed.
+    /// Kind.
     pub kind: AlertKind,
-    /// When the last postback came, or the first of the rejected ones that are counted.
+    /// Arrival of the last postback, or of the first of the counted rejected ones.
     pub since: DateTime<Utc>,
-    /// When it was noticed.
+    /// Time at which the alert opened.
     pub opened_at: DateTime<Utc>,
-    /// When it was over.
+    /// Time at which it closed; `None` while it is open.
     pub closed_at: Option<DateTime<Utc>>,
-    /// Who of the network knows, in words.
+    /// Name of the user who acknowledged it.
     pub seen_by: Option<String>,
     finding: Value,
 }
 
 impl Alert {
-    /// The figures it was last seen with; none if a former version wrote them differently.
+    /// Figures of the last check; `None` if another version wrote them.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
         serde_json::from_value(self.finding.clone()).ok()
     }
 
-    /// How long it lasted, in words, once it is over.
+    /// Duration in words, once it is closed.
     #[must_use]
     pub fn lasted(&self) -> Option<String> {
         Some(in_words(self.closed_at? - self.since))
     }
 
-    /// What made us think so, in a sentence or two.
+    /// Reason, in a sentence or two.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self.finding() {
             Some(Finding::Silent { clicks, expected }) => format!(
-                "No postback has come, although there were {clicks} clicks: as many brought {expected} conversions before."
+                "No postbacks, although there were {clicks} clicks: comparable periods had {expected} conversions."
             ),
             Some(Finding::Rejections {
                 rejected,
                 calls,
                 percent_before,
                 reason,
-                for_it,
+                rejected_for_top_reason,
             }) => format!(
-                "{rejected} of {calls} calls were rejected within 24 hours, {for_it} of them as {reason}; in the week \
-                 before it was {percent_before} in a hundred."
+                "{rejected} of {calls} postbacks were rejected within 24 hours, {rejected_for_top_reason} of them as {reason}; \
+                 in the week before it was {percent_before} %."
             ),
             None => "The integration seems to have failed.".to_owned(),
         }
     }
 }
 
-/// Which alerts.
+/// Filter of a list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AlertFilter {
-    /// Whose. Affiliates see none.
+    /// Advertiser whose alerts are visible. Affiliates see none.
     pub scope: Scope,
-    /// Only those that are not over.
+    /// True for open alerts only.
     pub open: bool,
-    /// Only older than this one: the last of the page before.
+    /// Last alert of the previous page: only older ones are listed.
     pub before: Option<AlertId>,
 }
 
@@ -136,7 +135,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The alert with this id, and the name of its advertiser.
+/// Alert with this id, and the name of its advertiser.
 ///
 /// # Errors
 /// When the database fails.
@@ -151,11 +150,11 @@ pub async fn find(conn: &mut NetworkConn, id: AlertId) -> QueryResult<Option<(Al
         .optional()
 }
 
-/// Notes that somebody of the network knows of an alert; it stays open until it is over. Returns whether there is one.
+/// Acknowledges an alert for the network; it stays open until it is over. Returns false if it does not exist.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn see(
+pub async fn acknowledge(
     conn: &mut NetworkConn,
     author: &Author,
     id: AlertId,
@@ -182,14 +181,14 @@ pub async fn see(
     Ok(true)
 }
 
-/// Looks at every advertiser of a network: opens alerts, brings the figures of open ones up to date, and closes those
-/// that are over. Any number of nodes may do so at once.
+/// Checks every advertiser of a network: opens alerts, updates the figures of open ones, and closes those that are over.
+/// Any number of nodes may do so at once.
 ///
 /// # Errors
 /// When the database fails.
-async fn look(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<()> {
+async fn check(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<()> {
     let network_id = conn.network_id();
-    let heard = heard::of_network(conn, now).await?;
+    let activities = activity::of_network(conn, now).await?;
     let open: Vec<Alert> = Alert::query()
         .filter(alerts::network_id.eq(network_id).and(alerts::closed_at.is_null()))
         .order(alerts::id)
@@ -198,17 +197,17 @@ async fn look(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<()> {
         .await?;
     let open: HashMap<_, _> = open
         .into_iter()
-        .map(|it| ((it.advertiser_id, it.kind), it))
+        .map(|alert| ((alert.advertiser_id, alert.kind), alert))
         .collect();
-    for (advertiser_id, heard) in &heard {
+    for (advertiser_id, activity) in &activities {
         for &kind in AlertKind::ALL {
             let known = open.get(&(*advertiser_id, kind));
             let found = match (kind, known) {
-                // The figures stay those it was noticed with.
-                (AlertKind::Silent, Some(known)) if heard.is_silent_since(known.since, now) => continue,
+                // The figures stay those that it opened with.
+                (AlertKind::Silent, Some(known)) if activity.is_silent_since(known.since, now) => continue,
                 (AlertKind::Silent, Some(_)) => None,
-                (AlertKind::Silent, None) => heard.silence(now),
-                (AlertKind::Rejections, known) => heard.rejections(known.is_some(), now),
+                (AlertKind::Silent, None) => activity.silence(now),
+                (AlertKind::Rejections, known) => activity.rejections(known.is_some(), now),
             };
             match (known, found) {
                 (None, Some((since, finding))) => {
@@ -248,7 +247,7 @@ async fn open_one(
             alerts::finding.eq(stored(finding)),
             alerts::tell_after.eq(now),
         ))
-        // Another node was quicker.
+        // Another node may have opened it.
         .on_conflict_do_nothing()
         .execute(&mut **conn)
         .await?;
@@ -265,5 +264,6 @@ async fn close(conn: &mut NetworkConn, id: AlertId, now: DateTime<Utc>) -> Query
 }
 
 fn stored(finding: &Finding) -> Value {
-    serde_json::to_value(finding).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "numbers and words always serialize")]
+    serde_json::to_value(finding).expect("numbers and words serialize")
 }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use tenancy::networks::Network;
 use uuid::Uuid;
 
-use crate::click_record::ClickRecord;
-use crate::postback_record::PostbackRecord;
+use ::postbacks::PostbackRecord;
+use tracking::ClickRecord;
 
 /// Rows that differ that are kept as examples.
 const EXAMPLES: i64 = 20;

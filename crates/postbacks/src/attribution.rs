@@ -1,26 +1,25 @@
-//! Whose conversion it is: of a click, of a customer's earlier conversion, of a coupon, or of the affiliate that the
-//! sender names.
+//! Attribution: to a click, or else to a customer's earlier conversion, a coupon, or the affiliate that the sender names.
 
 use std::collections::HashMap;
 
+use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
 use campaigns::integrations::Integrations;
 use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
+use conversions::AttributedBy;
 use dialects::Postback;
+use schema::clock::in_words;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ClickKey, LinkId, NetworkId};
 use tenancy::networks::Network;
 
-use crate::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
-use crate::conversions::AttributedBy;
-use crate::decide::in_words;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
-/// The last conversions of each customer that the postbacks of a batch name without a click: one of each campaign, the
-/// latest first.
+/// Latest conversions of each customer that the postbacks of a batch name without a click: one per campaign, the latest
+/// first.
 pub(crate) type Customers = HashMap<(NetworkId, AdvertiserId, String), Vec<Earlier>>;
 
-/// A conversion of a customer, as far as it says whose the next one is.
+/// Earlier conversion of a customer, to which the next one is attributed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Earlier {
     pub(crate) campaign_id: CampaignId,
@@ -28,39 +27,45 @@ pub(crate) struct Earlier {
     pub(crate) link_id: LinkId,
 }
 
-/// Which campaigns a call may be about that names no click.
+/// Campaigns that a postback without a click may be attributed to.
 #[derive(Clone, Copy)]
-pub(crate) struct Reach<'a> {
+pub(crate) struct EligibleCampaigns<'a> {
     pub(crate) network: NetworkId,
     pub(crate) advertiser_id: AdvertiserId,
     pub(crate) integrations: &'a Integrations,
-    /// The campaign whose own token it carries.
+    /// Campaign whose own token was sent; `None` for the advertiser's token.
     pub(crate) campaign_id: Option<CampaignId>,
-    /// When it came.
+    /// Arrival of the postback.
     pub(crate) at: DateTime<Utc>,
 }
 
-impl Reach<'_> {
-    /// Whether it may be about a campaign: with a campaign's own token about that one only.
-    fn may(&self, campaign: CampaignId) -> bool {
+impl EligibleCampaigns<'_> {
+    /// True if the postback may be attributed to a campaign: with a campaign's own token to that one only.
+    fn contains(&self, campaign: CampaignId) -> bool {
         self.campaign_id.is_none_or(|own| own == campaign)
     }
 
-    /// Whether its token is good for a campaign that it may be about. One for which it is not is found all the same where
-    /// there is no other, so that the caller is told why it is refused.
-    fn is_good(&self, campaign: CampaignId) -> bool {
+    /// True if an eligible campaign accepts the token. A campaign that does not is found only if no other is, so that the
+    /// caller gets the reason.
+    fn accepts_token(&self, campaign: CampaignId) -> bool {
         let own = self.integrations.own_of(campaign);
         self.campaign_id.is_some() || own.is_none_or(|own| own.took_advertisers_token(self.at))
     }
 
-    /// The first thing of a campaign that it may be about.
+    /// First candidate of an eligible campaign; preferably of one that accepts the token.
     fn first<'t, T>(&self, found: &'t [T], campaign: impl Fn(&T) -> CampaignId) -> Option<&'t T> {
-        let may = || found.iter().filter(|it| self.may(campaign(it)));
-        may().find(|it| self.is_good(campaign(it))).or(may().next())
+        let eligible = || {
+            found
+                .iter()
+                .filter(|candidate| self.contains(campaign(candidate)))
+        };
+        eligible()
+            .find(|candidate| self.accepts_token(campaign(candidate)))
+            .or(eligible().next())
     }
 }
 
-/// Whose conversion it is.
+/// Result of attribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attribution {
     pub(crate) by: AttributedBy,
@@ -80,47 +85,47 @@ impl Attribution {
     }
 }
 
-/// The most recent of the clicks that a postback names. Ids of clicks through the links in `lenient` may differ in letter
+/// Most recent of the clicks that a postback names. IDs of clicks through the links in `lenient` may differ in letter
 /// case.
 ///
 /// # Errors
-/// The verdict when none of them is ours; the first one is explained.
+/// The verdict when none of them is genuine; it explains the first one.
 pub(crate) fn read_clicks(
     click_ids: &ClickIds,
     network: &Network,
-    said: &Postback,
+    postback: &Postback,
     lenient: &[LinkId],
 ) -> Result<ClickId, Verdict> {
     let read = |text: &str| match click_ids.read(text, network.id, network.click_key) {
         Err(ClickIdFlaw::LetterCase { correct }) if !lenient.is_empty() => {
             let click = click_ids.read(&correct, network.id, network.click_key)?;
-            match lenient.contains(&click.link_id()) {
-                true => Ok(click),
-                false => Err(ClickIdFlaw::LetterCase { correct }),
+            if lenient.contains(&click.link_id()) {
+                Ok(click)
+            } else {
+                Err(ClickIdFlaw::LetterCase { correct })
             }
         }
         other => other,
     };
-    let genuine = said.click_ids.iter().filter_map(|text| read(text).ok());
+    let genuine = postback.click_ids.iter().filter_map(|text| read(text).ok());
     if let Some(click) = genuine.max_by_key(|click| click.clicked_at()) {
         return Ok(click);
     }
-    let elsewhere = || find_elsewhere(said, |text| read(text).is_ok());
-    match said.click_ids.first() {
+    let elsewhere = || find_elsewhere(postback, |text| read(text).is_ok());
+    match postback.click_ids.first() {
         None => Err(elsewhere().map_or_else(
             || Verdict::of(Reason::ClickIdMissing),
             |name| {
-                let message =
-                    format!("There is no click id where one belongs, but {name} holds one of ours.");
-                Verdict::saying(Reason::ClickIdMissing, message)
-                    .advising(format!("Send the value of {name} as click_id."))
+                let message = format!("The click ID is missing, but {name} holds one.");
+                Verdict::with_message(Reason::ClickIdMissing, message)
+                    .with_hint(format!("Send the value of {name} as click_id."))
             },
         )),
         Some(text) => Err(match elsewhere() {
             Some(name) => {
-                let message = format!("No click has the id {text}, but {name} holds one of ours.");
-                Verdict::saying(Reason::ClickNotFound, message)
-                    .advising(format!("Send the value of {name} as click_id."))
+                let message = format!("No click has the ID {text}, but {name} holds a click ID.");
+                Verdict::with_message(Reason::ClickNotFound, message)
+                    .with_hint(format!("Send the value of {name} as click_id."))
             }
             None => match read(text) {
                 Ok(_) => Verdict::of(Reason::ClickNotFound),
@@ -130,22 +135,22 @@ pub(crate) fn read_clicks(
     }
 }
 
-/// The name of another parameter that holds a genuine click id.
-fn find_elsewhere(said: &Postback, is_genuine: impl Fn(&str) -> bool) -> Option<String> {
-    let subs = said.subs.iter().enumerate();
+/// Name of another parameter that holds a genuine click ID.
+fn find_elsewhere(postback: &Postback, is_genuine: impl Fn(&str) -> bool) -> Option<String> {
+    let subs = postback.subs.iter().enumerate();
     let subs = subs.filter_map(|(at, sub)| Some((format!("sub{}", at + 1), sub.as_deref()?)));
     let fields = [
-        ("order_id", &said.order_id),
-        ("customer_id", &said.customer_id),
-        ("campaign", &said.reference),
-        ("partner_key", &said.affiliate_key),
-        ("coupon", &said.coupon),
-        ("goal", &said.goal),
+        ("order_id", &postback.order_id),
+        ("customer_id", &postback.customer_id),
+        ("campaign", &postback.reference),
+        ("partner_key", &postback.affiliate_key),
+        ("coupon", &postback.coupon),
+        ("goal", &postback.goal),
     ];
     let fields = fields
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value.as_deref()?)));
-    let extra = said
+    let extra = postback
         .extra
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str()));
@@ -156,49 +161,49 @@ fn find_elsewhere(said: &Postback, is_genuine: impl Fn(&str) -> bool) -> Option<
         .map(|(name, _)| name)
 }
 
-/// The most telling thing about a click id that we did not give out like this. An id of another network is told like one
-/// that does not exist: whose it is is nobody else's business.
+/// Verdict with the most specific explanation of an invalid click ID. An ID of another network is explained like one that
+/// does not exist, so that networks stay hidden from each other.
 fn explain(text: &str, flaw: &ClickIdFlaw, is_genuine: impl Fn(&str) -> bool) -> Verdict {
     if let Some(decoded) = decoded_again(text).filter(|decoded| is_genuine(decoded)) {
         let message =
-            format!("No click has this id as sent: it was percent-encoded twice. Decoded, it is {decoded}.");
-        return Verdict::saying(Reason::ClickNotFound, message)
-            .advising("Encode each value once; most often a whole URL was encoded after its values were.");
+            format!("No click has this ID as sent: it was percent-encoded twice. Decoded, it is {decoded}.");
+        return Verdict::with_message(Reason::ClickNotFound, message)
+            .with_hint("Encode each value once. A common cause is encoding a whole URL after its values.");
     }
     let (message, hint) = match flaw {
         ClickIdFlaw::LetterCase { correct } => (
             format!(
-                "No click has the id {text}. The click {correct} exists: the ids differ only in letter case."
+                "No click has the ID {text}. The click {correct} exists: the IDs differ only in letter case."
             ),
-            "Send the value exactly as received. Most often a toUpperCase() or a case-insensitive column changed it.",
+            "Send the value exactly as received. A common cause is toUpperCase() or a case-insensitive column.",
         ),
         ClickIdFlaw::Padded => (
-            "No click has this id as sent: there are spaces or quotes around it.".to_owned(),
+            "No click has this ID as sent: it has spaces or quotes around it.".to_owned(),
             "Send the value alone, without spaces or quotes.",
         ),
         ClickIdFlaw::Length(length) if *length < LENGTH => (
             format!(
-                "No click has this id: it has {length} characters instead of {LENGTH}, so it was cut off."
+                "No click has this ID: it has {length} characters instead of {LENGTH}, so it was truncated."
             ),
-            "Make the field it is kept in longer: a column of 32 or 40 characters cuts it.",
+            "Use a longer column to store it: one of 32 or 40 characters truncates it.",
         ),
         ClickIdFlaw::Length(length) => (
-            format!("No click has this id: it has {length} characters instead of {LENGTH}."),
-            "Check that nothing is added to it on the way.",
+            format!("No click has this ID: it has {length} characters instead of {LENGTH}."),
+            "Check that your systems append nothing to it.",
         ),
         ClickIdFlaw::NotGenuine | ClickIdFlaw::OtherNetwork => (
-            "No click has this id: it looks like one, but this network never gave it out.".to_owned(),
+            "No click has this ID: its format is right, but this network did not issue it.".to_owned(),
             Reason::ClickNotFound.fix(),
         ),
         ClickIdFlaw::NotOurs => (
-            "No click has this id, and it does not look like one of ours.".to_owned(),
-            "Check that click_id carries the click_id parameter of the landing page, not an id of your own.",
+            "No click has this ID, and it is not in our format.".to_owned(),
+            "Check that click_id has the value of the landing page's click_id parameter, not an ID of your system.",
         ),
     };
-    Verdict::saying(Reason::ClickNotFound, message).advising(hint)
+    Verdict::with_message(Reason::ClickNotFound, message).with_hint(hint)
 }
 
-/// A value that was percent-encoded twice, decoded once more; none if it does not look so.
+/// Value that was percent-encoded twice, decoded once more; `None` if it was not.
 fn decoded_again(text: &str) -> Option<String> {
     let encoded = text.contains('%').then(|| format!("v={text}"))?;
     let (_, value) = dialects::decode_pairs(&encoded).next()?.ok()?;
@@ -209,31 +214,31 @@ fn decoded_again(text: &str) -> Option<String> {
     )
 }
 
-/// What to do with a postback that names no click.
+/// Result of attribution without a click.
 pub(crate) enum WithoutClick {
     Found(Attribution),
-    /// Nothing is known of its customer yet.
+    /// The customer has no conversion yet.
     WaitForCustomer(String),
     Rejected(Verdict),
 }
 
-/// Whose conversion it is where no click is named: the customer's earlier conversion says so, or a coupon, or the
-/// sender itself.
+/// Attributes a postback without a click: to the customer's earlier conversion, or else to a coupon's affiliate, or else
+/// to the affiliate that the sender names.
 pub(crate) async fn without_click(
     routing: &Routing,
     customers: &Customers,
-    reach: Reach<'_>,
-    said: &Postback,
+    eligible: EligibleCampaigns<'_>,
+    postback: &Postback,
     trace: &mut Trace,
 ) -> Result<WithoutClick, RoutingError> {
-    let (network, advertiser_id) = (reach.network, reach.advertiser_id);
-    if let Some(customer) = &said.customer_id {
+    let (network, advertiser_id) = (eligible.network, eligible.advertiser_id);
+    if let Some(customer) = &postback.customer_id {
         let key = (network, advertiser_id, customer.clone());
         let earlier = customers.get(&key).map_or(&[][..], Vec::as_slice);
-        if let Some(earlier) = reach.first(earlier, |it| it.campaign_id) {
-            trace.good(
+        if let Some(earlier) = eligible.first(earlier, |earlier| earlier.campaign_id) {
+            trace.pass(
                 "click",
-                format!("none was sent; customer {customer} came through one before"),
+                format!("none was sent; customer {customer} has an earlier conversion"),
             );
             return Ok(WithoutClick::Found(Attribution {
                 by: AttributedBy::Customer,
@@ -243,40 +248,41 @@ pub(crate) async fn without_click(
             }));
         }
     }
-    if let Some(code) = &said.coupon {
+    if let Some(code) = &postback.coupon {
         let coupons = routing.coupons(network, advertiser_id, code).await?;
         let campaigns = routing.campaigns_of(network, advertiser_id).await?;
-        let meant = said.reference.as_deref();
+        let reference = postback.reference.as_deref();
         let named = |id: CampaignId| {
-            campaigns
-                .iter()
-                .any(|it| it.id == id && meant.is_some() && it.external_id.as_deref() == meant)
+            reference.is_some()
+                && campaigns
+                    .iter()
+                    .any(|campaign| campaign.id == id && campaign.external_id.as_deref() == reference)
         };
         let coupon = coupons
             .iter()
-            .find(|coupon| reach.may(coupon.campaign_id) && named(coupon.campaign_id))
-            .or(reach.first(&coupons, |it| it.campaign_id));
+            .find(|coupon| eligible.contains(coupon.campaign_id) && named(coupon.campaign_id))
+            .or(eligible.first(&coupons, |coupon| coupon.campaign_id));
         if let Some(coupon) = coupon {
             let link = routing
                 .oldest_link(network, coupon.affiliate_id, coupon.campaign_id)
                 .await?;
             if let Some(link_id) = link {
-                trace.good(
+                trace.pass(
                     "click",
-                    format!("none was sent; coupon {} is the affiliate's", coupon.code),
+                    format!("none was sent; coupon {} belongs to the affiliate", coupon.code),
                 );
                 return Ok(found(AttributedBy::Coupon, link_id));
             }
         }
     }
-    if let Some(key) = &said.affiliate_key {
-        return by_key(routing, reach, said, key, trace).await;
+    if let Some(key) = &postback.affiliate_key {
+        return by_key(routing, eligible, postback, key, trace).await;
     }
-    Ok(match (&said.customer_id, &said.coupon) {
+    Ok(match (&postback.customer_id, &postback.coupon) {
         (Some(customer), _) => WithoutClick::WaitForCustomer(customer.clone()),
-        (None, Some(code)) => WithoutClick::Rejected(Verdict::saying(
+        (None, Some(code)) => WithoutClick::Rejected(Verdict::with_message(
             Reason::CouponUnknown,
-            format!("No affiliate with a link has the coupon {code}, and the call names no click."),
+            format!("No affiliate with a link has the coupon {code}, and the postback has no click ID."),
         )),
         (None, None) => WithoutClick::Rejected(Verdict::of(Reason::ClickIdMissing)),
     })
@@ -291,66 +297,79 @@ fn found(by: AttributedBy, link_id: LinkId) -> WithoutClick {
     })
 }
 
-/// The affiliate that the sender names, in the campaign it names, or the only one of the advertiser that they promote.
+/// Attributes to the affiliate that the sender names, in the campaign that it names, or else in the advertiser's only
+/// campaign that the affiliate promotes.
 async fn by_key(
     routing: &Routing,
-    reach: Reach<'_>,
-    said: &Postback,
+    eligible: EligibleCampaigns<'_>,
+    postback: &Postback,
     key: &str,
     trace: &mut Trace,
 ) -> Result<WithoutClick, RoutingError> {
     let unknown =
-        |message: String| WithoutClick::Rejected(Verdict::saying(Reason::AffiliateUnknown, message));
-    let Some(affiliate_id) = routing.affiliate_of_key(reach.network, key).await? else {
-        return Ok(unknown(format!("No affiliate is called {key}.")));
+        |message: String| WithoutClick::Rejected(Verdict::with_message(Reason::AffiliateUnknown, message));
+    let Some(affiliate_id) = routing.affiliate_of_key(eligible.network, key).await? else {
+        return Ok(unknown(format!("No affiliate has the key {key}.")));
     };
-    let links = links(routing, reach, affiliate_id, said.reference.as_deref()).await?;
+    let links = links(routing, eligible, affiliate_id, postback.reference.as_deref()).await?;
     Ok(match links.as_slice() {
         [] => unknown(format!("The affiliate {key} has no link to your campaign.")),
         [link_id] => {
-            trace.good("click", format!("none was sent; the sender says it is {key}'s"));
+            trace.pass(
+                "click",
+                format!("none was sent; the sender names the affiliate {key}"),
+            );
             found(AttributedBy::Affiliate, *link_id)
         }
         _ => {
-            let message =
-                format!("The affiliate {key} promotes several of your campaigns, and the call names none.");
+            let message = format!(
+                "The affiliate {key} promotes several of your campaigns, and the postback names none."
+            );
             WithoutClick::Rejected(
-                Verdict::saying(Reason::AffiliateUnknown, message)
-                    .advising("Send the campaign's id as campaign."),
+                Verdict::with_message(Reason::AffiliateUnknown, message)
+                    .with_hint("Send the campaign ID as campaign."),
             )
         }
     })
 }
 
-/// An affiliate's links to the campaigns that the call may be about, one each; only to the one that is named, if one is,
-/// and only to those for which its token is good, if there are any.
+/// Links of an affiliate to the eligible campaigns, one each; only to the named one, if one is named, and only to those
+/// that accept the token, if any does.
 async fn links(
     routing: &Routing,
-    reach: Reach<'_>,
+    eligible: EligibleCampaigns<'_>,
     affiliate_id: AffiliateId,
     reference: Option<&str>,
 ) -> Result<Vec<LinkId>, RoutingError> {
-    let campaigns = routing.campaigns_of(reach.network, reach.advertiser_id).await?;
-    let campaigns: Vec<_> = campaigns.iter().filter(|it| reach.may(it.id)).collect();
-    let named = |it: &campaigns::Named| {
-        it.external_id.as_deref() == reference || Some(it.id.to_string()).as_deref() == reference
+    let campaigns = routing
+        .campaigns_of(eligible.network, eligible.advertiser_id)
+        .await?;
+    let campaigns: Vec<_> = campaigns
+        .iter()
+        .filter(|campaign| eligible.contains(campaign.id))
+        .collect();
+    let named = |campaign: &campaigns::Named| {
+        campaign.external_id.as_deref() == reference || Some(campaign.id.to_string()).as_deref() == reference
     };
-    let is_named = reference.is_some() && campaigns.iter().any(|it| named(it));
+    let is_named = reference.is_some() && campaigns.iter().any(|campaign| named(campaign));
     let mut links = Vec::new();
-    for campaign in campaigns.iter().filter(|it| !is_named || named(it)) {
+    for campaign in campaigns.iter().filter(|campaign| !is_named || named(campaign)) {
         let link = routing
-            .oldest_link(reach.network, affiliate_id, campaign.id)
+            .oldest_link(eligible.network, affiliate_id, campaign.id)
             .await?;
         links.extend(link.map(|link_id| (campaign.id, link_id)));
     }
-    if links.iter().any(|(campaign, _)| reach.is_good(*campaign)) {
-        links.retain(|(campaign, _)| reach.is_good(*campaign));
+    if links
+        .iter()
+        .any(|(campaign, _)| eligible.accepts_token(*campaign))
+    {
+        links.retain(|(campaign, _)| eligible.accepts_token(*campaign));
     }
     Ok(links.into_iter().map(|(_, link_id)| link_id).collect())
 }
 
-/// Says in the trace which click it was, as its link is configured now.
-pub(crate) fn tell_click(
+/// Adds the click to the trace.
+pub(crate) fn trace_click(
     trace: &mut Trace,
     click: ClickId,
     route: &Route,
@@ -362,7 +381,7 @@ pub(crate) fn tell_click(
         0 | 1 => String::new(),
         sent => format!("; the most recent of {sent} that were sent"),
     };
-    trace.good(
+    trace.pass(
         "click",
         format!(
             "genuine, {age} old, through link {} of {}{several}",

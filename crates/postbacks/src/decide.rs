@@ -1,128 +1,135 @@
-//! The decision on a postback: pure, from what it says and what is configured. It ends in a [`Claim`]: what the postback
-//! is entitled to, as far as can be told without looking at what else has happened.
+//! Pure decision on a postback, from its fields and the configuration. It yields a [`Claim`]: the action that the postback
+//! is entitled to, before any stored state is looked up.
+
+use std::sync::Arc;
 
 use campaigns::Route;
 use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{Goal, UniqueBy};
 use campaigns::integrations::Integration;
 use chrono::{DateTime, TimeDelta, Utc};
+use conversions::ConversionStatus;
 use dialects::{Amount, Intent, Postback, State};
+use schema::clock::in_words;
 use schema::{AdvertiserId, ClickKey, Currency, PostbackId};
 use tenancy::affiliates::AffiliateStatus;
 
-use crate::conversions::{AttributedBy, ConversionStatus};
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
-/// Everything a decision depends on.
+/// Input of a decision.
 #[derive(Debug, Clone, Copy)]
-pub struct Case<'a> {
-    /// What the postback says.
-    pub said: &'a Postback,
-    /// Its receipt.
-    pub postback_id: PostbackId,
-    /// Whose call it is.
-    pub advertiser_id: AdvertiserId,
-    /// How that advertiser's server talks to us.
-    pub integration: &'a Integration,
-    /// What says whose conversion it is.
-    pub attributed_by: AttributedBy,
-    /// The click, if it is known.
-    pub click: Option<ClickKey>,
-    /// When it was clicked, where the call names the click itself.
-    pub clicked_at: Option<DateTime<Utc>>,
-    /// The link, as configured now.
-    pub route: &'a Route,
-    /// When the postback reached us.
-    pub received_at: DateTime<Utc>,
-    /// The signature it came with, which nobody else could have made.
-    pub signature: Option<&'a str>,
+pub(crate) struct Case<'a> {
+    /// Parsed fields.
+    pub(crate) postback: &'a Postback,
+    /// Receipt.
+    pub(crate) postback_id: PostbackId,
+    /// Advertiser that sent it.
+    pub(crate) advertiser_id: AdvertiserId,
+    /// Integration of the advertiser or campaign.
+    pub(crate) integration: &'a Integration,
+    /// Click; `None` if another proof attributed it.
+    pub(crate) click: Option<ClickKey>,
+    /// Time of the click; `None` if the postback does not name the click itself.
+    pub(crate) clicked_at: Option<DateTime<Utc>>,
+    /// Link with its current configuration.
+    pub(crate) route: &'a Route,
+    /// Arrival.
+    pub(crate) received_at: DateTime<Utc>,
+    /// Signature that it was sent with.
+    pub(crate) signature: Option<&'a str>,
 }
 
 impl Case<'_> {
-    /// Whether it is a test, which is never paid.
-    #[must_use]
-    pub fn is_test(&self) -> bool {
+    /// True for a test, which never pays.
+    pub(crate) fn is_test(&self) -> bool {
         self.route.is_test || self.route.campaign().status == CampaignStatus::Testing
     }
 }
 
-/// What a postback is entitled to.
+/// Action that a postback is entitled to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim<'a> {
-    /// The goal reached.
-    pub goal: &'a Goal,
-    /// What the goal is unique by.
-    pub unique_key: String,
-    /// The amount of a new conversion, in micro-units.
-    pub amount_micros: Option<i64>,
-    /// The amount that the call itself says.
-    pub sent_micros: Option<i64>,
+pub(crate) struct Claim {
+    /// Goal that was reached.
+    pub(crate) goal: Arc<Goal>,
+    /// Value that the goal deduplicates by.
+    pub(crate) unique_key: String,
+    /// Amount of a new conversion, in micro-units.
+    pub(crate) amount_micros: Option<i64>,
+    /// Amount that was sent, in micro-units.
+    pub(crate) sent_micros: Option<i64>,
     /// Currency of amount, commission and revenue.
-    pub currency: Currency,
-    /// What it asks for.
-    pub wants: Wants,
-    /// Why no conversion is made of it, where there is none yet. One that there is can be repeated and changed all the
-    /// same: after the window, without an amount, when the campaign is over.
-    pub unless_there: Option<Verdict>,
+    pub(crate) currency: Currency,
+    /// Action.
+    pub(crate) action: Action,
+    /// Reason why a new conversion must not be created; an existing one may still be updated: after the attribution window,
+    /// without an amount, after the end of the campaign.
+    pub(crate) blocks_creation: Option<Verdict>,
 }
 
-/// What a postback asks for.
+/// Action of a postback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
-    /// A conversion of this status.
-    New(ConversionStatus),
-    /// A conversion, or the one there is to be changed.
-    NewOrChanged {
-        /// The status of a new one where the call says none.
-        starts: ConversionStatus,
-        /// The status that the call says.
-        said: Option<ConversionStatus>,
+pub(crate) enum Action {
+    /// Create a conversion with this status.
+    Create(ConversionStatus),
+    /// Create a conversion, or update the existing one.
+    Upsert {
+        /// Status of a new conversion if none was sent.
+        initial: ConversionStatus,
+        /// Status that was sent.
+        sent: Option<ConversionStatus>,
     },
-    /// The conversion there is to be changed: to this status, if one was sent.
-    Changed(Option<ConversionStatus>),
-    /// So much of the conversion there is to be taken back; all of it if no amount was sent.
-    Refunded,
+    /// Update the existing conversion; to this status, if one was sent.
+    Update(Option<ConversionStatus>),
+    /// Refund the amount that was sent, or all of the existing conversion.
+    Refund,
 }
 
-/// Decides a postback whose sender and click are known.
+impl Action {
+    /// True if the action may create a conversion.
+    pub(crate) fn creates(self) -> bool {
+        matches!(self, Self::Create(_) | Self::Upsert { .. })
+    }
+}
+
+/// Decides a postback that was authenticated and attributed.
 ///
 /// # Errors
-/// The verdict, when it is entitled to nothing. The first rule that is broken is the one that is told.
-pub fn decide<'a>(case: &Case<'a>, trace: &mut Trace) -> Result<Claim<'a>, Verdict> {
+/// The verdict, when it is entitled to nothing; that of the first broken rule.
+pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdict> {
     if case.route.campaign().advertiser_id != case.advertiser_id {
         return Err(Verdict::of(Reason::WrongCampaign));
     }
-    if case.said.is_test && !case.is_test() {
+    if case.postback.is_test && !case.is_test() {
         return Err(Verdict::of(Reason::WrongMode));
     }
     let goal = find_goal(case)?;
-    trace.good("goal", format!("{} ({})", goal.settings.name, goal.code()));
+    trace.pass("goal", format!("{} ({})", goal.settings.name, goal.code()));
     check_reference(case, goal, trace)?;
-    let wants = wants(case, goal, trace)?;
+    let action = action(case, goal, trace)?;
     let unique_key = unique_key(case, goal)?;
-    trace.good("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
+    trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
     let currency = find_currency(case)?;
     let sent_micros = sent_amount(case, trace)?;
     let mut claim = Claim {
-        goal,
+        goal: Arc::clone(goal),
         unique_key,
         amount_micros: sent_micros,
         sent_micros,
         currency,
-        wants,
-        unless_there: None,
+        action,
+        blocks_creation: None,
     };
-    if matches!(wants, Wants::New(_) | Wants::NewOrChanged { .. }) {
+    if action.creates() {
         match check_new(case, goal, sent_micros, trace) {
             Ok(amount_micros) => claim.amount_micros = amount_micros,
-            Err(verdict) => claim.unless_there = Some(verdict),
+            Err(verdict) => claim.blocks_creation = Some(verdict),
         }
     }
     Ok(claim)
 }
 
-/// What must hold for a conversion to be made, and its amount.
+/// Checks the rules for a new conversion, and returns its amount.
 fn check_new(
     case: &Case<'_>,
     goal: &Goal,
@@ -143,15 +150,15 @@ fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
                 "The campaign is {}.",
                 match campaign.status {
                     CampaignStatus::Ended => "over",
-                    _ => "still being set up",
+                    _ => "a draft",
                 }
             );
-            return Err(Verdict::saying(Reason::CampaignInactive, message));
+            return Err(Verdict::with_message(Reason::CampaignInactive, message));
         }
-        // Nobody is sent while it is paused, so the click is from before.
+        // Its links are inactive while it is paused, so the click is older.
         CampaignStatus::Paused | CampaignStatus::Testing | CampaignStatus::Live => {}
     }
-    // Tests go on, so that what it was paused for can be put right.
+    // Tests continue, so that the advertiser can fix the problem.
     if let Some(since) = case.route.promotion.paused_at.filter(|_| !case.is_test()) {
         trace.note("paused", format!("since {}", since.format("%F %R UTC")));
         return Err(Verdict::of(Reason::AdvertiserPaused));
@@ -159,12 +166,12 @@ fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
     if case.route.affiliate.status == AffiliateStatus::Blocked {
         return Err(Verdict::of(Reason::AffiliateBlocked));
     }
-    if case.said.is_test && !case.is_test() {
+    if case.postback.is_test && !case.is_test() {
         return Err(Verdict::of(Reason::WrongMode));
     }
-    trace.good("campaign", format!("{} is {}", campaign.name, campaign.status));
+    trace.pass("campaign", format!("{} is {}", campaign.name, campaign.status));
     if case.is_test() {
-        trace.note("mode", "a test: nothing is paid");
+        trace.note("mode", "test: never pays");
     }
     Ok(())
 }
@@ -178,186 +185,182 @@ fn check_window(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
     let age = case.received_at - clicked_at;
     if age > TimeDelta::days(days.into()) {
         let message = format!(
-            "The click is {} old; the campaign counts conversions for {days} days.",
+            "The click is {} old; the attribution window is {days} days.",
             in_words(age)
         );
-        return Err(Verdict::saying(Reason::ClickExpired, message));
+        return Err(Verdict::with_message(Reason::ClickExpired, message));
     }
     if age < TimeDelta::seconds(seconds.into()) && !case.is_test() {
         let message = format!(
-            "The click is {} old; the campaign counts conversions from {seconds} seconds on.",
+            "The click is {} old; the minimum click-to-conversion time is {seconds} seconds.",
             in_words(age)
         );
-        return Err(Verdict::saying(Reason::TooFast, message));
+        return Err(Verdict::with_message(Reason::TooFast, message));
     }
-    trace.good(
+    trace.pass(
         "window",
-        format!("{} old; from {seconds} s to {days} days count", in_words(age)),
+        format!("{} old; the window is {seconds} s to {days} days", in_words(age)),
     );
     Ok(())
 }
 
-/// A time as people say it: `3 days`, `2 h 5 min`, `12 s`.
-pub(crate) fn in_words(age: TimeDelta) -> String {
-    match (age.num_days(), age.num_hours(), age.num_minutes()) {
-        (days @ 2.., _, _) => format!("{days} days"),
-        (_, hours @ 1.., minutes) => format!("{hours} h {} min", minutes % 60),
-        (_, _, minutes @ 1..) => format!("{minutes} min"),
-        _ => format!("{} s", age.num_seconds()),
-    }
-}
-
-/// The goal that is named, by its code or by what the advertiser calls it; where none is named, the one whose own id the
-/// call refers to, or the only one there is.
-fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Goal, Verdict> {
+/// Goal that the postback names, by its code or external ID; without a name, the one whose external ID the reference is,
+/// or the only goal.
+fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Arc<Goal>, Verdict> {
     let goals = &case.route.promotion.goals;
-    let called = |name: &str| {
+    let find = |name: &str| {
         goals.iter().find(|goal| goal.code() == name).or_else(|| {
             goals
                 .iter()
                 .find(|goal| goal.settings.external_id.as_deref() == Some(name))
         })
     };
-    // What some systems send as the kind of all items may be a goal, and may only be what the items are.
-    let items = &case.said.items;
+    // Some systems send one value as the goal and as the category of all items; it need not be a goal.
+    let items = &case.postback.items;
     let is_category = |name: &str| {
         items
             .first()
             .is_some_and(|item| item.category.as_deref() == Some(name))
     };
     let named = case
-        .said
+        .postback
         .goal
         .as_deref()
-        .filter(|name| called(name).is_some() || !is_category(name));
+        .filter(|name| find(name).is_some() || !is_category(name));
     let by_reference = || {
-        let name = case.said.reference.as_deref()?;
+        let name = case.postback.reference.as_deref()?;
         goals
             .iter()
             .find(|goal| goal.settings.external_id.as_deref() == Some(name))
     };
     let found = match (named, goals.as_slice()) {
-        (Some(name), _) => called(name),
+        (Some(name), _) => find(name),
         (None, [only]) => Some(only),
         (None, _) => by_reference(),
     };
     found.ok_or_else(|| {
-        let codes: Vec<_> = goals.iter().map(Goal::code).collect();
+        let codes: Vec<_> = goals.iter().map(|goal| goal.code()).collect();
         let message = match named {
             Some(code) => format!("The campaign has no goal “{code}”."),
             None => "goal is missing, and the campaign has more than one.".to_owned(),
         };
-        Verdict::saying(Reason::GoalUnknown, message).advising(format!("Send one of: {}.", codes.join(", ")))
+        Verdict::with_message(Reason::GoalUnknown, message)
+            .with_hint(format!("Send one of: {}.", codes.join(", ")))
     })
 }
 
-/// The sender's own id of campaign, goal or advertiser must not speak against the click.
+/// Checks that the sender's ID of campaign, goal or advertiser does not contradict the click.
 fn check_reference(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
-    let Some(reference) = case.said.reference.as_deref() else {
+    let Some(reference) = case.postback.reference.as_deref() else {
         return Ok(());
     };
     let campaign = case.route.campaign();
-    let is = |id: &dyn std::fmt::Display, external: &Option<String>| {
+    let matches = |id: &dyn std::fmt::Display, external: &Option<String>| {
         external.as_deref() == Some(reference) || id.to_string() == reference
     };
-    let fits = is(&campaign.id, &campaign.external_id)
-        || is(&goal.id, &goal.settings.external_id)
+    let fits = matches(&campaign.id, &campaign.external_id)
+        || matches(&goal.id, &goal.settings.external_id)
         || campaign.advertiser_id.to_string() == reference;
     match (fits, &campaign.external_id) {
-        (true, _) => trace.good("reference", format!("{reference} is what is meant")),
+        (true, _) => trace.pass("reference", format!("{reference} matches")),
         (false, None) => trace.note(
             "reference",
-            format!("{reference} is not known here; give the campaign this external id to have it checked"),
+            format!("{reference} is unknown; set it as the external ID of the campaign to have it checked"),
         ),
         (false, Some(own)) => {
             let message =
-                format!("The click belongs to the campaign {own}, and the call is about {reference}.");
-            return Err(Verdict::saying(Reason::WrongCampaign, message));
+                format!("The click belongs to the campaign {own}, but the postback names {reference}.");
+            return Err(Verdict::with_message(Reason::WrongCampaign, message));
         }
     }
     Ok(())
 }
 
-/// What the call asks for, from what it is meant to do and the status it carries.
-fn wants(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Wants, Verdict> {
-    let said = case.said;
-    let own_meaning = said
+/// Action of the postback, from its intent and status.
+fn action(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Action, Verdict> {
+    let postback = case.postback;
+    let mapped = postback
         .status
         .as_deref()
         .and_then(|status| case.integration.meaning_of(status));
-    let state = match own_meaning {
+    let state = match mapped {
         Some("ignored") => return Err(Verdict::of(Reason::StatusIgnored)),
         Some("pending") => Some(State::Pending),
         Some("held") => Some(State::Held),
         Some("approved") => Some(State::Approved),
         Some("rejected") => Some(State::Rejected),
-        _ => said.state,
+        _ => postback.state,
     };
     let status = state.map(|state| match state {
         State::Pending | State::Held => ConversionStatus::Pending,
         State::Approved => ConversionStatus::Approved,
         State::Rejected => ConversionStatus::Rejected,
     });
-    if let Some(sent) = &said.status {
+    if let Some(sent) = &postback.status {
         match status {
-            Some(status) => trace.good("status", format!("{sent} means {status}")),
-            None => trace.note("status", format!("{sent} is not known here, and changes nothing")),
+            Some(status) => trace.pass("status", format!("{sent} means {status}")),
+            None => trace.note("status", format!("{sent} is unknown and changes nothing")),
         }
     }
-    let approves_itself = goal.settings.auto_approve && goal.settings.hold_days == 0;
-    let starts = match approves_itself {
-        true => ConversionStatus::Approved,
-        false => ConversionStatus::Pending,
+    let initial = if goal.settings.auto_approve && goal.settings.hold_days == 0 {
+        ConversionStatus::Approved
+    } else {
+        ConversionStatus::Pending
     };
-    Ok(match (said.intent, status) {
-        (Intent::Refund, _) => Wants::Refunded,
-        (Intent::Update, status) => Wants::Changed(status),
-        (Intent::Report, None) => Wants::New(starts),
-        (Intent::Report | Intent::Upsert, said) => Wants::NewOrChanged { starts, said },
+    Ok(match (postback.intent, status) {
+        (Intent::Refund, _) => Action::Refund,
+        (Intent::Update, status) => Action::Update(status),
+        (Intent::Report, None) => Action::Create(initial),
+        (Intent::Report | Intent::Upsert, sent) => Action::Upsert { initial, sent },
     })
 }
 
 fn check_parameters(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
-    let demands = &goal.settings.demands;
-    let (required, forbidden) = (&demands.required_parameters.0, &demands.forbidden_parameters.0);
-    if let Some(name) = required.iter().find(|name| !carries(case.said, name)) {
-        let message = format!("{name} is missing or empty, and the goal demands it.");
-        return Err(Verdict::saying(Reason::ParamMissing, message).advising(format!("Send {name}.")));
+    let parameters = &goal.settings.demands;
+    let (required, forbidden) = (
+        &parameters.required_parameters.0,
+        &parameters.forbidden_parameters.0,
+    );
+    if let Some(name) = required.iter().find(|name| !has_parameter(case.postback, name)) {
+        let message = format!("{name} is missing or empty, and the goal requires it.");
+        return Err(Verdict::with_message(Reason::ParamMissing, message).with_hint(format!("Send {name}.")));
     }
-    if let Some(name) = forbidden.iter().find(|name| carries(case.said, name)) {
+    if let Some(name) = forbidden.iter().find(|name| has_parameter(case.postback, name)) {
         let message = format!("{name} was sent, and the goal forbids it.");
-        return Err(Verdict::saying(Reason::ParamForbidden, message).advising(format!("Leave {name} out.")));
+        return Err(
+            Verdict::with_message(Reason::ParamForbidden, message).with_hint(format!("Remove {name}."))
+        );
     }
     if !required.is_empty() || !forbidden.is_empty() {
-        trace.good("parameters", "all that the goal demands, none that it forbids");
+        trace.pass("parameters", "all required ones, no forbidden one");
     }
     Ok(())
 }
 
-/// Whether a call carries a parameter, by our name for it or, for all others, by the sender's.
-fn carries(said: &Postback, name: &str) -> bool {
+/// True if a postback has a parameter, by our name or, for further parameters, by the sender's.
+fn has_parameter(postback: &Postback, name: &str) -> bool {
     match name {
-        "click_id" => !said.click_ids.is_empty(),
-        "order_id" => said.order_id.is_some(),
-        "amount" => said.amount.is_some(),
-        "currency" => said.currency.is_some(),
-        "goal" => said.goal.is_some(),
-        "status" => said.status.is_some(),
-        "coupon" => said.coupon.is_some(),
-        "country" => said.country.is_some(),
-        "customer_id" => said.customer_id.is_some(),
-        "customer_type" => said.customer_type.is_some(),
-        "event_time" => said.event_time.is_some(),
-        "items" => !said.items.is_empty(),
-        "partner_key" => said.affiliate_key.is_some(),
-        "campaign" => said.reference.is_some(),
+        "click_id" => !postback.click_ids.is_empty(),
+        "order_id" => postback.order_id.is_some(),
+        "amount" => postback.amount.is_some(),
+        "currency" => postback.currency.is_some(),
+        "goal" => postback.goal.is_some(),
+        "status" => postback.status.is_some(),
+        "coupon" => postback.coupon.is_some(),
+        "country" => postback.country.is_some(),
+        "customer_id" => postback.customer_id.is_some(),
+        "customer_type" => postback.customer_type.is_some(),
+        "event_time" => postback.event_time.is_some(),
+        "items" => !postback.items.is_empty(),
+        "partner_key" => postback.affiliate_key.is_some(),
+        "campaign" => postback.reference.is_some(),
         _ => {
             let sub = name
                 .strip_prefix("sub")
                 .and_then(|number| number.parse::<usize>().ok())
-                .and_then(|number| said.subs.get(number.wrapping_sub(1)));
+                .and_then(|number| postback.subs.get(number.wrapping_sub(1)));
             sub.is_some_and(Option::is_some)
-                || said
+                || postback
                     .extra
                     .iter()
                     .any(|(known, value)| known == name && !value.is_empty())
@@ -366,7 +369,7 @@ fn carries(said: &Postback, name: &str) -> bool {
 }
 
 fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
-    let order = || case.said.order_id.clone();
+    let order = || case.postback.order_id.clone();
     match goal.settings.unique_by {
         UniqueBy::Order => order().ok_or_else(|| Verdict::of(Reason::OrderIdMissing)),
         UniqueBy::Click => case
@@ -375,11 +378,11 @@ fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
             .or_else(order)
             .ok_or_else(|| Verdict::of(Reason::ClickIdMissing)),
         UniqueBy::Customer => case
-            .said
+            .postback
             .customer_id
             .clone()
             .ok_or_else(|| Verdict::of(Reason::CustomerIdMissing)),
-        // A signed call that is sent once more is the same one.
+        // A signed postback that is sent again is the same one.
         UniqueBy::Fire => Ok(order()
             .or_else(|| case.signature.map(str::to_owned))
             .unwrap_or_else(|| case.postback_id.to_string())),
@@ -387,20 +390,20 @@ fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
 }
 
 fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
-    match case.said.currency.as_deref() {
+    match case.postback.currency.as_deref() {
         None => Ok(case.route.campaign().currency),
-        Some(sent) => sent
-            .parse()
-            .map_err(|unknown| Verdict::saying(Reason::CurrencyUnknown, format!("currency {unknown}."))),
+        Some(sent) => sent.parse().map_err(|unknown| {
+            Verdict::with_message(Reason::CurrencyUnknown, format!("currency {unknown}."))
+        }),
     }
 }
 
-/// The amount as sent, or the sum of the items where only they have one.
+/// Amount as sent, or else the sum of the items.
 fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
-    if let Some(amount) = case.said.amount {
+    if let Some(amount) = case.postback.amount {
         return Ok(Some(amount.micros));
     }
-    let items = &case.said.items;
+    let items = &case.postback.items;
     let sum = items
         .iter()
         .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
@@ -409,13 +412,13 @@ fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdic
     };
     if Amount::from_micros(sum).is_none() {
         let message = "The items add up to more than 1000000000.";
-        return Err(Verdict::saying(Reason::AmountInvalid, message));
+        return Err(Verdict::with_message(Reason::AmountInvalid, message));
     }
     trace.note("amount", format!("the sum of {} items", items.len()));
     Ok(Some(sum))
 }
 
-/// The amount that was sent, or the goal's own.
+/// Amount that was sent, or else the default of the goal.
 fn amount(
     case: &Case<'_>,
     goal: &Goal,
@@ -426,7 +429,7 @@ fn amount(
         return Ok(sent);
     }
     if let Some(default) = goal.settings.demands.default_amount_micros {
-        trace.note("amount", "none was sent; the goal's own is taken");
+        trace.note("amount", "none was sent; the goal's default is used");
         return Ok(Some(default));
     }
     let rules = || case.route.promotion.rules_of(goal.id);

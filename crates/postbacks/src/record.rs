@@ -1,55 +1,68 @@
-//! A postback as it stands in the journal: JSON, what was understood of it beside the call itself, every secret blanked.
+//! A postback as journaled: JSON, with the parsed fields beside the request, and every secret redacted.
 //!
-//! The token is not in it, only what is stored of tokens; of a signature, what was signed. So the call can be decided
-//! later, and nobody who reads a journal can send one.
+//! Instead of the token the record has its hash, and of a signed request the digest that was signed. So the postback can
+//! be decided later, and a reader of the journal cannot send one.
 
 use campaigns::integrations::{Token, TokenHash};
 use chrono::{DateTime, Utc};
 use data_encoding::{BASE64, HEXLOWER};
-use dialects::{Dialect, Postback};
+use dialects::{Dialect, ParsedCall, Postback};
 use schema::{NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
-use crate::intake::spoken_from;
+use crate::inbound::InboundRequest;
 use crate::redaction::{Secrets, blank_token, is_secret};
 use crate::signature::Signed;
-use crate::tracker::InboundCall;
+use crate::target::Target;
 use crate::verdict::{Reason, Verdict};
 
-/// The format that is written. (1 knew our own spelling only.)
-const FORMAT: u8 = 2;
+/// Format that is written. (1 knew our own dialect only; 2 had other names.)
+const FORMAT: u8 = 3;
+/// Older format with the same fields.
+const FORMAT_2: u8 = 2;
 
-/// A postback of the journal.
+/// Journaled postback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PostbackRecord {
+pub struct PostbackRecord {
     format: u8,
-    pub(crate) network: NetworkId,
-    pub(crate) id: PostbackId,
-    pub(crate) received_at: DateTime<Utc>,
+    /// Tenant.
+    pub network: NetworkId,
+    /// Receipt.
+    pub id: PostbackId,
+    /// Arrival.
+    pub received_at: DateTime<Utc>,
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) content_type: Option<String>,
     /// Base64.
     body: String,
     pub(crate) remote_ip: Option<String>,
-    /// Whether it came over https; none where nothing is known, as in records from before this was kept.
+    /// True if it came over HTTPS; `None` if that is unknown, as in older records.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) over_https: Option<bool>,
-    /// Hexadecimal SHA-256 of the token that came with it.
+    /// Hexadecimal SHA-256 of its token.
     token: Option<String>,
-    /// What was signed.
+    /// Signature with the signed digest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) signed: Option<Signed>,
-    /// Key of the system whose spelling it is in.
+    /// Key of the recognised dialect.
     pub(crate) dialect: String,
-    /// What it says, in the words every dialect is translated to.
-    pub(crate) said: Postback,
-    /// Why it must not be acted on, whatever it says.
-    flaw: Option<Flaw>,
+    /// Parsed fields.
+    #[serde(alias = "said")]
+    pub(crate) postback: Postback,
+    /// True if a field that decisions depend on was redacted in the stored request, so that it cannot be replayed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) is_redacted: bool,
+    /// True if our simulation sent it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) is_simulated: bool,
+    /// Problem for which it is rejected, whatever its fields.
+    #[serde(alias = "flaw")]
+    problem: Option<RecordedProblem>,
 }
 
-/// A postback as its row has it, from which the record is made again.
-pub(crate) struct Stored {
+/// Stored postback, from which its record is made again.
+pub(crate) struct StoredRequest {
     pub(crate) network: NetworkId,
     pub(crate) id: PostbackId,
     pub(crate) received_at: DateTime<Utc>,
@@ -59,201 +72,222 @@ pub(crate) struct Stored {
     pub(crate) body: Vec<u8>,
     pub(crate) remote_ip: Option<String>,
     pub(crate) over_https: Option<bool>,
+    pub(crate) is_simulated: bool,
     pub(crate) token_hash: Option<Vec<u8>>,
-    /// As it was understood, nothing blanked.
+    /// Order ID as parsed from the original request.
     pub(crate) order_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Flaw {
+struct RecordedProblem {
     reason: String,
     message: String,
     hint: Option<String>,
 }
 
 impl PostbackRecord {
-    /// Understands a call and blanks its secrets.
-    pub(crate) fn of(network: NetworkId, call: InboundCall) -> Self {
-        let raw = call.raw();
-        let dialect = dialects::of_call(&raw).unwrap_or(dialects::native());
-        let (said, problem) = dialect.parse(&raw);
-        let verdict = call.flaw.map(Verdict::of).or(problem.map(Verdict::from));
-        let secrets = Secrets::of(&said);
-        let parameters = (said.timestamp.as_deref(), said.signature.as_deref());
+    /// Record of a parsed request, with its secrets redacted.
+    #[must_use]
+    pub fn new(network: NetworkId, request: InboundRequest, parsed: ParsedCall) -> Self {
+        let ParsedCall {
+            dialect,
+            postback,
+            problem,
+        } = parsed;
+        let verdict = request.problem.map(Verdict::of).or(problem.map(Verdict::from));
+        let secrets = Secrets::of(&postback);
+        let redacted = without_secrets(&postback);
+        let parameters = (postback.timestamp.as_deref(), postback.signature.as_deref());
         Self {
             format: FORMAT,
             network,
-            id: call.id,
-            received_at: call.received_at,
-            target: secrets.blank_text(&call.target),
-            body: BASE64.encode(&secrets.blank(&call.body)),
-            remote_ip: call.remote_ip.map(|net| net.to_string()),
-            over_https: call.over_https,
-            token: said
+            id: request.id,
+            received_at: request.received_at,
+            target: secrets.blank_text(&request.target),
+            body: BASE64.encode(&secrets.blank(&request.body)),
+            remote_ip: request.remote_ip.map(|net| net.to_string()),
+            over_https: request.over_https,
+            token: postback
                 .token
                 .as_deref()
                 .map(|token| HEXLOWER.encode(&Token::from_call(token).hash().0)),
-            signed: Signed::of(&call.target, &call.body, call.signature.as_deref(), parameters),
+            signed: Signed::of(
+                &request.target,
+                &request.body,
+                request.signature.as_deref(),
+                parameters,
+            ),
             dialect: dialect.key.to_owned(),
-            flaw: verdict.map(|verdict| Flaw {
+            problem: verdict.map(|verdict| RecordedProblem {
                 reason: verdict.reason.code().to_owned(),
                 message: secrets.blank_text(&verdict.message),
                 hint: verdict.hint,
             }),
-            said: without_secrets(&said),
-            method: call.method,
-            content_type: call.content_type,
+            is_redacted: is_redacted(&postback, &redacted),
+            is_simulated: request.is_simulated,
+            postback: redacted,
+            method: request.method,
+            content_type: request.content_type,
         }
     }
 
-    /// Understands a stored call once more: by today's dialects, secrets blanked as they are.
-    pub(crate) fn of_stored(stored: Stored) -> Self {
-        let call = InboundCall {
+    /// Record of a stored request, parsed again by today's dialects; its secrets stay redacted.
+    pub(crate) fn of_stored(stored: StoredRequest) -> Self {
+        let request = InboundRequest {
             id: stored.id,
-            spoken_from: spoken_from(&stored.target),
+            offset: Target::of(&stored.target).offset(),
             method: stored.method,
             content_type: stored.content_type,
             body: stored.body,
             over_https: stored.over_https,
-            ..InboundCall::get(&stored.target, stored.received_at, None)
+            is_simulated: stored.is_simulated,
+            ..InboundRequest::get(&stored.target, stored.received_at, None)
         };
-        let mut record = Self::of(stored.network, call);
+        let parsed = request.parse();
+        let mut record = Self::new(stored.network, request, parsed);
         record.token = stored.token_hash.map(|hash| HEXLOWER.encode(&hash));
         record.remote_ip = stored.remote_ip;
         record.signed = None;
-        record.said.order_id = stored.order_id;
+        record.postback.order_id = stored.order_id;
         record
     }
 
-    /// Whether something that a decision goes by was blanked when the call was stored.
-    pub(crate) fn is_blanked(&self) -> bool {
-        let said = &self.said;
-        let fields = [
-            &said.order_id,
-            &said.customer_id,
-            &said.coupon,
-            &said.affiliate_key,
-            &said.reference,
-            &said.goal,
-            &said.currency,
-            &said.status,
-        ];
-        let fields = fields.into_iter().flatten();
-        said.click_ids
-            .iter()
-            .chain(fields)
-            .any(|value| value.contains('…'))
+    /// Appends the record to a buffer.
+    pub fn write(&self, buffer: &mut Vec<u8>) {
+        #[expect(
+            clippy::expect_used,
+            reason = "strings and numbers always serialize, and a Vec takes all"
+        )]
+        serde_json::to_writer(buffer, self).expect("strings and numbers serialize");
     }
 
-    /// Writes it at the end of a buffer.
-    pub(crate) fn write(&self, buffer: &mut Vec<u8>) {
-        // Strings and numbers only: serialising those cannot fail.
-        drop(serde_json::to_writer(buffer, self));
-    }
-
-    /// As it is written.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// The record as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(&mut bytes);
         bytes
     }
 
-    /// Reads one.
+    /// Reads a record.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    pub(crate) fn read(record: &[u8]) -> Result<Self, String> {
-        let no_postback = |error: serde_json::Error| format!("this is no postback: {error}");
+    /// A sentence about the problem.
+    pub fn read(record: &[u8]) -> Result<Self, String> {
         let read: Self = match serde_json::from_slice(record) {
             Ok(read) => read,
             Err(error) => {
-                let first: first::Record = serde_json::from_slice(record).map_err(|_| no_postback(error))?;
+                let first: first::Record =
+                    serde_json::from_slice(record).map_err(|_| format!("not a postback: {error}"))?;
                 first.into()
             }
         };
-        let flaw = read.flaw.as_ref().map(|flaw| flaw.reason.as_str());
-        match (read.format, flaw) {
-            // It must not be acted on, and this program would not know why.
-            (FORMAT, Some(reason)) if Reason::of_code(reason).is_none() => Err(format!(
-                "this postback has the flaw {reason}, which this program does not know"
-            )),
-            (FORMAT, _) => Ok(read),
-            (other, _) => Err(format!(
-                "this is a postback of format {other}, which this program does not know"
-            )),
+        if !matches!(read.format, FORMAT | FORMAT_2) {
+            return Err(format!(
+                "a postback of format {}, which this program does not know",
+                read.format
+            ));
         }
+        // Acting on it would be wrong, and this program cannot tell why.
+        let reason = read.problem.as_ref().map(|problem| problem.reason.as_str());
+        if let Some(reason) = reason.filter(|reason| Reason::of_code(reason).is_none()) {
+            return Err(format!(
+                "a postback with the problem {reason}, which this program does not know"
+            ));
+        }
+        Ok(read)
     }
 
-    /// The body, secrets blanked.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        BASE64.decode(self.body.as_bytes()).unwrap_or_default()
+    /// Body, with its secrets redacted.
+    ///
+    /// # Errors
+    /// When the record's body is not Base64.
+    pub(crate) fn body(&self) -> Result<Vec<u8>, data_encoding::DecodeError> {
+        BASE64.decode(self.body.as_bytes())
     }
 
-    /// Whether a token was sent where everybody can read it.
-    pub(crate) fn gives_its_token_away(&self) -> bool {
-        self.said.is_from_browser && self.token.is_some()
+    /// True if a browser sent a token, which is public then.
+    pub(crate) fn has_public_token(&self) -> bool {
+        self.postback.is_from_browser && self.token.is_some()
     }
 
-    /// What is stored of the token that came with it. One that a browser sends is no secret, and passed over.
+    /// Hash of its token; `None` for one from a browser, which is no secret.
     pub(crate) fn token(&self) -> Option<TokenHash> {
-        if self.said.is_from_browser {
+        if self.postback.is_from_browser {
             return None;
         }
         let bytes = HEXLOWER.decode(self.token.as_deref()?.as_bytes()).ok()?;
         Some(TokenHash(bytes.try_into().ok()?))
     }
 
-    /// Why it must not be acted on, whatever it says.
-    pub(crate) fn flaw(&self) -> Option<Verdict> {
-        let flaw = self.flaw.as_ref()?;
-        let reason = Reason::of_code(&flaw.reason)?;
+    /// Verdict of the problem for which it is rejected, whatever its fields.
+    pub(crate) fn problem(&self) -> Option<Verdict> {
+        let problem = self.problem.as_ref()?;
+        let reason = Reason::of_code(&problem.reason)?;
         Some(Verdict {
             reason,
-            message: flaw.message.clone(),
-            hint: flaw.hint.clone(),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
             conversion_id: None,
         })
     }
 
-    /// The system whose spelling it is in.
+    /// Recognised dialect.
     pub(crate) fn dialect(&self) -> &'static Dialect {
         dialects::of_key(&self.dialect).unwrap_or(dialects::native())
     }
 }
 
-/// What a call says without its secrets: those in the wrong place would be quoted back.
-fn without_secrets(said: &Postback) -> Postback {
-    let secrets = Secrets::of(said);
+/// True if a field that decisions depend on is redacted in the stored request. The order ID is not among them: it is
+/// stored as parsed.
+fn is_redacted(parsed: &Postback, redacted: &Postback) -> bool {
+    let customer = parsed.customer_id.as_deref();
+    parsed.click_ids != redacted.click_ids
+        || parsed.coupon != redacted.coupon
+        || parsed.affiliate_key != redacted.affiliate_key
+        || parsed.reference != redacted.reference
+        || parsed.goal != redacted.goal
+        || parsed.currency != redacted.currency
+        || parsed.status != redacted.status
+        || customer.is_some_and(|id| Secrets::of(parsed).blank_text(id) != id)
+}
+
+/// Parsed fields without their secrets: one in the wrong field would be quoted in a message.
+fn without_secrets(postback: &Postback) -> Postback {
+    let secrets = Secrets::of(postback);
     let blank = |text: &String| secrets.blank_text(text);
     let some = |text: &Option<String>| text.as_ref().map(blank);
-    let extra = said.extra.iter().map(|(name, value)| {
-        let kept = match is_secret(name) {
-            true => blank_token(value),
-            false => blank(value),
+    let extra = postback.extra.iter().map(|(name, value)| {
+        let redacted = if is_secret(name) {
+            blank_token(value)
+        } else {
+            blank(value)
         };
-        (name.clone(), kept)
+        (name.clone(), redacted)
     });
     Postback {
-        click_ids: said.click_ids.iter().map(blank).collect(),
-        goal: some(&said.goal),
-        currency: some(&said.currency),
-        reference: some(&said.reference),
-        affiliate_key: some(&said.affiliate_key),
-        coupon: some(&said.coupon),
-        status: some(&said.status),
+        click_ids: postback.click_ids.iter().map(blank).collect(),
+        goal: some(&postback.goal),
+        currency: some(&postback.currency),
+        reference: some(&postback.reference),
+        affiliate_key: some(&postback.affiliate_key),
+        coupon: some(&postback.coupon),
+        status: some(&postback.status),
         token: None,
         signature: None,
         personal: Vec::new(),
         extra: extra.collect(),
-        ..said.clone()
+        ..postback.clone()
     }
 }
 
-/// The format before this one.
+/// First format, which knew our own dialect only.
 mod first {
     use dialects::Amount;
 
-    use super::{DateTime, Deserialize, FORMAT, Flaw, NetworkId, Postback, PostbackId, PostbackRecord, Utc};
+    use super::{
+        DateTime, Deserialize, FORMAT, NetworkId, Postback, PostbackId, PostbackRecord, RecordedProblem, Utc,
+    };
 
     #[derive(Deserialize)]
     pub(super) struct Record {
@@ -272,7 +306,8 @@ mod first {
         amount_micros: Option<i64>,
         currency: Option<String>,
         extra: Vec<(String, String)>,
-        flaw: Option<Flaw>,
+        #[serde(rename = "flaw")]
+        problem: Option<RecordedProblem>,
     }
 
     impl From<Record> for PostbackRecord {
@@ -291,7 +326,7 @@ mod first {
                 token: first.token,
                 signed: None,
                 dialect: dialects::native().key.to_owned(),
-                said: Postback {
+                postback: Postback {
                     click_ids: first.click_id.into_iter().collect(),
                     goal: first.goal,
                     order_id: first.order_id,
@@ -300,7 +335,9 @@ mod first {
                     extra: first.extra,
                     ..Postback::default()
                 },
-                flaw: first.flaw,
+                is_redacted: false,
+                is_simulated: false,
+                problem: first.problem,
             }
         }
     }
@@ -312,8 +349,13 @@ mod tests {
 
     use super::*;
 
-    fn call(target: &str) -> InboundCall {
-        InboundCall::get(target, clock::now(), "198.51.100.23/32".parse().ok())
+    fn request(target: &str) -> InboundRequest {
+        InboundRequest::get(target, clock::now(), "198.51.100.23/32".parse().ok())
+    }
+
+    fn record(request: InboundRequest) -> PostbackRecord {
+        let parsed = request.parse();
+        PostbackRecord::new(NetworkId(7), request, parsed)
     }
 
     #[test]
@@ -322,7 +364,7 @@ mod tests {
         let target = format!(
             "/postback?click_id=c&order_id=Ä-1&amount=1.5&token={token}&my_token=abcdefghijklmnop&goal={token}"
         );
-        let record = PostbackRecord::of(NetworkId(7), call(&target));
+        let record = record(request(&target));
         let mut buffer = Vec::new();
         record.write(&mut buffer);
         let text = String::from_utf8(buffer.clone()).unwrap();
@@ -330,15 +372,18 @@ mod tests {
         assert!(!text.contains("abcdefghijkl"), "{text}");
         assert_eq!(PostbackRecord::read(&buffer), Ok(record.clone()));
         assert_eq!(record.token(), Some(Token::from_call(token).hash()));
-        assert_eq!(record.said.order_id.as_deref(), Some("Ä-1"));
-        assert_eq!(record.said.amount.map(|amount| amount.micros), Some(1_500_000));
+        assert_eq!(record.postback.order_id.as_deref(), Some("Ä-1"));
+        assert_eq!(
+            record.postback.amount.map(|amount| amount.micros),
+            Some(1_500_000)
+        );
     }
 
     #[test]
-    fn what_is_wrong_with_a_call_goes_with_it() {
-        let record = PostbackRecord::of(NetworkId(7), call("/postback?click_id=c&amount=12,5"));
+    fn a_record_has_the_problem_of_its_request() {
+        let record = record(request("/postback?click_id=c&amount=12,5"));
         assert_eq!(
-            record.flaw().map(|verdict| verdict.reason),
+            record.problem().map(|verdict| verdict.reason),
             Some(Reason::AmountInvalid)
         );
     }
@@ -351,42 +396,44 @@ mod tests {
             "extra":[["a","b"]],"flaw":null}"#;
         let network = NetworkId(1).to_string();
         let record = PostbackRecord::read(text.replace("net_0000020", &network).as_bytes()).unwrap();
-        assert_eq!(record.said.click_ids, ["c"]);
-        assert_eq!(record.said.amount.map(|amount| amount.micros), Some(5));
+        assert_eq!(record.postback.click_ids, ["c"]);
+        assert_eq!(record.postback.amount.map(|amount| amount.micros), Some(5));
         assert_eq!(record.dialect, "clickledger");
     }
 
     #[test]
-    fn a_record_from_before_it_told_of_https_is_still_read_and_the_same_is_written_where_nothing_is_known() {
+    fn a_record_of_the_second_format_is_still_read() {
         let text = r#"{"format":2,"network":"net_0000020","id":"pb_00000000000000000000000000","received_at":"2026-11-21T00:00:00Z","method":"GET","target":"/postback?click_id=c&order_id=A-1","content_type":null,"body":"","remote_ip":"198.51.100.23/32","token":null,"dialect":"clickledger","said":"#;
         let text = text.replace("net_0000020", &NetworkId(1).to_string());
-        let said = serde_json::to_string(&Postback {
+        let postback = serde_json::to_string(&Postback {
             order_id: Some("A-1".to_owned()),
             ..Postback::default()
         });
-        let text = format!("{text}{},\"flaw\":null}}", said.unwrap());
-        let record = PostbackRecord::read(text.as_bytes()).unwrap();
-        assert_eq!(record.over_https, None);
-        assert_eq!(record.said.order_id.as_deref(), Some("A-1"));
-        assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), text);
+        let text = format!("{text}{},\"flaw\":null}}", postback.unwrap());
+        let read = PostbackRecord::read(text.as_bytes()).unwrap();
+        assert_eq!(read.over_https, None);
+        assert_eq!(read.postback.order_id.as_deref(), Some("A-1"));
         for known in [true, false] {
-            let call = InboundCall {
+            let request = InboundRequest {
                 over_https: Some(known),
-                ..call("/postback?click_id=c")
+                ..request("/postback?click_id=c")
             };
-            let record = PostbackRecord::of(NetworkId(7), call);
-            let read = PostbackRecord::read(&record.to_bytes()).unwrap();
+            let read = PostbackRecord::read(&record(request).to_bytes()).unwrap();
             assert_eq!(read.over_https, Some(known));
         }
     }
 
     #[test]
-    fn what_is_no_record_is_refused_in_words() {
-        assert!(PostbackRecord::read(b"{}").unwrap_err().contains("no postback"));
+    fn bytes_that_are_no_record_are_refused_with_a_message() {
+        assert!(
+            PostbackRecord::read(b"{}")
+                .unwrap_err()
+                .contains("not a postback")
+        );
         assert!(
             PostbackRecord::read(b"\xff\0")
                 .unwrap_err()
-                .contains("no postback")
+                .contains("not a postback")
         );
     }
 }

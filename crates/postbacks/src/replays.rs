@@ -1,12 +1,12 @@
-//! Replays: postbacks decided once more under today's configuration, for real or to see what would change.
+//! Replays: stored postbacks decided again under the current configuration, for real or as a dry run.
 //!
-//! Whoever asks adds rows; the sweep of a node, or a [`Decider`] on the command line, decides them with the very code that
-//! decides new postbacks (`ingest/replaying.rs`), a dry run in a transaction that is rolled back. An accepted postback is
-//! never replayed: what it made stands.
+//! A request adds rows; the sweep of a node, or a [`Decider`] on the command line, decides them like new postbacks
+//! ([`crate::deciding`]), a dry run in a transaction that is rolled back. An accepted postback is never replayed: its
+//! conversion stands.
 
 use std::time::{Duration, Instant};
 
-use campaigns::Routing;
+use campaigns::{ClickIds, Routing};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -20,59 +20,58 @@ use tenancy::audit::{self, Change};
 use tenancy::{Author, Secret};
 use uuid::Uuid;
 
-use crate::click_id::ClickIds;
-use crate::ingest::Replaying;
-use crate::judge::Judge;
+use crate::authenticate::Authenticator;
+use crate::deciding::Replayer;
 
-/// Most postbacks replayed at once.
-pub const MOST: i64 = 10_000;
+/// Maximum number of postbacks in a batch of replays.
+pub const BATCH_LIMIT: i64 = 10_000;
 
-/// A replay as stored.
+/// Replay as stored.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = replays)]
 pub struct Replay {
-    /// The postback.
+    /// Postback.
     pub postback_id: PostbackId,
-    /// When it was asked for.
+    /// Time of the request.
     pub asked_at: DateTime<Utc>,
-    /// By whom, in words.
+    /// Name of the requester.
     pub asked_by: String,
-    /// Whether nothing is changed.
+    /// True for a dry run.
     pub is_dry: bool,
-    /// When it was decided.
+    /// Time of the decision; `None` while it is pending.
     pub done_at: Option<DateTime<Utc>>,
-    /// The reason the postback had.
+    /// Reason of the postback before.
     pub reason_before: String,
-    /// The reason it has or would have.
+    /// Reason that it has or would have; `None` if it was not replayed.
     pub reason: Option<String>,
-    /// What happened, or would happen.
+    /// Result, in a sentence.
     pub message: Option<String>,
-    /// The conversion it makes or is about.
+    /// Conversion that it makes or concerns.
     pub conversion_id: Option<ConversionId>,
-    /// What the affiliate earns by a conversion that it makes.
+    /// Commission of a conversion that it makes, in micro-units.
     pub commission_micros: Option<i64>,
-    /// What the advertiser owes for it.
+    /// Revenue of that conversion, in micro-units.
     pub revenue_micros: Option<i64>,
-    /// Of both.
+    /// Currency of both.
     pub currency: Option<Currency>,
 }
 
 impl Replay {
-    /// Whether the postback has, or would have, another reason now.
+    /// True if the reason of the postback changes.
     #[must_use]
     pub fn changes(&self) -> bool {
         let now = self.reason.as_ref();
         now.is_some_and(|reason| *reason != self.reason_before)
     }
 
-    /// What the affiliate earns by a conversion that it makes.
+    /// Commission of a conversion that it makes.
     #[must_use]
     pub fn commission(&self) -> Option<Money> {
         let (micros, currency) = (self.commission_micros?, self.currency?);
         Some(Money { micros, currency })
     }
 
-    /// What the advertiser owes for it.
+    /// Revenue of a conversion that it makes.
     #[must_use]
     pub fn revenue(&self) -> Option<Money> {
         let (micros, currency) = (self.revenue_micros?, self.currency?);
@@ -80,25 +79,25 @@ impl Replay {
     }
 }
 
-/// Which rejected postbacks are to be replayed.
+/// Filter of the rejected postbacks to replay.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayFilter {
-    /// Only these; all if empty.
+    /// Receipts; all if empty.
     pub ids: Vec<PostbackId>,
-    /// Only with this reason.
+    /// Code of the reason.
     pub reason: Option<String>,
-    /// Only of this advertiser.
+    /// Advertiser.
     pub advertiser_id: Option<AdvertiserId>,
-    /// Only those that came since.
+    /// Earliest arrival.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Asks for the rejected postbacks that fit to be decided once more, at most [`MOST`] of them, oldest first. Returns the
-/// batch, and how many they are.
+/// Requests a replay of the rejected postbacks that match, oldest first, at most [`BATCH_LIMIT`]. Returns the batch and its
+/// size.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn ask(
+pub async fn request(
     conn: &mut NetworkConn,
     author: &Author,
     filter: &ReplayFilter,
@@ -124,7 +123,7 @@ pub async fn ask(
     .bind::<Nullable<Text>, _>(filter.reason.as_deref())
     .bind::<Nullable<Integer>, _>(filter.advertiser_id.map(|id| id.0))
     .bind::<Nullable<Timestamptz>, _>(filter.since)
-    .bind::<BigInt, _>(MOST)
+    .bind::<BigInt, _>(BATCH_LIMIT)
     .execute(&mut **conn)
     .await?;
     if asked > 0 && !is_dry {
@@ -135,7 +134,7 @@ pub async fn ask(
     Ok((batch, asked))
 }
 
-/// The replays of a batch, those that change something first: at most `limit`.
+/// Replays of a batch, those that change something first: at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -153,10 +152,10 @@ pub async fn of_batch(conn: &mut NetworkConn, batch: Uuid, limit: i64) -> QueryR
         .await
 }
 
-/// How often a decider asks whether another one is done with what it has taken up.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Interval at which a decider checks for replays that a node has taken.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a batch was not decided. It stays asked for: whoever decides next, a node that serves or another decider, does so.
+/// Reason why a batch was not decided. It stays requested: a node or the next decider decides it.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
     /// The database failed.
@@ -165,36 +164,33 @@ pub enum DecideError {
     /// Deciding failed.
     #[error("{0}")]
     Failed(String),
-    /// Another decider has taken some of it up, and is not done in time.
-    #[error("{0} of the postbacks are being decided by a node that serves, and it is not done with them yet")]
-    TakenUp(usize),
+    /// A node has taken some of it, and was not finished in time.
+    #[error("{0} of the postbacks are still being decided by a running node")]
+    Taken(usize),
 }
 
-/// Decides replays without being a node that serves, beside one or where there is none: each decider skips what another
-/// one looks at.
+/// Decides replays on the command line, beside running nodes or without any: each skips postbacks that another has
+/// locked.
 pub struct Decider {
-    replaying: Replaying,
+    replayer: Replayer,
     db: Db,
 }
 
 impl Decider {
-    /// A decider with a connection of its own to this database, whose click ids were signed with this secret.
+    /// Connects to a database whose click IDs are signed with this secret.
     ///
     /// # Errors
     /// When the database cannot be reached.
     pub async fn connect(db: Db, database_url: &str, secret: Secret) -> Result<Self, DecideError> {
-        let judge = Judge {
-            routing: Routing::new(db.clone(), Changes::listen(database_url)),
-            click_ids: ClickIds::new(secret.clone()),
-            secret,
-        };
-        let replaying = Replaying::connect(database_url, judge).await;
-        let replaying = replaying.map_err(|error| DecideError::Failed(error.to_string()))?;
-        Ok(Self { replaying, db })
+        let routing = Routing::new(db.clone(), Changes::listen(database_url));
+        let authenticator = Authenticator::new(routing, ClickIds::new(secret.clone()), secret);
+        let replayer = Replayer::connect(database_url, authenticator).await;
+        let replayer = replayer.map_err(|error| DecideError::Failed(error.to_string()))?;
+        Ok(Self { replayer, db })
     }
 
-    /// Decides what is asked for until all of this batch is decided, and returns it as [`of_batch`] does. What a node has
-    /// taken up is waited for, for `patience` at most.
+    /// Decides requested replays until all of this batch are decided, and returns them as [`of_batch`] does. Waits for
+    /// replays that a node has taken, for `timeout` at most.
     ///
     /// # Errors
     /// [`DecideError`].
@@ -202,20 +198,22 @@ impl Decider {
         &mut self,
         network_id: NetworkId,
         batch: Uuid,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<Replay>, DecideError> {
         let began = Instant::now();
         loop {
-            let decided = self.replaying.decide().await;
+            let decided = self.replayer.decide().await;
             decided.map_err(|error| DecideError::Failed(error.to_string()))?;
             let mut conn = self.db.network(network_id).await?;
-            let found = of_batch(&mut conn, batch, MOST).await.map_err(DbError::from)?;
+            let found = of_batch(&mut conn, batch, BATCH_LIMIT)
+                .await
+                .map_err(DbError::from)?;
             conn.commit().await?;
             let waiting = found.iter().filter(|replay| replay.done_at.is_none()).count();
             match waiting {
                 0 => return Ok(found),
-                _ if began.elapsed() > patience => return Err(DecideError::TakenUp(waiting)),
-                _ => tokio::time::sleep(AGAIN).await,
+                _ if began.elapsed() > timeout => return Err(DecideError::Taken(waiting)),
+                _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }

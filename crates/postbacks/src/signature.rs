@@ -1,8 +1,8 @@
-//! Signed calls: `HMAC-SHA256(secret, "{timestamp}.{digest}")`, where the digest is the hexadecimal SHA-256 of the request
+//! Signed postbacks: `HMAC-SHA256(secret, "{timestamp}.{digest}")`, where the digest is the hexadecimal SHA-256 of the request
 //! target, a line feed, and the body.
 //!
-//! A digest is signed and not the call itself, so that the journal can keep what was signed without the secrets that
-//! stand in the call, and the signature can be checked again in a replay.
+//! A digest is signed and not the request itself, so that the journal can store the signed string without the secrets of
+//! the request, and the signature can be checked again in a replay.
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
@@ -13,23 +13,23 @@ use subtle::ConstantTimeEq;
 
 use crate::verdict::{Reason, Verdict};
 
-/// The header that carries time and signature: `t=1700000000,v1=…`.
+/// Header with timestamp and signature: `t=1700000000,v1=…`.
 pub const HEADER: &str = "X-Clickledger-Signature";
 
-/// What is kept of a signed call.
+/// Signature of a postback with the digest of what it signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signed {
-    /// As sent: seconds since 1970.
+    /// Timestamp as sent: seconds since 1970.
     timestamp: String,
-    /// As sent: hexadecimal.
+    /// Signature as sent: hexadecimal.
     signature: String,
-    /// Of what came: hexadecimal SHA-256.
+    /// Hexadecimal SHA-256 of the request.
     digest: String,
 }
 
 impl Signed {
-    /// What a call says of its signature: in the header, or as the parameters `timestamp` and `signature`, of which the
-    /// second comes last and is not signed. None where it has neither.
+    /// Signature of a request: in the header, or as the parameters `timestamp` and `signature`, of which the second comes
+    /// last and is not signed. `None` if the request has neither.
     pub(crate) fn of(
         target: &str,
         body: &[u8],
@@ -59,41 +59,42 @@ impl Signed {
     /// Checks the signature against a secret, and its time against ours.
     ///
     /// # Errors
-    /// The verdict, when it does not hold.
+    /// The verdict, when it does not match.
     pub(crate) fn check(&self, secret: &str, seconds: i32, now: DateTime<Utc>) -> Result<(), Verdict> {
         let at: i64 = self.timestamp.parse().map_err(|_| {
-            let message = "The time of the signature is not a number of seconds since 1970.";
-            Verdict::saying(Reason::TimestampSkew, message)
+            let message = "The timestamp of the signature is not a number of seconds since 1970.";
+            Verdict::with_message(Reason::TimestampSkew, message)
         })?;
         let skew = now.timestamp().saturating_sub(at);
         if skew.unsigned_abs() > u64::from(seconds.unsigned_abs()) {
             let direction = if skew > 0 { "behind" } else { "ahead of" };
             let message = format!(
-                "The time of the signature is {} s {direction} ours; at most {seconds} s are taken.",
+                "The timestamp of the signature is {} s {direction} our clock; the tolerance is {seconds} s.",
                 skew.unsigned_abs()
             );
-            return Err(Verdict::saying(Reason::TimestampSkew, message));
+            return Err(Verdict::with_message(Reason::TimestampSkew, message));
         }
         let expected = sign(secret, &self.timestamp, &self.digest);
         let sent = self.signature.trim().to_ascii_lowercase();
-        match bool::from(expected.as_bytes().ct_eq(sent.as_bytes())) {
-            true => Ok(()),
-            false => Err(Verdict::of(Reason::SignatureInvalid)),
+        if bool::from(expected.as_bytes().ct_eq(sent.as_bytes())) {
+            Ok(())
+        } else {
+            Err(Verdict::of(Reason::SignatureInvalid))
         }
     }
 
-    /// As sent.
+    /// Signature as sent.
     pub(crate) fn signature(&self) -> &str {
         &self.signature
     }
 
-    /// What should have been signed, for those who may see it.
+    /// String that the signature must sign, for users who may see it.
     pub(crate) fn signed_string(&self) -> String {
         format!("{}.{}", self.timestamp, self.digest)
     }
 }
 
-/// The signature of a digest at a time, hexadecimal.
+/// Signature of a digest at a time, hexadecimal.
 fn sign(secret: &str, timestamp: &str, digest: &str) -> String {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes any key");
@@ -112,7 +113,7 @@ fn read_header(header: &str) -> Option<(String, String)> {
     part("t").zip(part("v1"))
 }
 
-/// The target as it was before the signature was added.
+/// Target before the signature was appended.
 fn without_signature(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else {
         return target.to_owned();
@@ -121,9 +122,10 @@ fn without_signature(target: &str) -> String {
         .split('&')
         .filter(|pair| !pair.starts_with("signature="))
         .collect();
-    match kept.is_empty() {
-        true => path.to_owned(),
-        false => format!("{path}?{}", kept.join("&")),
+    if kept.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", kept.join("&"))
     }
 }
 
@@ -137,21 +139,21 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    /// What a shop does, step by step.
+    /// Signature as a shop computes it, step by step.
     fn shop_signs(target: &str, body: &[u8], timestamp: &str) -> String {
         let digest = HEXLOWER.encode(&Sha256::digest([target.as_bytes(), b"\n", body].concat()));
         sign(SECRET, timestamp, &digest)
     }
 
     #[test]
-    fn the_scheme_is_what_the_documentation_says() {
+    fn the_scheme_is_the_documented_one() {
         // hmac.new(b"s3cret", ("1700000000." + sha256(b"/postback?a=1\n").hexdigest()).encode(), "sha256") of Python.
         let expected = "7291621c2c4814cb021702c9b2987da6408c53c395f223144f3c99bc9eed6069";
         assert_eq!(shop_signs("/postback?a=1", b"", "1700000000"), expected);
     }
 
     #[test]
-    fn header_and_parameters_are_both_taken() {
+    fn header_and_parameters_are_both_accepted() {
         let target = "/postback?a=1";
         let signature = shop_signs(target, b"body", "1700000000");
         let header = format!("t=1700000000, v1={signature}");
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_is_late_does_not_hold() {
+    fn a_changed_or_late_request_is_refused() {
         let target = "/postback?a=1";
         let signature = shop_signs(target, b"", "1700000000");
         let header = format!("t=1700000000,v1={signature}");

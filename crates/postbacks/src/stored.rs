@@ -1,4 +1,4 @@
-//! Postbacks: every call of an advertiser's server, as it came, with the verdict it got.
+//! Stored postbacks: every request of an advertiser's server as received, with its verdict.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,121 +13,146 @@ use tenancy::Scope;
 use crate::verdict::Reason;
 
 text_enum! {
-    /// What became of a postback that was stored.
+    /// Status of a stored postback.
     pub enum PostbackStatus {
-        /// It made a conversion, or changed one.
+        /// Made or changed a conversion.
         Accepted = "accepted",
-        /// Nothing was new.
+        /// Changed nothing: it was received before.
         Duplicate = "duplicate",
-        /// It was not taken.
+        /// Refused.
         Rejected = "rejected",
-        /// It waits for another one, or the conversion that it made for somebody of the network.
+        /// Waits for another postback, or its conversion for a manual review.
         Held = "held",
     }
 }
 
-/// A postback as stored.
+text_enum! {
+    /// Reason why a stored request cannot be replayed.
+    pub enum Incomplete {
+        /// Only the beginning of the body is stored, because the sender was not authenticated.
+        Truncated = "truncated",
+        /// A field that decisions depend on is redacted.
+        Redacted = "redacted",
+    }
+}
+
+impl PostbackStatus {
+    /// Stored status of a verdict's status.
+    pub(crate) fn of(status: dialects::Status) -> Self {
+        use dialects::Status;
+        match status {
+            Status::Accepted => Self::Accepted,
+            Status::Duplicate => Self::Duplicate,
+            Status::Held => Self::Held,
+            Status::Rejected | Status::Queued | Status::Unavailable => Self::Rejected,
+        }
+    }
+}
+
+/// Postback as stored.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = postbacks)]
 pub struct StoredPostback {
-    /// The receipt.
+    /// Receipt.
     pub id: PostbackId,
-    /// When it reached us.
+    /// Arrival.
     pub received_at: DateTime<Utc>,
     /// GET or POST.
     pub method: String,
-    /// Request target, the token blanked.
+    /// Request target, with secrets redacted.
     pub target: String,
     /// `Content-Type` header.
     pub content_type: Option<String>,
-    /// Body, the token blanked.
+    /// Body, with secrets redacted.
     pub body: Vec<u8>,
-    /// Address of the advertiser's server.
+    /// Address of the sender.
     pub remote_ip: Option<IpNet>,
-    /// What became of it.
+    /// Status.
     pub status: PostbackStatus,
-    /// Reason code.
+    /// Code of the reason.
     pub reason: String,
-    /// Status of the HTTP answer.
+    /// Status of the HTTP response.
     pub http_status: i32,
-    /// What happened, in a sentence.
+    /// Result, in a sentence.
     pub message: String,
-    /// What to do about it.
+    /// Instruction for the sender; `None` if nothing is to be done.
     pub hint: Option<String>,
-    /// Microseconds from the last byte of the call to the verdict.
+    /// Microseconds from the last byte of the request to the verdict.
     pub took_us: i32,
-    /// Whose token it carried, when known.
+    /// Advertiser; `None` if the sender is unknown.
     pub advertiser_id: Option<AdvertiserId>,
-    /// The campaign of the click, when known.
+    /// Campaign of the link, if known.
     pub campaign_id: Option<CampaignId>,
-    /// The goal reached, for accepted and duplicate ones.
+    /// Goal, if the postback has a claim.
     pub goal_id: Option<GoalId>,
-    /// The click, when its id is genuine.
+    /// Click, if its ID is genuine.
     pub click_id: Option<ClickKey>,
-    /// The conversion made, or the first one for a duplicate.
+    /// Conversion that was made or changed, or the first one for a duplicate.
     pub conversion_id: Option<ConversionId>,
-    /// `order_id` as sent.
+    /// Order ID as sent.
     pub order_id: Option<String>,
-    /// `amount` as sent.
+    /// Amount as sent, in micro-units.
     pub amount_micros: Option<i64>,
-    /// `currency` as sent.
+    /// Currency as sent.
     pub currency: Option<String>,
-    /// Parameters we have no field for.
+    /// Further parameters.
     pub extra: serde_json::Value,
-    /// Key of the system whose spelling it is in.
+    /// Key of the recognised dialect.
     pub dialect: String,
-    /// What was looked at: [`crate::trace::Trace`] as text.
+    /// [`crate::trace::Trace`] as text.
     pub trace: String,
-    /// Whether it was of a test.
+    /// True for a test.
     pub is_test: bool,
-    /// When it was last decided anew.
+    /// Time of its last decision, if it was held or replayed.
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// What a list shows of a postback: without the raw call.
+/// Postback in a list: without the raw request.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = postbacks)]
 pub struct PostbackSummary {
-    /// The receipt.
+    /// Receipt.
     pub id: PostbackId,
-    /// When it reached us.
+    /// Arrival.
     pub received_at: DateTime<Utc>,
     /// GET or POST.
     pub method: String,
-    /// What became of it.
+    /// Status.
     pub status: PostbackStatus,
-    /// Reason code.
+    /// Code of the reason.
     pub reason: String,
-    /// Status of the HTTP answer.
+    /// Status of the HTTP response.
     pub http_status: i32,
-    /// What happened, in a sentence.
+    /// Result, in a sentence.
     pub message: String,
-    /// Microseconds from the last byte of the call to the verdict.
+    /// Microseconds from the last byte of the request to the verdict.
     pub took_us: i32,
-    /// `order_id` as sent.
+    /// Order ID as sent.
     pub order_id: Option<String>,
-    /// Key of the system whose spelling it is in.
+    /// Key of the recognised dialect.
     pub dialect: String,
-    /// Whether it was of a test.
+    /// True for a test.
     pub is_test: bool,
+    /// True if our simulation sent it.
+    pub is_simulated: bool,
 }
 
-/// Which postbacks a list shows.
+/// Filter of a list; every given field must match.
 #[derive(Debug, Clone, Default)]
 pub struct PostbackFilter {
-    /// Whose. An affiliate sees none: they hold advertisers' data.
+    /// Advertiser whose postbacks are visible. An affiliate sees none: postbacks contain advertisers' data.
     pub scope: Scope,
-    /// Only of this status.
+    /// Status.
     pub status: Option<PostbackStatus>,
-    /// Only with this reason.
+    /// Code of the reason.
     pub reason: Option<String>,
-    /// Only those that were not accepted and were sent with this order id: the order of one that was is a conversion.
+    /// Order ID; finds only postbacks that were not accepted: the order of an accepted one is a conversion.
     pub order_id: Option<String>,
-    /// Only those that this campaign's own integration checked.
+    /// Campaign whose own integration authenticated them.
     pub integration: Option<CampaignId>,
-    /// Only of this click.
+    /// Click.
     pub click: Option<ClickKey>,
-    /// Only older than this one: the last of the page before.
+    /// Last postback of the previous page: only older ones are listed.
     pub before: Option<PostbackId>,
 }
 
@@ -166,12 +191,12 @@ pub async fn list(
         let is_accepted =
             Reason::of_code(reason).is_some_and(|reason| reason.status() == dialects::Status::Accepted);
         if !is_accepted {
-            // What the index of reasons is confined to.
+            // The condition of the index of reasons.
             query = query.filter(postbacks::status.ne(PostbackStatus::Accepted));
         }
     }
     if let Some(order_id) = &filter.order_id {
-        // What the index of order ids is confined to.
+        // The condition of the index of order IDs.
         query = query
             .filter(postbacks::status.ne(PostbackStatus::Accepted))
             .filter(postbacks::order_id.eq(order_id));
@@ -188,7 +213,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The postback with this receipt, if it is in scope.
+/// Postback with this receipt, if it is visible in this scope.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,87 +1,87 @@
-//! The ladder to going live: how far the tests of a campaign have come. Whether it is live is its status, which an
-//! override may set without any of them.
+//! Test progress of a campaign before it goes live. Its status says if it is live, which an override may set without any
+//! test.
 
 use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal};
-use campaigns::going_live::{self, ORDERS, SIMULATED, TestOrder};
+use campaigns::going_live::{self, ORDERS, TestOrder};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{LinkId, NetworkConn, click_rollups, postbacks, tracking_links};
 
-use crate::postbacks::PostbackSummary;
+use crate::stored::PostbackSummary;
 
-/// How far back test clicks are looked for.
-const DAYS: i64 = 30;
-/// How many test postbacks are shown.
+/// Days back in which test clicks count.
+const CLICK_DAYS: i64 = 30;
+/// Number of test postbacks shown.
 const LATEST: i64 = 20;
 
-/// How far a goal has come.
+/// Stage of the tests of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rung {
-    /// Nobody has followed a test link yet.
+pub enum TestStage {
+    /// No visitor has followed a test link yet.
     WaitingForClick,
-    /// A test click came.
+    /// A test click arrived.
     ClickSeen,
-    /// A postback about one came, whatever became of it.
+    /// A postback arrived for one, with any verdict.
     PostbackReceived,
     /// A test order was accepted for the goal.
     Matched,
-    /// Enough different ones were.
+    /// Enough different test orders were accepted.
     Verified,
 }
 
-impl Rung {
-    /// Every rung above the ground, with what it is called.
-    pub const CLIMBED: [(Self, &'static str); 4] = [
+impl TestStage {
+    /// Stages to reach, with their labels.
+    pub const STAGES: [(Self, &'static str); 4] = [
         (Self::ClickSeen, "click seen"),
         (Self::PostbackReceived, "postback received"),
         (Self::Matched, "matched"),
         (Self::Verified, "two test orders verified"),
     ];
 
-    /// What it is called.
+    /// Label.
     #[must_use]
-    pub fn words(self) -> &'static str {
-        let found = Self::CLIMBED.iter().find(|(rung, _)| *rung == self);
-        found.map_or("waiting for a click", |(_, words)| words)
+    pub fn label(self) -> &'static str {
+        let found = Self::STAGES.iter().find(|(stage, _)| *stage == self);
+        found.map_or("waiting for a click", |(_, label)| label)
     }
 }
 
-/// How far one goal has come.
+/// Test progress of one goal.
 #[derive(Debug, Clone)]
-pub struct GoalProof {
-    /// The goal.
+pub struct GoalProgress {
+    /// Goal.
     pub goal: Goal,
-    /// How far it is.
-    pub rung: Rung,
-    /// The test orders that arrived, oldest first.
+    /// Stage.
+    pub stage: TestStage,
+    /// Accepted test orders, oldest first.
     pub orders: Vec<TestOrder>,
 }
 
-impl GoalProof {
-    /// Whether nothing is missing.
+impl GoalProgress {
+    /// True if the goal is verified.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.rung == Rung::Verified
+    pub fn is_verified(&self) -> bool {
+        self.stage == TestStage::Verified
     }
 }
 
-/// How far the tests of a campaign have come.
+/// Test progress of a campaign.
 #[derive(Debug, Clone)]
-pub struct Ladder {
-    /// Its test links.
+pub struct TestProgress {
+    /// Test links.
     pub links: Vec<(LinkId, String)>,
-    /// Clicks through them in the last thirty days.
+    /// Clicks through the test links in the last 30 days.
     pub clicks: i64,
-    /// The latest test postbacks, newest first.
+    /// Latest test postbacks, newest first.
     pub postbacks: Vec<PostbackSummary>,
-    /// Goal by goal.
-    pub goals: Vec<GoalProof>,
+    /// Progress by goal.
+    pub goals: Vec<GoalProgress>,
 }
 
-impl Ladder {
-    /// Looks how far the tests of a campaign have come.
+impl TestProgress {
+    /// Reads the test progress of a campaign.
     ///
     /// # Errors
     /// When the database fails.
@@ -98,7 +98,7 @@ impl Ladder {
         let ids: Vec<LinkId> = links.iter().map(|(id, _)| *id).collect();
         let clicks: Vec<i64> = click_rollups::table
             .filter(click_rollups::network_id.eq(network_id))
-            .filter(click_rollups::hour.ge(now - TimeDelta::days(DAYS)))
+            .filter(click_rollups::hour.ge(now - TimeDelta::days(CLICK_DAYS)))
             .filter(click_rollups::link_id.eq_any(ids))
             .select(click_rollups::clicks)
             .load(&mut **conn)
@@ -112,12 +112,7 @@ impl Ladder {
             .load(&mut **conn)
             .await?;
         let orders = going_live::orders(conn, campaign.id).await?;
-        // A rehearsal's calls are ours.
-        let is_theirs = |it: &PostbackSummary| {
-            let order = it.order_id.as_deref().unwrap_or_default();
-            !order.starts_with(SIMULATED)
-        };
-        let received = postbacks.iter().any(is_theirs);
+        let received = postbacks.iter().any(|postback| !postback.is_simulated);
         let clicks = clicks.iter().sum();
         let goals = goals::of_campaign(conn, campaign.id)
             .await?
@@ -125,8 +120,8 @@ impl Ladder {
             .map(|goal| {
                 let of_goal = orders.iter().filter(|order| order.goal_id == goal.id);
                 let orders: Vec<TestOrder> = of_goal.cloned().collect();
-                GoalProof {
-                    rung: rung(clicks > 0, received, orders.len()),
+                GoalProgress {
+                    stage: stage(clicks > 0, received, orders.len()),
                     goal,
                     orders,
                 }
@@ -140,22 +135,22 @@ impl Ladder {
         })
     }
 
-    /// Whether every goal is proven.
+    /// True if every goal is verified.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        !self.goals.is_empty() && self.goals.iter().all(GoalProof::is_proven)
+    pub fn is_verified(&self) -> bool {
+        !self.goals.is_empty() && self.goals.iter().all(GoalProgress::is_verified)
     }
 }
 
-/// How far a goal is: the highest rung that something speaks for. An order proves the click before it, also when that is
-/// older than what is looked at.
-fn rung(clicked: bool, received: bool, orders: usize) -> Rung {
+/// Highest stage that a goal has reached. An order proves the click before it, also one that is older than the clicks
+/// counted.
+fn stage(clicked: bool, received: bool, orders: usize) -> TestStage {
     match orders {
-        0 if received => Rung::PostbackReceived,
-        0 if clicked => Rung::ClickSeen,
-        0 => Rung::WaitingForClick,
-        few if few < ORDERS => Rung::Matched,
-        _ => Rung::Verified,
+        0 if received => TestStage::PostbackReceived,
+        0 if clicked => TestStage::ClickSeen,
+        0 => TestStage::WaitingForClick,
+        few if few < ORDERS => TestStage::Matched,
+        _ => TestStage::Verified,
     }
 }
 
@@ -164,13 +159,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_climbs_rung_by_rung() {
-        assert_eq!(rung(false, false, 0), Rung::WaitingForClick);
-        assert_eq!(rung(true, false, 0), Rung::ClickSeen);
-        assert_eq!(rung(true, true, 0), Rung::PostbackReceived);
-        assert_eq!(rung(true, true, 1), Rung::Matched);
-        assert_eq!(rung(false, true, 2), Rung::Verified);
-        assert!(Rung::CLIMBED.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert_eq!(Rung::WaitingForClick.words(), "waiting for a click");
+    fn a_goal_advances_stage_by_stage() {
+        assert_eq!(stage(false, false, 0), TestStage::WaitingForClick);
+        assert_eq!(stage(true, false, 0), TestStage::ClickSeen);
+        assert_eq!(stage(true, true, 0), TestStage::PostbackReceived);
+        assert_eq!(stage(true, true, 1), TestStage::Matched);
+        assert_eq!(stage(false, true, 2), TestStage::Verified);
+        assert!(TestStage::STAGES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(TestStage::WaitingForClick.label(), "waiting for a click");
     }
 }

@@ -1,39 +1,39 @@
-//! The decision trace: what was looked at on the way from a call to its verdict, in order, with what was found.
+//! The trace of a decision: the checks from a postback to its verdict, in order, with their results.
 
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, Permission};
 
-/// What a step found.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Found {
-    /// It is as it should be.
+pub enum CheckResult {
+    /// Passed.
     #[serde(rename = "+")]
-    Good,
-    /// It would have ended the walk, but the integration only looks.
+    Passed,
+    /// Failed, but the integration only monitors.
     #[serde(rename = "!")]
     Tolerated,
-    /// It was noted and decides nothing.
+    /// Recorded; it decides nothing.
     #[serde(rename = "~")]
     Noted,
 }
 
-/// Steps that tell what affiliates earn.
+/// Checks that show commissions.
 const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
-/// Steps that tell what the network decided for itself.
+/// Checks for users of the network only.
 const OF_THE_NETWORK: [&str; 2] = ["paused", "review"];
 
-/// One thing that was looked at: its name, what was found, and the same in words with the values that went in.
+/// Check of a decision: its name, its result, and the result in words with the values checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step(pub String, pub Found, pub String);
+pub struct Step(pub String, pub CheckResult, pub String);
 
-/// The steps of one decision. Written as a JSON array of `[check, found, words]`.
+/// Checks of one decision. Stored as a JSON array of `[check, result, words]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Trace(Vec<Step>);
 
 impl Step {
-    /// Whether somebody who may see the call may see it: what affiliates earn is not for everybody, and what the network
-    /// decided for itself is for its own people only.
+    /// True if an actor who may see the postback may see this check: commissions need a permission, and the checks of the
+    /// network need a role in the whole network.
     #[must_use]
     pub fn is_for(&self, actor: &Actor) -> bool {
         let is = |steps: &[&str]| steps.contains(&self.0.as_str());
@@ -43,35 +43,35 @@ impl Step {
 }
 
 impl Trace {
-    pub(crate) fn good(&mut self, check: &str, words: impl Into<String>) {
-        self.add(check, Found::Good, words);
+    pub(crate) fn pass(&mut self, check: &str, words: impl Into<String>) {
+        self.add(check, CheckResult::Passed, words);
     }
 
     pub(crate) fn note(&mut self, check: &str, words: impl Into<String>) {
-        self.add(check, Found::Noted, words);
+        self.add(check, CheckResult::Noted, words);
     }
 
-    pub(crate) fn add(&mut self, check: &str, found: Found, words: impl Into<String>) {
-        self.0.push(Step(check.to_owned(), found, words.into()));
+    pub(crate) fn add(&mut self, check: &str, result: CheckResult, words: impl Into<String>) {
+        self.0.push(Step(check.to_owned(), result, words.into()));
     }
 
-    /// The steps, in order.
+    /// Checks, in order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.0
     }
 
-    /// As it is stored.
+    /// Text to store.
     #[must_use]
     pub fn to_text(&self) -> String {
-        // Strings only: serialising those cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        #[expect(clippy::expect_used, reason = "strings always serialize")]
+        serde_json::to_string(self).expect("strings serialize")
     }
 
-    /// As it was stored; empty for what nobody wrote.
+    /// Trace of a stored text; `None` if it is not one.
     #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
 }
 
@@ -82,13 +82,13 @@ mod tests {
     #[test]
     fn a_trace_reads_back() {
         let mut trace = Trace::default();
-        trace.good("dialect", "clickledger");
-        trace.add("token", Found::Tolerated, "no token");
+        trace.pass("dialect", "clickledger");
+        trace.add("token", CheckResult::Tolerated, "no token");
         assert_eq!(
             trace.to_text(),
             r#"[["dialect","+","clickledger"],["token","!","no token"]]"#
         );
-        assert_eq!(Trace::from_text(&trace.to_text()), trace);
-        assert_eq!(Trace::from_text("nonsense"), Trace::default());
+        assert_eq!(Trace::from_text(&trace.to_text()), Some(trace));
+        assert_eq!(Trace::from_text("nonsense"), None);
     }
 }

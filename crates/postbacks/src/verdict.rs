@@ -1,66 +1,66 @@
-//! Verdicts: what became of a postback and why, in one table of reasons.
+//! Verdicts: the result of a postback and its reason, in one table of reasons.
 
 use dialects::{AnswerFormat, Problem, Status};
 use schema::ConversionId;
 
-/// Why a postback got the verdict it got. The codes never change.
+/// Reason of a verdict. The codes never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A conversion was made.
+    /// A conversion was recorded.
     Accepted,
-    /// The order had been counted, with the same values.
+    /// The order was recorded before, with the same values.
     DuplicateOrder,
-    /// The order had been counted, with other values.
+    /// The order was recorded before, with other values.
     DuplicateConflict,
-    /// The click had reached the goal, and the goal counts once per click.
+    /// The click reached the goal before, and the goal counts once per click.
     GoalOnce,
-    /// The conversion was changed as the postback asks.
+    /// The conversion was updated.
     Updated,
-    /// The conversion is already as the postback asks.
+    /// The conversion already has the requested state.
     Unchanged,
     /// The network ignores this status.
     StatusIgnored,
-    /// A test came through whole; nothing is paid.
+    /// A test conversion was recorded; it never pays.
     TestAccepted,
     /// Recorded, but unpaid: a cap is reached.
     CapReached,
-    /// Recorded, but unpaid: it came through a click that the campaign did not want.
+    /// Recorded, but unpaid: the click did not match the targeting.
     NotTargeted,
-    /// Recorded, and pending until somebody of the network has looked.
+    /// Recorded, and pending until a user of the network reviews it.
     HeldForReview,
-    /// It waits for a conversion of the parent goal.
+    /// Held until the parent goal is reached.
     WaitingForParent,
-    /// It waits for the conversion it changes.
+    /// Held until the conversion that it updates exists.
     WaitingForConversion,
-    /// It waits for an earlier conversion of its customer.
+    /// Held until the customer has a conversion.
     WaitingForCustomer,
-    /// It waits for its click to be stored.
+    /// Held until its click is stored.
     WaitingForClick,
-    /// No click id.
+    /// The click ID is missing.
     ClickIdMissing,
-    /// A placeholder instead of a value.
+    /// A value is an unreplaced placeholder.
     MacroUnreplaced,
-    /// A click id we never gave out.
+    /// The click ID is not one of ours.
     ClickNotFound,
-    /// The click is too old.
+    /// The click is older than the attribution window.
     ClickExpired,
     /// The click is younger than the campaign allows.
     TooFast,
-    /// A test call about a live click.
+    /// A test postback names a live click.
     WrongMode,
     /// The click belongs to a campaign of another advertiser.
     WrongCampaign,
     /// The campaign has no such goal.
     GoalUnknown,
-    /// The time to wait for the parent goal is over.
+    /// The parent goal was not reached in time.
     ParentMissing,
-    /// The goal counts only so many times after its parent.
+    /// The goal has no conversions left after its parent.
     ParentExhausted,
-    /// There is no conversion to change.
+    /// No conversion matches the update.
     ConversionNotFound,
-    /// Nobody has this coupon.
+    /// No affiliate has this coupon.
     CouponUnknown,
-    /// No affiliate is called so.
+    /// No affiliate has this key.
     AffiliateUnknown,
     /// The campaign is being set up, or has ended.
     CampaignInactive,
@@ -70,67 +70,67 @@ pub enum Reason {
     AffiliateBlocked,
     /// The network itself is suspended.
     NetworkSuspended,
-    /// The goal is unique by order and no order id came.
+    /// The goal deduplicates by order, and the order ID is missing.
     OrderIdMissing,
-    /// The goal is unique by customer and no customer id came.
+    /// The goal deduplicates by customer, and the customer ID is missing.
     CustomerIdMissing,
-    /// The goal demands a parameter that did not come.
+    /// A parameter that the goal requires is missing.
     ParamMissing,
-    /// The goal forbids a parameter that came.
+    /// A parameter was sent that the goal forbids.
     ParamForbidden,
-    /// The goal pays a share of an amount and none came.
+    /// The goal pays a percentage, and the amount is missing.
     AmountMissing,
     /// The amount is not a plain decimal.
     AmountInvalid,
-    /// Not a currency of ISO 4217.
+    /// The currency is not one of ISO 4217.
     CurrencyUnknown,
     /// The goal pays a fixed sum in another currency.
     CurrencyMismatch,
-    /// No token.
+    /// The token is missing.
     TokenMissing,
-    /// Nobody has this token.
+    /// No integration has this token.
     TokenInvalid,
-    /// The token was replaced, and the time in which both were taken is over.
+    /// The token was replaced, and its overlap is over.
     TokenExpired,
-    /// The call must be signed and is not.
+    /// The required signature is missing.
     SignatureMissing,
-    /// The signature does not fit the call.
+    /// The signature does not match the request.
     SignatureInvalid,
-    /// The time of the signature is too far from ours.
+    /// The timestamp of the signature is outside the tolerance.
     TimestampSkew,
-    /// Calls may not come from this address.
+    /// The address of the sender is not allowed.
     IpNotAllowed,
-    /// Calls must come over https.
+    /// The request did not use the required HTTPS.
     HttpsRequired,
-    /// A browser says more than that there was an order.
+    /// A browser sent more than an order report.
     ReportOnly,
     /// A value does not decode.
     ParamUndecodable,
-    /// A parameter came twice.
+    /// A parameter was repeated.
     ParamRepeated,
     /// A value is too long.
     ParamTooLong,
     /// Too many parameters.
     TooManyParams,
-    /// The body is no form and no JSON object.
+    /// The body is neither a form nor a JSON object.
     BodyUnparseable,
     /// The body is too large.
     BodyTooLarge,
-    /// The body did not arrive in time or was cut off.
+    /// The body did not arrive completely or in time.
     BodyIncomplete,
     /// The request target is too long.
     UrlTooLong,
-    /// The host the call came to is nobody's.
+    /// The host belongs to no network.
     UnknownHost,
-    /// The network gets more postbacks than it may.
+    /// The network exceeded its rate limit.
     RateLimited,
-    /// It is on disk and will be decided as soon as the database answers.
+    /// Stored on disk; decided as soon as the database responds.
     Queued,
-    /// Our own fault.
+    /// Failure on our side.
     Unavailable,
 }
 
-/// One line of the table: code, status, HTTP status, what it means, what to do.
+/// Row of the table: code, status, HTTP status, meaning, fix.
 struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
@@ -204,127 +204,143 @@ impl Reason {
         use Status::{Accepted, Duplicate, Held, Queued, Rejected, Unavailable};
         match self {
             Self::Accepted => Line("accepted", Accepted, 200, "The conversion was recorded.", "Nothing to do."),
-            Self::DuplicateOrder => Line("duplicate_order", Duplicate, 200, "This order was recorded before.", "Nothing to do; repeating a call is safe."),
-            Self::DuplicateConflict => Line("duplicate_conflict", Duplicate, 200, "This order was recorded before, with other values. The first ones stand.", "Send each order once with its final values, or use a new order_id for a new order."),
-            Self::GoalOnce => Line("goal_once", Duplicate, 200, "This click has reached the goal before, and the goal counts once per click.", "Nothing to do; repeating a call is safe."),
-            Self::Updated => Line("updated", Accepted, 200, "The conversion was changed.", "Nothing to do."),
-            Self::Unchanged => Line("unchanged", Duplicate, 200, "The conversion is already as this call asks.", "Nothing to do; repeating a call is safe."),
-            Self::StatusIgnored => Line("status_ignored", Duplicate, 200, "The network ignores calls with this status.", "Nothing to do."),
-            Self::TestAccepted => Line("test_accepted", Accepted, 200, "The test came through whole. Nothing is paid for tests.", "Nothing to do; send a second test with another order to go live."),
-            Self::CapReached => Line("cap_reached", Accepted, 200, "The conversion was recorded, but is not paid: the campaign has had as many as it wants.", "Nothing to do, or ask the network for a higher cap."),
-            Self::NotTargeted => Line("not_targeted", Accepted, 200, "The conversion was recorded, but is not paid: the campaign did not want this visitor when they clicked.", "Nothing to do, or ask the network to widen the campaign's targeting."),
-            Self::HeldForReview => Line("held_for_review", Held, 202, "The conversion was recorded; somebody of the network looks at it before it is approved.", "Nothing to do: the network decides."),
-            Self::WaitingForParent => Line("waiting_for_parent", Held, 202, "The goal before this one has not been reached yet; the call waits for it.", "Nothing to do: it is decided when the earlier call arrives."),
-            Self::WaitingForConversion => Line("waiting_for_conversion", Held, 202, "The order that this call changes has not arrived yet; the call waits for it.", "Nothing to do: it is decided when the order arrives."),
-            Self::WaitingForCustomer => Line("waiting_for_customer", Held, 202, "Nothing is known of this customer yet; the call waits for their first conversion.", "Nothing to do: it is decided when the customer's earlier call arrives."),
-            Self::WaitingForClick => Line("waiting_for_click", Held, 202, "What this pays depends on the click, which is being stored; the call waits for it.", "Nothing to do: it is decided within a minute."),
-            Self::ClickIdMissing => Line("click_id_missing", Rejected, 400, "click_id is missing or empty.", "Keep the click_id that the landing page receives, and send it with the order."),
-            Self::MacroUnreplaced => Line("macro_unreplaced", Rejected, 400, "A value is still a placeholder.", "Put the real value into the call before sending it."),
-            Self::ClickNotFound => Line("click_not_found", Rejected, 422, "We gave out no click with this click_id.", "Send click_id exactly as the landing page received it."),
-            Self::ClickExpired => Line("click_expired", Rejected, 422, "The click is older than the campaign allows.", "Nothing to do, or ask the network for a longer attribution window."),
-            Self::TooFast => Line("too_fast", Rejected, 422, "The click is younger than the campaign allows: nobody buys that fast.", "Nothing to do, or ask the network for a shorter minimum."),
-            Self::WrongMode => Line("wrong_mode", Rejected, 422, "The call is marked as a test, and its click came through a live link.", "Test with the test link of the campaign, or leave the test mark out."),
-            Self::WrongCampaign => Line("wrong_campaign", Rejected, 422, "The click belongs to a campaign of another advertiser.", "Send the click_id of the visitor who came for your own campaign, with your own token."),
+            Self::DuplicateOrder => Line("duplicate_order", Duplicate, 200, "This order was recorded before.", "Nothing to do; repeating a postback is safe."),
+            Self::DuplicateConflict => Line("duplicate_conflict", Duplicate, 200, "This order was recorded before, with other values. The first values stand.", "Send each order once with its final values, or use a new order_id for a new order."),
+            Self::GoalOnce => Line("goal_once", Duplicate, 200, "This click reached the goal before, and the goal counts once per click.", "Nothing to do; repeating a postback is safe."),
+            Self::Updated => Line("updated", Accepted, 200, "The conversion was updated.", "Nothing to do."),
+            Self::Unchanged => Line("unchanged", Duplicate, 200, "The conversion already has this state.", "Nothing to do; repeating a postback is safe."),
+            Self::StatusIgnored => Line("status_ignored", Duplicate, 200, "The network ignores postbacks with this status.", "Nothing to do."),
+            Self::TestAccepted => Line("test_accepted", Accepted, 200, "Test conversion recorded. Test conversions never pay out.", "Nothing to do; send a second test with another order to go live."),
+            Self::CapReached => Line("cap_reached", Accepted, 200, "The conversion was recorded, but is not paid: a cap of the campaign is reached.", "Nothing to do, or ask the network for a higher cap."),
+            Self::NotTargeted => Line("not_targeted", Accepted, 200, "The conversion was recorded, but is not paid: the click did not match the campaign's targeting.", "Nothing to do, or ask the network to widen the targeting."),
+            Self::HeldForReview => Line("held_for_review", Held, 202, "The conversion was recorded and awaits manual review by the network.", "Nothing to do: the network decides."),
+            Self::WaitingForParent => Line("waiting_for_parent", Held, 202, "The parent goal has not been reached yet; the postback is held until it is.", "Nothing to do: it is decided when the postback of the parent goal arrives."),
+            Self::WaitingForConversion => Line("waiting_for_conversion", Held, 202, "The order that this postback updates has not arrived yet; the postback is held until it does.", "Nothing to do: it is decided when the order arrives."),
+            Self::WaitingForCustomer => Line("waiting_for_customer", Held, 202, "This customer has no conversion yet; the postback is held until it has one.", "Nothing to do: it is decided when the customer's first conversion arrives."),
+            Self::WaitingForClick => Line("waiting_for_click", Held, 202, "The commission depends on the click, which is being stored; the postback is held until it is.", "Nothing to do: it is decided within a minute."),
+            Self::ClickIdMissing => Line("click_id_missing", Rejected, 400, "click_id is missing or empty.", "Store the click_id that the landing page receives, and send it with the order."),
+            Self::MacroUnreplaced => Line("macro_unreplaced", Rejected, 400, "A value is an unreplaced placeholder.", "Replace the placeholder by the real value before sending the postback."),
+            Self::ClickNotFound => Line("click_not_found", Rejected, 422, "No click has this click_id.", "Send click_id exactly as the landing page received it."),
+            Self::ClickExpired => Line("click_expired", Rejected, 422, "The click is older than the campaign's attribution window.", "Nothing to do, or ask the network for a longer attribution window."),
+            Self::TooFast => Line("too_fast", Rejected, 422, "The click is younger than the campaign's minimum click-to-conversion time.", "Nothing to do, or ask the network for a shorter minimum."),
+            Self::WrongMode => Line("wrong_mode", Rejected, 422, "The postback is marked as a test, but its click came through a live link.", "Test with the campaign's test link, or remove the test parameter."),
+            Self::WrongCampaign => Line("wrong_campaign", Rejected, 422, "The click belongs to a campaign of another advertiser.", "Send the click_id of a visitor of your own campaign, with your own token."),
             Self::GoalUnknown => Line("goal_unknown", Rejected, 422, "The campaign has no such goal.", "Send the code of one of the campaign's goals."),
-            Self::ParentMissing => Line("parent_missing", Rejected, 422, "The goal before this one was not reached in time.", "Send the earlier goal's call, then this one again."),
-            Self::ParentExhausted => Line("parent_exhausted", Rejected, 422, "The goal has counted as often as it may after the one before it.", "Nothing to do, or ask the network to pay more repetitions."),
-            Self::ConversionNotFound => Line("conversion_not_found", Rejected, 422, "There is no conversion that this call could change.", "Send the order first, with the same order_id and goal."),
-            Self::CouponUnknown => Line("coupon_unknown", Rejected, 422, "No affiliate has this coupon code, and the call names no click.", "Ask the network to enter the code, then send the call again."),
-            Self::AffiliateUnknown => Line("affiliate_unknown", Rejected, 422, "No affiliate of the network with a link to your campaign is called so.", "Send the affiliate's key as the network gave it to you."),
-            Self::CampaignInactive => Line("campaign_inactive", Rejected, 422, "The campaign is being set up, or has ended.", "Ask the network to make the campaign live, then send the call again."),
-            Self::AdvertiserPaused => Line("advertiser_paused", Rejected, 422, "The network has paused the advertiser, so no new order counts.", "Ask the network; when the advertiser is active again, the call can be replayed."),
-            Self::AffiliateBlocked => Line("affiliate_blocked", Rejected, 422, "The network has blocked the affiliate who sent this visitor.", "Nothing to do, or ask the network about the affiliate."),
-            Self::NetworkSuspended => Line("network_suspended", Rejected, 403, "The network is suspended, so nothing counts; the call was kept.", "Ask the network; when it is resumed, send the call again."),
-            Self::OrderIdMissing => Line("order_id_missing", Rejected, 400, "order_id is missing or empty, and the goal counts each order once.", "Send your own id of the order as order_id."),
-            Self::CustomerIdMissing => Line("customer_id_missing", Rejected, 400, "customer_id is missing or empty, and the goal counts each customer once.", "Send your own id of the customer as customer_id."),
-            Self::ParamMissing => Line("param_missing", Rejected, 400, "The goal demands a parameter that did not come.", "Send it, or ask the network not to demand it."),
-            Self::ParamForbidden => Line("param_forbidden", Rejected, 400, "The goal forbids a parameter that came.", "Leave it out."),
-            Self::AmountMissing => Line("amount_missing", Rejected, 400, "amount is missing or empty, and the goal pays a share of it.", "Send the order's amount; 0 is an amount."),
+            Self::ParentMissing => Line("parent_missing", Rejected, 422, "The parent goal was not reached in time.", "Send the postback of the parent goal, then this one again."),
+            Self::ParentExhausted => Line("parent_exhausted", Rejected, 422, "The goal has reached its maximum number of conversions after its parent goal.", "Nothing to do, or ask the network for a higher maximum."),
+            Self::ConversionNotFound => Line("conversion_not_found", Rejected, 422, "No conversion matches this update.", "Send the order first, with the same order_id and goal."),
+            Self::CouponUnknown => Line("coupon_unknown", Rejected, 422, "No affiliate has this coupon code, and the postback has no click_id.", "Ask the network to add the code, then send the postback again."),
+            Self::AffiliateUnknown => Line("affiliate_unknown", Rejected, 422, "No affiliate with a link to your campaign has this key.", "Send the affiliate's key as the network gave it to you."),
+            Self::CampaignInactive => Line("campaign_inactive", Rejected, 422, "The campaign is a draft, or has ended.", "Ask the network to make the campaign live, then send the postback again."),
+            Self::AdvertiserPaused => Line("advertiser_paused", Rejected, 422, "The network has paused the advertiser, so new orders do not count.", "Contact the network; once the advertiser is active again, the postback can be replayed."),
+            Self::AffiliateBlocked => Line("affiliate_blocked", Rejected, 422, "The network has blocked the affiliate that sent this visitor.", "Nothing to do, or ask the network about the affiliate."),
+            Self::NetworkSuspended => Line("network_suspended", Rejected, 403, "The network is suspended, so nothing counts; the postback was stored.", "Contact the network; once it is resumed, send the postback again."),
+            Self::OrderIdMissing => Line("order_id_missing", Rejected, 400, "order_id is missing or empty, and the goal counts each order once.", "Send your order ID as order_id."),
+            Self::CustomerIdMissing => Line("customer_id_missing", Rejected, 400, "customer_id is missing or empty, and the goal counts each customer once.", "Send your customer ID as customer_id."),
+            Self::ParamMissing => Line("param_missing", Rejected, 400, "A parameter that the goal requires is missing.", "Send the parameter, or ask the network to make it optional."),
+            Self::ParamForbidden => Line("param_forbidden", Rejected, 400, "A parameter was sent that the goal forbids.", "Remove the parameter."),
+            Self::AmountMissing => Line("amount_missing", Rejected, 400, "amount is missing or empty, and the goal pays a percentage of it.", "Send the order amount; 0 is an amount."),
             Self::AmountInvalid => Line("amount_invalid", Rejected, 400, "amount is not a plain decimal number.", "Send digits with at most one decimal point: 12.50."),
             Self::CurrencyUnknown => Line("currency_unknown", Rejected, 400, "currency is not a code of ISO 4217.", "Send three capital letters, such as EUR."),
-            Self::CurrencyMismatch => Line("currency_mismatch", Rejected, 422, "The goal pays a fixed sum in the campaign's currency, and the order is in another.", "Send the amount in the campaign's currency, or ask the network to pay a percentage."),
-            Self::TokenMissing => Line("token_missing", Rejected, 401, "token is missing or empty.", "Send the token the network gave you."),
-            Self::TokenInvalid => Line("token_invalid", Rejected, 401, "Nobody has this token; it may have been replaced.", "Send the newest token the network gave you, to the very address it gave you with it."),
-            Self::TokenExpired => Line("token_expired", Rejected, 401, "This token was replaced, and the time in which both were taken is over.", "Send the newest token the network gave you."),
-            Self::SignatureMissing => Line("signature_missing", Rejected, 401, "The call must be signed and carries no signature or no time.", "Sign the call as the integration page shows."),
-            Self::SignatureInvalid => Line("signature_invalid", Rejected, 401, "The signature does not fit the call.", "Sign exactly what you send, with the newest signing secret."),
-            Self::TimestampSkew => Line("timestamp_skew", Rejected, 401, "The time of the signature is too far from ours.", "Set your server's clock, and sign each attempt anew."),
-            Self::IpNotAllowed => Line("ip_not_allowed", Rejected, 403, "Calls may not come from this address.", "Ask the network to add the address of your server."),
-            Self::HttpsRequired => Line("https_required", Rejected, 400, "The call came over plain http, and the integration demands https.", "Send the call to the same address with https, and ask the network for a new token: this one could be read on the way."),
-            Self::ReportOnly => Line("report_only", Rejected, 403, "A browser may report an order and nothing else: anybody could have sent this.", "Send statuses, changes, refunds and commissions from your server."),
-            Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with your language's URL encoder."),
+            Self::CurrencyMismatch => Line("currency_mismatch", Rejected, 422, "The goal pays a fixed sum in the campaign's currency, but the order is in another currency.", "Send the amount in the campaign's currency, or ask the network to pay a percentage."),
+            Self::TokenMissing => Line("token_missing", Rejected, 401, "token is missing or empty.", "Send the token that the network gave you."),
+            Self::TokenInvalid => Line("token_invalid", Rejected, 401, "No integration has this token; it may have been replaced.", "Use your current token and the tracking host you were given."),
+            Self::TokenExpired => Line("token_expired", Rejected, 401, "This token was replaced and has expired.", "Use your current token."),
+            Self::SignatureMissing => Line("signature_missing", Rejected, 401, "The required signature or its timestamp is missing.", "Sign the request as the integration page shows."),
+            Self::SignatureInvalid => Line("signature_invalid", Rejected, 401, "The signature does not match the request.", "Sign exactly what you send, with the current signing secret."),
+            Self::TimestampSkew => Line("timestamp_skew", Rejected, 401, "The timestamp of the signature is outside the tolerance.", "Synchronize your server's clock, and sign each attempt anew."),
+            Self::IpNotAllowed => Line("ip_not_allowed", Rejected, 403, "The address of the sender is not allowed.", "Ask the network to add the address of your server."),
+            Self::HttpsRequired => Line("https_required", Rejected, 400, "The postback was sent over HTTP, and the integration requires HTTPS.", "Send the postback to the same URL over HTTPS, and ask the network for a new token: this one was sent unencrypted."),
+            Self::ReportOnly => Line("report_only", Rejected, 403, "A browser may report an order and nothing else, because a browser cannot prove its identity.", "Send statuses, updates, refunds and commissions from your server."),
+            Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with the URL encoder of your language."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),
             Self::TooManyParams => Line("too_many_params", Rejected, 400, "There are more than 100 parameters.", "Send only the parameters you need."),
             Self::BodyUnparseable => Line("body_unparseable", Rejected, 400, "The body is neither a form nor a JSON object.", "Send application/x-www-form-urlencoded, or application/json with one flat object."),
             Self::BodyTooLarge => Line("body_too_large", Rejected, 413, "The body has more than 64 KiB.", "Send only the parameters you need."),
-            Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 10 seconds.", "Send the call again."),
+            Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 10 seconds.", "Send the postback again."),
             Self::UrlTooLong => Line("url_too_long", Rejected, 414, "The URL has more than 8 KiB.", "Send long values in the body of a POST."),
-            Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so nothing was kept.", "Call the tracking host of your network, as in the URL you were given."),
-            Self::RateLimited => Line("rate_limited", Rejected, 429, "The network gets more postbacks per second than it may, so this one was not kept.", "Send the call again after the time in Retry-After; repeating it is safe."),
-            Self::Queued => Line("queued", Queued, 202, "The postback is stored safely; its verdict follows.", "Nothing to do: look the receipt up later. Repeating the call is safe."),
-            Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, through our own fault.", "Send the call again after the time in Retry-After; repeating it is safe."),
+            Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so the postback was not stored.", "Use the tracking host of your network, as in the URL you were given."),
+            Self::RateLimited => Line("rate_limited", Rejected, 429, "The network exceeded its postback rate limit, so this postback was not stored.", "Send the postback again after the time in Retry-After; repeating it is safe."),
+            Self::Queued => Line("queued", Queued, 202, "The postback is stored safely; its verdict follows.", "Nothing to do: look up the receipt later. Repeating the postback is safe."),
+            Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, because of a failure on our side.", "Send the postback again after the time in Retry-After; repeating it is safe."),
         }
     }
 
-    /// The code in answers, lists and filters.
+    /// Code in responses, lists and filters.
     #[must_use]
     pub fn code(self) -> &'static str {
         self.line().0
     }
 
-    /// The reason with this code.
+    /// Reason with this code.
     #[must_use]
     pub fn of_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
-    /// What became of the postback.
+    /// Status of the postback.
     #[must_use]
     pub fn status(self) -> Status {
         self.line().1
     }
 
-    /// Whether a call that gets it is kept, and can be looked at.
+    /// True if a postback with it is stored.
     #[must_use]
-    pub fn is_kept(self) -> bool {
+    pub fn is_stored(self) -> bool {
         !matches!(self, Self::UnknownHost | Self::RateLimited | Self::Unavailable)
     }
 
-    /// Status of the HTTP answer.
+    /// True if the sender was refused before anything else was looked up; a replay authenticates it again.
+    #[must_use]
+    pub fn refuses_sender(self) -> bool {
+        matches!(
+            self,
+            Self::HttpsRequired
+                | Self::TokenMissing
+                | Self::TokenInvalid
+                | Self::TokenExpired
+                | Self::SignatureMissing
+                | Self::SignatureInvalid
+                | Self::TimestampSkew
+                | Self::IpNotAllowed
+        )
+    }
+
+    /// Status of the HTTP response.
     #[must_use]
     pub fn http_status(self) -> u16 {
         self.line().2
     }
 
-    /// What it means, in a sentence.
+    /// Meaning, in a sentence.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.line().3
     }
 
-    /// What the sender should do.
+    /// Instruction for the sender.
     #[must_use]
     pub fn fix(self) -> &'static str {
         self.line().4
     }
 }
 
-/// A verdict as it is to be told.
+/// Reply to a postback.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The verdict.
+pub struct Reply {
+    /// Verdict.
     pub verdict: Verdict,
-    /// Whether it is of a test.
+    /// True for a test.
     pub is_test: bool,
-    /// In whose voice; as the sender's system answers where nobody set anything.
+    /// Response format of the integration.
     pub format: AnswerFormat,
 }
 
-impl Told {
-    /// A verdict on a call of which nothing else is known.
+impl Reply {
+    /// Reply to a postback without a known integration, in the format of its dialect.
     #[must_use]
-    pub fn plainly(verdict: Verdict) -> Self {
+    pub fn native(verdict: Verdict) -> Self {
         Self {
             verdict,
             is_test: false,
@@ -333,29 +349,29 @@ impl Told {
     }
 }
 
-/// A reason with the words for this one case.
+/// Reason with the message and hint for one postback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why.
+    /// Reason.
     pub reason: Reason,
-    /// What happened, in a sentence.
+    /// Result, in a sentence.
     pub message: String,
-    /// What to do; none where there is nothing to do.
+    /// Instruction for the sender; `None` if nothing is to be done.
     pub hint: Option<String>,
-    /// The conversion made, or the first one for a duplicate.
+    /// Conversion that was made or changed, or the first one for a duplicate.
     pub conversion_id: Option<ConversionId>,
 }
 
 impl Verdict {
-    /// A verdict in the reason's own words.
+    /// Verdict with the message and hint of its reason.
     #[must_use]
     pub fn of(reason: Reason) -> Self {
-        Self::saying(reason, reason.meaning())
+        Self::with_message(reason, reason.meaning())
     }
 
-    /// A verdict with a sentence of its own, and the reason's advice.
+    /// Verdict with this message and the hint of its reason.
     #[must_use]
-    pub fn saying(reason: Reason, message: impl Into<String>) -> Self {
+    pub fn with_message(reason: Reason, message: impl Into<String>) -> Self {
         let hint = matches!(reason.status(), Status::Rejected | Status::Unavailable)
             .then(|| reason.fix().to_owned());
         Self {
@@ -366,16 +382,16 @@ impl Verdict {
         }
     }
 
-    /// The same with other advice.
+    /// The same verdict with this hint.
     #[must_use]
-    pub fn advising(self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
             ..self
         }
     }
 
-    /// The same, about this conversion.
+    /// The same verdict about this conversion.
     #[must_use]
     pub fn about(self, conversion_id: ConversionId) -> Self {
         Self {
@@ -396,7 +412,7 @@ impl From<Problem> for Verdict {
             Problem::Amount { .. } => Reason::AmountInvalid,
             Problem::MacroUnreplaced { .. } => Reason::MacroUnreplaced,
         };
-        Self::saying(reason, problem.message()).advising(problem.hint())
+        Self::with_message(reason, problem.message()).with_hint(problem.hint())
     }
 }
 
@@ -407,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_a_code_of_its_own_and_an_honest_status() {
+    fn every_reason_has_a_unique_code_and_an_honest_status() {
         let codes: HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());
         for reason in Reason::ALL {

@@ -56,7 +56,9 @@ impl BatchError {
             Self::Invalid(_) => true,
             Self::Postgres(error) => error.code().is_some_and(|code| {
                 // Data exceptions, broken constraints, rows that are too large, a malformed COPY.
-                ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))
+                ["22", "23", "54"]
+                    .iter()
+                    .any(|class| code.code().starts_with(class))
                     || *code == SqlState::PROTOCOL_VIOLATION
             }),
             Self::Timeout(_) => false,
@@ -141,7 +143,9 @@ pub trait Row: Sync {
     /// Column list of a table alias: `c.network_id, c.id`.
     #[must_use]
     fn columns_of(alias: &str) -> String {
-        let names = Self::COLUMNS.iter().map(|column| format!("{alias}.{}", column.name));
+        let names = Self::COLUMNS
+            .iter()
+            .map(|column| format!("{alias}.{}", column.name));
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -156,9 +160,18 @@ pub trait Row: Sync {
     /// Rows of a batch as a table `k`: `unnest($1::int4[], $2::uuid[]) AS k (network_id, id)`.
     #[must_use]
     fn unnest() -> String {
-        let arrays = (1..).zip(Self::COLUMNS).map(|(number, column)| format!("${number}::{}", column.array));
+        let arrays = (1..)
+            .zip(Self::COLUMNS)
+            .map(|(number, column)| format!("${number}::{}", column.array));
         let arrays: Vec<_> = arrays.collect();
         format!("unnest({}) AS k ({})", arrays.join(", "), Self::columns())
+    }
+
+    /// The same with a last column `position`, which counts the rows of the batch from 1.
+    #[must_use]
+    fn unnest_with_position() -> String {
+        let unnest = Self::unnest().replacen(") AS k (", ") WITH ORDINALITY AS k (", 1);
+        format!("{}, position)", unnest.trim_end_matches(')'))
     }
 
     /// `INSERT INTO table (…) SELECT … FROM unnest(…)`, to be ended by a conflict clause.
@@ -301,7 +314,10 @@ impl Prepared {
     }
 
     fn insert(&self, sql: &'static str, statement: Statement) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sql, statement);
     }
 }
 
@@ -316,7 +332,10 @@ impl<'a> Tx<'a> {
     /// Wraps a transaction of the connection that these statements belong to.
     #[must_use]
     pub fn new(transaction: &'a Transaction<'a>, prepared: &'a Prepared) -> Self {
-        Self { transaction, prepared }
+        Self {
+            transaction,
+            prepared,
+        }
     }
 
     /// Executes statements without parameters, such as those of savepoints.
@@ -381,7 +400,24 @@ impl<'a> Tx<'a> {
 }
 
 fn parameters<'a>(arrays: &'a Arrays<'_>) -> Vec<&'a (dyn ToSql + Sync)> {
-    arrays.iter().map(|array| &**array as &(dyn ToSql + Sync)).collect()
+    arrays
+        .iter()
+        .map(|array| &**array as &(dyn ToSql + Sync))
+        .collect()
+}
+
+/// Row of the batch that a result belongs to, by a column `position` of [`Row::unnest_with_position`].
+///
+/// # Errors
+/// When the batch has no such row.
+pub fn row_of<'r, R>(row: &tokio_postgres::Row, column: usize, rows: &'r [R]) -> Result<&'r R, BatchError> {
+    let position: i64 = read(row, column)?;
+    let index = usize::try_from(position)
+        .ok()
+        .and_then(|position| position.checked_sub(1));
+    index
+        .and_then(|index| rows.get(index))
+        .ok_or_else(|| BatchError::Invalid(format!("the batch has no row {position}")))
 }
 
 /// Reads a column of a stored row.

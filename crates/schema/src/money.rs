@@ -73,12 +73,9 @@ impl FromSql<Text, Pg> for Currency {
     }
 }
 
-crate::delegate_sql!(
-    Currency,
-    &str,
-    |currency| currency.code(),
-    |code: &str| code.parse::<Currency>()
-);
+crate::delegate_sql!(Currency, &str, |currency| currency.code(), |code: &str| code
+    .parse::<Currency>(
+));
 crate::column_type!(Currency, "text[]", Text);
 
 /// An amount of one currency in micro-units: `Money { micros: 12_500_000, currency: EUR }` is 12.50 EUR.

@@ -869,8 +869,8 @@ diesel::table! {
         unique_key -> Nullable<Text>,
         /// Whose call it is.
         advertiser_id -> Nullable<Int4>,
-        /// Whether its token, signature or address proved that when it came.
-        is_proven -> Bool,
+        /// True if a token, a signature or an allowed address identified the sender on arrival.
+        is_authenticated -> Bool,
         /// The postback as it stood in the journal.
         record -> Bytea,
         /// The campaign whose own integration it was checked by when it came; NULL for the advertiser's.
@@ -963,6 +963,10 @@ diesel::table! {
         over_https -> Nullable<Bool>,
         /// The campaign whose own integration it was checked by; NULL for the advertiser's.
         integration_campaign_id -> Nullable<Int4>,
+        /// Reason why the stored request cannot be replayed. truncated: only the beginning of the body is stored, because the sender was not authenticated. redacted: a field that decisions depend on is redacted. NULL: it is complete.
+        incomplete -> Nullable<Text>,
+        /// True if our simulation sent it.
+        is_simulated -> Bool,
     }
 }
 
@@ -1107,6 +1111,8 @@ diesel::table! {
         commission_micros -> Int8,
         /// What the advertiser would have owed.
         revenue_micros -> Int8,
+        /// True if our simulation made it, which proves nothing of the advertiser.
+        is_simulated -> Bool,
     }
 }
 

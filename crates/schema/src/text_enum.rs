@@ -87,7 +87,9 @@ macro_rules! delegate_sql {
     ($name:ty, $inner:ty, |$value:ident| $write:expr, $read:expr) => {
         const _: () = {
             use $crate::macro_support::tokio_postgres::types::private::BytesMut;
-            use $crate::macro_support::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+            use $crate::macro_support::tokio_postgres::types::{
+                FromSql, IsNull, ToSql, Type, to_sql_checked,
+            };
 
             type Fault = Box<dyn ::std::error::Error + Sync + Send>;
 

@@ -4,20 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use campaigns::Promotion;
-use campaigns::caps::{Cap, CapPeriod, Metric};
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
-use chrono_tz::Tz;
+use campaigns::caps::{Cap, Metric};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use quick_cache::sync::Cache;
-use schema::{AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups, clock};
+use schema::{AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups};
 use tenancy::networks::Network;
 
 /// How often Postgres is asked what is in the sums.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long that may take: a connection is not held for longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Caps that are kept in mind.
 const CAPS: usize = 100_000;
 
@@ -88,7 +87,7 @@ impl Caps {
             .counts
             .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()));
         let count = count.ok()?;
-        let (since, _) = within(cap.period, network.time_zone(), now);
+        let (since, _) = cap.period.range(network.time_zone(), now);
         let mut current = lock(&count);
         if since < current.since {
             return None;
@@ -120,26 +119,6 @@ fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From when to when the day, the month or all time is that a moment lies in, on a network's clock.
-pub(crate) fn within(period: CapPeriod, zone: Tz, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-    let day = at.with_timezone(&zone).date_naive();
-    let (first, next) = match period {
-        CapPeriod::Day => (day, day.succ_opt()),
-        CapPeriod::Month => {
-            let first = day.with_day(1).unwrap_or(day);
-            (first, first.checked_add_months(Months::new(1)))
-        }
-        CapPeriod::Total => {
-            return (
-                DateTime::UNIX_EPOCH,
-                DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
-            );
-        }
-    };
-    let start = |day| clock::start_of_day(day, zone);
-    (start(first), start(next.unwrap_or(first)))
-}
-
 /// Learns how much is in the sums.
 async fn look(
     db: Db,
@@ -160,7 +139,7 @@ async fn look(
         conn.commit().await?;
         Ok::<_, DbError>(stored)
     };
-    let stored = tokio::time::timeout(PATIENCE, stored).await;
+    let stored = tokio::time::timeout(LOOK_TIMEOUT, stored).await;
     let mut current = lock(&count);
     current.is_looking = false;
     let cap_id = cap.id;

@@ -16,10 +16,10 @@
 //!
 //! Numbers are big-endian. The columns of format 1 are [`COLUMNS`]; a later format may have others.
 
-use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
 
 use crate::clicks::NewClick;
 
@@ -37,13 +37,14 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// A click of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClickRecord<'a> {
-    pub(crate) network_id: NetworkId,
+pub struct ClickRecord<'a> {
+    /// Tenant.
+    pub network_id: NetworkId,
     pub(crate) link_id: LinkId,
     pub(crate) campaign_id: CampaignId,
     pub(crate) affiliate_id: AffiliateId,
-    /// When, in microseconds since 1970.
-    pub(crate) clicked_at: i64,
+    /// Time of the click, in microseconds since 1970.
+    pub clicked_at: i64,
     /// Start of that hour on the network's clock, in microseconds since 1970.
     pub(crate) hour: i64,
     /// That day on the network's clock, counted from the first of year 1.
@@ -56,7 +57,8 @@ pub(crate) struct ClickRecord<'a> {
 
 impl<'a> ClickRecord<'a> {
     /// Reads a record; none if it is not a click of a format we know.
-    pub(crate) fn read(record: &'a [u8]) -> Option<Self> {
+    #[must_use]
+    pub fn read(record: &'a [u8]) -> Option<Self> {
         let (format, rest) = record.split_first()?;
         let (network, rest) = rest.split_first_chunk()?;
         let (link, rest) = rest.split_first_chunk()?;
@@ -81,7 +83,7 @@ impl<'a> ClickRecord<'a> {
     }
 
     /// The field at this place of the row, as Postgres has it; none for NULL.
-    pub(crate) fn field(&self, place: usize) -> Option<&'a [u8]> {
+    pub fn field(&self, place: usize) -> Option<&'a [u8]> {
         let mut rest = self.row.get(2..)?;
         for _ in 0..place {
             rest = next_field(rest)?.1;
@@ -116,7 +118,11 @@ pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, 
         buffer.extend_from_slice(&id.to_be_bytes());
     }
     buffer.extend_from_slice(&clicked_at.to_be_bytes());
-    buffer.extend_from_slice(&hour(click.clicked_at, time_zone).timestamp_micros().to_be_bytes());
+    buffer.extend_from_slice(
+        &clock::start_of_hour(click.clicked_at, time_zone)
+            .timestamp_micros()
+            .to_be_bytes(),
+    );
     buffer.extend_from_slice(&day(click.clicked_at, time_zone).to_be_bytes());
     let unique = if visitor.is_unique { UNIQUE } else { 0 };
     buffer.push(unique | if visitor.flag.is_some() { FLAGGED } else { 0 });
@@ -187,13 +193,4 @@ fn inet(buffer: &mut Vec<u8>, net: IpNet) {
 /// The day on the network's clock, counted from the first of year 1.
 pub(crate) fn day(at: DateTime<Utc>, time_zone: Tz) -> i32 {
     at.with_timezone(&time_zone).num_days_from_ce()
-}
-
-/// Start of the hour on the network's clock: in Kolkata hours begin at half past on ours, and its days are exact.
-pub(crate) fn hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
-    let local = at.with_timezone(&time_zone);
-    let into_hour = TimeDelta::minutes(local.minute().into())
-        + TimeDelta::seconds(local.second().into())
-        + TimeDelta::nanoseconds(local.nanosecond().into());
-    at - into_hour
 }

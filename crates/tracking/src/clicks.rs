@@ -1,59 +1,20 @@
 //! Clicks: visits through tracking links.
 
+use ::campaigns::ClickFlag;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, text_enum,
-    tracking_links,
+    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, tracking_links,
 };
 use tenancy::Scope;
 use visitors::{Agent, Country};
 
-text_enum! {
-    /// Why a click is not a valid one. It was redirected and counts as what it is: the first that applies, in this order.
-    pub enum Flag {
-        /// A browser fetched the page in advance; nobody may ever have seen it.
-        Prefetch = "prefetch",
-        /// A robot, by its own account or by the lack of one.
-        Bot = "bot",
-        /// The network blocks the address.
-        Blocked = "blocked",
-        /// The address belongs to a data centre, where no visitors live.
-        DataCenter = "data_center",
-        /// The campaign does not want visitors from there, or with that device.
-        NotTargeted = "not_targeted",
-        /// The visitor clicks more often than people do.
-        Velocity = "velocity",
-        /// The visitor came through the same link a moment ago.
-        Duplicate = "duplicate",
-        /// The campaign has had as much as it wants: of clicks, conversions or money.
-        CapReached = "cap_reached",
-    }
-}
-
-impl Flag {
-    /// What it means, for people.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Prefetch => "Fetched in advance by a browser",
-            Self::Bot => "Robot",
-            Self::Blocked => "Blocked address",
-            Self::DataCenter => "Data centre",
-            Self::NotTargeted => "Country or device the campaign does not want",
-            Self::Velocity => "More clicks than people make",
-            Self::Duplicate => "Repeated within two seconds",
-            Self::CapReached => "Beyond a cap of the campaign",
-        }
-    }
-}
-
 /// A click to store.
 #[derive(Debug, Clone)]
 pub struct NewClick {
-    /// Its key: [`crate::ClickIds::fresh_key`].
+    /// Its key: [`campaigns::ClickIds::fresh_key`].
     pub key: ClickKey,
     /// When it reached us.
     pub clicked_at: DateTime<Utc>,
@@ -81,7 +42,7 @@ pub struct Visitor {
     /// The visitor's first of the day through this affiliate for this campaign.
     pub is_unique: bool,
     /// Why the click is not a valid one.
-    pub flag: Option<Flag>,
+    pub flag: Option<ClickFlag>,
     /// ISO 3166-1 code.
     pub country: Option<Country>,
     /// Number of the autonomous system.
@@ -113,7 +74,7 @@ pub struct ClickDetail {
     /// Whether it was the visitor's first of the day.
     pub is_unique: bool,
     /// Why it is not a valid one.
-    pub flag: Option<Flag>,
+    pub flag: Option<ClickFlag>,
     /// ISO 3166-1 code.
     pub country: Option<String>,
     /// Number of the autonomous system.

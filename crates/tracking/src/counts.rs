@@ -2,7 +2,8 @@
 
 use metrics::{Counter, counter, describe_counter};
 
-use crate::verdict::Reason;
+use conversions::{Event, EventKind};
+use postbacks::Reason;
 
 /// Handles, so that counting costs one addition.
 #[derive(Clone)]
@@ -10,6 +11,17 @@ pub(crate) struct Counts {
     pub(crate) clicks: Counter,
     pub(crate) unrecorded_clicks: Counter,
     postbacks: Vec<(Reason, Counter)>,
+}
+
+/// Counts committed events of conversions, by kind.
+pub(crate) fn events(events: &[Event]) {
+    for kind in EventKind::ALL {
+        let count = events.iter().filter(|event| event.kind == *kind).count();
+        if count > 0 {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            counter!("clickledger_conversion_events_total", "kind" => kind.as_str()).increment(count);
+        }
+    }
 }
 
 impl Counts {
@@ -25,6 +37,10 @@ impl Counts {
         describe_counter!(
             "clickledger_postbacks_total",
             "Postbacks that were answered, by reason."
+        );
+        describe_counter!(
+            "clickledger_conversion_events_total",
+            "Events of conversions, by kind."
         );
         let of_reason = |reason: Reason| {
             (

@@ -33,7 +33,7 @@ const TOLD: Duration = Duration::from_secs(600);
 
 /// How one journal fares.
 #[derive(Debug, Clone, Serialize)]
-pub struct JournalCondition {
+pub struct JournalHealth {
     /// `clicks` or `postbacks`.
     pub stream: &'static str,
     /// Records acknowledged, ever.
@@ -56,7 +56,7 @@ pub struct JournalCondition {
     pub failing: bool,
 }
 
-impl JournalCondition {
+impl JournalHealth {
     fn of(stream: &'static str, stats: &Stats) -> Self {
         let now: SystemTime = clock::now().into();
         let age = stats
@@ -88,13 +88,13 @@ pub struct Alarm {
 
 /// How this node fares.
 #[derive(Debug, Clone, Serialize)]
-pub struct Condition {
+pub struct Health {
     /// Whether it takes clicks and postbacks: what a load balancer asks.
     pub ready: bool,
     /// Whether it is about to stop.
     pub draining: bool,
     /// Its journals.
-    pub journals: Vec<JournalCondition>,
+    pub journals: Vec<JournalHealth>,
     /// What somebody should look at.
     pub alarms: Vec<Alarm>,
 }
@@ -127,10 +127,10 @@ impl Watch {
         }
     }
 
-    pub(crate) fn condition(&self, journals: &Journals) -> Condition {
+    pub(crate) fn health(&self, journals: &Journals) -> Health {
         let journals = vec![
-            JournalCondition::of("clicks", &journals.clicks.stats()),
-            JournalCondition::of("postbacks", &journals.postbacks.stats()),
+            JournalHealth::of("clicks", &journals.clicks.stats()),
+            JournalHealth::of("postbacks", &journals.postbacks.stats()),
         ];
         let draining = self.draining.load(Ordering::Relaxed);
         let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
@@ -141,7 +141,7 @@ impl Watch {
                 message: format!("The clock was set by {:.1} s.", step.as_secs_f64()),
             });
         }
-        Condition {
+        Health {
             ready: !draining && journals.iter().all(|journal| !journal.failing),
             draining,
             journals,
@@ -150,7 +150,7 @@ impl Watch {
     }
 }
 
-fn alarms(journal: &JournalCondition) -> Vec<Alarm> {
+fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
     let stream = journal.stream;
     let late = journal.oldest_unapplied_seconds;
     let sync = journal.sync_p99_seconds;

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use journal::{Journal, OpenError, Reader, Settings};
 
-use crate::ingest::{Applier, ClickLoad, Load, PostbackLoad, Progress};
+use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
 
 /// More processes than anybody runs on one machine.
 const SLOTS: u32 = 64;
@@ -92,8 +92,8 @@ impl Journals {
         };
         Ok(Self {
             slot,
-            clicks: open(ClickLoad::STREAM)?,
-            postbacks: open(PostbackLoad::STREAM)?,
+            clicks: open(ClickStream::NAME)?,
+            postbacks: open(PostbackStream::NAME)?,
         })
     }
 
@@ -119,7 +119,7 @@ pub(crate) async fn apply_abandoned(
     settings: JournalSettings,
     own_slot: u32,
     url: Arc<str>,
-    postbacks: impl Fn() -> PostbackLoad,
+    postbacks: impl Fn() -> PostbackStream,
 ) {
     // When each slot was last written to, as it was when nothing was left in it.
     let mut done = HashMap::new();
@@ -156,7 +156,7 @@ pub(crate) async fn apply_abandoned(
 
 /// When anything in a slot was last written to.
 fn written_at(slot: &Path) -> Option<SystemTime> {
-    let files = [ClickLoad::STREAM, PostbackLoad::STREAM]
+    let files = [ClickStream::NAME, PostbackStream::NAME]
         .into_iter()
         .filter_map(|stream| fs::read_dir(slot.join(stream)).ok())
         .flatten();
@@ -166,7 +166,7 @@ fn written_at(slot: &Path) -> Option<SystemTime> {
 
 /// The clicks of all journals in the folder, whoever writes them, from their beginning. What cannot be read is left out.
 pub(crate) fn all_clicks(folder: &Path) -> Vec<Reader> {
-    let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickLoad::STREAM));
+    let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickStream::NAME));
     clicks
         .take_while(|clicks| clicks.exists())
         .filter_map(|clicks| Reader::open(&clicks, 0).ok())
@@ -177,10 +177,10 @@ async fn catch_up(
     settings: &JournalSettings,
     journals: &Journals,
     url: &Arc<str>,
-    postbacks: PostbackLoad,
+    postbacks: PostbackStream,
 ) -> Result<(), crate::ingest::ApplyError> {
     let node = node(&settings.folder, journals.slot);
-    let clicks = ClickLoad::new(postbacks.judge.routing.clone());
+    let clicks = ClickStream::new(postbacks.authenticator.routing().clone());
     let clicks = applier(&journals.clicks, url, &node, clicks);
     let postbacks = applier(&journals.postbacks, url, &node, postbacks);
     let caught_up = async {
@@ -192,13 +192,13 @@ async fn catch_up(
     done
 }
 
-pub(crate) fn applier<L: Load>(journal: &Journal, url: &Arc<str>, node: &str, load: L) -> Applier<L> {
+pub(crate) fn applier<S: Stream>(journal: &Journal, url: &Arc<str>, node: &str, stream: S) -> Applier<S> {
     Applier {
         journal: journal.clone(),
         opened_at: Mutex::new(Some(journal.next())),
         url: url.clone(),
         node: node.to_owned(),
-        load,
+        stream,
         progress: Arc::<Progress>::default(),
     }
 }

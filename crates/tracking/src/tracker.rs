@@ -1,35 +1,31 @@
-//! What the tracking paths share: the configuration in memory, the journals, and those who wait for verdicts.
+//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for verdicts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use campaigns::Routing;
-use chrono::{DateTime, Utc};
-use dialects::{Answer, RawCall};
+use campaigns::{ClickIds, Routing};
+use dialects::{Answer, ParsedCall};
 use ipnet::IpNet;
 use journal::{Appender, OpenError, Refused};
+use postbacks::{Authenticator, InboundRequest, PostbackRecord, Reason, Reply, Verdict};
 use schema::{Changes, Db, NetworkId, PostbackId, clock};
 use tenancy::networks::{Network, host_of};
 use tenancy::{RateLimit, Secret};
 use tokio::task::JoinHandle;
 
-use crate::click_id::ClickIds;
 use crate::click_record;
 use crate::clicks::NewClick;
-use crate::condition::{Condition, Watch};
 use crate::counts::Counts;
-use crate::ingest::{ClickLoad, PostbackLoad, Progress, drop_old_clicks, sweep};
+use crate::health::{Health, Watch};
+use crate::ingest::{ClickStream, PostbackStream, Progress, drop_old_clicks, sweep};
 use crate::journals::{self, JournalSettings, Journals};
-use crate::judge::Judge;
-use crate::postback_record::PostbackRecord;
-use crate::verdict::{Reason, Told, Verdict};
 use crate::visits::{Visits, VisitsError};
 use crate::waiting::Waiting;
 
-/// How long an advertiser's server is made to wait for a verdict before it is told that one will follow.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of a verdict; the response then is that it will follow.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a tracker is made from.
 pub struct TrackerSettings {
@@ -102,71 +98,6 @@ pub struct Tracker {
     dashboard_url: Arc<str>,
 }
 
-/// A postback as it arrived.
-#[derive(Debug, Clone)]
-pub struct InboundCall {
-    /// Its receipt.
-    pub id: PostbackId,
-    /// When it reached us.
-    pub received_at: DateTime<Utc>,
-    /// GET or POST.
-    pub method: String,
-    /// Request target as received.
-    pub target: String,
-    /// Where in the target the call itself begins: behind the network's slug on the host that all share.
-    pub spoken_from: usize,
-    /// `Content-Type` header.
-    pub content_type: Option<String>,
-    /// `Authorization` header.
-    pub authorization: Option<String>,
-    /// `X-Api-Key` or `Api-Key` header.
-    pub api_key: Option<String>,
-    /// [`crate::signature::HEADER`]
-    pub signature: Option<String>,
-    /// Body as received.
-    pub body: Vec<u8>,
-    /// Address of the caller.
-    pub remote_ip: Option<IpNet>,
-    /// Whether it came over https; none where nothing is known.
-    pub over_https: Option<bool>,
-    /// Why it could not even be received whole, if so.
-    pub flaw: Option<Reason>,
-}
-
-impl InboundCall {
-    /// A plain GET of a target, come in at this time.
-    #[must_use]
-    pub fn get(target: &str, received_at: DateTime<Utc>, remote_ip: Option<IpNet>) -> Self {
-        Self {
-            id: PostbackId::fresh(received_at),
-            received_at,
-            method: "GET".to_owned(),
-            target: target.to_owned(),
-            spoken_from: 0,
-            content_type: None,
-            authorization: None,
-            api_key: None,
-            signature: None,
-            body: Vec::new(),
-            remote_ip,
-            over_https: None,
-            flaw: None,
-        }
-    }
-
-    /// The call as a dialect reads it: without the network in front.
-    pub(crate) fn raw(&self) -> RawCall<'_> {
-        RawCall {
-            method: &self.method,
-            target: self.target.get(self.spoken_from..).unwrap_or_default(),
-            content_type: self.content_type.as_deref(),
-            authorization: self.authorization.as_deref(),
-            api_key: self.api_key.as_deref(),
-            body: &self.body,
-        }
-    }
-}
-
 impl Tracker {
     /// Opens the journals and starts what works in the background on the current runtime: what is in the journals is
     /// applied from now on.
@@ -184,23 +115,19 @@ impl Tracker {
         let changes = Changes::listen(&url);
         let routing = Routing::new(settings.db, changes);
         let click_ids = ClickIds::new(settings.secret.clone());
-        let judge = Judge {
-            routing: routing.clone(),
-            click_ids: click_ids.clone(),
-            secret: settings.secret,
-        };
+        let authenticator = Authenticator::new(routing.clone(), click_ids.clone(), settings.secret);
         let waiting = Waiting::default();
-        let load = {
-            let (judge, waiting) = (judge.clone(), waiting.clone());
-            move || PostbackLoad {
-                judge: judge.clone(),
+        let stream = {
+            let (authenticator, waiting) = (authenticator.clone(), waiting.clone());
+            move || PostbackStream {
+                authenticator: authenticator.clone(),
                 waiting: waiting.clone(),
             }
         };
         let folder = settings.journal.folder.clone();
         let node = journals::node(&folder, journals.slot);
-        let clicks = journals::applier(&journals.clicks, &url, &node, ClickLoad::new(routing.clone()));
-        let postbacks = journals::applier(&journals.postbacks, &url, &node, load());
+        let clicks = journals::applier(&journals.clicks, &url, &node, ClickStream::new(routing.clone()));
+        let postbacks = journals::applier(&journals.postbacks, &url, &node, stream());
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
         let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
@@ -209,7 +136,7 @@ impl Tracker {
         }
         tokio::spawn(sweep(
             url.clone(),
-            judge,
+            authenticator,
             postback_progress.clone(),
             journals.postbacks.clone(),
         ));
@@ -217,7 +144,7 @@ impl Tracker {
             settings.journal,
             journals.slot,
             url,
-            load,
+            stream,
         ));
         learn_and_watch(&visits, &folder);
         let watch = Arc::new(Watch::default());
@@ -273,10 +200,10 @@ impl Tracker {
         }
     }
 
-    /// How this node fares.
+    /// Health of this node.
     #[must_use]
-    pub fn condition(&self) -> Condition {
-        self.watch.condition(&self.journals)
+    pub fn health(&self) -> Health {
+        self.watch.health(&self.journals)
     }
 
     /// Says that the node is about to stop: redirects and answers to postbacks ask their connection to be closed, and
@@ -304,10 +231,10 @@ impl Tracker {
         }
     }
 
-    /// The answer that tells a verdict.
+    /// Response to a postback.
     #[must_use]
-    pub fn answer(&self, id: PostbackId, told: &Told) -> Answer {
-        let (verdict, dashboard) = (&told.verdict, &self.dashboard_url);
+    pub fn answer(&self, id: PostbackId, reply: &Reply) -> Answer {
+        let (verdict, dashboard) = (&reply.verdict, &self.dashboard_url);
         let reason = verdict.reason;
         Answer {
             status: reason.status(),
@@ -316,9 +243,9 @@ impl Tracker {
             hint: verdict.hint.clone(),
             request_id: id.to_string(),
             conversion_id: verdict.conversion_id.map(|id| id.to_string()),
-            mode: if told.is_test { "test" } else { "live" },
+            mode: if reply.is_test { "test" } else { "live" },
             docs: format!("{dashboard}/docs/reasons/{}", reason.code()),
-            inspect: reason.is_kept().then(|| format!("{dashboard}/postbacks/{id}")),
+            inspect: reason.is_stored().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
 }
@@ -362,24 +289,24 @@ impl Intake {
             .await
     }
 
-    /// Takes a postback in: understands it, journals it, waits for its verdict, and says what to tell.
-    ///
-    /// What is answered with anything but `unavailable` is on disk.
-    pub async fn receive(&self, network: &Network, call: InboundCall) -> Told {
-        let record = PostbackRecord::of(network.id, call);
+    /// Journals a parsed postback and waits for its verdict. A postback with any reply but `unavailable` is on disk.
+    #[tracing::instrument(level = "debug", skip_all, fields(network = %network.id, postback = %request.id))]
+    pub async fn receive(&self, network: &Network, request: InboundRequest, parsed: ParsedCall) -> Reply {
+        let record = PostbackRecord::new(network.id, request, parsed);
         let mut turn = self.tracker.waiting.wait_for(record.id);
         if let Err(refused) = self.postbacks.append(|buffer| record.write(buffer)).await {
             tracing::error!(postback = %record.id, %refused, "postback refused");
-            return Told::plainly(Verdict::of(Reason::Unavailable));
+            return Reply::native(Verdict::of(Reason::Unavailable));
         }
-        let patience = match self.tracker.postback_progress.is_failing() {
-            true => Duration::ZERO,
-            false => PATIENCE,
+        let timeout = if self.tracker.postback_progress.is_failing() {
+            Duration::ZERO
+        } else {
+            VERDICT_TIMEOUT
         };
-        match tokio::time::timeout(patience, &mut turn.verdict).await {
-            Ok(Ok(told)) => told,
-            // Nobody tells those whose postback was put aside.
-            Ok(Err(_)) | Err(_) => Told::plainly(Verdict::of(Reason::Queued)),
+        match tokio::time::timeout(timeout, &mut turn.verdict).await {
+            Ok(Ok(reply)) => reply,
+            // A quarantined postback gets no verdict.
+            Ok(Err(_)) | Err(_) => Reply::native(Verdict::of(Reason::Queued)),
         }
     }
 }

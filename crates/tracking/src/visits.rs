@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use campaigns::Route;
+use campaigns::{ClickFlag, Route};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ use visitors::{Agents, Country, Places, PlacesError, Recent, VisitorHash, Visito
 
 use crate::caps::Caps;
 use crate::click_record::{ClickRecord, day};
-use crate::clicks::{Flag, Visitor};
+use crate::clicks::Visitor;
 
 /// Clicks of one visitor in a minute that people still make.
 const PLAUSIBLE_A_MINUTE: u32 = 20;
@@ -102,13 +102,13 @@ impl Visits {
         let audience = &route.campaign().audience;
         let is_unwanted = !audience.wants(country.as_ref().map(Country::as_str), agent.device.as_str());
         let flags = [
-            (facts.is_prefetch, Flag::Prefetch),
-            (agent.bot, Flag::Bot),
-            (is_blocked(network, facts.ip), Flag::Blocked),
-            (place.data_center, Flag::DataCenter),
-            (is_unwanted, Flag::NotTargeted),
-            (rate > PLAUSIBLE_A_MINUTE, Flag::Velocity),
-            (is_repeat, Flag::Duplicate),
+            (facts.is_prefetch, ClickFlag::Prefetch),
+            (agent.bot, ClickFlag::Bot),
+            (is_blocked(network, facts.ip), ClickFlag::Blocked),
+            (place.data_center, ClickFlag::DataCenter),
+            (is_unwanted, ClickFlag::NotTargeted),
+            (rate > PLAUSIBLE_A_MINUTE, ClickFlag::Velocity),
+            (is_repeat, ClickFlag::Duplicate),
         ];
         let flag = flags
             .into_iter()
@@ -121,7 +121,7 @@ impl Visits {
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),
             is_unique,
-            flag: flag.or_else(|| is_beyond().then_some(Flag::CapReached)),
+            flag: flag.or_else(|| is_beyond().then_some(ClickFlag::CapReached)),
             country,
             asn: place.asn,
             agent,

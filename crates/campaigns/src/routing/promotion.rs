@@ -1,5 +1,7 @@
 //! What a campaign means for the clicks and postbacks of its links.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -23,7 +25,7 @@ pub struct Promotion {
     /// Where clicks go, each with its weight; the campaign's own first. What has no landing page's id is that.
     pub destinations: Vec<Weighted>,
     /// What counts.
-    pub goals: Vec<Goal>,
+    pub goals: Vec<Arc<Goal>>,
     /// What it pays to some, first ones first, of all goals.
     pub rules: Vec<Rule>,
     /// How much it wants.
@@ -118,7 +120,7 @@ pub(super) async fn load_promotion(
         destinations,
         campaign,
         paused_at,
-        goals,
+        goals: goals.into_iter().map(Arc::new).collect(),
         rules,
         caps,
     }))

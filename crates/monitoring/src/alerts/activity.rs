@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, NetworkConn};
 
-use super::finding::{Heard, Hour, LOOK_BACK, Rejected};
+use super::rules::{Activity, Hour, LOOK_BACK, Rejected};
 
 /// Of each, the last call that was no test: one look into the index of an advertiser's calls.
 const LAST: &str = "SELECT a.id, p.received_at AS last FROM advertisers a
@@ -67,18 +67,18 @@ struct RejectedRow {
 pub(super) async fn of_network(
     conn: &mut NetworkConn,
     now: DateTime<Utc>,
-) -> QueryResult<BTreeMap<AdvertiserId, Heard>> {
+) -> QueryResult<BTreeMap<AdvertiserId, Activity>> {
     let network_id = conn.network_id().0;
     let rows: Vec<LastRow> = diesel::sql_query(LAST)
         .bind::<Integer, _>(network_id)
         .load(&mut **conn)
         .await?;
-    let mut heard: BTreeMap<AdvertiserId, Heard> = rows
+    let mut heard: BTreeMap<AdvertiserId, Activity> = rows
         .into_iter()
         .map(|row| {
-            let heard = Heard {
+            let heard = Activity {
                 last: row.last,
-                ..Heard::default()
+                ..Activity::default()
             };
             (row.id, heard)
         })

@@ -11,7 +11,7 @@ use tenancy::memberships::{self, MemberFilter};
 use tenancy::networks::{self, NetworkStatus};
 use tenancy::{Mailer, Permission, Scope, letters};
 
-use super::{Alert, AlertKind, look};
+use super::{Alert, AlertKind, check};
 
 /// How often every network is looked at.
 const LOOK: Duration = Duration::from_secs(300);
@@ -56,7 +56,7 @@ pub async fn watch(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut conn = db.network(network_id).await?;
-    look(&mut conn, now).await?;
+    check(&mut conn, now).await?;
     conn.commit().await?;
     tell(db, network_id, mailer, dashboard_url, now).await
 }

@@ -42,7 +42,7 @@ pub(super) struct Rejected {
 
 /// What was heard of an advertiser's server, tests left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct Activity {
     /// When its last postback came, whatever became of it.
     pub(super) last: Option<DateTime<Utc>>,
     /// By the beginnings of the hours.
@@ -72,11 +72,11 @@ pub enum Finding {
         /// The reason that most were rejected for.
         reason: String,
         /// How many of them.
-        for_it: i64,
+        rejected_for_top_reason: i64,
     },
 }
 
-impl Heard {
+impl Activity {
     /// Whether nothing comes although something should: as many visitors brought at least ten conversions in the same
     /// hours a week before, and in those of the days before. Returns since when.
     ///
@@ -128,7 +128,7 @@ impl Heard {
                 calls,
                 percent_before: rejected_before * 100 / calls_before.max(1),
                 reason: most.reason.clone(),
-                for_it: most.lately,
+                rejected_for_top_reason: most.lately,
             };
             (since, finding)
         })
@@ -153,12 +153,12 @@ mod tests {
     }
 
     /// A shop with so many clicks and conversions an hour for two weeks, whose last call came so many hours ago.
-    fn shop(clicks: i64, conversions: i64, silent: i64) -> Heard {
+    fn shop(clicks: i64, conversions: i64, silent: i64) -> Activity {
         let hours = (-14 * 24..0).map(|hour| {
             let conversions = if hour < -silent { conversions } else { 0 };
             (at(hour), Hour { clicks, conversions })
         });
-        Heard {
+        Activity {
             last: Some(at(-silent) - TimeDelta::minutes(1)),
             hours: hours.collect(),
             rejected: Vec::new(),
@@ -225,7 +225,7 @@ mod tests {
         assert!(fresh.silence(at(0)).is_some());
         fresh.hours = fresh.hours.split_off(&at(-12));
         assert_eq!(fresh.silence(at(0)), None);
-        assert_eq!(Heard::default().silence(at(0)), None);
+        assert_eq!(Activity::default().silence(at(0)), None);
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             calls: 48,
             percent_before: 1,
             reason: "signature_invalid".to_owned(),
-            for_it: 23,
+            rejected_for_top_reason: 23,
         };
         assert_eq!(finding, expected);
         // As bad as ever is no jump, but what was told stays told.

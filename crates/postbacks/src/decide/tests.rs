@@ -1,4 +1,4 @@
-//! What is decided, case by case.
+//! Decisions, case by case.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use dialects::Amount;
 use schema::{AffiliateId, CampaignId, GoalId, LinkId, Words};
 
 use super::*;
-use crate::ClickIds;
+use campaigns::ClickIds;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -72,10 +72,10 @@ fn route() -> Route {
             paused_at: None,
             destinations: Vec::new(),
             goals: vec![
-                goal(1, "sale", UniqueBy::Order, 0, 100_000),
-                goal(2, "lead", UniqueBy::Click, 5_000_000, 0),
-                goal(3, "visit", UniqueBy::Fire, 1_000, 0),
-                goal(4, "customer", UniqueBy::Customer, 1_000, 0),
+                goal(1, "sale", UniqueBy::Order, 0, 100_000).into(),
+                goal(2, "lead", UniqueBy::Click, 5_000_000, 0).into(),
+                goal(3, "visit", UniqueBy::Fire, 1_000, 0).into(),
+                goal(4, "customer", UniqueBy::Customer, 1_000, 0).into(),
             ],
             rules: Vec::new(),
             caps: Vec::new(),
@@ -101,17 +101,17 @@ fn sale() -> Postback {
 struct World {
     route: Route,
     integration: Integration,
-    said: Postback,
+    postback: Postback,
     received_at: DateTime<Utc>,
     advertiser_id: AdvertiserId,
 }
 
 impl World {
-    fn new(said: Postback) -> Self {
+    fn new(postback: Postback) -> Self {
         Self {
             route: route(),
             integration: integration(),
-            said,
+            postback,
             received_at: at("2026-11-21T00:00:00Z"),
             advertiser_id: AdvertiserId(1),
         }
@@ -121,14 +121,17 @@ impl World {
         Arc::get_mut(&mut self.route.promotion).unwrap()
     }
 
+    fn goal(&mut self) -> &mut Goal {
+        Arc::get_mut(&mut self.promotion().goals[0]).unwrap()
+    }
+
     fn case(&self) -> Case<'_> {
         let clicked_at = at("2026-11-01T00:00:00Z");
         Case {
-            said: &self.said,
+            postback: &self.postback,
             postback_id: PostbackId::fresh(self.received_at),
             advertiser_id: self.advertiser_id,
             integration: &self.integration,
-            attributed_by: AttributedBy::Click,
             click: Some(ClickIds::fresh_key(LinkId(1), clicked_at)),
             clicked_at: Some(clicked_at),
             route: &self.route,
@@ -137,16 +140,16 @@ impl World {
         }
     }
 
-    fn claim(&self) -> (String, Option<i64>, Wants) {
+    fn claim(&self) -> (String, Option<i64>, Action) {
         let case = self.case();
         let claim = decide(&case, &mut Trace::default()).unwrap();
-        (claim.unique_key, claim.amount_micros, claim.wants)
+        (claim.unique_key, claim.amount_micros, claim.action)
     }
 
     fn reason(&self) -> Option<Reason> {
         let case = self.case();
         match decide(&case, &mut Trace::default()) {
-            Ok(claim) => claim.unless_there.map(|it| it.reason),
+            Ok(claim) => claim.blocks_creation.map(|verdict| verdict.reason),
             Err(verdict) => Some(verdict.reason),
         }
     }
@@ -164,67 +167,88 @@ fn a_sale_claims_its_order() {
     let expected = (
         "A-1".to_owned(),
         Some(49_990_000),
-        Wants::New(ConversionStatus::Pending),
+        Action::Create(ConversionStatus::Pending),
     );
     assert_eq!(world.claim(), expected);
 }
 
 #[test]
-fn each_goal_has_its_own_idea_of_the_same_thing_again() {
+fn each_goal_deduplicates_by_its_own_key() {
     let key = |goal: &str, change: fn(&mut Postback)| {
-        let mut said = Postback {
+        let mut postback = Postback {
             goal: Some(goal.to_owned()),
             ..Postback::default()
         };
-        change(&mut said);
-        let world = World::new(said);
+        change(&mut postback);
+        let world = World::new(postback);
         let case = world.case();
         let claim = decide(&case, &mut Trace::default());
-        (claim.map(|claim| claim.unique_key).map_err(|it| it.reason), case).0
+        (
+            claim
+                .map(|claim| claim.unique_key)
+                .map_err(|verdict| verdict.reason),
+            case,
+        )
+            .0
     };
     assert!(key("lead", |_| {}).is_ok_and(|key| key.starts_with("clk_")));
     assert!(key("visit", |_| {}).is_ok_and(|key| key.starts_with("pb_")));
     assert_eq!(
-        key("visit", |it| it.order_id = Some("7".into())),
+        key("visit", |postback| postback.order_id = Some("7".into())),
         Ok("7".to_owned())
     );
     assert_eq!(
-        key("customer", |it| it.customer_id = Some("k".into())),
+        key("customer", |postback| postback.customer_id = Some("k".into())),
         Ok("k".to_owned())
     );
     assert_eq!(key("customer", |_| {}), Err(Reason::CustomerIdMissing));
 }
 
 #[test]
-fn what_breaks_a_rule_is_rejected_with_that_rule() {
+fn the_first_broken_rule_is_the_reason() {
     assert_eq!(
-        reason(|it| it.said.goal = Some("install".into())),
+        reason(|world| world.postback.goal = Some("install".into())),
         Some(Reason::GoalUnknown)
     );
-    assert_eq!(reason(|it| it.said.goal = None), Some(Reason::GoalUnknown));
-    assert_eq!(reason(|it| it.said.order_id = None), Some(Reason::OrderIdMissing));
-    assert_eq!(reason(|it| it.said.amount = None), Some(Reason::AmountMissing));
     assert_eq!(
-        reason(|it| it.said.currency = Some("eur".into())),
+        reason(|world| world.postback.goal = None),
+        Some(Reason::GoalUnknown)
+    );
+    assert_eq!(
+        reason(|world| world.postback.order_id = None),
+        Some(Reason::OrderIdMissing)
+    );
+    assert_eq!(
+        reason(|world| world.postback.amount = None),
+        Some(Reason::AmountMissing)
+    );
+    assert_eq!(
+        reason(|world| world.postback.currency = Some("eur".into())),
         Some(Reason::CurrencyUnknown)
     );
-    assert_eq!(reason(|it| it.said.is_test = true), Some(Reason::WrongMode));
     assert_eq!(
-        reason(|it| it.said.status = Some("ping".into())),
+        reason(|world| world.postback.is_test = true),
+        Some(Reason::WrongMode)
+    );
+    assert_eq!(
+        reason(|world| world.postback.status = Some("ping".into())),
         Some(Reason::StatusIgnored)
     );
     assert_eq!(
-        reason(|it| it.advertiser_id = AdvertiserId(2)),
+        reason(|world| world.advertiser_id = AdvertiserId(2)),
         Some(Reason::WrongCampaign)
     );
-    assert_eq!(reason(|it| it.received_at = at("2026-12-01T00:00:00Z")), None);
     assert_eq!(
-        reason(|it| it.received_at = at("2026-12-01T00:00:01Z")),
+        reason(|world| world.received_at = at("2026-12-01T00:00:00Z")),
+        None
+    );
+    assert_eq!(
+        reason(|world| world.received_at = at("2026-12-01T00:00:01Z")),
         Some(Reason::ClickExpired)
     );
-    let young = |it: &mut World| {
-        it.promotion().campaign.attribution_min_seconds = 60;
-        it.received_at = at("2026-11-01T00:00:59Z");
+    let young = |world: &mut World| {
+        world.promotion().campaign.attribution_min_seconds = 60;
+        world.received_at = at("2026-11-01T00:00:59Z");
     };
     assert_eq!(reason(young), Some(Reason::TooFast));
 }
@@ -262,59 +286,55 @@ fn the_status_of_campaign_and_affiliate_decides() {
 }
 
 #[test]
-fn a_goal_demands_and_forbids_parameters() {
-    let demanding = |it: &mut World| {
-        let demands = &mut it.promotion().goals[0].settings.demands;
+fn a_goal_requires_and_forbids_parameters() {
+    let demanding = |world: &mut World| {
+        let demands = &mut world.goal().settings.demands;
         demands.required_parameters = Words(vec!["coupon".into(), "shop".into()]);
         demands.forbidden_parameters = Words(vec!["sub2".into()]);
     };
     let mut world = World::new(sale());
     demanding(&mut world);
     assert_eq!(world.reason(), Some(Reason::ParamMissing));
-    world.said.coupon = Some("X".into());
-    world.said.extra = vec![("shop".into(), "berlin".into())];
+    world.postback.coupon = Some("X".into());
+    world.postback.extra = vec![("shop".into(), "berlin".into())];
     assert_eq!(world.reason(), None);
-    world.said.subs[1] = Some("y".into());
+    world.postback.subs[1] = Some("y".into());
     assert_eq!(world.reason(), Some(Reason::ParamForbidden));
 }
 
 #[test]
-fn the_senders_own_ids_must_not_speak_against_the_click() {
+fn the_senders_ids_must_not_contradict_the_click() {
     let with = |reference: &str| {
         let mut world = World::new(Postback {
             reference: Some(reference.to_owned()),
             ..sale()
         });
         world.promotion().campaign.external_id = Some("10l1234".into());
-        world.promotion().goals[0].settings.external_id = Some("conv-7".into());
+        world.goal().settings.external_id = Some("conv-7".into());
         world.reason()
     };
     assert_eq!(with("10l1234"), None);
     assert_eq!(with(&CampaignId(1).to_string()), None);
     assert_eq!(with("conv-7"), None);
     assert_eq!(with("other"), Some(Reason::WrongCampaign));
-    let unset = |it: &mut World| it.said.reference = Some("other".into());
+    let unset = |world: &mut World| world.postback.reference = Some("other".into());
     assert_eq!(reason(unset), None, "nothing to compare with");
-    let by_reference = |it: &mut World| {
-        it.said.goal = None;
-        it.said.reference = Some("conv-7".into());
-        it.promotion().goals[0].settings.external_id = Some("conv-7".into());
+    let by_reference = |world: &mut World| {
+        world.postback.goal = None;
+        world.postback.reference = Some("conv-7".into());
+        world.goal().settings.external_id = Some("conv-7".into());
     };
-    assert_eq!(
-        reason(by_reference),
-        None,
-        "the conversion's own id names its goal"
-    );
+    assert_eq!(reason(by_reference), None, "the external ID of a goal names it");
 }
 
 #[test]
-fn the_status_and_the_address_say_what_is_wanted() {
+fn intent_and_status_yield_the_action() {
     use ConversionStatus::{Approved, Pending, Rejected};
-    let new_or = |said| Wants::NewOrChanged {
-        starts: Pending,
-        said,
+    let upsert = |sent| Action::Upsert {
+        initial: Pending,
+        sent,
     };
-    let wants = |intent, state, status: Option<&str>| {
+    let action = |intent, state, status: Option<&str>| {
         let world = World::new(Postback {
             intent,
             state,
@@ -323,38 +343,38 @@ fn the_status_and_the_address_say_what_is_wanted() {
         });
         world.claim().2
     };
-    assert_eq!(wants(Intent::Report, None, None), Wants::New(Pending));
+    assert_eq!(action(Intent::Report, None, None), Action::Create(Pending));
     assert_eq!(
-        wants(Intent::Report, Some(State::Approved), None),
-        new_or(Some(Approved))
+        action(Intent::Report, Some(State::Approved), None),
+        upsert(Some(Approved))
     );
-    assert_eq!(wants(Intent::Report, None, Some("paid")), new_or(Some(Approved)));
+    assert_eq!(action(Intent::Report, None, Some("paid")), upsert(Some(Approved)));
     assert_eq!(
-        wants(Intent::Report, Some(State::Held), None),
-        new_or(Some(Pending))
+        action(Intent::Report, Some(State::Held), None),
+        upsert(Some(Pending))
     );
     assert_eq!(
-        wants(Intent::Update, Some(State::Rejected), None),
-        Wants::Changed(Some(Rejected))
+        action(Intent::Update, Some(State::Rejected), None),
+        Action::Update(Some(Rejected))
     );
-    assert_eq!(wants(Intent::Upsert, None, None), new_or(None));
-    assert_eq!(wants(Intent::Refund, None, None), Wants::Refunded);
+    assert_eq!(action(Intent::Upsert, None, None), upsert(None));
+    assert_eq!(action(Intent::Refund, None, None), Action::Refund);
 }
 
 #[test]
-fn an_amount_is_the_one_sent_or_that_of_the_items_or_the_goals_own() {
+fn the_amount_is_the_one_sent_or_the_sum_of_the_items_or_the_default() {
     let mut world = World::new(Postback {
         amount: None,
         ..sale()
     });
-    world.promotion().goals[0].settings.demands.default_amount_micros = Some(7);
+    world.goal().settings.demands.default_amount_micros = Some(7);
     assert_eq!(world.claim().1, Some(7));
     let item = |micros| dialects::Item {
         amount: Some(Amount { micros }),
         ..dialects::Item::default()
     };
-    world.said.items = vec![item(5), item(6)];
+    world.postback.items = vec![item(5), item(6)];
     assert_eq!(world.claim().1, Some(11));
-    world.said.amount = Some(Amount { micros: 0 });
+    world.postback.amount = Some(Amount { micros: 0 });
     assert_eq!(world.claim().1, Some(0));
 }

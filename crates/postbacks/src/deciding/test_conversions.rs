@@ -1,83 +1,112 @@
-//! Tests: decided and priced like everything else, and kept apart from everything that counts.
+//! Test conversions: decided and priced like all others, and stored apart from everything that counts.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use schema::ConversionId;
+use chrono::{DateTime, Utc};
+use conversions::Conversion;
+use schema::batch::{self, BatchError, Row, Tx};
+use schema::{CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, NetworkId};
 
-use super::{ApplyError, Asking, Round, column, park, price};
-use crate::decide::Wants;
-use crate::ingest::deciding::facts::Facts;
+use super::claimed::{Claimed, Decided};
+use super::hold::Hold;
+use super::lookups::Lookups;
+use super::price::{self, NotPriced};
 use crate::verdict::{Reason, Verdict};
 
-/// Returns each with whether it is new.
-pub(super) const ADD: &str = "WITH asked AS (
-         SELECT * FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::uuid[], $8::text[],
-             $9::text[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
-           AS k (network_id, id, converted_at, campaign_id, goal_id, link_id, click_id, unique_key, order_id, amount_micros,
-             currency, commission_micros, revenue_micros)),
-     made AS (INSERT INTO test_conversions SELECT * FROM asked
-              ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING network_id, id)
-     SELECT a.id, m.id IS NOT NULL FROM asked a LEFT JOIN made m ON m.network_id = a.network_id AND m.id = a.id";
+schema::row! {
+    struct TestConversion<'a>() {
+        network_id: NetworkId,
+        id: ConversionId,
+        converted_at: DateTime<Utc>,
+        campaign_id: CampaignId,
+        goal_id: GoalId,
+        link_id: LinkId,
+        click_id: Option<ClickKey>,
+        unique_key: &'a str,
+        order_id: Option<&'a str>,
+        amount_micros: Option<i64>,
+        currency: Currency,
+        commission_micros: i64,
+        revenue_micros: i64,
+        is_simulated: bool,
+    }
+}
 
-impl<'a, 'c> Round<'a, 'c> {
-    /// Keeps what tests would have made.
-    pub(super) async fn run_tests(&mut self, asking: &[Asking<'a, 'c>]) -> Result<(), ApplyError> {
-        let mut facts = Facts::of_clicks(self.tx, asking).await?;
-        let mut wanted = Vec::with_capacity(asking.len());
-        for it in asking {
-            if let Some(verdict) = &it.claim.unless_there {
-                self.end(it.at, verdict.clone());
-                continue;
-            }
-            if matches!(it.claim.wants, Wants::Changed(_) | Wants::Refunded) {
-                let message =
-                    "The change was understood. Tests make no conversions, so there is nothing to change.";
-                self.end(it.at, Verdict::saying(Reason::TestAccepted, message));
-                continue;
-            }
-            let now = self.now;
-            match price::conversion(it, &mut facts, None, now, self.trace(it.at)) {
-                Ok(conversion) => wanted.push((it, conversion)),
-                Err(price::NotPriced::Verdict(verdict)) => self.end(it.at, verdict),
-                Err(price::NotPriced::WaitForClick) => self.wait(it, park::Wait::for_click(it, self.now)),
+/// Returns each id with true if it is new.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH asked AS (SELECT * FROM {}),
+     made AS (INSERT INTO test_conversions ({}) SELECT * FROM asked
+              ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING network_id, id)
+     SELECT a.id, m.id IS NOT NULL FROM asked a LEFT JOIN made m ON m.network_id = a.network_id AND m.id = a.id",
+        TestConversion::unnest(),
+        TestConversion::columns()
+    )
+});
+
+/// Decides test postbacks, and stores the conversions that they would make.
+pub(super) async fn decide(
+    tx: Tx<'_>,
+    claims: Vec<Box<Claimed>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Decided>, BatchError> {
+    let mut lookups = Lookups::of_clicks(tx, &claims).await?;
+    let mut decided = Vec::with_capacity(claims.len());
+    let mut priced: Vec<(Box<Claimed>, Conversion)> = Vec::new();
+    for mut claimed in claims {
+        if let Some(verdict) = claimed.claim.blocks_creation.take() {
+            decided.push(claimed.end(verdict));
+            continue;
+        }
+        if !claimed.claim.action.creates() {
+            let message = "The update is valid. Tests create no conversions, so nothing was changed.";
+            decided.push(claimed.end(Verdict::with_message(Reason::TestAccepted, message)));
+            continue;
+        }
+        let mut trace = std::mem::take(&mut claimed.trace);
+        let result = price::conversion(&claimed, &mut lookups, None, now, &mut trace);
+        claimed.trace = trace;
+        match result {
+            Ok(conversion) => priced.push((claimed, conversion)),
+            Err(NotPriced::Verdict(verdict)) => decided.push(claimed.end(verdict)),
+            Err(NotPriced::WaitForClick) => {
+                let hold = Hold::for_click(&claimed.postback, now);
+                decided.push(claimed.hold(hold));
             }
         }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let rows = self
-            .tx
-            .transaction
-            .query(
-                &self.tx.statements.test,
-                &[
-                    &column(&wanted, |(asking, _)| asking.network()),
-                    &column(&wanted, |(_, it)| it.id.0),
-                    &column(&wanted, |(_, it)| it.converted_at),
-                    &column(&wanted, |(_, it)| it.campaign_id.0),
-                    &column(&wanted, |(_, it)| it.goal_id.0),
-                    &column(&wanted, |(_, it)| it.link_id.0),
-                    &column(&wanted, |(_, it)| it.click_id.map(|key| key.0)),
-                    &column(&wanted, |(_, it)| it.unique_key.as_str()),
-                    &column(&wanted, |(_, it)| it.order_id.as_deref()),
-                    &column(&wanted, |(_, it)| it.amount_micros),
-                    &column(&wanted, |(_, it)| it.currency.code()),
-                    &column(&wanted, |(_, it)| it.commission_micros),
-                    &column(&wanted, |(_, it)| it.revenue_micros),
-                ],
-            )
-            .await?;
-        let is_new: HashMap<ConversionId, bool> = rows
-            .iter()
-            .map(|row| (ConversionId(row.get(0)), row.get(1)))
-            .collect();
-        for (it, conversion) in &wanted {
-            let verdict = match is_new.get(&conversion.id) {
-                Some(true) => Verdict::of(Reason::TestAccepted),
-                _ => Verdict::saying(Reason::DuplicateOrder, "This test was recorded before."),
-            };
-            self.end(it.at, verdict);
-        }
-        Ok(())
+    }
+    let rows: Vec<TestConversion<'_>> = priced.iter().map(row).collect();
+    let mut is_new: HashMap<ConversionId, bool> = HashMap::new();
+    for row in &tx.query_batch(&INSERT, &rows).await? {
+        is_new.insert(batch::read(row, 0)?, batch::read(row, 1)?);
+    }
+    for (claimed, conversion) in priced {
+        let verdict = if is_new.get(&conversion.id) == Some(&true) {
+            Verdict::of(Reason::TestAccepted)
+        } else {
+            Verdict::with_message(Reason::DuplicateOrder, "This test was recorded before.")
+        };
+        decided.push(claimed.end(verdict));
+    }
+    Ok(decided)
+}
+
+fn row((claimed, conversion): &(Box<Claimed>, Conversion)) -> TestConversion<'_> {
+    TestConversion {
+        network_id: conversion.network_id,
+        id: conversion.id,
+        converted_at: conversion.converted_at,
+        campaign_id: conversion.campaign_id,
+        goal_id: conversion.goal_id,
+        link_id: conversion.link_id,
+        click_id: conversion.click_id,
+        unique_key: &conversion.unique_key,
+        order_id: conversion.order_id.as_deref(),
+        amount_micros: conversion.amount_micros,
+        currency: conversion.currency,
+        commission_micros: conversion.commission_micros,
+        revenue_micros: conversion.revenue_micros,
+        is_simulated: claimed.postback.record.is_simulated,
     }
 }

@@ -1,43 +1,59 @@
-//! Clicks of a journal into their months, and into the sums.
+//! Clicks of a journal, into their monthly partitions and the rollups.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use campaigns::Routing;
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::SinkExt;
-use schema::NetworkId;
-use tokio_postgres::{Client, Statement, Transaction};
+use schema::batch::{BatchError, Prepared, Row, Tx};
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
+use tokio_postgres::{Client, Transaction};
 
-use super::{ApplyError, Load, Record};
+use super::{ApplyError, Record, Stream};
 use crate::click_record::{COLUMNS, ClickRecord};
 
-/// What a `COPY … BINARY` begins and ends with.
+/// Begin and end of a `COPY … BINARY`.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_TRAILER: &[u8] = &[0xff, 0xff];
 
-const ADD_SUMS: &str =
-    "INSERT INTO click_rollups (network_id, hour, campaign_id, affiliate_id, link_id, clicks, unique_clicks, invalid_clicks)
-     SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::bigint[], $8::bigint[])
-     ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id) DO UPDATE
-     SET clicks = click_rollups.clicks + EXCLUDED.clicks,
-         unique_clicks = click_rollups.unique_clicks + EXCLUDED.unique_clicks,
-         invalid_clicks = click_rollups.invalid_clicks + EXCLUDED.invalid_clicks";
+schema::row! {
+    struct RollupMove() {
+        network_id: NetworkId,
+        hour: DateTime<Utc>,
+        campaign_id: CampaignId,
+        affiliate_id: AffiliateId,
+        link_id: LinkId,
+        clicks: i64,
+        unique_clicks: i64,
+        invalid_clicks: i64,
+    }
+}
 
-/// A month of clicks: its year and its number.
+static UPSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id) DO UPDATE
+         SET clicks = click_rollups.clicks + EXCLUDED.clicks,
+             unique_clicks = click_rollups.unique_clicks + EXCLUDED.unique_clicks,
+             invalid_clicks = click_rollups.invalid_clicks + EXCLUDED.invalid_clicks",
+        RollupMove::insert_into("click_rollups")
+    )
+});
+
+/// Month of clicks: year and number.
 type Month = (i32, u32);
 
-/// Stores clicks.
-pub(crate) struct ClickLoad {
+/// Stream of clicks.
+pub(crate) struct ClickStream {
     routing: Routing,
-    /// The months that are known to have their partition.
+    /// Months that have a partition.
     months: Mutex<Vec<Month>>,
 }
 
-impl ClickLoad {
+impl ClickStream {
     pub(crate) fn new(routing: Routing) -> Self {
         Self {
             routing,
@@ -45,46 +61,44 @@ impl ClickLoad {
         }
     }
 
-    /// Those of these clicks' networks that are gone: nobody can look at their clicks any more.
-    async fn gone(&self, records: &[Record<'_>]) -> Result<Vec<NetworkId>, ApplyError> {
+    /// Networks of these clicks that are deleted; no user can see their clicks.
+    async fn deleted(&self, records: &[Record<'_>]) -> Result<Vec<NetworkId>, ApplyError> {
         let mut networks: Vec<_> = records
             .iter()
             .filter_map(|record| Self::network(record.bytes))
             .collect();
         networks.sort_unstable();
         networks.dedup();
-        let mut gone = Vec::new();
+        let mut deleted = Vec::new();
         for id in networks {
             if self.routing.network_of_id(id).await?.is_none() {
-                tracing::warn!(%id, "this network is gone; its clicks are left out");
-                gone.push(id);
+                tracing::warn!(%id, "network deleted; its clicks are skipped");
+                deleted.push(id);
             }
         }
-        Ok(gone)
+        Ok(deleted)
     }
 }
 
-impl Load for ClickLoad {
-    const STREAM: &'static str = "clicks";
-    // Postgres may lose its last commits in a crash: cursor and rows go together, and the journal has them.
+impl Stream for ClickStream {
+    const NAME: &'static str = "clicks";
+    // Postgres may lose its last commits in a crash: cursor and rows are lost together, and the journal has them.
     const SYNCHRONOUS: bool = false;
     const BATCH: usize = 20_000;
     // A transaction costs as much as a hundred clicks.
     const COLLECT: Duration = Duration::from_millis(100);
-    type Prepared = Statement;
-    type Done = ();
+    type Receipts = ();
 
     fn network(record: &[u8]) -> Option<NetworkId> {
         ClickRecord::read(record).map(|click| click.network_id)
     }
 
-    async fn prepare(&self, client: &Client) -> Result<Statement, ApplyError> {
-        // A month that was dropped meanwhile has to be made again.
+    fn connected(&self) {
+        // A month may have been dropped meanwhile.
         self.months.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Ok(client.prepare(ADD_SUMS).await?)
     }
 
-    async fn make_room(&self, client: &Client, records: &[Record<'_>]) -> Result<(), ApplyError> {
+    async fn ensure_partitions(&self, client: &Client, records: &[Record<'_>]) -> Result<(), ApplyError> {
         let mut missing: Vec<(Month, DateTime<Utc>)> = Vec::new();
         {
             let known = self.months.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,16 +125,16 @@ impl Load for ClickLoad {
     async fn store(
         &self,
         transaction: &Transaction<'_>,
-        add_sums: &Statement,
+        prepared: &Prepared,
         records: &[Record<'_>],
     ) -> Result<(), ApplyError> {
-        let gone = self.gone(records).await?;
+        let deleted = self.deleted(records).await?;
         let mut copies: BTreeMap<Month, BytesMut> = BTreeMap::new();
         let mut sums = Sums::new();
         for record in records {
             let click = ClickRecord::read(record.bytes)
-                .ok_or_else(|| ApplyError::Poison("this is no click of a format we know".to_owned()))?;
-            if gone.contains(&click.network_id) {
+                .ok_or_else(|| BatchError::Invalid("a click of an unknown format".to_owned()))?;
+            if deleted.contains(&click.network_id) {
                 continue;
             }
             let rows = copies
@@ -133,24 +147,24 @@ impl Load for ClickLoad {
             rows.put_slice(COPY_TRAILER);
             copy(transaction, year, month, rows.freeze()).await?;
         }
-        add_to_sums(transaction, add_sums, &sums).await
+        add_to_rollups(Tx::new(transaction, prepared), &sums).await
     }
 
     fn committed(&self, (): ()) {}
 }
 
-fn moment(click: &ClickRecord<'_>) -> Result<DateTime<Utc>, ApplyError> {
-    // The month is that of the key, which is cut to milliseconds.
+fn moment(click: &ClickRecord<'_>) -> Result<DateTime<Utc>, BatchError> {
+    // The month of the key, which has milliseconds.
     DateTime::from_timestamp_millis(click.clicked_at.div_euclid(1000))
         .filter(|at| (1970..=9999).contains(&at.year()))
-        .ok_or_else(|| ApplyError::Poison("this click is of no time there is".to_owned()))
+        .ok_or_else(|| BatchError::Invalid("a click of an impossible time".to_owned()))
 }
 
 fn month(at: DateTime<Utc>) -> Month {
     (at.year(), at.month())
 }
 
-/// Into the month itself: nothing has to find out which it is, and no policy stands in the way of COPY there.
+/// Copies into the partition itself: no routing is needed, and it has no policy, which COPY does not support.
 async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes) -> Result<(), ApplyError> {
     let statement = format!("COPY clicks_by_month.y{year:04}m{month:02} ({COLUMNS}) FROM STDIN BINARY");
     let mut sink = pin!(transaction.copy_in::<_, Bytes>(&*statement).await?);
@@ -159,16 +173,17 @@ async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes)
     Ok(())
 }
 
-/// Sums by network, hour, campaign, affiliate and link. Sorted, so that two nodes lock the rows in the same order.
-type Sums = BTreeMap<(i32, i64, i32, i32, i32), [i64; 3]>;
+/// Clicks, unique and invalid ones by network, hour (microseconds), campaign, affiliate and link. Sorted, so that two nodes
+/// lock the rows in the same order.
+type Sums = BTreeMap<(NetworkId, i64, CampaignId, AffiliateId, LinkId), [i64; 3]>;
 
 fn add(sums: &mut Sums, click: &ClickRecord<'_>) {
     let key = (
-        click.network_id.0,
+        click.network_id,
         click.hour,
-        click.campaign_id.0,
-        click.affiliate_id.0,
-        click.link_id.0,
+        click.campaign_id,
+        click.affiliate_id,
+        click.link_id,
     );
     let [clicks, unique, invalid] = sums.entry(key).or_default();
     *clicks += 1;
@@ -176,31 +191,21 @@ fn add(sums: &mut Sums, click: &ClickRecord<'_>) {
     *invalid += i64::from(click.is_flagged);
 }
 
-async fn add_to_sums(
-    transaction: &Transaction<'_>,
-    statement: &Statement,
-    sums: &Sums,
-) -> Result<(), ApplyError> {
-    let hours: Vec<_> = sums
-        .keys()
-        .map(|key| DateTime::from_timestamp_micros(key.1).unwrap_or_default())
-        .collect();
-    let column = |of: fn(&(i32, i64, i32, i32, i32)) -> i32| sums.keys().map(of).collect::<Vec<_>>();
-    let figure = |of: fn(&[i64; 3]) -> i64| sums.values().map(of).collect::<Vec<_>>();
-    transaction
-        .execute(
-            statement,
-            &[
-                &column(|key| key.0),
-                &hours,
-                &column(|key| key.2),
-                &column(|key| key.3),
-                &column(|key| key.4),
-                &figure(|[clicks, _, _]| *clicks),
-                &figure(|[_, unique, _]| *unique),
-                &figure(|[_, _, invalid]| *invalid),
-            ],
-        )
-        .await?;
+async fn add_to_rollups(tx: Tx<'_>, sums: &Sums) -> Result<(), ApplyError> {
+    let mut rows = Vec::with_capacity(sums.len());
+    for ((network_id, hour, campaign_id, affiliate_id, link_id), [clicks, unique, invalid]) in sums {
+        let hour = DateTime::from_timestamp_micros(*hour);
+        rows.push(RollupMove {
+            network_id: *network_id,
+            hour: hour.ok_or_else(|| BatchError::Invalid("a click of an impossible hour".to_owned()))?,
+            campaign_id: *campaign_id,
+            affiliate_id: *affiliate_id,
+            link_id: *link_id,
+            clicks: *clicks,
+            unique_clicks: *unique,
+            invalid_clicks: *invalid,
+        });
+    }
+    tx.execute_batch(&UPSERT, &rows).await?;
     Ok(())
 }

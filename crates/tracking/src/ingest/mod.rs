@@ -1,17 +1,15 @@
-//! From the journals into Postgres, exactly once: the applier.
+//! The applier: brings the journals into Postgres, exactly once.
 //!
-//! One task per journal reads it in order. Each batch is one transaction that moves the journal's cursor from where it
-//! was to behind the batch, and stores what is in it: if the cursor is not where it should be, nothing happens, and if
-//! the transaction fails, it is tried again from the cursor. A record that Postgres will not take is put aside
-//! ([`session::Session::put_aside`]) so that all others go on.
+//! One task per journal reads it in order. Each batch is one transaction that moves the journal's cursor behind the batch and
+//! stores its records: if the cursor is elsewhere, nothing happens, and if the transaction fails, it is retried from the
+//! cursor. A record that Postgres refuses is quarantined ([`session::Session::quarantine`]) so that all others go on.
 
-mod clicks;
-mod deciding;
-mod postbacks;
-mod replaying;
+mod click_stream;
+mod postback_stream;
 #[cfg(feature = "sabotage")]
 mod sabotage;
 mod session;
+mod sweep;
 mod upkeep;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,73 +17,93 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use journal::{Journal, Reader, Seq};
+use postbacks::DecideError;
 use schema::NetworkId;
+use schema::batch::{BatchError, Prepared};
 use tokio_postgres::{Client, Transaction};
 
-pub(crate) use clicks::ClickLoad;
-pub(crate) use postbacks::{PostbackLoad, sweep};
-pub(crate) use replaying::Replaying;
-use session::{Session, is_poison};
+pub(crate) use click_stream::ClickStream;
+pub(crate) use postback_stream::PostbackStream;
+use session::Session;
+pub(crate) use sweep::sweep;
 pub(crate) use upkeep::drop_old_clicks;
 
-/// Bytes in one transaction at most.
+/// Maximum bytes of one transaction.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// How long a batch may take before the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait before Postgres is tried again.
+/// Timeout of a batch; its connection is given up then.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause before a retry.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// How often the journal is told what it need not keep. In between, Postgres need not wait for its disk.
-const RELEASE: Duration = Duration::from_secs(1);
+/// Interval at which the journal releases applied records. In between, Postgres need not wait for its disk.
+const RELEASE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why a batch was not applied.
+/// Reason why a batch was not applied.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
-    /// Postgres failed.
-    #[error("{}", session::words(.0))]
-    Postgres(#[from] tokio_postgres::Error),
-    /// The configuration could not be had.
+    /// The records could not be stored or decided.
     #[error(transparent)]
-    Routing(#[from] campaigns::RoutingError),
-    /// A record is not what it should be.
-    #[error("{0}")]
-    Poison(String),
-    /// The cursor is not where we left it: somebody else applies this journal, or the database is another one.
-    #[error("the journal's cursor was moved by somebody else")]
+    Decide(#[from] DecideError),
+    /// The cursor is not where this process left it: another process applies this journal, or the database is another one.
+    #[error("another process moved the cursor of the journal")]
     CursorMoved,
-    /// It took too long.
-    #[error("Postgres did not answer within {} s", PATIENCE.as_secs())]
-    Slow,
+    /// The transaction took too long.
+    #[error("Postgres did not answer within {} s", BATCH_TIMEOUT.as_secs())]
+    Timeout,
 }
 
-/// One record of a journal.
+impl ApplyError {
+    /// True if a record itself is at fault, so that Postgres refuses it on every try.
+    fn is_invalid_data(&self) -> bool {
+        matches!(self, Self::Decide(error) if error.is_invalid_data())
+    }
+}
+
+impl From<BatchError> for ApplyError {
+    fn from(error: BatchError) -> Self {
+        Self::Decide(error.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for ApplyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        BatchError::from(error).into()
+    }
+}
+
+impl From<campaigns::RoutingError> for ApplyError {
+    fn from(error: campaigns::RoutingError) -> Self {
+        Self::Decide(error.into())
+    }
+}
+
+/// Record of a journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
     pub(crate) seq: Seq,
     pub(crate) bytes: &'a [u8],
 }
 
-/// What is in a journal, and how it is stored.
-pub(crate) trait Load: Send + Sync + 'static {
+/// Kind of a journal, and the way its records are stored.
+pub(crate) trait Stream: Send + Sync + 'static {
     /// `clicks` or `postbacks`.
-    const STREAM: &'static str;
-    /// Whether each commit waits for the disk of Postgres. Without it the journal is what survives a crash.
+    const NAME: &'static str;
+    /// True if each commit waits for the disk of Postgres. Otherwise the journal is what survives a crash.
     const SYNCHRONOUS: bool;
-    /// The most records worth storing at once.
+    /// Maximum number of records of a batch.
     const BATCH: usize;
-    /// How long records that come one by one are collected before they are stored together.
+    /// Time for which single records are collected into a batch.
     const COLLECT: Duration;
-    /// Statements, prepared once per connection.
-    type Prepared: Send + Sync;
-    /// What there is to tell once the transaction is committed.
-    type Done: Send;
+    /// Results that callers wait for, published once the transaction is committed.
+    type Receipts: Send;
 
-    /// Whose record it is, as far as it can be told.
+    /// Network of a record; `None` if it is unreadable.
     fn network(record: &[u8]) -> Option<NetworkId>;
 
-    fn prepare(&self, client: &Client) -> impl Future<Output = Result<Self::Prepared, ApplyError>> + Send;
+    /// Called for every new connection.
+    fn connected(&self) {}
 
-    /// Makes sure of what must exist before the transaction begins.
-    fn make_room(
+    /// Creates missing partitions, before the transaction begins.
+    fn ensure_partitions(
         &self,
         client: &Client,
         records: &[Record<'_>],
@@ -95,15 +113,15 @@ pub(crate) trait Load: Send + Sync + 'static {
     fn store(
         &self,
         transaction: &Transaction<'_>,
-        prepared: &Self::Prepared,
+        prepared: &Prepared,
         records: &[Record<'_>],
-    ) -> impl Future<Output = Result<Self::Done, ApplyError>> + Send;
+    ) -> impl Future<Output = Result<Self::Receipts, ApplyError>> + Send;
 
-    /// Tells those who wait.
-    fn committed(&self, done: Self::Done);
+    /// Publishes the results of a committed transaction.
+    fn committed(&self, receipts: Self::Receipts);
 }
 
-/// How the applier of one journal is doing.
+/// Progress of the applier of one journal.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     failing: AtomicBool,
@@ -111,37 +129,37 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Whether the last attempt to reach Postgres failed.
+    /// True if the last transaction failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Number of the first record that is not applied.
+    /// Sequence number of the first record that is not applied.
     pub(crate) fn applied(&self) -> Seq {
         self.applied.load(Ordering::Acquire)
     }
 }
 
 /// Applies a journal for as long as it is open.
-pub(crate) struct Applier<L: Load> {
+pub(crate) struct Applier<S: Stream> {
     pub(crate) journal: Journal,
-    /// Where it ended when it was opened, until the first session knows.
+    /// End of the journal when it was opened, for the first session.
     pub(crate) opened_at: Mutex<Option<Seq>>,
     pub(crate) url: Arc<str>,
-    /// Where this journal lies, for people.
+    /// Place of this journal, for operators.
     pub(crate) node: String,
-    pub(crate) load: L,
+    pub(crate) stream: S,
     pub(crate) progress: Arc<Progress>,
 }
 
-/// How far the journal was last told that it need not keep its records, and when.
+/// Last release of the journal's records.
 struct Released {
     at: Instant,
     to: Seq,
 }
 
-impl<L: Load> Applier<L> {
-    /// Applies what is journaled, and goes on until the journal is closed and everything in it is applied.
+impl<S: Stream> Applier<S> {
+    /// Applies the journal until it is closed and all of it is applied.
     pub(crate) async fn run(self) {
         while let Err(error) = self.apply_all(false).await {
             self.note_failure(&error);
@@ -149,7 +167,7 @@ impl<L: Load> Applier<L> {
         }
     }
 
-    /// Applies what is journaled now, and returns.
+    /// Applies the records that are in the journal now.
     pub(crate) async fn catch_up(&self) -> Result<(), ApplyError> {
         self.apply_all(true).await
     }
@@ -157,15 +175,16 @@ impl<L: Load> Applier<L> {
     fn note_failure(&self, error: &ApplyError) {
         let before = self.progress.failing.swap(true, Ordering::Relaxed);
         if before {
-            tracing::debug!(stream = L::STREAM, %error, "journal not applied");
+            tracing::debug!(stream = S::NAME, %error, "journal not applied");
         } else {
-            tracing::error!(stream = L::STREAM, %error, "journal not applied; trying again until it is");
+            tracing::error!(stream = S::NAME, %error, "journal not applied; retrying");
         }
     }
 
     async fn apply_all(&self, only_what_is_there: bool) -> Result<(), ApplyError> {
         let opened_at = *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut session = Session::open(&self.load, &self.url, &self.journal, opened_at, &self.node).await?;
+        let mut session =
+            Session::open(&self.stream, &self.url, &self.journal, opened_at, &self.node).await?;
         *self.opened_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut reader = self.journal.reader(session.cursor());
         let mut released = Released {
@@ -174,7 +193,7 @@ impl<L: Load> Applier<L> {
         };
         loop {
             if self.progress.failing.swap(false, Ordering::Relaxed) {
-                tracing::info!(stream = L::STREAM, "journal is being applied again");
+                tracing::info!(stream = S::NAME, "journal is being applied again");
             }
             self.progress.applied.store(session.cursor(), Ordering::Release);
             let Some(next) = self.apply_next(&mut session, &mut reader, &mut released).await? else {
@@ -185,41 +204,41 @@ impl<L: Load> Applier<L> {
                         return Ok(());
                     }
                     more.await;
-                } else if is_last || tokio::time::timeout(RELEASE, more).await.is_err() {
+                } else if is_last || tokio::time::timeout(RELEASE_INTERVAL, more).await.is_err() {
                     session.settle().await?;
                     self.release(&session, &mut released);
                     continue;
                 }
-                tokio::time::sleep(L::COLLECT).await;
+                tokio::time::sleep(S::COLLECT).await;
                 continue;
             };
             debug_assert_eq!(next, reader.next(), "the cursor follows the reader");
         }
     }
 
-    /// Applies the next batch; none if there is nothing more at present.
+    /// Applies the next batch; returns `None` if all records are applied.
     async fn apply_next(
         &self,
-        session: &mut Session<L>,
+        session: &mut Session<S>,
         reader: &mut Reader,
         released: &mut Released,
     ) -> Result<Option<Seq>, ApplyError> {
         let read = reader
-            .read(L::BATCH, BATCH_BYTES)
-            .map_err(|error| ApplyError::Poison(error.to_string()))?;
+            .read(S::BATCH, BATCH_BYTES)
+            .map_err(|error| BatchError::Invalid(error.to_string()))?;
         for damage in &read.damage {
             tracing::error!(
-                stream = L::STREAM,
+                stream = S::NAME,
                 ?damage,
-                "the journal is damaged: these records are lost"
+                "the journal is damaged; these records are lost"
             );
-            session.note_gap(damage).await?;
+            session.quarantine_gap(damage).await?;
         }
         if read.next == session.cursor() {
             return Ok(None);
         }
         let records: Vec<_> = read.iter().map(|(seq, bytes)| Record { seq, bytes }).collect();
-        let durably = L::SYNCHRONOUS || released.at.elapsed() >= RELEASE;
+        let durably = S::SYNCHRONOUS || released.at.elapsed() >= RELEASE_INTERVAL;
         self.apply(session, &records, read.next, durably).await?;
         if durably {
             self.release(session, released);
@@ -227,8 +246,8 @@ impl<L: Load> Applier<L> {
         Ok(Some(read.next))
     }
 
-    /// Tells the journal what it need not keep: what a commit that waited for the disk of Postgres has covered.
-    fn release(&self, session: &Session<L>, released: &mut Released) {
+    /// Lets the journal delete records that a commit has covered that waited for the disk of Postgres.
+    fn release(&self, session: &Session<S>, released: &mut Released) {
         self.journal.release(session.cursor());
         *released = Released {
             at: Instant::now(),
@@ -236,30 +255,30 @@ impl<L: Load> Applier<L> {
         };
     }
 
-    /// Applies these records in one transaction; if one of them is poison, in as many as it takes to put that one aside.
+    /// Applies these records in one transaction; if Postgres refuses one, in as many as it takes to quarantine that one.
     async fn apply(
         &self,
-        session: &mut Session<L>,
+        session: &mut Session<S>,
         records: &[Record<'_>],
         next: Seq,
         durably: bool,
     ) -> Result<(), ApplyError> {
-        let mut waiting = vec![(records, next)];
-        while let Some((records, next)) = waiting.pop() {
-            let applying = session.apply(&self.load, records, next, durably);
-            let applied = tokio::time::timeout(PATIENCE, applying)
+        let mut pending = vec![(records, next)];
+        while let Some((records, next)) = pending.pop() {
+            let applying = session.apply(&self.stream, records, next, durably);
+            let applied = tokio::time::timeout(BATCH_TIMEOUT, applying)
                 .await
-                .unwrap_or(Err(ApplyError::Slow));
+                .unwrap_or(Err(ApplyError::Timeout));
             match (applied, records) {
-                (Ok(done), _) => self.load.committed(done),
-                (Err(error), [poison]) if is_poison(&error) => {
-                    tracing::error!(stream = L::STREAM, seq = poison.seq, %error, "a record was put aside");
-                    session.put_aside(*poison, next, &error.to_string()).await?;
+                (Ok(receipts), _) => self.stream.committed(receipts),
+                (Err(error), [record]) if error.is_invalid_data() => {
+                    tracing::error!(stream = S::NAME, seq = record.seq, %error, "record quarantined");
+                    session.quarantine(*record, next, &error.to_string()).await?;
                 }
-                (Err(error), [_, _, ..]) if is_poison(&error) => {
+                (Err(error), [_, _, ..]) if error.is_invalid_data() => {
                     let (first, second) = records.split_at(records.len() / 2);
                     let between = second.first().map_or(next, |record| record.seq);
-                    waiting.extend([(second, next), (first, between)]);
+                    pending.extend([(second, next), (first, between)]);
                 }
                 (Err(error), _) => return Err(error),
             }

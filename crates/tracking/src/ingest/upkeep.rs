@@ -1,4 +1,4 @@
-//! Old months of clicks, dropped as a whole.
+//! Retention of clicks: whole months are dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,25 +6,27 @@ use std::time::Duration;
 use chrono::Months;
 use schema::clock;
 
-use super::{ApplyError, session};
+use schema::batch::connect_ingest;
 
-/// How often somebody looks for months that are too old.
-const EVERY: Duration = Duration::from_secs(6 * 3600);
-/// How long to wait when that failed.
-const AGAIN: Duration = Duration::from_secs(60);
+use super::ApplyError;
 
-/// Drops the months of clicks that ended so many months ago, for as long as the process lives. Their sums stay.
+/// Interval of retention.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// Pause before a retry.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
+
+/// Drops months of clicks that ended so many months ago, for as long as the process runs. Their rollups stay.
 pub(crate) async fn drop_old_clicks(url: Arc<str>, keep_months: u32) {
     loop {
         let pause = match drop_once(&url, keep_months).await {
-            Ok(0) => EVERY,
+            Ok(0) => RETENTION_INTERVAL,
             Ok(dropped) => {
                 tracing::info!(dropped, "months of clicks dropped");
-                EVERY
+                RETENTION_INTERVAL
             }
             Err(error) => {
                 tracing::warn!(%error, "old months of clicks not dropped");
-                AGAIN
+                RETRY_PAUSE
             }
         };
         tokio::time::sleep(pause).await;
@@ -32,7 +34,7 @@ pub(crate) async fn drop_old_clicks(url: Arc<str>, keep_months: u32) {
 }
 
 async fn drop_once(url: &str, keep_months: u32) -> Result<i32, ApplyError> {
-    let client = session::connect(url).await?;
+    let client = connect_ingest(url).await?;
     let Some(before) = clock::now().checked_sub_months(Months::new(keep_months)) else {
         return Ok(0);
     };

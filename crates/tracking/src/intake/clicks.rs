@@ -7,7 +7,7 @@ use actix_http::body::BoxBody;
 use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
 use actix_http::{Method, RequestHead, Response, StatusCode};
 use campaigns::campaigns::CampaignStatus;
-use campaigns::{DestinationError, MacroValues, Route};
+use campaigns::{ClickFlag, ClickId, ClickIds, DestinationError, MacroValues, Route};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use schema::clock;
@@ -16,8 +16,7 @@ use tenancy::networks::{Network, NetworkStatus};
 use visitors::Country;
 
 use super::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of, pages};
-use crate::click_id::{ClickId, ClickIds};
-use crate::clicks::{Flag, NewClick};
+use crate::clicks::NewClick;
 use crate::tracker::{Intake, Tracker, WhenDiskFails};
 use crate::visits::Facts;
 
@@ -125,7 +124,10 @@ fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>
 /// Where a visitor goes whom the campaign does not want, or who comes beyond a cap: to its fallback, if it has one. The
 /// click is kept as what it is.
 fn unwanted<'a>(route: &'a Route, click: &NewClick) -> Option<&'a str> {
-    let is_unwanted = matches!(click.visitor.flag, Some(Flag::NotTargeted | Flag::CapReached));
+    let is_unwanted = matches!(
+        click.visitor.flag,
+        Some(ClickFlag::NotTargeted | ClickFlag::CapReached)
+    );
     let fallback = route.campaign().sending.fallback_url.as_deref();
     fallback.filter(|_| is_unwanted)
 }

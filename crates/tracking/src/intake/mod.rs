@@ -6,7 +6,7 @@
 mod clicks;
 mod pages;
 mod postbacks;
-mod rehearsal;
+mod simulation;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,12 +15,11 @@ use actix_http::body::BoxBody;
 use actix_http::header::{ALLOW, HOST, HeaderName};
 use actix_http::{Method, Request, RequestHead, Response, StatusCode};
 use campaigns::RoutingError;
-use campaigns::links::is_reserved;
-use dialects::RawCall;
 use ipnet::IpNet;
+use ::postbacks::Target;
 use tenancy::networks::{Network, check_slug, normal_host};
 
-pub use self::rehearsal::{Rehearsed, rehearse};
+pub use self::simulation::{SimulatedResponse, simulate};
 use crate::tracker::{Intake, Tracker};
 
 /// Longest request target taken, in bytes.
@@ -34,8 +33,8 @@ pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> 
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    match place(target) {
-        Place::Postback { slug } => {
+    match Target::of(target) {
+        Target::Postback { slug } => {
             let method = request.method();
             if *method != Method::GET && *method != Method::POST {
                 return not_allowed("GET, POST");
@@ -43,58 +42,11 @@ pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> 
             // Apart, so that every click is not as large as a postback.
             Box::pin(postbacks::receive(&request, slug, payload, intake)).await
         }
-        Place::Click { .. } if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+        Target::Click { .. } if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             not_allowed("GET, HEAD")
         }
-        Place::Click { slug, alias } => clicks::follow(request.head(), slug, alias, intake).await,
-        Place::Nowhere => pages::unknown_link(),
-    }
-}
-
-/// What a request target is.
-#[derive(Debug, PartialEq, Eq)]
-enum Place<'a> {
-    Postback { slug: Option<&'a str> },
-    Click { slug: Option<&'a str>, alias: &'a str },
-    Nowhere,
-}
-
-/// Where in a target the call itself begins: behind the network's slug, if one stands in front.
-pub(crate) fn spoken_from(target: &str) -> usize {
-    match place(target) {
-        Place::Postback { slug: Some(slug) } => slug.len() + 1,
-        _ => 0,
-    }
-}
-
-fn place(target: &str) -> Place<'_> {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
-    let path = path.strip_prefix('/').unwrap_or_default();
-    // What every click passes: one look into a set.
-    let may_be_postback = |first: &str| first.is_empty() || is_reserved(first);
-    let is_postback = |target: &str| dialects::of_call(&RawCall::get(target)).is_some();
-    match path.split_once('/') {
-        None if may_be_postback(path) && is_postback(target) => Place::Postback { slug: None },
-        None if path.is_empty() => Place::Nowhere,
-        None => Place::Click {
-            slug: None,
-            alias: path,
-        },
-        Some((first, _)) if may_be_postback(first) && is_postback(target) => Place::Postback { slug: None },
-        Some((slug, rest)) => {
-            let spoken = target.get(slug.len() + 1..).unwrap_or_default();
-            let first = rest.split('/').next().unwrap_or_default();
-            if may_be_postback(first) && is_postback(spoken) {
-                return Place::Postback { slug: Some(slug) };
-            }
-            match rest.is_empty() || rest.contains('/') {
-                true => Place::Nowhere,
-                false => Place::Click {
-                    slug: Some(slug),
-                    alias: rest,
-                },
-            }
-        }
+        Target::Click { slug, alias } => clicks::follow(request.head(), slug, alias, intake).await,
+        Target::Unknown => pages::unknown_link(),
     }
 }
 
@@ -194,29 +146,6 @@ fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn postbacks_and_links_are_told_apart() {
-        let postback = |slug| Place::Postback { slug };
-        let click = |slug, alias| Place::Click { slug, alias };
-        for (target, expected) in [
-            ("/postback?click_id=1", postback(None)),
-            ("/orbit/postback", postback(Some("orbit"))),
-            ("/p.ashx?r=1", postback(None)),
-            ("/orbit/p.ashx?r=1", postback(Some("orbit"))),
-            ("/?nid=1&transaction_id=2", postback(None)),
-            ("/orbit/?nid=1&transaction_id=2", postback(Some("orbit"))),
-            ("/conversion/tracking_mode:api/clickref:x/", postback(None)),
-            ("/orbit/conversion/xid", postback(Some("orbit"))),
-            ("/summer-sale?sub1=a", click(None, "summer-sale")),
-            ("/orbit/summer-sale", click(Some("orbit"), "summer-sale")),
-            ("/", Place::Nowhere),
-            ("/orbit/", Place::Nowhere),
-            ("/a/b/c", Place::Nowhere),
-        ] {
-            assert_eq!(place(target), expected, "{target}");
-        }
-    }
 
     #[test]
     fn what_came_in_plain_http_over_any_leg_did_not_come_over_https() {

@@ -1,0 +1,51 @@
+//! Simulation: a request of ours that takes the path of all requests.
+
+use actix_http::body::to_bytes;
+use actix_http::header::{HOST, HeaderValue, LOCATION};
+use actix_http::{HttpMessage, Request, StatusCode, Uri};
+
+use super::answer;
+use crate::tracker::Intake;
+
+/// Mark of a simulated request.
+#[derive(Clone, Copy)]
+pub(super) struct Simulated;
+
+/// Response to a simulated request.
+#[derive(Debug, Clone)]
+pub struct SimulatedResponse {
+    /// Status.
+    pub status: u16,
+    /// Redirect location.
+    pub location: Option<String>,
+    /// Body as text.
+    pub body: String,
+}
+
+/// Sends a request to a tracking host as a visitor or a server would, by the whole path behind the socket: journal,
+/// verdict and all. Its effects are real.
+pub async fn simulate(intake: &Intake, host: &str, target: &str) -> SimulatedResponse {
+    let (Ok(uri), Ok(host)) = (target.parse::<Uri>(), HeaderValue::from_str(host)) else {
+        return SimulatedResponse {
+            status: StatusCode::BAD_REQUEST.as_u16(),
+            location: None,
+            body: format!("“{target}” at “{host}” is not a valid URL."),
+        };
+    };
+    let mut request = Request::new();
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(HOST, host);
+    request.extensions_mut().insert(Simulated);
+    let response = answer(intake, request).await;
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let (status, location) = (response.status().as_u16(), location.map(str::to_owned));
+    let body = to_bytes(response.into_body()).await.unwrap_or_default();
+    SimulatedResponse {
+        status,
+        location,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    }
+}
