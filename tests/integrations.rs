@@ -272,7 +272,10 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     let before = developer.get(&page).await;
     let decides = "This campaign uses the advertiser's integration";
     assert!(before.html.contains(decides), "{}", before.html);
-    assert!(!before.html.contains("Create campaign integration"), "only the network makes it");
+    assert!(
+        !before.html.contains("Create campaign integration"),
+        "only the network makes it"
+    );
     let made = owner
         .submit(&page, &format!("{page}/make"), &[("overlap_hours", "0")])
         .await;

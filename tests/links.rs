@@ -312,10 +312,7 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     let advertiser = app.sign_in(&app.scene.advertiser).await;
     let shown = advertiser.get(&page).await.html;
-    assert!(
-        !shown.contains("Save link") && !shown.contains("mail"),
-        "{shown}"
-    );
+    assert!(!shown.contains("Save link") && !shown.contains("mail"), "{shown}");
     assert_eq!(
         app.count("SELECT count(*) FROM audit_log WHERE action = 'link.update'")
             .await,

@@ -106,7 +106,13 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let fields = [&fields[..], &[("answer1", "Search")]].concat();
     let applied = stranger.submit("/join/orbit", "/join/orbit", &fields).await;
     let status = see_other(&applied).to_owned();
-    assert!(stranger.get(&status).await.html.contains("pending review by Orbit"));
+    assert!(
+        stranger
+            .get(&status)
+            .await
+            .html
+            .contains("pending review by Orbit")
+    );
     let list = owner.get("/applications?status=pending").await;
     let (before, _) = list.html.split_once(">Fresh Blog</a>").unwrap();
     let url = before
@@ -402,9 +408,9 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
         .await;
     assert_eq!(preview.status, StatusCode::OK);
     for expected in [
-        "create <strong>2</strong>, change <strong>1</strong>",
-        "<strong>5</strong> rows cannot be accepted",
-        "passed over: Country",
+        "To create: <strong>2</strong>. To update: <strong>1</strong>",
+        "Invalid rows: <strong>5</strong>",
+        "Ignored unknown columns: Country",
         "Enter a name.",
         "No group is called “Nowhere”",
         "Line 2 is about the same one",
