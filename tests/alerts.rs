@@ -115,7 +115,7 @@ async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_a
     let action = action.split('"').next().unwrap();
     let seen = owner.submit("/alerts", action, &[]).await;
     assert_eq!(seen.status, StatusCode::SEE_OTHER);
-    assert!(owner.get("/alerts").await.html.contains("knows."));
+    assert!(owner.get("/alerts").await.html.contains("Acknowledged by"));
     assert!(!owner.get("/").await.html.contains("Postbacks have stopped"));
 
     watch(&app, &mails, now + TimeDelta::minutes(20)).await;
@@ -145,7 +145,7 @@ async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_a
             .get("/alerts?open=yes")
             .await
             .html
-            .contains("No alerts here.")
+            .contains("<p>No alerts.</p>")
     );
     app.finish().await;
 }

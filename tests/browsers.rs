@@ -315,7 +315,7 @@ async fn the_pixel_reports_what_is_put_into_it() {
     let (pixel, _) = code(&app).await;
     let developer = app.sign_in(&app.scene.advertiser).await;
     let home = developer.get("/integration").await.location().to_owned();
-    let refused = "reports from browsers are refused";
+    let refused = "browser requests are rejected";
     assert!(
         developer.get(&home).await.html.contains(refused),
         "a token is demanded"

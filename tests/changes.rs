@@ -197,7 +197,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
         owner.get(asked.location()).await.html
     };
     let unlike = ask(&[("since", "2999-01-01")]).await;
-    assert!(unlike.contains("No rejected postback fits"), "{unlike}");
+    assert!(unlike.contains("No matching rejected postbacks"), "{unlike}");
     let advertiser = app.scene.advertiser_id.to_string();
     let dry = ask(&[
         ("reason", "goal_unknown"),
@@ -206,7 +206,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     ])
     .await;
     assert!(
-        dry.contains("2 looked at") && dry.contains("Nothing has been changed"),
+        dry.contains("2 checked") && dry.contains("no data has been changed"),
         "{dry}"
     );
     assert_eq!(dry.matches("<strong>accepted</strong>").count(), 2, "{dry}");
@@ -237,8 +237,8 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     ];
     let real = ask(&batch).await;
     assert!(
-        real.contains("2 looked at"),
-        "what was looked at, and nothing else: {real}"
+        real.contains("2 checked"),
+        "only the checked postbacks are replayed: {real}"
     );
     assert_eq!(real.matches("<strong>accepted</strong>").count(), 2, "{real}");
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
@@ -248,7 +248,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
         2
     );
     let again = ask(&batch).await;
-    assert!(again.contains("No rejected postback fits"), "{again}");
+    assert!(again.contains("No matching rejected postbacks"), "{again}");
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
     app.finish().await;
 }

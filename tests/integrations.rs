@@ -270,9 +270,12 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
             .await,
     );
     let before = developer.get(&page).await;
-    let decides = "The advertiser's integration decides";
+    let decides = "This campaign uses the advertiser's integration";
     assert!(before.html.contains(decides), "{}", before.html);
-    assert!(!before.html.contains("Make its own"), "only the network makes it");
+    assert!(
+        !before.html.contains("Create campaign integration"),
+        "only the network makes it"
+    );
     let made = owner
         .submit(&page, &format!("{page}/make"), &[("overlap_hours", "0")])
         .await;
@@ -309,7 +312,7 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     assert!(
         campaign
             .html
-            .contains(&format!("own token ends in <code>{hint}</code>")),
+            .contains(&format!("Campaign token ending in <code>{hint}</code>")),
         "{}",
         campaign.html
     );

@@ -115,7 +115,7 @@ async fn who_may_promote_a_campaign_is_the_networks_to_say() {
     set(&owner, &app, "access", "approval").await;
     let page = affiliate.get(&campaign).await.html;
     assert!(
-        page.contains("Ask to promote it") && !page.contains("links/new"),
+        page.contains("Request to promote this campaign") && !page.contains("links/new"),
         "{page}"
     );
     let refused = affiliate.submit(&campaign, &links, &[]).await;
@@ -133,11 +133,11 @@ async fn who_may_promote_a_campaign_is_the_networks_to_say() {
             .get(&campaign)
             .await
             .html
-            .contains("You asked to promote")
+            .contains("Your request to promote")
     );
     let twice = affiliate.submit(&campaign, &format!("{campaign}/ask"), &[]).await;
     assert_eq!(twice.status, StatusCode::CONFLICT);
-    assert!(owner.get("/campaigns").await.html.contains("1 ask to promote it"));
+    assert!(owner.get("/campaigns").await.html.contains("Pending requests: 1"));
     assert!(owner.get(&settings).await.html.contains("My &#60;b&#62;blog"));
     decide("approved").await;
     let made = affiliate.submit(&form, &links, &[]).await;
@@ -312,10 +312,7 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     let advertiser = app.sign_in(&app.scene.advertiser).await;
     let shown = advertiser.get(&page).await.html;
-    assert!(
-        !shown.contains("Change link") && !shown.contains("mail"),
-        "{shown}"
-    );
+    assert!(!shown.contains("Save link") && !shown.contains("mail"), "{shown}");
     assert_eq!(
         app.count("SELECT count(*) FROM audit_log WHERE action = 'link.update'")
             .await,

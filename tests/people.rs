@@ -246,7 +246,7 @@ async fn one_person_works_for_two_networks() {
     // The link alone signs nobody in who has an account.
     let guest = app.stranger();
     let page = guest.get(&link).await;
-    assert!(page.html.contains("You have an account"), "{}", page.html);
+    assert!(page.html.contains("You already have an account"), "{}", page.html);
     let owner = app.sign_in(&app.scene.owner).await;
     assert_eq!(see_other(&owner.submit(&link, &link, &[]).await), "/");
     assert!(owner.get("/").await.html.contains("Rival"));

@@ -176,7 +176,7 @@ async fn nobody_learns_who_has_an_account() {
     ];
     let (status, html) = ask("/sign-up", known, &fields).await;
     assert_eq!(status, StatusCode::OK);
-    assert!(html.contains("We have written to ADDRESS"), "{html}");
+    assert!(html.contains("We sent an email to ADDRESS"), "{html}");
     assert!(sink.newest_to(known).await.text.contains("tried to sign up"));
     assert_eq!(app.count("SELECT count(*) FROM networks").await, 1);
     app.finish().await;

@@ -306,7 +306,7 @@ async fn where_refusals_get_200_the_page_says_that_the_code_cannot_tell() {
         ("dialect", false),
     ] {
         let page = configure(&app, &[("answer_format", answers)]).await;
-        let warning = "this code cannot tell it from a stored one";
+        let warning = "this code cannot detect rejections";
         assert_eq!(page.html.contains(warning), warned, "{answers}");
     }
     app.finish().await;

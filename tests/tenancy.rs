@@ -106,7 +106,13 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let fields = [&fields[..], &[("answer1", "Search")]].concat();
     let applied = stranger.submit("/join/orbit", "/join/orbit", &fields).await;
     let status = see_other(&applied).to_owned();
-    assert!(stranger.get(&status).await.html.contains("waiting for Orbit"));
+    assert!(
+        stranger
+            .get(&status)
+            .await
+            .html
+            .contains("pending review by Orbit")
+    );
     let list = owner.get("/applications?status=pending").await;
     let (before, _) = list.html.split_once(">Fresh Blog</a>").unwrap();
     let url = before
@@ -130,11 +136,11 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let campaign = format!("/campaigns/{}", app.scene.campaign.id);
     let offered = affiliate.get(&campaign).await.html;
     assert!(
-        offered.contains("None yet.") && !offered.contains("Orbit Blog"),
+        offered.contains("No tracking links yet.") && !offered.contains("Orbit Blog"),
         "it has no link there, and sees nobody else's: {offered}"
     );
     assert!(
-        affiliate.get("/reports").await.html.contains("Nothing happened")
+        affiliate.get("/reports").await.html.contains("No data from")
             || !affiliate.get("/reports").await.html.contains("Orbit Blog")
     );
     // A rule approves a listed domain at once.
@@ -402,9 +408,9 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
         .await;
     assert_eq!(preview.status, StatusCode::OK);
     for expected in [
-        "create <strong>2</strong>, change <strong>1</strong>",
-        "<strong>5</strong> rows cannot be accepted",
-        "passed over: Country",
+        "To create: <strong>2</strong>. To update: <strong>1</strong>",
+        "Invalid rows: <strong>5</strong>",
+        "Ignored unknown columns: Country",
         "Enter a name.",
         "No group is called “Nowhere”",
         "Line 2 is about the same one",
@@ -456,7 +462,7 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
         .await;
     assert!(
         same.html
-            .contains("create <strong>0</strong>, change <strong>0</strong>"),
+            .contains("To create: <strong>0</strong>. To update: <strong>0</strong>"),
         "{}",
         same.html
     );

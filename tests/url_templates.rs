@@ -197,7 +197,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
         "{tools}"
     );
     assert!(
-        tools.contains("A secret belongs into <code>token, api_key</code>"),
+        tools.contains("This URL needs a secret in <code>token, api_key</code>"),
         "{tools}"
     );
     let kept = format!(

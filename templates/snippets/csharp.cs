@@ -1,5 +1,6 @@
-// Reports a paid order. Needs .NET 6 or newer, no packages. Run it on your server, in the background: it waits between
-// attempts. Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Requires .NET 6 or newer, no packages. Run this on your server in a background
+// job, because it waits between attempts. Retries are safe: each order ID counts once.
+// Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 using System;
 using System.Collections.Generic;
 using System.Net.Http;
@@ -25,7 +26,7 @@ public static class Orders
         Timeout = TimeSpan.FromSeconds(10),
     };
 
-    /// <summary>0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+    /// <summary>Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
     /// The amount is a string such as "49.90", never a double.</summary>
     public static async Task<int> ReportOrder(string clickId, string orderId, string amount, string currency)
     {
@@ -48,7 +49,7 @@ public static class Orders
             }
             catch (Exception error) when (error is HttpRequestException || error is TaskCanceledException)
             {
-                Console.Error.WriteLine($"attempt {attempt}: no answer: {error.Message}");
+                Console.Error.WriteLine($"attempt {attempt}: no response: {error.Message}");
                 continue;
             }
             if (status >= 200 && status < 300)
@@ -84,7 +85,7 @@ public static class Orders
     }
 {%- if signed %}
 
-    /// <summary>The time and what proves that the call is yours and was not changed on its way.</summary>
+    /// <summary>Returns the value of the signature header: the timestamp and the HMAC of the request.</summary>
     static string Sign(string body)
     {
         var time = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
@@ -102,7 +103,7 @@ public static class Orders
     }
 {%- endif %}
 
-    /// <summary>What is wrong and what to do about it.</summary>
+    /// <summary>Returns the reason, message and hint of a rejected postback.</summary>
     static string Explain(string text)
     {
         try

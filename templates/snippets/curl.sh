@@ -1,6 +1,7 @@
 #!/bin/sh
-# Reports a paid order. Needs curl{% if signed %} and openssl{% endif %}. Run it on your server, in the background: it waits between attempts.
-# Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+# Sends a postback for a paid order. Requires curl{% if signed %} and openssl{% endif %}. Run this script on your server in a
+# background job, because it waits between attempts. Retries are safe: each order ID counts once.
+# Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 
 POSTBACK_URL={{ postback_url }}
 TOKEN={{ token }}
@@ -14,7 +15,7 @@ urlencode() {
   printf %s "$1" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g'
 }
 
-# The time and what proves that the call is yours and was not changed on its way.
+# Returns the value of the signature header: the timestamp and the HMAC of the request.
 sign() { # body
   now=$(date +%s)
   target=/${POSTBACK_URL#*://*/}
@@ -24,7 +25,7 @@ sign() { # body
 }
 {%- endif %}
 
-# Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+# Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
 report_order() { # click id, order id, amount such as 49.90, currency
 {%- if signed %}
   body="click_id=$(urlencode "$1")&goal=$(urlencode "$GOAL")&order_id=$(urlencode "$2")"
@@ -53,7 +54,7 @@ report_order() { # click id, order id, amount such as 49.90, currency
     case $status in
       2??) printf '%s\n' "$answer"; return 0 ;;
       000 | 408 | 429 | 5??) echo "attempt $attempt: status $status" >&2 ;;
-      # The answer says what is wrong (reason, message) and what to do about it (hint).
+      # The response contains reason, message and hint.
       *) echo "$status $answer" >&2; return 1 ;;
     esac
   done

@@ -1,5 +1,6 @@
-// Reports a paid order. Needs Go 1.18 or newer, no modules. Run it on your server, in the background: it waits between
-// attempts. Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Requires Go 1.18 or newer, no modules. Run this on your server in a background
+// job, because it waits between attempts. Retries are safe: each order ID counts once.
+// Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 package main
 
 import (
@@ -34,8 +35,8 @@ var client = &http.Client{
 	},
 }
 
-// reportOrder returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again
-// later. The amount is a string such as "49.90", never a float.
+// reportOrder returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
+// The amount is a string such as "49.90", never a float.
 func reportOrder(clickID, orderID, amount, currency string) int {
 	body := url.Values{
 		"click_id": {clickID},
@@ -51,7 +52,7 @@ func reportOrder(clickID, orderID, amount, currency string) int {
 		status, text, err := send(body)
 		switch {
 		case err != nil:
-			fmt.Fprintf(os.Stderr, "attempt %d: no answer: %v\n", attempt, err)
+			fmt.Fprintf(os.Stderr, "attempt %d: no response: %v\n", attempt, err)
 		case status >= 200 && status < 300:
 			fmt.Println(text)
 			return 0
@@ -85,7 +86,7 @@ func send(body string) (int, string, error) {
 }
 {%- if signed %}
 
-// sign returns the time and what proves that the call is yours and was not changed on its way.
+// sign returns the value of the signature header: the timestamp and the HMAC of the request.
 func sign(target, body string) string {
 	now := time.Now().Unix()
 	digest := sha256.Sum256([]byte(target + "\n" + body))
@@ -95,7 +96,7 @@ func sign(target, body string) string {
 }
 {%- endif %}
 
-// explain tells what is wrong and what to do about it.
+// explain returns the reason, message and hint of a rejected postback.
 func explain(text string) string {
 	var answer struct{ Reason, Message, Hint string }
 	if json.Unmarshal([]byte(text), &answer) != nil || answer.Reason == "" {

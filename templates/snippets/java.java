@@ -1,5 +1,6 @@
-// Reports a paid order. Needs Java 11 or newer, no libraries. Run it on your server, in the background: it waits between
-// attempts. Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Requires Java 11 or newer, no libraries. Run this on your server in a
+// background job, because it waits between attempts. Retries are safe: each order ID counts once.
+// Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 import java.io.IOException;
 {%- if signed %}
 import java.math.BigInteger;
@@ -33,11 +34,11 @@ public class ReportOrder {
 {%- endif %}
     static final String GOAL = {{ goal }};
 
-    // Follows no redirects, unless told to.
+    // Does not follow redirects by default.
     static final HttpClient CLIENT = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
 
     /**
-     * Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+     * Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
      * The amount is a string such as "49.90", never a double.
      */
     static int reportOrder(String clickId, String orderId, String amount, String currency) throws Exception {
@@ -54,7 +55,7 @@ public class ReportOrder {
             try {
                 answer = send(body);
             } catch (IOException error) {
-                System.err.println("attempt " + attempt + ": no answer: " + error);
+                System.err.println("attempt " + attempt + ": no response: " + error);
                 continue;
             }
             int status = answer.statusCode();
@@ -89,7 +90,7 @@ public class ReportOrder {
     }
 {%- if signed %}
 
-    /** The time and what proves that the call is yours and was not changed on its way. */
+    /** Returns the value of the signature header: the timestamp and the HMAC of the request. */
     static String sign(String body) throws GeneralSecurityException {
         long time = Instant.now().getEpochSecond();
         String query = POSTBACK_URL.getRawQuery();
@@ -109,13 +110,13 @@ public class ReportOrder {
     }
 {%- endif %}
 
-    /** What is wrong and what to do about it. */
+    /** Returns the reason, message and hint of a rejected postback. */
     static String explain(String text) {
         String reason = field(text, "reason");
         return reason.isEmpty() ? text : reason + ": " + field(text, "message") + " " + field(text, "hint");
     }
 
-    // Enough for our flat answers; use your JSON library if you have one.
+    // Sufficient for the flat JSON response; use a JSON library if you have one.
     static String field(String json, String name) {
         Matcher found = Pattern.compile("\"" + name + "\":\\s*\"((?:[^\"\\\\]|\\\\.)*)\"").matcher(json);
         return found.find() ? found.group(1) : "";

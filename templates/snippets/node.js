@@ -1,5 +1,6 @@
-// Reports a paid order. Needs Node 18 or newer, no packages. Run it on your server, in a background job: it waits
-// between attempts. Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Requires Node 18 or newer, no packages. Run this on your server in a background
+// job, because it waits between attempts. Retries are safe: each order ID counts once.
+// Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 {%- if signed %}
 const { createHash, createHmac } = require("node:crypto");
 {%- endif %}
@@ -11,7 +12,7 @@ const SECRET = {{ secret }};
 {%- endif %}
 const GOAL = {{ goal }};
 
-// Resolves to 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+// Resolves to 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
 async function reportOrder(clickId, orderId, amount, currency) {
   const body = new URLSearchParams({
     click_id: clickId,
@@ -38,7 +39,7 @@ async function reportOrder(clickId, orderId, amount, currency) {
   return 2;
 }
 
-// Status and text of the answer; status 0 when there was none.
+// Returns status and body of the response; the status is 0 if the request failed.
 async function send(body) {
   try {
     const response = await fetch(POSTBACK_URL, {
@@ -56,12 +57,12 @@ async function send(body) {
     });
     return [response.status, await response.text()];
   } catch (error) {
-    return [0, `no answer: ${error.cause?.message ?? error.message}`];
+    return [0, `no response: ${error.cause?.message ?? error.message}`];
   }
 }
 {%- if signed %}
 
-// The time and what proves that the call is yours and was not changed on its way.
+// Returns the value of the signature header: the timestamp and the HMAC of the request.
 function sign(body) {
   const time = Math.floor(Date.now() / 1000);
   const { pathname, search } = new URL(POSTBACK_URL);
@@ -71,7 +72,7 @@ function sign(body) {
 }
 {%- endif %}
 
-// What is wrong and what to do about it.
+// Returns the reason, message and hint of a rejected postback.
 function explain(text) {
   try {
     const { reason, message, hint } = JSON.parse(text);

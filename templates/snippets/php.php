@@ -1,7 +1,7 @@
 <?php
-// Reports a paid order. Needs PHP 7.4 or newer with allow_url_fopen and openssl (for https), no packages. Run it on your
-// server, in the background: it waits between attempts. Repeating a call is safe: an order id counts once.
-// Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Requires PHP 7.4 or newer with allow_url_fopen and openssl (for HTTPS), no packages.
+// Run this on your server in a background job, because it waits between attempts. Retries are safe: each order ID
+// counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 
 const POSTBACK_URL = {{ postback_url }};
 const TOKEN = {{ token }};
@@ -10,7 +10,7 @@ const SECRET = {{ secret }};
 {%- endif %}
 const GOAL = {{ goal }};
 
-// Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+// Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
 // The amount is a string such as '49.90', never a float.
 function reportOrder(string $clickId, string $orderId, string $amount, string $currency): int
 {
@@ -39,7 +39,7 @@ function reportOrder(string $clickId, string $orderId, string $amount, string $c
     return 2;
 }
 
-// Status and text of the answer; status 0 when there was none.
+// Returns status and body of the response; the status is 0 if the request failed.
 function sendPostback(string $body): array
 {
     $context = stream_context_create(['http' => [
@@ -54,11 +54,11 @@ function sendPostback(string $body): array
         'content' => $body,
         'timeout' => 10,
         'follow_location' => 0,
-        'ignore_errors' => true, // a 4xx has a body that explains it
+        'ignore_errors' => true, // the body of a 4xx response explains the rejection
     ]]);
     $stream = @fopen(POSTBACK_URL, 'r', false, $context);
     if ($stream === false) {
-        return [0, 'no answer: ' . (error_get_last()['message'] ?? '')];
+        return [0, 'no response: ' . (error_get_last()['message'] ?? '')];
     }
     $statusLine = stream_get_meta_data($stream)['wrapper_data'][0] ?? '';
     $text = (string) stream_get_contents($stream);
@@ -67,7 +67,7 @@ function sendPostback(string $body): array
 }
 {%- if signed %}
 
-// The time and what proves that the call is yours and was not changed on its way.
+// Returns the value of the signature header: the timestamp and the HMAC of the request.
 function sign(string $body): string
 {
     $time = time();
@@ -78,7 +78,7 @@ function sign(string $body): string
 }
 {%- endif %}
 
-// What is wrong and what to do about it.
+// Returns the reason, message and hint of a rejected postback.
 function explain(string $text): string
 {
     $answer = json_decode($text, true);

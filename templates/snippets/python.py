@@ -1,7 +1,7 @@
-"""Reports a paid order. Needs Python 3.8 or newer, no packages.
+"""Sends a postback for a paid order. Requires Python 3.8 or newer, no packages.
 
-Run it on your server, in a background job: it waits between attempts. Repeating a call is safe: an order id counts
-once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+Run this on your server in a background job, because it waits between attempts. Retries are safe: each order ID
+counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 """
 {%- if signed %}
 import hashlib
@@ -23,7 +23,7 @@ GOAL = {{ goal }}
 
 
 def report_order(click_id, order_id, amount, currency):
-    """Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later."""
+    """Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later."""
     body = urllib.parse.urlencode({
         "click_id": click_id,
         "goal": GOAL,
@@ -45,8 +45,8 @@ def report_order(click_id, order_id, amount, currency):
     return 2
 
 
-class AnswersAsTheyAre(urllib.request.HTTPErrorProcessor):
-    """Neither follows redirects nor raises for a 4xx or 5xx."""
+class RawResponses(urllib.request.HTTPErrorProcessor):
+    """Returns every response unchanged: no redirects, no exceptions for 4xx or 5xx."""
 
     def http_response(self, request, response):
         return response
@@ -55,7 +55,7 @@ class AnswersAsTheyAre(urllib.request.HTTPErrorProcessor):
 
 
 def send(body):
-    """Status and text of the answer; status 0 when there was none."""
+    """Returns status and body of the response; the status is 0 if the request failed."""
     headers = {
         "Authorization": f"Bearer {TOKEN}",
         "Content-Type": "application/x-www-form-urlencoded",
@@ -65,15 +65,15 @@ def send(body):
     }
     request = urllib.request.Request(POSTBACK_URL, body, headers)
     try:
-        with urllib.request.build_opener(AnswersAsTheyAre).open(request, timeout=10) as response:
+        with urllib.request.build_opener(RawResponses).open(request, timeout=10) as response:
             return response.status, response.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
-        return 0, f"no answer: {error}"
+        return 0, f"no response: {error}"
 {%- if signed %}
 
 
 def sign(body):
-    """The time and what proves that the call is yours and was not changed on its way."""
+    """Returns the value of the signature header: the timestamp and the HMAC of the request."""
     now = int(time.time())
     url = urllib.parse.urlsplit(POSTBACK_URL)
     target = url.path + ("?" + url.query if url.query else "")
@@ -84,7 +84,7 @@ def sign(body):
 
 
 def explain(text):
-    """What is wrong and what to do about it."""
+    """Returns the reason, message and hint of a rejected postback."""
     try:
         answer = json.loads(text)
         return f"{answer['reason']}: {answer['message']} {answer['hint'] or ''}"

@@ -1,5 +1,6 @@
-# Reports a paid order. Needs Ruby 2.7 or newer, no gems. Run it on your server, in a background job: it waits between
-# attempts. Repeating a call is safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+# Sends a postback for a paid order. Requires Ruby 2.7 or newer, no gems. Run this on your server in a background
+# job, because it waits between attempts. Retries are safe: each order ID counts once.
+# Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 require "json"
 require "net/http"
 require "openssl"
@@ -12,7 +13,7 @@ SECRET = {{ secret }}
 {%- endif %}
 GOAL = {{ goal }}
 
-# Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+# Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
 # The amount is a string such as "49.90", never a float.
 def report_order(click_id, order_id, amount, currency)
   body = URI.encode_www_form(
@@ -34,7 +35,7 @@ def report_order(click_id, order_id, amount, currency)
   2
 end
 
-# Status and text of the answer; status 0 when there was none.
+# Returns status and body of the response; the status is 0 if the request failed.
 def post(body)
   headers = {
     "Authorization" => "Bearer #{TOKEN}",
@@ -49,11 +50,11 @@ def post(body)
   end
   [response.code.to_i, response.body.to_s]
 rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError, Net::HTTPBadResponse => error
-  [0, "no answer: #{error.message}"]
+  [0, "no response: #{error.message}"]
 end
 {%- if signed %}
 
-# The time and what proves that the call is yours and was not changed on its way.
+# Returns the value of the signature header: the timestamp and the HMAC of the request.
 def sign(body)
   time = Time.now.to_i
   digest = OpenSSL::Digest::SHA256.hexdigest("#{POSTBACK_URL.request_uri}\n#{body}")
@@ -61,7 +62,7 @@ def sign(body)
 end
 {%- endif %}
 
-# What is wrong and what to do about it.
+# Returns the reason, message and hint of a rejected postback.
 def explain(text)
   answer = JSON.parse(text)
   "#{answer.fetch("reason")}: #{answer["message"]} #{answer["hint"]}"

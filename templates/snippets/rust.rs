@@ -1,7 +1,7 @@
-// Reports a paid order. Run it on your server, in a thread of its own: it waits between attempts. Repeating a call is
-// safe: an order id counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
+// Sends a postback for a paid order. Run this on your server in a separate thread, because it waits between
+// attempts. Retries are safe: each order ID counts once. Keep the token{% if signed %} and the secret{% endif %} out of your repository.
 //
-// The standard library has no HTTPS, so Cargo.toml needs:
+// The standard library has no HTTPS client. Add to Cargo.toml:
 //   reqwest = { version = "0.13", features = ["blocking", "form"] }
 //   serde_json = "1"
 {%- if signed %}
@@ -30,7 +30,7 @@ const SECRET: &str = {{ secret }};
 {%- endif %}
 const GOAL: &str = {{ goal }};
 
-/// Returns 0 when the order is stored, 1 when the call must be corrected, 2 when it is to be sent again later.
+/// Returns 0 if the order is stored, 1 if the request must be corrected, 2 if it must be sent again later.
 /// The amount is a string such as "49.90", never a float.
 fn report_order(click_id: &str, order_id: &str, amount: &str, currency: &str) -> reqwest::Result<u8> {
     let client = Client::builder()
@@ -51,7 +51,7 @@ fn report_order(click_id: &str, order_id: &str, amount: &str, currency: &str) ->
         let (status, text) = match send(&client, &fields) {
             Ok(answer) => answer,
             Err(error) => {
-                eprintln!("attempt {attempt}: no answer: {error}");
+                eprintln!("attempt {attempt}: no response: {error}");
                 continue;
             }
         };
@@ -86,7 +86,7 @@ fn send(client: &Client, fields: &[(&str, &str)]) -> reqwest::Result<(u16, Strin
 }
 {%- if signed %}
 
-/// The time and what proves that the call is yours and was not changed on its way.
+/// Returns the value of the signature header: the timestamp and the HMAC of the request.
 fn sign(url: &reqwest::Url, body: &[u8]) -> String {
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -110,7 +110,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 {%- endif %}
 
-/// What is wrong and what to do about it.
+/// Returns the reason, message and hint of a rejected postback.
 fn explain(text: &str) -> String {
     let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();

@@ -1,23 +1,23 @@
-// Reports an order from the page that thanks for it. Needs the capture script on the page where visitors arrive.
-// Loading it again is safe: an order id counts once. Put no token here: everybody can read it.
+// Reports an order from the order confirmation page. Requires the capture script on the landing page.
+// Reloading the page is safe: each order ID counts once. Do not add a token: visitors can read this code.
 (function () {
   var PICTURE_URL = {{ picture_url }};
 
-  // The newest purchase of the data layer, as Google's tags write it: {ecommerce: …}, or ("event", "purchase", …).
+  // Latest purchase in the data layer, in the format of Google's tags: {ecommerce: …}, or ("event", "purchase", …).
   var purchase = (window.dataLayer || []).reduce(function (newest, entry) {
-    var said = entry && (entry.ecommerce || entry[2]);
-    return said && said.transaction_id ? said : newest;
+    var data = entry && (entry.ecommerce || entry[2]);
+    return data && data.transaction_id ? data : newest;
   }, {});
 
-  // What is reported. Change what stands on the right where your data layer calls it otherwise.
+  // Reported values. If your data layer uses other names, change the right-hand side.
   var order = {
-    goal: {{ goal }}, // the code of the goal
-    order_id: purchase.transaction_id, // your own id of the order
+    goal: {{ goal }}, // goal code
+    order_id: purchase.transaction_id, // your order ID
     amount: purchase.value, // 49.9 or "49.90"
     currency: purchase.currency || {{ currency }}, // ISO 4217
   };
 
-  // What the capture script keeps; its cookie where the script is not on this page too.
+  // Click ID from the capture script, or from its cookie if the script is not on this page.
   function clickId() {
     if (window.clickledger) return window.clickledger.id();
     var cookie = ("; " + document.cookie).split("; click_id=")[1] || "";
@@ -26,11 +26,11 @@
 
   function report() {
     var id = clickId();
-    if (!id) return; // Nobody was sent here by an affiliate.
+    if (!id) return; // The visitor did not come through an affiliate.
     var url = PICTURE_URL + "?click_id=" + encodeURIComponent(id);
     for (var name in order) {
       var value = order[name];
-      // A computed 19.990000000000002 is 19.99.
+      // Rounds floating-point results such as 19.990000000000002.
       if (typeof value === "number") value = Number(value.toFixed(6));
       if (value || value === 0) url += "&" + name + "=" + encodeURIComponent(value);
     }

@@ -24,16 +24,25 @@ async fn a_replaced_key_signs_the_next_click_and_earlier_clicks_go_on_working() 
     let owner = app.sign_in(&app.scene.owner).await;
     let before = app.visitor().click("").await;
     let page = owner.get("/settings").await.html;
-    assert!(page.contains("key number 1, the network's first"), "{page}");
+    assert!(
+        page.contains("Current key: number 1, the network's first"),
+        "{page}"
+    );
     let done = owner.submit("/settings", "/settings/click-key", &[]).await;
     assert_eq!(see_other(&done), "/settings");
     let page = owner.get("/settings").await.html;
-    assert!(page.contains("key number 2, from <time"), "{page}");
+    assert!(page.contains("Current key: number 2, since <time"), "{page}");
     let replaced = "SELECT count(*) FROM audit_log WHERE action = 'network.replace_click_key'
                     AND before->>'number' = '1' AND after->>'number' = '2'";
     assert_eq!(app.count(replaced).await, 1);
     let analyst = app.sign_in(app.scene.person(tenancy::RoleKind::Analyst)).await;
-    assert!(!analyst.get("/settings").await.html.contains("Replace the key"));
+    assert!(
+        !analyst
+            .get("/settings")
+            .await
+            .html
+            .contains("Replace signing key")
+    );
 
     // Until every node has heard of it, all go on signing with the old one.
     let meanwhile = app.visitor().click("").await;

@@ -16,7 +16,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
             .get("/ops")
             .await
             .html
-            .contains("href=\"/ops/node\">This node</a>")
+            .contains("href=\"/ops/node\">Node health</a>")
     );
     let page = operator.get("/ops/node").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -25,7 +25,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
         "{}",
         page.html
     );
-    assert!(page.html.contains("Nothing was put aside."), "{}", page.html);
+    assert!(page.html.contains("No records in quarantine."), "{}", page.html);
     // One click was journaled, and is in the database.
     let clicks = "<th scope=\"row\">clicks</th><td class=\"num\">1</td>";
     assert!(
@@ -41,7 +41,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
     )
     .await;
     let page = operator.get("/ops/node").await.html;
-    assert!(page.contains("51 in all; the newest first"), "{page}");
+    assert!(page.contains("Total: 51, newest first"), "{page}");
     assert!(
         page.contains("reason 1 &#60;b&#62;") && page.contains("reason 50 ") && !page.contains("reason 51 ")
     );

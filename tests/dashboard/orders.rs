@@ -106,7 +106,7 @@ async fn an_order_among_many_postbacks_is_found_by_an_index_that_accepted_ones_a
     assert!(shown.contains("made-17770"), "{shown}");
     app.eventually(scans, "1").await;
     let accepted = owner.get("/postbacks?order=made-17771").await.html;
-    assert!(accepted.contains("No postbacks here."), "{accepted}");
+    assert!(accepted.contains("<p>No postbacks.</p>"), "{accepted}");
     app.execute("DELETE FROM postbacks WHERE order_id LIKE 'made-%'")
         .await;
     app.finish().await;

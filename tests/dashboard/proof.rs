@@ -36,7 +36,7 @@ async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
     one_conversion(&app).await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = owner.get("/settings/proof").await.html;
-    assert!(page.contains("Nothing has been verified yet.") && page.contains("Verify the last 7 days now"));
+    assert!(page.contains("No verification has run yet.") && page.contains("Verify the last 7 days"));
     let run = async || {
         let done = owner.submit("/settings/proof", "/settings/proof", &[]).await;
         assert_eq!(see_other(&done), "/settings/proof");
@@ -62,11 +62,11 @@ async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
     assert_eq!(page.matches("Examples of differences").count(), 1);
     let analyst = app.sign_in(app.scene.person(tenancy::RoleKind::Analyst)).await;
     let seen = analyst.get("/settings/proof").await.html;
-    assert!(seen.contains("2 differences") && !seen.contains("Verify the last 7 days now"));
+    assert!(seen.contains("2 differences") && !seen.contains("Verify the last 7 days"));
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let seen = app.sign_in(&rival.owner).await.get("/settings/proof").await.html;
     assert!(
-        seen.contains("Nothing has been verified yet."),
+        seen.contains("No verification has run yet."),
         "a run is its network's own"
     );
     tamper(&app, "UPDATE click_rollups SET clicks = clicks - 1").await;

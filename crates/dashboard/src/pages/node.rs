@@ -167,7 +167,7 @@ mod tests {
             alarms: vec![late],
         };
         let page = shown(condition.clone());
-        assert!(page.contains("not ready") && !page.contains("Nothing needs attention"));
+        assert!(page.contains("not ready") && !page.contains("No alarms."));
         assert!(page.contains("The oldest &#60;of the clicks&#62; is 42 s old."));
         for cell in ["12,384", ">4<", "42.0 s", "17 %", "3 ms"] {
             assert!(page.contains(cell), "{cell}");
