@@ -1,4 +1,5 @@
-//! Server-rendered pages. One module per page in `pages`, its templates in the folder of the same name.
+//! Server-rendered pages: a folder per audience in `pages`, one module per page, its templates in the folder of the same
+//! name.
 //!
 //! Every page works without JavaScript and under a policy that allows nothing inline.
 
@@ -135,14 +136,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
     );
 }
 
-/// Every route, method and path, door by door: for tests that must miss none.
+/// Method and path of every route, for tests that must not miss one.
 #[must_use]
 pub fn routes() -> Vec<(&'static str, &'static str)> {
-    [
-        pages::PUBLIC,
-        pages::OF_PERSON,
-        pages::OF_OPERATOR,
-        pages::OF_MEMBER,
-    ]
-    .concat()
+    pages::routes()
 }
