@@ -147,3 +147,35 @@ pub(crate) fn postback_template(tracking_url: &str, goal: &str, token: Option<&T
         "{tracking_url}/postback?click_id=CLICK_ID&goal={goal}&order_id=ORDER_ID&amount=AMOUNT&currency=CURRENCY&token={token}"
     )
 }
+
+/// Returns `wanted` if it is a path of this site, else the home page. Prevents open redirects.
+pub(crate) fn local(wanted: &str) -> &str {
+    let mut first = wanted.bytes();
+    let local = first.next() == Some(b'/') && !matches!(first.next(), Some(b'/' | b'\\'));
+    if local && wanted.bytes().all(|byte| byte.is_ascii_graphic()) {
+        wanted
+    } else {
+        "/"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn only_a_path_of_this_site_is_followed() {
+        assert_eq!(local("/reports?from=2026-11-01"), "/reports?from=2026-11-01");
+        for elsewhere in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil",
+            "javascript:x",
+            "/a\r\nX: 1",
+        ] {
+            assert_eq!(local(elsewhere), "/", "{elsewhere:?}");
+        }
+    }
+}

@@ -1,99 +1,67 @@
-//! An invitation is accepted: by somebody new, with a password or, for an advertiser's developer, without one; or by
-//! somebody who has an account.
+//! Acceptance of an invitation: by a new person, with a password or, for an advertiser's developer, without; or by a
+//! person who has an account.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use schema::{NetworkConn, clock};
+use schema::clock;
 use tenancy::invitations::{self, Invitation};
 use tenancy::networks::{self, Network, NetworkStatus};
 use tenancy::people::{self, NewPerson, Person};
-use tenancy::{FieldErrors, OneTimeToken, RoleKind, check_name, check_password};
+use tenancy::{FieldErrors, OneTimeToken, PasswordHash, RoleKind, check_name, check_password};
 
 use super::sign_in::{Entrance, enter};
-use crate::Dashboard;
 use crate::auth::find_visit;
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html, html_with};
 use crate::urls;
 
 /// `GET /invitations/{token}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-) -> PageResult {
+pub(super) async fn show(request: PageRequest, token: web::Path<String>) -> PageResult {
     let token = OneTimeToken::from_link(&token);
-    let (_conn, network, invitation) = find(&dashboard, &token).await?;
-    let guest = Guest::of(&request, &dashboard, &invitation).await?;
+    let (network, invitation) = find(&request, &token).await?;
+    let guest = Guest::of(&request, &invitation).await?;
     let form = (String::new(), FieldErrors::default());
-    page(&Show::new(
-        &request,
-        &dashboard,
-        &token,
-        &network,
-        &invitation,
-        &guest,
-        form,
-    ))
+    html(&Show::new(&request, &token, &network, &invitation, &guest, form))
 }
 
-/// `POST /invitations/{token}`: the membership, and a session under it.
-pub(super) async fn accept(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
+/// `POST /invitations/{token}`: creates the membership, and a session under it.
+pub(super) async fn accept(request: PageRequest, token: web::Path<String>, form: PostedForm) -> PageResult {
     let token = OneTimeToken::from_link(&token);
-    let (conn, network, invitation) = find(&dashboard, &token).await?;
-    // No transaction is held open while a password is hashed.
-    drop(conn);
-    let guest = Guest::of(&request, &dashboard, &invitation).await?;
-    let now = clock::now();
-    let (person, new) = match guest {
-        Guest::Invited(person) => (Some(person), None),
-        // Somebody who has an account proves to be that person first: the link alone must not sign them in.
+    let (network, invitation) = find(&request, &token).await?;
+    let guest = Guest::of(&request, &invitation).await?;
+    let invited = match guest {
+        Guest::Invited(person) => Invited::Person(person),
+        // A person with an account signs in first: the link alone must not sign them in.
         Guest::Known => {
             return Err(PageError::SignIn {
                 wanted: format!("/invitations/{}", token.as_str()),
             });
         }
-        Guest::New => {
-            let (name, password) = (form.get("name"), form.verbatim("password"));
-            let mut errors = FieldErrors::default();
-            let checked = errors.take("name", check_name(name));
-            let without_password =
-                invitation.role.kind() == RoleKind::AdvertiserDeveloper && password.is_empty();
-            if !without_password {
-                errors.take("password", check_password(password, &[&invitation.email, name]));
+        Guest::New => match Invited::check(&request, &invitation, &form).await? {
+            Ok(invited) => invited,
+            Err(errors) => {
+                let form = (form.get("name").to_owned(), errors);
+                let again = Show::new(&request, &token, &network, &invitation, &guest, form);
+                return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
             }
-            let (Some(checked), true) = (checked, errors.is_empty()) else {
-                let form = (name.to_owned(), errors);
-                let again = Show::new(&request, &dashboard, &token, &network, &invitation, &guest, form);
-                return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
-            };
-            let hash = match without_password {
-                true => None,
-                false => Some(dashboard.passwords.hash(password).await?),
-            };
-            (None, Some((checked, hash)))
-        }
+        },
     };
-    let mut conn = dashboard.db.network(network.id).await?;
-    let person = match (person, new) {
-        (Some(person), _) => person,
-        (None, Some((name, hash))) => {
+    let now = clock::now();
+    let mut conn = request.dashboard.db.network(network.id).await?;
+    let person = match invited {
+        Invited::Person(person) => person,
+        Invited::New { name, password } => {
             let person = NewPerson {
                 email: &invitation.email,
                 name: &name,
-                password: hash.as_ref(),
+                password: password.as_ref(),
                 is_operator: false,
             };
             people::create(&mut conn, &person, now).await?
         }
-        (None, None) => return Err(PageError::NotFound),
     };
     let membership_id = invitations::accept(&mut conn, &invitation, person.id, &person.name, now).await?;
     conn.commit().await?;
@@ -102,55 +70,86 @@ pub(super) async fn accept(
         place: Some((network.id, membership_id)),
         awaits_second_factor: false,
     };
-    enter(&request, &dashboard, entrance, "/").await
+    enter(&request, entrance, "/").await
 }
 
-async fn find(
-    dashboard: &Dashboard,
-    token: &OneTimeToken,
-) -> Result<(NetworkConn, Network, Invitation), PageError> {
+/// Invitation of a link with its network. Returns no transaction: a password may be hashed before the next one.
+async fn find(request: &PageRequest, token: &OneTimeToken) -> Result<(Network, Invitation), PageError> {
     let network_id = token.network_id().ok_or(PageError::UsedLink)?;
-    let mut conn = dashboard.db.network(network_id).await?;
+    let mut conn = request.dashboard.db.network(network_id).await?;
     let invitation = invitations::by_token(&mut conn, token, clock::now()).await?;
     let invitation = invitation.ok_or(PageError::UsedLink)?;
     let network = networks::current(&mut conn).await?;
     match network.status {
         NetworkStatus::Closed => Err(PageError::UsedLink),
-        _ => Ok((conn, network, invitation)),
+        _ => Ok((network, invitation)),
     }
 }
 
-/// Who opened the link.
+/// Person behind an accepted invitation.
+enum Invited {
+    Person(Person),
+    /// Person to create. No password for a developer of an advertiser who left the field empty.
+    New {
+        name: String,
+        password: Option<PasswordHash>,
+    },
+}
+
+impl Invited {
+    /// Checks the form of a new person and hashes the password.
+    async fn check(
+        request: &PageRequest,
+        invitation: &Invitation,
+        form: &PostedForm,
+    ) -> Result<Result<Self, FieldErrors>, PageError> {
+        let (name, password) = (form.get("name"), form.verbatim("password"));
+        let mut errors = FieldErrors::default();
+        let checked = errors.take("name", check_name(name));
+        let without_password = invitation.role.kind() == RoleKind::AdvertiserDeveloper && password.is_empty();
+        if !without_password {
+            errors.take("password", check_password(password, &[&invitation.email, name]));
+        }
+        let (Some(name), true) = (checked, errors.is_empty()) else {
+            return Ok(Err(errors));
+        };
+        let password = if without_password {
+            None
+        } else {
+            Some(request.dashboard.passwords.hash(password).await?)
+        };
+        Ok(Ok(Self::New { name, password }))
+    }
+}
+
+/// User who opened the link of an invitation.
 enum Guest {
     /// The invited person, signed in.
     Invited(Person),
-    /// Somebody has the invited address, and is not signed in here.
+    /// The invited address has an account, and its person is not signed in here.
     Known,
-    /// Nobody has the invited address yet.
+    /// The invited address has no account.
     New,
 }
 
 impl Guest {
-    async fn of(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
-        invitation: &Invitation,
-    ) -> Result<Self, PageError> {
-        let mut conn = dashboard.db.unscoped().await?;
+    async fn of(request: &PageRequest, invitation: &Invitation) -> Result<Self, PageError> {
+        let mut conn = request.dashboard.db.unscoped().await?;
         let Some(known) = people::by_email(&mut conn, &invitation.email).await? else {
             return Ok(Self::New);
         };
         drop(conn);
-        let visit = find_visit(request).await?;
+        let visit = find_visit(&request.http).await?;
         let is_here = visit.is_some_and(|visit| {
             visit.person.id == known.id
                 && !visit.session.awaits_second_factor
                 && visit.session.operator_reason.is_none()
         });
-        // Whoever invites may have seen the link: it proves nothing about somebody who has an account.
-        Ok(match is_here {
-            true => Self::Invited(known),
-            false => Self::Known,
+        // The inviting user may have seen the link, so it does not identify a person who has an account.
+        Ok(if is_here {
+            Self::Invited(known)
+        } else {
+            Self::Known
         })
     }
 }
@@ -167,7 +166,7 @@ struct Show {
     party: Option<String>,
     email: String,
     is_new: bool,
-    /// Where somebody who has an account signs in first.
+    /// Sign-in page for a person who has an account.
     sign_in: Option<String>,
     password_optional: bool,
     name: String,
@@ -176,8 +175,7 @@ struct Show {
 
 impl Show {
     fn new(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
+        request: &PageRequest,
         token: &OneTimeToken,
         network: &Network,
         invitation: &Invitation,
@@ -187,8 +185,8 @@ impl Show {
         let action = format!("/invitations/{}", token.as_str());
         let kind = invitation.role.kind();
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: request.theme(),
+            form_token: request.form_token(),
             network: network.name.clone(),
             role: kind.label(),
             sentence: kind.sentence(),

@@ -1,39 +1,29 @@
-//! The page where affiliates apply, and the one that tells them what became of it.
+//! Application of an affiliate: the public form, and the status page of the application.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use schema::clock;
 use tenancy::applications::{self, ApplicationDraft, ApplicationStatus};
 use tenancy::networks::{Network, NetworkStatus, check_slug};
 use tenancy::{ChangeError, FieldErrors, OneTimeToken, letters, unscoped};
-use tracking::intake::client_ip;
 
-use crate::Dashboard;
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, see_other, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html, html_with, see_other};
 
 /// `GET /join/{slug}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    slug: web::Path<String>,
-) -> PageResult {
-    let network = find(&dashboard, &slug).await?;
+pub(super) async fn show(request: PageRequest, slug: web::Path<String>) -> PageResult {
+    let network = find(&request, &slug).await?;
     let typed = (ApplicationDraft::default(), FieldErrors::default());
-    page(&Join::new(&request, &dashboard, &slug, &network, typed))
+    html(&Join::new(&request, &slug, &network, typed))
 }
 
-/// `POST /join/{slug}`: the application, and on to its status page, which the applicant keeps.
-pub(super) async fn apply(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    slug: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let network = find(&dashboard, &slug).await?;
-    let address = client_ip(request.head(), &dashboard.trusted_proxies);
+/// `POST /join/{slug}`: stores the application and redirects to its status page.
+pub(super) async fn apply(request: PageRequest, slug: web::Path<String>, form: PostedForm) -> PageResult {
+    let network = find(&request, &slug).await?;
+    let address = request.address();
     let draft = ApplicationDraft {
         name: form.get("name").to_owned(),
         email: form.get("email").to_owned(),
@@ -43,44 +33,40 @@ pub(super) async fn apply(
             .collect(),
     };
     let account = format!("join {} {}", network.id, draft.email.to_lowercase());
-    if dashboard.throttle.count(&account, address).await.is_err() {
+    if request.dashboard.throttle.count(&account, address).await.is_err() {
         return Err(PageError::Refused(
-            "Too many applications came from you. Try again in a quarter of an hour.".to_owned(),
+            "Too many applications from your address. Try again in 15 minutes.".to_owned(),
         ));
     }
-    let mut conn = dashboard.db.network(network.id).await?;
+    let mut conn = request.dashboard.db.network(network.id).await?;
     let applied = match applications::apply(&mut conn, &network.joining, &draft, clock::now()).await {
         Ok(applied) => applied,
         Err(ChangeError::Fields(errors)) => {
-            let again = Join::new(&request, &dashboard, &slug, &network, (draft, errors));
-            return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+            let again = Join::new(&request, &slug, &network, (draft, errors));
+            return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
         }
         Err(error) => return Err(error.into()),
     };
     conn.commit().await?;
     if let Some(invitation) = &applied.invitation {
         let email = &applied.application.email;
-        let url = &dashboard.dashboard_url;
+        let url = &request.dashboard.dashboard_url;
         let mail = letters::application_decided(url, &network.name, &slug, email, Some(invitation), "");
-        dashboard.mailer.send(&mail).await;
+        request.dashboard.mailer.send(&mail).await;
     }
     see_other(&format!("/join/{slug}/{}", applied.token.as_str()))
 }
 
 /// `GET /join/{slug}/{token}`
-pub(super) async fn status(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    path: web::Path<(String, String)>,
-) -> PageResult {
+pub(super) async fn status(request: PageRequest, path: web::Path<(String, String)>) -> PageResult {
     let (slug, token) = path.into_inner();
-    let network = by_slug(&dashboard, &slug).await?;
-    let mut conn = dashboard.db.network(network.id).await?;
+    let network = by_slug(&request, &slug).await?;
+    let mut conn = request.dashboard.db.network(network.id).await?;
     let found = applications::by_token(&mut conn, &OneTimeToken::from_link(&token)).await?;
     let application = found.ok_or(PageError::NotFound)?;
     conn.commit().await?;
-    page(&Status {
-        theme: theme(&request),
+    html(&Status {
+        theme: request.theme(),
         network: network.name,
         name: application.name,
         email: application.email,
@@ -90,21 +76,21 @@ pub(super) async fn status(
     })
 }
 
-async fn by_slug(dashboard: &Dashboard, slug: &str) -> Result<Network, PageError> {
+async fn by_slug(request: &PageRequest, slug: &str) -> Result<Network, PageError> {
     check_slug(slug).map_err(|_| PageError::NotFound)?;
-    let network = unscoped::network_of_slug(&dashboard.db, slug).await?;
+    let network = unscoped::network_of_slug(&request.dashboard.db, slug).await?;
     network
         .filter(|network| network.status == NetworkStatus::Active)
         .ok_or(PageError::NotFound)
 }
 
-/// The network, if affiliates may apply.
-async fn find(dashboard: &Dashboard, slug: &str) -> Result<Network, PageError> {
-    let network = by_slug(dashboard, slug).await?;
-    match network.joining.join_open {
-        true => Ok(network),
-        false => Err(PageError::NotFound),
+/// Network of a slug, if it accepts applications.
+async fn find(request: &PageRequest, slug: &str) -> Result<Network, PageError> {
+    let network = by_slug(request, slug).await?;
+    if !network.joining.join_open {
+        return Err(PageError::NotFound);
     }
+    Ok(network)
 }
 
 struct Question {
@@ -130,16 +116,15 @@ struct Join {
 
 impl Join {
     fn new(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
+        request: &PageRequest,
         slug: &str,
         network: &Network,
         (draft, errors): (ApplicationDraft, FieldErrors),
     ) -> Self {
         let questions = network.joining.join_questions.0.iter().enumerate();
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: request.theme(),
+            form_token: request.form_token(),
             action: format!("/join/{slug}"),
             network: network.name.clone(),
             greeting: network.joining.join_greeting.clone(),

@@ -1,4 +1,4 @@
-//! Pages of a person's account, and the ways into it: sign-in, sign-up, invitations, applications.
+//! Pages of a person's account: sign-in, sign-up, invitations, applications, profile, password, two-factor authentication.
 
 mod invitation;
 mod join;
@@ -13,7 +13,7 @@ mod theme;
 use crate::routes::routes;
 
 routes! {
-    /// Pages that anyone may see.
+    /// Pages without sign-in.
     public, PUBLIC, "":
     get "/sign-in" => sign_in::show;
     post "/sign-in" => sign_in::submit;
@@ -39,7 +39,7 @@ routes! {
 }
 
 routes! {
-    /// What belongs to a person, whatever network they work for.
+    /// Pages of the signed-in person, in any network or none.
     of_person, OF_PERSON, "/account":
     get "" => profile::show;
     post "/name" => profile::rename;

@@ -1,50 +1,51 @@
-//! A password that was lost: a mail is asked for, and a new one chosen with the link in it.
+//! Password reset: requesting the mail, and choosing a new password with the link in it.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use schema::clock;
 use tenancy::mailed_links::{self, Purpose};
 use tenancy::{FieldErrors, OneTimeToken, check_password, letters, people, sessions, unscoped};
-use tracking::intake::client_ip;
 
+use super::profile::note;
 use crate::Dashboard;
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, see_other, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html, html_with, see_other};
 
 /// `GET /forgot`
-pub(super) async fn ask(request: HttpRequest, dashboard: web::Data<Dashboard>) -> PageResult {
-    page(&Forgot {
-        theme: theme(&request),
-        form_token: dashboard.form_tokens.issue(&dashboard, &request),
+pub(super) async fn ask(request: PageRequest) -> PageResult {
+    html(&Forgot {
+        theme: request.theme(),
+        form_token: request.form_token(),
         asked: false,
     })
 }
 
-/// `POST /forgot`: the answer is the same whoever has that address, and nothing is waited for. Somebody without a
-/// password gets a link to sign in with instead.
-pub(super) async fn mail(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    form: PostedForm,
-) -> PageResult {
-    let address = client_ip(request.head(), &dashboard.trusted_proxies);
+/// `POST /forgot`: mails a link to reset the password, or to sign in if the person has no password. The response is the
+/// same whether or not the address has an account.
+pub(super) async fn mail(request: PageRequest, form: PostedForm) -> PageResult {
+    let address = request.address();
     let email = form.get("email").to_lowercase();
-    // Counted apart from sign-ins, so that nobody can lock somebody else out by asking for mails.
-    let allowed = dashboard.throttle.count(&format!("mail {email}"), address).await;
+    // Counted apart from sign-ins, so that requesting mails cannot lock another person out.
+    let allowed = request
+        .dashboard
+        .throttle
+        .count(&format!("mail {email}"), address)
+        .await;
     if allowed.is_ok() {
-        let dashboard = dashboard.clone();
-        // In a task of its own: how long it takes says nothing.
+        let dashboard = request.dashboard.clone();
+        // In a spawned task, so that the response time does not reveal that the account exists.
         actix_web::rt::spawn(async move {
             if let Err(error) = send(&dashboard, &email).await {
                 tracing::error!(%error, "mail about a lost password not sent");
             }
         });
     }
-    page(&Forgot {
-        theme: theme(&request),
-        form_token: dashboard.form_tokens.issue(&dashboard, &request),
+    html(&Forgot {
+        theme: request.theme(),
+        form_token: request.form_token(),
         asked: true,
     })
 }
@@ -69,28 +70,19 @@ async fn send(dashboard: &Dashboard, email: &str) -> Result<(), PageError> {
 }
 
 /// `GET /reset/{token}`
-pub(super) async fn show_reset(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-) -> PageResult {
+pub(super) async fn show_reset(request: PageRequest, token: web::Path<String>) -> PageResult {
     let token = OneTimeToken::from_link(&token);
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = request.dashboard.db.unscoped().await?;
     let known = mailed_links::find(&mut conn, &token, Purpose::Reset, clock::now()).await?;
     known.ok_or(PageError::UsedLink)?;
-    page(&Reset::new(&request, &dashboard, &token, FieldErrors::default()))
+    html(&Reset::new(&request, &token, FieldErrors::default()))
 }
 
-/// `POST /reset/{token}`: the new password; whoever was signed in is signed out everywhere.
-pub(super) async fn reset(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
+/// `POST /reset/{token}`: sets the new password and ends all sessions of the person.
+pub(super) async fn reset(request: PageRequest, token: web::Path<String>, form: PostedForm) -> PageResult {
     let token = OneTimeToken::from_link(&token);
     let now = clock::now();
-    let mut conn = dashboard.db.unscoped().await?;
+    let mut conn = request.dashboard.db.unscoped().await?;
     let person_id = mailed_links::find(&mut conn, &token, Purpose::Reset, now).await?;
     let person_id = person_id.ok_or(PageError::UsedLink)?;
     let person = people::find(&mut conn, person_id)
@@ -101,27 +93,23 @@ pub(super) async fn reset(
     if let Err(message) = check_password(password, &[&person.email, &person.name]) {
         let mut errors = FieldErrors::default();
         errors.add("password", message);
-        let again = Reset::new(&request, &dashboard, &token, errors);
-        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+        let again = Reset::new(&request, &token, errors);
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
-    let hash = dashboard.passwords.hash(password).await?;
-    let mut conn = dashboard.db.person(person_id).await?;
+    let hash = request.dashboard.passwords.hash(password).await?;
+    let mut conn = request.dashboard.db.person(person_id).await?;
     let taken = mailed_links::take(&mut conn, &token, Purpose::Reset, now).await?;
     taken.ok_or(PageError::UsedLink)?;
     people::set_password(&mut conn, person_id, &hash).await?;
     sessions::end_others(&mut conn, person_id, None).await?;
     conn.commit().await?;
-    dashboard
+    request
+        .dashboard
         .throttle
         .forgive(&format!("sign-in {}", person.email), None)
         .await;
-    super::profile::note(
-        &dashboard,
-        &super::sign_in::author(&request, &dashboard, &person),
-        &person,
-        "person.reset_password",
-    )
-    .await?;
+    let author = request.author(&person);
+    note(&request.dashboard, &author, &person, "person.reset_password").await?;
     see_other("/sign-in")
 }
 
@@ -143,10 +131,10 @@ struct Reset {
 }
 
 impl Reset {
-    fn new(request: &HttpRequest, dashboard: &Dashboard, token: &OneTimeToken, errors: FieldErrors) -> Self {
+    fn new(request: &PageRequest, token: &OneTimeToken, errors: FieldErrors) -> Self {
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: request.theme(),
+            form_token: request.form_token(),
             action: format!("/reset/{}", token.as_str()),
             errors,
         }

@@ -1,26 +1,25 @@
-//! One's own account: name, password, where one is signed in, and for which networks one works.
+//! Account of the signed-in user: name, password, sessions, and memberships.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use schema::{MembershipId, NetworkId, SessionId, clock};
 use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
 use tenancy::{Author, FieldErrors, check_name, check_password, operators, second_factor, unscoped};
-use tracking::intake::client_ip;
 
-use super::sign_in::{self, user_agent};
+use super::sign_in;
 use crate::Dashboard;
 use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::format;
 use crate::forms::{self, PostedForm};
 use crate::pages::id;
-use crate::shell::{PageResult, page_with, see_other, set_cookie, theme};
+use crate::shell::{PageResult, html_with, see_other, set_cookie};
 
 const HOME: &str = "/account";
 
-/// Notes what a person did with their own account, in every network they work for.
+/// Records a change of a person's account in the audit log of every network they are a member of.
 pub(crate) async fn note(
     dashboard: &Dashboard,
     author: &Author,
@@ -42,49 +41,35 @@ pub(crate) async fn note(
 }
 
 /// `GET /account`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-) -> PageResult {
-    render(&request, &dashboard, &visitor, FieldErrors::default()).await
+pub(super) async fn show(user: SignedIn) -> PageResult {
+    render(&user, FieldErrors::default()).await
 }
 
-async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    visitor: &SignedIn,
-    errors: FieldErrors,
-) -> PageResult {
+async fn render(user: &SignedIn, errors: FieldErrors) -> PageResult {
     let now = clock::now();
-    let places = unscoped::places(&dashboard.db, visitor.person.id).await?;
-    let mut conn = dashboard.db.unscoped().await?;
-    let open = sessions::of_person(&mut conn, visitor.person.id, now).await?;
-    let codes_left = second_factor::state(&mut conn, visitor.person.id).await?;
-    let has_password = people::password_hash(&mut conn, visitor.person.id)
-        .await?
-        .is_some();
+    let places = unscoped::places(&user.request.dashboard.db, user.person.id).await?;
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    let open = sessions::of_person(&mut conn, user.person.id, now).await?;
+    let codes_left = second_factor::state(&mut conn, user.person.id).await?;
+    let has_password = people::password_hash(&mut conn, user.person.id).await?.is_some();
     drop(conn);
     let status = forms::status(&errors);
-    let current = visitor.session.membership_id;
-    let acting = visitor.session.operator_reason.is_some();
-    page_with(
+    let current = user.session.membership_id;
+    let acting = user.session.operator_reason.is_some();
+    html_with(
         status,
         &Account {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
-            name: visitor.person.name.clone(),
-            email: visitor.person.email.clone(),
-            is_operator: visitor.person.is_operator && !acting,
+            theme: user.request.theme(),
+            form_token: user.request.form_token(),
+            name: user.person.name.clone(),
+            email: user.person.email.clone(),
+            is_operator: user.person.is_operator && !acting,
             acting,
             has_password,
             codes_left,
-            must_have_second_factor: visitor
-                .actor
-                .as_ref()
-                .is_some_and(|actor| actor.lacks_second_factor),
-            in_network: visitor.actor.is_some(),
-            allow_sign_up: dashboard.allow_sign_up,
+            must_have_second_factor: user.actor.as_ref().is_some_and(|actor| actor.lacks_second_factor),
+            in_network: user.actor.is_some(),
+            allow_sign_up: user.request.dashboard.allow_sign_up,
             places: places
                 .into_iter()
                 .map(|place| PlaceRow {
@@ -99,7 +84,7 @@ async fn render(
                 .into_iter()
                 .map(|session| SessionRow {
                     id: session.id.to_string(),
-                    current: session.id == visitor.session.id,
+                    current: session.id == user.session.id,
                     browser: browser(&session.user_agent),
                     address: session
                         .remote_ip
@@ -113,7 +98,7 @@ async fn render(
     )
 }
 
-/// The part of a browser's name for itself that people recognise.
+/// Browser and operating system of a `User-Agent`, for the list of sessions.
 fn browser(user_agent: &str) -> String {
     let known = ["Edg/", "OPR/", "Firefox/", "Chrome/", "Safari/", "curl/"];
     let names = ["Edge", "Opera", "Firefox", "Chrome", "Safari", "curl"];
@@ -132,173 +117,154 @@ fn browser(user_agent: &str) -> String {
 }
 
 /// `POST /account/name`
-pub(super) async fn rename(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
-    visitor.in_person()?;
+pub(super) async fn rename(user: SignedIn, form: PostedForm) -> PageResult {
+    user.in_person()?;
     let mut errors = FieldErrors::default();
     let Some(name) = errors.take("name", check_name(form.get("name"))) else {
-        return render(&request, &dashboard, &visitor, errors).await;
+        return render(&user, errors).await;
     };
-    let mut conn = dashboard.db.unscoped().await?;
-    people::rename(&mut conn, visitor.person.id, &name).await?;
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    people::rename(&mut conn, user.person.id, &name).await?;
     drop(conn);
-    note(&dashboard, visitor.author(), &visitor.person, "person.rename").await?;
+    note(
+        &user.request.dashboard,
+        user.author(),
+        &user.person,
+        "person.rename",
+    )
+    .await?;
     see_other(HOME)
 }
 
-/// `POST /account/password`: needs the present one; everyone else who is signed in as this person is signed out.
-pub(super) async fn change_password(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
-    visitor.in_person()?;
-    let person = &visitor.person;
+/// `POST /account/password`: requires the current password, and ends all other sessions of the person.
+pub(super) async fn change_password(user: SignedIn, form: PostedForm) -> PageResult {
+    user.in_person()?;
+    let person = &user.person;
     let mut errors = FieldErrors::default();
     errors.take(
         "password",
         check_password(form.verbatim("password"), &[&person.email, &person.name]),
     );
-    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
+    if let Err(message) = check_current_password(&user, &form).await? {
         errors.add("present", message);
     }
     if !errors.is_empty() {
-        return render(&request, &dashboard, &visitor, errors).await;
+        return render(&user, errors).await;
     }
-    let hash = dashboard.passwords.hash(form.verbatim("password")).await?;
-    let mut conn = dashboard.db.person(person.id).await?;
+    let hash = user
+        .request
+        .dashboard
+        .passwords
+        .hash(form.verbatim("password"))
+        .await?;
+    let mut conn = user.request.dashboard.db.person(person.id).await?;
     people::set_password(&mut conn, person.id, &hash).await?;
-    sessions::end_others(&mut conn, person.id, Some(visitor.session.id)).await?;
+    sessions::end_others(&mut conn, person.id, Some(user.session.id)).await?;
     conn.commit().await?;
-    note(&dashboard, visitor.author(), person, "person.change_password").await?;
+    note(
+        &user.request.dashboard,
+        user.author(),
+        person,
+        "person.change_password",
+    )
+    .await?;
     see_other(HOME)
 }
 
-/// Whether the field `present` is the person's password; somebody without one proves it by being signed in. Tries are
-/// counted like those of signing in.
-pub(crate) async fn prove(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    visitor: &SignedIn,
+/// Checks the field `present` against the user's password; for a user without a password, the session is enough. Attempts
+/// are rate-limited like those of the sign-in.
+pub(crate) async fn check_current_password(
+    user: &SignedIn,
     form: &PostedForm,
 ) -> Result<Result<(), &'static str>, PageError> {
-    let mut conn = dashboard.db.unscoped().await?;
-    let stored = people::password_hash(&mut conn, visitor.person.id).await?;
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    let stored = people::password_hash(&mut conn, user.person.id).await?;
     drop(conn);
     if stored.is_none() {
         return Ok(Ok(()));
     }
-    let address = client_ip(request.head(), &dashboard.trusted_proxies);
-    let account = format!("present {}", visitor.person.email);
-    if dashboard.throttle.count(&account, address).await.is_err() {
-        return Ok(Err("Too many tries. Wait a quarter of an hour and try again."));
+    let address = user.request.address();
+    let account = format!("present {}", user.person.email);
+    if user
+        .request
+        .dashboard
+        .throttle
+        .count(&account, address)
+        .await
+        .is_err()
+    {
+        return Ok(Err("Too many attempts. Try again in 15 minutes."));
     }
-    let right = dashboard
+    let right = user
+        .request
+        .dashboard
         .passwords
         .verify(form.verbatim("present"), stored)
         .await?;
     if !right {
-        return Ok(Err("This is not your present password."));
+        return Ok(Err("Incorrect current password."));
     }
-    dashboard.throttle.forgive(&account, address).await;
+    user.request.dashboard.throttle.forgive(&account, address).await;
     Ok(Ok(()))
 }
 
 /// `POST /account/sessions/{id}/end`
-pub(super) async fn end_session(
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-    _form: PostedForm,
-) -> PageResult {
+pub(super) async fn end_session(user: SignedIn, path: web::Path<String>, _form: PostedForm) -> PageResult {
     let session_id: SessionId = id(&path)?;
-    let mut conn = dashboard.db.unscoped().await?;
-    match sessions::end_one(&mut conn, visitor.person.id, session_id).await? {
-        true => see_other(HOME),
-        false => Err(PageError::NotFound),
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    if !sessions::end_one(&mut conn, user.person.id, session_id).await? {
+        return Err(PageError::NotFound);
     }
-}
-
-/// `POST /account/sessions/end-others`
-pub(super) async fn end_others(
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    _form: PostedForm,
-) -> PageResult {
-    let mut conn = dashboard.db.unscoped().await?;
-    sessions::end_others(&mut conn, visitor.person.id, Some(visitor.session.id)).await?;
     see_other(HOME)
 }
 
-/// `POST /account/switch`: goes on under another membership of the same person, with a fresh session.
-pub(super) async fn switch(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
+/// `POST /account/sessions/end-others`
+pub(super) async fn end_others(user: SignedIn, _form: PostedForm) -> PageResult {
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    sessions::end_others(&mut conn, user.person.id, Some(user.session.id)).await?;
+    see_other(HOME)
+}
+
+/// `POST /account/switch`: replaces the session with one under another membership of the user.
+pub(super) async fn switch(user: SignedIn, form: PostedForm) -> PageResult {
     let wanted: MembershipId = id(form.get("membership"))?;
-    let places = unscoped::places(&dashboard.db, visitor.person.id).await?;
+    let places = unscoped::places(&user.request.dashboard.db, user.person.id).await?;
     let place = places
         .into_iter()
         .find(|place| place.membership_id == wanted)
         .ok_or(PageError::NotFound)?;
     let place = (place.network_id, place.membership_id);
-    move_to(&request, &dashboard, &visitor, Some(place), "/").await
+    move_to(&user, Some(place), "/").await
 }
 
-/// `POST /account/leave`: an operator stops acting for somebody.
-pub(super) async fn leave(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    _form: PostedForm,
-) -> PageResult {
-    if visitor.session.operator_reason.is_none() {
+/// `POST /account/leave`: ends an operator's impersonation.
+pub(super) async fn leave(user: SignedIn, _form: PostedForm) -> PageResult {
+    if user.session.operator_reason.is_none() {
         return see_other(HOME);
     }
-    let mut conn = dashboard.db.unscoped().await?;
-    operators::record(
-        &mut conn,
-        visitor.author(),
-        "operator.leave",
-        None,
-        "",
-        clock::now(),
-    )
-    .await?;
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    operators::record(&mut conn, user.author(), "operator.leave", None, "", clock::now()).await?;
     drop(conn);
-    let place = unscoped::first_place(&dashboard.db, visitor.person.id).await?;
-    move_to(&request, &dashboard, &visitor, place, "/ops").await
+    let place = unscoped::first_place(&user.request.dashboard.db, user.person.id).await?;
+    move_to(&user, place, "/ops").await
 }
 
-/// Goes on elsewhere with a fresh session, which lasts as long as the one before would have. A session that somebody has
-/// ended in the meantime goes nowhere.
-async fn move_to(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    visitor: &SignedIn,
-    membership: Option<(NetworkId, MembershipId)>,
-    next: &str,
-) -> PageResult {
-    let acted = visitor.session.operator_reason.is_some();
+/// Replaces the session with one under another membership and redirects to `next`. The new session expires when the old
+/// one would have, except after an impersonation. Refused if the old session was ended in the meantime.
+async fn move_to(user: &SignedIn, membership: Option<(NetworkId, MembershipId)>, next: &str) -> PageResult {
+    let impersonated = user.session.operator_reason.is_some();
     let session = NewSession {
-        person_id: visitor.person.id,
+        person_id: user.person.id,
         membership,
         operator_reason: None,
         awaits_second_factor: false,
         without_password: false,
-        ends_at: (!acted).then_some(visitor.session.expires_at),
-        user_agent: user_agent(request),
-        address: client_ip(request.head(), &dashboard.trusted_proxies),
+        ends_at: (!impersonated).then_some(user.session.expires_at),
+        user_agent: user.request.user_agent(),
+        address: user.request.address(),
     };
-    let mut conn = dashboard.db.person(visitor.person.id).await?;
-    if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
+    let mut conn = user.request.dashboard.db.person(user.person.id).await?;
+    if !sessions::end_one(&mut conn, user.person.id, user.session.id).await? {
         return Err(PageError::SignIn {
             wanted: next.to_owned(),
         });
@@ -307,16 +273,16 @@ async fn move_to(
     conn.commit().await?;
     if let Some((network_id, _)) = membership {
         sign_in::note(
-            dashboard,
-            visitor.author(),
-            &visitor.person,
+            &user.request.dashboard,
+            user.author(),
+            &user.person,
             network_id,
             "session.start",
         )
         .await?;
     }
     let mut response = see_other(next)?;
-    set_cookie(&mut response, &dashboard.cookies.start(&token));
+    set_cookie(&mut response, &user.request.dashboard.cookies.start(&token));
     Ok(response)
 }
 

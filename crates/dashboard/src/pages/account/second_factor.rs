@@ -1,66 +1,47 @@
-//! Setting the second factor up, and taking it away.
+//! Two-factor authentication: setup, recovery codes, removal.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::clock;
 use tenancy::FieldErrors;
 use tenancy::second_factor::{self, Enrolment};
 
-use super::profile::{note, prove};
-use crate::Dashboard;
+use super::profile::{check_current_password, note};
 use crate::auth::SignedIn;
+use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, see_other, theme};
+use crate::shell::{PageResult, html, html_with, see_other};
 
 /// `GET /account/second-factor`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-) -> PageResult {
-    visitor.in_person()?;
-    let mut conn = dashboard.db.unscoped().await?;
-    if second_factor::state(&mut conn, visitor.person.id)
-        .await?
-        .is_some()
-    {
+pub(super) async fn show(user: SignedIn) -> PageResult {
+    user.in_person()?;
+    let mut conn = user.request.dashboard.db.unscoped().await?;
+    if second_factor::state(&mut conn, user.person.id).await?.is_some() {
         return see_other("/account");
     }
-    page(&Enrol::new(
-        &request,
-        &dashboard,
-        &visitor,
-        &Enrolment::fresh(),
-        FieldErrors::default(),
-    ))
+    html(&Enrol::new(&user, &Enrolment::fresh(), FieldErrors::default()))
 }
 
-/// `POST /account/second-factor`: the first code shows that the app has the secret. The recovery codes are in the
-/// answer, and nowhere else ever again.
-pub(super) async fn confirm(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
-    visitor.in_person()?;
-    let person = &visitor.person;
+/// `POST /account/second-factor`: the first code proves that the app has the secret. The recovery codes are shown in this
+/// response only.
+pub(super) async fn confirm(user: SignedIn, form: PostedForm) -> PageResult {
+    user.in_person()?;
+    let person = &user.person;
     let sealed = form.get("enrolment");
-    let Some(enrolment) = Enrolment::unsealed(sealed, &dashboard.secret, person.id) else {
+    let Some(enrolment) = Enrolment::unsealed(sealed, &user.request.dashboard.secret, person.id) else {
         return see_other("/account/second-factor");
     };
     let mut errors = FieldErrors::default();
-    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
+    if let Err(message) = check_current_password(&user, &form).await? {
         errors.add("present", message);
-        let again = Enrol::new(&request, &dashboard, &visitor, &enrolment, errors);
-        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+        let again = Enrol::new(&user, &enrolment, errors);
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
-    let mut conn = dashboard.db.person(person.id).await?;
+    let mut conn = user.request.dashboard.db.person(person.id).await?;
     let codes = enrolment
         .confirm(
             &mut conn,
-            &dashboard.secret,
+            &user.request.dashboard.secret,
             person.id,
             form.get("code"),
             clock::now(),
@@ -70,71 +51,64 @@ pub(super) async fn confirm(
     let Some(codes) = codes else {
         errors.add(
             "code",
-            "This is not the app's current code. Check the clock of your phone and try the next one.",
+            "Incorrect code. Check the clock of your phone and enter the next code.",
         );
-        let again = Enrol::new(&request, &dashboard, &visitor, &enrolment, errors);
-        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+        let again = Enrol::new(&user, &enrolment, errors);
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     };
-    note(&dashboard, visitor.author(), person, "person.add_second_factor").await?;
-    page(&Codes {
-        theme: theme(&request),
+    note(
+        &user.request.dashboard,
+        user.author(),
+        person,
+        "person.add_second_factor",
+    )
+    .await?;
+    html(&Codes {
+        theme: user.request.theme(),
         codes,
     })
 }
 
 /// `POST /account/second-factor/remove`
-pub(super) async fn remove(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
-    visitor.in_person()?;
-    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
-        return Err(crate::error::PageError::Refused(message.to_owned()));
+pub(super) async fn remove(user: SignedIn, form: PostedForm) -> PageResult {
+    user.in_person()?;
+    if let Err(message) = check_current_password(&user, &form).await? {
+        return Err(PageError::Refused(message.to_owned()));
     }
-    let mut conn = dashboard.db.person(visitor.person.id).await?;
-    second_factor::remove(&mut conn, visitor.person.id).await?;
+    let mut conn = user.request.dashboard.db.person(user.person.id).await?;
+    second_factor::remove(&mut conn, user.person.id).await?;
     conn.commit().await?;
     note(
-        &dashboard,
-        visitor.author(),
-        &visitor.person,
+        &user.request.dashboard,
+        user.author(),
+        &user.person,
         "person.remove_second_factor",
     )
     .await?;
     see_other("/account")
 }
 
-/// `POST /account/second-factor/recovery-codes`: fresh ones; those before stop working.
-pub(super) async fn fresh_codes(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    form: PostedForm,
-) -> PageResult {
-    visitor.in_person()?;
-    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
-        return Err(crate::error::PageError::Refused(message.to_owned()));
+/// `POST /account/second-factor/recovery-codes`: replaces the recovery codes.
+pub(super) async fn fresh_codes(user: SignedIn, form: PostedForm) -> PageResult {
+    user.in_person()?;
+    if let Err(message) = check_current_password(&user, &form).await? {
+        return Err(PageError::Refused(message.to_owned()));
     }
-    let mut conn = dashboard.db.person(visitor.person.id).await?;
-    if second_factor::state(&mut conn, visitor.person.id)
-        .await?
-        .is_none()
-    {
+    let mut conn = user.request.dashboard.db.person(user.person.id).await?;
+    if second_factor::state(&mut conn, user.person.id).await?.is_none() {
         return see_other("/account/second-factor");
     }
-    let codes = second_factor::fresh_recovery_codes(&mut conn, visitor.person.id).await?;
+    let codes = second_factor::fresh_recovery_codes(&mut conn, user.person.id).await?;
     conn.commit().await?;
     note(
-        &dashboard,
-        visitor.author(),
-        &visitor.person,
+        &user.request.dashboard,
+        user.author(),
+        &user.person,
         "person.fresh_recovery_codes",
     )
     .await?;
-    page(&Codes {
-        theme: theme(&request),
+    html(&Codes {
+        theme: user.request.theme(),
         codes,
     })
 }
@@ -152,23 +126,14 @@ struct Enrol {
 }
 
 impl Enrol {
-    fn new(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
-        visitor: &SignedIn,
-        enrolment: &Enrolment,
-        errors: FieldErrors,
-    ) -> Self {
+    fn new(user: &SignedIn, enrolment: &Enrolment, errors: FieldErrors) -> Self {
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
-            sealed: enrolment.sealed(&dashboard.secret, visitor.person.id),
-            picture: enrolment.picture(&visitor.person.email),
+            theme: user.request.theme(),
+            form_token: user.request.form_token(),
+            sealed: enrolment.sealed(&user.request.dashboard.secret, user.person.id),
+            picture: enrolment.picture(&user.person.email),
             typed: enrolment.typed(),
-            required: visitor
-                .actor
-                .as_ref()
-                .is_some_and(|actor| actor.lacks_second_factor),
+            required: user.actor.as_ref().is_some_and(|actor| actor.lacks_second_factor),
             errors,
         }
     }

@@ -1,42 +1,27 @@
-//! The set-up link that a fresh server prints: it makes the first operator, once.
+//! Setup link that a new server prints: creates the first operator, once.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use schema::clock;
 use tenancy::people::{self, NewPerson};
 use tenancy::{ChangeError, FieldErrors, OneTimeToken, check_email, check_name, check_password, operators};
 
-use super::sign_in::{Entrance, author, enter};
-use crate::Dashboard;
+use super::sign_in::{Entrance, enter};
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html, html_with};
 
 /// `GET /setup/{token}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-) -> PageResult {
-    let token = check(&dashboard, &token).await?;
-    page(&Setup::new(
-        &request,
-        &dashboard,
-        &token,
-        ["", ""],
-        FieldErrors::default(),
-    ))
+pub(super) async fn show(request: PageRequest, token: web::Path<String>) -> PageResult {
+    let token = check(&request, &token).await?;
+    html(&Setup::new(&request, &token, ["", ""], FieldErrors::default()))
 }
 
 /// `POST /setup/{token}`
-pub(super) async fn submit(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    token: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let token = check(&dashboard, &token).await?;
+pub(super) async fn submit(request: PageRequest, token: web::Path<String>, form: PostedForm) -> PageResult {
+    let token = check(&request, &token).await?;
     let typed = [form.get("name"), form.get("email")];
     let password = form.verbatim("password");
     let mut errors = FieldErrors::default();
@@ -44,13 +29,13 @@ pub(super) async fn submit(
     let email = errors.take("email", check_email(typed[1]));
     errors.take("password", check_password(password, &typed));
     let (Some(name), Some(email), true) = (name, email, errors.is_empty()) else {
-        let again = Setup::new(&request, &dashboard, &token, typed, errors);
-        return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+        let again = Setup::new(&request, &token, typed, errors);
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     };
-    let hash = dashboard.passwords.hash(password).await?;
+    let hash = request.dashboard.passwords.hash(password).await?;
     let now = clock::now();
-    // The token first: of two who bring it at once, the second waits for the first and finds it used.
-    let mut conn = dashboard.db.operator().await?;
+    // The token first: of two concurrent requests, the second waits for the first and finds the token used.
+    let mut conn = request.dashboard.db.operator().await?;
     if !operators::take_setup_token(&mut conn, &token).await? {
         return Err(PageError::UsedLink);
     }
@@ -64,12 +49,12 @@ pub(super) async fn submit(
         Ok(person) => person,
         Err(ChangeError::Fields(errors)) => {
             drop(conn);
-            let again = Setup::new(&request, &dashboard, &token, typed, errors);
-            return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+            let again = Setup::new(&request, &token, typed, errors);
+            return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
         }
         Err(error) => return Err(error.into()),
     };
-    let author = author(&request, &dashboard, &person);
+    let author = request.author(&person);
     operators::record(&mut conn, &author, "operator.create", None, &person.email, now).await?;
     conn.commit().await?;
     let entrance = Entrance {
@@ -77,16 +62,16 @@ pub(super) async fn submit(
         place: None,
         awaits_second_factor: false,
     };
-    enter(&request, &dashboard, entrance, "/ops").await
+    enter(&request, entrance, "/ops").await
 }
 
-async fn check(dashboard: &Dashboard, token: &str) -> Result<OneTimeToken, PageError> {
+async fn check(request: &PageRequest, token: &str) -> Result<OneTimeToken, PageError> {
     let token = OneTimeToken::from_link(token);
-    let mut conn = dashboard.db.unscoped().await?;
-    match operators::is_setup_token(&mut conn, &token).await? {
-        true => Ok(token),
-        false => Err(PageError::UsedLink),
+    let mut conn = request.dashboard.db.unscoped().await?;
+    if !operators::is_setup_token(&mut conn, &token).await? {
+        return Err(PageError::UsedLink);
     }
+    Ok(token)
 }
 
 #[derive(Template)]
@@ -102,15 +87,14 @@ struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     fn new(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
+        request: &PageRequest,
         token: &OneTimeToken,
         [name, email]: [&'a str; 2],
         errors: FieldErrors,
     ) -> Self {
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: request.theme(),
+            form_token: request.form_token(),
             action: format!("/setup/{}", token.as_str()),
             name,
             email,

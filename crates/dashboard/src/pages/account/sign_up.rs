@@ -1,7 +1,6 @@
-//! A stranger signs a network up, and somebody who has an account makes another one.
+//! Sign-up of a network: by a new person, or by a signed-in person who creates another network.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use schema::{Currency, MembershipId, NetworkId, clock};
@@ -11,69 +10,63 @@ use tenancy::{
     Author, ChangeError, FieldErrors, PasswordHash, Role, Via, check_email, check_name, check_password,
     letters, memberships, unscoped,
 };
-use tracking::intake::client_ip;
 
 use super::sign_in::{Entrance, enter};
-use crate::Dashboard;
 use crate::auth::find_visit;
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, page, page_with, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html, html_with};
 
 /// `GET /sign-up`
-pub(super) async fn show(request: HttpRequest, dashboard: web::Data<Dashboard>) -> PageResult {
-    let known = known_person(&request, &dashboard).await?;
+pub(super) async fn show(request: PageRequest) -> PageResult {
+    let known = known_person(&request).await?;
     let form = Form {
         currency: "EUR".to_owned(),
         time_zone: "Europe/Warsaw".to_owned(),
         ..Form::default()
     };
-    page(&SignUp::new(
+    html(&SignUp::new(
         &request,
-        &dashboard,
         known.is_some(),
         form,
         FieldErrors::default(),
     ))
 }
 
-/// The person who is signed in already, if one is; nobody may come here where strangers may not sign up.
-async fn known_person(request: &HttpRequest, dashboard: &Dashboard) -> Result<Option<Person>, PageError> {
-    if !dashboard.allow_sign_up {
+/// Signed-in person. None for a new person; not found if the installation does not allow sign-up.
+async fn known_person(request: &PageRequest) -> Result<Option<Person>, PageError> {
+    if !request.dashboard.allow_sign_up {
         return Err(PageError::NotFound);
     }
-    let visit = find_visit(request).await?;
+    let visit = find_visit(&request.http).await?;
     Ok(visit
         .filter(|visit| !visit.session.awaits_second_factor && visit.session.operator_reason.is_none())
         .map(|visit| visit.person))
 }
 
-/// `POST /sign-up`: network, owner and session. An address that is known is told by mail only.
-pub(super) async fn submit(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    form: PostedForm,
-) -> PageResult {
-    let known = known_person(&request, &dashboard).await?;
-    let address = client_ip(request.head(), &dashboard.trusted_proxies);
+/// `POST /sign-up`: creates network, owner and session. The owner of an address that has an account is notified by mail
+/// only.
+pub(super) async fn submit(request: PageRequest, form: PostedForm) -> PageResult {
+    let known = known_person(&request).await?;
+    let address = request.address();
     let form = Form::read(&form);
     let account = format!("sign-up {}", form.email);
-    if dashboard.throttle.count(&account, address).await.is_err() {
+    if request.dashboard.throttle.count(&account, address).await.is_err() {
         return Err(PageError::Refused(
-            "Too many networks were signed up from your address. Try again in a quarter of an hour."
-                .to_owned(),
+            "Too many sign-ups from your address. Try again in 15 minutes.".to_owned(),
         ));
     }
     let plan = match form.checked(known.is_none()) {
         Ok(plan) => plan,
         Err(ChangeError::Fields(errors)) => {
-            return again(&request, &dashboard, known.is_some(), form, errors);
+            return again(&request, known.is_some(), form, errors);
         }
         Err(error) => return Err(error.into()),
     };
     let hash = match &known {
         Some(_) => None,
-        None => Some(dashboard.passwords.hash(&form.password).await?),
+        None => Some(request.dashboard.passwords.hash(&form.password).await?),
     };
     let author = Author {
         person_id: known.as_ref().map(|person| person.id),
@@ -83,48 +76,38 @@ pub(super) async fn submit(
         via: Via::Page,
         address: address.map(Into::into),
     };
-    match create(&dashboard, &author, known, &plan, hash.as_ref(), clock::now()).await {
+    match create(&request, &author, known, &plan, hash.as_ref(), clock::now()).await {
         Ok((person, place)) => {
-            let awaits_second_factor = false;
             let entrance = Entrance {
                 person,
                 place: Some(place),
-                awaits_second_factor,
+                awaits_second_factor: false,
             };
-            enter(&request, &dashboard, entrance, "/start").await
+            enter(&request, entrance, "/start").await
         }
-        // Who has an account is told by mail, not to whoever asks.
+        // The response must not reveal that the address has an account.
         Err(Refused::KnownAddress) => {
-            let mail = letters::already_known(&dashboard.dashboard_url, &form.email);
-            dashboard.mailer.send(&mail).await;
-            page_with(
-                StatusCode::OK,
-                &CheckMail {
-                    theme: theme(&request),
-                    email: form.email,
-                },
-            )
+            let mail = letters::already_known(&request.dashboard.dashboard_url, &form.email);
+            request.dashboard.mailer.send(&mail).await;
+            html(&CheckMail {
+                theme: request.theme(),
+                email: form.email,
+            })
         }
-        Err(Refused::Change(ChangeError::Fields(errors))) => again(&request, &dashboard, false, form, errors),
+        Err(Refused::Change(ChangeError::Fields(errors))) => again(&request, false, form, errors),
         Err(Refused::Change(error)) => Err(error.into()),
         Err(Refused::Page(error)) => Err(error),
     }
 }
 
-fn again(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    known: bool,
-    form: Form,
-    errors: FieldErrors,
-) -> PageResult {
-    page_with(
+fn again(request: &PageRequest, known: bool, form: Form, errors: FieldErrors) -> PageResult {
+    html_with(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &SignUp::new(request, dashboard, known, form, errors),
+        &SignUp::new(request, known, form, errors),
     )
 }
 
-/// Why nothing was created.
+/// Reason why nothing was created.
 enum Refused {
     KnownAddress,
     Change(ChangeError),
@@ -137,24 +120,24 @@ impl<E: Into<PageError>> From<E> for Refused {
     }
 }
 
-/// Creates all of it in one transaction.
+/// Creates network, person and membership in one transaction.
 async fn create(
-    dashboard: &Dashboard,
+    request: &PageRequest,
     author: &Author,
     known: Option<Person>,
     plan: &Plan,
     password: Option<&PasswordHash>,
     now: DateTime<Utc>,
 ) -> Result<(Person, (NetworkId, MembershipId)), Refused> {
-    let network_id = unscoped::new_network_id(&mut *dashboard.db.unscoped().await?).await?;
-    let mut conn = dashboard.db.network(network_id).await?;
+    let network_id = unscoped::new_network_id(&mut *request.dashboard.db.unscoped().await?).await?;
+    let mut conn = request.dashboard.db.network(network_id).await?;
     let network = NewNetwork {
         name: &plan.network,
         slug: &plan.slug,
         time_zone: plan.time_zone,
         currency: plan.currency,
     };
-    // Before the address is looked at, so that what is wrong with the network says nothing of it.
+    // Before the address is looked up, so that errors of the network reveal nothing about the address.
     networks::create(&mut conn, author, &network, now)
         .await
         .map_err(Refused::Change)?;
@@ -179,7 +162,7 @@ async fn create(
     Ok((person, (network_id, membership_id)))
 }
 
-/// The form as typed.
+/// Input of the form, before checks.
 #[derive(Default)]
 struct Form {
     network: String,
@@ -191,7 +174,7 @@ struct Form {
     currency: String,
 }
 
-/// The same, checked.
+/// Checked input.
 struct Plan {
     network: String,
     slug: String,
@@ -219,24 +202,23 @@ impl Form {
         }
     }
 
-    fn checked(&self, is_stranger: bool) -> Result<Plan, ChangeError> {
+    fn checked(&self, is_new_person: bool) -> Result<Plan, ChangeError> {
         let mut errors = FieldErrors::default();
         let network = errors.take("network", check_name(&self.network));
         let slug = errors.take("slug", check_slug(&self.slug));
         let time_zone = errors.take("time_zone", check_time_zone(&self.time_zone));
         let currency = errors.take("currency", self.currency.parse::<Currency>());
-        let (your_name, email) = match is_stranger {
-            true => {
-                errors.take(
-                    "password",
-                    check_password(&self.password, &[&self.email, &self.your_name]),
-                );
-                (
-                    errors.take("your_name", check_name(&self.your_name)),
-                    errors.take("email", check_email(&self.email)),
-                )
-            }
-            false => (Some(String::new()), Some(String::new())),
+        let (your_name, email) = if is_new_person {
+            errors.take(
+                "password",
+                check_password(&self.password, &[&self.email, &self.your_name]),
+            );
+            (
+                errors.take("your_name", check_name(&self.your_name)),
+                errors.take("email", check_email(&self.email)),
+            )
+        } else {
+            (Some(String::new()), Some(String::new()))
         };
         let plan = match (network, slug, time_zone, currency, your_name, email) {
             (Some(network), Some(slug), Some(time_zone), Some(currency), Some(your_name), Some(email)) => {
@@ -267,18 +249,12 @@ struct SignUp {
 }
 
 impl SignUp {
-    fn new(
-        request: &HttpRequest,
-        dashboard: &Dashboard,
-        known: bool,
-        form: Form,
-        errors: FieldErrors,
-    ) -> Self {
+    fn new(request: &PageRequest, known: bool, form: Form, errors: FieldErrors) -> Self {
         Self {
-            theme: theme(request),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: request.theme(),
+            form_token: request.form_token(),
             is_stranger: !known,
-            shared: dashboard.tracking_url.clone(),
+            shared: request.dashboard.tracking_url.clone(),
             form,
             errors,
         }

@@ -1,8 +1,8 @@
-//! Campaigns: the list, and one of them with its settings, goals, tracking links and postback URL.
+//! Campaigns: the list, and one campaign with its goals, tracking links and postback URL.
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Access, Campaign};
 use campaigns::goals::{self, Goal};
@@ -10,39 +10,32 @@ use campaigns::integrations::{self, Holder, Token};
 use campaigns::links;
 use campaigns::promoters::{self, PromoterStatus};
 use chrono::TimeDelta;
-use schema::{AffiliateId, CampaignId, Currency, NetworkConn, clock};
-use tenancy::networks::{self, Network};
+use schema::{AffiliateId, CampaignId, Currency, NetworkConn};
 use tenancy::{Actor, Permission, needs};
 
-use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::PostedForm;
+use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page, see_other, set_cookie, show_secret};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html, see_other, set_cookie};
+use crate::{labels, urls};
 
-/// Longest note of an affiliate that asks, in characters.
+/// Maximum length of the note with which an affiliate applies, in characters.
 const LONGEST_NOTE: usize = 1_000;
-/// Most links a campaign page shows.
+/// Maximum number of links on a campaign's page.
 const LINKS: i64 = 500;
 
 /// `GET /campaigns`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeCampaigns>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = campaign_table::visible(&mut conn, actor.role.scope(), None).await?;
-    let configure = actor.may(Permission::Configure);
-    let waiting = match configure {
-        true => promoters::waiting(&mut conn).await?,
-        false => HashMap::new(),
+pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
+    let found = campaign_table::visible(&mut page.conn, page.actor.role.scope(), None).await?;
+    let configure = page.actor.may(Permission::Configure);
+    let waiting = if configure {
+        promoters::waiting(&mut page.conn).await?
+    } else {
+        HashMap::new()
     };
-    conn.commit().await?;
-    page(&List {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Campaigns", "Campaigns"),
+    let frame = page.commit().await?;
+    html(&List {
+        shell: frame.shell("Campaigns", "Campaigns"),
         rows: found
             .into_iter()
             .map(|(campaign, advertiser)| CampaignRow {
@@ -60,69 +53,61 @@ pub(super) async fn list(
 }
 
 /// `GET /campaigns/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeCampaigns>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let token = fresh_secret(&request).map(|text| Token::from_call(&text));
-    let page = urls::campaign(campaign.id);
-    let mut response = render(&request, &dashboard, &actor, conn, campaign, token).await?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(&page));
+pub(super) async fn show(mut page: Page<needs::SeeCampaigns>, path: web::Path<String>) -> PageResult {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let token = page.request.fresh_secret().map(|text| Token::from_call(&text));
+    let url = urls::campaign(campaign.id);
+    let end_flash = page.request.dashboard.cookies.end_flash(&url);
+    let mut response = render(page, campaign, token).await?;
+    set_cookie(&mut response, &end_flash);
     Ok(response)
 }
 
-/// `POST /campaigns/{id}/ask`: an affiliate asks to promote the campaign.
+/// `POST /campaigns/{id}/ask`: an affiliate applies to promote the campaign.
 pub(super) async fn ask(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::MakeLinks>,
+    Submitted(mut page, form): Submitted<needs::MakeLinks>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let own = actor.role.scope().affiliate;
-    let affiliate_id =
-        own.ok_or_else(|| PageError::BadRequest("Affiliates ask; you let them in.".to_owned()))?;
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let own = page.actor.role.scope().affiliate;
+    let affiliate_id = own.ok_or_else(|| {
+        PageError::BadRequest("Only affiliates can apply to promote a campaign.".to_owned())
+    })?;
     let note: String = form.get("note").chars().take(LONGEST_NOTE).collect();
     promoters::ask(
-        &mut conn,
-        &actor.author(),
+        &mut page.conn,
+        &page.actor.author(),
         &campaign,
         affiliate_id,
         note,
-        clock::now(),
+        page.now,
     )
     .await?;
-    conn.commit().await?;
+    page.commit().await?;
     see_other(&urls::campaign(campaign.id))
 }
 
-/// `POST /campaigns/{id}/token`: gives the advertiser a fresh postback token, or the campaign one, if it has its own; and
-/// shows it, once.
+/// `POST /campaigns/{id}/token`: replaces the postback token of the campaign's integration, which may be its advertiser's,
+/// and shows the new token once.
 pub(super) async fn new_token(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::RotateToken>,
+    Submitted(mut page, _): Submitted<needs::RotateToken>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let author = actor.author();
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let author = page.actor.author();
     let overlap = TimeDelta::zero();
-    let holder = match integrations::lock(&mut conn, &campaign).await? {
+    let holder = match integrations::lock(&mut page.conn, &campaign).await? {
         Some(_) => Holder::from(&campaign),
         None => campaign.advertiser_id.into(),
     };
-    let token = integrations::new_token(&mut conn, &author, holder, overlap, clock::now()).await?;
-    conn.commit().await?;
-    show_secret(&dashboard, &urls::campaign(campaign.id), token.as_str())
+    let token = integrations::new_token(&mut page.conn, &author, holder, overlap, page.now).await?;
+    let frame = page.commit().await?;
+    frame
+        .request
+        .show_secret(&urls::campaign(campaign.id), token.as_str())
 }
 
-/// The campaign of a path, if this person may see it.
+/// Campaign of a path, if the actor may see it.
 pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
     let mut visible = campaign_table::visible(conn, actor.role.scope(), Some(campaign_id)).await?;
@@ -130,29 +115,21 @@ pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> R
     Ok(campaign)
 }
 
-async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    campaign: Campaign,
-    token: Option<Token>,
-) -> PageResult {
-    let network = networks::current(&mut conn).await?;
-    let goals = goals::of_campaign(&mut conn, campaign.id).await?;
-    let found = links::all(&mut conn, actor.role.scope(), Some(campaign.id), LINKS).await?;
-    let tracking_url = tracking_url(&mut conn, dashboard).await?;
-    let integrations = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
-    let configure = actor.may(Permission::Configure);
-    let promoting = match actor.role.scope().affiliate {
-        Some(own) => Promoting::of(&mut conn, &campaign, own).await?,
+async fn render<P>(mut page: Page<P>, campaign: Campaign, token: Option<Token>) -> PageResult {
+    let goals = goals::of_campaign(&mut page.conn, campaign.id).await?;
+    let found = links::all(&mut page.conn, page.actor.role.scope(), Some(campaign.id), LINKS).await?;
+    let tracking_url = page.tracking_url().await?;
+    let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
+    let configure = page.actor.may(Permission::Configure);
+    let promoting = match page.actor.role.scope().affiliate {
+        Some(own) => Promoting::of(&mut page.conn, &campaign, own).await?,
         None => Promoting::None,
     };
-    conn.commit().await?;
+    let frame = page.commit().await?;
 
     let first_goal = goals.first().map_or("GOAL", |goal| goal.code());
-    page(&Show {
-        shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &campaign.name),
+    html(&Show {
+        shell: frame.shell("Campaigns", &campaign.name),
         url: urls::campaign(campaign.id),
         settings_url: urls::campaign_settings(campaign.id),
         report: format!("/reports?campaign={}&group=affiliate,day", campaign.id),
@@ -164,43 +141,46 @@ async fn render(
             .collect(),
         links: found
             .into_iter()
-            .map(|it| LinkRow {
-                page: urls::link(it.link.id),
-                url: format!("{tracking_url}/{}", it.link.alias),
-                affiliate: it.affiliate,
-                is_test: it.link.is_test,
+            .map(|named| LinkRow {
+                page: urls::link(named.link.id),
+                url: format!("{tracking_url}/{}", named.link.alias),
+                affiliate: named.affiliate,
+                is_test: named.link.is_test,
             })
             .collect(),
         postback_url: urls::postback_template(&tracking_url, first_goal, token.as_ref()),
         fresh_token: token.as_ref().map(|token| token.as_str().to_owned()),
         has_own_integration: integrations.own_of(campaign.id).is_some(),
-        token_hint: integrations
-            .deciding(Some(campaign.id))
-            .map(|it| (it.token_hint.clone(), token_age(it.created_at, &network))),
+        token_hint: integrations.deciding(Some(campaign.id)).map(|integration| {
+            (
+                integration.token_hint.clone(),
+                frame.time(integration.created_at).short,
+            )
+        }),
         may_configure: configure,
         may_link: configure || promoting == Promoting::May,
         promoting,
         categories: campaign.offer.categories.on_one_line(),
         terms: campaign.offer.terms,
         notes: campaign.offer.notes,
-        sees_commission: actor.may(Permission::SeeCommission),
-        sees_revenue: actor.may(Permission::SeeRevenue),
-        sees_postbacks: actor.may(Permission::SeePostbacks),
+        sees_commission: frame.actor.may(Permission::SeeCommission),
+        sees_revenue: frame.actor.may(Permission::SeeRevenue),
+        sees_postbacks: frame.actor.may(Permission::SeePostbacks),
     })
 }
 
-/// How an affiliate stands with a campaign it looks at.
+/// Relation of the viewing affiliate to a campaign.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Promoting {
-    /// Whoever looks is none.
+    /// The actor is no affiliate.
     None,
-    /// They may make links.
+    /// The affiliate may create links.
     May,
-    /// They may ask to.
+    /// The affiliate may apply.
     MayAsk,
-    /// They asked, and nobody has decided.
+    /// The affiliate's application is pending.
     Asked,
-    /// They may not.
+    /// The affiliate has no access.
     MayNot,
 }
 
@@ -209,22 +189,15 @@ impl Promoting {
         if promoters::may_promote(conn, campaign, own).await? {
             return Ok(Self::May);
         }
-        let standing = promoters::find(conn, campaign.id, own).await?;
-        Ok(match (campaign.offer.access, standing.map(|it| it.status)) {
-            (_, Some(PromoterStatus::Asked)) => Self::Asked,
-            (Access::Approval, None) => Self::MayAsk,
-            _ => Self::MayNot,
-        })
+        let promoter = promoters::find(conn, campaign.id, own).await?;
+        Ok(
+            match (campaign.offer.access, promoter.map(|promoter| promoter.status)) {
+                (_, Some(PromoterStatus::Asked)) => Self::Asked,
+                (Access::Approval, None) => Self::MayAsk,
+                _ => Self::MayNot,
+            },
+        )
     }
-}
-
-fn token_age(made: chrono::DateTime<chrono::Utc>, network: &Network) -> String {
-    TimeCell::new(made, clock::now(), network).short
-}
-
-/// Where visitors and servers reach this network: its own first host, or its part of the shared one.
-pub(crate) async fn tracking_url(conn: &mut NetworkConn, dashboard: &Dashboard) -> Result<String, PageError> {
-    Ok(networks::tracking_url(conn, &dashboard.tracking_url).await?)
 }
 
 struct CampaignRow {
@@ -265,7 +238,7 @@ impl GoalRow {
             name: settings.name.clone(),
             code: settings.code.clone(),
             after: parent.map_or_else(|| "—".to_owned(), |parent| parent.settings.name.clone()),
-            unique_by: settings.unique_by.as_str(),
+            unique_by: labels::unique_by(settings.unique_by),
             commission: terms.commission.in_words(currency),
             revenue: terms.revenue.in_words(currency),
             starts: match (settings.auto_approve, settings.hold_days) {

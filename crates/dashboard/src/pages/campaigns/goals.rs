@@ -1,148 +1,93 @@
-//! One goal: what counts as it, what it pays, and the rules that pay some otherwise.
+//! Goal of a campaign: deduplication, default commission and revenue, and commission rules.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal, GoalKind, GoalSettings, UniqueBy};
 use campaigns::rules::{self, RuleSettings};
-use schema::{GoalId, NetworkConn, clock};
-use tenancy::networks;
-use tenancy::{Draft, affiliates, groups, needs};
+use schema::{GoalId, NetworkConn};
+use tenancy::{Actor, Draft, affiliates, groups, needs};
 
 use super::campaign::find as find_campaign;
 use super::rules::{Names, RuleRow};
-use super::settings::{fields, words};
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
+use crate::forms::{Choice, choices, field_errors, status_of};
+use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, page_with, saved};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html_with, saved};
+use crate::{labels, urls};
 
 /// `GET /campaigns/{id}/goals/new`
-pub(super) async fn new(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find_campaign(&mut conn, &actor, &path).await?;
-    let form = GoalSettings::blank();
-    let of = Of { campaign, goal: None };
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        of,
-        form,
-        RuleSettings::blank(),
-    )
-    .await
+pub(super) async fn new(mut page: Page<needs::Configure>, path: web::Path<String>) -> PageResult {
+    let campaign = find_campaign(&mut page.conn, &page.actor, &path).await?;
+    let edited = EditedGoal { campaign, goal: None };
+    render(page, edited, GoalSettings::blank(), RuleSettings::blank()).await
 }
 
 /// `POST /campaigns/{id}/goals`
 pub(super) async fn create(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find_campaign(&mut conn, &actor, &path).await?;
+    let campaign = find_campaign(&mut page.conn, &page.actor, &path).await?;
     let mut draft = form.draft("", &GoalSettings::FIELDS);
     if let Some(settings) = GoalSettings::check(&mut draft, campaign.currency) {
-        let (author, now) = (actor.author(), clock::now());
-        let made = conn.attempt(async |conn| goals::create(conn, &author, campaign.id, &settings, now).await);
+        let author = page.actor.author();
+        let made = page
+            .conn
+            .attempt(async |conn| goals::create(conn, &author, campaign.id, &settings, page.now).await);
         match made.await {
             Ok(goal) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return saved(&urls::goal(goal.id));
             }
-            Err(error) => draft.errors = fields(error)?,
+            Err(error) => draft.errors = field_errors(error)?,
         }
     }
-    let of = Of { campaign, goal: None };
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        of,
-        draft,
-        RuleSettings::blank(),
-    )
-    .await
+    let edited = EditedGoal { campaign, goal: None };
+    render(page, edited, draft, RuleSettings::blank()).await
 }
 
 /// `GET /goals/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let of = find(&mut conn, &actor, id(&path)?).await?;
-    let form = of.draft();
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        of,
-        form,
-        RuleSettings::blank(),
-    )
-    .await
+pub(super) async fn show(mut page: Page<needs::Configure>, path: web::Path<String>) -> PageResult {
+    let edited = find(&mut page.conn, &page.actor, id(&path)?).await?;
+    let form = edited.draft();
+    render(page, edited, form, RuleSettings::blank()).await
 }
 
 /// `POST /goals/{id}`
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
     let goal_id: GoalId = id(&path)?;
-    let of = find(&mut conn, &actor, goal_id).await?;
+    let edited = find(&mut page.conn, &page.actor, goal_id).await?;
     let mut draft = form.draft("", &GoalSettings::FIELDS);
-    if let Some(settings) = GoalSettings::check(&mut draft, of.campaign.currency) {
-        let (author, now) = (actor.author(), clock::now());
-        let changed = conn.attempt(async |conn| goals::update(conn, &author, goal_id, &settings, now).await);
+    if let Some(settings) = GoalSettings::check(&mut draft, edited.campaign.currency) {
+        let author = page.actor.author();
+        let changed = page
+            .conn
+            .attempt(async |conn| goals::update(conn, &author, goal_id, &settings, page.now).await);
         match changed.await {
             Ok(_) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return saved(&urls::goal(goal_id));
             }
-            Err(error) => draft.errors = fields(error)?,
+            Err(error) => draft.errors = field_errors(error)?,
         }
     }
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        of,
-        draft,
-        RuleSettings::blank(),
-    )
-    .await
+    render(page, edited, draft, RuleSettings::blank()).await
 }
 
-/// A goal, or the place of one that is not there yet.
-pub(super) struct Of {
+/// Goal on its page, with its campaign.
+pub(super) struct EditedGoal {
     pub(super) campaign: Campaign,
+    /// None for a new goal.
     pub(super) goal: Option<Goal>,
 }
 
-impl Of {
-    /// A goal's settings as its form shows them.
+impl EditedGoal {
+    /// Draft of the goal's settings, for its form.
     pub(super) fn draft(&self) -> Draft {
         self.goal
             .as_ref()
@@ -151,86 +96,79 @@ impl Of {
     }
 }
 
-/// The goal of a path with its campaign, if this person may see it.
+/// Goal with its campaign, if the actor may see the campaign.
 pub(super) async fn find(
     conn: &mut NetworkConn,
-    actor: &Allowed<needs::Configure>,
+    actor: &Actor,
     goal_id: GoalId,
-) -> Result<Of, PageError> {
+) -> Result<EditedGoal, PageError> {
     let goal = goals::find(conn, goal_id).await?.ok_or(PageError::NotFound)?;
     let campaign = find_campaign(conn, actor, &goal.campaign_id.to_string()).await?;
-    Ok(Of {
+    Ok(EditedGoal {
         campaign,
         goal: Some(goal),
     })
 }
 
+/// Shows the goal with these drafts of its form and of the form for a new rule.
 pub(super) async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Allowed<needs::Configure>,
-    mut conn: NetworkConn,
-    of: Of,
+    mut page: Page<needs::Configure>,
+    edited: EditedGoal,
     form: Draft,
     rule_form: Draft,
-) -> Result<HttpResponse, PageError> {
-    let network = networks::current(&mut conn).await?;
-    let siblings = goals::of_campaign(&mut conn, of.campaign.id).await?;
-    let in_force = match &of.goal {
-        Some(goal) => rules::of_goal(&mut conn, goal.id).await?,
+) -> PageResult {
+    let siblings = goals::of_campaign(&mut page.conn, edited.campaign.id).await?;
+    let in_force = match &edited.goal {
+        Some(goal) => rules::of_goal(&mut page.conn, goal.id).await?,
         None => Vec::new(),
     };
-    let known = affiliates::all(&mut conn).await?;
-    let known_groups = groups::all(&mut conn).await?;
-    conn.commit().await?;
+    let known = affiliates::all(&mut page.conn).await?;
+    let known_groups = groups::all(&mut page.conn).await?;
+    let frame = page.commit().await?;
     let none = || std::iter::once((String::new(), "Any".to_owned()));
     let affiliates: Vec<_> = known
         .iter()
-        .map(|it| (it.id.to_string(), it.name.clone()))
+        .map(|affiliate| (affiliate.id.to_string(), affiliate.name.clone()))
         .collect();
     let groups: Vec<_> = known_groups
         .iter()
-        .map(|it| (it.id.to_string(), it.name.clone()))
+        .map(|group| (group.id.to_string(), group.name.clone()))
         .collect();
-    let own = of.goal.as_ref().map(|goal| goal.id);
+    let own = edited.goal.as_ref().map(|goal| goal.id);
     let parents = siblings.iter().filter(|goal| Some(goal.id) != own);
     let parents = parents.map(|goal| (goal.id.to_string(), goal.settings.name.clone()));
-    let no_parent = std::iter::once((String::new(), "Nothing".to_owned()));
-    let no_sub = std::iter::once((String::new(), "Any sub id".to_owned()));
+    let no_parent = std::iter::once((String::new(), "None".to_owned()));
+    let no_sub = std::iter::once((String::new(), "Any sub ID".to_owned()));
     let subs = no_sub.chain((1..=5).map(|number| (number.to_string(), format!("sub{number}"))));
-    let status = match form.errors.is_empty() && rule_form.errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    let (title, url) = match &of.goal {
+    let (title, url) = match &edited.goal {
         Some(goal) => (
-            format!("{} of {}", goal.settings.name, of.campaign.name),
+            format!("{} of {}", goal.settings.name, edited.campaign.name),
             urls::goal(goal.id),
         ),
         None => (
-            format!("New goal of {}", of.campaign.name),
-            format!("{}/goals", urls::campaign(of.campaign.id)),
+            format!("New goal of {}", edited.campaign.name),
+            format!("{}/goals", urls::campaign(edited.campaign.id)),
         ),
     };
     let names = Names {
         affiliates: &affiliates,
         groups: &groups,
     };
-    page_with(
-        status,
+    html_with(
+        status_of(&[&form, &rule_form]),
         &Show {
-            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &title),
+            shell: frame.shell("Campaigns", &title),
             url,
-            campaign: urls::campaign(of.campaign.id),
-            campaign_name: of.campaign.name.clone(),
-            is_new: of.goal.is_none(),
-            version: of.goal.as_ref().map_or(1, |goal| goal.version),
-            kinds: words(GoalKind::ALL, form.of("kind")),
-            uniques: words(UniqueBy::ALL, form.of("unique_by")),
+            campaign: urls::campaign(edited.campaign.id),
+            campaign_name: edited.campaign.name.clone(),
+            is_new: edited.goal.is_none(),
+            version: edited.goal.as_ref().map_or(1, |goal| goal.version),
+            kinds: choices(GoalKind::ALL, labels::goal_kind, form.of("kind")),
+            uniques: choices(UniqueBy::ALL, labels::unique_by, form.of("unique_by")),
             parents: Choice::list(no_parent.chain(parents), form.of("parent_goal")),
             rules: in_force
                 .iter()
-                .map(|rule| RuleRow::new(rule, &names, of.campaign.currency))
+                .map(|rule| RuleRow::new(rule, &names, edited.campaign.currency))
                 .collect(),
             rule_affiliates: Choice::list(
                 none().chain(affiliates.iter().cloned()),

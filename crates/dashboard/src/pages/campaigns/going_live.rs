@@ -1,178 +1,136 @@
-//! Going live: how far the tests of a campaign have come, a rehearsal through the public endpoints, and the certificate.
+//! Going live: test progress of a campaign, test links, the change to live, and the test certificate.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
-use campaigns::goals::Goal;
-use campaigns::going_live::{self as gate, ORDERS, SIMULATED};
+use campaigns::going_live as gate;
 use campaigns::integrations;
 use campaigns::links::{self, NewLink};
 use chrono::{DateTime, Utc};
-use schema::{CampaignId, NetworkConn, clock};
+use schema::{CampaignId, NetworkConn};
 use tenancy::affiliates::AffiliateSettings;
-use tenancy::networks::{self, Network};
 use tenancy::{Actor, Author, ChangeError, Permission, Scope, affiliates, needs};
-use tracking::ClickId;
-use tracking::intake::{Rehearsed, rehearse};
 use tracking::ladder::{Ladder, Rung};
 
-use super::campaign::tracking_url;
-use super::settings::fields;
-use crate::auth::Allowed;
+use super::simulation::Step;
 use crate::error::PageError;
-use crate::forms::PostedForm;
+use crate::forms::field_errors;
+use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
 use crate::pages::postbacks::postback::PostbackRow;
-use crate::shell::{PageResult, Shell, TimeCell, page, page_with, see_other};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html, html_with, see_other};
+use crate::urls;
 
-/// Whose test links are, so that nobody earns by them.
+/// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.
 const TEST_AFFILIATE: &str = "Test affiliate";
-/// The amount of a rehearsed order.
-const AMOUNT: &str = "10.00";
 
 /// `GET /campaigns/{id}/test`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeIntegration>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    render(&request, &dashboard, &actor, conn, campaign, State::default()).await
+pub(super) async fn show(mut page: Page<needs::SeeIntegration>, path: web::Path<String>) -> PageResult {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    render(page, campaign, State::default()).await
 }
 
-/// `POST /campaigns/{id}/test`: makes a test link.
+/// `POST /campaigns/{id}/test`: creates a test link.
 pub(super) async fn set_up(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, _): Submitted<needs::Configure>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let (author, now) = (actor.author(), clock::now());
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let author = page.actor.author();
     if campaign.status == CampaignStatus::Draft {
-        // A draft takes no postbacks, not even of tests.
-        set_status(&mut conn, &author, campaign.id, CampaignStatus::Testing, now).await?;
+        // A draft accepts no postbacks, not even of tests.
+        set_status(
+            &mut page.conn,
+            &author,
+            campaign.id,
+            CampaignStatus::Testing,
+            page.now,
+        )
+        .await?;
     }
     let wanted = AffiliateSettings::named(TEST_AFFILIATE);
-    let affiliate = match affiliates::matching(&mut conn, &wanted).await? {
+    let affiliate = match affiliates::matching(&mut page.conn, &wanted).await? {
         Some(known) => known,
-        None => affiliates::create(&mut conn, &author, &wanted, now).await?,
+        None => affiliates::create(&mut page.conn, &author, &wanted, page.now).await?,
     };
     let alias = links::random_alias();
     let link = NewLink {
         is_test: true,
         ..NewLink::plain(affiliate.id, campaign.id, &alias)
     };
-    links::create(&mut conn, &author, &link, now).await?;
-    conn.commit().await?;
+    links::create(&mut page.conn, &author, &link, page.now).await?;
+    page.commit().await?;
     see_other(&urls::test(campaign.id))
 }
 
-/// `POST /campaigns/{id}/test/rehearse`: a click and two orders of each goal, through the public endpoints.
-pub(super) async fn run(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    path: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let ladder = Ladder::of(&mut conn, &campaign, clock::now()).await?;
-    let url = tracking_url(&mut conn, &dashboard).await?;
-    // What is rehearsed has to see what was committed, and must not wait for us.
-    conn.commit().await?;
-    let goals: Vec<&Goal> = ladder.goals.iter().map(|proof| &proof.goal).collect();
-    let steps = match ladder.links.last() {
-        Some((_, alias)) => {
-            let stage = Stage::new(&dashboard, &network, &url, form.get("token"));
-            stage.play(alias, &goals, &campaign).await
-        }
-        None => Vec::new(),
-    };
-    let conn = actor.network(&dashboard.db).await?;
-    let state = State {
-        steps,
-        ..State::default()
-    };
-    render(&request, &dashboard, &actor, conn, campaign, state).await
-}
-
-/// `POST /campaigns/{id}/test/go-live`: goes live, or does so although the tests are not done.
+/// `POST /campaigns/{id}/test/go-live`: sets the campaign live; with `override`, although the tests are incomplete.
 pub(super) async fn go_live(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let (author, now) = (actor.author(), clock::now());
-    let gone = match form.get("how") {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let author = page.actor.author();
+    let outcome = match form.get("how") {
         "override" => {
-            actor.access::<needs::ManageNetwork>()?;
-            gate::override_tests(&mut conn, &author, campaign.id, form.get("reason"), now).await
+            page.actor.access::<needs::ManageNetwork>()?;
+            gate::override_tests(&mut page.conn, &author, campaign.id, form.get("reason"), page.now).await
         }
-        _ => set_status(&mut conn, &author, campaign.id, CampaignStatus::Live, now).await,
+        _ => {
+            set_status(
+                &mut page.conn,
+                &author,
+                campaign.id,
+                CampaignStatus::Live,
+                page.now,
+            )
+            .await
+        }
     };
-    match gone {
+    match outcome {
         Ok(()) => {
-            conn.commit().await?;
+            page.commit().await?;
             see_other(&urls::test(campaign.id))
         }
         Err(error) => {
-            let errors = fields(error)?;
+            let errors = field_errors(error)?;
             let problem = errors
                 .iter()
                 .map(|(_, message)| message)
                 .collect::<Vec<_>>()
                 .join(" ");
-            drop(conn);
-            let conn = actor.network(&dashboard.db).await?;
             let state = State {
                 problem,
                 ..State::default()
             };
-            render(&request, &dashboard, &actor, conn, campaign, state).await
+            render(page.reopen().await?, campaign, state).await
         }
     }
 }
 
-/// `GET /campaigns/{id}/certificate`: what was proven, to keep.
+/// `GET /campaigns/{id}/certificate`: test certificate of the campaign.
 pub(super) async fn certificate(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeIntegration>,
+    mut page: Page<needs::SeeIntegration>,
     path: web::Path<String>,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
-    let now = clock::now();
-    let ladder = Ladder::of(&mut conn, &campaign, now).await?;
-    let advertiser = tenancy::advertisers::find(&mut conn, campaign.advertiser_id).await?;
-    conn.commit().await?;
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let ladder = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let advertiser = tenancy::advertisers::find(&mut page.conn, campaign.advertiser_id).await?;
+    let frame = page.commit().await?;
     let title = format!("Test certificate of {}", campaign.name);
-    page(&Certificate {
-        shell: Shell::new(&dashboard, &request, &actor, &network, section(&actor), &title),
+    html(&Certificate {
+        shell: frame.shell(section(&frame.actor), &title),
         campaign: campaign.name.clone(),
         campaign_id: campaign.id.to_string(),
-        advertiser: advertiser.map_or_else(String::new, |it| it.name),
+        advertiser: advertiser.map_or_else(String::new, |advertiser| advertiser.name),
         is_proven: ladder.is_proven(),
         test: urls::test(campaign.id),
-        made: TimeCell::new(now, now, &network).full,
-        goals: goal_rows(&ladder, now, &network),
+        made: frame.time(frame.now).full,
+        goals: goal_rows(&ladder, &frame),
     })
 }
 
-/// Changes the status and nothing else, whatever else is changed at the same time.
+/// Changes the status only. Locks the campaign, so that concurrent changes of other fields are kept.
 async fn set_status(
     conn: &mut NetworkConn,
     author: &Author,
@@ -191,7 +149,7 @@ async fn set_status(
     Ok(())
 }
 
-/// The campaign of a path, if this person may see how its advertiser is connected.
+/// Campaign of a path, if the actor may see its advertiser's integration.
 pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
     let found = campaign_table::find(conn, campaign_id).await?;
@@ -201,199 +159,71 @@ pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> R
         .ok_or(PageError::NotFound)
 }
 
-/// Where its pages stand in the navigation.
+/// Navigation entry of a campaign's integration pages: actors of an advertiser may have no campaign pages.
 pub(crate) fn section(actor: &Actor) -> &'static str {
-    match actor.may(Permission::SeeCampaigns) {
-        true => "Campaigns",
-        false => "Integration",
+    if actor.may(Permission::SeeCampaigns) {
+        "Campaigns"
+    } else {
+        "Integration"
     }
 }
 
-/// Where a rehearsal is played.
-struct Stage<'a> {
-    dashboard: &'a Dashboard,
-    network: &'a Network,
-    host: &'a str,
-    /// What stands before every path.
-    front: &'a str,
-    token: &'a str,
-}
-
-impl<'a> Stage<'a> {
-    fn new(dashboard: &'a Dashboard, network: &'a Network, url: &'a str, token: &'a str) -> Self {
-        let (_, address) = url.split_once("://").unwrap_or(("", url));
-        let at = address.find('/').unwrap_or(address.len());
-        let (host, front) = address.split_at(at);
-        Self {
-            dashboard,
-            network,
-            host,
-            front,
-            token,
-        }
-    }
-
-    async fn play(&self, alias: &str, goals: &[&Goal], campaign: &Campaign) -> Vec<Step> {
-        let intake = self.dashboard.tracker.intake();
-        let target = format!("{}/{alias}", self.front);
-        let clicked = rehearse(&intake, self.host, &target).await;
-        let location = clicked.location.clone().unwrap_or_default();
-        let click = self.click_in(&location);
-        let mut steps = vec![Step {
-            what: "A visitor follows the test link".to_owned(),
-            request: format!("GET {target}"),
-            status: clicked.status,
-            went_well: click.is_some(),
-            said: match (&click, clicked.status) {
-                (Some(_), _) => format!("Sent to {location}, with the click id in it."),
-                (None, 302) => format!(
-                    "Sent to {location}. No parameter of it carries the click id alone, so it does not travel: set the \
-                     destination's name of the click id in the campaign's settings."
-                ),
-                (None, _) => told(&clicked).1,
-            },
-        }];
-        let Some(click) = click else { return steps };
-        let run = clock::now().timestamp_millis();
-        for goal in goals {
-            for number in 1..=ORDERS {
-                let order = format!("{SIMULATED}{run}-{}-{number}", goal.code());
-                let mut query = form_urlencoded::Serializer::new(String::new());
-                query.extend_pairs([
-                    ("click_id", click.as_str()),
-                    ("goal", goal.code()),
-                    ("order_id", &order),
-                    ("amount", AMOUNT),
-                    ("currency", campaign.currency.code()),
-                ]);
-                let shown = format!("{}/postback?{}", self.front, query.finish());
-                let target = match self.token {
-                    "" => shown.clone(),
-                    token => format!(
-                        "{shown}&{}",
-                        form_urlencoded::Serializer::new(String::new())
-                            .append_pair("token", token)
-                            .finish()
-                    ),
-                };
-                let called = rehearse(&intake, self.host, &target).await;
-                let (went_well, said) = told(&called);
-                steps.push(Step {
-                    what: format!("The advertiser reports order {number} for {}", goal.settings.name),
-                    request: format!("GET {shown}"),
-                    status: called.status,
-                    went_well,
-                    said,
-                });
-            }
-        }
-        steps
-    }
-
-    /// The click id that an address carries as the value of a parameter, or as a part of its path.
-    fn click_in(&self, address: &str) -> Option<String> {
-        let (path, query) = address.split_once('?').unwrap_or((address, ""));
-        let query = query.split('#').next().unwrap_or_default();
-        let values = form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned());
-        let mut found = values.chain(path.split('/').map(str::to_owned));
-        found.find(|text| {
-            let read = self
-                .dashboard
-                .click_ids
-                .read(text, self.network.id, self.network.click_key);
-            matches!(read, Ok(ClickId { .. }))
-        })
-    }
-}
-
-/// Whether a postback was taken, and what its answer says to people: the sentence of a verdict, or the text as it is.
-fn told(answer: &Rehearsed) -> (bool, String) {
-    let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let field = |name: &str| json.get(name).and_then(serde_json::Value::as_str);
-    let said = match (field("message"), field("hint")) {
-        (Some(message), Some(hint)) => format!("{message} {hint}"),
-        (Some(message), None) => message.to_owned(),
-        (None, _) if answer.body.contains(char::is_control) => "No text.".to_owned(),
-        (None, _) => answer.body.chars().take(300).collect(),
-    };
-    let taken = match field("status") {
-        Some(status) => matches!(status, "accepted" | "duplicate"),
-        // In another system's voice, or as a picture: the status has to do.
-        None => (200..300).contains(&answer.status),
-    };
-    (taken, said)
-}
-
-/// One request of a rehearsal.
-struct Step {
-    what: String,
-    request: String,
-    status: u16,
-    went_well: bool,
-    said: String,
-}
-
-/// What the page shows besides how far it is.
+/// Additions to the page of the test progress.
 #[derive(Default)]
-struct State {
-    steps: Vec<Step>,
-    problem: String,
+pub(super) struct State {
+    /// Steps of a simulation that has just run.
+    pub(super) steps: Vec<Step>,
+    /// Reason why the campaign did not go live; empty if it was not tried.
+    pub(super) problem: String,
 }
 
-async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    campaign: Campaign,
-    state: State,
-) -> PageResult {
-    let network = networks::current(&mut conn).await?;
-    let now = clock::now();
-    let ladder = Ladder::of(&mut conn, &campaign, now).await?;
-    let url = tracking_url(&mut conn, dashboard).await?;
-    let integrations = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
-    conn.commit().await?;
+/// Shows the test progress of a campaign.
+pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: State) -> PageResult {
+    let ladder = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let url = page.tracking_url().await?;
+    let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
+    let frame = page.commit().await?;
     let has_own = integrations.own_of(campaign.id).is_some();
-    let status = match state.problem.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
+    let status = if state.problem.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
+    let (integration, token_label) = if has_own {
+        (urls::campaign_integration(campaign.id), "Campaign token")
+    } else {
+        (urls::integration(campaign.advertiser_id), "Advertiser token")
     };
     let title = format!("Test of {}", campaign.name);
-    page_with(
+    html_with(
         status,
         &Show {
-            shell: Shell::new(dashboard, request, actor, &network, section(actor), &title),
+            shell: frame.shell(section(&frame.actor), &title),
             url: urls::test(campaign.id),
-            campaign: actor
+            campaign: frame
+                .actor
                 .may(Permission::SeeCampaigns)
                 .then(|| urls::campaign(campaign.id)),
             name: campaign.name.clone(),
             certificate: urls::certificate(campaign.id),
-            integration: match has_own {
-                true => urls::campaign_integration(campaign.id),
-                false => urls::integration(campaign.advertiser_id),
-            },
-            token_label: match has_own {
-                true => "The campaign's own token",
-                false => "The advertiser's token",
-            },
+            integration,
+            token_label,
             token_hint: integrations
                 .deciding(Some(campaign.id))
-                .map(|it| it.token_hint.clone()),
+                .map(|integration| integration.token_hint.clone()),
             status: campaign.status.as_str(),
             rungs: Rung::CLIMBED.iter().map(|(_, words)| *words).collect(),
             clicks: ladder.clicks,
-            goals: goal_rows(&ladder, now, &network),
+            goals: goal_rows(&ladder, &frame),
             is_proven: ladder.is_proven(),
             pays: campaign.status.pays(),
             link: ladder.links.last().map(|(_, alias)| format!("{url}/{alias}")),
-            may_configure: actor.may(Permission::Configure),
-            may_override: actor.may(Permission::ManageNetwork),
+            may_configure: frame.actor.may(Permission::Configure),
+            may_override: frame.actor.may(Permission::ManageNetwork),
             postbacks: ladder
                 .postbacks
                 .into_iter()
-                .map(|it| PostbackRow::new(it, None, now, &network))
+                .map(|postback| PostbackRow::new(postback, None, &frame))
                 .collect(),
             steps: state.steps,
             problem: state.problem,
@@ -401,7 +231,7 @@ async fn render(
     )
 }
 
-fn goal_rows(ladder: &Ladder, now: DateTime<Utc>, network: &Network) -> Vec<GoalRow> {
+fn goal_rows<P>(ladder: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
     let row = |proof: &tracking::ladder::GoalProof| GoalRow {
         name: proof.goal.settings.name.clone(),
         code: proof.goal.settings.code.clone(),
@@ -415,7 +245,7 @@ fn goal_rows(ladder: &Ladder, now: DateTime<Utc>, network: &Network) -> Vec<Goal
             .orders
             .iter()
             .map(|order| OrderRow {
-                at: TimeCell::new(order.at, now, network).full,
+                at: frame.time(order.at).full,
                 receipt: order.postback_id.to_string(),
                 order_id: order.order_id.clone().unwrap_or_else(|| "—".to_owned()),
             })
@@ -428,7 +258,7 @@ struct GoalRow {
     name: String,
     code: String,
     rung: &'static str,
-    /// How many rungs are reached.
+    /// Number of reached test stages.
     reached: usize,
     is_proven: bool,
     orders: Vec<OrderRow>,

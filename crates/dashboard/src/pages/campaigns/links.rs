@@ -1,171 +1,36 @@
-//! Tracking links: making them, for one affiliate or for many at once, one of them with what it leads to, and changing it.
+//! Tracking link: its URL with added sub IDs, its destination, its QR code, and its settings.
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use askama::Template;
 use campaigns::campaigns::Campaign;
-use campaigns::landing_pages::{self, LandingPage};
-use campaigns::links::{self, Link, LinkSettings, NewLink, Presets, SUBS};
+use campaigns::landing_pages;
+use campaigns::links::{self, Link, LinkSettings, Presets};
 use campaigns::{Destination, MacroValues};
 use qrcode::QrCode;
 use qrcode::render::svg;
-use schema::{LinkId, NetworkConn, clock};
+use schema::{LinkId, NetworkConn};
 use serde::Deserialize;
-use tenancy::affiliates::Affiliate;
-use tenancy::{Actor, ChangeError, Draft, Permission, affiliates, needs, networks};
+use tenancy::{Actor, Draft, Permission, affiliates, needs};
 
-use super::campaign as campaign_page;
-use super::campaign::{find as find_campaign, tracking_url};
-use crate::auth::Allowed;
+use super::campaign::find as find_campaign;
+use super::new_links::landing_page_choices;
 use crate::error::PageError;
-use crate::forms::{self, Choice, PostedForm};
+use crate::forms::{self, Choice};
+use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, page_with, see_other};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::urls;
 
-/// What stands for the click id in an example of where a link leads.
+/// Sample of a click ID in the example of a destination.
 const SAMPLE_CLICK: &str = "CLICK_ID";
-/// What the fields of the form that changes a link begin with.
+/// Prefix of the fields in the form that changes a link.
 const CHANGED: &str = "changed_";
 
-/// `GET /campaigns/{id}/links/new`
-pub(super) async fn new(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::MakeLinks>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find_campaign(&mut conn, &actor, &path).await?;
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        conn,
-        campaign,
-        Draft::default(),
-        &[],
-    )
-    .await
-}
-
-/// `POST /campaigns/{id}/links`: a link each for the affiliates that were chosen; an affiliate makes its own.
-pub(super) async fn create(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::MakeLinks>,
-    path: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find_campaign(&mut conn, &actor, &path).await?;
-    let mut draft = form.draft("", &NewLink::FIELDS);
-    let chosen = match actor.role.scope().affiliate {
-        Some(own) => {
-            draft.set("is_test", "");
-            vec![own.to_string()]
-        }
-        None => form.all("affiliate"),
-    };
-    match make(&mut conn, &actor, &campaign, &mut draft, &chosen).await? {
-        Some(made) => {
-            conn.commit().await?;
-            match made.as_slice() {
-                [only] => see_other(&urls::link(only.id)),
-                _ => see_other(&urls::campaign(campaign.id)),
-            }
-        }
-        None => {
-            // All of the links or none: what was made before the refusal is not kept.
-            drop(conn);
-            let conn = actor.network(&dashboard.db).await?;
-            render(&request, &dashboard, &actor, conn, campaign, draft, &chosen).await
-        }
-    }
-}
-
-/// Makes all of the links or none; what is wrong is noted in the draft.
-async fn make(
-    conn: &mut NetworkConn,
-    actor: &Actor,
-    campaign: &Campaign,
-    draft: &mut Draft,
-    chosen: &[String],
-) -> Result<Option<Vec<Link>>, PageError> {
-    if chosen.len() > 1 && draft.says_yes("alias") {
-        let message = "An alias is of one link: leave it empty, or choose one affiliate.";
-        draft.errors.add("alias", message);
-        return Ok(None);
-    }
-    if chosen.is_empty() {
-        draft.errors.add("affiliate", "Choose one of your affiliates.");
-    }
-    let mut made = Vec::new();
-    for affiliate in chosen {
-        draft.set("affiliate", affiliate.as_str());
-        let Some(new) = NewLink::check(conn, draft, campaign).await? else {
-            break;
-        };
-        let (author, now) = (actor.author(), clock::now());
-        match conn
-            .attempt(async |conn| links::create(conn, &author, &new, now).await)
-            .await
-        {
-            Ok(link) => made.push(link),
-            Err(ChangeError::Fields(errors)) => {
-                draft.errors = errors;
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(draft.errors.is_empty().then_some(made))
-}
-
-async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    campaign: Campaign,
-    draft: Draft,
-    chosen: &[String],
-) -> PageResult {
-    let network = networks::current(&mut conn).await?;
-    let pages = landing_pages::of_campaign(&mut conn, campaign.id).await?;
-    let known = match actor.role.scope().affiliate {
-        Some(_) => Vec::new(),
-        None => affiliates::active(&mut conn).await?,
-    };
-    conn.commit().await?;
-    page_with(
-        forms::status(&draft.errors),
-        &New {
-            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", "Make a link"),
-            campaign: urls::campaign(campaign.id),
-            campaign_name: campaign.name,
-            affiliates: known
-                .into_iter()
-                .map(|it: Affiliate| {
-                    let id = it.id.to_string();
-                    Choice {
-                        chosen: chosen.contains(&id),
-                        value: id,
-                        label: it.name,
-                    }
-                })
-                .collect(),
-            landing_pages: landing_page_choices(pages, &draft),
-            has_subs: SUBS.iter().any(|sub| draft.says_yes(sub)),
-            draft,
-        },
-    )
-}
-
-/// What is put into a link by whoever copies it.
+/// Values that a user adds to a link before copying it.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Placement {
-    /// A page of the advertiser's to lead to.
+    /// Page of the advertiser to link to; empty for the link's own destination.
     #[serde(default)]
     url: String,
     #[serde(default)]
@@ -185,7 +50,7 @@ impl Placement {
         [&self.sub1, &self.sub2, &self.sub3, &self.sub4, &self.sub5]
     }
 
-    /// The link with what was put into it.
+    /// Returns the URL of the link with the added values.
     fn added_to(&self, link: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (number, sub) in (1..).zip(self.subs()).filter(|(_, sub)| !sub.is_empty()) {
@@ -201,154 +66,98 @@ impl Placement {
     }
 }
 
-/// `GET /links/{id}`: the link, with what is put into it and where that leads.
+/// `GET /links/{id}`: the link with the added sub IDs and page, and its destination.
 pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeCampaigns>,
+    mut page: Page<needs::SeeCampaigns>,
     path: web::Path<String>,
     placement: web::Query<Placement>,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let (link, campaign) = find(&mut conn, &actor, &path).await?;
+    let (link, campaign) = find(&mut page.conn, &page.actor, &path).await?;
     let change = link.draft();
-    let shown = Shown {
-        link,
-        campaign,
-        placement: placement.into_inner(),
-        change,
-    };
-    shown.render(&request, &dashboard, &actor, conn).await
+    render(page, (link, campaign), &placement, change).await
 }
 
-/// `POST /links/{id}`: changes where it leads and what its sub ids are; an affiliate changes its own.
+/// `POST /links/{id}`: changes the landing page and sub IDs of a link; an affiliate changes its own links.
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::MakeLinks>,
+    Submitted(mut page, form): Submitted<needs::MakeLinks>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let (link, campaign) = find(&mut conn, &actor, &path).await?;
+    let (link, campaign) = find(&mut page.conn, &page.actor, &path).await?;
     let mut change = form.draft(CHANGED, &LinkSettings::FIELDS);
-    match LinkSettings::check(&mut conn, &mut change, campaign.id).await? {
-        Some(settings) => {
-            // What is no version matches none.
-            let version = Some(form.get("version").parse().unwrap_or(0));
-            links::update(
-                &mut conn,
-                &actor.author(),
-                link.id,
-                version,
-                &settings,
-                clock::now(),
-            )
-            .await?;
-            conn.commit().await?;
-            see_other(&urls::link(link.id))
-        }
-        None => {
-            let shown = Shown {
-                link,
-                campaign,
-                placement: Placement::default(),
-                change,
-            };
-            shown.render(&request, &dashboard, &actor, conn).await
-        }
-    }
+    let Some(settings) = LinkSettings::check(&mut page.conn, &mut change, campaign.id).await? else {
+        return render(page, (link, campaign), &Placement::default(), change).await;
+    };
+    // An unparsable version never matches.
+    let version = Some(form.get("version").parse().unwrap_or(0));
+    let author = page.actor.author();
+    links::update(&mut page.conn, &author, link.id, version, &settings, page.now).await?;
+    page.commit().await?;
+    see_other(&urls::link(link.id))
 }
 
-/// A link as its page shows it.
-struct Shown {
-    link: Link,
-    campaign: Campaign,
-    placement: Placement,
-    /// What is typed into the form that changes it.
+async fn render<P>(
+    mut page: Page<P>,
+    (link, campaign): (Link, Campaign),
+    placement: &Placement,
     change: Draft,
-}
-
-impl Shown {
-    async fn render(
-        self,
-        request: &HttpRequest,
-        dashboard: &Dashboard,
-        actor: &Actor,
-        mut conn: NetworkConn,
-    ) -> PageResult {
-        let Self {
-            link,
-            campaign,
-            placement,
+) -> PageResult {
+    let pages = landing_pages::of_campaign(&mut page.conn, campaign.id).await?;
+    let affiliate = affiliates::find(&mut page.conn, link.affiliate_id).await?;
+    let url = page.tracking_url().await?;
+    let frame = page.commit().await?;
+    let presets: [Option<String>; 5] = link.presets.clone().into();
+    let subs: Vec<(String, String, String)> = (1..)
+        .zip(placement.subs())
+        .zip(presets)
+        .map(|((number, sub), preset)| (format!("sub{number}"), sub.to_owned(), preset.unwrap_or_default()))
+        .collect();
+    let landing_page = pages.iter().find(|page| Some(page.id) == link.landing_page_id);
+    let address = landing_page.map_or(campaign.destination.as_str(), |page| page.url.as_str());
+    let (leads_to, problem) = match destination(&campaign, address, &link, placement) {
+        Ok(leads_to) => (leads_to, String::new()),
+        Err(problem) => (String::new(), problem),
+    };
+    let built = placement.added_to(&format!("{url}/{}", link.alias));
+    html_with(
+        forms::status(&change.errors),
+        &Show {
+            shell: frame.shell("Campaigns", &link.alias),
+            page: urls::link(link.id),
+            campaign: urls::campaign(campaign.id),
+            campaign_name: campaign.name.clone(),
+            affiliate: affiliate.map_or_else(String::new, |affiliate| affiliate.name),
+            landing_page: landing_page.map(|page| page.name.clone()),
+            is_test: link.is_test,
+            hosts: campaign.sending.deep_link_hosts.on_one_line(),
+            has_picture: QrCode::new(&built).is_ok(),
+            picture: placement.added_to(&format!("{}/qr.svg", urls::link(link.id))),
+            url: placement.url.clone(),
+            subs,
+            built,
+            problem,
+            leads_to,
+            may_change: frame.actor.may(Permission::MakeLinks),
+            version: link.version,
+            landing_pages: landing_page_choices(pages, &change),
             change,
-        } = self;
-        let network = networks::current(&mut conn).await?;
-        let pages = landing_pages::of_campaign(&mut conn, campaign.id).await?;
-        let affiliate = affiliates::find(&mut conn, link.affiliate_id).await?;
-        let url = tracking_url(&mut conn, dashboard).await?;
-        conn.commit().await?;
-        let presets: [Option<String>; 5] = link.presets.clone().into();
-        let subs: Vec<(String, String, String)> = (1..)
-            .zip(placement.subs())
-            .zip(presets.iter())
-            .map(|((number, sub), preset)| {
-                let preset = preset.clone().unwrap_or_default();
-                (format!("sub{number}"), sub.to_owned(), preset)
-            })
-            .collect();
-        let landing_page = pages.iter().find(|page| Some(page.id) == link.landing_page_id);
-        let address = landing_page.map_or(campaign.destination.as_str(), |page| page.url.as_str());
-        let leads_to = leads_to(&campaign, address, &link, &placement);
-        let built = placement.added_to(&format!("{url}/{}", link.alias));
-        page_with(
-            forms::status(&change.errors),
-            &Show {
-                shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &link.alias),
-                page: urls::link(link.id),
-                campaign: urls::campaign(campaign.id),
-                campaign_name: campaign.name.clone(),
-                affiliate: affiliate.map_or_else(String::new, |it| it.name),
-                landing_page: landing_page.map(|page| page.name.clone()),
-                is_test: link.is_test,
-                hosts: campaign.sending.deep_link_hosts.on_one_line(),
-                has_picture: QrCode::new(&built).is_ok(),
-                picture: placement.added_to(&format!("{}/qr.svg", urls::link(link.id))),
-                url: placement.url.clone(),
-                subs,
-                built,
-                problem: leads_to.as_ref().err().cloned().unwrap_or_default(),
-                leads_to: leads_to.unwrap_or_default(),
-                may_change: actor.may(Permission::MakeLinks),
-                version: link.version,
-                landing_pages: landing_page_choices(pages, &change),
-                change,
-            },
-        )
-    }
+        },
+    )
 }
 
-/// The landing pages that a link can lead to, and none of them.
-fn landing_page_choices(pages: Vec<LandingPage>, draft: &Draft) -> Vec<Choice> {
-    let none = std::iter::once((String::new(), "The campaign's own, by weight".to_owned()));
-    let pages = pages.into_iter().map(|page| (page.id.to_string(), page.name));
-    Choice::list(none.chain(pages), draft.of("landing_page"))
-}
-
-/// `GET /links/{id}/qr.svg`: the link as a picture for print.
+/// `GET /links/{id}/qr.svg`: QR code of the link, for print.
 pub(super) async fn qr(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeCampaigns>,
+    mut page: Page<needs::SeeCampaigns>,
     path: web::Path<String>,
     placement: web::Query<Placement>,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let (link, _) = find(&mut conn, &actor, &path).await?;
-    let url = tracking_url(&mut conn, &dashboard).await?;
-    conn.commit().await?;
+    let (link, _) = find(&mut page.conn, &page.actor, &path).await?;
+    let url = page.tracking_url().await?;
+    page.commit().await?;
     let built = placement.added_to(&format!("{url}/{}", link.alias));
     let code = QrCode::new(&built).map_err(|_| {
-        PageError::BadRequest("This link is too long for a QR code; shorten what is in it.".to_owned())
+        PageError::BadRequest(
+            "This link is too long for a QR code. Shorten its sub IDs or its URL.".to_owned(),
+        )
     })?;
     let picture = code.render::<svg::Color<'_>>().min_dimensions(512, 512).build();
     let name = format!("attachment; filename=\"{}.svg\"", link.alias);
@@ -358,23 +167,23 @@ pub(super) async fn qr(
         .body(picture))
 }
 
-/// The link of a path with its campaign, if this person may see both.
+/// Link of a path with its campaign, if the actor may see both.
 async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<(Link, Campaign), PageError> {
     let link_id: LinkId = id(path)?;
     let link = links::find(conn, link_id).await?;
     let own = actor.role.scope().affiliate;
     let link = link.filter(|link| own.is_none_or(|own| own == link.affiliate_id));
     let mut link = link.ok_or(PageError::NotFound)?;
-    // Sub ids are the affiliate's.
+    // Sub IDs are visible only to actors who may see clicks.
     if !actor.may(Permission::SeeClicks) {
         link.presets = Presets::default();
     }
-    let campaign = campaign_page::find(conn, actor, &link.campaign_id.to_string()).await?;
+    let campaign = find_campaign(conn, actor, &link.campaign_id.to_string()).await?;
     Ok((link, campaign))
 }
 
-/// Where a visitor of the link ends, with a sample for the click id.
-fn leads_to(
+/// Destination of the link's visitors, with a sample click ID. The error is a sentence for the page.
+fn destination(
     campaign: &Campaign,
     address: &str,
     link: &Link,
@@ -402,18 +211,6 @@ fn leads_to(
         campaign_id: &campaign.id.to_string(),
         link_id: &link.id.to_string(),
     }))
-}
-
-#[derive(Template)]
-#[template(path = "campaigns/links/new.html")]
-struct New {
-    shell: Shell,
-    campaign: String,
-    campaign_name: String,
-    affiliates: Vec<Choice>,
-    landing_pages: Vec<Choice>,
-    has_subs: bool,
-    draft: Draft,
 }
 
 #[derive(Template)]
@@ -445,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_into_a_link_is_encoded_once() {
+    fn values_added_to_a_link_are_encoded_once() {
         let placement = Placement {
             url: "https://shop.example/a?b=1&c=ü".to_owned(),
             sub2: "mail & more".to_owned(),

@@ -1,18 +1,20 @@
-//! Pages of campaigns and what belongs to them: settings, goals, rules, links, files, going live.
+//! Pages of campaigns: settings, goals, commission rules, links, CSV files, going live.
 
-pub(super) mod campaign;
+mod campaign;
 mod goals;
 pub(super) mod going_live;
 mod links;
+mod new_links;
 mod parts;
 mod rules;
-pub(super) mod settings;
+mod settings;
 mod sheets;
+mod simulation;
 
 use crate::routes::routes;
 
 routes! {
-    /// A network's own pages; each handler's signature names the permission it needs.
+    /// Pages of campaigns.
     of_member, OF_MEMBER, "":
     get "/campaigns" => campaign::list;
     get "/campaigns/files/{sheet}" => sheets::show;
@@ -30,7 +32,7 @@ routes! {
     post "/campaigns/{id}/promoters" => parts::set_promoter;
     get "/campaigns/{id}/test" => going_live::show;
     post "/campaigns/{id}/test" => going_live::set_up;
-    post "/campaigns/{id}/test/rehearse" => going_live::run;
+    post "/campaigns/{id}/test/rehearse" => simulation::run;
     post "/campaigns/{id}/test/go-live" => going_live::go_live;
     get "/campaigns/{id}/certificate" => going_live::certificate;
     get "/campaigns/{id}/goals/new" => goals::new;
@@ -39,8 +41,8 @@ routes! {
     post "/goals/{id}" => goals::update;
     post "/goals/{id}/rules" => rules::add_rule;
     post "/goals/{id}/rules/remove" => rules::remove_rule;
-    get "/campaigns/{id}/links/new" => links::new;
-    post "/campaigns/{id}/links" => links::create;
+    get "/campaigns/{id}/links/new" => new_links::show;
+    post "/campaigns/{id}/links" => new_links::create;
     post "/campaigns/{id}/ask" => campaign::ask;
     get "/links/{id}" => links::show;
     post "/links/{id}" => links::update;

@@ -1,71 +1,67 @@
-//! Commission rules of a goal: adding one, ending one, and how they are told.
+//! Commission rules of a goal: adding and ending a rule, and the rows of the list.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use campaigns::rules::{self, Rule, RuleSettings};
-use schema::{Currency, GoalId, RuleId, clock};
+use schema::{Currency, GoalId, RuleId};
 use tenancy::needs;
 
 use super::goals::{find, render};
-use super::settings::fields;
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::PostedForm;
+use crate::forms::field_errors;
+use crate::page::Submitted;
 use crate::pages::id;
 use crate::shell::{PageResult, saved};
-use crate::{Dashboard, urls};
+use crate::urls;
 
 /// `POST /goals/{id}/rules`: adds a rule.
 pub(super) async fn add_rule(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let of = find(&mut conn, &actor, id(&path)?).await?;
+    let edited = find(&mut page.conn, &page.actor, id(&path)?).await?;
     let mut rule = form.draft("rule_", &RuleSettings::FIELDS);
-    let goal_id = of.goal.as_ref().map(|goal| goal.id).ok_or(PageError::NotFound)?;
-    if let Some(settings) = RuleSettings::check(&mut conn, &mut rule, of.campaign.currency).await? {
-        match rules::create(&mut conn, &actor.author(), goal_id, &settings, clock::now()).await {
+    let goal_id = edited
+        .goal
+        .as_ref()
+        .map(|goal| goal.id)
+        .ok_or(PageError::NotFound)?;
+    if let Some(settings) = RuleSettings::check(&mut page.conn, &mut rule, edited.campaign.currency).await? {
+        match rules::create(&mut page.conn, &page.actor.author(), goal_id, &settings, page.now).await {
             Ok(_) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return saved(&urls::goal(goal_id));
             }
-            Err(error) => rule.errors = fields(error)?,
+            Err(error) => rule.errors = field_errors(error)?,
         }
     }
-    let goal = of.draft();
-    render(&request, &dashboard, &actor, conn, of, goal, rule).await
+    let goal = edited.draft();
+    render(page, edited, goal, rule).await
 }
 
 /// `POST /goals/{id}/rules/remove`: ends a rule.
 pub(super) async fn remove_rule(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
     let goal_id: GoalId = id(&path)?;
-    find(&mut conn, &actor, goal_id).await?;
+    find(&mut page.conn, &page.actor, goal_id).await?;
     let rule_id: RuleId = id(form.get("rule"))?;
-    let of_goal = rules::of_goal(&mut conn, goal_id).await?;
+    let of_goal = rules::of_goal(&mut page.conn, goal_id).await?;
     if !of_goal.iter().any(|rule| rule.id == rule_id) {
         return Err(PageError::NotFound);
     }
-    rules::remove(&mut conn, &actor.author(), rule_id, clock::now()).await?;
-    conn.commit().await?;
+    rules::remove(&mut page.conn, &page.actor.author(), rule_id, page.now).await?;
+    page.commit().await?;
     saved(&urls::goal(goal_id))
 }
 
-/// Ids with names.
+/// Names of affiliates and groups, by id as text.
 pub(super) struct Names<'a> {
     pub(super) affiliates: &'a [(String, String)],
     pub(super) groups: &'a [(String, String)],
 }
 
-/// A rule as the page tells it.
+/// Row of the list of rules.
 pub(super) struct RuleRow {
     pub(super) id: String,
     pub(super) name: String,
@@ -108,7 +104,7 @@ impl RuleRow {
                 .map(|category| format!("items of {category}")),
             conditions
                 .month_from
-                .map(|from| format!("from conversion {from} of the month on")),
+                .map(|from| format!("from monthly conversion no. {from}")),
         ];
         let applies: Vec<String> = parts.into_iter().flatten().collect();
         let terms = rule.terms();
@@ -117,9 +113,10 @@ impl RuleRow {
             name: rule.settings.name.clone(),
             position: rule.settings.position,
             version: rule.version,
-            applies: match applies.is_empty() {
-                true => "everything".to_owned(),
-                false => applies.join(", "),
+            applies: if applies.is_empty() {
+                "everything".to_owned()
+            } else {
+                applies.join(", ")
             },
             commission: terms.commission.in_words(currency),
             revenue: terms.revenue.in_words(currency),

@@ -1,7 +1,6 @@
-//! Everything that may be set on one campaign: its form, and beside it what `campaign_parts` adds and removes.
+//! Settings of a campaign: its form, and the lists that `parts` adds to and removes from.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::audience::DEVICES;
 use campaigns::campaigns::{self as campaign_table, Access, Campaign, CampaignSettings, CampaignStatus};
@@ -10,139 +9,108 @@ use campaigns::coupons;
 use campaigns::destination::macro_names;
 use campaigns::landing_pages;
 use campaigns::promoters;
-use schema::{AffiliateId, NetworkConn, Words, clock};
-use tenancy::networks::{self, Network};
-use tenancy::{ChangeError, Draft, FieldErrors, affiliates, needs};
+use schema::{AffiliateId, Words};
+use tenancy::{Draft, affiliates, needs};
 
 use super::campaign::find;
-use crate::auth::Allowed;
-use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, page_with, saved};
-use crate::{Dashboard, urls};
+use crate::forms::{Choice, choices, field_errors, status_of};
+use crate::page::{Page, Submitted};
+use crate::shell::{PageResult, Shell, html_with, saved};
+use crate::{labels, urls};
 
-/// Most coupons the page shows.
+/// Maximum number of coupon codes on the page.
 const COUPONS: i64 = 500;
 
 /// `GET /campaigns/{id}/settings`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
+pub(super) async fn show(mut page: Page<needs::Configure>, path: web::Path<String>) -> PageResult {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
     let forms = Forms {
-        settings: campaign.settings().draft(network.time_zone()),
+        settings: campaign.settings().draft(page.network.time_zone()),
         ..Forms::default()
     };
-    render(&request, &dashboard, &actor, conn, campaign, network, forms).await
+    render(page, campaign, forms).await
 }
 
 /// `POST /campaigns/{id}/settings`
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let network = networks::current(&mut conn).await?;
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
     let mut settings = form.draft("", &CampaignSettings::FIELDS);
     settings.set("devices", form.all("devices").join(","));
-    if let Some(checked) = campaign.settings().changed(&mut settings, network.time_zone()) {
-        let author = actor.author();
-        let changed = conn.attempt(async |conn| {
-            campaign_table::update(conn, &author, campaign.id, &checked, clock::now()).await
+    if let Some(checked) = campaign
+        .settings()
+        .changed(&mut settings, page.network.time_zone())
+    {
+        let author = page.actor.author();
+        let changed = page.conn.attempt(async |conn| {
+            campaign_table::update(conn, &author, campaign.id, &checked, page.now).await
         });
         match changed.await {
             Ok(_) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return saved(&urls::campaign_settings(campaign.id));
             }
-            Err(error) => settings.errors = fields(error)?,
+            Err(error) => settings.errors = field_errors(error)?,
         }
     }
     let forms = Forms {
         settings,
         ..Forms::default()
     };
-    render(&request, &dashboard, &actor, conn, campaign, network, forms).await
+    render(page, campaign, forms).await
 }
 
-/// What is wrong with which fields, or the error that is none of theirs.
-pub(crate) fn fields(error: ChangeError) -> Result<FieldErrors, PageError> {
-    match error {
-        ChangeError::Fields(errors) => Ok(errors),
-        ChangeError::Limit(message) => {
-            let mut errors = FieldErrors::default();
-            errors.add("name", message);
-            Ok(errors)
-        }
-        other => Err(other.into()),
-    }
-}
-
-/// The forms of the page, as typed.
+/// Drafts of the page's forms.
 #[derive(Default)]
-pub(crate) struct Forms {
-    pub(crate) settings: Draft,
-    pub(crate) page: Draft,
-    pub(crate) cap: Draft,
-    pub(crate) coupon: Draft,
+pub(super) struct Forms {
+    pub(super) settings: Draft,
+    pub(super) page: Draft,
+    pub(super) cap: Draft,
+    pub(super) coupon: Draft,
 }
 
-pub(crate) async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Allowed<needs::Configure>,
-    mut conn: NetworkConn,
-    campaign: Campaign,
-    network: Network,
-    forms: Forms,
-) -> Result<HttpResponse, PageError> {
-    let pages = landing_pages::of_campaign(&mut conn, campaign.id).await?;
-    let caps = caps::of_campaign(&mut conn, campaign.id).await?;
-    let coupons = coupons::of_campaign(&mut conn, campaign.id, COUPONS).await?;
-    let promoters = promoters::of_campaign(&mut conn, campaign.id).await?;
-    let known = affiliates::all(&mut conn).await?;
-    conn.commit().await?;
+/// Shows the settings with these drafts.
+pub(super) async fn render(mut page: Page<needs::Configure>, campaign: Campaign, forms: Forms) -> PageResult {
+    let pages = landing_pages::of_campaign(&mut page.conn, campaign.id).await?;
+    let caps = caps::of_campaign(&mut page.conn, campaign.id).await?;
+    let coupons = coupons::of_campaign(&mut page.conn, campaign.id, COUPONS).await?;
+    let promoters = promoters::of_campaign(&mut page.conn, campaign.id).await?;
+    let known = affiliates::all(&mut page.conn).await?;
+    let frame = page.commit().await?;
     let name_of = |id: AffiliateId| {
         let found = known.iter().find(|affiliate| affiliate.id == id);
         found.map_or_else(|| id.to_string(), |affiliate| affiliate.name.clone())
     };
-    let choices = |chosen: &str, none: &str| {
+    let affiliate_choices = |chosen: &str, none: &str| {
         let none = std::iter::once((String::new(), none.to_owned()));
-        let all = known.iter().map(|it| (it.id.to_string(), it.name.clone()));
+        let all = known
+            .iter()
+            .map(|affiliate| (affiliate.id.to_string(), affiliate.name.clone()));
         Choice::list(none.chain(all), chosen)
     };
-    let wrong = [&forms.settings, &forms.page, &forms.cap, &forms.coupon]
-        .iter()
-        .any(|form| !form.errors.is_empty());
-    let status = match wrong {
-        true => StatusCode::UNPROCESSABLE_ENTITY,
-        false => StatusCode::OK,
-    };
+    let status = status_of(&[&forms.settings, &forms.page, &forms.cap, &forms.coupon]);
     let title = format!("Settings of {}", campaign.name);
     let ticked = Words::typed(forms.settings.of("devices")).0;
-    page_with(
+    html_with(
         status,
         &Show {
-            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &title),
+            shell: frame.shell("Campaigns", &title),
             campaign: urls::campaign(campaign.id),
             name: campaign.name.clone(),
-            statuses: words(CampaignStatus::ALL, forms.settings.of("status")),
-            accesses: words(Access::ALL, forms.settings.of("access")),
+            statuses: choices(
+                CampaignStatus::ALL,
+                labels::campaign_status,
+                forms.settings.of("status"),
+            ),
+            accesses: choices(Access::ALL, labels::access, forms.settings.of("access")),
             devices: DEVICES
-                .map(|device| (device, ticked.iter().any(|it| it == device)))
+                .map(|device| (device, ticked.iter().any(|ticked| ticked == device)))
                 .to_vec(),
             macros: macro_names(),
             currency: campaign.currency.code(),
-            time_zone: network.time_zone().name().to_owned(),
+            time_zone: frame.network.time_zone().name().to_owned(),
             pages: pages
                 .into_iter()
                 .map(|page| (page.id.to_string(), page.name, page.url, page.weight))
@@ -150,10 +118,10 @@ pub(crate) async fn render(
             caps: caps
                 .into_iter()
                 .map(|cap| {
-                    let whose = cap
+                    let affiliate = cap
                         .affiliate_id
-                        .map_or_else(|| "everybody together".to_owned(), name_of);
-                    (cap.id.to_string(), cap.in_words(campaign.currency), whose)
+                        .map_or_else(|| "all affiliates together".to_owned(), name_of);
+                    (cap.id.to_string(), cap.in_words(campaign.currency), affiliate)
                 })
                 .collect(),
             coupons: coupons
@@ -162,23 +130,22 @@ pub(crate) async fn render(
                 .collect(),
             promoters: promoters
                 .into_iter()
-                .map(|(it, name)| (it.affiliate_id.to_string(), name, it.status.as_str(), it.note))
+                .map(|(promoter, name)| {
+                    (
+                        promoter.affiliate_id.to_string(),
+                        name,
+                        promoter.status.as_str(),
+                        promoter.note,
+                    )
+                })
                 .collect(),
-            metrics: words(Metric::ALL, forms.cap.of("metric")),
-            periods: words(CapPeriod::ALL, forms.cap.of("period")),
-            cap_affiliates: choices(forms.cap.of("affiliate"), "Everybody together"),
-            coupon_affiliates: choices(forms.coupon.of("affiliate"), "Choose"),
-            all_affiliates: choices("", "Choose"),
+            metrics: choices(Metric::ALL, labels::cap_metric, forms.cap.of("metric")),
+            periods: choices(CapPeriod::ALL, labels::cap_period, forms.cap.of("period")),
+            cap_affiliates: affiliate_choices(forms.cap.of("affiliate"), "All affiliates together"),
+            coupon_affiliates: affiliate_choices(forms.coupon.of("affiliate"), "Choose"),
+            all_affiliates: affiliate_choices("", "Choose"),
             forms,
         },
-    )
-}
-
-/// The words of a closed set, to choose from.
-pub(crate) fn words<T: Copy + std::fmt::Display>(all: &[T], chosen: &str) -> Vec<Choice> {
-    Choice::list(
-        all.iter().map(|word| (word.to_string(), word.to_string())),
-        chosen,
     )
 }
 

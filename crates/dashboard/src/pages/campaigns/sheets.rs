@@ -1,78 +1,44 @@
-//! Campaigns, goals, rules and links as files: exported, and imported after a look at what that would do.
+//! CSV export and import of campaigns, goals, rules and links. An import is previewed first.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::sheets::{self, Sheet};
-use schema::clock;
-use tenancy::{Access, FieldErrors, needs, networks};
+use tenancy::{FieldErrors, needs};
 
-use crate::Dashboard;
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{self, PostedForm};
+use crate::forms::{self};
+use crate::page::{Page, Submitted};
 use crate::pages::network::import::{Preview, Settled, file, settle};
-use crate::shell::{PageResult, Shell, csv_file, page_with};
+use crate::shell::{PageResult, Shell, csv_file, html_with};
 
 /// `GET /campaigns/files/{sheet}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    path: web::Path<String>,
-) -> PageResult {
+pub(super) async fn show(page: Page<needs::Configure>, path: web::Path<String>) -> PageResult {
     let sheet = sheet(&path)?;
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        sheet,
-        None,
-        String::new(),
-        FieldErrors::default(),
-    )
-    .await
+    render(page, sheet, None, String::new(), FieldErrors::default()).await
 }
 
-/// `POST /campaigns/files/{sheet}`: with a file, what it would do; with `confirm`, does it; with `refused`, the rows that
-/// cannot be accepted as a file to mend.
+/// `POST /campaigns/files/{sheet}`: previews the import of a file; with `confirm`, imports it; with `refused`, returns the
+/// refused rows as CSV.
 pub(super) async fn submit(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
     let sheet = sheet(&path)?;
     let text = file(&form);
-    let mut conn = actor.network(&dashboard.db).await?;
-    let report = sheets::import(&mut conn, &actor.author(), sheet, text, clock::now()).await;
-    match settle(conn, &form, report, sheet.as_str(), "/campaigns").await? {
-        Settled::Answered(answer) => Ok(answer),
-        Settled::Shown(preview, errors) => {
-            render(
-                &request,
-                &dashboard,
-                &actor,
-                sheet,
-                preview,
-                text.to_owned(),
-                errors,
-            )
-            .await
+    let report = sheets::import(&mut page.conn, &page.actor.author(), sheet, text, page.now).await;
+    match settle(page, &form, report, sheet.as_str(), "/campaigns").await? {
+        Settled::Done(response) => Ok(response),
+        Settled::Preview(page, preview, errors) => {
+            render(page, sheet, preview, text.to_owned(), errors).await
         }
     }
 }
 
 /// `GET /campaigns/files/{sheet}/export.csv`
-pub(super) async fn export(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeSetup>,
-    path: web::Path<String>,
-) -> PageResult {
+pub(super) async fn export(mut page: Page<needs::SeeSetup>, path: web::Path<String>) -> PageResult {
     let sheet = sheet(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let text = sheets::export(&mut conn, sheet).await?;
-    conn.commit().await?;
+    let text = sheets::export(&mut page.conn, sheet).await?;
+    page.commit().await?;
     Ok(csv_file(&format!("{sheet}.csv"), text))
 }
 
@@ -81,22 +47,18 @@ fn sheet(path: &str) -> Result<Sheet, PageError> {
 }
 
 async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
+    page: Page<P>,
     sheet: Sheet,
     preview: Option<Preview>,
     csv: String,
     errors: FieldErrors,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
+    let frame = page.commit().await?;
     let heading = format!("Import {}", sheet.as_str().replace('-', " "));
-    page_with(
+    html_with(
         forms::status(&errors),
         &Files {
-            shell: Shell::new(dashboard, request, actor, &network, "Campaigns", &heading),
+            shell: frame.shell("Campaigns", &heading),
             action: format!("/campaigns/files/{sheet}"),
             columns: sheet.columns().join(", "),
             sheets: Sheet::ALL

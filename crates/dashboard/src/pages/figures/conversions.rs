@@ -1,30 +1,25 @@
-//! The list of conversions, and deciding the pending ones.
+//! List of conversions, and decisions on pending ones.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use chrono::{DateTime, Utc};
-use schema::{ConversionId, Money, clock};
+use schema::{ConversionId, Money};
 use serde::Deserialize;
-use tenancy::networks::{self, Network};
-use tenancy::{Actor, Permission, needs};
-use tracking::ClickId;
+use tenancy::{Permission, needs};
 use tracking::conversions::{
     self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause,
 };
 use tracking::pricing::Review;
 
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::PostedForm;
 use crate::listing::{self, Tab};
-use crate::pages::account::sign_in::local;
+use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page, see_other};
-use crate::{Dashboard, format, urls};
+use crate::shell::{PageResult, Shell, TimeCell, html, see_other};
+use crate::{format, urls};
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Filters {
+pub(super) struct Filters {
     #[serde(default)]
     status: String,
     #[serde(default)]
@@ -36,16 +31,11 @@ pub(crate) struct Filters {
 }
 
 /// `GET /conversions`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeConversions>,
-    filters: web::Query<Filters>,
-) -> PageResult {
+pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Query<Filters>) -> PageResult {
     let status = listing::word(&filters.status)?;
     let order = listing::text(&filters.order);
-    // What the network looks at is for its own people to know.
-    let may_review = actor.role.scope().is_whole();
+    // Reviews are visible to the network's own members only.
+    let may_review = page.actor.role.scope().is_whole();
     let in_review = may_review && filters.review == "yes";
     let mut tabs = listing::tabs("/conversions", ConversionStatus::ALL, status);
     if may_review {
@@ -57,17 +47,15 @@ pub(super) async fn list(
         ));
     }
     let filter = ConversionFilter {
-        scope: actor.role.scope(),
+        scope: page.actor.role.scope(),
         status,
         in_review,
         order_id: order.clone(),
         before: listing::id(&filters.before)?,
         ..ConversionFilter::default()
     };
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = conversions::list(&mut conn, &filter, listing::ASK).await?;
-    conn.commit().await?;
+    let found = conversions::list(&mut page.conn, &filter, listing::ASK).await?;
+    let frame = page.commit().await?;
 
     let kept = [
         ("status", filters.status.as_str()),
@@ -75,39 +63,29 @@ pub(super) async fn list(
         ("order", filters.order.as_str()),
     ];
     let (found, older) = listing::cut(found, "/conversions", &kept, |row| row.conversion.id);
-    let now = clock::now();
-    page(&List {
-        shell: Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Conversions",
-            "Conversions",
-        ),
+    html(&List {
+        shell: frame.shell("Conversions", "Conversions"),
         tabs,
         postbacks: order
             .as_deref()
-            .filter(|_| actor.may(Permission::SeePostbacks))
+            .filter(|_| frame.actor.may(Permission::SeePostbacks))
             .map(urls::postbacks_of_order),
         order,
         rows: found
             .into_iter()
-            .map(|it| ConversionRow::new(it, &dashboard, &actor, &network, now))
+            .map(|named| ConversionRow::new(named, &frame))
             .collect(),
         older,
-        may_decide: actor.may(Permission::DecideConversions),
-        sees_commission: actor.may(Permission::SeeCommission),
-        sees_revenue: actor.may(Permission::SeeRevenue),
+        may_decide: frame.actor.may(Permission::DecideConversions),
+        sees_commission: frame.actor.may(Permission::SeeCommission),
+        sees_revenue: frame.actor.may(Permission::SeeRevenue),
     })
 }
 
-/// `POST /conversions/{id}` with `decision=approve` or `reject`: settles a pending conversion and goes back.
-pub(super) async fn settle(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DecideConversions>,
+/// `POST /conversions/{id}` with `decision=approve` or `reject`: decides a pending conversion.
+pub(super) async fn decide(
+    Submitted(mut page, form): Submitted<needs::DecideConversions>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
     let conversion_id: ConversionId = id(&path)?;
     let approve = match form.get("decision") {
@@ -115,44 +93,40 @@ pub(super) async fn settle(
         "reject" => false,
         other => {
             return Err(PageError::BadRequest(format!(
-                "decision is “{other}”; send approve or reject."
+                "decision is “{other}”; allowed are approve and reject."
             )));
         }
     };
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let settled = conversions::settle(
-        &mut conn,
-        &actor.author(),
-        network.time_zone(),
+    let decided = conversions::settle(
+        &mut page.conn,
+        &page.actor.author(),
+        page.network.time_zone(),
         conversion_id,
         approve,
-        clock::now(),
+        page.now,
     )
     .await?;
-    if settled.is_none() {
+    if decided.is_none() {
         let filter = ConversionFilter {
             id: Some(conversion_id),
             ..ConversionFilter::default()
         };
-        let found = conversions::list(&mut conn, &filter, 1).await?;
-        let decided = found.first().ok_or(PageError::NotFound)?;
-        let sentence = format!(
-            "This conversion is {} already; somebody decided it.",
-            decided.conversion.status
-        );
+        let found = conversions::list(&mut page.conn, &filter, 1).await?;
+        let named = found.first().ok_or(PageError::NotFound)?;
+        let sentence = format!("The conversion is already {}.", named.conversion.status);
         return Err(PageError::BadRequest(sentence));
     }
-    conn.commit().await?;
-    see_other(local(form.get("here")))
+    page.commit().await?;
+    see_other(urls::local(form.get("here")))
 }
 
-/// A row of a table of conversions.
+/// Row of a table of conversions.
 pub(crate) struct ConversionRow {
     pub(crate) time: TimeCell,
     pub(crate) id: String,
     pub(crate) short_id: String,
     pub(crate) status: &'static str,
+    /// Reason of a manual review. None if not in review, or not visible to the actor.
     pub(crate) review: Option<String>,
     pub(crate) campaign: String,
     pub(crate) goal: String,
@@ -163,18 +137,14 @@ pub(crate) struct ConversionRow {
     pub(crate) revenue: String,
     pub(crate) click: Option<String>,
     pub(crate) attributed_by: &'static str,
+    /// URL that decides the conversion. None if decided, or without the permission.
     pub(crate) settle: Option<String>,
+    /// Order ID, or short ID without one, for the labels of buttons.
     pub(crate) named: String,
 }
 
 impl ConversionRow {
-    pub(crate) fn new(
-        named: NamedConversion,
-        dashboard: &Dashboard,
-        actor: &Actor,
-        network: &Network,
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub(crate) fn new<P>(named: NamedConversion, frame: &Frame<P>) -> Self {
         let NamedConversion {
             conversion,
             affiliate,
@@ -182,22 +152,16 @@ impl ConversionRow {
             goal,
         } = named;
         let id = conversion.id.to_string();
-        let click = conversion.click_id.map(|key| {
-            let id = ClickId {
-                network_id: network.id,
-                key,
-            };
-            urls::click(&dashboard.click_ids.write(id, network.click_key))
-        });
+        let short_id = format::short_id(&id);
         let pending = conversion.status == ConversionStatus::Pending;
+        let may_decide = frame.actor.may(Permission::DecideConversions);
         Self {
-            time: TimeCell::new(conversion.converted_at, now, network),
-            short_id: format::short_id(&id),
+            time: frame.time(conversion.converted_at),
             id,
             status: conversion.status.as_str(),
             review: conversion
                 .review_because
-                .filter(|_| actor.role.scope().is_whole())
+                .filter(|_| frame.actor.role.scope().is_whole())
                 .map(|because| review(because, &conversion)),
             campaign,
             goal,
@@ -205,28 +169,28 @@ impl ConversionRow {
             amount: conversion.amount().map_or("—".to_owned(), format::money),
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
-            click,
+            click: conversion.click_id.map(|key| frame.click_url(key)),
             attributed_by: conversion.attributed_by.as_str(),
-            settle: (pending && actor.may(Permission::DecideConversions))
-                .then(|| urls::settle(conversion.id)),
-            named: conversion
-                .order_id
-                .clone()
-                .unwrap_or_else(|| format::short_id(&conversion.id.to_string())),
+            settle: (pending && may_decide).then(|| urls::settle(conversion.id)),
+            named: conversion.order_id.clone().unwrap_or_else(|| short_id.clone()),
+            short_id,
             order_id: conversion.order_id.unwrap_or_else(|| "—".to_owned()),
         }
     }
 }
 
-/// Why somebody must look at a conversion, in words.
+/// Reason of a manual review, as a sentence.
 fn review(because: ReviewBecause, conversion: &Conversion) -> String {
     match (because, conversion.pricing().review) {
         (ReviewBecause::Amount, Some(Review::Above(micros))) => {
             let currency = conversion.currency;
-            format!("To look at: above {}", format::money(Money { micros, currency }))
+            format!(
+                "Needs review: above {}",
+                format::money(Money { micros, currency })
+            )
         }
-        (ReviewBecause::Amount, _) => "To look at: above the goal’s limit".to_owned(),
-        (ReviewBecause::Currency, _) => "To look at: in another currency than the goal’s limit".to_owned(),
+        (ReviewBecause::Amount, _) => "Needs review: above the goal’s limit".to_owned(),
+        (ReviewBecause::Currency, _) => "Needs review: currency differs from the goal’s limit".to_owned(),
     }
 }
 
@@ -236,7 +200,7 @@ struct List {
     shell: Shell,
     tabs: Vec<Tab>,
     order: Option<String>,
-    /// The postbacks of that order that were not accepted, for those who may see them.
+    /// URL of the postbacks of that order that were not accepted. None without an order or the permission.
     postbacks: Option<String>,
     rows: Vec<ConversionRow>,
     older: Option<String>,

@@ -1,49 +1,40 @@
-//! Home: the figures of the day, thirty days as lines, and what came in last.
+//! Home: today's figures, charts of thirty days, and the latest conversions.
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, web};
 use askama::Template;
 use chrono::NaiveDate;
 use reports::{Dimension, Figures, Key, Report, ReportQuery};
-use schema::{Money, clock};
-use tenancy::{Permission, needs, networks};
+use schema::Money;
+use tenancy::{Permission, needs};
 use tracking::conversions::{self, ConversionFilter};
 
 use super::conversions::ConversionRow;
-use crate::Dashboard;
-use crate::auth::Allowed;
 use crate::chart::DayChart;
 use crate::format;
+use crate::page::Page;
 use crate::pages::postbacks::alerts;
-use crate::shell::{PageResult, Shell, page, see_other};
+use crate::shell::{PageResult, Shell, html, see_other};
 
-/// How many of the latest conversions are shown.
+/// Number of the latest conversions.
 const LATEST: i64 = 8;
 
 /// `GET /`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SignIn>,
-) -> PageResult {
-    if !actor.may(Permission::SeeReports) {
+pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
+    if !page.actor.may(Permission::SeeReports) {
         return see_other("/integration");
     }
-    let now = clock::now();
-    let scope = actor.role.scope();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let today = now.with_timezone(&network.time_zone()).date_naive();
+    let scope = page.actor.role.scope();
+    let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let query = ReportQuery::last_days(30, today, vec![Dimension::Day]);
-    let report = reports::run(&mut conn, &network, scope, &query).await?;
+    let report = reports::run(&mut page.conn, &page.network, scope, &query).await?;
     let filter = ConversionFilter {
         scope,
         ..ConversionFilter::default()
     };
-    let latest = conversions::list(&mut conn, &filter, LATEST).await?;
-    let alerts = alerts::unseen(&mut conn, &actor, scope, &network, now).await?;
-    conn.commit().await?;
+    let latest = conversions::list(&mut page.conn, &filter, LATEST).await?;
+    let alerts = alerts::unacknowledged(&mut page, scope).await?;
+    let frame = page.commit().await?;
 
     let days = by_day(&query, &report);
     let of_today = days
@@ -55,29 +46,29 @@ pub(super) async fn show(
             .map(|(day, figures)| (*day, count(figures)))
             .collect::<Vec<_>>()
     };
-    page(&Home {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Home", "Home"),
-        alerts,
+    html(&Home {
+        shell: frame.shell("Home", "Home"),
+        alerts: alerts::Notice::list(alerts, &frame),
         today_report: format!("/reports?from={today}&to={today}"),
         clicks: format::count(of_today.clicks),
         conversions: format::count(of_today.conversions()),
         rate: format::percent(of_today.conversion_rate()),
-        commission: money(actor.may(Permission::SeeCommission), of_today.commission()),
-        revenue: money(actor.may(Permission::SeeRevenue), of_today.revenue()),
+        commission: money(frame.actor.may(Permission::SeeCommission), of_today.commission()),
+        revenue: money(frame.actor.may(Permission::SeeRevenue), of_today.revenue()),
         charts: vec![
             DayChart::new("Conversions by day", "conversions", &counts(Figures::conversions)),
             DayChart::new("Clicks by day", "clicks", &counts(|figures| figures.clicks)),
         ],
         latest: latest
             .into_iter()
-            .map(|it| ConversionRow::new(it, &dashboard, &actor, &network, now))
+            .map(|named| ConversionRow::new(named, &frame))
             .collect(),
-        may_configure: actor.may(Permission::Configure),
-        sees_commission: actor.may(Permission::SeeCommission),
+        may_configure: frame.actor.may(Permission::Configure),
+        sees_commission: frame.actor.may(Permission::SeeCommission),
     })
 }
 
-/// The figures of every day of the period, oldest first; a day without events has zeros, not a gap.
+/// Figures of every day of the period, oldest first. A day without events has zeros, not a gap.
 fn by_day(query: &ReportQuery, report: &Report) -> Vec<(NaiveDate, Figures)> {
     let of_day: HashMap<_, _> = report
         .rows
@@ -95,7 +86,7 @@ fn by_day(query: &ReportQuery, report: &Report) -> Vec<(NaiveDate, Figures)> {
         .collect()
 }
 
-/// Sums as people read them, one per currency; nothing where they may not be seen.
+/// Sums as text, one per currency. None if the actor may not see them.
 fn money(visible: bool, sums: Vec<Money>) -> Option<Vec<String>> {
     visible.then(|| sums.into_iter().map(format::money).collect())
 }

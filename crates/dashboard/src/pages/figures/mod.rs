@@ -1,4 +1,4 @@
-//! Pages of results: home, reports, conversions, clicks, search.
+//! Pages of figures: home, reports, conversions, clicks, search.
 
 mod clicks;
 mod conversions;
@@ -9,13 +9,13 @@ mod search;
 use crate::routes::routes;
 
 routes! {
-    /// A network's own pages; each handler's signature names the permission it needs.
+    /// Pages of figures.
     of_member, OF_MEMBER, "":
     get "/" => home::show;
     get "/search" => search::go;
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/conversions" => conversions::list;
-    post "/conversions/{id}" => conversions::settle;
+    post "/conversions/{id}" => conversions::decide;
     get "/clicks/{click_id}" => clicks::show;
 }

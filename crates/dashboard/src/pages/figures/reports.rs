@@ -1,23 +1,23 @@
-//! The report: a query in the URL, a table, and the same as CSV.
+//! Report: a query in the URL, shown as a table or as CSV.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use reports::{Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row};
-use schema::{Money, clock};
-use tenancy::{Actor, Permission, affiliates, needs, networks};
+use schema::Money;
+use tenancy::{Actor, Permission, affiliates, needs};
 
-use crate::auth::Allowed;
 use crate::error::PageError;
+use crate::format;
 use crate::forms::Choice;
-use crate::shell::{PageResult, Shell, csv_file, page_with};
-use crate::{Dashboard, format};
+use crate::page::Page;
+use crate::shell::{PageResult, Shell, csv_file, html_with};
 
-/// Most rows a page shows; the CSV has all.
+/// Maximum number of rows on the page. The CSV has all.
 const ROWS: usize = 500;
 
-/// The groupings the form offers; any other can be put into the URL.
+/// Groupings of the form. The URL accepts others.
 const GROUPINGS: [(&str, &str); 7] = [
     ("campaign,affiliate", "Campaign, affiliate"),
     ("affiliate,campaign", "Affiliate, campaign"),
@@ -29,41 +29,36 @@ const GROUPINGS: [(&str, &str); 7] = [
 ];
 
 /// `GET /reports`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeReports>,
-) -> PageResult {
-    let (scope, now) = (actor.role.scope(), clock::now());
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let today = now.with_timezone(&network.time_zone()).date_naive();
-    let (query, problems) = match ReportQuery::parse(request.query_string(), today) {
+pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
+    let scope = page.actor.role.scope();
+    let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
+    let (query, problems) = match ReportQuery::parse(page.request.http.query_string(), today) {
         Ok(query) => (query, Vec::new()),
         Err(problems) => (
             ReportQuery::last_days(30, today, vec![Dimension::Campaign]),
             problems,
         ),
     };
-    let report = reports::run(&mut conn, &network, scope, &query).await?;
-    let campaigns = campaign_table::visible(&mut conn, scope, None).await?;
-    let affiliates = match actor.may(Permission::SeeParties) {
-        true => affiliates::all(&mut conn).await?,
-        false => Vec::new(),
+    let report = reports::run(&mut page.conn, &page.network, scope, &query).await?;
+    let campaigns = campaign_table::visible(&mut page.conn, scope, None).await?;
+    let affiliates = if page.actor.may(Permission::SeeParties) {
+        affiliates::all(&mut page.conn).await?
+    } else {
+        Vec::new()
     };
-    conn.commit().await?;
+    let frame = page.commit().await?;
 
-    let metrics = metrics(&actor);
+    let metrics = metrics(&frame.actor);
     let status = if problems.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
     let group: Vec<_> = query.group.iter().map(|dimension| dimension.as_str()).collect();
-    page_with(
+    html_with(
         status,
         &Show {
-            shell: Shell::new(&dashboard, &request, &actor, &network, "Reports", "Report"),
+            shell: frame.shell("Reports", "Report"),
             problems,
             csv: format!("/reports.csv?{}", query.to_query_string()),
             from: query.from.to_string(),
@@ -93,29 +88,22 @@ pub(super) async fn show(
     )
 }
 
-/// `GET /reports.csv`: exactly what the page shows, all rows.
-pub(super) async fn csv(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeReports>,
-) -> PageResult {
-    let now = clock::now();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let today = now.with_timezone(&network.time_zone()).date_naive();
-    let query = ReportQuery::parse(request.query_string(), today).map_err(|problems| {
+/// `GET /reports.csv`: all rows of the report.
+pub(super) async fn csv(mut page: Page<needs::SeeReports>) -> PageResult {
+    let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
+    let query = ReportQuery::parse(page.request.http.query_string(), today).map_err(|problems| {
         let sentences: Vec<_> = problems
             .into_iter()
-            .map(|it| format!("{}: {}", it.field, it.message))
+            .map(|problem| format!("{}: {}", problem.field, problem.message))
             .collect();
         PageError::BadRequest(sentences.join(" "))
     })?;
-    let report = reports::run(&mut conn, &network, actor.role.scope(), &query).await?;
-    conn.commit().await?;
-    let zone = network.time_zone().name().replace('/', "-");
+    let report = reports::run(&mut page.conn, &page.network, page.actor.role.scope(), &query).await?;
+    let frame = page.commit().await?;
+    let zone = frame.network.time_zone().name().replace('/', "-");
     let (from, to) = (query.from, query.to);
-    let metrics = metrics(&actor);
-    // Hundreds of thousands of lines take their time: not on the thread that serves others.
+    let metrics = metrics(&frame.actor);
+    // Hundreds of thousands of lines take long: not on an actix worker.
     let csv = web::block(move || reports::to_csv(&query, &metrics, &report))
         .await
         .map_err(|error| PageError::BadRequest(error.to_string()))?;
@@ -123,7 +111,7 @@ pub(super) async fn csv(
     Ok(csv_file(&name, csv))
 }
 
-/// The numbers this person may see, in the order of the columns.
+/// Metrics that the actor may see, in the order of the columns.
 fn metrics(actor: &Actor) -> Vec<Metric> {
     Metric::ALL
         .iter()
@@ -161,7 +149,7 @@ fn rows(
         .collect()
 }
 
-/// A key's text, and the report narrowed to it.
+/// Text of a key, and the URL of the report narrowed to it.
 fn key_cell(query: &ReportQuery, key: &Key, today: chrono::NaiveDate) -> (String, String) {
     let mut narrowed = query.clone();
     let text = match key {
@@ -181,21 +169,20 @@ fn key_cell(query: &ReportQuery, key: &Key, today: chrono::NaiveDate) -> (String
     (text, format!("/reports?{}", narrowed.to_query_string()))
 }
 
-/// A cell's lines: one, or one per currency; muted where it is zero.
+/// Cells of a row. A sum of money has a line per currency.
 fn cells(metrics: &[Metric], figures: &Figures) -> Vec<Cell> {
     let count = |count: i64| Cell {
         lines: vec![format::count(count)],
         zero: count == 0,
     };
-    let money = |sums: Vec<Money>| match sums.is_empty() {
-        true => Cell {
-            lines: vec!["0".to_owned()],
-            zero: true,
-        },
-        false => Cell {
-            lines: sums.into_iter().map(format::money).collect(),
-            zero: false,
-        },
+    let money = |sums: Vec<Money>| {
+        let zero = sums.is_empty();
+        let lines = if zero {
+            vec!["0".to_owned()]
+        } else {
+            sums.into_iter().map(format::money).collect()
+        };
+        Cell { lines, zero }
     };
     metrics
         .iter()

@@ -1,39 +1,27 @@
-//! Search: any id or order id goes straight to what it names; an order that made no conversion, to the postbacks that tell
-//! why.
+//! Search: redirects from an id or order ID to its page; from an order without a conversion, to its postbacks.
 
 use actix_web::web;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, NetworkConn, PostbackId};
 use serde::Deserialize;
-use tenancy::{Actor, Permission, needs, networks};
-use tracking::ClickId;
+use tenancy::{Actor, Permission, needs};
 use tracking::conversions::{self, ConversionFilter};
 use tracking::postbacks::{self, PostbackFilter};
 
-use crate::auth::Allowed;
 use crate::error::PageError;
+use crate::page::Page;
 use crate::shell::{PageResult, see_other};
-use crate::{Dashboard, urls};
+use crate::urls;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Search {
     #[serde(default)]
     q: String,
 }
 
 /// `GET /search?q=…`
-pub(super) async fn go(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SignIn>,
-    wanted: web::Query<Wanted>,
-) -> PageResult {
-    let text = wanted.q.trim();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    if dashboard
-        .click_ids
-        .read(text, network.id, network.click_key)
-        .is_ok()
-    {
+pub(super) async fn go(mut page: Page<needs::SignIn>, search: web::Query<Search>) -> PageResult {
+    let text = search.q.trim();
+    if page.click_id(text).is_some() {
         return see_other(&urls::click(text));
     }
     if let Ok(id) = text.parse::<PostbackId>() {
@@ -48,33 +36,27 @@ pub(super) async fn go(
     if let Ok(id) = text.parse::<AffiliateId>() {
         return see_other(&urls::affiliate(id));
     }
-    let sees_conversions = actor.may(Permission::SeeConversions);
+    let sees_conversions = page.actor.may(Permission::SeeConversions);
     if let (Ok(id), true) = (text.parse::<ConversionId>(), sees_conversions) {
         let filter = ConversionFilter {
-            scope: actor.role.scope(),
+            scope: page.actor.role.scope(),
             id: Some(id),
             ..ConversionFilter::default()
         };
-        let found = conversions::list(&mut conn, &filter, 1).await?;
-        conn.commit().await?;
-        if let Some(key) = found.first().and_then(|named| named.conversion.click_id) {
-            let click = ClickId {
-                network_id: network.id,
-                key,
-            };
-            return see_other(&urls::click(&dashboard.click_ids.write(click, network.click_key)));
-        }
-        return see_other(&urls::order(text));
+        let found = conversions::list(&mut page.conn, &filter, 1).await?;
+        let frame = page.commit().await?;
+        let click = found.first().and_then(|named| named.conversion.click_id);
+        return see_other(&click.map_or_else(|| urls::order(text), |key| frame.click_url(key)));
     }
-    match is_only_among_postbacks(&mut conn, &actor, text).await? {
-        true => see_other(&urls::postbacks_of_order(text)),
-        false => see_other(&urls::order(text)),
+    if has_postbacks_only(&mut page.conn, &page.actor, text).await? {
+        see_other(&urls::postbacks_of_order(text))
+    } else {
+        see_other(&urls::order(text))
     }
 }
 
-/// Whether an order is to be looked for among the postbacks: it has no conversion that this person may see, and postbacks
-/// that were not accepted.
-async fn is_only_among_postbacks(
+/// True if an order has no conversion that the actor may see, but postbacks that were not accepted.
+async fn has_postbacks_only(
     conn: &mut NetworkConn,
     actor: &Actor,
     order_id: &str,

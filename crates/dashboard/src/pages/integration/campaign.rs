@@ -1,175 +1,140 @@
-//! How an advertiser's server is connected for one campaign: as for all its campaigns, or in a way of its own.
+//! Integration of one campaign: shared with its advertiser, or specific to the campaign.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::campaigns::Campaign;
 use campaigns::integrations::{self, IntegrationSettings};
-use schema::{NetworkConn, clock};
-use tenancy::{Actor, Permission, needs, networks};
+use tenancy::{Permission, needs};
 
-use super::advertiser::{SIGNING, Whose, overlap, render};
-use crate::auth::Allowed;
-use crate::error::PageError;
+use super::advertiser::overlap;
+use super::overview::{Owner, SIGNING, render};
 use crate::forms::PostedForm;
+use crate::page::{Page, Submitted};
 use crate::pages::campaigns::going_live::{find, section};
-use crate::shell::{PageResult, Shell, page, saved, see_other, set_cookie, show_secret};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html, saved, see_other, set_cookie};
+use crate::urls;
 
 /// `GET /campaigns/{id}/integration`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeIntegration>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let home = urls::campaign_integration(campaign.id);
-    let mut response = match integrations::find(&mut conn, &campaign).await? {
-        Some(_) => {
-            let whose = Whose::Campaign(Box::new(campaign));
-            render(&request, &dashboard, &actor, conn, whose, None).await?
-        }
-        None => render_advertisers(&request, &dashboard, &actor, conn, &campaign).await?,
+pub(super) async fn show(mut page: Page<needs::SeeIntegration>, path: web::Path<String>) -> PageResult {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let url = urls::campaign_integration(campaign.id);
+    let end_flash = page.request.dashboard.cookies.end_flash(&url);
+    let mut response = match integrations::find(&mut page.conn, &campaign).await? {
+        Some(_) => render(page, Owner::Campaign(Box::new(campaign)), None).await?,
+        None => render_shared(page, &campaign).await?,
     };
-    set_cookie(&mut response, &dashboard.cookies.end_flash(&home));
+    set_cookie(&mut response, &end_flash);
     Ok(response)
 }
 
-/// `POST /campaigns/{id}/integration`: changes the campaign's own.
+/// `POST /campaigns/{id}/integration`: changes the campaign's integration.
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let page = urls::campaign_integration(campaign.id);
-    let Some(known) = integrations::lock(&mut conn, &campaign).await? else {
-        return see_other(&page);
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let url = urls::campaign_integration(campaign.id);
+    let Some(known) = integrations::lock(&mut page.conn, &campaign).await? else {
+        return see_other(&url);
     };
     let mut form = form.draft("", &IntegrationSettings::FIELDS);
     match IntegrationSettings::check(&mut form, &known) {
         Some(settings) => {
-            integrations::update(&mut conn, &actor.author(), &campaign, &settings, clock::now()).await?;
-            conn.commit().await?;
-            saved(&page)
+            integrations::update(
+                &mut page.conn,
+                &page.actor.author(),
+                &campaign,
+                &settings,
+                page.now,
+            )
+            .await?;
+            page.commit().await?;
+            saved(&url)
         }
-        None => {
-            let whose = Whose::Campaign(Box::new(campaign));
-            render(&request, &dashboard, &actor, conn, whose, Some(form)).await
-        }
+        None => render(page, Owner::Campaign(Box::new(campaign)), Some(form)).await,
     }
 }
 
-/// `POST /campaigns/{id}/integration/make`: gives the campaign an integration of its own, with its advertiser's settings
-/// and a fresh token, which is shown once.
+/// `POST /campaigns/{id}/integration/make`: creates an integration of the campaign, with its advertiser's settings and a new
+/// token that is shown once.
 pub(super) async fn make(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let page = urls::campaign_integration(campaign.id);
-    match integrations::lock(&mut conn, &campaign).await? {
-        // Pressed twice: the token that is shown stays good.
-        Some(_) => see_other(&page),
-        None => fresh_token(&dashboard, &actor, conn, &campaign, &form).await,
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let url = urls::campaign_integration(campaign.id);
+    match integrations::lock(&mut page.conn, &campaign).await? {
+        // Submitted twice: the token already shown stays valid.
+        Some(_) => see_other(&url),
+        None => replace_token(page, &campaign, &form).await,
     }
 }
 
-/// `POST /campaigns/{id}/integration/token`: a fresh token, and how long the one before is still taken.
+/// `POST /campaigns/{id}/integration/token`: replaces the token; the previous one stays valid for the given hours.
 pub(super) async fn new_token(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::RotateToken>,
+    Submitted(mut page, form): Submitted<needs::RotateToken>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    match integrations::lock(&mut conn, &campaign).await? {
-        Some(_) => fresh_token(&dashboard, &actor, conn, &campaign, &form).await,
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    match integrations::lock(&mut page.conn, &campaign).await? {
+        Some(_) => replace_token(page, &campaign, &form).await,
         None => see_other(&urls::campaign_integration(campaign.id)),
     }
 }
 
-/// `POST /campaigns/{id}/integration/secret`: gives the campaign a fresh signing secret and shows it, once.
+/// `POST /campaigns/{id}/integration/secret`: replaces the campaign's signing secret and shows the new one once.
 pub(super) async fn new_secret(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::RotateToken>,
+    Submitted(mut page, _): Submitted<needs::RotateToken>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    let page = urls::campaign_integration(campaign.id);
-    let (author, now) = (actor.author(), clock::now());
-    match integrations::new_signing_secret(&mut conn, &author, &dashboard.secret, &campaign, now).await? {
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    let url = urls::campaign_integration(campaign.id);
+    let (author, key) = (page.actor.author(), &page.request.dashboard.secret);
+    match integrations::new_signing_secret(&mut page.conn, &author, key, &campaign, page.now).await? {
         Some(secret) => {
-            conn.commit().await?;
-            show_secret(&dashboard, &page, &format!("{SIGNING}{secret}"))
+            let frame = page.commit().await?;
+            frame.request.show_secret(&url, &format!("{SIGNING}{secret}"))
         }
-        None => see_other(&page),
+        None => see_other(&url),
     }
 }
 
-/// `POST /campaigns/{id}/integration/remove`: back to the advertiser's.
+/// `POST /campaigns/{id}/integration/remove`: returns the campaign to its advertiser's integration.
 pub(super) async fn remove(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, _): Submitted<needs::Configure>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let campaign = find(&mut conn, &actor, &path).await?;
-    integrations::remove_own(&mut conn, &actor.author(), &campaign, clock::now()).await?;
-    conn.commit().await?;
+    let campaign = find(&mut page.conn, &page.actor, &path).await?;
+    integrations::remove_own(&mut page.conn, &page.actor.author(), &campaign, page.now).await?;
+    page.commit().await?;
     see_other(&urls::campaign_integration(campaign.id))
 }
 
-async fn fresh_token(
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    campaign: &Campaign,
-    form: &PostedForm,
-) -> PageResult {
-    let (author, overlap) = (actor.author(), overlap(form));
-    let token = integrations::new_token(&mut conn, &author, campaign, overlap, clock::now()).await?;
-    conn.commit().await?;
-    show_secret(
-        dashboard,
-        &urls::campaign_integration(campaign.id),
-        token.as_str(),
-    )
+/// Replaces the token of a campaign's integration, which is created if absent.
+async fn replace_token<P>(mut page: Page<P>, campaign: &Campaign, form: &PostedForm) -> PageResult {
+    let (author, overlap) = (page.actor.author(), overlap(form));
+    let token = integrations::new_token(&mut page.conn, &author, campaign, overlap, page.now).await?;
+    let frame = page.commit().await?;
+    frame
+        .request
+        .show_secret(&urls::campaign_integration(campaign.id), token.as_str())
 }
 
-/// The page of a campaign that has none of its own.
-async fn render_advertisers(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    campaign: &Campaign,
-) -> Result<HttpResponse, PageError> {
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
+/// Page of a campaign without an integration, which shares its advertiser's.
+async fn render_shared<P>(page: Page<P>, campaign: &Campaign) -> PageResult {
+    let frame = page.commit().await?;
     let title = format!("Integration of {}", campaign.name);
-    page(&Advertisers {
-        shell: Shell::new(dashboard, request, actor, &network, section(actor), &title),
+    html(&Shared {
+        shell: frame.shell(section(&frame.actor), &title),
         url: urls::campaign_integration(campaign.id),
         advertisers: urls::integration(campaign.advertiser_id),
-        may_configure: actor.may(Permission::Configure),
+        may_configure: frame.actor.may(Permission::Configure),
     })
 }
 
 #[derive(Template)]
 #[template(path = "integration/campaign/shared.html")]
-struct Advertisers {
+struct Shared {
     shell: Shell,
     url: String,
     advertisers: String,

@@ -1,14 +1,15 @@
-//! Pages that show how an advertiser's server is connected.
+//! Pages of the integration of an advertiser's server, for all its campaigns or for one.
 
 mod advertiser;
 mod campaign;
+mod overview;
 mod settings;
 mod snippets;
 
 use crate::routes::routes;
 
 routes! {
-    /// A network's own pages; each handler's signature names the permission it needs.
+    /// Pages of integrations.
     of_member, OF_MEMBER, "":
     get "/campaigns/{id}/integration" => campaign::show;
     post "/campaigns/{id}/integration" => campaign::update;

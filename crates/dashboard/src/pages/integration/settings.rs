@@ -1,66 +1,50 @@
-//! What a network sets on an integration: who may call, how it is proved, and in whose voice it is answered.
+//! Settings of an advertiser's integration: authentication, accepted addresses, response format.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use campaigns::integrations::{self, IntegrationSettings};
-use schema::clock;
 use tenancy::needs;
 
-use super::advertiser::{SIGNING, Whose, find, render};
-use crate::auth::Allowed;
-use crate::forms::PostedForm;
-use crate::shell::{PageResult, saved, see_other, show_secret};
-use crate::{Dashboard, urls};
+use super::advertiser::find;
+use super::overview::{Owner, SIGNING, render};
+use crate::page::Submitted;
+use crate::shell::{PageResult, saved, see_other};
+use crate::urls;
 
 /// `POST /integration/{advertiser}`
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+    Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let advertiser = find(&mut conn, &actor, &path).await?;
-    let known = integrations::find(&mut conn, advertiser.id).await?;
+    let advertiser = find(&mut page.conn, &page.actor, &path).await?;
+    let known = integrations::find(&mut page.conn, advertiser.id).await?;
     let mut form = form.draft("", &IntegrationSettings::FIELDS);
     if known.is_none() {
-        form.errors.add(
-            "requires_token",
-            "Make a token first: there is nothing to set yet.",
-        );
+        form.errors.add("requires_token", "Create a token first.");
     }
     match known.and_then(|known| IntegrationSettings::check(&mut form, &known)) {
         Some(settings) => {
-            let author = actor.author();
-            integrations::update(&mut conn, &author, advertiser.id, &settings, clock::now()).await?;
-            conn.commit().await?;
+            let author = page.actor.author();
+            integrations::update(&mut page.conn, &author, advertiser.id, &settings, page.now).await?;
+            page.commit().await?;
             saved(&urls::integration(advertiser.id))
         }
-        None => {
-            let whose = Whose::Advertiser(advertiser);
-            render(&request, &dashboard, &actor, conn, whose, Some(form)).await
-        }
+        None => render(page, Owner::Advertiser(advertiser), Some(form)).await,
     }
 }
 
-/// `POST /integration/{advertiser}/secret`: gives the advertiser a fresh signing secret and shows it, once.
+/// `POST /integration/{advertiser}/secret`: replaces the advertiser's signing secret and shows the new one once.
 pub(super) async fn new_secret(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::RotateToken>,
+    Submitted(mut page, _): Submitted<needs::RotateToken>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let advertiser = find(&mut conn, &actor, &path).await?;
-    let author = actor.author();
-    let page = urls::integration(advertiser.id);
-    let secret =
-        integrations::new_signing_secret(&mut conn, &author, &dashboard.secret, advertiser.id, clock::now());
-    match secret.await? {
+    let advertiser = find(&mut page.conn, &page.actor, &path).await?;
+    let url = urls::integration(advertiser.id);
+    let (author, key) = (page.actor.author(), &page.request.dashboard.secret);
+    match integrations::new_signing_secret(&mut page.conn, &author, key, advertiser.id, page.now).await? {
         Some(secret) => {
-            conn.commit().await?;
-            show_secret(&dashboard, &page, &format!("{SIGNING}{secret}"))
+            let frame = page.commit().await?;
+            frame.request.show_secret(&url, &format!("{SIGNING}{secret}"))
         }
-        None => see_other(&page),
+        None => see_other(&url),
     }
 }

@@ -1,9 +1,9 @@
-//! Code that works pasted, with an advertiser's own values in place: how its server reports an order, in nine languages,
-//! and how its page does where there is no server to do it.
+//! Code to paste, with an advertiser's own values: postbacks from a server in nine languages, and from a page of an
+//! advertiser without a server.
 
 use askama::Template;
 
-/// What stands in a snippet.
+/// Values in a snippet.
 #[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) postback_url: &'a str,
@@ -14,13 +14,13 @@ pub(super) struct Values<'a> {
     pub(super) signed: bool,
 }
 
-/// A language with its code.
+/// Code in one language.
 pub(super) struct Snippet {
     pub(super) language: &'static str,
     pub(super) code: String,
 }
 
-/// Literals of one language: each value as an expression, quotes included.
+/// Values as literals of one language, quotes included.
 struct Literals {
     postback_url: String,
     token: String,
@@ -67,23 +67,23 @@ macro_rules! snippets {
             }
 
             impl From<Literals> for $name {
-                fn from(it: Literals) -> Self {
+                fn from(literals: Literals) -> Self {
                     Self {
-                        postback_url: it.postback_url,
-                        token: it.token,
-                        secret: it.secret,
-                        click_id: it.click_id,
-                        goal: it.goal,
-                        order_id: it.order_id,
-                        amount: it.amount,
-                        currency: it.currency,
-                        signed: it.signed,
+                        postback_url: literals.postback_url,
+                        token: literals.token,
+                        secret: literals.secret,
+                        click_id: literals.click_id,
+                        goal: literals.goal,
+                        order_id: literals.order_id,
+                        amount: literals.amount,
+                        currency: literals.currency,
+                        signed: literals.signed,
                     }
                 }
             }
         )+
 
-        /// The snippets with these values in place.
+        /// Snippets with these values, in every language.
         pub(super) fn all(values: Values<'_>) -> Result<Vec<Snippet>, askama::Error> {
             Ok(vec![$(Snippet {
                 language: $language,
@@ -105,12 +105,12 @@ snippets! {
     "Rust", Rust, "integration/snippets/rust.rs", double;
 }
 
-/// What reports an order from a page of the advertiser's own.
+/// Code that reports an order from a page of the advertiser.
 #[derive(Default)]
 pub(super) struct InBrowser {
-    /// An image, for whoever can put values into the page.
+    /// Image tag, for pages that can insert values.
     pub(super) pixel: String,
-    /// A script for tag managers, which finds the values itself.
+    /// Script for tag managers, which reads the values from the page.
     pub(super) tag: String,
 }
 
@@ -130,7 +130,7 @@ struct Tag {
     currency: String,
 }
 
-/// Both with these values in place, none of which is a secret.
+/// Code for the browser with these values. Contains neither token nor secret.
 pub(super) fn in_browser(values: Values<'_>) -> Result<InBrowser, askama::Error> {
     let picture_url = format!("{}.gif", values.postback_url);
     Ok(InBrowser {
@@ -149,35 +149,34 @@ pub(super) fn in_browser(values: Values<'_>) -> Result<InBrowser, askama::Error>
     })
 }
 
-/// Text between the quotes of an attribute.
+/// Text escaped for a quoted attribute.
 fn attribute(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('"', "&quot;")
         .replace('<', "&lt;")
 }
 
-/// A value of a query: percent-encoded, which leaves nothing that HTML would read.
+/// Percent-encoded value of a query. Needs no HTML escaping afterwards.
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// `"…"` in a script that stands in a page: nothing in it can end the script.
+/// `"…"` inside a `<script>` element, which the value cannot end.
 fn inside_script(text: &str) -> String {
     double(text).replace('<', "\\u003c")
 }
 
-/// `"…"`: as JSON has it, which these languages read alike.
+/// `"…"` as in JSON, which these languages parse alike.
 fn double(text: &str) -> String {
-    // A string: serialising it cannot fail.
-    serde_json::to_string(text).unwrap_or_default()
+    serde_json::Value::from(text).to_string()
 }
 
-/// `'…'` with a backslash before what would end it.
+/// `'…'` with backslash escapes.
 fn single(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// `'…'` for a shell, which knows no backslash in it.
+/// `'…'` for a shell, which has no escapes inside single quotes.
 fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_in_every_language_and_cannot_break_out() {
+    fn values_appear_in_every_language_and_cannot_break_out() {
         let values = Values {
             postback_url: "https://trk.example/postback",
             token: "a'b\"c\\d",
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_page_holds_no_secret_and_cannot_break_out() {
+    fn code_for_a_page_has_no_secret_and_cannot_break_out() {
         let values = Values {
             postback_url: "https://trk.example/postback",
             token: "THE_TOKEN",

@@ -1,22 +1,20 @@
-//! Applications of affiliates: the list, one of them, and its decision.
+//! Applications of affiliates: the list, one application, and its decision.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use schema::{ApplicationId, clock};
+use schema::ApplicationId;
 use serde::Deserialize;
 use tenancy::applications::{self, Answered, Application, ApplicationStatus};
-use tenancy::networks::{self, Network};
-use tenancy::{Delivery, OneTimeToken, Permission, letters, needs};
+use tenancy::{Delivery, OneTimeToken, Permission, letters, needs, networks};
 
-use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
-use crate::forms::PostedForm;
 use crate::listing::{self, Tab};
+use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page, see_other, set_cookie, show_secret};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, TimeCell, html, see_other, set_cookie};
+use crate::urls;
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filters {
     #[serde(default)]
@@ -26,44 +24,36 @@ pub(super) struct Filters {
 }
 
 /// `GET /applications`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeParties>,
-    filters: web::Query<Filters>,
-) -> PageResult {
+pub(super) async fn list(mut page: Page<needs::SeeParties>, filters: web::Query<Filters>) -> PageResult {
     let status: Option<ApplicationStatus> = listing::word(&filters.status)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let slug = networks::slug(&mut conn).await?;
-    let found = applications::list(&mut conn, status, listing::id(&filters.before)?, listing::ASK).await?;
-    conn.commit().await?;
+    let slug = networks::slug(&mut page.conn).await?;
+    let found = applications::list(
+        &mut page.conn,
+        status,
+        listing::id(&filters.before)?,
+        listing::ASK,
+    )
+    .await?;
+    let frame = page.commit().await?;
     let kept = [("status", filters.status.as_str())];
     let (found, older) = listing::cut(found, "/applications", &kept, |row| row.id);
-    let now = clock::now();
-    page(&List {
-        shell: Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Applications",
-            "Applications",
-        ),
+    html(&List {
+        shell: frame.shell("Applications", "Applications"),
         tabs: listing::tabs("/applications", ApplicationStatus::ALL, status),
-        join: network
+        join: frame
+            .network
             .joining
             .join_open
-            .then(|| format!("{}/join/{slug}", dashboard.dashboard_url)),
+            .then(|| format!("{}/join/{slug}", frame.request.dashboard.dashboard_url)),
         rows: found
             .into_iter()
-            .map(|it| Row {
-                url: urls::application(it.id),
-                time: TimeCell::new(it.created_at, now, &network),
-                name: it.name,
-                email: it.email,
-                website: it.website,
-                status: it.status.as_str(),
+            .map(|application| Row {
+                url: urls::application(application.id),
+                time: frame.time(application.created_at),
+                name: application.name,
+                email: application.email,
+                website: application.website,
+                status: application.status.as_str(),
             })
             .collect(),
         older,
@@ -71,89 +61,78 @@ pub(super) async fn list(
 }
 
 /// `GET /applications/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeParties>,
-    path: web::Path<String>,
-) -> PageResult {
+pub(super) async fn show(mut page: Page<needs::SeeParties>, path: web::Path<String>) -> PageResult {
     let application_id: ApplicationId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = applications::find(&mut conn, application_id).await?;
-    conn.commit().await?;
-    let it = found.ok_or(PageError::NotFound)?;
-    let url = urls::application(it.id);
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
-    let now = clock::now();
-    let mut response = page(&Show {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Applications", &it.name),
-        fresh_link: fresh,
-        answers: it.answers(),
-        time: TimeCell::new(it.created_at, now, &network),
-        pending: it.status == ApplicationStatus::Pending,
-        may_decide: actor.may(Permission::ManageParties),
-        affiliate: it.affiliate_id.map(urls::affiliate),
-        status: it.status.as_str(),
-        email: it.email,
-        website: it.website,
-        reason: it.reason,
+    let found = applications::find(&mut page.conn, application_id).await?;
+    let frame = page.commit().await?;
+    let application = found.ok_or(PageError::NotFound)?;
+    let url = urls::application(application.id);
+    let mut response = html(&Show {
+        shell: frame.shell("Applications", &application.name),
+        fresh_link: frame.request.fresh_invitation(),
+        answers: application.answers(),
+        time: frame.time(application.created_at),
+        pending: application.status == ApplicationStatus::Pending,
+        may_decide: frame.actor.may(Permission::ManageParties),
+        affiliate: application.affiliate_id.map(urls::affiliate),
+        status: application.status.as_str(),
+        email: application.email,
+        website: application.website,
+        reason: application.reason,
         url: url.clone(),
     })?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(&url));
+    set_cookie(&mut response, &frame.request.dashboard.cookies.end_flash(&url));
     Ok(response)
 }
 
 /// `POST /applications/{id}/approve`
 pub(super) async fn approve(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageParties>,
+    Submitted(mut page, _): Submitted<needs::ManageParties>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
     let application_id: ApplicationId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
     let (application, token) =
-        applications::approve(&mut conn, &actor.author(), application_id, clock::now()).await?;
-    let network = networks::current(&mut conn).await?;
-    let slug = networks::slug(&mut conn).await?;
-    conn.commit().await?;
+        applications::approve(&mut page.conn, &page.actor.author(), application_id, page.now).await?;
+    let slug = networks::slug(&mut page.conn).await?;
+    let frame = page.commit().await?;
     let url = urls::application(application_id);
-    match tell(&dashboard, &network, &slug, &application, Some(&token)).await {
+    match notify(&frame, &slug, &application, Some(&token)).await {
         Delivery::Sent => see_other(&url),
-        _ => show_secret(&dashboard, &url, token.as_str()),
+        _ => frame.request.show_secret(&url, token.as_str()),
     }
 }
 
 /// `POST /applications/{id}/decline`
 pub(super) async fn decline(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageParties>,
+    Submitted(mut page, form): Submitted<needs::ManageParties>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
     let application_id: ApplicationId = id(&path)?;
-    let (author, now) = (actor.author(), clock::now());
-    let mut conn = actor.network(&dashboard.db).await?;
-    let application =
-        applications::decline(&mut conn, &author, application_id, form.get("reason"), now).await?;
-    let network = networks::current(&mut conn).await?;
-    let slug = networks::slug(&mut conn).await?;
-    conn.commit().await?;
-    tell(&dashboard, &network, &slug, &application, None).await;
+    let author = page.actor.author();
+    let application = applications::decline(
+        &mut page.conn,
+        &author,
+        application_id,
+        form.get("reason"),
+        page.now,
+    )
+    .await?;
+    let slug = networks::slug(&mut page.conn).await?;
+    let frame = page.commit().await?;
+    notify(&frame, &slug, &application, None).await;
     see_other(&urls::application(application_id))
 }
 
-async fn tell(
-    dashboard: &Dashboard,
-    network: &Network,
+/// Mails the decision to the applicant, with an invitation if approved.
+async fn notify<P>(
+    frame: &Frame<P>,
     slug: &str,
     application: &Application,
-    approved: Option<&OneTimeToken>,
+    invitation: Option<&OneTimeToken>,
 ) -> Delivery {
-    let (url, email) = (&dashboard.dashboard_url, &application.email);
-    let mail = letters::application_decided(url, &network.name, slug, email, approved, &application.reason);
+    let (dashboard, name) = (&frame.request.dashboard, &frame.network.name);
+    let (url, email, reason) = (&dashboard.dashboard_url, &application.email, &application.reason);
+    let mail = letters::application_decided(url, name, slug, email, invitation, reason);
     dashboard.mailer.send(&mail).await
 }
 

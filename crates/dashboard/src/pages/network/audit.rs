@@ -1,6 +1,6 @@
-//! The audit log: what people did, filtered, and as CSV.
+//! Audit log: the list with its filters, and as CSV.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -11,16 +11,15 @@ use tenancy::audit::{self, AuditFilter, Entry};
 use tenancy::{csv_export, needs, networks};
 
 use super::settings;
-use crate::Dashboard;
-use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::listing;
-use crate::shell::{PageResult, Shell, TimeCell, csv_file, page};
+use crate::page::Page;
+use crate::shell::{PageResult, Shell, TimeCell, csv_file, html};
 
-/// Most entries of an export.
+/// Maximum number of entries of an export.
 const EXPORT: i64 = 100_000;
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filters {
     #[serde(default)]
@@ -60,41 +59,33 @@ impl Filters {
     }
 }
 
-/// When a day, or the day so many later, begins on the network's clock.
+/// Start of a day, plus a number of days, in the network's time zone. None for an empty text.
 fn start_of(text: &str, zone: Tz, later: u64) -> Result<Option<DateTime<Utc>>, PageError> {
     if text.is_empty() {
         return Ok(None);
     }
     let day: NaiveDate = text
         .parse()
-        .map_err(|_| PageError::BadRequest(format!("“{text}” is not a day such as 2026-11-21.")))?;
+        .map_err(|_| PageError::BadRequest(format!("“{text}” is not a date. Use the format 2026-11-21.")))?;
     let day = day.checked_add_days(Days::new(later));
     Ok(day.map(|day| clock::start_of_day(day, zone)))
 }
 
 /// `GET /settings/audit`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeAudit>,
-    filters: web::Query<Filters>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let filter = filters.read(network.time_zone())?;
-    let found = audit::list(&mut conn, &filter, listing::ASK).await?;
-    conn.commit().await?;
+pub(super) async fn list(mut page: Page<needs::SeeAudit>, filters: web::Query<Filters>) -> PageResult {
+    let filter = filters.read(page.network.time_zone())?;
+    let found = audit::list(&mut page.conn, &filter, listing::ASK).await?;
+    let frame = page.commit().await?;
     let kept = filters.kept();
     let (found, older) = listing::cut(found, "/settings/audit", &kept, |entry| entry.id);
-    let now = clock::now();
-    page(&List {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Settings", "Audit log"),
-        tabs: settings::tabs(&actor, "/settings/audit"),
+    html(&List {
+        shell: frame.shell("Settings", "Audit log"),
+        tabs: settings::tabs(&frame.actor, "/settings/audit"),
         export: listing::with_query("/settings/audit.csv", &kept),
         rows: found
             .into_iter()
             .map(|entry| Row {
-                time: TimeCell::new(entry.at, now, &network),
+                time: frame.time(entry.at),
                 changes: changes(&entry),
                 author: entry.author,
                 via: entry.via.as_str(),
@@ -112,16 +103,10 @@ pub(super) async fn list(
 }
 
 /// `GET /settings/audit.csv`
-pub(super) async fn csv(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeAudit>,
-    filters: web::Query<Filters>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = audit::list(&mut conn, &filters.read(network.time_zone())?, EXPORT).await?;
-    let slug = networks::slug(&mut conn).await?;
-    conn.commit().await?;
+pub(super) async fn csv(mut page: Page<needs::SeeAudit>, filters: web::Query<Filters>) -> PageResult {
+    let found = audit::list(&mut page.conn, &filters.read(page.network.time_zone())?, EXPORT).await?;
+    let slug = networks::slug(&mut page.conn).await?;
+    page.commit().await?;
     let header = [
         "at",
         "author",
@@ -152,7 +137,7 @@ pub(super) async fn csv(
     Ok(csv_file(&format!("{slug}_audit.csv"), text))
 }
 
-/// Field, before, after.
+/// Changed fields of an entry: name, value before, value after.
 fn changes(entry: &Entry) -> Vec<(String, String, String)> {
     let empty = serde_json::Map::new();
     let fields = |value: &'_ Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());

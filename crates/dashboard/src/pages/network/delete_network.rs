@@ -1,154 +1,135 @@
-//! Leaving: everything the network owns as a file, and the network's end.
+//! Deletion of a network, and the export of all its data.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use askama::Template;
 use futures_util::{StreamExt, pin_mut};
-use schema::clock;
+use schema::{NetworkConn, clock};
 use tenancy::audit::{self, Change};
 use tenancy::networks::{self, NetworkStatus};
-use tenancy::{Access, FieldErrors, erasure, needs};
+use tenancy::{FieldErrors, erasure, needs};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Sender;
+use tokio::time::timeout;
 
 use super::settings;
-use crate::Dashboard;
-use crate::auth::{Allowed, SignedIn};
+use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
-use crate::pages::account::profile::prove;
-use crate::shell::{PageResult, Shell, page_with, see_other};
+use crate::page::{Caller, Page};
+use crate::pages::account::profile::check_current_password;
+use crate::shell::{PageResult, Shell, html_with, see_other};
 
-/// How long a browser may not take anything of a download.
-const SLOWEST_READER: Duration = Duration::from_secs(30);
+/// Timeout for each line of a download: a reader that stops must not keep the connection to Postgres.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `GET /settings/delete`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DeleteNetwork>,
-) -> PageResult {
-    render(&request, &dashboard, &actor, FieldErrors::default()).await
+pub(super) async fn show(page: Page<needs::DeleteNetwork>) -> PageResult {
+    render(page, FieldErrors::default()).await
 }
 
-async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    errors: FieldErrors,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
+async fn render<P>(page: Page<P>, errors: FieldErrors) -> PageResult {
+    let frame = page.commit().await?;
     let status = forms::status(&errors);
-    page_with(
+    html_with(
         status,
         &Delete {
-            shell: Shell::new(
-                dashboard,
-                request,
-                actor,
-                &network,
-                "Settings",
-                "Delete the network",
-            ),
-            tabs: settings::tabs(actor, "/settings/delete"),
+            shell: frame.shell("Settings", "Delete network"),
+            tabs: settings::tabs(&frame.actor, "/settings/delete"),
             errors,
         },
     )
 }
 
-/// `GET /settings/export.ndjson`: every row, as it is read.
-pub(super) async fn export(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DeleteNetwork>,
-) -> PageResult {
-    let turn = Arc::clone(&dashboard.export_turns)
-        .try_acquire_owned()
-        .map_err(|_| {
-            PageError::Conflict("Other networks are being downloaded. Try again in a few minutes.".to_owned())
-        })?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let change = Change::noted("network.export", network.id, &network.name);
-    audit::record(&mut conn, &actor.author(), change, clock::now()).await?;
-    conn.commit().await?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let slug = networks::slug(&mut conn).await?;
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<web::Bytes, std::io::Error>>(64);
-    // The transaction lives in a task of its own; when the browser goes away, sending fails and it ends.
-    tokio::spawn(async move {
-        let _turn = turn;
-        let outcome = async {
-            let rows = erasure::export(&mut conn).await?;
-            pin_mut!(rows);
-            while let Some(line) = rows.next().await {
-                let sent = sender.send(Ok(web::Bytes::from(line?)));
-                // Whoever stops reading gives the connection back.
-                if !matches!(tokio::time::timeout(SLOWEST_READER, sent).await, Ok(Ok(()))) {
-                    break;
-                }
-            }
-            Ok::<_, diesel::result::Error>(())
-        };
-        if let Err(error) = outcome.await {
-            tracing::error!(%error, "export broke off");
-            let broken = std::io::Error::other("the export broke off");
-            let _ = sender.send(Err(broken)).await;
-        }
-    });
+/// `GET /settings/export.ndjson`: every row of the network, streamed.
+pub(super) async fn export(caller: Caller<needs::DeleteNetwork>) -> PageResult {
+    let slot = caller.request.dashboard.export_slots.clone().try_acquire_owned();
+    let slot = slot.map_err(|_| {
+        PageError::Conflict("Other exports are running. Try again in a few minutes.".to_owned())
+    })?;
+    let mut page = caller.open().await?;
+    let change = Change::noted("network.export", page.network.id, &page.network.name);
+    audit::record(&mut page.conn, &page.actor.author(), change, page.now).await?;
+    let mut page = page.commit().await?.reopen().await?;
+    let slug = networks::slug(&mut page.conn).await?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    // The spawned task owns the transaction. When the browser disconnects, sending fails and the task ends.
+    tokio::spawn(send_rows(page.conn, sender, slot));
     let lines = futures_util::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|line| (line, receiver))
     });
+    let disposition = format!("attachment; filename=\"{slug}.ndjson\"");
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/x-ndjson"))
-        .insert_header((
-            CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{slug}.ndjson\""),
-        ))
+        .insert_header((CONTENT_DISPOSITION, disposition))
         .streaming(lines))
 }
 
-/// `POST /settings/delete`: closes the network at once; export and erasure follow in the background, because both take
-/// as long as there is data.
+/// Sends the rows of a network to a download, until its reader is slow or gone.
+async fn send_rows(
+    mut conn: NetworkConn,
+    sender: Sender<Result<web::Bytes, std::io::Error>>,
+    _slot: OwnedSemaphorePermit,
+) {
+    let outcome = async {
+        let rows = erasure::export(&mut conn).await?;
+        pin_mut!(rows);
+        while let Some(line) = rows.next().await {
+            let sent = sender.send(Ok(web::Bytes::from(line?)));
+            if !matches!(timeout(READ_TIMEOUT, sent).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+        Ok::<_, diesel::result::Error>(())
+    };
+    if let Err(error) = outcome.await {
+        tracing::error!(%error, "export failed");
+        // The error aborts the download. A reader that is gone needs no error.
+        let _ = sender.send(Err(std::io::Error::other("the export failed"))).await;
+    }
+}
+
+/// `POST /settings/delete`: closes the network at once. Export and erasure follow in the background, because they take
+/// long for a network with much data.
 pub(super) async fn delete(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DeleteNetwork>,
-    visitor: SignedIn,
+    caller: Caller<needs::DeleteNetwork>,
+    user: SignedIn,
     form: PostedForm,
 ) -> PageResult {
-    if let Err(message) = prove(&request, &dashboard, &visitor, &form).await? {
-        let mut errors = FieldErrors::default();
-        errors.add("present", message);
-        return render(&request, &dashboard, &actor, errors).await;
+    let password = check_current_password(&user, &form).await?;
+    let mut page = caller.open().await?;
+    if let Err(message) = password {
+        return refuse(page, "present", message.to_owned()).await;
     }
-    let now = clock::now();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    if form.get("name") != network.name {
-        drop(conn);
-        let mut errors = FieldErrors::default();
-        errors.add(
-            "name",
-            format!("Type the network's name, {}, to delete it.", network.name),
-        );
-        return render(&request, &dashboard, &actor, errors).await;
+    if form.get("name") != page.network.name {
+        let message = format!("To confirm, enter the network's name: {}.", page.network.name);
+        return refuse(page, "name", message).await;
     }
-    let author = actor.author();
+    let author = page.actor.author();
     let reason = format!("Deleted by {}.", author.name);
-    networks::set_status(&mut conn, &author, NetworkStatus::Closed, &reason, now).await?;
-    conn.commit().await?;
-    let (db, folder) = (dashboard.db.clone(), dashboard.exports.clone());
+    networks::set_status(&mut page.conn, &author, NetworkStatus::Closed, &reason, page.now).await?;
+    let frame = page.commit().await?;
+    let (db, folder) = (
+        frame.request.dashboard.db.clone(),
+        frame.request.dashboard.exports.clone(),
+    );
+    let network_id = frame.network.id;
     tokio::spawn(async move {
-        // The tracking paths may believe for a second that the network is open; what they still take is exported too.
+        // The tracking host may accept requests of the network for another second; the export includes these.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if let Err(error) = erasure::export_and_erase(&db, &folder, network.id, &author, clock::now()).await {
-            tracing::error!(network = %network.id, %error, "network not erased; an operator can try again");
+        if let Err(error) = erasure::export_and_erase(&db, &folder, network_id, &author, clock::now()).await {
+            tracing::error!(network = %network_id, %error, "network not erased; an operator can try again");
         }
     });
     see_other("/account")
+}
+
+async fn refuse<P>(page: Page<P>, field: &'static str, message: String) -> PageResult {
+    let mut errors = FieldErrors::default();
+    errors.add(field, message);
+    render(page, errors).await
 }
 
 #[derive(Template)]

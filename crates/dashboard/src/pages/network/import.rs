@@ -1,58 +1,36 @@
-//! Import of advertisers and affiliates from CSV: a preview, which is the import itself not kept, and then the import.
+//! Import of advertisers and affiliates from CSV. The preview is the import itself, rolled back.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpResponse;
 use askama::Template;
-use schema::{NetworkConn, clock};
 use tenancy::import;
 use tenancy::table::{Outcome, Report};
-use tenancy::{Access, ChangeError, FieldErrors, csv_export, needs, networks};
+use tenancy::{ChangeError, FieldErrors, csv_export, needs};
 
 use super::parties::{party, title};
-use crate::Dashboard;
-use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
-use crate::shell::{PageResult, Shell, csv_file, page_with, see_other};
+use crate::page::{Page, Submitted};
+use crate::shell::{PageResult, Shell, csv_file, html_with, see_other};
 
 /// `GET /advertisers/import`, `GET /affiliates/import`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageParties>,
-) -> PageResult {
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        None,
-        String::new(),
-        FieldErrors::default(),
-    )
-    .await
+pub(super) async fn show(page: Page<needs::ManageParties>) -> PageResult {
+    render(page, None, String::new(), FieldErrors::default()).await
 }
 
-/// `POST …/import`: with a file, what it would do; with `confirm`, does it; with `refused`, the rows that cannot be
-/// accepted as a file to mend.
-pub(super) async fn submit(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageParties>,
-    form: PostedForm,
-) -> PageResult {
-    let party = party(&request);
+/// `POST …/import`: previews the import of a file; with `confirm`, imports it; with `refused`, returns the refused rows as
+/// CSV.
+pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::ManageParties>) -> PageResult {
+    let party = party(&page.request);
     let text = file(&form);
-    let mut conn = actor.network(&dashboard.db).await?;
-    let report = import::run(&mut conn, &actor.author(), party, text, clock::now()).await;
+    let report = import::run(&mut page.conn, &page.actor.author(), party, text, page.now).await;
     let done = format!("/{party}");
-    match settle(conn, &form, report, party.as_str(), &done).await? {
-        Settled::Answered(answer) => Ok(answer),
-        Settled::Shown(preview, errors) => {
-            render(&request, &dashboard, &actor, preview, text.to_owned(), errors).await
-        }
+    match settle(page, &form, report, party.as_str(), &done).await? {
+        Settled::Done(response) => Ok(response),
+        Settled::Preview(page, preview, errors) => render(page, preview, text.to_owned(), errors).await,
     }
 }
 
-/// The file of a form, or its text.
+/// CSV of a form: the uploaded file, or the text of the field.
 pub(crate) fn file(form: &PostedForm) -> &str {
     match form.verbatim("file") {
         "" => form.verbatim("csv"),
@@ -60,59 +38,54 @@ pub(crate) fn file(form: &PostedForm) -> &str {
     }
 }
 
-/// What becomes of a file that was posted.
-pub(crate) enum Settled {
-    /// It was imported, or its refused rows are asked for.
-    Answered(HttpResponse),
-    /// The page is to be shown again, with what it would do or what is wrong with it.
-    Shown(Option<Preview>, FieldErrors),
+/// Result of a submitted import.
+pub(crate) enum Settled<P> {
+    /// Response after an import, or with the refused rows.
+    Done(HttpResponse),
+    /// Page to show again, with the preview of the import or the errors of its form.
+    Preview(Page<P>, Option<Preview>, FieldErrors),
 }
 
-/// Keeps an import that is confirmed. All others were only tried, in a transaction that is not committed here.
-pub(crate) async fn settle(
-    conn: NetworkConn,
+/// Commits a confirmed import, and rolls any other back.
+pub(crate) async fn settle<P>(
+    page: Page<P>,
     form: &PostedForm,
     report: Result<Report, ChangeError>,
     name: &str,
     done: &str,
-) -> Result<Settled, PageError> {
+) -> Result<Settled<P>, PageError> {
     let report = match report {
         Ok(report) => report,
-        Err(ChangeError::Fields(errors)) => return Ok(Settled::Shown(None, errors)),
+        Err(ChangeError::Fields(errors)) => {
+            return Ok(Settled::Preview(page.reopen().await?, None, errors));
+        }
         Err(error) => return Err(error.into()),
     };
     if form.ticked("confirm") {
-        conn.commit().await?;
-        return Ok(Settled::Answered(see_other(done)?));
+        page.commit().await?;
+        return Ok(Settled::Done(see_other(done)?));
     }
     if form.ticked("refused") {
         let file = csv_file(&format!("{name}_refused.csv"), refused_rows(&report));
-        return Ok(Settled::Answered(file));
+        return Ok(Settled::Done(file));
     }
-    Ok(Settled::Shown(
-        Some(Preview::new(&report)),
+    let preview = Preview::new(&report);
+    Ok(Settled::Preview(
+        page.reopen().await?,
+        Some(preview),
         FieldErrors::default(),
     ))
 }
 
-async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    preview: Option<Preview>,
-    csv: String,
-    errors: FieldErrors,
-) -> PageResult {
-    let party = party(request);
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
+async fn render<P>(page: Page<P>, preview: Option<Preview>, csv: String, errors: FieldErrors) -> PageResult {
+    let party = party(&page.request);
+    let frame = page.commit().await?;
     let status = forms::status(&errors);
     let heading = format!("Import {party}");
-    page_with(
+    html_with(
         status,
         &Import {
-            shell: Shell::new(dashboard, request, actor, &network, title(party), &heading),
+            shell: frame.shell(title(party), &heading),
             action: format!("/{party}/import"),
             preview,
             csv,
@@ -121,7 +94,7 @@ async fn render<P>(
     )
 }
 
-/// The rows that cannot be accepted, as a file to mend.
+/// CSV of the refused rows, each with its problem.
 fn refused_rows(report: &Report) -> String {
     let titles = report.header.iter().map(String::as_str);
     let header: Vec<_> = titles.chain(["problem"]).collect();
@@ -134,7 +107,7 @@ fn refused_rows(report: &Report) -> String {
     csv_export::to_csv(&header, rows)
 }
 
-/// What an import would do, in numbers, and its first rows and problems.
+/// Preview of an import: counts, and the first rows and problems.
 pub(crate) struct Preview {
     pub(crate) create: usize,
     pub(crate) update: usize,
@@ -145,7 +118,7 @@ pub(crate) struct Preview {
 }
 
 impl Preview {
-    /// Rows that are shown: refused ones first, then the first of the others.
+    /// Number of refused rows, and of other rows, on the page.
     const SHOWN: usize = 20;
 
     fn new(report: &Report) -> Self {

@@ -1,61 +1,57 @@
-//! API keys: one's own, and for those who manage people everybody's.
+//! API keys: the user's own; for users who manage members, all keys of the network.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use schema::{ApiKeyId, clock};
 use tenancy::api_keys::{self, KeyDraft};
 use tenancy::api_tokens::TokenSource;
-use tenancy::{Access, ChangeError, FieldErrors, Permission, needs, networks};
+use tenancy::{ChangeError, FieldErrors, Permission, needs};
 
 use super::settings;
-use crate::Dashboard;
-use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
+use crate::page::{Caller, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
+use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other, set_cookie};
 
 const HOME: &str = "/settings/keys";
 
 /// `GET /settings/keys`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::UseApi>,
-) -> PageResult {
-    let fresh = fresh_secret(&request);
+pub(super) async fn list(page: Page<needs::UseApi>) -> PageResult {
+    let end_flash = page.request.dashboard.cookies.end_flash(HOME);
+    let fresh = page.request.fresh_secret();
     let form = (KeyDraft::default(), FieldErrors::default());
-    let mut response = render(&request, &dashboard, &actor, fresh, form).await?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(HOME));
+    let mut response = render(page, fresh, form).await?;
+    set_cookie(&mut response, &end_flash);
     Ok(response)
 }
 
 async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
+    mut page: Page<P>,
     fresh: Option<String>,
     (draft, errors): (KeyDraft, FieldErrors),
 ) -> PageResult {
-    let now = clock::now();
-    let all = actor.may(Permission::ManageMembers);
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let keys = api_keys::list(&mut conn, (!all).then_some(actor.membership_id), now).await?;
-    conn.commit().await?;
+    let all = page.actor.may(Permission::ManageMembers);
+    let keys = api_keys::list(
+        &mut page.conn,
+        (!all).then_some(page.actor.membership_id),
+        page.now,
+    )
+    .await?;
+    let frame = page.commit().await?;
     let status = forms::status(&errors);
-    // A key begins like a key; what else is fresh here is a short token.
+    // The flash cookie carries a new key or a short-lived token. Only keys have the prefix.
     let is_key = fresh
         .as_deref()
         .is_some_and(|text| text.starts_with(api_keys::PREFIX));
-    page_with(
+    html_with(
         status,
         &List {
-            shell: Shell::new(dashboard, request, actor, &network, "API keys", "API keys"),
-            tabs: settings::tabs(actor, HOME),
+            shell: frame.shell("API keys", "API keys"),
+            tabs: settings::tabs(&frame.actor, HOME),
             fresh_key: fresh.clone().filter(|_| is_key),
             fresh_token: fresh.filter(|_| !is_key),
-            scopes: api_keys::grantable(actor)
+            scopes: api_keys::grantable(&frame.actor)
                 .into_iter()
                 .map(|scope| {
                     let word = scope.as_str();
@@ -70,9 +66,9 @@ async fn render<P>(
                     hint: key.hint,
                     scopes: key.scopes.on_one_line(),
                     person: key.person,
-                    created: TimeCell::new(key.created_at, now, &network),
-                    used: key.used_at.map(|at| TimeCell::new(at, now, &network)),
-                    expires: key.expires_at.map(|at| TimeCell::new(at, now, &network)),
+                    created: frame.time(key.created_at),
+                    used: key.used_at.map(|at| frame.time(at)),
+                    expires: key.expires_at.map(|at| frame.time(at)),
                 })
                 .collect(),
             draft,
@@ -81,57 +77,41 @@ async fn render<P>(
     )
 }
 
-/// `POST /settings/keys`: the key is shown once, on the page it leads to.
-pub(super) async fn create(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::UseApi>,
-    form: PostedForm,
-) -> PageResult {
+/// `POST /settings/keys`: creates a key, which is shown once.
+pub(super) async fn create(Submitted(mut page, form): Submitted<needs::UseApi>) -> PageResult {
     let draft = KeyDraft {
         name: form.get("name").to_owned(),
         scopes: form.all("scopes"),
         expires_in_days: form.get("expires_in_days").to_owned(),
     };
-    let mut conn = actor.network(&dashboard.db).await?;
-    match api_keys::create(&mut conn, &actor, &draft, clock::now()).await {
+    match api_keys::create(&mut page.conn, &page.actor, &draft, page.now).await {
         Ok((_, key)) => {
-            conn.commit().await?;
-            show_secret(&dashboard, HOME, key.as_str())
+            let frame = page.commit().await?;
+            frame.request.show_secret(HOME, key.as_str())
         }
-        Err(ChangeError::Fields(errors)) => {
-            drop(conn);
-            render(&request, &dashboard, &actor, None, (draft, errors)).await
-        }
+        Err(ChangeError::Fields(errors)) => render(page.reopen().await?, None, (draft, errors)).await,
         Err(error) => Err(error.into()),
     }
 }
 
-/// `POST /settings/keys/token`: a token that works for a quarter of an hour, for trying the API out.
-pub(super) async fn short_token(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::UseApi>,
-    _form: PostedForm,
-) -> PageResult {
+/// `POST /settings/keys/token`: issues a token that expires in 15 minutes, for trying the API.
+pub(super) async fn short_token(caller: Caller<needs::UseApi>, _form: PostedForm) -> PageResult {
+    let actor = &caller.actor;
     let session_id = actor.session_id.ok_or(PageError::NotFound)?;
     let source = TokenSource::Session(session_id, actor.membership_id);
-    let (token, _) = dashboard
-        .api_tokens
-        .issue(actor.network_id(), source, clock::now());
-    show_secret(&dashboard, HOME, &token)
+    let api_tokens = &caller.request.dashboard.api_tokens;
+    let (token, _) = api_tokens.issue(actor.network_id(), source, clock::now());
+    caller.request.show_secret(HOME, &token)
 }
 
 /// `POST /settings/keys/{id}/revoke`
 pub(super) async fn revoke(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::UseApi>,
+    Submitted(mut page, _): Submitted<needs::UseApi>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
     let key: ApiKeyId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    api_keys::revoke(&mut conn, &actor, key, clock::now()).await?;
-    conn.commit().await?;
+    api_keys::revoke(&mut page.conn, &page.actor, key, page.now).await?;
+    page.commit().await?;
     see_other(HOME)
 }
 

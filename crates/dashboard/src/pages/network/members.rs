@@ -1,89 +1,78 @@
-//! The network's people: who they are, who is invited, and what they may do.
+//! Members of the network and invitations: roles, invitation, removal.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use chrono::{DateTime, Utc};
-use schema::{InvitationId, MembershipId, clock};
+use schema::{InvitationId, MembershipId};
 use tenancy::invitations;
 use tenancy::memberships::{self, Member, MemberFilter, STAFF};
-use tenancy::networks::{self, Network};
 use tenancy::{
-    Access, ChangeError, Delivery, FieldErrors, OneTimeToken, Permission, Role, RoleKind, Scope, advertisers,
-    affiliates, letters, needs,
+    ChangeError, Delivery, FieldErrors, Permission, Role, RoleKind, Scope, advertisers, affiliates, letters,
+    needs,
 };
 
-use crate::Dashboard;
-use crate::auth::{Allowed, fresh_secret};
 use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
+use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other, set_cookie, show_secret};
+use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other, set_cookie};
 
 const HOME: &str = "/members";
-/// Most people the page shows.
+/// Maximum number of members on the page.
 const MEMBERS: i64 = 1_000;
 
 /// `GET /members`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeMembers>,
-) -> PageResult {
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
-    let mut response = render(&request, &dashboard, &actor, fresh, InviteForm::default()).await?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(HOME));
+pub(super) async fn list(page: Page<needs::SeeMembers>) -> PageResult {
+    let end_flash = page.request.dashboard.cookies.end_flash(HOME);
+    let fresh = page.request.fresh_invitation();
+    let mut response = render(page, fresh, InviteForm::default()).await?;
+    set_cookie(&mut response, &end_flash);
     Ok(response)
 }
 
-async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    fresh_link: Option<String>,
-    form: InviteForm,
-) -> PageResult {
-    let now = clock::now();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let members = memberships::list(&mut conn, &MemberFilter::default(), MEMBERS).await?;
-    let invited = invitations::list(&mut conn, Scope::default(), now).await?;
-    let seats = memberships::seats_taken(&mut conn, now).await?;
-    let advertisers = advertisers::active(&mut conn).await?;
-    let affiliates = affiliates::active(&mut conn).await?;
-    conn.commit().await?;
-    let roles = RoleKind::ALL.iter().filter(|kind| actor.may_grant(**kind));
+async fn render<P>(mut page: Page<P>, fresh_link: Option<String>, form: InviteForm) -> PageResult {
+    let members = memberships::list(&mut page.conn, &MemberFilter::default(), MEMBERS).await?;
+    let invited = invitations::list(&mut page.conn, Scope::default(), page.now).await?;
+    let seats = memberships::seats_taken(&mut page.conn, page.now).await?;
+    let advertisers = advertisers::active(&mut page.conn).await?;
+    let affiliates = affiliates::active(&mut page.conn).await?;
+    let frame = page.commit().await?;
+    let roles = RoleKind::ALL.iter().filter(|kind| frame.actor.may_grant(**kind));
     let status = forms::status(&form.errors);
-    page_with(
+    html_with(
         status,
         &List {
-            shell: Shell::new(dashboard, request, actor, &network, "People", "People"),
-            seats: format!("{seats} of {} seats are taken.", network.limits.max_seats),
+            shell: frame.shell("People", "People"),
+            seats: format!("{seats} of {} seats used.", frame.network.limits.max_seats),
             fresh_link,
             members: members
                 .into_iter()
-                .map(|member| MemberRow::new(member, actor, &network, now))
+                .map(|member| MemberRow::new(member, &frame))
                 .collect(),
             invited: invited
                 .into_iter()
-                .map(|it| InvitedRow {
-                    withdraw: actor
-                        .may_grant(it.role.kind())
-                        .then(|| format!("{HOME}/invitations/{}/withdraw", it.id)),
-                    email: it.email,
-                    role: it.role.kind().label(),
-                    party: it.party.unwrap_or_default(),
-                    until: TimeCell::new(it.expires_at, now, &network),
+                .map(|invitation| InvitedRow {
+                    withdraw: frame
+                        .actor
+                        .may_grant(invitation.role.kind())
+                        .then(|| format!("{HOME}/invitations/{}/withdraw", invitation.id)),
+                    email: invitation.email,
+                    role: invitation.role.kind().label(),
+                    party: invitation.party.unwrap_or_default(),
+                    until: frame.time(invitation.expires_at),
                 })
                 .collect(),
-            may_invite: actor.may(Permission::InviteParties),
+            may_invite: frame.actor.may(Permission::InviteParties),
             roles: Choice::list(roles.map(|kind| (kind.as_str(), kind.label())), &form.role),
             advertisers: parties(
-                advertisers.into_iter().map(|it| (it.id.to_string(), it.name)),
+                advertisers
+                    .into_iter()
+                    .map(|advertiser| (advertiser.id.to_string(), advertiser.name)),
                 &form.advertiser,
             ),
             affiliates: parties(
-                affiliates.into_iter().map(|it| (it.id.to_string(), it.name)),
+                affiliates
+                    .into_iter()
+                    .map(|affiliate| (affiliate.id.to_string(), affiliate.name)),
                 &form.affiliate,
             ),
             form,
@@ -91,7 +80,7 @@ async fn render<P>(
     )
 }
 
-/// A choice of parties that may also be none.
+/// Options of advertisers or affiliates, with an empty one.
 fn parties(all: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
     Choice::list(
         std::iter::once((String::new(), "—".to_owned())).chain(all),
@@ -100,95 +89,77 @@ fn parties(all: impl Iterator<Item = (String, String)>, chosen: &str) -> Vec<Cho
 }
 
 /// `POST /members/invite`
-pub(super) async fn invite(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::InviteParties>,
-    posted: PostedForm,
-) -> PageResult {
+pub(super) async fn invite(Submitted(mut page, posted): Submitted<needs::InviteParties>) -> PageResult {
     let form = InviteForm::read(&posted);
-    let now = clock::now();
-    let mut conn = actor.network(&dashboard.db).await?;
     let invited = match form.role() {
-        Ok(role) => invitations::create(&mut conn, &actor, &form.email, role, now).await,
+        Ok(role) => invitations::create(&mut page.conn, &page.actor, &form.email, role, page.now).await,
         Err(error) => Err(error),
     };
     let (_, token) = match invited {
         Ok(invited) => invited,
         Err(ChangeError::Fields(errors)) => {
-            drop(conn);
             let form = InviteForm { errors, ..form };
-            return render(&request, &dashboard, &actor, None, form).await;
+            return render(page.reopen().await?, None, form).await;
         }
         Err(error) => return Err(error.into()),
     };
-    let network = networks::current(&mut conn).await?;
-    let made = invitations::by_token(&mut conn, &token, now).await?;
-    conn.commit().await?;
-    let made = made.ok_or(PageError::NotFound)?;
-    let (url, kind) = (&dashboard.dashboard_url, made.role.kind());
+    let invitation = invitations::by_token(&mut page.conn, &token, page.now).await?;
+    let frame = page.commit().await?;
+    let invitation = invitation.ok_or(PageError::NotFound)?;
+    let (url, kind) = (&frame.request.dashboard.dashboard_url, invitation.role.kind());
     let mail = letters::invitation(
         url,
-        &network.name,
+        &frame.network.name,
         kind,
-        made.party.as_deref(),
-        &made.email,
+        invitation.party.as_deref(),
+        &invitation.email,
         &token,
     );
-    match dashboard.mailer.send(&mail).await {
+    match frame.request.dashboard.mailer.send(&mail).await {
         Delivery::Sent => see_other(HOME),
-        // Where no mail goes out, whoever invites hands the link on.
-        _ => show_secret(&dashboard, HOME, token.as_str()),
+        // Without email, the inviting user sends the link.
+        _ => frame.request.show_secret(HOME, token.as_str()),
     }
 }
 
 /// `POST /members/{id}/role`
 pub(super) async fn change_role(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageMembers>,
+    Submitted(mut page, form): Submitted<needs::ManageMembers>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
     let member: MembershipId = id(&path)?;
     let kind = form
         .get("role")
         .parse::<RoleKind>()
         .map_err(PageError::BadRequest)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    memberships::change_role(&mut conn, &actor, member, kind, clock::now()).await?;
-    conn.commit().await?;
+    memberships::change_role(&mut page.conn, &page.actor, member, kind, page.now).await?;
+    page.commit().await?;
     see_other(HOME)
 }
 
 /// `POST /members/{id}/remove`
 pub(super) async fn remove(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::InviteParties>,
+    Submitted(mut page, _): Submitted<needs::InviteParties>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
     let member: MembershipId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    memberships::remove(&mut conn, &actor, member, clock::now()).await?;
-    conn.commit().await?;
+    memberships::remove(&mut page.conn, &page.actor, member, page.now).await?;
+    page.commit().await?;
     see_other(HOME)
 }
 
 /// `POST /members/invitations/{id}/withdraw`
 pub(super) async fn withdraw(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::InviteParties>,
+    Submitted(mut page, _): Submitted<needs::InviteParties>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
     let invitation: InvitationId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    invitations::withdraw(&mut conn, &actor, invitation, clock::now()).await?;
-    conn.commit().await?;
+    invitations::withdraw(&mut page.conn, &page.actor, invitation, page.now).await?;
+    page.commit().await?;
     see_other(HOME)
 }
 
-/// An invitation as typed, and what is wrong with it.
+/// Input of the invitation form, with its errors.
 struct InviteForm {
     email: String,
     role: String,
@@ -198,7 +169,7 @@ struct InviteForm {
 }
 
 impl Default for InviteForm {
-    /// Proposes the least powerful of the network's own roles.
+    /// Preselects the role of the network with the fewest permissions.
     fn default() -> Self {
         Self {
             email: String::new(),
@@ -232,7 +203,7 @@ impl InviteForm {
     }
 }
 
-/// A party that was chosen, or none.
+/// Selected advertiser or affiliate. None if the field is empty.
 fn chosen<T: std::str::FromStr>(
     field: &'static str,
     advice: &'static str,
@@ -255,13 +226,14 @@ struct MemberRow {
     party: String,
     second_factor: bool,
     since: TimeCell,
-    /// Where another role is chosen, and which ones.
+    /// URL that changes the role, and the roles. None if the actor may not change it.
     change: Option<(String, Vec<Choice>)>,
     remove: Option<String>,
 }
 
 impl MemberRow {
-    fn new<P>(member: Member, actor: &Access<P>, network: &Network, now: DateTime<Utc>) -> Self {
+    fn new<P>(member: Member, frame: &Frame<P>) -> Self {
+        let actor = &frame.actor;
         let kind = member.role.kind();
         let granted = actor.may_grant(kind);
         let staff = STAFF.into_iter().filter(|kind| actor.may_grant(*kind));
@@ -280,7 +252,7 @@ impl MemberRow {
             sentence: kind.sentence(),
             party: member.party.unwrap_or_default(),
             second_factor: member.has_second_factor,
-            since: TimeCell::new(member.since, now, network),
+            since: frame.time(member.since),
         }
     }
 }

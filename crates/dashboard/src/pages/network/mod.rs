@@ -5,31 +5,33 @@ mod audit;
 mod delete_network;
 mod groups;
 pub(super) mod import;
+mod joining;
 mod keys;
 mod members;
 mod onboarding;
 mod parties;
+mod party;
 mod settings;
 mod verification;
 
 use crate::routes::routes;
 
 routes! {
-    /// A network's own pages; each handler's signature names the permission it needs.
+    /// Pages that manage a network.
     of_member, OF_MEMBER, "":
     get "/start" => onboarding::show;
     post "/start" => onboarding::submit;
     get "/advertisers" => parties::list;
-    post "/advertisers" => parties::create;
-    get "/advertisers/new" => parties::new;
+    post "/advertisers" => party::create;
+    get "/advertisers/new" => party::new;
     get "/advertisers/export.csv" => parties::export;
     get "/advertisers/import" => import::show;
     post "/advertisers/import" => import::submit;
-    get "/advertisers/{id}" => parties::show;
-    post "/advertisers/{id}" => parties::update;
+    get "/advertisers/{id}" => party::show;
+    post "/advertisers/{id}" => party::update;
     get "/affiliates" => parties::list;
-    post "/affiliates" => parties::create;
-    get "/affiliates/new" => parties::new;
+    post "/affiliates" => party::create;
+    get "/affiliates/new" => party::new;
     get "/affiliates/export.csv" => parties::export;
     get "/affiliates/import" => import::show;
     post "/affiliates/import" => import::submit;
@@ -37,8 +39,8 @@ routes! {
     post "/affiliates/groups" => groups::create;
     post "/affiliates/groups/{id}" => groups::rename;
     post "/affiliates/groups/{id}/remove" => groups::remove;
-    get "/affiliates/{id}" => parties::show;
-    post "/affiliates/{id}" => parties::update;
+    get "/affiliates/{id}" => party::show;
+    post "/affiliates/{id}" => party::update;
     get "/applications" => applications::list;
     get "/applications/{id}" => applications::show;
     post "/applications/{id}/approve" => applications::approve;
@@ -51,8 +53,8 @@ routes! {
     get "/settings" => settings::show;
     post "/settings" => settings::update;
     post "/settings/click-key" => settings::replace_click_key;
-    get "/settings/joining" => settings::show_joining;
-    post "/settings/joining" => settings::update_joining;
+    get "/settings/joining" => joining::show;
+    post "/settings/joining" => joining::update;
     get "/settings/keys" => keys::list;
     post "/settings/keys" => keys::create;
     post "/settings/keys/token" => keys::short_token;

@@ -1,151 +1,114 @@
-//! One form that makes a working campaign: advertiser, campaign, goal, a first affiliate with its link, and a token.
+//! Quick start: one form that creates a working campaign with advertiser, goal, first affiliate, link and token.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
 use askama::Template;
+use campaigns::Destination;
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::destination::macro_names;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
+use campaigns::integrations::{self, Token};
 use campaigns::links::{self, NewLink};
 use campaigns::terms::{LOSES_MONEY, Pay, Terms};
-use campaigns::{Destination, integrations};
 use chrono::TimeDelta;
-use schema::{Currency, clock};
+use schema::{CampaignId, Currency};
 use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
-use tenancy::networks::{self, Network};
 use tenancy::{FieldErrors, advertisers, affiliates, check_name, needs};
 
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, page, page_with, see_other, show_secret};
-use crate::{Dashboard, urls};
+use crate::forms::{self, Choice, PostedForm};
+use crate::page::{Page, Submitted};
+use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::urls;
 
-/// The affiliate that the first link is for; its traffic is one's own.
+/// Name of the affiliate that owns the first link, for the user's own test traffic.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
 
 /// `GET /start`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-) -> PageResult {
-    let network = network(&dashboard, &actor).await?;
-    page(&Show {
-        shell: Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Campaigns",
-            "New campaign",
-        ),
-        destination_hint: destination_hint(),
-        kinds: kinds("sale"),
-        form: StartForm {
-            advertiser: String::new(),
-            destination: String::new(),
-            kind: "sale".to_owned(),
-            commission: String::new(),
-            revenue: String::new(),
-            currency: network.currency.to_string(),
-            window: "30".to_owned(),
-            errors: FieldErrors::default(),
-        },
-    })
+pub(super) async fn show(page: Page<needs::Configure>) -> PageResult {
+    let form = StartForm {
+        advertiser: String::new(),
+        destination: String::new(),
+        kind: "sale".to_owned(),
+        commission: String::new(),
+        revenue: String::new(),
+        currency: page.network.currency.to_string(),
+        window: "30".to_owned(),
+        errors: FieldErrors::default(),
+    };
+    render(page, form).await
 }
 
-/// `POST /start`: makes all of it in one transaction, and shows the campaign with what to copy.
-pub(super) async fn submit(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
-    form: PostedForm,
-) -> PageResult {
-    let network = network(&dashboard, &actor).await?;
+/// `POST /start`: creates everything in one transaction, and redirects to the campaign.
+pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::Configure>) -> PageResult {
     let (form, plan) = StartForm::read(&form);
     let Some(plan) = plan else {
-        let shell = Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Campaigns",
-            "New campaign",
-        );
-        return page_with(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &Show {
-                shell,
-                destination_hint: destination_hint(),
-                kinds: kinds(&form.kind),
-                form,
-            },
-        );
+        return render(page, form).await;
     };
-    let now = clock::now();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let author = actor.author();
-    let wanted = AdvertiserSettings::named(&plan.advertiser);
-    let advertiser = match advertisers::matching(&mut conn, &wanted).await? {
-        Some(known) => known,
-        None => advertisers::create(&mut conn, &author, &wanted, now).await?,
-    };
-    let settings = match network.require_tests {
-        true => CampaignSettings {
-            status: CampaignStatus::Testing,
-            ..plan.settings
+    let (campaign_id, token) = create(&mut page, plan).await?;
+    let frame = page.commit().await?;
+    let url = urls::campaign(campaign_id);
+    match token {
+        Some(token) => frame.request.show_secret(&url, token.as_str()),
+        None => see_other(&url),
+    }
+}
+
+async fn render(page: Page<needs::Configure>, form: StartForm) -> PageResult {
+    let frame = page.commit().await?;
+    html_with(
+        forms::status(&form.errors),
+        &Show {
+            shell: frame.shell("Campaigns", "New campaign"),
+            destination_hint: format!("https://shop.example/?click_id={{click_id}} — {}", macro_names()),
+            kinds: Choice::list(KINDS.map(|kind| (kind.code, kind.name)), &form.kind),
+            form,
         },
-        false => plan.settings,
+    )
+}
+
+/// Creates advertiser, campaign, goal, affiliate and link. Returns the new postback token, unless the advertiser has one.
+async fn create(
+    page: &mut Page<needs::Configure>,
+    plan: Plan,
+) -> Result<(CampaignId, Option<Token>), PageError> {
+    let (author, now) = (page.actor.author(), page.now);
+    let conn = &mut page.conn;
+    let wanted = AdvertiserSettings::named(&plan.advertiser);
+    let advertiser = match advertisers::matching(conn, &wanted).await? {
+        Some(known) => known,
+        None => advertisers::create(conn, &author, &wanted, now).await?,
     };
+    let mut settings = plan.settings;
+    if page.network.require_tests {
+        settings.status = CampaignStatus::Testing;
+    }
     let campaign =
-        campaign_table::create(&mut conn, &author, advertiser.id, plan.currency, &settings, now).await?;
+        campaign_table::create(conn, &author, advertiser.id, plan.currency, &settings, now).await?;
     let goal = GoalSettings {
         unique_by: plan.kind.unique_by,
         ..GoalSettings::new(plan.kind.code, plan.kind.name, plan.kind.kind, plan.terms)
     };
-    goals::create(&mut conn, &author, campaign.id, &goal, now).await?;
+    goals::create(conn, &author, campaign.id, &goal, now).await?;
     let wanted = AffiliateSettings::named(FIRST_AFFILIATE);
-    let affiliate = match affiliates::matching(&mut conn, &wanted).await? {
+    let affiliate = match affiliates::matching(conn, &wanted).await? {
         Some(known) => known,
-        None => affiliates::create(&mut conn, &author, &wanted, now).await?,
+        None => affiliates::create(conn, &author, &wanted, now).await?,
     };
     let alias = links::random_alias();
     let link = NewLink {
-        is_test: network.require_tests,
+        is_test: page.network.require_tests,
         ..NewLink::plain(affiliate.id, campaign.id, &alias)
     };
-    links::create(&mut conn, &author, &link, now).await?;
-    // An advertiser that was here before keeps the token its server calls with.
-    let known = integrations::find(&mut conn, advertiser.id).await?;
-    let token = match known {
+    links::create(conn, &author, &link, now).await?;
+    // An advertiser that has a token keeps it, because its server uses it.
+    let token = match integrations::find(conn, advertiser.id).await? {
         Some(_) => None,
-        None => {
-            let at_once = TimeDelta::zero();
-            Some(integrations::new_token(&mut conn, &author, advertiser.id, at_once, now).await?)
-        }
+        None => Some(integrations::new_token(conn, &author, advertiser.id, TimeDelta::zero(), now).await?),
     };
-    conn.commit().await?;
-    let page = urls::campaign(campaign.id);
-    match token {
-        Some(token) => show_secret(&dashboard, &page, token.as_str()),
-        None => see_other(&page),
-    }
+    Ok((campaign.id, token))
 }
 
-fn destination_hint() -> String {
-    format!("https://shop.example/?click_id={{click_id}} — {}", macro_names())
-}
-
-async fn network(dashboard: &Dashboard, actor: &Allowed<needs::Configure>) -> Result<Network, PageError> {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
-    Ok(network)
-}
-
-/// A kind of goal the form offers.
+/// Goal that the form offers.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     code: &'static str,
@@ -181,10 +144,7 @@ const KINDS: [Kind; 4] = [
     },
 ];
 
-fn kinds(chosen: &str) -> Vec<Choice> {
-    Choice::list(KINDS.map(|kind| (kind.code, kind.name)), chosen)
-}
-
+/// Checked input.
 struct Plan {
     advertiser: String,
     settings: CampaignSettings,
@@ -193,7 +153,7 @@ struct Plan {
     currency: Currency,
 }
 
-/// The form as typed, and what is wrong with it.
+/// Input of the form, with its errors.
 struct StartForm {
     advertiser: String,
     destination: String,

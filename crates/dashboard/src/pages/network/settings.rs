@@ -1,33 +1,21 @@
-//! The network's settings: its profile, and how affiliates join it.
+//! Settings of the network: profile, click ID key, and the tabs of all settings pages.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
 use askama::Template;
-use schema::{Words, clock};
-use tenancy::networks::{self, AutoApprove, Joining, Limits, Network, ProfileDraft};
+use schema::Words;
+use tenancy::networks::{self, Limits, ProfileDraft};
 use tenancy::{Access, ChangeError, FieldErrors, Permission, memberships, needs};
 
-use crate::Dashboard;
-use crate::auth::Allowed;
-use crate::forms::{Choice, PostedForm};
-use crate::shell::{PageResult, Shell, TimeCell, page_with, saved};
+use crate::page::{Page, Submitted};
+use crate::shell::{PageResult, Shell, TimeCell, html_with, saved};
 
 /// `GET /settings`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeNetwork>,
-) -> PageResult {
-    render(&request, &dashboard, &actor, None).await
+pub(super) async fn show(page: Page<needs::SeeNetwork>) -> PageResult {
+    render(page, None).await
 }
 
 /// `POST /settings`
-pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageNetwork>,
-    form: PostedForm,
-) -> PageResult {
+pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNetwork>) -> PageResult {
     let draft = ProfileDraft {
         name: form.get("name").to_owned(),
         slug: form.get("slug").to_owned(),
@@ -38,44 +26,35 @@ pub(super) async fn update(
         require_tests: form.ticked("require_tests"),
         blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
-    let mut conn = actor.network(&dashboard.db).await?;
     let outcome = match draft.checked() {
         Ok(profile) => {
-            let (author, reserved) = (actor.author(), &dashboard.reserved_hosts);
-            networks::update_profile(&mut conn, &author, &profile, reserved, clock::now()).await
+            let (author, reserved) = (page.actor.author(), &page.request.dashboard.reserved_hosts);
+            networks::update_profile(&mut page.conn, &author, &profile, reserved, page.now).await
         }
         Err(error) => Err(error),
     };
     match outcome {
         Ok(()) => {
-            conn.commit().await?;
+            page.commit().await?;
             saved("/settings")
         }
-        Err(ChangeError::Fields(errors)) => {
-            drop(conn);
-            render(&request, &dashboard, &actor, Some((draft, errors))).await
-        }
+        Err(ChangeError::Fields(errors)) => render(page.reopen().await?, Some((draft, errors))).await,
         Err(error) => Err(error.into()),
     }
 }
 
-async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    typed: Option<(ProfileDraft, FieldErrors)>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let profile = networks::profile(&mut conn).await?;
-    let seats = memberships::seats_taken(&mut conn, clock::now()).await?;
-    conn.commit().await?;
-    let status = match &typed {
+/// Shows the profile, or a draft of it with its errors.
+async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors)>) -> PageResult {
+    let profile = networks::profile(&mut page.conn).await?;
+    let seats = memberships::seats_taken(&mut page.conn, page.now).await?;
+    let frame = page.commit().await?;
+    let status = match &refused {
         None => StatusCode::OK,
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let slug = profile.slug.clone();
-    let (draft, errors) = typed.unwrap_or_else(|| {
+    let click_key = frame.network.click_key;
+    let (draft, errors) = refused.unwrap_or_else(|| {
         let draft = ProfileDraft {
             name: profile.name,
             slug: profile.slug,
@@ -88,54 +67,43 @@ async fn render<P>(
         };
         (draft, FieldErrors::default())
     });
-    page_with(
+    html_with(
         status,
         &Show {
-            shell: Shell::new(dashboard, request, actor, &network, "Settings", "Settings"),
-            tabs: tabs(actor, "/settings"),
+            shell: frame.shell("Settings", "Settings"),
+            tabs: tabs(&frame.actor, "/settings"),
             slug_hint: format!(
-                "{}/{slug} on the shared host. Changed, links and postback URLs with the old one stop working.",
-                dashboard.tracking_url
+                "{}/{slug} on the shared host. After a change, links and postback URLs with the old slug stop working.",
+                frame.request.dashboard.tracking_url
             ),
             hosts: draft.tracking_hosts.join("\n"),
             blocked: draft.blocked_addresses.join("\n"),
-            key: network.click_key.number,
-            key_since: key_since(&network),
-            limits: network.limits,
+            key: click_key.number,
+            // The network's first key has no start.
+            key_since: (click_key.number > 1).then(|| frame.time(click_key.since)),
+            limits: frame.network.limits,
             seats,
-            may_manage: actor.may(Permission::ManageNetwork),
+            may_manage: frame.actor.may(Permission::ManageNetwork),
             draft,
             errors,
         },
     )
 }
 
-/// `POST /settings/click-key`: signs click ids with the next key from in a moment on.
-pub(super) async fn replace_click_key(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageNetwork>,
-    _form: PostedForm,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    networks::replace_click_key(&mut conn, &actor.author(), clock::now()).await?;
-    conn.commit().await?;
+/// `POST /settings/click-key`: replaces the key that signs click IDs.
+pub(super) async fn replace_click_key(Submitted(mut page, _): Submitted<needs::ManageNetwork>) -> PageResult {
+    networks::replace_click_key(&mut page.conn, &page.actor.author(), page.now).await?;
+    page.commit().await?;
     saved("/settings")
 }
 
-/// Since when the key in use is; the first one always was.
-fn key_since(network: &Network) -> Option<TimeCell> {
-    let since = network.click_key.since;
-    (network.click_key.number > 1).then(|| TimeCell::new(since, clock::now(), network))
-}
-
-/// The tabs of the settings: label, where it leads, whether it is the current one. Those that may not be opened are
-/// left out.
+/// Tabs of the settings pages that the actor may open: label, URL, and true for the current one.
 pub(super) fn tabs<P>(actor: &Access<P>, current: &str) -> Vec<(&'static str, &'static str, bool)> {
     [
         ("Profile", "/settings", Permission::SeeNetwork),
-        ("Joining", "/settings/joining", Permission::SeeNetwork),
+        ("Applications", "/settings/joining", Permission::SeeNetwork),
         ("API keys", "/settings/keys", Permission::UseApi),
-        ("Proof", "/settings/proof", Permission::SeeNetwork),
+        ("Verification", "/settings/proof", Permission::SeeNetwork),
         ("Audit log", "/settings/audit", Permission::SeeAudit),
         ("Delete", "/settings/delete", Permission::DeleteNetwork),
     ]
@@ -143,83 +111,6 @@ pub(super) fn tabs<P>(actor: &Access<P>, current: &str) -> Vec<(&'static str, &'
     .filter(|(_, _, needed)| actor.may(*needed))
     .map(|(label, href, _)| (label, href, href == current))
     .collect()
-}
-
-/// `GET /settings/joining`
-pub(super) async fn show_joining(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeNetwork>,
-) -> PageResult {
-    render_joining(&request, &dashboard, &actor, None).await
-}
-
-/// `POST /settings/joining`
-pub(super) async fn update_joining(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageNetwork>,
-    form: PostedForm,
-) -> PageResult {
-    let typed = Joining {
-        join_open: form.ticked("join_open"),
-        join_greeting: form.get("join_greeting").to_owned(),
-        join_questions: Words(lines(form.get("join_questions"))),
-        auto_approve: form.get("auto_approve").parse().unwrap_or(AutoApprove::Nobody),
-        auto_approve_domains: Words::typed(form.get("auto_approve_domains")),
-    };
-    match typed.clone().checked() {
-        Ok(joining) => {
-            let mut conn = actor.network(&dashboard.db).await?;
-            networks::update_joining(&mut conn, &actor.author(), &joining, clock::now()).await?;
-            conn.commit().await?;
-            saved("/settings/joining")
-        }
-        Err(ChangeError::Fields(errors)) => {
-            render_joining(&request, &dashboard, &actor, Some((typed, errors))).await
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A question may contain commas, so only line breaks part them.
-fn lines(text: &str) -> Vec<String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(str::to_owned).collect()
-}
-
-async fn render_joining<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    typed: Option<(Joining, FieldErrors)>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let slug = networks::slug(&mut conn).await?;
-    conn.commit().await?;
-    let status = match &typed {
-        None => StatusCode::OK,
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    let (joining, errors) = typed.unwrap_or_else(|| (network.joining.clone(), FieldErrors::default()));
-    let rules = [
-        ("nobody", "Nobody: somebody decides each application"),
-        ("listed", "Those from the e-mail domains below"),
-        ("everybody", "Everybody"),
-    ];
-    page_with(
-        status,
-        &ShowJoining {
-            shell: Shell::new(dashboard, request, actor, &network, "Settings", "Joining"),
-            tabs: tabs(actor, "/settings/joining"),
-            page: format!("{}/join/{slug}", dashboard.dashboard_url),
-            rules: Choice::list(rules, joining.auto_approve.as_str()),
-            may_manage: actor.may(Permission::ManageNetwork),
-            joining,
-            errors,
-        },
-    )
 }
 
 #[derive(Template)]
@@ -236,17 +127,5 @@ struct Show {
     seats: i64,
     may_manage: bool,
     draft: ProfileDraft,
-    errors: FieldErrors,
-}
-
-#[derive(Template)]
-#[template(path = "network/settings/joining.html")]
-struct ShowJoining {
-    shell: Shell,
-    tabs: Vec<(&'static str, &'static str, bool)>,
-    page: String,
-    rules: Vec<Choice>,
-    may_manage: bool,
-    joining: Joining,
     errors: FieldErrors,
 }

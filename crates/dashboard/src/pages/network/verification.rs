@@ -1,81 +1,71 @@
-//! The proof: what the last verification of the network found, and a button that runs the next one.
+//! Verification of the network: the result of the last run, and a button that starts the next.
 
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use chrono_tz::Tz;
 use schema::{DbError, NetworkConn, clock};
 use tenancy::networks::Network;
-use tenancy::{Access, Permission, needs, networks};
+use tenancy::{Permission, needs, networks};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracking::verify::{self, Check, Period, Verification, VerifyError};
 
 use super::settings;
-use crate::auth::Allowed;
 use crate::error::PageError;
+use crate::format;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, Shell, TimeCell, page_with, see_other};
-use crate::{Dashboard, format};
+use crate::page::{Caller, Frame, Page};
+use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other};
 
 const HOME: &str = "/settings/proof";
-/// How many days the button looks back.
+/// Number of days that the button verifies.
 const DAYS: i64 = 7;
-/// How long a run may take: whoever pressed the button is waiting.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a run, because the user waits for the response.
+const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `GET /settings/proof`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeeNetwork>,
-) -> PageResult {
-    render(&request, &dashboard, &actor, None).await
+pub(super) async fn show(page: Page<needs::SeeNetwork>) -> PageResult {
+    render(page, None).await
 }
 
-/// `POST /settings/proof`: verifies the last days.
-pub(super) async fn run(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::ManageNetwork>,
-    _form: PostedForm,
-) -> PageResult {
-    let Ok(turn) = dashboard.proof_turns.clone().try_acquire_owned() else {
-        let sentence = "Another run is under way on this server. Try again in half a minute.";
+/// `POST /settings/proof`: verifies the last days. Opens its transaction only when a slot is free.
+pub(super) async fn run(caller: Caller<needs::ManageNetwork>, _form: PostedForm) -> PageResult {
+    let dashboard = &caller.request.dashboard;
+    let Ok(slot) = dashboard.verification_slots.clone().try_acquire_owned() else {
+        let sentence = "Another verification is running on this server. Try again in half a minute.";
         return Err(PageError::Conflict(sentence.to_owned()));
     };
-    let conn = actor.network(&dashboard.db).await?;
+    let conn = caller.actor.network(&dashboard.db).await?;
     let (journals, runtime) = (dashboard.journals.clone(), Handle::current());
-    // Reading journals waits for the disk: not on the thread that serves others. Whoever leaves meanwhile stops
-    // nothing, so the turn goes along.
-    let ran = web::block(move || {
-        let _turn = turn;
-        runtime.block_on(prove(conn, &journals))
+    // Reading journals blocks on the disk, so not on an actix worker. A client that disconnects does not stop the
+    // verification, so the blocking task owns the slot.
+    let verified = web::block(move || {
+        let _slot = slot;
+        runtime.block_on(verify_last_days(conn, &journals))
     });
-    let failed = match ran.await {
+    let failed = match verified.await {
         Ok(Ok(())) => return see_other(HOME),
         Ok(Err(failed)) => failed,
         Err(error) => Failed::Other(error.to_string()),
     };
-    render(&request, &dashboard, &actor, Some(failed)).await
+    render(caller.open().await?, Some(failed)).await
 }
 
-async fn prove(mut conn: NetworkConn, journals: &std::path::Path) -> Result<(), Failed> {
+async fn verify_last_days(mut conn: NetworkConn, journals: &std::path::Path) -> Result<(), Failed> {
     let now = clock::now();
     let network = networks::current(&mut conn).await?;
     let period = Period::last_days(DAYS, network.time_zone(), now);
-    timeout(
-        PATIENCE,
-        verify::verify(&mut conn, &network, journals, period, now),
-    )
-    .await
-    .map_err(|_| Failed::TooLong)??;
+    let verification = verify::verify(&mut conn, &network, journals, period, now);
+    timeout(VERIFICATION_TIMEOUT, verification)
+        .await
+        .map_err(|_| Failed::TooLong)??;
     Ok(conn.commit().await?)
 }
 
-/// Why a run proved nothing.
+/// Reason why a run has no result.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("it took too long")]
@@ -86,7 +76,7 @@ enum Failed {
 
 impl From<diesel::result::Error> for Failed {
     fn from(error: diesel::result::Error) -> Self {
-        // The kind has no name of its own: Postgres gives up what takes longer than the pool allows.
+        // diesel has no error kind for the statement timeout of the pool.
         match error.to_string() {
             text if text.contains("statement timeout") => Self::TooLong,
             text => Self::Other(text),
@@ -110,44 +100,37 @@ impl From<VerifyError> for Failed {
 }
 
 impl Failed {
-    /// What the page says. The cause may name the server's folders: it is in the log.
+    /// Sentence for the page. The cause may contain paths of the server, so it is only logged.
     fn sentence(&self, network: &Network) -> String {
-        let what = match self {
-            Self::TooLong => "There is more to compare than a page has time for.",
-            Self::Other(_) => "Something failed on our side; the cause is in the server's log.",
+        let cause = match self {
+            Self::TooLong => "The network has too much data to verify on a page.",
+            Self::Other(_) => "An internal error occurred; the server's log has its cause.",
         };
         let id = network.id;
         format!(
-            "Nothing was proved. {what} Whoever runs this installation can take all the time it needs: clickledger verify --network {id}"
+            "Not verified. {cause} An operator can run it without a time limit: clickledger verify --network {id}"
         )
     }
 }
 
-async fn render<P>(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Access<P>,
-    failed: Option<Failed>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let last = verify::last(&mut conn).await?;
-    conn.commit().await?;
+async fn render<P>(mut page: Page<P>, failed: Option<Failed>) -> PageResult {
+    let last = verify::last(&mut page.conn).await?;
+    let frame = page.commit().await?;
     if let Some(failed) = &failed {
-        tracing::error!(network = %network.id, cause = %failed, "not verified");
+        tracing::error!(network = %frame.network.id, cause = %failed, "not verified");
     }
     let status = match failed {
         None => StatusCode::OK,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    page_with(
+    html_with(
         status,
         &Show {
-            shell: Shell::new(dashboard, request, actor, &network, "Settings", "Proof"),
-            tabs: settings::tabs(actor, HOME),
-            failure: failed.map(|failed| failed.sentence(&network)),
-            may_run: actor.may(Permission::ManageNetwork),
-            last: last.map(|last| Run::new(last, &network)),
+            shell: frame.shell("Settings", "Verification"),
+            tabs: settings::tabs(&frame.actor, HOME),
+            failure: failed.map(|failed| failed.sentence(&frame.network)),
+            may_run: frame.actor.may(Permission::ManageNetwork),
+            last: last.map(|last| Run::new(last, &frame)),
         },
     )
 }
@@ -161,7 +144,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(run: Verification, network: &Network) -> Self {
+    fn new<P>(run: Verification, frame: &Frame<P>) -> Self {
         let differing: i64 = run.checks.iter().map(|check| check.differing).sum();
         let (badge, verdict) = match differing {
             0 => ("ok", "holds".to_owned()),
@@ -171,14 +154,14 @@ impl Run {
         Self {
             badge,
             verdict,
-            run_at: TimeCell::new(run.run_at, clock::now(), network),
-            period: period(run.period, network.time_zone()),
+            run_at: frame.time(run.run_at),
+            period: period(run.period, frame.network.time_zone()),
             checks: run.checks.into_iter().map(CheckRow::new).collect(),
         }
     }
 }
 
-/// From when to when, on the network's clock.
+/// Period as text, in the network's time zone.
 fn period(period: Period, zone: Tz) -> String {
     let [from, to] = [period.from, period.to].map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M"));
     format!("{from} to {to} ({zone})")

@@ -1,31 +1,25 @@
-//! How the node that answers fares, for those who run the installation: its journals, what needs attention, and what
-//! was put aside.
+//! Health of this node, for operators: its journals, alarms, and quarantined records.
 
-use actix_web::{HttpRequest, web};
 use askama::Template;
 use tracking::condition::{Alarm, Condition, JournalCondition};
 use tracking::quarantine::{self, PutAside};
 
 use crate::auth::SignedIn;
-use crate::shell::{PageResult, page, theme};
-use crate::{Dashboard, format};
+use crate::format;
+use crate::shell::{PageResult, html};
 
-/// Most records that were put aside on the page.
+/// Maximum number of quarantined records on the page.
 const ROWS: i64 = 50;
 
 /// `GET /ops/node`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-) -> PageResult {
-    let count = quarantine::count(&dashboard.db).await?;
-    let newest = quarantine::newest(&dashboard.db, ROWS).await?;
-    let (theme, person) = (theme(&request), visitor.person.name.clone());
-    page(&Show::new(
+pub(super) async fn show(user: SignedIn) -> PageResult {
+    let count = quarantine::count(&user.request.dashboard.db).await?;
+    let newest = quarantine::newest(&user.request.dashboard.db, ROWS).await?;
+    let (theme, person) = (user.request.theme(), user.person.name.clone());
+    html(&Show::new(
         theme,
         person,
-        dashboard.tracker.condition(),
+        user.request.dashboard.tracker.condition(),
         count,
         newest,
     ))
@@ -62,7 +56,7 @@ fn count(number: u64) -> String {
     format::count(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// As a duration; one of two minutes and more in minutes.
+/// Duration as text; in minutes from two minutes on.
 fn seconds(seconds: f64) -> String {
     match seconds {
         ..120.0 => {
@@ -155,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_in_trouble_says_so_in_sentences() {
+    fn a_node_in_trouble_shows_its_alarms_as_sentences() {
         let late = Alarm {
             name: "journal_late",
             message: "The oldest <of the clicks> is 42 s old.".to_owned(),
@@ -180,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_what_fits_them() {
+    fn ages_have_a_fitting_unit() {
         for (age, text) in [(0.000_4, "400 µs"), (119.9, "119.9 s"), (7_200.0, "120 min")] {
             assert_eq!(seconds(age), text);
         }

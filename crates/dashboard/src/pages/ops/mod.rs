@@ -1,20 +1,22 @@
-//! Pages of those who run the installation.
+//! Pages of operators: networks, operator log, health of the node.
 
 mod health;
+mod log;
+mod network;
 mod networks;
 
 use crate::routes::routes;
 
 routes! {
-    /// What those see who run the installation.
+    /// Pages of operators.
     of_operator, OF_OPERATOR, "/ops":
     get "" => networks::list;
     post "/networks" => networks::create;
-    get "/networks/{id}" => networks::show;
-    post "/networks/{id}/status" => networks::set_status;
-    post "/networks/{id}/limits" => networks::set_limits;
-    post "/networks/{id}/act" => networks::act;
-    post "/networks/{id}/erase" => networks::erase;
-    get "/log" => networks::log;
+    get "/networks/{id}" => network::show;
+    post "/networks/{id}/status" => network::set_status;
+    post "/networks/{id}/limits" => network::set_limits;
+    post "/networks/{id}/act" => network::impersonate;
+    post "/networks/{id}/erase" => network::erase;
+    get "/log" => log::list;
     get "/node" => health::show;
 }

@@ -1,34 +1,29 @@
-//! What those see who run the installation: its networks with what they use, and their own log.
+//! Networks of the installation with their usage, and the creation of a network.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use schema::{Currency, MembershipId, NetworkId, clock};
+use schema::{Currency, clock};
 use serde::Deserialize;
-use tenancy::erasure::{self, EraseError};
-use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, check_time_zone, slug_from};
+use tenancy::networks::{self, NetworkStatus, NewNetwork, check_slug, check_time_zone, slug_from};
 use tenancy::operators::{self, Listed};
-use tenancy::sessions::{self, NewSession};
 use tenancy::{
-    ChangeError, Delivery, FieldErrors, OneTimeToken, Role, RoleKind, check_name, invitations, letters,
-    unscoped,
+    ChangeError, Delivery, FieldErrors, Role, RoleKind, check_name, invitations, letters, unscoped,
 };
-use tracking::intake::client_ip;
 
-use crate::auth::{SignedIn, fresh_secret};
-use crate::error::PageError;
+use crate::auth::SignedIn;
 use crate::format;
 use crate::forms::{self, PostedForm};
 use crate::listing::{self, Tab};
-use crate::pages::account::sign_in::user_agent;
-use crate::pages::id;
-use crate::shell::{PageResult, page, page_with, see_other, set_cookie, show_secret, theme};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, html_with, see_other, set_cookie};
+use crate::urls;
 
 const HOME: &str = "/ops";
-/// Networks of a page: the usage of each is counted behind its own wall.
-const ROWS: i64 = 25;
+/// Networks per page. Few, because the usage of each is counted in a transaction on that network.
+const ROWS: usize = 25;
+/// Networks to query: one more than a page shows, to know if another page follows.
+const QUERIED: i64 = 26;
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Filters {
     #[serde(default)]
@@ -40,24 +35,16 @@ pub(super) struct Filters {
 }
 
 /// `GET /ops`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    filters: web::Query<Filters>,
-) -> PageResult {
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
+pub(super) async fn list(user: SignedIn, filters: web::Query<Filters>) -> PageResult {
+    let fresh = user.request.fresh_invitation();
     let form = (NewForm::default(), FieldErrors::default());
-    let mut response = render(&request, &dashboard, &visitor, &filters, fresh, form).await?;
-    set_cookie(&mut response, &dashboard.cookies.end_flash(HOME));
+    let mut response = render(&user, &filters, fresh, form).await?;
+    set_cookie(&mut response, &user.request.dashboard.cookies.end_flash(HOME));
     Ok(response)
 }
 
 async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    visitor: &SignedIn,
+    user: &SignedIn,
     filters: &Filters,
     fresh_link: Option<String>,
     (form, errors): (NewForm, FieldErrors),
@@ -66,16 +53,16 @@ async fn render(
     let search = listing::text(&filters.search);
     let before = listing::id(&filters.before)?;
     let mut found = operators::list_networks(
-        &dashboard.db,
+        &user.request.dashboard.db,
         search.as_deref(),
         status,
         before,
-        ROWS + 1,
+        QUERIED,
         clock::now(),
     )
     .await?;
-    let more = found.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
+    let more = found.len() > ROWS;
+    found.truncate(ROWS);
     let older = found.last().filter(|_| more).map(|last| {
         let before = last.network.id.to_string();
         let (search, status) = (filters.search.as_str(), filters.status.as_str());
@@ -85,12 +72,12 @@ async fn render(
         )
     });
     let http_status = forms::status(&errors);
-    page_with(
+    html_with(
         http_status,
         &List {
-            theme: theme(request),
-            person: visitor.person.name.clone(),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
+            theme: user.request.theme(),
+            person: user.person.name.clone(),
+            form_token: user.request.form_token(),
             fresh_link,
             tabs: listing::tabs(HOME, NetworkStatus::ALL, status),
             search: filters.search.clone(),
@@ -102,19 +89,14 @@ async fn render(
     )
 }
 
-/// `POST /ops/networks`: a network, and an invitation for its owner.
-pub(super) async fn create(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    posted: PostedForm,
-) -> PageResult {
+/// `POST /ops/networks`: creates a network and invites its owner.
+pub(super) async fn create(user: SignedIn, posted: PostedForm) -> PageResult {
     let form = NewForm::read(&posted);
     let now = clock::now();
-    let mut unscoped_conn = dashboard.db.unscoped().await?;
+    let mut unscoped_conn = user.request.dashboard.db.unscoped().await?;
     let network_id = unscoped::new_network_id(&mut unscoped_conn).await?;
     drop(unscoped_conn);
-    let mut conn = dashboard.db.network(network_id).await?;
+    let mut conn = user.request.dashboard.db.network(network_id).await?;
     let made = async {
         let (name, slug, time_zone, currency) = form.checked()?;
         let network = NewNetwork {
@@ -123,7 +105,7 @@ pub(super) async fn create(
             time_zone,
             currency,
         };
-        let author = visitor.author();
+        let author = user.author();
         networks::create(&mut conn, author, &network, now).await?;
         let (_, token) = invitations::offer(&mut conn, author, &form.owner, Role::Owner, now).await?;
         operators::record(
@@ -142,282 +124,20 @@ pub(super) async fn create(
         Err(ChangeError::Fields(errors)) => {
             drop(conn);
             let filters = Filters::default();
-            return render(&request, &dashboard, &visitor, &filters, None, (form, errors)).await;
+            return render(&user, &filters, None, (form, errors)).await;
         }
         Err(error) => return Err(error.into()),
     };
     conn.commit().await?;
-    let url = &dashboard.dashboard_url;
+    let url = &user.request.dashboard.dashboard_url;
     let mail = letters::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
-    match dashboard.mailer.send(&mail).await {
+    match user.request.dashboard.mailer.send(&mail).await {
         Delivery::Sent => see_other(HOME),
-        _ => show_secret(&dashboard, HOME, token.as_str()),
+        _ => user.request.show_secret(HOME, token.as_str()),
     }
 }
 
-/// `GET /ops/networks/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-) -> PageResult {
-    let network_id: NetworkId = id(&path)?;
-    render_one(&request, &dashboard, &visitor, network_id, FieldErrors::default()).await
-}
-
-async fn find(dashboard: &Dashboard, network_id: NetworkId) -> Result<Listed, PageError> {
-    let found = operators::find_network(&dashboard.db, network_id, clock::now()).await?;
-    found.ok_or(PageError::NotFound)
-}
-
-async fn render_one(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    visitor: &SignedIn,
-    network_id: NetworkId,
-    errors: FieldErrors,
-) -> PageResult {
-    let listed = find(dashboard, network_id).await?;
-    let members = operators::members(&dashboard.db, network_id).await?;
-    let status = forms::status(&errors);
-    page_with(
-        status,
-        &Show {
-            theme: theme(request),
-            person: visitor.person.name.clone(),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
-            url: urls::network(network_id),
-            limits: listed.network.limits,
-            active: listed.network.status == NetworkStatus::Active,
-            closed: listed.network.status == NetworkStatus::Closed,
-            reason: listed.network.status_reason.clone(),
-            row: NetworkRow::new(listed),
-            members: members
-                .into_iter()
-                .map(|member| {
-                    let role = member.role.kind().label();
-                    let party = member
-                        .party
-                        .map_or_else(String::new, |party| format!(" of {party}"));
-                    (
-                        member.id.to_string(),
-                        format!("{} — {role}{party}", member.person_name),
-                    )
-                })
-                .collect(),
-            errors,
-        },
-    )
-}
-
-/// `POST /ops/networks/{id}/status`: suspends or resumes.
-pub(super) async fn set_status(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let network_id: NetworkId = id(&path)?;
-    let network = find(&dashboard, network_id).await?.network;
-    let (status, action) = match form.get("status") {
-        "suspended" => (NetworkStatus::Suspended, "network.suspend"),
-        "active" => (NetworkStatus::Active, "network.resume"),
-        other => {
-            let sentence = format!("status is “{other}”; send active or suspended.");
-            return Err(PageError::BadRequest(sentence));
-        }
-    };
-    let reason = form.get("reason");
-    if status == NetworkStatus::Suspended && reason.is_empty() {
-        let mut errors = FieldErrors::default();
-        errors.add("reason", "Say why; the network's people read it.");
-        return render_one(&request, &dashboard, &visitor, network_id, errors).await;
-    }
-    let now = clock::now();
-    let mut conn = dashboard.db.network(network_id).await?;
-    networks::set_status(&mut conn, visitor.author(), status, reason, now).await?;
-    operators::record(
-        &mut conn,
-        visitor.author(),
-        action,
-        Some((network_id, &network.name)),
-        reason,
-        now,
-    )
-    .await?;
-    conn.commit().await?;
-    see_other(&urls::network(network_id))
-}
-
-/// `POST /ops/networks/{id}/limits`
-pub(super) async fn set_limits(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    let network_id: NetworkId = id(&path)?;
-    let network = find(&dashboard, network_id).await?.network;
-    // What is no number becomes one that is refused, under its field.
-    let number = |field: &str| form.get(field).parse().unwrap_or(0);
-    let limits = Limits {
-        max_postbacks_per_second: number("max_postbacks_per_second"),
-        max_seats: number("max_seats"),
-        max_links: number("max_links"),
-    };
-    let now = clock::now();
-    let mut conn = dashboard.db.network(network_id).await?;
-    match networks::set_limits(&mut conn, visitor.author(), limits, now).await {
-        Ok(()) => {}
-        Err(ChangeError::Fields(errors)) => {
-            drop(conn);
-            return render_one(&request, &dashboard, &visitor, network_id, errors).await;
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let detail = format!(
-        "{} postbacks per second, {} seats, {} links",
-        limits.max_postbacks_per_second, limits.max_seats, limits.max_links
-    );
-    let about = Some((network_id, network.name.as_str()));
-    operators::record(
-        &mut conn,
-        visitor.author(),
-        "network.set_limits",
-        about,
-        &detail,
-        now,
-    )
-    .await?;
-    conn.commit().await?;
-    see_other(&urls::network(network_id))
-}
-
-/// `POST /ops/networks/{id}/act`: acts under a member's role, for an hour, with a reason that both logs keep.
-pub(super) async fn act(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-    form: PostedForm,
-) -> PageResult {
-    use tenancy::audit::{self, Change};
-    let network_id: NetworkId = id(&path)?;
-    let network = find(&dashboard, network_id).await?.network;
-    let membership_id: MembershipId = id(form.get("membership"))?;
-    let reason: String = form
-        .get("why")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(400)
-        .collect();
-    if reason.is_empty() {
-        let mut errors = FieldErrors::default();
-        errors.add("why", "Say why; the network's people see it in their audit log.");
-        return render_one(&request, &dashboard, &visitor, network_id, errors).await;
-    }
-    let now = clock::now();
-    let mut conn = dashboard.db.network(network_id).await?;
-    let member = tenancy::memberships::find(&mut conn, membership_id).await?;
-    let member = member.ok_or(PageError::NotFound)?;
-    let as_whom = format!("{} ({})", member.person_name, member.role.kind().label());
-    let change = Change::created(
-        "operator.act_as",
-        membership_id,
-        &as_whom,
-        serde_json::json!({ "reason": reason }),
-    );
-    audit::record(&mut conn, visitor.author(), change, now).await?;
-    let detail = format!("as {as_whom}: {reason}");
-    let about = Some((network_id, network.name.as_str()));
-    operators::record(
-        &mut conn,
-        visitor.author(),
-        "operator.act_as",
-        about,
-        &detail,
-        now,
-    )
-    .await?;
-    let session = NewSession {
-        person_id: visitor.person.id,
-        membership: Some((network_id, membership_id)),
-        operator_reason: Some(reason),
-        awaits_second_factor: false,
-        without_password: false,
-        ends_at: None,
-        user_agent: user_agent(&request),
-        address: client_ip(request.head(), &dashboard.trusted_proxies),
-    };
-    if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
-        return Err(PageError::NotFound);
-    }
-    let token = sessions::start(&mut conn, &session, now).await?;
-    conn.commit().await?;
-    let mut response = see_other("/")?;
-    set_cookie(&mut response, &dashboard.cookies.start(&token));
-    Ok(response)
-}
-
-/// `POST /ops/networks/{id}/erase`: exports and erases a network that its owner closed, where that did not happen.
-pub(super) async fn erase(
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    path: web::Path<String>,
-    _form: PostedForm,
-) -> PageResult {
-    let network_id: NetworkId = id(&path)?;
-    let network = find(&dashboard, network_id).await?.network;
-    if network.status != NetworkStatus::Closed {
-        return Err(PageError::Conflict(
-            "Only a network that its owner has deleted can be erased.".to_owned(),
-        ));
-    }
-    let folder = &dashboard.exports;
-    erasure::export_and_erase(&dashboard.db, folder, network_id, visitor.author(), clock::now())
-        .await
-        .map_err(|error| match error {
-            EraseError::Db(error) => PageError::Db(error),
-            other => PageError::Conflict(format!("Nothing was erased. {other}")),
-        })?;
-    see_other(HOME)
-}
-
-/// `GET /ops/log`
-pub(super) async fn log(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    visitor: SignedIn,
-    filters: web::Query<Filters>,
-) -> PageResult {
-    let mut conn = dashboard.db.unscoped().await?;
-    let found = operators::log(&mut conn, listing::id(&filters.before)?, listing::ASK).await?;
-    drop(conn);
-    let (found, older) = listing::cut(found, "/ops/log", &[], |entry| entry.id);
-    page(&Log {
-        theme: theme(&request),
-        person: visitor.person.name.clone(),
-        rows: found
-            .into_iter()
-            .map(|entry| LogRow {
-                at: format::minute(entry.at),
-                author: entry.author,
-                address: entry
-                    .remote_ip
-                    .map_or_else(String::new, |ip| ip.addr().to_string()),
-                action: entry.action,
-                about: entry.about_network,
-                detail: entry.detail,
-            })
-            .collect(),
-        older,
-    })
-}
-
-/// A network to create, as typed.
+/// Input of the form for a new network, before checks.
 #[derive(Default)]
 struct NewForm {
     name: String,
@@ -458,20 +178,21 @@ impl NewForm {
     }
 }
 
-struct NetworkRow {
-    url: String,
-    id: String,
-    name: String,
-    status: &'static str,
-    seats: String,
-    links: String,
-    clicks: String,
-    conversions: String,
-    created: String,
+/// Network of a list, with its usage.
+pub(super) struct NetworkRow {
+    pub(super) url: String,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) status: &'static str,
+    pub(super) seats: String,
+    pub(super) links: String,
+    pub(super) clicks: String,
+    pub(super) conversions: String,
+    pub(super) created: String,
 }
 
 impl NetworkRow {
-    fn new(Listed { network, usage }: Listed) -> Self {
+    pub(super) fn new(Listed { network, usage }: Listed) -> Self {
         Self {
             url: urls::network(network.id),
             id: network.id.to_string(),
@@ -490,15 +211,6 @@ impl NetworkRow {
     }
 }
 
-struct LogRow {
-    at: String,
-    author: String,
-    address: String,
-    action: String,
-    about: String,
-    detail: String,
-}
-
 #[derive(Template)]
 #[template(path = "ops/networks/list.html")]
 struct List {
@@ -512,29 +224,4 @@ struct List {
     older: Option<String>,
     form: NewForm,
     errors: FieldErrors,
-}
-
-#[derive(Template)]
-#[template(path = "ops/networks/show.html")]
-struct Show {
-    theme: &'static str,
-    person: String,
-    form_token: String,
-    url: String,
-    row: NetworkRow,
-    limits: Limits,
-    active: bool,
-    closed: bool,
-    reason: String,
-    members: Vec<(String, String)>,
-    errors: FieldErrors,
-}
-
-#[derive(Template)]
-#[template(path = "ops/networks/log.html")]
-struct Log {
-    theme: &'static str,
-    person: String,
-    rows: Vec<LogRow>,
-    older: Option<String>,
 }

@@ -1,24 +1,22 @@
-//! Integrations that seem to have failed: the list, and the notices that home and integration page show.
+//! Alerts of failing integrations: the list, and the notices above home and integration pages.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use chrono::{DateTime, Utc};
-use schema::{AlertId, clock};
+use schema::AlertId;
 use serde::Deserialize;
-use tenancy::networks::Network;
-use tenancy::{Actor, Permission, needs, networks};
+use tenancy::{Permission, Scope, needs};
 use tracking::alerts::{self, Alert, AlertFilter, AlertKind};
 
-use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::listing::{self, Tab};
+use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page, see_other};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, TimeCell, html, see_other};
+use crate::urls;
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Filters {
+pub(super) struct Filters {
     #[serde(default)]
     open: String,
     #[serde(default)]
@@ -26,110 +24,94 @@ pub(crate) struct Filters {
 }
 
 /// `GET /alerts`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeePostbacks>,
-    filters: web::Query<Filters>,
-) -> PageResult {
+pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Query<Filters>) -> PageResult {
     let filter = AlertFilter {
-        scope: actor.role.scope(),
+        scope: page.actor.role.scope(),
         open: filters.open == "yes",
         before: listing::id(&filters.before)?,
     };
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = alerts::list(&mut conn, &filter, listing::ASK).await?;
-    conn.commit().await?;
+    let found = alerts::list(&mut page.conn, &filter, listing::ASK).await?;
+    let frame = page.commit().await?;
     let kept = [("open", filters.open.as_str())];
     let (found, older) = listing::cut(found, "/alerts", &kept, |(alert, _)| alert.id);
-    let now = clock::now();
-    page(&List {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", "Alerts"),
+    html(&List {
+        shell: frame.shell("Postbacks", "Alerts"),
         tabs: vec![
             ("All".to_owned(), "/alerts".to_owned(), !filter.open),
             ("Open".to_owned(), "/alerts?open=yes".to_owned(), filter.open),
         ],
-        notices: found
-            .into_iter()
-            .map(|found| Notice::new(found, &actor, &network, now))
-            .collect(),
+        notices: Notice::list(found, &frame),
         older,
     })
 }
 
-/// `POST /alerts/{id}/seen`: somebody of the network knows. Back to the list of those that are open.
-pub(super) async fn see(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::Configure>,
+/// `POST /alerts/{id}/seen`: acknowledges an alert.
+pub(super) async fn acknowledge(
+    Submitted(mut page, _): Submitted<needs::Configure>,
     path: web::Path<String>,
 ) -> PageResult {
     let alert_id: AlertId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    if !alerts::see(&mut conn, &actor.author(), alert_id, clock::now()).await? {
+    if !alerts::see(&mut page.conn, &page.actor.author(), alert_id, page.now).await? {
         return Err(PageError::NotFound);
     }
-    conn.commit().await?;
+    page.commit().await?;
     see_other("/alerts?open=yes")
 }
 
-/// An alert as people read it.
+/// Alert as shown in lists and above other pages.
 pub(crate) struct Notice {
     pub(crate) advertiser: String,
     pub(crate) headline: &'static str,
     pub(crate) sentence: String,
     pub(crate) since: TimeCell,
-    /// When it was over, and how long it lasted.
+    /// End and duration of the alert. None while it is open.
     pub(crate) over: Option<(TimeCell, String)>,
+    /// Name of the user who acknowledged the alert.
     pub(crate) seen_by: Option<String>,
-    /// Where to see what came.
+    /// URL of the advertiser's postbacks.
     pub(crate) postbacks: String,
     pub(crate) integration: String,
-    /// Where somebody says that they know.
+    /// URL that acknowledges the alert. None if the actor may not, or it is closed or already acknowledged.
     pub(crate) see: Option<String>,
 }
 
 impl Notice {
-    pub(crate) fn new(
-        (alert, advertiser): (Alert, String),
-        actor: &Actor,
-        network: &Network,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let may_see =
-            actor.may(Permission::Configure) && alert.closed_at.is_none() && alert.seen_by.is_none();
+    fn new<P>(alert: Alert, advertiser: String, frame: &Frame<P>) -> Self {
+        let may_acknowledge =
+            frame.actor.may(Permission::Configure) && alert.closed_at.is_none() && alert.seen_by.is_none();
         Self {
             headline: match alert.kind {
                 AlertKind::Silent => "Postbacks have stopped",
                 AlertKind::Rejections => "Many postbacks are rejected",
             },
             sentence: alert.sentence(),
-            since: TimeCell::new(alert.since, now, network),
-            over: alert
-                .closed_at
-                .map(|at| TimeCell::new(at, now, network))
-                .zip(alert.lasted()),
+            since: frame.time(alert.since),
+            over: alert.closed_at.map(|at| frame.time(at)).zip(alert.lasted()),
             postbacks: match alert.kind {
                 AlertKind::Silent => "/postbacks".to_owned(),
                 AlertKind::Rejections => "/postbacks?status=rejected".to_owned(),
             },
             integration: urls::integration(alert.advertiser_id),
-            see: may_see.then(|| urls::see_alert(alert.id)),
+            see: may_acknowledge.then(|| urls::see_alert(alert.id)),
             seen_by: alert.seen_by,
             advertiser,
         }
     }
+
+    /// Notices of these alerts.
+    pub(crate) fn list<P>(alerts: Vec<(Alert, String)>, frame: &Frame<P>) -> Vec<Self> {
+        let notice = |(alert, advertiser)| Self::new(alert, advertiser, frame);
+        alerts.into_iter().map(notice).collect()
+    }
 }
 
-/// What is open and nobody of the network has seen yet, for the pages that everybody opens.
-pub(crate) async fn unseen(
-    conn: &mut schema::NetworkConn,
-    actor: &Actor,
-    scope: tenancy::Scope,
-    network: &Network,
-    now: DateTime<Utc>,
-) -> Result<Vec<Notice>, PageError> {
-    if !actor.may(Permission::SeePostbacks) {
+/// Open alerts that no user of the network has acknowledged, with their advertisers' names. Empty if the actor may not see
+/// postbacks.
+pub(crate) async fn unacknowledged<P>(
+    page: &mut Page<P>,
+    scope: Scope,
+) -> Result<Vec<(Alert, String)>, PageError> {
+    if !page.actor.may(Permission::SeePostbacks) {
         return Ok(Vec::new());
     }
     let filter = AlertFilter {
@@ -137,11 +119,9 @@ pub(crate) async fn unseen(
         open: true,
         before: None,
     };
-    let open = alerts::list(conn, &filter, listing::ASK).await?;
-    let unseen = open.into_iter().filter(|(alert, _)| alert.seen_by.is_none());
-    Ok(unseen
-        .map(|found| Notice::new(found, actor, network, now))
-        .collect())
+    let mut open = alerts::list(&mut page.conn, &filter, listing::ASK).await?;
+    open.retain(|(alert, _)| alert.seen_by.is_none());
+    Ok(open)
 }
 
 #[derive(Template)]

@@ -1,36 +1,34 @@
-//! The documentation of postbacks: how to call, and what every answer means.
+//! Documentation of postbacks: parameters, statuses, and reasons.
 
+use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
-use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use tenancy::needs;
+use tenancy::{needs, networks};
 use tracking::Reason;
 
-use crate::Dashboard;
 use crate::auth::find_visit;
-use crate::pages::campaigns::campaign::tracking_url;
-use crate::shell::{PageResult, page, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html};
 use crate::urls;
 
-/// `GET /docs/postback`: for everyone, because the developer who gets an answer may have no sign-in.
-///
-/// Somebody who is signed in sees the address of their own network.
-pub(super) async fn postback(request: HttpRequest, dashboard: web::Data<Dashboard>) -> PageResult {
-    let visit = find_visit(&request).await?;
+/// `GET /docs/postback`: public, because a developer who receives a response may have no account. Shows a signed-in member
+/// the address of their network.
+pub(super) async fn postback(request: PageRequest) -> PageResult {
+    let visit = find_visit(&request.http).await?;
     let access = visit
         .and_then(|visit| visit.actor)
         .and_then(|actor| actor.access::<needs::SignIn>().ok());
     let url = match access {
         Some(access) => {
-            let mut conn = access.network(&dashboard.db).await?;
-            let url = tracking_url(&mut conn, &dashboard).await?;
+            let mut conn = access.network(&request.dashboard.db).await?;
+            let url = networks::tracking_url(&mut conn, &request.dashboard.tracking_url).await?;
             conn.commit().await?;
             url
         }
-        None => dashboard.tracking_url.clone(),
+        None => request.dashboard.tracking_url.clone(),
     };
-    page(&Postback {
-        theme: theme(&request),
+    html(&Postback {
+        theme: request.theme(),
         example: urls::postback_template(&url, "sale", None),
         systems: dialects::all().len() - 1,
         reasons: Reason::ALL
@@ -46,14 +44,14 @@ pub(super) async fn postback(request: HttpRequest, dashboard: web::Data<Dashboar
     })
 }
 
-/// `GET|POST /postback`: somebody's server calls the dashboard instead of the tracking host, and is told so.
-pub(super) async fn misdirected(dashboard: web::Data<Dashboard>) -> HttpResponse {
+/// `GET|POST /postback`: refuses postbacks sent to the dashboard instead of the tracking host.
+pub(super) async fn misdirected(request: PageRequest) -> HttpResponse {
     HttpResponse::MisdirectedRequest()
         .content_type(ContentType::plaintext())
         .body(format!(
-            "This is the dashboard; nothing was kept. Send postbacks to the tracking host, as in the URL you were \
+            "This is the dashboard; the postback was not stored. Send postbacks to the tracking host, as in the URL you were \
              given: {}/postback\n",
-            dashboard.tracking_url
+            request.dashboard.tracking_url
         ))
 }
 

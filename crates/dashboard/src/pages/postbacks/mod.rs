@@ -1,4 +1,4 @@
-//! Pages about received postbacks: the list, replays, alerts, tools, documentation.
+//! Pages of received postbacks: the list, replays, alerts, tools, documentation.
 
 pub(super) mod alerts;
 mod docs;
@@ -11,7 +11,7 @@ mod url_templates;
 use crate::routes::routes;
 
 routes! {
-    /// Pages that anyone may see.
+    /// Documentation, without sign-in.
     public, PUBLIC, "":
     get "/docs/postback" => docs::postback;
     get "/docs/reasons/{code}" => reasons::show;
@@ -20,10 +20,10 @@ routes! {
 }
 
 routes! {
-    /// A network's own pages; each handler's signature names the permission it needs.
+    /// Pages of postbacks.
     of_member, OF_MEMBER, "":
     get "/tools/postback" => tools::show;
-    post "/tools/postback" => tools::look;
+    post "/tools/postback" => tools::analyze;
     get "/tools/templates/new" => url_templates::new;
     post "/tools/templates" => url_templates::create;
     get "/tools/templates/{id}" => url_templates::show;
@@ -35,5 +35,5 @@ routes! {
     post "/postbacks/{id}/replay" => replays::one;
     get "/replays/{batch}" => replays::show;
     get "/alerts" => alerts::list;
-    post "/alerts/{id}/seen" => alerts::see;
+    post "/alerts/{id}/seen" => alerts::acknowledge;
 }

@@ -1,27 +1,24 @@
-//! Inbound postbacks: the list, and one of them with what came, what was answered and why.
+//! Received postbacks: the list, and one postback with its request, its verdict, and the steps of the decision.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
-use chrono::{DateTime, Utc};
-use schema::{Money, PostbackId, clock};
+use schema::{Money, PostbackId};
 use serde::Deserialize;
-use tenancy::networks::{self, Network};
 use tenancy::{Permission, advertisers, needs};
-use tracking::ClickId;
 use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 use tracking::trace::{Found, Step, Trace};
 
-use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::Choice;
 use crate::listing::{self, Tab};
+use crate::page::{Frame, Page};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, page};
-use crate::{Dashboard, format, urls};
+use crate::shell::{PageResult, Shell, TimeCell, html};
+use crate::{format, urls};
 
-/// The filters of the list, as its URL has them.
+/// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Filters {
+pub(super) struct Filters {
     #[serde(default)]
     status: String,
     #[serde(default)]
@@ -33,16 +30,11 @@ pub(crate) struct Filters {
 }
 
 /// `GET /postbacks`
-pub(super) async fn list(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeePostbacks>,
-    filters: web::Query<Filters>,
-) -> PageResult {
+pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Query<Filters>) -> PageResult {
     let status = listing::word(&filters.status)?;
     let (reason, order) = (listing::text(&filters.reason), listing::text(&filters.order));
     let filter = PostbackFilter {
-        scope: actor.role.scope(),
+        scope: page.actor.role.scope(),
         status,
         reason: reason.clone(),
         order_id: order.clone(),
@@ -50,18 +42,17 @@ pub(super) async fn list(
         click: None,
         integration: None,
     };
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = postbacks::list(&mut conn, &filter, listing::ASK).await?;
-    // The form asks for all that fit, whatever their order.
-    let may_replay = actor.may(Permission::DecideConversions) && order.is_none();
-    // The page that asks for itself every second takes the list of postbacks out of it and nothing else.
-    let is_refresh = request.headers().contains_key("HX-Request");
-    let known = match may_replay && !is_refresh {
-        true => advertisers::active(&mut conn).await?,
-        false => Vec::new(),
+    let found = postbacks::list(&mut page.conn, &filter, listing::ASK).await?;
+    // The replay form applies to all postbacks of the filters; it has no filter by order ID.
+    let may_replay = page.actor.may(Permission::DecideConversions) && order.is_none();
+    // The request that refreshes the page every second uses the list of postbacks only.
+    let is_refresh = page.request.http.headers().contains_key("HX-Request");
+    let advertisers = if may_replay && !is_refresh {
+        advertisers::active(&mut page.conn).await?
+    } else {
+        Vec::new()
     };
-    conn.commit().await?;
+    let frame = page.commit().await?;
 
     let kept = [
         ("status", filters.status.as_str()),
@@ -69,79 +60,59 @@ pub(super) async fn list(
         ("order", filters.order.as_str()),
     ];
     let (found, older) = listing::cut(found, "/postbacks", &kept, |(row, _)| row.id);
-    let now = clock::now();
-    let everyone = std::iter::once((String::new(), "Every advertiser".to_owned()));
-    let known = known.into_iter().map(|it| (it.id.to_string(), it.name));
-    page(&List {
-        shell: Shell::new(
-            &dashboard,
-            &request,
-            &actor,
-            &network,
-            "Postbacks",
-            "Inbound postbacks",
-        ),
+    let all = std::iter::once((String::new(), "All advertisers".to_owned()));
+    let advertisers = advertisers
+        .into_iter()
+        .map(|advertiser| (advertiser.id.to_string(), advertiser.name));
+    html(&List {
+        shell: frame.shell("Postbacks", "Inbound postbacks"),
         may_replay,
-        advertisers: Choice::list(everyone.chain(known), ""),
+        advertisers: Choice::list(all.chain(advertisers), ""),
         tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
         conversions: order
             .as_deref()
-            .filter(|_| actor.may(Permission::SeeConversions))
+            .filter(|_| frame.actor.may(Permission::SeeConversions))
             .map(urls::order),
         order,
         rows: found
             .into_iter()
-            .map(|(it, advertiser)| PostbackRow::new(it, advertiser, now, &network))
+            .map(|(postback, advertiser)| PostbackRow::new(postback, advertiser, &frame))
             .collect(),
         older,
     })
 }
 
 /// `GET /postbacks/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SeePostbacks>,
-    path: web::Path<String>,
-) -> PageResult {
+pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<String>) -> PageResult {
     let postback_id: PostbackId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
-    conn.commit().await?;
+    let found = postbacks::find(&mut page.conn, page.actor.role.scope(), postback_id).await?;
+    let frame = page.commit().await?;
     let postback = found.ok_or(PageError::NotFound)?;
     let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
-    page(&Show {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", &title),
-        time: TimeCell::new(postback.received_at, clock::now(), &network),
+    html(&Show {
+        shell: frame.shell("Postbacks", &title),
+        time: frame.time(postback.received_at),
         facts: facts(&postback),
-        click: postback.click_id.map(|key| {
-            let id = ClickId {
-                network_id: network.id,
-                key,
-            };
-            urls::click(&dashboard.click_ids.write(id, network.click_key))
-        }),
+        click: postback.click_id.map(|key| frame.click_url(key)),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
         took: format::duration(postback.took_us),
         steps: Trace::from_text(&postback.trace)
             .steps()
             .iter()
-            .filter(|step| step.is_for(&actor))
+            .filter(|step| step.is_for(&frame.actor))
             .map(StepRow::new)
             .collect(),
         system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),
-        may_replay: actor.may(Permission::DecideConversions) && postback.status == PostbackStatus::Rejected,
-        decided_anew: postback
-            .decided_at
-            .map(|at| TimeCell::new(at, clock::now(), &network)),
+        may_replay: frame.actor.may(Permission::DecideConversions)
+            && postback.status == PostbackStatus::Rejected,
+        decided_anew: postback.decided_at.map(|at| frame.time(at)),
         postback,
     })
 }
 
-/// What was understood of the call, in the order of the documentation; what was not sent says so.
+/// Parsed values of a postback, in the order of the documentation. A dash stands for an absent value.
 fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
     let amount = match (
         postback.amount_micros,
@@ -162,12 +133,12 @@ fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
     .map(|(name, value)| (name, value.unwrap_or_else(|| "—".to_owned())))
     .collect();
     if postback.extra.as_object().is_some_and(|extra| !extra.is_empty()) {
-        facts.push(("Kept besides", postback.extra.to_string()));
+        facts.push(("Extra parameters", postback.extra.to_string()));
     }
     facts
 }
 
-/// The call as it came over the wire, as far as it was kept.
+/// Raw request, as far as it was stored.
 fn request_text(postback: &StoredPostback) -> String {
     let mut text = format!("{} {}\n", postback.method, postback.target);
     if let Some(content_type) = &postback.content_type {
@@ -180,7 +151,7 @@ fn request_text(postback: &StoredPostback) -> String {
     text
 }
 
-/// A row of a table of postbacks.
+/// Row of a table of postbacks.
 pub(crate) struct PostbackRow {
     pub(crate) time: TimeCell,
     pub(crate) id: String,
@@ -197,14 +168,9 @@ pub(crate) struct PostbackRow {
 }
 
 impl PostbackRow {
-    pub(crate) fn new(
-        postback: PostbackSummary,
-        advertiser: Option<String>,
-        now: DateTime<Utc>,
-        network: &Network,
-    ) -> Self {
+    pub(crate) fn new<P>(postback: PostbackSummary, advertiser: Option<String>, frame: &Frame<P>) -> Self {
         Self {
-            time: TimeCell::new(postback.received_at, now, network),
+            time: frame.time(postback.received_at),
             id: postback.id.to_string(),
             url: urls::postback(postback.id),
             short_id: format::short_id(&postback.id.to_string()),
@@ -229,7 +195,7 @@ struct List {
     tabs: Vec<Tab>,
     reason: Option<String>,
     order: Option<String>,
-    /// The conversions of that order, for those who may see them.
+    /// URL of the conversions of that order. None without an order or the permission.
     conversions: Option<String>,
     rows: Vec<PostbackRow>,
     older: Option<String>,
@@ -252,7 +218,7 @@ struct Show {
     postback: StoredPostback,
 }
 
-/// A step of the decision, as the page tells it.
+/// Row of the steps of a decision.
 struct StepRow {
     check: String,
     badge: &'static str,
@@ -263,8 +229,8 @@ struct StepRow {
 impl StepRow {
     fn new(step: &Step) -> Self {
         let (badge, found) = match step.1 {
-            Found::Good => ("accepted", "good"),
-            Found::Tolerated => ("held", "let pass"),
+            Found::Good => ("accepted", "passed"),
+            Found::Tolerated => ("held", "flagged"),
             Found::Noted => ("duplicate", "noted"),
         };
         Self {

@@ -1,16 +1,17 @@
-//! A page for each reason that an answer can have: what happened, why most often, and what to do.
+//! Documentation of each reason of a verdict: what happened, common causes, and fixes.
 //!
-//! The texts stand in `templates/postbacks/reasons/reasons.md`, one `## code` each, with the same parts in the same order.
+//! The texts are in `templates/postbacks/reasons/reasons.md`, one `## code` each, with the same parts in the same order.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use tracking::Reason;
 
 use crate::error::PageError;
-use crate::shell::{PageResult, page, theme};
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html};
 
 static TEXTS: LazyLock<HashMap<&'static str, Text>> = LazyLock::new(|| {
     include_str!("../../../../../templates/postbacks/reasons/reasons.md")
@@ -20,7 +21,7 @@ static TEXTS: LazyLock<HashMap<&'static str, Text>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What is said of one reason.
+/// Documentation of one reason.
 #[derive(Debug, Default, Clone)]
 struct Text {
     title: &'static str,
@@ -53,12 +54,12 @@ impl Text {
     }
 }
 
-/// `GET /docs/reasons/{code}`: for everyone, because the developer who gets an answer may have no sign-in.
-pub(super) async fn show(request: HttpRequest, path: web::Path<String>) -> PageResult {
+/// `GET /docs/reasons/{code}`: public, because a developer who receives a response may have no account.
+pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageResult {
     let reason = Reason::of_code(&path).ok_or(PageError::NotFound)?;
     let text = TEXTS.get(reason.code()).cloned().ok_or(PageError::NotFound)?;
-    page(&Show {
-        theme: theme(&request),
+    html(&Show {
+        theme: request.theme(),
         code: reason.code(),
         status: reason.status().to_string(),
         http_status: reason.http_status(),
@@ -93,7 +94,7 @@ mod tests {
             );
         }
         for code in TEXTS.keys() {
-            assert!(Reason::of_code(code).is_some(), "{code} is no reason");
+            assert!(Reason::of_code(code).is_some(), "{code} is not a reason");
         }
     }
 }

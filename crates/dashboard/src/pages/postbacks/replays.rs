@@ -1,6 +1,6 @@
-//! Replays: rejected postbacks decided once more under today's configuration, after a look at what would change.
+//! Replays: rejected postbacks decided again under the present configuration, after a dry run.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use chrono::NaiveDate;
 use schema::{NetworkConn, PostbackId, clock};
@@ -9,49 +9,41 @@ use tracking::postbacks;
 use tracking::replays::{self, MOST, Replay, ReplayFilter};
 use uuid::Uuid;
 
-use crate::auth::Allowed;
 use crate::error::PageError;
 use crate::forms::PostedForm;
+use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, page, see_other};
-use crate::{Dashboard, format, urls};
+use crate::shell::{PageResult, Shell, html, see_other};
+use crate::{format, urls};
 
-/// How many of a batch the page shows.
-const SHOWN: i64 = 500;
+/// Maximum number of postbacks of a batch on the page.
+const SHOWN: usize = 500;
 
-/// `POST /postbacks/{id}/replay`: one postback.
+/// `POST /postbacks/{id}/replay`: replays one postback.
 pub(super) async fn one(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DecideConversions>,
+    Submitted(mut page, form): Submitted<needs::DecideConversions>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
     let postback_id: PostbackId = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let found = postbacks::find(&mut conn, actor.role.scope(), postback_id).await?;
+    let found = postbacks::find(&mut page.conn, page.actor.role.scope(), postback_id).await?;
     found.ok_or(PageError::NotFound)?;
     let filter = ReplayFilter {
         ids: vec![postback_id],
         ..ReplayFilter::default()
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) = replays::ask(&mut conn, &actor.author(), &filter, is_dry, clock::now()).await?;
-    conn.commit().await?;
+    let (batch, _) = replays::ask(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    page.commit().await?;
     see_other(&urls::replay(batch))
 }
 
-/// `POST /postbacks/replay`: all rejected ones that fit, or those of a batch that was looked at.
-pub(super) async fn many(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DecideConversions>,
-    form: PostedForm,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
+/// `POST /postbacks/replay`: replays the rejected postbacks that match the form's filters, or those of a dry run.
+pub(super) async fn many(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let filter = match form.get("batch") {
-        "" => asked_for(&mut conn, &form).await?,
+        "" => filter(&mut page.conn, &form).await?,
         batch => {
-            let looked_at = replays::of_batch(&mut conn, id(batch)?, MOST).await?;
-            let ids: Vec<PostbackId> = looked_at.into_iter().map(|replay| replay.postback_id).collect();
+            let checked = replays::of_batch(&mut page.conn, id(batch)?, MOST).await?;
+            let ids: Vec<PostbackId> = checked.into_iter().map(|replay| replay.postback_id).collect();
             if ids.is_empty() {
                 return Err(PageError::NotFound);
             }
@@ -62,13 +54,13 @@ pub(super) async fn many(
         }
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) = replays::ask(&mut conn, &actor.author(), &filter, is_dry, clock::now()).await?;
-    conn.commit().await?;
+    let (batch, _) = replays::ask(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    page.commit().await?;
     see_other(&urls::replay(batch))
 }
 
-/// Which postbacks a form asks for.
-async fn asked_for(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFilter, PageError> {
+/// Filters of the form.
+async fn filter(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFilter, PageError> {
     let advertiser_id = match form.get("advertiser") {
         "" => None,
         text => {
@@ -79,9 +71,9 @@ async fn asked_for(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFi
     let since = match form.get("since") {
         "" => None,
         text => {
-            let day: NaiveDate = text
-                .parse()
-                .map_err(|_| PageError::BadRequest(format!("“{text}” is not a day such as 2026-12-24.")))?;
+            let day: NaiveDate = text.parse().map_err(|_| {
+                PageError::BadRequest(format!("“{text}” is not a date. Use the format 2026-12-24."))
+            })?;
             let zone = networks::current(conn).await?.time_zone();
             Some(clock::start_of_day(day, zone))
         }
@@ -95,38 +87,23 @@ async fn asked_for(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFi
     })
 }
 
-/// `GET /replays/{batch}`: what came of it, or would come.
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::DecideConversions>,
-    path: web::Path<String>,
-) -> PageResult {
+/// `GET /replays/{batch}`: results of a batch, or of its dry run.
+pub(super) async fn show(mut page: Page<needs::DecideConversions>, path: web::Path<String>) -> PageResult {
     let batch: Uuid = id(&path)?;
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let found = replays::of_batch(&mut conn, batch, MOST).await?;
-    conn.commit().await?;
+    let found = replays::of_batch(&mut page.conn, batch, MOST).await?;
+    let frame = page.commit().await?;
     let is_dry = found.first().is_none_or(|replay| replay.is_dry);
     let to_do = found.iter().filter(|replay| replay.done_at.is_none()).count();
     let changing = found.iter().filter(|replay| replay.changes()).count();
-    let title = if is_dry {
-        "What a replay would change"
-    } else {
-        "Replay"
-    };
-    page(&Show {
-        shell: Shell::new(&dashboard, &request, &actor, &network, "Postbacks", title),
+    let title = if is_dry { "Replay (dry run)" } else { "Replay" };
+    html(&Show {
+        shell: frame.shell("Postbacks", title),
         is_dry,
         to_do,
         total: found.len(),
         changing,
         batch: batch.to_string(),
-        rows: found
-            .into_iter()
-            .take(usize::try_from(SHOWN).unwrap_or(usize::MAX))
-            .map(ReplayRow::new)
-            .collect(),
+        rows: found.into_iter().take(SHOWN).map(ReplayRow::new).collect(),
     })
 }
 

@@ -1,27 +1,25 @@
-//! The postback tools: the URL to paste into another system, with its own macros; and what a pasted call means.
+//! Postback tools: URLs to paste into other systems with their macros, and the postback debugger.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 use askama::Template;
 use dialects::detect::{Detection, detect_with};
 use dialects::senders::{self, Sender};
 use dialects::{Macro, template};
 use serde::Deserialize;
-use tenancy::{Permission, needs, networks};
+use tenancy::{Permission, needs};
 
 use super::url_templates::{self, Saved};
-use crate::auth::Allowed;
-use crate::error::PageError;
-use crate::forms::{Choice, PostedForm};
-use crate::pages::campaigns::campaign::tracking_url;
-use crate::shell::{PageResult, Shell, page};
-use crate::{Dashboard, urls};
+use crate::forms::Choice;
+use crate::page::{Page, Submitted};
+use crate::shell::{PageResult, Shell, html};
+use crate::urls;
 
-/// Where the templates that people have saved stand.
+/// Address of the saved URL templates.
 pub(super) const OWN: &str = "/tools/postback#own";
-/// Where a tracker of an affiliate's listens, for samples.
+/// Sample address of an affiliate's tracker.
 pub(super) const SAMPLE_TRACKER: &str = "https://your-tracker.example";
 
-/// What is chosen, as the page's URL has it.
+/// Chosen system and tracker, from the query string.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Chosen {
     #[serde(default)]
@@ -31,91 +29,57 @@ pub(super) struct Chosen {
 }
 
 /// `GET /tools/postback`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SignIn>,
-    chosen: web::Query<Chosen>,
-) -> PageResult {
-    render(&request, &dashboard, &actor, &chosen, String::new(), None).await
+pub(super) async fn show(page: Page<needs::SignIn>, chosen: web::Query<Chosen>) -> PageResult {
+    render(page, &chosen, String::new(), None).await
 }
 
-/// `POST /tools/postback`: looks at a pasted call. Nothing of it is kept.
-pub(super) async fn look(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SignIn>,
-    form: PostedForm,
-) -> PageResult {
+/// `POST /tools/postback`: analyzes a pasted request, which is neither stored nor processed.
+pub(super) async fn analyze(Submitted(page, form): Submitted<needs::SignIn>) -> PageResult {
     let pasted = form.get("pasted").to_owned();
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
-    let is_click = |text: &str| {
-        dashboard
-            .click_ids
-            .read(text, network.id, network.click_key)
-            .is_ok()
-    };
-    let seen = Seen::of(&detect_with(&pasted, &is_click));
-    render(
-        &request,
-        &dashboard,
-        &actor,
-        &Chosen::default(),
-        pasted,
-        Some(seen),
-    )
-    .await
+    let analysis = Analysis::new(&detect_with(&pasted, &|text| page.click_id(text).is_some()));
+    render(page, &Chosen::default(), pasted, Some(analysis)).await
 }
 
 async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Allowed<needs::SignIn>,
+    mut page: Page<needs::SignIn>,
     chosen: &Chosen,
     pasted: String,
-    seen: Option<Seen>,
-) -> Result<HttpResponse, PageError> {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let base = tracking_url(&mut conn, dashboard).await?;
-    let saved = url_templates::saved(&mut conn, actor).await?;
-    conn.commit().await?;
+    analysis: Option<Analysis>,
+) -> PageResult {
+    let base = page.tracking_url().await?;
+    let saved = url_templates::saved(&mut page.conn, &page.actor).await?;
+    let frame = page.commit().await?;
     let sender = senders::of_key(&chosen.system).or(senders::all().first());
     let tracker = template::outgoing()
-        .find(|it| it.dialect.key == chosen.tracker)
+        .find(|tracker| tracker.dialect.key == chosen.tracker)
         .or_else(|| template::outgoing().next());
-    let title = "Postback tools";
-    page(&Show {
-        shell: Shell::new(dashboard, request, actor, &network, "Postbacks", title),
+    html(&Show {
+        shell: frame.shell("Postbacks", "Postback tools"),
         systems: Choice::list(
-            senders::all()
-                .iter()
-                .map(|it| (it.key.to_owned(), it.name.to_owned())),
-            sender.map_or("", |it| it.key),
+            senders::all().iter().map(|sender| (sender.key, sender.name)),
+            sender.map_or("", |sender| sender.key),
         ),
-        built: sender.map(|sender| Built::new(sender, &base)),
+        built: sender.map(|sender| SenderUrl::new(sender, &base)),
         trackers: Choice::list(
-            template::outgoing().map(|it| (it.dialect.key.to_owned(), it.dialect.name.to_owned())),
-            tracker.map_or("", |it| it.dialect.key),
+            template::outgoing().map(|tracker| (tracker.dialect.key, tracker.dialect.name)),
+            tracker.map_or("", |tracker| tracker.dialect.key),
         ),
-        outgoing: tracker.map(|it| (it.at(SAMPLE_TRACKER), it.to_confirm())),
-        own_from_tracker: tracker.map_or_else(String::new, |it| {
-            urls::new_url_template("tracker", it.dialect.key)
+        outgoing: tracker.map(|tracker| (tracker.at(SAMPLE_TRACKER), tracker.to_confirm())),
+        own_from_tracker: tracker.map_or_else(String::new, |tracker| {
+            urls::new_url_template("tracker", tracker.dialect.key)
         }),
-        may_save: actor.may(Permission::SaveTemplates),
+        may_save: frame.actor.may(Permission::SaveTemplates),
         saved,
         macros: Macro::all()
-            .map(|it| (it.name(), it.meaning(), it.sample()))
+            .map(|name| (name.name(), name.meaning(), name.sample()))
             .collect(),
         pasted,
-        seen,
+        seen: analysis,
     })
 }
 
-/// The URL for one system.
-struct Built {
+/// Postback URL for one system that sends postbacks.
+struct SenderUrl {
     name: &'static str,
     own: String,
     url: String,
@@ -126,9 +90,9 @@ struct Built {
     macros: Vec<(&'static str, &'static str)>,
 }
 
-impl Built {
+impl SenderUrl {
     fn new(sender: &'static Sender, base: &str) -> Self {
-        let unconfirmed = sender.macros.iter().filter(|it| !it.confirmed);
+        let unconfirmed = sender.macros.iter().filter(|name| !name.confirmed);
         Self {
             name: sender.name,
             own: urls::new_url_template("system", sender.key),
@@ -136,44 +100,45 @@ impl Built {
             preview: sender.preview(base, Some("YOUR_TOKEN")),
             link_parameter: sender.link_parameter,
             note: sender.note,
-            to_confirm: unconfirmed.map(|it| it.text).collect(),
+            to_confirm: unconfirmed.map(|name| name.text).collect(),
             macros: sender
                 .macros
                 .iter()
-                .map(|it| (it.field.label(), it.text))
+                .map(|name| (name.field.label(), name.text))
                 .collect(),
         }
     }
 }
 
-/// What a pasted call turned out to be.
-struct Seen {
+/// Analysis of a pasted request.
+struct Analysis {
     is_call: bool,
     candidates: Vec<(&'static str, u8, String)>,
     parameters: Vec<(String, String, &'static str)>,
     warnings: Vec<(String, String, String)>,
 }
 
-impl Seen {
-    fn of(detection: &Detection) -> Self {
+impl Analysis {
+    fn new(detection: &Detection) -> Self {
         let candidates = detection.candidates.iter();
         let parameters = detection.parameters.iter();
         let warnings = detection.warnings.iter();
         Self {
             is_call: detection.call.is_some(),
             candidates: candidates
-                .map(|it| (it.dialect.name, it.score, it.why.clone()))
+                .map(|candidate| (candidate.dialect.name, candidate.score, candidate.why.clone()))
                 .collect(),
             parameters: parameters
-                .map(|it| {
-                    let meaning = it.field.map_or("kept as extra", dialects::Field::label);
-                    (it.parameter.clone(), it.value.clone(), meaning)
+                .map(|parsed| {
+                    let meaning = parsed.field.map_or("extra parameter", dialects::Field::label);
+                    (parsed.parameter.clone(), parsed.value.clone(), meaning)
                 })
                 .collect(),
             warnings: warnings
-                .map(|it| {
-                    let parameter = it.parameter.clone().unwrap_or_else(|| it.code.code().to_owned());
-                    (parameter, it.message.clone(), it.advice.clone())
+                .map(|warning| {
+                    let parameter = warning.parameter.clone();
+                    let parameter = parameter.unwrap_or_else(|| warning.code.code().to_owned());
+                    (parameter, warning.message.clone(), warning.advice.clone())
                 })
                 .collect(),
         }
@@ -185,7 +150,7 @@ impl Seen {
 struct Show {
     shell: Shell,
     systems: Vec<Choice>,
-    built: Option<Built>,
+    built: Option<SenderUrl>,
     trackers: Vec<Choice>,
     outgoing: Option<(String, bool)>,
     own_from_tracker: String,
@@ -193,5 +158,5 @@ struct Show {
     saved: Vec<Saved>,
     macros: Vec<(&'static str, &'static str, &'static str)>,
     pasted: String,
-    seen: Option<Seen>,
+    seen: Option<Analysis>,
 }

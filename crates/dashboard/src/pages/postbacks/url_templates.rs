@@ -1,42 +1,40 @@
-//! Saving, changing and removing URL templates; the postback tools list them.
+//! URL templates: the form that saves, changes and removes one. The postback tools list them.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use askama::Template;
 use campaigns::url_templates::{self, Direction, UrlTemplate, UrlTemplateSettings};
 use dialects::{senders, template};
-use schema::{NetworkConn, UrlTemplateId, clock};
+use schema::{NetworkConn, UrlTemplateId};
 use serde::Deserialize;
-use tenancy::{Actor, Draft, Permission, needs, networks};
+use tenancy::{Actor, Draft, Permission, needs};
 
 use super::tools::{OWN, SAMPLE_TRACKER};
-use crate::auth::Allowed;
 use crate::error::PageError;
-use crate::forms::{self, Choice, PostedForm};
-use crate::pages::campaigns::campaign::tracking_url;
-use crate::pages::campaigns::settings::fields;
+use crate::forms::{self, Choice, field_errors};
+use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, page_with, see_other};
-use crate::{Dashboard, urls};
+use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::urls;
 
-/// Most templates on the page of the tools.
-const MOST_LISTED: i64 = 500;
+/// Maximum number of templates on the page of the tools.
+const MAX_LISTED: i64 = 500;
 
-/// What a new template begins as.
+/// System or tracker whose URL a new template starts with, from the query string.
 #[derive(Debug, Deserialize)]
 pub(super) struct Beginning {
-    /// Key of a system that calls us.
+    /// Key of a system that sends postbacks to us.
     #[serde(default)]
     system: String,
-    /// Key of a tracker that we call.
+    /// Key of a tracker that we send postbacks to.
     #[serde(default)]
     tracker: String,
 }
 
 impl Beginning {
-    /// As what is known of the system or tracker; blank where none is named.
+    /// Draft with the URL of the system or tracker; blank if neither is named.
     fn draft(&self, base: &str) -> Draft {
         let system = senders::of_key(&self.system);
-        let tracker = template::outgoing().find(|it| it.dialect.key == self.tracker);
+        let tracker = template::outgoing().find(|tracker| tracker.dialect.key == self.tracker);
         let (name, direction, url) = match (system, tracker) {
             (Some(system), _) => (
                 system.name,
@@ -60,129 +58,99 @@ impl Beginning {
 
 /// `GET /tools/templates/new`
 pub(super) async fn new(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SaveTemplates>,
+    mut page: Page<needs::SaveTemplates>,
     beginning: web::Query<Beginning>,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let base = tracking_url(&mut conn, &dashboard).await?;
-    render(&request, &dashboard, &actor, conn, None, beginning.draft(&base)).await
+    let base = page.tracking_url().await?;
+    render(page, None, beginning.draft(&base)).await
 }
 
 /// `POST /tools/templates`
-pub(super) async fn create(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SaveTemplates>,
-    form: PostedForm,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
+pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveTemplates>) -> PageResult {
     let mut draft = form.draft("", &UrlTemplateSettings::FIELDS);
     if let Some(settings) = UrlTemplateSettings::check(&mut draft) {
-        let (author, scope, now) = (actor.author(), actor.role.scope(), clock::now());
-        let made =
-            conn.attempt(async |conn| url_templates::create(conn, &author, scope, &settings, now).await);
+        let (author, scope) = (page.actor.author(), page.actor.role.scope());
+        let made = page
+            .conn
+            .attempt(async |conn| url_templates::create(conn, &author, scope, &settings, page.now).await);
         match made.await {
             Ok(_) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return see_other(OWN);
             }
-            Err(error) => draft.errors = fields(error)?,
+            Err(error) => draft.errors = field_errors(error)?,
         }
     }
-    render(&request, &dashboard, &actor, conn, None, draft).await
+    render(page, None, draft).await
 }
 
 /// `GET /tools/templates/{id}`
-pub(super) async fn show(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SaveTemplates>,
-    path: web::Path<String>,
-) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let known = find(&mut conn, &actor, &path).await?;
+pub(super) async fn show(mut page: Page<needs::SaveTemplates>, path: web::Path<String>) -> PageResult {
+    let known = find(&mut page.conn, &page.actor, &path).await?;
     let draft = known.settings().draft();
-    render(&request, &dashboard, &actor, conn, Some(known), draft).await
+    render(page, Some(known), draft).await
 }
 
 /// `POST /tools/templates/{id}`
 pub(super) async fn update(
-    request: HttpRequest,
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SaveTemplates>,
+    Submitted(mut page, form): Submitted<needs::SaveTemplates>,
     path: web::Path<String>,
-    form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let known = find(&mut conn, &actor, &path).await?;
+    let known = find(&mut page.conn, &page.actor, &path).await?;
     let mut draft = form.draft("", &UrlTemplateSettings::FIELDS);
     if let Some(settings) = UrlTemplateSettings::check(&mut draft) {
-        let (author, scope, now) = (actor.author(), actor.role.scope(), clock::now());
-        let changed = conn.attempt(async |conn| {
-            url_templates::update(conn, &author, scope, known.id, &settings, now).await
+        let (author, scope) = (page.actor.author(), page.actor.role.scope());
+        let changed = page.conn.attempt(async |conn| {
+            url_templates::update(conn, &author, scope, known.id, &settings, page.now).await
         });
         match changed.await {
             Ok(()) => {
-                conn.commit().await?;
+                page.commit().await?;
                 return see_other(OWN);
             }
-            Err(error) => draft.errors = fields(error)?,
+            Err(error) => draft.errors = field_errors(error)?,
         }
     }
-    render(&request, &dashboard, &actor, conn, Some(known), draft).await
+    render(page, Some(known), draft).await
 }
 
 /// `POST /tools/templates/{id}/remove`
 pub(super) async fn remove(
-    dashboard: web::Data<Dashboard>,
-    actor: Allowed<needs::SaveTemplates>,
+    Submitted(mut page, _): Submitted<needs::SaveTemplates>,
     path: web::Path<String>,
-    _form: PostedForm,
 ) -> PageResult {
-    let mut conn = actor.network(&dashboard.db).await?;
-    let (template_id, scope) = (id(&path)?, actor.role.scope());
-    match url_templates::remove(&mut conn, &actor.author(), scope, template_id, clock::now()).await? {
-        true => {
-            conn.commit().await?;
-            see_other(OWN)
-        }
-        false => Err(PageError::NotFound),
+    let (template_id, scope) = (id(&path)?, page.actor.role.scope());
+    let author = page.actor.author();
+    if !url_templates::remove(&mut page.conn, &author, scope, template_id, page.now).await? {
+        return Err(PageError::NotFound);
     }
+    page.commit().await?;
+    see_other(OWN)
 }
 
-/// The template of a path, if this person may see it.
+/// Template of a path, if the actor may see it.
 async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<UrlTemplate, PageError> {
     let template_id: UrlTemplateId = id(path)?;
     let found = url_templates::find(conn, actor.role.scope(), template_id).await?;
     found.ok_or(PageError::NotFound)
 }
 
-async fn render(
-    request: &HttpRequest,
-    dashboard: &Dashboard,
-    actor: &Actor,
-    mut conn: NetworkConn,
-    known: Option<UrlTemplate>,
-    draft: Draft,
-) -> PageResult {
-    let network = networks::current(&mut conn).await?;
-    conn.commit().await?;
+async fn render<P>(page: Page<P>, known: Option<UrlTemplate>, draft: Draft) -> PageResult {
+    let frame = page.commit().await?;
     let title = known
         .as_ref()
-        .map_or("Save a URL of your own", |known| known.name.as_str());
+        .map_or("New URL template", |known| known.name.as_str());
     let directions = Direction::ALL.iter().map(|direction| {
         let label = match direction {
-            Direction::Inbound => "Their system calls us, and puts its values in",
-            Direction::Outbound => "We call their tracker, and put ours in",
+            Direction::Inbound => "Inbound: their system sends postbacks to us",
+            Direction::Outbound => "Outbound: we send postbacks to their tracker",
         };
         (*direction, label)
     });
-    page_with(
+    html_with(
         forms::status(&draft.errors),
         &Form {
-            shell: Shell::new(dashboard, request, actor, &network, "Postbacks", title),
+            shell: frame.shell("Postbacks", title),
             action: known.map_or_else(
                 || "/tools/templates".to_owned(),
                 |known| urls::url_template(known.id),
@@ -193,25 +161,28 @@ async fn render(
     )
 }
 
-/// A template as the postback tools list it.
+/// Row of the list of templates in the postback tools.
 pub(super) struct Saved {
+    /// URL of the template's form.
     pub(super) page: String,
     pub(super) name: String,
+    /// Name of the advertiser or affiliate. None for the network's own, and for users outside the staff.
     pub(super) owner: Option<String>,
     pub(super) direction: &'static str,
     pub(super) url: String,
     pub(super) preview: String,
+    /// Parameters that need a secret, comma-separated.
     pub(super) secrets: String,
 }
 
-/// The templates that this person may see; of the network's people only, whose each is.
+/// Templates that the actor may see. Their owners are shown to the network's staff only.
 pub(super) async fn saved(conn: &mut NetworkConn, actor: &Actor) -> Result<Vec<Saved>, PageError> {
     if !actor.may(Permission::SeeTemplates) {
         return Ok(Vec::new());
     }
     let scope = actor.role.scope();
     let is_staff = scope.advertiser.is_none() && scope.affiliate.is_none();
-    let found = url_templates::with_owners(conn, scope, MOST_LISTED).await?;
+    let found = url_templates::with_owners(conn, scope, MAX_LISTED).await?;
     let saved = found.into_iter().map(|(template, owner)| {
         let settings = template.settings();
         Saved {

@@ -1,4 +1,4 @@
-//! What every answer of the dashboard carries, and what no request may do: act across sites.
+//! Middleware of every page: security headers, and refusal of cross-site requests.
 
 use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
@@ -22,26 +22,26 @@ const HEADERS: [(HeaderName, &str); 6] = [
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
     ),
-    // Browsers heed it on https only.
+    // Browsers ignore it on plain http.
     (
         actix_web::http::header::STRICT_TRANSPORT_SECURITY,
         "max-age=31536000; includeSubDomains",
     ),
 ];
 
-/// Refuses what another site's page sends, and adds the security headers to every answer, errors included.
-pub(crate) async fn guard(
+/// Refuses forms sent from other sites, and adds the security headers to every response, errors included.
+pub(crate) async fn secure(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let changes_something = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes_something && !same_origin(request.headers()) {
+    let is_unsafe = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_unsafe && !same_origin(request.headers()) {
         return Ok(refuse(
             request,
             PageError::Refused("This form was sent from another site.".to_owned()),
         ));
     }
-    // No name, id or filter has a NUL byte, and Postgres takes none.
+    // Postgres refuses NUL bytes in text.
     if request.uri().query().is_some_and(|query| query.contains("%00")) {
         return Ok(refuse(
             request,
@@ -71,7 +71,8 @@ fn add_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// A browser says where a form comes from; what says nothing is no browser and has no cookie to abuse.
+/// True unless the headers name another site as the origin. A client that sends neither header is no browser, so it has no
+/// cookies that another site could abuse.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = HeaderName::from_static("sec-fetch-site");
