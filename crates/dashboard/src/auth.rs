@@ -22,7 +22,7 @@ use crate::shell::address;
 /// Cookie that carries a secret across one redirect, to the page that shows it.
 const FLASH: &str = "fresh_token";
 
-/// Fresh secret in the flash cookie of a request. None if the value does not look like a secret of ours.
+/// Fresh secret in the flash cookie of a request. None if the value has not the form of a token or key.
 pub(crate) fn fresh_secret(request: &HttpRequest) -> Option<String> {
     let cookie = request.cookie(FLASH)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.';

@@ -73,7 +73,7 @@ fn subject(dashboard: &Dashboard, request: &HttpRequest) -> String {
     dashboard
         .cookies
         .token(request)
-        .map_or("nobody".to_owned(), |token| token.fingerprint())
+        .map_or("anonymous".to_owned(), |token| token.fingerprint())
 }
 
 /// Fields of a posted form whose token was valid.

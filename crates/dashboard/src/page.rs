@@ -1,9 +1,9 @@
-//! What the handler of a page starts from: the request, the actor with its proven permission, an open transaction on the
-//! network's rows, the network, and the time.
+//! Extractors of the pages: request, actor with a checked permission, open transaction on the network's rows, network, and
+//! time.
 //!
 //! A handler names its permission as a type in its signature. [`Page`] is for pages that are only read; [`Submitted`]
-//! adds the posted form; [`Caller`] opens no transaction until the handler asks for one, for handlers that first hash a
-//! password or wait for something else. All three refuse a request without the permission before anything is read.
+//! adds the posted form; [`Caller`] leaves it to the handler to open the transaction, for handlers that first hash a
+//! password or wait for something else. All three refuse a request without the permission before they read anything.
 //!
 //! actix runs the extractors of a handler concurrently. A transaction opened beside the extractor of a form would stay
 //! open for as long as a slow client takes to send the form, so [`Submitted`] does both, one after the other.

@@ -98,7 +98,7 @@ pub(crate) struct Banner {
 fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
     let impersonating = actor.impersonation.as_ref().map(|impersonation| Banner {
         sentence: format!(
-            "{} acts as {} of {}. Reason: {}",
+            "{} is impersonating {} of {}. Reason: {}",
             impersonation.operator_name, actor.person_name, network.name, impersonation.reason
         ),
         leave: true,
@@ -190,7 +190,7 @@ pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
         .body(text)
 }
 
-/// Adds a cookie. Our cookies hold letters, digits and `_-.` only, which are valid in every header.
+/// Adds a cookie. Cookies of the dashboard hold letters, digits and `_-.` only, which are valid in every header.
 pub(crate) fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Err(error) = response.add_cookie(cookie) {
         tracing::error!(%error, "cookie not set");

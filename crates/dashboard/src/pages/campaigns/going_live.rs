@@ -114,7 +114,7 @@ pub(super) async fn certificate(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let ladder = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
     let advertiser = tenancy::advertisers::find(&mut page.conn, campaign.advertiser_id).await?;
     let frame = page.commit().await?;
     let title = format!("Test certificate of {}", campaign.name);
@@ -123,10 +123,10 @@ pub(super) async fn certificate(
         campaign: campaign.name.clone(),
         campaign_id: campaign.id.to_string(),
         advertiser: advertiser.map_or_else(String::new, |advertiser| advertiser.name),
-        is_proven: ladder.is_proven(),
+        is_proven: progress.is_proven(),
         test: urls::test(campaign.id),
         made: frame.time(frame.now).full,
-        goals: goal_rows(&ladder, &frame),
+        goals: goal_rows(&progress, &frame),
     })
 }
 
@@ -179,7 +179,7 @@ pub(super) struct State {
 
 /// Shows the test progress of a campaign.
 pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: State) -> PageResult {
-    let ladder = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
     let url = page.tracking_url().await?;
     let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
     let frame = page.commit().await?;
@@ -213,14 +213,14 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
                 .map(|integration| integration.token_hint.clone()),
             status: campaign.status.as_str(),
             rungs: Rung::CLIMBED.iter().map(|(_, words)| *words).collect(),
-            clicks: ladder.clicks,
-            goals: goal_rows(&ladder, &frame),
-            is_proven: ladder.is_proven(),
+            clicks: progress.clicks,
+            goals: goal_rows(&progress, &frame),
+            is_proven: progress.is_proven(),
             pays: campaign.status.pays(),
-            link: ladder.links.last().map(|(_, alias)| format!("{url}/{alias}")),
+            link: progress.links.last().map(|(_, alias)| format!("{url}/{alias}")),
             may_configure: frame.actor.may(Permission::Configure),
             may_override: frame.actor.may(Permission::ManageNetwork),
-            postbacks: ladder
+            postbacks: progress
                 .postbacks
                 .into_iter()
                 .map(|postback| PostbackRow::new(postback, None, &frame))
@@ -231,7 +231,7 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
     )
 }
 
-fn goal_rows<P>(ladder: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
+fn goal_rows<P>(progress: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
     let row = |proof: &tracking::ladder::GoalProof| GoalRow {
         name: proof.goal.settings.name.clone(),
         code: proof.goal.settings.code.clone(),
@@ -251,7 +251,7 @@ fn goal_rows<P>(ladder: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
             })
             .collect(),
     };
-    ladder.goals.iter().map(row).collect()
+    progress.goals.iter().map(row).collect()
 }
 
 struct GoalRow {

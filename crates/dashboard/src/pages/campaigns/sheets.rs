@@ -29,7 +29,7 @@ pub(super) async fn submit(
     match settle(page, &form, report, sheet.as_str(), "/campaigns").await? {
         Settled::Done(response) => Ok(response),
         Settled::Preview(page, preview, errors) => {
-            render(page, sheet, preview, text.to_owned(), errors).await
+            render(*page, sheet, preview, text.to_owned(), errors).await
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Simulation of a campaign's integration: a click and postbacks of our own, sent through the public endpoints.
+//! Simulation of a campaign's integration: a click and postbacks, sent by this server through the public endpoints.
 
 use actix_web::web;
 use campaigns::campaigns::Campaign;
@@ -25,12 +25,12 @@ pub(super) async fn run(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let ladder = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
     let url = page.tracking_url().await?;
-    // No transaction stays open: the requests of the simulation must not wait for ours.
+    // No transaction stays open: the requests of the simulation must not wait for it.
     let frame = page.commit().await?;
-    let goals: Vec<&Goal> = ladder.goals.iter().map(|proof| &proof.goal).collect();
-    let steps = match ladder.links.last() {
+    let goals: Vec<&Goal> = progress.goals.iter().map(|proof| &proof.goal).collect();
+    let steps = match progress.links.last() {
         Some((_, alias)) => {
             let simulation =
                 Simulation::new(&frame.request.dashboard, &frame.network, &url, form.get("token"));
@@ -61,7 +61,7 @@ struct Simulation<'a> {
     dashboard: &'a Dashboard,
     network: &'a Network,
     host: &'a str,
-    /// Prefix of every path on the tracking host; empty if the network has a host of its own.
+    /// Prefix of every path on the tracking host; empty on a network's own host.
     path_prefix: &'a str,
     /// Token to send with postbacks; empty for none.
     token: &'a str,
@@ -165,7 +165,7 @@ impl<'a> Simulation<'a> {
 }
 
 /// True if a postback was accepted, and its result as a sentence: message and hint of the verdict, or the text of the
-/// response if it is no verdict of ours.
+/// response in another format.
 fn verdict(response: &Rehearsed) -> (bool, String) {
     let json: Option<Value> = serde_json::from_str(&response.body).ok();
     let field = |name: &str| json.as_ref()?.get(name)?.as_str();

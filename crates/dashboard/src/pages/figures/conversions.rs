@@ -54,7 +54,7 @@ pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Qu
         before: listing::id(&filters.before)?,
         ..ConversionFilter::default()
     };
-    let found = conversions::list(&mut page.conn, &filter, listing::ASK).await?;
+    let found = conversions::list(&mut page.conn, &filter, listing::QUERIED).await?;
     let frame = page.commit().await?;
 
     let kept = [

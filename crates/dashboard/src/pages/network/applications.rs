@@ -31,7 +31,7 @@ pub(super) async fn list(mut page: Page<needs::SeeParties>, filters: web::Query<
         &mut page.conn,
         status,
         listing::id(&filters.before)?,
-        listing::ASK,
+        listing::QUERIED,
     )
     .await?;
     let frame = page.commit().await?;

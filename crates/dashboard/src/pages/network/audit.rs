@@ -74,7 +74,7 @@ fn start_of(text: &str, zone: Tz, later: u64) -> Result<Option<DateTime<Utc>>, P
 /// `GET /settings/audit`
 pub(super) async fn list(mut page: Page<needs::SeeAudit>, filters: web::Query<Filters>) -> PageResult {
     let filter = filters.read(page.network.time_zone())?;
-    let found = audit::list(&mut page.conn, &filter, listing::ASK).await?;
+    let found = audit::list(&mut page.conn, &filter, listing::QUERIED).await?;
     let frame = page.commit().await?;
     let kept = filters.kept();
     let (found, older) = listing::cut(found, "/settings/audit", &kept, |entry| entry.id);

@@ -26,7 +26,7 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::ManagePar
     let done = format!("/{party}");
     match settle(page, &form, report, party.as_str(), &done).await? {
         Settled::Done(response) => Ok(response),
-        Settled::Preview(page, preview, errors) => render(page, preview, text.to_owned(), errors).await,
+        Settled::Preview(page, preview, errors) => render(*page, preview, text.to_owned(), errors).await,
     }
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Settled<P> {
     /// Response after an import, or with the refused rows.
     Done(HttpResponse),
     /// Page to show again, with the preview of the import or the errors of its form.
-    Preview(Page<P>, Option<Preview>, FieldErrors),
+    Preview(Box<Page<P>>, Option<Preview>, FieldErrors),
 }
 
 /// Commits a confirmed import, and rolls any other back.
@@ -57,7 +57,7 @@ pub(crate) async fn settle<P>(
     let report = match report {
         Ok(report) => report,
         Err(ChangeError::Fields(errors)) => {
-            return Ok(Settled::Preview(page.reopen().await?, None, errors));
+            return Ok(Settled::Preview(page.reopen().await?.into(), None, errors));
         }
         Err(error) => return Err(error.into()),
     };
@@ -71,7 +71,7 @@ pub(crate) async fn settle<P>(
     }
     let preview = Preview::new(&report);
     Ok(Settled::Preview(
-        page.reopen().await?,
+        page.reopen().await?.into(),
         Some(preview),
         FieldErrors::default(),
     ))

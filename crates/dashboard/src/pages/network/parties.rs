@@ -108,7 +108,9 @@ impl Filters {
 pub(super) async fn list(mut page: Page<needs::SeeParties>, filters: web::Query<Filters>) -> PageResult {
     let party = party(&page.request);
     let path = format!("/{party}");
-    let (found, groups) = filters.find(&mut page.conn, party, false, listing::ASK).await?;
+    let (found, groups) = filters
+        .find(&mut page.conn, party, false, listing::QUERIED)
+        .await?;
     let slug = networks::slug(&mut page.conn).await?;
     let frame = page.commit().await?;
     let kept = [

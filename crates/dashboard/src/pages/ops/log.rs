@@ -20,7 +20,7 @@ pub(super) struct Filters {
 /// `GET /ops/log`
 pub(super) async fn list(user: SignedIn, filters: web::Query<Filters>) -> PageResult {
     let mut conn = user.request.dashboard.db.unscoped().await?;
-    let found = operators::log(&mut conn, listing::id(&filters.before)?, listing::ASK).await?;
+    let found = operators::log(&mut conn, listing::id(&filters.before)?, listing::QUERIED).await?;
     drop(conn);
     let (found, older) = listing::cut(found, "/ops/log", &[], |entry| entry.id);
     html(&List {

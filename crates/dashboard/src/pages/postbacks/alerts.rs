@@ -30,7 +30,7 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
         open: filters.open == "yes",
         before: listing::id(&filters.before)?,
     };
-    let found = alerts::list(&mut page.conn, &filter, listing::ASK).await?;
+    let found = alerts::list(&mut page.conn, &filter, listing::QUERIED).await?;
     let frame = page.commit().await?;
     let kept = [("open", filters.open.as_str())];
     let (found, older) = listing::cut(found, "/alerts", &kept, |(alert, _)| alert.id);
@@ -119,7 +119,7 @@ pub(crate) async fn unacknowledged<P>(
         open: true,
         before: None,
     };
-    let mut open = alerts::list(&mut page.conn, &filter, listing::ASK).await?;
+    let mut open = alerts::list(&mut page.conn, &filter, listing::QUERIED).await?;
     open.retain(|(alert, _)| alert.seen_by.is_none());
     Ok(open)
 }

@@ -42,7 +42,7 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
         click: None,
         integration: None,
     };
-    let found = postbacks::list(&mut page.conn, &filter, listing::ASK).await?;
+    let found = postbacks::list(&mut page.conn, &filter, listing::QUERIED).await?;
     // The replay form applies to all postbacks of the filters; it has no filter by order ID.
     let may_replay = page.actor.may(Permission::DecideConversions) && order.is_none();
     // The request that refreshes the page every second uses the list of postbacks only.
