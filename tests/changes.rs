@@ -319,7 +319,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     for told in ["above 500.00 EUR", "another currency", "In review"] {
         assert!(shown.contains(told), "{told} is not in {shown}");
     }
-    assert_eq!(shown.matches("To look at").count(), 2, "{shown}");
+    assert_eq!(shown.matches("Needs review").count(), 2, "{shown}");
     let inspected = format!("/postbacks/{}", held.get("request_id"));
     assert!(owner.get(&inspected).await.html.contains("above 500.00 EUR"));
     for who in [&app.scene.advertiser, &app.scene.affiliate] {
@@ -327,7 +327,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
         for page in [list, &inspected] {
             let html = member.get(page).await.html;
             assert!(
-                !html.contains("To look at") && !html.contains("above 500.00 EUR"),
+                !html.contains("Needs review") && !html.contains("above 500.00 EUR"),
                 "{html}"
             );
             assert!(!html.contains("In review"), "{html}");
@@ -340,7 +340,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     };
     decide(&held, "approve").await;
     decide(&foreign, "reject").await;
-    assert!(!owner.get(list).await.html.contains("To look at"));
+    assert!(!owner.get(list).await.html.contains("Needs review"));
     assert_eq!(
         app.text(standing).await,
         "foreign rejected, large approved, small approved"

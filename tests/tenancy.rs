@@ -271,7 +271,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     let home = operator.get("/").await;
     assert!(
         home.html
-            .contains("Olga acts as Orbit manager of Orbit. Reason: Ticket 77"),
+            .contains("Olga is impersonating Orbit manager of Orbit. Reason: Ticket 77"),
         "{}",
         home.html
     );

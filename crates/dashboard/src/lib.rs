@@ -1,4 +1,5 @@
-//! Server-rendered pages. One module per page in `pages`, its templates in the folder of the same name.
+//! Server-rendered pages: a folder per audience in `pages`, one module per page, its templates in the folder of the same
+//! name.
 //!
 //! Every page works without JavaScript and under a policy that allows nothing inline.
 
@@ -8,8 +9,10 @@ mod chart;
 mod error;
 mod format;
 mod forms;
-mod guard;
+mod labels;
 mod listing;
+mod middleware;
+mod page;
 mod pages;
 mod routes;
 mod shell;
@@ -28,31 +31,31 @@ use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
 use tokio::sync::Semaphore;
 use tracking::{ClickIds, Tracker};
 
-/// What the dashboard is made from.
+/// Settings of the dashboard.
 pub struct DashboardSettings {
-    /// The pages' own pool, so that no report can take the tracking paths' connections.
+    /// Pool of the pages, so that reports cannot take the tracking host's connections.
     pub db: Db,
-    /// The installation's secret.
+    /// Secret of the installation.
     pub secret: Secret,
-    /// Where browsers reach the dashboard, without a slash at the end. With https, cookies are `Secure`.
+    /// Base URL of the dashboard, without a slash at the end. With https, cookies are `Secure`.
     pub dashboard_url: String,
-    /// Where visitors and advertisers' servers reach the tracking host when a network has none of its own.
+    /// Base URL of the shared tracking host, for networks without a host of their own.
     pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Sends mails, where a server for them is configured.
+    /// Sends mails, if a mail server is configured.
     pub mailer: Mailer,
-    /// Whether a stranger may sign a network up.
+    /// True if a person without an account may sign a network up.
     pub allow_sign_up: bool,
-    /// Where what a network owned is written before it is erased.
+    /// Folder for the exports of networks before their erasure.
     pub exports: PathBuf,
-    /// The folder of this node's journals: what is acknowledged is looked up from there.
+    /// Folder of this node's journals, for the verification.
     pub journals: PathBuf,
-    /// This node's tracking paths, to be asked how they fare.
+    /// Tracking host of this node, for its health and for simulations.
     pub tracker: Tracker,
 }
 
-/// What all pages share. Cheap to clone.
+/// State shared by all pages. Cheap to clone.
 #[derive(Clone)]
 pub struct Dashboard {
     db: Db,
@@ -72,14 +75,14 @@ pub struct Dashboard {
     exports: PathBuf,
     journals: PathBuf,
     tracker: Tracker,
-    /// Downloads of whole networks that may run at once: each holds a connection for as long as it takes.
-    export_turns: Arc<Semaphore>,
-    /// Proofs that may run at once: each reads the journals and sums whole tables.
-    proof_turns: Arc<Semaphore>,
+    /// Limits concurrent exports of networks: each holds a connection until the download ends.
+    export_slots: Arc<Semaphore>,
+    /// Limits concurrent verifications: each reads the journals and sums whole tables.
+    verification_slots: Arc<Semaphore>,
 }
 
 impl Dashboard {
-    /// Prepares the pages.
+    /// Creates the state of the pages.
     #[must_use]
     pub fn new(settings: DashboardSettings) -> Self {
         Self {
@@ -100,21 +103,21 @@ impl Dashboard {
             exports: settings.exports,
             journals: settings.journals,
             tracker: settings.tracker,
-            export_turns: Arc::new(Semaphore::new(2)),
-            proof_turns: Arc::new(Semaphore::new(1)),
+            export_slots: Arc::new(Semaphore::new(2)),
+            verification_slots: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-/// Longest form taken, in bytes: a file to import.
+/// Maximum size of a form in bytes, for files to import.
 const FORM_LIMIT: usize = 3 * 1024 * 1024;
 
-/// Adds the pages to an actix application that has a [`Dashboard`] as its data.
+/// Adds the pages to an actix application whose data contain a [`Dashboard`].
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("")
             .app_data(web::PayloadConfig::new(FORM_LIMIT))
-            .wrap(from_fn(guard::guard))
+            .wrap(from_fn(middleware::secure))
             .configure(assets::configure)
             .configure(pages::public)
             .service(
@@ -135,14 +138,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
     );
 }
 
-/// Every route, method and path, door by door: for tests that must miss none.
+/// Method and path of every route, for tests that must not miss one.
 #[must_use]
 pub fn routes() -> Vec<(&'static str, &'static str)> {
-    [
-        pages::PUBLIC,
-        pages::OF_PERSON,
-        pages::OF_OPERATOR,
-        pages::OF_MEMBER,
-    ]
-    .concat()
+    pages::routes()
 }
