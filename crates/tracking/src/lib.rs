@@ -27,6 +27,7 @@ pub mod quarantine;
 mod redaction;
 pub mod replays;
 mod rollups;
+mod settings;
 pub mod signature;
 pub mod trace;
 mod tracker;
@@ -36,7 +37,7 @@ mod visits;
 mod waiting;
 
 pub use click_id::{ClickId, ClickIds};
-pub use journals::JournalSettings;
-pub use tracker::{InboundCall, Intake, StartError, Tracker, TrackerSettings, WhenDiskFails};
+pub use settings::{JournalSettings, Proxies, StorageSettings, TrackerSettings, WhenDiskFails};
+pub use tracker::{InboundCall, Intake, StartError, Tracker};
 pub use verdict::{Reason, Verdict};
 pub use visits::VisitsError;
