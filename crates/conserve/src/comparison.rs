@@ -84,7 +84,7 @@ struct Comparison<'a> {
     clicks_of_link: BTreeMap<(i32, i32), i64>,
     /// Receipt and status of calls, by number.
     calls: HashMap<u64, (u128, String)>,
-    /// Calls that made a conversion, by receipt.
+    /// Calls that created a conversion, by receipt.
     accepted: HashMap<u128, u64>,
     /// Orders that have a conversion.
     orders: HashSet<u64>,
@@ -267,13 +267,13 @@ impl Comparison<'_> {
                         ack.call, ack.receipt, ack.verdict
                     )
                 });
-            let kept = match ack.verdict {
+            let matches_response = match ack.verdict {
                 Verdict::Accepted => status == Some("accepted"),
                 Verdict::Duplicate => status == Some("duplicate"),
                 Verdict::Queued => true,
             };
             self.findings
-                .violated(Rule::Altered, (has_verdict && !kept).into(), || {
+                .violated(Rule::Altered, (has_verdict && !matches_response).into(), || {
                     format!(
                         "call {} was answered {:?} and is {status:?}",
                         ack.call, ack.verdict

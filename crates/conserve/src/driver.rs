@@ -382,12 +382,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_postback_is_spelled_in_three_ways() {
+    fn a_postback_is_sent_in_three_formats() {
         let parameters = [("order_id", "a b".to_owned())];
-        let spelled = |n| postback_request("h", n, &parameters);
-        assert!(spelled(0).starts_with("GET /postback?order_id=a%20b HTTP/1.1\r\n"));
-        assert!(spelled(1).ends_with("Content-Length: 14\r\n\r\norder_id=a%20b"));
-        assert!(spelled(2).ends_with("\r\n\r\n{\"order_id\":\"a b\"}"));
+        let request = |n| postback_request("h", n, &parameters);
+        assert!(request(0).starts_with("GET /postback?order_id=a%20b HTTP/1.1\r\n"));
+        assert!(request(1).ends_with("Content-Length: 14\r\n\r\norder_id=a%20b"));
+        assert!(request(2).ends_with("\r\n\r\n{\"order_id\":\"a b\"}"));
     }
 
     #[test]

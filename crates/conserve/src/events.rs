@@ -133,12 +133,12 @@ impl Run {
 
     /// Returns the prefix of the names of this kind.
     pub(crate) fn prefix(&self, kind: Kind) -> String {
-        let letter = match kind {
+        let initial = match kind {
             Kind::Click => 'k',
             Kind::Order => 'o',
             Kind::Call => 'c',
         };
-        format!("{letter}{:x}-", self.seed)
+        format!("{initial}{:x}-", self.seed)
     }
 
     /// Returns the number of the event with this name, which ends at the first space.

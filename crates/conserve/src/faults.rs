@@ -110,7 +110,7 @@ async fn full_journal(world: &mut World) -> Outcome<String> {
     world.load_off().await;
     world.drain().await?;
     terminate(world).await;
-    forget_applied(&journal)?;
+    remove_applied(&journal)?;
     let ground = Ground::tmpfs(&journal, DISK_MIB)?;
     world.node.start().await?;
     world.load_on();
@@ -154,7 +154,7 @@ async fn full_journal(world: &mut World) -> Outcome<String> {
 }
 
 /// Removes all but the newest segments of a journal that is idle and applied: missing old segments are normal.
-fn forget_applied(journal: &Path) -> Outcome {
+fn remove_applied(journal: &Path) -> Outcome {
     let newest: Vec<_> = torn::tails(journal)?.into_iter().map(|(_, path)| path).collect();
     for path in torn::segments(journal)? {
         if !newest.contains(&path) {

@@ -13,7 +13,7 @@ use crate::Outcome;
 /// File system mounted on a folder. Users of the folder must be stopped while it is mounted, cut or cleared.
 pub(crate) struct Ground {
     folder: PathBuf,
-    /// Original folder, moved aside.
+    /// Original folder, moved move_aside.
     below: PathBuf,
     /// File of the ext4; none for a tmpfs.
     image: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub(crate) struct Ground {
 impl Ground {
     /// Mounts a tmpfs of this size on the folder and copies its content.
     pub(crate) fn tmpfs(folder: &Path, mib: u64) -> Outcome<Self> {
-        let ground = Self::aside(folder, None)?;
+        let ground = Self::move_aside(folder, None)?;
         let size = format!("size={mib}m");
         let kind = [
             OsStr::new("-t"),
@@ -43,14 +43,14 @@ impl Ground {
             [OsStr::new("-s"), format!("{mib}M").as_ref(), image.as_ref()],
         )?;
         run("mkfs.ext4", [OsStr::new("-q"), "-F".as_ref(), image.as_ref()])?;
-        let ground = Self::aside(folder, Some(image.clone()))?;
+        let ground = Self::move_aside(folder, Some(image.clone()))?;
         mount_image(&image, folder)?;
         // It is not a segment of the journal.
         fs::remove_dir(folder.join("lost+found"))?;
         ground.fill()
     }
 
-    fn aside(folder: &Path, image: Option<PathBuf>) -> Outcome<Self> {
+    fn move_aside(folder: &Path, image: Option<PathBuf>) -> Outcome<Self> {
         let below = folder.with_extension("below");
         fs::rename(folder, &below)?;
         fs::create_dir(folder)?;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_keeps_what_was_synced_and_nothing_else() {
+    fn a_power_cut_leaves_synced_data_only() {
         let Some(folder) = folder("cut") else { return };
         let mut ground = Ground::ext4(&folder, 64, folder.with_extension("img")).unwrap();
         let mut synced = fs::File::create(folder.join("synced")).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tmpfs_fills_up_and_has_room_again() {
+    fn a_tmpfs_fills_up_and_has_free_space_again() {
         let Some(folder) = folder("full") else { return };
         let ground = Ground::tmpfs(&folder, 64).unwrap();
         ground.resize(ground.used_mib().unwrap() + 1).unwrap();

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_read_with_its_headers_and_body() {
+    async fn a_response_is_read_with_its_headers_and_body() {
         let response = answer("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 2\r\n\r\nok")
             .await
             .unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_is_an_error() {
+    async fn an_incomplete_response_is_an_error() {
         for bytes in [
             "",
             "HTTP/1.1 302 Fou",

@@ -134,13 +134,13 @@ impl Node {
     }
 
     async fn is_ready(&self) -> bool {
-        let ask = async {
+        let request = async {
             let mut connection = Connection::open(self.tracking).await?;
             connection
                 .send("GET /health/ready HTTP/1.1\r\nHost: conserve\r\nConnection: close\r\n\r\n")
                 .await
         };
-        matches!(timeout(Duration::from_secs(2), ask).await, Ok(Ok(response)) if response.status == 200)
+        matches!(timeout(Duration::from_secs(2), request).await, Ok(Ok(response)) if response.status == 200)
     }
 
     /// Returns true while the process runs.

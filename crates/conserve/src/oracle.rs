@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_in_the_file() {
+    fn counted_acknowledgements_are_in_the_file() {
         let (oracle, file) = oracle("file");
         oracle.acked_click(click(3));
         oracle.acked_call(AckedCall {
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_call_is_made_again_with_the_same_order() {
+    fn a_refused_call_is_sent_again_with_the_same_order() {
         let (oracle, file) = oracle("retry");
         std::fs::remove_file(file).unwrap();
         let mut dice = StdRng::seed_from_u64(1);

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_write_leaves_what_was_there_before_it_and_only_a_part_of_it() {
+    fn a_torn_write_keeps_the_old_bytes_and_a_part_of_the_new() {
         let (mut old, mut new) = (vec![7; 1000], vec![7; 1000]);
         old.extend([0; 3000]);
         new.extend([9; 2000]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_touches_nothing_that_was_written() {
+    fn garbage_overwrites_no_written_byte() {
         let mut file = vec![5; 100];
         file.extend([0; 8000]);
         let mut longer = 0;

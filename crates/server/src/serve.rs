@@ -19,7 +19,7 @@ use tracking::{Proxies, StartError, StorageSettings, Tracker, TrackerSettings};
 use crate::config::UrlOptions;
 use crate::{health, metrics, request_span, tracking_host};
 
-/// Connections of the tracking paths and of the pages, in pools of their own so that reports cannot starve clicks.
+/// Connections of the tracking paths and of the pages, in separate pools so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
 const DASHBOARD_CONNECTIONS: usize = 8;
 /// Longest time Postgres may spend on a statement.

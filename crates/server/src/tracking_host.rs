@@ -32,7 +32,7 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Serv
     let server = server.listen("tracking", listener, move || {
         let (stopping, tracker) = (stopping.clone(), tracker.clone());
         let answering = fn_factory(move || {
-            // Created on the worker's thread: each worker appends to buffers of its own.
+            // Created on the worker's thread: each worker appends to separate buffers.
             let intake = Rc::new(tracker.intake());
             let answer = move |request: Request| {
                 let intake = intake.clone();

@@ -193,7 +193,7 @@ impl AdvertiserServer {
     }
 
     /// Sends a postback by GET that accepts plain text.
-    pub async fn ask_for_text(&self, query: &str) -> Answer {
+    pub async fn get_text(&self, query: &str) -> Answer {
         let request = self
             .http
             .get(format!("{}?{query}", self.url))

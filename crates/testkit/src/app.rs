@@ -250,7 +250,7 @@ impl TestApp {
             .bind::<Integer, _>(self.scene.network.id)
             .execute(&mut self.database.owner().await)
             .await
-            .expect("a host of its own");
+            .expect("a separate host");
         running
     }
 
@@ -305,7 +305,7 @@ impl TestApp {
             .expect("test database answers")
     }
 
-    /// Changes the database past the product, for example to make time pass.
+    /// Changes the database directly, for example to make time pass.
     ///
     /// # Panics
     /// When the statement fails.

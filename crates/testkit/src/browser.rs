@@ -115,7 +115,7 @@ async fn port(stdout: BufReader<ChildStdout>) -> Option<u16> {
         let port = line
             .rsplit_once("on port ")
             .and_then(|(_, port)| port.trim_end_matches('.').parse().ok());
-        // The first line names the port that was asked for: 0.
+        // The first line names the requested port, 0.
         if let Some(1..) = port {
             // The rest of its output must be read, or it stops when the pipe is full.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

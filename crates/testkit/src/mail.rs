@@ -1,4 +1,4 @@
-//! Mail server that keeps every mail: enough of SMTP (RFC 5321) for a real client.
+//! Mail server that stores every mail: enough of SMTP (RFC 5321) for a real client.
 
 use std::sync::{Arc, Mutex};
 

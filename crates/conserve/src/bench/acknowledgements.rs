@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lost_and_what_is_doubled_is_found() {
+    fn lost_and_doubled_events_are_found() {
         let acknowledged = Count {
             least: 100,
             perhaps: 2,

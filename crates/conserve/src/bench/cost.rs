@@ -73,7 +73,7 @@ pub(super) async fn memory(testbed: &mut Testbed, effort: Effort, many_links: u6
     testbed.restart().await?;
     let (mut few, mut many) = (vec![], vec![]);
     for _ in 0..effort.rounds {
-        forget_peak(testbed);
+        reset_peak(testbed);
         testbed.redirects(64, effort.seconds).await?;
         few.push(peak_mb(testbed));
     }
@@ -81,13 +81,13 @@ pub(super) async fn memory(testbed: &mut Testbed, effort: Effort, many_links: u6
     let host = testbed.preloaded.links.first().ok_or("no links")?.host.clone();
     let requests = traffic::clicks_through_many(host, many_links);
     // Each link once, so that the server caches all of them.
-    let walk = testbed.pump(64, requests.clone());
-    let tally = walk.closed(Until::Sent(many_links)).await?;
+    let pump = testbed.pump(64, requests.clone());
+    let tally = pump.closed(Until::Sent(many_links)).await?;
     testbed.acknowledgements.clicks(&tally);
     testbed.settle().await?;
     let mut rates = vec![];
     for _ in 0..effort.rounds {
-        forget_peak(testbed);
+        reset_peak(testbed);
         let pump = testbed.pump(64, requests.clone());
         let run = pump
             .closed(Until::After(Duration::from_secs(effort.seconds)))
@@ -97,7 +97,7 @@ pub(super) async fn memory(testbed: &mut Testbed, effort: Effort, many_links: u6
         rates.push(run.count(302) as f64 / run.seconds);
         many.push(peak_mb(testbed));
     }
-    let walked = format!(
+    let remark = format!(
         "each link used once, at {:.0}/s",
         many_links as f64 / tally.seconds
     );
@@ -105,12 +105,12 @@ pub(super) async fn memory(testbed: &mut Testbed, effort: Effort, many_links: u6
         Line::of("memory at full load, 100 links", "MB", few).at_most(64.0),
         Line::of(format!("memory at full load, {many_links} links"), "MB", many)
             .at_most(400.0)
-            .remark(walked),
+            .remark(remark),
         Line::of("redirects meanwhile, our own generator", "/s", rates),
     ])
 }
 
-fn forget_peak(testbed: &Testbed) {
+fn reset_peak(testbed: &Testbed) {
     testbed.node.peaks.rss_kib.store(0, Ordering::Relaxed);
 }
 

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_click_is_seen_when_the_sums_hold_all_that_was_sent_before_its_answer() {
+    fn a_click_is_visible_when_the_rollups_contain_all_that_was_sent_before_its_response() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let answered = |ms, sent| Answered {

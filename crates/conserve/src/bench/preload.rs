@@ -82,7 +82,7 @@ async fn prepare(client: &Client, preloaded: &Preloaded) -> Outcome {
         .execute(
             "INSERT INTO bench_links
              SELECT number - 1, network_id, id, campaign_id, affiliate_id
-             FROM unnest($1::int[]) WITH ORDINALITY AS asked (id, number) JOIN tracking_links USING (id)",
+             FROM unnest($1::int[]) WITH ORDINALITY AS given (id, number) JOIN tracking_links USING (id)",
             &[&links],
         )
         .await?;

@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_when_it_is_there_whole() {
+    fn a_response_is_parsed_when_it_is_complete() {
         let head = |text: &str| read_head(text.as_bytes());
         assert_eq!(head("HTTP/1.1 302 Found\r\nA: b\r\n").unwrap(), None);
         let whole = "HTTP/1.1 200 OK\r\ncontent-Length: 5\r\n\r\nhello";
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_whose_answer_breaks_off_is_counted_as_unknown() {
+    async fn a_request_with_an_incomplete_response_is_counted_as_unknown() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

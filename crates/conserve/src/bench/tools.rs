@@ -264,7 +264,7 @@ Requests/sec: 122015.93
 ";
 
     #[test]
-    fn what_wrk_says_is_read() {
+    fn the_output_of_wrk_is_parsed() {
         let run = read_wrk(WRK).unwrap();
         assert_eq!((run.answered, run.refused, run.broken), (622_000, 283, 7));
         assert!((run.rate() - 121_960.8).abs() < 0.1, "{}", run.rate());

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_click_has_its_postback_before_one_has_a_second() {
+    fn every_click_has_a_postback_before_any_has_a_second() {
         let preloaded = Preloaded {
             count: 1000,
             from_ms: 1_700_000_000_000,

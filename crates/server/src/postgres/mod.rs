@@ -125,7 +125,7 @@ impl Postgres {
     /// Starts the private Postgres of a data directory, creating its cluster on the first start.
     ///
     /// # Errors
-    /// [`PostgresError`], whose text says what to do.
+    /// [`PostgresError`], whose text names the remedy.
     #[tracing::instrument(name = "start_postgres", skip_all, fields(data_dir = %settings.data_dir.display()))]
     pub fn start(settings: &PostgresSettings) -> Result<Self, PostgresError> {
         let data_dir = create_data_dir(&settings.data_dir)?;
