@@ -19,7 +19,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest wait for postbacks that a serving node is deciding: a little longer than its transactions last.
 const SERVING_NODE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most postbacks shown one by one.
-const SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 
 /// Shows the verdicts that rejected postbacks would get if they were decided again. With `--for-real`, makes the same dry
 /// run first and then decides exactly its postbacks.
@@ -177,9 +177,9 @@ fn check_complete(filter: &ReplayFilter, decided: &[Replay]) -> Result<(), Comma
 
 fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) -> io::Result<()> {
     let (would, were) = if is_dry {
-        ("would change", "looked at")
+        ("would change", "checked")
     } else {
-        ("changed", "decided once more")
+        ("changed", "decided again")
     };
     let changing = found.iter().filter(|replay| replay.changes()).count();
     writeln!(
@@ -222,7 +222,7 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
         )?;
     }
     writeln!(out)?;
-    for replay in found.iter().take(SHOWN) {
+    for replay in found.iter().take(MAX_SHOWN) {
         let (id, before, message) = (
             replay.postback_id,
             &replay.reason_before,
@@ -235,8 +235,8 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
             message.unwrap_or_default()
         )?;
     }
-    if found.len() > SHOWN {
-        writeln!(out, "… and {} more", found.len() - SHOWN)?;
+    if found.len() > MAX_SHOWN {
+        writeln!(out, "… and {} more", found.len() - MAX_SHOWN)?;
     }
     Ok(())
 }
