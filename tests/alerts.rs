@@ -172,7 +172,11 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
     assert_eq!(server.postback(&good).await.reason(), "accepted");
     let now = clock::now();
     // Nobody listens there.
-    let broken = tenancy::Mailer::smtp("smtp://127.0.0.1:9", "x@clickledger.example").unwrap();
+    let broken = tenancy::Mailer::new(&tenancy::MailSettings {
+        smtp_url: Some("smtp://127.0.0.1:9".to_owned()),
+        sender: "x@clickledger.example".to_owned(),
+    })
+    .unwrap();
     let network = app.scene.network.id;
     tracking::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
         .await

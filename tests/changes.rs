@@ -446,7 +446,7 @@ async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() 
     let (code, look) = run(&["--reason", "goal_unknown", "--advertiser", "Orbit Shop"]);
     assert_eq!(code, Some(0), "{look}");
     for expected in [
-        "Orbit: 3 postbacks looked at, 2 would change",
+        "Orbit: 3 postbacks checked, 2 would change",
         "       2  goal_unknown → accepted\n",
         "       1  goal_unknown → goal_unknown\n",
         "       2  conversions: 2.00 EUR commission, 4.00 EUR revenue",
@@ -469,8 +469,7 @@ async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() 
     let (code, done) = run(&["--looked-at", number, "--for-real"]);
     assert_eq!(code, Some(0), "{done}");
     assert!(
-        done.contains("Orbit: 3 postbacks decided once more, 2 changed")
-            && !done.contains("Nothing was changed"),
+        done.contains("Orbit: 3 postbacks decided again, 2 changed") && !done.contains("Nothing was changed"),
         "{done}"
     );
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
@@ -484,8 +483,8 @@ async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() 
     let (code, said) = run(&["--receipt", &receipts[0], "--receipt", &receipts[2], "--for-real"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("1 postback decided once more, 0 changed")
-            && said.contains("1 of 2 that were named are no rejected"),
+        said.contains("1 postback decided again, 0 changed")
+            && said.contains("1 of the 2 named postbacks do not match"),
         "{said}"
     );
     assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
@@ -501,18 +500,18 @@ async fn the_command_says_what_is_wrong_with_what_was_typed() {
         (
             &["--network", "orbit"][..],
             1,
-            "no rejected postback of Orbit is like that",
+            "no rejected postback of Orbit matches",
         ),
         (
             &["--network", "orbit", "--since", "2999-01-01"],
             1,
-            "no rejected postback of Orbit is like that",
+            "no rejected postback of Orbit matches",
         ),
         (&["--network", "mars"], 2, "no network is called “mars”"),
         (
             &["--network", "orbit", "--reason", "too_slow"],
             2,
-            "there is no reason “too_slow”",
+            "unknown reason “too_slow”",
         ),
         (
             &["--network", "orbit", "--advertiser", "Rival Shop"],
@@ -528,7 +527,7 @@ async fn the_command_says_what_is_wrong_with_what_was_typed() {
         (
             &["--network", "orbit", "--looked-at", &nobodys, "--for-real"],
             2,
-            "Orbit has no look numbered",
+            "Orbit has no dry run numbered",
         ),
         (&["--network", "orbit", "--looked-at", &nobodys], 2, "--for-real"),
         (&["--reason", "goal_unknown"], 2, "--network"),

@@ -259,7 +259,7 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
         &["replay", "--network", "orbit", "--receipt", receipt, "--for-real"],
     );
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 postback decided once more, 0 changed"), "{said}");
+    assert!(said.contains("1 postback decided again, 0 changed"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ async fn query_form_and_json_make_the_same_conversion() {
         app.text("SELECT DISTINCT extra FROM postbacks").await,
         r#"{"gift": "A B"}"#
     );
-    assert_eq!(server.ask_for_text(&form("1")).await.text.lines().count(), 1);
+    assert_eq!(server.get_text(&form("1")).await.text.lines().count(), 1);
     app.finish().await;
 }
 

@@ -334,7 +334,7 @@ async fn a_link_is_changed_by_who_may_and_has_seen_it() {
             Method::PATCH,
             &path,
             &if_match,
-            &json!({ "landing_page": "Nobody's page", "sub1": "mail" }),
+            &json!({ "landing_page": "Unused page", "sub1": "mail" }),
         )
         .await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);

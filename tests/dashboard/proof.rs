@@ -183,7 +183,7 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
         let nobody = schema::NetworkId(1).to_string();
         let (found, said) = run(&login, data.path(), &[command, "--network", &nobody]);
         assert!(
-            !found && said.contains("there is no such network"),
+            !found && said.contains("no network has the id"),
             "{command}: {said}"
         );
     }

@@ -22,42 +22,51 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::dev::RequestHead;
 use diesel::QueryResult;
-use ipnet::IpNet;
 use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, networks};
+use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, Urls, networks};
+use tracking::Proxies;
+use tracking::intake::client_ip;
 
 pub use openapi::openapi;
 pub use routes::{ROUTES, configure};
 
-/// Calls of a network in a minute, on each node.
+/// Default of [`Limits::calls_per_minute`].
 pub const CALLS_PER_MINUTE: u32 = 600;
 
 /// The time over which calls are counted.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
-/// What the API is made from.
-pub struct ApiSettings {
-    /// A pool that neither clicks nor postbacks depend on.
-    pub db: Db,
-    /// The installation's secret.
-    pub secret: Secret,
-    /// Where the world reaches the tracking host that all networks share, without a slash at the end.
-    pub tracking_url: String,
-    /// Where browsers reach the dashboard, without a slash at the end: in mailed links, and as the issuer of tokens.
-    pub dashboard_url: String,
-    /// For invitations and decided applications.
-    pub mailer: Mailer,
-    /// The address a request came from, as far as these proxies are believed.
-    pub client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The installation's own hosts, which no network can take.
-    pub reserved_hosts: Vec<String>,
-    /// How often a network may call in a minute: [`CALLS_PER_MINUTE`], but where a test calls more.
+/// Limits of the API.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls per minute and node, of a network's own members together and of each other member alone.
     pub calls_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls_per_minute: CALLS_PER_MINUTE,
+        }
+    }
+}
+
+/// Settings of an [`Api`].
+pub struct ApiSettings {
+    /// Pool on which neither clicks nor postbacks depend.
+    pub db: Db,
+    /// Secret of the installation.
+    pub secret: Secret,
+    /// Public base URLs.
+    pub urls: Urls,
+    /// Proxies in front of the listener.
+    pub proxies: Proxies,
+    /// Sender of invitations and of decisions on applications.
+    pub mailer: Mailer,
+    /// Limits of the API.
+    pub limits: Limits,
 }
 
 /// What all endpoints share. Cheap to clone.
@@ -72,8 +81,7 @@ pub struct Api {
     /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
     rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     throttle: SignInThrottle,
-    client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
-    trusted_proxies: Arc<[IpNet]>,
+    proxies: Proxies,
     reserved_hosts: Arc<[String]>,
     calls_per_minute: u32,
 }
@@ -84,17 +92,16 @@ impl Api {
     pub fn new(settings: ApiSettings) -> Self {
         Self {
             db: settings.db,
-            tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            tokens: ApiTokens::new(&settings.secret, &settings.urls.dashboard),
             secret: settings.secret,
-            tracking_url: settings.tracking_url.into(),
-            dashboard_url: settings.dashboard_url.into(),
+            reserved_hosts: settings.urls.reserved_hosts().into(),
+            tracking_url: settings.urls.tracking.into(),
+            dashboard_url: settings.urls.dashboard.into(),
             mailer: settings.mailer,
             rate: RateLimit::new(RATE_WINDOW),
             throttle: SignInThrottle::new(),
-            client_address: settings.client_address,
-            trusted_proxies: settings.trusted_proxies.into(),
-            reserved_hosts: settings.reserved_hosts.into(),
-            calls_per_minute: settings.calls_per_minute,
+            proxies: settings.proxies,
+            calls_per_minute: settings.limits.calls_per_minute,
         }
     }
 
@@ -104,7 +111,7 @@ impl Api {
     }
 
     fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        (self.client_address)(request.head(), &self.trusted_proxies)
+        client_ip(request.head(), &self.proxies.trusted)
     }
 }
 
@@ -123,13 +130,10 @@ mod tests {
         Api::new(ApiSettings {
             db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
             secret: Secret::random(),
-            tracking_url: "https://trk.example".to_owned(),
-            dashboard_url: "https://app.example".to_owned(),
+            urls: Urls::new("https://app.example", "https://trk.example"),
+            proxies: Proxies::default(),
             mailer: Mailer::default(),
-            client_address: |request, _| Some(request.peer_addr?.ip()),
-            trusted_proxies: Vec::new(),
-            reserved_hosts: Vec::new(),
-            calls_per_minute: CALLS_PER_MINUTE,
+            limits: Limits::default(),
         })
     }
 

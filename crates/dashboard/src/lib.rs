@@ -26,32 +26,27 @@ use actix_web::web;
 use ipnet::IpNet;
 use schema::Db;
 use tenancy::api_tokens::ApiTokens;
-use tenancy::networks::host_of;
-use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
+use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls};
 use tokio::sync::Semaphore;
-use tracking::{ClickIds, Tracker};
+use tracking::{ClickIds, Proxies, StorageSettings, Tracker};
 
-/// Settings of the dashboard.
+/// Settings of a [`Dashboard`].
 pub struct DashboardSettings {
-    /// Pool of the pages, so that reports cannot take the tracking host's connections.
+    /// Pool of the pages alone, so that no report can take the connections of the tracking paths.
     pub db: Db,
     /// Secret of the installation.
     pub secret: Secret,
-    /// Base URL of the dashboard, without a slash at the end. With https, cookies are `Secure`.
-    pub dashboard_url: String,
-    /// Base URL of the shared tracking host, for networks without a host of their own.
-    pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Sends mails, if a mail server is configured.
+    /// Public base URLs.
+    pub urls: Urls,
+    /// Proxies in front of the listener.
+    pub proxies: Proxies,
+    /// Files of this node: its journals, which a verification reads, and its exports.
+    pub storage: StorageSettings,
+    /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
-    /// True if a person without an account may sign a network up.
+    /// True if visitors of the dashboard may sign up a network.
     pub allow_sign_up: bool,
-    /// Folder for the exports of networks before their erasure.
-    pub exports: PathBuf,
-    /// Folder of this node's journals, for the verification.
-    pub journals: PathBuf,
-    /// Tracking host of this node, for its health and for simulations.
+    /// Tracking paths of this node, for their health.
     pub tracker: Tracker,
 }
 
@@ -89,19 +84,19 @@ impl Dashboard {
             db: settings.db,
             passwords: Passwords::new(),
             throttle: SignInThrottle::new(),
-            trusted_proxies: settings.trusted_proxies.into(),
+            trusted_proxies: settings.proxies.trusted,
             click_ids: ClickIds::new(settings.secret.clone()),
             form_tokens: forms::FormTokens::new(&settings.secret),
-            cookies: auth::Cookies::new(settings.dashboard_url.starts_with("https://")),
-            api_tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            cookies: auth::Cookies::new(settings.urls.dashboard.starts_with("https://")),
+            api_tokens: ApiTokens::new(&settings.secret, &settings.urls.dashboard),
             secret: settings.secret,
             mailer: settings.mailer,
-            reserved_hosts: vec![host_of(&settings.dashboard_url), host_of(&settings.tracking_url)],
-            dashboard_url: settings.dashboard_url,
-            tracking_url: settings.tracking_url,
+            reserved_hosts: settings.urls.reserved_hosts(),
+            dashboard_url: settings.urls.dashboard,
+            tracking_url: settings.urls.tracking,
             allow_sign_up: settings.allow_sign_up,
-            exports: settings.exports,
-            journals: settings.journals,
+            exports: settings.storage.exports,
+            journals: settings.storage.journal.folder,
             tracker: settings.tracker,
             export_slots: Arc::new(Semaphore::new(2)),
             verification_slots: Arc::new(Semaphore::new(1)),

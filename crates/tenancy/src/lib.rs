@@ -38,11 +38,12 @@ pub mod sessions;
 pub mod table;
 mod throttle;
 pub mod unscoped;
+mod urls;
 
 pub use actor::{Access, Actor, Author, Impersonation, NotPermitted, Via};
 pub use draft::{Draft, check_number, yes_or_nothing};
 pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text, taken};
-pub use mail::{Delivery, Mail, MailError, Mailer};
+pub use mail::{Delivery, Mail, MailError, MailSettings, Mailer};
 pub use memberships::{Role, RoleKind};
 pub use one_time::OneTimeToken;
 pub use passwords::{PasswordHash, Passwords, TooBusy, check_password};
@@ -51,3 +52,4 @@ pub use rate::{Quota, RateLimit};
 pub use reference::meant;
 pub use secret::{Secret, SecretError};
 pub use throttle::{SignInThrottle, TooManyTries, WINDOW as THROTTLE_WINDOW};
+pub use urls::Urls;

@@ -44,6 +44,15 @@ pub enum MailError {
     Sender(lettre::address::AddressError),
 }
 
+/// Mail server and sender of the installation.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// Address of the mail server (`smtp://…`, `smtps://…`); none if no mail is sent.
+    pub smtp_url: Option<String>,
+    /// Sender, such as `Clickledger <no-reply@example.com>`.
+    pub sender: String,
+}
+
 /// Sends mails. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Mailer {
@@ -51,16 +60,19 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Over this server (`smtp://…`, `smtps://…`), from this sender.
+    /// Prepares the connection to the mail server; without a server, mails are logged instead.
     ///
     /// # Errors
-    /// When either is malformed.
-    pub fn smtp(url: &str, from: &str) -> Result<Self, MailError> {
+    /// When the server's address or the sender is malformed.
+    pub fn new(settings: &MailSettings) -> Result<Self, MailError> {
+        let Some(url) = &settings.smtp_url else {
+            return Ok(Self::default());
+        };
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(MailError::Server)?
             .timeout(Some(PATIENCE))
             .build();
-        let from = from.parse().map_err(MailError::Sender)?;
+        let from = settings.sender.parse().map_err(MailError::Sender)?;
         Ok(Self {
             smtp: Some((transport, from)),
         })

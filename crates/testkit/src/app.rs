@@ -1,4 +1,4 @@
-//! The real server on ports of its own, with a small network in it.
+//! The real server on free ports, with a small network in it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ use schema::{
     AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId, LinkId,
     NetworkConn, NetworkId, RuleId, UrlTemplateId, clock,
 };
-use server::serve::{self, Running, ServeSettings};
+use server::config::UrlOptions;
+use server::serve::{self, Listeners, Running, ServeSettings};
 use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::applications::{self, ApplicationDraft};
@@ -33,12 +34,12 @@ use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, Scope, Secret, advertisers, affiliates, groups, unscoped};
 use tracking::verify::{self, Period};
-use tracking::{JournalSettings, WhenDiskFails};
+use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};
 use crate::postgres::TestDatabase;
 
-/// What a campaign can have besides goals and links, in a way that changes nothing.
+/// Parts of a campaign besides goals and links, which affect no click and no conversion.
 struct Parts {
     rule_id: RuleId,
     landing_page_id: LandingPageId,
@@ -54,10 +55,10 @@ impl Parts {
         now: DateTime<Utc>,
     ) -> Self {
         let rule = RuleSettings {
-            name: "Nobody's coupon".to_owned(),
+            name: "Unused coupon".to_owned(),
             position: 1,
             conditions: Conditions {
-                coupon: Some("NOBODY-SENDS-THIS".to_owned()),
+                coupon: Some("NEVER-SENT".to_owned()),
                 ..Conditions::default()
             },
             commission_fixed_micros: 0,
@@ -66,8 +67,8 @@ impl Parts {
             revenue_rate_ppm: 170_000,
         };
         let page = LandingPageSettings {
-            name: "Nobody's page".to_owned(),
-            url: "https://shop.example/nobody?id={click_id}".to_owned(),
+            name: "Unused page".to_owned(),
+            url: "https://shop.example/unused?id={click_id}".to_owned(),
             weight: 0,
         };
         let cap = NewCap {
@@ -88,85 +89,85 @@ impl Parts {
     }
 }
 
-/// The running server, its database, and the scene that is set in it.
+/// Running server with its database and scene.
 pub struct TestApp {
-    /// Where the dashboard is.
+    /// URL of the dashboard.
     pub dashboard_url: String,
-    /// Where clicks and postbacks go.
+    /// URL of the tracking host.
     pub tracking_url: String,
-    /// The database under it.
+    /// Database of the server.
     pub database: TestDatabase,
-    /// A pool, for looking at what was stored.
+    /// Pool for looking at stored rows.
     pub db: Db,
-    /// The network, with one of everything.
+    /// Network with one of everything.
     pub scene: Scene,
-    /// Where what networks owned is written before it is erased.
+    /// Folder of the exports of erased networks.
     pub exports: tempfile::TempDir,
-    /// Where its journals are.
+    /// Folder of the journals.
     pub journal: tempfile::TempDir,
-    /// The installation's secret.
+    /// Secret of the installation.
     pub secret: Secret,
     running: Option<Running>,
     finished: bool,
 }
 
-/// How a test's server differs from the usual one.
+/// Differences of a test's server from the default.
 #[derive(Default)]
 pub struct TestOptions {
-    /// Sends mails; without it none are sent.
+    /// Sender of mails; sends none by default.
     pub mailer: Mailer,
     /// Proxies whose headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The header in which they say the visitor's country.
+    /// Header in which a trusted proxy names the visitor's country.
     pub country_header: Option<String>,
-    /// Files that tell countries by address.
+    /// Databases of countries by address.
     pub places: Vec<PathBuf>,
-    /// How often a network may call the API in a minute; without it, as often as anywhere.
+    /// API calls per minute; none for the default.
     pub calls_per_minute: Option<u32>,
 }
 
-/// A network with one advertiser, one campaign with two goals, one affiliate with one link, and three people.
+/// Network with one advertiser, one campaign with two goals, one affiliate with one link, and a person of each role.
 pub struct Scene {
-    /// The network.
+    /// Network.
     pub network: Network,
-    /// The advertiser.
+    /// Advertiser.
     pub advertiser_id: AdvertiserId,
-    /// The affiliate.
+    /// Affiliate.
     pub affiliate_id: AffiliateId,
-    /// Its campaign, in EUR: `sale` pays 10 % once per order, `lead` pays 5.00 once per click.
+    /// Campaign in EUR: `sale` pays 10 % once per order, `lead` pays 5.00 once per click.
     pub campaign: Campaign,
-    /// Its goal `sale`.
+    /// Goal `sale` of the campaign.
     pub sale_id: GoalId,
-    /// A rule of that goal, for orders with a coupon that nobody sends.
+    /// Rule of that goal, for orders with a coupon that no test sends.
     pub rule_id: RuleId,
-    /// A landing page that nobody is sent to.
+    /// Landing page of weight 0.
     pub landing_page_id: LandingPageId,
-    /// A cap that nobody reaches.
+    /// Cap that no test reaches.
     pub cap_id: CapId,
-    /// A URL template of the network's own.
+    /// URL template of the network.
     pub url_template_id: UrlTemplateId,
-    /// The affiliate's link.
+    /// Link of the affiliate.
     pub link_id: LinkId,
-    /// Path of the link.
+    /// Alias of the link.
     pub alias: String,
-    /// The advertiser's token.
+    /// Token of the advertiser.
     pub token: String,
-    /// The owner.
+    /// Sign-in of the owner.
     pub owner: SignIn,
-    /// Somebody of the advertiser's.
+    /// Sign-in of a member of the advertiser.
     pub advertiser: SignIn,
-    /// Somebody of the affiliate's.
+    /// Sign-in of a member of the affiliate.
     pub affiliate: SignIn,
-    /// Its other people: an admin, a manager, an analyst, and the advertiser's developer.
+    /// Sign-ins of the other members: admin, manager, analyst, and the advertiser's developer.
     pub others: Vec<(RoleKind, SignIn)>,
-    /// A group of affiliates.
+    /// Group of affiliates.
     pub group_id: GroupId,
-    /// An application that waits.
+    /// Application that waits for a decision.
     pub application_id: ApplicationId,
 }
 
 impl Scene {
-    /// How somebody with this role signs in.
+    /// Returns the sign-in of the member with this role.
     #[must_use]
     pub fn person(&self, kind: RoleKind) -> &SignIn {
         match kind {
@@ -181,7 +182,7 @@ impl Scene {
     }
 }
 
-/// How a person signs in.
+/// Credentials of a person.
 pub struct SignIn {
     /// E-mail address.
     pub email: String,
@@ -189,7 +190,7 @@ pub struct SignIn {
     pub password: String,
 }
 
-/// Where the scene's campaign sends visitors.
+/// Destination of the scene's campaign.
 const DESTINATION: &str = "https://shop.example/p?own=1&id={click_id}&s={sub1}&a={affiliate_id}#top";
 
 impl TestApp {
@@ -198,7 +199,7 @@ impl TestApp {
         Self::spawn_with(TestOptions::default()).await
     }
 
-    /// The same, with options.
+    /// Starts a server with options.
     pub async fn spawn_with(options: TestOptions) -> Self {
         let exports = tempfile::tempdir().expect("folder for exports");
         let database = TestDatabase::create().await;
@@ -206,15 +207,17 @@ impl TestApp {
         let tracking_host = tracking.local_addr().expect("bound").to_string();
         let journal = tempfile::tempdir().expect("folder for journals");
         let secret = Secret::random();
-        let settings = ServeSettings {
-            trusted_proxies: options.trusted_proxies,
-            places: options.places,
-            country_header: options.country_header,
-            mailer: options.mailer,
-            api_calls_per_minute: options.calls_per_minute.unwrap_or(600),
-            tracking,
-            ..node(&database, &secret, journal.path(), exports.path())
+        let mut settings = node(&database, &secret, journal.path(), exports.path());
+        settings.listeners.tracking = tracking;
+        settings.proxies = Proxies {
+            trusted: options.trusted_proxies.into(),
+            country_header: options.country_header.map(Into::into),
         };
+        settings.places = options.places;
+        settings.mailer = options.mailer;
+        if let Some(calls_per_minute) = options.calls_per_minute {
+            settings.limits.calls_per_minute = calls_per_minute;
+        }
         let running = serve::start(settings).expect("the server starts");
         let db = Db::new(&database.url, 4, Duration::from_secs(15));
         let scene = Scene::set(&db, "Orbit", &tracking_host).await;
@@ -232,7 +235,7 @@ impl TestApp {
         }
     }
 
-    /// Starts another node of the same installation, whose tracking host is the scene's network's too.
+    /// Starts another node of the same installation, whose tracking host belongs to the scene's network too.
     pub async fn another_node(&self) -> Running {
         let settings = node(
             &self.database,
@@ -240,61 +243,60 @@ impl TestApp {
             self.journal.path(),
             self.exports.path(),
         );
-        let host = settings.tracking.local_addr().expect("bound");
+        let host = settings.listeners.tracking.local_addr().expect("bound");
         let running = serve::start(settings).expect("the node starts");
-        let sql = "INSERT INTO tracking_hosts (host, network_id) VALUES ($1, $2)";
-        diesel::sql_query(sql)
+        diesel::sql_query("INSERT INTO tracking_hosts (host, network_id) VALUES ($1, $2)")
             .bind::<Text, _>(host.to_string())
             .bind::<Integer, _>(self.scene.network.id)
             .execute(&mut self.database.owner().await)
             .await
-            .expect("a host of its own");
+            .expect("a separate host");
         running
     }
 
-    /// Somebody who clicks links.
+    /// Returns a visitor of the scene's link.
     #[must_use]
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.tracking_url, &self.scene.alias)
     }
 
-    /// A visitor of another link.
+    /// Returns a visitor of another link.
     #[must_use]
     pub fn visitor_of(&self, alias: &str) -> Visitor {
         Visitor::new(&self.tracking_url, alias)
     }
 
-    /// The advertiser's server, which knows its token.
+    /// Returns the advertiser's server, which sends its token.
     #[must_use]
     pub fn advertiser(&self) -> AdvertiserServer {
         AdvertiserServer::new(&self.tracking_url, &self.scene.token)
     }
 
-    /// Somebody who has signed in to the dashboard.
-    pub async fn sign_in(&self, who: &SignIn) -> Member {
-        self.stranger().sign_in(&who.email, &who.password).await
+    /// Signs a person in to the dashboard.
+    pub async fn sign_in(&self, person: &SignIn) -> Member {
+        self.stranger().sign_in(&person.email, &person.password).await
     }
 
-    /// Somebody at the dashboard who has not signed in.
+    /// Returns a visitor of the dashboard who has not signed in.
     #[must_use]
     pub fn stranger(&self) -> Member {
         Member::stranger(&self.dashboard_url).watching(&self.running().tracker)
     }
 
-    /// Waits until everything that was acknowledged is in the database.
+    /// Waits until every acknowledged event is in the database.
     pub async fn settled(&self) {
         if let Some(running) = &self.running {
             running.tracker.settled().await;
         }
     }
 
-    /// The running server.
+    /// Returns the running server.
     #[must_use]
     pub fn running(&self) -> &Running {
         self.running.as_ref().expect("runs until the test ends")
     }
 
-    /// A transaction on the scene's network, for looking at what was stored, when it is.
+    /// Waits until every acknowledged event is stored, and begins a transaction on the scene's network.
     pub async fn network(&self) -> NetworkConn {
         self.settled().await;
         self.db
@@ -303,7 +305,7 @@ impl TestApp {
             .expect("test database answers")
     }
 
-    /// Changes the database as nobody could through the product, to make time pass.
+    /// Changes the database directly, for example to make time pass.
     ///
     /// # Panics
     /// When the statement fails.
@@ -315,7 +317,7 @@ impl TestApp {
             .expect("a statement");
     }
 
-    /// One number from the database, when what was acknowledged is in it.
+    /// Waits until every acknowledged event is stored, and returns a number from the database.
     pub async fn count(&self, sql: &str) -> i64 {
         self.settled().await;
         #[derive(QueryableByName)]
@@ -328,11 +330,11 @@ impl TestApp {
         let found: Count = diesel::sql_query(&sql)
             .get_result(&mut conn)
             .await
-            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
         found.count
     }
 
-    /// One text from the database, when what was acknowledged is in it.
+    /// Waits until every acknowledged event is stored, and returns a text from the database.
     pub async fn text(&self, sql: &str) -> String {
         self.settled().await;
         #[derive(QueryableByName)]
@@ -345,26 +347,24 @@ impl TestApp {
         let found: Value = diesel::sql_query(&sql)
             .get_result(&mut conn)
             .await
-            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
         found.value
     }
 
-    /// Stops the server and checks what must hold after any test: every test ends with it.
+    /// Checks the invariants and stops the server; every test ends with this call.
     pub async fn finish(mut self) {
         for (invariant, sql) in INVARIANTS {
             assert_eq!(self.count(sql).await, 0, "violated: {invariant}");
         }
-        self.prove().await;
+        self.verify().await;
         self.finished = true;
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
     }
-}
 
-impl TestApp {
-    /// Proves for every network that what was acknowledged is stored, counted and booked.
-    async fn prove(&self) {
+    /// Verifies for every network that every acknowledged event is stored, summed and booked.
+    async fn verify(&self) {
         let now = clock::now();
         let always = Period {
             from: DateTime::UNIX_EPOCH,
@@ -375,7 +375,7 @@ impl TestApp {
             .await;
         for id in ids.split(',').filter_map(|id| id.parse().ok()).map(NetworkId) {
             let mut conn = self.db.network(id).await.expect("test database answers");
-            let network = networks::current(&mut conn).await.expect("it is there");
+            let network = networks::current(&mut conn).await.expect("the network exists");
             let found = verify::verify(&mut conn, &network, self.journal.path(), always, now).await;
             let found = found.unwrap_or_else(|error| panic!("{error}"));
             let violated: Vec<_> = found.checks.iter().filter(|check| !check.holds()).collect();
@@ -393,47 +393,49 @@ impl Drop for TestApp {
     }
 }
 
-/// What every node of a test's installation is served with, on free ports.
+/// Settings of every node of a test's installation, on free ports.
 fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path) -> ServeSettings {
     ServeSettings {
         database_url: database.url.clone(),
         secret: secret.clone(),
-        dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-        tracking: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-        metrics: None,
-        hands_over: false,
-        drain: Duration::ZERO,
-        journal: JournalSettings {
-            segment_bytes: 1024 * 1024,
-            quota_bytes: 64 * 1024 * 1024,
-            ..JournalSettings::in_folder(journal.to_owned())
+        listeners: Listeners {
+            dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            tracking: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+            metrics: None,
+            are_shared: false,
         },
-        when_disk_fails: WhenDiskFails::default(),
-        keep_clicks_months: None,
+        urls: UrlOptions::default(),
+        proxies: Proxies::default(),
+        storage: StorageSettings {
+            journal: JournalSettings {
+                segment_bytes: 1024 * 1024,
+                quota_bytes: 64 * 1024 * 1024,
+                ..JournalSettings::in_folder(journal.to_owned())
+            },
+            exports: exports.to_owned(),
+            when_disk_fails: WhenDiskFails::default(),
+            keep_clicks_months: None,
+        },
         places: Vec::new(),
-        country_header: None,
-        dashboard_url: None,
-        tracking_url: None,
-        trusted_proxies: Vec::new(),
         mailer: Mailer::default(),
         allow_sign_up: true,
-        exports: exports.to_owned(),
-        api_calls_per_minute: 600,
+        limits: Default::default(),
+        drain: Duration::ZERO,
     }
 }
 
-/// What must hold whatever happened, besides what [`tracking::verify`] proves: each counts its violations.
+/// Invariants besides those of [`tracking::verify`], each with a query that counts its violations.
 const INVARIANTS: [(&str, &str); 2] = [
     (
         "no rollup row is below zero",
         "SELECT count(*) FROM conversion_rollups
          WHERE conversions < 0 OR amount_micros < 0 OR commission_micros < 0 OR revenue_micros < 0",
     ),
-    ("nothing was put aside", "SELECT count(*) FROM quarantine"),
+    ("the quarantine is empty", "SELECT count(*) FROM quarantine"),
 ];
 
 impl Scene {
-    /// Sets a scene: a network of this name behind this tracking host.
+    /// Creates a network with this name and tracking host, and one of everything in it.
     pub async fn set(db: &Db, name: &str, tracking_host: &str) -> Self {
         let now = clock::now();
         let network_id = unscoped::new_network_id(&mut db.unscoped().await.unwrap())
@@ -448,7 +450,7 @@ impl Scene {
             time_zone: Tz::Europe__Warsaw,
             currency: "EUR".parse().unwrap(),
         };
-        let network = networks::create(&mut conn, &author, &new, now).await.unwrap();
+        networks::create(&mut conn, &author, &new, now).await.unwrap();
         networks::set_tracking_hosts(&mut conn, &[tracking_host.to_owned()])
             .await
             .unwrap();
@@ -473,7 +475,6 @@ impl Scene {
             campaign_table::create(&mut conn, &author, advertiser.id, new.currency, &settings, now)
                 .await
                 .unwrap();
-        let pays = |commission, revenue| Terms { commission, revenue };
         let share = |rate_ppm| Pay {
             fixed_micros: 0,
             rate_ppm,
@@ -482,20 +483,22 @@ impl Scene {
             fixed_micros,
             rate_ppm: 0,
         };
-        let terms = pays(share(100_000), share(150_000));
+        let terms = Terms {
+            commission: share(100_000),
+            revenue: share(150_000),
+        };
         let sale = GoalSettings::new("sale", "Sale", GoalKind::Sale, terms);
         let sale = goals::create(&mut conn, &author, campaign.id, &sale, now)
             .await
             .unwrap();
+        let terms = Terms {
+            commission: sum(5_000_000),
+            revenue: sum(7_000_000),
+        };
         let lead = GoalSettings {
             unique_by: UniqueBy::Click,
             auto_approve: true,
-            ..GoalSettings::new(
-                "lead",
-                "Lead",
-                GoalKind::Lead,
-                pays(sum(5_000_000), sum(7_000_000)),
-            )
+            ..GoalSettings::new("lead", "Lead", GoalKind::Lead, terms)
         };
         goals::create(&mut conn, &author, campaign.id, &lead, now)
             .await
@@ -519,8 +522,7 @@ impl Scene {
             direction: Direction::Outbound,
             url: "https://tracker.example/postback?cid={aff_click_id}".to_owned(),
         };
-        let everyone = Scope::default();
-        let template = url_templates::create(&mut conn, &author, everyone, &template, now)
+        let template = url_templates::create(&mut conn, &author, Scope::default(), &template, now)
             .await
             .unwrap();
         let owner = member(&mut conn, name, Role::Owner).await;
@@ -554,7 +556,7 @@ impl Scene {
         let applied = applications::apply(&mut conn, &joining, &draft, now)
             .await
             .unwrap();
-        let network = networks::current(&mut conn).await.unwrap_or(network);
+        let network = networks::current(&mut conn).await.unwrap();
         conn.commit().await.unwrap();
         Self {
             others,

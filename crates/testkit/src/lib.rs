@@ -13,7 +13,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "test code stops where something is not as it should be"
+    reason = "test code stops at the first surprise"
 )]
 
 mod actors;

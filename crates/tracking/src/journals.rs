@@ -6,54 +6,19 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use journal::{Journal, OpenError, Reader, Settings};
+use journal::{Journal, OpenError, Reader};
 
 use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
+use crate::settings::JournalSettings;
 
 /// More processes than anybody runs on one machine.
 const SLOTS: u32 = 64;
 /// How often slots are searched for what somebody left behind.
 const SEARCH: Duration = Duration::from_secs(5);
-
-/// How journals are kept.
-#[derive(Debug, Clone)]
-pub struct JournalSettings {
-    /// The folder of all slots.
-    pub folder: PathBuf,
-    /// Bytes of a segment.
-    pub segment_bytes: u64,
-    /// Bytes that each journal may take on disk.
-    pub quota_bytes: u64,
-    /// How long applied records are kept, so that an older copy of the database can be brought up to date.
-    pub retention: Duration,
-}
-
-impl JournalSettings {
-    /// In this folder, with everything else as it usually is.
-    #[must_use]
-    pub fn in_folder(folder: PathBuf) -> Self {
-        let usual = Settings::in_folder(folder);
-        Self {
-            folder: usual.folder,
-            segment_bytes: usual.segment_bytes,
-            quota_bytes: usual.quota_bytes,
-            retention: usual.retention,
-        }
-    }
-
-    fn of(&self, slot: u32, stream: &str) -> Settings {
-        Settings {
-            segment_bytes: self.segment_bytes,
-            quota_bytes: self.quota_bytes,
-            retention: self.retention,
-            ..Settings::in_folder(self.folder.join(slot.to_string()).join(stream))
-        }
-    }
-}
 
 /// The two journals of one slot.
 #[derive(Clone)]
@@ -79,7 +44,7 @@ impl Journals {
 
     fn open_slot(settings: &JournalSettings, slot: u32) -> Result<Self, OpenError> {
         let open = |stream| {
-            let (journal, recovery) = Journal::open(settings.of(slot, stream))?;
+            let (journal, recovery) = Journal::open(settings.of_stream(slot, stream))?;
             tracing::info!(slot, stream, next = recovery.next, took = ?recovery.took, "journal opened");
             if let Some(cut) = &recovery.cut {
                 // What was never acknowledged.

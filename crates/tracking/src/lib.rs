@@ -11,11 +11,12 @@ pub mod health;
 mod ingest;
 pub mod intake;
 mod journals;
+mod settings;
 mod tracker;
 mod visits;
 mod waiting;
 
 pub use click_record::ClickRecord;
-pub use journals::JournalSettings;
-pub use tracker::{Intake, StartError, Tracker, TrackerSettings, WhenDiskFails};
+pub use settings::{JournalSettings, Proxies, StorageSettings, TrackerSettings, WhenDiskFails};
+pub use tracker::{Intake, StartError, Tracker};
 pub use visits::VisitsError;

@@ -1,6 +1,6 @@
 //! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for verdicts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use dialects::{Answer, ParsedCall};
 use ipnet::IpNet;
 use journal::{Appender, OpenError, Refused};
 use postbacks::{Authenticator, InboundRequest, PostbackRecord, Reason, Reply, Verdict};
-use schema::{Changes, Db, NetworkId, PostbackId, clock};
-use tenancy::networks::{Network, host_of};
-use tenancy::{RateLimit, Secret};
+use schema::{Changes, NetworkId, PostbackId, clock};
+use tenancy::RateLimit;
+use tenancy::networks::Network;
 use tokio::task::JoinHandle;
 
 use crate::click_record;
@@ -20,49 +20,13 @@ use crate::clicks::NewClick;
 use crate::counts::Counts;
 use crate::health::{Health, Watch};
 use crate::ingest::{ClickStream, PostbackStream, Progress, drop_old_clicks, sweep};
-use crate::journals::{self, JournalSettings, Journals};
+use crate::journals::{self, Journals};
+use crate::settings::{TrackerSettings, WhenDiskFails};
 use crate::visits::{Visits, VisitsError};
 use crate::waiting::Waiting;
 
 /// Timeout of a verdict; the response then is that it will follow.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What a tracker is made from.
-pub struct TrackerSettings {
-    /// The tracking paths' own pool, so that no page can take their connections.
-    pub db: Db,
-    /// Where that database is, for the connections that apply the journals.
-    pub database_url: String,
-    /// The installation's secret, from which the keys of click ids are derived.
-    pub secret: Secret,
-    /// Where people look at postbacks and reasons, without a slash at the end.
-    pub dashboard_url: String,
-    /// Where visitors reach the host that all networks share: `/{network}/{alias}` works there.
-    pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The header in which a trusted proxy says the visitor's country.
-    pub country_header: Option<String>,
-    /// Files that tell countries and autonomous systems by address (MaxMind or DB-IP).
-    pub places: Vec<PathBuf>,
-    /// How journals are kept.
-    pub journal: JournalSettings,
-    /// What becomes of a visitor whose click cannot be journaled.
-    pub when_disk_fails: WhenDiskFails,
-    /// After how many months clicks are dropped; never if not given. Their sums stay.
-    pub keep_clicks_months: Option<u32>,
-}
-
-/// What becomes of a visitor whose click cannot be journaled: never the 302 that says it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenDiskFails {
-    /// On to the destination, with a 307 and a click id that conversions can still be attributed by. The click itself
-    /// is in no report.
-    #[default]
-    Redirect,
-    /// A 503 and a page that asks to try again.
-    Refuse,
-}
 
 /// Why tracking cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -109,8 +73,9 @@ impl Tracker {
     /// Outside a tokio runtime.
     pub fn start(settings: TrackerSettings) -> Result<Self, StartError> {
         let url: Arc<str> = settings.database_url.into();
-        let journals = Journals::open(&settings.journal)?;
-        let keys = settings.journal.folder.join("visitor.keys");
+        let storage = settings.storage;
+        let journals = Journals::open(&storage.journal)?;
+        let keys = storage.journal.folder.join("visitor.keys");
         let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
         let changes = Changes::listen(&url);
         let routing = Routing::new(settings.db, changes);
@@ -124,14 +89,14 @@ impl Tracker {
                 waiting: waiting.clone(),
             }
         };
-        let folder = settings.journal.folder.clone();
+        let folder = storage.journal.folder.clone();
         let node = journals::node(&folder, journals.slot);
         let clicks = journals::applier(&journals.clicks, &url, &node, ClickStream::new(routing.clone()));
         let postbacks = journals::applier(&journals.postbacks, &url, &node, stream());
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
         let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
-        if let Some(months) = settings.keep_clicks_months {
+        if let Some(months) = storage.keep_clicks_months {
             tokio::spawn(drop_old_clicks(url.clone(), months));
         }
         tokio::spawn(sweep(
@@ -141,7 +106,7 @@ impl Tracker {
             journals.postbacks.clone(),
         ));
         tokio::spawn(journals::apply_abandoned(
-            settings.journal,
+            storage.journal,
             journals.slot,
             url,
             stream,
@@ -153,11 +118,11 @@ impl Tracker {
             routing,
             click_ids,
             visits,
-            trusted_proxies: settings.trusted_proxies.into(),
-            country_header: settings.country_header.map(Into::into),
-            shared_host: host_of(&settings.tracking_url).into(),
+            trusted_proxies: settings.proxies.trusted,
+            country_header: settings.proxies.country_header,
+            shared_host: settings.urls.shared_host().into(),
             postback_rate: RateLimit::new(Duration::from_secs(1)),
-            when_disk_fails: settings.when_disk_fails,
+            when_disk_fails: storage.when_disk_fails,
             journals,
             counts: Arc::new(Counts::new()),
             watch,
@@ -165,7 +130,7 @@ impl Tracker {
             click_progress,
             postback_progress,
             appliers: Arc::new(appliers),
-            dashboard_url: settings.dashboard_url.into(),
+            dashboard_url: settings.urls.dashboard.into(),
         })
     }
 

@@ -17,7 +17,8 @@ use visitors::Country;
 
 use super::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of, pages};
 use crate::clicks::NewClick;
-use crate::tracker::{Intake, Tracker, WhenDiskFails};
+use crate::settings::WhenDiskFails;
+use crate::tracker::{Intake, Tracker};
 use crate::visits::Facts;
 
 /// How long a visitor is made to wait before being asked to come back.

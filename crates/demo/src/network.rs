@@ -1,10 +1,9 @@
-//! Who is in the demo: a network, its advertisers with their campaigns, its affiliates with their links, and one
-//! person of each kind who can sign in.
+//! Network of the demo: advertisers with their campaigns, affiliates with their links, and one person of each role.
 
 use campaigns::campaigns::{self as campaign_table, CampaignSettings};
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
-use campaigns::integrations::{self, IntegrationSettings, Token};
+use campaigns::integrations::{self, Token};
 use campaigns::links::{self, NewLink};
 use campaigns::terms::{Pay, Terms};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,48 +24,48 @@ use crate::description::{
     DemoAddresses, Description, GoalDescription, LinkDescription, Named, PostbackDescription, SignIn,
     destination,
 };
-use crate::spelling::Spelling;
-use crate::stories::{self, Stories};
+use crate::dialect::Dialect;
+use crate::scenarios::{self, Scenarios};
 
-/// An advertiser and its one campaign, as the demo plays them.
-struct Script {
+/// Advertiser with its one campaign and the campaign's traffic.
+struct CampaignPlan {
     advertiser: &'static str,
     campaign: &'static str,
-    /// Where clicks go; the first one goes to the demo shop instead.
+    /// Destination of clicks; that of the first campaign is the demo shop.
     destination: &'static str,
     currency: &'static str,
     goal: (&'static str, &'static str),
     kind: GoalKind,
     unique_by: UniqueBy,
     auto_approve: bool,
-    /// What the affiliate earns: fixed micro-units, parts per million.
+    /// Commission: fixed micro-units, parts per million.
     commission: (i64, i32),
-    /// What the advertiser owes.
+    /// Revenue: fixed micro-units, parts per million.
     revenue: (i64, i32),
     /// Conversions per thousand clicks.
     per_thousand: u32,
-    /// Smallest and largest usual order, in whole units.
+    /// Smallest and largest order, in whole units; zero for conversions without an amount.
     order: (u32, u32),
-    /// How much of the traffic it gets.
+    /// Share of the traffic, relative to the other campaigns.
     weight: u32,
-    /// How its server spells its calls.
-    spelling: Spelling,
-    /// Whether its addresses are only looked at, until it is sure which ones it has.
+    /// Postback format of the advertiser's server.
+    dialect: Dialect,
+    /// True if its allowed addresses are monitored only.
     is_monitored: bool,
-    /// How many clicks a day it wants; who comes beyond goes to the other address.
+    /// Cap of clicks per day, with the fallback URL for visitors beyond it.
     cap: Option<(i64, &'static str)>,
 }
 
 #[rustfmt::skip]
-const SCRIPTS: [Script; 8] = [
-    Script { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26, spelling: Spelling::Own, is_monitored: false, cap: None },
-    Script { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15, spelling: Spelling::Tune, is_monitored: false, cap: None },
-    Script { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18, spelling: Spelling::Everflow, is_monitored: false, cap: None },
-    Script { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), kind: GoalKind::Lead, unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12, spelling: Spelling::Cake, is_monitored: false, cap: None },
-    Script { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9, spelling: Spelling::Partnerize, is_monitored: false, cap: None },
-    Script { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), kind: GoalKind::Install, unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11, spelling: Spelling::Own, is_monitored: false, cap: Some((90, "https://yamada-games.example/soon")) },
-    Script { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5, spelling: Spelling::Own, is_monitored: false, cap: None },
-    Script { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4, spelling: Spelling::Own, is_monitored: true, cap: None },
+const CAMPAIGN_PLANS: [CampaignPlan; 8] = [
+    CampaignPlan { advertiser: "Nova Shop", campaign: "Nova Shop — everything for the desk", destination: "", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 100_000), revenue: (0, 130_000), per_thousand: 28, order: (19, 240), weight: 26, dialect: Dialect::Native, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "Baltic Outdoor & Camping Supplies International", campaign: "Baltic Outdoor & Camping: autumn clearance, tents, packs and stoves", destination: "https://baltic-outdoor.example/lp?cid={click_id}&pub={affiliate_id}", currency: "EUR", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 72_500), revenue: (0, 95_000), per_thousand: 17, order: (35, 620), weight: 15, dialect: Dialect::Tune, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "Zenith VPN", campaign: "Zenith VPN 24 months", destination: "https://zenith-vpn.example/go?ref={click_id}&s={sub1}", currency: "USD", goal: ("sale", "Subscription"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (32_000_000, 0), revenue: (41_000_000, 0), per_thousand: 11, order: (59, 99), weight: 18, dialect: Dialect::Everflow, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "FinPilot", campaign: "FinPilot account opening (UK)", destination: "https://finpilot.example/open?click={click_id}", currency: "GBP", goal: ("lead", "Qualified lead"), kind: GoalKind::Lead, unique_by: UniqueBy::Click, auto_approve: false, commission: (14_500_000, 0), revenue: (19_000_000, 0), per_thousand: 34, order: (0, 0), weight: 12, dialect: Dialect::Cake, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "Kaffeerösterei Morgenröte", campaign: "Morgenröte Kaffee-Abo", destination: "https://morgenroete.example/abo?click_id={click_id}#bestellen", currency: "EUR", goal: ("sale", "Abo"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: true, commission: (2_000_000, 50_000), revenue: (3_000_000, 70_000), per_thousand: 21, order: (18, 64), weight: 9, dialect: Dialect::Partnerize, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "Yamada Games 株式会社", campaign: "Kumo no Ryū — app install", destination: "https://yamada-games.example/install/{click_id}?aff={affiliate_id}", currency: "JPY", goal: ("install", "Install"), kind: GoalKind::Install, unique_by: UniqueBy::Click, auto_approve: true, commission: (180_000_000, 0), revenue: (240_000_000, 0), per_thousand: 62, order: (0, 0), weight: 11, dialect: Dialect::Native, is_monitored: false, cap: Some((90, "https://yamada-games.example/soon")) },
+    CampaignPlan { advertiser: "متجر النخيل", campaign: "متجر النخيل للهدايا", destination: "https://palm-gifts.example/?c={click_id}", currency: "AED", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 80_000), revenue: (0, 100_000), per_thousand: 14, order: (90, 900), weight: 5, dialect: Dialect::Native, is_monitored: false, cap: None },
+    CampaignPlan { advertiser: "Harbour & Pine Furniture Co.", campaign: "Harbour & Pine: sofas, beds, free delivery", destination: "https://harbourpine.example/track?hp={click_id}&c={campaign_id}", currency: "USD", goal: ("sale", "Sale"), kind: GoalKind::Sale, unique_by: UniqueBy::Order, auto_approve: false, commission: (0, 45_000), revenue: (0, 60_000), per_thousand: 6, order: (180, 3_900), weight: 4, dialect: Dialect::Native, is_monitored: true, cap: None },
 ];
 
 const AFFILIATES: [&str; 21] = [
@@ -93,38 +92,40 @@ const AFFILIATES: [&str; 21] = [
     "QuietKeys Forum",
 ];
 
-/// A link that gets traffic, with how it converts.
-pub(crate) struct Stage {
+/// Link with its traffic and conversions.
+pub(crate) struct LinkTraffic {
     pub(crate) link_id: LinkId,
     pub(crate) affiliate_id: AffiliateId,
     pub(crate) campaign_id: CampaignId,
-    /// How much of the traffic it gets.
+    /// Share of the traffic, relative to the other links.
     pub(crate) weight: u32,
+    /// Conversions per thousand clicks.
     pub(crate) per_thousand: u32,
+    /// Smallest and largest order, in whole units.
     pub(crate) order: (u32, u32),
     pub(crate) currency: Currency,
     pub(crate) goal: &'static str,
     pub(crate) needs_order: bool,
     pub(crate) token: Token,
-    /// How the advertiser's server spells its calls.
-    pub(crate) spelling: Spelling,
-    /// How many valid clicks a day the campaign wants.
-    pub(crate) clicks_a_day: Option<i64>,
+    /// Postback format of the advertiser's server.
+    pub(crate) dialect: Dialect,
+    /// Cap of valid clicks per day; none without a cap.
+    pub(crate) daily_cap: Option<i64>,
 }
 
-/// Everyone, for the history to play.
-pub(crate) struct Cast {
+/// Network with everything that the history needs.
+pub(crate) struct DemoNetwork {
     pub(crate) network: Network,
-    pub(crate) stages: Vec<Stage>,
-    pub(crate) stories: Stories,
+    pub(crate) links: Vec<LinkTraffic>,
+    pub(crate) scenarios: Scenarios,
 }
 
-/// Creates everyone in one transaction.
+/// Creates the network in one transaction.
 pub(crate) async fn create(
     db: &Db,
     addresses: &DemoAddresses,
     database_url: &str,
-) -> Result<(Cast, Description), DemoError> {
+) -> Result<(DemoNetwork, Description), DemoError> {
     let now = clock::now();
     let founded = now - TimeDelta::days(90);
     let mut random = StdRng::seed_from_u64(7);
@@ -146,29 +147,26 @@ pub(crate) async fn create(
         let settings = AffiliateSettings::named(name);
         partners.push(affiliates::create(&mut conn, &author, &settings, founded).await?);
     }
-    let mut stages = Vec::new();
+    let mut links_with_traffic = Vec::new();
     let mut description = None;
-    for (index, script) in SCRIPTS.iter().enumerate() {
-        let settings = AdvertiserSettings::named(script.advertiser);
+    for (index, plan) in CAMPAIGN_PLANS.iter().enumerate() {
+        let settings = AdvertiserSettings::named(plan.advertiser);
         let advertiser = advertisers::create(&mut conn, &author, &settings, founded).await?;
         let token =
             integrations::new_token(&mut conn, &author, advertiser.id, TimeDelta::zero(), founded).await?;
-        let settings = match script.is_monitored {
-            true => IntegrationSettings {
-                allowed_addresses: Words(vec!["203.0.113.0/24".to_owned()]),
-                is_monitoring: true,
-                ..script.spelling.integration()
-            },
-            false => script.spelling.integration(),
-        };
+        let mut settings = plan.dialect.integration();
+        if plan.is_monitored {
+            settings.allowed_addresses = Words(vec!["203.0.113.0/24".to_owned()]);
+            settings.is_monitoring = true;
+        }
         integrations::update(&mut conn, &author, advertiser.id, &settings, founded).await?;
         let is_shop = index == 0;
         let to = if is_shop {
             destination(&addresses.shop)
         } else {
-            script.destination.to_owned()
+            plan.destination.to_owned()
         };
-        let (campaign_id, goal) = create_campaign(&mut conn, script, advertiser.id, &to, founded).await?;
+        let (campaign_id, goal) = create_campaign(&mut conn, plan, advertiser.id, &to, founded).await?;
         let mut shop_link = None;
         for (rank, partner) in partners.iter().enumerate() {
             // The first affiliate always promotes the shop; the others promote about a third of everything.
@@ -184,19 +182,19 @@ pub(crate) async fn create(
             let link = NewLink::plain(partner.id, campaign_id, &alias);
             let link = links::create(&mut conn, &author, &link, founded).await?;
             let popularity = u32::try_from(AFFILIATES.len() - rank).unwrap_or(1) + random.random_range(0..6);
-            stages.push(Stage {
+            links_with_traffic.push(LinkTraffic {
                 link_id: link.id,
                 affiliate_id: partner.id,
                 campaign_id,
-                weight: script.weight * popularity,
-                per_thousand: script.per_thousand * random.random_range(60..150) / 100,
-                order: script.order,
-                currency: script.currency.parse().unwrap_or(currency),
-                goal: script.goal.0,
-                needs_order: script.unique_by == UniqueBy::Order,
+                weight: plan.weight * popularity,
+                per_thousand: plan.per_thousand * random.random_range(60..150) / 100,
+                order: plan.order,
+                currency: plan.currency.parse().unwrap_or(currency),
+                goal: plan.goal.0,
+                needs_order: plan.unique_by == UniqueBy::Order,
                 token: token.clone(),
-                spelling: script.spelling,
-                clicks_a_day: script.cap.map(|(most, _)| most),
+                dialect: plan.dialect,
+                daily_cap: plan.cap.map(|(most, _)| most),
             });
             shop_link.get_or_insert((link, partner.id));
         }
@@ -219,7 +217,7 @@ pub(crate) async fn create(
                 },
                 campaign: Named {
                     id: campaign_id,
-                    name: script.campaign.to_owned(),
+                    name: plan.campaign.to_owned(),
                 },
                 goal,
                 link: LinkDescription {
@@ -237,37 +235,40 @@ pub(crate) async fn create(
             });
         }
     }
-    #[expect(clippy::expect_used, reason = "the first script is the shop's and has a link")]
-    let mut description = description.expect("the shop is in the cast");
-    let stories = stories::set_up(&mut conn, &partners, founded).await?;
-    description.goal_chain = Some(stories.courses.named());
-    description.testing = Some(stories.bikes.named());
+    #[expect(
+        clippy::expect_used,
+        reason = "the first plan is the shop's, and the first affiliate has a link to it"
+    )]
+    let mut description = description.expect("the shop has a link");
+    let scenarios = scenarios::set_up(&mut conn, &partners, founded).await?;
+    description.goal_chain = Some(scenarios.courses.named());
+    description.testing = Some(scenarios.bikes.named());
     networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
-    open_the_door(&mut conn, now).await?;
+    open_applications(&mut conn, now).await?;
     conn.commit().await?;
-    let cast = Cast {
+    let demo = DemoNetwork {
         network,
-        stages,
-        stories,
+        links: links_with_traffic,
+        scenarios,
     };
-    Ok((cast, description))
+    Ok((demo, description))
 }
 
 async fn create_campaign(
     conn: &mut NetworkConn,
-    script: &Script,
+    plan: &CampaignPlan,
     advertiser_id: schema::AdvertiserId,
     destination: &str,
     now: DateTime<Utc>,
 ) -> Result<(CampaignId, GoalDescription), DemoError> {
-    #[expect(clippy::expect_used, reason = "the scripts name currencies of ISO 4217")]
-    let currency = script.currency.parse().expect("a currency of ISO 4217");
-    let mut settings = CampaignSettings::live(script.campaign, destination);
-    settings.external_id = script.spelling.external_id().map(str::to_owned);
-    settings.sending.fallback_url = script.cap.map(|(_, elsewhere)| elsewhere.to_owned());
+    #[expect(clippy::expect_used, reason = "the plans have currencies of ISO 4217")]
+    let currency = plan.currency.parse().expect("a currency of ISO 4217");
+    let mut settings = CampaignSettings::live(plan.campaign, destination);
+    settings.external_id = plan.dialect.external_id().map(str::to_owned);
+    settings.sending.fallback_url = plan.cap.map(|(_, fallback)| fallback.to_owned());
     let author = Author::system();
     let campaign = campaign_table::create(conn, &author, advertiser_id, currency, &settings, now).await?;
-    if let Some((most, _)) = script.cap {
+    if let Some((most, _)) = plan.cap {
         let cap = NewCap {
             campaign_id: campaign.id,
             affiliate_id: None,
@@ -282,14 +283,14 @@ async fn create_campaign(
         rate_ppm,
     };
     let terms = Terms {
-        commission: pay(script.commission),
-        revenue: pay(script.revenue),
+        commission: pay(plan.commission),
+        revenue: pay(plan.revenue),
     };
-    let (code, name) = script.goal;
+    let (code, name) = plan.goal;
     let settings = GoalSettings {
-        unique_by: script.unique_by,
-        auto_approve: script.auto_approve,
-        ..GoalSettings::new(code, name, script.kind, terms)
+        unique_by: plan.unique_by,
+        auto_approve: plan.auto_approve,
+        ..GoalSettings::new(code, name, plan.kind, terms)
     };
     let goal = goals::create(conn, &author, campaign.id, &settings, now).await?;
     Ok((
@@ -301,8 +302,8 @@ async fn create_campaign(
     ))
 }
 
-/// Lets affiliates apply, and two have done so.
-async fn open_the_door(conn: &mut NetworkConn, now: DateTime<Utc>) -> Result<(), DemoError> {
+/// Lets affiliates apply, and adds two applications.
+async fn open_applications(conn: &mut NetworkConn, now: DateTime<Utc>) -> Result<(), DemoError> {
     let joining = Joining {
         join_open: true,
         join_greeting: "Orbit works with publishers who know their readers. Tell us about yours.".to_owned(),
@@ -315,7 +316,7 @@ async fn open_the_door(conn: &mut NetworkConn, now: DateTime<Utc>) -> Result<(),
     networks::update_joining(conn, &Author::system(), &joining, now).await?;
     for (name, email, website, answers) in [
         (
-            "Trailhead Stories",
+            "Trailhead Scenarios",
             "hello@trailhead.example",
             "https://trailhead.example",
             ["Search and a newsletter", "Baltic Outdoor"],
@@ -338,7 +339,7 @@ async fn open_the_door(conn: &mut NetworkConn, now: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// One person for each role, with a password of their own, and one who operates the installation.
+/// Creates one person for each role, and an operator, each with a random password.
 async fn create_people(
     conn: &mut NetworkConn,
     roles: [Role; 5],

@@ -1,5 +1,5 @@
-//! What a network uses beyond campaigns and links, as small stories beside the traffic: goals that come one after the
-//! other, with commission rules and a coupon; a campaign that is being tested; and the calls of today that went wrong.
+//! Further features of a network, as small scenarios beside the traffic: a goal chain with commission rules and a coupon,
+//! a campaign in testing, and rejected postbacks of today.
 
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::coupons::{self, Coupon};
@@ -22,32 +22,32 @@ use tracking::clicks::NewClick;
 use tracking::{ClickId, InboundCall, Intake};
 
 use crate::DemoError;
-use crate::cast::{Cast, Stage};
 use crate::description::Named;
+use crate::dialect::{Dialect, PostbackValues};
 use crate::history::{call, new_click};
-use crate::spelling::{Said, Spelling};
+use crate::network::{DemoNetwork, LinkTraffic};
 
-/// How many people learn a language.
+/// Customers of the language courses.
 const LEARNERS: i64 = 30;
-/// The coupon that an affiliate hands out.
+/// Coupon of an affiliate.
 const COUPON: &str = "LUMEN15";
 
-/// The campaigns of the stories.
-pub(crate) struct Stories {
-    /// Whose customers sign up, then buy, then renew.
-    pub(crate) courses: Story,
-    /// Which is being tested.
-    pub(crate) bikes: Story,
+/// Campaigns of the scenarios.
+pub(crate) struct Scenarios {
+    /// Goal chain: customers sign up, then buy, then renew.
+    pub(crate) courses: Scenario,
+    /// Campaign in testing.
+    pub(crate) bikes: Scenario,
 }
 
-/// A campaign with its links.
-pub(crate) struct Story {
+/// Campaign with its links.
+pub(crate) struct Scenario {
     name: &'static str,
     campaign_id: CampaignId,
-    links: Vec<Stage>,
+    links: Vec<LinkTraffic>,
 }
 
-impl Story {
+impl Scenario {
     pub(crate) fn named(&self) -> Named<CampaignId> {
         Named {
             id: self.campaign_id,
@@ -56,26 +56,26 @@ impl Story {
     }
 }
 
-/// Sets everything up that the stories need.
+/// Creates the campaigns of the scenarios.
 pub(crate) async fn set_up(
     conn: &mut NetworkConn,
     partners: &[Affiliate],
     now: DateTime<Utc>,
-) -> Result<Stories, DemoError> {
-    Ok(Stories {
+) -> Result<Scenarios, DemoError> {
+    Ok(Scenarios {
         courses: set_up_courses(conn, partners, now).await?,
         bikes: set_up_bikes(conn, partners, now).await?,
     })
 }
 
-/// Language courses: people sign up, then buy, then renew; or give a gift card, with a coupon.
+/// Creates the language courses: customers sign up, then buy, then renew, or buy a gift card with a coupon.
 async fn set_up_courses(
     conn: &mut NetworkConn,
     partners: &[Affiliate],
     now: DateTime<Utc>,
-) -> Result<Story, DemoError> {
+) -> Result<Scenario, DemoError> {
     let author = Author::system();
-    let courses = Setting {
+    let courses = CampaignPlan {
         advertiser: "Lumen Language Courses",
         campaign: "Lumen: a language in ninety days",
         destination: "https://lumen-courses.example/start?c={click_id}",
@@ -134,7 +134,7 @@ async fn set_up_courses(
     Ok(courses)
 }
 
-/// What first purchases pay to some: for an item of a category, to a group, and from so many on.
+/// Creates the commission rules of first purchases: for an item category, for a group, and from the third sale on.
 async fn set_up_rules(
     conn: &mut NetworkConn,
     partners: &[Affiliate],
@@ -192,14 +192,14 @@ async fn set_up_rules(
     Ok(())
 }
 
-/// Bicycles, which are being tested.
+/// Creates the bicycle campaign, which is in testing.
 async fn set_up_bikes(
     conn: &mut NetworkConn,
     partners: &[Affiliate],
     now: DateTime<Utc>,
-) -> Result<Story, DemoError> {
+) -> Result<Scenario, DemoError> {
     let author = Author::system();
-    let bikes = Setting {
+    let bikes = CampaignPlan {
         advertiser: "Fjord Bikes AS",
         campaign: "Fjord Bikes: electric, delivered assembled",
         destination: "https://fjord-bikes.example/?click={click_id}",
@@ -225,7 +225,7 @@ async fn set_up_bikes(
     Ok(bikes)
 }
 
-/// What affiliates earn and what the advertiser owes: fixed micro-units, parts per million.
+/// Returns terms of commission and revenue: fixed micro-units, parts per million.
 fn pays(commission: (i64, i32), revenue: (i64, i32)) -> Terms {
     let pay = |(fixed_micros, rate_ppm)| Pay {
         fixed_micros,
@@ -244,23 +244,23 @@ fn after(parent: GoalId) -> Chain {
     }
 }
 
-/// A campaign to set up.
-struct Setting {
+/// Campaign to create.
+struct CampaignPlan {
     advertiser: &'static str,
     campaign: &'static str,
     destination: &'static str,
     status: CampaignStatus,
 }
 
-impl Setting {
-    /// Creates the advertiser, its campaign in EUR, and a link for each of these affiliates: test links while it is being
-    /// tested.
+impl CampaignPlan {
+    /// Creates the advertiser, its campaign in EUR, and a link for each of these affiliates: test links if the campaign is
+    /// in testing.
     async fn create(
         self,
         conn: &mut NetworkConn,
         partners: &[Affiliate],
         now: DateTime<Utc>,
-    ) -> Result<Story, DemoError> {
+    ) -> Result<Scenario, DemoError> {
         let author = Author::system();
         #[expect(clippy::expect_used, reason = "EUR is a currency")]
         let currency: Currency = "EUR".parse().expect("EUR is a currency");
@@ -272,14 +272,14 @@ impl Setting {
             ..CampaignSettings::live(self.campaign, self.destination)
         };
         let campaign = campaign_table::create(conn, &author, advertiser.id, currency, &settings, now).await?;
-        let mut stages = Vec::new();
+        let mut links_with_traffic = Vec::new();
         for partner in partners {
             let link = NewLink {
                 is_test: self.status == CampaignStatus::Testing,
                 ..NewLink::plain(partner.id, campaign.id, &links::random_alias())
             };
             let link = links::create(conn, &author, &link, now).await?;
-            stages.push(Stage {
+            links_with_traffic.push(LinkTraffic {
                 link_id: link.id,
                 affiliate_id: partner.id,
                 campaign_id: campaign.id,
@@ -290,47 +290,47 @@ impl Setting {
                 goal: "sale",
                 needs_order: true,
                 token: token.clone(),
-                spelling: Spelling::Own,
-                clicks_a_day: None,
+                dialect: Dialect::Native,
+                daily_cap: None,
             });
         }
-        Ok(Story {
+        Ok(Scenario {
             name: self.campaign,
             campaign_id: campaign.id,
-            links: stages,
+            links: links_with_traffic,
         })
     }
 }
 
-/// Plays the stories up to now.
-pub(crate) async fn play(intake: &Intake, cast: &Cast, now: DateTime<Utc>) -> Result<(), DemoError> {
-    let mut teller = Teller {
+/// Runs the scenarios up to now.
+pub(crate) async fn play(intake: &Intake, demo: &DemoNetwork, now: DateTime<Utc>) -> Result<(), DemoError> {
+    let mut player = Player {
         intake,
-        network: &cast.network,
+        network: &demo.network,
         random: StdRng::seed_from_u64(13),
         now,
     };
-    teller.learn(&cast.stories.courses).await?;
-    teller.test(&cast.stories.bikes).await?;
-    match cast.stages.first() {
-        Some(shop) => teller.go_wrong(shop).await,
+    player.learn(&demo.scenarios.courses).await?;
+    player.test(&demo.scenarios.bikes).await?;
+    match demo.links.first() {
+        Some(shop) => player.make_mistakes(shop).await,
         None => Ok(()),
     }
 }
 
-/// Lets people click and servers call at times that have passed.
-struct Teller<'a> {
+/// Sender of clicks and postbacks with times in the past.
+struct Player<'a> {
     intake: &'a Intake,
     network: &'a Network,
     random: StdRng,
     now: DateTime<Utc>,
 }
 
-impl Teller<'_> {
-    /// People follow links, all at once. Returns the click ids that travel.
+impl Player<'_> {
+    /// Records clicks together and returns their click ids.
     async fn click(
         &mut self,
-        visits: impl IntoIterator<Item = (&Stage, DateTime<Utc>)>,
+        visits: impl IntoIterator<Item = (&LinkTraffic, DateTime<Utc>)>,
     ) -> Result<Vec<String>, DemoError> {
         let visits = visits.into_iter();
         let clicks: Vec<NewClick> = visits
@@ -341,7 +341,7 @@ impl Teller<'_> {
             })
             .collect();
         try_join_all(clicks.iter().map(|click| self.intake.record(self.network, click))).await?;
-        // What a conversion pays may depend on its click, which has to be stored.
+        // The commission may depend on the click, which must be stored before its postback.
         self.intake.tracker().settled().await;
         let written = |click: &NewClick| {
             let id = ClickId {
@@ -356,22 +356,22 @@ impl Teller<'_> {
         Ok(clicks.iter().map(written).collect())
     }
 
-    /// The calls of a server, all at once; those of the future have not been made.
+    /// Sends postbacks together, without those whose time lies in the future.
     async fn report(&self, calls: impl IntoIterator<Item = InboundCall>) {
-        let made = calls.into_iter().filter(|call| call.received_at < self.now);
-        join_all(made.map(|call| self.intake.receive(self.network, call))).await;
+        let due = calls.into_iter().filter(|call| call.received_at < self.now);
+        join_all(due.map(|call| self.intake.receive(self.network, call))).await;
     }
 
-    /// People sign up, some of them buy, some of those renew. What they do later is known by the customer alone.
-    async fn learn(&mut self, courses: &Story) -> Result<(), DemoError> {
+    /// Customers sign up, some of them buy, some of those renew; later postbacks carry the customer id only.
+    async fn learn(&mut self, courses: &Scenario) -> Result<(), DemoError> {
         let (Some(first), Some(second)) = (courses.links.first(), courses.links.get(1)) else {
             return Ok(());
         };
         let token = first.token.as_str();
         let (mut signups, mut purchases, mut renewals) = (Vec::new(), Vec::new(), Vec::new());
-        let came = |number: i64| self.now - TimeDelta::hours(28 * 24 - number * 21);
+        let clicked_at = |number: i64| self.now - TimeDelta::hours(28 * 24 - number * 21);
         let visits = (0..LEARNERS).zip(courses.links.iter().cycle());
-        let visits: Vec<_> = visits.map(|(number, link)| (link, came(number))).collect();
+        let visits: Vec<_> = visits.map(|(number, link)| (link, clicked_at(number))).collect();
         let clicks = self.click(visits.iter().copied()).await?;
         for ((number, click_id), (_, clicked)) in (0..LEARNERS).zip(clicks).zip(visits) {
             let customer = format!("learner-{number:03}");
@@ -409,8 +409,8 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// One purchase comes before its sign-up and waits for it; the sign-up of another one is still missing.
-    async fn overtake(&mut self, first: &Stage, second: &Stage) -> Result<(), DemoError> {
+    /// One purchase arrives before its sign-up and is held for it; the sign-up of another is still missing.
+    async fn overtake(&mut self, first: &LinkTraffic, second: &LinkTraffic) -> Result<(), DemoError> {
         let now = self.now;
         let hours_ago = |hours| now - TimeDelta::hours(hours);
         let visits = [(second, hours_ago(30)), (first, hours_ago(9))];
@@ -419,7 +419,7 @@ impl Teller<'_> {
             return Ok(());
         };
         let token = first.token.as_str();
-        let buys = |click_id: &str, customer: &str, order: &str| {
+        let purchase = |click_id: &str, customer: &str, order: &str| {
             json!({
                 "goal": "purchase", "click_id": click_id, "customer_id": customer, "order_id": order, "amount": "89.00",
                 "currency": "EUR", "token": token,
@@ -427,16 +427,16 @@ impl Teller<'_> {
         };
         let signup =
             json!({ "goal": "signup", "click_id": early, "customer_id": "learner-early", "token": token });
-        let before = buys(early, "learner-early", "LU-7900");
-        let missing = buys(late, "learner-late", "LU-7901");
-        for (hours, said) in [(26, before), (25, signup), (3, missing)] {
-            self.report([json_call(hours_ago(hours), &said)]).await;
+        let before = purchase(early, "learner-early", "LU-7900");
+        let missing = purchase(late, "learner-late", "LU-7901");
+        for (hours, parameters) in [(26, before), (25, signup), (3, missing)] {
+            self.report([json_call(hours_ago(hours), &parameters)]).await;
         }
         Ok(())
     }
 
-    /// Customers come by an affiliate's code instead of a link.
-    async fn give(&self, link: &Stage) {
+    /// Customers use an affiliate's coupon instead of a link.
+    async fn give(&self, link: &LinkTraffic) {
         let gifts = (0..3).map(|number| {
             let gift = json!({
                 "goal": "gift", "coupon": COUPON, "customer_id": format!("giver-{number}"), "amount": "60.00",
@@ -447,8 +447,8 @@ impl Teller<'_> {
         self.report(gifts.collect::<Vec<_>>()).await;
     }
 
-    /// The advertiser's developer tries things out: one order of two has arrived, the other goal was called something else.
-    async fn test(&mut self, bikes: &Story) -> Result<(), DemoError> {
+    /// The advertiser's developer sends test postbacks: one is accepted, the other names an unknown goal.
+    async fn test(&mut self, bikes: &Scenario) -> Result<(), DemoError> {
         let Some(link) = bikes.links.first() else {
             return Ok(());
         };
@@ -458,20 +458,20 @@ impl Teller<'_> {
         };
         let calls = [("test_drive", "FB-TEST-1", 5), ("sale", "FB-TEST-2", 4)];
         let calls = calls.map(|(goal, order, hours)| {
-            let said = Said {
+            let values = PostbackValues {
                 goal,
                 order_id: Some(order),
                 amount: Some("2490.00"),
-                ..says(link, click_id)
+                ..values_of(link, click_id)
             };
-            call(self.now - TimeDelta::hours(hours), &link.spelling.target(&said))
+            call(self.now - TimeDelta::hours(hours), &link.dialect.target(&values))
         });
         self.report(calls).await;
         Ok(())
     }
 
-    /// What advertisers get wrong with click ids, each in the last hour, so that somebody who looks finds it.
-    async fn go_wrong(&mut self, shop: &Stage) -> Result<(), DemoError> {
+    /// Sends the common mistakes with click ids, all within the last hour, so that they are easy to find.
+    async fn make_mistakes(&mut self, shop: &LinkTraffic) -> Result<(), DemoError> {
         let ago = [52_i64, 41, 33];
         let clicked = ago.map(|minutes| (shop, self.now - TimeDelta::minutes(minutes + 20)));
         let clicks = self.click(clicked).await?;
@@ -483,14 +483,14 @@ impl Teller<'_> {
                 _ => "{click_id}".to_owned(),
             };
             let order = format!("NS-WRONG-{number}");
-            let said = Said {
+            let values = PostbackValues {
                 order_id: Some(&order),
                 amount: Some("49.90"),
-                ..says(shop, &sent)
+                ..values_of(shop, &sent)
             };
             calls.push(call(
                 self.now - TimeDelta::minutes(minutes),
-                &shop.spelling.target(&said),
+                &shop.dialect.target(&values),
             ));
         }
         self.report(calls).await;
@@ -498,9 +498,9 @@ impl Teller<'_> {
     }
 }
 
-/// What is said of everything that came through a link.
-fn says<'a>(link: &'a Stage, click_id: &'a str) -> Said<'a> {
-    Said {
+/// Returns the values of a postback for a click of this link.
+fn values_of<'a>(link: &'a LinkTraffic, click_id: &'a str) -> PostbackValues<'a> {
+    PostbackValues {
         click_id,
         goal: link.goal,
         order_id: None,
@@ -510,12 +510,12 @@ fn says<'a>(link: &'a Stage, click_id: &'a str) -> Said<'a> {
     }
 }
 
-/// A call whose parameters are a JSON object.
-fn json_call(at: DateTime<Utc>, said: &Value) -> InboundCall {
+/// Returns a postback whose parameters are a JSON object.
+fn json_call(at: DateTime<Utc>, parameters: &Value) -> InboundCall {
     InboundCall {
         method: "POST".to_owned(),
         content_type: Some("application/json".to_owned()),
-        body: said.to_string().into_bytes(),
+        body: parameters.to_string().into_bytes(),
         ..call(at, "/postback")
     }
 }

@@ -1,4 +1,4 @@
-//! A connection whose client gets on with it.
+//! Connection that is closed when nothing is sent on it for too long.
 
 use std::io;
 use std::pin::Pin;
@@ -9,39 +9,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a connection may last without anything being sent on it. Whoever has not sent a whole request by then, be it
-/// the connection's first or a later one, or does not take the answer, only holds a place: idle connections are closed
-/// sooner than that.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time that a connection may last without a byte sent to the client. A client that has not sent a whole request
+/// by then (the connection's first or a later one), or does not take the response, only occupies the connection; idle
+/// connections are closed sooner.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Fails reads and writes that wait when nothing has been sent for [`PATIENCE`].
+/// Stream whose reads and writes fail when they wait and nothing has been sent for [`IDLE_TIMEOUT`].
 ///
-/// The framework times only the headers of a connection's first request.
-pub(crate) struct Punctual {
+/// The framework limits only the time for the headers of a connection's first request.
+pub(crate) struct IdleTimeout {
     stream: TcpStream,
     sent_at: Instant,
-    /// Rings at the latest when [`PATIENCE`] is over, and is set again only then: most connections never hear it.
-    alarm: Pin<Box<Sleep>>,
+    /// Fires when [`IDLE_TIMEOUT`] may be over and is reset only then: most connections end before it fires.
+    timer: Pin<Box<Sleep>>,
 }
 
-impl Punctual {
+impl IdleTimeout {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             sent_at: Instant::now(),
-            alarm: Box::pin(sleep(PATIENCE)),
+            timer: Box::pin(sleep(IDLE_TIMEOUT)),
         }
     }
 
-    /// Pending for as long as there is patience.
-    fn poll_impatience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready with the error when the timeout is over.
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
-            ready!(self.alarm.as_mut().poll(context));
-            let due = self.sent_at + PATIENCE;
+            ready!(self.timer.as_mut().poll(context));
+            let due = self.sent_at + IDLE_TIMEOUT;
             if due <= Instant::now() {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            self.alarm.as_mut().reset(due);
+            self.timer.as_mut().reset(due);
         }
     }
 
@@ -55,25 +55,25 @@ impl Punctual {
                 self.sent_at = Instant::now();
                 Poll::Ready(outcome)
             }
-            Poll::Pending => self.poll_impatience(context).map(Err),
+            Poll::Pending => self.poll_timeout(context).map(Err),
         }
     }
 }
 
-impl AsyncRead for Punctual {
+impl AsyncRead for IdleTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            Poll::Pending => self.poll_impatience(context).map(Err),
+            Poll::Pending => self.poll_timeout(context).map(Err),
             read => read,
         }
     }
 }
 
-impl AsyncWrite for Punctual {
+impl AsyncWrite for IdleTimeout {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The judge: reads the tables as a plain client and compares them with what the oracle knows.
+//! Comparison of the tables, read as a plain client, with the events and acknowledgements that the oracle recorded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,9 +13,9 @@ use crate::scene::{COMMISSION, Link, REVENUE, Scene};
 /// Rows fetched at a time.
 const CHUNK: usize = 10_000;
 
-/// Judges what this client sees, which must be in a transaction and not subject to row-level security.
-pub(crate) async fn judge(client: &Client, testimony: &Testimony, scene: &Scene) -> Outcome<Findings> {
-    let mut case = Case {
+/// Compares the rows that this client reads, which must be in a transaction and not subject to row-level security.
+pub(crate) async fn compare(client: &Client, testimony: &Testimony, scene: &Scene) -> Outcome<Findings> {
+    let mut comparison = Comparison {
         testimony,
         scene,
         findings: Findings::default(),
@@ -25,17 +25,17 @@ pub(crate) async fn judge(client: &Client, testimony: &Testimony, scene: &Scene)
         accepted: HashMap::new(),
         orders: HashSet::new(),
         sums: BTreeMap::new(),
-        owed: BTreeMap::new(),
+        balances: BTreeMap::new(),
     };
-    read(client, CLICKS, |row| case.click(row)).await?;
-    read(client, POSTBACKS, |row| case.postback(row)).await?;
-    read(client, CONVERSIONS, |row| case.conversion(row)).await?;
-    let aside = quarantined(client, &testimony.run).await?;
-    case.findings.quarantined = aside.records;
-    case.all_acknowledged_is_there(&aside);
-    case.sums_are_right(client).await?;
-    case.ledger_is_right(client).await?;
-    Ok(case.findings)
+    read(client, CLICKS, |row| comparison.click(row)).await?;
+    read(client, POSTBACKS, |row| comparison.postback(row)).await?;
+    read(client, CONVERSIONS, |row| comparison.conversion(row)).await?;
+    let quarantined = read_quarantine(client, &testimony.run).await?;
+    comparison.findings.quarantined = quarantined.records;
+    comparison.check_acknowledgements(&quarantined);
+    comparison.check_rollups(client).await?;
+    comparison.check_ledger(client).await?;
+    Ok(comparison.findings)
 }
 
 const CLICKS: &str =
@@ -70,12 +70,12 @@ fn key(row: &Row, column: usize) -> Outcome<Option<u128>> {
         .map(u128::from_be_bytes))
 }
 
-/// Sums of conversions by network, link and currency: how many, amount, commission, revenue.
+/// Sums of conversions by network, link and currency: count, amount, commission, revenue.
 type Sums = BTreeMap<(i32, i32, String), [i64; 4]>;
-/// What an account of a network must hold, by network, account, party and currency.
+/// Expected balance by network, account, party and currency.
 type Balances = BTreeMap<(i32, String, i32, String), i64>;
 
-struct Case<'a> {
+struct Comparison<'a> {
     testimony: &'a Testimony,
     scene: &'a Scene,
     findings: Findings,
@@ -84,15 +84,15 @@ struct Case<'a> {
     clicks_of_link: BTreeMap<(i32, i32), i64>,
     /// Receipt and status of calls, by number.
     calls: HashMap<u64, (u128, String)>,
-    /// Calls that made a conversion, by receipt.
+    /// Calls that created a conversion, by receipt.
     accepted: HashMap<u128, u64>,
     /// Orders that have a conversion.
     orders: HashSet<u64>,
     sums: Sums,
-    owed: Balances,
+    balances: Balances,
 }
 
-impl Case<'_> {
+impl Comparison<'_> {
     fn click(&mut self, row: &Row) -> Outcome {
         let run = &self.testimony.run;
         let (network, link): (i32, i32) = (row.try_get(0)?, row.try_get(2)?);
@@ -112,7 +112,7 @@ impl Case<'_> {
             });
         }
         let sent = run.click(n);
-        let expected = self.scene.link(&sent).ok_or("a click of no link")?;
+        let expected = self.scene.link(&sent).ok_or("a click without a link")?;
         if network != expected.network {
             self.findings
                 .violated(Rule::Leaks, 1, || format!("click {n} in network {network}"));
@@ -160,8 +160,11 @@ impl Case<'_> {
         let click = usize::try_from(call.order)
             .ok()
             .and_then(|order| self.testimony.orders.get(order));
-        let click = click.ok_or("a call about no order")?;
-        let expected = self.scene.link(&run.click(click.n)).ok_or("a click of no link")?;
+        let click = click.ok_or("a call without an order")?;
+        let expected = self
+            .scene
+            .link(&run.click(click.n))
+            .ok_or("a click without a link")?;
         let network: i32 = row.try_get(0)?;
         if network != expected.network {
             self.findings
@@ -188,7 +191,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Runs after all postbacks were read.
+    /// Checks a conversion. Runs after all postbacks were read.
     fn conversion(&mut self, row: &Row) -> Outcome {
         let testimony = self.testimony;
         self.findings.conversions += 1;
@@ -208,7 +211,7 @@ impl Case<'_> {
             self.findings
                 .violated(Rule::Duplicates, 1, || format!("conversions of order {n}"));
         }
-        // Whichever call came first decides the amount; it must be the one that the conversion names.
+        // The first call decides the amount; it must be the call that the conversion names.
         let receipt = key(row, 1)?.ok_or("a conversion without a postback")?;
         let call = self
             .accepted
@@ -218,37 +221,37 @@ impl Case<'_> {
         let link = self
             .scene
             .link(&testimony.run.click(click.n))
-            .ok_or("a click of no link")?;
+            .ok_or("a click without a link")?;
         let conflicting = call.is_some_and(|call| call.conflicting);
-        let right = Conversion::right(testimony.run.order(n), conflicting, click.key, link);
-        if stored.network != right.network {
+        let expected = Conversion::expected(testimony.run.order(n), conflicting, click.key, link);
+        if stored.network != expected.network {
             let network = stored.network;
             self.findings.violated(Rule::Leaks, 1, || {
                 format!("conversion of order {n} in network {network}")
             });
         }
-        if stored != right || call.is_none() {
+        if stored != expected || call.is_none() {
             self.findings.violated(Rule::Altered, 1, || {
-                format!("order {n}: {stored:?}, should be {right:?}")
+                format!("order {n}: {stored:?}, should be {expected:?}")
             });
         }
         stored.count(&mut self.sums);
-        right.owe(&mut self.owed);
+        expected.add_balances(&mut self.balances);
         Ok(())
     }
 
-    /// Runs after all rows were read.
-    fn all_acknowledged_is_there(&mut self, aside: &Aside) {
+    /// Checks that every acknowledged event is stored. Runs after all rows were read.
+    fn check_acknowledgements(&mut self, quarantined: &Quarantined) {
         let testimony = self.testimony;
         for (n, key) in &testimony.acked_clicks {
             let stored = self.clicks.get(n);
-            let is_there = stored == Some(key) || aside.clicks.contains(n);
-            self.findings.violated(Rule::LostClicks, (!is_there).into(), || {
+            let is_stored = stored == Some(key) || quarantined.clicks.contains(n);
+            self.findings.violated(Rule::LostClicks, (!is_stored).into(), || {
                 format!("click {n}, {key:032x}; stored under that number: {stored:032x?}")
             });
         }
         for ack in &testimony.acked_calls {
-            if aside.calls.contains(&ack.call) {
+            if quarantined.calls.contains(&ack.call) {
                 continue;
             }
             let stored = self
@@ -264,13 +267,13 @@ impl Case<'_> {
                         ack.call, ack.receipt, ack.verdict
                     )
                 });
-            let kept = match ack.verdict {
+            let matches_response = match ack.verdict {
                 Verdict::Accepted => status == Some("accepted"),
                 Verdict::Duplicate => status == Some("duplicate"),
                 Verdict::Queued => true,
             };
             self.findings
-                .violated(Rule::Altered, (has_verdict && !kept).into(), || {
+                .violated(Rule::Altered, (has_verdict && !matches_response).into(), || {
                     format!(
                         "call {} was answered {:?} and is {status:?}",
                         ack.call, ack.verdict
@@ -291,7 +294,7 @@ impl Case<'_> {
         self.findings.unacknowledged.1 = self.calls.keys().filter(|n| !acked.contains(n)).count() as u64;
     }
 
-    async fn sums_are_right(&mut self, client: &Client) -> Outcome {
+    async fn check_rollups(&mut self, client: &Client) -> Outcome {
         let rows = client
             .query(
                 "SELECT network_id, link_id, sum(clicks)::bigint FROM click_rollups GROUP BY 1, 2 \
@@ -340,7 +343,7 @@ impl Case<'_> {
         }
     }
 
-    async fn ledger_is_right(&mut self, client: &Client) -> Outcome {
+    async fn check_ledger(&mut self, client: &Client) -> Outcome {
         let rows = client
             .query(
                 "SELECT network_id, account, coalesce(affiliate_id, advertiser_id, 0), currency, \
@@ -352,9 +355,9 @@ impl Case<'_> {
             .iter()
             .map(|row| ((row.get(0), row.get(1), row.get(2), row.get(3)), row.get(4)))
             .collect();
-        let accounts: BTreeSet<_> = held.keys().chain(self.owed.keys()).cloned().collect();
+        let accounts: BTreeSet<_> = held.keys().chain(self.balances.keys()).cloned().collect();
         for account in accounts {
-            let [holds, owes] = [&held, &self.owed].map(|side| side.get(&account).copied().unwrap_or(0));
+            let [holds, owes] = [&held, &self.balances].map(|side| side.get(&account).copied().unwrap_or(0));
             self.findings.violated(Rule::Money, holds.abs_diff(owes), || {
                 format!("{account:?} holds {holds}, should hold {owes}")
             });
@@ -375,7 +378,7 @@ impl Case<'_> {
     }
 }
 
-/// A conversion, as it is stored or as it should be.
+/// Conversion as stored, or as expected.
 #[derive(Debug, PartialEq, Eq)]
 struct Conversion {
     network: i32,
@@ -406,7 +409,7 @@ impl Conversion {
         })
     }
 
-    fn right(order: Order, conflicting: bool, click: u128, link: &Link) -> Self {
+    fn expected(order: Order, conflicting: bool, click: u128, link: &Link) -> Self {
         let amount = if conflicting {
             order.other_amount
         } else {
@@ -426,7 +429,7 @@ impl Conversion {
         }
     }
 
-    /// Adds it to the sums that rollups must hold.
+    /// Adds the conversion to the expected sums of the rollups.
     fn count(&self, sums: &mut Sums) {
         let sum = sums
             .entry((self.network, self.link, self.currency.clone()))
@@ -435,41 +438,41 @@ impl Conversion {
         sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     }
 
-    /// Adds it to what the ledger must hold.
-    fn owe(&self, owed: &mut Balances) {
+    /// Adds the conversion to the expected balances of the ledger.
+    fn add_balances(&self, balances: &mut Balances) {
         for (account, party, micros) in [
             ("affiliate", self.affiliate, self.commission),
             ("advertiser", self.advertiser, -self.revenue),
             ("network", 0, self.revenue - self.commission),
         ] {
-            *owed
+            *balances
                 .entry((self.network, account.to_owned(), party, self.currency.clone()))
                 .or_default() += micros;
         }
     }
 }
 
-/// What was put aside instead of stored.
+/// Events found in quarantine instead of the tables.
 #[derive(Default)]
-struct Aside {
+struct Quarantined {
     records: u64,
     clicks: HashSet<u64>,
     calls: HashSet<u64>,
 }
 
-/// Finds the names of events in the records that were put aside, whatever their format.
-async fn quarantined(client: &Client, run: &Run) -> Outcome<Aside> {
-    let mut aside = Aside::default();
+/// Finds the names of events in the quarantined records, whatever their format.
+async fn read_quarantine(client: &Client, run: &Run) -> Outcome<Quarantined> {
+    let mut quarantined = Quarantined::default();
     for row in client.query("SELECT record FROM quarantine", &[]).await? {
         let record: &[u8] = row.try_get(0)?;
-        aside.records += 1;
-        aside.clicks.extend(named(record, run, Kind::Click));
-        aside.calls.extend(named(record, run, Kind::Call));
+        quarantined.records += 1;
+        quarantined.clicks.extend(named(record, run, Kind::Click));
+        quarantined.calls.extend(named(record, run, Kind::Call));
     }
-    Ok(aside)
+    Ok(quarantined)
 }
 
-/// The first event of this kind that is named in some bytes.
+/// Returns the number of the first event of this kind that some bytes name.
 fn named(record: &[u8], run: &Run, kind: Kind) -> Option<u64> {
     let text = String::from_utf8_lossy(record);
     let (_, rest) = text.split_once(&run.prefix(kind))?;

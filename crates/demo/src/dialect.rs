@@ -1,26 +1,26 @@
-//! How the demo's advertisers spell their calls: some have come from other systems, and their servers go on as before.
+//! Postback formats of the demo's advertisers: some have moved from other systems and still send their formats.
 
 use campaigns::integrations::IntegrationSettings;
 use form_urlencoded::{Serializer, byte_serialize};
 use schema::Words;
 
-/// Where the demo's advertisers call from, where their address says who they are.
-const THEIR_NETWORK: &str = "198.51.100.0/24";
+/// Addresses of the advertisers that are authenticated by address.
+const ADVERTISER_NETWORK: &str = "198.51.100.0/24";
 
-/// Whose spelling an advertiser's calls are in.
+/// Postback format of an advertiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spelling {
-    /// Ours.
-    Own,
+pub(crate) enum Dialect {
+    /// Native format.
+    Native,
     Tune,
     Everflow,
     Cake,
-    /// Everything stands in the path, the order as an item.
+    /// Every parameter in the path, the order as an item.
     Partnerize,
 }
 
-/// What an advertiser's server says of an order.
-pub(crate) struct Said<'a> {
+/// Values of a postback.
+pub(crate) struct PostbackValues<'a> {
     pub(crate) click_id: &'a str,
     pub(crate) goal: &'a str,
     pub(crate) order_id: Option<&'a str>,
@@ -29,11 +29,11 @@ pub(crate) struct Said<'a> {
     pub(crate) token: &'a str,
 }
 
-impl Spelling {
-    /// What the campaign was called where the advertiser comes from.
+impl Dialect {
+    /// Returns the campaign's id in the advertiser's former system; none for the native format.
     pub(crate) fn external_id(self) -> Option<&'static str> {
         match self {
-            Self::Own => None,
+            Self::Native => None,
             Self::Tune => Some("418"),
             Self::Everflow => Some("2207"),
             Self::Cake => Some("1093"),
@@ -41,33 +41,34 @@ impl Spelling {
         }
     }
 
-    /// How an integration is set for it: who can send no token is known by address and click.
+    /// Returns the settings of an integration with this format. A format without a token is authenticated by address and
+    /// click.
     pub(crate) fn integration(self) -> IntegrationSettings {
-        let usual = IntegrationSettings::default();
+        let default = IntegrationSettings::default();
         match self {
-            Self::Own | Self::Tune | Self::Everflow => usual,
+            Self::Native | Self::Tune | Self::Everflow => default,
             Self::Cake | Self::Partnerize => IntegrationSettings {
                 requires_token: false,
-                allowed_addresses: Words(vec![THEIR_NETWORK.to_owned()]),
-                ..usual
+                allowed_addresses: Words(vec![ADVERTISER_NETWORK.to_owned()]),
+                ..default
             },
         }
     }
 
-    /// The target of the call that says this.
-    pub(crate) fn target(self, said: &Said<'_>) -> String {
+    /// Returns the request target of a postback with these values.
+    pub(crate) fn target(self, values: &PostbackValues<'_>) -> String {
         let campaign = self.external_id().unwrap_or_default();
-        let Said {
+        let PostbackValues {
             click_id,
             goal,
             order_id,
             amount,
             currency,
             token,
-        } = *said;
+        } = *values;
         let (order, sum) = (order_id.unwrap_or_default(), amount.unwrap_or_default());
         match self {
-            Self::Own => query(
+            Self::Native => query(
                 "/postback",
                 &[
                     ("click_id", click_id),
@@ -126,9 +127,9 @@ impl Spelling {
     }
 }
 
-/// A path with those parameters that say something.
+/// Returns a path with the parameters that are not empty.
 fn query(path: &str, parameters: &[(&str, &str)]) -> String {
-    let said = parameters.iter().filter(|(_, value)| !value.is_empty());
-    let query = Serializer::new(String::new()).extend_pairs(said).finish();
+    let present = parameters.iter().filter(|(_, value)| !value.is_empty());
+    let query = Serializer::new(String::new()).extend_pairs(present).finish();
     format!("{path}?{query}")
 }

@@ -1,4 +1,4 @@
-//! Promptness: how long a visitor waits, and how long until a click is in a report.
+//! Latency of redirects, and time until a click is in a report.
 
 use std::time::{Duration, Instant};
 
@@ -7,41 +7,41 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use super::Effort;
-use super::books::RecentSums;
+use super::acknowledgements::RecentSums;
 use super::figures::{Line, median, percentile};
 use super::pump::{Answered, Tally};
-use super::stage::Stage;
+use super::testbed::Testbed;
 use super::traffic;
 use crate::Outcome;
 
-/// The share of what the server can do at most at which latency is looked at.
-pub(super) const SHARE: f64 = 0.3;
-/// Clicks per second while it is watched how they come into reports.
+/// Share of the server's capacity at which latency is measured.
+pub(super) const CAPACITY_SHARE: f64 = 0.3;
+/// Clicks per second while their way into reports is measured.
 const VISIBLE_RATE: f64 = 2000.0;
-/// How often the sums are asked.
-const POLL: Duration = Duration::from_millis(5);
+/// Time between two queries of the rollups.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a redirect takes in an open loop.
-pub(super) async fn latency(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
-    let capacity = match stage.capacity {
+/// Measures the latency of a redirect in an open loop.
+pub(super) async fn latency(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
+    let capacity = match testbed.capacity {
         Some(capacity) => capacity,
-        None => stage.redirects(64, effort.seconds).await?.0.rate(),
+        None => testbed.redirects(64, effort.seconds).await?.0.rate(),
     };
-    let rate = SHARE * capacity;
+    let rate = CAPACITY_SHARE * capacity;
     let mut tallies = Vec::new();
     for _ in 0..effort.rounds {
-        let pump = stage.pump(64, traffic::clicks(stage.preloaded.links.clone()));
+        let pump = testbed.pump(64, traffic::clicks(testbed.preloaded.links.clone()));
         let tally = pump.open(rate, Duration::from_secs(effort.seconds)).await?;
-        stage.books.clicks(&tally);
-        stage.settle().await?;
+        testbed.acknowledgements.clicks(&tally);
+        testbed.settle().await?;
         tallies.push(tally);
     }
-    let [half, p99, longest, late] = waits("redirect", rate, &tallies);
+    let [half, p99, longest, late] = latencies("redirect", rate, &tallies);
     Ok(vec![half, p99.at_most(2.0), longest, late])
 }
 
-/// How long requests of an open loop took: the median, the 99th percentile, the longest, and how late the generator was.
-pub(super) fn waits(what: &str, rate: f64, tallies: &[Tally]) -> [Line; 4] {
+/// Measures the latencies of an open loop: median, 99th percentile, maximum, and the lateness of the generator.
+pub(super) fn latencies(what: &str, rate: f64, tallies: &[Tally]) -> [Line; 4] {
     let (mut halves, mut p99s, mut longest, mut lates) = (vec![], vec![], vec![], vec![]);
     for tally in tallies {
         let took: Vec<f64> = tally.answers.iter().map(|answer| answer.took_ms).collect();
@@ -53,28 +53,28 @@ pub(super) fn waits(what: &str, rate: f64, tallies: &[Tally]) -> [Line; 4] {
     }
     let name = |which: &str| format!("{what} at {rate:.0}/s, {which}");
     [
-        Line::of(name("p50"), "ms", halves).remark("from when it was due"),
+        Line::of(name("p50"), "ms", halves).remark("since the request was due"),
         Line::of(name("p99"), "ms", p99s),
         Line::of(name("longest"), "ms", longest),
         Line::of(name("generator late, p99"), "ms", lates),
     ]
 }
 
-/// How long after its 302 a click is in the sums that reports are made of.
-pub(super) async fn visible(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures the time from the 302 until a click is in the rollups that reports read.
+pub(super) async fn visible(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut halves, mut p99s) = (vec![], vec![]);
-    let sums = stage.books.sums.clone();
+    let sums = testbed.acknowledgements.sums.clone();
     for _ in 0..effort.rounds {
-        let client = stage.cluster.client().await?;
+        let client = testbed.cluster.client().await?;
         let before = sums.clicks(&client).await?;
         let (stop, stopped) = watch::channel(());
         let polling = tokio::spawn(poll(client, sums.clone(), stopped));
-        let pump = stage.pump(64, traffic::clicks(stage.preloaded.links.clone()));
+        let pump = testbed.pump(64, traffic::clicks(testbed.preloaded.links.clone()));
         let tally = pump
             .open(VISIBLE_RATE, Duration::from_secs(effort.seconds))
             .await?;
-        stage.books.clicks(&tally);
-        stage.settle().await?;
+        testbed.acknowledgements.clicks(&tally);
+        testbed.settle().await?;
         drop(stop);
         let seen = polling.await??;
         let delays = delays(tally.answers, before, &seen)?;
@@ -88,40 +88,41 @@ pub(super) async fn visible(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
     ])
 }
 
-/// What the sums said, and when the question was asked: at the latest then it was so.
+/// Count in the rollups, and the time of the query: the count was reached at that time at the latest.
 type Seen = Vec<(Instant, u64)>;
 
 async fn poll(client: Client, sums: RecentSums, stopped: watch::Receiver<()>) -> Outcome<Seen> {
     let mut seen = Seen::new();
-    // An error says that the sender was dropped.
+    // An error means that the sender was dropped.
     while stopped.has_changed().is_ok() {
         let sum = sums.clicks(&client).await?;
         if seen.last().is_none_or(|(_, last)| *last != sum) {
             seen.push((Instant::now(), sum));
         }
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(seen)
 }
 
-/// Milliseconds from each answer until the sums held it.
+/// Returns the milliseconds from each response until the rollups contained its click.
 ///
-/// Clicks come into the sums in the order of the journal, and whatever stood before this one there had been sent when
-/// it was answered: when the sums have grown by as much as had been sent, they hold it. So no delay is told too short.
+/// Clicks enter the rollups in the order of the journal, and every click before this one had been sent when it was
+/// answered: once the rollups have grown by the number of sent clicks, they contain it. So no delay is reported too
+/// short.
 fn delays(mut answers: Vec<Answered>, before: u64, seen: &Seen) -> Outcome<Vec<f64>> {
     answers.sort_by_key(|answer| answer.sent);
     let mut seen = seen.iter().peekable();
     let mut delays = Vec::with_capacity(answers.len());
     for answer in answers {
-        let held_by = loop {
+        let stored_by = loop {
             match seen.peek() {
                 Some((at, sum)) if *sum >= before + answer.sent => break *at,
                 Some(_) => seen.next(),
-                None => return Err("a click never came into the sums".into()),
+                None => return Err("a click never reached the rollups".into()),
             };
         };
-        // Held before its answer was read is held at once.
-        delays.push(held_by.saturating_duration_since(answer.at).as_secs_f64() * 1e3);
+        // A click stored before its response was read counts as stored at once.
+        delays.push(stored_by.saturating_duration_since(answer.at).as_secs_f64() * 1e3);
     }
     Ok(delays)
 }
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_click_is_seen_when_the_sums_hold_all_that_was_sent_before_its_answer() {
+    fn a_click_is_visible_when_the_rollups_contain_all_that_was_sent_before_its_response() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let answered = |ms, sent| Answered {

@@ -1,4 +1,4 @@
-//! What is measured on: a Postgres, the server, ten networks with a hundred links and the clicks they had before.
+//! Testbed: Postgres, the server, ten networks with a hundred links, and their earlier clicks.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::books::Books;
+use super::acknowledgements::Acknowledgements;
 use super::cpu;
 use super::pump::{Pump, Requests};
 use super::tools::{Nginx, Wrk, WrkRun};
@@ -18,40 +18,40 @@ use crate::scene::{self, Link};
 
 /// Networks.
 const NETWORKS: usize = 10;
-/// Links of each, every one with a campaign and an affiliate of its own.
+/// Links of each network, every link with a separate campaign and affiliate.
 const LINKS: usize = 10;
 
-/// See the module. Dropped, it leaves no process behind.
-pub(super) struct Stage {
-    /// The server.
+/// Testbed of the benchmarks. Leaves no process when dropped.
+pub(super) struct Testbed {
+    /// Server under test.
     pub(super) node: Node,
-    /// Answers everything with nothing behind it.
+    /// Bare nginx that answers every request.
     pub(super) nginx: Nginx,
-    /// Sends clicks on connections that are kept.
+    /// Sender of clicks on kept connections.
     pub(super) kept: Wrk,
-    /// Sends each click on a new connection.
+    /// Sender of clicks on new connections.
     pub(super) fresh: Wrk,
-    /// A superuser's connection.
+    /// Connection of a superuser.
     pub(super) client: Client,
-    /// Outlives all that is connected to it.
+    /// Postgres; outlives everything that is connected to it.
     pub(super) cluster: Cluster,
-    /// What was there before.
+    /// Clicks from before the measurements.
     pub(super) preloaded: Preloaded,
-    /// What was acknowledged since.
-    pub(super) books: Books,
-    /// Redirects per second on 64 kept connections, where they were measured.
+    /// Acknowledgements since the last comparison.
+    pub(super) acknowledgements: Acknowledgements,
+    /// Redirects per second on 64 kept connections, once measured.
     pub(super) capacity: Option<f64>,
-    /// Where everything lives.
+    /// Folder of the run.
     pub(super) folder: PathBuf,
-    /// Number of the next request of our own generator.
+    /// Number of the next request of our generator.
     next: u64,
 }
 
-impl Stage {
-    /// Sets it up in a folder that does not exist.
+impl Testbed {
+    /// Creates the testbed in a folder that does not exist.
     pub(super) async fn set(server: &Path, folder: PathBuf, preloaded: u64) -> Outcome<Self> {
         std::fs::create_dir_all(&folder)?;
-        // Postgres runs as somebody else.
+        // Postgres runs as another user.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         let cluster = Cluster::create(folder.join("postgres")).await?;
         let mut node = Node::new(node_settings(server, &cluster, &folder))?;
@@ -63,10 +63,10 @@ impl Stage {
         let links = &preloaded.links;
         let kept = Wrk::new(&folder, "kept", &traffic::assortment(links, Connections::Kept))?;
         let fresh = Wrk::new(&folder, "new", &traffic::assortment(links, Connections::New))?;
-        let mut books = Books::open(&client, networks).await?;
+        let mut acknowledgements = Acknowledgements::begin(&client, networks).await?;
         let nginx = Nginx::start(&folder, &location(&node, links).await?).await?;
-        books.one_click();
-        let mut stage = Self {
+        acknowledgements.one_click();
+        let mut testbed = Self {
             node,
             nginx,
             kept,
@@ -74,35 +74,35 @@ impl Stage {
             client,
             cluster,
             preloaded,
-            books,
+            acknowledgements,
             capacity: None,
             folder,
             next: 0,
         };
-        // Whoever is measured first is as warm as whoever is measured second.
-        stage.redirects(64, 1).await?;
-        stage.kept.run(stage.nginx.address, 64, 1).await?;
-        Ok(stage)
+        // Warms both up, so that the first measurement has no disadvantage.
+        testbed.redirects(64, 1).await?;
+        testbed.kept.run(testbed.nginx.address, 64, 1).await?;
+        Ok(testbed)
     }
 
-    /// Clicks of wrk on kept connections for so many seconds, and then until the tables hold them.
+    /// Sends clicks of wrk on kept connections for these seconds, and waits until the tables contain them.
     pub(super) async fn redirects(
         &mut self,
         connections: usize,
         seconds: u64,
     ) -> Outcome<(WrkRun, Duration)> {
         let run = self.kept.run(self.node.tracking, connections, seconds).await?;
-        self.books.wrk(&run, connections);
+        self.acknowledgements.wrk(&run, connections);
         let lag = self.settle().await?;
         Ok((run, lag))
     }
 
-    /// Waits until the tables hold what was acknowledged; returns how long it took.
+    /// Waits until the tables contain every acknowledged event; returns the time it took.
     pub(super) async fn settle(&self) -> Outcome<Duration> {
-        self.books.settle(&self.client).await
+        self.acknowledgements.settle(&self.client).await
     }
 
-    /// Our own generator on the server, with numbers that no other run had.
+    /// Returns our generator for the server, with request numbers that no other run has.
     pub(super) fn pump(&mut self, connections: usize, requests: Requests) -> Pump {
         let first = self.next;
         // More than any run sends.
@@ -115,7 +115,7 @@ impl Stage {
         }
     }
 
-    /// CPU time that the server and Postgres have taken so far, in microseconds.
+    /// Returns the CPU time of the server and Postgres so far, in microseconds.
     pub(super) fn cpu_us(&self) -> f64 {
         let server = self.node.pid().map_or(0.0, cpu::alone_us);
         let postmaster = self.cluster.postmaster_pid();
@@ -141,7 +141,7 @@ fn node_settings(server: &Path, cluster: &Cluster, folder: &Path) -> NodeSetting
         owner_database_url: cluster.url("clickledger_owner"),
         data: folder.join("data"),
         log: folder.join("server.log"),
-        // As the server has them where nobody sets them.
+        // Defaults of the server.
         segment_mib: 64,
         quota_mib: 8192,
         environment: vec![("CLICKLEDGER_SECRET".to_owned(), traffic::secret_text())],
@@ -160,7 +160,7 @@ async fn set_scene(client: &Client) -> Outcome<Vec<Link>> {
     Ok(links)
 }
 
-/// Where the server sends a visitor: nginx answers with the same.
+/// Returns the server's destination of a visitor, which nginx answers too.
 async fn location(node: &Node, links: &[Link]) -> Outcome<String> {
     let clicks = traffic::assortment(links, Connections::Kept);
     let mut connection = crate::http::Connection::open(node.tracking).await?;

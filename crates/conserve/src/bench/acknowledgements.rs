@@ -1,4 +1,4 @@
-//! The books: how often something was acknowledged, which the tables must agree with before a figure is believed.
+//! Counts of acknowledgements, which the tables must match before a figure is valid.
 
 use std::time::Duration;
 
@@ -9,28 +9,27 @@ use super::pump::Tally;
 use super::tools::WrkRun;
 use crate::Outcome;
 
-/// How long the tables may take to hold what was acknowledged.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// How long they must stay as they are before they are believed to be complete, and how long before what is missing is
-/// believed to be lost.
-const STILL: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(20)];
+/// Longest wait for the tables to contain every acknowledged event.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Time without changes after which the tables count as complete, and after which missing events count as lost.
+const STILL_TIMES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(20)];
 
-/// How often one kind of thing was acknowledged.
+/// Number of acknowledgements of one kind of event.
 #[derive(Debug, Default, Clone, Copy)]
-struct Acknowledged {
-    /// So often at least.
+struct Count {
+    /// Count events.
     least: u64,
-    /// And perhaps so often more: requests whose answer nobody saw.
+    /// Events that may be stored in addition: requests without a response.
     perhaps: u64,
 }
 
-impl Acknowledged {
+impl Count {
     fn add(&mut self, least: u64, perhaps: u64) {
         self.least += least;
         self.perhaps += perhaps;
     }
 
-    /// What is wrong with this many rows, if anything is.
+    /// Returns an error text if this number of rows contradicts the acknowledgements.
     fn fault(self, rows: u64, of: &str) -> Option<String> {
         let Self { least, perhaps } = self;
         match rows {
@@ -43,16 +42,16 @@ impl Acknowledged {
     }
 }
 
-/// The sums of the hours in which anything still happens: cheap to ask.
+/// Rollups of the hours since the beginning: cheap to query.
 #[derive(Debug, Clone)]
 pub(super) struct RecentSums {
     networks: Vec<i32>,
-    /// A time in the first of these hours, in milliseconds since 1970.
+    /// Time in the first of these hours, in milliseconds since 1970.
     since_ms: i64,
 }
 
 impl RecentSums {
-    /// How many clicks they say there were.
+    /// Returns the number of clicks in the rollups.
     pub(super) async fn clicks(&self, client: &Client) -> Outcome<u64> {
         let row = client
             .query_one(
@@ -78,90 +77,90 @@ impl RecentSums {
     }
 }
 
-/// What they say.
+/// Counts in the rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sums {
     clicks: u64,
     conversions: u64,
 }
 
-/// What the tables say.
+/// Counts in the tables.
 struct Rows {
     clicks: u64,
     postbacks: u64,
     accepted: u64,
     conversions: u64,
-    aside: u64,
+    quarantined: u64,
 }
 
-/// See the module.
-pub(super) struct Books {
-    /// What they are compared with most often.
+/// Counts of acknowledgements since the last comparison.
+pub(super) struct Acknowledgements {
+    /// Rollups for the frequent comparison.
     pub(super) sums: RecentSums,
-    /// The first millisecond of what they are about.
+    /// First millisecond of the counted events.
     since_ms: i64,
-    clicks: Acknowledged,
-    postbacks: Acknowledged,
+    clicks: Count,
+    postbacks: Count,
     before: Sums,
-    /// Verdicts and conversions of books that were closed.
-    closed: u64,
+    /// Verdicts and conversions of earlier comparisons.
+    compared: u64,
 }
 
-impl Books {
-    /// From now on, for these networks, which nobody has sent a postback to.
-    pub(super) async fn open(client: &Client, networks: Vec<i32>) -> Outcome<Self> {
+impl Acknowledgements {
+    /// Begins to count for these networks, which have no postbacks yet.
+    pub(super) async fn begin(client: &Client, networks: Vec<i32>) -> Outcome<Self> {
         let now = now_ms(client).await?;
-        let mut books = Self {
+        let mut acknowledgements = Self {
             sums: RecentSums {
                 networks,
                 since_ms: now,
             },
             since_ms: now,
-            clicks: Acknowledged::default(),
-            postbacks: Acknowledged::default(),
+            clicks: Count::default(),
+            postbacks: Count::default(),
             before: Sums {
                 clicks: 0,
                 conversions: 0,
             },
-            closed: 0,
+            compared: 0,
         };
-        books.open_anew(client).await?;
-        Ok(books)
+        acknowledgements.begin_again(client).await?;
+        Ok(acknowledgements)
     }
 
-    /// Clicks of wrk. What was on its way when it stopped was answered, but nobody saw it.
+    /// Adds clicks of wrk. Requests in flight at its end were answered, but the response was not read.
     pub(super) fn wrk(&mut self, run: &WrkRun, connections: usize) {
         let on_their_way = u64::try_from(connections).unwrap_or(u64::MAX);
-        // Refused ones may have been recorded, too: those whose answer was too late, say.
+        // Refused clicks may have been recorded too, for example when the response was late.
         self.clicks
             .add(run.answered, on_their_way + run.refused + run.broken);
     }
 
-    /// Clicks of our own generator.
+    /// Adds clicks of our generator.
     pub(super) fn clicks(&mut self, tally: &Tally) {
         let all: u64 = tally.statuses.values().sum();
         let redirected = tally.count(302);
         self.clicks.add(redirected, all - redirected + tally.unknown);
     }
 
-    /// A click that was followed by hand.
+    /// Adds a click that was sent by hand.
     pub(super) fn one_click(&mut self) {
         self.clicks.add(1, 0);
     }
 
-    /// Postbacks of our own generator: 200 is a verdict, 202 says that one follows.
+    /// Adds postbacks of our generator: 200 is a verdict, 202 promises one.
     pub(super) fn postbacks(&mut self, tally: &Tally) {
         let all: u64 = tally.statuses.values().sum();
         let taken = tally.count(200) + tally.count(202);
         self.postbacks.add(taken, all - taken + tally.unknown);
     }
 
-    /// Waits until the sums hold what was acknowledged and change no more; returns how long it took. What is lost never
-    /// comes: it is closing the books that finds it.
+    /// Waits until the rollups contain every acknowledged event and stop changing; returns the time it took. Lost
+    /// events never arrive: the comparison finds them.
     pub(super) async fn settle(&self, client: &Client) -> Outcome<Duration> {
         let began = Instant::now();
         let (mut last, mut changed) = (self.sums.all(client).await?, began);
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < SETTLE_TIMEOUT {
             sleep(Duration::from_millis(20)).await;
             let now = self.sums.all(client).await?;
             if now != last {
@@ -169,7 +168,7 @@ impl Books {
             }
             let is_complete = now.clicks >= self.before.clicks + self.clicks.least
                 && now.conversions >= self.before.conversions + self.postbacks.least;
-            let [complete, lost] = STILL;
+            let [complete, lost] = STILL_TIMES;
             if changed.elapsed() > if is_complete { complete } else { lost } {
                 break;
             }
@@ -177,18 +176,18 @@ impl Books {
         Ok(changed - began)
     }
 
-    /// Compares the tables with what was acknowledged since the last time; returns what does not agree, in words.
-    pub(super) async fn close(&mut self, client: &Client) -> Outcome<Vec<String>> {
+    /// Compares the tables with the acknowledgements since the last comparison; returns every contradiction as text.
+    pub(super) async fn compare(&mut self, client: &Client) -> Outcome<Vec<String>> {
         self.settle(client).await?;
         let sums = self.sums.all(client).await?;
         let rows = self.rows(client).await?;
         let summed = sums.clicks.saturating_sub(self.before.clicks);
         let faults = [
             self.clicks.fault(rows.clicks, "rows of clicks"),
-            self.clicks.fault(summed, "clicks in the sums"),
+            self.clicks.fault(summed, "clicks in the rollups"),
             self.postbacks
-                .fault(rows.postbacks.saturating_sub(self.closed), "verdicts"),
-            unequal(rows.clicks, summed, "rows of clicks", "in the sums"),
+                .fault(rows.postbacks.saturating_sub(self.compared), "verdicts"),
+            unequal(rows.clicks, summed, "rows of clicks", "in the rollups"),
             unequal(
                 rows.accepted,
                 rows.postbacks,
@@ -204,19 +203,19 @@ impl Books {
             unequal(
                 sums.conversions,
                 rows.conversions,
-                "conversions in the sums",
-                "rows of them",
+                "conversions in the rollups",
+                "rows of conversions",
             ),
-            unequal(rows.aside, 0, "records put aside", "expected"),
+            unequal(rows.quarantined, 0, "records in quarantine", "expected"),
         ];
-        self.closed = rows.postbacks;
-        self.open_anew(client).await?;
+        self.compared = rows.postbacks;
+        self.begin_again(client).await?;
         Ok(faults.into_iter().flatten().collect())
     }
 
-    async fn open_anew(&mut self, client: &Client) -> Outcome {
+    async fn begin_again(&mut self, client: &Client) -> Outcome {
         self.before = self.sums.all(client).await?;
-        (self.clicks, self.postbacks) = (Acknowledged::default(), Acknowledged::default());
+        (self.clicks, self.postbacks) = (Count::default(), Count::default());
         self.since_ms = now_ms(client).await? + 1;
         // The next click is of that millisecond or a later one.
         sleep(Duration::from_millis(3)).await;
@@ -240,7 +239,7 @@ impl Books {
             postbacks: count(1),
             accepted: count(2),
             conversions: count(3),
-            aside: count(4),
+            quarantined: count(4),
         })
     }
 }
@@ -264,8 +263,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lost_and_what_is_doubled_is_found() {
-        let acknowledged = Acknowledged {
+    fn lost_and_doubled_events_are_found() {
+        let acknowledged = Count {
             least: 100,
             perhaps: 2,
         };
