@@ -33,32 +33,41 @@ pub(crate) struct Collected {
     pub(crate) problem: Option<(usize, Problem)>,
 }
 
-/// Reads every parameter of a call. One that cannot be read is left out and is the problem, if it is the first.
+/// Decoded name and value of a parameter, or the problem with it.
+pub(crate) type Pair = Result<(String, String), Problem>;
+
+/// Collects every parameter of a call. One that cannot be read is left out and is the problem, if it is the first.
 pub(crate) fn collect(dialect: &Dialect, call: &RawCall<'_>) -> Collected {
+    collect_pairs(dialect, call.path(), pairs(call))
+}
+
+/// Collects the parameters of a path and the decoded ones of query and body, in that order.
+pub(crate) fn collect_pairs(dialect: &Dialect, path: &str, pairs: Vec<Pair>) -> Collected {
     let mut collector = Collector::of(dialect);
     if dialect
         .endpoints
         .iter()
         .any(|endpoint| endpoint.wire == Wire::Path)
     {
-        path::pairs(call.path(), &mut |(item, pair)| collector.take(item, pair));
+        path::pairs(path, &mut |(item, pair)| collector.take(item, pair));
     }
-    pairs(call, &mut |pair| collector.take(None, pair));
+    for pair in pairs {
+        collector.take(None, pair);
+    }
     Collected {
         sent: collector.sent,
         problem: collector.problem,
     }
 }
 
-/// Hands out the parameters of query and body, in that order.
-pub(crate) fn pairs(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
-    for pair in decode_pairs(call.query()) {
-        sink(pair);
-    }
-    body(call, sink);
+/// Decodes the parameters of query and body, in that order.
+pub(crate) fn pairs(call: &RawCall<'_>) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = decode_pairs(call.query()).collect();
+    body(call, &mut |pair| pairs.push(pair));
+    pairs
 }
 
-fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
+fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
     if call.body.is_empty() {
         return;
     }
@@ -110,7 +119,7 @@ impl<'d> Collector<'d> {
         }
     }
 
-    fn take(&mut self, item: Option<usize>, pair: Result<(String, String), Problem>) {
+    fn take(&mut self, item: Option<usize>, pair: Pair) {
         self.at += 1;
         let taken = pair.and_then(|(name, value)| self.keep(item, name, value));
         if let Err(problem) = taken {

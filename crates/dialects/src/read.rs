@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
-use crate::collect::{PARAMETER_LIMIT, Sent, collect};
+use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
 use crate::dialect::{Auth, Dialect, Endpoint, Kind};
 use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, Intent};
@@ -21,7 +21,12 @@ impl Dialect {
     /// about which click. The problem is the first in reading order; a call with one must not be acted on.
     #[must_use]
     pub fn parse(&self, call: &RawCall<'_>) -> (Postback, Option<Problem>) {
-        let collected = collect(self, call);
+        self.parse_pairs(call, pairs(call))
+    }
+
+    /// Parses a call whose query and body are already decoded.
+    pub(crate) fn parse_pairs(&self, call: &RawCall<'_>, pairs: Vec<Pair>) -> (Postback, Option<Problem>) {
+        let collected = collect_pairs(self, call.path(), pairs);
         let endpoint = recognise::endpoint(self, call.path());
         let mut reading = Reading {
             dialect: self,

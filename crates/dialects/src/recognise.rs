@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::collect::{PARAMETER_LIMIT, pairs};
+use crate::collect::{PARAMETER_LIMIT, Pair, pairs};
 use crate::dialect::{Dialect, Endpoint};
 use crate::field::Field;
 use crate::{RawCall, systems};
@@ -26,18 +26,47 @@ const SEGMENT_LIMIT: usize = 64;
 /// ```
 #[must_use]
 pub fn of_call(call: &RawCall<'_>) -> Option<&'static Dialect> {
+    recognise(call.path(), || names(&pairs(call)))
+}
+
+/// True if a request target (path and query) belongs to a dialect, so that the request is a postback. Decodes the query
+/// only of a target whose path is `/`.
+///
+/// ```
+/// use dialects::is_postback_target;
+/// assert!(is_postback_target("/postback") && is_postback_target("/?nid=1&transaction_id=2"));
+/// assert!(!is_postback_target("/summer-sale") && !is_postback_target("/"));
+/// ```
+#[must_use]
+pub fn is_postback_target(target: &str) -> bool {
+    let call = RawCall::get(target);
     let segments = segments(call.path());
-    if let [OWN, key, ..] = segments.as_slice()
-        && let Some(dialect) = systems::of_key(key)
-    {
+    if segments.is_empty() {
+        return of_call(&call).is_some();
+    }
+    named(&segments).is_some() || !candidates(&segments).is_empty()
+}
+
+/// Dialect of a path, with the names of the call's parameters decoded only where the path leaves a choice.
+pub(crate) fn recognise(path: &str, names: impl FnOnce() -> HashSet<String>) -> Option<&'static Dialect> {
+    let segments = segments(path);
+    if let Some(dialect) = named(&segments) {
         return Some(dialect);
     }
     let candidates = candidates(&segments);
     match candidates.as_slice() {
         [] => None,
-        // On their own the root and a shared path say nothing.
+        // The root and a shared path do not identify a dialect without parameters.
         [(only, _)] if !segments.is_empty() => Some(*only),
-        _ => by_parameters(call, &candidates, &segments),
+        _ => by_parameters(&names(), &candidates, &segments),
+    }
+}
+
+/// Dialect whose key follows `/postback/`.
+fn named(segments: &[&str]) -> Option<&'static Dialect> {
+    match segments {
+        [OWN, key, ..] => systems::of_key(key),
+        _ => None,
     }
 }
 
@@ -119,11 +148,10 @@ fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
 }
 
 fn by_parameters(
-    call: &RawCall<'_>,
+    names: &HashSet<String>,
     candidates: &[(&'static Dialect, &'static Endpoint)],
     segments: &[&str],
 ) -> Option<&'static Dialect> {
-    let names = names(call);
     let own = systems::native();
     let is_own = names.contains("click_id") && candidates.iter().any(|(dialect, _)| dialect.key == own.key);
     let mut best: Option<(usize, &'static Dialect)> = None;
@@ -150,16 +178,15 @@ fn by_parameters(
     }
 }
 
-/// The names of the parameters that were not sent empty.
-fn names(call: &RawCall<'_>) -> HashSet<String> {
+/// Names of the first parameters that were not sent empty.
+pub(crate) fn names(pairs: &[Pair]) -> HashSet<String> {
+    let filled = pairs.iter().flatten().filter(|(_, value)| !value.is_empty());
     let mut names = HashSet::new();
-    pairs(call, &mut |pair| {
-        if let Ok((name, value)) = pair
-            && !value.is_empty()
-            && names.len() < PARAMETER_LIMIT
-        {
-            names.insert(name);
+    for (name, _) in filled {
+        if names.len() == PARAMETER_LIMIT {
+            break;
         }
-    });
+        names.insert(name.clone());
+    }
     names
 }

@@ -2,7 +2,7 @@
 
 use dialects::{
     CLICK_LIMIT, Dialect, ITEM_LIMIT, Postback, Problem, RawCall, Template, all, decode_pairs, detect,
-    native, of_call, of_key,
+    is_postback_target, native, of_call, of_key, parse_call,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -264,7 +264,10 @@ proptest! {
             api_key: Some(&authorization),
             ..call(&target, content_type, &body)
         };
-        let _ = of_call(&raw);
+        let parsed = parse_call(&raw);
+        let dialect = of_call(&raw).unwrap_or(native());
+        prop_assert_eq!(parsed.dialect.key, dialect.key);
+        prop_assert_eq!((parsed.postback, parsed.problem), dialect.parse(&raw));
         for dialect in all() {
             survives(dialect, &raw)?;
         }
@@ -279,9 +282,10 @@ proptest! {
         let (target, content_type, body) = index.get(&CALLS);
         let (target, body) = (broken(target, &in_target), broken(body, &in_body));
         let raw = call(&target, content_type, body.as_bytes());
-        if let Some(dialect) = of_call(&raw) {
-            survives(dialect, &raw)?;
-        }
+        let parsed = parse_call(&raw);
+        survives(parsed.dialect, &raw)?;
+        prop_assert_eq!((parsed.postback, parsed.problem), parsed.dialect.parse(&raw));
+        prop_assert_eq!(is_postback_target(&target), of_call(&RawCall::get(&target)).is_some());
         let pasted = format!("https://t.example{target}");
         prop_assert!(detect(&pasted).warnings.len() <= 50);
         prop_assert!(detect(&body).warnings.len() <= 50);
@@ -322,10 +326,9 @@ proptest! {
 
 fn problem_of(target: &str, content_type: &str, body: &str) -> Option<Problem> {
     let raw = call(target, content_type, body.as_bytes());
-    let dialect = of_call(&raw).unwrap_or(native());
-    let (read, problem) = dialect.parse(&raw);
-    assert!(is_bounded(&read), "{target:.100}");
-    problem
+    let parsed = parse_call(&raw);
+    assert!(is_bounded(&parsed.postback), "{target:.100}");
+    parsed.problem
 }
 
 #[test]
@@ -455,8 +458,6 @@ fn a_line_that_is_too_dear_is_refused_and_not_wrapped() {
     assert!(matches!(problem_of(target, "", ""), Some(Problem::Amount { .. })));
     let target = "/conversion/clickref:c/[value:1000000000][value:1000000000]";
     let raw = RawCall::get(target);
-    let read = of_call(&raw)
-        .map(|dialect| dialect.parse(&raw).0)
-        .unwrap_or_default();
+    let read = parse_call(&raw).postback;
     assert_eq!((read.items.len(), read.amount), (2, None));
 }

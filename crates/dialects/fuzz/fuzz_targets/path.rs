@@ -3,11 +3,11 @@
 //! `cargo +nightly fuzz run path` in `crates/dialects`.
 #![no_main]
 
-use dialects::{RawCall, of_call, of_key};
+use dialects::{RawCall, of_key, parse_call};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|path: &str| {
-    let _ = of_call(&RawCall::get(path));
+    let _ = parse_call(&RawCall::get(path));
     let target = format!("/conversion/{path}");
     if let Some(partnerize) = of_key("partnerize") {
         let (read, problem) = partnerize.parse(&RawCall::get(&target));

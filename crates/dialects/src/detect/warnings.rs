@@ -256,10 +256,8 @@ fn required(dialect: &Dialect, names: &str) -> Warning {
 /// Parameters that were sent more than once.
 fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    pairs(&call.raw(), &mut |pair| {
-        if let Ok((name, _)) = pair
-            && !dialect.repeatable.contains(&name.as_str())
-        {
+    for (name, _) in pairs(&call.raw()).into_iter().flatten() {
+        if !dialect.repeatable.contains(&name.as_str()) {
             let key = if dialect.fold_case {
                 name.to_ascii_lowercase()
             } else {
@@ -267,7 +265,7 @@ fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
             };
             *counts.entry(key).or_default() += 1;
         }
-    });
+    }
     let twice = counts.into_iter().filter(|(_, count)| *count > 1);
     twice
         .map(|(name, count)| {
