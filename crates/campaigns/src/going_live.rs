@@ -1,4 +1,4 @@
-//! Going live: a campaign has shown, goal by goal, that the advertiser's orders arrive.
+//! Going live: the campaign's goals have been tested with the advertiser's own postbacks.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,31 +13,31 @@ use tenancy::{Author, ChangeError};
 use crate::campaigns::{self, CampaignStatus};
 use crate::goals::{self, Goal};
 
-/// How many different test orders prove a goal: one could be a call made by hand, and a second one shows that each order
-/// has a number of its own.
+/// Number of different test orders that prove a goal: the first could be sent by hand, the second shows that the order
+/// ID changes.
 pub const ORDERS: usize = 2;
 
-/// What the order ids of our own simulation begin with: it shows that the campaign is set up well, and proves nothing of
-/// the advertiser's server.
+/// Prefix of the order IDs of our simulation. Simulated orders verify the campaign's setup, not the advertiser's
+/// server.
 pub const SIMULATED: &str = "SIMULATED-";
 
-/// A test order that arrived.
+/// A test order of the advertiser.
 #[derive(Debug, Clone, Queryable)]
 pub struct TestOrder {
-    /// Its postback.
+    /// Postback that reported the order.
     pub postback_id: PostbackId,
-    /// When it came.
+    /// Time the postback was received.
     pub at: DateTime<Utc>,
-    /// The goal reached.
+    /// Goal that was reached.
     pub goal_id: GoalId,
-    /// The advertiser's order id.
+    /// Order ID of the advertiser; `None` if the postback had none.
     pub order_id: Option<String>,
 }
 
 /// The advertiser's test orders of a campaign, oldest first.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Vec<TestOrder>> {
     let network_id = conn.network_id();
     test_conversions::table
@@ -59,7 +59,7 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
         .await
 }
 
-/// Those goals of a campaign that nobody has shown to work yet.
+/// Goals of a campaign with fewer than [`ORDERS`] test orders.
 async fn unproven(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -70,7 +70,7 @@ async fn unproven(
     Ok(goals.into_iter().filter(|goal| arrived(goal) < ORDERS).collect())
 }
 
-/// Refuses to let a campaign go live that the network wants to see tested first.
+/// Refuses to let a campaign go live if the network requires tests and some goals are not proven.
 pub(crate) async fn check(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -85,12 +85,12 @@ pub(crate) async fn check(
         return Ok(());
     }
     let Some(campaign_id) = campaign_id else {
-        let message = "This network wants to see test orders first: create it as draft or testing.";
+        let message = "This network requires test orders first: create the campaign as draft or testing.";
         return Err(ChangeError::field("status", message));
     };
     let goals = goals::of_campaign(conn, campaign_id).await?;
     if goals.is_empty() {
-        let message = "The campaign has no goal yet, so nothing of it could have been tested.";
+        let message = "The campaign has no goal yet, so it has not been tested.";
         return Err(ChangeError::field("status", message));
     }
     let missing: Vec<String> = unproven(conn, campaign_id, goals)
@@ -98,24 +98,22 @@ pub(crate) async fn check(
         .into_iter()
         .map(|goal| goal.settings.name)
         .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(ChangeError::field(
-            "status",
-            format!(
-                "{ORDERS} test orders have to arrive first for: {}. See the campaign's test page; an owner or admin may \
-                 let it go live all the same.",
-                missing.join(", ")
-            ),
-        )),
+    if missing.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "{ORDERS} test orders have to arrive first for: {}. See the campaign's test page; an owner or admin may let it \
+         go live without them.",
+        missing.join(", ")
+    );
+    Err(ChangeError::field("status", message))
 }
 
-/// Lets a campaign go live although its tests are not done, for a reason that is kept in the audit log.
+/// Lets a campaign go live before its tests are complete. The reason is recorded in the audit log.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] without a reason, [`ChangeError::Conflict`] for a campaign that is live or paused,
-/// [`ChangeError::NotFound`] where there is none; when the database fails.
+/// [`ChangeError::Fields`] without a reason, [`ChangeError::Conflict`] if the campaign is already live or paused,
+/// [`ChangeError::NotFound`] if it does not exist; when the database fails.
 pub async fn override_tests(
     conn: &mut NetworkConn,
     author: &Author,
@@ -125,14 +123,14 @@ pub async fn override_tests(
 ) -> Result<(), ChangeError> {
     let campaign = campaigns::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
     if campaign.status.pays() {
-        let message = format!("The campaign is {} already.", campaign.status);
+        let message = format!("The campaign is already {}.", campaign.status);
         return Err(ChangeError::Conflict(message));
     }
     let reason: String = reason.trim().chars().take(500).collect();
     if reason.is_empty() {
         return Err(ChangeError::field(
             "reason",
-            "Say why: it is kept in the audit log.",
+            "Enter a reason: it is recorded in the audit log.",
         ));
     }
     let goals = goals::of_campaign(conn, campaign.id).await?;

@@ -1,7 +1,7 @@
-//! What counts and what it pays: campaigns, goals, commission rules, tracking links, integrations, URL templates, and the
+//! Campaign configuration: campaigns, goals, commission rules, tracking links, integrations, URL templates, and the
 //! in-memory [`Routing`].
 //!
-//! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] are pure.
+//! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] do no I/O.
 
 pub mod audience;
 pub mod campaigns;
