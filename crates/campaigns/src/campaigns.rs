@@ -5,52 +5,17 @@ mod settings;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
+use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, meant, taken};
 
-pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_window};
-pub(crate) use self::settings::{check_external_id, check_weight};
+pub use self::settings::{CampaignSettings, CampaignStatus, Offer, Schedule, check_window};
+pub use crate::access::Access;
+use crate::access::PromoterStatus;
 use crate::audience::Audience;
 use crate::destination::Destination;
-use crate::promoters::PromoterStatus;
-use crate::{going_live, landing_pages};
-
-text_enum! {
-    /// Lifecycle of a campaign.
-    pub enum CampaignStatus {
-        /// Being set up; its links are inactive.
-        Draft = "draft",
-        /// Test links only; nothing is paid.
-        Testing = "testing",
-        /// Clicks are redirected and conversions count.
-        Live = "live",
-        /// Visitors see a notice; earlier clicks still convert.
-        Paused = "paused",
-        /// Clicks and conversions are refused.
-        Ended = "ended",
-    }
-}
-
-impl CampaignStatus {
-    /// True if conversions are paid: the campaign has left draft and testing, and has not ended.
-    #[must_use]
-    pub fn pays(self) -> bool {
-        matches!(self, Self::Live | Self::Paused)
-    }
-}
-
-text_enum! {
-    /// Affiliates that may promote a campaign.
-    pub enum Access {
-        /// All affiliates.
-        Open = "open",
-        /// Affiliates that applied and were approved.
-        Approval = "approval",
-        /// Affiliates that were invited.
-        Private = "private",
-    }
-}
+pub use crate::sending::Sending;
+use crate::{landing_pages, test_orders};
 
 /// A campaign as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -128,7 +93,7 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Campaign, ChangeError> {
     if settings.status.pays() {
-        going_live::check(conn, None).await?;
+        test_orders::check(conn, None).await?;
     }
     let network_id = conn.network_id();
     let made: QueryResult<Campaign> = diesel::insert_into(campaigns::table)
@@ -167,7 +132,7 @@ pub async fn update(
         return Ok(true);
     }
     if !old.status.pays() && settings.status.pays() {
-        going_live::check(conn, Some(id)).await?;
+        test_orders::check(conn, Some(id)).await?;
     }
     let pages = landing_pages::of_campaign(conn, id).await?;
     let mut pages = pages.iter();

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::Words;
 use url::Url;
 
-use crate::campaigns::Sending;
+use crate::sending::Sending;
 
 /// Maximum length of a destination, in bytes.
 const LIMIT: usize = 2048;

@@ -1,15 +1,19 @@
 //! Goals: the kinds of conversions of a campaign, with their default commission and revenue.
 
+mod check;
+
 use chrono::{DateTime, Utc};
-use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, goals, text_enum};
+use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, campaigns, goals, text_enum};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_nothing};
 
-use crate::campaigns::{self, check_external_id};
+pub use self::check::check_code;
+pub(crate) use self::check::check_times;
+use self::check::{check_amount, check_goal_id, check_parameters};
+use crate::external_id::check_external_id;
 use crate::terms::{LOSES_MONEY, Pay, Terms, decimal};
 
 text_enum! {
@@ -338,62 +342,6 @@ impl Goal {
     }
 }
 
-/// Parses the code of a goal.
-///
-/// # Errors
-/// Message to show beside the field.
-pub fn check_code(text: &str) -> Result<String, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    if (1..=40).contains(&text.len()) && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("Use 1 to 40 lower-case letters, digits, _ and -, such as sale.")
-    }
-}
-
-/// Parses an amount of money; `None` for an empty text.
-fn check_amount(text: &str) -> Result<Option<i64>, String> {
-    match text {
-        "" => Ok(None),
-        _ => Amount::parse(text)
-            .map(|amount| Some(amount.micros))
-            .map_err(|problem| format!("“{text}” {problem}.")),
-    }
-}
-
-fn check_parameters(text: &str) -> Result<Words, String> {
-    let names = Words::typed(text);
-    let plain = |name: &String| {
-        name.len() <= 64
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte))
-    };
-    match names.0.iter().find(|name| !plain(name)) {
-        Some(odd) => Err(format!("“{odd}” is not a valid parameter name.")),
-        None if names.0.len() > 30 => Err("Name at most 30 parameters.".to_owned()),
-        None => Ok(names),
-    }
-}
-
-fn check_goal_id(text: &str) -> Result<Option<GoalId>, &'static str> {
-    match text {
-        "" => Ok(None),
-        _ => text
-            .parse()
-            .map(Some)
-            .map_err(|_| "Choose one of the campaign's goals."),
-    }
-}
-
-/// Parses a count above 0; `None` for an empty text.
-pub(crate) fn check_times(text: &str) -> Result<Option<i32>, String> {
-    match text {
-        "" => Ok(None),
-        _ => check_number(text, None, 1..=10_000).map(Some),
-    }
-}
-
 fn names_are_free<T>(result: QueryResult<T>) -> Result<T, ChangeError> {
     result
         .map_err(taken(
@@ -490,7 +438,7 @@ async fn check_parent(
 ) -> Result<(), ChangeError> {
     let Some(parent) = parent else { return Ok(()) };
     // Locked: two concurrent changes could close a circle.
-    campaigns::lock(conn, campaign_id).await?;
+    lock_campaign(conn, campaign_id).await?;
     let siblings = of_campaign(conn, campaign_id).await?;
     let above = |id: GoalId| siblings.iter().find(|goal| goal.id == id);
     let mut next = Some(parent);
@@ -524,6 +472,18 @@ pub async fn find(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal
         .first(&mut **conn)
         .await
         .optional()
+}
+
+async fn lock_campaign(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    campaigns::table
+        .find((network_id, id))
+        .select(campaigns::id)
+        .for_update()
+        .first::<CampaignId>(&mut **conn)
+        .await
+        .optional()
+        .map(drop)
 }
 
 /// Finds the goal with this id and locks its row until the transaction ends.

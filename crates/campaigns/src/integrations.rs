@@ -16,12 +16,12 @@ use ipnet::IpNet;
 use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, Secret};
+use tenancy::{Author, Draft, Secret, check_number};
 
-use self::settings::parse_network;
 pub use self::settings::{
     AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
 };
+use self::settings::{check_dialect, parse_network};
 pub use self::token::{Token, TokenHash};
 use crate::campaigns::Campaign;
 
@@ -155,6 +155,38 @@ impl Integration {
     #[must_use]
     pub fn meaning_of(&self, status: &str) -> Option<&str> {
         self.settings.status_map.get(status).and_then(Value::as_str)
+    }
+}
+
+impl IntegrationSettings {
+    /// Checks a draft for this integration and returns the settings, or `None` with the errors in the draft.
+    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
+        let dialect = draft.take("dialect", check_dialect);
+        let answer_format = draft.take("answer_format", str::parse);
+        let signature_seconds = draft.take("signature_seconds", |text| {
+            check_number(text, Some(300), 10..=86_400)
+        });
+        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
+        let status_map = draft.take("status_map", check_status_map);
+        let requires_signature = draft.says_yes("requires_signature");
+        if requires_signature && !known.has_signing_secret() {
+            let message = "Create a signing secret first and give it to the advertiser.";
+            draft.errors.add("requires_signature", message);
+            return None;
+        }
+        Some(Self {
+            dialect: dialect?,
+            requires_https: draft.says_yes("requires_https"),
+            requires_token: draft.says_yes("requires_token"),
+            requires_signature,
+            signature_seconds: signature_seconds?,
+            allowed_addresses: allowed_addresses?,
+            is_monitoring: draft.says_yes("is_monitoring"),
+            answer_format: answer_format?,
+            status_map: status_map?,
+            takes_commission: draft.says_yes("takes_commission"),
+            ignores_letter_case: draft.says_yes("ignores_letter_case"),
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, check_name};
 
-use crate::campaigns::{Sending, check_weight};
 use crate::destination::{Destination, DestinationError};
+use crate::sending::{Sending, check_weight};
 
 /// Maximum number of landing pages of a campaign.
 const MAX_LANDING_PAGES: i64 = 200;

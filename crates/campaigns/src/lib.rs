@@ -3,11 +3,13 @@
 //!
 //! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] do no I/O.
 
+mod access;
 pub mod audience;
 pub mod campaigns;
 pub mod caps;
 pub mod coupons;
 pub mod destination;
+mod external_id;
 pub mod goals;
 pub mod going_live;
 pub mod integrations;
@@ -16,8 +18,10 @@ pub mod links;
 pub mod promoters;
 mod routing;
 pub mod rules;
+mod sending;
 pub mod sheets;
 pub mod terms;
+mod test_orders;
 pub mod url_templates;
 
 pub use destination::{Destination, DestinationError, MacroValues};

@@ -5,24 +5,14 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters, text_enum};
+use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError};
 
-use crate::campaigns::{Access, Campaign};
-
-text_enum! {
-    /// Access of an affiliate to a campaign.
-    pub enum PromoterStatus {
-        /// Applied; the network has not decided.
-        Asked = "asked",
-        /// May promote the campaign.
-        Approved = "approved",
-        /// May not promote the campaign.
-        Declined = "declined",
-    }
-}
+use crate::access::Access;
+pub use crate::access::PromoterStatus;
+use crate::campaigns::Campaign;
 
 /// Access of an affiliate to a campaign, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]

@@ -94,8 +94,8 @@ impl UrlTemplateSettings {
             Direction::Inbound => Incoming::parse(&self.url).ok().map(|url| url.preview()),
             Direction::Outbound => Template::parse(&self.url).ok().map(|url| url.preview()),
         };
-        // What is stored was accepted.
-        filled.unwrap_or_default()
+        // A stored URL was accepted once; if today's parser refuses it, its macros stay.
+        filled.unwrap_or_else(|| self.url.clone())
     }
 
     /// Parameters of the URL that carry secrets; their values are not stored.

@@ -3,42 +3,40 @@
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use schema::{Words, campaigns, clock};
+use schema::{Words, campaigns, clock, text_enum};
 use serde_json::{Value, json};
 use tenancy::{Draft, check_name, check_number};
 
-use super::{Access, CampaignStatus};
+use crate::access::Access;
 use crate::audience::{self, Audience};
 use crate::destination::{self, Destination, DestinationError};
+use crate::external_id::check_external_id;
+use crate::sending::{Sending, check_weight};
 
 /// Maximum length of terms and notes, in characters.
 const MAX_TEXT_LENGTH: usize = 20_000;
 
-/// Redirects of a campaign's visitors.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
-pub struct Sending {
-    /// Query parameter that carries the click id; added to destinations without `{click_id}`.
-    pub click_parameter: Option<String>,
-    /// Parameters added to every destination, as `a=b&c={sub1}`.
-    pub extra_parameters: String,
-    /// Share of the clicks without a landing page in their link that go to the destination.
-    pub destination_weight: i32,
-    /// Hosts that deep links may lead to, subdomains included.
-    pub deep_link_hosts: Words,
-    /// URL for visitors who are not accepted; `None` sends them to the destination.
-    pub fallback_url: Option<String>,
+text_enum! {
+    /// Lifecycle of a campaign.
+    pub enum CampaignStatus {
+        /// Being set up; its links are inactive.
+        Draft = "draft",
+        /// Test links only; nothing is paid.
+        Testing = "testing",
+        /// Clicks are redirected and conversions count.
+        Live = "live",
+        /// Visitors see a notice; earlier clicks still convert.
+        Paused = "paused",
+        /// Clicks and conversions are refused.
+        Ended = "ended",
+    }
 }
 
-impl Default for Sending {
-    fn default() -> Self {
-        Self {
-            click_parameter: None,
-            extra_parameters: String::new(),
-            destination_weight: 1,
-            deep_link_hosts: Words::default(),
-            fallback_url: None,
-        }
+impl CampaignStatus {
+    /// True if conversions are paid: the campaign has left draft and testing, and has not ended.
+    #[must_use]
+    pub fn pays(self) -> bool {
+        matches!(self, Self::Live | Self::Paused)
     }
 }
 
@@ -303,21 +301,6 @@ impl CampaignSettings {
 /// Message to show beside the field.
 pub fn check_window(text: &str) -> Result<i32, String> {
     check_number(text, None, 1..=3650)
-}
-
-/// Parses an identifier of another system; empty for none.
-pub(crate) fn check_external_id(text: &str) -> Result<Option<String>, &'static str> {
-    match text {
-        "" => Ok(None),
-        _ if text.chars().count() > 120 || text.contains(char::is_control) => {
-            Err("Use at most 120 characters, and no control characters.")
-        }
-        _ => Ok(Some(text.to_owned())),
-    }
-}
-
-pub(crate) fn check_weight(text: &str) -> Result<i32, String> {
-    check_number(text, Some(1), 0..=1000)
 }
 
 fn check_categories(text: &str) -> Result<Words, &'static str> {

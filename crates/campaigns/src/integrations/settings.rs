@@ -4,9 +4,7 @@ use diesel::prelude::*;
 use ipnet::IpNet;
 use schema::{Words, integrations, text_enum};
 use serde_json::{Value, json};
-use tenancy::{Draft, check_number, yes_or_nothing};
-
-use super::Integration;
+use tenancy::{Draft, yes_or_nothing};
 
 text_enum! {
     /// Format of the response to a postback.
@@ -108,36 +106,6 @@ impl IntegrationSettings {
         ])
     }
 
-    /// Checks a draft for this integration and returns the settings, or `None` with the errors in the draft.
-    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
-        let dialect = draft.take("dialect", check_dialect);
-        let answer_format = draft.take("answer_format", str::parse);
-        let signature_seconds = draft.take("signature_seconds", |text| {
-            check_number(text, Some(300), 10..=86_400)
-        });
-        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
-        let status_map = draft.take("status_map", check_status_map);
-        let requires_signature = draft.says_yes("requires_signature");
-        if requires_signature && !known.has_signing_secret() {
-            let message = "Create a signing secret first and give it to the advertiser.";
-            draft.errors.add("requires_signature", message);
-            return None;
-        }
-        Some(Self {
-            dialect: dialect?,
-            requires_https: draft.says_yes("requires_https"),
-            requires_token: draft.says_yes("requires_token"),
-            requires_signature,
-            signature_seconds: signature_seconds?,
-            allowed_addresses: allowed_addresses?,
-            is_monitoring: draft.says_yes("is_monitoring"),
-            answer_format: answer_format?,
-            status_map: status_map?,
-            takes_commission: draft.says_yes("takes_commission"),
-            ignores_letter_case: draft.says_yes("ignores_letter_case"),
-        })
-    }
-
     pub(super) fn to_json(&self) -> Value {
         json!({
             "dialect": self.dialect,
@@ -162,7 +130,7 @@ pub fn known_dialects() -> Vec<&'static str> {
 }
 
 /// Checks the key of a dialect; empty for none.
-fn check_dialect(text: &str) -> Result<Option<String>, String> {
+pub(super) fn check_dialect(text: &str) -> Result<Option<String>, String> {
     match text {
         key => dialects::of_key(key)
             .map(|dialect| Some(dialect.key.to_owned()))
