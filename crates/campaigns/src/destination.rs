@@ -132,7 +132,7 @@ impl Destination {
     /// Checks a destination as it is saved.
     ///
     /// # Errors
-    /// [`DestinationError`], whose text says what to change.
+    /// [`DestinationError`], whose message names the correction.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
         if text.len() > LIMIT {
             return Err(DestinationError::TooLong(text.len()));
@@ -550,7 +550,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,120}") {
+        fn no_text_causes_a_panic(text in ".{0,120}") {
             let _ = Destination::parse(&text);
         }
     }

@@ -66,7 +66,7 @@ pub struct Answer {
     pub inspect: Option<String>,
 }
 
-/// Response body that the sender asks for.
+/// Response body that the sender requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wish {

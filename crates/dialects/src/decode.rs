@@ -133,13 +133,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_reads_back(value in "[^\0]{0,60}") {
+        fn an_encoded_value_survives_a_round_trip(value in "[^\0]{0,60}") {
             let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
             prop_assert_eq!(decoded(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,200}") {
+        fn no_text_causes_a_panic(text in ".{0,200}") {
             let _ = decoded(&text);
         }
     }

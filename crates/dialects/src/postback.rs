@@ -101,7 +101,7 @@ pub struct Postback {
     /// Other parameters, in the order sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(String, String)>,
-    /// Response body that the sender asks for.
+    /// Response body that the sender requests.
     #[serde(skip_serializing_if = "is_default")]
     pub wish: Wish,
     /// True if the postback came to our own endpoint for browsers, where everything sent is public. The pixel endpoints

@@ -13,7 +13,7 @@ const XML: &str = "text/xml; charset=utf-8";
 impl Dialect {
     /// Renders a response in the sender's format. `plain_text` selects one line of text instead of our JSON.
     ///
-    /// A text that the sender asks for is returned only if the postback succeeded, so that a rejection stays visible.
+    /// A text that the sender requests is returned only if the postback succeeded, so that a rejection stays visible.
     #[must_use]
     pub fn render(
         &self,

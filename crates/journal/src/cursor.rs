@@ -325,7 +325,11 @@ impl<D: Disk> Cursor<D> {
         let end = header.end().unwrap_or(header.first);
         let size = FRAME_HEADER + header.payload as usize;
         let skipped = self.at.saturating_sub(header.first);
-        let frame = self.chunk.get(offset, size).unwrap_or_default();
+        #[expect(
+            clippy::expect_used,
+            reason = "frame_at has just checked this frame in the chunk"
+        )]
+        let frame = self.chunk.get(offset, size).expect("the frame is in the chunk");
         for record in header
             .records(frame)
             .skip(usize::try_from(skipped).unwrap_or(usize::MAX))

@@ -270,7 +270,7 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Whether the thread ends by closing or by a panic, no task must wait for ever.
+    /// Settles all appends, also after a panic, so that no task waits for ever.
     fn drop(&mut self) {
         let workers = {
             let workers = locked(&self.shared.workers);

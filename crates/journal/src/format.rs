@@ -186,9 +186,14 @@ impl FrameHeader {
             && records.0.is_empty()
     }
 
-    /// Records of `frame`, which begins with this header.
+    /// Records of `frame`, which begins with this header and is sound.
     pub(crate) fn records<'a>(&self, frame: &'a [u8]) -> RecordSlices<'a> {
-        RecordSlices(self.payload_of(frame).unwrap_or_default())
+        #[expect(
+            clippy::expect_used,
+            reason = "callers pass a sound frame, which has its whole payload"
+        )]
+        let payload = self.payload_of(frame).expect("a sound frame has its payload");
+        RecordSlices(payload)
     }
 
     fn payload_of<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
@@ -259,15 +264,22 @@ impl Frame {
         head.extend(first.to_le_bytes());
         head.extend(time_ms.to_le_bytes());
         head.extend(self.count.to_le_bytes());
+        #[expect(
+            clippy::expect_used,
+            reason = "extend added exactly this payload after the header"
+        )]
         let body = self
             .bytes
             .get(FRAME_HEADER..FRAME_HEADER + self.payload)
-            .unwrap_or_default();
+            .expect("a frame is cleared before it is extended");
         let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, &head), body);
         head.extend(crc.to_le_bytes());
-        if let Some(room) = self.bytes.get_mut(..FRAME_HEADER) {
-            room.copy_from_slice(&head);
-        }
+        #[expect(clippy::expect_used, reason = "clear made space for the header")]
+        let space = self
+            .bytes
+            .get_mut(..FRAME_HEADER)
+            .expect("a frame has space for its header");
+        space.copy_from_slice(&head);
         self.bytes.resize(self.size() as usize, 0);
         &self.bytes
     }

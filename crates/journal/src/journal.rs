@@ -102,7 +102,7 @@ impl Journal {
         ))
     }
 
-    /// Random identity created with the folder: tells whether a position stored elsewhere belongs to this folder.
+    /// Random identity created with the folder: a position stored elsewhere with it belongs to this folder.
     pub fn identity(&self) -> [u8; 16] {
         self.inner.shared.folder.identity
     }

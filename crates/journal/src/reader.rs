@@ -139,9 +139,14 @@ impl Records {
 
     /// Records with their numbers.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Seq, &[u8])> {
-        self.places
-            .iter()
-            .map(|(seq, place)| (*seq, self.bytes.get(place.clone()).unwrap_or_default()))
+        self.places.iter().map(|(seq, place)| {
+            #[expect(clippy::expect_used, reason = "push records the range of the bytes it adds")]
+            let record = self
+                .bytes
+                .get(place.clone())
+                .expect("a record is within the buffer");
+            (*seq, record)
+        })
     }
 }
 

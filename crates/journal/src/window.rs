@@ -51,7 +51,7 @@ impl Window {
     /// Time to wait before the next batch is gathered, given the time since the last sync.
     pub(crate) fn delay(&self, since_last: Duration) -> Duration {
         match self.mode {
-            // After a pause there is no load to save CPU for, so a lone record is written at once.
+            // A pause means low load, so saving CPU is not needed and a lone record is written at once.
             Mode::Trying | Mode::Waiting => self.longest.saturating_sub(since_last),
             Mode::Measuring | Mode::Hurrying => Duration::ZERO,
         }

@@ -129,7 +129,7 @@ impl Appender {
         )
     }
 
-    /// Appends the record that `write` encodes. The record keeps its place among this worker's records even if the
+    /// Appends the record that `write` encodes. The record stays in place among this worker's records even if the
     /// future is dropped.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> Append {
         match self.put(write) {

@@ -255,7 +255,7 @@ impl CampaignSettings {
         draft.errors.is_empty().then_some(settings)
     }
 
-    /// Checks a draft over these settings, as [`CampaignSettings::check`] does. Unchanged days keep their moments, even
+    /// Checks a draft over these settings, as [`CampaignSettings::check`] does. Unchanged days stay at their moments, even
     /// if the network's time zone has changed since.
     pub fn changed(&self, draft: &mut Draft, zone: Tz) -> Option<Self> {
         let before = self.draft(zone);

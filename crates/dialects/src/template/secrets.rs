@@ -18,7 +18,7 @@ const NAMES: [&str; 9] = [
 /// Placeholder for a removed secret.
 const PLACEHOLDER: &str = "YOUR_TOKEN";
 
-/// Parameters of a URL's query whose values are secrets, judged by name.
+/// Parameters of a URL's query whose values are secrets, recognised by name.
 pub fn secrets(url: &str) -> impl Iterator<Item = &str> {
     let (_, query) = url.split_once('?').unwrap_or_default();
     let names = query.split('&').filter_map(|pair| pair.split_once('='));
