@@ -25,4 +25,4 @@ mod test_orders;
 pub mod url_templates;
 
 pub use destination::{Destination, DestinationError, MacroValues};
-pub use routing::{Named, Promotion, Route, Routing, RoutingError, Standing, Weighted};
+pub use routing::{AffiliateState, Named, Promotion, Route, Routing, RoutingError, Weighted};

@@ -1,6 +1,6 @@
 //! Configuration that clicks and postbacks need, cached in memory.
 //!
-//! An entry is loaded on first use and kept until [`Changes`](schema::Changes) notifies a change of its network: a change
+//! An entry is loaded on first use and cached until [`Changes`](schema::Changes) notifies a change of its network: a change
 //! takes effect everywhere at once, and a link clicked a thousand times a second costs no query. While notifications are
 //! lost, entries are reloaded every second; while the database does not answer, the last known entry stays in use,
 //! because refusing visitors would be worse than an outdated entry.
@@ -22,8 +22,8 @@ use tenancy::networks::Network;
 use tenancy::unscoped;
 
 pub use self::error::RoutingError;
+pub use self::memory::{AffiliateState, Named, Routing};
 use self::memory::{Alias, AliasRef, CachedLink, Memory, Wanted};
-pub use self::memory::{Named, Routing, Standing};
 use self::promotion::load_promotion;
 pub use self::promotion::{Promotion, Weighted};
 use crate::campaigns::Campaign;
@@ -41,7 +41,7 @@ pub struct Route {
     /// Affiliate that earns the commission.
     pub affiliate_id: AffiliateId,
     /// State of the affiliate.
-    pub affiliate: Standing,
+    pub affiliate: AffiliateState,
     /// Landing page; `None` for the campaign's destinations by weight.
     pub landing_page_id: Option<LandingPageId>,
     /// Default sub IDs; `None` if all are empty.
@@ -216,16 +216,18 @@ impl Routing {
     ) -> Result<Option<Route>, RoutingError> {
         let Some(link) = link else { return Ok(None) };
         let promotion = self.promotion(network_id, link.campaign_id).await?;
-        let standing = self.standing(network_id, link.affiliate_id).await?;
-        Ok(promotion.zip(standing).map(|(promotion, affiliate)| Route {
-            link_id: link.link_id,
-            affiliate_id: link.affiliate_id,
-            affiliate,
-            landing_page_id: link.landing_page_id,
-            presets: link.presets,
-            is_test: link.is_test,
-            promotion,
-        }))
+        let affiliate_state = self.affiliate_state(network_id, link.affiliate_id).await?;
+        Ok(promotion
+            .zip(affiliate_state)
+            .map(|(promotion, affiliate)| Route {
+                link_id: link.link_id,
+                affiliate_id: link.affiliate_id,
+                affiliate,
+                landing_page_id: link.landing_page_id,
+                presets: link.presets,
+                is_test: link.is_test,
+                promotion,
+            }))
     }
 
     /// Configuration of a campaign that its clicks and postbacks need.
@@ -251,11 +253,11 @@ impl Routing {
             .await
     }
 
-    async fn standing(
+    async fn affiliate_state(
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
-    ) -> Result<Option<Standing>, RoutingError> {
+    ) -> Result<Option<AffiliateState>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
             let mut conn = memory.db.network(network_id).await?;
             let found: Option<(AffiliateStatus, Option<GroupId>)> = affiliates::table
@@ -265,7 +267,7 @@ impl Routing {
                 .await
                 .optional()?;
             conn.commit().await?;
-            Ok(found.map(|(status, group_id)| Standing { status, group_id }))
+            Ok(found.map(|(status, group_id)| AffiliateState { status, group_id }))
         };
         let memory = &self.memory;
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);

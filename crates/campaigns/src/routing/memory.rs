@@ -37,7 +37,7 @@ const MAX_ENTRIES: usize = 100_000;
 
 /// State of an affiliate that clicks and postbacks need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct AffiliateState {
     /// Status of the affiliate.
     pub status: AffiliateStatus,
     /// Group whose commission rules apply; `None` for none.
@@ -95,7 +95,7 @@ pub(super) struct Memory {
     pub(super) links: Cache<(NetworkId, LinkId), CachedLink>,
     pub(super) unknown_links: Cache<(NetworkId, LinkId), Instant>,
     pub(super) promotions: RefreshingCache<(NetworkId, CampaignId), Option<Arc<Promotion>>>,
-    pub(super) affiliates: RefreshingCache<(NetworkId, AffiliateId), Option<Standing>>,
+    pub(super) affiliates: RefreshingCache<(NetworkId, AffiliateId), Option<AffiliateState>>,
     pub(super) affiliate_keys: RefreshingCache<(NetworkId, String), Option<AffiliateId>>,
     pub(super) tokens: RefreshingCache<(NetworkId, TokenHash), Option<TokenOwner>>,
     pub(super) integrations: RefreshingCache<(NetworkId, AdvertiserId), Arc<Integrations>>,
