@@ -152,7 +152,7 @@ async fn an_invalid_url_is_refused_with_its_offset_and_no_secret_is_stored() {
         (
             "outbound",
             "https://{sub1}.example/",
-            "At 8: a macro may not stand in the host.",
+            "At 8: a macro is not allowed in the host.",
         ),
         (
             "outbound",

@@ -83,16 +83,16 @@ pub enum DestinationError {
     #[error("The address has {0} characters; at most {LIMIT} are allowed.")]
     TooLong(usize),
     /// The text has spaces, control characters or letters outside ASCII.
-    #[error("“{0}” cannot stand in a web address as it is; percent-encode it.")]
+    #[error("“{0}” is not allowed in a web address; percent-encode it.")]
     BadCharacter(char),
     /// A macro that does not exist.
     #[error("{{{0}}} is not a macro. Use {known}.", known = macro_names())]
     UnknownMacro(String),
     /// A brace without a partner.
-    #[error("A brace has no partner; macros are written {{click_id}}. Write a literal brace as %7B or %7D.")]
+    #[error("A brace is unmatched; macros are written {{click_id}}. Write a literal brace as %7B or %7D.")]
     LoneBrace,
     /// A macro in the host, where a visitor's parameter could choose the site.
-    #[error("Macros may stand after the host only: in the path, the query or the fragment.")]
+    #[error("Macros are allowed only after the host: in the path, the query or the fragment.")]
     MacroInHost,
     /// No `{click_id}`.
     #[error(

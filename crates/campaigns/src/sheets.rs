@@ -302,7 +302,7 @@ impl Import<'_> {
 async fn campaign_of(conn: &mut NetworkConn, cells: &Cells<'_>) -> Result<Campaign, ChangeError> {
     let found = campaign_table::known_as(conn, cells.get("campaign")).await?;
     found.ok_or_else(|| {
-        let message = "Name one of your campaigns: by its id, its external id, or a name that no other has.";
+        let message = "Name one of your campaigns by its id, its external id, or its name if that is unique.";
         ChangeError::field("campaign", message)
     })
 }

@@ -30,7 +30,10 @@ impl Pay {
     /// Message to show beside the field.
     pub fn typed(text: &str, currency: Option<Currency>) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
+            return Err(
+                "Enter a percentage such as 10 %, a fixed amount such as 12.00, or both: 1.00 + 5 %."
+                    .to_owned(),
+            );
         }
         let (mut fixed, mut share) = (None, None);
         for part in text.split('+').map(str::trim) {
@@ -42,7 +45,7 @@ impl Pay {
                 .map_err(|problem| format!("“{number}” {problem}."))?
                 .micros;
             if slot.replace(micros).is_some() {
-                return Err("Write at most one sum and one share: 1.00 + 5 %.".to_owned());
+                return Err("Enter at most one fixed amount and one percentage: 1.00 + 5 %.".to_owned());
             }
         }
         let (fixed_micros, share) = (fixed.unwrap_or(0), share.unwrap_or(0));
@@ -55,7 +58,7 @@ impl Pay {
         };
         if let Some(currency) = currency.filter(|currency| finer(*currency)) {
             return Err(format!(
-                "A sum in {currency} has at most {} decimals.",
+                "A fixed amount in {currency} has at most {} decimals.",
                 currency.decimals()
             ));
         }
@@ -65,8 +68,8 @@ impl Pay {
                 fixed_micros,
                 rate_ppm,
             }),
-            Ok(..=1_000_000) => Err("A share has at most four decimals.".to_owned()),
-            _ => Err("A share is at most 100 %.".to_owned()),
+            Ok(..=1_000_000) => Err("A percentage has at most four decimals.".to_owned()),
+            _ => Err("A percentage is at most 100 %.".to_owned()),
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn parameters(text: &str, sink: &mut dyn FnMut(Result<(String, String
     match serde_json::from_str::<JsonObject<'_>>(text) {
         Ok(object) => flatten("", object, DEPTH_LIMIT, sink),
         Err(error) if error.is_data() => sink(unreadable("it is JSON, but not one object".to_owned())),
-        Err(error) => sink(unreadable(format!("it stops being JSON at {}", place(&error)))),
+        Err(error) => sink(unreadable(format!("it is invalid JSON at {}", place(&error)))),
     }
 }
 
@@ -39,7 +39,7 @@ fn flatten(
                     detail: format!("it nests more than {DEPTH_LIMIT} objects"),
                 })),
                 (_, Err(error)) => sink(Err(Problem::Body {
-                    detail: format!("a nested object breaks at {}", place(&error)),
+                    detail: format!("a nested object is invalid at {}", place(&error)),
                 })),
             },
             _ => {
@@ -64,7 +64,7 @@ fn scalar(name: String, written: &str) -> Option<Result<(String, String), Proble
         quoted if quoted.starts_with('"') => match serde_json::from_str::<String>(quoted) {
             Ok(text) => text,
             Err(error) => {
-                let detail = format!("the text of its member {name} breaks at {}", place(&error));
+                let detail = format!("the text of its member {name} is invalid at {}", place(&error));
                 return Some(Err(Problem::Body { detail }));
             }
         },
@@ -89,7 +89,7 @@ pub(crate) fn texts(written: &str, limit: usize) -> Option<Vec<String>> {
 /// Parses a list of objects with their members; the error names the problem and its position.
 pub(crate) fn objects(written: &str, limit: usize) -> Result<Vec<Vec<(String, String)>>, String> {
     let JsonList(entries) = serde_json::from_str(written)
-        .map_err(|error| format!("it stops being a JSON list at {}", place(&error)))?;
+        .map_err(|error| format!("it is an invalid JSON list at {}", place(&error)))?;
     if entries.len() > limit {
         return Err(format!("it has more than {limit} entries"));
     }

@@ -83,7 +83,7 @@ fn close(opened: &str, encoded: bool) -> Option<(&str, &str)> {
 fn too_many() -> Problem {
     Problem::Malformed {
         parameter: "items".to_owned(),
-        detail: format!("the path has more than {ITEM_LIMIT}"),
+        detail: format!("the path has more than {ITEM_LIMIT} items"),
     }
 }
 

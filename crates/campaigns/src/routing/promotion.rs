@@ -110,7 +110,9 @@ pub(super) async fn load_promotion(
                 destination,
             }),
             // One broken page must not stop the campaign.
-            Err(error) => tracing::error!(page = %page.id, %error, "a landing page is left out"),
+            Err(error) => {
+                tracing::error!(page = %page.id, %error, "landing page skipped: its URL is invalid")
+            }
         }
     }
     Ok(Some(Promotion {

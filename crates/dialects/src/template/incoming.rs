@@ -36,7 +36,10 @@ impl fmt::Display for IncomingProblem {
             Self::NotAUrl => TemplateProblem::NotAUrl.fmt(f),
             Self::TooLong => TemplateProblem::TooLong.fmt(f),
             Self::NotSendable { at } => {
-                write!(f, "At {at}: no space or control character may stand in a URL.")
+                write!(
+                    f,
+                    "At {at}: a space or control character is not allowed in a URL."
+                )
             }
             Self::NothingOfOurs => {
                 f.write_str("The query has none of our parameters, such as click_id={sub1}.")

@@ -71,7 +71,7 @@ impl fmt::Display for TemplateProblem {
         match self {
             Self::NotAUrl => f.write_str("The URL must begin with https:// and a host."),
             Self::TooLong => write!(f, "The URL has more than {TEMPLATE_LIMIT} bytes."),
-            Self::MacroInHost { at } => write!(f, "At {at}: a macro may not stand in the host."),
+            Self::MacroInHost { at } => write!(f, "At {at}: a macro is not allowed in the host."),
             Self::Unknown { name, at } => write!(f, "At {at}: {{{name}}} is not a macro."),
             Self::Unclosed { at } => write!(f, "At {at}: this {{ has no closing brace."),
             Self::Stray { at } => write!(
