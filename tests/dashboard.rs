@@ -363,7 +363,7 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
     assert!(
         refused
             .html
-            .contains("There is no macro {clickid}. Use {click_id}, {sub1}"),
+            .contains("{clickid} is not a macro. Use {click_id}, {sub1}"),
         "{}",
         refused.html
     );

@@ -388,7 +388,7 @@ async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and
         );
         clicks.push((click_id, answer));
     }
-    let told = "the campaign wants visitors from DE or AT, and this one came from FR";
+    let told = "the campaign accepts visitors from DE or AT only, and this one is from FR";
     let message = clicks[1].1.get("message");
     assert!(message.contains(told), "{message}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Which system's spelling a call is in, told by its path and, where systems share one, by its parameters.
+//! Recognition of a call's dialect by its path and, if several dialects share the path, by its parameters.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use crate::dialect::{Dialect, Endpoint};
 use crate::field::Field;
 use crate::{RawCall, systems};
 
-/// The path of our own spelling; a dialect's key after it names the dialect.
+/// Path of our own dialect; the key of any dialect may follow.
 const OWN: &str = "postback";
-/// Deepest path that any pattern is compared with.
+/// Maximum number of path segments compared with patterns.
 const SEGMENT_LIMIT: usize = 64;
 
-/// Which system's spelling a call is in. `None` where its path belongs to none: then it is no postback.
+/// Recognises the dialect of a call. `None` if the path belongs to no dialect: then the call is no postback.
 ///
-/// `/postback/{key}` names it. Otherwise the path does, and where several share it, the one whose distinctive
-/// parameters are there; `/postback` with nothing distinctive is our own.
+/// `/postback/{key}` names the dialect. Otherwise the path decides, and among dialects with the same path their
+/// distinctive parameters; `/postback` without any of those is our own dialect.
 ///
 /// ```
 /// use dialects::{RawCall, of_call};
@@ -70,7 +70,7 @@ fn named(segments: &[&str]) -> Option<&'static Dialect> {
     }
 }
 
-/// First path segments that belong to dialects, so that no tracking link may be called like that.
+/// First path segments of all dialects, which no tracking link may use.
 pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
     let mut named = HashSet::new();
     systems::all()
@@ -80,8 +80,8 @@ pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
         .filter(move |segment| *segment != "*" && named.insert(*segment))
 }
 
-/// Whether a path is one of a dialect's own, a key in front aside.
-pub(crate) fn speaks_at(dialect: &Dialect, path: &str) -> bool {
+/// True if a path is one of a dialect's paths, apart from `/postback/{key}`.
+pub(crate) fn has_path(dialect: &Dialect, path: &str) -> bool {
     let segments = segments(path);
     dialect
         .endpoints
@@ -89,7 +89,7 @@ pub(crate) fn speaks_at(dialect: &Dialect, path: &str) -> bool {
         .any(|endpoint| fit(endpoint.path, &segments).is_some())
 }
 
-/// The endpoint of a dialect that a path is, else its first.
+/// Endpoint of a dialect for a path, or else its first.
 pub(crate) fn endpoint<'d>(dialect: &'d Dialect, path: &str) -> Option<&'d Endpoint> {
     let mut segments = segments(path);
     if let [OWN, key, ..] = segments.as_slice()
@@ -113,13 +113,13 @@ fn segments(path: &str) -> Vec<&str> {
         .collect()
 }
 
-/// How many wildcards it takes to fit a path into a pattern; `None` where it does not fit.
+/// Number of wildcards needed to match a path with a pattern; `None` without a match.
 fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
     let mut wildcards = 0;
     let mut rest = segments.iter();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         match part {
-            // Worse than any number of single ones.
+            // Ranks below any number of single wildcards.
             "**" => return Some(wildcards + SEGMENT_LIMIT),
             "*" => {
                 rest.next()?;
@@ -132,7 +132,7 @@ fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
     rest.next().is_none().then_some(wildcards)
 }
 
-/// The dialects whose path fits best, each with the endpoint that fits.
+/// Dialects whose path matches best, each with the matching endpoint.
 fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
     let mut fitting = Vec::new();
     for dialect in systems::all() {

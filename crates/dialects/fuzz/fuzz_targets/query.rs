@@ -1,4 +1,4 @@
-//! Any query, in every dialect: read without a panic, and what was read can be told.
+//! Any query, in every dialect: parsed without a panic, and the result can be built for any system.
 //!
 //! `cargo +nightly fuzz run query` in `crates/dialects`.
 #![no_main]

@@ -1,4 +1,4 @@
-//! Each system's documented call, word for word but for the values: who sent it, and what it says.
+//! Documented call of each system, word for word but for the values: its dialect and its parsed postback.
 
 mod clickmeter;
 mod flexoffers;
@@ -36,7 +36,7 @@ fn parsed(key: &str, call: &RawCall<'_>) -> (Postback, Option<Problem>) {
     );
     assert_eq!(dialect.parse(call), (postback.clone(), problem.clone()));
     assert!(is_postback_target(call.target), "{}", call.target);
-    // Naming the dialect in the path says the same.
+    // The dialect named in the path gives the same result.
     let named = format!("/postback/{key}{}", call.target);
     let named = RawCall {
         target: &named,
@@ -108,7 +108,7 @@ fn click(id: &str) -> Postback {
 }
 
 #[test]
-fn every_key_names_its_dialect_whatever_follows() {
+fn every_key_in_the_path_selects_its_dialect() {
     for dialect in dialects::all() {
         let target = format!("/postback/{}", dialect.key);
         assert_eq!(
@@ -120,7 +120,7 @@ fn every_key_names_its_dialect_whatever_follows() {
 }
 
 #[test]
-fn a_path_that_is_nobodys_is_a_tracking_link() {
+fn a_path_of_no_dialect_is_a_tracking_link() {
     for target in [
         "/summer",
         "/",

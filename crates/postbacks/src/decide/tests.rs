@@ -5,7 +5,7 @@ use std::sync::Arc;
 use campaigns::campaigns::{Campaign, CampaignSettings};
 use campaigns::goals::{GoalKind, GoalSettings};
 use campaigns::terms::{Pay, Terms};
-use campaigns::{Promotion, Standing};
+use campaigns::{AffiliateState, Promotion};
 use dialects::Amount;
 use schema::{AffiliateId, CampaignId, GoalId, LinkId, Words};
 
@@ -60,7 +60,7 @@ fn route() -> Route {
     Route {
         link_id: LinkId(1),
         affiliate_id: AffiliateId(1),
-        affiliate: Standing {
+        affiliate: AffiliateState {
             status: AffiliateStatus::Active,
             group_id: None,
         },

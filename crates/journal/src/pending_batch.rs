@@ -1,4 +1,4 @@
-//! The batch a record travels in, and the wait for its landing.
+//! A batch that is not yet on disk, and the future of its records.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ const FULL: u8 = 2;
 const FAILING: u8 = 3;
 const CLOSED: u8 = 4;
 
-/// What the records of one worker in one batch share.
+/// State shared by the records of one worker in one batch.
 #[derive(Default)]
-pub(crate) struct Flight {
+pub(crate) struct PendingBatch {
     outcome: AtomicU8,
     waiters: Mutex<Vec<Waker>>,
 }
 
-impl Flight {
-    pub(crate) fn with_room(waiters: usize) -> Arc<Self> {
-        Arc::new(Flight {
+impl PendingBatch {
+    pub(crate) fn with_capacity(waiters: usize) -> Arc<Self> {
+        Arc::new(PendingBatch {
             outcome: AtomicU8::new(UNDER_WAY),
             waiters: Mutex::new(Vec::with_capacity(waiters)),
         })
@@ -40,8 +40,8 @@ impl Flight {
         }
     }
 
-    /// Settles the outcome. Nobody is woken yet.
-    pub(crate) fn land(&self, outcome: Result<(), Refused>) {
+    /// Stores the outcome without waking the waiters.
+    pub(crate) fn settle(&self, outcome: Result<(), Refused>) {
         let code = match outcome {
             Ok(()) => ON_DISK,
             Err(Refused::Full) => FULL,
@@ -52,14 +52,14 @@ impl Flight {
     }
 
     pub(crate) fn wake(&self) {
-        // Taken out first: a waiter may poll at once, on this very thread.
+        // Taken out first, because a waiter may poll at once on this thread.
         let waiters = std::mem::take(&mut *locked(&self.waiters));
         waiters.into_iter().for_each(Waker::wake);
     }
 }
 
-/// Ready when the record's batch is on disk, or refused. Dropping it does not take the record back.
-#[must_use = "the record is on disk only when this is ready"]
+/// Future of a record: ready when its batch is on disk or refused. Dropping it does not cancel the record.
+#[must_use = "the record is on disk only once this is ready"]
 pub struct Append {
     state: State,
 }
@@ -67,28 +67,28 @@ pub struct Append {
 enum State {
     Settled(Result<(), Refused>),
     Waiting {
-        flight: Arc<Flight>,
+        batch: Arc<PendingBatch>,
         slot: Option<usize>,
     },
 }
 
 impl Append {
-    pub(crate) fn refused(why: Refused) -> Self {
+    pub(crate) fn refused(reason: Refused) -> Self {
         Append {
-            state: State::Settled(Err(why)),
+            state: State::Settled(Err(reason)),
         }
     }
 
-    /// Sabotage: says that it is on disk, whatever becomes of it.
+    /// Sabotage: claims that the record is on disk, whatever the outcome.
     pub(crate) fn acknowledged() -> Self {
         Append {
             state: State::Settled(Ok(())),
         }
     }
 
-    pub(crate) fn on(flight: Arc<Flight>) -> Self {
+    pub(crate) fn on(batch: Arc<PendingBatch>) -> Self {
         Append {
-            state: State::Waiting { flight, slot: None },
+            state: State::Waiting { batch, slot: None },
         }
     }
 }
@@ -97,16 +97,16 @@ impl Future for Append {
     type Output = Result<(), Refused>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let (flight, slot) = match &mut self.state {
+        let (batch, slot) = match &mut self.state {
             State::Settled(outcome) => return Poll::Ready(*outcome),
-            State::Waiting { flight, slot } => (flight, slot),
+            State::Waiting { batch, slot } => (batch, slot),
         };
-        if let Some(outcome) = flight.outcome() {
+        if let Some(outcome) = batch.outcome() {
             return Poll::Ready(outcome);
         }
-        let mut waiters = locked(&flight.waiters);
-        // Once more, under the lock: whoever wakes takes the lock after the outcome was settled.
-        if let Some(outcome) = flight.outcome() {
+        let mut waiters = locked(&batch.waiters);
+        // Checked again under the lock: waiters are woken under the lock, after the outcome is stored.
+        if let Some(outcome) = batch.outcome() {
             return Poll::Ready(outcome);
         }
         match slot.and_then(|slot| waiters.get_mut(slot)) {
