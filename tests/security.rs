@@ -326,5 +326,5 @@ async fn refuse_controls(owner: &Member) {
     let fields = [("name", "a\u{7}b"), ("status", "active")];
     let page = owner.submit("/affiliates/new", "/affiliates", &fields).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.html.contains("Use no control characters."));
+    assert!(page.html.contains("Remove control characters."));
 }

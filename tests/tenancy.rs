@@ -70,7 +70,7 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
     assert!(
         refused
             .html
-            .contains("Another network has this name in its addresses")
+            .contains("This slug is already in use by another network")
     );
     app.finish().await;
 }

@@ -1,10 +1,10 @@
-//! What people are written: one function per mail, plain text.
+//! Mail templates: one function per mail, plain text.
 
 use crate::mail::Mail;
-use crate::memberships::RoleKind;
 use crate::one_time::OneTimeToken;
+use crate::roles::RoleKind;
 
-/// An invitation to a role.
+/// Invitation to a role.
 #[must_use]
 pub fn invitation(
     dashboard_url: &str,
@@ -19,38 +19,39 @@ pub fn invitation(
         (RoleKind::AdvertiserDeveloper, Some(party)) => (
             format!("Connect {party} to {network}"),
             format!(
-                "{network} asks you to connect the server of {party} to its tracking. The link opens a page with the \
-                 postback URL, what it needs, and what arrives, as it arrives. You need no password."
+                "{network} invites you to connect the server of {party} to its tracking. The link opens a page with the \
+                 postback URL, setup instructions and a live view of incoming postbacks. You need no password."
             ),
         ),
         (_, Some(party)) => (
-            format!("{network} invites you to work for {party}"),
+            format!("Invitation to {network} for {party}"),
             format!(
-                "{network} invites you as {} of {party}.",
-                role.label().to_lowercase()
+                "{network} invites you to join with access to {party} (role: {}).",
+                role.label()
             ),
         ),
         (_, None) => (
-            format!("{network} invites you"),
-            format!("{network} invites you as {}.", role.label().to_lowercase()),
+            format!("Invitation to {network}"),
+            format!("{network} invites you to join (role: {}).", role.label()),
         ),
     };
     Mail {
         to: email.to_owned(),
         subject,
         text: format!(
-            "{what}\n\n{link}\n\nThe link works once, within seven days. If you did not expect it, ignore this mail.\n"
+            "{what}\n\n{link}\n\nThe link works once and expires in seven days. If you did not expect this invitation, \
+             ignore this mail.\n"
         ),
     }
 }
 
-/// Where an invitation is accepted.
+/// URL of the page that accepts an invitation.
 #[must_use]
 pub fn invitation_link(dashboard_url: &str, token: &OneTimeToken) -> String {
     format!("{dashboard_url}/invitations/{}", token.as_str())
 }
 
-/// What became of an application: with an invitation if it was approved, with a reason if not.
+/// Decision on an application: with the invitation if approved, with the reason if declined.
 #[must_use]
 pub fn application_decided(
     dashboard_url: &str,
@@ -64,15 +65,15 @@ pub fn application_decided(
         Some(token) => (
             format!("Welcome to {network}"),
             format!(
-                "{network} has approved your application. Choose a password and get your tracking links here:\n\n{}\n\n\
-                 The link works once, within seven days.\n",
+                "{network} has approved your application. Choose a password and create your tracking links here:\n\n\
+                 {}\n\nThe link works once and expires in seven days.\n",
                 invitation_link(dashboard_url, token)
             ),
         ),
         None => (
             format!("Your application to {network}"),
             format!(
-                "{network} has declined your application.\n\n{}\n\nYou may apply again: {dashboard_url}/join/{slug}\n",
+                "{network} has declined your application.\n\n{}\n\nYou can apply again: {dashboard_url}/join/{slug}\n",
                 if reason.is_empty() {
                     "No reason was given."
                 } else {
@@ -88,7 +89,7 @@ pub fn application_decided(
     }
 }
 
-/// An integration that seems to have failed, or does so no longer: what of whom, and where to look.
+/// Start or end of an alert on an integration.
 #[must_use]
 pub fn integration_alert(
     dashboard_url: &str,
@@ -103,51 +104,51 @@ pub fn integration_alert(
         to: email.to_owned(),
         subject: format!("{advertiser}: {headline}"),
         text: format!(
-            "{advertiser} ({network}): {headline}.\n\n{sentence}\n\nWhat came, and why it was answered as it was:\n\n\
-             {dashboard_url}{path}\n\nYou are written to because you look after this network or this integration.\n"
+            "{advertiser} ({network}): {headline}.\n\n{sentence}\n\nReview the postbacks and their verdicts:\n\n\
+             {dashboard_url}{path}\n\nYou receive this mail because you manage this network or this integration.\n"
         ),
     }
 }
 
-/// A link to choose a new password with.
+/// Password reset link.
 #[must_use]
 pub fn reset(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {
     Mail {
         to: email.to_owned(),
-        subject: "Choose a new password".to_owned(),
+        subject: "Reset your Clickledger password".to_owned(),
         text: format!(
-            "Somebody, most likely you, asked for a new password at Clickledger. Choose it here:\n\n\
-             {dashboard_url}/reset/{}\n\nThe link works once, within an hour. If it was not you, ignore this mail: \
-             nothing has changed.\n",
+            "A password reset was requested for your Clickledger account. Choose a new password here:\n\n\
+             {dashboard_url}/reset/{}\n\nThe link works once and expires in one hour. If you did not request it, \
+             ignore this mail: your password has not changed.\n",
             token.as_str()
         ),
     }
 }
 
-/// A link to sign in with, for people without a password.
+/// Sign-in link for people without a password.
 #[must_use]
 pub fn sign_in_link(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {
     Mail {
         to: email.to_owned(),
-        subject: "Your link to sign in".to_owned(),
+        subject: "Your Clickledger sign-in link".to_owned(),
         text: format!(
-            "Sign in to Clickledger with this link:\n\n{dashboard_url}/sign-in/link/{}\n\nIt works once, within an \
-             hour. If you did not ask for it, ignore this mail.\n",
+            "Sign in to Clickledger with this link:\n\n{dashboard_url}/sign-in/link/{}\n\nThe link works once and \
+             expires in one hour. If you did not request it, ignore this mail.\n",
             token.as_str()
         ),
     }
 }
 
-/// Tells the owner of an address that somebody tried to sign up with it, who has an account already.
+/// Notice of a sign-up with the address of an existing account.
 #[must_use]
 pub fn already_known(dashboard_url: &str, email: &str) -> Mail {
     Mail {
         to: email.to_owned(),
-        subject: "You have an account already".to_owned(),
+        subject: "You already have a Clickledger account".to_owned(),
         text: format!(
-            "Somebody, most likely you, tried to sign up at Clickledger with this address, which has an account. Sign \
-             in here: {dashboard_url}/sign-in\nYou can make another network when you are signed in, and choose a new \
-             password here if you lost yours: {dashboard_url}/forgot\n"
+            "A sign-up at Clickledger was attempted with this address, which already has an account. Sign in \
+             here:\n\n{dashboard_url}/sign-in\n\nOnce signed in, you can create another network. If you forgot your \
+             password, reset it here:\n\n{dashboard_url}/forgot\n"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Networks: the tenants.
+//! Networks: the tenants of an installation.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 use schema::{Currency, NetworkConn, NetworkId, Words, network_slugs, networks, text_enum};
 use serde_json::{Value, json};
 
-use crate::actor::Author;
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_text, taken};
 
 mod addresses;
@@ -27,13 +27,13 @@ pub use joining::{AutoApprove, Joining, update_joining};
 pub use profile::{Profile, ProfileDraft, check_time_zone, profile, update_profile};
 
 text_enum! {
-    /// Whether a network works.
+    /// Operating status of a network.
     pub enum NetworkStatus {
-        /// All works.
+        /// In operation.
         Active = "active",
-        /// Clicks and postbacks are refused; its people can still look.
+        /// Clicks and postbacks are refused; members keep read access.
         Suspended = "suspended",
-        /// Its owner deleted it, and what is left is being erased.
+        /// Deleted by its owner; its data is being erased.
         Closed = "closed",
     }
 }
@@ -42,46 +42,46 @@ text_enum! {
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = networks)]
 pub struct Network {
-    /// The network.
+    /// Network ID.
     pub id: NetworkId,
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// IANA name of its time zone.
+    /// IANA name of the time zone.
     time_zone: String,
-    /// Proposed for new campaigns.
+    /// Default currency for new campaigns.
     pub currency: Currency,
-    /// Whether it works.
+    /// Operating status.
     pub status: NetworkStatus,
-    /// Why not, where it does not.
+    /// Reason for the status; empty if active.
     pub status_reason: String,
-    /// Whether everyone must have a second factor.
+    /// True if members must set up two-factor authentication.
     pub require_two_factor: bool,
-    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
-    /// What it may use.
+    /// Limits set by the operators.
     #[diesel(embed)]
     pub limits: Limits,
-    /// How affiliates join.
+    /// Settings for affiliates' applications.
     #[diesel(embed)]
     pub joining: Joining,
-    /// What signs its click ids.
+    /// Signing key of click IDs.
     #[diesel(embed)]
     pub click_key: ClickKeyInUse,
-    /// Addresses and networks (CIDR) whose clicks are flagged.
+    /// IP addresses and CIDR ranges whose clicks are flagged.
     pub blocked_addresses: Words,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// How much a network may use; set by whoever runs the installation.
+/// Limits of a network, set by the operators of the installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = networks)]
 pub struct Limits {
-    /// Postbacks per second and node.
+    /// Maximum number of postbacks per second, per node.
     pub max_postbacks_per_second: i32,
-    /// People who work for the network itself.
+    /// Maximum number of staff members, including invited ones.
     pub max_seats: i32,
-    /// Tracking links.
+    /// Maximum number of tracking links.
     pub max_links: i32,
 }
 
@@ -106,30 +106,30 @@ impl Limits {
 }
 
 impl Network {
-    /// The zone its days are counted in. A name that this binary's zone data does not know reads as UTC.
+    /// Time zone for calendar days and hours. UTC if this binary's zone data lacks the stored name.
     #[must_use]
     pub fn time_zone(&self) -> Tz {
         self.time_zone.parse().unwrap_or(Tz::UTC)
     }
 }
 
-/// A network to create, checked.
+/// Validated settings of a new network.
 pub struct NewNetwork<'a> {
-    /// As people see it.
+    /// Display name.
     pub name: &'a str,
-    /// Its name in addresses.
+    /// Slug, the network's name in URLs.
     pub slug: &'a str,
-    /// The zone its days are counted in.
+    /// Time zone for calendar days and hours.
     pub time_zone: Tz,
-    /// Proposed for new campaigns.
+    /// Default currency for new campaigns.
     pub currency: Currency,
 }
 
-/// Creates the network of this transaction, whose id is fresh ([`crate::unscoped::new_network_id`]). It has no members
-/// and no tracking host yet; both can be given in the same transaction.
+/// Creates the network of this transaction, whose ID comes from [`crate::unscoped::new_network_id`]. It starts without
+/// members and tracking hosts; both can be added in the same transaction.
 ///
 /// # Errors
-/// When the database fails, or the slug is taken ([`ChangeError::Fields`]).
+/// [`ChangeError::Fields`] if the slug is taken, or when the database fails.
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -168,9 +168,9 @@ pub async fn create(
     Ok(made)
 }
 
-const SLUG_TAKEN: &str = "Another network has this name in its addresses; choose a different one.";
+const SLUG_TAKEN: &str = "This slug is already in use by another network.";
 
-/// The network of this transaction.
+/// Network of this transaction.
 ///
 /// # Errors
 /// When the database fails.
@@ -182,7 +182,7 @@ pub async fn current(conn: &mut NetworkConn) -> QueryResult<Network> {
         .await
 }
 
-/// Changes what the network may use.
+/// Changes the limits of the network.
 ///
 /// # Errors
 /// [`ChangeError::Fields`].
@@ -217,10 +217,10 @@ pub async fn set_limits(
     Ok(audit::record(conn, author, change, now).await?)
 }
 
-/// Suspends, resumes or closes the network.
+/// Changes the status of the network, with a reason.
 ///
 /// # Errors
-/// [`ChangeError::Conflict`] for a network that is closed: it does not come back.
+/// [`ChangeError::Conflict`] if the network is closed, which is final.
 pub async fn set_status(
     conn: &mut NetworkConn,
     author: &Author,
@@ -233,7 +233,7 @@ pub async fn set_status(
         return Err(ChangeError::Conflict("This network is closed.".to_owned()));
     }
     let reason = check_text(reason).map_err(|message| ChangeError::field("reason", message))?;
-    // The condition once more: its owner may be deleting it right now.
+    // Checked again in the update: the owner may be deleting the network at the same time.
     let changed = diesel::update(
         networks::table
             .find(old.id)
