@@ -67,7 +67,7 @@ impl Actor {
             .is_none_or(|scopes| permission == Permission::SignIn || scopes.contains(&permission.scope()));
         self.role.may(permission)
             && in_scope
-            && (self.impersonation.is_none() || !forbidden_while_impersonating(permission))
+            && (self.impersonation.is_none() || !permission.forbidden_while_impersonating())
     }
 
     /// Author under which the audit log records this actor's changes.
@@ -105,16 +105,6 @@ impl Actor {
             Err(NotPermitted(P::PERMISSION))
         }
     }
-}
-
-/// True for permissions that an operator lacks while impersonating: their effect would outlast the impersonation, or
-/// destroy the network.
-fn forbidden_while_impersonating(permission: Permission) -> bool {
-    use Permission::{DeleteNetwork, InviteParties, ManageMembers, RotateToken, UseApi};
-    matches!(
-        permission,
-        DeleteNetwork | InviteParties | ManageMembers | RotateToken | UseApi
-    )
 }
 
 /// Actor whose permission `P` was checked; the only way to a connection to the network's rows.

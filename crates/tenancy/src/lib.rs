@@ -18,6 +18,7 @@ pub mod erasure;
 mod error;
 pub mod groups;
 pub mod idempotency;
+pub mod impersonation;
 pub mod import;
 pub mod invitations;
 pub mod letters;

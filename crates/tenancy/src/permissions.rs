@@ -142,6 +142,20 @@ permissions! {
 }
 
 impl Permission {
+    /// True for permissions that an operator lacks while impersonating a member: their effect would outlast the
+    /// impersonation, or destroy the network.
+    #[must_use]
+    pub fn forbidden_while_impersonating(self) -> bool {
+        matches!(
+            self,
+            Self::DeleteNetwork
+                | Self::InviteParties
+                | Self::ManageMembers
+                | Self::RotateToken
+                | Self::UseApi
+        )
+    }
+
     /// Roles of the network that can grant or exercise the permission: “an owner or admin”.
     #[must_use]
     pub fn whom_to_ask(self) -> String {

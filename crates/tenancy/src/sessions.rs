@@ -143,6 +143,14 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
 }
 
+impl Session {
+    /// True if an operator impersonates a member in this session.
+    #[must_use]
+    pub fn is_impersonation(&self) -> bool {
+        self.operator_reason.is_some()
+    }
+}
+
 /// Session of this cookie; None if it has ended. Updates the time of last use.
 ///
 /// # Errors

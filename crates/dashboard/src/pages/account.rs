@@ -6,7 +6,9 @@ use schema::{MembershipId, NetworkId, SessionId, clock};
 use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
-use tenancy::{Author, FieldErrors, check_name, check_password, operators, second_factor, unscoped};
+use tenancy::{
+    Author, FieldErrors, check_name, check_password, impersonation, operators, second_factor, unscoped,
+};
 use tracking::intake::client_ip;
 
 use super::id;
@@ -262,19 +264,25 @@ pub(super) async fn leave(
     if visitor.session.operator_reason.is_none() {
         return see_other(HOME);
     }
-    let mut conn = dashboard.db.unscoped().await?;
-    operators::record(
-        &mut conn,
+    let (browser, address) = (
+        user_agent(&request),
+        client_ip(request.head(), &dashboard.trusted_proxies),
+    );
+    let ended = impersonation::end(
+        &dashboard.db,
         visitor.author(),
-        "operator.leave",
-        None,
-        "",
+        &visitor.session,
+        browser,
+        address,
         clock::now(),
     )
     .await?;
-    drop(conn);
-    let place = unscoped::first_place(&dashboard.db, visitor.person.id).await?;
-    move_to(&request, &dashboard, &visitor, place, "/ops").await
+    let ended = ended.ok_or_else(|| PageError::SignIn {
+        wanted: "/ops".to_owned(),
+    })?;
+    let mut response = see_other("/ops")?;
+    set_cookie(&mut response, &dashboard.cookies.start(&ended.token));
+    Ok(response)
 }
 
 /// Goes on elsewhere with a fresh session, which lasts as long as the one before would have. A session that somebody has

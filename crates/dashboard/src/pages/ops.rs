@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use schema::{Currency, MembershipId, NetworkId, clock};
+use schema::{Currency, NetworkId, clock};
 use serde::Deserialize;
 use tenancy::erasure::{self, EraseError};
+use tenancy::impersonation::{self, NewImpersonation};
 use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, check_time_zone, slug_from};
 use tenancy::operators::{self, Listed};
-use tenancy::sessions::{self, NewSession};
 use tenancy::{
     ChangeError, Delivery, FieldErrors, OneTimeToken, Role, RoleKind, check_name, invitations, letters,
     unscoped,
@@ -304,58 +304,25 @@ pub(super) async fn act(
     path: web::Path<String>,
     form: PostedForm,
 ) -> PageResult {
-    use tenancy::audit::{self, Change};
     let network_id: NetworkId = id(&path)?;
-    let network = find(&dashboard, network_id).await?.network;
-    let membership_id: MembershipId = id(form.get("membership"))?;
-    let reason: String = form
-        .get("why")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(400)
-        .collect();
-    if reason.is_empty() {
-        let mut errors = FieldErrors::default();
-        errors.add("why", "Say why; the network's people see it in their audit log.");
-        return render_one(&request, &dashboard, &visitor, network_id, errors).await;
-    }
-    let now = clock::now();
-    let mut conn = dashboard.db.network(network_id).await?;
-    let member = tenancy::memberships::find(&mut conn, membership_id).await?;
-    let member = member.ok_or(PageError::NotFound)?;
-    let as_whom = format!("{} ({})", member.person_name, member.role.kind().label());
-    let change = Change::created(
-        "operator.act_as",
-        membership_id,
-        &as_whom,
-        serde_json::json!({ "reason": reason }),
-    );
-    audit::record(&mut conn, visitor.author(), change, now).await?;
-    let detail = format!("as {as_whom}: {reason}");
-    let about = Some((network_id, network.name.as_str()));
-    operators::record(
-        &mut conn,
-        visitor.author(),
-        "operator.act_as",
-        about,
-        &detail,
-        now,
-    )
-    .await?;
-    let session = NewSession {
-        person_id: visitor.person.id,
-        membership: Some((network_id, membership_id)),
-        operator_reason: Some(reason),
-        awaits_second_factor: false,
-        without_password: false,
-        ends_at: None,
+    find(&dashboard, network_id).await?;
+    let new = NewImpersonation {
+        operator_id: visitor.person.id,
+        session_id: visitor.session.id,
+        membership_id: id(form.get("membership"))?,
+        reason: form.get("why"),
         user_agent: user_agent(&request),
         address: client_ip(request.head(), &dashboard.trusted_proxies),
     };
-    if !sessions::end_one(&mut conn, visitor.person.id, visitor.session.id).await? {
-        return Err(PageError::NotFound);
-    }
-    let token = sessions::start(&mut conn, &session, now).await?;
+    let mut conn = dashboard.db.network(network_id).await?;
+    let token = match impersonation::start(&mut conn, visitor.author(), new, clock::now()).await {
+        Err(ChangeError::Fields(errors)) => {
+            let mut shown = FieldErrors::default();
+            shown.add("why", errors.of("reason"));
+            return render_one(&request, &dashboard, &visitor, network_id, shown).await;
+        }
+        started => started?,
+    };
     conn.commit().await?;
     let mut response = see_other("/")?;
     set_cookie(&mut response, &dashboard.cookies.start(&token));
