@@ -121,6 +121,7 @@ pub fn grantable(actor: &Actor) -> Vec<ApiScope> {
 ///
 /// # Errors
 /// [`ChangeError::Fields`], [`ChangeError::Limit`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), person = %actor.person_id))]
 pub async fn create(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -269,6 +270,7 @@ pub async fn list(
 /// # Errors
 /// [`ChangeError::NotFound`] if no such key is active, or it belongs to another member and the actor may not manage
 /// members.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), key = %id))]
 pub async fn revoke(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -301,6 +303,7 @@ pub async fn revoke(
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn actor(
     db: &Db,
     key: &ApiKey,

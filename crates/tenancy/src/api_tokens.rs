@@ -191,6 +191,7 @@ fn header(period: i64) -> Header {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(network = %claims.network_id))]
 pub async fn actor_of(
     db: &Db,
     claims: &Claims,

@@ -131,6 +131,7 @@ pub struct Applied {
 ///
 /// # Errors
 /// [`ChangeError::NotFound`] if applications are closed, [`ChangeError::Fields`], [`ChangeError::Limit`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id()))]
 pub async fn apply(
     conn: &mut NetworkConn,
     joining: &Joining,
@@ -219,6 +220,7 @@ fn check(joining: &Joining, draft: &ApplicationDraft) -> Result<Checked, ChangeE
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Conflict`] if already decided.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), application = %id))]
 pub async fn approve(
     conn: &mut NetworkConn,
     author: &Author,
@@ -253,6 +255,7 @@ pub async fn approve(
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Conflict`] if already decided, [`ChangeError::Fields`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), application = %id))]
 pub async fn decline(
     conn: &mut NetworkConn,
     author: &Author,

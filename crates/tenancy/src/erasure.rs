@@ -43,6 +43,7 @@ pub async fn export(
 ///
 /// # Errors
 /// When the database fails, or the network is not closed.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id()))]
 pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Removed {
@@ -89,6 +90,7 @@ impl From<diesel::result::Error> for EraseError {
 ///
 /// # Errors
 /// [`EraseError`]; the network is unchanged.
+#[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn export_and_erase(
     db: &Db,
     folder: &Path,

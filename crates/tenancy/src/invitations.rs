@@ -39,6 +39,7 @@ pub async fn create(
 ///
 /// # Errors
 /// Those of [`create`], except [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = tracing::field::Empty, role = role.as_str()))]
 pub async fn offer(
     conn: &mut NetworkConn,
     author: &Author,
@@ -82,6 +83,7 @@ pub async fn offer(
         .returning(invitations::id)
         .get_result(&mut **conn)
         .await?;
+    tracing::Span::current().record("invitation", tracing::field::display(id));
     let change = Change::created("invitation.create", id, &email, json!({ "role": role.as_str() }));
     audit::record(conn, author, change, now).await?;
     Ok((id, token))
@@ -231,6 +233,7 @@ pub async fn by_token(
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = %id))]
 pub async fn withdraw(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -265,6 +268,7 @@ async fn end(conn: &mut NetworkConn, id: InvitationId, now: DateTime<Utc>) -> Qu
 ///
 /// # Errors
 /// [`ChangeError::NotFound`] if the invitation is no longer open.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = %invitation.id, person = %person_id))]
 pub async fn accept(
     conn: &mut NetworkConn,
     invitation: &Invitation,

@@ -67,6 +67,7 @@ impl Mailer {
     }
 
     /// Sends a mail. Without a mail server its text is logged, where the operator of the installation finds the link.
+    #[tracing::instrument(skip_all)]
     pub async fn send(&self, mail: &Mail) -> Delivery {
         let Some((transport, from)) = &self.smtp else {
             tracing::warn!(

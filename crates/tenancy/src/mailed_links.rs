@@ -24,6 +24,7 @@ text_enum! {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id, purpose = %purpose))]
 pub async fn create(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
@@ -72,6 +73,7 @@ pub async fn find(
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(purpose = %purpose))]
 pub async fn take(
     conn: &mut AsyncPgConnection,
     token: &OneTimeToken,

@@ -89,6 +89,7 @@ impl Actor {
 ///
 /// # Errors
 /// When the database fails, or the person, advertiser or affiliate does not exist (foreign-key violation).
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), person = %person_id, role = role.as_str()))]
 pub async fn give(
     conn: &mut NetworkConn,
     author: &Author,
@@ -303,6 +304,7 @@ pub async fn find(conn: &mut NetworkConn, id: MembershipId) -> QueryResult<Optio
 ///
 /// # Errors
 /// [`ChangeError::Conflict`] for the last owner, [`ChangeError::NotFound`], [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), membership = %id, role = %kind))]
 pub async fn change_role(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -343,6 +345,7 @@ pub async fn change_role(
 ///
 /// # Errors
 /// Those of [`change_role`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), membership = %id))]
 pub async fn remove(
     conn: &mut NetworkConn,
     actor: &Actor,

@@ -67,6 +67,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`TooBusy`] if too many password checks are pending.
+    #[tracing::instrument(skip_all)]
     pub async fn verify(&self, password: &str, stored: Option<PasswordHash>) -> Result<bool, TooBusy> {
         let password = password.to_owned();
         let known = stored.is_some();

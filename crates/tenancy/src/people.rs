@@ -38,12 +38,13 @@ pub struct NewPerson<'a> {
 ///
 /// # Errors
 /// [`ChangeError::Fields`] if the address is taken, or when the database fails.
+#[tracing::instrument(skip_all, fields(person = tracing::field::Empty))]
 pub async fn create(
     conn: &mut AsyncPgConnection,
     person: &NewPerson<'_>,
     now: DateTime<Utc>,
 ) -> Result<Person, ChangeError> {
-    diesel::insert_into(people::table)
+    let created: Person = diesel::insert_into(people::table)
         .values((
             people::email.eq(person.email.trim().to_lowercase()),
             people::name.eq(person.name),
@@ -58,7 +59,9 @@ pub async fn create(
             "people_email_key",
             "email",
             "An account with this address already exists.",
-        ))
+        ))?;
+    tracing::Span::current().record("person", tracing::field::display(created.id));
+    Ok(created)
 }
 
 /// Person with this e-mail address.
@@ -98,6 +101,7 @@ pub async fn password_hash(conn: &mut AsyncPgConnection, id: PersonId) -> QueryR
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %id))]
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     id: PersonId,

@@ -74,6 +74,7 @@ impl Enrolment {
     ///
     /// # Errors
     /// When the database fails.
+    #[tracing::instrument(skip_all, fields(person = %person_id))]
     pub async fn confirm(
         &self,
         conn: &mut AsyncPgConnection,
@@ -173,6 +174,7 @@ fn hash(code: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn use_code(
     conn: &mut AsyncPgConnection,
     secret: &Secret,
@@ -228,6 +230,7 @@ pub async fn state(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryRe
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn remove(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryResult<()> {
     diesel::update(people::table.find(person_id))
         .set((

@@ -75,6 +75,7 @@ pub struct NewSession {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %session.person_id, impersonation = session.operator_reason.is_some()))]
 pub async fn start(
     conn: &mut AsyncPgConnection,
     session: &NewSession,

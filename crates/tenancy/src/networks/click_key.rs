@@ -4,9 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, networks};
-use serde_json::{Value, json};
 
-use super::current;
+use super::network::{ClickKeyInUse, current};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::error::ChangeError;
@@ -16,24 +15,6 @@ const LAST_KEY: i16 = 127;
 /// Delay before a new key signs. By then every node has loaded it, including nodes without notifications, which poll
 /// every second.
 const ACTIVATION_DELAY: TimeDelta = TimeDelta::seconds(5);
-
-/// Signing key in use. The key itself is derived from the installation's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
-#[diesel(table_name = networks)]
-pub struct ClickKeyInUse {
-    /// Key number, from 1 to 127.
-    #[diesel(column_name = click_key_number)]
-    pub number: i16,
-    /// Time from which the key signs; click IDs signed with an earlier key are valid only if issued before.
-    #[diesel(column_name = click_key_since)]
-    pub since: DateTime<Utc>,
-}
-
-impl ClickKeyInUse {
-    fn to_json(self) -> Value {
-        json!({ "number": self.number, "since": self.since })
-    }
-}
 
 /// Replaces the signing key of the network's click IDs with the next one, effective a few seconds after `now`. Click
 /// IDs issued before stay valid; IDs forged with an earlier key for a later time are rejected.

@@ -1,15 +1,10 @@
 //! Settings for affiliates' applications to a network.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use schema::{NetworkConn, Words, networks, text_enum};
+use schema::{Words, networks, text_enum};
 use serde_json::{Value, json};
 
 use super::addresses::is_host;
-use super::current;
-use crate::audit::{self, Change};
-use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_name, check_text};
 
 text_enum! {
@@ -94,7 +89,7 @@ impl Joining {
         Ok(self)
     }
 
-    fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({
             "join_open": self.join_open,
             "join_greeting": self.join_greeting,
@@ -103,26 +98,6 @@ impl Joining {
             "auto_approve_domains": self.auto_approve_domains,
         })
     }
-}
-
-/// Changes the settings for applications.
-///
-/// # Errors
-/// When the database fails.
-pub async fn update_joining(
-    conn: &mut NetworkConn,
-    author: &Author,
-    joining: &Joining,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let old = current(conn).await?;
-    diesel::update(networks::table.find(old.id))
-        .set(joining)
-        .execute(&mut **conn)
-        .await?;
-    let (before, after) = (old.joining.to_json(), joining.to_json());
-    let change = Change::between("network.update_joining", old.id, &old.name, before, after);
-    audit::record(conn, author, change, now).await
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
 use super::blocked::check_addresses;
-use super::{SLUG_TAKEN, current};
+use super::network::{SLUG_TAKEN, current};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_name, taken};
