@@ -273,7 +273,7 @@ async fn input_is_shown_as_text_on_every_page() {
             ("join_open", "yes"),
             ("join_greeting", evil),
             ("join_questions", evil),
-            ("auto_approve", "nobody"),
+            ("auto_approve", "none"),
         ],
     )
     .await;

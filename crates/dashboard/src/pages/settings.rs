@@ -165,7 +165,7 @@ pub(super) async fn update_joining(
         join_open: form.ticked("join_open"),
         join_greeting: form.get("join_greeting").to_owned(),
         join_questions: Words(lines(form.get("join_questions"))),
-        auto_approve: form.get("auto_approve").parse().unwrap_or(AutoApprove::Nobody),
+        auto_approve: form.get("auto_approve").parse().unwrap_or(AutoApprove::None),
         auto_approve_domains: Words::typed(form.get("auto_approve_domains")),
     };
     match typed.clone().checked() {
@@ -204,9 +204,9 @@ async fn render_joining<P>(
     };
     let (joining, errors) = typed.unwrap_or_else(|| (network.joining.clone(), FieldErrors::default()));
     let rules = [
-        ("nobody", "Nobody: somebody decides each application"),
+        ("none", "None (manual review)"),
         ("listed", "Those from the e-mail domains below"),
-        ("everybody", "Everybody"),
+        ("all", "All"),
     ];
     page_with(
         status,

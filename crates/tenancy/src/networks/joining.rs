@@ -11,11 +11,11 @@ text_enum! {
     /// Rule for approving applications automatically.
     pub enum AutoApprove {
         /// Every application is decided by a user.
-        Nobody = "nobody",
+        None = "none",
         /// Applications from the listed e-mail domains are approved.
         Listed = "listed",
         /// Every application is approved.
-        Everybody = "everybody",
+        All = "all",
     }
 }
 
@@ -43,7 +43,7 @@ impl Joining {
             join_open: false,
             join_greeting: String::new(),
             join_questions: Words::default(),
-            auto_approve: AutoApprove::Nobody,
+            auto_approve: AutoApprove::None,
             auto_approve_domains: Words::default(),
         }
     }
@@ -53,8 +53,8 @@ impl Joining {
     pub fn approves(&self, email: &str) -> bool {
         let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
         match self.auto_approve {
-            AutoApprove::Nobody => false,
-            AutoApprove::Everybody => true,
+            AutoApprove::None => false,
+            AutoApprove::All => true,
             AutoApprove::Listed => self.auto_approve_domains.0.iter().any(|listed| listed == domain),
         }
     }
