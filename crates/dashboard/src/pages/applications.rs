@@ -6,7 +6,7 @@ use schema::{ApplicationId, clock};
 use serde::Deserialize;
 use tenancy::applications::{self, Answered, Application, ApplicationStatus};
 use tenancy::networks::{self, Network};
-use tenancy::{Delivery, OneTimeToken, Permission, letters, needs};
+use tenancy::{Delivery, OneTimeToken, Permission, mail_templates, needs};
 
 use super::id;
 use crate::auth::{Allowed, fresh_secret};
@@ -84,8 +84,9 @@ pub(super) async fn show(
     conn.commit().await?;
     let it = found.ok_or(PageError::NotFound)?;
     let url = urls::application(it.id);
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
+    let fresh = fresh_secret(&request).map(|token| {
+        mail_templates::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token))
+    });
     let now = clock::now();
     let mut response = page(&Show {
         shell: Shell::new(&dashboard, &request, &actor, &network, "Applications", &it.name),
@@ -153,7 +154,8 @@ async fn tell(
     approved: Option<&OneTimeToken>,
 ) -> Delivery {
     let (url, email) = (&dashboard.dashboard_url, &application.email);
-    let mail = letters::application_decided(url, &network.name, slug, email, approved, &application.reason);
+    let mail =
+        mail_templates::application_decided(url, &network.name, slug, email, approved, &application.reason);
     dashboard.mailer.send(&mail).await
 }
 

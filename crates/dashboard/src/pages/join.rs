@@ -6,7 +6,7 @@ use askama::Template;
 use schema::clock;
 use tenancy::applications::{self, ApplicationDraft, ApplicationStatus};
 use tenancy::networks::{Network, NetworkStatus, check_slug};
-use tenancy::{ChangeError, FieldErrors, OneTimeToken, letters, unscoped};
+use tenancy::{ChangeError, FieldErrors, OneTimeToken, mail_templates, unscoped};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
@@ -61,7 +61,8 @@ pub(super) async fn apply(
     if let Some(invitation) = &applied.invitation {
         let email = &applied.application.email;
         let url = &dashboard.dashboard_url;
-        let mail = letters::application_decided(url, &network.name, &slug, email, Some(invitation), "");
+        let mail =
+            mail_templates::application_decided(url, &network.name, &slug, email, Some(invitation), "");
         dashboard.mailer.send(&mail).await;
     }
     see_other(&format!("/join/{slug}/{}", applied.token.as_str()))

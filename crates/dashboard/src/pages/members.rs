@@ -9,7 +9,7 @@ use tenancy::memberships::{self, Member, MemberFilter, STAFF};
 use tenancy::networks::{self, Network};
 use tenancy::{
     Access, ChangeError, Delivery, FieldErrors, OneTimeToken, Permission, Role, RoleKind, Scope, advertisers,
-    affiliates, letters, needs,
+    affiliates, mail_templates, needs,
 };
 
 use super::id;
@@ -29,8 +29,9 @@ pub(super) async fn list(
     dashboard: web::Data<Dashboard>,
     actor: Allowed<needs::SeeMembers>,
 ) -> PageResult {
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
+    let fresh = fresh_secret(&request).map(|token| {
+        mail_templates::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token))
+    });
     let mut response = render(&request, &dashboard, &actor, fresh, InviteForm::default()).await?;
     set_cookie(&mut response, &dashboard.cookies.end_flash(HOME));
     Ok(response)
@@ -127,7 +128,7 @@ pub(super) async fn invite(
     conn.commit().await?;
     let made = made.ok_or(PageError::NotFound)?;
     let (url, kind) = (&dashboard.dashboard_url, made.role.kind());
-    let mail = letters::invitation(
+    let mail = mail_templates::invitation(
         url,
         &network.name,
         kind,

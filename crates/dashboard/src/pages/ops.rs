@@ -9,8 +9,8 @@ use tenancy::impersonation::{self, NewImpersonation};
 use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, check_time_zone, slug_from};
 use tenancy::operators::{self, Listed};
 use tenancy::{
-    ChangeError, Delivery, FieldErrors, OneTimeToken, Role, RoleKind, check_name, invitations, letters,
-    unscoped,
+    ChangeError, Delivery, FieldErrors, OneTimeToken, Role, RoleKind, check_name, invitations,
+    mail_templates, unscoped,
 };
 use tracking::intake::client_ip;
 
@@ -46,8 +46,9 @@ pub(super) async fn list(
     visitor: SignedIn,
     filters: web::Query<Filters>,
 ) -> PageResult {
-    let fresh = fresh_secret(&request)
-        .map(|token| letters::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token)));
+    let fresh = fresh_secret(&request).map(|token| {
+        mail_templates::invitation_link(&dashboard.dashboard_url, &OneTimeToken::from_link(&token))
+    });
     let form = (NewForm::default(), FieldErrors::default());
     let mut response = render(&request, &dashboard, &visitor, &filters, fresh, form).await?;
     set_cookie(&mut response, &dashboard.cookies.end_flash(HOME));
@@ -148,7 +149,7 @@ pub(super) async fn create(
     };
     conn.commit().await?;
     let url = &dashboard.dashboard_url;
-    let mail = letters::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
+    let mail = mail_templates::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
     match dashboard.mailer.send(&mail).await {
         Delivery::Sent => see_other(HOME),
         _ => show_secret(&dashboard, HOME, token.as_str()),

@@ -9,7 +9,7 @@ use tenancy::networks::{self, NewNetwork, check_slug, check_time_zone, slug_from
 use tenancy::people::{self, NewPerson, Person};
 use tenancy::{
     Author, ChangeError, FieldErrors, PasswordHash, Role, Via, check_email, check_name, check_password,
-    letters, memberships, unscoped,
+    mail_templates, memberships, unscoped,
 };
 use tracking::intake::client_ip;
 
@@ -95,7 +95,7 @@ pub(super) async fn submit(
         }
         // Who has an account is told by mail, not to whoever asks.
         Err(Refused::KnownAddress) => {
-            let mail = letters::already_known(&dashboard.dashboard_url, &form.email);
+            let mail = mail_templates::already_known(&dashboard.dashboard_url, &form.email);
             dashboard.mailer.send(&mail).await;
             page_with(
                 StatusCode::OK,
