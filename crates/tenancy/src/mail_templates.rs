@@ -141,7 +141,7 @@ pub fn sign_in_link(dashboard_url: &str, email: &str, token: &OneTimeToken) -> M
 
 /// Notice of a sign-up with the address of an existing account.
 #[must_use]
-pub fn already_known(dashboard_url: &str, email: &str) -> Mail {
+pub fn existing_account(dashboard_url: &str, email: &str) -> Mail {
     Mail {
         to: email.to_owned(),
         subject: "You already have a Clickledger account".to_owned(),

@@ -95,7 +95,7 @@ pub(super) async fn submit(
         }
         // Who has an account is told by mail, not to whoever asks.
         Err(Refused::KnownAddress) => {
-            let mail = mail_templates::already_known(&dashboard.dashboard_url, &form.email);
+            let mail = mail_templates::existing_account(&dashboard.dashboard_url, &form.email);
             dashboard.mailer.send(&mail).await;
             page_with(
                 StatusCode::OK,
