@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use schema::clock;
 use tenancy::RoleKind;
-use tenancy::second_factor::code_at;
+use tenancy::two_factor::code_at;
 use testkit::people::{PASSWORD, accept, invite, path, see_other, shown};
 use testkit::{MailSink, TestApp, TestOptions};
 

@@ -35,11 +35,11 @@ mod permissions;
 mod rate;
 mod reference;
 mod roles;
-pub mod second_factor;
 mod secret;
 pub mod sessions;
 pub mod table;
 mod throttle;
+pub mod two_factor;
 pub mod unscoped;
 
 pub use actor::{Access, Actor, Impersonation};

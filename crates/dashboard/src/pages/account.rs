@@ -7,7 +7,7 @@ use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
 use tenancy::{
-    Author, FieldErrors, check_name, check_password, impersonation, operators, second_factor, unscoped,
+    Author, FieldErrors, check_name, check_password, impersonation, operators, two_factor, unscoped,
 };
 use tracking::intake::client_ip;
 
@@ -62,7 +62,7 @@ async fn render(
     let places = unscoped::places(&dashboard.db, visitor.person.id).await?;
     let mut conn = dashboard.db.unscoped().await?;
     let open = sessions::of_person(&mut conn, visitor.person.id, now).await?;
-    let codes_left = second_factor::state(&mut conn, visitor.person.id).await?;
+    let codes_left = two_factor::state(&mut conn, visitor.person.id).await?;
     let has_password = people::password_hash(&mut conn, visitor.person.id)
         .await?
         .is_some();

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use schema::clock;
 use tenancy::FieldErrors;
-use tenancy::second_factor::{self, Enrolment};
+use tenancy::two_factor::{self, Enrolment};
 
 use super::account::{note, prove};
 use crate::Dashboard;
@@ -21,10 +21,7 @@ pub(super) async fn show(
 ) -> PageResult {
     visitor.in_person()?;
     let mut conn = dashboard.db.unscoped().await?;
-    if second_factor::state(&mut conn, visitor.person.id)
-        .await?
-        .is_some()
-    {
+    if two_factor::state(&mut conn, visitor.person.id).await?.is_some() {
         return see_other("/account");
     }
     page(&Enrol::new(
@@ -94,7 +91,7 @@ pub(super) async fn remove(
         return Err(crate::error::PageError::Refused(message.to_owned()));
     }
     let mut conn = dashboard.db.person(visitor.person.id).await?;
-    second_factor::remove(&mut conn, visitor.person.id).await?;
+    two_factor::remove(&mut conn, visitor.person.id).await?;
     conn.commit().await?;
     note(
         &dashboard,
@@ -118,13 +115,10 @@ pub(super) async fn fresh_codes(
         return Err(crate::error::PageError::Refused(message.to_owned()));
     }
     let mut conn = dashboard.db.person(visitor.person.id).await?;
-    if second_factor::state(&mut conn, visitor.person.id)
-        .await?
-        .is_none()
-    {
+    if two_factor::state(&mut conn, visitor.person.id).await?.is_none() {
         return see_other("/account/second-factor");
     }
-    let codes = second_factor::fresh_recovery_codes(&mut conn, visitor.person.id).await?;
+    let codes = two_factor::fresh_recovery_codes(&mut conn, visitor.person.id).await?;
     conn.commit().await?;
     note(
         &dashboard,

@@ -9,7 +9,7 @@ use tenancy::audit::{self, Change};
 use tenancy::mailed_links::{self, Purpose};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession, SessionToken};
-use tenancy::{Author, OneTimeToken, THROTTLE_WINDOW, Via, operators, second_factor, unscoped};
+use tenancy::{Author, OneTimeToken, THROTTLE_WINDOW, Via, operators, two_factor, unscoped};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
@@ -242,7 +242,7 @@ pub(super) async fn check_code(
     }
     let now = clock::now();
     let mut conn = dashboard.db.unscoped().await?;
-    let right = second_factor::use_code(
+    let right = two_factor::use_code(
         &mut conn,
         &dashboard.secret,
         visit.person.id,
@@ -295,7 +295,7 @@ pub(super) async fn use_link(
     let person = people::find(&mut conn, person_id)
         .await?
         .ok_or(PageError::NotFound)?;
-    let awaits_second_factor = second_factor::state(&mut conn, person_id).await?.is_some();
+    let awaits_second_factor = two_factor::state(&mut conn, person_id).await?.is_some();
     drop(conn);
     let entrance = Entrance {
         place: unscoped::first_place(&dashboard.db, person_id).await?,
