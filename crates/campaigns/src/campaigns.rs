@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, meant, taken};
+use tenancy::{Author, ChangeError, Scope, resolve_reference, taken};
 
 pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_window};
 pub(crate) use self::settings::{check_external_id, check_weight};
@@ -235,7 +235,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |it| it.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |it| it.external_id.as_deref()))
 }
 
 /// Campaigns, of one advertiser if one is given, by id: at most `limit`, after this one.

@@ -10,7 +10,7 @@ use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
-use crate::reference::meant;
+use crate::reference::resolve_reference;
 
 text_enum! {
     /// Business status of an advertiser.
@@ -262,7 +262,9 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |advertiser| advertiser.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |advertiser| {
+        advertiser.external_id.as_deref()
+    }))
 }
 
 /// Advertiser with the settings' external ID, or with the same name if the settings have none: the row that an import

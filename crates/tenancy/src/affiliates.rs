@@ -11,7 +11,7 @@ use crate::author::Author;
 use crate::draft::Draft;
 use crate::error::{ChangeError, FieldErrors, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
-use crate::reference::meant;
+use crate::reference::resolve_reference;
 
 text_enum! {
     /// Business status of an affiliate.
@@ -310,7 +310,9 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |affiliate| affiliate.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |affiliate| {
+        affiliate.external_id.as_deref()
+    }))
 }
 
 /// Affiliate that a draft's field refers to: `Some(None)` if the field is empty; an unknown reference adds a field

@@ -51,7 +51,7 @@ pub use one_time::OneTimeToken;
 pub use passwords::{PasswordHash, Passwords, TooBusy, check_password};
 pub use permissions::{ApiScope, Need, NotPermitted, Permission, Scope, needs};
 pub use rate::{Quota, RateLimit};
-pub use reference::meant;
+pub use reference::resolve_reference;
 pub use roles::{Role, RoleKind};
 pub use secret::{Secret, SecretError};
 pub use throttle::{SignInThrottle, TooManyTries, WINDOW as THROTTLE_WINDOW};
