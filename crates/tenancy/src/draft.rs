@@ -45,7 +45,7 @@ impl Draft {
 
     /// True if a yes/no field is set.
     #[must_use]
-    pub fn says_yes(&self, field: &str) -> bool {
+    pub fn is_set(&self, field: &str) -> bool {
         !self.of(field).is_empty()
     }
 
@@ -75,7 +75,7 @@ impl Draft {
 
 /// Draft value of a yes/no setting: `yes` or empty.
 #[must_use]
-pub fn yes_or_nothing(yes: bool) -> String {
+pub fn yes_or_empty(yes: bool) -> String {
     if yes { "yes" } else { "" }.to_owned()
 }
 

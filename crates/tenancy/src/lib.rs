@@ -44,7 +44,7 @@ pub mod unscoped;
 
 pub use actor::{Access, Actor, Impersonation};
 pub use author::{Author, Via};
-pub use draft::{Draft, check_number, yes_or_nothing};
+pub use draft::{Draft, check_number, yes_or_empty};
 pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text, taken};
 pub use mail::{Delivery, Mail, MailError, Mailer};
 pub use one_time::OneTimeToken;

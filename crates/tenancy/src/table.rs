@@ -268,7 +268,7 @@ mod tests {
         };
         let old = Draft::with([("name", "Sale".to_owned()), ("auto_approve", "yes".to_owned())]);
         let new = cells.over(old, &["name", "auto_approve"], &["auto_approve"]);
-        assert_eq!((new.of("name"), new.says_yes("auto_approve")), ("Sale", false));
+        assert_eq!((new.of("name"), new.is_set("auto_approve")), ("Sale", false));
     }
 
     #[test]

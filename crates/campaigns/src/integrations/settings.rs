@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use ipnet::IpNet;
 use schema::{Words, integrations, text_enum};
 use serde_json::{Value, json};
-use tenancy::{Draft, check_number, yes_or_nothing};
+use tenancy::{Draft, check_number, yes_or_empty};
 
 use super::Integration;
 
@@ -96,15 +96,15 @@ impl IntegrationSettings {
         Draft::with([
             ("dialect", self.dialect.clone().unwrap_or_default()),
             ("answer_format", self.answer_format.to_string()),
-            ("requires_https", yes_or_nothing(self.requires_https)),
-            ("requires_token", yes_or_nothing(self.requires_token)),
-            ("requires_signature", yes_or_nothing(self.requires_signature)),
+            ("requires_https", yes_or_empty(self.requires_https)),
+            ("requires_token", yes_or_empty(self.requires_token)),
+            ("requires_signature", yes_or_empty(self.requires_signature)),
             ("signature_seconds", self.signature_seconds.to_string()),
             ("allowed_addresses", self.allowed_addresses.on_lines()),
-            ("is_monitoring", yes_or_nothing(self.is_monitoring)),
+            ("is_monitoring", yes_or_empty(self.is_monitoring)),
             ("status_map", lines.collect::<Vec<_>>().join("\n")),
-            ("takes_commission", yes_or_nothing(self.takes_commission)),
-            ("ignores_letter_case", yes_or_nothing(self.ignores_letter_case)),
+            ("takes_commission", yes_or_empty(self.takes_commission)),
+            ("ignores_letter_case", yes_or_empty(self.ignores_letter_case)),
         ])
     }
 
@@ -117,7 +117,7 @@ impl IntegrationSettings {
         });
         let allowed_addresses = draft.take("allowed_addresses", check_addresses);
         let status_map = draft.take("status_map", check_status_map);
-        let requires_signature = draft.says_yes("requires_signature");
+        let requires_signature = draft.is_set("requires_signature");
         if requires_signature && !known.has_signing_secret() {
             let message = "Make a signing secret first, and give it to the advertiser.";
             draft.errors.add("requires_signature", message);
@@ -125,16 +125,16 @@ impl IntegrationSettings {
         }
         Some(Self {
             dialect: dialect?,
-            requires_https: draft.says_yes("requires_https"),
-            requires_token: draft.says_yes("requires_token"),
+            requires_https: draft.is_set("requires_https"),
+            requires_token: draft.is_set("requires_token"),
             requires_signature,
             signature_seconds: signature_seconds?,
             allowed_addresses: allowed_addresses?,
-            is_monitoring: draft.says_yes("is_monitoring"),
+            is_monitoring: draft.is_set("is_monitoring"),
             answer_format: answer_format?,
             status_map: status_map?,
-            takes_commission: draft.says_yes("takes_commission"),
-            ignores_letter_case: draft.says_yes("ignores_letter_case"),
+            takes_commission: draft.is_set("takes_commission"),
+            ignores_letter_case: draft.is_set("ignores_letter_case"),
         })
     }
 
