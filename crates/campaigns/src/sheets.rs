@@ -121,7 +121,7 @@ pub async fn import(
         Sheet::Coupons => import.coupon(conn, cells).await,
         Sheet::Links => import.link(conn, cells).await,
     };
-    table.make_true(conn, named, meant, make).await
+    table.apply_rows(conn, named, meant, make).await
 }
 
 struct Import<'a> {

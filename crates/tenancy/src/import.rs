@@ -91,7 +91,7 @@ pub async fn run(
         Party::Advertisers => advertiser(conn, author, cells, now).await,
         Party::Affiliates => affiliate(conn, author, cells, &groups, now).await,
     };
-    table.make_true(conn, named, meant, make).await
+    table.apply_rows(conn, named, meant, make).await
 }
 
 fn status(cells: &Cells<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::draft::Draft;
 use crate::error::ChangeError;
 
 /// Maximum number of rows per file.
-pub const MOST_ROWS: usize = 5_000;
+pub const MAX_ROWS: usize = 5_000;
 
 text_enum! {
     /// Effect of a row.
@@ -147,11 +147,11 @@ impl Table {
         }
         let records: Vec<StringRecord> = reader
             .records()
-            .take(MOST_ROWS + 1)
+            .take(MAX_ROWS + 1)
             .collect::<Result<_, _>>()
             .map_err(unreadable)?;
-        if records.len() > MOST_ROWS {
-            let message = format!("The file has more than {MOST_ROWS} rows. Split it into smaller files.");
+        if records.len() > MAX_ROWS {
+            let message = format!("The file has more than {MAX_ROWS} rows. Split it into smaller files.");
             return Err(ChangeError::field("csv", message));
         }
         Ok(Self {
@@ -167,7 +167,7 @@ impl Table {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn make_true(
+    pub async fn apply_rows(
         &self,
         conn: &mut NetworkConn,
         named: impl Fn(&Cells<'_>) -> String,
