@@ -289,7 +289,7 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
 /// When the database fails.
 pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
-        archived_too: true,
+        include_archived: true,
         ..PartyFilter::default()
     };
     list(conn, &filter, None, 10_000).await

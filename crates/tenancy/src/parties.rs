@@ -56,7 +56,7 @@ pub struct PartyFilter<S, I> {
     /// Status; None for all but archived.
     pub status: Option<S>,
     /// True to include archived parties if `status` is None.
-    pub archived_too: bool,
+    pub include_archived: bool,
     /// Sort order.
     pub sort: PartySort,
     /// Party to start after, in that order.
@@ -68,7 +68,7 @@ impl<S, I> Default for PartyFilter<S, I> {
         Self {
             search: None,
             status: None,
-            archived_too: false,
+            include_archived: false,
             sort: PartySort::default(),
             after: None,
         }
@@ -148,7 +148,7 @@ macro_rules! narrowed {
         }
         query = match $filter.status {
             Some(status) => query.filter($table::status.eq(status)),
-            None if $filter.archived_too => query,
+            None if $filter.include_archived => query,
             None => query.filter($table::status.ne($archived)),
         };
         let (name, created, id) = ($table::name, $table::created_at, $table::id);
