@@ -112,7 +112,7 @@ impl ResponseError for PageError {
             ),
             Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",
-                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.whom_to_ask()),
+                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.roles_to_contact()),
             ),
             Self::Refused(why) => ("Refused", why.clone()),
             Self::BadRequest(why) | Self::Conflict(why) => ("That did not work", why.clone()),

@@ -158,7 +158,7 @@ impl Permission {
 
     /// Roles of the network that can grant or exercise the permission: “an owner or admin”.
     #[must_use]
-    pub fn whom_to_ask(self) -> String {
+    pub fn roles_to_contact(self) -> String {
         let asked: Vec<_> = self
             .roles()
             .iter()
@@ -191,7 +191,7 @@ impl Role {
 
 /// Missing permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this requires the permission to {}; contact {}", .0.words(), .0.whom_to_ask())]
+#[error("this requires the permission to {}; contact {}", .0.words(), .0.roles_to_contact())]
 pub struct NotPermitted(pub Permission);
 
 /// Scope of the rows that a query may return; every list and report takes one. Empty means the whole network.
@@ -243,8 +243,11 @@ mod tests {
 
     #[test]
     fn a_missing_permission_names_the_roles_to_contact() {
-        assert_eq!(Permission::Configure.whom_to_ask(), "an owner, admin or manager");
-        assert_eq!(Permission::SeeAudit.whom_to_ask(), "an owner or admin");
-        assert_eq!(Permission::DeleteNetwork.whom_to_ask(), "an owner");
+        assert_eq!(
+            Permission::Configure.roles_to_contact(),
+            "an owner, admin or manager"
+        );
+        assert_eq!(Permission::SeeAudit.roles_to_contact(), "an owner or admin");
+        assert_eq!(Permission::DeleteNetwork.roles_to_contact(), "an owner");
     }
 }
