@@ -54,4 +54,4 @@ pub use rate::{Quota, RateLimit};
 pub use reference::resolve_reference;
 pub use roles::{Role, RoleKind};
 pub use secret::{Secret, SecretError};
-pub use throttle::{SignInThrottle, TooManyTries, WINDOW as THROTTLE_WINDOW};
+pub use throttle::{SignInThrottle, TooManyAttempts, WINDOW as THROTTLE_WINDOW};

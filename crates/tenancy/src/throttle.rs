@@ -20,7 +20,7 @@ const MAX_COUNTERS: u64 = 100_000;
 /// Error for too many attempts; the caller should retry after [`WINDOW`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts")]
-pub struct TooManyTries;
+pub struct TooManyAttempts;
 
 /// Attempt counters of this node. Cheap to clone; clones share the counters.
 #[derive(Clone)]
@@ -43,15 +43,15 @@ impl SignInThrottle {
     /// Counts an attempt before its password is verified, for known and unknown accounts alike.
     ///
     /// # Errors
-    /// [`TooManyTries`]: the password must not be verified.
-    pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyTries> {
+    /// [`TooManyAttempts`]: the password must not be verified.
+    pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
         let account = self.increment(account(email)).await;
         let address = match address {
             Some(address) => self.increment(of_address(address)).await,
             None => 0,
         };
         if account > MAX_PER_ACCOUNT || address > MAX_PER_ADDRESS {
-            Err(TooManyTries)
+            Err(TooManyAttempts)
         } else {
             Ok(())
         }
@@ -60,12 +60,12 @@ impl SignInThrottle {
     /// Rejects an address that has sent too many wrong API keys.
     ///
     /// # Errors
-    /// [`TooManyTries`]: the key must not be verified.
-    pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyTries> {
+    /// [`TooManyAttempts`]: the key must not be verified.
+    pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
         let Some(address) = address else { return Ok(()) };
         let wrong_keys = self.attempts.get(&keys(address)).await;
         if wrong_keys.is_some_and(|count| count.load(Ordering::Relaxed) >= MAX_PER_ADDRESS) {
-            Err(TooManyTries)
+            Err(TooManyAttempts)
         } else {
             Ok(())
         }
@@ -128,7 +128,10 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(throttle.count("Me@example.com", None).await, Ok(()));
         }
-        assert_eq!(throttle.count("me@example.com ", None).await, Err(TooManyTries));
+        assert_eq!(
+            throttle.count("me@example.com ", None).await,
+            Err(TooManyAttempts)
+        );
         assert_eq!(throttle.count("you@example.com", None).await, Ok(()));
         throttle.forgive("ME@example.com", None).await;
         assert_eq!(throttle.count("me@example.com", None).await, Ok(()));
@@ -155,7 +158,7 @@ mod tests {
         }
         assert_eq!(
             throttle.count("last@example.com", address).await,
-            Err(TooManyTries)
+            Err(TooManyAttempts)
         );
         assert_eq!(
             throttle
@@ -172,7 +175,7 @@ mod tests {
             assert_eq!(throttle.check_keys(address).await, Ok(()));
             throttle.count_wrong_key(address).await;
         }
-        assert_eq!(throttle.check_keys(address).await, Err(TooManyTries));
+        assert_eq!(throttle.check_keys(address).await, Err(TooManyAttempts));
         assert_eq!(throttle.check_keys("203.0.113.8".parse().ok()).await, Ok(()));
         assert_eq!(throttle.count("me@example.com", address).await, Ok(()));
     }
