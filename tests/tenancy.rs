@@ -407,7 +407,7 @@ async fn a_list_is_imported_after_a_preview() {
         "passed over: Country",
         "Enter a name.",
         "No group is called “Nowhere”",
-        "Line 2 has the same name or external ID",
+        "Line 2 refers to the same object",
         "This row has 2 cells, but the header has 5.",
     ] {
         assert!(preview.html.contains(expected), "{expected}: {}", preview.html);

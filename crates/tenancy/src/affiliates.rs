@@ -37,7 +37,7 @@ pub struct Affiliate {
     pub name: String,
     /// Business status.
     pub status: AffiliateStatus,
-    /// Group whose commission rules and access apply; None if in no group.
+    /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
     /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,
@@ -59,7 +59,7 @@ pub struct AffiliateSettings {
     pub name: String,
     /// Business status.
     pub status: AffiliateStatus,
-    /// Group whose commission rules and access apply; None if in no group.
+    /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
     /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,

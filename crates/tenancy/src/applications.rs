@@ -127,7 +127,7 @@ pub struct Applied {
 }
 
 /// Submits an application; the network's auto-approve rules may approve it at once. A second application from the same
-/// address is stored beside the first, and neither is revealed to the applicant.
+/// address is stored beside the first, and the response does not reveal the first.
 ///
 /// # Errors
 /// [`ChangeError::NotFound`] if applications are closed, [`ChangeError::Fields`], [`ChangeError::Limit`].

@@ -1,4 +1,4 @@
-//! Affiliate groups, which share commission rules and campaign access.
+//! Affiliate groups, for commission rules that apply to several affiliates.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -87,7 +87,7 @@ macro_rules! permissions {
 }
 
 permissions! {
-    /// Sign in; manage one's account and API keys.
+    /// Sign in; manage the account and the API keys of the person.
     SignIn, "sign in", NetworkRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
     /// Create API keys that act under the member's role.
     UseApi, "use the API", KeysWrite: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;

@@ -32,7 +32,7 @@ impl RoleKind {
             Self::Manager => "Manager",
             Self::Analyst => "Analyst",
             Self::Advertiser => "Advertiser",
-            Self::AdvertiserDeveloper => "Advertiser's developer",
+            Self::AdvertiserDeveloper => "Advertiser developer",
             Self::Affiliate => "Affiliate",
         }
     }

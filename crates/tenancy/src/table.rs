@@ -221,7 +221,7 @@ impl Table {
         }
         match seen.insert(meant, cells.line()) {
             Some(earlier) => Err(ChangeError::Conflict(format!(
-                "Line {earlier} has the same name or external ID; use one row for each."
+                "Line {earlier} refers to the same object. Use one row per object."
             ))),
             None => Ok(()),
         }

@@ -203,7 +203,7 @@ fn check_claim(host: &str, reserved_hosts: &[String]) -> Result<(), String> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_address = host.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
     if reserved_hosts.iter().any(|reserved| reserved == host) {
-        Err(format!("{host} is the shared host of this installation."))
+        Err(format!("{host} is reserved by this installation."))
     } else if is_address || !name.contains('.') {
         Err(format!(
             "Enter a full host name such as trk.example.com instead of {host}."
