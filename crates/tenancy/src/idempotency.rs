@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
 use diesel_async::RunQueryDsl;
 use schema::{MembershipId, NetworkConn, idempotency_keys};
 use sha2::{Digest, Sha256};
@@ -82,7 +83,7 @@ pub async fn claim(
         .await?;
     Ok(if known == request {
         Claim::Repeated {
-            status: u16::try_from(status).unwrap_or(200),
+            status: u16::try_from(status).map_err(|error| DeserializationError(error.into()))?,
             body,
         }
     } else {

@@ -48,13 +48,11 @@ impl Enrolment {
     /// Secret to type into an app that cannot scan: upper-case RFC 4648 base32, in groups of four.
     #[must_use]
     pub fn typed(&self) -> String {
-        let text = data_encoding::BASE32_NOPAD.encode(&self.seed);
-        let groups: Vec<&str> = text
-            .as_bytes()
-            .chunks(4)
-            .filter_map(|group| std::str::from_utf8(group).ok())
-            .collect();
-        groups.join(" ")
+        let mut text = data_encoding::BASE32_NOPAD.encode(&self.seed);
+        for at in (4..text.len()).step_by(4).rev() {
+            text.insert(at, ' ');
+        }
+        text
     }
 
     /// QR code for the app as a `data:` URL, black on white.
@@ -187,7 +185,13 @@ pub async fn use_code(
         .select(people::totp_sealed)
         .first(conn)
         .await?;
-    let seed = sealed.and_then(|sealed| secret.unseal(&purpose("totp", person_id), &sealed));
+    let seed = sealed.and_then(|sealed| {
+        let seed = secret.unseal(&purpose("totp", person_id), &sealed);
+        if seed.is_none() {
+            tracing::error!("stored TOTP secret cannot be decrypted");
+        }
+        seed
+    });
     if let Some(step) = seed.and_then(|seed| step_of(&seed, code, now)) {
         let used = diesel::update(
             people::table.find(person_id).filter(
