@@ -9,7 +9,8 @@ use reqwest::StatusCode;
 use schema::clock;
 use testkit::{MailSink, TestApp, TestOptions};
 use tracking::clicks::{NewClick, Visitor};
-use tracking::{ClickId, ClickIds, InboundCall};
+use campaigns::{ClickId, ClickIds};
+use postbacks::InboundRequest;
 use visitors::Agents;
 
 /// So many visitors come in the hour that begins so many hours ago, and so many of them buy.
@@ -57,7 +58,7 @@ async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, order
 
 async fn watch(app: &TestApp, mails: &MailSink, at: DateTime<Utc>) {
     let network = app.scene.network.id;
-    tracking::alerts::watch(&app.db, network, &mails.mailer(), &app.dashboard_url, at)
+    monitoring::alerts::watch(&app.db, network, &mails.mailer(), &app.dashboard_url, at)
         .await
         .unwrap();
 }
@@ -178,7 +179,7 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
     })
     .unwrap();
     let network = app.scene.network.id;
-    tracking::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
+    monitoring::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
         .await
         .unwrap();
     assert_eq!(

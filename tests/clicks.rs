@@ -213,7 +213,7 @@ async fn when_postgres_is_away_visitors_do_not_notice_and_verdicts_follow_in_ord
     let mut reasons = Vec::new();
     for receipt in &receipts {
         let id = receipt.parse().unwrap();
-        let kept = tracking::postbacks::find(&mut conn, tenancy::Scope::default(), id).await;
+        let kept = postbacks::find(&mut conn, tenancy::Scope::default(), id).await;
         reasons.push(kept.unwrap().expect("the receipt leads to the verdict").reason);
     }
     assert_eq!(reasons, ["accepted", "duplicate_conflict", "duplicate_order"]);

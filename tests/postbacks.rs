@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use schema::{Money, clock};
 use tenancy::Author;
 use testkit::TestApp;
-use tracking::{ClickId, ClickIds};
+use campaigns::{ClickId, ClickIds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn query_form_and_json_make_the_same_conversion() {
@@ -423,7 +423,7 @@ async fn a_click_older_than_the_window_earns_nothing() {
             "/postback?click_id={id}&goal=sale&order_id={days}&amount=1&token={}",
             app.scene.token
         );
-        let call = tracking::InboundCall::get(&target, now, None);
+        let call = postbacks::InboundRequest::get(&target, now, None);
         let receiving = intake.receive(network, call);
         async move { receiving.await.verdict.reason.code() }
     };
@@ -442,12 +442,12 @@ async fn settling_moves_the_money_and_the_sums() {
             .await;
     }
     let mut conn = app.network().await;
-    let filter = tracking::conversions::ConversionFilter::default();
-    let found = tracking::conversions::list(&mut conn, &filter, 10).await.unwrap();
+    let filter = conversions::ConversionFilter::default();
+    let found = conversions::list(&mut conn, &filter, 10).await.unwrap();
     let zone = app.scene.network.time_zone();
     let settle = async |conn: &mut schema::NetworkConn, index: usize, approve| {
         let id = found[index].conversion.id;
-        tracking::conversions::settle(conn, &Author::system(), zone, id, approve, clock::now())
+        conversions::settle(conn, &Author::system(), zone, id, approve, clock::now())
             .await
             .unwrap()
     };

@@ -1,11 +1,11 @@
-//! Networks and their parties, through the pages: how they come, what they may, and how they go.
+//! Networks with their advertisers and affiliates, through the pages: sign-up, access, suspension, import, erasure.
 
 use reqwest::StatusCode;
 use testkit::TestApp;
 use testkit::people::{PASSWORD, accept, operator, path, see_other, shown};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
+async fn a_network_signs_up_and_tracks_without_a_dns_entry() {
     let app = TestApp::spawn().await;
     let stranger = app.stranger();
     let fields = [
@@ -49,14 +49,14 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
         app.tracking_url
     );
     assert_eq!(http.get(&postback).send().await.unwrap().status(), StatusCode::OK);
-    // Another network's door does not know the click, nor the token.
+    // Another network's tracking path accepts neither the click nor the token.
     let elsewhere = postback.replace("/nova-partners/", "/orbit/");
     assert_eq!(
         http.get(elsewhere).send().await.unwrap().status(),
         StatusCode::UNAUTHORIZED
     );
     assert!(stranger.get("/conversions").await.html.contains("100.00 INR"));
-    // The same slug cannot be had twice, and says so under its field.
+    // A slug that is taken is rejected with an error at its field.
     let again = [
         ("network", "Nova Partners"),
         ("your_name", "X Y"),
@@ -70,13 +70,13 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
     assert!(
         refused
             .html
-            .contains("Another network has this name in its addresses")
+            .contains("This slug is already in use by another network")
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
+async fn an_affiliate_applies_is_approved_and_sees_only_its_data() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let joining = [
@@ -128,7 +128,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let page = owner.get(&url).await;
     let link = path(&app, shown(&page, "fresh-link")).to_owned();
     assert!(stranger.get(&status).await.html.contains("approved"));
-    // Decided once.
+    // An application can be decided only once.
     let again = owner.submit("/members", &format!("{url}/decline"), &[]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     let affiliate = accept(&app, &link, "Fred", PASSWORD).await;
@@ -143,7 +143,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
         affiliate.get("/reports").await.html.contains("No data from")
             || !affiliate.get("/reports").await.html.contains("Orbit Blog")
     );
-    // A rule approves a listed domain at once.
+    // A listed e-mail domain is approved automatically.
     let fields = [
         ("name", "Good Blog"),
         ("email", "me@good.example"),
@@ -163,7 +163,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_affiliate_sends_nobody_on_and_a_blocked_one_earns_nothing() {
+async fn a_paused_affiliates_links_stop_and_a_blocked_affiliate_earns_nothing() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let click = app.visitor().click("").await;
@@ -184,23 +184,23 @@ async fn a_paused_affiliate_sends_nobody_on_and_a_blocked_one_earns_nothing() {
         .advertiser()
         .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "1")])
         .await;
-    assert_eq!(answer.reason(), "accepted", "an earlier click still converts");
+    assert_eq!(answer.reason(), "accepted", "an earlier click converts");
     set("blocked", "2").await;
     let answer = app
         .advertiser()
         .postback(&[("click_id", &click.id), ("order_id", "2"), ("amount", "1")])
         .await;
     assert_eq!(answer.reason(), "affiliate_blocked");
-    // Two people's edits do not overwrite each other.
+    // Concurrent edits do not overwrite each other.
     let fields = [("name", "Late"), ("status", "active"), ("version", "1")];
     let late = owner.submit(&affiliate, &affiliate, &fields).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.html.contains("Somebody changed this"));
+    assert!(late.html.contains("Another user changed this"));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_network_stops_and_comes_back_with_everything() {
+async fn a_suspended_network_stops_and_is_restored_completely() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     let click = app.visitor().click("").await;
@@ -227,7 +227,7 @@ async fn a_suspended_network_stops_and_comes_back_with_everything() {
     assert!(owner.get("/").await.html.contains("This network is suspended"));
     assert!(
         owner.get("/postbacks").await.html.contains("network_suspended"),
-        "the call was kept"
+        "the postback was stored"
     );
     assert_eq!(
         see_other(
@@ -243,7 +243,7 @@ async fn a_suspended_network_stops_and_comes_back_with_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
+async fn an_impersonation_is_recorded_in_both_logs_and_limited() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     let url = format!("/ops/networks/{}", app.scene.network.id);
@@ -261,7 +261,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     assert_eq!(
         without.status,
         StatusCode::UNPROCESSABLE_ENTITY,
-        "a reason is needed"
+        "a reason is required"
     );
     let fields = [("membership", member.as_str()), ("why", "Ticket 77")];
     assert_eq!(
@@ -278,14 +278,14 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     assert_eq!(
         operator.get("/settings/audit").await.status,
         StatusCode::FORBIDDEN,
-        "as the manager it is"
+        "with the manager's permissions"
     );
     assert_eq!(
         operator.get("/ops").await.status,
         StatusCode::NOT_FOUND,
-        "not both at once"
+        "not as an operator at the same time"
     );
-    // What belongs to a person is not touched.
+    // The person's account cannot be changed.
     let token = home.form_token().to_owned();
     let name = operator
         .post(
@@ -312,7 +312,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     assert_eq!(
         invited.status,
         StatusCode::FORBIDDEN,
-        "what outlives the visit stays closed"
+        "effects that outlast the impersonation are forbidden"
     );
     let group = [("name", "Made by Olga"), ("form_token", token.as_str())];
     assert_eq!(
@@ -341,7 +341,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_fair_and_do_not_touch_the_neighbours() {
+async fn limits_apply_to_one_network_and_not_to_others() {
     let app = TestApp::spawn().await;
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let operator = operator(&app).await;
@@ -359,12 +359,12 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let server = app.advertiser();
     let calls = futures_util::future::join_all((0..40).map(|_| server.raw("click_id=x&token=y"))).await;
-    let limited: Vec<_> = calls.iter().filter(|it| it.status.as_u16() == 429).collect();
+    let limited: Vec<_> = calls.iter().filter(|call| call.status.as_u16() == 429).collect();
     assert!(limited.len() >= 30, "{} of 40 were limited", limited.len());
     assert!(
         limited
             .iter()
-            .all(|it| it.reason() == "rate_limited" && it.headers.contains_key("retry-after"))
+            .all(|call| call.reason() == "rate_limited" && call.headers.contains_key("retry-after"))
     );
     let neighbour = format!("{}/rival/postback?token={}", app.tracking_url, rival.token);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -372,7 +372,7 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
         http.get(neighbour).send().await.unwrap().status(),
         StatusCode::BAD_REQUEST
     );
-    // Four seats, four colleagues: owner, admin, manager, analyst.
+    // All four seats are taken: owner, admin, manager, analyst.
     let owner = app.sign_in(&app.scene.owner).await;
     let full = owner
         .submit(
@@ -382,7 +382,7 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
         )
         .await;
     assert_eq!(full.status, StatusCode::CONFLICT);
-    assert!(full.html.contains("All 4 seats of the network are taken"));
+    assert!(full.html.contains("All 4 seats of the network are in use"));
     let campaign = format!("/campaigns/{}", app.scene.campaign.id);
     let affiliate = app.scene.affiliate_id.to_string();
     let link = owner
@@ -398,7 +398,7 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
+async fn a_list_is_imported_after_a_preview() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let csv = "Publisher;Publisher ID;Status;Group;Country\nNew Blog;77;active;Orbit group;PL\n\
@@ -413,14 +413,14 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
         "Ignored unknown columns: Country",
         "Enter a name.",
         "No group is called “Nowhere”",
-        "Line 2 is about the same one",
-        "This row has 2 cells, and the header 5.",
+        "Line 2 refers to the same object",
+        "This row has 2 cells, but the header has 5.",
     ] {
         assert!(preview.html.contains(expected), "{expected}: {}", preview.html);
     }
     assert!(
         !owner.get("/affiliates").await.html.contains("New Blog"),
-        "a preview changes nothing"
+        "a preview must not change anything"
     );
     let refused = owner
         .submit(
@@ -455,7 +455,7 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
     let exported = owner.get("/affiliates/export.csv").await.html;
     assert!(
         exported.contains("'=1+1"),
-        "a spreadsheet must not calculate it: {exported}"
+        "a spreadsheet must not evaluate the cell: {exported}"
     );
     let same = owner
         .submit("/affiliates/import", "/affiliates/import", &[("csv", &exported)])
@@ -470,7 +470,7 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
+async fn a_network_is_exported_and_erased_and_others_are_untouched() {
     let app = TestApp::spawn().await;
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let click = app.visitor().click("").await;
@@ -497,7 +497,7 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     }
     assert!(
         !export.contains("Rival") && !export.contains("_hash"),
-        "only its own, and no hashes"
+        "only rows of the network, and no hashes"
     );
     let unproved = owner
         .submit(
@@ -554,11 +554,11 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     assert_eq!(
         app.count(&left_of(app.scene.network.id.0)).await,
         0,
-        "something is left"
+        "rows of the network are left"
     );
     assert!(
         app.count(&left_of(rival.network.id.0)).await > 10,
-        "the neighbour has everything"
+        "the other network is complete"
     );
     let left = app.stranger();
     let (email, password) = (&app.scene.owner.email, &app.scene.owner.password);
@@ -566,7 +566,7 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     assert_eq!(
         see_other(&left.get("/reports").await),
         "/account",
-        "there is nowhere to work"
+        "the person has no membership"
     );
     app.finish().await;
 }

@@ -12,7 +12,7 @@ ALTER TABLE networks
     ADD COLUMN join_open boolean NOT NULL DEFAULT false,
     ADD COLUMN join_greeting text NOT NULL DEFAULT '',
     ADD COLUMN join_questions text[] NOT NULL DEFAULT '{}',
-    ADD COLUMN auto_approve text NOT NULL DEFAULT 'nobody' CHECK (auto_approve IN ('nobody', 'listed', 'everybody')),
+    ADD COLUMN auto_approve text NOT NULL DEFAULT 'none' CHECK (auto_approve IN ('none', 'listed', 'all')),
     ADD COLUMN auto_approve_domains text[] NOT NULL DEFAULT '{}';
 ALTER TABLE networks
     ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status_reason DROP DEFAULT,

@@ -1,8 +1,8 @@
-//! The rows of the matrix: each route, who may pass, and where ids stand in it.
+//! Rows of the access matrix: each route, the roles that may use it, and the positions of IDs in it.
 
 use tenancy::RoleKind::{self, Admin, Advertiser, AdvertiserDeveloper, Affiliate, Analyst, Manager, Owner};
 
-/// Kinds of ids that travel.
+/// Kinds of IDs in requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
     Campaign,
@@ -29,16 +29,16 @@ pub(crate) enum Id {
     Alert,
 }
 
-/// Who may pass.
+/// Access to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     Public,
-    /// Behind sign-in, and not tried out.
+    /// Behind sign-in, but not called by the test.
     Unasked,
     Person,
     Operator,
     Roles(&'static [RoleKind]),
-    /// The same, where what is in the scene is not for all of them to open.
+    /// Like `Roles`, if not all of them can open the scene's object.
     Owners(&'static [RoleKind]),
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct Row {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) door: Door,
-    /// What the path's id is of.
+    /// Kind of the ID in the path; None if the path has none.
     pub(crate) id: Option<Id>,
-    /// Ids in filters.
+    /// IDs in the query string.
     pub(crate) queries: &'static [(&'static str, Id)],
-    /// Ids in the body.
+    /// IDs in the body.
     pub(crate) fields: &'static [(&'static str, Id)],
-    /// What else is in the body.
+    /// Other fields of the body.
     pub(crate) texts: &'static [(&'static str, &'static str)],
 }
 
@@ -277,7 +277,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/settings/export.ndjson", OWNERS),
 ];
 
-/// Leaving what one has not entered starts a fresh session: nothing to see, and it would sign the test out.
+/// Leaving an impersonation that was not started begins a fresh session, which would sign the test out.
 const LEAVES: Door = Door::Unasked;
 
 #[rustfmt::skip]

@@ -148,7 +148,7 @@ async fn alerts(app: &TestApp, sink: &MailSink) -> [(&'static str, ReceivedMail)
     app.settled().await;
     let network = app.scene.network.id;
     let watch = async |now| {
-        tracking::alerts::watch(&app.db, network, &sink.mailer(), &app.dashboard_url, now)
+        monitoring::alerts::watch(&app.db, network, &sink.mailer(), &app.dashboard_url, now)
             .await
             .unwrap();
     };

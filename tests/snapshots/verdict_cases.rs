@@ -6,7 +6,7 @@ use schema::clock;
 use serde_json::json;
 use testkit::TestApp;
 use testkit::people::{operator, see_other};
-use tracking::{ClickId, ClickIds};
+use campaigns::{ClickId, ClickIds};
 
 use super::Verdicts;
 use crate::fixture::PHONE;

@@ -38,7 +38,7 @@ impl Field for Whole {
 
 impl Field for bool {
     fn said(&self) -> Result<String, String> {
-        Ok(tenancy::yes_or_nothing(*self))
+        Ok(tenancy::yes_or_empty(*self))
     }
 
     fn of(text: &str) -> Self {

@@ -49,15 +49,15 @@ words! {
     /// Who calls whom by a URL template.
     Direction = url_templates::Direction::ALL;
     /// Where a conversion stands.
-    ConversionStatus = tracking::conversions::ConversionStatus::ALL;
+    ConversionStatus = conversions::ConversionStatus::ALL;
     /// What says whose conversion it is.
-    AttributedBy = tracking::conversions::AttributedBy::ALL;
+    AttributedBy = conversions::AttributedBy::ALL;
     /// What seems to have failed.
-    AlertKind = tracking::alerts::AlertKind::ALL;
+    AlertKind = monitoring::alerts::AlertKind::ALL;
     /// Why somebody of the network must look at a conversion before it is approved.
-    ReviewBecause = tracking::conversions::ReviewBecause::ALL;
+    ReviewBecause = conversions::ReviewBecause::ALL;
     /// What became of a postback.
-    PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
+    PostbackStatus = postbacks::PostbackStatus::ALL;
     /// What a step of a decision found.
     Found = ["good", "tolerated", "noted"];
     /// Whether an advertiser is worked with.

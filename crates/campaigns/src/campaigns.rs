@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, meant, taken};
+use tenancy::{Author, ChangeError, Scope, resolve_reference, taken};
 
 pub use self::settings::{CampaignSettings, CampaignStatus, Offer, Schedule, check_window};
 pub use crate::access::Access;
@@ -195,7 +195,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |campaign| campaign.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |campaign| campaign.external_id.as_deref()))
 }
 
 /// Campaigns by id, of one advertiser if given: at most `limit`, after this id.

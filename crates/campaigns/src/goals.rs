@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, campaigns, goals, text_enum};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_nothing};
+use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_empty};
 
 pub use self::check::check_code;
 pub(crate) use self::check::check_times;
@@ -229,7 +229,7 @@ impl GoalSettings {
             ("wait_hours", number(chain.wait_hours)),
             ("required_parameters", demands.required_parameters.on_one_line()),
             ("forbidden_parameters", demands.forbidden_parameters.on_one_line()),
-            ("auto_approve", yes_or_nothing(self.auto_approve)),
+            ("auto_approve", yes_or_empty(self.auto_approve)),
             ("hold_days", number(self.hold_days)),
             (
                 "review_above",
@@ -270,7 +270,7 @@ impl GoalSettings {
             kind: kind?,
             external_id: external_id?,
             unique_by: unique_by?,
-            auto_approve: draft.says_yes("auto_approve"),
+            auto_approve: draft.is_set("auto_approve"),
             hold_days: hold_days?,
             review_above_micros: review_above_micros?,
             terms: terms.into(),

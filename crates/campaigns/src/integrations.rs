@@ -168,7 +168,7 @@ impl IntegrationSettings {
         });
         let allowed_addresses = draft.take("allowed_addresses", check_addresses);
         let status_map = draft.take("status_map", check_status_map);
-        let requires_signature = draft.says_yes("requires_signature");
+        let requires_signature = draft.is_set("requires_signature");
         if requires_signature && !known.has_signing_secret() {
             let message = "Create a signing secret first and give it to the advertiser.";
             draft.errors.add("requires_signature", message);
@@ -176,16 +176,16 @@ impl IntegrationSettings {
         }
         Some(Self {
             dialect: dialect?,
-            requires_https: draft.says_yes("requires_https"),
-            requires_token: draft.says_yes("requires_token"),
+            requires_https: draft.is_set("requires_https"),
+            requires_token: draft.is_set("requires_token"),
             requires_signature,
             signature_seconds: signature_seconds?,
             allowed_addresses: allowed_addresses?,
-            is_monitoring: draft.says_yes("is_monitoring"),
+            is_monitoring: draft.is_set("is_monitoring"),
             answer_format: answer_format?,
             status_map: status_map?,
-            takes_commission: draft.says_yes("takes_commission"),
-            ignores_letter_case: draft.says_yes("ignores_letter_case"),
+            takes_commission: draft.is_set("takes_commission"),
+            ignores_letter_case: draft.is_set("ignores_letter_case"),
         })
     }
 }

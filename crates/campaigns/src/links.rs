@@ -13,7 +13,7 @@ use schema::{
 use serde_json::{Value, json};
 use tenancy::affiliates::{self as affiliate_table, AffiliateStatus};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_nothing};
+use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_empty};
 
 use crate::campaigns::Campaign;
 use crate::{landing_pages, promoters};
@@ -220,7 +220,7 @@ impl NewLink {
         draft: &mut Draft,
         campaign: &Campaign,
     ) -> QueryResult<Option<Self>> {
-        let is_test = draft.says_yes("is_test");
+        let is_test = draft.is_set("is_test");
         let affiliate = match affiliate_table::known_as(conn, draft.of("affiliate")).await? {
             None => Err("Choose one of your affiliates."),
             Some(found) if found.status != AffiliateStatus::Active => {
@@ -278,7 +278,7 @@ impl Link {
                 "landing_page",
                 self.landing_page_id.map(|id| id.to_string()).unwrap_or_default(),
             ),
-            ("is_test", yes_or_nothing(self.is_test)),
+            ("is_test", yes_or_empty(self.is_test)),
         ]);
         for (field, preset) in SUBS.into_iter().zip(presets) {
             draft.set(field, preset.unwrap_or_default());

@@ -250,7 +250,7 @@ impl RuleSettings {
         let sub_value = draft.take("sub_value", check_condition);
         let coupon = draft.take("coupon", check_condition);
         let category = draft.take("category", check_condition);
-        let has_value = draft.says_yes("sub_value");
+        let has_value = draft.is_set("sub_value");
         let sub_number = draft.take("sub_number", |text| match (text.parse::<i16>(), has_value) {
             (_, false) if text.is_empty() => Ok(None),
             (_, false) => Err("Enter the value of the sub ID."),

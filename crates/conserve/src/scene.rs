@@ -109,7 +109,7 @@ pub(crate) async fn set_network(client: &Client, name: &str, zone: &str) -> Outc
             "INSERT INTO networks (name, time_zone, currency, created_at, status, status_reason, \
                 max_postbacks_per_second, max_seats, max_links, require_two_factor, require_tests, join_open, join_greeting, \
                 join_questions, auto_approve, auto_approve_domains) \
-             VALUES ($1, $2, 'EUR', now(), 'active', '', 1000000, 10, 1000, false, false, false, '', '{}', 'nobody', '{}') \
+             VALUES ($1, $2, 'EUR', now(), 'active', '', 1000000, 10, 1000, false, false, false, '', '{}', 'none', '{}') \
              RETURNING id",
             &[&name, &zone],
         )

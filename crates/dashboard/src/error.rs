@@ -112,7 +112,7 @@ impl ResponseError for PageError {
             ),
             Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",
-                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.whom_to_ask()),
+                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.roles_to_contact()),
             ),
             Self::Refused(sentence) => ("Refused", sentence.clone()),
             Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),

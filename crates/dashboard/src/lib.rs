@@ -28,7 +28,8 @@ use schema::Db;
 use tenancy::api_tokens::ApiTokens;
 use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls};
 use tokio::sync::Semaphore;
-use tracking::{ClickIds, Proxies, StorageSettings, Tracker};
+use campaigns::ClickIds;
+use tracking::{Proxies, StorageSettings, Tracker};
 
 /// Settings of a [`Dashboard`].
 pub struct DashboardSettings {

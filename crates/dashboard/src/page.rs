@@ -21,8 +21,8 @@ use schema::{ClickKey, NetworkConn, clock};
 use tenancy::networks::{self, Network};
 use tenancy::people::Person;
 use tenancy::unscoped::Visit;
-use tenancy::{Access, Author, Need, OneTimeToken, Via, letters};
-use tracking::ClickId;
+use tenancy::{Access, Author, Need, OneTimeToken, Via, mail_templates};
+use campaigns::ClickId;
 use tracking::intake::client_ip;
 
 use crate::error::PageError;
@@ -72,7 +72,7 @@ impl PageRequest {
     /// Fresh invitation link, to be shown once, from the token in the flash cookie.
     pub(crate) fn fresh_invitation(&self) -> Option<String> {
         let token = OneTimeToken::from_link(&self.fresh_secret()?);
-        Some(letters::invitation_link(&self.dashboard.dashboard_url, &token))
+        Some(mail_templates::invitation_link(&self.dashboard.dashboard_url, &token))
     }
 
     /// Redirects to a page that shows this secret once.

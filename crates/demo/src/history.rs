@@ -10,9 +10,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schema::{CampaignId, Db, clock};
 use tenancy::Author;
-use tracking::clicks::{Flag, NewClick, Visitor};
-use tracking::conversions::{self, ConversionFilter, ConversionStatus};
-use tracking::{ClickId, ClickIds, InboundCall, Intake, Tracker};
+use campaigns::ClickFlag;
+use tracking::clicks::{NewClick, Visitor};
+use conversions::{ConversionFilter, ConversionStatus};
+use campaigns::{ClickId, ClickIds};
+use postbacks::InboundRequest;
+use tracking::{Intake, Tracker};
 use visitors::Agents;
 
 use crate::dialect::PostbackValues;

@@ -19,7 +19,9 @@ use tenancy::affiliates::{self, Affiliate};
 use tenancy::networks::Network;
 use tenancy::{Author, groups};
 use tracking::clicks::NewClick;
-use tracking::{ClickId, InboundCall, Intake};
+use campaigns::ClickId;
+use postbacks::InboundRequest;
+use tracking::Intake;
 
 use crate::DemoError;
 use crate::description::Named;

@@ -119,12 +119,12 @@ async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
         gauge!("clickledger_journal_refused_records", &stream).set(journal.refused as f64);
         gauge!("clickledger_journal_damaged", &stream).set(journal.damaged as f64);
     }
-    for name in tracking::condition::ALARMS {
+    for name in tracking::health::ALARMS {
         let fires = condition.alarms.iter().any(|alarm| alarm.name == name);
         gauge!("clickledger_alarm", "name" => name).set(if fires { 1.0 } else { 0.0 });
     }
     // Left out while the database does not answer.
-    let counting = tracking::quarantine::count(&db);
+    let counting = monitoring::quarantine::count(&db);
     if let Ok(Ok(quarantined)) = tokio::time::timeout(DATABASE_TIMEOUT, counting).await {
         gauge!("clickledger_quarantined_records").set(quarantined as f64);
     }

@@ -156,7 +156,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     tokio::spawn(sweep_sessions(db.clone()));
-    tokio::spawn(tracking::alerts::keep_watch(
+    tokio::spawn(monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,
         urls.dashboard.clone(),

@@ -6,20 +6,20 @@ use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
 use serde_json::{Value, json};
 
-use crate::actor::Author;
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
-use crate::reference::meant;
+use crate::reference::resolve_reference;
 
 text_enum! {
-    /// Whether an advertiser is worked with.
+    /// Business status of an advertiser.
     pub enum AdvertiserStatus {
-        /// It is.
+        /// Campaigns run and conversions are recorded.
         Active = "active",
-        /// Not for now: nobody is sent to its campaigns, and no conversion is made for it.
+        /// Temporarily stopped: visitors are not sent to its campaigns, and no conversion is recorded for it.
         Paused = "paused",
-        /// Not offered for new campaigns; its running ones go on.
+        /// Not offered for new campaigns; its running campaigns continue.
         Archived = "archived",
     }
 }
@@ -28,44 +28,44 @@ text_enum! {
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = advertisers)]
 pub struct Advertiser {
-    /// The advertiser.
+    /// Advertiser ID.
     pub id: AdvertiserId,
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AdvertiserStatus,
-    /// What another system calls it.
+    /// Identifier of the advertiser in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
-    /// Counts changes.
+    /// Version for edit conflicts; rises with every change.
     pub version: i32,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// Since when it is paused, if it is.
+    /// Time since which the advertiser is paused; None if not paused.
     pub paused_at: Option<DateTime<Utc>>,
 }
 
-/// What may be set on an advertiser, checked.
+/// Validated settings of an advertiser.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = advertisers, treat_none_as_null = true)]
 pub struct AdvertiserSettings {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AdvertiserStatus,
-    /// What another system calls it.
+    /// Identifier of the advertiser in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
 }
 
 impl AdvertiserSettings {
-    /// An active one with nothing but a name.
+    /// Settings of an active advertiser with only a name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl AdvertiserSettings {
         }
     }
 
-    /// What was typed or sent, if everything in it can be accepted.
+    /// Validates the input of a form, an API request or a CSV row.
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
@@ -95,7 +95,7 @@ impl AdvertiserSettings {
         errors.or(settings)
     }
 
-    /// Since when one with these settings is paused: since it was, or from now on.
+    /// Time since which an advertiser with these settings is paused: `since` if already paused, otherwise `now`.
     fn paused_at(&self, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         (self.status == AdvertiserStatus::Paused).then(|| since.unwrap_or(now))
     }
@@ -112,7 +112,7 @@ impl AdvertiserSettings {
 }
 
 impl Advertiser {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> AdvertiserSettings {
         AdvertiserSettings {
@@ -157,7 +157,7 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes an advertiser; with a version, only if nobody else has since.
+/// Changes an advertiser; with a version, only if that version is current.
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken.
@@ -200,7 +200,7 @@ pub async fn update(
     Ok(updated)
 }
 
-/// The advertiser with this id.
+/// Advertiser with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -213,7 +213,7 @@ pub async fn find(conn: &mut NetworkConn, id: AdvertiserId) -> QueryResult<Optio
         .optional()
 }
 
-/// Advertisers, at most `limit`.
+/// Advertisers that match the filter, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -235,7 +235,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The advertisers that are worked with, by name: for choices.
+/// Active advertisers by name, for select fields.
 ///
 /// # Errors
 /// When the database fails.
@@ -247,7 +247,7 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
     list(conn, &filter, 10_000).await
 }
 
-/// The advertiser that somebody means by its id, its external id, or a name that no other has.
+/// Advertiser with this ID or external ID, or the only one with this name.
 ///
 /// # Errors
 /// When the database fails.
@@ -262,11 +262,13 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |it| it.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |advertiser| {
+        advertiser.external_id.as_deref()
+    }))
 }
 
-/// The advertiser with this external id, or else this very name: what somebody means who
-/// describes one that may be there already.
+/// Advertiser with the settings' external ID, or with the same name if the settings have none: the row that an import
+/// of these settings updates.
 ///
 /// # Errors
 /// When the database fails.

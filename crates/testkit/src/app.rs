@@ -33,7 +33,7 @@ use tenancy::memberships::{self, Role, RoleKind};
 use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, Scope, Secret, advertisers, affiliates, groups, unscoped};
-use tracking::verify::{self, Period};
+use monitoring::verify::{self, Period};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};
@@ -424,7 +424,7 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
     }
 }
 
-/// Invariants besides those of [`tracking::verify`], each with a query that counts its violations.
+/// Invariants besides those of [`monitoring::verify`], each with a query that counts its violations.
 const INVARIANTS: [(&str, &str); 2] = [
     (
         "no rollup row is below zero",

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, AlertId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::needs;
-use tracking::alerts::{self, Alert as Stored, AlertFilter};
+use monitoring::alerts::{self, Alert as Stored, AlertFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;

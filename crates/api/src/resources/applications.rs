@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use schema::{AffiliateId, ApplicationId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{Mail, OneTimeToken, applications, letters, needs, networks};
+use tenancy::{Mail, OneTimeToken, applications, mail_templates, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, mail};
@@ -107,7 +107,7 @@ impl Decided {
         let slug = networks::slug(conn).await?;
         let (email, reason) = (&application.email, &application.reason);
         Ok(Self {
-            letter: letters::application_decided(
+            letter: mail_templates::application_decided(
                 &api.dashboard_url,
                 &network,
                 &slug,
@@ -115,7 +115,7 @@ impl Decided {
                 invitation,
                 reason,
             ),
-            link: invitation.map(|token| letters::invitation_link(&api.dashboard_url, token)),
+            link: invitation.map(|token| mail_templates::invitation_link(&api.dashboard_url, token)),
             application: application.into(),
             mail: None,
         })

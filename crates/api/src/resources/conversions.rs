@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, ChangeError, Permission, needs, networks};
-use tracking::conversions::{self, Conversion as Stored, ConversionFilter, ConversionStatus, ReviewBecause};
+use conversions::{Conversion as Stored, ConversionFilter, ConversionStatus, ReviewBecause};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;

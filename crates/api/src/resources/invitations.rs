@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, AffiliateId, InvitationId, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{ChangeError, Mail, Role, RoleKind, Scope, invitations, letters, needs, networks};
+use tenancy::{ChangeError, Mail, Role, RoleKind, Scope, invitations, mail_templates, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, done, mail};
@@ -163,7 +163,7 @@ pub(crate) async fn create(
         let network = networks::current(conn).await?.name;
         let party = made.party.as_deref();
         Ok(Invited {
-            letter: letters::invitation(
+            letter: mail_templates::invitation(
                 &api.dashboard_url,
                 &network,
                 role.kind(),
@@ -171,7 +171,7 @@ pub(crate) async fn create(
                 &made.email,
                 &token,
             ),
-            link: Some(letters::invitation_link(&api.dashboard_url, &token)),
+            link: Some(mail_templates::invitation_link(&api.dashboard_url, &token)),
             invitation: made.into(),
             mail: None,
         })

@@ -138,7 +138,7 @@ pub(crate) async fn create(
             if draft.of("affiliate") != own.to_string() {
                 return Err(ChangeError::field("affiliate", "Send your own id.").into());
             }
-            if draft.says_yes("is_test") {
+            if draft.is_set("is_test") {
                 return Err(ChangeError::field("is_test", "Test links are made by the network.").into());
             }
         }

@@ -75,7 +75,7 @@ pub(super) fn filter<S: FromStr<Err: Display>, I>(
     Ok(PartyFilter {
         search: page::text("search", search)?,
         status: page::word("status", status)?,
-        archived_too: archived.unwrap_or_default(),
+        include_archived: archived.unwrap_or_default(),
         sort: page::word("sort", sort)?.unwrap_or_default(),
         after,
     })

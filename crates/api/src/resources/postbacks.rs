@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use schema::{ConversionId, PostbackId};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, needs};
-use tracking::postbacks::{self, PostbackFilter, PostbackSummary, StoredPostback};
-use tracking::trace::{Found, Trace};
+use postbacks::{PostbackFilter, PostbackSummary, StoredPostback};
+use postbacks::trace::{Found, Trace};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;

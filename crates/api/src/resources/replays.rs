@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, ConversionId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{ChangeError, FieldErrors, advertisers, needs};
-use tracking::replays::{self, MOST, Replay as Stored, ReplayFilter};
+use postbacks::replays::{self, BATCH_LIMIT, Replay as Stored, ReplayFilter};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use ipnet::IpNet;
 use schema::{Words, integrations, text_enum};
 use serde_json::{Value, json};
-use tenancy::{Draft, yes_or_nothing};
+use tenancy::{Draft, yes_or_empty};
 
 text_enum! {
     /// Format of the response to a postback.
@@ -94,15 +94,15 @@ impl IntegrationSettings {
         Draft::with([
             ("dialect", self.dialect.clone().unwrap_or_default()),
             ("answer_format", self.answer_format.to_string()),
-            ("requires_https", yes_or_nothing(self.requires_https)),
-            ("requires_token", yes_or_nothing(self.requires_token)),
-            ("requires_signature", yes_or_nothing(self.requires_signature)),
+            ("requires_https", yes_or_empty(self.requires_https)),
+            ("requires_token", yes_or_empty(self.requires_token)),
+            ("requires_signature", yes_or_empty(self.requires_signature)),
             ("signature_seconds", self.signature_seconds.to_string()),
             ("allowed_addresses", self.allowed_addresses.on_lines()),
-            ("is_monitoring", yes_or_nothing(self.is_monitoring)),
+            ("is_monitoring", yes_or_empty(self.is_monitoring)),
             ("status_map", lines.collect::<Vec<_>>().join("\n")),
-            ("takes_commission", yes_or_nothing(self.takes_commission)),
-            ("ignores_letter_case", yes_or_nothing(self.ignores_letter_case)),
+            ("takes_commission", yes_or_empty(self.takes_commission)),
+            ("ignores_letter_case", yes_or_empty(self.ignores_letter_case)),
         ])
     }
 

@@ -9,7 +9,7 @@ use schema::{Db, DbError, NetworkConn, NetworkId, advertisers, alerts, clock, ne
 use tenancy::Delivery;
 use tenancy::memberships::{self, MemberFilter};
 use tenancy::networks::{self, NetworkStatus};
-use tenancy::{Mailer, Permission, Scope, letters};
+use tenancy::{Mailer, Permission, Scope, mail_templates};
 
 use super::{Alert, AlertKind, check};
 
@@ -126,7 +126,7 @@ async fn tell(
         );
         let mut is_sent = true;
         for email in people {
-            let mail = letters::integration_alert(
+            let mail = mail_templates::integration_alert(
                 dashboard_url,
                 &network.name,
                 &letter.advertiser,

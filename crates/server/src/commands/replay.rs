@@ -7,8 +7,8 @@ use std::time::Duration;
 use schema::{Db, Money, NetworkConn, PostbackId, clock};
 use tenancy::networks::Network;
 use tenancy::{Author, advertisers, unscoped};
-use tracking::Reason;
-use tracking::replays::{self, Decider, MOST, Replay, ReplayFilter};
+use postbacks::Reason;
+use postbacks::replays::{self, BATCH_LIMIT, Decider, Replay, ReplayFilter};
 use uuid::Uuid;
 
 use super::{CommandError, WrongUsage, open};

@@ -8,7 +8,7 @@ use schema::{Db, clock};
 use tenancy::networks::Network;
 use tenancy::operators;
 use tracing::{Instrument as _, info_span};
-use tracking::verify::{self, Check, Period, Verification};
+use monitoring::verify::{self, Check, Period, Verification};
 
 use super::{CommandError, current, open};
 use crate::config::VerifyOptions;

@@ -6,7 +6,7 @@ use askama::Template;
 use schema::clock;
 use tenancy::applications::{self, ApplicationDraft, ApplicationStatus};
 use tenancy::networks::{Network, NetworkStatus, check_slug};
-use tenancy::{ChangeError, FieldErrors, OneTimeToken, letters, unscoped};
+use tenancy::{ChangeError, FieldErrors, OneTimeToken, mail_templates, unscoped};
 
 use crate::error::PageError;
 use crate::forms::PostedForm;
@@ -51,7 +51,7 @@ pub(super) async fn apply(request: PageRequest, slug: web::Path<String>, form: P
     if let Some(invitation) = &applied.invitation {
         let email = &applied.application.email;
         let url = &request.dashboard.dashboard_url;
-        let mail = letters::application_decided(url, &network.name, &slug, email, Some(invitation), "");
+        let mail = mail_templates::application_decided(url, &network.name, &slug, email, Some(invitation), "");
         request.dashboard.mailer.send(&mail).await;
     }
     see_other(&format!("/join/{slug}/{}", applied.token.as_str()))

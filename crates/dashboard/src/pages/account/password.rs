@@ -5,7 +5,7 @@ use actix_web::web;
 use askama::Template;
 use schema::clock;
 use tenancy::mailed_links::{self, Purpose};
-use tenancy::{FieldErrors, OneTimeToken, check_password, letters, people, sessions, unscoped};
+use tenancy::{FieldErrors, OneTimeToken, check_password, mail_templates, people, sessions, unscoped};
 
 use super::profile::note;
 use crate::Dashboard;
@@ -62,8 +62,8 @@ async fn send(dashboard: &Dashboard, email: &str) -> Result<(), PageError> {
     let token = mailed_links::create(&mut conn, known.person.id, purpose, clock::now()).await?;
     drop(conn);
     let mail = match purpose {
-        Purpose::Reset => letters::reset(&dashboard.dashboard_url, email, &token),
-        Purpose::SignIn => letters::sign_in_link(&dashboard.dashboard_url, email, &token),
+        Purpose::Reset => mail_templates::reset(&dashboard.dashboard_url, email, &token),
+        Purpose::SignIn => mail_templates::sign_in_link(&dashboard.dashboard_url, email, &token),
     };
     dashboard.mailer.send(&mail).await;
     Ok(())

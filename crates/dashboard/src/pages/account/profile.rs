@@ -6,7 +6,7 @@ use schema::{MembershipId, NetworkId, SessionId, clock};
 use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
-use tenancy::{Author, FieldErrors, check_name, check_password, operators, second_factor, unscoped};
+use tenancy::{Author, FieldErrors, check_name, check_password, operators, two_factor, unscoped};
 
 use super::sign_in;
 use crate::Dashboard;
@@ -50,7 +50,7 @@ async fn render(user: &SignedIn, errors: FieldErrors) -> PageResult {
     let places = unscoped::places(&user.request.dashboard.db, user.person.id).await?;
     let mut conn = user.request.dashboard.db.unscoped().await?;
     let open = sessions::of_person(&mut conn, user.person.id, now).await?;
-    let codes_left = second_factor::state(&mut conn, user.person.id).await?;
+    let codes_left = two_factor::state(&mut conn, user.person.id).await?;
     let has_password = people::password_hash(&mut conn, user.person.id).await?.is_some();
     drop(conn);
     let status = forms::status(&errors);
@@ -242,11 +242,24 @@ pub(super) async fn leave(user: SignedIn, _form: PostedForm) -> PageResult {
     if user.session.operator_reason.is_none() {
         return see_other(HOME);
     }
-    let mut conn = user.request.dashboard.db.unscoped().await?;
-    operators::record(&mut conn, user.author(), "operator.leave", None, "", clock::now()).await?;
-    drop(conn);
-    let place = unscoped::first_place(&user.request.dashboard.db, user.person.id).await?;
-    move_to(&user, place, "/ops").await
+    let ended = impersonation::end(
+        &user.request.dashboard.db,
+        user.author(),
+        &user.session,
+        user.request.user_agent(),
+        user.request.address(),
+        clock::now(),
+    )
+    .await?;
+    let ended = ended.ok_or_else(|| PageError::SignIn {
+        wanted: "/ops".to_owned(),
+    })?;
+    let mut response = see_other("/ops")?;
+    set_cookie(
+        &mut response,
+        &user.request.dashboard.cookies.start(&ended.token),
+    );
+    Ok(response)
 }
 
 /// Replaces the session with one under another membership and redirects to `next`. The new session expires when the old

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 use schema::clock;
 use tenancy::FieldErrors;
-use tenancy::second_factor::{self, Enrolment};
+use tenancy::two_factor::{self, Enrolment};
 
 use super::profile::{check_current_password, note};
 use crate::auth::SignedIn;
@@ -16,7 +16,7 @@ use crate::shell::{PageResult, html, html_with, see_other};
 pub(super) async fn show(user: SignedIn) -> PageResult {
     user.in_person()?;
     let mut conn = user.request.dashboard.db.unscoped().await?;
-    if second_factor::state(&mut conn, user.person.id).await?.is_some() {
+    if two_factor::state(&mut conn, user.person.id).await?.is_some() {
         return see_other("/account");
     }
     html(&Enrol::new(&user, &Enrolment::fresh(), FieldErrors::default()))
@@ -76,7 +76,7 @@ pub(super) async fn remove(user: SignedIn, form: PostedForm) -> PageResult {
         return Err(PageError::Refused(message.to_owned()));
     }
     let mut conn = user.request.dashboard.db.person(user.person.id).await?;
-    second_factor::remove(&mut conn, user.person.id).await?;
+    two_factor::remove(&mut conn, user.person.id).await?;
     conn.commit().await?;
     note(
         &user.request.dashboard,
@@ -95,10 +95,10 @@ pub(super) async fn fresh_codes(user: SignedIn, form: PostedForm) -> PageResult 
         return Err(PageError::Refused(message.to_owned()));
     }
     let mut conn = user.request.dashboard.db.person(user.person.id).await?;
-    if second_factor::state(&mut conn, user.person.id).await?.is_none() {
+    if two_factor::state(&mut conn, user.person.id).await?.is_none() {
         return see_other("/account/second-factor");
     }
-    let codes = second_factor::fresh_recovery_codes(&mut conn, user.person.id).await?;
+    let codes = two_factor::fresh_recovery_codes(&mut conn, user.person.id).await?;
     conn.commit().await?;
     note(
         &user.request.dashboard,

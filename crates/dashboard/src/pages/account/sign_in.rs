@@ -9,7 +9,7 @@ use tenancy::audit::{self, Change};
 use tenancy::mailed_links::{self, Purpose};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession, SessionToken};
-use tenancy::{Author, OneTimeToken, THROTTLE_WINDOW, operators, second_factor, unscoped};
+use tenancy::{Author, OneTimeToken, THROTTLE_WINDOW, operators, two_factor, unscoped};
 
 use crate::Dashboard;
 use crate::auth::find_visit;
@@ -207,7 +207,7 @@ pub(super) async fn check_code(request: PageRequest, form: PostedForm) -> PageRe
     }
     let now = clock::now();
     let mut conn = request.dashboard.db.unscoped().await?;
-    let right = second_factor::use_code(
+    let right = two_factor::use_code(
         &mut conn,
         &request.dashboard.secret,
         visit.person.id,
@@ -255,7 +255,7 @@ pub(super) async fn use_link(
     let person = people::find(&mut conn, person_id)
         .await?
         .ok_or(PageError::NotFound)?;
-    let awaits_second_factor = second_factor::state(&mut conn, person_id).await?.is_some();
+    let awaits_second_factor = two_factor::state(&mut conn, person_id).await?.is_some();
     drop(conn);
     let entrance = Entrance {
         place: unscoped::first_place(&request.dashboard.db, person_id).await?,

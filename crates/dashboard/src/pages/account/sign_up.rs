@@ -8,7 +8,7 @@ use tenancy::networks::{self, NewNetwork, check_slug, check_time_zone, slug_from
 use tenancy::people::{self, NewPerson, Person};
 use tenancy::{
     Author, ChangeError, FieldErrors, PasswordHash, Role, Via, check_email, check_name, check_password,
-    letters, memberships, unscoped,
+    mail_templates, memberships, unscoped,
 };
 
 use super::sign_in::{Entrance, enter};
@@ -87,7 +87,7 @@ pub(super) async fn submit(request: PageRequest, form: PostedForm) -> PageResult
         }
         // The response must not reveal that the address has an account.
         Err(Refused::KnownAddress) => {
-            let mail = letters::already_known(&request.dashboard.dashboard_url, &form.email);
+            let mail = mail_templates::existing_account(&request.dashboard.dashboard_url, &form.email);
             request.dashboard.mailer.send(&mail).await;
             html(&CheckMail {
                 theme: request.theme(),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use schema::{CampaignId, NetworkConn};
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::{Actor, Author, ChangeError, Permission, Scope, affiliates, needs};
-use tracking::ladder::{Ladder, Rung};
+use postbacks::test_progress::{TestProgress, TestStage};
 
 use super::simulation::Step;
 use crate::error::PageError;
@@ -232,7 +232,7 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
 }
 
 fn goal_rows<P>(progress: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
-    let row = |proof: &tracking::ladder::GoalProof| GoalRow {
+    let row = |proof: &postbacks::test_progress::GoalProgress| GoalRow {
         name: proof.goal.settings.name.clone(),
         code: proof.goal.settings.code.clone(),
         rung: proof.rung.words(),

@@ -56,7 +56,7 @@ async fn create_all(
     draft: &mut Draft,
     chosen: &[String],
 ) -> Result<Option<Vec<Link>>, PageError> {
-    if chosen.len() > 1 && draft.says_yes("alias") {
+    if chosen.len() > 1 && draft.is_set("alias") {
         let message = "An alias belongs to one link: leave it empty or choose one affiliate.";
         draft.errors.add("alias", message);
         return Ok(None);
@@ -111,7 +111,7 @@ async fn render<P>(mut page: Page<P>, campaign: Campaign, draft: Draft, chosen: 
                 })
                 .collect(),
             landing_pages: landing_page_choices(pages, &draft),
-            has_subs: SUBS.iter().any(|sub| draft.says_yes(sub)),
+            has_subs: SUBS.iter().any(|sub| draft.is_set(sub)),
             draft,
         },
     )

@@ -8,8 +8,8 @@ use schema::clock;
 use serde_json::Value;
 use tenancy::needs;
 use tenancy::networks::Network;
-use tracking::intake::{Rehearsed, rehearse};
-use tracking::ladder::Ladder;
+use tracking::intake::{SimulatedResponse, simulate};
+use postbacks::test_progress::Ladder;
 
 use super::going_live::{State, find, render};
 use crate::Dashboard;

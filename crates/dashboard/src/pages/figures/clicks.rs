@@ -4,9 +4,9 @@ use actix_web::web;
 use askama::Template;
 use tenancy::{Permission, needs};
 use tracking::clicks::{self, ClickDetail};
-use tracking::conversions::{self, ConversionFilter};
-use tracking::ledger;
-use tracking::postbacks::{self, PostbackFilter};
+use conversions::{ConversionFilter};
+use conversions::ledger;
+use postbacks::{PostbackFilter};
 
 use super::conversions::ConversionRow;
 use crate::error::PageError;

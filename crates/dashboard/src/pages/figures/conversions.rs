@@ -5,10 +5,10 @@ use askama::Template;
 use schema::{ConversionId, Money};
 use serde::Deserialize;
 use tenancy::{Permission, needs};
-use tracking::conversions::{
+use conversions::{
     self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause,
 };
-use tracking::pricing::Review;
+use conversions::pricing::Review;
 
 use crate::error::PageError;
 use crate::listing::{self, Tab};

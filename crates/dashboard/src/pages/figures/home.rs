@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use reports::{Dimension, Figures, Key, Report, ReportQuery};
 use schema::Money;
 use tenancy::{Permission, needs};
-use tracking::conversions::{self, ConversionFilter};
+use conversions::{ConversionFilter};
 
 use super::conversions::ConversionRow;
 use crate::chart::DayChart;

@@ -4,8 +4,8 @@ use actix_web::web;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, NetworkConn, PostbackId};
 use serde::Deserialize;
 use tenancy::{Actor, Permission, needs};
-use tracking::conversions::{self, ConversionFilter};
-use tracking::postbacks::{self, PostbackFilter};
+use conversions::{ConversionFilter};
+use postbacks::{PostbackFilter};
 
 use crate::error::PageError;
 use crate::page::Page;

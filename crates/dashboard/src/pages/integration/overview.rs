@@ -10,7 +10,7 @@ use campaigns::integrations::{self, AnswerFormat, Holder, Integration, Integrati
 use schema::{Currency, NetworkConn};
 use tenancy::advertisers::Advertiser;
 use tenancy::{Actor, Draft, Permission, Scope};
-use tracking::postbacks::{self, PostbackFilter};
+use postbacks::{PostbackFilter};
 
 use super::snippets::{self, InBrowser, Snippet, Values};
 use crate::error::PageError;

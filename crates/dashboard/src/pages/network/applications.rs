@@ -5,7 +5,7 @@ use askama::Template;
 use schema::ApplicationId;
 use serde::Deserialize;
 use tenancy::applications::{self, Answered, Application, ApplicationStatus};
-use tenancy::{Delivery, OneTimeToken, Permission, letters, needs, networks};
+use tenancy::{Delivery, OneTimeToken, Permission, mail_templates, needs, networks};
 
 use crate::error::PageError;
 use crate::listing::{self, Tab};
@@ -132,7 +132,7 @@ async fn notify<P>(
 ) -> Delivery {
     let (dashboard, name) = (&frame.request.dashboard, &frame.network.name);
     let (url, email, reason) = (&dashboard.dashboard_url, &application.email, &application.reason);
-    let mail = letters::application_decided(url, name, slug, email, invitation, reason);
+    let mail = mail_templates::application_decided(url, name, slug, email, invitation, reason);
     dashboard.mailer.send(&mail).await
 }
 

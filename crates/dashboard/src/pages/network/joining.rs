@@ -23,7 +23,7 @@ pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNet
         join_greeting: form.get("join_greeting").to_owned(),
         join_questions: Words(lines(form.get("join_questions"))),
         // An unknown word approves no application automatically.
-        auto_approve: form.get("auto_approve").parse().unwrap_or(AutoApprove::Nobody),
+        auto_approve: form.get("auto_approve").parse().unwrap_or(AutoApprove::None),
         auto_approve_domains: Words::typed(form.get("auto_approve_domains")),
     };
     match draft.clone().checked() {

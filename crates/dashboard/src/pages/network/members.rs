@@ -6,7 +6,7 @@ use schema::{InvitationId, MembershipId};
 use tenancy::invitations;
 use tenancy::memberships::{self, Member, MemberFilter, STAFF};
 use tenancy::{
-    ChangeError, Delivery, FieldErrors, Permission, Role, RoleKind, Scope, advertisers, affiliates, letters,
+    ChangeError, Delivery, FieldErrors, Permission, Role, RoleKind, Scope, advertisers, affiliates, mail_templates,
     needs,
 };
 
@@ -107,7 +107,7 @@ pub(super) async fn invite(Submitted(mut page, posted): Submitted<needs::InviteP
     let frame = page.commit().await?;
     let invitation = invitation.ok_or(PageError::NotFound)?;
     let (url, kind) = (&frame.request.dashboard.dashboard_url, invitation.role.kind());
-    let mail = letters::invitation(
+    let mail = mail_templates::invitation(
         url,
         &frame.network.name,
         kind,

@@ -65,12 +65,12 @@ impl Filters {
 
     fn filter<S: std::str::FromStr<Err = String>, I: std::str::FromStr>(
         &self,
-        archived_too: bool,
+        include_archived: bool,
     ) -> Result<PartyFilter<S, I>, PageError> {
         Ok(PartyFilter {
             search: listing::text(&self.search),
             status: listing::word(&self.status)?,
-            archived_too,
+            include_archived,
             sort: self.sort()?,
             after: listing::id(&self.after)?,
         })
@@ -81,18 +81,18 @@ impl Filters {
         &self,
         conn: &mut NetworkConn,
         party: Party,
-        archived_too: bool,
+        include_archived: bool,
         limit: i64,
     ) -> Result<(Vec<PartyRow>, Vec<Group>), PageError> {
         let groups = groups::all(conn).await?;
         let rows = match party {
             Party::Advertisers => {
-                let filter = self.filter(archived_too)?;
+                let filter = self.filter(include_archived)?;
                 let found = advertisers::list(conn, &filter, limit).await?;
                 found.into_iter().map(PartyRow::advertiser).collect()
             }
             Party::Affiliates => {
-                let (filter, group) = (self.filter(archived_too)?, listing::id(&self.group)?);
+                let (filter, group) = (self.filter(include_archived)?, listing::id(&self.group)?);
                 let found = affiliates::list(conn, &filter, group, limit).await?;
                 found
                     .into_iter()

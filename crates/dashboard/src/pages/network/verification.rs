@@ -11,7 +11,7 @@ use tenancy::networks::Network;
 use tenancy::{Permission, needs, networks};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tracking::verify::{self, Check, Period, Verification, VerifyError};
+use monitoring::verify::{self, Check, Period, Verification, VerifyError};
 
 use super::settings;
 use crate::error::PageError;

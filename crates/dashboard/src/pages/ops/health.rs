@@ -1,8 +1,8 @@
 //! Health of this node, for operators: its journals, alarms, and quarantined records.
 
 use askama::Template;
-use tracking::condition::{Alarm, Condition, JournalCondition};
-use tracking::quarantine::{self, PutAside};
+use tracking::health::{Alarm, Health, JournalHealth};
+use monitoring::quarantine::{self, PutAside};
 
 use crate::auth::SignedIn;
 use crate::format;

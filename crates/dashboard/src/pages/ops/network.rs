@@ -2,13 +2,12 @@
 
 use actix_web::web;
 use askama::Template;
-use schema::{MembershipId, NetworkId, clock};
-use tenancy::audit::{self, Change};
+use schema::{NetworkId, clock};
 use tenancy::erasure::{self, EraseError};
+use tenancy::impersonation::{self, NewImpersonation};
 use tenancy::networks::{self, Limits, NetworkStatus};
 use tenancy::operators::{self, Listed};
-use tenancy::sessions::{self, NewSession};
-use tenancy::{ChangeError, FieldErrors, memberships};
+use tenancy::{ChangeError, FieldErrors};
 
 use super::networks::NetworkRow;
 use crate::auth::SignedIn;
@@ -140,48 +139,24 @@ pub(super) async fn set_limits(user: SignedIn, path: web::Path<String>, form: Po
 /// operator log.
 pub(super) async fn impersonate(user: SignedIn, path: web::Path<String>, form: PostedForm) -> PageResult {
     let network_id: NetworkId = id(&path)?;
-    let network = find(&user.request.dashboard, network_id).await?.network;
-    let membership_id: MembershipId = id(form.get("membership"))?;
-    let reason: String = form
-        .get("why")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(400)
-        .collect();
-    if reason.is_empty() {
-        let mut errors = FieldErrors::default();
-        errors.add("why", "Required. Recorded in the network's audit log.");
-        return render(&user, network_id, errors).await;
-    }
-    let now = clock::now();
-    let mut conn = user.request.dashboard.db.network(network_id).await?;
-    let member = memberships::find(&mut conn, membership_id).await?;
-    let member = member.ok_or(PageError::NotFound)?;
-    let member_name = format!("{} ({})", member.person_name, member.role.kind().label());
-    let change = Change::created(
-        "operator.act_as",
-        membership_id,
-        &member_name,
-        serde_json::json!({ "reason": reason }),
-    );
-    audit::record(&mut conn, user.author(), change, now).await?;
-    let detail = format!("as {member_name}: {reason}");
-    let about = Some((network_id, network.name.as_str()));
-    operators::record(&mut conn, user.author(), "operator.act_as", about, &detail, now).await?;
-    let session = NewSession {
-        person_id: user.person.id,
-        membership: Some((network_id, membership_id)),
-        operator_reason: Some(reason),
-        awaits_second_factor: false,
-        without_password: false,
-        ends_at: None,
+    find(&user.request.dashboard, network_id).await?;
+    let new = NewImpersonation {
+        operator_id: user.person.id,
+        session_id: user.session.id,
+        membership_id: id(form.get("membership"))?,
+        reason: form.get("why"),
         user_agent: user.request.user_agent(),
         address: user.request.address(),
     };
-    if !sessions::end_one(&mut conn, user.person.id, user.session.id).await? {
-        return Err(PageError::NotFound);
-    }
-    let token = sessions::start(&mut conn, &session, now).await?;
+    let mut conn = user.request.dashboard.db.network(network_id).await?;
+    let token = match impersonation::start(&mut conn, user.author(), new, clock::now()).await {
+        Err(ChangeError::Fields(errors)) => {
+            let mut shown = FieldErrors::default();
+            shown.add("why", errors.of("reason"));
+            return render(&user, network_id, shown).await;
+        }
+        started => started?,
+    };
     conn.commit().await?;
     let mut response = see_other("/")?;
     set_cookie(&mut response, &user.request.dashboard.cookies.start(&token));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tenancy::networks::{self, NetworkStatus, NewNetwork, check_slug, check_time_zone, slug_from};
 use tenancy::operators::{self, Listed};
 use tenancy::{
-    ChangeError, Delivery, FieldErrors, Role, RoleKind, check_name, invitations, letters, unscoped,
+    ChangeError, Delivery, FieldErrors, Role, RoleKind, check_name, invitations, mail_templates, unscoped,
 };
 
 use crate::auth::SignedIn;
@@ -130,7 +130,7 @@ pub(super) async fn create(user: SignedIn, posted: PostedForm) -> PageResult {
     };
     conn.commit().await?;
     let url = &user.request.dashboard.dashboard_url;
-    let mail = letters::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
+    let mail = mail_templates::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
     match user.request.dashboard.mailer.send(&mail).await {
         Delivery::Sent => see_other(HOME),
         _ => user.request.show_secret(HOME, token.as_str()),

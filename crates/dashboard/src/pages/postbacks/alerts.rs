@@ -5,7 +5,7 @@ use askama::Template;
 use schema::AlertId;
 use serde::Deserialize;
 use tenancy::{Permission, Scope, needs};
-use tracking::alerts::{self, Alert, AlertFilter, AlertKind};
+use monitoring::alerts::{self, Alert, AlertFilter, AlertKind};
 
 use crate::error::PageError;
 use crate::listing::{self, Tab};

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use askama::Template;
 use tenancy::{needs, networks};
-use tracking::Reason;
+use postbacks::Reason;
 
 use crate::auth::find_visit;
 use crate::page::PageRequest;

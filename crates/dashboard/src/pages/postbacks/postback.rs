@@ -5,8 +5,8 @@ use askama::Template;
 use schema::{Money, PostbackId};
 use serde::Deserialize;
 use tenancy::{Permission, advertisers, needs};
-use tracking::postbacks::{self, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
-use tracking::trace::{Found, Step, Trace};
+use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
+use postbacks::trace::{Found, Step, Trace};
 
 use crate::error::PageError;
 use crate::forms::Choice;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use actix_web::web;
 use askama::Template;
-use tracking::Reason;
+use postbacks::Reason;
 
 use crate::error::PageError;
 use crate::page::PageRequest;

@@ -5,8 +5,7 @@ use askama::Template;
 use chrono::NaiveDate;
 use schema::{NetworkConn, PostbackId, clock};
 use tenancy::{advertisers, needs, networks};
-use tracking::postbacks;
-use tracking::replays::{self, MOST, Replay, ReplayFilter};
+use postbacks::replays::{self, BATCH_LIMIT, Replay, ReplayFilter};
 use uuid::Uuid;
 
 use crate::error::PageError;

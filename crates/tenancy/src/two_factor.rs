@@ -1,5 +1,5 @@
-//! The second factor: codes of six digits from an authenticator app (TOTP, RFC 6238), and recovery codes for when the
-//! app is lost. A code works once.
+//! Two-factor authentication: six-digit codes of an authenticator app (TOTP, RFC 6238), and recovery codes in case the
+//! app is lost. Every code works once.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -12,30 +12,30 @@ use totp_rs::{Algorithm, Builder, Totp};
 
 use crate::Secret;
 
-/// How many recovery codes a person gets.
+/// Number of recovery codes per person.
 const RECOVERY_CODES: usize = 10;
-/// Bytes of a secret, as RFC 4226 asks.
-const SEED: usize = 20;
+/// Length of a TOTP secret in bytes, as RFC 4226 recommends.
+const SEED_BYTES: usize = 20;
 
-/// A secret that is not confirmed yet: kept by the form, sealed, until the first code shows that the app has it.
+/// Unconfirmed TOTP secret: travels sealed in the form until the first code proves that the app has it.
 pub struct Enrolment {
-    seed: [u8; SEED],
+    seed: [u8; SEED_BYTES],
 }
 
 impl Enrolment {
-    /// A fresh one.
+    /// Fresh random secret.
     #[must_use]
     pub fn fresh() -> Self {
         Self { seed: rand::random() }
     }
 
-    /// For a hidden field: only this installation can read it, and only for this person.
+    /// Sealed form for a hidden field, which only this installation can read, and only for this person.
     #[must_use]
     pub fn sealed(&self, secret: &Secret, person_id: PersonId) -> String {
         BASE32.encode(&secret.seal(&purpose("enrolment", person_id), &self.seed))
     }
 
-    /// What [`Enrolment::sealed`] wrote.
+    /// Reads what [`Enrolment::sealed`] wrote; None for anything else.
     #[must_use]
     pub fn unsealed(text: &str, secret: &Secret, person_id: PersonId) -> Option<Self> {
         let sealed = BASE32.decode(text.as_bytes()).ok()?;
@@ -45,35 +45,34 @@ impl Enrolment {
         })
     }
 
-    /// What is typed into an app that cannot scan: upper-case RFC 4648 base32, in groups of four.
+    /// Secret to type into an app that cannot scan: upper-case RFC 4648 base32, in groups of four.
     #[must_use]
     pub fn typed(&self) -> String {
-        let text = data_encoding::BASE32_NOPAD.encode(&self.seed);
-        let groups: Vec<&str> = text
-            .as_bytes()
-            .chunks(4)
-            .filter_map(|group| std::str::from_utf8(group).ok())
-            .collect();
-        groups.join(" ")
+        let mut text = data_encoding::BASE32_NOPAD.encode(&self.seed);
+        for at in (4..text.len()).step_by(4).rev() {
+            text.insert(at, ' ');
+        }
+        text
     }
 
-    /// What an app scans, as the address of a picture (`data:`) of black on white.
+    /// QR code for the app as a `data:` URL, black on white.
     #[must_use]
     pub fn picture(&self, email: &str) -> String {
         let secret = data_encoding::BASE32_NOPAD.encode(&self.seed);
-        // Only letters, digits, dots, @ and the like are in a checked address.
-        let address = format!("otpauth://totp/Clickledger:{email}?secret={secret}&issuer=Clickledger");
+        // A validated address contains only characters that need no escaping in a URL.
+        let url = format!("otpauth://totp/Clickledger:{email}?secret={secret}&issuer=Clickledger");
         let drawn =
-            QrCode::new(address).map(|code| code.render::<svg::Color<'_>>().min_dimensions(200, 200).build());
-        // Too long an address cannot be drawn; the secret can be typed instead.
+            QrCode::new(url).map(|code| code.render::<svg::Color<'_>>().min_dimensions(200, 200).build());
+        // Too long a URL does not fit into a QR code; the secret can be typed instead.
         let picture = data_encoding::BASE64.encode(drawn.unwrap_or_default().as_bytes());
         format!("data:image/svg+xml;base64,{picture}")
     }
 
-    /// Makes this the person's second factor if the code is right, and returns fresh recovery codes.
+    /// Sets up two-factor authentication if the code is right, and returns fresh recovery codes; None if it is wrong.
     ///
     /// # Errors
     /// When the database fails.
+    #[tracing::instrument(skip_all, fields(person = %person_id))]
     pub async fn confirm(
         &self,
         conn: &mut AsyncPgConnection,
@@ -96,11 +95,11 @@ impl Enrolment {
     }
 }
 
-fn purpose(what: &str, person_id: PersonId) -> Vec<u8> {
-    format!("{what} {person_id}").into_bytes()
+fn purpose(kind: &str, person_id: PersonId) -> Vec<u8> {
+    format!("{kind} {person_id}").into_bytes()
 }
 
-/// The step whose code this is: the current one, or one to either side.
+/// Time step of a code: the current step, or one to either side; None if the code is wrong.
 fn step_of(seed: &[u8], code: &str, now: DateTime<Utc>) -> Option<i64> {
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let seconds = u64::try_from(now.timestamp()).ok()?;
@@ -118,7 +117,7 @@ fn totp(seed: &[u8]) -> Option<Totp> {
         .ok()
 }
 
-/// The code of this moment, for tests and for nobody else.
+/// Code at this time, for tests only.
 #[must_use]
 pub fn code_at(typed_secret: &str, now: DateTime<Utc>) -> Option<String> {
     let text: String = typed_secret.chars().filter(|c| !c.is_whitespace()).collect();
@@ -127,7 +126,7 @@ pub fn code_at(typed_secret: &str, now: DateTime<Utc>) -> Option<String> {
     Some(totp(&seed)?.generate(seconds).to_string())
 }
 
-/// Replaces a person's recovery codes. They are shown once; only their hashes are kept.
+/// Replaces a person's recovery codes. They are shown once; only hashes are stored.
 ///
 /// # Errors
 /// When the database fails.
@@ -135,7 +134,7 @@ pub async fn fresh_recovery_codes(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
 ) -> QueryResult<Vec<String>> {
-    // Two at once come one after the other, so that ten codes work and not twenty.
+    // Locks the person, so that concurrent requests leave one set of codes and not two.
     let _: PersonId = people::table
         .find(person_id)
         .select(people::id)
@@ -168,11 +167,12 @@ fn hash(code: &str) -> Vec<u8> {
     Sha256::digest(code.as_bytes()).to_vec()
 }
 
-/// Uses a code, of the app or a recovery code; says whether it was right. None of them works twice, also when two
-/// requests bring it at once.
+/// Uses up a code of the app or a recovery code and returns true if it was right. No code works twice, even
+/// concurrently.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn use_code(
     conn: &mut AsyncPgConnection,
     secret: &Secret,
@@ -185,7 +185,13 @@ pub async fn use_code(
         .select(people::totp_sealed)
         .first(conn)
         .await?;
-    let seed = sealed.and_then(|sealed| secret.unseal(&purpose("totp", person_id), &sealed));
+    let seed = sealed.and_then(|sealed| {
+        let seed = secret.unseal(&purpose("totp", person_id), &sealed);
+        if seed.is_none() {
+            tracing::error!("stored TOTP secret cannot be decrypted");
+        }
+        seed
+    });
     if let Some(step) = seed.and_then(|seed| step_of(&seed, code, now)) {
         let used = diesel::update(
             people::table.find(person_id).filter(
@@ -206,7 +212,7 @@ pub async fn use_code(
     Ok(used == 1)
 }
 
-/// Whether a person has a second factor, and how many recovery codes are left.
+/// Number of recovery codes left; None if the person has not set up two-factor authentication.
 ///
 /// # Errors
 /// When the database fails.
@@ -224,10 +230,11 @@ pub async fn state(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryRe
     Ok(has.then_some(left))
 }
 
-/// Takes a person's second factor away.
+/// Turns off two-factor authentication for a person.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn remove(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryResult<()> {
     diesel::update(people::table.find(person_id))
         .set((
@@ -252,7 +259,7 @@ mod tests {
 
     /// The first and third vectors of RFC 6238, appendix B, cut to six digits.
     #[test]
-    fn codes_are_those_of_the_rfc() {
+    fn codes_match_the_vectors_of_the_rfc() {
         let seed = b"12345678901234567890";
         assert_eq!(step_of(seed, "287082", at(59)), Some(1));
         assert_eq!(step_of(seed, "081 804", at(1_111_111_109)), Some(37_037_036));
@@ -264,11 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn an_enrolment_is_for_one_person() {
+    fn an_enrolment_is_bound_to_one_person() {
         let (secret, enrolment) = (Secret::random(), Enrolment::fresh());
         let sealed = enrolment.sealed(&secret, PersonId(1));
         assert!(
-            Enrolment::unsealed(&sealed, &secret, PersonId(1)).is_some_and(|it| it.seed == enrolment.seed)
+            Enrolment::unsealed(&sealed, &secret, PersonId(1))
+                .is_some_and(|read| read.seed == enrolment.seed)
         );
         assert!(Enrolment::unsealed(&sealed, &secret, PersonId(2)).is_none());
         let code = code_at(&enrolment.typed(), at(1_000)).unwrap();
