@@ -4,13 +4,13 @@
     reason = "a test stops where something is not as it should be"
 )]
 
+use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, TimeDelta, Utc};
+use postbacks::InboundRequest;
 use reqwest::StatusCode;
 use schema::clock;
 use testkit::{MailSink, TestApp, TestOptions};
 use tracking::clicks::{NewClick, Visitor};
-use campaigns::{ClickId, ClickIds};
-use postbacks::InboundRequest;
 use visitors::Agents;
 
 /// So many visitors come in the hour that begins so many hours ago, and so many of them buy.
@@ -50,8 +50,9 @@ async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, order
         let token = &scene.token;
         let target =
             format!("/postback?click_id={id}&goal=sale&order_id={back}-{number}&amount=10&token={token}");
-        let call = InboundCall::get(&target, at, None);
-        let told = intake.receive(&scene.network, call).await;
+        let call = InboundRequest::get(&target, at, None);
+        let parsed = call.parse();
+        let told = intake.receive(&scene.network, call, parsed).await;
         assert_eq!(told.verdict.reason.code(), "accepted", "{}", told.verdict.message);
     }
 }

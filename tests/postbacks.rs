@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use campaigns::{ClickId, ClickIds};
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use schema::{Money, clock};
 use tenancy::Author;
 use testkit::TestApp;
-use campaigns::{ClickId, ClickIds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn query_form_and_json_make_the_same_conversion() {
@@ -424,7 +424,8 @@ async fn a_click_older_than_the_window_earns_nothing() {
             app.scene.token
         );
         let call = postbacks::InboundRequest::get(&target, now, None);
-        let receiving = intake.receive(network, call);
+        let parsed = call.parse();
+        let receiving = intake.receive(network, call, parsed);
         async move { receiving.await.verdict.reason.code() }
     };
     assert_eq!(reason(29).await, "accepted");
@@ -433,7 +434,7 @@ async fn a_click_older_than_the_window_earns_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settling_moves_the_money_and_the_sums() {
+async fn a_decision_moves_the_money_and_the_rollups() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     for order in ["1", "2", "3"] {
@@ -445,17 +446,20 @@ async fn settling_moves_the_money_and_the_sums() {
     let filter = conversions::ConversionFilter::default();
     let found = conversions::list(&mut conn, &filter, 10).await.unwrap();
     let zone = app.scene.network.time_zone();
-    let settle = async |conn: &mut schema::NetworkConn, index: usize, approve| {
+    let decide = async |conn: &mut schema::NetworkConn, index: usize, approve| {
         let id = found[index].conversion.id;
-        conversions::settle(conn, &Author::system(), zone, id, approve, clock::now())
-            .await
-            .unwrap()
+        conversions::decide(conn, &Author::system(), zone, id, approve, clock::now()).await
     };
-    assert!(settle(&mut conn, 0, true).await.is_some());
-    assert!(settle(&mut conn, 1, false).await.is_some());
+    assert!(decide(&mut conn, 0, true).await.is_ok());
+    assert!(decide(&mut conn, 1, false).await.is_ok());
     assert!(
-        settle(&mut conn, 1, true).await.is_none(),
-        "what is decided stays decided"
+        decide(&mut conn, 1, false).await.is_ok(),
+        "a repeated decision is no conflict"
+    );
+    let refused = decide(&mut conn, 1, true).await;
+    assert!(
+        matches!(refused, Err(tenancy::ChangeError::Conflict(_))),
+        "a decision is final"
     );
     conn.commit().await.unwrap();
     let balance = app

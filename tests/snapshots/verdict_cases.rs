@@ -1,12 +1,12 @@
 //! Postbacks of every kind: accepted, rejected, unreadable, of senders that are not authenticated or not active.
 
+use campaigns::{ClickId, ClickIds};
 use chrono::TimeDelta;
 use reqwest::Method;
 use schema::clock;
 use serde_json::json;
 use testkit::TestApp;
 use testkit::people::{operator, see_other};
-use campaigns::{ClickId, ClickIds};
 
 use super::Verdicts;
 use crate::fixture::PHONE;
@@ -200,7 +200,7 @@ pub(super) async fn unreadable(verdicts: &mut Verdicts, id: &str) {
         ("accepted.text", query.as_str()),
         ("token_missing.text", anonymous.as_str()),
     ] {
-        let answer = server.ask_for_text(query).await;
+        let answer = server.get_text(query).await;
         verdicts.check(name, &answer).await;
     }
     let body = json!({ "click_id": id, "goal": "sale", "order_id": "json", "amount": 1.5, "token": token });

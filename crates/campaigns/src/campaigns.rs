@@ -195,7 +195,9 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(resolve_reference(text, found, |campaign| campaign.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |campaign| {
+        campaign.external_id.as_deref()
+    }))
 }
 
 /// Campaigns by id, of one advertiser if given: at most `limit`, after this id.

@@ -75,7 +75,7 @@ impl Sheet {
     }
 
     /// Key of the object a row is about, if the row has no id.
-    fn resolve_reference(self, cells: &Cells<'_>) -> String {
+    fn reference(self, cells: &Cells<'_>) -> String {
         let about: &[_] = match self {
             Self::Campaigns if !cells.get("external_id").is_empty() => &["external_id"],
             Self::Campaigns => &["name"],
@@ -112,7 +112,7 @@ pub async fn import(
     let columns: Vec<Column> = sheet.columns().into_iter().map(|name| (name, &[][..])).collect();
     let table = Table::read(text, &columns, sheet.needed())?;
     let named = |cells: &Cells<'_>| cells.get(sheet.named()).to_owned();
-    let reference = |cells: &Cells<'_>| sheet.resolve_reference(cells);
+    let reference = |cells: &Cells<'_>| sheet.reference(cells);
     let import = Import { author, now };
     let make = async |conn: &mut NetworkConn, cells: &Cells<'_>| match sheet {
         Sheet::Campaigns => import.campaign(conn, cells).await,

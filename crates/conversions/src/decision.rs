@@ -4,37 +4,20 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::{ConversionId, NetworkConn};
 use serde_json::json;
-use tenancy::Author;
-use tenancy::audit;
+use tenancy::{Author, ChangeError, audit};
 
 use crate::changes::{self, Change, Source};
 use crate::conversion::{Conversion, ConversionStatus};
 use crate::list;
 use crate::revision::{self, Revision};
 
-/// Reason for refusing a decision.
-#[derive(Debug, thiserror::Error)]
-pub enum DecisionError {
-    /// The network has no conversion with this id.
-    #[error("The conversion does not exist.")]
-    NotFound,
-    /// The conversion was decided otherwise.
-    #[error("This conversion is already {0}.")]
-    AlreadyDecided(ConversionStatus),
-    /// The stored terms of the conversion are unreadable.
-    #[error("stored terms: {0}")]
-    Terms(#[from] serde_json::Error),
-    /// The database failed.
-    #[error(transparent)]
-    Query(#[from] diesel::result::Error),
-}
-
 /// Approves or rejects a pending conversion, and returns it as it is now. Repeating a decision changes nothing.
 ///
 /// The caller has checked the permission.
 ///
 /// # Errors
-/// [`DecisionError`].
+/// [`ChangeError::NotFound`] if the network has no such conversion, [`ChangeError::Conflict`] if it was decided otherwise;
+/// when the database fails or the stored terms are unreadable.
 #[tracing::instrument(skip_all, fields(network = %conn.network_id(), conversion = %id, approve))]
 pub async fn decide(
     conn: &mut NetworkConn,
@@ -43,25 +26,27 @@ pub async fn decide(
     id: ConversionId,
     approve: bool,
     now: DateTime<Utc>,
-) -> Result<Conversion, DecisionError> {
+) -> Result<Conversion, ChangeError> {
     let wanted = if approve {
         ConversionStatus::Approved
     } else {
         ConversionStatus::Rejected
     };
-    let conversion = list::lock(conn, id).await?.ok_or(DecisionError::NotFound)?;
+    let conversion = list::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
     if conversion.status == wanted {
         return Ok(conversion);
     }
     if conversion.status != ConversionStatus::Pending {
-        return Err(DecisionError::AlreadyDecided(conversion.status));
+        let message = format!("This conversion is already {}.", conversion.status);
+        return Err(ChangeError::Conflict(message));
     }
     let history = changes::history(conn, id).await?;
     let decision = Change {
         event_time: Some(now),
         ..Change::of(&conversion, Source::Person, now).with_status(wanted)
     };
-    let mut revision = Revision::new(conversion, history)?;
+    let unreadable = |error| diesel::result::Error::DeserializationError(Box::new(error));
+    let mut revision = Revision::new(conversion, history).map_err(unreadable)?;
     // Every decision counts: a conversion that needs a second review is decided a second time.
     revision.add(decision.identified(&format!("person {now}")));
     let (before, after) = (revision.before().clone(), revision.after().clone());

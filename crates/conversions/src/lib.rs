@@ -19,7 +19,7 @@ mod rollups;
 
 pub use changes::{Change, Outcome, Source, history, outcome};
 pub use conversion::{AttributedBy, Conversion, ConversionStatus, ReviewBecause};
-pub use decision::{DecisionError, decide};
+pub use decision::decide;
 pub use effects::Effects;
 pub use events::{Event, EventKind};
 pub use insert::insert;

@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web;
+use campaigns::ClickIds;
 use ipnet::IpNet;
 use schema::Db;
 use tenancy::api_tokens::ApiTokens;
 use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls};
 use tokio::sync::Semaphore;
-use campaigns::ClickIds;
 use tracking::{Proxies, StorageSettings, Tracker};
 
 /// Settings of a [`Dashboard`].

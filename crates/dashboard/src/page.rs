@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use campaigns::ClickId;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -22,7 +23,6 @@ use tenancy::networks::{self, Network};
 use tenancy::people::Person;
 use tenancy::unscoped::Visit;
 use tenancy::{Access, Author, Need, OneTimeToken, Via, mail_templates};
-use campaigns::ClickId;
 use tracking::intake::client_ip;
 
 use crate::error::PageError;
@@ -72,7 +72,10 @@ impl PageRequest {
     /// Fresh invitation link, to be shown once, from the token in the flash cookie.
     pub(crate) fn fresh_invitation(&self) -> Option<String> {
         let token = OneTimeToken::from_link(&self.fresh_secret()?);
-        Some(mail_templates::invitation_link(&self.dashboard.dashboard_url, &token))
+        Some(mail_templates::invitation_link(
+            &self.dashboard.dashboard_url,
+            &token,
+        ))
     }
 
     /// Redirects to a page that shows this secret once.

@@ -4,17 +4,17 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use campaigns::ClickFlag;
+use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
+use conversions::{ConversionFilter, ConversionStatus};
+use postbacks::InboundRequest;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schema::{CampaignId, Db, clock};
 use tenancy::Author;
-use campaigns::ClickFlag;
 use tracking::clicks::{NewClick, Visitor};
-use conversions::{ConversionFilter, ConversionStatus};
-use campaigns::{ClickId, ClickIds};
-use postbacks::InboundRequest;
 use tracking::{Intake, Tracker};
 use visitors::Agents;
 
@@ -228,7 +228,7 @@ impl Capped {
         if *so_far < cap {
             *so_far += 1;
         } else {
-            click.visitor.flag = Some(Flag::CapReached);
+            click.visitor.flag = Some(ClickFlag::CapReached);
         }
     }
 }
@@ -236,9 +236,9 @@ impl Capped {
 /// Returns a random visitor: most are on their first visit of the day, a few are robots.
 fn random_visitor(random: &mut StdRng) -> Visitor {
     let flag = match random.random_range(0..100) {
-        0..=2 => Some(Flag::Bot),
-        3 => Some(Flag::DataCenter),
-        4 => Some(Flag::Duplicate),
+        0..=2 => Some(ClickFlag::Bot),
+        3 => Some(ClickFlag::DataCenter),
+        4 => Some(ClickFlag::Duplicate),
         _ => None,
     };
     let browser = BROWSERS.get(random.random_range(0..BROWSERS.len()));
@@ -249,7 +249,7 @@ fn random_visitor(random: &mut StdRng) -> Visitor {
         flag,
         country: country.and_then(|code| code.parse().ok()),
         asn: None,
-        agent: AGENTS.read(browser.copied().filter(|_| flag != Some(Flag::Bot))),
+        agent: AGENTS.read(browser.copied().filter(|_| flag != Some(ClickFlag::Bot))),
     }
 }
 
@@ -267,7 +267,9 @@ async fn report_orders(
         for order in batch {
             let target = random_target(random, order);
             for _ in 0..if random.random_ratio(1, 60) { 2 } else { 1 } {
-                calls.push(intake.receive(&demo.network, call(order.at, &target)));
+                let request = call(order.at, &target);
+                let parsed = request.parse();
+                calls.push(intake.receive(&demo.network, request, parsed));
             }
         }
         futures_util::future::join_all(calls).await;
@@ -314,8 +316,8 @@ fn random_target(random: &mut StdRng, order: &Order<'_>) -> String {
 }
 
 /// Returns a postback of an advertiser's server, received at a time.
-pub(crate) fn call(at: DateTime<Utc>, target: &str) -> InboundCall {
-    InboundCall::get(target, at, "198.51.100.23/32".parse().ok())
+pub(crate) fn call(at: DateTime<Utc>, target: &str) -> InboundRequest {
+    InboundRequest::get(target, at, "198.51.100.23/32".parse().ok())
 }
 
 /// Approves nine of ten conversions older than a week and rejects the others; younger ones stay pending.
@@ -338,7 +340,7 @@ async fn decide_old_ones(
         let decided_at =
             named.conversion.converted_at + TimeDelta::days(7) + TimeDelta::minutes(i64::from(now.minute()));
         let approve = random.random_ratio(9, 10);
-        conversions::settle(
+        conversions::decide(
             &mut conn,
             &Author::system(),
             demo.network.time_zone(),

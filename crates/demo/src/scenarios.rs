@@ -1,6 +1,7 @@
 //! Further features of a network, as small scenarios beside the traffic: a goal chain with commission rules and a coupon,
 //! a campaign in testing, and rejected postbacks of today.
 
+use campaigns::ClickId;
 use campaigns::campaigns::{self as campaign_table, CampaignSettings, CampaignStatus};
 use campaigns::coupons::{self, Coupon};
 use campaigns::goals::{self, Chain, GoalKind, GoalSettings, UniqueBy};
@@ -10,6 +11,7 @@ use campaigns::rules::{self, Conditions, RuleSettings};
 use campaigns::terms::{Pay, Terms};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{join_all, try_join_all};
+use postbacks::InboundRequest;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use schema::{CampaignId, Currency, GoalId, NetworkConn};
@@ -18,10 +20,8 @@ use tenancy::advertisers::{self, AdvertiserSettings};
 use tenancy::affiliates::{self, Affiliate};
 use tenancy::networks::Network;
 use tenancy::{Author, groups};
-use tracking::clicks::NewClick;
-use campaigns::ClickId;
-use postbacks::InboundRequest;
 use tracking::Intake;
+use tracking::clicks::NewClick;
 
 use crate::DemoError;
 use crate::description::Named;
@@ -359,9 +359,13 @@ impl Player<'_> {
     }
 
     /// Sends postbacks together, without those whose time lies in the future.
-    async fn report(&self, calls: impl IntoIterator<Item = InboundCall>) {
+    async fn report(&self, calls: impl IntoIterator<Item = InboundRequest>) {
         let due = calls.into_iter().filter(|call| call.received_at < self.now);
-        join_all(due.map(|call| self.intake.receive(self.network, call))).await;
+        let receive = |request: InboundRequest| {
+            let parsed = request.parse();
+            self.intake.receive(self.network, request, parsed)
+        };
+        join_all(due.map(receive)).await;
     }
 
     /// Customers sign up, some of them buy, some of those renew; later postbacks carry the customer id only.
@@ -513,8 +517,8 @@ fn values_of<'a>(link: &'a LinkTraffic, click_id: &'a str) -> PostbackValues<'a>
 }
 
 /// Returns a postback whose parameters are a JSON object.
-fn json_call(at: DateTime<Utc>, parameters: &Value) -> InboundCall {
-    InboundCall {
+fn json_call(at: DateTime<Utc>, parameters: &Value) -> InboundRequest {
+    InboundRequest {
         method: "POST".to_owned(),
         content_type: Some("application/json".to_owned()),
         body: parameters.to_string().into_bytes(),

@@ -10,6 +10,7 @@ use schema::{
 };
 use tenancy::Scope;
 
+use crate::trace::Trace;
 use crate::verdict::Reason;
 
 text_enum! {
@@ -105,6 +106,19 @@ pub struct StoredPostback {
     pub is_test: bool,
     /// Time of its last decision, if it was held or replayed.
     pub decided_at: Option<DateTime<Utc>>,
+}
+
+impl StoredPostback {
+    /// Trace of the decision.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        Trace::from_text(&self.trace).unwrap_or_else(|| {
+            tracing::error!(postback = %self.id, "stored trace is unreadable");
+            let mut trace = Trace::default();
+            trace.note("trace", "the stored trace is unreadable");
+            trace
+        })
+    }
 }
 
 /// Postback in a list: without the raw request.

@@ -15,13 +15,13 @@ pub(crate) fn live() -> Response<BoxBody> {
 /// `GET /health/ready`: 200 while the node takes clicks and postbacks, 503 when its journals take nothing or it is about
 /// to stop, whether or not Postgres answers. The body has the details.
 pub(crate) fn ready(tracker: &Tracker) -> Response<BoxBody> {
-    let condition = tracker.condition();
-    let status = if condition.ready {
+    let health = tracker.health();
+    let status = if health.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    match serde_json::to_string(&condition) {
+    match serde_json::to_string(&health) {
         Ok(body) => Response::build(status)
             .content_type("application/json")
             .body(body)

@@ -106,9 +106,9 @@ async fn run_upkeep() {
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
-    let condition = tracker.condition();
-    gauge!("clickledger_ready").set(if condition.ready { 1.0 } else { 0.0 });
-    for journal in &condition.journals {
+    let health = tracker.health();
+    gauge!("clickledger_ready").set(if health.ready { 1.0 } else { 0.0 });
+    for journal in &health.journals {
         let stream = [("stream", journal.stream)];
         gauge!("clickledger_journal_oldest_unapplied_seconds", &stream).set(journal.oldest_unapplied_seconds);
         gauge!("clickledger_journal_free_ratio", &stream).set(journal.free);
@@ -120,7 +120,7 @@ async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
         gauge!("clickledger_journal_damaged", &stream).set(journal.damaged as f64);
     }
     for name in tracking::health::ALARMS {
-        let fires = condition.alarms.iter().any(|alarm| alarm.name == name);
+        let fires = health.alarms.iter().any(|alarm| alarm.name == name);
         gauge!("clickledger_alarm", "name" => name).set(if fires { 1.0 } else { 0.0 });
     }
     // Left out while the database does not answer.

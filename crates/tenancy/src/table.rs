@@ -163,7 +163,7 @@ impl Table {
     }
 
     /// Applies every valid row in a savepoint: a refused row leaves nothing behind. `named` returns the name of a row's
-    /// object, `meant` its key, which only one row of the file may have.
+    /// object, `reference` its key, which only one row of the file may have.
     ///
     /// # Errors
     /// When the database fails.
@@ -171,7 +171,7 @@ impl Table {
         &self,
         conn: &mut NetworkConn,
         named: impl Fn(&Cells<'_>) -> String,
-        meant: impl Fn(&Cells<'_>) -> String,
+        reference: impl Fn(&Cells<'_>) -> String,
         mut make: impl AsyncFnMut(&mut NetworkConn, &Cells<'_>) -> Result<Outcome, ChangeError>,
     ) -> Result<Report, ChangeError> {
         let mut rows = Vec::new();
@@ -182,7 +182,7 @@ impl Table {
                 record,
             };
             let line = cells.line();
-            let made = match self.check(&cells, resolve_reference(&cells), &mut seen) {
+            let made = match self.check(&cells, reference(&cells), &mut seen) {
                 Err(refusal) => Err(refusal),
                 Ok(()) => conn.attempt(async |conn| make(conn, &cells).await).await,
             };
@@ -210,7 +210,7 @@ impl Table {
     fn check(
         &self,
         cells: &Cells<'_>,
-        meant: String,
+        reference: String,
         seen: &mut HashMap<String, u64>,
     ) -> Result<(), ChangeError> {
         let (found, wanted) = (cells.record.len(), self.header.len());
@@ -219,7 +219,7 @@ impl Table {
                 "This row has {found} cells, but the header has {wanted}."
             )));
         }
-        match seen.insert(meant, cells.line()) {
+        match seen.insert(reference, cells.line()) {
             Some(earlier) => Err(ChangeError::Conflict(format!(
                 "Line {earlier} refers to the same object. Use one row per object."
             ))),

@@ -20,6 +20,7 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
+use monitoring::verify::{self, Period};
 use schema::{
     AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId, LinkId,
     NetworkConn, NetworkId, RuleId, UrlTemplateId, clock,
@@ -33,7 +34,6 @@ use tenancy::memberships::{self, Role, RoleKind};
 use tenancy::networks::{self, Joining, Network, NewNetwork};
 use tenancy::people::{self, NewPerson};
 use tenancy::{Author, Mailer, Passwords, Scope, Secret, advertisers, affiliates, groups, unscoped};
-use monitoring::verify::{self, Period};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 
 use crate::actors::{AdvertiserServer, Member, Visitor};

@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use monitoring::alerts::{self, Alert as Stored, AlertFilter};
 use schema::{AdvertiserId, AlertId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::needs;
-use monitoring::alerts::{self, Alert as Stored, AlertFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -116,7 +116,7 @@ pub(crate) async fn see(
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let made = once.run(&api, &access, b"", async |conn| {
-        alerts::see(conn, &access.author(), id, clock::now()).await?;
+        alerts::acknowledge(conn, &access.author(), id, clock::now()).await?;
         let seen = alerts::find(conn, id).await?;
         Ok(Alert::from(seen.ok_or(ApiError::NotFound)?))
     });

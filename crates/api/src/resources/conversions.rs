@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use conversions::{Conversion as Stored, ConversionFilter, ReviewBecause};
 use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::{Actor, ChangeError, Permission, needs, networks};
-use conversions::{Conversion as Stored, ConversionFilter, ConversionStatus, ReviewBecause};
+use tenancy::{Actor, Permission, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -232,28 +232,7 @@ async fn decide(
     let mut conn = access.network(&api.db).await?;
     let zone = networks::current(&mut conn).await?.time_zone();
     let author = access.author();
-    let settled = conversions::settle(&mut conn, &author, zone, id, approve, clock::now()).await?;
-    let wanted = match approve {
-        true => ConversionStatus::Approved,
-        false => ConversionStatus::Rejected,
-    };
-    let conversion = match settled {
-        Some(conversion) => conversion,
-        None => {
-            let filter = ConversionFilter {
-                id: Some(id),
-                ..ConversionFilter::default()
-            };
-            let found = conversions::list(&mut conn, &filter, 1).await?.pop();
-            let conversion = found.ok_or(ApiError::NotFound)?.conversion;
-            // Saying it again changes nothing; saying the opposite comes too late.
-            if conversion.status != wanted {
-                let message = format!("This conversion is {} already.", conversion.status);
-                return Err(ChangeError::Conflict(message).into());
-            }
-            conversion
-        }
-    };
+    let conversion = conversions::decide(&mut conn, &author, zone, id, approve, clock::now()).await?;
     conn.commit().await?;
     Ok(HttpResponse::Ok().json(Conversion::new(conversion, access)))
 }

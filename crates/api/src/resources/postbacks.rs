@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use postbacks::trace::CheckResult;
+use postbacks::{PostbackFilter, PostbackSummary, StoredPostback};
 use schema::{ConversionId, PostbackId};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, needs};
-use postbacks::{PostbackFilter, PostbackSummary, StoredPostback};
-use postbacks::trace::{Found, Trace};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
@@ -97,15 +97,15 @@ pub(crate) struct Step {
 
 impl ExplainedPostback {
     fn new(it: StoredPostback, actor: &Actor) -> Self {
-        let steps = Trace::from_text(&it.trace);
+        let steps = it.trace();
         let steps = steps.steps().iter();
         let steps = steps.filter(|step| step.is_for(actor));
         let steps = steps.map(|step| Step {
             check: step.0.clone(),
             found: match step.1 {
-                Found::Good => "good",
-                Found::Tolerated => "tolerated",
-                Found::Noted => "noted",
+                CheckResult::Passed => "good",
+                CheckResult::Tolerated => "tolerated",
+                CheckResult::Noted => "noted",
             },
             words: step.2.clone(),
         });

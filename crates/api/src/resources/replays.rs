@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use postbacks::replays::{self, BATCH_LIMIT, Replay as Stored, ReplayFilter};
 use schema::{AdvertiserId, ConversionId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{ChangeError, FieldErrors, advertisers, needs};
-use postbacks::replays::{self, BATCH_LIMIT, Replay as Stored, ReplayFilter};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -152,7 +152,7 @@ pub(crate) async fn create(
             since: wanted.since,
         };
         let author = access.author();
-        let (id, postbacks) = replays::ask(conn, &author, &filter, wanted.dry_run, clock::now()).await?;
+        let (id, postbacks) = replays::request(conn, &author, &filter, wanted.dry_run, clock::now()).await?;
         if postbacks == 0 {
             return Err(ChangeError::Conflict("No rejected postback is like that.".to_owned()).into());
         }
@@ -177,7 +177,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<ReplayReport> {
     let mut conn = access.network(&api.db).await?;
-    let found = replays::of_batch(&mut conn, id, MOST).await?;
+    let found = replays::of_batch(&mut conn, id, BATCH_LIMIT).await?;
     conn.commit().await?;
     let first = found.first().ok_or(ApiError::NotFound)?;
     Ok(Json(ReplayReport {

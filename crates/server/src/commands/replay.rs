@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use postbacks::Reason;
+use postbacks::replays::{self, BATCH_LIMIT, Decider, Replay, ReplayFilter};
 use schema::{Db, Money, NetworkConn, PostbackId, clock};
 use tenancy::networks::Network;
 use tenancy::{Author, advertisers, unscoped};
-use postbacks::Reason;
-use postbacks::replays::{self, BATCH_LIMIT, Decider, Replay, ReplayFilter};
 use uuid::Uuid;
 
 use super::{CommandError, WrongUsage, open};
@@ -76,7 +76,7 @@ impl Run {
     ) -> Result<(Uuid, Vec<Replay>), CommandError> {
         let mut conn = self.db.network(self.network.id).await?;
         let author = Author::command_line();
-        let (batch, requested) = replays::ask(&mut conn, &author, filter, is_dry, clock::now()).await?;
+        let (batch, requested) = replays::request(&mut conn, &author, filter, is_dry, clock::now()).await?;
         conn.commit().await?;
         if requested == 0 {
             return Err(format!("no rejected postback of {} matches", self.network.name).into());
@@ -121,7 +121,7 @@ async fn filter_of(
     options: &ReplayOptions,
 ) -> Result<ReplayFilter, CommandError> {
     if let Some(batch) = options.looked_at {
-        let of_dry_run = replays::of_batch(conn, batch, MOST).await?;
+        let of_dry_run = replays::of_batch(conn, batch, BATCH_LIMIT).await?;
         if of_dry_run.is_empty() {
             return Err(WrongUsage(format!("{} has no dry run numbered {batch}", network.name)).into());
         }
@@ -187,10 +187,10 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
         "{network}: {} {were}, {changing} {would}",
         postbacks(found.len())
     )?;
-    if i64::try_from(found.len()).is_ok_and(|found| found >= MOST) {
+    if i64::try_from(found.len()).is_ok_and(|found| found >= BATCH_LIMIT) {
         writeln!(
             out,
-            "These are the oldest {MOST}, the most in one run; more may match."
+            "These are the oldest {BATCH_LIMIT}, the most in one run; more may match."
         )?;
     }
     writeln!(out)?;

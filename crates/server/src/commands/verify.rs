@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use monitoring::verify::{self, Check, Period, Verification};
 use schema::{Db, clock};
 use tenancy::networks::Network;
 use tenancy::operators;
 use tracing::{Instrument as _, info_span};
-use monitoring::verify::{self, Check, Period, Verification};
 
 use super::{CommandError, current, open};
 use crate::config::VerifyOptions;

@@ -11,12 +11,12 @@ mod simulation;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ::postbacks::Target;
 use actix_http::body::BoxBody;
 use actix_http::header::{ALLOW, HOST, HeaderName};
 use actix_http::{Method, Request, RequestHead, Response, StatusCode};
 use campaigns::RoutingError;
 use ipnet::IpNet;
-use ::postbacks::Target;
 use tenancy::networks::{Network, check_slug, normal_host};
 
 pub use self::simulation::{SimulatedResponse, simulate};

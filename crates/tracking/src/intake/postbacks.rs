@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use ::postbacks::{InboundRequest, Reason, Reply, Verdict};
 use actix_http::body::BoxBody;
 use actix_http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use actix_http::{HttpMessage, Payload, Request, RequestHead, Response, StatusCode};
 use dialects::{Dialect, Wish};
 use futures_util::StreamExt;
 use ipnet::IpNet;
-use ::postbacks::{InboundRequest, Reason, Reply, Verdict};
 use schema::{PostbackId, clock};
 
 use super::simulation::Simulated;

@@ -51,7 +51,8 @@ pub(super) async fn apply(request: PageRequest, slug: web::Path<String>, form: P
     if let Some(invitation) = &applied.invitation {
         let email = &applied.application.email;
         let url = &request.dashboard.dashboard_url;
-        let mail = mail_templates::application_decided(url, &network.name, &slug, email, Some(invitation), "");
+        let mail =
+            mail_templates::application_decided(url, &network.name, &slug, email, Some(invitation), "");
         request.dashboard.mailer.send(&mail).await;
     }
     see_other(&format!("/join/{slug}/{}", applied.token.as_str()))

@@ -6,7 +6,9 @@ use schema::{MembershipId, NetworkId, SessionId, clock};
 use tenancy::audit::{self, Change};
 use tenancy::people::{self, Person};
 use tenancy::sessions::{self, NewSession};
-use tenancy::{Author, FieldErrors, check_name, check_password, operators, two_factor, unscoped};
+use tenancy::{
+    Author, FieldErrors, check_name, check_password, impersonation, operators, two_factor, unscoped,
+};
 
 use super::sign_in;
 use crate::Dashboard;
@@ -255,10 +257,7 @@ pub(super) async fn leave(user: SignedIn, _form: PostedForm) -> PageResult {
         wanted: "/ops".to_owned(),
     })?;
     let mut response = see_other("/ops")?;
-    set_cookie(
-        &mut response,
-        &user.request.dashboard.cookies.start(&ended.token),
-    );
+    set_cookie(&mut response, &user.request.dashboard.cookies.start(&ended.token));
     Ok(response)
 }
 

@@ -8,10 +8,10 @@ use campaigns::going_live as gate;
 use campaigns::integrations;
 use campaigns::links::{self, NewLink};
 use chrono::{DateTime, Utc};
+use postbacks::test_progress::{GoalProgress, TestProgress, TestStage};
 use schema::{CampaignId, NetworkConn};
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::{Actor, Author, ChangeError, Permission, Scope, affiliates, needs};
-use postbacks::test_progress::{TestProgress, TestStage};
 
 use super::simulation::Step;
 use crate::error::PageError;
@@ -114,7 +114,7 @@ pub(super) async fn certificate(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = TestProgress::of(&mut page.conn, &campaign, page.now).await?;
     let advertiser = tenancy::advertisers::find(&mut page.conn, campaign.advertiser_id).await?;
     let frame = page.commit().await?;
     let title = format!("Test certificate of {}", campaign.name);
@@ -123,7 +123,7 @@ pub(super) async fn certificate(
         campaign: campaign.name.clone(),
         campaign_id: campaign.id.to_string(),
         advertiser: advertiser.map_or_else(String::new, |advertiser| advertiser.name),
-        is_proven: progress.is_proven(),
+        is_verified: progress.is_verified(),
         test: urls::test(campaign.id),
         made: frame.time(frame.now).full,
         goals: goal_rows(&progress, &frame),
@@ -179,7 +179,7 @@ pub(super) struct State {
 
 /// Shows the test progress of a campaign.
 pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: State) -> PageResult {
-    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = TestProgress::of(&mut page.conn, &campaign, page.now).await?;
     let url = page.tracking_url().await?;
     let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
     let frame = page.commit().await?;
@@ -212,10 +212,10 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
                 .deciding(Some(campaign.id))
                 .map(|integration| integration.token_hint.clone()),
             status: campaign.status.as_str(),
-            rungs: Rung::CLIMBED.iter().map(|(_, words)| *words).collect(),
+            stages: TestStage::STAGES.iter().map(|(_, label)| *label).collect(),
             clicks: progress.clicks,
             goals: goal_rows(&progress, &frame),
-            is_proven: progress.is_proven(),
+            is_verified: progress.is_verified(),
             pays: campaign.status.pays(),
             link: progress.links.last().map(|(_, alias)| format!("{url}/{alias}")),
             may_configure: frame.actor.may(Permission::Configure),
@@ -231,17 +231,17 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
     )
 }
 
-fn goal_rows<P>(progress: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
-    let row = |proof: &postbacks::test_progress::GoalProgress| GoalRow {
-        name: proof.goal.settings.name.clone(),
-        code: proof.goal.settings.code.clone(),
-        rung: proof.rung.words(),
-        reached: Rung::CLIMBED
+fn goal_rows<P>(progress: &TestProgress, frame: &Frame<P>) -> Vec<GoalRow> {
+    let row = |progress: &GoalProgress| GoalRow {
+        name: progress.goal.settings.name.clone(),
+        code: progress.goal.settings.code.clone(),
+        stage: progress.stage.label(),
+        reached: TestStage::STAGES
             .iter()
-            .filter(|(rung, _)| *rung <= proof.rung)
+            .filter(|(stage, _)| *stage <= progress.stage)
             .count(),
-        is_proven: proof.is_proven(),
-        orders: proof
+        is_verified: progress.is_verified(),
+        orders: progress
             .orders
             .iter()
             .map(|order| OrderRow {
@@ -257,10 +257,10 @@ fn goal_rows<P>(progress: &Ladder, frame: &Frame<P>) -> Vec<GoalRow> {
 struct GoalRow {
     name: String,
     code: String,
-    rung: &'static str,
+    stage: &'static str,
     /// Number of reached test stages.
     reached: usize,
-    is_proven: bool,
+    is_verified: bool,
     orders: Vec<OrderRow>,
 }
 
@@ -282,10 +282,10 @@ struct Show {
     token_label: &'static str,
     token_hint: Option<String>,
     status: &'static str,
-    rungs: Vec<&'static str>,
+    stages: Vec<&'static str>,
     clicks: i64,
     goals: Vec<GoalRow>,
-    is_proven: bool,
+    is_verified: bool,
     pays: bool,
     link: Option<String>,
     may_configure: bool,
@@ -302,7 +302,7 @@ struct Certificate {
     campaign: String,
     campaign_id: String,
     advertiser: String,
-    is_proven: bool,
+    is_verified: bool,
     test: String,
     made: String,
     goals: Vec<GoalRow>,

@@ -4,12 +4,12 @@ use actix_web::web;
 use campaigns::campaigns::Campaign;
 use campaigns::goals::Goal;
 use campaigns::going_live::{ORDERS, SIMULATED};
+use postbacks::test_progress::TestProgress;
 use schema::clock;
 use serde_json::Value;
 use tenancy::needs;
 use tenancy::networks::Network;
 use tracking::intake::{SimulatedResponse, simulate};
-use postbacks::test_progress::Ladder;
 
 use super::going_live::{State, find, render};
 use crate::Dashboard;
@@ -25,7 +25,7 @@ pub(super) async fn run(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let progress = Ladder::of(&mut page.conn, &campaign, page.now).await?;
+    let progress = TestProgress::of(&mut page.conn, &campaign, page.now).await?;
     let url = page.tracking_url().await?;
     // No transaction stays open: the requests of the simulation must not wait for it.
     let frame = page.commit().await?;
@@ -53,7 +53,7 @@ pub(super) struct Step {
     pub(super) status: u16,
     pub(super) went_well: bool,
     /// Result as a sentence.
-    pub(super) said: String,
+    pub(super) result: String,
 }
 
 /// Target of the simulated requests.
@@ -108,7 +108,7 @@ impl<'a> Simulation<'a> {
     /// Follows the test link. Returns the click ID in the destination, if it has one.
     async fn click(&self, alias: &str) -> (Step, Option<String>) {
         let target = format!("{}/{alias}", self.path_prefix);
-        let response = rehearse(&self.dashboard.tracker.intake(), self.host, &target).await;
+        let response = simulate(&self.dashboard.tracker.intake(), self.host, &target).await;
         let location = response.location.clone().unwrap_or_default();
         let click_id = self.click_id_in(&location);
         let step = Step {
@@ -116,7 +116,7 @@ impl<'a> Simulation<'a> {
             request: format!("GET {target}"),
             status: response.status,
             went_well: click_id.is_some(),
-            said: match (&click_id, response.status) {
+            result: match (&click_id, response.status) {
                 (Some(_), _) => format!("Sent to {location}, with the click id in it."),
                 (None, 302) => format!(
                     "Sent to {location}. No parameter contains exactly the click ID, so it does not travel: set the \
@@ -138,14 +138,14 @@ impl<'a> Simulation<'a> {
             token.append_pair("token", self.token);
             format!("{shown}&{}", token.finish())
         };
-        let response = rehearse(&self.dashboard.tracker.intake(), self.host, &target).await;
-        let (went_well, said) = verdict(&response);
+        let response = simulate(&self.dashboard.tracker.intake(), self.host, &target).await;
+        let (went_well, result) = verdict(&response);
         Step {
             what,
             request: format!("GET {shown}"),
             status: response.status,
             went_well,
-            said,
+            result,
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Simulation<'a> {
 
 /// True if a postback was accepted, and its result as a sentence: message and hint of the verdict, or the text of the
 /// response in another format.
-fn verdict(response: &Rehearsed) -> (bool, String) {
+fn verdict(response: &SimulatedResponse) -> (bool, String) {
     let json: Option<Value> = serde_json::from_str(&response.body).ok();
     let field = |name: &str| json.as_ref()?.get(name)?.as_str();
     let sentence = match (field("message"), field("hint")) {

@@ -2,11 +2,11 @@
 
 use actix_web::web;
 use askama::Template;
+use conversions::ConversionFilter;
+use conversions::ledger;
+use postbacks::PostbackFilter;
 use tenancy::{Permission, needs};
 use tracking::clicks::{self, ClickDetail};
-use conversions::{ConversionFilter};
-use conversions::ledger;
-use postbacks::{PostbackFilter};
 
 use super::conversions::ConversionRow;
 use crate::error::PageError;

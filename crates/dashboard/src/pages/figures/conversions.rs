@@ -2,13 +2,11 @@
 
 use actix_web::web;
 use askama::Template;
+use conversions::pricing::Review;
+use conversions::{self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause};
 use schema::{ConversionId, Money};
 use serde::Deserialize;
 use tenancy::{Permission, needs};
-use conversions::{
-    self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause,
-};
-use conversions::pricing::Review;
 
 use crate::error::PageError;
 use crate::listing::{self, Tab};
@@ -97,7 +95,7 @@ pub(super) async fn decide(
             )));
         }
     };
-    let decided = conversions::settle(
+    conversions::decide(
         &mut page.conn,
         &page.actor.author(),
         page.network.time_zone(),
@@ -106,16 +104,6 @@ pub(super) async fn decide(
         page.now,
     )
     .await?;
-    if decided.is_none() {
-        let filter = ConversionFilter {
-            id: Some(conversion_id),
-            ..ConversionFilter::default()
-        };
-        let found = conversions::list(&mut page.conn, &filter, 1).await?;
-        let named = found.first().ok_or(PageError::NotFound)?;
-        let sentence = format!("The conversion is already {}.", named.conversion.status);
-        return Err(PageError::BadRequest(sentence));
-    }
     page.commit().await?;
     see_other(urls::local(form.get("here")))
 }
@@ -181,7 +169,10 @@ impl ConversionRow {
 
 /// Reason of a manual review, as a sentence.
 fn review(because: ReviewBecause, conversion: &Conversion) -> String {
-    match (because, conversion.pricing().review) {
+    let pricing = conversion.pricing().inspect_err(|error| {
+        tracing::error!(conversion = %conversion.id, %error, "stored terms are unreadable");
+    });
+    match (because, pricing.ok().and_then(|pricing| pricing.review)) {
         (ReviewBecause::Amount, Some(Review::Above(micros))) => {
             let currency = conversion.currency;
             format!(

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use askama::Template;
 use chrono::NaiveDate;
+use conversions::ConversionFilter;
 use reports::{Dimension, Figures, Key, Report, ReportQuery};
 use schema::Money;
 use tenancy::{Permission, needs};
-use conversions::{ConversionFilter};
 
 use super::conversions::ConversionRow;
 use crate::chart::DayChart;

@@ -1,11 +1,11 @@
 //! Search: redirects from an id or order ID to its page; from an order without a conversion, to its postbacks.
 
 use actix_web::web;
+use conversions::ConversionFilter;
+use postbacks::PostbackFilter;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, NetworkConn, PostbackId};
 use serde::Deserialize;
 use tenancy::{Actor, Permission, needs};
-use conversions::{ConversionFilter};
-use postbacks::{PostbackFilter};
 
 use crate::error::PageError;
 use crate::page::Page;

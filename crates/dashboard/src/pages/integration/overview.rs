@@ -7,10 +7,10 @@ use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Campaign};
 use campaigns::goals;
 use campaigns::integrations::{self, AnswerFormat, Holder, Integration, Integrations, Token};
+use postbacks::PostbackFilter;
 use schema::{Currency, NetworkConn};
 use tenancy::advertisers::Advertiser;
 use tenancy::{Actor, Draft, Permission, Scope};
-use postbacks::{PostbackFilter};
 
 use super::snippets::{self, InBrowser, Snippet, Values};
 use crate::error::PageError;

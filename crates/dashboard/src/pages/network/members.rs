@@ -6,8 +6,8 @@ use schema::{InvitationId, MembershipId};
 use tenancy::invitations;
 use tenancy::memberships::{self, Member, MemberFilter, STAFF};
 use tenancy::{
-    ChangeError, Delivery, FieldErrors, Permission, Role, RoleKind, Scope, advertisers, affiliates, mail_templates,
-    needs,
+    ChangeError, Delivery, FieldErrors, Permission, Role, RoleKind, Scope, advertisers, affiliates,
+    mail_templates, needs,
 };
 
 use crate::error::PageError;

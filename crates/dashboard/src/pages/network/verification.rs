@@ -6,12 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::web;
 use askama::Template;
 use chrono_tz::Tz;
+use monitoring::verify::{self, Check, Period, Verification, VerifyError};
 use schema::{DbError, NetworkConn, clock};
 use tenancy::networks::Network;
 use tenancy::{Permission, needs, networks};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use monitoring::verify::{self, Check, Period, Verification, VerifyError};
 
 use super::settings;
 use crate::error::PageError;

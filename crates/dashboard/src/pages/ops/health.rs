@@ -1,8 +1,8 @@
 //! Health of this node, for operators: its journals, alarms, and quarantined records.
 
 use askama::Template;
-use tracking::health::{Alarm, Health, JournalHealth};
 use monitoring::quarantine::{self, PutAside};
+use tracking::health::{Alarm, Health, JournalHealth};
 
 use crate::auth::SignedIn;
 use crate::format;
@@ -19,7 +19,7 @@ pub(super) async fn show(user: SignedIn) -> PageResult {
     html(&Show::new(
         theme,
         person,
-        user.request.dashboard.tracker.condition(),
+        user.request.dashboard.tracker.health(),
         count,
         newest,
     ))
@@ -35,7 +35,7 @@ struct JournalRow {
 }
 
 impl JournalRow {
-    fn new(journal: &JournalCondition) -> Self {
+    fn new(journal: &JournalHealth) -> Self {
         let unapplied = journal.next.saturating_sub(journal.applied);
         let oldest = match unapplied {
             0 => "—".to_owned(),
@@ -95,11 +95,11 @@ impl Show {
     fn new(
         theme: &'static str,
         person: String,
-        condition: Condition,
+        health: Health,
         put_aside: i64,
         newest: Vec<PutAside>,
     ) -> Self {
-        let (badge, state) = match (condition.draining, condition.ready) {
+        let (badge, state) = match (health.draining, health.ready) {
             (true, _) => ("paused", "draining"),
             (false, true) => ("ok", "ready"),
             (false, false) => ("rejected", "not ready"),
@@ -115,8 +115,8 @@ impl Show {
             person,
             badge,
             state,
-            journals: condition.journals.iter().map(JournalRow::new).collect(),
-            alarms: condition.alarms,
+            journals: health.journals.iter().map(JournalRow::new).collect(),
+            alarms: health.alarms,
             put_aside: format::count(put_aside),
             rows: rows.collect(),
         }
@@ -127,8 +127,8 @@ impl Show {
 mod tests {
     use super::*;
 
-    fn journal() -> JournalCondition {
-        JournalCondition {
+    fn journal() -> JournalHealth {
+        JournalHealth {
             stream: "clicks",
             next: 12_384,
             applied: 12_380,
@@ -142,8 +142,8 @@ mod tests {
         }
     }
 
-    fn shown(condition: Condition) -> String {
-        Show::new("light", "Olga".to_owned(), condition, 0, Vec::new())
+    fn shown(health: Health) -> String {
+        Show::new("light", "Olga".to_owned(), health, 0, Vec::new())
             .render()
             .unwrap()
     }
@@ -154,21 +154,21 @@ mod tests {
             name: "journal_late",
             message: "The oldest <of the clicks> is 42 s old.".to_owned(),
         };
-        let condition = Condition {
+        let health = Health {
             ready: false,
             draining: false,
             journals: vec![journal()],
             alarms: vec![late],
         };
-        let page = shown(condition.clone());
+        let page = shown(health.clone());
         assert!(page.contains("not ready") && !page.contains("No alarms."));
         assert!(page.contains("The oldest &#60;of the clicks&#62; is 42 s old."));
         for cell in ["12,384", ">4<", "42.0 s", "17 %", "3 ms"] {
             assert!(page.contains(cell), "{cell}");
         }
-        let draining = shown(Condition {
+        let draining = shown(Health {
             draining: true,
-            ..condition
+            ..health
         });
         assert!(draining.contains(">draining<") && !draining.contains("not ready"));
     }

@@ -2,10 +2,10 @@
 
 use actix_web::web;
 use askama::Template;
+use monitoring::alerts::{self, Alert, AlertFilter, AlertKind};
 use schema::AlertId;
 use serde::Deserialize;
 use tenancy::{Permission, Scope, needs};
-use monitoring::alerts::{self, Alert, AlertFilter, AlertKind};
 
 use crate::error::PageError;
 use crate::listing::{self, Tab};
@@ -51,7 +51,7 @@ pub(super) async fn acknowledge(
     path: web::Path<String>,
 ) -> PageResult {
     let alert_id: AlertId = id(&path)?;
-    if !alerts::see(&mut page.conn, &page.actor.author(), alert_id, page.now).await? {
+    if !alerts::acknowledge(&mut page.conn, &page.actor.author(), alert_id, page.now).await? {
         return Err(PageError::NotFound);
     }
     page.commit().await?;

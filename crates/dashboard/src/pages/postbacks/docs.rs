@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use askama::Template;
-use tenancy::{needs, networks};
 use postbacks::Reason;
+use tenancy::{needs, networks};
 
 use crate::auth::find_visit;
 use crate::page::PageRequest;

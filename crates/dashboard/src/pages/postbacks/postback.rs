@@ -2,11 +2,11 @@
 
 use actix_web::web;
 use askama::Template;
+use postbacks::trace::{CheckResult, Step};
+use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
 use schema::{Money, PostbackId};
 use serde::Deserialize;
 use tenancy::{Permission, advertisers, needs};
-use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
-use postbacks::trace::{Found, Step, Trace};
 
 use crate::error::PageError;
 use crate::forms::Choice;
@@ -98,7 +98,8 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
         took: format::duration(postback.took_us),
-        steps: Trace::from_text(&postback.trace)
+        steps: postback
+            .trace()
             .steps()
             .iter()
             .filter(|step| step.is_for(&frame.actor))
@@ -229,9 +230,9 @@ struct StepRow {
 impl StepRow {
     fn new(step: &Step) -> Self {
         let (badge, found) = match step.1 {
-            Found::Good => ("accepted", "passed"),
-            Found::Tolerated => ("held", "flagged"),
-            Found::Noted => ("duplicate", "noted"),
+            CheckResult::Passed => ("accepted", "passed"),
+            CheckResult::Tolerated => ("held", "flagged"),
+            CheckResult::Noted => ("duplicate", "noted"),
         };
         Self {
             check: step.0.clone(),

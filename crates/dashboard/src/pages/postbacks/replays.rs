@@ -3,9 +3,9 @@
 use actix_web::web;
 use askama::Template;
 use chrono::NaiveDate;
+use postbacks::replays::{self, BATCH_LIMIT, Replay, ReplayFilter};
 use schema::{NetworkConn, PostbackId, clock};
 use tenancy::{advertisers, needs, networks};
-use postbacks::replays::{self, BATCH_LIMIT, Replay, ReplayFilter};
 use uuid::Uuid;
 
 use crate::error::PageError;
@@ -31,7 +31,8 @@ pub(super) async fn one(
         ..ReplayFilter::default()
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) = replays::ask(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    let (batch, _) =
+        replays::request(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
     page.commit().await?;
     see_other(&urls::replay(batch))
 }
@@ -41,7 +42,7 @@ pub(super) async fn many(Submitted(mut page, form): Submitted<needs::DecideConve
     let filter = match form.get("batch") {
         "" => filter(&mut page.conn, &form).await?,
         batch => {
-            let checked = replays::of_batch(&mut page.conn, id(batch)?, MOST).await?;
+            let checked = replays::of_batch(&mut page.conn, id(batch)?, BATCH_LIMIT).await?;
             let ids: Vec<PostbackId> = checked.into_iter().map(|replay| replay.postback_id).collect();
             if ids.is_empty() {
                 return Err(PageError::NotFound);
@@ -53,7 +54,8 @@ pub(super) async fn many(Submitted(mut page, form): Submitted<needs::DecideConve
         }
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) = replays::ask(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    let (batch, _) =
+        replays::request(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
     page.commit().await?;
     see_other(&urls::replay(batch))
 }
@@ -89,7 +91,7 @@ async fn filter(conn: &mut NetworkConn, form: &PostedForm) -> Result<ReplayFilte
 /// `GET /replays/{batch}`: results of a batch, or of its dry run.
 pub(super) async fn show(mut page: Page<needs::DecideConversions>, path: web::Path<String>) -> PageResult {
     let batch: Uuid = id(&path)?;
-    let found = replays::of_batch(&mut page.conn, batch, MOST).await?;
+    let found = replays::of_batch(&mut page.conn, batch, BATCH_LIMIT).await?;
     let frame = page.commit().await?;
     let is_dry = found.first().is_none_or(|replay| replay.is_dry);
     let to_do = found.iter().filter(|replay| replay.done_at.is_none()).count();
