@@ -131,11 +131,12 @@ pub fn known_dialects() -> Vec<&'static str> {
 
 /// Checks the key of a dialect; empty for none.
 pub(super) fn check_dialect(text: &str) -> Result<Option<String>, String> {
-    match text {
-        key => dialects::of_key(key)
-            .map(|dialect| Some(dialect.key.to_owned()))
-            .ok_or_else(|| format!("“{key}” is not a known postback format.")),
+    if text.is_empty() {
+        return Ok(None);
     }
+    dialects::of_key(text)
+        .map(|dialect| Some(dialect.key.to_owned()))
+        .ok_or_else(|| format!("“{text}” is not a known postback format."))
 }
 
 /// Parses an address or a network.
