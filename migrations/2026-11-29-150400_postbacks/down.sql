@@ -1,0 +1,1 @@
+DROP TABLE replays, parked_postbacks, postbacks;
