@@ -162,11 +162,11 @@ async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
         (StatusCode::ACCEPTED, "held")
     );
     assert_eq!(refund.reason(), "waiting_for_conversion");
-    app.execute("UPDATE parked_postbacks SET until = now() - interval '1 second'")
+    app.execute("UPDATE held_postbacks SET until = now() - interval '1 second'")
         .await;
     app.eventually("SELECT reason FROM postbacks", "conversion_not_found")
         .await;
-    assert_eq!(app.count("SELECT count(*) FROM parked_postbacks").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM held_postbacks").await, 0);
     app.finish().await;
 }
 

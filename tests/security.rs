@@ -238,7 +238,7 @@ async fn a_login_that_bypasses_row_level_security_is_refused_and_an_ordinary_one
     );
     assert!(ran && output.contains("up to date"), "{output}");
     let (ran, output) = run("create-network", &[("DATABASE_URL", &owner)]);
-    assert!(!ran && output.contains("owns tables there"), "{output}");
+    assert!(!ran && output.contains("owns tables of the database"), "{output}");
     let (ran, output) = run("create-network", &[("DATABASE_URL", &login)]);
     assert!(ran && output.contains("by-hand"), "{output}");
     app.finish().await;

@@ -16,10 +16,10 @@ use diesel_async::RunQueryDsl;
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, NoTls, Statement, Transaction};
+use tokio_postgres::{Client, Statement, Transaction};
 use uuid::Uuid;
 
-use crate::NetworkConn;
+use crate::{NetworkConn, connect_client};
 
 /// Timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// index: the first plan may be made while a table is so small that reading all of it is cheaper, and is kept while the
 /// table grows. Without just-in-time compilation: a plan with a disabled node costs 10¹⁰, so Postgres would compile it
 /// with every optimisation, 600 ms of CPU for a statement that runs 0.2 ms.
-const INGEST_SETTINGS: &str = "SET ROLE clickledger_ingest; SET jit = off; SET plan_cache_mode = force_generic_plan; \
+const INGEST_SETTINGS: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET statement_timeout = '50s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
 
@@ -433,7 +433,7 @@ pub fn read<T: FromSqlOwned>(row: &tokio_postgres::Row, column: usize) -> Result
 /// # Errors
 /// When Postgres cannot be reached within 5 s.
 pub async fn connect_ingest(url: &str) -> Result<Client, BatchError> {
-    let connecting = tokio_postgres::connect(url, NoTls);
+    let connecting = connect_client(url);
     let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
         .await
         .map_err(|_| BatchError::Timeout(CONNECT_TIMEOUT))??;

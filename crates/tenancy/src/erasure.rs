@@ -1,4 +1,4 @@
-//! Export and erasure of all data of a network.
+//! Export of all rows of a network, and their erasure.
 
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,8 @@ struct Row {
     row_json: String,
 }
 
-/// Streams every row of this network as a line of JSON, `{"table":"clicks","row":{…}}`, from one snapshot and without
-/// hashes. Statement timeouts are disabled for this transaction.
+/// Returns every row of this network as a line of JSON, `{"table":"clicks","row":{…}}`, without hashes, from one
+/// snapshot. Disables the statement timeout of this transaction.
 ///
 /// # Errors
 /// When the database fails.
@@ -38,8 +38,8 @@ pub async fn export(
     Ok(rows.map_ok(|row| format!("{{\"table\":\"{}\",\"row\":{}}}\n", row.table_name, row.row_json)))
 }
 
-/// Deletes this transaction's network, which must be closed, with all its data; returns the number of rows deleted
-/// besides the network's own.
+/// Deletes the network of this transaction, which must be closed, with all its rows; returns the number of exported rows
+/// among them.
 ///
 /// # Errors
 /// When the database fails, or the network is not closed.
@@ -58,7 +58,7 @@ pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
     Ok(removed.rows)
 }
 
-/// Reason for not erasing a network.
+/// Reason a network was not erased.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
     /// The database failed.
@@ -67,14 +67,14 @@ pub enum EraseError {
     /// The export file could not be written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// Rows were added during the export.
+    /// Rows were written between export and erasure.
     #[error(
-        "rows were added to the network during the export: {exported} exported, {found} found. Try again"
+        "the network still receives rows: {exported} rows were exported and {found} found afterwards. Try again"
     )]
     StillWritten {
-        /// Number of exported rows.
+        /// Number of rows in the file.
         exported: i64,
-        /// Number of rows found when erasing.
+        /// Number of rows at the erasure.
         found: i64,
     },
 }
@@ -85,8 +85,8 @@ impl From<diesel::result::Error> for EraseError {
     }
 }
 
-/// Exports a closed network to a file in this folder, synced to disk before any row is deleted, then erases the
-/// network. Returns the path of the file.
+/// Exports all rows of a closed network to a file in this folder, syncs the file to disk, and then erases the network.
+/// Returns the path of the file.
 ///
 /// # Errors
 /// [`EraseError`]; the network is unchanged.
@@ -102,7 +102,7 @@ pub async fn export_and_erase(
     let unfinished = folder.join(format!("{network_id}.unfinished"));
     let failed = |error| EraseError::File(path.clone(), error);
     let mut conn = db.network(network_id).await?;
-    // Concurrent erasures of one network run one after the other; the second finds no network.
+    // Serializes concurrent erasures of the network; the second finds no row.
     conn.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
         .await?;
     sql_query("SELECT FROM networks WHERE id = current_network() FOR UPDATE")
@@ -111,7 +111,7 @@ pub async fn export_and_erase(
     let network = networks::current(&mut conn).await?;
     tokio::fs::create_dir_all(folder).await.map_err(failed)?;
     let mut options = tokio::fs::OpenOptions::new();
-    // Readable by the server's user only: the file contains all data of the network.
+    // Readable by the own user only, because the file has all data of the network.
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = tokio::io::BufWriter::new(options.open(&unfinished).await.map_err(failed)?);
     let mut lines: i64 = 0;
@@ -128,8 +128,7 @@ pub async fn export_and_erase(
     tokio::fs::rename(&unfinished, &path).await.map_err(failed)?;
     let directory = tokio::fs::File::open(folder).await.map_err(failed)?;
     directory.sync_all().await.map_err(failed)?;
-    // Nothing is erased unless all of it was exported. The export contains the network's own row, `erase` does not
-    // count it.
+    // Rows missing in the export are not erased. The row of the network is a line, too, and not part of the other count.
     let (exported, found) = (lines - 1, erase(&mut conn).await?);
     if found != exported {
         return Err(EraseError::StillWritten { exported, found });

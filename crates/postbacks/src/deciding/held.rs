@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use conversions::Conversion;
 use schema::batch::{self, BatchError, Row, Tx};
 use schema::{AdvertiserId, CampaignId, ClickKey, GoalId, NetworkId, PostbackId, clock};
-use tokio_postgres::types::ToSql;
 
 use super::claimed::{Decided, Ending};
 use super::hold::WaitsFor;
@@ -48,9 +47,12 @@ schema::row! {
     }
 }
 
-/// Columns that [`received`] reads, in its order.
-const RETURNING: &str = "RETURNING d.record, d.advertiser_id, d.is_authenticated, d.integration_campaign_id,
-     d.network_id, d.postback_id";
+schema::row! {
+    struct HeldKey() { network_id: NetworkId, postback_id: PostbackId }
+}
+
+/// Columns that [`take_rows`] reads, in its order.
+const TAKEN: &str = "p.network_id, p.postback_id, p.record, p.advertiser_id, p.is_authenticated, p.integration_campaign_id";
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -72,13 +74,9 @@ static RELEASE: LazyLock<String> = LazyLock::new(|| {
             AND p.network_id = k.network_id AND p.goal_id = k.goal_id AND p.unique_key = k.unique_key
          UNION SELECT p.network_id, p.postback_id FROM made k JOIN held_postbacks p ON p.waits_for = 'customer'
             AND p.network_id = k.network_id AND p.customer_id = k.customer_id AND p.advertiser_id = k.advertiser_id
-            AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = k.campaign_id)),
-     locked AS MATERIALIZED (
-         SELECT p.network_id, p.postback_id FROM released r JOIN held_postbacks p
-             ON p.network_id = r.network_id AND p.postback_id = r.postback_id
-         ORDER BY p.network_id, p.postback_id FOR UPDATE OF p SKIP LOCKED)
-     DELETE FROM held_postbacks d USING locked l WHERE d.network_id = l.network_id AND d.postback_id = l.postback_id
-     {RETURNING}",
+            AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = k.campaign_id))
+     SELECT {TAKEN} FROM released r JOIN held_postbacks p ON p.network_id = r.network_id AND p.postback_id = r.postback_id
+     ORDER BY p.network_id, p.postback_id FOR UPDATE OF p SKIP LOCKED",
         Created::unnest()
     )
 });
@@ -86,8 +84,7 @@ static RELEASE: LazyLock<String> = LazyLock::new(|| {
 /// a click. Skips postbacks that another node has locked.
 static TAKE_READY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH ready AS MATERIALIZED (
-         SELECT p.network_id, p.postback_id FROM held_postbacks p
+        "SELECT {TAKEN} FROM held_postbacks p
          WHERE p.held_at < $1 AND (
             p.waits_for = 'click' AND EXISTS (
                 SELECT FROM clicks c WHERE c.network_id = p.network_id AND c.id = p.click_id)
@@ -103,28 +100,29 @@ static TAKE_READY: LazyLock<String> = LazyLock::new(|| {
                 SELECT FROM conversions c WHERE c.network_id = p.network_id AND c.customer_id = p.customer_id
                    AND c.advertiser_id = p.advertiser_id
                    AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = c.campaign_id)))
-         LIMIT {SWEEP_BATCH} FOR UPDATE OF p SKIP LOCKED)
-     DELETE FROM held_postbacks d USING ready r WHERE d.network_id = r.network_id AND d.postback_id = r.postback_id
-     {RETURNING}"
+         LIMIT {SWEEP_BATCH} FOR UPDATE OF p SKIP LOCKED"
     )
 });
 static TAKE_OVERDUE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH late AS MATERIALIZED (
-         SELECT p.network_id, p.postback_id FROM held_postbacks p WHERE p.until <= $1
-         ORDER BY p.until LIMIT {SWEEP_BATCH} FOR UPDATE SKIP LOCKED)
-     DELETE FROM held_postbacks d USING late l WHERE d.network_id = l.network_id AND d.postback_id = l.postback_id
-     {RETURNING}"
+        "SELECT {TAKEN} FROM held_postbacks p WHERE p.until <= $1
+         ORDER BY p.until LIMIT {SWEEP_BATCH} FOR UPDATE SKIP LOCKED"
     )
 });
 static TAKE: LazyLock<String> = LazyLock::new(|| {
-    format!("DELETE FROM held_postbacks d WHERE d.network_id = $1 AND d.postback_id = $2 {RETURNING}")
+    format!("SELECT {TAKEN} FROM held_postbacks p WHERE p.network_id = $1 AND p.postback_id = $2 FOR UPDATE")
 });
 const POSTPONE: &str = "UPDATE held_postbacks SET until = greatest(until, $3), held_at = $3
      WHERE network_id = $1 AND postback_id = $2";
 
-const QUARANTINE: &str = "INSERT INTO quarantine (journal, seq, network_id, put_aside_at, reason, record)
-     VALUES ($1, 0, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+static DELETE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM held_postbacks d USING {} WHERE d.network_id = k.network_id AND d.postback_id = k.postback_id",
+        HeldKey::unnest()
+    )
+});
+/// Time by which a held postback is postponed that cannot be decided.
+const POSTPONEMENT: TimeDelta = TimeDelta::minutes(10);
 
 /// Stores the held ones of these postbacks.
 pub(super) async fn insert(tx: Tx<'_>, decided: &[Decided]) -> Result<(), BatchError> {
@@ -169,13 +167,12 @@ pub(super) async fn release(tx: Tx<'_>, created: &[Conversion]) -> Result<Vec<Re
             campaign_id: conversion.campaign_id,
         })
         .collect();
-    received(tx, &tx.query_batch(&RELEASE, &keys).await?, Origin::Held).await
+    take_rows(tx, &tx.query_batch(&RELEASE, &keys).await?, Origin::Held).await
 }
 
 /// Takes postbacks whose dependency exists although nothing released them.
 pub(super) async fn take_ready(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Received>, BatchError> {
-    received(
-        tx,
+    take_rows(tx,
         &tx.query(&TAKE_READY, &[&(now - SWEEP_AGE)]).await?,
         Origin::Held,
     )
@@ -184,7 +181,7 @@ pub(super) async fn take_ready(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Rec
 
 /// Takes postbacks that were held as long as they may be.
 pub(super) async fn take_overdue(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Received>, BatchError> {
-    received(tx, &tx.query(&TAKE_OVERDUE, &[&now]).await?, Origin::Overdue).await
+    take_rows(tx, &tx.query(&TAKE_OVERDUE, &[&now]).await?, Origin::Overdue).await
 }
 
 /// Takes one postback.
@@ -193,40 +190,40 @@ pub(super) async fn take(
     (network_id, id): (NetworkId, PostbackId),
     origin: Origin,
 ) -> Result<Vec<Received>, BatchError> {
-    received(tx, &tx.query(&TAKE, &[&network_id, &id]).await?, origin).await
+    take_rows(tx, &tx.query(&TAKE, &[&network_id, &id]).await?, origin).await
 }
 
-/// Holds a postback that could not be decided for longer.
-pub(super) async fn postpone(
-    tx: Tx<'_>,
-    (network_id, id): (NetworkId, PostbackId),
-    until: DateTime<Utc>,
-) -> Result<(), BatchError> {
+/// Postpones a postback that cannot be decided.
+pub(super) async fn postpone(tx: Tx<'_>, (network_id, id): (NetworkId, PostbackId)) -> Result<(), BatchError> {
+    let until = clock::now() + POSTPONEMENT;
     tx.query(POSTPONE, &[&network_id, &id, &until]).await?;
     Ok(())
 }
 
-/// Postbacks in the order of their arrival. A record that is unreadable goes to quarantine.
-async fn received(
+/// Takes these rows; returns their postbacks in the order of their arrival. An unreadable one stays, and is postponed.
+async fn take_rows(
     tx: Tx<'_>,
     rows: &[tokio_postgres::Row],
     origin: Origin,
 ) -> Result<Vec<Received>, BatchError> {
-    let mut received = Vec::with_capacity(rows.len());
+    let (mut received, mut keys) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for row in rows {
-        let bytes: Vec<u8> = batch::read(row, 0)?;
-        let record = match PostbackRecord::read(&bytes) {
+        let (network_id, postback_id) = (batch::read(row, 0)?, batch::read(row, 1)?);
+        let record: Vec<u8> = batch::read(row, 2)?;
+        let record = match PostbackRecord::read(&record) {
             Ok(record) => record,
             Err(reason) => {
-                let (network, id): (NetworkId, PostbackId) = (batch::read(row, 4)?, batch::read(row, 5)?);
-                tracing::error!(%network, postback = %id, reason, "held postback is unreadable; quarantined");
-                let parameters: [&(dyn ToSql + Sync); 5] = [&id, &network, &clock::now(), &reason, &bytes];
-                tx.query(QUARANTINE, &parameters).await?;
+                tracing::error!(network = %network_id, postback = %postback_id, reason, "held postback is unreadable");
+                postpone(tx, (network_id, postback_id)).await?;
                 continue;
             }
         };
-        let advertiser_id: Option<AdvertiserId> = batch::read(row, 1)?;
-        let (is_authenticated, campaign_id) = (batch::read(row, 2)?, batch::read(row, 3)?);
+        let advertiser_id: Option<AdvertiserId> = batch::read(row, 3)?;
+        let (is_authenticated, campaign_id) = (batch::read(row, 4)?, batch::read(row, 5)?);
+        keys.push(HeldKey {
+            network_id,
+            postback_id,
+        });
         received.push(Received {
             record,
             origin,
@@ -237,6 +234,7 @@ async fn received(
             }),
         });
     }
+    tx.execute_batch(&DELETE, &keys).await?;
     received.sort_by_key(|postback| postback.record.id);
     Ok(received)
 }

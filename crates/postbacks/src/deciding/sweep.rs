@@ -1,7 +1,6 @@
 //! Sweep over stored work that no new postback triggers: held postbacks that are ready or overdue, requested replays, and
 //! conversions whose hold period is over. Any number of nodes may sweep at once.
 
-use chrono::TimeDelta;
 use conversions::Event;
 use schema::batch::{BatchError, IngestClient, Tx};
 use schema::{NetworkId, PostbackId, clock};
@@ -11,9 +10,6 @@ use super::error::DecideError;
 use super::{held, replay};
 use crate::authenticate::Authenticator;
 use crate::received::{Origin, Received};
-
-/// Time by which a held postback is postponed that cannot be decided.
-const POSTPONEMENT: TimeDelta = TimeDelta::minutes(10);
 
 /// Sweeps on a connection of its kind.
 pub struct Sweeper {
@@ -135,7 +131,7 @@ impl Sweeper {
                 tracing::error!(%error, "a held postback cannot be decided; it is postponed");
                 transaction.rollback().await?;
                 let transaction = self.client.begin().await?;
-                held::postpone(transaction.tx(), key, clock::now() + POSTPONEMENT).await?;
+                held::postpone(transaction.tx(), key).await?;
                 transaction.commit().await?;
                 Ok(Vec::new())
             }
