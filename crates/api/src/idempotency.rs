@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a call that creates something is made once, however often it arrives.
+//! `Idempotency-Key`: a request that creates something takes effect once, however often it is sent.
 //!
-//! The key is claimed, the thing created and the answer kept in one transaction: either all of it happened or nothing.
-//! A refusal is not kept, so that the call can be corrected and sent again under the same key.
+//! One transaction claims the key, creates the resource and stores the response: all of it is committed, or nothing. An
+//! error response is not stored, so the caller can correct the request and send it again under the same key.
 
 use std::future::{Ready, ready};
 
@@ -14,52 +14,62 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tenancy::Access;
 use tenancy::idempotency::{self, Claim};
+use utoipa::IntoParams;
 
-use crate::Api;
 use crate::error::ApiError;
+use crate::state::Api;
 
-/// The header that names the call.
-pub(crate) const KEY: &str = "Idempotency-Key";
-/// Most characters of it.
-pub(crate) const KEY_LIMIT: usize = 200;
+/// Name of the header.
+pub(crate) const HEADER: &str = "Idempotency-Key";
+/// Maximum length of a key in characters. The parameter below repeats it: an attribute takes literals only.
+const MAX_KEY_LENGTH: usize = 200;
 
-/// What is answered for something that was created.
+/// Body of a response to a request that creates something.
 pub(crate) trait Created: Serialize {
-    /// Of an answer that creates.
+    /// Status of the response.
     const STATUS: StatusCode = StatusCode::CREATED;
 
-    /// What is kept for a repetition: the same, but for what is shown only once.
-    fn kept(&self) -> Value {
+    /// Body to store for repeated requests: the same, without secrets that are shown only once.
+    fn stored(&self) -> Value {
         json!(self)
     }
 }
 
-/// What became of a call.
-pub(crate) enum Made<T> {
-    /// It was made.
-    Now(T),
-    /// It was made before, and this was its answer.
-    Before(HttpResponse),
+/// Result of a request under an idempotency key.
+pub(crate) enum Outcome<T> {
+    /// The request was executed.
+    Executed(T),
+    /// An earlier request under the same key was executed; its stored response.
+    Replayed(HttpResponse),
 }
 
-impl<T: Created> Made<T> {
-    /// The answer.
-    pub(crate) fn answer(self) -> HttpResponse {
+impl<T: Created> Outcome<T> {
+    /// Response to the caller.
+    pub(crate) fn response(self) -> HttpResponse {
         match self {
-            Self::Now(made) => HttpResponse::build(T::STATUS).json(made),
-            Self::Before(answer) => answer,
+            Self::Executed(created) => HttpResponse::build(T::STATUS).json(created),
+            Self::Replayed(response) => response,
         }
     }
 }
 
-/// The call as its key and its first line know it.
-pub(crate) struct Once {
+/// Idempotency key of a request, with the request line that it belongs to.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IdempotencyKey {
+    /// Unique value of your choice for this request: visible ASCII characters, remembered for 24 hours.
+    #[param(
+        rename = "Idempotency-Key", value_type = String, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
+        required = false
+    )]
     key: Option<String>,
+    #[param(ignore)]
     method: String,
+    #[param(ignore)]
     path: String,
 }
 
-impl FromRequest for Once {
+impl FromRequest for IdempotencyKey {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -73,57 +83,61 @@ impl FromRequest for Once {
 }
 
 fn key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
-    let mut values = request.headers().get_all(KEY);
+    let mut values = request.headers().get_all(HEADER);
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let visible = |text: &&str| {
-        (1..=KEY_LIMIT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_valid = |text: &&str| {
+        (1..=MAX_KEY_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    match (value.to_str().ok().filter(visible), values.next()) {
+    match (value.to_str().ok().filter(is_valid), values.next()) {
         (Some(key), None) => Ok(Some(key.to_owned())),
         _ => Err(ApiError::field(
-            KEY,
-            format!("Send one of 1 to {KEY_LIMIT} visible ASCII characters."),
+            HEADER,
+            format!("Send one key of 1 to {MAX_KEY_LENGTH} visible ASCII characters."),
         )),
     }
 }
 
-impl Once {
-    /// Creates something in a transaction, unless this call did so before.
-    pub(crate) async fn run<P, T: Created>(
+impl IdempotencyKey {
+    /// Creates something in a transaction, unless an earlier request under this key did.
+    pub(crate) async fn execute<P, T: Created>(
         &self,
         api: &Api,
         access: &Access<P>,
         body: &[u8],
         create: impl AsyncFnOnce(&mut NetworkConn) -> Result<T, ApiError>,
-    ) -> Result<Made<T>, ApiError> {
+    ) -> Result<Outcome<T>, ApiError> {
         let mut conn = access.network(&api.db).await?;
         let Some(key) = &self.key else {
-            let made = create(&mut conn).await?;
+            let created = create(&mut conn).await?;
             conn.commit().await?;
-            return Ok(Made::Now(made));
+            return Ok(Outcome::Executed(created));
         };
-        let print = idempotency::fingerprint(&self.method, &self.path, body);
-        match idempotency::claim(&mut conn, access.membership_id, key, &print, clock::now()).await? {
+        let fingerprint = idempotency::fingerprint(&self.method, &self.path, body);
+        let member = access.membership_id;
+        match idempotency::claim(&mut conn, member, key, &fingerprint, clock::now()).await? {
             Claim::Mismatch => Err(ApiError::IdempotencyMismatch),
-            Claim::Repeated { status, body } => Ok(Made::Before(repeated(status, body))),
+            Claim::Repeated { status, body } => Ok(Outcome::Replayed(replay(status, body)?)),
             Claim::First => {
-                let made = create(&mut conn).await?;
-                let kept = made.kept().to_string();
-                idempotency::keep(&mut conn, access.membership_id, key, T::STATUS.as_u16(), &kept).await?;
+                let created = create(&mut conn).await?;
+                let stored = created.stored().to_string();
+                idempotency::keep(&mut conn, member, key, T::STATUS.as_u16(), &stored).await?;
                 conn.commit().await?;
-                Ok(Made::Now(made))
+                Ok(Outcome::Executed(created))
             }
         }
     }
 }
 
-fn repeated(status: u16, body: String) -> HttpResponse {
-    HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::OK))
+/// Stored response, marked as a replay.
+fn replay(status: u16, body: String) -> Result<HttpResponse, ApiError> {
+    let status = StatusCode::from_u16(status)
+        .map_err(|_| ApiError::Internal(format!("a stored response has the status {status}")))?;
+    Ok(HttpResponse::build(status)
         .insert_header((HeaderName::from_static("idempotent-replayed"), "true"))
         .content_type("application/json")
-        .body(body)
+        .body(body))
 }
 
 #[cfg(test)]
@@ -134,15 +148,24 @@ mod tests {
 
     #[test]
     fn a_key_is_visible_ascii_or_absent() {
-        let of = |value: &str| {
+        let parse = |value: &str| {
             key(&TestRequest::default()
-                .append_header((KEY, value))
+                .append_header((HEADER, value))
                 .to_http_request())
         };
         assert_eq!(key(&TestRequest::default().to_http_request()).unwrap(), None);
-        assert_eq!(of("order-77").unwrap().as_deref(), Some("order-77"));
+        assert_eq!(parse("order-77").unwrap().as_deref(), Some("order-77"));
         for value in ["", "a b", "ü", &"x".repeat(201)] {
-            assert!(of(value).is_err(), "{value}");
+            assert!(parse(value).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn a_stored_response_without_a_valid_status_is_an_error() {
+        assert_eq!(
+            replay(201, "{}".to_owned()).unwrap().status(),
+            StatusCode::CREATED
+        );
+        assert!(replay(0, "{}".to_owned()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What every answer of the API carries, and the one place where an error becomes a body.
+//! Outermost middleware of the API: request ID, tracing span, security headers, and the bodies of error responses.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -8,13 +8,18 @@ use actix_web::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
-use schema::BASE32;
+use schema::{ApiKeyId, BASE32};
+use tenancy::Actor;
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span};
 
 use crate::error::ApiError;
+use crate::header::header_value;
 
-/// In every answer and every error's body.
+/// Request ID, in every response; error bodies repeat it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -23,40 +28,61 @@ const HEADERS: [(HeaderName, &str); 5] = [
         "default-src 'none'; frame-ancestors 'none'",
     ),
     (REFERRER_POLICY, "no-referrer"),
-    // Browsers heed it on https only.
+    // Browsers obey it on https only.
     (STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
 ];
 
-/// Names the request, adds the security headers to every answer, and writes the bodies of errors.
-pub(crate) async fn guard(
+/// Assigns the request ID, opens the span of the request, adds the security headers, and writes the bodies of errors.
+pub(crate) async fn handle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let request_id = BASE32.encode(&rand::random::<[u8; 10]>());
-    let mut response = tell(next.call(request).await?, &request_id);
+    let span = span(&request, &request_id);
+    let response = next.call(request).instrument(span.clone()).await?;
+    span.record("status", response.status().as_u16());
+    let mut response = span.in_scope(|| with_error_body(response, &request_id));
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, value);
-    }
+    headers.insert(REQUEST_ID, header_value(&request_id));
     Ok(response)
 }
 
-/// Puts the body of an error in, with the headers that go with it; what others added stays.
-fn tell<B>(response: ServiceResponse<B>, request_id: &str) -> ServiceResponse<EitherBody<B>> {
-    let told = response
-        .response()
-        .error()
+/// Span of a request; `auth` adds the caller. It has the pattern of the path, because the path and the query contain
+/// text of the caller, such as a misplaced key.
+fn span(request: &ServiceRequest, request_id: &str) -> Span {
+    let route = request.match_pattern();
+    tracing::info_span!(
+        "api_request",
+        request_id,
+        method = %request.method(),
+        route = route.as_deref(),
+        network = Empty,
+        actor = Empty,
+        key = Empty,
+        status = Empty,
+    )
+}
+
+/// Adds the caller to the span of the request: network, membership, and the ID of the API key unless a token was used.
+pub(crate) fn record_caller(actor: &Actor, key: Option<ApiKeyId>) {
+    let span = Span::current();
+    span.record("network", display(actor.network_id()));
+    span.record("actor", display(actor.membership_id));
+    if let Some(key) = key {
+        span.record("key", display(key));
+    }
+}
+
+/// Writes the body and the headers of an error; headers that other middleware added stay.
+fn with_error_body<B>(response: ServiceResponse<B>, request_id: &str) -> ServiceResponse<EitherBody<B>> {
+    let error = response.response().error();
+    let rendered = error
         .and_then(Error::as_error::<ApiError>)
-        .map(|error| {
-            (
-                serde_json::to_vec(&error.body(request_id)).unwrap_or_default(),
-                error.header(),
-            )
-        });
-    let Some((body, header)) = told else {
+        .map(|error| (error.body(request_id).to_json(), error.header()));
+    let Some((body, header)) = rendered else {
         return response.map_into_left_body();
     };
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
