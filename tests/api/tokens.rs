@@ -1,4 +1,4 @@
-//! Tokens: made from a key or a session, gone with it, and forged by nobody.
+//! API tokens: created from a key or a session, invalid without it, and not forgeable.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +8,7 @@ use sha2::Sha256;
 use tenancy::RoleKind;
 use testkit::{Member, TestApp};
 
-/// A token as people make one on the page of their keys.
+/// Token that a user creates on the page of API keys.
 async fn session_token(member: &Member) -> String {
     let made = member.submit("/settings/keys", "/settings/keys/token", &[]).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
@@ -21,7 +21,7 @@ async fn session_token(member: &Member) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_does_what_its_key_does_and_goes_with_it() {
+async fn a_token_has_the_permissions_of_its_key_and_ends_with_it() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let new = json!({ "name": "narrow", "scopes": ["parties:read"] });
@@ -48,7 +48,7 @@ async fn a_token_does_what_its_key_does_and_goes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_from_a_session_does_what_the_person_may_and_ends_with_the_session() {
+async fn a_token_from_a_session_has_the_permissions_of_the_member_and_ends_with_the_session() {
     let app = TestApp::spawn().await;
     let member = app.sign_in(&app.scene.owner).await;
     let token = app.program_with(&session_token(&member).await);
@@ -59,7 +59,7 @@ async fn a_token_from_a_session_does_what_the_person_may_and_ends_with_the_sessi
         token.post("/tokens", &json!({})).await.status,
         StatusCode::FORBIDDEN
     );
-    // Another session of the same person is not touched.
+    // Another session of the same person stays valid.
     let elsewhere = app.sign_in(&app.scene.owner).await;
     let other = app.program_with(&session_token(&elsewhere).await);
     member.submit("/", "/sign-out", &[]).await;
@@ -113,7 +113,7 @@ fn signed(message: &str, key: &[u8]) -> String {
     )
 }
 
-/// Texts made from a token that works, none of which may.
+/// Invalid variants of a valid token.
 fn hostile(token: &str) -> Vec<String> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else {
@@ -192,7 +192,7 @@ fn hostile(token: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_that_was_forged_or_tampered_with_is_let_in() {
+async fn forged_and_modified_tokens_are_refused() {
     let elsewhere = TestApp::spawn().await;
     let issued = elsewhere
         .program(&elsewhere.scene.owner)
@@ -206,13 +206,13 @@ async fn no_token_that_was_forged_or_tampered_with_is_let_in() {
     assert_eq!(program.with(&token).get("/me").await.status, StatusCode::OK);
     let mut texts = hostile(&token);
     texts.push(issued.get("token").to_owned());
-    // After a hundred the door would be closed to this address, and nothing would be seen of the rest.
+    // After a hundred invalid tokens, this address is refused, and the rest would not be tested.
     assert!((80..100).contains(&texts.len()), "{}", texts.len());
     for text in &texts {
-        let told = program.with(text).get("/me").await;
+        let response = program.with(text).get("/me").await;
         let start: String = text.chars().take(120).collect();
         assert_eq!(
-            (told.status, told.get("code")),
+            (response.status, response.get("code")),
             (StatusCode::UNAUTHORIZED, "unauthenticated"),
             "{start}"
         );

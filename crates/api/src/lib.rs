@@ -1,131 +1,44 @@
-//! The JSON API: `/api/v1` over the same functions as the pages, its description in OpenAPI, and a page to try it on.
+//! The JSON API: `/api/v1` over the same functions as the pages, its OpenAPI description, and a page to try it out.
 //!
-//! Every route is in the table of [`ROUTES`]; every answer, errors included, passes `guard`; who calls
-//! is settled in `door` before anything of a request is read. Handlers hold no SQL.
+//! [`ROUTES`] lists every route. Every response, errors included, passes `middleware`; `auth` finds the caller before
+//! anything else of a request is read. Handlers contain no SQL.
 
-mod condition;
+mod auth;
 mod docs;
-mod door;
 mod error;
 mod extract;
 mod fields;
-mod guard;
-mod once;
+mod header;
+mod idempotency;
+mod if_match;
+mod middleware;
 mod openapi;
 mod page;
 mod resources;
 mod routes;
 mod schemas;
+mod state;
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use actix_web::HttpRequest;
-use diesel::QueryResult;
-use schema::{Db, MembershipId, NetworkConn, NetworkId};
-use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, Urls, networks};
-use tracking::Proxies;
-use tracking::intake::client_ip;
-
-pub use openapi::openapi;
-pub use routes::{ROUTES, configure};
-
-/// Default of [`Limits::calls_per_minute`].
-pub const CALLS_PER_MINUTE: u32 = 600;
-
-/// The time over which calls are counted.
-const RATE_WINDOW: Duration = Duration::from_secs(60);
-
-/// Limits of the API.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Calls per minute and node, of a network's own members together and of each other member alone.
-    pub calls_per_minute: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            calls_per_minute: CALLS_PER_MINUTE,
-        }
-    }
-}
-
-/// Settings of an [`Api`].
-pub struct ApiSettings {
-    /// Pool on which neither clicks nor postbacks depend.
-    pub db: Db,
-    /// Secret of the installation.
-    pub secret: Secret,
-    /// Public base URLs.
-    pub urls: Urls,
-    /// Proxies in front of the listener.
-    pub proxies: Proxies,
-    /// Sender of invitations and of decisions on applications.
-    pub mailer: Mailer,
-    /// Limits of the API.
-    pub limits: Limits,
-}
-
-/// What all endpoints share. Cheap to clone.
-#[derive(Clone)]
-pub struct Api {
-    db: Db,
-    secret: Secret,
-    tokens: ApiTokens,
-    tracking_url: Arc<str>,
-    dashboard_url: Arc<str>,
-    mailer: Mailer,
-    /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
-    rate: RateLimit<(NetworkId, Option<MembershipId>)>,
-    throttle: SignInThrottle,
-    proxies: Proxies,
-    reserved_hosts: Arc<[String]>,
-    calls_per_minute: u32,
-}
-
-impl Api {
-    /// Prepares the endpoints.
-    #[must_use]
-    pub fn new(settings: ApiSettings) -> Self {
-        Self {
-            db: settings.db,
-            tokens: ApiTokens::new(&settings.secret, &settings.urls.dashboard),
-            secret: settings.secret,
-            reserved_hosts: settings.urls.reserved_hosts().into(),
-            tracking_url: settings.urls.tracking.into(),
-            dashboard_url: settings.urls.dashboard.into(),
-            mailer: settings.mailer,
-            rate: RateLimit::new(RATE_WINDOW),
-            throttle: SignInThrottle::new(),
-            proxies: settings.proxies,
-            calls_per_minute: settings.limits.calls_per_minute,
-        }
-    }
-
-    /// Where visitors and servers reach the network of this connection.
-    async fn tracking_url(&self, conn: &mut NetworkConn) -> QueryResult<String> {
-        networks::tracking_url(conn, &self.tracking_url).await
-    }
-
-    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        client_ip(request.head(), &self.proxies.trusted)
-    }
-}
+pub use routes::{ROUTES, configure, openapi};
+pub use state::{Api, ApiSettings, CALLS_PER_MINUTE, Limits};
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
     use actix_web::http::StatusCode;
     use actix_web::http::header::HeaderMap;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, web};
+    use schema::Db;
     use serde_json::Value;
+    use tenancy::{Mailer, Secret};
+    use tracing_subscriber::fmt::format::FmtSpan;
 
     use super::*;
 
-    /// An API whose database does not answer: what is tested here must not ask it.
+    /// API whose database is unreachable: requests of these tests must not query it.
     fn api() -> Api {
         Api::new(ApiSettings {
             db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
@@ -157,7 +70,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_stranger_is_told_nothing_but_to_sign_in() {
+    async fn an_unauthenticated_caller_gets_401_whatever_else_is_wrong() {
         for (method, path) in ROUTES.iter().filter(|(_, path)| !path.ends_with("/openapi.json")) {
             let request = TestRequest::with_uri(path).method(method.parse().unwrap());
             let (status, headers, body) = answer(request.set_payload("{ not json")).await;
@@ -175,7 +88,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn every_answer_is_guarded() {
+    async fn every_response_has_the_security_headers() {
         for path in [
             "/api/v1/me",
             "/api/v1/openapi.json",
@@ -202,7 +115,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_address_takes_its_methods_only() {
+    async fn other_methods_of_a_path_are_refused_with_the_allowed_ones() {
         let (status, headers, body) = answer(TestRequest::post().uri("/api/v1/openapi.json")).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(headers.get("allow").unwrap(), "GET, HEAD");
@@ -210,20 +123,20 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_hundred_wrong_tokens_close_the_door_to_their_address() {
+    async fn an_address_is_refused_after_a_hundred_wrong_tokens() {
         let wrong = || TestRequest::with_uri("/api/v1/me").append_header(("authorization", "Bearer a.b.c"));
-        let told = answers((0..101).map(|_| wrong())).await;
+        let responses = answers((0..101).map(|_| wrong())).await;
         assert!(
-            told[..100]
+            responses[..100]
                 .iter()
                 .all(|(status, ..)| *status == StatusCode::UNAUTHORIZED)
         );
-        assert_eq!(told[100].0, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(told[100].1.get("retry-after").unwrap(), "900");
+        assert_eq!(responses[100].0, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(responses[100].1.get("retry-after").unwrap(), "900");
     }
 
     #[actix_web::test]
-    async fn a_busy_database_is_told_with_a_time_to_come_back() {
+    async fn an_unavailable_database_is_a_503_with_retry_after() {
         let key = format!(
             "clk_key_{}",
             schema::BASE32.encode(&[[0, 0, 0, 7].as_slice(), &[1; 21]].concat())
@@ -238,8 +151,46 @@ mod tests {
         );
     }
 
+    /// Writer into shared memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[actix_web::test]
-    async fn the_page_runs_scripts_of_ours_only() {
+    async fn the_span_of_a_request_has_its_id_and_no_text_of_the_caller() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let request = TestRequest::with_uri("/api/v1/affiliates/aff_misplaced?access_token=misplaced")
+            .append_header(("authorization", "Bearer misplaced"));
+        let (_, headers, _) = answer(request).await;
+        drop(logging);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let id = headers.get("x-request-id").unwrap().to_str().unwrap();
+        assert!(log.contains(&format!("request_id=\"{id}\"")), "{log}");
+        assert!(
+            log.contains("route=\"/api/v1/affiliates/{id}\"") && log.contains("status=401"),
+            "{log}"
+        );
+        assert!(!log.contains("misplaced"), "{log}");
+    }
+
+    #[actix_web::test]
+    async fn the_docs_page_runs_scripts_of_this_server_only() {
         let (status, headers, body) = answer(TestRequest::with_uri("/docs/api")).await;
         assert_eq!(status, StatusCode::OK);
         let policy = headers.get("content-security-policy").unwrap().to_str().unwrap();

@@ -7,9 +7,9 @@ use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
-use crate::author::Author;
-use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
+use crate::draft::Draft;
+use crate::error::{ChangeError, taken};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
 use crate::reference::resolve_reference;
 
 text_enum! {
@@ -82,17 +82,44 @@ impl AdvertiserSettings {
     /// # Errors
     /// [`ChangeError::Fields`].
     pub fn checked(draft: &PartyDraft, status: &str) -> Result<Self, ChangeError> {
-        let mut errors = FieldErrors::default();
-        let details = draft.checked(&mut errors);
-        let status = errors.take("status", status.parse::<AdvertiserStatus>());
-        let settings = details.zip(status).map(|(details, status)| Self {
+        let mut draft = draft.with_status(status);
+        let settings = Self::check(&mut draft);
+        draft.accepted(settings)
+    }
+
+    /// Names of the fields in a [`Draft`].
+    pub const FIELDS: [&'static str; 5] = ["name", "status", "external_id", "notes", "tags"];
+
+    /// Draft of an active advertiser without a name.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("status", AdvertiserStatus::Active.to_string())])
+    }
+
+    /// Draft that [`AdvertiserSettings::check`] turns into these settings.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", self.status.to_string()),
+            ("external_id", self.external_id.clone().unwrap_or_default()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.on_one_line()),
+        ])
+    }
+
+    /// Validated settings of a draft; none if a field has an error.
+    pub fn check(draft: &mut Draft) -> Option<Self> {
+        let details = PartyDetails::check(draft);
+        let status = draft.take("status", str::parse);
+        let (details, status) = details.zip(status)?;
+        Some(Self {
             name: details.name,
             status,
             external_id: details.external_id,
             notes: details.notes,
             tags: details.tags,
-        });
-        errors.or(settings)
+        })
     }
 
     /// Time since which an advertiser with these settings is paused: `since` if already paused, otherwise `now`.

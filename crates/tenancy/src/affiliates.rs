@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::draft::Draft;
-use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
+use crate::error::{ChangeError, taken};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
 use crate::reference::resolve_reference;
 
 text_enum! {
@@ -90,27 +90,52 @@ impl AffiliateSettings {
     /// # Errors
     /// [`ChangeError::Fields`].
     pub fn checked(draft: &PartyDraft, status: &str, group: &str) -> Result<Self, ChangeError> {
-        let mut errors = FieldErrors::default();
-        let details = draft.checked(&mut errors);
-        let status = errors.take("status", status.parse::<AffiliateStatus>());
-        let group_id = match group.trim() {
-            "" => Some(None),
-            text => errors
-                .take("group", text.parse::<GroupId>().map_err(|_| GROUP_UNKNOWN))
-                .map(Some),
-        };
-        let settings = details
-            .zip(status)
-            .zip(group_id)
-            .map(|((details, status), group_id)| Self {
-                name: details.name,
-                status,
-                group_id,
-                external_id: details.external_id,
-                notes: details.notes,
-                tags: details.tags,
-            });
-        errors.or(settings)
+        let mut draft = draft.with_status(status);
+        draft.set("group", group);
+        let settings = Self::check(&mut draft);
+        draft.accepted(settings)
+    }
+
+    /// Names of the fields in a [`Draft`].
+    pub const FIELDS: [&'static str; 6] = ["name", "status", "group", "external_id", "notes", "tags"];
+
+    /// Draft of an active affiliate without a name.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("status", AffiliateStatus::Active.to_string())])
+    }
+
+    /// Draft that [`AffiliateSettings::check`] turns into these settings.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let group = self.group_id.map(|id| id.to_string());
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", self.status.to_string()),
+            ("group", group.unwrap_or_default()),
+            ("external_id", self.external_id.clone().unwrap_or_default()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.on_one_line()),
+        ])
+    }
+
+    /// Validated settings of a draft; none if a field has an error. `create` and `update` check that the group exists.
+    pub fn check(draft: &mut Draft) -> Option<Self> {
+        let details = PartyDetails::check(draft);
+        let status = draft.take("status", str::parse);
+        let group_id = draft.take("group", |text| match text.trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| GROUP_UNKNOWN),
+        });
+        let ((details, status), group_id) = details.zip(status).zip(group_id)?;
+        Some(Self {
+            name: details.name,
+            status,
+            group_id,
+            external_id: details.external_id,
+            notes: details.notes,
+            tags: details.tags,
+        })
     }
 
     fn to_json(&self) -> Value {

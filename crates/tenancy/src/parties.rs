@@ -2,7 +2,8 @@
 
 use schema::Words;
 
-use crate::error::{FieldErrors, check_name, check_text};
+use crate::draft::Draft;
+use crate::error::{check_name, check_text};
 
 /// Sort order of a list of parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,35 +103,49 @@ pub struct PartyDetails {
 }
 
 impl PartyDraft {
-    pub(crate) fn checked(&self, errors: &mut FieldErrors) -> Option<PartyDetails> {
-        let name = errors.take("name", check_name(&self.name));
-        let external_id = match self.external_id.trim() {
-            "" => Some(None),
-            text => errors.take("external_id", check_name(text)).map(Some),
-        };
-        let notes = errors.take("notes", check_text(&self.notes));
-        let tags = Words::typed(&self.tags);
-        if tags.0.len() > 20
-            || tags
-                .0
-                .iter()
-                .any(|tag| tag.chars().count() > 40 || tag.contains(|c: char| c == ';' || c.is_control()))
-        {
-            errors.add(
-                "tags",
-                "Use at most 20 tags of at most 40 characters each, without semicolons.",
-            );
-        }
-        Some(PartyDetails {
+    /// The same input as the draft that settings are checked from.
+    pub(crate) fn with_status(&self, status: &str) -> Draft {
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", status.to_owned()),
+            ("external_id", self.external_id.clone()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.clone()),
+        ])
+    }
+}
+
+impl PartyDetails {
+    /// Validated details of a draft; none if a field has an error.
+    pub(crate) fn check(draft: &mut Draft) -> Option<Self> {
+        let name = draft.take("name", check_name);
+        let external_id = draft.take("external_id", |text| match text.trim() {
+            "" => Ok(None),
+            text => check_name(text).map(Some),
+        });
+        let notes = draft.take("notes", check_text);
+        let tags = draft.take("tags", check_tags);
+        Some(Self {
             name: name?,
             external_id: external_id?,
             notes: notes?,
-            tags,
+            tags: tags?,
         })
     }
 }
 
-pub(crate) const EXTERNAL_ID_TAKEN: &str = "This external ID is already in use.";
+fn check_tags(text: &str) -> Result<Words, &'static str> {
+    let tags = Words::typed(text);
+    let is_invalid =
+        |tag: &String| tag.chars().count() > 40 || tag.contains(|c: char| c == ';' || c.is_control());
+    if tags.0.len() > 20 || tags.0.iter().any(is_invalid) {
+        Err("Use at most 20 tags of at most 40 characters each, without semicolons.")
+    } else {
+        Ok(tags)
+    }
+}
+
+pub(crate) const EXTERNAL_ID_TAKEN: &str = "Another one has this external id; it must be unique.";
 
 /// Applies filter, order and start of a list of parties to a boxed query of either table. A macro, because the two
 /// tables share no type.

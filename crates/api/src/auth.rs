@@ -1,5 +1,5 @@
-//! Who calls: the key or token of a request, settled in middleware before anything else of the request is read, because
-//! extractors run side by side and a malformed body must not be told to a stranger.
+//! Authentication: finds the actor behind an API key or token. It runs as middleware, before anything else of the
+//! request is read: extractors run concurrently, and an unauthenticated caller must not learn that a body is malformed.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use schema::{ApiKeyId, clock};
@@ -16,45 +16,55 @@ use tenancy::api_tokens::{self, TokenFlaw};
 use tenancy::{Access, Actor, Need, Quota, THROTTLE_WINDOW};
 
 use crate::error::ApiError;
-use crate::{Api, RATE_WINDOW};
+use crate::header::header_value;
+use crate::middleware::record_caller;
+use crate::state::{Api, RATE_WINDOW};
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Who calls, and with which key, if it is one.
+/// Authenticated caller of a request.
 #[derive(Clone)]
 struct Caller {
     actor: Actor,
+    /// API key of the request; none for a token.
     key: Option<ApiKeyId>,
 }
 
-/// Lets only those pass whose key or token works, who have the second factor that their network demands, and whose
-/// network has calls left; leaves who they are with the request.
-pub(crate) async fn door(
+/// Middleware that passes on requests of authenticated callers only: those with a valid key or token, with two-factor
+/// authentication where their network requires it, and within the rate limit. Stores the caller in the request.
+pub(crate) async fn require_caller(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let caller = match authenticate(request.request()).await {
-        Ok(caller) => caller,
-        // Refusals are answers, not errors: an error would pass by the guard that writes its body.
-        Err(refusal) => return Ok(request.error_response(refusal).map_into_right_body()),
+    let (caller, quota) = match admit(request.request()).await {
+        Ok(admitted) => admitted,
+        // Returned as a response: an `Err` would bypass the middleware that writes error bodies.
+        Err(error) => return Ok(request.error_response(error).map_into_right_body()),
     };
-    let quota = count(request.request(), &caller.actor);
     let mut response = match refusal(&caller.actor, quota) {
-        Some(refusal) => request.error_response(refusal).map_into_right_body(),
+        Some(error) => request.error_response(error).map_into_right_body(),
         None => {
             request.extensions_mut().insert(caller);
             next.call(request).await?.map_into_left_body()
         }
     };
-    if let Some(quota) = quota {
-        add_quota(response.headers_mut(), quota);
-    }
+    add_quota(response.headers_mut(), quota);
     Ok(response)
 }
 
-async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
-    let api = api(request)?;
+/// Authenticates a request and counts it against the rate limit of its caller.
+async fn admit(request: &HttpRequest) -> Result<(Caller, Quota), ApiError> {
+    let api = request
+        .app_data::<web::Data<Api>>()
+        .ok_or_else(|| ApiError::Internal("the application data has no Api".to_owned()))?;
+    let caller = authenticate(api, request).await?;
+    record_caller(&caller.actor, caller.key);
+    let quota = count(api, &caller.actor);
+    Ok((caller, quota))
+}
+
+async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Caller, ApiError> {
     let credential = bearer(request).ok_or(ApiError::Unauthenticated)?;
     let (address, now) = (api.client(request), clock::now());
     if api.throttle.check_keys(address).await.is_err() {
@@ -71,7 +81,7 @@ async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
                 let actor = found.ok_or(ApiError::Unauthenticated)?;
                 Some(Caller { actor, key: None })
             }
-            // It was one of ours: no guess that should count against the address.
+            // We signed it: not a guess, so it does not count against the address.
             Err(TokenFlaw::Expired) => return Err(ApiError::Unauthenticated),
             Err(TokenFlaw::NotOurs) => None,
         },
@@ -82,58 +92,48 @@ async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
     found.ok_or(ApiError::Unauthenticated)
 }
 
-fn api(request: &HttpRequest) -> Result<&web::Data<Api>, ApiError> {
-    request
-        .app_data::<web::Data<Api>>()
-        .ok_or_else(|| ApiError::Internal("the application has no Api as its data".to_owned()))
-}
-
-/// The credential of the one `Authorization` header.
+/// Credential of the only `Authorization` header; none if the header is repeated or of another scheme.
 fn bearer(request: &HttpRequest) -> Option<&str> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let (scheme, credential) = headers.next()?.to_str().ok()?.split_once(' ')?;
-    let only = headers.next().is_none() && scheme.eq_ignore_ascii_case("bearer");
-    only.then(|| credential.trim())
+    let is_only_bearer = headers.next().is_none() && scheme.eq_ignore_ascii_case("bearer");
+    is_only_bearer
+        .then(|| credential.trim())
         .filter(|credential| !credential.is_empty())
 }
 
-fn count(request: &HttpRequest, actor: &Actor) -> Option<Quota> {
-    let seconds = u64::try_from(clock::now().timestamp()).unwrap_or_default();
-    let api = api(request).ok()?;
-    let at = Duration::from_secs(seconds);
-    let own = (!actor.role.kind().is_staff()).then_some(actor.membership_id);
-    Some(
-        api.rate
-            .count((actor.network_id(), own), api.calls_per_minute, at),
-    )
+/// Counts a request: the staff of a network shares one limit, each member of an advertiser or affiliate has a separate
+/// one.
+fn count(api: &Api, actor: &Actor) -> Quota {
+    let at = Duration::from_secs(clock::now().timestamp().unsigned_abs());
+    let member = (!actor.role.kind().is_staff()).then_some(actor.membership_id);
+    api.rate
+        .count((actor.network_id(), member), api.calls_per_minute, at)
 }
 
-fn refusal(actor: &Actor, quota: Option<Quota>) -> Option<ApiError> {
-    match quota {
-        Some(quota) if !quota.allowed => Some(ApiError::RateLimited {
-            retry_after: quota.resets_in,
-        }),
-        _ if actor.lacks_second_factor => Some(ApiError::SecondFactorRequired),
-        _ => None,
+fn refusal(actor: &Actor, quota: Quota) -> Option<ApiError> {
+    if !quota.allowed {
+        let retry_after = quota.resets_in;
+        return Some(ApiError::RateLimited { retry_after });
     }
+    actor
+        .lacks_second_factor
+        .then_some(ApiError::SecondFactorRequired)
 }
 
-/// As draft-ietf-httpapi-ratelimit-headers-10 spells them.
+/// Adds the headers of draft-ietf-httpapi-ratelimit-headers-10.
 fn add_quota(headers: &mut HeaderMap, quota: Quota) {
     let policy = format!("\"default\";q={};w={}", quota.limit, RATE_WINDOW.as_secs());
     let left = format!("\"default\";r={};t={}", quota.remaining, quota.resets_in);
-    for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
-        }
-    }
+    headers.insert(RATE_LIMIT_POLICY, header_value(&policy));
+    headers.insert(RATE_LIMIT, header_value(&left));
 }
 
-/// A caller who has the permission `P`. The first argument of every handler behind the door: extractors are polled in
-/// their order and this one is ready at once, so that nothing is told of a request to somebody who may not make it.
+/// Caller with the permission `P`. The first argument of every handler that needs a caller: extractors are polled in
+/// order and this one is ready at once, so a caller without the permission gets no other error of the request.
 pub(crate) struct Allowed<P> {
     access: Access<P>,
-    /// The key that was called with, unless it was a token.
+    /// API key of the request; none for a token.
     pub(crate) key: Option<ApiKeyId>,
 }
 
@@ -167,16 +167,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_what_follows_the_one_bearer() {
-        let of = |values: &[&str]| {
+    fn a_credential_follows_the_only_bearer_scheme() {
+        let parse = |values: &[&str]| {
             let mut request = TestRequest::default();
             for value in values {
                 request = request.append_header((AUTHORIZATION, *value));
             }
             bearer(&request.to_http_request()).map(str::to_owned)
         };
-        assert_eq!(of(&["Bearer abc"]).as_deref(), Some("abc"));
-        assert_eq!(of(&["bearer  abc "]).as_deref(), Some("abc"));
+        assert_eq!(parse(&["Bearer abc"]).as_deref(), Some("abc"));
+        assert_eq!(parse(&["bearer  abc "]).as_deref(), Some("abc"));
         for values in [
             &["Basic abc"][..],
             &["Bearer"],
@@ -185,7 +185,7 @@ mod tests {
             &["Bearer a", "Bearer b"],
             &[],
         ] {
-            assert_eq!(of(values), None, "{values:?}");
+            assert_eq!(parse(values), None, "{values:?}");
         }
     }
 }
