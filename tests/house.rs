@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 mod language;
 
 /// Allowed dependencies of each crate, as in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("schema", &[]),
     ("dialects", &[]),
     ("journal", &[]),
@@ -17,35 +17,62 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("conserve", &[]),
     ("tenancy", &["schema"]),
     ("campaigns", &["dialects", "schema", "tenancy"]),
+    ("conversions", &["campaigns", "schema", "tenancy"]),
+    (
+        "postbacks",
+        &["campaigns", "conversions", "dialects", "schema", "tenancy"],
+    ),
     (
         "tracking",
         &[
             "campaigns",
+            "conversions",
             "dialects",
             "journal",
+            "postbacks",
             "schema",
             "tenancy",
             "visitors",
         ],
+    ),
+    (
+        "monitoring",
+        &["journal", "postbacks", "schema", "tenancy", "tracking"],
     ),
     ("reports", &["schema", "tenancy"]),
     (
         "dashboard",
         &[
             "campaigns",
+            "conversions",
             "dialects",
+            "monitoring",
+            "postbacks",
             "reports",
             "schema",
             "tenancy",
             "tracking",
         ],
     ),
-    ("api", &["campaigns", "schema", "tenancy", "tracking"]),
+    (
+        "api",
+        &[
+            "campaigns",
+            "conversions",
+            "monitoring",
+            "postbacks",
+            "schema",
+            "tenancy",
+            "tracking",
+        ],
+    ),
     (
         "demo",
         &[
             "campaigns",
+            "conversions",
             "journal",
+            "postbacks",
             "schema",
             "tenancy",
             "tracking",
@@ -54,11 +81,20 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
     (
         "server",
-        &["api", "dashboard", "demo", "schema", "tenancy", "tracking"],
+        &[
+            "api",
+            "dashboard",
+            "demo",
+            "monitoring",
+            "postbacks",
+            "schema",
+            "tenancy",
+            "tracking",
+        ],
     ),
     (
         "testkit",
-        &["campaigns", "schema", "server", "tenancy", "tracking"],
+        &["campaigns", "monitoring", "schema", "server", "tenancy", "tracking"],
     ),
 ];
 

@@ -43,8 +43,8 @@ mod tests {
         Api::new(ApiSettings {
             db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
             secret: Secret::random(),
-            urls: Urls::new("https://app.example", "https://trk.example"),
-            proxies: Proxies::default(),
+            urls: tenancy::Urls::new("https://app.example", "https://trk.example"),
+            proxies: tracking::Proxies::default(),
             mailer: Mailer::default(),
             limits: Limits::default(),
         })

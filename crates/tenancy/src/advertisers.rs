@@ -7,6 +7,7 @@ use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::draft::Draft;
 use crate::error::{ChangeError, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};

@@ -52,7 +52,8 @@ schema::row! {
 }
 
 /// Columns that [`take_rows`] reads, in its order.
-const TAKEN: &str = "p.network_id, p.postback_id, p.record, p.advertiser_id, p.is_authenticated, p.integration_campaign_id";
+const TAKEN: &str =
+    "p.network_id, p.postback_id, p.record, p.advertiser_id, p.is_authenticated, p.integration_campaign_id";
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -172,7 +173,8 @@ pub(super) async fn release(tx: Tx<'_>, created: &[Conversion]) -> Result<Vec<Re
 
 /// Takes postbacks whose dependency exists although nothing released them.
 pub(super) async fn take_ready(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Received>, BatchError> {
-    take_rows(tx,
+    take_rows(
+        tx,
         &tx.query(&TAKE_READY, &[&(now - SWEEP_AGE)]).await?,
         Origin::Held,
     )
@@ -194,7 +196,10 @@ pub(super) async fn take(
 }
 
 /// Postpones a postback that cannot be decided.
-pub(super) async fn postpone(tx: Tx<'_>, (network_id, id): (NetworkId, PostbackId)) -> Result<(), BatchError> {
+pub(super) async fn postpone(
+    tx: Tx<'_>,
+    (network_id, id): (NetworkId, PostbackId),
+) -> Result<(), BatchError> {
     let until = clock::now() + POSTPONEMENT;
     tx.query(POSTPONE, &[&network_id, &id, &until]).await?;
     Ok(())
