@@ -132,6 +132,7 @@ pub fn known_dialects() -> Vec<&'static str> {
 /// Checks the key of a dialect; empty for none.
 pub(super) fn check_dialect(text: &str) -> Result<Option<String>, String> {
     match text {
+        "" => Ok(None),
         key => dialects::of_key(key)
             .map(|dialect| Some(dialect.key.to_owned()))
             .ok_or_else(|| format!("“{key}” is not a known postback format.")),
