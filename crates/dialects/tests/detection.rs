@@ -177,3 +177,14 @@ fn text_without_a_call_yields_none_and_too_long_text_is_refused() {
     }
     assert_eq!(codes(&detect(&"a=b&".repeat(20_000))), ["too_large"]);
 }
+
+#[test]
+fn data_of_a_curl_command_makes_it_a_post() {
+    let call = detect("curl https://t.example/postback -d click_id=abc").call;
+    let parts = call.map(|call| (call.method, call.content_type, call.body));
+    let form = "application/x-www-form-urlencoded".to_owned();
+    assert_eq!(
+        parts,
+        Some(("POST".to_owned(), Some(form), "click_id=abc".to_owned()))
+    );
+}

@@ -8,11 +8,11 @@
 //! ```
 //!
 //! * A record has a number, its [`Seq`]. An applier that stores its position in the transaction that applies the
-//! records, together with [`Journal::identity`], applies each record exactly once.
+//!   records, together with [`Journal::identity`], applies each record exactly once.
 //! * Segments are filled with zeros ahead of time, so that the sync of a batch writes no metadata. Full segments are
-//! never modified until all their records are released; then they are recycled or removed.
+//!   never modified until all their records are released; then they are recycled or removed.
 //! * A file with a failed write or sync is never written or synced again: the kernel may have dropped dirty pages, and
-//! a second sync would not report the loss.
+//!   a second sync would not report the loss.
 //! * Reading never fails or panics because of the bytes on disk: a damaged batch is skipped and reported as [`Damage`].
 //!
 //! The format is described in `format.rs`.

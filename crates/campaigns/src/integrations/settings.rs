@@ -207,6 +207,13 @@ mod tests {
     }
 
     #[test]
+    fn a_dialect_is_a_known_key_or_none() {
+        assert_eq!(check_dialect(""), Ok(None));
+        assert_eq!(check_dialect("tune"), Ok(Some("tune".to_owned())));
+        assert!(check_dialect("nothing").is_err());
+    }
+
+    #[test]
     fn a_status_map_is_parsed_line_by_line() {
         let map = check_status_map("2 = approved\n\n 7=ignored ").unwrap();
         assert_eq!(map, json!({ "2": "approved", "7": "ignored" }));

@@ -138,6 +138,7 @@ impl Command {
             call.target.push(joint);
             call.target.push_str(&data);
         } else if has_data {
+            call.method = "POST".to_owned();
             let content_type = if self.json {
                 "application/json"
             } else {
