@@ -3,7 +3,7 @@
 //! This file lists the banned words, so it is exempt from the rules about words and code.
 
 /// Path of this file, relative to the repository.
-pub const THIS_FILE: &str = "tests/house/language.rs";
+pub(crate) const THIS_FILE: &str = "tests/house/language.rs";
 
 /// Words that a doc comment must not begin with: it begins with a noun or a verb.
 const RELATIVES: [&str; 12] = [
@@ -25,7 +25,7 @@ const BANNED: [&[&str]; 10] = [
 ];
 
 /// Uses of banned words that cannot be avoided: path, word and reason. An unused entry fails the test.
-pub const ALLOWED: [(&str, &str, &str); 1] = [(
+pub(crate) const ALLOWED: [(&str, &str, &str); 1] = [(
     "crates/server/src/postgres/mod.rs",
     "nobody",
     "the Unix user that runs Postgres where no user named postgres exists",
@@ -33,17 +33,17 @@ pub const ALLOWED: [(&str, &str, &str); 1] = [(
 
 /// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Line number, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Violated rule.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// Word or code that violates it.
-    pub found: String,
+    pub(crate) found: String,
 }
 
 /// Doc comments that begin with a relative or interrogative word. Only the first line of a block counts.
-pub fn doc_comments(text: &str) -> Vec<Finding> {
+pub(crate) fn doc_comments(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut previous = None;
     for (index, line) in text.lines().enumerate() {
@@ -79,7 +79,7 @@ fn doc_comment(line: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Banned words and phrases, also where a phrase continues on the next line. An underscore separates words.
-pub fn banned_words(text: &str) -> Vec<Finding> {
+pub(crate) fn banned_words(text: &str) -> Vec<Finding> {
     let words = words(text);
     let mut findings = Vec::new();
     for start in 0..words.len() {
@@ -140,7 +140,7 @@ fn words(text: &str) -> Vec<Word> {
 }
 
 /// Constants without a meaning, unnamed closure arguments, and `match` on a bool, in Rust code.
-pub fn code_habits(text: &str) -> Vec<Finding> {
+pub(crate) fn code_habits(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let code = line.trim_start();
