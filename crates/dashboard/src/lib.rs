@@ -39,7 +39,7 @@ pub struct DashboardSettings {
     pub secret: Secret,
     /// Base URL of the dashboard, without a slash at the end. With https, cookies are `Secure`.
     pub dashboard_url: String,
-    /// Base URL of the shared tracking host, for networks without a host of their own.
+    /// Base URL of the shared tracking host, for networks without their own host.
     pub tracking_url: String,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
