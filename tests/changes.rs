@@ -316,7 +316,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     // By what rule is known to the network's own people only.
     let list = "/conversions?review=yes";
     let shown = owner.get(list).await.html;
-    for told in ["above 500.00 EUR", "another currency", "In review"] {
+    for told in ["above 500.00 EUR", "currency differs", "In review"] {
         assert!(shown.contains(told), "{told} is not in {shown}");
     }
     assert_eq!(shown.matches("Needs review").count(), 2, "{shown}");

@@ -183,7 +183,7 @@ async fn links_are_created_for_many_affiliates_at_once_or_for_none() {
     let named = [fields.clone(), vec![("alias", "one")]].concat();
     let refused = owner.submit(&form, &links, &named).await;
     assert!(
-        refused.html.contains("An alias is of one link"),
+        refused.html.contains("An alias belongs to one link"),
         "{}",
         refused.html
     );

@@ -40,7 +40,7 @@ pub(crate) fn cut<T, I: Display>(
     cut_at("before", found, path, filters, id_of)
 }
 
-/// As [`cut`], for lists that are not sorted newest first: the next page begins after the last row.
+/// Variant of [`cut`] for lists that are not sorted newest first: the next page begins after the last row.
 pub(crate) fn cut_after<T, I: Display>(
     found: Vec<T>,
     path: &str,

@@ -190,7 +190,7 @@ impl Fresh {
 /// Goals that use an integration.
 struct Goals {
     ways: Vec<Way>,
-    /// Campaigns with an integration of their own, with its page.
+    /// Campaigns with a specific integration, each with the URL of its page.
     others: Vec<(String, String)>,
     /// Code and currency of the first goal, for the snippets.
     first: Option<(String, Currency)>,
@@ -308,7 +308,7 @@ struct Show {
     url: String,
     /// Page of the advertiser's integration. None on that page itself.
     advertisers: Option<String>,
-    /// Campaigns with an integration of their own, with its page.
+    /// Campaigns with a specific integration, each with the URL of its page.
     others: Vec<(String, String)>,
     capture: String,
     ways: Vec<Way>,
