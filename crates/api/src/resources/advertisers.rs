@@ -48,7 +48,7 @@ resource! {
     may {
         /// Status; `active` by default.
         status: Word as schemas::AdvertiserStatus,
-        /// ID in another system; unique.
+        /// ID in another system; unique. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
         /// Notes for the network's staff.
         notes: String as schemas::Notes,

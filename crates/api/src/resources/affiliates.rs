@@ -48,7 +48,7 @@ resource! {
         status: Word as schemas::AffiliateStatus,
         /// Affiliate group; null for none.
         group: Option<String> as Option<schemas::GroupId>,
-        /// ID in another system; unique.
+        /// ID in another system; unique. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
         /// Notes for the network's staff.
         notes: String as schemas::Notes,

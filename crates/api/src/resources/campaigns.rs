@@ -50,7 +50,7 @@ resource! {
     may {
         /// Status; `draft` by default.
         status: String as schemas::CampaignStatus,
-        /// ID in another system; unique.
+        /// ID in another system; unique. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
         /// Weight of the destination in the rotation with the landing pages: 0 to 1000.
         destination_weight: Integer as i64,

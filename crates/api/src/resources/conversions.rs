@@ -44,7 +44,7 @@ pub(crate) struct Conversion {
     postback: PostbackId,
     #[schema(required, value_type = Option<schemas::Text>)]
     order_id: Option<String>,
-    /// Customer ID of the advertiser; null if none was sent, and for affiliates.
+    /// Advertiser's ID of the customer; null if none was sent, and for affiliates.
     #[schema(required, value_type = Option<schemas::Text>)]
     customer_id: Option<String>,
     #[schema(required, value_type = Option<schemas::Text>)]

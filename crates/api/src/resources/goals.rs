@@ -51,7 +51,7 @@ resource! {
         revenue: String as schemas::Pay,
     }
     may {
-        /// ID in another system; unique within the campaign.
+        /// ID in another system; unique within the campaign. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
         /// Order amount of postbacks without one.
         default_amount: Option<String> as Option<schemas::Amount>,

@@ -68,7 +68,7 @@ resource! {
         coupon: Option<String> as Option<schemas::Text>,
         /// Condition: category of an item of the order.
         category: Option<String> as Option<schemas::Text>,
-        /// Condition: minimum number of the conversion among those of the affiliate and goal in a month.
+        /// Condition: from this conversion of the month on, counted by affiliate and goal.
         month_from: Option<Integer> as Option<i64>,
     }
 }
