@@ -236,7 +236,7 @@ async fn a_login_that_walls_do_not_hold_is_refused_and_an_ordinary_one_serves() 
     );
     assert!(ran && said.contains("up to date"), "{said}");
     let (ran, said) = run("create-network", &[("DATABASE_URL", &owner)]);
-    assert!(!ran && said.contains("owns tables there"), "{said}");
+    assert!(!ran && said.contains("owns tables of the database"), "{said}");
     let (ran, said) = run("create-network", &[("DATABASE_URL", &login)]);
     assert!(ran && said.contains("by-hand"), "{said}");
     app.finish().await;

@@ -123,6 +123,8 @@ pub struct TestOptions {
     pub places: Vec<PathBuf>,
     /// How often a network may call the API in a minute; without it, as often as anywhere.
     pub calls_per_minute: Option<u32>,
+    /// Database to serve; a new one if None.
+    pub database: Option<TestDatabase>,
 }
 
 /// A network with one advertiser, one campaign with two goals, one affiliate with one link, and three people.
@@ -201,7 +203,10 @@ impl TestApp {
     /// The same, with options.
     pub async fn spawn_with(options: TestOptions) -> Self {
         let exports = tempfile::tempdir().expect("folder for exports");
-        let database = TestDatabase::create().await;
+        let database = match options.database {
+            Some(database) => database,
+            None => TestDatabase::create().await,
+        };
         let tracking = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let tracking_host = tracking.local_addr().expect("bound").to_string();
         let journal = tempfile::tempdir().expect("folder for journals");

@@ -29,8 +29,17 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Makes a database from the template.
+    /// Creates a database with the current schema and no rows.
     pub async fn create() -> Self {
+        Self::create_from("clickledger").await
+    }
+
+    /// Creates a database without any migration.
+    pub async fn empty() -> Self {
+        Self::create_from("template0").await
+    }
+
+    async fn create_from(template: &str) -> Self {
         let postgres = POSTGRES.get_or_init(start).await;
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let operator_url = postgres.url_of("postgres");
@@ -40,7 +49,7 @@ impl TestDatabase {
             operator_url,
         };
         database
-            .operate(&format!("CREATE DATABASE {} TEMPLATE clickledger", database.name))
+            .operate(&format!("CREATE DATABASE {} TEMPLATE {template}", database.name))
             .await;
         database
     }

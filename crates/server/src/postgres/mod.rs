@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
@@ -159,7 +159,7 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer.
     pub async fn create_database(&self) -> Result<(), DatabaseError> {
-        let mut conn = AsyncPgConnection::establish(&self.url_of("postgres")).await?;
+        let mut conn = schema::connect(&self.url_of("postgres")).await?;
         let exists: Vec<Exists> = sql_query("SELECT 1 AS one FROM pg_database WHERE datname = $1")
             .bind::<Text, _>(NAME)
             .load(&mut conn)

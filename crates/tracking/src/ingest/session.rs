@@ -6,7 +6,7 @@ use journal::{Damage, Journal, Seq};
 use schema::clock;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{ApplyError, Load, Record};
@@ -203,7 +203,7 @@ fn number(seq: Seq) -> i64 {
 }
 
 pub(super) async fn connect(url: &str) -> Result<Client, ApplyError> {
-    let connecting = tokio_postgres::connect(url, NoTls);
+    let connecting = schema::connect_client(url);
     let (client, connection) = tokio::time::timeout(super::BACK_OFF * 25, connecting)
         .await
         .map_err(|_| ApplyError::Slow)??;
