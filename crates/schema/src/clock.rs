@@ -1,20 +1,20 @@
-//! The one place that reads the wall clock.
+//! The only place that reads the wall clock.
 //!
-//! Everything below a handler takes the time as a parameter, so that tests and the demo's history can choose it.
+//! Functions below a handler take the time as a parameter, so that tests and the history of the demo can set it.
 
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// The current time, cut to the microseconds that Postgres keeps.
+/// Returns the current time, truncated to microseconds as Postgres stores it.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one home of the clock")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// The first instant of a day on this clock. Where clocks jump over midnight, the day starts after the jump.
+/// Returns the first instant of a day in this time zone: after the jump if clocks skip midnight.
 #[must_use]
 pub fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
     (0..24)
@@ -26,7 +26,7 @@ pub fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
         )
 }
 
-/// A time as what has passed since 1970, for counting windows.
+/// Returns the time since 1970, for numbering time windows.
 #[must_use]
 pub fn since_epoch(at: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(at.timestamp_micros()).unwrap_or(0))

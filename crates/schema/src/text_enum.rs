@@ -1,10 +1,10 @@
-//! Closed sets of words: an enum in Rust, `text` with a CHECK in the database, the same word everywhere else.
+//! Enums stored as `text` with a CHECK, and written as the same word in JSON and URLs.
 
 /// Defines an enum whose variants are words in the database, in JSON and in URLs.
 ///
 /// ```
 /// schema::text_enum! {
-///     /// Whether a campaign runs.
+///     /// Status of a campaign.
 ///     pub enum Status { Live = "live", Paused = "paused" }
 /// }
 /// assert_eq!(Status::Live.as_str(), "live");
@@ -26,10 +26,10 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// Every variant, in the order of its definition.
+            /// All variants in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word for it in the database, in JSON and in URLs.
+            /// Returns the word of the variant in the database, in JSON and in URLs.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
