@@ -88,7 +88,7 @@ impl Visits {
         let place = facts.ip.map(|ip| self.places.find(ip)).unwrap_or_default();
         let hash = facts.ip.and_then(|ip| {
             let hash = self.keys.hash(ip, facts.user_agent, today);
-            hash.inspect_err(|error| tracing::error!(%error, "the visitor cannot be hashed"))
+            hash.inspect_err(|error| tracing::error!(network = %network.id, %error, "visitor not hashed"))
                 .ok()
         });
         let scope = scope(network.id.0, route.campaign().id.0, route.affiliate_id.0);
