@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use journal::Journal;
 use postbacks::{Authenticator, DecideError, Sweeper};
 
-use super::Progress;
+use super::applier::Progress;
 use crate::counts;
 
 /// Interval of sweeps.
