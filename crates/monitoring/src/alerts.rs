@@ -1,5 +1,6 @@
-//! Alerts: advertisers whose postbacks stopped, or are rejected much more often than before. Every few minutes the rollups
-//! and the rejected postbacks are checked; alerts are shown on the dashboard, and mailed once to the members who can act.
+//! Alerts: advertisers whose postbacks stopped, or are rejected much more often than before. Every few minutes the
+//! rollups and the rejected postbacks are checked; alerts are shown on the dashboard, and mailed once to the members
+//! who can act.
 
 mod activity;
 mod alert;

@@ -23,9 +23,9 @@ const MAX_COUNTERS: usize = 100_000;
 /// Counters of all caps. Cheap to clone.
 ///
 /// A node counts its clicks as they arrive, and once a second, while clicks arrive, reads those of all nodes from the
-/// rollups. So with one node a cap of clicks is exact, except that clicks which could not be journaled count too; several
-/// nodes together may exceed it by the clicks of that second. Conversions and money come from the rollups alone, and are up
-/// to a second old. A node that has just started admits clicks until its first refresh.
+/// rollups. So with one node a cap of clicks is exact, except that clicks which could not be journaled count too;
+/// several nodes together may exceed it by the clicks of that second. Conversions and money come from the rollups
+/// alone, and are up to a second old. A node that has just started admits clicks until its first refresh.
 #[derive(Clone)]
 pub(crate) struct Caps {
     db: Db,
@@ -54,8 +54,8 @@ impl Caps {
         }
     }
 
-    /// Counts a valid click through an affiliate. Returns true, and does not count, if a cap of the campaign is reached: of
-    /// clicks, conversions, commission or revenue.
+    /// Counts a valid click through an affiliate. Returns true, and does not count, if a cap of the campaign is
+    /// reached: of clicks, conversions, commission or revenue.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -83,8 +83,8 @@ impl Caps {
         false
     }
 
-    /// Counter of a cap, refreshed in the background when due; `None` if the counter is already in a later day or month than
-    /// the click.
+    /// Counter of a cap, refreshed in the background when due; `None` if the counter is already in a later day or month
+    /// than the click.
     fn counter(
         &self,
         network: &Network,
@@ -169,10 +169,10 @@ async fn refresh(
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(network = %network_id, cap = %cap_id, %error, "counter of a cap not refreshed; it keeps its total");
+            tracing::warn!(network = %network_id, cap = %cap_id, %error, "cap counter not refreshed; retrying");
         }
         Err(_) => {
-            tracing::warn!(network = %network_id, cap = %cap_id, "counter of a cap not refreshed in time; it keeps its total");
+            tracing::warn!(network = %network_id, cap = %cap_id, "cap counter not refreshed in time; retrying");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
 //!
-//! Each process holds a slot (`0`, `1`, … in the journal folder) while it runs, so that an old and a new process can serve
-//! side by side during a restart. Records that a process left unapplied in its slot are applied by another process.
+//! Each process holds a slot (`0`, `1`, … in the journal folder) while it runs, so that an old and a new process can
+//! serve side by side during a restart. Records that a process left unapplied in its slot are applied by another
+//! process.
 
 use std::collections::HashMap;
 use std::fs;

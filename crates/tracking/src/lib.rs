@@ -1,7 +1,7 @@
 //! Tracking: tracking hosts, clicks, journals, and the appliers that copy the journals into Postgres.
 //!
-//! [`intake`]`::clicks` receives clicks and [`intake`]`::postbacks` postbacks; both write to a journal, and `ingest` applies
-//! the journals.
+//! [`intake`]`::clicks` receives clicks and [`intake`]`::postbacks` postbacks; both write to a journal, and `ingest`
+//! applies the journals.
 
 mod caps;
 mod click_record;

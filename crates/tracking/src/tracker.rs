@@ -1,4 +1,5 @@
-//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for verdicts.
+//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for
+//! verdicts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -205,8 +206,8 @@ impl Tracker {
         self.watch.health(&self.journals)
     }
 
-    /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that load
-    /// balancers use other nodes.
+    /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that
+    /// load balancers use other nodes.
     pub fn drain(&self) {
         self.watch.draining.store(true, Ordering::Relaxed);
     }
@@ -291,7 +292,8 @@ impl Intake {
             .await
     }
 
-    /// Journals a parsed postback and waits for its verdict. Unless the reply is `unavailable`, the postback is on disk.
+    /// Journals a parsed postback and waits for its verdict. Unless the reply is `unavailable`, the postback is on
+    /// disk.
     #[tracing::instrument(level = "debug", skip_all, fields(network = %network.id, postback = %request.id))]
     pub async fn receive(&self, network: &Network, request: InboundRequest, parsed: ParsedCall) -> Reply {
         let record = PostbackRecord::new(network.id, request, parsed);

@@ -1,4 +1,5 @@
-//! Classification of visitors, before a click is journaled: full addresses and User-Agents are used here and never stored.
+//! Classification of visitors, before a click is journaled: full addresses and User-Agents are used here and never
+//! stored.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -134,7 +135,7 @@ impl Visits {
             let read = match clicks.read(10_000, 4 * 1024 * 1024) {
                 Ok(read) => read,
                 Err(error) => {
-                    tracing::warn!(%error, "visitors not restored from a journal; some clicks may count as unique again");
+                    tracing::warn!(%error, "visitors not restored from a journal; some count as unique again");
                     return;
                 }
             };

@@ -69,8 +69,8 @@ impl Alert {
                 reason,
                 rejected_for_top_reason,
             }) => format!(
-                "{rejected} of {calls} postbacks were rejected within 24 hours, {rejected_for_top_reason} of them as {reason}; \
-                 in the week before, {percent_before} % were rejected."
+                "{rejected} of {calls} postbacks were rejected within 24 hours, {rejected_for_top_reason} of them as \
+                 {reason}; in the week before, {percent_before} % were rejected."
             ),
             None => "The integration seems to fail.".to_owned(),
         }
@@ -142,7 +142,8 @@ pub async fn find(conn: &mut NetworkConn, id: AlertId) -> QueryResult<Option<(Al
         .optional()
 }
 
-/// Acknowledges an alert for the network; the alert stays open until the problem is over. Returns false if it does not exist.
+/// Acknowledges an alert for the network; the alert stays open until the problem is over. Returns false if it does not
+/// exist.
 ///
 /// # Errors
 /// When the database fails.

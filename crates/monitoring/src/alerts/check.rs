@@ -12,8 +12,8 @@ use super::activity;
 use super::alert::{Alert, AlertKind};
 use super::rules::Finding;
 
-/// Checks every advertiser of a network: opens alerts, updates the figures of open ones, and closes those that are over.
-/// Any number of nodes may do so at once.
+/// Checks every advertiser of a network: opens alerts, updates the figures of open ones, and closes those that are
+/// over. Any number of nodes may do so at once.
 ///
 /// # Errors
 /// When the database fails.

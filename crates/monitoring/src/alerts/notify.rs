@@ -98,8 +98,8 @@ impl Notice {
     }
 }
 
-/// Mails the notices that are due: one when an alert opens and, after that one, one when it is over. A mail that fails is
-/// retried; if a node stops in the middle, a mail may be sent twice, but none is left out.
+/// Mails the notices that are due: one when an alert opens and, after that one, one when it is over. A mail that fails
+/// is retried; if a node stops in the middle, a mail may be sent twice, but none is left out.
 async fn notify(
     db: &Db,
     network_id: NetworkId,
@@ -115,12 +115,12 @@ async fn notify(
     let network = networks::current(&mut conn).await?;
     let mut addressed = Vec::with_capacity(notices.len());
     for notice in notices {
-        let people = recipients(&mut conn, &notice.alert).await?;
-        addressed.push((notice, people));
+        let recipients = recipients(&mut conn, &notice.alert).await?;
+        addressed.push((notice, recipients));
     }
     // No transaction may wait for a mail server.
     conn.commit().await?;
-    for (notice, people) in addressed {
+    for (notice, recipients) in addressed {
         let since = notice.alert.since.with_timezone(&network.time_zone());
         let sentence = format!(
             "Since {}: {}",
@@ -128,7 +128,7 @@ async fn notify(
             notice.alert.sentence()
         );
         let mut is_sent = true;
-        for email in people {
+        for email in recipients {
             let mail = letters::integration_alert(
                 dashboard_url,
                 &network.name,
@@ -217,10 +217,10 @@ async fn recipients(conn: &mut NetworkConn, alert: &Alert) -> QueryResult<Vec<St
         },
         ..MemberFilter::default()
     };
-    let mut people = memberships::list(conn, &staff, MAX_RECIPIENTS).await?;
-    people.retain(|member| member.role.may(Permission::Configure));
-    people.extend(memberships::list(conn, &of_advertiser, MAX_RECIPIENTS).await?);
-    let mut addresses: Vec<String> = people.into_iter().map(|member| member.email).collect();
+    let mut members = memberships::list(conn, &staff, MAX_RECIPIENTS).await?;
+    members.retain(|member| member.role.may(Permission::Configure));
+    members.extend(memberships::list(conn, &of_advertiser, MAX_RECIPIENTS).await?);
+    let mut addresses: Vec<String> = members.into_iter().map(|member| member.email).collect();
     addresses.sort();
     addresses.dedup();
     Ok(addresses)

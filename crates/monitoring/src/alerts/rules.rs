@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Period of the rollups that are read: two weeks, so that a silent week can be compared with the one before.
 pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(14);
-/// Age of the period with which a silence is compared, and the longest silence that opens an alert: advertisers with longer
-/// ones report too rarely to be monitored.
+/// Age of the period with which a silence is compared, and the longest silence that opens an alert: advertisers with
+/// longer ones report too rarely to be monitored.
 const WEEK: TimeDelta = TimeDelta::days(7);
-/// Minimum number of expected conversions for an alert of silence: by chance none of them arrives in one of twenty thousand
-/// cases (e⁻¹⁰).
+/// Minimum number of expected conversions for an alert of silence: by chance none of them arrives in one of twenty
+/// thousand cases (e⁻¹⁰).
 const MIN_EXPECTED: i64 = 10;
 /// Minimum number of rejected postbacks in 24 hours for an alert of rejections.
 const MIN_REJECTED: i64 = 10;
@@ -109,8 +109,8 @@ impl Activity {
         self.last.is_none_or(|last| last <= since) && self.within(now - TimeDelta::days(1), now).clicks > 0
     }
 
-    /// Start and figures of rejections that are many more than before; with an open alert, of rejections that are not yet
-    /// few again.
+    /// Start and figures of rejections that are many more than before; with an open alert, of rejections that are not
+    /// yet few again.
     pub(super) fn rejections(&self, is_open: bool, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Finding)> {
         let day_ago = now - TimeDelta::days(1);
         let rejected: i64 = self.rejected.iter().map(|rejected| rejected.lately).sum();

@@ -152,7 +152,8 @@ impl<S: Stream> Applier<S> {
         };
     }
 
-    /// Applies these records in one transaction; if Postgres refuses one, in as many as it takes to quarantine that one.
+    /// Applies these records in one transaction; if Postgres refuses one, in as many as it takes to quarantine that
+    /// one.
     #[tracing::instrument(
         level = "debug",
         skip_all,

@@ -174,8 +174,8 @@ async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes)
     Ok(())
 }
 
-/// Number of clicks, unique clicks and invalid clicks by network, hour (microseconds since 1970), campaign, affiliate and
-/// link. Sorted, so that two nodes lock the rows in the same order.
+/// Number of clicks, unique clicks and invalid clicks by network, hour (microseconds since 1970), campaign, affiliate
+/// and link. Sorted, so that two nodes lock the rows in the same order.
 type Sums = BTreeMap<(NetworkId, i64, CampaignId, AffiliateId, LinkId), [i64; 3]>;
 
 fn add(sums: &mut Sums, click: &ClickRecord<'_>) {

@@ -14,7 +14,8 @@ pub(crate) enum ApplyError {
     /// The records could not be stored or decided.
     #[error(transparent)]
     Decide(#[from] DecideError),
-    /// The cursor is not where this process left it: another process applies this journal, or the database is another one.
+    /// The cursor is not where this process left it: another process applies this journal, or the database is another
+    /// one.
     #[error("another process moved the cursor of the journal")]
     CursorMoved,
     /// The transaction took too long.

@@ -1,8 +1,9 @@
 //! Appliers: copy the journals into Postgres, exactly once.
 //!
-//! One task per journal reads it in order. Each batch is one transaction that moves the journal's cursor behind the batch and
-//! stores its records: if the cursor is elsewhere, nothing happens, and if the transaction fails, it is retried from the
-//! cursor. A record that Postgres refuses is quarantined ([`session::Session::quarantine`]) so that all others go on.
+//! One task per journal reads it in order. Each batch is one transaction that moves the journal's cursor behind the
+//! batch and stores its records: if the cursor is elsewhere, nothing happens, and if the transaction fails, it is
+//! retried from the cursor. A record that Postgres refuses is quarantined ([`session::Session::quarantine`]) so that
+//! all others go on.
 
 mod applier;
 mod click_stream;

@@ -32,9 +32,9 @@ pub(super) struct Session<S: Stream> {
 impl<S: Stream> Session<S> {
     /// Connects, and reads the cursor of the journal.
     ///
-    /// `opened_at` is the end of the journal when this process opened it, for its first session. A cursor beyond that means
-    /// that the journal lost its end (an older copy of the disk, say): records from there on are new and not applied, so
-    /// the cursor moves back to there.
+    /// `opened_at` is the end of the journal when this process opened it, for its first session. A cursor beyond that
+    /// means that the journal lost its end (an older copy of the disk, say): records from there on are new and not
+    /// applied, so the cursor moves back to there.
     pub(super) async fn open(
         stream: &S,
         url: &str,
@@ -113,8 +113,8 @@ impl<S: Stream> Session<S> {
         } else {
             transaction
         };
-        // The cursor first: its lock keeps other processes from applying the same records. Both are sent before either is
-        // answered.
+        // The cursor first: its lock prevents other processes from applying the same records. Both are sent before
+        // either is answered.
         let moving = async {
             let moved = transaction.execute(&self.move_cursor, &cursor).await?;
             (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)

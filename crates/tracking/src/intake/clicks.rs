@@ -26,7 +26,8 @@ const CLICK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `GET /{alias}?sub1=…`: responds with 302 to the campaign's destination once the click is on disk.
 ///
-/// A HEAD request is recorded too, because its response contains a click ID that must exist; it is flagged as a prefetch.
+/// A HEAD request is recorded too, because its response contains a click ID that must exist; it is flagged as a
+/// prefetch.
 pub(super) async fn follow(
     request: &RequestHead,
     slug: Option<&str>,

@@ -8,8 +8,8 @@ use actix_http::{Method, Request, Response, StatusCode};
 use super::{clicks, pages, postbacks};
 use crate::tracker::Intake;
 
-/// Responds to a request: a postback at `/postback` or at the path of a dialect, a click at `/{alias}`. On the shared host
-/// the network's slug may precede the path, so that a new network needs no DNS.
+/// Responds to a request: a postback at `/postback` or at the path of a dialect, a click at `/{alias}`. On the shared
+/// host the network's slug may precede the path, so that a new network needs no DNS.
 pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> {
     let payload = request.take_payload();
     let target = request

@@ -1,6 +1,7 @@
-//! Public endpoints of the tracking hosts: `/{alias}` and `/postback`. The only module of this crate that knows HTTP.
+//! Public endpoints of the tracking hosts: `/{alias}` and `/postback`. The only module of this crate with HTTP.
 //!
-//! It takes requests from the HTTP layer below actix-web: router and extractors were the most expensive part of a click.
+//! It takes requests from the HTTP layer below actix-web: router and extractors were the most expensive part of a
+//! click.
 
 mod clicks;
 mod dispatch;

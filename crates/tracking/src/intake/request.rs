@@ -18,7 +18,8 @@ pub(super) const TARGET_LIMIT: usize = 8 * 1024;
 #[derive(Clone, Copy)]
 pub(super) struct Simulated;
 
-/// Network of a request: that of the slug in front of the path, which only the shared host supports, or that of the host.
+/// Network of a request: that of the slug in front of the path, which only the shared host supports, or that of the
+/// host.
 pub(super) async fn network_of(
     request: &RequestHead,
     slug: Option<&str>,
@@ -54,8 +55,8 @@ pub(super) fn header(request: &RequestHead, name: HeaderName, limit: usize) -> O
     }
 }
 
-/// Address of the client: the peer's, or the one that trusted proxies forward in `X-Forwarded-For`, read from the right up
-/// to the first address that is no trusted proxy. `None` for a simulated request, which has no peer.
+/// Address of the client: the peer's, or the one that trusted proxies forward in `X-Forwarded-For`, read from the right
+/// up to the first address that is no trusted proxy. `None` for a simulated request, which has no peer.
 #[must_use]
 pub fn client_ip(request: &RequestHead, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr?.ip().to_canonical();
@@ -73,8 +74,8 @@ pub fn client_ip(request: &RequestHead, trusted: &[IpNet]) -> Option<IpAddr> {
     Some(behind_proxies(peer, &hops, trusted))
 }
 
-/// True if a trusted proxy reports HTTPS for every hop in `X-Forwarded-Proto`; this server itself listens on plain HTTP.
-/// `None` for a simulated request, which has no peer.
+/// True if a trusted proxy reports HTTPS for every hop in `X-Forwarded-Proto`; this server itself listens on plain
+/// HTTP. `None` for a simulated request, which has no peer.
 pub(super) fn over_https(request: &RequestHead, trusted: &[IpNet]) -> Option<bool> {
     let is_from_proxy = is_from_proxy(request, trusted)?;
     let protocols = request.headers.get_all("x-forwarded-proto");
