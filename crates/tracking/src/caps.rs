@@ -169,10 +169,10 @@ async fn refresh(
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(network = %network_id, cap = %cap_id, %error, "cap counter not refreshed; retrying");
+            tracing::warn!(network = %network_id, cap = %cap_id, %error, "cap counter not refreshed; its last total applies");
         }
         Err(_) => {
-            tracing::warn!(network = %network_id, cap = %cap_id, "cap counter not refreshed in time; retrying");
+            tracing::warn!(network = %network_id, cap = %cap_id, "cap counter not refreshed in time; its last total applies");
         }
     }
 }

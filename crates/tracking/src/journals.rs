@@ -55,7 +55,7 @@ impl JournalSettings {
     }
 }
 
-/// Journals of one slot.
+/// The two journals of one slot.
 #[derive(Clone)]
 pub(crate) struct Journals {
     pub(crate) slot: u32,

@@ -115,12 +115,12 @@ async fn notify(
     let network = networks::current(&mut conn).await?;
     let mut addressed = Vec::with_capacity(notices.len());
     for notice in notices {
-        let recipients = recipients(&mut conn, &notice.alert).await?;
-        addressed.push((notice, recipients));
+        let people = recipients(&mut conn, &notice.alert).await?;
+        addressed.push((notice, people));
     }
     // No transaction may wait for a mail server.
     conn.commit().await?;
-    for (notice, recipients) in addressed {
+    for (notice, people) in addressed {
         let since = notice.alert.since.with_timezone(&network.time_zone());
         let sentence = format!(
             "Since {}: {}",
@@ -128,7 +128,7 @@ async fn notify(
             notice.alert.sentence()
         );
         let mut is_sent = true;
-        for email in recipients {
+        for email in people {
             let mail = letters::integration_alert(
                 dashboard_url,
                 &network.name,
