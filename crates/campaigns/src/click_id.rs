@@ -1,19 +1,20 @@
-//! Click ids: what travels to the advertiser and comes back, verified without a database.
+//! Click IDs: passed to the advertiser and returned in postbacks, verified without a database.
 //!
 //! 27 bytes, written as 44 characters of lower-case Crockford base32:
 //!
-//! | bytes | what |
+//! | bytes | field |
 //! |---|---|
-//! | 1 | number of the key that signs, 1 to 127 |
-//! | 6 | time, milliseconds since 1970 |
+//! | 1 | number of the signing key, 1 to 127 |
+//! | 6 | time of the click, in milliseconds since 1970 |
 //! | 4 | network |
 //! | 4 | tracking link |
 //! | 6 | random |
 //! | 6 | MAC: HMAC-SHA256 of all before it, under the network's key, cut to 48 bits |
 //!
-//! A network's key can be replaced: the new one signs from a moment on by which every node has heard of it, and ids under
-//! an earlier key are good only if their time is before that. So an id is alphanumeric, sorts by time, says which link it came through (a postback attributes even when the
-//! click's row is gone), and cannot be made up. The row's key in the database is time · link · random.
+//! A network's key can be replaced: the new key signs from a time on at which every node has loaded it, and click IDs
+//! under an earlier key are valid only for clicks before that time. So a click ID is alphanumeric, sorts by time,
+//! identifies its link (a postback is attributed even after the click's row was dropped), and cannot be forged. The key
+//! of the click's row is time · link · random.
 
 use std::sync::Arc;
 
@@ -30,65 +31,66 @@ use uuid::Uuid;
 const BYTES: usize = 27;
 const SIGNED: usize = 21;
 
-/// Characters of a click id.
+/// Length of a click ID in characters.
 pub const LENGTH: usize = 44;
 
-/// A click id that we gave out: its MAC was right.
+/// Genuine click ID: its MAC is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClickId {
-    /// The network it was given out by.
+    /// Network that issued it.
     pub network_id: NetworkId,
-    /// The key of the click's row.
+    /// Key of the click's row.
     pub key: ClickKey,
 }
 
 impl ClickId {
-    /// The tracking link that was clicked.
+    /// Tracking link that was clicked.
     #[must_use]
     pub fn link_id(self) -> LinkId {
         let [_, _, _, _, _, _, a, b, c, d, ..] = self.key.0.into_bytes();
         LinkId(i32::from_be_bytes([a, b, c, d]))
     }
 
-    /// When it was clicked, to the millisecond.
+    /// Time of the click, to the millisecond.
     #[must_use]
     pub fn clicked_at(self) -> DateTime<Utc> {
         let [a, b, c, d, e, f, ..] = self.key.0.into_bytes();
         let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-        DateTime::from_timestamp_millis(millis).unwrap_or_default()
+        #[expect(clippy::expect_used, reason = "48 bits of milliseconds end in the year 10889")]
+        DateTime::from_timestamp_millis(millis).expect("a time of 48 bits is valid")
     }
 }
 
-/// What is wrong with a text that should be a click id.
+/// Reason why a text is no valid click ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClickIdFlaw {
-    /// It is a click id but for the letter case.
+    /// Valid except for its letter case.
     LetterCase {
-        /// The id as it was given out.
+        /// Click ID as issued.
         correct: String,
     },
-    /// It is a click id with white space or quotes around it.
+    /// Valid except for white space or quotes around it.
     Padded,
-    /// It has the right characters, but too few or too many of them.
+    /// Valid characters, but too few or too many; with their number.
     Length(usize),
-    /// It looks like one, but was never given out, or a character was changed.
+    /// Valid format, but never issued or altered: the MAC or the time does not match the key.
     NotGenuine,
-    /// It is genuine, of another network.
+    /// Genuine click ID of another network.
     OtherNetwork,
-    /// It does not look like one at all.
+    /// No resemblance to a click ID.
     NotOurs,
 }
 
-/// Gives out and reads click ids, under keys derived from the installation's secret.
+/// Issues and verifies click IDs, with keys derived from the installation's secret.
 #[derive(Clone)]
 pub struct ClickIds {
     secret: Secret,
-    /// Keyed and ready to sign, by network and number: derived once, copied for each id.
+    /// Derived keys by network and number, copied for each signature.
     keys: Arc<Cache<(NetworkId, u8), Hmac<Sha256>>>,
 }
 
 impl ClickIds {
-    /// With the keys of this installation.
+    /// Creates the click IDs of an installation.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
         Self {
@@ -97,7 +99,7 @@ impl ClickIds {
         }
     }
 
-    /// The key of a click that happens now: random beyond the millisecond and the link.
+    /// Key for a new click: time, link, and random bits.
     #[must_use]
     pub fn fresh_key(link_id: LinkId, at: DateTime<Utc>) -> ClickKey {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0).to_be_bytes();
@@ -109,7 +111,7 @@ impl ClickIds {
         ClickKey(Uuid::from_bytes(bytes))
     }
 
-    /// The text of a click id: 44 characters, under the key in use, or the one before if it is of an earlier time.
+    /// Text of a click ID, 44 characters, signed with the key in use, or the previous one for a click before its time.
     #[must_use]
     pub fn write(&self, id: ClickId, key_in_use: ClickKeyInUse) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
@@ -126,57 +128,58 @@ impl ClickIds {
         BASE32.encode(&bytes)
     }
 
-    /// Reads a click id that was given out by this network, exactly as it was given out.
+    /// Verifies a click ID of this network, which must be exactly as issued.
     ///
     /// # Errors
-    /// [`ClickIdFlaw`]: the most telling thing to say about any other text.
+    /// [`ClickIdFlaw`]: the most specific one.
     pub fn read(
         &self,
         text: &str,
         network_id: NetworkId,
         key_in_use: ClickKeyInUse,
     ) -> Result<ClickId, ClickIdFlaw> {
-        let is_good = |id: ClickId, number: u8| {
+        let is_in_time = |id: ClickId, number: u8| {
             let in_use = key_number(key_in_use);
             number == in_use || number < in_use && id.clicked_at() < key_in_use.since
         };
         let flaw = match self.genuine(text) {
             Ok((id, _)) if id.network_id != network_id => return Err(ClickIdFlaw::OtherNetwork),
-            Ok((id, number)) if is_good(id, number) => return Ok(id),
+            Ok((id, number)) if is_in_time(id, number) => return Ok(id),
             Ok(_) => return Err(ClickIdFlaw::NotGenuine),
             Err(flaw) => flaw,
         };
-        let is_ours = |text: &str| {
+        let is_valid = |text: &str| {
             let genuine = self.genuine(text);
-            genuine.is_ok_and(|(id, number)| id.network_id == network_id && is_good(id, number))
+            genuine.is_ok_and(|(id, number)| id.network_id == network_id && is_in_time(id, number))
         };
         let lower = text.to_ascii_lowercase();
-        if is_ours(&lower) {
+        if is_valid(&lower) {
             return Err(ClickIdFlaw::LetterCase { correct: lower });
         }
         let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '“' | '”'));
-        if bare != text && is_ours(&bare.to_ascii_lowercase()) {
+        if bare != text && is_valid(&bare.to_ascii_lowercase()) {
             return Err(ClickIdFlaw::Padded);
         }
         Err(flaw)
     }
 
-    /// The id, and the number of the key that signed it.
+    /// Genuine click ID, and the number of the key that signed it.
     fn genuine(&self, text: &str) -> Result<(ClickId, u8), ClickIdFlaw> {
         if text.len() != LENGTH {
-            let alphabet = text
+            let has_alphabet = text
                 .bytes()
                 .all(|byte| BASE32.specification().symbols.as_bytes().contains(&byte));
-            // Our ids begin with a key's number below 128 and a time of this century, whose first bits are zero:
-            // shorter or longer texts that do not are somebody else's ids.
+            // Click IDs begin with a key's number below 128 and a time of this century, whose first bits are zero;
+            // texts of another length that begin differently come from another system.
             let begins_like_ours = text
                 .as_bytes()
                 .first()
                 .is_some_and(|byte| (b'0'..=b'f').contains(byte))
                 && text.as_bytes().get(2) == Some(&b'0');
-            return Err(match alphabet && begins_like_ours && text.len() > 8 {
-                true => ClickIdFlaw::Length(text.len()),
-                false => ClickIdFlaw::NotOurs,
+            return Err(if has_alphabet && begins_like_ours && text.len() > 8 {
+                ClickIdFlaw::Length(text.len())
+            } else {
+                ClickIdFlaw::NotOurs
             });
         }
         let bytes: [u8; BYTES] = BASE32
@@ -224,13 +227,14 @@ impl ClickIds {
     fn key(&self, network_id: NetworkId, number: u8) -> Hmac<Sha256> {
         let mut purpose = b"click id ".to_vec();
         purpose.extend_from_slice(&network_id.0.to_be_bytes());
-        // The first key has no number: there was a time when it was the only one.
+        // The first key is derived without its number, because click IDs were signed with it before keys had numbers.
         purpose.extend((number > 1).then_some(number));
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         Hmac::new_from_slice(&self.secret.derive(&purpose)).expect("HMAC takes any key")
     }
 }
 
+/// Number of the key; the database limits it to 1 to 127.
 fn key_number(key: ClickKeyInUse) -> u8 {
     u8::try_from(key.number).unwrap_or(1)
 }
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_tells_its_link_and_its_time() {
+    fn an_id_contains_its_link_and_its_time() {
         let id = id(1_795_000_000_123, 7);
         assert_eq!(
             (id.link_id(), id.clicked_at().timestamp_millis()),
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn flaws_are_told_apart() {
+    fn flaws_are_distinguished() {
         let ids = ids();
         let good = ids.write(id(1_795_000_000_000, 7), KEY);
         let flaw = |text: &str| ids.read(text, NETWORK, KEY).unwrap_err();
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_under_a_replaced_key_are_good_only_from_before() {
+    fn ids_under_a_replaced_key_are_valid_only_for_earlier_clicks() {
         let ids = ids();
         let since = DateTime::from_timestamp_millis(1_795_000_000_000).unwrap();
         let second = ClickKeyInUse { number: 2, since };
@@ -322,7 +326,7 @@ mod tests {
             Err(ClickIdFlaw::NotGenuine)
         );
         assert_eq!(ids.read(&ids.write(after, second), NETWORK, second), Ok(after));
-        // Who has heard of the new key and who has not yet understand each other until it signs.
+        // Nodes with and without the new key accept each other's click IDs until it signs.
         assert_eq!(ids.write(before, second), ids.write(before, KEY));
         // A key that is not in use yet signs nothing.
         assert_eq!(
@@ -338,7 +342,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_reads_back(millis in 0..4_102_444_800_000_i64, link in 1..i32::MAX) {
+        fn a_written_id_reads_back(millis in 0..4_102_444_800_000_i64, link in 1..i32::MAX) {
             let id = id(millis, link);
             let text = ids().write(id, KEY);
             prop_assert_eq!(text.len(), LENGTH);
@@ -352,7 +356,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,80}") {
+        fn no_text_makes_the_reader_panic(text in ".{0,80}") {
             prop_assert!(ids().read(&text, NETWORK, KEY).is_err());
         }
     }

@@ -1,4 +1,4 @@
-//! Monitoring: alerts about integrations, the consistency check, and the quarantine.
+//! Monitoring: alerts about integrations, consistency check, and quarantine.
 
 pub mod alerts;
 pub mod quarantine;

@@ -1,25 +1,25 @@
-//! Records that were put aside because Postgres would not take them: for those who run the installation.
+//! Quarantine: journal records that Postgres refused, and gaps in journals, for operators.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{Db, DbError, quarantine};
 
-/// A record that was put aside.
+/// Quarantined record.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = quarantine)]
-pub struct PutAside {
-    /// Identity of its journal.
+pub struct QuarantinedRecord {
+    /// Identity of the journal.
     pub journal: uuid::Uuid,
-    /// Its number there.
+    /// Sequence number in the journal.
     pub seq: i64,
-    /// When it was put aside.
+    /// Time of the quarantine.
     pub put_aside_at: DateTime<Utc>,
-    /// Why.
+    /// Reason.
     pub reason: String,
 }
 
-/// How many there are.
+/// Number of quarantined records.
 ///
 /// # Errors
 /// When the database fails.
@@ -30,13 +30,13 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
     Ok(count)
 }
 
-/// The newest of them, at most `limit`.
+/// Newest quarantined records, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn newest(db: &Db, limit: i64) -> Result<Vec<PutAside>, DbError> {
+pub async fn newest(db: &Db, limit: i64) -> Result<Vec<QuarantinedRecord>, DbError> {
     let mut conn = db.operator().await?;
-    let newest = PutAside::query()
+    let newest = QuarantinedRecord::query()
         .order((quarantine::put_aside_at.desc(), quarantine::seq.desc()))
         .limit(limit)
         .load(&mut *conn)

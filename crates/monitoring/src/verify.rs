@@ -1,7 +1,7 @@
-//! The proof: everything acknowledged is stored, counted and booked, exactly once.
+//! Consistency check: everything acknowledged is in the tables, in the rollups and in the ledger, exactly once.
 //!
-//! Nothing here is trusted to be right because the code says so. What the journals on this machine still hold is looked
-//! up in the tables, and what the tables hold is summed again and compared with the sums, in both directions.
+//! The check relies on data only. Records that the journals on this machine still hold are looked up in the tables, and
+//! the rows of the tables are summed again and compared with the rollups and the ledger, in both directions.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,24 +20,24 @@ use uuid::Uuid;
 use ::postbacks::PostbackRecord;
 use tracking::ClickRecord;
 
-/// Rows that differ that are kept as examples.
-const EXAMPLES: i64 = 20;
-/// Ids looked up at once.
-const AT_ONCE: usize = 5_000;
-/// Place of the key in a click's row.
+/// Maximum number of differing rows that a check stores as examples.
+const MAX_EXAMPLES: i64 = 20;
+/// Number of keys per look-up.
+const LOOKUP_SIZE: usize = 5_000;
+/// Index of the key in the row of a click.
 const KEY_FIELD: usize = 1;
 
-/// A stretch of time.
+/// Period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// Its start.
+    /// Start.
     pub from: DateTime<Utc>,
-    /// Its end, not included.
+    /// End, exclusive.
     pub to: DateTime<Utc>,
 }
 
 impl Period {
-    /// So many days up to now, from a midnight on: sums are kept by hours, and begin where an hour does.
+    /// The last `days` days up to now, from a midnight on: rollups are hourly, so the period starts on a full hour.
     #[must_use]
     pub fn last_days(days: i64, time_zone: Tz, now: DateTime<Utc>) -> Self {
         let day = (now - TimeDelta::days(days))
@@ -50,49 +50,49 @@ impl Period {
     }
 }
 
-/// One thing that was compared with another.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What is claimed, in words.
+    /// Claim that was checked, as a sentence.
     pub claim: String,
-    /// How many there are on the one side.
+    /// Number of expected rows.
     pub expected: i64,
-    /// How many on the other.
+    /// Number of rows found.
     pub found: i64,
-    /// How many rows differ.
+    /// Number of differing rows.
     pub differing: i64,
-    /// The first of them.
+    /// First differing rows.
     pub examples: Vec<String>,
 }
 
 impl Check {
-    /// Whether both sides are the same.
+    /// True if both sides are equal.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.differing == 0
     }
 }
 
-/// What a run of all checks found.
+/// Result of a run of all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
-    /// When it ran.
+    /// Time of the run.
     pub run_at: DateTime<Utc>,
-    /// What it looked at.
+    /// Period that was checked.
     pub period: Period,
-    /// Each check.
+    /// Results of the checks.
     pub checks: Vec<Check>,
 }
 
 impl Verification {
-    /// Whether every check holds.
+    /// True if every check holds.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.checks.iter().all(Check::holds)
     }
 }
 
-/// Why nothing could be proved.
+/// Reason why the checks could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The database failed.
@@ -101,19 +101,19 @@ pub enum VerifyError {
     /// A journal cannot be read.
     #[error("{}: {error}", .folder.display())]
     Journal {
-        /// Its folder.
+        /// Folder of the journal.
         folder: PathBuf,
-        /// What the system said.
+        /// Error of the file system.
         error: std::io::Error,
     },
 }
 
-/// What is compared within the database: a claim, and two queries whose rows must be the same. `$1` is the network, `$2`
-/// and `$3` the period, `$4` the network's time zone. `clicks_kept` says since when there are clicks: months that were
-/// dropped have sums only.
+/// Claims about the database, each with two queries whose rows must be equal: expected and found. `$1` is the network,
+/// `$2` and `$3` the period, `$4` the network's time zone. `clicks_kept.since` is the start of the oldest month of
+/// clicks; of months that retention dropped only rollups remain.
 const CLAIMS: [(&str, &str, &str); 7] = [
     (
-        "The sums of clicks are the clicks, hour by hour",
+        "The rollups of clicks equal the clicks, hour by hour",
         "SELECT date_trunc('hour', clicked_at, $4) AS hour, campaign_id, affiliate_id, link_id, count(*) AS clicks,
                 count(*) FILTER (WHERE is_unique) AS unique_clicks, count(flag) AS invalid_clicks
          FROM clicks WHERE network_id = $1 AND clicked_at >= $2 AND clicked_at < $3
@@ -133,7 +133,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
          WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3",
     ),
     (
-        "Every duplicate names a conversion there is",
+        "Every duplicate postback refers to an existing conversion",
         "SELECT id AS postback FROM postbacks
          WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'duplicate' AND NOT is_test
            AND reason <> 'status_ignored'",
@@ -142,7 +142,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
            AND p.reason <> 'status_ignored'",
     ),
     (
-        "The sums of conversions are the conversions, hour by hour",
+        "The rollups of conversions equal the conversions, hour by hour",
         "SELECT date_trunc('hour', converted_at, $4) AS hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
                 count(*) AS conversions, sum(coalesce(amount_micros, 0)) AS amount, sum(commission_micros) AS commission,
                 sum(revenue_micros) AS revenue
@@ -154,7 +154,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
            AND (conversions, amount_micros, commission_micros, revenue_micros) <> (0, 0, 0, 0)",
     ),
     (
-        "The ledger holds what the conversions that count are worth, to the micro-unit",
+        "The ledger equals commission, revenue and margin of the pending and approved conversions, to the micro-unit",
         "SELECT id AS conversion, account, micros::numeric AS micros, currency FROM conversions, LATERAL (VALUES
              ('affiliate', commission_micros), ('advertiser', -revenue_micros),
              ('network', revenue_micros - commission_micros)) AS owed (account, micros)
@@ -165,7 +165,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
          GROUP BY 1, 2, 4 HAVING sum(l.amount_micros) <> 0",
     ),
     (
-        "What is booked for a conversion sums to zero",
+        "The ledger entries of every conversion sum to zero",
         "SELECT conversion_id AS conversion, 0::numeric AS sum FROM ledger_entries l
          JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
          WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
@@ -173,9 +173,9 @@ const CLAIMS: [(&str, &str, &str); 7] = [
          JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
          WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
     ),
-    // No foreign key watches over these: see the migration lean_events.
+    // No foreign keys check these references, because they would slow down inserts.
     (
-        "Every conversion belongs to a link, a goal and an advertiser of one campaign, and every booking to a conversion",
+        "Every conversion belongs to a link, a goal and an advertiser of one campaign, and every ledger entry to a conversion",
         "SELECT 'conversion' AS kind, id FROM conversions
          WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3
          UNION ALL
@@ -195,11 +195,12 @@ const CLAIMS: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// Runs every check on one network and keeps what it found. `journals` is the folder of the journals on this machine;
-/// of what they hold, only what was applied can be missing.
+/// Runs every check on one network and stores the result. `journals` is the folder of the journals on this machine; of
+/// their records, only applied ones are expected in the tables.
 ///
 /// # Errors
 /// When the database fails or a journal cannot be read.
+#[tracing::instrument(skip_all, fields(network = %network.id))]
 pub async fn verify(
     conn: &mut NetworkConn,
     network: &Network,
@@ -209,7 +210,7 @@ pub async fn verify(
 ) -> Result<Verification, VerifyError> {
     let mut checks = Vec::new();
     for stream in [Stream::Clicks, Stream::Postbacks] {
-        checks.push(journaled(conn, journals, stream, period).await?);
+        checks.push(compare_journals(conn, journals, stream, period).await?);
     }
     for (claim, expected, found) in CLAIMS {
         checks.push(compare(conn, network.time_zone(), period, claim, expected, found).await?);
@@ -219,14 +220,14 @@ pub async fn verify(
         period,
         checks,
     };
-    keep(conn, &verification).await?;
+    store(conn, &verification).await?;
     Ok(verification)
 }
 
-/// The last run on this network.
+/// Result of the last run on this network.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails, or the stored result cannot be read.
 pub async fn last(conn: &mut NetworkConn) -> QueryResult<Option<Verification>> {
     type Row = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, serde_json::Value);
     let network_id = conn.network_id();
@@ -242,16 +243,21 @@ pub async fn last(conn: &mut NetworkConn) -> QueryResult<Option<Verification>> {
         .first(&mut **conn)
         .await
         .optional()?;
-    Ok(found.map(|(run_at, from, to, checks)| Verification {
+    let Some((run_at, from, to, checks)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Verification {
         run_at,
         period: Period { from, to },
-        checks: serde_json::from_value(checks).unwrap_or_default(),
+        checks: serde_json::from_value(checks)
+            .map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))?,
     }))
 }
 
-async fn keep(conn: &mut NetworkConn, verification: &Verification) -> QueryResult<()> {
+async fn store(conn: &mut NetworkConn, verification: &Verification) -> QueryResult<()> {
     let network_id = conn.network_id();
-    let checks = serde_json::to_value(&verification.checks).unwrap_or_default();
+    #[expect(clippy::expect_used, reason = "strings and numbers always serialize")]
+    let checks = serde_json::to_value(&verification.checks).expect("strings and numbers serialize");
     diesel::insert_into(verifications::table)
         .values((
             verifications::network_id.eq(network_id),
@@ -267,7 +273,7 @@ async fn keep(conn: &mut NetworkConn, verification: &Verification) -> QueryResul
     Ok(())
 }
 
-/// Compares the rows of two queries, in both directions and with how often each is there.
+/// Compares the rows of two queries, in both directions and including the number of equal rows.
 async fn compare(
     conn: &mut NetworkConn,
     time_zone: Tz,
@@ -296,7 +302,7 @@ async fn compare(
                              SELECT 'found, not expected', surplus.* FROM (TABLE found EXCEPT ALL TABLE expected) surplus)
          SELECT (SELECT count(*) FROM expected) AS expected, (SELECT count(*) FROM found) AS found,
                 (SELECT count(*) FROM difference) AS differing,
-                ARRAY(SELECT to_jsonb(difference)::text FROM difference LIMIT {EXAMPLES}) AS examples"
+                ARRAY(SELECT to_jsonb(difference)::text FROM difference LIMIT {MAX_EXAMPLES}) AS examples"
     );
     let row: Row = diesel::sql_query(sql)
         .bind::<Integer, _>(conn.network_id())
@@ -314,7 +320,7 @@ async fn compare(
     })
 }
 
-/// What is in a journal.
+/// Kind of a journal.
 #[derive(Clone, Copy)]
 enum Stream {
     Clicks,
@@ -329,7 +335,8 @@ impl Stream {
         }
     }
 
-    /// Whose record it is, when it came, and its key in the database.
+    /// Network, arrival and key of a record; `None` if it is unreadable, because then it is quarantined without a
+    /// network.
     fn read(self, record: &[u8]) -> Option<(NetworkId, DateTime<Utc>, Uuid)> {
         match self {
             Self::Clicks => {
@@ -349,8 +356,8 @@ impl Stream {
     }
 }
 
-/// Looks up everything that was acknowledged and applied, as far as the journals on this machine still hold it.
-async fn journaled(
+/// Looks up all applied records that the journals on this machine still hold.
+async fn compare_journals(
     conn: &mut NetworkConn,
     journals: &Path,
     stream: Stream,
@@ -372,7 +379,7 @@ async fn journaled(
         if !folder.exists() {
             break;
         }
-        let (applied, put_aside) = applied(conn, &folder).await?;
+        let (applied, quarantined) = applied(conn, &folder).await?;
         let failed = |error| VerifyError::Journal {
             folder: folder.clone(),
             error,
@@ -380,34 +387,34 @@ async fn journaled(
         let mut reader = Reader::open(&folder, 0).map_err(failed)?;
         loop {
             let read = reader
-                .read(AT_ONCE, 4 * 1024 * 1024)
+                .read(LOOKUP_SIZE, 4 * 1024 * 1024)
                 .map_err(|error| failed(std::io::Error::other(error)))?;
             let network_id = conn.network_id();
             let keys: Vec<Uuid> = read
                 .iter()
-                .filter(|(seq, _)| *seq < applied && !put_aside.contains(seq))
+                .filter(|(seq, _)| *seq < applied && !quarantined.contains(seq))
                 .filter_map(|(_, record)| stream.read(record))
-                .filter(|(of, at, _)| *of == network_id && (period.from..period.to).contains(at))
+                .filter(|(owner, at, _)| *owner == network_id && (period.from..period.to).contains(at))
                 .map(|(_, _, key)| key)
                 .collect();
             let is_last = read.is_empty() && read.damage.is_empty() || read.next >= applied;
-            let twice = keys.iter().filter(|key| !seen.insert(**key)).count();
+            let repeated = keys.iter().filter(|key| !seen.insert(**key)).count();
             check.expected += count(keys.len());
-            if twice > 0 {
-                check.differing += count(twice);
+            if repeated > 0 {
+                check.differing += count(repeated);
                 check
                     .examples
-                    .push(format!("{twice} keys are in the journals twice"));
+                    .push(format!("{repeated} keys are in the journals more than once"));
             }
             let missing = missing(conn, stream, &keys).await?;
             check.found += count(keys.len() - missing.len());
             check.differing += count(missing.len());
-            let room = usize::try_from(EXAMPLES)
+            let room = usize::try_from(MAX_EXAMPLES)
                 .unwrap_or(0)
                 .saturating_sub(check.examples.len());
             check
                 .examples
-                .extend(missing.iter().take(room).map(|key| format!("{key} is not there")));
+                .extend(missing.iter().take(room).map(|key| format!("{key} is missing")));
             if is_last {
                 break;
             }
@@ -416,11 +423,11 @@ async fn journaled(
     Ok(check)
 }
 
-fn count(of: usize) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX)
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// How far the journal in this folder has been applied, and which of the network's records were put aside.
+/// Cursor of the journal in this folder, and the network's quarantined records.
 async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<(u64, HashSet<u64>), VerifyError> {
     let identity = journal::identity_of(folder).map_err(|error| VerifyError::Journal {
         folder: folder.to_owned(),
@@ -432,7 +439,7 @@ async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<(u64, HashSet<
         .first(&mut **conn)
         .await
         .optional()?;
-    let put_aside: Vec<i64> = quarantine::table
+    let quarantined: Vec<i64> = quarantine::table
         .filter(quarantine::journal.eq(Uuid::from_bytes(identity)))
         .filter(quarantine::network_id.eq(conn.network_id()))
         .select(quarantine::seq)
@@ -441,11 +448,11 @@ async fn applied(conn: &mut NetworkConn, folder: &Path) -> Result<(u64, HashSet<
     let number = |seq: i64| u64::try_from(seq).ok();
     Ok((
         next.and_then(number).unwrap_or(0),
-        put_aside.into_iter().filter_map(number).collect(),
+        quarantined.into_iter().filter_map(number).collect(),
     ))
 }
 
-/// Which of these keys are not in the database.
+/// Keys among these that are not in the database.
 async fn missing(conn: &mut NetworkConn, stream: Stream, keys: &[Uuid]) -> QueryResult<Vec<Uuid>> {
     #[derive(QueryableByName)]
     struct Missing {

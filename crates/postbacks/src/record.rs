@@ -11,7 +11,7 @@ use schema::{NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
 use crate::inbound::InboundRequest;
-use crate::redaction::{Secrets, blank_token, is_secret};
+use crate::redaction::{Secrets, is_secret, redact_token};
 use crate::signature::Signed;
 use crate::target::Target;
 use crate::verdict::{Reason, Verdict};
@@ -103,8 +103,8 @@ impl PostbackRecord {
             network,
             id: request.id,
             received_at: request.received_at,
-            target: secrets.blank_text(&request.target),
-            body: BASE64.encode(&secrets.blank(&request.body)),
+            target: secrets.redact_text(&request.target),
+            body: BASE64.encode(&secrets.redact(&request.body)),
             remote_ip: request.remote_ip.map(|net| net.to_string()),
             over_https: request.over_https,
             token: postback
@@ -120,7 +120,7 @@ impl PostbackRecord {
             dialect: dialect.key.to_owned(),
             problem: verdict.map(|verdict| RecordedProblem {
                 reason: verdict.reason.code().to_owned(),
-                message: secrets.blank_text(&verdict.message),
+                message: secrets.redact_text(&verdict.message),
                 hint: verdict.hint,
             }),
             is_redacted: is_redacted(&postback, &redacted),
@@ -249,17 +249,17 @@ fn is_redacted(parsed: &Postback, redacted: &Postback) -> bool {
         || parsed.goal != redacted.goal
         || parsed.currency != redacted.currency
         || parsed.status != redacted.status
-        || customer.is_some_and(|id| Secrets::of(parsed).blank_text(id) != id)
+        || customer.is_some_and(|id| Secrets::of(parsed).redact_text(id) != id)
 }
 
 /// Parsed fields without their secrets: one in the wrong field would be quoted in a message.
 fn without_secrets(postback: &Postback) -> Postback {
     let secrets = Secrets::of(postback);
-    let blank = |text: &String| secrets.blank_text(text);
+    let blank = |text: &String| secrets.redact_text(text);
     let some = |text: &Option<String>| text.as_ref().map(blank);
     let extra = postback.extra.iter().map(|(name, value)| {
         let redacted = if is_secret(name) {
-            blank_token(value)
+            redact_token(value)
         } else {
             blank(value)
         };

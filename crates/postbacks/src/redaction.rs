@@ -1,65 +1,67 @@
-//! Blanks secrets in a call before it is stored: enough of a token is left to tell which it was, nothing of what is said
-//! about a person.
+//! Redaction of a request before it is stored: of a token the last characters remain, so that it can be identified; of
+//! personal data nothing remains.
 
 use dialects::Postback;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What names of parameters end in whose values are secrets, to go by the name.
-const SECRETS: [&str; 4] = ["token", "secret", "password", "api_key"];
+/// Endings of the names of parameters whose values are secrets.
+const SECRET_NAMES: [&str; 4] = ["token", "secret", "password", "api_key"];
 
-/// What ends a value. Where names are secrets, so does a percent sign: the value may stand within another one.
-const ENDS: &[u8] = b"&\\\"', }]<\t\r\n#";
+/// Bytes that end a value. The value of a secret parameter also ends at a percent sign, as it may be part of another,
+/// encoded value.
+const VALUE_ENDS: &[u8] = b"&\\\"', }]<\t\r\n#";
 
-/// What must not be kept of a call.
+/// Secrets of a request, which must not be stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Secrets<'a> {
-    /// The token that was understood, however it was spelled.
+    /// Token as parsed, whatever its parameter is called.
     pub(crate) token: Option<&'a str>,
-    /// What was said about a person: parameter and value.
+    /// Personal data: parameter and value.
     pub(crate) personal: &'a [(String, String)],
 }
 
 impl<'a> Secrets<'a> {
-    pub(crate) fn of(said: &'a Postback) -> Self {
+    pub(crate) fn of(postback: &'a Postback) -> Self {
         Self {
-            token: said.token.as_deref(),
-            personal: &said.personal,
+            token: postback.token.as_deref(),
+            personal: &postback.personal,
         }
     }
 
-    /// The bytes with every value of a parameter or member whose name says that it is a secret cut down to its last
-    /// characters, and what was understood to be one wherever else it stands.
+    /// Redacts the values of parameters and members with the name of a secret, and the parsed token and personal data
+    /// wherever they occur.
     ///
-    /// Works on the raw bytes, so that calls nobody can parse are blanked too.
-    pub(crate) fn blank(self, raw: &[u8]) -> Vec<u8> {
-        let mut blanked = raw.to_vec();
-        for name in SECRETS {
-            blanked = blank_named(&blanked, name, false, |value| {
-                blank_token(&String::from_utf8_lossy(value))
+    /// Works on the raw bytes, so that unparsable requests are redacted too.
+    pub(crate) fn redact(self, raw: &[u8]) -> Vec<u8> {
+        let mut redacted = raw.to_vec();
+        for name in SECRET_NAMES {
+            redacted = redact_named(&redacted, name, false, |value| {
+                redact_token(&String::from_utf8_lossy(value))
             });
         }
         for (name, value) in self.personal {
-            blanked = blank_named(&blanked, name, true, |_| "…".to_owned());
-            blanked = replace_everywhere(&blanked, value, "…");
+            redacted = redact_named(&redacted, name, true, |_| "…".to_owned());
+            redacted = replace_everywhere(&redacted, value, "…");
         }
         match self.token {
-            Some(token) => replace_everywhere(&blanked, token, &blank_token(token)),
-            None => blanked,
+            Some(token) => replace_everywhere(&redacted, token, &redact_token(token)),
+            None => redacted,
         }
     }
 
-    /// The same for text of our own making, such as a message that quotes the call.
-    pub(crate) fn blank_text(self, text: &str) -> String {
-        String::from_utf8_lossy(&self.blank(text.as_bytes())).into_owned()
+    /// Redacts text, such as a message that quotes the request.
+    pub(crate) fn redact_text(self, text: &str) -> String {
+        String::from_utf8_lossy(&self.redact(text.as_bytes())).into_owned()
     }
 }
 
-/// As it is and as it is percent-encoded.
+/// Replaces a value in its plain and its percent-encoded forms. Values of fewer than four bytes are left, as they match
+/// by chance.
 fn replace_everywhere(text: &[u8], value: &str, with: &str) -> Vec<u8> {
     if value.len() < 4 {
         return text.to_vec();
     }
-    // As encodeURIComponent writes it, and as strict encoders do.
+    // Encoded by encodeURIComponent, and by strict encoders.
     const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'_')
@@ -73,25 +75,26 @@ fn replace_everywhere(text: &[u8], value: &str, with: &str) -> Vec<u8> {
     replaced
 }
 
-/// Whether the value of this parameter is a secret, to go by its name.
+/// True if the name of a parameter is that of a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    SECRETS.iter().any(|secret| name.ends_with(secret))
+    SECRET_NAMES.iter().any(|secret| name.ends_with(secret))
 }
 
-/// The last four characters of a token, or nothing of a short one.
-pub(crate) fn blank_token(token: &str) -> String {
-    let keep = if token.len() > 12 {
+/// Last four characters of a token; of a token of up to 12 bytes none.
+pub(crate) fn redact_token(token: &str) -> String {
+    let start = if token.len() > 12 {
         token.char_indices().rev().nth(3).map(|(at, _)| at)
     } else {
         None
     };
-    format!("…{}", keep.and_then(|at| token.get(at..)).unwrap_or_default())
+    format!("…{}", start.and_then(|at| token.get(at..)).unwrap_or_default())
 }
 
-/// Every value of a parameter or member of this name, or of a name that ends in it if it need not be `whole`.
-fn blank_named(raw: &[u8], name: &str, whole: bool, blank: impl Fn(&[u8]) -> String) -> Vec<u8> {
-    let mut blanked = Vec::with_capacity(raw.len());
+/// Redacts the values of parameters and members with this name, or, unless it must be the `whole` name, with a name
+/// that ends in it.
+fn redact_named(raw: &[u8], name: &str, whole: bool, redact: impl Fn(&[u8]) -> String) -> Vec<u8> {
+    let mut redacted = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest
         .windows(name.len().max(1))
@@ -104,25 +107,25 @@ fn blank_named(raw: &[u8], name: &str, whole: bool, blank: impl Fn(&[u8]) -> Str
             .iter()
             .rev()
             .nth(name.len())
-            .or(blanked.last().filter(|_| at == 0))
+            .or(redacted.last().filter(|_| at == 0))
             .is_some_and(is_part);
-        blanked.extend_from_slice(before);
-        blanked.extend_from_slice(separator);
+        redacted.extend_from_slice(before);
+        redacted.extend_from_slice(separator);
         rest = value_on;
         if assigns(separator) && (is_whole || !whole) {
             let end = value_on
                 .iter()
-                .position(|byte| ENDS.contains(byte) || (*byte == b'%' && !whole))
+                .position(|byte| VALUE_ENDS.contains(byte) || (*byte == b'%' && !whole))
                 .unwrap_or(value_on.len());
             let (value, after_value) = value_on.split_at(end);
             if !value.is_empty() {
-                blanked.extend_from_slice(blank(value).as_bytes());
+                redacted.extend_from_slice(redact(value).as_bytes());
             }
             rest = after_value;
         }
     }
-    blanked.extend_from_slice(rest);
-    blanked
+    redacted.extend_from_slice(rest);
+    redacted
 }
 
 /// Bytes between a name and its value: in a query, in JSON (encoded twice, or with the wrong quotes), in
@@ -142,7 +145,7 @@ fn separator_length(after: &[u8]) -> usize {
     length
 }
 
-/// Whether what stands between gives the name a value.
+/// True if this separator assigns a value to the name before it.
 fn assigns(separator: &[u8]) -> bool {
     separator.iter().any(|byte| b":=>%".contains(byte))
         || separator.windows(4).any(|window| window == b"\r\n\r\n")
@@ -169,57 +172,57 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn blank(text: &str) -> String {
-        Secrets::default().blank_text(text)
+    fn redact(text: &str) -> String {
+        Secrets::default().redact_text(text)
     }
 
     #[test]
     fn only_the_last_four_characters_of_a_token_are_kept() {
         assert_eq!(
-            blank("/postback?a=1&token=0123456789abcdef&b=2"),
+            redact("/postback?a=1&token=0123456789abcdef&b=2"),
             "/postback?a=1&token=…cdef&b=2"
         );
-        assert_eq!(blank("Token=0123456789abcdef"), "Token=…cdef");
-        assert_eq!(blank("api_token=0123456789abcdef"), "api_token=…cdef");
+        assert_eq!(redact("Token=0123456789abcdef"), "Token=…cdef");
+        assert_eq!(redact("api_token=0123456789abcdef"), "api_token=…cdef");
         assert_eq!(
-            blank(r#"{"token": "0123456789abcdef", "a": 1}"#),
+            redact(r#"{"token": "0123456789abcdef", "a": 1}"#),
             r#"{"token": "…cdef", "a": 1}"#
         );
         assert_eq!(
-            blank(r#""{\"token\":\"0123456789abcdef\"}""#),
+            redact(r#""{\"token\":\"0123456789abcdef\"}""#),
             r#""{\"token\":\"…cdef\"}""#
         );
-        assert_eq!(blank("<token>0123456789abcdef</token>"), "<token>…cdef</token>");
-        assert_eq!(blank("{'token':'0123456789abcdef'}"), "{'token':'…cdef'}");
+        assert_eq!(redact("<token>0123456789abcdef</token>"), "<token>…cdef</token>");
+        assert_eq!(redact("{'token':'0123456789abcdef'}"), "{'token':'…cdef'}");
         assert_eq!(
-            blank(r#"{"token":["0123456789abcdef"]}"#),
+            redact(r#"{"token":["0123456789abcdef"]}"#),
             r#"{"token":["…cdef"]}"#
         );
         assert_eq!(
-            blank("name=\"token\"\r\n\r\n0123456789abcdef\r\n--x"),
+            redact("name=\"token\"\r\n\r\n0123456789abcdef\r\n--x"),
             "name=\"token\"\r\n\r\n…cdef\r\n--x"
         );
         assert_eq!(
-            blank("url=https%3A%2F%2Fx%3Ftoken%3D0123456789abcdef%26a"),
+            redact("url=https%3A%2F%2Fx%3Ftoken%3D0123456789abcdef%26a"),
             "url=https%3A%2F%2Fx%3Ftoken%3D…cdef%26a"
         );
-        assert_eq!(blank("token=short&x=%FF"), "token=…&x=%FF");
-        assert_eq!(blank("a=token&b=1"), "a=token&b=1");
-        assert_eq!(blank("/postback?x=1"), "/postback?x=1");
+        assert_eq!(redact("token=short&x=%FF"), "token=…&x=%FF");
+        assert_eq!(redact("a=token&b=1"), "a=token&b=1");
+        assert_eq!(redact("/postback?x=1"), "/postback?x=1");
     }
 
     #[test]
-    fn a_token_that_was_understood_is_blanked_wherever_it_stands() {
+    fn a_parsed_token_is_redacted_wherever_it_occurs() {
         let text = "%74oken=0123456789abcdef&note=0123456789abcdef";
         let secrets = Secrets {
             token: Some(TOKEN),
             personal: &[],
         };
-        assert_eq!(secrets.blank_text(text), "%74oken=…cdef&note=…cdef");
+        assert_eq!(secrets.redact_text(text), "%74oken=…cdef&note=…cdef");
     }
 
     #[test]
-    fn nothing_is_left_of_what_is_said_about_a_person() {
+    fn nothing_is_left_of_personal_data() {
         let personal = [
             ("email".to_owned(), "jane@shop.example".to_owned()),
             ("name".to_owned(), "Jane".to_owned()),
@@ -228,7 +231,7 @@ mod tests {
             token: None,
             personal: &personal,
         };
-        for (raw, blanked) in [
+        for (raw, redacted) in [
             (
                 "email=jane%40shop.example&goal_name=sale",
                 "email=…&goal_name=sale",
@@ -241,7 +244,7 @@ mod tests {
             ),
             ("for=jane@shop.example", "for=…"),
         ] {
-            assert_eq!(secrets.blank_text(raw), blanked);
+            assert_eq!(secrets.redact_text(raw), redacted);
         }
     }
 
@@ -249,7 +252,7 @@ mod tests {
         #[test]
         fn a_token_never_survives(before in "[a-z=&]{0,20}", after in "(&[a-z=&]{0,20})?") {
             let raw = format!("{before}&token={TOKEN}{after}");
-            prop_assert!(!blank(&raw).contains(TOKEN));
+            prop_assert!(!redact(&raw).contains(TOKEN));
         }
     }
 }

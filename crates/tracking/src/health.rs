@@ -1,4 +1,4 @@
-//! How this node fares: what there is to know of its journals, and what somebody should look at.
+//! Health of this node: figures of its journals, and alarms for operators.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::journals::Journals;
 
-/// The names of all alarms.
+/// Names of all alarms.
 pub const ALARMS: [&str; 6] = [
     "journal_failing",
     "journal_late",
@@ -20,39 +20,39 @@ pub const ALARMS: [&str; 6] = [
     "clock_step",
 ];
 
-/// What is applied this late is worth a look.
-const LATE: Duration = Duration::from_secs(30);
-/// So is a disk that takes this long.
-const SLOW_DISK: Duration = Duration::from_millis(50);
-/// And a journal that has less than this share left.
-const LITTLE_ROOM: f64 = 0.2;
-/// And a clock that is set by more than this.
-const CLOCK_STEP: Duration = Duration::from_secs(1);
-/// For how long a step of the clock is told.
-const TOLD: Duration = Duration::from_secs(600);
+/// Age of the oldest unapplied record above which an alarm fires.
+const MAX_UNAPPLIED_AGE: Duration = Duration::from_secs(30);
+/// 99th percentile of the time of a sync above which an alarm fires.
+const MAX_SYNC_TIME: Duration = Duration::from_millis(50);
+/// Free share of a journal's quota below which an alarm fires.
+const MIN_FREE_SHARE: f64 = 0.2;
+/// Step of the clock above which an alarm fires.
+const MAX_CLOCK_STEP: Duration = Duration::from_secs(1);
+/// Time for which a step of the clock is reported.
+const CLOCK_ALARM_TIME: Duration = Duration::from_secs(600);
 
-/// How one journal fares.
+/// Health of one journal.
 #[derive(Debug, Clone, Serialize)]
 pub struct JournalHealth {
     /// `clicks` or `postbacks`.
     pub stream: &'static str,
-    /// Records acknowledged, ever.
+    /// Number of records acknowledged since the journal was created.
     pub next: u64,
-    /// Records that are in Postgres for sure.
+    /// Number of records that are durably in Postgres.
     pub applied: u64,
-    /// Age of the oldest that is not, in seconds.
+    /// Age of the oldest record that is not, in seconds; 0 if all are.
     pub oldest_unapplied_seconds: f64,
-    /// Share of its room that is left, 0 to 1.
+    /// Free share of its quota, as far as the disk has that space, from 0 to 1.
     pub free: f64,
-    /// Bytes on disk.
+    /// Size on disk, in bytes.
     pub bytes: u64,
-    /// 99 of 100 recent syncs took no longer, in seconds.
+    /// 99th percentile of the time of recent syncs, in seconds.
     pub sync_p99_seconds: f64,
-    /// Records refused since the start.
+    /// Number of records refused since the start.
     pub refused: u64,
-    /// Damaged places met since the start.
+    /// Number of damaged places found since the start.
     pub damaged: u64,
-    /// Whether it takes nothing at present.
+    /// True if the last batch was refused.
     pub failing: bool,
 }
 
@@ -77,29 +77,29 @@ impl JournalHealth {
     }
 }
 
-/// Something that somebody should look at.
+/// Condition that needs an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alarm {
-    /// Its name, stable for programs.
+    /// Name, stable for programs.
     pub name: &'static str,
-    /// What is the matter, in a sentence.
+    /// Sentence for operators.
     pub message: String,
 }
 
-/// How this node fares.
+/// Health of this node.
 #[derive(Debug, Clone, Serialize)]
 pub struct Health {
-    /// Whether it takes clicks and postbacks: what a load balancer asks.
+    /// True if it accepts clicks and postbacks: the result of the health check of load balancers.
     pub ready: bool,
-    /// Whether it is about to stop.
+    /// True if it is about to stop.
     pub draining: bool,
-    /// Its journals.
+    /// Journals.
     pub journals: Vec<JournalHealth>,
-    /// What somebody should look at.
+    /// Conditions that need an operator.
     pub alarms: Vec<Alarm>,
 }
 
-/// What is watched besides the journals.
+/// State of the node besides its journals.
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) draining: AtomicBool,
@@ -107,7 +107,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Looks every second whether somebody set the clock.
+    /// Compares the wall clock with the monotonic clock every second, and records steps.
     pub(crate) async fn watch_clock(self: Arc<Self>) {
         let mut before = (Instant::now(), clock::now());
         loop {
@@ -115,10 +115,10 @@ impl Watch {
             let (elapsed, now) = (before.0.elapsed(), clock::now());
             let counted = (now - before.1).to_std().unwrap_or_default();
             let step = counted.abs_diff(elapsed);
-            if step > CLOCK_STEP {
+            if step > MAX_CLOCK_STEP {
                 tracing::error!(
                     ?step,
-                    "the clock was set: times around this moment are not to be trusted"
+                    "the system clock was changed; times around this moment may be wrong"
                 );
                 *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((Instant::now(), step));
@@ -135,10 +135,10 @@ impl Watch {
         let draining = self.draining.load(Ordering::Relaxed);
         let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
         let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < TOLD) {
+        if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
             alarms.push(Alarm {
                 name: "clock_step",
-                message: format!("The clock was set by {:.1} s.", step.as_secs_f64()),
+                message: format!("The system clock was changed by {:.1} s.", step.as_secs_f64()),
             });
         }
         Health {
@@ -152,31 +152,36 @@ impl Watch {
 
 fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
     let stream = journal.stream;
-    let late = journal.oldest_unapplied_seconds;
+    let age = journal.oldest_unapplied_seconds;
     let sync = journal.sync_p99_seconds;
     [
         (
             journal.failing,
             "journal_failing",
-            format!("The journal of {stream} takes nothing: its disk is full or fails."),
+            format!("The journal of {stream} accepts no records: its disk is full or failing."),
         ),
         (
-            late > LATE.as_secs_f64(),
+            age > MAX_UNAPPLIED_AGE.as_secs_f64(),
             "journal_late",
-            format!("The oldest of the {stream} that are not in Postgres yet is {late:.0} s old."),
+            format!(
+                "The oldest record of the {stream} journal that is not in Postgres yet is {age:.0} s old."
+            ),
         ),
         (
-            journal.free < LITTLE_ROOM,
+            journal.free < MIN_FREE_SHARE,
             "journal_filling",
             format!(
-                "The journal of {stream} has {:.0} % of its room left.",
+                "The journal of {stream} has {:.0} % of its quota left.",
                 journal.free * 100.0
             ),
         ),
         (
-            sync > SLOW_DISK.as_secs_f64(),
+            sync > MAX_SYNC_TIME.as_secs_f64(),
             "disk_slow",
-            format!("The disk takes {:.0} ms to keep {stream}.", sync * 1000.0),
+            format!(
+                "Syncs of the {stream} journal take up to {:.0} ms (99th percentile).",
+                sync * 1000.0
+            ),
         ),
         (
             journal.damaged > 0,

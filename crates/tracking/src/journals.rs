@@ -1,8 +1,8 @@
-//! The journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
+//! Journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
 //!
-//! Each process takes a slot (`0`, `1`, … in the journal folder) for as long as it lives, so an old and a new process
-//! can serve side by side while one takes over from the other. What a process left behind in its slot is applied by
-//! whoever finds it.
+//! Each process holds a slot (`0`, `1`, … in the journal folder) while it runs, so that an old and a new process can
+//! serve side by side during a restart. Records that a process left unapplied in its slot are applied by another
+//! process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,10 +15,10 @@ use journal::{Journal, OpenError, Reader};
 use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
 use crate::settings::JournalSettings;
 
-/// More processes than anybody runs on one machine.
+/// Maximum number of slots, more than the processes of any machine.
 const SLOTS: u32 = 64;
-/// How often slots are searched for what somebody left behind.
-const SEARCH: Duration = Duration::from_secs(5);
+/// Interval at which abandoned slots are searched.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The two journals of one slot.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Journals {
 }
 
 impl Journals {
-    /// Takes the first slot that is free.
+    /// Opens the journals of the first free slot.
     pub(crate) fn open(settings: &JournalSettings) -> Result<Self, OpenError> {
         let mut taken = None;
         for slot in 0..SLOTS {
@@ -38,7 +38,7 @@ impl Journals {
                 opened => return opened,
             }
         }
-        // There is one: the loop ends only when every slot was taken.
+        // Always set: the loop ends only if every slot is taken.
         taken.map_or_else(|| Self::open_slot(settings, 0), Err)
     }
 
@@ -47,8 +47,13 @@ impl Journals {
             let (journal, recovery) = Journal::open(settings.of_stream(slot, stream))?;
             tracing::info!(slot, stream, next = recovery.next, took = ?recovery.took, "journal opened");
             if let Some(cut) = &recovery.cut {
-                // What was never acknowledged.
-                tracing::warn!(slot, stream, ?cut, "the journal's torn end was cut off");
+                // None of the cut records was acknowledged.
+                tracing::warn!(
+                    slot,
+                    stream,
+                    ?cut,
+                    "the incomplete end of the journal was cut off"
+                );
             }
             for damage in &recovery.damage {
                 tracing::error!(slot, stream, ?damage, "the journal is damaged");
@@ -62,14 +67,14 @@ impl Journals {
         })
     }
 
-    /// Takes no more records; what was taken can still be applied.
+    /// Closes both: they accept no more records, and existing ones can still be applied.
     pub(crate) fn close(&self) {
         self.clicks.close();
         self.postbacks.close();
     }
 }
 
-/// Where a journal lies, for people: the machine, the folder.
+/// Machine and folder of a slot, for operators.
 pub(crate) fn node(folder: &Path, slot: u32) -> String {
     let host = nix::unistd::gethostname().unwrap_or_default();
     format!(
@@ -79,47 +84,48 @@ pub(crate) fn node(folder: &Path, slot: u32) -> String {
     )
 }
 
-/// Applies what processes that are gone left in their slots, for as long as this one lives.
+/// Applies the journals of abandoned slots, for as long as the process runs.
 pub(crate) async fn apply_abandoned(
     settings: JournalSettings,
     own_slot: u32,
     url: Arc<str>,
     postbacks: impl Fn() -> PostbackStream,
 ) {
-    // When each slot was last written to, as it was when nothing was left in it.
-    let mut done = HashMap::new();
+    // Time of the last write to each slot that is fully applied.
+    let mut applied = HashMap::new();
     loop {
-        tokio::time::sleep(SEARCH).await;
+        tokio::time::sleep(SEARCH_INTERVAL).await;
         for slot in (0..SLOTS).filter(|slot| *slot != own_slot) {
             let folder = settings.folder.join(slot.to_string());
             if !folder.exists() {
                 break;
             }
-            // Opening it is work, and nothing can have been left since.
-            if done.get(&slot) == Some(&written_at(&folder)) {
+            // Opening a slot is expensive, and this one is unchanged.
+            if applied.get(&slot) == Some(&written_at(&folder)) {
                 continue;
             }
             let opening = settings.clone();
             let opened = tokio::task::spawn_blocking(move || Journals::open_slot(&opening, slot));
             match opened.await {
-                // Whoever has it applies it.
-                Ok(Err(OpenError::InUse)) | Err(_) => {}
+                // The process that holds the slot applies its journals.
+                Ok(Err(OpenError::InUse)) => {}
+                Err(error) => tracing::error!(slot, %error, "abandoned slot not opened"),
                 Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, postbacks()).await {
                     Ok(()) => {
                         drop(journals);
-                        done.insert(slot, written_at(&folder));
+                        applied.insert(slot, written_at(&folder));
                     }
                     Err(error) => {
-                        tracing::warn!(slot, %error, "what was left in this slot is not applied yet")
+                        tracing::warn!(slot, %error, "journals of an abandoned slot not applied; retrying")
                     }
                 },
-                Ok(Err(error)) => tracing::error!(slot, %error, "this slot cannot be opened"),
+                Ok(Err(error)) => tracing::error!(slot, %error, "abandoned slot not opened"),
             }
         }
     }
 }
 
-/// When anything in a slot was last written to.
+/// Time of the last write to a slot; `None` if its files cannot be read.
 fn written_at(slot: &Path) -> Option<SystemTime> {
     let files = [ClickStream::NAME, PostbackStream::NAME]
         .into_iter()
@@ -129,15 +135,22 @@ fn written_at(slot: &Path) -> Option<SystemTime> {
     times.max()
 }
 
-/// The clicks of all journals in the folder, whoever writes them, from their beginning. What cannot be read is left out.
+/// Readers of the click journals of all slots in the folder, from the beginning. Unreadable journals are left out.
 pub(crate) fn all_clicks(folder: &Path) -> Vec<Reader> {
     let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickStream::NAME));
     clicks
         .take_while(|clicks| clicks.exists())
-        .filter_map(|clicks| Reader::open(&clicks, 0).ok())
+        .filter_map(|clicks| {
+            let reader = Reader::open(&clicks, 0);
+            let reader = reader.inspect_err(|error| {
+                tracing::warn!(folder = %clicks.display(), %error, "journal of clicks not read");
+            });
+            reader.ok()
+        })
         .collect()
 }
 
+/// Applies the records that the journals of a slot hold now, and closes them.
 async fn catch_up(
     settings: &JournalSettings,
     journals: &Journals,
@@ -152,9 +165,9 @@ async fn catch_up(
         clicks.catch_up().await?;
         postbacks.catch_up().await
     };
-    let done = caught_up.await;
+    let result = caught_up.await;
     journals.close();
-    done
+    result
 }
 
 pub(crate) fn applier<S: Stream>(journal: &Journal, url: &Arc<str>, node: &str, stream: S) -> Applier<S> {

@@ -1,6 +1,6 @@
-//! The intake: tracking hosts, clicks, journals, and the appliers that bring the journals into Postgres.
+//! Tracking: tracking hosts, clicks, journals, and the appliers that copy the journals into Postgres.
 //!
-//! A click is followed in [`intake`]`::clicks`, a postback in [`intake`]`::postbacks`; both end in a journal, and `ingest`
+//! [`intake`]`::clicks` receives clicks and [`intake`]`::postbacks` postbacks; both write to a journal, and `ingest`
 //! applies the journals.
 
 mod caps;

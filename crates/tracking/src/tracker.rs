@@ -1,4 +1,5 @@
-//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for verdicts.
+//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for
+//! verdicts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,18 +29,18 @@ use crate::waiting::Waiting;
 /// Timeout of a verdict; the response then is that it will follow.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why tracking cannot start.
+/// Reason why tracking cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The journals cannot be opened.
     #[error("journal: {0}")]
     Journal(#[from] OpenError),
-    /// Visitors cannot be told apart.
+    /// Visitors cannot be classified.
     #[error(transparent)]
     Visits(#[from] VisitsError),
 }
 
-/// The tracking paths' shared parts. Cheap to clone.
+/// Shared state of the tracking paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracker {
     pub(crate) routing: Routing,
@@ -47,9 +48,9 @@ pub struct Tracker {
     pub(crate) visits: Arc<Visits>,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) country_header: Option<Arc<str>>,
-    /// The host that all networks share.
+    /// Host shared by all networks.
     pub(crate) shared_host: Arc<str>,
-    /// Postbacks per second and network.
+    /// Rate limit of postbacks per network, over one second.
     pub(crate) postback_rate: RateLimit<NetworkId>,
     pub(crate) when_disk_fails: WhenDiskFails,
     pub(crate) journals: Journals,
@@ -63,11 +64,10 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Opens the journals and starts what works in the background on the current runtime: what is in the journals is
-    /// applied from now on.
+    /// Opens the journals, and starts the appliers and the other background tasks on the current runtime.
     ///
     /// # Errors
-    /// When the journals or the files of places cannot be opened.
+    /// When the journals, the keys of visitors or the `GeoIP` databases cannot be opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -111,7 +111,7 @@ impl Tracker {
             url,
             stream,
         ));
-        learn_and_watch(&visits, &folder);
+        start_visits(&visits, &folder);
         let watch = Arc::new(Watch::default());
         tokio::spawn(watch.clone().watch_clock());
         Ok(Self {
@@ -134,13 +134,13 @@ impl Tracker {
         })
     }
 
-    /// The click ids of this installation.
+    /// Click IDs of this installation.
     #[must_use]
     pub fn click_ids(&self) -> &ClickIds {
         &self.click_ids
     }
 
-    /// A way in for one worker thread; what wakes those who wait there runs on the current runtime.
+    /// Intake for one worker thread; the tasks that wake its waiting requests run on the current runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -157,7 +157,7 @@ impl Tracker {
         }
     }
 
-    /// Returns when everything that was acknowledged before the call is in Postgres.
+    /// Returns once everything acknowledged before the call is in Postgres.
     pub async fn settled(&self) {
         let (clicks, postbacks) = (self.journals.clicks.next(), self.journals.postbacks.next());
         while self.click_progress.applied() < clicks || self.postback_progress.applied() < postbacks {
@@ -171,8 +171,8 @@ impl Tracker {
         self.watch.health(&self.journals)
     }
 
-    /// Says that the node is about to stop: redirects and answers to postbacks ask their connection to be closed, and
-    /// load balancers are told to go elsewhere.
+    /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that
+    /// load balancers use other nodes.
     pub fn drain(&self) {
         self.watch.draining.store(true, Ordering::Relaxed);
     }
@@ -181,18 +181,20 @@ impl Tracker {
         self.watch.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more in, and applies what was taken, for `patience` at most: what is left is in the journal.
-    pub async fn close(&self, patience: Duration) {
+    /// Closes the journals and applies their records, for `timeout` at most; the rest stays in the journals.
+    pub async fn close(&self, timeout: Duration) {
         let journals = self.journals.clone();
         // Waits for the disk.
-        drop(tokio::task::spawn_blocking(move || journals.close()).await);
+        if let Err(error) = tokio::task::spawn_blocking(move || journals.close()).await {
+            tracing::error!(%error, "the journals were not closed");
+        }
         let applied = async {
             while !self.appliers.iter().all(JoinHandle::is_finished) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(patience, applied).await.is_err() {
-            tracing::warn!("not everything is applied yet; the journal keeps it for the next start");
+        if tokio::time::timeout(timeout, applied).await.is_err() {
+            tracing::warn!("the journals are not fully applied; the next start applies the rest");
         }
     }
 
@@ -215,20 +217,20 @@ impl Tracker {
     }
 }
 
-/// Reads who has been here today from the journals, those of other processes too, and looks after keys and places.
-fn learn_and_watch(visits: &Arc<Visits>, folder: &Path) {
+/// Restores today's visitors from all journals in the folder, and keeps keys and `GeoIP` databases up to date.
+fn start_visits(visits: &Arc<Visits>, folder: &Path) {
     let clicks = journals::all_clicks(folder);
-    let learning = visits.clone();
+    let restored = visits.clone();
     tokio::task::spawn_blocking(move || {
         for journal in clicks {
-            learning.learn(journal, clock::now());
+            restored.restore(journal, clock::now());
         }
     });
-    let watching = visits.clone();
-    tokio::spawn(async move { watching.keep_fresh().await });
+    let refreshed = visits.clone();
+    tokio::spawn(async move { refreshed.refresh().await });
 }
 
-/// The way into the journals for one worker thread.
+/// Intake of one worker thread: appends to the journals.
 pub struct Intake {
     pub(crate) tracker: Tracker,
     clicks: Appender,
@@ -236,7 +238,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The tracker whose way in it is.
+    /// Tracker to which it belongs.
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
@@ -245,8 +247,9 @@ impl Intake {
     /// Journals a click. When this returns `Ok`, the click is on disk.
     ///
     /// # Errors
-    /// When the disk is full or fails. A caller who stops waiting may have it journaled all the same: an
-    /// unacknowledged extra click harms nobody.
+    /// When the disk is full or fails. A click may be journaled although its caller stopped waiting; such an
+    /// unacknowledged click does no harm.
+    #[tracing::instrument(level = "trace", skip_all, fields(network = %network.id, link = %click.link_id))]
     pub async fn record(&self, network: &Network, click: &NewClick) -> Result<(), Refused> {
         let time_zone = network.time_zone();
         self.clicks
@@ -254,7 +257,8 @@ impl Intake {
             .await
     }
 
-    /// Journals a parsed postback and waits for its verdict. A postback with any reply but `unavailable` is on disk.
+    /// Journals a parsed postback and waits for its verdict. Unless the reply is `unavailable`, the postback is on
+    /// disk.
     #[tracing::instrument(level = "debug", skip_all, fields(network = %network.id, postback = %request.id))]
     pub async fn receive(&self, network: &Network, request: InboundRequest, parsed: ParsedCall) -> Reply {
         let record = PostbackRecord::new(network.id, request, parsed);

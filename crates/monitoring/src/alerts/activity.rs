@@ -1,4 +1,4 @@
-//! What was heard of the servers of a network's advertisers, from the sums and the rejected calls.
+//! Activity of the advertisers of a network, from the rollups and the rejected postbacks.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,13 @@ use schema::{AdvertiserId, NetworkConn};
 
 use super::rules::{Activity, Hour, LOOK_BACK, Rejected};
 
-/// Of each, the last call that was no test: one look into the index of an advertiser's calls.
-const LAST: &str = "SELECT a.id, p.received_at AS last FROM advertisers a
+/// Last postback of each advertiser, test postbacks left out: one index look-up each.
+const LAST_POSTBACKS: &str = "SELECT a.id, p.received_at AS last FROM advertisers a
      LEFT JOIN LATERAL (
          SELECT received_at FROM postbacks
          WHERE network_id = a.network_id AND advertiser_id = a.id AND NOT is_test ORDER BY id DESC LIMIT 1) p ON true
      WHERE a.network_id = $1";
+/// Valid clicks and conversions by advertiser and hour.
 const HOURS: &str = "SELECT c.advertiser_id, r.hour, sum(r.clicks)::bigint AS clicks, sum(r.conversions)::bigint AS conversions
      FROM (SELECT hour, campaign_id, clicks - invalid_clicks AS clicks, 0 AS conversions FROM click_rollups
            WHERE network_id = $1 AND hour >= $2
@@ -23,6 +24,7 @@ const HOURS: &str = "SELECT c.advertiser_id, r.hour, sum(r.clicks)::bigint AS cl
            SELECT hour, campaign_id, 0, conversions FROM conversion_rollups WHERE network_id = $1 AND hour >= $2) r
      JOIN campaigns c ON c.network_id = $1 AND c.id = r.campaign_id
      GROUP BY c.advertiser_id, r.hour";
+/// Rejected postbacks by advertiser and reason: of the last 24 hours, and of the seven days before.
 const REJECTED: &str = "SELECT advertiser_id, reason, count(*) FILTER (WHERE received_at >= $3) AS lately,
          count(*) FILTER (WHERE received_at < $3) AS before, min(received_at) FILTER (WHERE received_at >= $3) AS since
      FROM postbacks
@@ -63,24 +65,24 @@ struct RejectedRow {
     since: Option<DateTime<Utc>>,
 }
 
-/// What was heard of every advertiser; of archived ones too, whose campaigns go on.
+/// Activity of every advertiser, including archived ones, whose campaigns continue.
 pub(super) async fn of_network(
     conn: &mut NetworkConn,
     now: DateTime<Utc>,
 ) -> QueryResult<BTreeMap<AdvertiserId, Activity>> {
     let network_id = conn.network_id().0;
-    let rows: Vec<LastRow> = diesel::sql_query(LAST)
+    let rows: Vec<LastRow> = diesel::sql_query(LAST_POSTBACKS)
         .bind::<Integer, _>(network_id)
         .load(&mut **conn)
         .await?;
-    let mut heard: BTreeMap<AdvertiserId, Activity> = rows
+    let mut activities: BTreeMap<AdvertiserId, Activity> = rows
         .into_iter()
         .map(|row| {
-            let heard = Activity {
+            let activity = Activity {
                 last: row.last,
                 ..Activity::default()
             };
-            (row.id, heard)
+            (row.id, activity)
         })
         .collect();
     let rows: Vec<HourRow> = diesel::sql_query(HOURS)
@@ -93,8 +95,8 @@ pub(super) async fn of_network(
             clicks: row.clicks,
             conversions: row.conversions,
         };
-        if let Some(heard) = heard.get_mut(&row.advertiser_id) {
-            heard.hours.insert(row.hour, hour);
+        if let Some(activity) = activities.get_mut(&row.advertiser_id) {
+            activity.hours.insert(row.hour, hour);
         }
     }
     let day_ago = now - TimeDelta::days(1);
@@ -105,8 +107,8 @@ pub(super) async fn of_network(
         .load(&mut **conn)
         .await?;
     for row in rows {
-        if let Some(heard) = heard.get_mut(&row.advertiser_id) {
-            heard.rejected.push(Rejected {
+        if let Some(activity) = activities.get_mut(&row.advertiser_id) {
+            activity.rejected.push(Rejected {
                 reason: row.reason,
                 lately: row.lately,
                 before: row.before,
@@ -114,5 +116,5 @@ pub(super) async fn of_network(
             });
         }
     }
-    Ok(heard)
+    Ok(activities)
 }

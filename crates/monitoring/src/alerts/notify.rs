@@ -1,4 +1,4 @@
-//! Looking at every network from time to time, and writing to those who can do something.
+//! Regular check of every network, and notification by mail of the members who can act.
 
 use std::time::Duration;
 
@@ -11,43 +11,45 @@ use tenancy::memberships::{self, MemberFilter};
 use tenancy::networks::{self, NetworkStatus};
 use tenancy::{Mailer, Permission, Scope, mail_templates};
 
-use super::{Alert, AlertKind, check};
+use super::alert::{Alert, AlertKind};
+use super::check::check;
 
-/// How often every network is looked at.
-const LOOK: Duration = Duration::from_secs(300);
-/// For how long nobody else mails what somebody is mailing; when it fails, it is tried again after that.
-const TELLING: TimeDelta = TimeDelta::minutes(10);
-/// Most people of a network, and most of an advertiser, who are written to.
-const PEOPLE: i64 = 50;
-/// Most alerts that are mailed at a time.
-const ALERTS: i64 = 20;
+/// Interval of the checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(300);
+/// Time for which a node claims a notice that it is about to mail. If the mail fails, it is retried after that.
+const CLAIM_TIME: TimeDelta = TimeDelta::minutes(10);
+/// Maximum number of recipients from the network's staff, and of those from the advertiser.
+const MAX_RECIPIENTS: i64 = 50;
+/// Maximum number of notices claimed at once.
+const MAX_NOTICES: i64 = 20;
 
-/// Looks at every network every few minutes, and mails what was found. Any number of nodes may do so.
+/// Checks every active network every few minutes, and mails notices of its alerts. Any number of nodes may do so.
 pub async fn keep_watch(db: Db, mailer: Mailer, dashboard_url: String) {
-    let mut often = tokio::time::interval(LOOK);
-    often.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut interval = tokio::time::interval(CHECK_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        often.tick().await;
+        interval.tick().await;
         let networks = match active_networks(&db).await {
             Ok(networks) => networks,
             Err(error) => {
-                tracing::warn!(%error, "integrations are not watched; trying again");
+                tracing::warn!(%error, "integrations not checked; retrying");
                 continue;
             }
         };
         for network_id in networks {
             let watched = watch(&db, network_id, &mailer, &dashboard_url, clock::now());
             if let Err(error) = watched.await {
-                tracing::warn!(%network_id, %error, "the integrations of a network were not looked at");
+                tracing::warn!(network = %network_id, %error, "integrations of a network not checked");
             }
         }
     }
 }
 
-/// Looks at one network, and mails what is to be mailed.
+/// Checks one network, and mails notices of its alerts.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn watch(
     db: &Db,
     network_id: NetworkId,
@@ -58,7 +60,7 @@ pub async fn watch(
     let mut conn = db.network(network_id).await?;
     check(&mut conn, now).await?;
     conn.commit().await?;
-    tell(db, network_id, mailer, dashboard_url, now).await
+    notify(db, network_id, mailer, dashboard_url, now).await
 }
 
 async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
@@ -73,20 +75,21 @@ async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
     Ok(found)
 }
 
-/// What is to be mailed of an alert.
-struct Letter {
+/// Notice of an alert, or of its end.
+struct Notice {
     alert: Alert,
+    /// Name of the advertiser.
     advertiser: String,
     is_over: bool,
 }
 
-impl Letter {
+impl Notice {
     fn headline(&self) -> &'static str {
         match (self.alert.kind, self.is_over) {
             (AlertKind::Silent, false) => "postbacks have stopped",
-            (AlertKind::Silent, true) => "the silence of postbacks is over",
+            (AlertKind::Silent, true) => "the alert about missing postbacks is over",
             (AlertKind::Rejections, false) => "many postbacks are rejected",
-            (AlertKind::Rejections, true) => "few postbacks are rejected again",
+            (AlertKind::Rejections, true) => "the alert about rejected postbacks is over",
         }
     }
 
@@ -95,9 +98,9 @@ impl Letter {
     }
 }
 
-/// Mails what was not mailed yet: each alert once, and its end to those who heard of it. A mail that could not be sent is
-/// tried again; a node that stops in the middle may have one sent twice, and never leaves one out.
-async fn tell(
+/// Mails the notices that are due: one when an alert opens and, after that one, one when it is over. A mail that fails
+/// is retried; if a node stops in the middle, a mail may be sent twice, but none is left out.
+async fn notify(
     db: &Db,
     network_id: NetworkId,
     mailer: &Mailer,
@@ -105,34 +108,34 @@ async fn tell(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut conn = db.network(network_id).await?;
-    let letters = claim(&mut conn, now).await?;
-    if letters.is_empty() {
+    let notices = claim(&mut conn, now).await?;
+    if notices.is_empty() {
         return Ok(());
     }
     let network = networks::current(&mut conn).await?;
-    let mut addressed = Vec::with_capacity(letters.len());
-    for letter in letters {
-        let people = recipients(&mut conn, &letter.alert).await?;
-        addressed.push((letter, people));
+    let mut addressed = Vec::with_capacity(notices.len());
+    for notice in notices {
+        let people = recipients(&mut conn, &notice.alert).await?;
+        addressed.push((notice, people));
     }
-    // Nobody's transaction waits for a mail server.
+    // No transaction may wait for a mail server.
     conn.commit().await?;
-    for (letter, people) in addressed {
-        let since = letter.alert.since.with_timezone(&network.time_zone());
+    for (notice, people) in addressed {
+        let since = notice.alert.since.with_timezone(&network.time_zone());
         let sentence = format!(
             "Since {}: {}",
             since.format("%-d %b %H:%M %Z"),
-            letter.alert.sentence()
+            notice.alert.sentence()
         );
         let mut is_sent = true;
         for email in people {
             let mail = mail_templates::integration_alert(
                 dashboard_url,
                 &network.name,
-                &letter.advertiser,
-                letter.headline(),
+                &notice.advertiser,
+                notice.headline(),
                 &sentence,
-                &letter.path(),
+                &notice.path(),
                 &email,
             );
             is_sent &= !matches!(mailer.send(&mail).await, Delivery::Failed(_));
@@ -142,15 +145,15 @@ async fn tell(
         }
         if is_sent {
             let mut conn = db.network(network_id).await?;
-            note_told(&mut conn, &letter, now).await?;
+            record_mailed(&mut conn, &notice, now).await?;
             conn.commit().await?;
         }
     }
     Ok(())
 }
 
-/// The alerts that are to be mailed now, put off for everybody else. What was over before it was mailed never is.
-async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<Letter>> {
+/// Claims the notices that are due, for [`CLAIM_TIME`]. An alert that was over before its first notice is never mailed.
+async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<Notice>> {
     let network_id = conn.network_id();
     let is_new = alerts::closed_at.is_null().and(alerts::told_at.is_null());
     let has_ended = alerts::closed_at
@@ -162,15 +165,15 @@ async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<Le
         .filter(is_new.or(has_ended))
         .filter(alerts::tell_after.le(now))
         .order(alerts::id)
-        .limit(ALERTS)
+        .limit(MAX_NOTICES)
         .for_update()
         .skip_locked()
         .load(&mut **conn)
         .await?;
-    let mut letters = Vec::with_capacity(found.len());
+    let mut notices = Vec::with_capacity(found.len());
     for alert in found {
         diesel::update(alerts::table.find((network_id, alert.id)))
-            .set(alerts::tell_after.eq(now + TELLING))
+            .set(alerts::tell_after.eq(now + CLAIM_TIME))
             .execute(&mut **conn)
             .await?;
         let advertiser = advertisers::table
@@ -178,48 +181,46 @@ async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<Le
             .select(advertisers::name)
             .first(&mut **conn)
             .await?;
-        letters.push(Letter {
+        notices.push(Notice {
             is_over: alert.closed_at.is_some(),
             alert,
             advertiser,
         });
     }
-    Ok(letters)
+    Ok(notices)
 }
 
-async fn note_told(conn: &mut NetworkConn, letter: &Letter, now: DateTime<Utc>) -> QueryResult<()> {
+/// Records that a notice was mailed.
+async fn record_mailed(conn: &mut NetworkConn, notice: &Notice, now: DateTime<Utc>) -> QueryResult<()> {
     let network_id = conn.network_id();
-    let alert = alerts::table.find((network_id, letter.alert.id));
-    match letter.is_over {
-        true => {
-            let told = alerts::end_told_at.eq(now);
-            diesel::update(alert).set(told).execute(&mut **conn).await?
-        }
-        false => {
-            let told = (alerts::told_at.eq(now), alerts::tell_after.eq(now));
-            diesel::update(alert).set(told).execute(&mut **conn).await?
-        }
-    };
+    let alert = alerts::table.find((network_id, notice.alert.id));
+    if notice.is_over {
+        let mailed = alerts::end_told_at.eq(now);
+        diesel::update(alert).set(mailed).execute(&mut **conn).await?;
+    } else {
+        let mailed = (alerts::told_at.eq(now), alerts::tell_after.eq(now));
+        diesel::update(alert).set(mailed).execute(&mut **conn).await?;
+    }
     Ok(())
 }
 
-/// The addresses of the network's people who may change integrations, and of the advertiser's own.
+/// Addresses of the network's members who may change integrations, and of the advertiser's users.
 async fn recipients(conn: &mut NetworkConn, alert: &Alert) -> QueryResult<Vec<String>> {
     let staff = MemberFilter {
         staff_only: true,
         ..MemberFilter::default()
     };
-    let theirs = MemberFilter {
+    let of_advertiser = MemberFilter {
         scope: Scope {
             advertiser: Some(alert.advertiser_id),
             affiliate: None,
         },
         ..MemberFilter::default()
     };
-    let mut people = memberships::list(conn, &staff, PEOPLE).await?;
-    people.retain(|member| member.role.may(Permission::Configure));
-    people.extend(memberships::list(conn, &theirs, PEOPLE).await?);
-    let mut addresses: Vec<String> = people.into_iter().map(|member| member.email).collect();
+    let mut members = memberships::list(conn, &staff, MAX_RECIPIENTS).await?;
+    members.retain(|member| member.role.may(Permission::Configure));
+    members.extend(memberships::list(conn, &of_advertiser, MAX_RECIPIENTS).await?);
+    let mut addresses: Vec<String> = members.into_iter().map(|member| member.email).collect();
     addresses.sort();
     addresses.dedup();
     Ok(addresses)

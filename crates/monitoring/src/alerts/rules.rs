@@ -1,34 +1,37 @@
-//! Whether an integration seems to have failed, from what was heard of it: pure.
+//! Rules that find failing integrations in the activity of an advertiser; no I/O.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How far back the sums are looked at: two weeks, so that a silent week has one before it.
+/// Period of the rollups that are read: two weeks, so that a silent week can be compared with the one before.
 pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(14);
-/// What a silence is held against, and the longest that means anything: whoever is quiet for longer reports too little.
+/// Age of the period with which a silence is compared, and the longest silence that opens an alert: advertisers with
+/// longer ones report too rarely to be monitored.
 const WEEK: TimeDelta = TimeDelta::days(7);
-/// So many conversions must be missing before silence means anything: were it chance, it would happen to one in twenty
-/// thousand (e⁻¹⁰).
-const MISSING: i64 = 10;
-/// So many calls must have been rejected in a day, and so many in a hundred, and so many times the share before.
-const REJECTED: i64 = 10;
-const PERCENT: i64 = 20;
-const TIMES: i64 = 3;
-/// An alert of rejections is over when fewer in a hundred are rejected.
+/// Minimum number of expected conversions for an alert of silence: by chance none of them arrives in one of twenty
+/// thousand cases (e⁻¹⁰).
+const MIN_EXPECTED: i64 = 10;
+/// Minimum number of rejected postbacks in 24 hours for an alert of rejections.
+const MIN_REJECTED: i64 = 10;
+/// Minimum percentage of rejected postbacks for an alert of rejections.
+const MIN_PERCENT: i64 = 20;
+/// Minimum ratio of the share of rejected postbacks to the share before, for an alert of rejections.
+const MIN_RATIO: i64 = 3;
+/// Percentage of rejected postbacks below which an alert of rejections is over.
 const OVER_PERCENT: i64 = 10;
 
-/// What came in an hour.
+/// Events of an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Hour {
     /// Valid clicks.
     pub(super) clicks: i64,
-    /// Conversions, whatever became of them.
+    /// Conversions of any status.
     pub(super) conversions: i64,
 }
 
-/// How many calls were rejected for a reason.
+/// Number of postbacks that were rejected for a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rejected {
     pub(super) reason: String,
@@ -36,51 +39,51 @@ pub(super) struct Rejected {
     pub(super) lately: i64,
     /// In the seven days before that.
     pub(super) before: i64,
-    /// When the first of those of the last 24 hours came.
+    /// Arrival of the first one in the last 24 hours; `None` if none arrived.
     pub(super) since: Option<DateTime<Utc>>,
 }
 
-/// What was heard of an advertiser's server, tests left out.
+/// Activity of an advertiser, test postbacks left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Activity {
-    /// When its last postback came, whatever became of it.
+    /// Arrival of the last postback, with any verdict; `None` if none arrived.
     pub(super) last: Option<DateTime<Utc>>,
-    /// By the beginnings of the hours.
+    /// Events by the start of their hour.
     pub(super) hours: BTreeMap<DateTime<Utc>, Hour>,
     pub(super) rejected: Vec<Rejected>,
 }
 
-/// What seems to have failed, with the figures that say so.
+/// Apparent failure of an integration, with its figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
-    /// Nothing comes although visitors do.
+    /// No postbacks arrive although visitors click.
     Silent {
         /// Valid clicks since the last postback.
         clicks: i64,
-        /// How many conversions as many clicks brought before.
+        /// Number of conversions that the same number of clicks had before.
         expected: i64,
     },
-    /// Much more is rejected than before.
+    /// Many more postbacks are rejected than before.
     Rejections {
-        /// Calls rejected in the last 24 hours.
+        /// Number of postbacks rejected in the last 24 hours.
         rejected: i64,
-        /// Those, and the conversions of the last 24 hours.
+        /// Number of rejected postbacks and conversions in the last 24 hours.
         calls: i64,
-        /// How many in a hundred were rejected in the seven days before.
+        /// Percentage that was rejected in the seven days before.
         percent_before: i64,
-        /// The reason that most were rejected for.
+        /// Most frequent reason of the rejections.
         reason: String,
-        /// How many of them.
+        /// Number of postbacks rejected for that reason.
         rejected_for_top_reason: i64,
     },
 }
 
 impl Activity {
-    /// Whether nothing comes although something should: as many visitors brought at least ten conversions in the same
-    /// hours a week before, and in those of the days before. Returns since when.
+    /// Start and figures of a silence: no postbacks, although the same number of clicks had at least [`MIN_EXPECTED`]
+    /// conversions in the same hours a week before, and in the same hours of the days before.
     ///
-    /// A silence that lasts longer than a week before it is noticed is that of somebody who reports too little to tell.
+    /// `None` for a silence of more than a week: the advertiser reports too rarely to be monitored.
     pub(super) fn silence(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Finding)> {
         let since = self.last?;
         let lasted = now - since;
@@ -90,51 +93,51 @@ impl Activity {
         let first = *self.hours.keys().next()?;
         let days = TimeDelta::days(lasted.num_days() + 1);
         let clicks = self.within(since, now).clicks;
-        // A time that nothing is known of says nothing: whoever began three days ago is held against yesterday alone.
-        let known = [days, WEEK].into_iter().filter(|back| since - *back >= first);
-        let expected = known
+        // Only periods with data are compared: three days after the first event, that is the day before alone.
+        let comparable = [days, WEEK].into_iter().filter(|back| since - *back >= first);
+        let expected = comparable
             .map(|back| {
                 let then = self.within(since - back, now - back);
                 then.conversions * clicks.min(then.clicks) / then.clicks.max(1)
             })
             .min()?;
-        (expected >= MISSING).then_some((since, Finding::Silent { clicks, expected }))
+        (expected >= MIN_EXPECTED).then_some((since, Finding::Silent { clicks, expected }))
     }
 
-    /// Whether nothing has come since then, and visitors still go there.
+    /// True if no postback arrived since then, and visitors clicked within the last 24 hours.
     pub(super) fn is_silent_since(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         self.last.is_none_or(|last| last <= since) && self.within(now - TimeDelta::days(1), now).clicks > 0
     }
 
-    /// Whether much more is rejected than before; for one that was found, whether it still is.
-    pub(super) fn rejections(&self, was_found: bool, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Finding)> {
+    /// Start and figures of rejections that are many more than before; with an open alert, of rejections that are not
+    /// yet few again.
+    pub(super) fn rejections(&self, is_open: bool, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Finding)> {
         let day_ago = now - TimeDelta::days(1);
-        let rejected: i64 = self.rejected.iter().map(|it| it.lately).sum();
+        let rejected: i64 = self.rejected.iter().map(|rejected| rejected.lately).sum();
         let calls = rejected + self.within(day_ago, now).conversions;
-        let rejected_before: i64 = self.rejected.iter().map(|it| it.before).sum();
+        let rejected_before: i64 = self.rejected.iter().map(|rejected| rejected.before).sum();
         let calls_before = rejected_before + self.within(day_ago - WEEK, day_ago).conversions;
-        let is_so = match was_found {
-            true => rejected > 0 && rejected * 100 >= OVER_PERCENT * calls,
-            false => {
-                let jumped = rejected * calls_before >= TIMES * rejected_before * calls;
-                rejected >= REJECTED && rejected * 100 >= PERCENT * calls && jumped
-            }
+        let is_failing = if is_open {
+            rejected > 0 && rejected * 100 >= OVER_PERCENT * calls
+        } else {
+            let has_jumped = rejected * calls_before >= MIN_RATIO * rejected_before * calls;
+            rejected >= MIN_REJECTED && rejected * 100 >= MIN_PERCENT * calls && has_jumped
         };
-        let most = self.rejected.iter().max_by_key(|it| it.lately)?;
-        let since = self.rejected.iter().filter_map(|it| it.since).min()?;
-        is_so.then(|| {
+        let top = self.rejected.iter().max_by_key(|rejected| rejected.lately)?;
+        let since = self.rejected.iter().filter_map(|rejected| rejected.since).min()?;
+        is_failing.then(|| {
             let finding = Finding::Rejections {
                 rejected,
                 calls,
                 percent_before: rejected_before * 100 / calls_before.max(1),
-                reason: most.reason.clone(),
-                rejected_for_top_reason: most.lately,
+                reason: top.reason.clone(),
+                rejected_for_top_reason: top.lately,
             };
             (since, finding)
         })
     }
 
-    /// What came in the hours that began in this time.
+    /// Sum of the hours that began in this period.
     fn within(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Hour {
         let hours = self.hours.range(from..to);
         hours.fold(Hour::default(), |sum, (_, hour)| Hour {
@@ -152,7 +155,7 @@ mod tests {
         DateTime::from_timestamp(1_760_000_400 / 3600 * 3600, 0).unwrap() + TimeDelta::hours(hours)
     }
 
-    /// A shop with so many clicks and conversions an hour for two weeks, whose last call came so many hours ago.
+    /// Shop with this many clicks and conversions an hour for two weeks, and no postbacks in the last `silent` hours.
     fn shop(clicks: i64, conversions: i64, silent: i64) -> Activity {
         let hours = (-14 * 24..0).map(|hour| {
             let conversions = if hour < -silent { conversions } else { 0 };
@@ -166,20 +169,20 @@ mod tests {
     }
 
     fn rejected(lately: i64, before: i64) -> Vec<Rejected> {
-        let some = |reason: &str, lately, before| Rejected {
+        let of_reason = |reason: &str, lately, before| Rejected {
             reason: reason.to_owned(),
             lately,
             before,
             since: Some(at(-3)),
         };
         vec![
-            some("click_expired", 1, before),
-            some("signature_invalid", lately - 1, 0),
+            of_reason("click_expired", 1, before),
+            of_reason("signature_invalid", lately - 1, 0),
         ]
     }
 
     #[test]
-    fn a_shop_that_reports_often_is_missed_within_hours_and_a_quiet_one_within_days() {
+    fn silence_of_a_busy_shop_is_found_within_hours_and_of_a_quiet_one_within_days() {
         assert_eq!(shop(200, 4, 2).silence(at(0)), None);
         let (since, finding) = shop(200, 4, 3).silence(at(0)).unwrap();
         assert_eq!(since, at(-3) - TimeDelta::minutes(1));
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_in_which_nothing_came_a_week_ago_either_are_no_silence() {
+    fn hours_without_conversions_a_week_ago_are_no_silence() {
         let mut nightly = shop(200, 4, 6);
         for (_, hour) in nightly.hours.range_mut(at(-7 * 24 - 6)..at(-7 * 24)) {
             hour.conversions = 0;
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_began_three_days_ago_is_held_against_yesterday_and_whoever_never_called_against_nothing() {
+    fn a_new_advertiser_is_compared_with_the_day_before_and_one_without_postbacks_with_nothing() {
         let mut fresh = shop(200, 4, 6);
         fresh.hours = fresh.hours.split_off(&at(-72));
         assert!(fresh.silence(at(0)).is_some());
@@ -229,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn rejections_are_told_when_they_jump_and_until_they_are_few() {
-        let mut heard = shop(200, 1, 0);
-        heard.rejected = rejected(9, 0);
-        assert_eq!(heard.rejections(false, at(0)), None);
-        heard.rejected = rejected(24, 2);
-        let (since, finding) = heard.rejections(false, at(0)).unwrap();
+    fn rejections_are_found_when_they_jump_and_until_they_are_few() {
+        let mut activity = shop(200, 1, 0);
+        activity.rejected = rejected(9, 0);
+        assert_eq!(activity.rejections(false, at(0)), None);
+        activity.rejected = rejected(24, 2);
+        let (since, finding) = activity.rejections(false, at(0)).unwrap();
         assert_eq!(since, at(-3));
         let expected = Finding::Rejections {
             rejected: 24,
@@ -244,11 +247,11 @@ mod tests {
             rejected_for_top_reason: 23,
         };
         assert_eq!(finding, expected);
-        // As bad as ever is no jump, but what was told stays told.
-        heard.rejected = rejected(24, 7 * 24);
-        assert_eq!(heard.rejections(false, at(0)), None);
-        assert!(heard.rejections(true, at(0)).is_some());
-        heard.rejected = rejected(2, 7 * 24);
-        assert_eq!(heard.rejections(true, at(0)), None);
+        // An unchanged share is no jump, but an open alert stays open.
+        activity.rejected = rejected(24, 7 * 24);
+        assert_eq!(activity.rejections(false, at(0)), None);
+        assert!(activity.rejections(true, at(0)).is_some());
+        activity.rejected = rejected(2, 7 * 24);
+        assert_eq!(activity.rejections(true, at(0)), None);
     }
 }

@@ -13,10 +13,11 @@ use schema::batch::{BatchError, Prepared, Row, Tx};
 use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
 use tokio_postgres::{Client, Transaction};
 
-use super::{ApplyError, Record, Stream};
+use super::error::ApplyError;
+use super::stream::{Record, Stream};
 use crate::click_record::{COLUMNS, ClickRecord};
 
-/// Begin and end of a `COPY … BINARY`.
+/// Header and trailer of a `COPY … BINARY`.
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_TRAILER: &[u8] = &[0xff, 0xff];
 
@@ -61,7 +62,7 @@ impl ClickStream {
         }
     }
 
-    /// Networks of these clicks that are deleted; no user can see their clicks.
+    /// Deleted networks of these clicks; no user can see their clicks.
     async fn deleted(&self, records: &[Record<'_>]) -> Result<Vec<NetworkId>, ApplyError> {
         let mut networks: Vec<_> = records
             .iter()
@@ -106,8 +107,8 @@ impl Stream for ClickStream {
                 .iter()
                 .filter_map(|record| ClickRecord::read(record.bytes))
             {
-                let at = moment(&click)?;
-                if !known.contains(&month(at)) && !missing.iter().any(|(of, _)| *of == month(at)) {
+                let at = time(&click)?;
+                if !known.contains(&month(at)) && !missing.iter().any(|(known, _)| *known == month(at)) {
                     missing.push((month(at), at));
                 }
             }
@@ -129,7 +130,7 @@ impl Stream for ClickStream {
         records: &[Record<'_>],
     ) -> Result<(), ApplyError> {
         let deleted = self.deleted(records).await?;
-        let mut copies: BTreeMap<Month, BytesMut> = BTreeMap::new();
+        let mut rows_by_month: BTreeMap<Month, BytesMut> = BTreeMap::new();
         let mut sums = Sums::new();
         for record in records {
             let click = ClickRecord::read(record.bytes)
@@ -137,13 +138,13 @@ impl Stream for ClickStream {
             if deleted.contains(&click.network_id) {
                 continue;
             }
-            let rows = copies
-                .entry(month(moment(&click)?))
+            let rows = rows_by_month
+                .entry(month(time(&click)?))
                 .or_insert_with(|| BytesMut::from(COPY_HEADER));
             rows.put_slice(click.row);
             add(&mut sums, &click);
         }
-        for ((year, month), mut rows) in copies {
+        for ((year, month), mut rows) in rows_by_month {
             rows.put_slice(COPY_TRAILER);
             copy(transaction, year, month, rows.freeze()).await?;
         }
@@ -153,11 +154,11 @@ impl Stream for ClickStream {
     fn committed(&self, (): ()) {}
 }
 
-fn moment(click: &ClickRecord<'_>) -> Result<DateTime<Utc>, BatchError> {
-    // The month of the key, which has milliseconds.
+fn time(click: &ClickRecord<'_>) -> Result<DateTime<Utc>, BatchError> {
+    // In milliseconds, like the key, so that both have the same month.
     DateTime::from_timestamp_millis(click.clicked_at.div_euclid(1000))
         .filter(|at| (1970..=9999).contains(&at.year()))
-        .ok_or_else(|| BatchError::Invalid("a click of an impossible time".to_owned()))
+        .ok_or_else(|| BatchError::Invalid("a click at an impossible time".to_owned()))
 }
 
 fn month(at: DateTime<Utc>) -> Month {
@@ -173,8 +174,8 @@ async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes)
     Ok(())
 }
 
-/// Clicks, unique and invalid ones by network, hour (microseconds), campaign, affiliate and link. Sorted, so that two nodes
-/// lock the rows in the same order.
+/// Number of clicks, unique clicks and invalid clicks by network, hour (microseconds since 1970), campaign, affiliate
+/// and link. Sorted, so that two nodes lock the rows in the same order.
 type Sums = BTreeMap<(NetworkId, i64, CampaignId, AffiliateId, LinkId), [i64; 3]>;
 
 fn add(sums: &mut Sums, click: &ClickRecord<'_>) {
@@ -197,7 +198,7 @@ async fn add_to_rollups(tx: Tx<'_>, sums: &Sums) -> Result<(), ApplyError> {
         let hour = DateTime::from_timestamp_micros(*hour);
         rows.push(RollupMove {
             network_id: *network_id,
-            hour: hour.ok_or_else(|| BatchError::Invalid("a click of an impossible hour".to_owned()))?,
+            hour: hour.ok_or_else(|| BatchError::Invalid("a click in an impossible hour".to_owned()))?,
             campaign_id: *campaign_id,
             affiliate_id: *affiliate_id,
             link_id: *link_id,

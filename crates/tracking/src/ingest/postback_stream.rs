@@ -8,7 +8,8 @@ use schema::batch::{BatchError, Prepared, Tx};
 use schema::{NetworkId, PostbackId};
 use tokio_postgres::{Client, Transaction};
 
-use super::{ApplyError, Record, Stream};
+use super::error::ApplyError;
+use super::stream::{Record, Stream};
 use crate::counts;
 use crate::waiting::Waiting;
 
@@ -36,7 +37,6 @@ impl Stream for PostbackStream {
         Ok(())
     }
 
-    #[tracing::instrument(level = "debug", skip_all, fields(first = records.first().map(|record| record.seq), records = records.len()))]
     async fn store(
         &self,
         transaction: &Transaction<'_>,

@@ -11,7 +11,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
-use super::{ApplyError, Record, Stream};
+use super::error::ApplyError;
+use super::stream::{Record, Stream};
 
 const MOVE_CURSOR: &str =
     "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2";
@@ -31,9 +32,9 @@ pub(super) struct Session<S: Stream> {
 impl<S: Stream> Session<S> {
     /// Connects, and reads the cursor of the journal.
     ///
-    /// `opened_at` is the end of the journal when this process opened it, for its first session. A cursor beyond that means
-    /// that the journal lost its end (an older copy of the disk, say): records from there on are new and not applied, so
-    /// the cursor moves back to there.
+    /// `opened_at` is the end of the journal when this process opened it, for its first session. A cursor beyond that
+    /// means that the journal lost its end (an older copy of the disk, say): records from there on are new and not
+    /// applied, so the cursor moves back to there.
     pub(super) async fn open(
         stream: &S,
         url: &str,
@@ -54,6 +55,7 @@ impl<S: Stream> Session<S> {
         let row = client
             .query_one("SELECT next_seq FROM ingest_cursors WHERE journal = $1", &[&id])
             .await?;
+        // Not below 0: the cursor starts there and only follows sequence numbers.
         let mut cursor = Seq::try_from(row.get::<_, i64>(0)).unwrap_or(0);
         if let Some(end) = opened_at.filter(|end| cursor > *end) {
             tracing::error!(stream = S::NAME, cursor, end, "the journal has lost its end");
@@ -111,8 +113,8 @@ impl<S: Stream> Session<S> {
         } else {
             transaction
         };
-        // The cursor first: its lock keeps other processes from applying the same records. Both are sent before either is
-        // answered.
+        // The cursor first: its lock prevents other processes from applying the same records. Both are sent before
+        // either is answered.
         let moving = async {
             let moved = transaction.execute(&self.move_cursor, &cursor).await?;
             (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)
@@ -127,11 +129,11 @@ impl<S: Stream> Session<S> {
     /// Returns once every commit is on the disk of Postgres.
     pub(super) async fn settle(&self) -> Result<(), ApplyError> {
         let (here, now) = (number(self.cursor), clock::now());
-        let there = self
+        let moved = self
             .client
             .execute(&self.move_cursor, &[&self.journal, &here, &here, &now])
             .await?;
-        (there == 1).then_some(()).ok_or(ApplyError::CursorMoved)
+        (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)
     }
 
     /// Quarantines a record that Postgres refuses, and moves the cursor behind it.

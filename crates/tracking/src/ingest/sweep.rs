@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use journal::Journal;
 use postbacks::{Authenticator, DecideError, Sweeper};
 
-use super::Progress;
+use super::applier::Progress;
 use crate::counts;
 
 /// Interval of sweeps.
@@ -43,7 +43,8 @@ async fn sweep_until_failure(
             failed_at = Some(Instant::now());
             continue;
         }
-        // The dependency of a held postback may be in our journal, or in that of a node that could not apply it for a while.
+        // The dependency of a held postback may be in our journal, or in that of a node that could not apply it for a
+        // while.
         let is_recent = failed_at.is_some_and(|at| at.elapsed() < CATCH_UP_TIME);
         let is_behind = progress.applied() < journal.next();
         let events = sweeper.sweep(!is_recent && !is_behind).await?;

@@ -1,4 +1,4 @@
-//! A postback, from the wire to its response; between them, [`Intake::receive`].
+//! Endpoint of postbacks: reads the request, passes it to [`Intake::receive`], and responds.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 
-use super::simulation::Simulated;
-use super::{TARGET_LIMIT, client_ip, header, network_of, over_https};
+use super::request::{Simulated, TARGET_LIMIT, client_ip, header, network_of, over_https};
 use crate::tracker::{Intake, Tracker};
 
 /// Maximum size of a body, in bytes.
@@ -107,7 +106,7 @@ async fn read(
     }
 }
 
-/// Reads the body into `body`, which has the beginning of one that is too large or breaks off.
+/// Reads the body into `body`; of a body that is too large or incomplete, `body` gets the beginning.
 async fn read_body(mut payload: Payload, body: &mut Vec<u8>) -> Result<(), Reason> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Reason::BodyIncomplete)?;
@@ -143,7 +142,7 @@ fn respond(
         .insert_header(("X-Postback-Status", answer.status.to_string()))
         .insert_header(("X-Postback-Reason", answer.reason.as_str()));
     if rendered.content_type == IMAGE {
-        // Cross-origin isolated pages load no foreign image without it.
+        // Without this header, cross-origin isolated pages do not load the image.
         response.insert_header(("Cross-Origin-Resource-Policy", "cross-origin"));
     }
     if matches!(reason, Reason::Unavailable | Reason::RateLimited) {

@@ -1,15 +1,12 @@
-//! Simulation: a request of ours that takes the path of all requests.
+//! Simulation: a request of this program that takes the same path as requests from outside.
 
 use actix_http::body::to_bytes;
 use actix_http::header::{HOST, HeaderValue, LOCATION};
 use actix_http::{HttpMessage, Request, StatusCode, Uri};
 
-use super::answer;
+use super::dispatch::answer;
+use super::request::Simulated;
 use crate::tracker::Intake;
-
-/// Mark of a simulated request.
-#[derive(Clone, Copy)]
-pub(super) struct Simulated;
 
 /// Response to a simulated request.
 #[derive(Debug, Clone)]
@@ -22,8 +19,8 @@ pub struct SimulatedResponse {
     pub body: String,
 }
 
-/// Sends a request to a tracking host as a visitor or a server would, by the whole path behind the socket: journal,
-/// verdict and all. Its effects are real.
+/// Sends a request to a tracking host through everything behind the socket, as a visitor or a server would. Journal
+/// records, verdicts and all other effects are real.
 pub async fn simulate(intake: &Intake, host: &str, target: &str) -> SimulatedResponse {
     let (Ok(uri), Ok(host)) = (target.parse::<Uri>(), HeaderValue::from_str(host)) else {
         return SimulatedResponse {
@@ -42,7 +39,10 @@ pub async fn simulate(intake: &Intake, host: &str, target: &str) -> SimulatedRes
         .get(LOCATION)
         .and_then(|value| value.to_str().ok());
     let (status, location) = (response.status().as_u16(), location.map(str::to_owned));
-    let body = to_bytes(response.into_body()).await.unwrap_or_default();
+    #[expect(clippy::expect_used, reason = "bodies of responses are in memory")]
+    let body = to_bytes(response.into_body())
+        .await
+        .expect("a body in memory can be read");
     SimulatedResponse {
         status,
         location,

@@ -8,7 +8,7 @@ use schema::clock;
 
 use schema::batch::connect_ingest;
 
-use super::ApplyError;
+use super::error::ApplyError;
 
 /// Interval of retention.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 3600);
@@ -21,7 +21,7 @@ pub(crate) async fn drop_old_clicks(url: Arc<str>, keep_months: u32) {
         let pause = match drop_once(&url, keep_months).await {
             Ok(0) => RETENTION_INTERVAL,
             Ok(dropped) => {
-                tracing::info!(dropped, "months of clicks dropped");
+                tracing::info!(dropped, "months of clicks dropped by retention");
                 RETENTION_INTERVAL
             }
             Err(error) => {
