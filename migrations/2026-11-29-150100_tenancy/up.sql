@@ -17,7 +17,7 @@ CREATE TABLE networks (
     join_open boolean NOT NULL,
     join_greeting text NOT NULL,
     join_questions text[] NOT NULL,
-    auto_approve text NOT NULL CHECK (auto_approve IN ('nobody', 'listed', 'everybody')),
+    auto_approve text NOT NULL CHECK (auto_approve IN ('none', 'listed', 'all')),
     auto_approve_domains text[] NOT NULL,
     click_key_number smallint NOT NULL DEFAULT 1 CHECK (click_key_number BETWEEN 1 AND 127),
     click_key_since timestamptz NOT NULL DEFAULT '1970-01-01Z',

@@ -1,7 +1,7 @@
 //! Health of this node, for operators: its journals, alarms, and quarantined records.
 
 use askama::Template;
-use monitoring::quarantine::{self, PutAside};
+use monitoring::quarantine::{self, QuarantinedRecord};
 use tracking::health::{Alarm, Health, JournalHealth};
 
 use crate::auth::SignedIn;
@@ -97,7 +97,7 @@ impl Show {
         person: String,
         health: Health,
         put_aside: i64,
-        newest: Vec<PutAside>,
+        newest: Vec<QuarantinedRecord>,
     ) -> Self {
         let (badge, state) = match (health.draining, health.ready) {
             (true, _) => ("paused", "draining"),
