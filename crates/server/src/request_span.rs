@@ -51,3 +51,74 @@ pub(crate) fn of_tracking(request: &Request) -> Span {
         postback = Empty,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, web};
+    use tracing::subscriber::DefaultGuard;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        /// Collects log lines until the guard is dropped.
+        fn collect(&self, filter: &str) -> DefaultGuard {
+            let log = self.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_ansi(false)
+                .with_writer(move || log.clone())
+                .finish();
+            tracing::subscriber::set_default(subscriber)
+        }
+    }
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_log_line_names_the_request_and_its_route_but_no_token() {
+        let log = Log::default();
+        let _guard = log.collect("info");
+        let handler = || async {
+            tracing::info!("inside");
+            "ok"
+        };
+        let app = App::new()
+            .wrap(from_fn(of_dashboard))
+            .service(web::scope("").route("/setup/{token}", web::get().to(handler)));
+        let request = TestRequest::get().uri("/setup/secret").to_request();
+        call_service(&init_service(app).await, request).await;
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("request{id=\""), "{text}");
+        assert!(text.contains("method=GET route=\"/setup/{token}\"}: "), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_tracking_request_has_a_span_at_level_debug_only() {
+        let log = Log::default();
+        for (filter, is_disabled) in [("info", true), ("debug", false)] {
+            let _guard = log.collect(filter);
+            assert_eq!(
+                of_tracking(&Request::new()).is_disabled(),
+                is_disabled,
+                "{filter}"
+            );
+        }
+    }
+}
