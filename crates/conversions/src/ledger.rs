@@ -116,7 +116,7 @@ pub(crate) fn entries(
     .filter(|entry| entry.amount_micros != 0)
 }
 
-/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees those of its own account.
+/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees only its entries.
 ///
 /// # Errors
 /// When the database fails.

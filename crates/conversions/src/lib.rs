@@ -1,6 +1,6 @@
 //! Earnings: conversions with their changes, pricing, ledger entries and rollups.
 //!
-//! A conversion changes in one way, whoever asks (a postback, a user, the end of its hold period): a [`Change`] is added
+//! A conversion changes in one way, for a postback, a user and the end of its hold period alike: a [`Change`] is added
 //! to its history, the pure fold of the history ([`outcome`]) yields its state, and [`Effects`] yields what follows from
 //! the step: ledger entries, rollup moves and an [`Event`]. A postback adds its changes through a [`Revision`]; so does a
 //! user's decision ([`decide`]).

@@ -35,7 +35,7 @@ impl Unpaid {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Review {
-    /// Its amount is above this limit, in micro-units of its own currency.
+    /// Its amount is above this limit, in micro-units of its currency.
     Above(i64),
     /// Any amount: its currency cannot be compared with the goal's limit.
     Any,

@@ -6,24 +6,19 @@
 
 use std::sync::Arc;
 
-use campaigns::campaigns::CampaignStatus;
 use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds};
 use campaigns::integrations::{Integration, Integrations};
 use campaigns::{Route, Routing, RoutingError};
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use dialects::{Intent, Postback};
-use ipnet::IpNet;
-use schema::{AdvertiserId, CampaignId, ClickKey, LinkId};
+use schema::{AdvertiserId, LinkId};
 use tenancy::Secret;
-use tenancy::networks::{Network, NetworkStatus};
+use tenancy::networks::NetworkStatus;
 
+use crate::attributed::{Attempt, Attributed, Findings, Stopped};
 use crate::attribution::{
     Attribution, Customers, EligibleCampaigns, WithoutClick, read_clicks, trace_click, without_click,
 };
-use crate::received::{KnownSender, Origin, Received};
-use crate::record::PostbackRecord;
-use crate::trace::{CheckResult, Trace};
+use crate::received::Received;
+use crate::sender::{TokenScope, check_browser, check_sender, check_token, enforce, trace_integration};
 use crate::verdict::{Reason, Verdict};
 
 /// Authenticates and attributes postbacks. Cheap to clone.
@@ -32,127 +27,6 @@ pub struct Authenticator {
     routing: Routing,
     click_ids: ClickIds,
     secret: Secret,
-}
-
-/// Scope of the token that was sent.
-#[derive(Clone, Copy)]
-struct TokenScope {
-    /// Campaign for which alone the token is valid; `None` for the advertiser's.
-    campaign_id: Option<CampaignId>,
-    /// End of its overlap with the current token, if that is over.
-    expired: Option<DateTime<Utc>>,
-}
-
-/// Findings about a postback, stored with it whatever its verdict.
-pub(crate) struct Findings {
-    pub(crate) record: PostbackRecord,
-    pub(crate) origin: Origin,
-    pub(crate) network: Arc<Network>,
-    sender: Option<KnownSender>,
-    pub(crate) advertiser_id: Option<AdvertiserId>,
-    /// True if a token, a signature or an allowed address identified the sender.
-    pub(crate) is_authenticated: bool,
-    pub(crate) integration: Option<Arc<Integration>>,
-    pub(crate) attribution: Option<Attribution>,
-    /// Link with its current configuration.
-    pub(crate) route: Option<Route>,
-    pub(crate) trace: Trace,
-}
-
-/// An authenticated and attributed postback: everything that a decision needs is known.
-pub(crate) struct Attributed {
-    pub(crate) record: PostbackRecord,
-    pub(crate) origin: Origin,
-    pub(crate) network: Arc<Network>,
-    pub(crate) advertiser_id: AdvertiserId,
-    pub(crate) is_authenticated: bool,
-    pub(crate) integration: Arc<Integration>,
-    pub(crate) attribution: Attribution,
-    pub(crate) route: Route,
-    pub(crate) trace: Trace,
-}
-
-/// End of the steps.
-pub(crate) enum Attempt {
-    Attributed(Box<Attributed>),
-    Stopped(Box<Findings>, Stopped),
-}
-
-/// Reason for ending the steps early.
-pub(crate) enum Stopped {
-    Verdict(Verdict),
-    /// The customer that it names has no conversion yet.
-    WaitForCustomer(String),
-}
-
-impl Findings {
-    fn new(received: Received, network: Arc<Network>) -> Self {
-        Self {
-            record: received.record,
-            origin: received.origin,
-            network,
-            sender: received.sender,
-            advertiser_id: None,
-            is_authenticated: false,
-            integration: None,
-            attribution: None,
-            route: None,
-            trace: Trace::default(),
-        }
-    }
-
-    /// Campaign whose own integration authenticated it.
-    pub(crate) fn integration_campaign(&self) -> Option<CampaignId> {
-        self.integration
-            .as_ref()
-            .and_then(|integration| integration.campaign_id)
-    }
-
-    /// Campaign of the link.
-    pub(crate) fn campaign_id(&self) -> Option<CampaignId> {
-        self.route.as_ref().map(|route| route.campaign().id)
-    }
-
-    /// Click that it is attributed to.
-    pub(crate) fn click_id(&self) -> Option<ClickKey> {
-        self.attribution.and_then(|attribution| attribution.click)
-    }
-
-    /// True for a test, which never pays.
-    pub(crate) fn is_test(&self) -> bool {
-        self.route.as_ref().is_some_and(is_test)
-    }
-}
-
-impl Attributed {
-    /// The same as findings, to be stored.
-    pub(crate) fn into_findings(self) -> Findings {
-        Findings {
-            record: self.record,
-            origin: self.origin,
-            network: self.network,
-            sender: None,
-            advertiser_id: Some(self.advertiser_id),
-            is_authenticated: self.is_authenticated,
-            integration: Some(self.integration),
-            attribution: Some(self.attribution),
-            route: Some(self.route),
-            trace: self.trace,
-        }
-    }
-
-    /// True for a test, which never pays.
-    pub(crate) fn is_test(&self) -> bool {
-        is_test(&self.route)
-    }
-
-    pub(crate) fn time_zone(&self) -> Tz {
-        self.network.time_zone()
-    }
-}
-
-fn is_test(route: &Route) -> bool {
-    route.is_test || route.campaign().status == CampaignStatus::Testing
 }
 
 /// Known parts of a postback whose sender is identified.
@@ -371,64 +245,12 @@ impl Authenticator {
                 trace.pass("sender", "was authenticated on arrival");
                 sender.is_authenticated
             }
-            None => self.check_sender(record, integration, token, trace)?,
+            None => check_sender(&self.secret, record, integration, token, trace)?,
         };
         if record.postback.is_from_browser && !findings.is_authenticated {
             check_browser(&record.postback, trace)?;
         }
         Ok(())
-    }
-
-    /// Returns true if a check proves the sender.
-    fn check_sender(
-        &self,
-        record: &PostbackRecord,
-        integration: &Integration,
-        scope: TokenScope,
-        trace: &mut Trace,
-    ) -> Result<bool, Verdict> {
-        trace_integration(integration, trace);
-        trace_dialect_mismatch(integration, record, trace);
-        let settings = &integration.settings;
-        if record.has_public_token() {
-            trace.note(
-                "token",
-                "a browser sent it, so it is public and proves nothing; create a new one",
-            );
-        }
-        if settings.requires_https {
-            // It proves no sender.
-            enforce(integration, trace, "https", check_https(record))?;
-        }
-        let token = check_token(record, integration, scope);
-        let is_valid = enforce(integration, trace, "token", token)?;
-        let mut is_authenticated = is_valid && record.token().is_some();
-        if settings.requires_signature || record.signed.is_some() && integration.has_signing_secret() {
-            let signature = self.check_signature(record, integration);
-            is_authenticated |= enforce(integration, trace, "signature", signature)?;
-        }
-        if !settings.allowed_addresses.0.is_empty() {
-            let is_allowed = enforce(integration, trace, "address", check_address(record, integration))?;
-            // The address of a browser is the visitor's.
-            is_authenticated |= is_allowed && !record.postback.is_from_browser;
-        }
-        Ok(is_authenticated)
-    }
-
-    fn check_signature(&self, record: &PostbackRecord, integration: &Integration) -> Result<String, Verdict> {
-        let signed = record
-            .signed
-            .as_ref()
-            .ok_or_else(|| Verdict::of(Reason::SignatureMissing))?;
-        let secret = integration
-            .signing_secret(&self.secret)
-            .ok_or_else(|| Verdict::of(Reason::SignatureInvalid))?;
-        signed.check(
-            &secret,
-            integration.settings.signature_seconds,
-            record.received_at,
-        )?;
-        Ok(format!("matches {}", signed.signed_string()))
     }
 
     /// Attributes to the click, or else by the other proofs; then the campaign is known, and its own integration decides.
@@ -504,7 +326,7 @@ impl Authenticator {
                 let is_valid = enforce(own, trace, "token", check_token(record, own, sender.token))?;
                 known.is_authenticated && is_valid
             }
-            None => self.check_sender(record, own, sender.token, trace)?,
+            None => check_sender(&self.secret, record, own, sender.token, trace)?,
         };
         Ok(own.clone())
     }
@@ -551,134 +373,4 @@ fn check_campaign(findings: &mut Findings, sender: &Sender) -> Result<(), Verdic
             .with_hint("Send the token of the campaign that the visitor clicked."));
     }
     Ok(())
-}
-
-fn check_https(record: &PostbackRecord) -> Result<String, Verdict> {
-    match record.over_https {
-        Some(true) => Ok("the postback was sent over it".to_owned()),
-        Some(false) => Err(Verdict::of(Reason::HttpsRequired)),
-        None => Ok("not checked: it is unknown how the postback was sent".to_owned()),
-    }
-}
-
-fn check_address(record: &PostbackRecord, integration: &Integration) -> Result<String, Verdict> {
-    let address: Option<IpNet> = record.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
-    let seen = record.remote_ip.as_deref().unwrap_or("an unknown address");
-    let seen = seen.trim_end_matches("/32").trim_end_matches("/128");
-    if integration.allows(address) {
-        Ok(format!("{seen} is allowed"))
-    } else {
-        Err(Verdict::with_message(
-            Reason::IpNotAllowed,
-            format!("The postback came from {seen}, which is not an allowed address."),
-        ))
-    }
-}
-
-/// Checks that the token is the one that the integration requires. The advertiser is known.
-fn check_token(
-    record: &PostbackRecord,
-    integration: &Integration,
-    scope: TokenScope,
-) -> Result<String, Verdict> {
-    if record.token().is_none() {
-        if !integration.settings.requires_token {
-            return Ok("none sent and none required: the click identifies the advertiser".to_owned());
-        }
-        if record.postback.is_from_browser {
-            let message = "A token is required, and a token from a browser is not secret.";
-            let hint = "Report the order from your server, or ask the network to require no token.";
-            return Err(Verdict::with_message(Reason::TokenMissing, message).with_hint(hint));
-        }
-        return Err(Verdict::of(Reason::TokenMissing));
-    }
-    if let Some(until) = scope.expired {
-        let message = format!(
-            "This token was replaced, and was valid until {}.",
-            until.format("%F %R UTC")
-        );
-        return Err(Verdict::with_message(Reason::TokenExpired, message));
-    }
-    match (integration.campaign_id, scope.campaign_id) {
-        (Some(_), Some(_)) => Ok("that of the campaign".to_owned()),
-        (Some(_), None) if integration.took_advertisers_token(record.received_at) => {
-            Ok("that of the advertiser, which was still valid for this campaign".to_owned())
-        }
-        (Some(_), None) => {
-            let message =
-                "The campaign has its own token, and the postback was sent with that of the advertiser.";
-            Err(Verdict::with_message(Reason::TokenInvalid, message)
-                .with_hint("Send the token of the campaign; the campaign page creates a new one."))
-        }
-        (None, _) => Ok("that of the advertiser".to_owned()),
-    }
-}
-
-/// Refuses more than an order report from a browser: every visitor with the click could have sent it.
-fn check_browser(postback: &Postback, trace: &mut Trace) -> Result<(), Verdict> {
-    let has_commission = postback.commission.is_some() || postback.commission_rate_ppm.is_some();
-    let forbidden = [
-        ("action or refund", postback.intent != Intent::Report),
-        ("status", postback.status.is_some()),
-        ("commission", has_commission),
-        ("revenue", postback.revenue.is_some()),
-    ];
-    if let Some((name, _)) = forbidden.iter().find(|(_, is_sent)| *is_sent) {
-        let message =
-            format!("A browser may report an order and nothing else, but this postback has {name}.");
-        return Err(Verdict::with_message(Reason::ReportOnly, message));
-    }
-    trace.note(
-        "browser",
-        "a browser sent it: every visitor with the click could have",
-    );
-    Ok(())
-}
-
-/// Adds to the trace that the campaign's own integration decides.
-fn trace_integration(integration: &Integration, trace: &mut Trace) {
-    if integration.campaign_id.is_some() {
-        trace.pass(
-            "integration",
-            "that of the campaign, in place of the advertiser's",
-        );
-    }
-}
-
-/// Adds to the trace that the postback is in another dialect than the integration's. It is accepted all the same.
-fn trace_dialect_mismatch(integration: &Integration, record: &PostbackRecord, trace: &mut Trace) {
-    let expected = integration.settings.dialect.as_deref().and_then(dialects::of_key);
-    if let Some(expected) = expected.filter(|expected| expected.key != record.dialect().key) {
-        let words = format!(
-            "the integration uses the format of {}, this postback another one",
-            expected.name
-        );
-        trace.note("format", words);
-    }
-}
-
-/// Adds a check of the sender to the trace. Returns true if it passed; a failed one ends the steps, unless the integration
-/// only monitors.
-fn enforce(
-    integration: &Integration,
-    trace: &mut Trace,
-    check: &str,
-    result: Result<String, Verdict>,
-) -> Result<bool, Verdict> {
-    match result {
-        Ok(words) => {
-            trace.pass(check, words);
-            Ok(true)
-        }
-        Err(verdict) if integration.settings.is_monitoring => {
-            let words = format!(
-                "{}: {} Accepted, because the integration only monitors.",
-                verdict.reason.code(),
-                verdict.message
-            );
-            trace.add(check, CheckResult::Tolerated, words);
-            Ok(false)
-        }
-        Err(verdict) => Err(verdict),
-    }
 }

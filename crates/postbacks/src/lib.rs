@@ -4,6 +4,7 @@
 //! A postback goes through phases in types: [`InboundRequest`] → [`PostbackRecord`] (journaled) → [`Received`] →
 //! `Attributed` → `Claimed` → `Decided`. Only the last can be stored, and only ending the one before makes it.
 
+mod attributed;
 mod attribution;
 mod authenticate;
 mod decide;
@@ -13,6 +14,7 @@ mod received;
 mod record;
 mod redaction;
 pub mod replays;
+mod sender;
 pub mod signature;
 mod stored;
 mod target;

@@ -138,7 +138,7 @@ fn outcomes(decided: &[Decided], created: &[Conversion]) -> Vec<Outcome> {
         id: decided.findings.record.id,
         reply: decided.reply(),
         made: match decided.findings.origin {
-            // Unused for new ones, of which there are many.
+            // Unused for new ones, which are many.
             Origin::Journal => None,
             Origin::Held | Origin::Overdue | Origin::Replay => made(decided.findings.record.id),
         },

@@ -8,7 +8,7 @@ use dialects::AnswerFormat;
 use schema::{ClickKey, GoalId};
 
 use super::hold::Hold;
-use crate::authenticate::{Attempt, Attributed, Findings, Stopped};
+use crate::attributed::{Attempt, Attributed, Findings, Stopped};
 use crate::decide::{Case, Claim, decide};
 use crate::received::Origin;
 use crate::signature::Signed;
@@ -180,7 +180,7 @@ fn case(postback: &Attributed) -> Case<'_> {
     }
 }
 
-/// Refuses to replay a postback that cannot be told from one that the sender may have sent again.
+/// Refuses to replay a postback that the sender may have sent again: the two cannot be distinguished.
 fn check_replay(postback: &Attributed, claim: Claim) -> Result<Claim, Verdict> {
     let counts_every_postback = claim.goal.settings.unique_by == UniqueBy::Fire;
     let has_order = postback.record.postback.order_id.is_some();

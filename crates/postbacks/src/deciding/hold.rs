@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{ClickKey, GoalId, text_enum};
 
-use crate::authenticate::{Attributed, Findings};
+use crate::attributed::{Attributed, Findings};
 use crate::decide::Claim;
 use crate::verdict::{Reason, Verdict};
 

@@ -9,7 +9,7 @@ use schema::{AdvertiserId, CampaignId, ClickKey, ConversionId, GoalId, NetworkId
 use serde_json::Value;
 
 use super::claimed::Decided;
-use crate::authenticate::Findings;
+use crate::attributed::Findings;
 use crate::received::Origin;
 use crate::stored::{Incomplete, PostbackStatus};
 use crate::verdict::Verdict;

@@ -54,9 +54,9 @@ async fn render<P>(mut page: Page<P>, refused: Option<(Joining, FieldErrors)>) -
     let (joining, errors) =
         refused.unwrap_or_else(|| (frame.network.joining.clone(), FieldErrors::default()));
     let rules = [
-        ("nobody", "None (manual review)"),
+        ("none", "None (manual review)"),
         ("listed", "Email domains listed below"),
-        ("everybody", "All"),
+        ("all", "All"),
     ];
     html_with(
         status,
