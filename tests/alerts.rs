@@ -184,7 +184,7 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
         .await
         .unwrap();
     assert_eq!(
-        app.count("SELECT count(*) FROM alerts WHERE told_at IS NULL")
+        app.count("SELECT count(*) FROM alerts WHERE notified_at IS NULL")
             .await,
         1
     );

@@ -234,7 +234,7 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     let alert = schema::AlertId::fresh(schema::clock::now()).0;
     let (network, advertiser) = (scene.network.id.0, scene.advertiser_id.0);
     app.execute(&format!(
-        "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, tell_after)
+        "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, notify_after)
          VALUES ({network}, '{alert}', {advertiser}, 'silent', now(), now(), '{{}}', now(), now())"
     ))
     .await;

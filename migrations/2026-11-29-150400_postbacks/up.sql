@@ -125,8 +125,8 @@ CREATE TABLE replays (
     id uuid NOT NULL,
     batch uuid NOT NULL,
     postback_id uuid NOT NULL,
-    asked_at timestamptz NOT NULL,
-    asked_by text NOT NULL,
+    requested_at timestamptz NOT NULL,
+    requested_by text NOT NULL,
     is_dry boolean NOT NULL,
     done_at timestamptz,
     reason_before text NOT NULL,
@@ -145,8 +145,8 @@ COMMENT ON COLUMN replays.network_id IS 'Network that owns the row.';
 COMMENT ON COLUMN replays.id IS 'Id of the replay; sorts by time.';
 COMMENT ON COLUMN replays.batch IS 'Id shared by all replays of one request.';
 COMMENT ON COLUMN replays.postback_id IS 'Replayed postback.';
-COMMENT ON COLUMN replays.asked_at IS 'Time of the request.';
-COMMENT ON COLUMN replays.asked_by IS 'Name of the user or program that requested the replay.';
+COMMENT ON COLUMN replays.requested_at IS 'Time of the request.';
+COMMENT ON COLUMN replays.requested_by IS 'Name of the user or program that requested the replay.';
 COMMENT ON COLUMN replays.is_dry IS 'True for a dry run, which changes nothing.';
 COMMENT ON COLUMN replays.done_at IS 'Time of the decision; NULL while queued.';
 COMMENT ON COLUMN replays.reason_before IS 'Reason code of the verdict before the replay.';

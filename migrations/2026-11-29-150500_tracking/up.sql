@@ -150,7 +150,7 @@ CREATE TABLE quarantine (
     journal uuid NOT NULL,
     seq bigint NOT NULL,
     network_id integer,
-    put_aside_at timestamptz NOT NULL,
+    quarantined_at timestamptz NOT NULL,
     reason text NOT NULL,
     record bytea NOT NULL,
     PRIMARY KEY (journal, seq)
@@ -159,7 +159,7 @@ COMMENT ON TABLE quarantine IS 'Journal records that Postgres refuses, and gaps 
 COMMENT ON COLUMN quarantine.journal IS 'Identity of the journal''s folder.';
 COMMENT ON COLUMN quarantine.seq IS 'Number of the record, or of the first missing one.';
 COMMENT ON COLUMN quarantine.network_id IS 'Network of the record; NULL if unreadable.';
-COMMENT ON COLUMN quarantine.put_aside_at IS 'Time of the quarantine.';
+COMMENT ON COLUMN quarantine.quarantined_at IS 'Time of the quarantine.';
 COMMENT ON COLUMN quarantine.reason IS 'Error of Postgres or of the journal''s reader.';
 COMMENT ON COLUMN quarantine.record IS 'Record as journaled; empty for a gap.';
 

@@ -30,9 +30,9 @@ CREATE TABLE alerts (
     closed_at timestamptz,
     seen_at timestamptz,
     seen_by text,
-    told_at timestamptz,
-    end_told_at timestamptz,
-    tell_after timestamptz NOT NULL,
+    notified_at timestamptz,
+    end_notified_at timestamptz,
+    notify_after timestamptz NOT NULL,
     PRIMARY KEY (network_id, id),
     FOREIGN KEY (network_id, advertiser_id) REFERENCES advertisers (network_id, id),
     CONSTRAINT alerts_seen CHECK ((seen_at IS NULL) = (seen_by IS NULL))
@@ -49,9 +49,9 @@ COMMENT ON COLUMN alerts.finding IS 'Figures of the latest check.';
 COMMENT ON COLUMN alerts.closed_at IS 'Time of the recovery; NULL while open.';
 COMMENT ON COLUMN alerts.seen_at IS 'Time of the acknowledgement by a user of the network; NULL until then.';
 COMMENT ON COLUMN alerts.seen_by IS 'Name of that user; NULL until then.';
-COMMENT ON COLUMN alerts.told_at IS 'Time of the notification by mail; NULL until then.';
-COMMENT ON COLUMN alerts.end_told_at IS 'Time of the notification of the recovery; NULL until then.';
-COMMENT ON COLUMN alerts.tell_after IS 'Earliest next attempt to notify; a node postpones it before it sends, so that no other node sends too.';
+COMMENT ON COLUMN alerts.notified_at IS 'Time of the notification by mail; NULL until then.';
+COMMENT ON COLUMN alerts.end_notified_at IS 'Time of the notification of the recovery; NULL until then.';
+COMMENT ON COLUMN alerts.notify_after IS 'Earliest next attempt to notify; a node postpones it before it sends, so that no other node sends too.';
 
 ALTER TABLE verifications ENABLE ROW LEVEL SECURITY;
 ALTER TABLE verifications FORCE ROW LEVEL SECURITY;

@@ -36,7 +36,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
 
     tamper(
         &app,
-        "INSERT INTO quarantine (journal, seq, put_aside_at, reason, record)
+        "INSERT INTO quarantine (journal, seq, quarantined_at, reason, record)
          SELECT gen_random_uuid(), n, now() - n * interval '1 minute', 'reason ' || n || ' <b>', '' FROM generate_series(1, 51) n",
     )
     .await;

@@ -234,7 +234,7 @@ async fn add_alerts(app: &TestApp) -> String {
     ] {
         let id = schema::AlertId::fresh(now - chrono::TimeDelta::minutes(minutes));
         app.execute(&format!(
-            "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, tell_after)
+            "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, notify_after)
              VALUES ({network}, '{}', {advertiser}, '{kind}', now() - interval '3 hours', now(), '{finding}', {closed}, now())",
             id.0
         ))

@@ -8,7 +8,7 @@ INSERT INTO held_postbacks (network_id, postback_id, held_at, until, waits_for, 
     record)
 VALUES (10{n}, '01930000-0000-7000-8000-000000000203', now(), now() + interval '10 years', 'parent', 431, 'customer',
     true, '');
-INSERT INTO replays (network_id, id, batch, postback_id, asked_at, asked_by, is_dry, done_at, reason_before, reason,
+INSERT INTO replays (network_id, id, batch, postback_id, requested_at, requested_by, is_dry, done_at, reason_before, reason,
     message)
 VALUES (10{n}, '01930000-0000-7000-8000-000000000211', '01930000-0000-7000-8000-000000000212',
     '01930000-0000-7000-8000-000000000201', now(), 'Owner {n}', true, now(), 'accepted', 'duplicate',

@@ -7,5 +7,5 @@ INSERT INTO click_rollups (network_id, hour, campaign_id, affiliate_id, link_id,
 SELECT 10{n}, date_trunc('hour', now(), time_zone), 401, 321, 451, 1, 1, 0 FROM networks WHERE id = 10{n};
 INSERT INTO ingest_cursors (journal, stream, node, next_seq, moved_at)
 VALUES ('01930000-0000-7000-8000-00000000040{n}', 'clicks', 'node', 7, now());
-INSERT INTO quarantine (journal, seq, network_id, put_aside_at, reason, record)
+INSERT INTO quarantine (journal, seq, network_id, quarantined_at, reason, record)
 VALUES ('01930000-0000-7000-8000-00000000040{n}', 3, 10{n}, now(), 'unreadable', '\x00');

@@ -14,7 +14,7 @@ pub struct QuarantinedRecord {
     /// Sequence number in the journal.
     pub seq: i64,
     /// Time of the quarantine.
-    pub put_aside_at: DateTime<Utc>,
+    pub quarantined_at: DateTime<Utc>,
     /// Reason.
     pub reason: String,
 }
@@ -37,7 +37,7 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
 pub async fn newest(db: &Db, limit: i64) -> Result<Vec<QuarantinedRecord>, DbError> {
     let mut conn = db.operator().await?;
     let newest = QuarantinedRecord::query()
-        .order((quarantine::put_aside_at.desc(), quarantine::seq.desc()))
+        .order((quarantine::quarantined_at.desc(), quarantine::seq.desc()))
         .limit(limit)
         .load(&mut *conn)
         .await?;

@@ -33,9 +33,9 @@ pub struct Replay {
     /// Postback.
     pub postback_id: PostbackId,
     /// Time of the request.
-    pub asked_at: DateTime<Utc>,
+    pub requested_at: DateTime<Utc>,
     /// Name of the requester.
-    pub asked_by: String,
+    pub requested_by: String,
     /// True for a dry run.
     pub is_dry: bool,
     /// Time of the decision; `None` while it is pending.
@@ -108,7 +108,7 @@ pub async fn request(
     let network_id = conn.network_id();
     let ids: Option<Vec<Uuid>> = (!filter.ids.is_empty()).then(|| filter.ids.iter().map(|id| id.0).collect());
     let asked = diesel::sql_query(
-        "INSERT INTO replays (network_id, id, batch, postback_id, asked_at, asked_by, is_dry, reason_before)
+        "INSERT INTO replays (network_id, id, batch, postback_id, requested_at, requested_by, is_dry, reason_before)
          SELECT network_id, gen_random_uuid(), $2, id, $3, $4, $5, reason FROM postbacks
          WHERE network_id = $1 AND status = 'rejected' AND ($6 IS NULL OR id = ANY ($6)) AND ($7 IS NULL OR reason = $7)
            AND ($8 IS NULL OR advertiser_id = $8) AND ($9 IS NULL OR received_at >= $9)

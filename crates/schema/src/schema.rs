@@ -90,11 +90,11 @@ diesel::table! {
         /// Name of that user; NULL until then.
         seen_by -> Nullable<Text>,
         /// Time of the notification by mail; NULL until then.
-        told_at -> Nullable<Timestamptz>,
+        notified_at -> Nullable<Timestamptz>,
         /// Time of the notification of the recovery; NULL until then.
-        end_told_at -> Nullable<Timestamptz>,
+        end_notified_at -> Nullable<Timestamptz>,
         /// Earliest next attempt to notify; a node postpones it before it sends, so that no other node sends too.
-        tell_after -> Timestamptz,
+        notify_after -> Timestamptz,
     }
 }
 
@@ -998,7 +998,7 @@ diesel::table! {
         /// Network of the record; NULL if unreadable.
         network_id -> Nullable<Int4>,
         /// Time of the quarantine.
-        put_aside_at -> Timestamptz,
+        quarantined_at -> Timestamptz,
         /// Error of Postgres or of the journal's reader.
         reason -> Text,
         /// Record as journaled; empty for a gap.
@@ -1028,9 +1028,9 @@ diesel::table! {
         /// Replayed postback.
         postback_id -> Uuid,
         /// Time of the request.
-        asked_at -> Timestamptz,
+        requested_at -> Timestamptz,
         /// Name of the user or program that requested the replay.
-        asked_by -> Text,
+        requested_by -> Text,
         /// True for a dry run, which changes nothing.
         is_dry -> Bool,
         /// Time of the decision; NULL while queued.

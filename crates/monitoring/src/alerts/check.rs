@@ -76,7 +76,7 @@ async fn open_alert(
             alerts::since.eq(since),
             alerts::opened_at.eq(now),
             alerts::finding.eq(to_json(finding)),
-            alerts::tell_after.eq(now),
+            alerts::notify_after.eq(now),
         ))
         // Another node may have opened the same alert.
         .on_conflict_do_nothing()
@@ -88,7 +88,7 @@ async fn open_alert(
 async fn close_alert(conn: &mut NetworkConn, id: AlertId, now: DateTime<Utc>) -> QueryResult<()> {
     let network_id = conn.network_id();
     diesel::update(alerts::table.find((network_id, id)))
-        .set((alerts::closed_at.eq(now), alerts::tell_after.eq(now)))
+        .set((alerts::closed_at.eq(now), alerts::notify_after.eq(now)))
         .execute(&mut **conn)
         .await?;
     Ok(())

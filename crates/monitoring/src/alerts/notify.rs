@@ -155,15 +155,15 @@ async fn notify(
 /// Claims the notices that are due, for [`CLAIM_TIME`]. An alert that was over before its first notice is never mailed.
 async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<Notice>> {
     let network_id = conn.network_id();
-    let is_new = alerts::closed_at.is_null().and(alerts::told_at.is_null());
+    let is_new = alerts::closed_at.is_null().and(alerts::notified_at.is_null());
     let has_ended = alerts::closed_at
         .is_not_null()
-        .and(alerts::told_at.is_not_null())
-        .and(alerts::end_told_at.is_null());
+        .and(alerts::notified_at.is_not_null())
+        .and(alerts::end_notified_at.is_null());
     let found: Vec<Alert> = Alert::query()
         .filter(alerts::network_id.eq(network_id))
         .filter(is_new.or(has_ended))
-        .filter(alerts::tell_after.le(now))
+        .filter(alerts::notify_after.le(now))
         .order(alerts::id)
         .limit(MAX_NOTICES)
         .for_update()
@@ -173,7 +173,7 @@ async fn claim(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<Vec<No
     let mut notices = Vec::with_capacity(found.len());
     for alert in found {
         diesel::update(alerts::table.find((network_id, alert.id)))
-            .set(alerts::tell_after.eq(now + CLAIM_TIME))
+            .set(alerts::notify_after.eq(now + CLAIM_TIME))
             .execute(&mut **conn)
             .await?;
         let advertiser = advertisers::table
@@ -195,10 +195,10 @@ async fn record_mailed(conn: &mut NetworkConn, notice: &Notice, now: DateTime<Ut
     let network_id = conn.network_id();
     let alert = alerts::table.find((network_id, notice.alert.id));
     if notice.is_over {
-        let mailed = alerts::end_told_at.eq(now);
+        let mailed = alerts::end_notified_at.eq(now);
         diesel::update(alert).set(mailed).execute(&mut **conn).await?;
     } else {
-        let mailed = (alerts::told_at.eq(now), alerts::tell_after.eq(now));
+        let mailed = (alerts::notified_at.eq(now), alerts::notify_after.eq(now));
         diesel::update(alert).set(mailed).execute(&mut **conn).await?;
     }
     Ok(())

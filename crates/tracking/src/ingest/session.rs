@@ -16,7 +16,7 @@ use super::stream::{Record, Stream};
 
 const MOVE_CURSOR: &str =
     "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2";
-const QUARANTINE: &str = "INSERT INTO quarantine (journal, seq, network_id, put_aside_at, reason, record)
+const QUARANTINE: &str = "INSERT INTO quarantine (journal, seq, network_id, quarantined_at, reason, record)
      VALUES ($1, $2, $6, $3, $4, $5) ON CONFLICT DO NOTHING";
 
 /// Connection on which one journal is applied.

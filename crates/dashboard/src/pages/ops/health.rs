@@ -105,7 +105,7 @@ impl Show {
             (false, false) => ("rejected", "not ready"),
         };
         let rows = newest.into_iter().map(|aside| QuarantineRow {
-            at: format::minute(aside.put_aside_at),
+            at: format::minute(aside.quarantined_at),
             journal: aside.journal.to_string(),
             seq: aside.seq,
             reason: aside.reason,
