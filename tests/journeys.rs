@@ -144,7 +144,7 @@ async fn a_network_signs_up_and_its_advertisers_developer_sees_the_integration_o
     press(page, "Accept").await;
     sees(page, "Integration of Nova Shop").await;
     assert_eq!(navigation(page).await, ["Integration", "Postbacks", "API keys"]);
-    // A call of the shop's server appears by itself.
+    // A postback of the shop's server appears without a reload.
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let wrong = format!("{}/nova-partners/postback?token=wrong", app.tracking_url);
     http.get(wrong).send().await.unwrap();
@@ -187,7 +187,7 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     follow(page, "Fresh Blog").await;
     press(page, "Approve and invite").await;
     let link = text(page, "fresh-link").await;
-    // Its first link, made by the network.
+    // The affiliate's first link, created by the network.
     follow(page, "Campaigns").await;
     follow(page, "Orbit campaign").await;
     follow(page, "Create link").await;
@@ -195,7 +195,7 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     type_into(page, "alias", "fresh").await;
     press(page, "Create link").await;
     sees(page, "/fresh").await;
-    // What is typed is in the link, and in where it leads, before anything is pressed.
+    // The link and its destination contain the input before the form is submitted.
     type_into(page, "sub1", "mail").await;
     sees(page, "/fresh?sub1=mail").await;
     sees(page, "&s=mail").await;

@@ -1,4 +1,4 @@
-//! Postbacks and what they make, through the real server and its public HTTP.
+//! Postbacks and their conversions, through the real server and its public HTTP.
 
 use std::collections::HashSet;
 
@@ -49,7 +49,7 @@ async fn query_form_and_json_make_the_same_conversion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_identical_postbacks_at_once_make_one_conversion_and_twenty_honest_answers() {
+async fn twenty_identical_postbacks_at_once_make_one_conversion_and_get_twenty_consistent_responses() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     for order in 0..5 {
@@ -81,7 +81,7 @@ async fn twenty_identical_postbacks_at_once_make_one_conversion_and_twenty_hones
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() {
+async fn a_duplicate_order_returns_the_first_conversion_and_names_the_difference() {
     let app = TestApp::spawn().await;
     let (click, other, server) = (
         app.visitor().click("").await,
@@ -102,17 +102,17 @@ async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() 
         (
             order(&click.id, "10").await,
             "duplicate_order",
-            "was recorded 0 s before",
+            "Duplicate of order A-1, recorded just now.",
         ),
         (
             order(&click.id, "10.000000").await,
             "duplicate_order",
-            "was recorded 0 s before",
+            "Duplicate of order A-1, recorded just now.",
         ),
         (
             order(&click.id, "12.50").await,
             "duplicate_conflict",
-            "with 10.00 EUR; this call says 12.50 EUR",
+            "with 10.00 EUR; this postback has 12.50 EUR",
         ),
         (
             order(&other.id, "10").await,
@@ -151,7 +151,7 @@ async fn a_lead_counts_once_per_click() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_rejection_has_its_reason_and_is_kept() {
+async fn every_rejection_has_its_reason_and_is_stored() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let good = [
@@ -184,7 +184,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
             with("click_id", "not-one-of-ours"),
             422,
             "click_not_found",
-            "does not look like one of ours",
+            "it is not in our format",
         ),
         (wrong_case.to_vec(), 422, "click_not_found", "letter case"),
         (
@@ -243,7 +243,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
         app.count("SELECT count(*) FROM postbacks WHERE advertiser_id IS NULL")
             .await,
         0,
-        "a rejected call still says whose it was"
+        "a rejected postback still has its advertiser"
     );
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
     assert_eq!(
@@ -259,7 +259,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_refused_by_name_and_kept() {
+async fn unreadable_requests_are_rejected_with_the_parameter_and_stored() {
     let app = TestApp::spawn().await;
     let server = app.advertiser();
     let form = "application/x-www-form-urlencoded";
@@ -335,7 +335,7 @@ async fn what_cannot_be_read_is_refused_by_name_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_never_at_rest() {
+async fn a_token_is_never_stored() {
     let app = TestApp::spawn().await;
     let (click, server, token) = (
         app.visitor().click("").await,
@@ -397,7 +397,7 @@ async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_older_than_the_window_earns_nothing() {
     let app = TestApp::spawn().await;
-    // An id that this network gave out 31 days ago: only its age is wrong.
+    // A click ID that the network issued 31 days ago: only its age is invalid.
     let now = clock::now();
     let tracker = &app.running().tracker;
     let intake = tracker.intake();

@@ -137,7 +137,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_data() {
     let offered = affiliate.get(&campaign).await.html;
     assert!(
         offered.contains("No tracking links yet.") && !offered.contains("Orbit Blog"),
-        "it has no link there, and sees nobody else's: {offered}"
+        "the affiliate has no link yet, and sees no other affiliate's links: {offered}"
     );
     assert!(
         affiliate.get("/reports").await.html.contains("No data from")

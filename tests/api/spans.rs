@@ -42,7 +42,8 @@ async fn the_span_of_a_request_has_network_and_actor_and_no_secret() {
     let request_id = me.headers["x-request-id"].to_str().unwrap().to_owned();
     app.finish().await;
     let text = log.text();
-    let is_of_request = |line: &&str| line.contains(&request_id) && line.contains("close");
+    let is_of_request =
+        |line: &&str| line.contains(&request_id) && line.contains("close") && line.contains("status=");
     let span = text.lines().find(is_of_request).unwrap();
     let network = me.json["network"]["id"].as_str().unwrap();
     let actor = me.get("membership_id");

@@ -1,4 +1,4 @@
-//! The page of the node, for those who run the installation.
+//! The page of the node's health, for operators.
 
 use reqwest::StatusCode;
 use testkit::TestApp;
@@ -7,7 +7,7 @@ use testkit::people::operator;
 use super::proof::tamper;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
+async fn the_operator_sees_the_health_of_the_node_and_its_quarantine() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     app.visitor().click("").await;
@@ -26,7 +26,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
         page.html
     );
     assert!(page.html.contains("No records in quarantine."), "{}", page.html);
-    // One click was journaled, and is in the database.
+    // The click is in the journal and in the database.
     let clicks = "<th scope=\"row\">clicks</th><td class=\"num\">1</td>";
     assert!(
         page.html.contains(clicks) && page.html.contains("<th scope=\"row\">postbacks</th>"),

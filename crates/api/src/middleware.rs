@@ -37,7 +37,7 @@ pub(crate) async fn handle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let request_id = BASE32.encode(&rand::random::<[u8; 10]>());
+    let request_id = request_id(&request);
     let span = span(&request, &request_id);
     let response = next.call(request).instrument(span.clone()).await?;
     span.record("status", response.status().as_u16());
@@ -48,6 +48,12 @@ pub(crate) async fn handle(
     }
     headers.insert(REQUEST_ID, header_value(&request_id));
     Ok(response)
+}
+
+/// ID that the server assigned to the request; a new one where the API is served without it.
+fn request_id(request: &ServiceRequest) -> String {
+    let assigned = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    assigned.map_or_else(|| BASE32.encode(&rand::random::<[u8; 10]>()), str::to_owned)
 }
 
 /// Span of a request; `auth` adds the caller. It has the pattern of the path, because the path and the query contain
