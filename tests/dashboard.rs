@@ -492,7 +492,7 @@ async fn one_form_makes_a_campaign_that_works() {
             ("commission", commission),
             ("revenue", "2.00 + 12 %"),
             ("currency", "eur"),
-            ("window", "7"),
+            ("attribution_days", "7"),
         ]
     };
     let refused = owner.submit("/start", "/start", &fields("ten percent")).await;

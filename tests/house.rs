@@ -94,7 +94,14 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ),
     (
         "testkit",
-        &["campaigns", "monitoring", "schema", "server", "tenancy", "tracking"],
+        &[
+            "campaigns",
+            "monitoring",
+            "schema",
+            "server",
+            "tenancy",
+            "tracking",
+        ],
     ),
 ];
 

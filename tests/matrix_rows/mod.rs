@@ -310,6 +310,7 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/campaigns", MANAGERS).with(&[("advertiser", Id::Advertiser)]).saying(&[("currency", "EUR"), ("name", "x"), ("destination", "https://x.example/?c={click_id}")]),
     row("get", "/api/v1/campaigns/{id}", STAFF).of(Id::Campaign),
     row("patch", "/api/v1/campaigns/{id}", MANAGERS).of(Id::Campaign).saying(&[("name", "x")]),
+    row("post", "/api/v1/quick-start", MANAGERS),
     row("get", "/api/v1/goals", STAFF).by(&[("campaign", Id::Campaign)]),
     row("post", "/api/v1/goals", MANAGERS).with(&[("campaign", Id::Campaign), ("parent_goal", Id::Goal)]).saying(&[("code", "x"), ("name", "x"), ("kind", "sale"), ("commission", "1"), ("revenue", "2")]),
     row("get", "/api/v1/goals/{id}", STAFF).of(Id::Goal),

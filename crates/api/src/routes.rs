@@ -13,7 +13,7 @@ use crate::resources::sheets::{
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
     conversions, coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me,
-    members, network, postbacks, promoters, replays, rules, tokens, url_templates,
+    members, network, postbacks, promoters, quick_start, replays, rules, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -91,6 +91,7 @@ routes! {
         "/affiliates/{id}": get affiliates::show, patch affiliates::update;
         "/affiliate-groups": get groups::list, post groups::create;
         "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/quick-start": post quick_start::create;
         "/campaigns/import": post campaign_sheet::import;
         "/campaigns/export": get campaign_sheet::export;
         "/campaigns": get campaigns::list, post campaigns::create;

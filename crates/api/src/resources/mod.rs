@@ -25,6 +25,7 @@ pub(crate) mod network;
 mod parties;
 pub(crate) mod postbacks;
 pub(crate) mod promoters;
+pub(crate) mod quick_start;
 pub(crate) mod replays;
 pub(crate) mod rules;
 pub(crate) mod sheets;
