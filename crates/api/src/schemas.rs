@@ -69,6 +69,8 @@ words! {
     ReviewBecause = conversions::ReviewBecause::ALL;
     /// Status of a postback.
     PostbackStatus = postbacks::PostbackStatus::ALL;
+    /// Stage of the tests of a goal.
+    TestStage = postbacks::test_progress::TestStage::ALL;
     /// Finding of a step of a trace.
     Found = ["good", "tolerated", "noted"];
     /// Status of an advertiser.

@@ -11,6 +11,7 @@ pub(crate) mod caps;
 pub(crate) mod conversions;
 pub(crate) mod coupons;
 pub(crate) mod goals;
+pub(crate) mod going_live;
 pub(crate) mod groups;
 pub(crate) mod integrations;
 pub(crate) mod invitations;
