@@ -18,6 +18,8 @@ mod keys;
 mod limits;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/onboarding.rs"]
+mod onboarding;
 #[path = "api/page.rs"]
 mod page;
 #[path = "api/repeating.rs"]

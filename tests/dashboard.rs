@@ -492,7 +492,7 @@ async fn the_quick_start_form_creates_a_working_campaign() {
             ("commission", commission),
             ("revenue", "2.00 + 12 %"),
             ("currency", "eur"),
-            ("window", "7"),
+            ("attribution_days", "7"),
         ]
     };
     let refused = owner.submit("/start", "/start", &fields("ten percent")).await;

@@ -25,7 +25,7 @@ async fn a_network_signs_up_and_tracks_without_a_dns_entry() {
         ("commission", "10 %"),
         ("revenue", "12 %"),
         ("currency", "INR"),
-        ("window", "30"),
+        ("attribution_days", "30"),
     ];
     let made = stranger.submit("/start", "/start", &campaign).await;
     let page = stranger.get(see_other(&made)).await;

@@ -29,7 +29,11 @@ async fn forms_that_are_refused() {
         (
             "start",
             at("/start"),
-            &[("commission", "ten"), ("currency", "EURO"), ("window", "0")],
+            &[
+                ("commission", "ten"),
+                ("currency", "EURO"),
+                ("attribution_days", "0"),
+            ],
         ),
         (
             "settings",

@@ -62,9 +62,9 @@ pub(crate) enum ApiError {
     /// Body of another content type.
     #[error("Send the body as {0}.")]
     UnsupportedMediaType(&'static str),
-    /// Body beyond the limit, which is in KiB.
-    #[error("The body is larger than {0} KiB.")]
-    TooLarge(usize),
+    /// Body beyond the limit, with a message that names the limit.
+    #[error("{0}")]
+    TooLarge(&'static str),
     /// Body that did not arrive before the timeout.
     #[error("The body did not arrive in time.")]
     TooSlow,
@@ -303,7 +303,7 @@ mod tests {
             ),
             (ApiError::malformed(".", "x"), 400),
             (ApiError::UnsupportedMediaType("application/json"), 415),
-            (ApiError::TooLarge(64), 413),
+            (ApiError::TooLarge("Too large."), 413),
             (ApiError::TooSlow, 408),
             (ApiError::field("limit", "x"), 422),
             (ApiError::IdempotencyMismatch, 422),

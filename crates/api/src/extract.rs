@@ -11,13 +11,14 @@ use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use tenancy::table;
 
 use crate::error::{ApiError, quote};
 
 /// Maximum size of a JSON body, in bytes.
 const JSON_LIMIT: usize = 64 * 1024;
-/// Maximum size of an imported file, in bytes.
-const CSV_LIMIT: usize = 2 * 1024 * 1024;
+/// Error message for a JSON body beyond [`JSON_LIMIT`].
+const JSON_TOO_LARGE: &str = "The body is larger than 64 KiB.";
 /// Time until the whole body must have arrived.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -80,7 +81,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, "application/json", JSON_LIMIT);
+        let bytes = read(request, payload, "application/json", (JSON_LIMIT, JSON_TOO_LARGE));
         Box::pin(async move {
             let bytes = bytes.await?;
             let value = json(&bytes)?;
@@ -121,7 +122,7 @@ impl FromRequest for Csv {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, "text/csv", CSV_LIMIT);
+        let bytes = read(request, payload, "text/csv", (table::MAX_BYTES, table::TOO_LARGE));
         Box::pin(async move {
             String::from_utf8(bytes.await?.into())
                 .map(Self)
@@ -134,7 +135,7 @@ fn read(
     request: &HttpRequest,
     payload: &mut Payload,
     content_type: &'static str,
-    limit: usize,
+    (limit, too_large): (usize, &'static str),
 ) -> impl Future<Output = Result<Bytes, ApiError>> + use<> {
     let is_expected = request.content_type().eq_ignore_ascii_case(content_type);
     let payload = web::Payload::from_request(request, payload);
@@ -147,7 +148,7 @@ fn read(
         actix_web::rt::time::timeout(BODY_TIMEOUT, whole)
             .await
             .map_err(|_| ApiError::TooSlow)?
-            .map_err(|_| ApiError::TooLarge(limit / 1024))?
+            .map_err(|_| ApiError::TooLarge(too_large))?
             .map_err(broken)
     }
 }

@@ -24,6 +24,7 @@ pub use state::{Api, ApiSettings, CALLS_PER_MINUTE, Limits};
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -35,25 +36,49 @@ mod tests {
     use serde_json::Value;
     use tenancy::{Mailer, Secret};
     use tracing_subscriber::fmt::format::FmtSpan;
+    use tracking::{JournalSettings, StorageSettings, Tracker, TrackerSettings, WhenDiskFails};
 
     use super::*;
 
-    /// API whose database is unreachable: requests of these tests must not query it.
-    fn api() -> Api {
+    /// Database that does not exist: requests of these tests must not query it.
+    const NO_DATABASE: &str = "postgres://127.0.0.1:1/none";
+
+    /// API without a database, with its files in this folder.
+    fn api(folder: &Path) -> Api {
+        let db = Db::new(NO_DATABASE, 1, Duration::from_secs(1));
+        let urls = tenancy::Urls::new("https://app.example", "https://trk.example");
+        let secret = Secret::random();
+        let tracker = Tracker::start(TrackerSettings {
+            db: db.clone(),
+            database_url: NO_DATABASE.to_owned(),
+            secret: secret.clone(),
+            urls: urls.clone(),
+            proxies: tracking::Proxies::default(),
+            storage: StorageSettings {
+                journal: JournalSettings::in_folder(folder.join("journal")),
+                exports: folder.join("exports"),
+                when_disk_fails: WhenDiskFails::default(),
+                keep_clicks_months: None,
+            },
+            places: Vec::new(),
+        });
         Api::new(ApiSettings {
-            db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
-            secret: Secret::random(),
-            urls: tenancy::Urls::new("https://app.example", "https://trk.example"),
+            db,
+            secret,
+            urls,
             proxies: tracking::Proxies::default(),
             mailer: Mailer::default(),
             limits: Limits::default(),
+            tracker: tracker.unwrap(),
         })
     }
 
     async fn answers(
         requests: impl IntoIterator<Item = TestRequest>,
     ) -> Vec<(StatusCode, HeaderMap, String)> {
-        let app = init_service(App::new().app_data(web::Data::new(api())).configure(configure)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let data = web::Data::new(api(folder.path()));
+        let app = init_service(App::new().app_data(data).configure(configure)).await;
         let mut answers = Vec::new();
         for request in requests {
             let request = request.peer_addr("203.0.113.7:1234".parse().unwrap());

@@ -12,8 +12,9 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
-    conversions, coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me,
-    members, network, postbacks, promoters, replays, rules, tokens, url_templates,
+    conversions, coupons, goals, going_live, groups, integrations, invitations, joining,
+    keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays, rules,
+    tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -91,6 +92,7 @@ routes! {
         "/affiliates/{id}": get affiliates::show, patch affiliates::update;
         "/affiliate-groups": get groups::list, post groups::create;
         "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/quick-start": post quick_start::create;
         "/campaigns/import": post campaign_sheet::import;
         "/campaigns/export": get campaign_sheet::export;
         "/campaigns": get campaigns::list, post campaigns::create;
@@ -128,6 +130,10 @@ routes! {
             patch campaign_integrations::update, delete campaign_integrations::remove;
         "/campaigns/{id}/integration/token": post campaign_integrations::new_token;
         "/campaigns/{id}/integration/signing-secret": post campaign_integrations::new_signing_secret;
+        "/campaigns/{id}/test": get going_live::show;
+        "/campaigns/{id}/test-link": post going_live::create_test_link;
+        "/campaigns/{id}/simulation": post going_live::simulate;
+        "/campaigns/{id}/go-live": post going_live::go_live;
         "/conversions": get conversions::list;
         "/conversions/{id}": get conversions::show;
         "/conversions/{id}/approve": post conversions::approve;

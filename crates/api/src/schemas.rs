@@ -2,7 +2,7 @@
 //! check. No schema excludes a value that those checks accept.
 
 use campaigns::campaigns as campaign_table;
-use campaigns::{audience, caps, goals, integrations, promoters, url_templates};
+use campaigns::{audience, caps, goals, integrations, promoters, quick_start, url_templates};
 use serde_json::{Value, json};
 use tenancy::{advertisers, affiliates, applications, networks, table};
 use utoipa::openapi::schema::Type;
@@ -43,6 +43,8 @@ words! {
     Device = audience::DEVICES;
     /// Kind of goal.
     GoalKind = goals::GoalKind::ALL;
+    /// Goal of a quick start.
+    FirstGoal = quick_start::FIRST_GOALS.map(|goal| goal.code);
     /// Key by which conversions of a goal are deduplicated.
     UniqueBy = goals::UniqueBy::ALL;
     /// Metric that a cap limits.
@@ -67,6 +69,8 @@ words! {
     ReviewBecause = conversions::ReviewBecause::ALL;
     /// Status of a postback.
     PostbackStatus = postbacks::PostbackStatus::ALL;
+    /// Stage of the tests of a goal.
+    TestStage = postbacks::test_progress::TestStage::ALL;
     /// Finding of a step of a trace.
     Found = ["good", "tolerated", "noted"];
     /// Status of an advertiser.

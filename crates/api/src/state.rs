@@ -9,8 +9,9 @@ use diesel::QueryResult;
 use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
 use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, Urls, networks};
-use tracking::Proxies;
+
 use tracking::intake::client_ip;
+use tracking::{Proxies, Tracker};
 
 /// Default rate limit: requests of a network per minute, on each node.
 pub const CALLS_PER_MINUTE: u32 = 600;
@@ -47,6 +48,8 @@ pub struct ApiSettings {
     pub mailer: Mailer,
     /// Limits of the API.
     pub limits: Limits,
+    /// Tracking paths of this node, for simulations.
+    pub tracker: Tracker,
 }
 
 /// Application data of all endpoints. Cheap to clone.
@@ -64,6 +67,7 @@ pub struct Api {
     proxies: Proxies,
     pub(crate) reserved_hosts: Arc<[String]>,
     pub(crate) calls_per_minute: u32,
+    pub(crate) tracker: Tracker,
 }
 
 impl Api {
@@ -82,6 +86,7 @@ impl Api {
             throttle: SignInThrottle::new(),
             proxies: settings.proxies,
             calls_per_minute: settings.limits.calls_per_minute,
+            tracker: settings.tracker,
         }
     }
 

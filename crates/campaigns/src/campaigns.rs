@@ -165,6 +165,22 @@ pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<
         .optional()
 }
 
+/// Campaign with this id, if its advertiser is within the scope: for its integration and its tests. [`visible`] decides
+/// which campaigns an affiliate sees.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] outside the scope, as for an id that does not exist; when the database fails.
+pub async fn find_visible(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    id: CampaignId,
+) -> Result<Campaign, ChangeError> {
+    let found = find(conn, id).await?;
+    found
+        .filter(|campaign| scope.includes_advertiser(campaign.advertiser_id))
+        .ok_or(ChangeError::NotFound)
+}
+
 /// Finds the campaign with this id and locks its row until the transaction ends.
 ///
 /// # Errors

@@ -5,13 +5,71 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{CampaignId, NetworkConn, campaigns as campaign_rows};
 use serde_json::json;
+use tenancy::affiliates::{self, AffiliateSettings};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError};
 
-use crate::campaigns::{self, CampaignStatus};
+use crate::campaigns::{self, CampaignSettings, CampaignStatus};
 use crate::goals;
+use crate::links::{self, Link, NewLink};
 use crate::test_orders::unproven;
 pub use crate::test_orders::{ORDERS, SIMULATED, TestOrder, orders};
+
+/// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.
+const TEST_AFFILIATE: &str = "Test affiliate";
+
+/// Creates a test link of a campaign. A draft becomes a campaign in testing, because a draft accepts no postbacks, not
+/// even of tests.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] if the campaign does not exist, [`ChangeError::Limit`] when the network has its maximum
+/// number of links; when the database fails.
+pub async fn create_test_link(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: CampaignId,
+    now: DateTime<Utc>,
+) -> Result<Link, ChangeError> {
+    let campaign = campaigns::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    if campaign.status == CampaignStatus::Draft {
+        let settings = CampaignSettings {
+            status: CampaignStatus::Testing,
+            ..campaign.settings()
+        };
+        campaigns::update(conn, author, id, &settings, now).await?;
+    }
+    let wanted = AffiliateSettings::named(TEST_AFFILIATE);
+    let affiliate = match affiliates::matching(conn, &wanted).await? {
+        Some(known) => known,
+        None => affiliates::create(conn, author, &wanted, now).await?,
+    };
+    let alias = links::random_alias();
+    let link = NewLink {
+        is_test: true,
+        ..NewLink::plain(affiliate.id, id, &alias)
+    };
+    links::create(conn, author, &link, now).await
+}
+
+/// Sets a campaign live. Locks the campaign, so that concurrent changes of other fields are kept.
+///
+/// # Errors
+/// [`ChangeError::Fields`] if the network requires tests and they are incomplete, [`ChangeError::NotFound`] if the
+/// campaign does not exist; when the database fails.
+pub async fn go_live(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: CampaignId,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let campaign = campaigns::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    let settings = CampaignSettings {
+        status: CampaignStatus::Live,
+        ..campaign.settings()
+    };
+    campaigns::update(conn, author, id, &settings, now).await?;
+    Ok(())
+}
 
 /// Lets a campaign go live before its tests are complete. The reason is recorded in the audit log.
 ///

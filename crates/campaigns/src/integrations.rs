@@ -16,14 +16,14 @@ use ipnet::IpNet;
 use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, Draft, Secret, check_number};
+use tenancy::{Author, ChangeError, Draft, Secret, check_number};
 
 pub use self::settings::{
     AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
 };
 use self::settings::{check_dialect, parse_network};
 pub use self::token::{Token, TokenHash};
-use crate::campaigns::Campaign;
+use crate::campaigns::{self, Campaign};
 
 /// Maximum hours for which the previous token stays valid.
 pub const LONGEST_OVERLAP_HOURS: i64 = 30 * 24;
@@ -290,6 +290,27 @@ pub async fn new_token(
     let change = Change::created("integration.new_token", holder.object(), "postback token", after);
     audit::record(conn, author, change, now).await?;
     Ok(token)
+}
+
+/// Creates the integration of a campaign, with its advertiser's settings. Returns its token, to be shown once. The
+/// advertiser's token stays valid for the campaign until the overlap ends.
+///
+/// # Errors
+/// [`ChangeError::Conflict`] if the campaign has an integration; when the database fails.
+pub async fn create_own(
+    conn: &mut NetworkConn,
+    author: &Author,
+    campaign: &Campaign,
+    overlap: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Token, ChangeError> {
+    // An absent row cannot be locked: the lock of the campaign makes the second of two requests wait for the first.
+    campaigns::lock(conn, campaign.id).await?;
+    if find(conn, campaign).await?.is_some() {
+        let message = "The campaign already has an integration.";
+        return Err(ChangeError::Conflict(message.to_owned()));
+    }
+    Ok(new_token(conn, author, campaign, overlap, now).await?)
 }
 
 /// Creates a new signing secret for an advertiser or a campaign. Returns the secret, to be shown once; `None` if there

@@ -18,6 +18,7 @@ pub mod integrations;
 pub mod landing_pages;
 pub mod links;
 pub mod promoters;
+pub mod quick_start;
 mod routing;
 pub mod rules;
 mod sending;

@@ -499,6 +499,19 @@ pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> Qu
     query.load(&mut **conn).await
 }
 
+/// Link with this id, if it is within the scope.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] outside the scope, as for an id that does not exist; when the database fails.
+pub async fn find_visible(conn: &mut NetworkConn, scope: Scope, id: LinkId) -> Result<Link, ChangeError> {
+    let filter = LinkFilter {
+        scope,
+        id: Some(id),
+        ..LinkFilter::default()
+    };
+    list(conn, &filter, 1).await?.pop().ok_or(ChangeError::NotFound)
+}
+
 /// A link with the names of its affiliate and campaign.
 #[derive(Debug, Clone)]
 pub struct NamedLink {

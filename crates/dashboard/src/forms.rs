@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -12,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::clock;
 use serde::{Deserialize, Serialize};
-use tenancy::{ChangeError, Draft, FieldErrors, Secret};
+use tenancy::{ChangeError, Draft, FieldErrors, Secret, table};
 
 use crate::Dashboard;
 use crate::error::PageError;
@@ -152,7 +153,7 @@ impl FromRequest for PostedForm {
             let body = actix_web::rt::time::timeout(BODY_TIMEOUT, body)
                 .await
                 .map_err(|_| PageError::BadRequest("The form took longer than 15 seconds to upload.".to_owned()))?
-                .map_err(|error| PageError::BadRequest(error.to_string()))?;
+                .map_err(unreadable)?;
             let form = Self::read(&request, body).await?;
             let genuine = dashboard.is_some_and(|dashboard| {
                 let token = form.get("form_token");
@@ -168,6 +169,14 @@ impl FromRequest for PostedForm {
         }
         .boxed_local()
     }
+}
+
+/// Error of a body that cannot be read. Only a file to import makes a body too large.
+fn unreadable(error: actix_web::Error) -> PageError {
+    PageError::BadRequest(match error.as_error() {
+        Some(PayloadError::Overflow) => table::TOO_LARGE.to_owned(),
+        _ => error.to_string(),
+    })
 }
 
 /// Status of a page with a form: 422 if a field has an error.

@@ -27,7 +27,7 @@ use campaigns::ClickIds;
 use ipnet::IpNet;
 use schema::Db;
 use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls};
+use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls, table};
 use tokio::sync::Semaphore;
 use tracking::{Proxies, StorageSettings, Tracker};
 
@@ -105,8 +105,8 @@ impl Dashboard {
     }
 }
 
-/// Maximum size of a form in bytes, for files to import.
-const FORM_LIMIT: usize = 3 * 1024 * 1024;
+/// Maximum size of a form, in bytes: a file to import, and the parts of the form around it.
+const FORM_LIMIT: usize = table::MAX_BYTES + 1024 * 1024;
 
 /// Adds the pages to an actix application whose data contain a [`Dashboard`].
 pub fn configure(config: &mut web::ServiceConfig) {

@@ -7,7 +7,7 @@ use campaigns::going_live::{self, ORDERS, TestOrder};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{LinkId, NetworkConn, click_rollups, postbacks, tracking_links};
+use schema::{LinkId, NetworkConn, click_rollups, postbacks, text_enum, tracking_links};
 
 use crate::stored::PostbackSummary;
 
@@ -16,19 +16,20 @@ const CLICK_DAYS: i64 = 30;
 /// Number of test postbacks shown.
 const LATEST: i64 = 20;
 
-/// Stage of the tests of a goal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TestStage {
-    /// No visitor has followed a test link yet.
-    WaitingForClick,
-    /// A test click arrived.
-    ClickSeen,
-    /// A postback arrived for one, with any verdict.
-    PostbackReceived,
-    /// A test order was accepted for the goal.
-    Matched,
-    /// Enough different test orders were accepted.
-    Verified,
+text_enum! {
+    /// Stage of the tests of a goal, lowest first.
+    pub enum TestStage {
+        /// No visitor has followed a test link yet.
+        WaitingForClick = "waiting_for_click",
+        /// A test click arrived.
+        ClickSeen = "click_seen",
+        /// A postback arrived for one, with any verdict.
+        PostbackReceived = "postback_received",
+        /// A test order was accepted for the goal.
+        Matched = "matched",
+        /// Enough different test orders were accepted.
+        Verified = "verified",
+    }
 }
 
 impl TestStage {

@@ -144,6 +144,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         proxies: settings.proxies.clone(),
         mailer: settings.mailer.clone(),
         limits: settings.limits,
+        tracker: tracker.clone(),
     });
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),

@@ -11,6 +11,7 @@ use crate::author::Author;
 use crate::draft::Draft;
 use crate::error::{ChangeError, taken};
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
+use crate::permissions::Scope;
 use crate::reference::resolve_reference;
 
 text_enum! {
@@ -239,6 +240,21 @@ pub async fn find(conn: &mut NetworkConn, id: AdvertiserId) -> QueryResult<Optio
         .first(&mut **conn)
         .await
         .optional()
+}
+
+/// Advertiser with this ID, if it is within the scope.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] outside the scope, as for an ID that does not exist; when the database fails.
+pub async fn find_visible(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    id: AdvertiserId,
+) -> Result<Advertiser, ChangeError> {
+    let found = find(conn, id).await?;
+    found
+        .filter(|advertiser| scope.includes_advertiser(advertiser.id))
+        .ok_or(ChangeError::NotFound)
 }
 
 /// Advertisers that match the filter, at most `limit`.

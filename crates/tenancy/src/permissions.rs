@@ -209,6 +209,12 @@ impl Scope {
     pub fn is_whole(self) -> bool {
         self == Self::default()
     }
+
+    /// True if the rows of this advertiser are within the scope.
+    #[must_use]
+    pub fn includes_advertiser(self, id: AdvertiserId) -> bool {
+        self.advertiser.is_none_or(|own| own == id)
+    }
 }
 
 #[cfg(test)]

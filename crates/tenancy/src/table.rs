@@ -9,6 +9,12 @@ use crate::csv_export;
 use crate::draft::Draft;
 use crate::error::ChangeError;
 
+/// Maximum size of a file, in bytes.
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// Error message for a file beyond [`MAX_BYTES`].
+pub const TOO_LARGE: &str = "The file is larger than 2 MiB. Split it.";
+
 /// Maximum number of rows per file.
 pub const MAX_ROWS: usize = 5_000;
 
@@ -113,8 +119,11 @@ impl Table {
     /// Parses a CSV file with these columns, of which `needed` must be present.
     ///
     /// # Errors
-    /// [`ChangeError::Fields`] if the text is not CSV, lacks a needed column, or has too many rows.
+    /// [`ChangeError::Fields`] if the text is too large, is not CSV, lacks a needed column, or has too many rows.
     pub fn read(text: &str, columns: &[Column], needed: &[&str]) -> Result<Self, ChangeError> {
+        if text.len() > MAX_BYTES {
+            return Err(ChangeError::field("csv", TOO_LARGE));
+        }
         let unreadable =
             |error: csv::Error| ChangeError::field("csv", format!("The file is not valid CSV: {error}."));
         let mut reader = ReaderBuilder::new()

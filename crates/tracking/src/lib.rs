@@ -12,6 +12,7 @@ mod ingest;
 pub mod intake;
 mod journals;
 mod settings;
+pub mod simulation;
 mod tracker;
 mod visits;
 mod waiting;

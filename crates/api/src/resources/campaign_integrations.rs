@@ -2,10 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::campaigns::{self as campaign_table, Campaign};
+use campaigns::campaigns::find_visible;
 use campaigns::integrations::{self, Holder};
-use schema::{CampaignId, NetworkConn, clock};
-use tenancy::{ChangeError, Scope, needs};
+use schema::{CampaignId, clock};
+use tenancy::needs;
 
 use super::integrations::{
     FreshSecret, Integration, IntegrationPatch, NewSecret, NewToken, change, create_signing_secret,
@@ -33,7 +33,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
     let all = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     conn.commit().await?;
@@ -61,13 +61,10 @@ pub(crate) async fn create(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = Holder::from(&visible(conn, access.role.scope(), id).await?);
-        let overlap = body.value.overlap()?;
-        if integrations::lock(conn, holder).await?.is_some() {
-            let message = "The campaign already has an integration.";
-            return Err(ChangeError::Conflict(message.to_owned()).into());
-        }
-        create_token(conn, &access.author(), holder, overlap).await
+        let campaign = find_visible(conn, access.role.scope(), id).await?;
+        let (overlap, now) = (body.value.overlap()?, clock::now());
+        let token = integrations::create_own(conn, &access.author(), &campaign, overlap, now).await?;
+        Ok(FreshSecret::of(&token))
     });
     Ok(outcome.await?.response())
 }
@@ -88,7 +85,7 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = Holder::from(&visible(&mut conn, access.role.scope(), id).await?);
+    let holder = Holder::from(&find_visible(&mut conn, access.role.scope(), id).await?);
     let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
     Ok(Json(integration))
@@ -108,7 +105,7 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
     if !integrations::remove_own(&mut conn, &access.author(), &campaign, clock::now()).await? {
         return Err(ApiError::NotFound);
     }
@@ -134,7 +131,7 @@ pub(crate) async fn new_token(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = Holder::from(&visible(conn, access.role.scope(), id).await?);
+        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
         let overlap = body.value.overlap()?;
         integrations::lock(conn, holder)
             .await?
@@ -161,16 +158,8 @@ pub(crate) async fn new_signing_secret(
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = Holder::from(&visible(conn, access.role.scope(), id).await?);
+        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
         create_signing_secret(conn, &access.author(), &api, holder).await
     });
     Ok(outcome.await?.response())
-}
-
-/// Campaign within the scope of the caller.
-async fn visible(conn: &mut NetworkConn, scope: Scope, id: CampaignId) -> Result<Campaign, ApiError> {
-    campaign_table::find(conn, id)
-        .await?
-        .filter(|found| scope.advertiser.is_none_or(|own| own == found.advertiser_id))
-        .ok_or(ApiError::NotFound)
 }

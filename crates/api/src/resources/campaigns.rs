@@ -88,7 +88,7 @@ resource! {
 items!(Campaign);
 
 impl Campaign {
-    fn new(campaign: &Stored, zone: Tz) -> Self {
+    pub(super) fn new(campaign: &Stored, zone: Tz) -> Self {
         let draft = campaign.settings().draft(zone);
         let (advertiser, currency) = (campaign.advertiser_id.to_string(), campaign.currency.to_string());
         Self::from_draft(campaign.id, advertiser, currency, &draft)

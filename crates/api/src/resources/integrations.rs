@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::integrations::{self, Holder, Integration as Stored, IntegrationSettings};
+use campaigns::integrations::{self, Holder, Integration as Stored, IntegrationSettings, Token};
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{AdvertiserId, CampaignId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
@@ -171,6 +171,14 @@ impl NewToken {
     }
 }
 
+impl FreshSecret {
+    pub(super) fn of(token: &Token) -> Self {
+        Self {
+            secret: Some(token.as_str().to_owned()),
+        }
+    }
+}
+
 impl Created for FreshSecret {
     fn stored(&self) -> Value {
         json!({ "secret": null })
@@ -204,9 +212,7 @@ pub(super) async fn create_token(
     overlap: TimeDelta,
 ) -> Result<FreshSecret, ApiError> {
     let token = integrations::new_token(conn, author, holder, overlap, clock::now()).await?;
-    Ok(FreshSecret {
-        secret: Some(token.as_str().to_owned()),
-    })
+    Ok(FreshSecret::of(&token))
 }
 
 /// Creates a signing secret of a holder.
@@ -243,7 +249,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = visible(&mut conn, access.role.scope(), id).await?;
+    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
     let found = integrations::find(&mut conn, holder).await?;
     conn.commit().await?;
@@ -266,7 +272,7 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = visible(&mut conn, access.role.scope(), id).await?;
+    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
     let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
     Ok(Json(integration))
@@ -290,7 +296,7 @@ pub(crate) async fn new_token(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = visible(conn, access.role.scope(), id).await?;
+        let holder = visible_holder(conn, access.role.scope(), id).await?;
         create_token(conn, &access.author(), holder, body.value.overlap()?).await
     });
     Ok(outcome.await?.response())
@@ -313,17 +319,13 @@ pub(crate) async fn new_signing_secret(
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = visible(conn, access.role.scope(), id).await?;
+        let holder = visible_holder(conn, access.role.scope(), id).await?;
         create_signing_secret(conn, &access.author(), &api, holder).await
     });
     Ok(outcome.await?.response())
 }
 
 /// Advertiser within the scope of the caller, as the holder of its integration.
-async fn visible(conn: &mut NetworkConn, scope: Scope, id: AdvertiserId) -> Result<Holder, ApiError> {
-    advertisers::find(conn, id)
-        .await?
-        .filter(|found| scope.advertiser.is_none_or(|own| own == found.id))
-        .map(|found| found.id.into())
-        .ok_or(ApiError::NotFound)
+async fn visible_holder(conn: &mut NetworkConn, scope: Scope, id: AdvertiserId) -> Result<Holder, ApiError> {
+    Ok(advertisers::find_visible(conn, scope, id).await?.id.into())
 }

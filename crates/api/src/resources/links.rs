@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use campaigns::links::{self, Link as Stored, LinkFilter, LinkSettings, NewLink as Settings, Presets};
-use schema::{AffiliateId, CampaignId, LinkId, NetworkConn, clock};
+use schema::{AffiliateId, CampaignId, LinkId, clock};
 use serde::Deserialize;
-use tenancy::{Actor, ChangeError, Draft, Permission, Scope, needs};
+use tenancy::{Actor, ChangeError, Draft, Permission, needs};
 use utoipa::IntoParams;
 
 use super::Answer;
@@ -67,7 +67,7 @@ resource! {
 items!(Link);
 
 impl Link {
-    fn new(mut link: Stored, base: &str, actor: &Actor) -> Self {
+    pub(super) fn new(mut link: Stored, base: &str, actor: &Actor) -> Self {
         let url = format!("{base}/{}", link.alias);
         // Sub IDs are confidential to the affiliate and the network.
         if !actor.may(Permission::SeeClicks) {
@@ -171,7 +171,7 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let found = find(&mut conn, access.role.scope(), id).await?;
+    let found = links::find_visible(&mut conn, access.role.scope(), id).await?;
     conn.commit().await?;
     Ok(tagged(found.version, Link::new(found, &base, &access)))
 }
@@ -195,7 +195,7 @@ pub(crate) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let old = find(&mut conn, access.role.scope(), id).await?;
+    let old = links::find_visible(&mut conn, access.role.scope(), id).await?;
     if_match.check(old.version)?;
     let mut draft = body.value.over(old.draft());
     let settings = LinkSettings::check(&mut conn, &mut draft, old.campaign_id).await?;
@@ -205,17 +205,4 @@ pub(crate) async fn update(
     let new = links::update(&mut conn, &access.author(), id, version, &settings, clock::now()).await?;
     conn.commit().await?;
     Ok(tagged(new.version, Link::new(new, &base, &access)))
-}
-
-/// Link within the scope of the caller.
-async fn find(conn: &mut NetworkConn, scope: Scope, id: LinkId) -> Result<Stored, ApiError> {
-    let filter = LinkFilter {
-        scope,
-        id: Some(id),
-        ..LinkFilter::default()
-    };
-    links::list(conn, &filter, 1)
-        .await?
-        .pop()
-        .ok_or(ApiError::NotFound)
 }

@@ -3,17 +3,14 @@
 use actix_web::http::StatusCode;
 use actix_web::web;
 use askama::Template;
-use campaigns::campaigns::{self as campaign_table, Campaign, CampaignSettings, CampaignStatus};
+use campaigns::campaigns::{self as campaign_table, Campaign};
 use campaigns::going_live as gate;
 use campaigns::integrations;
-use campaigns::links::{self, NewLink};
-use chrono::{DateTime, Utc};
 use postbacks::test_progress::{GoalProgress, TestProgress, TestStage};
 use schema::{CampaignId, NetworkConn};
-use tenancy::affiliates::AffiliateSettings;
-use tenancy::{Actor, Author, ChangeError, Permission, Scope, affiliates, needs};
+use tenancy::{Actor, Permission, needs};
+use tracking::simulation::Step;
 
-use super::simulation::Step;
 use crate::error::PageError;
 use crate::forms::field_errors;
 use crate::page::{Frame, Page, Submitted};
@@ -21,9 +18,6 @@ use crate::pages::id;
 use crate::pages::postbacks::postback::PostbackRow;
 use crate::shell::{PageResult, Shell, html, html_with, see_other};
 use crate::urls;
-
-/// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.
-const TEST_AFFILIATE: &str = "Test affiliate";
 
 /// `GET /campaigns/{id}/test`
 pub(super) async fn show(mut page: Page<needs::SeeIntegration>, path: web::Path<String>) -> PageResult {
@@ -38,28 +32,7 @@ pub(super) async fn set_up(
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
     let author = page.actor.author();
-    if campaign.status == CampaignStatus::Draft {
-        // A draft accepts no postbacks, not even of tests.
-        set_status(
-            &mut page.conn,
-            &author,
-            campaign.id,
-            CampaignStatus::Testing,
-            page.now,
-        )
-        .await?;
-    }
-    let wanted = AffiliateSettings::named(TEST_AFFILIATE);
-    let affiliate = match affiliates::matching(&mut page.conn, &wanted).await? {
-        Some(known) => known,
-        None => affiliates::create(&mut page.conn, &author, &wanted, page.now).await?,
-    };
-    let alias = links::random_alias();
-    let link = NewLink {
-        is_test: true,
-        ..NewLink::plain(affiliate.id, campaign.id, &alias)
-    };
-    links::create(&mut page.conn, &author, &link, page.now).await?;
+    gate::create_test_link(&mut page.conn, &author, campaign.id, page.now).await?;
     page.commit().await?;
     see_other(&urls::test(campaign.id))
 }
@@ -76,16 +49,7 @@ pub(super) async fn go_live(
             page.actor.access::<needs::ManageNetwork>()?;
             gate::override_tests(&mut page.conn, &author, campaign.id, form.get("reason"), page.now).await
         }
-        _ => {
-            set_status(
-                &mut page.conn,
-                &author,
-                campaign.id,
-                CampaignStatus::Live,
-                page.now,
-            )
-            .await
-        }
+        _ => gate::go_live(&mut page.conn, &author, campaign.id, page.now).await,
     };
     match outcome {
         Ok(()) => {
@@ -130,33 +94,10 @@ pub(super) async fn certificate(
     })
 }
 
-/// Changes the status only. Locks the campaign, so that concurrent changes of other fields are kept.
-async fn set_status(
-    conn: &mut NetworkConn,
-    author: &Author,
-    id: CampaignId,
-    status: CampaignStatus,
-    now: DateTime<Utc>,
-) -> Result<(), ChangeError> {
-    let campaign = campaign_table::lock(conn, id)
-        .await?
-        .ok_or(ChangeError::NotFound)?;
-    let settings = CampaignSettings {
-        status,
-        ..campaign.settings()
-    };
-    campaign_table::update(conn, author, id, &settings, now).await?;
-    Ok(())
-}
-
 /// Campaign of a path, if the actor may see its advertiser's integration.
 pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
-    let found = campaign_table::find(conn, campaign_id).await?;
-    let Scope { advertiser, .. } = actor.role.scope();
-    found
-        .filter(|campaign| advertiser.is_none_or(|own| own == campaign.advertiser_id))
-        .ok_or(PageError::NotFound)
+    Ok(campaign_table::find_visible(conn, actor.role.scope(), campaign_id).await?)
 }
 
 /// Navigation entry of a campaign's integration pages: actors of an advertiser may have no campaign pages.

@@ -50,11 +50,7 @@ pub(super) async fn new_token(
 /// Advertiser of a path, if the actor may see it.
 pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Advertiser, PageError> {
     let advertiser_id: AdvertiserId = id(path)?;
-    let found = advertisers::find(conn, advertiser_id).await?;
-    let own = actor.role.scope().advertiser;
-    found
-        .filter(|advertiser| own.is_none_or(|own| own == advertiser.id))
-        .ok_or(PageError::NotFound)
+    Ok(advertisers::find_visible(conn, actor.role.scope(), advertiser_id).await?)
 }
 
 /// Time for which the previous token stays valid. A text that is no number means not at all.

@@ -62,12 +62,12 @@ pub(super) async fn make(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let url = urls::campaign_integration(campaign.id);
-    match integrations::lock(&mut page.conn, &campaign).await? {
-        // Submitted twice: the token already shown stays valid.
-        Some(_) => see_other(&url),
-        None => replace_token(page, &campaign, &form).await,
-    }
+    let (author, overlap) = (page.actor.author(), overlap(&form));
+    let token = integrations::create_own(&mut page.conn, &author, &campaign, overlap, page.now).await?;
+    let frame = page.commit().await?;
+    frame
+        .request
+        .show_secret(&urls::campaign_integration(campaign.id), token.as_str())
 }
 
 /// `POST /campaigns/{id}/integration/token`: replaces the token; the previous one stays valid for the given hours.
@@ -110,7 +110,7 @@ pub(super) async fn remove(
     see_other(&urls::campaign_integration(campaign.id))
 }
 
-/// Replaces the token of a campaign's integration, which is created if absent.
+/// Replaces the token of a campaign's integration.
 async fn replace_token<P>(mut page: Page<P>, campaign: &Campaign, form: &PostedForm) -> PageResult {
     let (author, overlap) = (page.actor.author(), overlap(form));
     let token = integrations::new_token(&mut page.conn, &author, campaign, overlap, page.now).await?;
