@@ -53,7 +53,12 @@ async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, order
         let request = InboundRequest::get(&target, at, None);
         let parsed = request.parse();
         let reply = intake.receive(&scene.network, request, parsed).await;
-        assert_eq!(reply.verdict.reason.code(), "accepted", "{}", reply.verdict.message);
+        assert_eq!(
+            reply.verdict.reason.code(),
+            "accepted",
+            "{}",
+            reply.verdict.message
+        );
     }
 }
 
@@ -141,7 +146,11 @@ async fn stopped_postbacks_are_reported_once_and_so_is_their_return() {
         end.text
     );
     watch(&app, &mails, clock::now() + TimeDelta::minutes(60)).await;
-    assert_eq!(mails.all_to(&app.scene.owner.email).len(), 2, "the end of an alert is mailed once");
+    assert_eq!(
+        mails.all_to(&app.scene.owner.email).len(),
+        2,
+        "the end of an alert is mailed once"
+    );
     assert!(
         owner
             .get("/alerts?open=yes")

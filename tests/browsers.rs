@@ -40,7 +40,8 @@ fn assert_pixel(answer: &Answer, status: StatusCode, reason: &str) {
 }
 
 async fn require_no_token(app: &TestApp) {
-    app.change_integration(|integration| integration.requires_token = false).await;
+    app.change_integration(|integration| integration.requires_token = false)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +50,8 @@ async fn a_pixel_request_is_decided_like_every_postback_with_the_verdict_in_its_
     let click = app.visitor().click("").await.id;
     require_no_token(&app).await;
     for format in [AnswerFormat::Dialect, AnswerFormat::Ours, AnswerFormat::Gif] {
-        app.change_integration(|integration| integration.answer_format = format).await;
+        app.change_integration(|integration| integration.answer_format = format)
+            .await;
         let order = format!("&order_id={format}&amount=10&currency=EUR");
         let made = pixel(&app, &click, &order).await;
         assert_pixel(&made, StatusCode::OK, "accepted");
@@ -92,7 +94,8 @@ async fn a_browser_may_report_an_order_and_nothing_else() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
     require_no_token(&app).await;
-    app.change_integration(|integration| integration.takes_commission = true).await;
+    app.change_integration(|integration| integration.takes_commission = true)
+        .await;
     let order = "&order_id=A-1&amount=10";
     assert_pixel(&pixel(&app, &click, order).await, StatusCode::OK, "accepted");
     let token = format!("&token={}", app.scene.token);
@@ -137,7 +140,8 @@ async fn a_token_sent_by_a_browser_authenticates_nothing() {
         message,
         "A token is required, and a token from a browser is not secret."
     );
-    app.change_integration(|integration| integration.is_monitoring = true).await;
+    app.change_integration(|integration| integration.is_monitoring = true)
+        .await;
     let monitored = pixel(&app, &click, "&order_id=A-2&amount=10").await;
     assert_pixel(&monitored, StatusCode::OK, "accepted");
     let steps = app.text(STEPS).await;
@@ -226,9 +230,9 @@ async fn code(app: &TestApp) -> (String, String) {
             ("&#38;", "&"),
         ];
         let plain = [("&lt;", "<"), ("&gt;", ">")];
-        let text = plain
-            .iter()
-            .fold(code.to_owned(), |text, (entity, character)| text.replace(entity, character));
+        let text = plain.iter().fold(code.to_owned(), |text, (entity, character)| {
+            text.replace(entity, character)
+        });
         entities
             .iter()
             .fold(text, |text, (entity, character)| text.replace(entity, character))

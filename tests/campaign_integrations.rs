@@ -162,7 +162,11 @@ async fn a_token_is_valid_for_its_own_campaigns_only() {
             );
             if reason == "token_invalid" {
                 let message = answer.get("message");
-                assert!(message.contains("The campaign has its own token"), "{}", answer.text);
+                assert!(
+                    message.contains("The campaign has its own token"),
+                    "{}",
+                    answer.text
+                );
                 for token in [&shops.own.token, &shops.other.token] {
                     assert!(
                         !answer.text.contains(&token[token.len() - 4..]),
@@ -467,7 +471,11 @@ async fn a_held_postback_keeps_its_sender() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(app.text(&reason("N-1")).await, "waiting_for_customer");
     let decided = "SELECT count(*) FROM postbacks WHERE order_id = 'N-1' AND decided_at IS NOT NULL";
-    assert_eq!(app.count(decided).await, 0, "the postback stays held without another decision");
+    assert_eq!(
+        app.count(decided).await,
+        0,
+        "the postback stays held without another decision"
+    );
     signup(&app.advertiser().with_token(&fresh), &click).await;
     for order in ["R-1", "N-1"] {
         app.eventually(&reason(order), "accepted").await;

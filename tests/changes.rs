@@ -125,7 +125,8 @@ async fn statuses_sent_with_the_order_have_the_same_result_in_any_order_of_arriv
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_without_a_token_cannot_change_orders_of_other_clicks() {
     let app = TestApp::spawn().await;
-    app.change_integration(|integration| integration.requires_token = false).await;
+    app.change_integration(|integration| integration.requires_token = false)
+        .await;
     let (mine, theirs) = (app.visitor().click("").await, app.visitor().click("").await);
     let server = app.advertiser();
     let made = server
@@ -300,8 +301,7 @@ async fn a_large_order_is_approved_by_a_user_of_the_network_only_whichever_postb
     let kept = call("large", &approved).await;
     assert_eq!(kept.reason(), "unchanged", "{}", kept.text);
     assert!(
-        kept.get("message")
-            .contains("it awaits manual review"),
+        kept.get("message").contains("it awaits manual review"),
         "{}",
         kept.text
     );

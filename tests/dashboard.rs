@@ -33,7 +33,10 @@ async fn only_the_right_password_signs_in_and_failures_look_the_same() {
     );
     let body =
         |page: &testkit::Page, email: &str| page.html.replace(page.form_token(), "").replace(email, "");
-    assert_eq!(body(&wrong, &owner.email), body(&unknown, "unknown@orbit.example"));
+    assert_eq!(
+        body(&wrong, &owner.email),
+        body(&unknown, "unknown@orbit.example")
+    );
     let right = stranger
         .try_sign_in(&owner.email.to_uppercase(), &owner.password)
         .await;

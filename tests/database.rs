@@ -51,8 +51,8 @@ async fn no_session_uses_the_just_in_time_compiler_whatever_the_cluster_sets() {
         "off"
     );
     let db = Db::new(&database.url, 1, Duration::from_secs(15));
-    assert_eq!(jit(&mut *db.unscoped().await.unwrap()).await, "off");
-    assert_eq!(jit(&mut *db.operator().await.unwrap()).await, "off");
+    assert_eq!(jit(&mut db.unscoped().await.unwrap()).await, "off");
+    assert_eq!(jit(&mut db.operator().await.unwrap()).await, "off");
     let (client, connection) = schema::connect_client(&database.url).await.unwrap();
     let driver = tokio::spawn(connection);
     let setting = client.query_one("SHOW jit", &[]).await.unwrap();

@@ -330,7 +330,11 @@ async fn a_wrong_click_id_is_explained() {
             .postback(&[("click_id", sent), ("order_id", "1"), ("amount", "1")])
             .await;
         assert_eq!(answer.reason(), reason, "{sent}: {}", answer.text);
-        assert!(answer.get("message").contains(explanation), "{sent}: {}", answer.text);
+        assert!(
+            answer.get("message").contains(explanation),
+            "{sent}: {}",
+            answer.text
+        );
     }
     let misplaced = server
         .postback(&[
@@ -352,7 +356,8 @@ async fn a_wrong_click_id_is_explained() {
         .postback(&[("click_id", &both), ("order_id", "1"), ("amount", "1")])
         .await;
     assert_eq!(accepted.reason(), "accepted", "{}", accepted.text);
-    app.change_integration(|integration| integration.ignores_letter_case = true).await;
+    app.change_integration(|integration| integration.ignores_letter_case = true)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let upper = server
         .postback(&[("click_id", &upper), ("order_id", "2"), ("amount", "1")])

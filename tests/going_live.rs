@@ -168,7 +168,11 @@ async fn an_admin_who_overrides_the_tests_gives_a_reason() {
     let admin = app.sign_in(app.scene.person(RoleKind::Admin)).await;
     let without_reason = admin.submit(&page, &go, &[("how", "override")]).await;
     assert_eq!(without_reason.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(without_reason.html.contains("Enter a reason"), "{}", without_reason.html);
+    assert!(
+        without_reason.html.contains("Enter a reason"),
+        "{}",
+        without_reason.html
+    );
     assert_eq!(see_other(&admin.submit(&page, &go, &why).await), page);
     let noted = app
         .text("SELECT after->>'reason' FROM audit_log WHERE action = 'campaign.override_tests'")

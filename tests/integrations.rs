@@ -73,7 +73,8 @@ async fn the_integration_decides_how_requests_are_authenticated() {
     let refused = call("5", 0, "").await;
     assert_eq!(refused.reason(), "ip_not_allowed");
     assert!(refused.get("message").contains("127.0.0.1"), "{}", refused.text);
-    app.change_integration(|integration| integration.is_monitoring = true).await;
+    app.change_integration(|integration| integration.is_monitoring = true)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let tolerated = call("6", 0, "unsigned").await;
     assert_eq!(tolerated.reason(), "accepted", "{}", tolerated.text);
@@ -104,7 +105,11 @@ async fn a_request_over_plain_http_is_refused_if_https_is_required() {
         app.text(&format!("SELECT trace FROM postbacks WHERE order_id = '{order}'"))
             .await
     };
-    assert_eq!(call("1", &[]).await.reason(), "accepted", "HTTPS is not required yet");
+    assert_eq!(
+        call("1", &[]).await.reason(),
+        "accepted",
+        "HTTPS is not required yet"
+    );
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("/integration/{}", app.scene.advertiser_id);
     let set = async |more: &[(&str, &str)]| {

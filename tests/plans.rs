@@ -85,7 +85,7 @@ async fn plans_of(conn: &mut AsyncPgConnection, hot: &Hot, network: i32) -> Vec<
             .get_result(conn)
             .await
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
-        let root = explained.plan[0]["Plan"].clone();
+        let root = explained.plan.pointer("/0/Plan").cloned().unwrap();
         plans.push(Plan { mode, root });
     }
     conn.batch_execute("DEALLOCATE hot").await.unwrap();

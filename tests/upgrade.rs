@@ -193,7 +193,7 @@ async fn check_networks_are_isolated(database: &TestDatabase) {
     for table in &tables {
         let count = format!("SELECT count(*) FROM {table}");
         assert_eq!(
-            number(&mut *db.unscoped().await.unwrap(), &count).await,
+            number(&mut db.unscoped().await.unwrap(), &count).await,
             0,
             "{table}"
         );

@@ -12,9 +12,8 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
-    conversions, coupons, goals, going_live, groups, integrations, invitations, joining,
-    keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays, rules,
-    tokens, url_templates,
+    conversions, coupons, goals, going_live, groups, integrations, invitations, joining, keys, landing_pages,
+    links, me, members, network, postbacks, promoters, quick_start, replays, rules, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 

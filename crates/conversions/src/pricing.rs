@@ -293,9 +293,12 @@ pub struct Item<'a> {
     pub amount_micros: Option<i64>,
 }
 
+/// Category and amount in micro-units.
+type CategorySum<'a> = (Option<&'a str>, i64);
+
 /// Categories with the amounts of their items, and the rest of the order; `None` if an item has no amount, or if the
 /// items add up to more than the order.
-fn item_sums<'a>(items: &[Item<'a>], amount: i64) -> Option<(Vec<(Option<&'a str>, i64)>, i64)> {
+fn item_sums<'a>(items: &[Item<'a>], amount: i64) -> Option<(Vec<CategorySum<'a>>, i64)> {
     let sums: Option<Vec<_>> = items
         .iter()
         .map(|item| Some((item.category, item.amount_micros?)))

@@ -90,7 +90,9 @@ pub(crate) struct QuickStarted {
 impl Created for QuickStarted {
     fn stored(&self) -> Value {
         let mut stored = json!(self);
-        stored["token"] = Value::Null;
+        if let Some(token) = stored.get_mut("token") {
+            *token = Value::Null;
+        }
         stored
     }
 }

@@ -19,7 +19,7 @@ use crate::verdict::{Reason, Reply, Verdict};
 pub(super) struct Claimed {
     /// Position in its batch.
     pub(super) position: usize,
-    pub(super) postback: Attributed,
+    pub(super) postback: Box<Attributed>,
     pub(super) claim: Claim,
     pub(super) trace: Trace,
 }
@@ -51,19 +51,19 @@ impl Ending {
 
 impl Claimed {
     /// Claim of a postback; its end if it is entitled to nothing.
-    pub(super) fn of(attempt: Attempt, position: usize) -> Result<Box<Self>, Box<Decided>> {
+    pub(super) fn of(attempt: Attempt, position: usize) -> Result<Self, Box<Decided>> {
         let mut postback = match attempt {
-            Attempt::Attributed(postback) => *postback,
+            Attempt::Attributed(postback) => postback,
             Attempt::Stopped(findings, stopped) => return Err(Box::new(Decided::of(*findings, stopped))),
         };
         let mut trace = std::mem::take(&mut postback.trace);
         match decide(&case(&postback), &mut trace).and_then(|claim| check_replay(&postback, claim)) {
-            Ok(claim) => Ok(Box::new(Self {
+            Ok(claim) => Ok(Self {
                 position,
                 postback,
                 claim,
                 trace,
-            })),
+            }),
             Err(verdict) => {
                 postback.trace = trace;
                 Err(Box::new(Decided {

@@ -21,7 +21,7 @@ pub(super) struct Creating<'a> {
     /// Ended claims.
     pub(super) decided: Vec<Decided>,
     /// Claims on conversions that exist, which are to be updated.
-    pub(super) updates: Vec<Box<Claimed>>,
+    pub(super) updates: Vec<Claimed>,
     /// New conversions.
     pub(super) created: Vec<Conversion>,
     /// Effects of the new conversions, to be stored.
@@ -32,7 +32,7 @@ impl<'a> Creating<'a> {
     /// Creates the conversions of these claims.
     pub(super) async fn all(
         tx: Tx<'a>,
-        claims: Vec<Box<Claimed>>,
+        claims: Vec<Claimed>,
         now: DateTime<Utc>,
     ) -> Result<Self, BatchError> {
         let mut creating = Self {
@@ -58,10 +58,9 @@ impl<'a> Creating<'a> {
     /// must not create one. Returns the claims that may create one, and the blocked ones.
     async fn take_existing(
         &mut self,
-        claims: Vec<Box<Claimed>>,
-    ) -> Result<(Vec<Box<Claimed>>, Vec<Box<Claimed>>), BatchError> {
-        let matters =
-            |claimed: &Box<Claimed>| claimed.claim.blocks_creation.is_some() || claimed.needs_parent();
+        claims: Vec<Claimed>,
+    ) -> Result<(Vec<Claimed>, Vec<Claimed>), BatchError> {
+        let matters = |claimed: &Claimed| claimed.claim.blocks_creation.is_some() || claimed.needs_parent();
         let (unsure, mut creating): (Vec<_>, Vec<_>) = claims.into_iter().partition(matters);
         let existing = lookups::existing(self.tx, &keys(&unsure)).await?;
         let mut blocked = Vec::new();
@@ -79,7 +78,7 @@ impl<'a> Creating<'a> {
     }
 
     /// Ends blocked claims, unless their conversion was created in this batch.
-    async fn end_blocked(&mut self, blocked: Vec<Box<Claimed>>) -> Result<(), BatchError> {
+    async fn end_blocked(&mut self, blocked: Vec<Claimed>) -> Result<(), BatchError> {
         let existing = lookups::existing(self.tx, &keys(&blocked)).await?;
         for mut claimed in blocked {
             if let Some(found) = existing.get(&claimed.key()) {
@@ -94,7 +93,7 @@ impl<'a> Creating<'a> {
     }
 
     /// Ends a claim on a conversion that exists as a duplicate, unless it updates it.
-    fn repeat(&mut self, claimed: Box<Claimed>, existing: &Existing) {
+    fn repeat(&mut self, claimed: Claimed, existing: &Existing) {
         if matches!(claimed.claim.action, Action::Upsert { .. }) {
             self.updates.push(claimed);
         } else {
@@ -107,7 +106,7 @@ impl<'a> Creating<'a> {
     async fn create(
         &mut self,
         lookups: &mut Lookups,
-        claims: Vec<Box<Claimed>>,
+        claims: Vec<Claimed>,
         parents: &HashMap<usize, ConversionId>,
     ) -> Result<(), BatchError> {
         let mut priced = Vec::with_capacity(claims.len());
@@ -160,8 +159,8 @@ impl<'a> Creating<'a> {
     /// Finds the parents of claims that need one. A claim without one is held, or rejected if it is overdue.
     async fn find_parents(
         &mut self,
-        claims: Vec<Box<Claimed>>,
-    ) -> Result<(Vec<Box<Claimed>>, HashMap<usize, ConversionId>), BatchError> {
+        claims: Vec<Claimed>,
+    ) -> Result<(Vec<Claimed>, HashMap<usize, ConversionId>), BatchError> {
         let parents = lookups::parents(self.tx, &claims).await?;
         let exhausted = lookups::exhausted(self.tx, &claims, &parents).await?;
         let mut ready = Vec::with_capacity(claims.len());
@@ -184,6 +183,6 @@ impl<'a> Creating<'a> {
     }
 }
 
-fn keys(claims: &[Box<Claimed>]) -> Vec<ConversionKey> {
+fn keys(claims: &[Claimed]) -> Vec<ConversionKey> {
     claims.iter().map(|claimed| claimed.key()).collect()
 }

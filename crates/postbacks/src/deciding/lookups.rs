@@ -241,7 +241,7 @@ pub(super) async fn existing(
 /// Latest conversion of the parent goal by the same click or customer, by the position of the claim.
 pub(super) async fn parents(
     tx: Tx<'_>,
-    claims: &[Box<Claimed>],
+    claims: &[Claimed],
 ) -> Result<HashMap<usize, ConversionId>, BatchError> {
     let mut keys = Vec::with_capacity(claims.len());
     for claimed in claims {
@@ -263,7 +263,7 @@ pub(super) async fn parents(
 /// Positions of the claims whose goal has its maximum of conversions after their parent.
 pub(super) async fn exhausted(
     tx: Tx<'_>,
-    claims: &[Box<Claimed>],
+    claims: &[Claimed],
     parents: &HashMap<usize, ConversionId>,
 ) -> Result<HashSet<usize>, BatchError> {
     let limited: Vec<_> = claims
@@ -276,7 +276,7 @@ pub(super) async fn exhausted(
     if limited.is_empty() {
         return Ok(HashSet::new());
     }
-    let key = |(claimed, parent, _): &(&Box<Claimed>, ConversionId, i32)| ChildrenKey {
+    let key = |(claimed, parent, _): &(&Claimed, ConversionId, i32)| ChildrenKey {
         network_id: claimed.postback.network.id,
         id: *parent,
         goal_id: claimed.claim.goal.id,
@@ -334,21 +334,21 @@ pub(super) struct Lookups {
 
 impl Lookups {
     /// Looks up the clicks of these claims only.
-    pub(super) async fn of_clicks(tx: Tx<'_>, claims: &[Box<Claimed>]) -> Result<Self, BatchError> {
+    pub(super) async fn of_clicks(tx: Tx<'_>, claims: &[Claimed]) -> Result<Self, BatchError> {
         let mut lookups = Self::default();
         lookups.read_clicks(tx, claims).await?;
         Ok(lookups)
     }
 
     /// Looks up clicks and sums of these claims.
-    pub(super) async fn of(tx: Tx<'_>, claims: &[Box<Claimed>]) -> Result<Self, BatchError> {
+    pub(super) async fn of(tx: Tx<'_>, claims: &[Claimed]) -> Result<Self, BatchError> {
         let mut lookups = Self::default();
         lookups.read_clicks(tx, claims).await?;
         lookups.read_sums(tx, claims).await?;
         Ok(lookups)
     }
 
-    async fn read_clicks(&mut self, tx: Tx<'_>, claims: &[Box<Claimed>]) -> Result<(), BatchError> {
+    async fn read_clicks(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
         let keys: Vec<ClickId> = claims
             .iter()
             .filter(|claimed| needs_click(claimed))
@@ -373,7 +373,7 @@ impl Lookups {
         Ok(())
     }
 
-    async fn read_sums(&mut self, tx: Tx<'_>, claims: &[Box<Claimed>]) -> Result<(), BatchError> {
+    async fn read_sums(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
         let concerned: Vec<_> = claims
             .iter()
             .filter(|claimed| !sum_keys(claimed).is_empty())

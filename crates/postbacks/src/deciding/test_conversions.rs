@@ -48,12 +48,12 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Decides test postbacks, and stores the conversions that they would make.
 pub(super) async fn decide(
     tx: Tx<'_>,
-    claims: Vec<Box<Claimed>>,
+    claims: Vec<Claimed>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Decided>, BatchError> {
     let mut lookups = Lookups::of_clicks(tx, &claims).await?;
     let mut decided = Vec::with_capacity(claims.len());
-    let mut priced: Vec<(Box<Claimed>, Conversion)> = Vec::new();
+    let mut priced: Vec<(Claimed, Conversion)> = Vec::new();
     for mut claimed in claims {
         if let Some(verdict) = claimed.claim.blocks_creation.take() {
             decided.push(claimed.end(verdict));
@@ -92,7 +92,7 @@ pub(super) async fn decide(
     Ok(decided)
 }
 
-fn row((claimed, conversion): &(Box<Claimed>, Conversion)) -> TestConversion<'_> {
+fn row((claimed, conversion): &(Claimed, Conversion)) -> TestConversion<'_> {
     TestConversion {
         network_id: conversion.network_id,
         id: conversion.id,

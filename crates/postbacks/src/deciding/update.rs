@@ -18,7 +18,7 @@ use crate::verdict::{Reason, Verdict};
 /// rejected if it is overdue.
 pub(super) async fn update(
     tx: Tx<'_>,
-    mut claims: Vec<Box<Claimed>>,
+    mut claims: Vec<Claimed>,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Decided>, Vec<Event>), BatchError> {
     if claims.is_empty() {
