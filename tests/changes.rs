@@ -70,7 +70,7 @@ async fn orders_approvals_adjustments_and_refunds_give_the_same_ledger_in_any_or
     assert!(
         rejected
             .get("message")
-            .contains("Status changed: approved → rejected (50.00 EUR)."),
+            .contains("Status changed: approved → reversed (50.00 EUR)."),
         "{}",
         rejected.text
     );

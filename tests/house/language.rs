@@ -25,11 +25,18 @@ const BANNED: [&[&str]; 10] = [
 ];
 
 /// Uses of banned words that cannot be avoided: path, word and reason. An unused entry fails the test.
-pub(crate) const ALLOWED: [(&str, &str, &str); 1] = [(
-    "crates/server/src/postgres/mod.rs",
-    "nobody",
-    "the Unix user that runs Postgres where no user named postgres exists",
-)];
+pub(crate) const ALLOWED: [(&str, &str, &str); 2] = [
+    (
+        "crates/server/src/postgres/mod.rs",
+        "nobody",
+        "the Unix user that runs Postgres where no user named postgres exists",
+    ),
+    (
+        "crates/postbacks/src/record.rs",
+        "said",
+        "the name of the field of parsed values in records of the second format, which journals still hold",
+    ),
+];
 
 /// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]

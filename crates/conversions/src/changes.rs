@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn refunds_add_up_and_take_no_more_than_there_is() {
+    fn refunds_add_up_to_the_amount_at_most() {
         let refund = |number, micros| Change {
             refund_micros: Some(micros),
             ..change(number, Source::Postback)

@@ -255,7 +255,7 @@ impl Reason {
             Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with the URL encoder of your language."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),
-            Self::TooManyParams => Line("too_many_params", Rejected, 400, "There are more than 100 parameters.", "Send only the parameters you need."),
+            Self::TooManyParams => Line("too_many_params", Rejected, 400, "The postback has more than 100 parameters.", "Send only the parameters you need."),
             Self::BodyUnparseable => Line("body_unparseable", Rejected, 400, "The body is neither a form nor a JSON object.", "Send application/x-www-form-urlencoded, or application/json with one flat object."),
             Self::BodyTooLarge => Line("body_too_large", Rejected, 413, "The body has more than 64 KiB.", "Send only the parameters you need."),
             Self::BodyIncomplete => Line("body_incomplete", Rejected, 408, "The body did not arrive whole within 10 seconds.", "Send the postback again."),

@@ -561,6 +561,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Held postbacks, which arrived before the event they depend on: a sale before its signup, a refund before its sale.
+    held_postbacks (network_id, postback_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Held postback.
+        postback_id -> Uuid,
+        /// Start of the hold.
+        held_at -> Timestamptz,
+        /// Latest end of the hold.
+        until -> Timestamptz,
+        /// parent: a conversion of the parent goal. conversion: the conversion to change. customer: the first conversion of the customer. click: the row of the click, which the commission depends on.
+        waits_for -> Text,
+        /// Goal of the awaited conversion; NULL for any goal.
+        goal_id -> Nullable<Int4>,
+        /// Click of the awaited conversion, or the awaited click; NULL if not used.
+        click_id -> Nullable<Uuid>,
+        /// Customer of the awaited conversion; NULL if not used.
+        customer_id -> Nullable<Text>,
+        /// Deduplication key of the conversion to change; NULL if not used.
+        unique_key -> Nullable<Text>,
+        /// Advertiser who sent the postback; NULL if unknown.
+        advertiser_id -> Nullable<Int4>,
+        /// Campaign whose separate integration was used; NULL for the integration of the advertiser.
+        integration_campaign_id -> Nullable<Int4>,
+        /// True if token, signature or address authenticated the advertiser on arrival.
+        is_authenticated -> Bool,
+        /// Journal record of the postback.
+        record -> Bytea,
+    }
+}
+
+diesel::table! {
     /// Responses to API requests with an Idempotency-Key, stored in the transaction of the change: a repeated request changes nothing and gets the same response. Retained for a day.
     idempotency_keys (network_id, membership_id, key) {
         /// Network that owns the row.
@@ -843,38 +875,6 @@ diesel::table! {
         about_network -> Text,
         /// Reason given, or other details.
         detail -> Text,
-    }
-}
-
-diesel::table! {
-    /// Held postbacks, which arrived before the event they depend on: a sale before its signup, a refund before its sale.
-    held_postbacks (network_id, postback_id) {
-        /// Network that owns the row.
-        network_id -> Int4,
-        /// Held postback.
-        postback_id -> Uuid,
-        /// Start of the hold.
-        held_at -> Timestamptz,
-        /// Latest end of the hold.
-        until -> Timestamptz,
-        /// parent: a conversion of the parent goal. conversion: the conversion to change. customer: the first conversion of the customer. click: the row of the click, which the commission depends on.
-        waits_for -> Text,
-        /// Goal of the awaited conversion; NULL for any goal.
-        goal_id -> Nullable<Int4>,
-        /// Click of the awaited conversion, or the awaited click; NULL if not used.
-        click_id -> Nullable<Uuid>,
-        /// Customer of the awaited conversion; NULL if not used.
-        customer_id -> Nullable<Text>,
-        /// Deduplication key of the conversion to change; NULL if not used.
-        unique_key -> Nullable<Text>,
-        /// Advertiser who sent the postback; NULL if unknown.
-        advertiser_id -> Nullable<Int4>,
-        /// Campaign whose separate integration was used; NULL for the integration of the advertiser.
-        integration_campaign_id -> Nullable<Int4>,
-        /// True if token, signature or address authenticated the advertiser on arrival.
-        is_authenticated -> Bool,
-        /// Journal record of the postback.
-        record -> Bytea,
     }
 }
 
@@ -1218,6 +1218,7 @@ diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
+diesel::joinable!(held_postbacks -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
 diesel::joinable!(invitations -> networks (network_id));
@@ -1227,7 +1228,6 @@ diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
-diesel::joinable!(held_postbacks -> networks (network_id));
 diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(replays -> networks (network_id));
@@ -1256,6 +1256,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversions,
     coupons,
     goals,
+    held_postbacks,
     idempotency_keys,
     ingest_cursors,
     installation,
@@ -1268,7 +1269,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     network_slugs,
     networks,
     operator_log,
-    held_postbacks,
     people,
     postbacks,
     promoters,

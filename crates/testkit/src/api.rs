@@ -5,7 +5,8 @@ use reqwest::{Body, Client, Method};
 use serde_json::Value;
 
 use crate::actors::{Answer, api_key};
-use crate::app::{SignIn, TestApp};
+use crate::app::TestApp;
+use crate::scene::SignIn;
 
 /// Headers of every response of the API.
 const GUARDS: [(&str, &str); 5] = [
