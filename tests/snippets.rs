@@ -283,7 +283,7 @@ async fn each_snippet_reports_the_reason_of_a_rejection() {
         for text in [
             "422",
             "click_not_found",
-            "this network never gave it out",
+            "its format is right, but this network did not issue it",
             "exactly as the landing page received it",
         ] {
             assert!(run.stderr.contains(text), "{text} is missing: {}", run.report());

@@ -393,7 +393,10 @@ async fn limits_apply_to_one_network_and_not_to_others() {
         )
         .await;
     assert_eq!(link.status, StatusCode::CONFLICT);
-    assert!(link.html.contains("as many as it may"));
+    assert!(
+        link.html
+            .contains("The network has 1 tracking links, the maximum.")
+    );
     app.finish().await;
 }
 
