@@ -213,8 +213,7 @@ CREATE POLICY ingest ON ledger_entries FOR INSERT TO clickledger_ingest WITH CHE
 
 -- Events are added and read, never rewritten; of a conversion, a user's decision changes the columns named here.
 GRANT SELECT ON conversions, test_conversions TO clickledger_web;
-GRANT UPDATE (status, review_because, amount_micros, commission_micros, revenue_micros, terms, hold_until)
-    ON conversions TO clickledger_web;
+GRANT UPDATE (status, review_because, hold_until) ON conversions TO clickledger_web;
 GRANT SELECT, INSERT ON conversion_changes, ledger_entries TO clickledger_web;
 GRANT SELECT, INSERT, UPDATE ON conversion_rollups TO clickledger_web;
 GRANT INSERT ON ledger_entries TO clickledger_ingest;

@@ -134,6 +134,7 @@ async fn a_campaign_is_tested_and_goes_live_without_the_dashboard() {
     let sentence = field(&early, "status");
     let page = app.sign_in(&app.scene.owner).await;
     let html = page.submit(&test, &go_live_page(&campaign), &[]).await.html;
+    let html = html.replace("&#39;", "'");
     assert!(html.contains(sentence), "{sentence}: {html}");
     for (click, goal, order) in [
         (&click, "sale", "T-1"),
@@ -223,12 +224,9 @@ async fn a_simulation_reports_the_steps_of_the_page() {
     assert_eq!(report.status, StatusCode::OK, "{}", report.text);
     assert!(!report.text.contains(token), "the token is not in the response");
     let steps = report.json["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 5, "a click, and two orders of two goals");
-    assert!(
-        steps.iter().all(|step| step["is_successful"] == true),
-        "{}",
-        report.text
-    );
+    // A click, and two orders of two goals. Leads count once per click.
+    let results: Vec<_> = steps.iter().map(|step| step["is_successful"] == true).collect();
+    assert_eq!(results, [true; 5], "{}", report.text);
     let html = owner.submit(&page, &rehearse, &[("token", token)]).await.html;
     for step in steps {
         let event = step["event"].as_str().unwrap();

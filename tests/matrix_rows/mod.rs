@@ -285,6 +285,7 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/openapi.json", PUBLIC),
     row("get", "/api/v1/me", ALL),
     row("post", "/api/v1/tokens", ALL),
+    row("post", "/api/v1/impersonations", OPERATOR),
     row("get", "/api/v1/network", STAFF),
     row("patch", "/api/v1/network", ADMINS),
     row("post", "/api/v1/network/click-key", ADMINS),

@@ -12,8 +12,9 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
-    conversions, coupons, goals, going_live, groups, integrations, invitations, joining, keys, landing_pages,
-    links, me, members, network, postbacks, promoters, quick_start, replays, rules, tokens, url_templates,
+    conversions, coupons, goals, going_live, groups, impersonations, integrations, invitations, joining,
+    keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays, rules,
+    tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -78,6 +79,7 @@ routes! {
     authenticated {
         "/me": get me::show;
         "/tokens": post tokens::create;
+        "/impersonations": post impersonations::create;
         "/network": get network::show, patch network::update;
         "/network/click-key": post network::replace_click_key;
         "/network/joining": get joining::show, patch joining::update;

@@ -1,4 +1,5 @@
-//! Quick start: one set of fields that creates a working campaign with advertiser, goal, first affiliate, link and token.
+//! Quick start: one set of fields that creates a working campaign with advertiser, goal, first affiliate, link and
+//! token.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{CampaignId, Currency, NetworkConn};

@@ -36,6 +36,16 @@ schema::row! {
 }
 
 schema::row! {
+    struct StatusUpdate(bind) {
+        network_id: NetworkId,
+        id: ConversionId,
+        status: ConversionStatus,
+        hold_until: Option<DateTime<Utc>>,
+        review_because: Option<ReviewBecause>,
+    }
+}
+
+schema::row! {
     struct Update(bind) {
         network_id: NetworkId,
         id: ConversionId,
@@ -76,19 +86,22 @@ static HISTORY: LazyLock<String> = LazyLock::new(|| {
         HistoryKey::unnest()
     )
 });
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE conversions c SET {} FROM {} WHERE c.network_id = k.network_id AND c.id = k.id",
-        Update::assignments(2),
-        Update::unnest()
-    )
-});
+/// Changes no amount: the role of page and API may run this one only.
+static UPDATE_STATUS: LazyLock<String> =
+    LazyLock::new(|| update(&StatusUpdate::assignments(2), &StatusUpdate::unnest()));
+static UPDATE: LazyLock<String> = LazyLock::new(|| update(&Update::assignments(2), &Update::unnest()));
 static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} ON CONFLICT DO NOTHING",
         Change::insert_into("conversion_changes")
     )
 });
+
+fn update(assignments: &str, batch: &str) -> String {
+    format!(
+        "UPDATE conversions c SET {assignments} FROM {batch} WHERE c.network_id = k.network_id AND c.id = k.id"
+    )
+}
 
 /// A conversion while changes are added to its history.
 #[derive(Debug, Clone)]
@@ -172,6 +185,21 @@ impl Revision {
 
     fn is_changed(&self) -> bool {
         self.before != self.after
+    }
+
+    fn has_other_amounts(&self) -> bool {
+        self.before.amount_micros != self.after.amount_micros
+    }
+
+    fn status_update(&self) -> StatusUpdate {
+        let after = &self.after;
+        StatusUpdate {
+            network_id: after.network_id,
+            id: after.id,
+            status: after.status,
+            hold_until: after.hold_until,
+            review_because: after.review_because,
+        }
     }
 
     fn update(&self) -> Update {
@@ -262,8 +290,13 @@ pub async fn store<S: StoreBatch>(
     let fresh: Vec<Change> = revisions.iter().flat_map(Revision::fresh).copied().collect();
     store_changes(transaction, &fresh).await?;
     revisions.retain(Revision::is_changed);
-    let updates: Vec<Update> = revisions.iter().map(Revision::update).collect();
+    let (with_amounts, status_only): (Vec<_>, Vec<_>) = revisions
+        .iter()
+        .partition(|revision| revision.has_other_amounts());
+    let updates: Vec<Update> = with_amounts.into_iter().map(Revision::update).collect();
     transaction.store(&UPDATE, &updates).await?;
+    let updates: Vec<StatusUpdate> = status_only.into_iter().map(Revision::status_update).collect();
+    transaction.store(&UPDATE_STATUS, &updates).await?;
     let mut effects = Effects::default();
     for revision in &revisions {
         let zone = time_zone(revision.before.network_id);

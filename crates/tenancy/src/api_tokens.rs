@@ -13,9 +13,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::{ApiKeyId, BASE32, Db, DbError, MembershipId, NetworkId, SessionId};
 use serde::{Deserialize, Serialize};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Impersonation};
 use crate::author::Via;
-use crate::{Secret, api_keys, sessions, unscoped};
+use crate::sessions::Session;
+use crate::{Secret, api_keys, people, sessions, unscoped};
 
 /// Validity of a token.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);
@@ -29,12 +30,21 @@ const MAX_TOKEN_BYTES: usize = 4 * 1024;
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// Credential that a token was issued for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// API key, and the membership it belongs to.
     ApiKey(ApiKeyId, MembershipId),
     /// Session, and the membership in use.
     Session(SessionId, MembershipId),
+    /// Session of an operator who impersonates a member.
+    Impersonation {
+        /// The operator's session.
+        session_id: SessionId,
+        /// Membership of the member.
+        membership_id: MembershipId,
+        /// Reason that the operator entered.
+        reason: String,
+    },
 }
 
 /// Reason for rejecting a token.
@@ -49,7 +59,7 @@ pub enum TokenFlaw {
 }
 
 /// Claims of a verified token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// Network the token is valid in.
     pub network_id: NetworkId,
@@ -57,7 +67,8 @@ pub struct Claims {
     pub source: TokenSource,
 }
 
-/// JWT payload. All fields are required, unknown fields are rejected, and types are strict: `exp` must be an integer.
+/// JWT payload. All fields but `imp` are required, unknown fields are rejected, and types are strict: `exp` must be an
+/// integer.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
@@ -68,10 +79,20 @@ struct Payload {
     mbr: MembershipId,
     exp: i64,
     jti: String,
+    /// Reason of an operator's impersonation; absent if the person acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imp: Option<String>,
 }
 
 impl Payload {
     fn source(&self) -> Option<TokenSource> {
+        if let Some(reason) = &self.imp {
+            return Some(TokenSource::Impersonation {
+                session_id: self.sub.parse().ok()?,
+                membership_id: self.mbr,
+                reason: reason.clone(),
+            });
+        }
         let key = self.sub.parse().map(|id| TokenSource::ApiKey(id, self.mbr));
         let session = || self.sub.parse().map(|id| TokenSource::Session(id, self.mbr));
         key.or_else(|_| session()).ok()
@@ -104,9 +125,14 @@ impl ApiTokens {
         now: DateTime<Utc>,
     ) -> (String, DateTime<Utc>) {
         let expiry = now + LIFETIME;
-        let (sub, mbr) = match source {
-            TokenSource::ApiKey(id, membership_id) => (id.to_string(), membership_id),
-            TokenSource::Session(id, membership_id) => (id.to_string(), membership_id),
+        let (sub, mbr, imp) = match source {
+            TokenSource::ApiKey(id, membership_id) => (id.to_string(), membership_id, None),
+            TokenSource::Session(id, membership_id) => (id.to_string(), membership_id, None),
+            TokenSource::Impersonation {
+                session_id,
+                membership_id,
+                reason,
+            } => (session_id.to_string(), membership_id, Some(reason)),
         };
         let payload = Payload {
             iss: self.issuer.clone(),
@@ -116,6 +142,7 @@ impl ApiTokens {
             mbr,
             exp: expiry.timestamp(),
             jti: BASE32.encode(&rand::random::<[u8; 15]>()),
+            imp,
         };
         let period = period_of(now);
         let key = EncodingKey::from_secret(&self.key(period));
@@ -187,7 +214,8 @@ fn header(period: i64) -> Header {
 
 /// Actor behind a verified token; None if its credential no longer holds. An API key must be active; a session must not
 /// have ended, must belong to that membership, must have passed two-factor authentication, and must not be an
-/// impersonation.
+/// impersonation. The session of an impersonating operator may belong to any membership, and its person must still be
+/// an operator.
 ///
 /// # Errors
 /// When the database fails.
@@ -199,8 +227,9 @@ pub async fn actor_of(
     now: DateTime<Utc>,
 ) -> Result<Option<Actor>, DbError> {
     let network_id = claims.network_id;
-    match claims.source {
+    match &claims.source {
         TokenSource::ApiKey(id, membership_id) => {
+            let (id, membership_id) = (*id, *membership_id);
             let mut conn = db.network(network_id).await?;
             let scopes = api_keys::scopes(&mut conn, id, membership_id, now).await?;
             conn.commit().await?;
@@ -212,14 +241,13 @@ pub async fn actor_of(
             }))
         }
         TokenSource::Session(id, membership_id) => {
-            let session = sessions::find(&mut *db.unscoped().await?, id, now).await?;
-            let holds = session.filter(|session| {
-                session.network_id == Some(network_id)
-                    && session.membership_id == Some(membership_id)
-                    && !session.awaits_second_factor
-                    && session.operator_reason.is_none()
-            });
-            let Some(session) = holds else { return Ok(None) };
+            let (id, membership_id) = (*id, *membership_id);
+            let Some(session) = personal_session(db, id, now).await? else {
+                return Ok(None);
+            };
+            if session.network_id != Some(network_id) || session.membership_id != Some(membership_id) {
+                return Ok(None);
+            }
             let found = unscoped::actor(db, network_id, membership_id, Via::Api, address).await?;
             Ok(found
                 .filter(|actor| actor.person_id == session.person_id)
@@ -228,7 +256,37 @@ pub async fn actor_of(
                     actor
                 }))
         }
+        TokenSource::Impersonation {
+            session_id,
+            membership_id,
+            reason,
+        } => {
+            let Some(session) = personal_session(db, *session_id, now).await? else {
+                return Ok(None);
+            };
+            let person = people::find(&mut *db.unscoped().await?, session.person_id).await?;
+            let Some(operator) = person.filter(|person| person.is_operator) else {
+                return Ok(None);
+            };
+            let found = unscoped::actor(db, network_id, *membership_id, Via::Api, address).await?;
+            Ok(found.map(|actor| Actor {
+                session_id: Some(*session_id),
+                lacks_second_factor: false,
+                impersonation: Some(Impersonation {
+                    operator_id: operator.id,
+                    operator_name: operator.name,
+                    reason: reason.clone(),
+                }),
+                ..actor
+            }))
+        }
     }
+}
+
+/// Session in which the person acts: it has passed two-factor authentication and is not an impersonation.
+async fn personal_session(db: &Db, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>, DbError> {
+    let session = sessions::find(&mut *db.unscoped().await?, id, now).await?;
+    Ok(session.filter(|session| !session.awaits_second_factor && !session.is_impersonation()))
 }
 
 #[cfg(test)]
@@ -301,14 +359,20 @@ mod tests {
     #[test]
     fn a_token_yields_its_credential_until_it_expires() {
         let tokens = tokens();
-        for source in [source(), TokenSource::Session(SessionId(3), MembershipId(4))] {
-            let (token, expiry) = tokens.issue(NetworkId(9), source, now());
+        let impersonation = TokenSource::Impersonation {
+            session_id: SessionId(3),
+            membership_id: MembershipId(4),
+            reason: "Ticket 77".to_owned(),
+        };
+        let session = TokenSource::Session(SessionId(3), MembershipId(4));
+        for source in [source(), session, impersonation] {
+            let (token, expiry) = tokens.issue(NetworkId(9), source.clone(), now());
             let claims = Claims {
                 network_id: NetworkId(9),
                 source,
             };
             assert_eq!(expiry, now() + LIFETIME);
-            assert_eq!(tokens.verify(&token, now()), Ok(claims));
+            assert_eq!(tokens.verify(&token, now()), Ok(claims.clone()));
             assert_eq!(tokens.verify(&token, expiry - TimeDelta::seconds(1)), Ok(claims));
             assert_eq!(tokens.verify(&token, expiry), Err(TokenFlaw::Expired));
         }

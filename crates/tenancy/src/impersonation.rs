@@ -1,4 +1,5 @@
-//! Impersonation: an operator acts under a member's role, for an hour, with a reason that both audit logs record.
+//! Impersonation: an operator acts under a member's role, for an hour in the dashboard or with a short-lived API token,
+//! with a reason that both audit logs record.
 //!
 //! Permissions that an impersonating operator lacks are listed in [`Permission::forbidden_while_impersonating`]. Name,
 //! password and two-factor authentication belong to the person, so pages and API refuse to change them in a session
@@ -12,6 +13,7 @@ use chrono::{DateTime, Utc};
 use schema::{Db, DbError, MembershipId, NetworkConn, NetworkId, PersonId, SessionId};
 use serde_json::json;
 
+use crate::api_tokens::{ApiTokens, TokenSource};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::error::ChangeError;
@@ -26,13 +28,13 @@ const MAX_REASON: usize = 400;
 pub struct NewImpersonation<'a> {
     /// Operator who impersonates.
     pub operator_id: PersonId,
-    /// Operator's session, which the impersonation replaces.
+    /// Operator's session: an impersonation in the dashboard replaces it, an API token ends with it.
     pub session_id: SessionId,
     /// Membership to act under.
     pub membership_id: MembershipId,
     /// Reason, shown to the network in its audit log.
     pub reason: &'a str,
-    /// User agent header of the operator's browser.
+    /// User agent header of the operator's browser or program.
     pub user_agent: String,
     /// Operator's IP address; None if unknown.
     pub address: Option<IpAddr>,
@@ -54,36 +56,10 @@ pub async fn start(
     new: NewImpersonation<'_>,
     now: DateTime<Utc>,
 ) -> Result<SessionToken, ChangeError> {
-    let reason: String = new
-        .reason
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_REASON)
-        .collect();
-    if reason.is_empty() {
-        let message = "Enter a reason. It is recorded in the network's audit log.";
-        return Err(ChangeError::field("reason", message));
-    }
-    check_operator(conn, &new, now).await?;
-    let network = networks::current(conn).await?;
-    let member = memberships::find(conn, new.membership_id)
-        .await?
-        .ok_or(ChangeError::NotFound)?;
-    let name = format!("{} ({})", member.person_name, member.role.kind().label());
-    let change = Change::created(
-        "operator.act_as",
-        new.membership_id,
-        &name,
-        json!({ "reason": reason }),
-    );
-    audit::record(conn, author, change, now).await?;
-    let detail = format!("as {name}: {reason}");
-    let about = Some((network.id, network.name.as_str()));
-    operators::record(conn, author, "operator.act_as", about, &detail, now).await?;
+    let reason = check_and_record(conn, author, &new, now).await?;
     let session = NewSession {
         person_id: new.operator_id,
-        membership: Some((network.id, new.membership_id)),
+        membership: Some((conn.network_id(), new.membership_id)),
         operator_reason: Some(reason),
         awaits_second_factor: false,
         without_password: false,
@@ -97,6 +73,69 @@ pub async fn start(
     let token = sessions::start(conn, &session, now).await?;
     tracing::info!("impersonation started");
     Ok(token)
+}
+
+/// Issues an API token under the membership, and records that in the audit log and in the operator log. The operator's
+/// session goes on, and the token ends with it. Takes effect when the caller commits.
+///
+/// # Errors
+/// The errors of [`start`].
+#[tracing::instrument(
+    skip_all,
+    fields(network = %conn.network_id(), person = %new.operator_id, membership = %new.membership_id)
+)]
+pub async fn issue_token(
+    conn: &mut NetworkConn,
+    tokens: &ApiTokens,
+    author: &Author,
+    new: &NewImpersonation<'_>,
+    now: DateTime<Utc>,
+) -> Result<(String, DateTime<Utc>), ChangeError> {
+    let source = TokenSource::Impersonation {
+        session_id: new.session_id,
+        membership_id: new.membership_id,
+        reason: check_and_record(conn, author, new, now).await?,
+    };
+    let issued = tokens.issue(conn.network_id(), source, now);
+    tracing::info!("impersonation started by an API token");
+    Ok(issued)
+}
+
+/// Checks an impersonation and records its start in both logs. Returns the reason as recorded.
+async fn check_and_record(
+    conn: &mut NetworkConn,
+    author: &Author,
+    new: &NewImpersonation<'_>,
+    now: DateTime<Utc>,
+) -> Result<String, ChangeError> {
+    let reason: String = new
+        .reason
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_REASON)
+        .collect();
+    if reason.is_empty() {
+        let message = "Enter a reason. It is recorded in the network's audit log.";
+        return Err(ChangeError::field("reason", message));
+    }
+    check_operator(conn, new, now).await?;
+    let member = memberships::find(conn, new.membership_id)
+        .await?
+        .ok_or(ChangeError::NotFound)?;
+    let network = networks::current(conn).await?;
+    let name = format!("{} ({})", member.person_name, member.role.kind().label());
+    let change = Change::created(
+        "operator.act_as",
+        new.membership_id,
+        &name,
+        json!({ "reason": reason }),
+    );
+    audit::record(conn, author, change, now).await?;
+    let detail = format!("as {name}: {reason}");
+    let about = Some((network.id, network.name.as_str()));
+    operators::record(conn, author, "operator.act_as", about, &detail, now).await?;
+    Ok(reason)
 }
 
 async fn check_operator(

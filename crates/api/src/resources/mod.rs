@@ -13,6 +13,7 @@ pub(crate) mod coupons;
 pub(crate) mod goals;
 pub(crate) mod going_live;
 pub(crate) mod groups;
+pub(crate) mod impersonations;
 pub(crate) mod integrations;
 pub(crate) mod invitations;
 pub(crate) mod joining;

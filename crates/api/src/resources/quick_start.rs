@@ -99,8 +99,8 @@ impl Created for QuickStarted {
 
 /// Create a campaign with everything it needs
 ///
-/// Creates the campaign with one goal, a tracking link for testing and, if they do not exist, the advertiser, an affiliate
-/// and a postback token. The campaign is live, or in testing if the network requires tests.
+/// Creates the campaign with one goal, a tracking link for testing and, if they do not exist, the advertiser, an
+/// affiliate and a postback token. The campaign is live, or in testing if the network requires tests.
 #[utoipa::path(post, path = "/quick-start", tag = "Campaigns", params(IdempotencyKey), request_body = NewQuickStart, responses((status = 201, body = QuickStarted)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,

@@ -17,9 +17,9 @@ use crate::state::Api;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {
     /// Token, to be sent as `Authorization: Bearer …`.
-    token: String,
+    pub(super) token: String,
     /// Expiry. Revoking the API key invalidates the token immediately.
-    expires_at: DateTime<Utc>,
+    pub(super) expires_at: DateTime<Utc>,
 }
 
 /// Create a token

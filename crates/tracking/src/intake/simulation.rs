@@ -2,7 +2,7 @@
 
 use actix_http::body::to_bytes;
 use actix_http::header::{HOST, HeaderValue, LOCATION};
-use actix_http::{HttpMessage, Request, StatusCode, Uri};
+use actix_http::{HttpMessage, Request, RequestHead, StatusCode, Uri};
 
 use super::dispatch::answer;
 use super::request::Simulated;
@@ -30,6 +30,8 @@ pub async fn simulate(intake: &Intake, host: &str, target: &str) -> SimulatedRes
         };
     };
     let mut request = Request::new();
+    // Heads are recycled with the method and the address of an earlier request of this thread.
+    *request.head_mut() = RequestHead::default();
     *request.uri_mut() = uri;
     request.headers_mut().insert(HOST, host);
     request.extensions_mut().insert(Simulated);
