@@ -115,7 +115,7 @@ async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_
     in_testing(&app).await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("{}/test", campaign(&app));
-    let simulate = format!("{page}/rehearse");
+    let simulate = format!("{page}/simulate");
     owner.submit(&page, &page, &[]).await;
     let refused = owner.submit(&page, &simulate, &[]).await.html;
     assert!(
@@ -149,7 +149,7 @@ async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_
     let hidden = json!({ "destination": "https://shop.example/?p=a-{click_id}-b" });
     program.patch(&campaign(&app), &hidden).await;
     let simulated = owner.submit(&page, &simulate, &[("token", &token)]).await.html;
-    assert!(simulated.contains("does not travel"), "{simulated}");
+    assert!(simulated.contains("the shop does not receive it"), "{simulated}");
     app.finish().await;
 }
 

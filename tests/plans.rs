@@ -1,7 +1,6 @@
 //! Plans of the hottest statements, over enough rows that Postgres has a choice.
 //!
-//! To add a statement, add an entry to [`HOT`]: as `Recorded` if the test lets the server run it through diesel, or else
-//! as the `Constant` of its crate.
+//! To add a statement, let the server run it through diesel in the test, and add an entry to [`HOT`].
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::sync::Mutex;
@@ -27,32 +26,17 @@ fn recorder() -> Option<Box<dyn Instrumentation>> {
     }))
 }
 
-#[derive(Clone, Copy)]
-enum Statement {
-    /// The last statement through diesel with all these parts.
-    Recorded(&'static [&'static str]),
-    /// A statement of another driver.
-    #[expect(dead_code, reason = "for statements of the appliers")]
-    Constant(&'static str),
-}
-
-impl Statement {
-    fn text(self) -> String {
-        match self {
-            Self::Constant(text) => text.to_owned(),
-            Self::Recorded(parts) => {
-                let statements = STATEMENTS.lock().unwrap();
-                let of_the_server = |text: &&String| !text.starts_with("PREPARE");
-                let found = statements
-                    .iter()
-                    .filter(of_the_server)
-                    .rfind(|text| parts.iter().all(|part| text.contains(part)));
-                found
-                    .unwrap_or_else(|| panic!("no statement with {parts:?} ran"))
-                    .clone()
-            }
-        }
-    }
+/// The last statement through diesel with all these parts.
+fn recorded(parts: &[&str]) -> String {
+    let statements = STATEMENTS.lock().unwrap();
+    let of_the_server = |text: &&String| !text.starts_with("PREPARE");
+    let found = statements
+        .iter()
+        .filter(of_the_server)
+        .rfind(|text| parts.iter().all(|part| text.contains(part)));
+    found
+        .unwrap_or_else(|| panic!("no statement with {parts:?} ran"))
+        .clone()
 }
 
 /// Plan of a statement.
@@ -69,7 +53,7 @@ async fn plans_of(conn: &mut AsyncPgConnection, hot: &Hot, network: i32) -> Vec<
         #[diesel(column_name = "QUERY PLAN")]
         plan: Value,
     }
-    let statement = hot.statement.text();
+    let statement = recorded(hot.statement);
     let values = hot.values.replace("{n}", &network.to_string());
     let prepare = format!("PREPARE hot {} AS {statement}", hot.types);
     conn.batch_execute(&prepare)
@@ -161,7 +145,8 @@ const ROWS: &str = "
 
 /// Hot statement, with a table it reads, and the columns by which it must find rows in an index of that table.
 struct Hot {
-    statement: Statement,
+    /// Parts of its text.
+    statement: &'static [&'static str],
     /// Types of the parameters, if Postgres cannot infer them.
     types: &'static str,
     values: &'static str,
@@ -174,7 +159,7 @@ const REPORT: &str = "{n}, now() - interval '30 days', now(), 'Europe/Warsaw', A
 
 const HOT: [Hot; 10] = [
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "tracking_hosts""#, r#""host" = $1"#]),
+        statement: &[r#"FROM "tracking_hosts""#, r#""host" = $1"#],
         types: "",
         values: "'trk7.example', 1",
         table: "tracking_hosts",
@@ -182,7 +167,7 @@ const HOT: [Hot; 10] = [
         columns: &["host"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "tracking_links""#, r#""alias" = $2"#]),
+        statement: &[r#"FROM "tracking_links""#, r#""alias" = $2"#],
         types: "",
         values: "{n}, 'bulk-7', 1",
         table: "tracking_links",
@@ -190,7 +175,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "alias"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "integrations""#, r#""token_hash" = $"#]),
+        statement: &[r#"FROM "integrations""#, r#""token_hash" = $"#],
         types: "",
         values: "sha256('t-7'), {n}, sha256('t-7'), sha256('t-7'), 1",
         table: "integrations",
@@ -198,7 +183,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "token_hash"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "sessions""#, r#""token_hash" = $1"#]),
+        statement: &[r#"FROM "sessions""#, r#""token_hash" = $1"#],
         types: "",
         values: "sha256('s7'), now(), now(), 1",
         table: "sessions",
@@ -206,7 +191,7 @@ const HOT: [Hot; 10] = [
         columns: &["token_hash"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "api_keys""#, r#""key_hash" = $2"#]),
+        statement: &[r#"FROM "api_keys""#, r#""key_hash" = $2"#],
         types: "",
         values: "{n}, sha256('k7'), 1",
         table: "api_keys",
@@ -214,7 +199,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "key_hash"],
     },
     Hot {
-        statement: Statement::Recorded(&["WITH sums AS", "FROM click_rollups"]),
+        statement: &["WITH sums AS", "FROM click_rollups"],
         types: "(int, timestamptz, timestamptz, text, text[], int, int, bool, int)",
         values: REPORT,
         table: "click_rollups",
@@ -222,7 +207,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "hour"],
     },
     Hot {
-        statement: Statement::Recorded(&["WITH sums AS", "FROM conversion_rollups"]),
+        statement: &["WITH sums AS", "FROM conversion_rollups"],
         types: "(int, timestamptz, timestamptz, text, text[], int, int, bool, int)",
         values: REPORT,
         table: "conversion_rollups",
@@ -230,7 +215,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "hour"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "tracking_links""#, r#"ORDER BY "tracking_links"."id""#]),
+        statement: &[r#"FROM "tracking_links""#, r#"ORDER BY "tracking_links"."id""#],
         types: "",
         values: "{n}, 21",
         table: "tracking_links",
@@ -238,7 +223,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "campaigns""#, r#"ORDER BY "campaigns"."id""#]),
+        statement: &[r#"FROM "campaigns""#, r#"ORDER BY "campaigns"."id""#],
         types: "",
         values: "{n}, 21",
         table: "campaigns",
@@ -246,7 +231,7 @@ const HOT: [Hot; 10] = [
         columns: &["network_id"],
     },
     Hot {
-        statement: Statement::Recorded(&[r#"FROM "audit_log""#, r#"ORDER BY "audit_log"."id" DESC"#]),
+        statement: &[r#"FROM "audit_log""#, r#"ORDER BY "audit_log"."id" DESC"#],
         types: "",
         values: "{n}, 21",
         table: "audit_log",

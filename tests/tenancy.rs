@@ -395,7 +395,7 @@ async fn limits_apply_to_one_network_and_not_to_others() {
     assert_eq!(link.status, StatusCode::CONFLICT);
     assert!(
         link.html
-            .contains("The network has 1 tracking links, the maximum.")
+            .contains("The network has the maximum number of tracking links (1).")
     );
     app.finish().await;
 }

@@ -212,10 +212,10 @@ async fn a_simulation_reports_the_steps_of_the_page() {
     require_tests(&app, &program).await;
     let campaign = campaign(&app);
     let simulation = format!("{campaign}/simulation");
-    let (page, rehearse) = (format!("{campaign}/test"), format!("{campaign}/test/rehearse"));
+    let (page, simulate) = (format!("{campaign}/test"), format!("{campaign}/test/simulate"));
     let early = program.post(&simulation, &json!({})).await;
     assert_eq!(early.status, StatusCode::CONFLICT, "{}", early.text);
-    let html = owner.submit(&page, &rehearse, &[]).await.html;
+    let html = owner.submit(&page, &simulate, &[]).await.html;
     assert!(html.contains(early.get("message")), "{html}");
 
     assert_eq!(see_other(&owner.submit(&page, &page, &[]).await), page);
@@ -227,7 +227,7 @@ async fn a_simulation_reports_the_steps_of_the_page() {
     // A click, and two orders of two goals. Leads count once per click.
     let results: Vec<_> = steps.iter().map(|step| step["is_successful"] == true).collect();
     assert_eq!(results, [true; 5], "{}", report.text);
-    let html = owner.submit(&page, &rehearse, &[("token", token)]).await.html;
+    let html = owner.submit(&page, &simulate, &[("token", token)]).await.html;
     for step in steps {
         let event = step["event"].as_str().unwrap();
         assert!(html.contains(event), "{event}: {html}");

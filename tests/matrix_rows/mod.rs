@@ -198,7 +198,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/campaigns/{id}/promoters", MANAGERS).of(Id::Campaign).with(&[("affiliate", Id::Affiliate)]),
     row("get", "/campaigns/{id}/test", NOT_AFFILIATES).of(Id::Campaign),
     row("post", "/campaigns/{id}/test", MANAGERS).of(Id::Campaign),
-    row("post", "/campaigns/{id}/test/rehearse", MANAGERS).of(Id::Campaign),
+    row("post", "/campaigns/{id}/test/simulate", MANAGERS).of(Id::Campaign),
     row("post", "/campaigns/{id}/test/go-live", MANAGERS).of(Id::Campaign),
     row("get", "/campaigns/{id}/certificate", NOT_AFFILIATES).of(Id::Campaign),
     row("get", "/campaigns/{id}/integration", NOT_AFFILIATES).of(Id::Campaign),

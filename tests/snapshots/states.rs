@@ -37,11 +37,11 @@ pub(crate) async fn check(fixture: &Fixture) {
         let page = fixture.owner.get(path).await;
         snapshots.check(name, &text_of(&fixture.redaction, &page));
     }
-    let rehearse = format!("/campaigns/{}/test", fixture.app.scene.campaign.id);
+    let simulate = format!("/campaigns/{}/test", fixture.app.scene.campaign.id);
     let token = fixture.app.scene.token.clone();
     let page = fixture
         .owner
-        .submit(&rehearse, &format!("{rehearse}/rehearse"), &[("token", &token)])
+        .submit(&simulate, &format!("{simulate}/simulate"), &[("token", &token)])
         .await;
     // Its own click may not be stored yet.
     let text = text_of(&fixture.redaction, &page);
@@ -50,6 +50,6 @@ pub(crate) async fn check(fixture: &Fixture) {
         "test links in the last 30 days: 2.",
     );
     assert_ne!(text.contains(counted), text.contains(stored), "{text}");
-    snapshots.check("rehearsal", &text.replace(stored, counted));
+    snapshots.check("simulation", &text.replace(stored, counted));
     snapshots.finish();
 }

@@ -350,7 +350,7 @@ pub async fn create(
         .await?;
     if made >= i64::from(most) {
         return Err(ChangeError::Limit(format!(
-            "The network has {made} tracking links, the maximum. Ask the operator of this installation to raise the limit."
+            "The network has the maximum number of tracking links ({made}). Ask the operator of this installation to raise the limit."
         )));
     }
     let made: Link = diesel::insert_into(tracking_links::table)

@@ -119,7 +119,7 @@ impl Simulation {
             result: match (&click_id, response.status) {
                 (Some(_), _) => format!("Sent to {location}, with the click id in it."),
                 (None, 302) => format!(
-                    "Sent to {location}. No parameter contains exactly the click ID, so it does not travel: set the \
+                    "Sent to {location}. No parameter contains exactly the click ID, so the shop does not receive it: set the \
                      click ID parameter in the campaign's settings."
                 ),
                 (None, _) => verdict(&response).1,

@@ -32,7 +32,7 @@ routes! {
     post "/campaigns/{id}/promoters" => parts::set_promoter;
     get "/campaigns/{id}/test" => going_live::show;
     post "/campaigns/{id}/test" => going_live::set_up;
-    post "/campaigns/{id}/test/rehearse" => simulation::run;
+    post "/campaigns/{id}/test/simulate" => simulation::run;
     post "/campaigns/{id}/test/go-live" => going_live::go_live;
     get "/campaigns/{id}/certificate" => going_live::certificate;
     get "/campaigns/{id}/goals/new" => goals::new;

@@ -8,7 +8,7 @@ use super::going_live::{State, find, render};
 use crate::page::Submitted;
 use crate::shell::PageResult;
 
-/// `POST /campaigns/{id}/test/rehearse`: sends a click and two orders of each goal.
+/// `POST /campaigns/{id}/test/simulate`: sends a click and two orders of each goal.
 pub(super) async fn run(
     Submitted(mut page, form): Submitted<needs::Configure>,
     path: web::Path<String>,

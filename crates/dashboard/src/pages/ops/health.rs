@@ -87,7 +87,7 @@ struct Show {
     state: &'static str,
     alarms: Vec<Alarm>,
     journals: Vec<JournalRow>,
-    put_aside: String,
+    quarantined: String,
     rows: Vec<QuarantineRow>,
 }
 
@@ -96,7 +96,7 @@ impl Show {
         theme: &'static str,
         person: String,
         health: Health,
-        put_aside: i64,
+        quarantined: i64,
         newest: Vec<QuarantinedRecord>,
     ) -> Self {
         let (badge, state) = match (health.draining, health.ready) {
@@ -117,7 +117,7 @@ impl Show {
             state,
             journals: health.journals.iter().map(JournalRow::new).collect(),
             alarms: health.alarms,
-            put_aside: format::count(put_aside),
+            quarantined: format::count(quarantined),
             rows: rows.collect(),
         }
     }
