@@ -74,8 +74,16 @@ async fn mails_to_people() {
     let link = sink.newest_to("dev@shop.example").await.link(&app.dashboard_url);
     accept(&app, path(&app, &link), "Dev", "").await;
     for (name, email, subject) in [
-        ("sign_in_link", "dev@shop.example", "Your link to sign in"),
-        ("reset", app.scene.owner.email.as_str(), "Choose a new password"),
+        (
+            "sign_in_link",
+            "dev@shop.example",
+            "Your Clickledger sign-in link",
+        ),
+        (
+            "reset",
+            app.scene.owner.email.as_str(),
+            "Reset your Clickledger password",
+        ),
     ] {
         app.stranger()
             .submit("/forgot", "/forgot", &[("email", email)])
@@ -92,8 +100,13 @@ async fn mails_to_people() {
     ];
     app.stranger().submit("/sign-up", "/sign-up", &known).await;
     check(
-        "already_known",
-        &with_text(&sink, &app.scene.owner.email, "You have an account already").await,
+        "existing_account",
+        &with_text(
+            &sink,
+            &app.scene.owner.email,
+            "You already have a Clickledger account",
+        )
+        .await,
     );
     for (name, email, decision) in [
         ("application.approved", "one@fresh.example", "approve"),

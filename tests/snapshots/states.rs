@@ -46,8 +46,8 @@ pub(crate) async fn check(fixture: &Fixture) {
     // Its own click may not be stored yet.
     let text = text_of(&fixture.redaction, &page);
     let (counted, stored) = (
-        "test links in the last 30 days: 1.",
-        "test links in the last 30 days: 2.",
+        "Test clicks in the last 30 days: 1",
+        "Test clicks in the last 30 days: 2",
     );
     assert_ne!(text.contains(counted), text.contains(stored), "{text}");
     snapshots.check("simulation", &text.replace(stored, counted));
