@@ -169,7 +169,12 @@ async fn alerts(app: &TestApp, sink: &MailSink) -> [(&'static str, ReceivedMail)
     watch(clock::now()).await;
     let begun = with_text(sink, email, "Orbit Shop: many postbacks").await;
     watch(clock::now() + chrono::TimeDelta::days(2)).await;
-    let over = with_text(sink, email, "Orbit Shop: few postbacks").await;
+    let over = with_text(
+        sink,
+        email,
+        "Orbit Shop: the alert about rejected postbacks is over",
+    )
+    .await;
     [("alert", begun), ("alert.over", over)]
 }
 

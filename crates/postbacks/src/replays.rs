@@ -1,7 +1,7 @@
 //! Replays: stored postbacks decided again under the current configuration, for real or as a dry run.
 //!
 //! A request adds rows; the sweep of a node, or a [`Decider`] on the command line, decides them like new postbacks
-//! ([`crate::deciding`]), a dry run in a transaction that is rolled back. An accepted postback is never replayed: its
+//! (`crate::deciding`), a dry run in a transaction that is rolled back. An accepted postback is never replayed: its
 //! conversion stands.
 
 use std::time::{Duration, Instant};

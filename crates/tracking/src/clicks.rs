@@ -14,7 +14,7 @@ use visitors::{Agent, Country};
 /// Click to journal.
 #[derive(Debug, Clone)]
 pub struct NewClick {
-    /// Key, from [`campaigns::ClickIds::fresh_key`].
+    /// Key, from [`::campaigns::ClickIds::fresh_key`].
     pub key: ClickKey,
     /// Time of arrival.
     pub clicked_at: DateTime<Utc>,
