@@ -1,4 +1,4 @@
-// Starts Swagger UI on the element that says where the description of the API is.
+// Starts Swagger UI on the element whose data-description is the URL of the OpenAPI document.
 "use strict";
 
 const element = document.getElementById("api");
@@ -7,8 +7,8 @@ SwaggerUIBundle({
   domNode: element,
   url: element.dataset.description,
   deepLinking: true,
-  // A key that was typed in stays on this page and goes with it.
+  // An entered API key is not stored beyond this page.
   persistAuthorization: false,
-  // No description leaves for a validator elsewhere.
+  // The OpenAPI document is not sent to an external validator.
   validatorUrl: null,
 });

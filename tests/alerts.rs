@@ -1,18 +1,19 @@
-//! Integrations that fail are told of: on the pages, by the API and by mail, once, and when it is over.
+//! Alerts about failing integrations, on the pages and by mail, mailed once when they open and once when they close.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
 )]
 
+use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, TimeDelta, Utc};
+use postbacks::InboundRequest;
 use reqwest::StatusCode;
 use schema::clock;
 use testkit::{MailSink, TestApp, TestOptions};
 use tracking::clicks::{NewClick, Visitor};
-use tracking::{ClickId, ClickIds, InboundCall};
 use visitors::Agents;
 
-/// So many visitors come in the hour that begins so many hours ago, and so many of them buy.
+/// Records clicks in the hour that began `back` hours before `now`, and an order for the first `orders` of them.
 async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, orders: usize) {
     let at = now - TimeDelta::hours(back);
     let tracker = &app.running().tracker;
@@ -49,25 +50,31 @@ async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, order
         let token = &scene.token;
         let target =
             format!("/postback?click_id={id}&goal=sale&order_id={back}-{number}&amount=10&token={token}");
-        let call = InboundCall::get(&target, at, None);
-        let told = intake.receive(&scene.network, call).await;
-        assert_eq!(told.verdict.reason.code(), "accepted", "{}", told.verdict.message);
+        let request = InboundRequest::get(&target, at, None);
+        let parsed = request.parse();
+        let reply = intake.receive(&scene.network, request, parsed).await;
+        assert_eq!(
+            reply.verdict.reason.code(),
+            "accepted",
+            "{}",
+            reply.verdict.message
+        );
     }
 }
 
 async fn watch(app: &TestApp, mails: &MailSink, at: DateTime<Utc>) {
     let network = app.scene.network.id;
-    tracking::alerts::watch(&app.db, network, &mails.mailer(), &app.dashboard_url, at)
+    monitoring::alerts::watch(&app.db, network, &mails.mailer(), &app.dashboard_url, at)
         .await
         .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_again() {
+async fn stopped_postbacks_are_reported_once_and_so_is_their_return() {
     let mails = MailSink::start().await;
     let app = TestApp::spawn_with(TestOptions::default()).await;
     let now = clock::now();
-    // The week before, yesterday, and the last one five hours ago: since then only visitors.
+    // Orders a week ago, yesterday, and five hours ago; clicks only since then.
     for back in (24 * 7..=24 * 7 + 6).chain(24..=30).rev() {
         hour(&app, now, back, 8, 4).await;
     }
@@ -77,15 +84,15 @@ async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_a
     }
     app.settled().await;
     watch(&app, &mails, now).await;
-    let told = mails.newest_to(&app.scene.owner.email).await;
+    let mail = mails.newest_to(&app.scene.owner.email).await;
     assert!(
-        told.text.contains("Subject: Orbit Shop: postbacks have stopped"),
+        mail.text.contains("Subject: Orbit Shop: postbacks have stopped"),
         "{}",
-        told.text
+        mail.text
     );
     let link = format!("{}/integration/{}", app.dashboard_url, app.scene.advertiser_id);
-    assert_eq!(told.link("http"), link);
-    // Whoever looks after the integration hears of it too; affiliates do not.
+    assert_eq!(mail.link("http"), link);
+    // The advertiser is notified too; affiliates are not.
     mails.newest_to(&app.scene.advertiser.email).await;
     assert!(mails.all_to(&app.scene.affiliate.email).is_empty());
 
@@ -115,7 +122,7 @@ async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_a
     let action = action.split('"').next().unwrap();
     let seen = owner.submit("/alerts", action, &[]).await;
     assert_eq!(seen.status, StatusCode::SEE_OTHER);
-    assert!(owner.get("/alerts").await.html.contains("knows."));
+    assert!(owner.get("/alerts").await.html.contains("Acknowledged by"));
     assert!(!owner.get("/").await.html.contains("Postbacks have stopped"));
 
     watch(&app, &mails, now + TimeDelta::minutes(20)).await;
@@ -132,26 +139,30 @@ async fn an_advertiser_whose_postbacks_stop_is_told_of_once_and_when_they_come_a
     ];
     assert_eq!(app.advertiser().postback(&again).await.reason(), "accepted");
     watch(&app, &mails, clock::now() + TimeDelta::minutes(30)).await;
-    let over = mails.newest_to(&app.scene.owner.email).await;
+    let end = mails.newest_to(&app.scene.owner.email).await;
     assert!(
-        over.text.contains("the silence of postbacks is over"),
+        end.text.contains("the alert about missing postbacks is over"),
         "{}",
-        over.text
+        end.text
     );
     watch(&app, &mails, clock::now() + TimeDelta::minutes(60)).await;
-    assert_eq!(mails.all_to(&app.scene.owner.email).len(), 2, "and its end once");
+    assert_eq!(
+        mails.all_to(&app.scene.owner.email).len(),
+        2,
+        "the end of an alert is mailed once"
+    );
     assert!(
         owner
             .get("/alerts?open=yes")
             .await
             .html
-            .contains("No alerts here.")
+            .contains("<p>No alerts.</p>")
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mail_server_is_back() {
+async fn a_jump_in_rejections_is_reported_with_its_reason_and_mailed_once_the_mail_server_works() {
     let app = TestApp::spawn().await;
     let server = app.advertiser();
     let click = app.visitor().click("").await;
@@ -171,14 +182,18 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
     ];
     assert_eq!(server.postback(&good).await.reason(), "accepted");
     let now = clock::now();
-    // Nobody listens there.
-    let broken = tenancy::Mailer::smtp("smtp://127.0.0.1:9", "x@clickledger.example").unwrap();
+    // Port without a mail server.
+    let broken = tenancy::Mailer::new(&tenancy::MailSettings {
+        smtp_url: Some("smtp://127.0.0.1:9".to_owned()),
+        sender: "x@clickledger.example".to_owned(),
+    })
+    .unwrap();
     let network = app.scene.network.id;
-    tracking::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
+    monitoring::alerts::watch(&app.db, network, &broken, &app.dashboard_url, now)
         .await
         .unwrap();
     assert_eq!(
-        app.count("SELECT count(*) FROM alerts WHERE told_at IS NULL")
+        app.count("SELECT count(*) FROM alerts WHERE notified_at IS NULL")
             .await,
         1
     );
@@ -186,19 +201,19 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
     watch(&app, &mails, now + TimeDelta::minutes(1)).await;
     assert!(
         mails.all_to(&app.scene.owner.email).is_empty(),
-        "it is not tried again at once"
+        "the mail is not retried at once"
     );
     watch(&app, &mails, now + TimeDelta::minutes(11)).await;
-    let told = mails.newest_to(&app.scene.owner.email).await;
+    let mail = mails.newest_to(&app.scene.owner.email).await;
     assert!(
-        told.text.contains("12 of 13 calls were rejected"),
+        mail.text.contains("12 of 13 postbacks were rejected"),
         "{}",
-        told.text
+        mail.text
     );
-    assert!(told.text.contains("click_not_found"), "{}", told.text);
+    assert!(mail.text.contains("click_not_found"), "{}", mail.text);
     let page = app.sign_in(&app.scene.owner).await.get("/alerts").await;
     assert!(
-        page.html.contains("12 of 13 calls were rejected"),
+        page.html.contains("12 of 13 postbacks were rejected"),
         "{}",
         page.html
     );
@@ -208,7 +223,7 @@ async fn rejections_that_jump_are_told_with_their_reason_and_mailed_when_the_mai
             .newest_to(&app.scene.owner.email)
             .await
             .text
-            .contains("few postbacks are rejected again")
+            .contains("the alert about rejected postbacks is over")
     );
     app.finish().await;
 }

@@ -1,10 +1,9 @@
-//! The API as programs use it: who may call, what is made once, what is refused and how, and that all of it is as the
-//! API describes itself.
+//! The API as programs use it: authentication, idempotency, errors, and its agreement with the OpenAPI document.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test stops where something is not as it should be"
+    reason = "a test stops at the first unexpected result"
 )]
 
 #[path = "api/description.rs"]
@@ -19,6 +18,8 @@ mod keys;
 mod limits;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/onboarding.rs"]
+mod onboarding;
 #[path = "api/page.rs"]
 mod page;
 #[path = "api/repeating.rs"]
@@ -27,5 +28,7 @@ mod repeating;
 mod setup;
 #[path = "api/sheets.rs"]
 mod sheets;
+#[path = "api/spans.rs"]
+mod spans;
 #[path = "api/tokens.rs"]
 mod tokens;

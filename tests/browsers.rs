@@ -1,4 +1,4 @@
-//! Orders that a browser reports: the picture, what it may say, and the code of the Integration page in a real Chromium.
+//! Orders reported by browsers: the tracking pixel, its limits, and the code of the Integration page in real Chromium.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -16,17 +16,17 @@ use tenancy::Author;
 use testkit::browser::Browser;
 use testkit::{Answer, TestApp, site};
 
-/// What of the last call people see: each step with what was found.
+/// Trace of the latest postback.
 const STEPS: &str = "SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1";
 
-/// A picture that says this besides its click.
-async fn picture(app: &TestApp, click: &str, more: &str) -> Answer {
+/// Requests the tracking pixel with a click ID and more parameters.
+async fn pixel(app: &TestApp, click: &str, more: &str) -> Answer {
     app.advertiser()
         .call(&format!("/postback.gif?click_id={click}&goal=sale{more}"))
         .await
 }
 
-fn assert_picture(answer: &Answer, status: StatusCode, reason: &str) {
+fn assert_pixel(answer: &Answer, status: StatusCode, reason: &str) {
     let header = |name: &str| answer.headers.get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(
         (answer.status, header("x-postback-reason").as_str()),
@@ -39,40 +39,42 @@ fn assert_picture(answer: &Answer, status: StatusCode, reason: &str) {
     assert!(header("x-request-id").starts_with("pb_"));
 }
 
-async fn demand_nothing(app: &TestApp) {
-    app.change_integration(|it| it.requires_token = false).await;
+async fn require_no_token(app: &TestApp) {
+    app.change_integration(|integration| integration.requires_token = false)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_is_decided_like_every_postback_and_says_so_in_its_headers() {
+async fn a_pixel_request_is_decided_like_every_postback_with_the_verdict_in_its_headers() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
-    demand_nothing(&app).await;
+    require_no_token(&app).await;
     for format in [AnswerFormat::Dialect, AnswerFormat::Ours, AnswerFormat::Gif] {
-        app.change_integration(|it| it.answer_format = format).await;
+        app.change_integration(|integration| integration.answer_format = format)
+            .await;
         let order = format!("&order_id={format}&amount=10&currency=EUR");
-        let made = picture(&app, &click, &order).await;
-        assert_picture(&made, StatusCode::OK, "accepted");
+        let made = pixel(&app, &click, &order).await;
+        assert_pixel(&made, StatusCode::OK, "accepted");
         assert_eq!(made.headers["x-postback-status"], "accepted");
-        assert_picture(
-            &picture(&app, &click, &order).await,
+        assert_pixel(
+            &pixel(&app, &click, &order).await,
             StatusCode::OK,
             "duplicate_order",
         );
     }
-    let refused = picture(&app, &click, "&order_id=1&amount=1,5").await;
-    assert_picture(&refused, StatusCode::BAD_REQUEST, "amount_invalid");
+    let refused = pixel(&app, &click, "&order_id=1&amount=1,5").await;
+    assert_pixel(&refused, StatusCode::BAD_REQUEST, "amount_invalid");
     assert_eq!(refused.headers["x-postback-status"], "rejected");
-    app.change_integration(|it| it.answer_format = AnswerFormat::AlwaysOk)
+    app.change_integration(|integration| integration.answer_format = AnswerFormat::AlwaysOk)
         .await;
-    let nobody = picture(&app, "nonsense", "&order_id=1").await;
-    assert_picture(&nobody, StatusCode::UNPROCESSABLE_ENTITY, "click_not_found");
-    let refused = picture(&app, &click, "&order_id=1&currency=XYZ").await;
-    assert_picture(&refused, StatusCode::OK, "currency_unknown");
+    let unknown = pixel(&app, "nonsense", "&order_id=1").await;
+    assert_pixel(&unknown, StatusCode::UNPROCESSABLE_ENTITY, "click_not_found");
+    let refused = pixel(&app, &click, "&order_id=1&currency=XYZ").await;
+    assert_pixel(&refused, StatusCode::OK, "currency_unknown");
     let sums = "SELECT concat_ws(' ', count(*), sum(amount_micros)) FROM conversions";
     assert_eq!(app.text(sums).await, "3 30000000");
     let in_front = format!("/orbit/postback.gif?click_id={click}&goal=sale&order_id=2&amount=1&currency=XYZ");
-    assert_picture(
+    assert_pixel(
         &app.advertiser().call(&in_front).await,
         StatusCode::OK,
         "currency_unknown",
@@ -91,10 +93,11 @@ async fn a_picture_is_decided_like_every_postback_and_says_so_in_its_headers() {
 async fn a_browser_may_report_an_order_and_nothing_else() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
-    demand_nothing(&app).await;
-    app.change_integration(|it| it.takes_commission = true).await;
+    require_no_token(&app).await;
+    app.change_integration(|integration| integration.takes_commission = true)
+        .await;
     let order = "&order_id=A-1&amount=10";
-    assert_picture(&picture(&app, &click, order).await, StatusCode::OK, "accepted");
+    assert_pixel(&pixel(&app, &click, order).await, StatusCode::OK, "accepted");
     let token = format!("&token={}", app.scene.token);
     for more in [
         "&status=approved",
@@ -105,76 +108,77 @@ async fn a_browser_may_report_an_order_and_nothing_else() {
         "&revenue=0",
     ] {
         for token in ["", &token] {
-            let answer = picture(&app, &click, &format!("{order}{more}{token}")).await;
-            assert_picture(&answer, StatusCode::FORBIDDEN, "report_only");
+            let answer = pixel(&app, &click, &format!("{order}{more}{token}")).await;
+            assert_pixel(&answer, StatusCode::FORBIDDEN, "report_only");
         }
     }
-    let other = picture(&app, &click, "&order_id=A-1&amount=900").await;
-    assert_picture(&other, StatusCode::OK, "duplicate_conflict");
+    let other = pixel(&app, &click, "&order_id=A-1&amount=900").await;
+    assert_pixel(&other, StatusCode::OK, "duplicate_conflict");
     let stands = "SELECT concat_ws(' ', count(*), min(status), sum(amount_micros)) FROM conversions";
     assert_eq!(app.text(stands).await, "1 pending 10000000");
     let approved = app
         .advertiser()
         .postback(&[("click_id", &click), ("order_id", "A-1"), ("status", "approved")])
         .await;
-    assert_eq!(approved.reason(), "updated", "the server may say more");
+    assert_eq!(approved.reason(), "updated", "the server may change orders");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_browser_sends_is_no_secret_and_proves_nothing() {
+async fn a_token_sent_by_a_browser_authenticates_nothing() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
     let with_token = format!("&order_id=A-1&amount=10&token={}", app.scene.token);
     for order in ["&order_id=A-1&amount=10", &with_token] {
-        let answer = picture(&app, &click, order).await;
-        assert_picture(&answer, StatusCode::UNAUTHORIZED, "token_missing");
+        let answer = pixel(&app, &click, order).await;
+        assert_pixel(&answer, StatusCode::UNAUTHORIZED, "token_missing");
     }
     let message = app
         .text("SELECT message FROM postbacks ORDER BY id DESC LIMIT 1")
         .await;
     assert_eq!(
         message,
-        "A token is demanded, and what a browser sends is no secret."
+        "A token is required, and a token from a browser is not secret."
     );
-    app.change_integration(|it| it.is_monitoring = true).await;
-    let looked_at = picture(&app, &click, "&order_id=A-2&amount=10").await;
-    assert_picture(&looked_at, StatusCode::OK, "accepted");
+    app.change_integration(|integration| integration.is_monitoring = true)
+        .await;
+    let monitored = pixel(&app, &click, "&order_id=A-2&amount=10").await;
+    assert_pixel(&monitored, StatusCode::OK, "accepted");
     let steps = app.text(STEPS).await;
     assert!(steps.contains(r#"["token","!","token_missing: "#), "{steps}");
     assert!(
-        steps.contains(r#"["browser","~","it came from a browser"#),
+        steps.contains(r#"["browser","~","a browser sent it: every visitor with the click could have"#),
         "{steps}"
     );
-    app.change_integration(|it| {
-        it.requires_token = false;
-        it.is_monitoring = false;
-        it.allowed_addresses = Words(vec!["127.0.0.1".into()]);
+    app.change_integration(|integration| {
+        integration.requires_token = false;
+        integration.is_monitoring = false;
+        integration.allowed_addresses = Words(vec!["127.0.0.1".into()]);
     })
     .await;
-    let from_here = picture(&app, &click, &format!("{with_token}&status=approved")).await;
-    assert_picture(&from_here, StatusCode::FORBIDDEN, "report_only");
-    assert_picture(
-        &picture(&app, &click, &with_token).await,
+    let from_here = pixel(&app, &click, &format!("{with_token}&status=approved")).await;
+    assert_pixel(&from_here, StatusCode::FORBIDDEN, "report_only");
+    assert_pixel(
+        &pixel(&app, &click, &with_token).await,
         StatusCode::OK,
         "accepted",
     );
     let steps = app.text(STEPS).await;
     assert!(
-        steps.contains("for everybody to read: it proves nothing"),
+        steps.contains("a browser sent it, so it is public and proves nothing"),
         "{steps}"
     );
     let coupon = app
         .advertiser()
         .call(&format!("/postback.gif?goal=sale&coupon=SCENE{with_token}"))
         .await;
-    assert_picture(&coupon, StatusCode::UNAUTHORIZED, "token_missing");
+    assert_pixel(&coupon, StatusCode::UNAUTHORIZED, "token_missing");
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 2);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_the_advertisers_server_has_signed_is_its_own_word() {
+async fn a_pixel_url_signed_by_the_advertisers_server_is_authenticated() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
     let mut conn = app.network().await;
@@ -182,9 +186,9 @@ async fn a_picture_that_the_advertisers_server_has_signed_is_its_own_word() {
     let secret = integrations::new_signing_secret(&mut conn, &author, &app.secret, id, clock::now());
     let secret = secret.await.unwrap().unwrap();
     conn.commit().await.unwrap();
-    app.change_integration(|it| {
-        it.requires_token = false;
-        it.requires_signature = true;
+    app.change_integration(|integration| {
+        integration.requires_token = false;
+        integration.requires_signature = true;
     })
     .await;
     let now = clock::now().timestamp();
@@ -200,17 +204,17 @@ async fn a_picture_that_the_advertisers_server_has_signed_is_its_own_word() {
         .advertiser()
         .call(&format!("{changed}&signature={signature}"))
         .await;
-    assert_picture(&forged, StatusCode::UNAUTHORIZED, "signature_invalid");
+    assert_pixel(&forged, StatusCode::UNAUTHORIZED, "signature_invalid");
     let signed = app
         .advertiser()
         .call(&format!("{target}&signature={signature}"))
         .await;
-    assert_picture(&signed, StatusCode::OK, "accepted");
+    assert_pixel(&signed, StatusCode::OK, "accepted");
     assert_eq!(app.text("SELECT status FROM conversions").await, "approved");
     app.finish().await;
 }
 
-/// The code of the Integration page: the pixel and what stands between the tag's `<script>` and `</script>`.
+/// Code of the Integration page: the pixel, and the tag without `<script>` and `</script>`.
 async fn code(app: &TestApp) -> (String, String) {
     let developer = app.sign_in(&app.scene.advertiser).await;
     let home = developer.get("/integration").await.location().to_owned();
@@ -226,12 +230,12 @@ async fn code(app: &TestApp) -> (String, String) {
             ("&#38;", "&"),
         ];
         let plain = [("&lt;", "<"), ("&gt;", ">")];
-        let text = plain
-            .iter()
-            .fold(code.to_owned(), |text, (entity, it)| text.replace(entity, it));
+        let text = plain.iter().fold(code.to_owned(), |text, (entity, character)| {
+            text.replace(entity, character)
+        });
         entities
             .iter()
-            .fold(text, |text, (entity, it)| text.replace(entity, it))
+            .fold(text, |text, (entity, character)| text.replace(entity, character))
     };
     let tag = shown("tag");
     let inside = tag
@@ -243,10 +247,10 @@ async fn code(app: &TestApp) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tag_reports_what_the_data_layer_says_from_a_page_that_trusts_nothing_else() {
+async fn the_tag_reports_orders_of_the_data_layer_from_a_page_with_a_strict_policy() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
-    demand_nothing(&app).await;
+    require_no_token(&app).await;
     let (_, tag) = code(&app).await;
     let tag = tag.replace("\"lead\"", "\"sale\"");
     let (dashboard, tracking) = (app.dashboard_url.clone(), app.tracking_url.clone());
@@ -264,7 +268,7 @@ async fn the_tag_reports_what_the_data_layer_says_from_a_page_that_trusts_nothin
         let capture = format!("<script src={dashboard}/capture.js defer></script>");
         match target.split('?').next().unwrap_or_default() {
             "/" => page(&capture),
-            // The script comes before the one that it needs, and is there without it.
+            // The tag comes before the capture script, and works without it.
             "/thanks" => page(&format!("<script src=/first.js></script><script src=/tag.js></script>{capture}")),
             "/alone" => page("<script src=/second.js></script><script src=/tag.js></script>"),
             "/first.js" => script(&layer(
@@ -286,7 +290,7 @@ async fn the_tag_reports_what_the_data_layer_says_from_a_page_that_trusts_nothin
     assert_eq!(
         app.count("SELECT count(*) FROM postbacks").await,
         0,
-        "nobody has clicked"
+        "no click is stored yet"
     );
     open(&format!("/?click_id={click}")).await;
     for target in ["/thanks", "/thanks", "/alone"] {
@@ -309,18 +313,18 @@ async fn the_tag_reports_what_the_data_layer_says_from_a_page_that_trusts_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pixel_reports_what_is_put_into_it() {
+async fn the_pixel_reports_the_values_filled_into_its_url() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await.id;
     let (pixel, _) = code(&app).await;
     let developer = app.sign_in(&app.scene.advertiser).await;
     let home = developer.get("/integration").await.location().to_owned();
-    let refused = "reports from browsers are refused";
+    let refused = "browser requests are rejected";
     assert!(
         developer.get(&home).await.html.contains(refused),
-        "a token is demanded"
+        "a token is required"
     );
-    demand_nothing(&app).await;
+    require_no_token(&app).await;
     assert!(!developer.get(&home).await.html.contains(refused));
     let page = pixel
         .replace("CLICK_ID&", &format!("{click}&"))
@@ -342,7 +346,7 @@ async fn the_pixel_reports_what_is_put_into_it() {
         .unwrap();
     let width = "return document.querySelector('img').naturalWidth";
     let width = browser.client.execute(width, Vec::new()).await.unwrap();
-    assert_eq!(width, 1, "it is a picture");
+    assert_eq!(width, 1, "the response is an image");
     app.eventually(
         "SELECT concat_ws(' ', order_id, amount_micros) FROM conversions",
         "A/1 49900000",

@@ -1,4 +1,4 @@
-//! Campaigns with an integration of their own: which token is good for what, who decides, and how one changes over.
+//! Campaign integrations: the campaigns a token is valid for, whose settings apply, and the change of tokens.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -15,11 +15,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::{AdvertiserServer, Answer, ApiClient, TestApp};
 
-/// How long a change may take until it is in force.
+/// Maximum time until a change takes effect.
 const AT_ONCE: Duration = Duration::from_millis(1_100);
 
-/// The scene's campaign and two more of its advertiser: “own” and “other” have an integration of their own, “plain” has
-/// not.
+/// The scene's campaign, “plain”, and two more of its advertiser, “own” and “other”, which have campaign integrations.
 struct Shops {
     app: TestApp,
     program: ApiClient,
@@ -28,7 +27,7 @@ struct Shops {
     plain: Shop,
 }
 
-/// A campaign, the alias of its link, and its own token, if it has one.
+/// A campaign, the alias of its link, and its campaign token; empty if it has none.
 struct Shop {
     path: String,
     alias: String,
@@ -77,14 +76,14 @@ impl Shops {
         self.app.visitor_of(&shop.alias).click("").await.id
     }
 
-    /// Changes the settings of a shop's own integration.
+    /// Changes the settings of a campaign's integration.
     async fn set(&self, shop: &Shop, settings: Value) {
         let set = self.program.patch(&shop.integration(), &settings).await;
         assert_eq!(set.status, StatusCode::OK, "{}", set.text);
         tokio::time::sleep(AT_ONCE).await;
     }
 
-    /// Makes something that is shown once.
+    /// Creates a secret, which the response shows once.
     async fn fresh(&self, path: &str, body: Value) -> String {
         let made = self.program.post(path, &body).await;
         assert_eq!(made.status, StatusCode::CREATED, "{path}: {}", made.text);
@@ -93,7 +92,7 @@ impl Shops {
     }
 }
 
-/// A campaign of the scene's advertiser, with two goals, a link, and an integration of its own.
+/// Creates a campaign of the scene's advertiser, with goals, a link, and a campaign integration.
 async fn shop(app: &TestApp, program: &ApiClient, name: &str) -> Shop {
     let make = async |list: &str, body: Value| {
         let made = program.post(list, &body).await;
@@ -139,7 +138,7 @@ async fn order(server: &AdvertiserServer, click: &str, order: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_good_for_its_own_campaigns_and_for_no_others() {
+async fn a_token_is_valid_for_its_own_campaigns_only() {
     let shops = Shops::open().await;
     let servers = [
         ("the advertiser's", shops.general()),
@@ -162,8 +161,12 @@ async fn a_token_is_good_for_its_own_campaigns_and_for_no_others() {
                 answer.text
             );
             if reason == "token_invalid" {
-                let told = answer.get("message");
-                assert!(told.contains("has a token of its own"), "{}", answer.text);
+                let message = answer.get("message");
+                assert!(
+                    message.contains("The campaign has its own token"),
+                    "{}",
+                    answer.text
+                );
                 for token in [&shops.own.token, &shops.other.token] {
                     assert!(
                         !answer.text.contains(&token[token.len() - 4..]),
@@ -178,17 +181,17 @@ async fn a_token_is_good_for_its_own_campaigns_and_for_no_others() {
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 3);
     let trace = app.text("SELECT trace FROM postbacks WHERE reason = 'accepted' AND integration_campaign_id IS NOT NULL LIMIT 1");
     let trace = trace.await;
-    for told in [
-        "[\"integration\",\"+\",\"the campaign's own",
-        "[\"token\",\"+\",\"the campaign's own",
+    for step in [
+        "[\"integration\",\"+\",\"that of the campaign, in place of the advertiser's\"",
+        "[\"token\",\"+\",\"that of the campaign\"]",
     ] {
-        assert!(trace.contains(told), "{told} is not in {trace}");
+        assert!(trace.contains(step), "{step} is not in {trace}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaigns_own_integration_decides_how_it_is_answered_and_what_words_mean() {
+async fn a_campaign_integration_sets_the_response_format_and_the_status_map() {
     let shops = Shops::open().await;
     shops
         .set(
@@ -206,7 +209,7 @@ async fn a_campaigns_own_integration_decides_how_it_is_answered_and_what_words_m
     let shown = order(&shops.general(), &own, "2").await;
     assert_eq!(
         shown.headers["content-type"], "image/gif",
-        "the campaign is known by its click"
+        "the click identifies the campaign"
     );
     assert_eq!(shown.headers["x-postback-reason"], "token_invalid");
     let refused = order(&shops.general(), &other, "3").await;
@@ -216,7 +219,7 @@ async fn a_campaigns_own_integration_decides_how_it_is_answered_and_what_words_m
     );
     let plain = order(&shops.general(), "banana", "4").await;
     assert_eq!(plain.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", plain.text);
-    // The same word, by two integrations of one advertiser.
+    // The same status, sent through two integrations of one advertiser.
     for (shop, click, status) in [(&shops.own, &own, "approved"), (&shops.other, &other, "pending")] {
         let id = format!("S-{status}");
         let sent = [
@@ -277,7 +280,7 @@ async fn two_campaigns_are_signed_with_two_secrets() {
     shops.app.finish().await;
 }
 
-/// Signs a call without a body as the documentation says.
+/// Signs a request without a body, as the documentation describes.
 fn sign(secret: &str, timestamp: i64, target: &str) -> String {
     let digest = HEXLOWER.encode(&Sha256::digest(format!("{target}\n").as_bytes()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -286,13 +289,13 @@ fn sign(secret: &str, timestamp: i64, target: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_changes_over_to_the_campaigns_token_and_back_without_a_lost_order() {
+async fn a_server_switches_to_the_campaign_token_and_back_without_a_lost_order() {
     let shops = Shops::open().await;
     let app = &shops.app;
     let plain = &shops.plain;
-    app.change_integration(|it| it.allowed_addresses = Words(vec!["127.0.0.1".into()]))
+    app.change_integration(|integration| integration.allowed_addresses = Words(vec!["127.0.0.1".into()]))
         .await;
-    // The advertiser's token is taken for a while, and the campaign's own is taken at once.
+    // The advertiser's token stays valid for an hour; the campaign token is valid at once.
     let first = shops
         .fresh(&plain.integration(), json!({ "overlap_hours": 1 }))
         .await;
@@ -307,27 +310,27 @@ async fn a_server_changes_over_to_the_campaigns_token_and_back_without_a_lost_or
     assert_eq!(order(&with(&first), &click, "2").await.reason(), "accepted");
     app.execute("UPDATE integrations SET advertiser_token_until = now() - interval '1 second' WHERE campaign_id IS NOT NULL")
         .await;
-    heard(app).await;
+    announce(app).await;
     assert_eq!(
         order(&shops.general(), &click, "3").await.reason(),
         "token_invalid"
     );
-    // What would be refused is taken and marked where the campaign's own only looks.
+    // A failed check is only flagged if the campaign integration is set to monitor only.
     shops.set(plain, json!({ "is_monitoring": true })).await;
     assert_eq!(order(&shops.general(), &click, "4").await.reason(), "accepted");
     let trace = app.text("SELECT trace FROM postbacks WHERE order_id = '4'").await;
     assert!(trace.contains("[\"token\",\"!\",\"token_invalid:"), "{trace}");
     shops.set(plain, json!({ "is_monitoring": false })).await;
-    // A fresh token of the campaign, with the one before beside it for a while.
+    // A new campaign token; the previous one stays valid for an hour.
     let path = format!("{}/token", plain.integration());
     let second = shops.fresh(&path, json!({ "overlap_hours": 1 })).await;
     assert_eq!(order(&with(&first), &click, "5").await.reason(), "accepted");
     assert_eq!(order(&with(&second), &click, "6").await.reason(), "accepted");
     app.execute("UPDATE integrations SET previous_token_until = now() - interval '1 second' WHERE previous_token_until > now()")
         .await;
-    heard(app).await;
+    announce(app).await;
     assert_eq!(order(&with(&first), &click, "7").await.reason(), "token_expired");
-    // And back to the advertiser's.
+    // Back to the advertiser's integration.
     let removed = shops.program.delete(&plain.integration()).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.text);
     let once_more = shops.program.delete(&plain.integration()).await;
@@ -350,8 +353,8 @@ async fn a_server_changes_over_to_the_campaigns_token_and_back_without_a_lost_or
     shops.app.finish().await;
 }
 
-/// Lets the server know of a change that was made past it.
-async fn heard(app: &TestApp) {
+/// Notifies the server of a change made directly in the database.
+async fn announce(app: &TestApp) {
     let mut conn = app.network().await;
     schema::changes::announce(&mut conn, "integration", "")
         .await
@@ -369,7 +372,7 @@ async fn without_a_click_a_campaigns_token_reaches_that_campaign_only() {
         let made = shops.program.post("/coupons", &coupon).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     }
-    // One customer of both shops, of “own” the latest.
+    // A customer of both campaigns, of “own” most recently.
     for shop in [&shops.other, &shops.own] {
         let click = shops.click(shop).await;
         let sent = [
@@ -397,7 +400,7 @@ async fn without_a_click_a_campaigns_token_reaches_that_campaign_only() {
         (&own, "own-3", ("partner_key", affiliate.as_str()), "accepted"),
         (&other, "other-3", ("partner_key", affiliate.as_str()), "accepted"),
         (&own, "x-1", ("coupon", "others"), "coupon_unknown"),
-        // The scene's own campaign is the only one for which the advertiser's token is good.
+        // The advertiser's token is valid for “plain” only.
         (&general, "plain-1", ("coupon", "scene"), "accepted"),
         (
             &general,
@@ -425,7 +428,7 @@ async fn without_a_click_a_campaigns_token_reaches_that_campaign_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_postback_keeps_its_sender() {
+async fn a_held_postback_keeps_its_sender() {
     let shops = Shops::open().await;
     let app = &shops.app;
     let own = shops.server_of(&shops.own);
@@ -451,7 +454,7 @@ async fn a_parked_postback_keeps_its_sender() {
     };
     waits(&own, &newcomer("N-1"), "waiting_for_customer").await;
     waits(&shops.general(), &newcomer("N-2"), "waiting_for_customer").await;
-    // The token that they came with is replaced meanwhile.
+    // The token of the held postbacks is replaced meanwhile.
     let path = format!("{}/token", shops.own.integration());
     let fresh = shops.fresh(&path, json!({})).await;
     let signup = async |server: &AdvertiserServer, click: &str| {
@@ -459,8 +462,8 @@ async fn a_parked_postback_keeps_its_sender() {
         let answer = server.postback(&sent).await;
         assert_eq!(answer.reason(), "accepted", "{}", answer.text);
     };
-    // The customer comes through another campaign: what carried the campaign's token waits on for that campaign's, and
-    // the advertiser's token is not good for the other one either.
+    // The customer first comes through “other”: a postback with the token of “own” stays held for a click of “own”, and
+    // the advertiser's token is not valid for “other”.
     let elsewhere = shops.click(&shops.other).await;
     signup(&shops.server_of(&shops.other), &elsewhere).await;
     let reason = |order: &str| format!("SELECT reason FROM postbacks WHERE order_id = '{order}'");
@@ -468,7 +471,11 @@ async fn a_parked_postback_keeps_its_sender() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(app.text(&reason("N-1")).await, "waiting_for_customer");
     let decided = "SELECT count(*) FROM postbacks WHERE order_id = 'N-1' AND decided_at IS NOT NULL";
-    assert_eq!(app.count(decided).await, 0, "it was taken out for nothing");
+    assert_eq!(
+        app.count(decided).await,
+        0,
+        "the postback stays held without another decision"
+    );
     signup(&app.advertiser().with_token(&fresh), &click).await;
     for order in ["R-1", "N-1"] {
         app.eventually(&reason(order), "accepted").await;
@@ -477,7 +484,7 @@ async fn a_parked_postback_keeps_its_sender() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_waited_before_the_campaign_had_its_own_is_good() {
+async fn a_postback_held_before_the_campaign_integration_existed_is_accepted() {
     let shops = Shops::open().await;
     let sent = [
         ("customer_id", "c-1"),
@@ -508,7 +515,7 @@ async fn a_call_that_waited_before_the_campaign_had_its_own_is_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_decides_for_the_clicks_campaign_gives_leave_for_other_letter_case() {
+async fn the_integration_of_the_clicks_campaign_decides_if_letter_case_is_ignored() {
     let shops = Shops::open().await;
     shops
         .set(&shops.own, json!({ "ignores_letter_case": true }))
@@ -531,7 +538,7 @@ async fn whoever_decides_for_the_clicks_campaign_gives_leave_for_other_letter_ca
     }
     shops
         .app
-        .change_integration(|it| it.ignores_letter_case = true)
+        .change_integration(|integration| integration.ignores_letter_case = true)
         .await;
     shops
         .set(&shops.own, json!({ "ignores_letter_case": false }))
@@ -547,13 +554,13 @@ async fn whoever_decides_for_the_clicks_campaign_gives_leave_for_other_letter_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_judges_by_the_token_that_the_call_carried() {
+async fn a_replay_decides_by_the_token_of_the_stored_request() {
     let shops = Shops::open().await;
     let app = &shops.app;
     let click = shops.click(&shops.own).await;
     let answer = order(&shops.server_of(&shops.other), &click, "1").await;
     assert_eq!(answer.reason(), "wrong_campaign", "{}", answer.text);
-    // Nobody knows that token any more.
+    // The token of the stored request is replaced, so no integration has it.
     shops
         .fresh(&format!("{}/token", shops.other.integration()), json!({}))
         .await;

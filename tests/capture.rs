@@ -1,8 +1,8 @@
-//! The capture script on a shop's pages, in a real Chromium: which click it keeps, for how long, and what it fills.
+//! The capture script on a shop's pages, in a real Chromium: stored click, lifetime, and filled fields.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
+    reason = "a test fails on any error"
 )]
 
 use std::process::Stdio;
@@ -17,18 +17,18 @@ use testkit::{TestApp, site};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// A form as shops have it at their checkout.
+/// A checkout form.
 const FORM: &str = r#"<form action="/paid"><input type="hidden" name="click_id"><button>Pay</button></form>"#;
 
-/// A shop that has put the script on its pages, and the browser of one visitor.
+/// A shop with the script on its pages, and the browser of one visitor.
 struct Shop {
     app: TestApp,
     browser: Browser,
     port: u16,
 }
 
-/// A page of the shop: its path and its HTML, where `TAG` is what the Integration page says to put there, `SCRIPT` the
-/// script's address, and `FORM` the form.
+/// A page of the shop: its path and its HTML, in which `TAG` is the tag of the Integration page, `SCRIPT` the script's
+/// URL, and `FORM` the form.
 type Page = (&'static str, &'static str);
 
 impl Shop {
@@ -36,7 +36,7 @@ impl Shop {
         Self::with_headers("", pages).await
     }
 
-    /// The same with these headers on each page, each ended by `\r\n`; `DASHBOARD` is where the script comes from.
+    /// Opens a shop with these headers on each page, each ended by `\r\n`; `DASHBOARD` is the origin of the script.
     async fn with_headers(headers: &str, pages: &'static [Page]) -> Self {
         let app = TestApp::spawn().await;
         let tag = tag(&app).await;
@@ -62,25 +62,25 @@ impl Shop {
         &self.browser.client
     }
 
-    /// Opens a page of the shop, with query and fragment, and says which click the script gives out there.
+    /// Opens a page of the shop, with query and fragment, and returns the click that the script reports.
     async fn visit(&self, target: &str) -> String {
         self.visit_at("127.0.0.1", target).await
     }
 
-    /// The same under another name of the shop's.
+    /// Opens a page under another host name of the shop.
     async fn visit_at(&self, host: &str, target: &str) -> String {
         let url = format!("http://{host}:{}{target}", self.port);
         self.page().goto(&url).await.unwrap();
         self.run("return clickledger.id()").await
     }
 
-    /// What a script of the shop's gives out, as text.
+    /// Result of a script on the page, as text.
     async fn run(&self, script: &str) -> String {
         let value = self.page().execute(script, Vec::new()).await.unwrap();
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// What would be sent with the order.
+    /// Value of a field as the form would send it.
     async fn field(&self, css: &str) -> String {
         let field = self.page().find(Locator::Css(css)).await.unwrap();
         field.prop("value").await.unwrap().unwrap_or_default()
@@ -88,13 +88,13 @@ impl Shop {
 
     async fn close(self) {
         self.browser.client.clone().close().await.unwrap();
-        // Its connections would be waited for.
+        // The server would wait for its connections.
         drop(self.browser);
         self.app.finish().await;
     }
 }
 
-/// The tag that the Integration page gives to developers.
+/// Tag that the Integration page shows to developers.
 async fn tag(app: &TestApp) -> String {
     let developer = app.sign_in(&app.scene.advertiser).await;
     let home = developer.get("/integration").await.location().to_owned();
@@ -104,19 +104,19 @@ async fn tag(app: &TestApp) -> String {
     format!("<script {}", tag.replace("&lt;", "<").replace("&gt;", ">"))
 }
 
-/// A value as it stands in an address.
+/// Percent-encodes a value for a URL.
 fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
-/// A web server that speaks TLS, with a certificate that it has made for itself.
+/// A web server with TLS and a self-signed certificate.
 struct Https {
     port: u16,
     _server: Child,
     _folder: TempDir,
 }
 
-/// Serves these files.
+/// Serves these files over https.
 async fn https(files: &[(&str, &str)]) -> Https {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -138,8 +138,11 @@ async fn https(files: &[(&str, &str)]) -> Https {
     let mut server = openssl("s_server -WWW -accept 127.0.0.1:0 -key key.pem -cert cert.pem");
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let port = loop {
-        let line = lines.next_line().await.unwrap().expect("openssl says its port");
-        if let Some((_, port)) = line.strip_prefix("ACCEPT ").and_then(|it| it.rsplit_once(':')) {
+        let line = lines.next_line().await.unwrap().expect("openssl prints its port");
+        if let Some((_, port)) = line
+            .strip_prefix("ACCEPT ")
+            .and_then(|address| address.rsplit_once(':'))
+        {
             break port.parse().unwrap();
         }
     };
@@ -152,29 +155,29 @@ async fn https(files: &[(&str, &str)]) -> Https {
     }
 }
 
-/// That something lasts for this many days from now.
+/// Asserts that the time is this many days from now.
 fn assert_lasts(days: i64, until_seconds: i64) {
     let until = DateTime::from_timestamp(until_seconds, 0).unwrap();
     let left = until - clock::now();
-    // An hour, for slow machines.
+    // Tolerance for slow machines.
     let off = (left - TimeDelta::days(days)).abs();
     assert!(off < TimeDelta::hours(1), "{left} instead of {days} days");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tag_of_the_integration_page_keeps_the_newest_click_and_fills_the_form() {
+async fn the_tag_of_the_integration_page_stores_the_newest_click_and_fills_the_form() {
     let shop = Shop::open(&[("/", "TAG"), ("/pay", "TAG FORM <input data-clickledger>")]).await;
     let script = shop.app.stranger().get("/capture.js").await;
     assert!(
         script.html.len() < 1024,
-        "the page says that it is under a kilobyte"
+        "the page states a size under a kilobyte"
     );
     assert_eq!(script.headers["content-type"], "text/javascript; charset=utf-8");
-    assert_eq!(shop.visit("/").await, "", "nobody has clicked yet");
+    assert_eq!(shop.visit("/").await, "", "no click yet");
     for click in ["first", "second", "a;b=c d%ä"] {
         let query = encoded(click);
         assert_eq!(shop.visit(&format!("/?utm=1&click_id={query}")).await, click);
-        assert_eq!(shop.visit("/").await, click, "it is kept");
+        assert_eq!(shop.visit("/").await, click, "the click is stored");
         assert_eq!(shop.visit("/pay").await, click);
         assert_eq!(shop.field("[name=click_id]").await, click);
         assert_eq!(shop.field("[data-clickledger]").await, click);
@@ -202,7 +205,7 @@ async fn the_tag_of_the_integration_page_keeps_the_newest_click_and_fills_the_fo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fields_are_filled_whenever_they_come_and_what_they_hold_is_kept_where_nobody_clicked() {
+async fn fields_are_filled_at_any_time_and_keep_their_value_without_a_click() {
     let shop = Shop::open(&[
         ("/early", "<script src=SCRIPT></script> FORM"),
         (
@@ -222,7 +225,7 @@ async fn fields_are_filled_whenever_they_come_and_what_they_hold_is_kept_where_n
     assert_eq!(
         shop.field("[name=click_id]").await,
         "clicked",
-        "the script came before the form"
+        "the script runs before the form exists"
     );
     shop.visit("/ready").await;
     assert_eq!(
@@ -236,7 +239,11 @@ async fn fields_are_filled_whenever_they_come_and_what_they_hold_is_kept_where_n
     shop.visit("/late").await;
     shop.run(&format!("document.querySelector('main').innerHTML = '{FORM}'"))
         .await;
-    assert_eq!(shop.field("[name=click_id]").await, "", "it is not there yet");
+    assert_eq!(
+        shop.field("[name=click_id]").await,
+        "",
+        "the form does not exist yet"
+    );
     shop.page()
         .find(Locator::Css("button"))
         .await
@@ -251,7 +258,7 @@ async fn fields_are_filled_whenever_they_come_and_what_they_hold_is_kept_where_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_click_id_replaces_none_and_what_is_one_is_found_in_the_fragment_too() {
+async fn a_placeholder_replaces_no_click_id_and_fragments_are_read_too() {
     let shop = Shop::open(&[("/", "TAG")]).await;
     let placeholders = [
         "{click_id}",
@@ -290,7 +297,7 @@ async fn what_is_no_click_id_replaces_none_and_what_is_one_is_found_in_the_fragm
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_names_on_one_domain_are_kept_apart_each_for_its_own_time() {
+async fn two_parameters_on_one_domain_are_stored_separately() {
     let shop = Shop::open(&[
         ("/", "<script src=SCRIPT></script>"),
         (
@@ -301,7 +308,7 @@ async fn two_names_on_one_domain_are_kept_apart_each_for_its_own_time() {
     .await;
     let both = "?click_id=ours&brand_click=brands";
     assert_eq!(shop.visit(&format!("/brand{both}")).await, "brands");
-    assert_eq!(shop.visit("/").await, "", "it is another's");
+    assert_eq!(shop.visit("/").await, "", "the other script's click");
     assert_eq!(shop.visit(&format!("/{both}")).await, "ours");
     assert_eq!(shop.visit("/brand").await, "brands");
     for (name, days) in [("click_id", 30), ("brand_click", 7)] {
@@ -312,7 +319,7 @@ async fn two_names_on_one_domain_are_kept_apart_each_for_its_own_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_domain_is_shared_where_the_tag_says_so() {
+async fn a_domain_is_shared_if_the_tag_names_it() {
     let shop = Shop::open(&[
         ("/", "<script src=SCRIPT data-domain=shop.localhost></script>"),
         ("/own", "<script src=SCRIPT data-parameter=own></script>"),
@@ -329,8 +336,8 @@ async fn a_domain_is_shared_where_the_tag_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_cookies_are_refused_the_storage_keeps_the_click_and_the_newest_still_wins() {
-    // A cookie for somebody else's domain is refused by the browser itself.
+async fn without_cookies_the_storage_holds_the_click_and_the_newest_wins() {
+    // A browser refuses a cookie for another domain.
     let shop = Shop::open(&[
         ("/", "TAG"),
         (
@@ -358,19 +365,19 @@ async fn where_cookies_are_refused_the_storage_keeps_the_click_and_the_newest_st
         "newer than the cookie"
     );
     assert_eq!(shop.visit("/").await, "newest");
-    // As if its days were over.
+    // Simulates expiry.
     shop.run("localStorage.cl_click_id = localStorage.cl_click_id.replace(/^\\d/, '0')")
         .await;
     assert_eq!(
         shop.visit("/").await,
         "cookie",
-        "the storage forgets, as cookies do"
+        "storage entries expire as cookies do"
     );
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_can_be_kept_the_page_that_was_clicked_to_still_has_its_click() {
+async fn without_any_storage_the_landing_page_still_has_its_click() {
     let shop = Shop::open(&[
         ("/", "TAG FORM"),
         (
@@ -387,7 +394,7 @@ async fn where_nothing_can_be_kept_the_page_that_was_clicked_to_still_has_its_cl
     shop.run("for (let n = 1 << 23; n >= 1; n /= 2) try { localStorage[n] = 'x'.repeat(n) } catch {}")
         .await;
     assert_eq!(shop.visit("/refused?click_id=full").await, "full");
-    assert_eq!(shop.visit("/refused").await, "", "there was no room for it");
+    assert_eq!(shop.visit("/refused").await, "", "the storage is full");
     let framed = format!("http://127.0.0.1:{}/framed", shop.port);
     shop.page().goto(&framed).await.unwrap();
     shop.page().enter_frame(0).await.unwrap();
@@ -399,7 +406,7 @@ async fn where_nothing_can_be_kept_the_page_that_was_clicked_to_still_has_its_cl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_trusts_nothing_but_the_scripts_origin_can_use_it() {
+async fn a_page_that_allows_only_the_scripts_origin_can_use_the_script() {
     let strict = "Content-Security-Policy: default-src 'none'; script-src DASHBOARD\r\n\
                   Cross-Origin-Embedder-Policy: require-corp\r\n";
     let shop = Shop::with_headers(strict, &[("/", "TAG FORM")]).await;
@@ -416,7 +423,7 @@ async fn a_page_that_trusts_nothing_but_the_scripts_origin_can_use_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_https_the_cookie_is_for_https_only() {
+async fn on_https_the_cookie_is_secure() {
     let shop = Shop::open(&[]).await;
     let script = shop.app.stranger().get("/capture.js").await.html;
     let server = https(&[

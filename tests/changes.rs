@@ -1,4 +1,4 @@
-//! What is said of conversions after they were made, and postbacks that are decided once more.
+//! Changes of conversions by later postbacks, manual review, and replays of rejected postbacks.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -12,8 +12,8 @@ use campaigns::goals::{GoalKind, GoalSettings};
 use reqwest::StatusCode;
 use testkit::{Answer, PAY, TestApp};
 
-/// What stands in the books for conversions: statuses with amounts and commissions, and the affiliate's balance.
-async fn books(app: &TestApp) -> String {
+/// Statuses, amounts and commissions of all conversions, and the affiliate's balance in the ledger.
+async fn ledger(app: &TestApp) -> String {
     app.text(
         "SELECT coalesce(string_agg(concat_ws(' ', status, amount_micros / 1000000, commission_micros / 1000000), ', ' ORDER BY unique_key), '')
              || ' = ' || (SELECT coalesce(sum(amount_micros), 0)::bigint / 1000000 FROM ledger_entries WHERE account = 'affiliate')
@@ -23,7 +23,7 @@ async fn books(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_books_are_the_same() {
+async fn orders_approvals_adjustments_and_refunds_give_the_same_ledger_in_any_order_of_arrival() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let calls: [&[(&str, &str)]; 4] = [
@@ -47,7 +47,7 @@ async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_bo
             parameters.extend_from_slice(calls[*call]);
             let answer = server.postback(&parameters).await;
             assert!(answer.status.is_success(), "{order:?} {call}: {}", answer.text);
-            // Repeating a call is always safe.
+            // A repeated postback changes nothing.
             let again = server.postback(&parameters).await;
             assert!(
                 matches!(again.get("status"), "duplicate" | "held"),
@@ -57,7 +57,7 @@ async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_bo
         }
     }
     let one = "approved 50 5";
-    assert_eq!(books(&app).await, format!("{} = 30", [one; 6].join(", ")));
+    assert_eq!(ledger(&app).await, format!("{} = 30", [one; 6].join(", ")));
     let rejected = server
         .postback(&[
             ("click_id", &click.id),
@@ -70,16 +70,16 @@ async fn whatever_order_reports_approvals_adjustments_and_refunds_come_in_the_bo
     assert!(
         rejected
             .get("message")
-            .contains("was approved with 50.00 EUR and is reversed"),
+            .contains("Status changed: approved → reversed (50.00 EUR)."),
         "{}",
         rejected.text
     );
-    assert!(books(&app).await.ends_with("= 25"));
+    assert!(ledger(&app).await.ends_with("= 25"));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
+async fn statuses_sent_with_the_order_have_the_same_result_in_any_order_of_arrival() {
     let app = TestApp::spawn().await;
     app.change_sale(|sale| sale.demands.default_amount_micros = Some(10_000_000))
         .await;
@@ -100,12 +100,12 @@ async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
     order("2", &[rejected, pending]).await;
     order("3", &[pending, approved]).await;
     order("4", &[approved, pending]).await;
-    // The goal's own amount is for orders that have none, not for what is said of them later.
+    // The goal's default amount applies to orders without an amount, not to later changes of them.
     order("5", &[&[("amount", "100")], &[("status", "approved")]]).await;
     order("6", &[&[("status", "approved")]]).await;
     let expected = "rejected 100 10, rejected 100 10, approved 100 10, approved 100 10, approved 100 10, approved 10 1 = 31";
-    assert_eq!(books(&app).await, expected);
-    // A chargeback counts however old the click is, and when the campaign is over.
+    assert_eq!(ledger(&app).await, expected);
+    // A chargeback is accepted for a click of any age, and after the campaign has ended.
     app.change_campaign(|campaign| campaign.status = CampaignStatus::Ended)
         .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
@@ -118,14 +118,15 @@ async fn statuses_that_come_with_the_order_weigh_the_same_in_any_order() {
         .postback(&[("click_id", &click.id), ("order_id", "5"), ("amount", "100")])
         .await;
     assert_eq!(again.reason(), "duplicate_order", "{}", again.text);
-    assert!(books(&app).await.ends_with("= 21"));
+    assert!(ledger(&app).await.ends_with("= 21"));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_only_a_click_cannot_change_the_orders_of_others() {
+async fn a_caller_without_a_token_cannot_change_orders_of_other_clicks() {
     let app = TestApp::spawn().await;
-    app.change_integration(|it| it.requires_token = false).await;
+    app.change_integration(|integration| integration.requires_token = false)
+        .await;
     let (mine, theirs) = (app.visitor().click("").await, app.visitor().click("").await);
     let server = app.advertiser();
     let made = server
@@ -151,7 +152,7 @@ async fn whoever_has_only_a_click_cannot_change_the_orders_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
+async fn a_change_without_its_order_is_held_and_finally_rejected() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let refund = server
@@ -162,16 +163,16 @@ async fn a_change_without_its_order_waits_and_is_rejected_in_the_end() {
         (StatusCode::ACCEPTED, "held")
     );
     assert_eq!(refund.reason(), "waiting_for_conversion");
-    app.execute("UPDATE parked_postbacks SET until = now() - interval '1 second'")
+    app.execute("UPDATE held_postbacks SET until = now() - interval '1 second'")
         .await;
     app.eventually("SELECT reason FROM postbacks", "conversion_not_found")
         .await;
-    assert_eq!(app.count("SELECT count(*) FROM parked_postbacks").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM held_postbacks").await, 0);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
+async fn a_replay_is_checked_in_a_dry_run_first_and_runs_once() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     for order in ["1", "2"] {
@@ -197,7 +198,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
         owner.get(asked.location()).await.html
     };
     let unlike = ask(&[("since", "2999-01-01")]).await;
-    assert!(unlike.contains("No rejected postback fits"), "{unlike}");
+    assert!(unlike.contains("No matching rejected postbacks"), "{unlike}");
     let advertiser = app.scene.advertiser_id.to_string();
     let dry = ask(&[
         ("reason", "goal_unknown"),
@@ -206,7 +207,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     ])
     .await;
     assert!(
-        dry.contains("2 looked at") && dry.contains("Nothing has been changed"),
+        dry.contains("2 checked") && dry.contains("no data has been changed"),
         "{dry}"
     );
     assert_eq!(dry.matches("<strong>accepted</strong>").count(), 2, "{dry}");
@@ -218,7 +219,7 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
             "{table}"
         );
     }
-    // Another rejected one, which was not looked at.
+    // A rejected postback that was not part of the dry run.
     let other = [
         ("goal", "deposit"),
         ("click_id", "made-up"),
@@ -237,24 +238,24 @@ async fn a_replay_is_looked_at_before_it_is_done_and_is_done_once() {
     ];
     let real = ask(&batch).await;
     assert!(
-        real.contains("2 looked at"),
-        "what was looked at, and nothing else: {real}"
+        real.contains("2 checked"),
+        "only the checked postbacks are replayed: {real}"
     );
     assert_eq!(real.matches("<strong>accepted</strong>").count(), 2, "{real}");
-    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert_eq!(ledger(&app).await, "pending 100 1, pending 100 1 = 2");
     assert_eq!(
         app.count("SELECT count(*) FROM postbacks WHERE reason = 'accepted'")
             .await,
         2
     );
     let again = ask(&batch).await;
-    assert!(again.contains("No rejected postback fits"), "{again}");
-    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert!(again.contains("No matching rejected postbacks"), "{again}");
+    assert_eq!(ledger(&app).await, "pending 100 1, pending 100 1 = 2");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_comes_in_which_order() {
+async fn a_large_order_is_approved_by_a_user_of_the_network_only_whichever_postbacks_arrive() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let owner = app.sign_in(&app.scene.owner).await;
@@ -300,8 +301,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     let kept = call("large", &approved).await;
     assert_eq!(kept.reason(), "unchanged", "{}", kept.text);
     assert!(
-        kept.get("message")
-            .contains("somebody of the network looks at it first"),
+        kept.get("message").contains("it awaits manual review"),
         "{}",
         kept.text
     );
@@ -313,21 +313,21 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
         "foreign pending currency, large pending amount, small approved"
     );
 
-    // By what rule is known to the network's own people only.
+    // Only users of the network see the rule.
     let list = "/conversions?review=yes";
     let shown = owner.get(list).await.html;
-    for told in ["above 500.00 EUR", "another currency", "In review"] {
-        assert!(shown.contains(told), "{told} is not in {shown}");
+    for words in ["above 500.00 EUR", "currency differs", "In review"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
     }
-    assert_eq!(shown.matches("To look at").count(), 2, "{shown}");
+    assert_eq!(shown.matches("Needs review").count(), 2, "{shown}");
     let inspected = format!("/postbacks/{}", held.get("request_id"));
     assert!(owner.get(&inspected).await.html.contains("above 500.00 EUR"));
-    for who in [&app.scene.advertiser, &app.scene.affiliate] {
-        let member = app.sign_in(who).await;
+    for person in [&app.scene.advertiser, &app.scene.affiliate] {
+        let member = app.sign_in(person).await;
         for page in [list, &inspected] {
             let html = member.get(page).await.html;
             assert!(
-                !html.contains("To look at") && !html.contains("above 500.00 EUR"),
+                !html.contains("Needs review") && !html.contains("above 500.00 EUR"),
                 "{html}"
             );
             assert!(!html.contains("In review"), "{html}");
@@ -340,12 +340,12 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     };
     decide(&held, "approve").await;
     decide(&foreign, "reject").await;
-    assert!(!owner.get(list).await.html.contains("To look at"));
+    assert!(!owner.get(list).await.html.contains("Needs review"));
     assert_eq!(
         app.text(standing).await,
         "foreign rejected, large approved, small approved"
     );
-    // Raised after somebody looked, it is looked at again.
+    // A conversion raised after its review awaits another review.
     assert_eq!(
         call("large", &[("action", "update"), ("amount", "900")])
             .await
@@ -378,7 +378,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
             assert!(answer.status.is_success(), "{order:?} {at}: {}", answer.text);
         }
     }
-    // One that is lowered need not be looked at.
+    // A conversion lowered below the limit needs no review.
     for (number, order) in [[0, 1], [1, 0]].iter().enumerate() {
         for at in order {
             call(&format!("B-{number}"), calls[*at]).await;
@@ -389,7 +389,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
                 FROM conversions WHERE order_id LIKE '_-_'";
     assert_eq!(app.text(each).await, "A pending amount 770, B approved 100");
 
-    // Time approves what need not be looked at, and nothing else.
+    // The end of the hold period approves only conversions that need no review.
     assert_eq!(set("7", "500").await.status, StatusCode::SEE_OTHER);
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     call("C-0", &[("amount", "501")]).await;
@@ -402,7 +402,7 @@ async fn a_large_order_is_approved_by_somebody_of_the_network_only_whatever_come
     app.finish().await;
 }
 
-/// What `clickledger replay` prints for the scene's network, and what it ends with.
+/// Exit code and output of `clickledger replay` for the scene's network.
 fn replay(app: &TestApp, login: &str, data: &Path, options: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
         .args(["replay", "--data-dir"])
@@ -418,7 +418,7 @@ fn replay(app: &TestApp, login: &str, data: &Path, options: &[&str]) -> (Option<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() {
+async fn the_command_prints_the_changes_of_a_dry_run_and_then_makes_them() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let mut receipts = Vec::new();
@@ -446,7 +446,7 @@ async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() 
     let (code, look) = run(&["--reason", "goal_unknown", "--advertiser", "Orbit Shop"]);
     assert_eq!(code, Some(0), "{look}");
     for expected in [
-        "Orbit: 3 postbacks looked at, 2 would change",
+        "Orbit: 3 postbacks checked, 2 would change",
         "       2  goal_unknown → accepted\n",
         "       1  goal_unknown → goal_unknown\n",
         "       2  conversions: 2.00 EUR commission, 4.00 EUR revenue",
@@ -458,61 +458,60 @@ async fn the_command_shows_what_a_replay_would_change_and_does_what_it_showed() 
     ] {
         assert!(look.contains(expected), "{expected} is missing in: {look}");
     }
-    assert_eq!(books(&app).await, " = 0", "nothing was changed");
+    assert_eq!(ledger(&app).await, " = 0", "nothing was changed");
     let (_, again) = look.split_once("--looked-at ").unwrap();
     let number = again.split_whitespace().next().unwrap();
 
-    // One that came after the look is not among what was looked at.
+    // A postback received after the dry run is not part of it.
     let late = [("goal", "deposit"), ("click_id", "made-up"), ("order_id", "4")];
     assert_eq!(server.postback(&late).await.reason(), "click_not_found");
     app.settled().await;
     let (code, done) = run(&["--looked-at", number, "--for-real"]);
     assert_eq!(code, Some(0), "{done}");
     assert!(
-        done.contains("Orbit: 3 postbacks decided once more, 2 changed")
-            && !done.contains("Nothing was changed"),
+        done.contains("Orbit: 3 postbacks decided again, 2 changed") && !done.contains("Nothing was changed"),
         "{done}"
     );
-    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert_eq!(ledger(&app).await, "pending 100 1, pending 100 1 = 2");
     assert_eq!(
         app.text("SELECT string_agg(concat_ws(' ', author, via, after->>'postbacks'), ', ') FROM audit_log WHERE action = 'postback.replay'")
             .await,
         "Command line command_line 3"
     );
 
-    // What is accepted is never replayed; the third is looked at and done at one go.
-    let (code, said) = run(&["--receipt", &receipts[0], "--receipt", &receipts[2], "--for-real"]);
-    assert_eq!(code, Some(1), "{said}");
+    // Accepted postbacks are never replayed; the third is replayed without a dry run.
+    let (code, output) = run(&["--receipt", &receipts[0], "--receipt", &receipts[2], "--for-real"]);
+    assert_eq!(code, Some(1), "{output}");
     assert!(
-        said.contains("1 postback decided once more, 0 changed")
-            && said.contains("1 of 2 that were named are no rejected"),
-        "{said}"
+        output.contains("1 postback decided again, 0 changed")
+            && output.contains("1 of the 2 named postbacks do not match"),
+        "{output}"
     );
-    assert_eq!(books(&app).await, "pending 100 1, pending 100 1 = 2");
+    assert_eq!(ledger(&app).await, "pending 100 1, pending 100 1 = 2");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_says_what_is_wrong_with_what_was_typed() {
+async fn the_command_names_invalid_arguments() {
     let app = TestApp::spawn().await;
     let (login, data) = (app.database.login().await, tempfile::tempdir().unwrap());
-    let nobodys = uuid::Uuid::nil().to_string();
+    let unknown = uuid::Uuid::nil().to_string();
     for (options, code, sentence) in [
         (
             &["--network", "orbit"][..],
             1,
-            "no rejected postback of Orbit is like that",
+            "no rejected postback of Orbit matches",
         ),
         (
             &["--network", "orbit", "--since", "2999-01-01"],
             1,
-            "no rejected postback of Orbit is like that",
+            "no rejected postback of Orbit matches",
         ),
         (&["--network", "mars"], 2, "no network is called “mars”"),
         (
             &["--network", "orbit", "--reason", "too_slow"],
             2,
-            "there is no reason “too_slow”",
+            "unknown reason “too_slow”",
         ),
         (
             &["--network", "orbit", "--advertiser", "Rival Shop"],
@@ -526,16 +525,16 @@ async fn the_command_says_what_is_wrong_with_what_was_typed() {
         ),
         (&["--network", "orbit", "--receipt", "cnv_1"], 2, "--receipt"),
         (
-            &["--network", "orbit", "--looked-at", &nobodys, "--for-real"],
+            &["--network", "orbit", "--looked-at", &unknown, "--for-real"],
             2,
-            "Orbit has no look numbered",
+            "Orbit has no dry run numbered",
         ),
-        (&["--network", "orbit", "--looked-at", &nobodys], 2, "--for-real"),
+        (&["--network", "orbit", "--looked-at", &unknown], 2, "--for-real"),
         (&["--reason", "goal_unknown"], 2, "--network"),
     ] {
-        let (ended, said) = tokio::task::block_in_place(|| replay(&app, &login, data.path(), options));
-        assert_eq!(ended, Some(code), "{options:?}: {said}");
-        assert!(said.contains(sentence), "{options:?}: {said}");
+        let (ended, output) = tokio::task::block_in_place(|| replay(&app, &login, data.path(), options));
+        assert_eq!(ended, Some(code), "{options:?}: {output}");
+        assert!(output.contains(sentence), "{options:?}: {output}");
     }
     app.finish().await;
 }

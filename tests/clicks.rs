@@ -1,4 +1,4 @@
-//! Clicks, the walls between networks, and what happens without a database: the real server and its public HTTP.
+//! Clicks, isolation of networks, and operation without a database, through the real server and its public HTTP.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use tenancy::Author;
 use testkit::{Scene, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_is_on_record_before_the_visitor_is_sent_on() {
+async fn a_click_is_stored_before_the_visitor_is_redirected() {
     let app = TestApp::spawn().await;
     let click = app
         .visitor()
@@ -52,14 +52,14 @@ async fn many_clicks_at_once_are_each_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_link_is_a_clean_answer() {
+async fn requests_without_a_valid_link_get_a_defined_response() {
     let app = TestApp::spawn().await;
     let visitor = app.visitor();
     let status = |path: &str| {
         let url = format!("{}{path}", app.tracking_url);
         async move { reqwest::get(url).await.unwrap().status() }
     };
-    assert_eq!(status("/nobody-has-this").await, StatusCode::NOT_FOUND);
+    assert_eq!(status("/unknown-alias").await, StatusCode::NOT_FOUND);
     assert_eq!(status("/").await, StatusCode::NOT_FOUND);
     assert_eq!(status("/a/b/c").await, StatusCode::NOT_FOUND);
     assert_eq!(status("/%FF%00").await, StatusCode::NOT_FOUND);
@@ -74,7 +74,7 @@ async fn what_is_no_link_is_a_clean_answer() {
     );
     let elsewhere = reqwest::Client::new()
         .get(format!("{}/{}", app.tracking_url, app.scene.alias))
-        .header("Host", "nobody.example")
+        .header("Host", "unknown.example")
         .send()
         .await
         .unwrap();
@@ -95,7 +95,7 @@ async fn what_is_no_link_is_a_clean_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_network_is_another_world() {
+async fn clicks_and_tokens_are_valid_in_their_own_network_only() {
     let app = TestApp::spawn().await;
     let other = Scene::set(&app.db, "Rival", "rival.example").await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
@@ -120,7 +120,7 @@ async fn another_network_is_another_world() {
     assert_eq!(foreign_click["reason"], "click_not_found");
     assert_eq!(
         foreign_click["message"], forged_click["message"],
-        "whose click it is must not be told"
+        "the response must not reveal that the click exists in another network"
     );
     assert_eq!(
         at_rival(app.scene.token.clone(), click.id.clone()).await["reason"],
@@ -144,7 +144,7 @@ async fn another_network_is_another_world() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_campaign_sends_nobody_on_within_a_second() {
+async fn a_paused_campaign_stops_redirecting_within_a_second() {
     use campaigns::campaigns::{CampaignSettings, CampaignStatus, update};
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
@@ -180,16 +180,16 @@ async fn a_paused_campaign_sends_nobody_on_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_postgres_is_away_visitors_do_not_notice_and_verdicts_follow_in_order() {
+async fn without_postgres_visitors_are_redirected_and_verdicts_follow_in_order() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     app.settled().await;
     let name = &app.database.name;
-    let away = format!(
+    let stop = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
-    app.database.operate(&away).await;
+    app.database.operate(&stop).await;
     let mut receipts = Vec::new();
     for amount in ["1", "2", "1"] {
         let parameters = [
@@ -208,12 +208,12 @@ async fn when_postgres_is_away_visitors_do_not_notice_and_verdicts_follow_in_ord
         .await;
     tokio::time::timeout(std::time::Duration::from_secs(20), app.settled())
         .await
-        .expect("it recovers by itself");
+        .expect("the server recovers without a restart");
     let mut conn = app.network().await;
     let mut reasons = Vec::new();
     for receipt in &receipts {
         let id = receipt.parse().unwrap();
-        let kept = tracking::postbacks::find(&mut conn, tenancy::Scope::default(), id).await;
+        let kept = postbacks::find(&mut conn, tenancy::Scope::default(), id).await;
         reasons.push(kept.unwrap().expect("the receipt leads to the verdict").reason);
     }
     assert_eq!(reasons, ["accepted", "duplicate_conflict", "duplicate_order"]);

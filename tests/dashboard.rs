@@ -1,4 +1,4 @@
-//! The pages: who gets in, what each role sees, and what the figures say.
+//! The pages: sign-in, visibility by role, figures, search, and forms.
 
 #[path = "dashboard/network.rs"]
 mod network;
@@ -16,7 +16,7 @@ use testkit::{Scene, TestApp};
 const PAGES: [&str; 5] = ["/", "/conversions", "/reports", "/campaigns", "/docs/postback"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_right_password_gets_in_and_wrong_ones_are_not_told_apart() {
+async fn only_the_right_password_signs_in_and_failures_look_the_same() {
     let app = TestApp::spawn().await;
     let stranger = app.stranger();
     for path in ["/", "/reports?from=2026-11-01", "/postbacks", "/nowhere"] {
@@ -26,14 +26,17 @@ async fn only_the_right_password_gets_in_and_wrong_ones_are_not_told_apart() {
     }
     let owner = &app.scene.owner;
     let wrong = stranger.try_sign_in(&owner.email, "wrong").await;
-    let unknown = stranger.try_sign_in("nobody@orbit.example", "wrong").await;
+    let unknown = stranger.try_sign_in("unknown@orbit.example", "wrong").await;
     assert_eq!(
         (wrong.status, unknown.status),
         (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNPROCESSABLE_ENTITY)
     );
     let body =
         |page: &testkit::Page, email: &str| page.html.replace(page.form_token(), "").replace(email, "");
-    assert_eq!(body(&wrong, &owner.email), body(&unknown, "nobody@orbit.example"));
+    assert_eq!(
+        body(&wrong, &owner.email),
+        body(&unknown, "unknown@orbit.example")
+    );
     let right = stranger
         .try_sign_in(&owner.email.to_uppercase(), &owner.password)
         .await;
@@ -48,7 +51,7 @@ async fn only_the_right_password_gets_in_and_wrong_ones_are_not_told_apart() {
 async fn a_password_cannot_be_guessed_by_trying() {
     let app = TestApp::spawn().await;
     let (owner, stranger) = (&app.scene.owner, app.stranger());
-    for email in [owner.email.as_str(), "nobody@orbit.example"] {
+    for email in [owner.email.as_str(), "unknown@orbit.example"] {
         for _ in 0..10 {
             assert_eq!(
                 stranger.try_sign_in(email, "guess").await.status,
@@ -114,7 +117,7 @@ async fn a_form_from_elsewhere_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_carries_the_policy_and_no_page_is_kept() {
+async fn every_response_has_the_policy_and_no_page_is_cached() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     for path in PAGES.into_iter().chain([
@@ -150,7 +153,7 @@ async fn every_answer_carries_the_policy_and_no_page_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_sees_what_is_its_own() {
+async fn each_role_sees_its_own_data_only() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("?sub1=secret-placement").await;
     let answer = app
@@ -194,7 +197,7 @@ async fn each_role_sees_what_is_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_networks_things_look_as_if_they_did_not_exist() {
+async fn objects_of_another_network_look_like_absent_ones() {
     let app = TestApp::spawn().await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let click = app.visitor().click("").await;
@@ -245,7 +248,7 @@ async fn another_networks_things_look_as_if_they_did_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_shows_at_once_what_happened_and_the_csv_is_the_same() {
+async fn the_report_shows_new_events_at_once_and_the_csv_equals_it() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     for order in ["A-1", "A-2"] {
@@ -286,7 +289,7 @@ async fn the_report_shows_at_once_what_happened_and_the_csv_is_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deciding_a_conversion_moves_its_money() {
+async fn a_decision_on_a_conversion_moves_its_money() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let affiliate = app.sign_in(&app.scene.affiliate).await;
@@ -316,7 +319,7 @@ async fn deciding_a_conversion_moves_its_money() {
             .submit("/conversions", &conversions[1], &decide("approve"))
             .await
             .status,
-        StatusCode::BAD_REQUEST
+        StatusCode::CONFLICT
     );
     assert_eq!(
         owner
@@ -332,7 +335,7 @@ async fn deciding_a_conversion_moves_its_money() {
     let path = owner.get(&format!("/clicks/{}", click.id)).await.html;
     assert!(
         path.contains("\u{2212}10.00 EUR"),
-        "the rejected commission is taken back in sight"
+        "the reversal of the rejected commission is shown"
     );
     let balance = app
         .count("SELECT sum(amount_micros) FROM ledger_entries WHERE account = 'affiliate'")
@@ -363,7 +366,7 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
     assert!(
         refused
             .html
-            .contains("There is no macro {clickid}. Use {click_id}, {sub1}"),
+            .contains("{clickid} is not a macro. Use {click_id}, {sub1}"),
         "{}",
         refused.html
     );
@@ -405,7 +408,7 @@ async fn a_destination_with_an_unknown_macro_is_refused_under_its_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_strangers_send_is_text_on_every_page() {
+async fn input_of_visitors_and_callers_is_text_on_every_page() {
     let app = TestApp::spawn().await;
     let attack = "\"><script>alert(1)</script>";
     let encoded = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E";
@@ -455,7 +458,7 @@ async fn what_strangers_send_is_text_on_every_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_id_in_the_search_leads_to_what_it_names() {
+async fn a_search_for_an_id_leads_to_its_object() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let click = app.visitor().click("").await;
@@ -481,7 +484,7 @@ async fn any_id_in_the_search_leads_to_what_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_form_makes_a_campaign_that_works() {
+async fn the_quick_start_form_creates_a_working_campaign() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let fields = |commission: &'static str| {
@@ -492,7 +495,7 @@ async fn one_form_makes_a_campaign_that_works() {
             ("commission", commission),
             ("revenue", "2.00 + 12 %"),
             ("currency", "eur"),
-            ("window", "7"),
+            ("attribution_days", "7"),
         ]
     };
     let refused = owner.submit("/start", "/start", &fields("ten percent")).await;

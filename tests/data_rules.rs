@@ -1,8 +1,5 @@
 //! The rules of the schema, read from the catalogue of a migrated database.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::process::Command;
 
@@ -11,7 +8,7 @@ use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use testkit::TestDatabase;
 
-/// Tables that belong to no network (or, like hosts and slugs, say which); every other table is a tenant's.
+/// Tables without a tenant, or that map to one (hosts, slugs); all others are tenant tables.
 const WITHOUT_A_TENANT: &str = "('installation', 'networks', 'people', 'recovery_codes', 'mailed_links', 'sessions', \
      'network_slugs', 'tracking_hosts', 'operator_log', 'ingest_cursors', 'quarantine', \
      '__diesel_schema_migrations')";
@@ -41,7 +38,7 @@ fn keys_without_the_tenant() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_key_of_a_tenants_table_begins_with_the_network() {
+async fn every_key_of_a_tenant_table_begins_with_the_network() {
     let database = TestDatabase::create().await;
     assert_eq!(violations(&database, &keys_without_the_tenant()).await, [""; 0]);
     let mut conn = database.owner().await;
@@ -55,7 +52,7 @@ async fn every_key_of_a_tenants_table_begins_with_the_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_index_of_a_tenants_table_begins_with_the_network() {
+async fn every_index_of_a_tenant_table_begins_with_the_network() {
     let database = TestDatabase::create().await;
     let sql = format!(
         "SELECT i.indexrelid::regclass::text AS what FROM pg_index i
@@ -75,7 +72,7 @@ const OPEN_TABLES: &str = "SELECT t.relname::text AS what FROM pg_class t
            SELECT 1 FROM pg_policy p WHERE p.polrelid = t.oid AND p.polcmd = '*' AND p.polwithcheck IS NOT NULL))";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tenants_table_has_its_wall() {
+async fn every_tenant_table_has_row_level_security() {
     let database = TestDatabase::create().await;
     assert_eq!(violations(&database, OPEN_TABLES).await, [""; 0]);
     database
@@ -87,12 +84,12 @@ async fn every_tenants_table_has_its_wall() {
     assert_eq!(
         violations(&database, OPEN_TABLES).await,
         ["clicks"],
-        "the check must see a missing wall"
+        "the check must find a missing policy"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_role_that_serves_can_neither_pass_a_wall_nor_rewrite_what_happened() {
+async fn the_role_that_serves_can_neither_bypass_row_level_security_nor_rewrite_events() {
     let database = TestDatabase::create().await;
     let powers = "SELECT rolname::text AS what FROM pg_roles WHERE rolname = 'clickledger_web'
                   AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolcanlogin)";
@@ -107,25 +104,25 @@ async fn the_role_that_serves_can_neither_pass_a_wall_nor_rewrite_what_happened(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_reaches_around_a_wall() {
+async fn nothing_bypasses_row_level_security() {
     let database = TestDatabase::create().await;
-    // A partition is read through its parent only, where the wall is; into it, events are copied.
+    // A partition is read through its parent only, which has the policies; the appliers copy events into it.
     let partitions =
         "SELECT g.table_name || ': ' || g.grantee AS what FROM information_schema.role_table_grants g
                       JOIN pg_class c ON c.oid = format('%I.%I', g.table_schema, g.table_name)::regclass
                       WHERE c.relispartition AND (g.grantee = 'clickledger_web'
                           OR g.grantee = 'clickledger_ingest' AND g.privilege_type <> 'INSERT')";
     assert_eq!(violations(&database, partitions).await, [""; 0]);
-    // A view looks with the eyes of whoever asks.
+    // A view uses the rights of the caller.
     let views = "SELECT relname::text AS what FROM pg_class WHERE relnamespace = 'public'::regnamespace
                  AND relkind IN ('v', 'm') AND NOT coalesce(reloptions @> ARRAY['security_invoker=true'], false)";
     assert_eq!(violations(&database, views).await, [""; 0]);
-    // Three functions run with their owner's rights: one asks for the network itself, two know months only.
+    // Three functions run with the rights of the owner: one for the current network, two for months of clicks.
     let functions = "SELECT proname::text AS what FROM pg_proc WHERE pronamespace = 'public'::regnamespace
                      AND prosecdef ORDER BY 1";
     let ours = ["drop_click_months", "erase_network", "make_click_month"];
     assert_eq!(violations(&database, functions).await, ours);
-    // The role that copies events in passes no wall, adds what happened, and reads only what it must not add twice.
+    // The role of the appliers does not bypass row-level security, and has only the grants it needs.
     let powers = "SELECT rolname::text AS what FROM pg_roles WHERE rolname = 'clickledger_ingest'
                   AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolcanlogin)";
     assert_eq!(violations(&database, powers).await, [""; 0]);
@@ -141,9 +138,9 @@ async fn nothing_reaches_around_a_wall() {
             "conversion_changes: INSERT SELECT",
             "conversion_rollups: INSERT SELECT UPDATE",
             "conversions: INSERT SELECT UPDATE",
+            "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",
             "ledger_entries: INSERT",
-            "parked_postbacks: DELETE INSERT SELECT UPDATE",
             "postbacks: INSERT SELECT UPDATE",
             "quarantine: INSERT",
             "replays: SELECT UPDATE",
@@ -171,8 +168,19 @@ async fn nothing_reaches_around_a_wall() {
     );
 }
 
+/// Export and erasure of a network read the tables of the schema `public` only.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_table_and_column_says_what_it_is() {
+async fn every_table_in_another_schema_is_a_partition() {
+    let database = TestDatabase::create().await;
+    let sql =
+        "SELECT oid::regclass::text AS what FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+               AND relnamespace NOT IN ('public'::regnamespace, 'pg_catalog'::regnamespace,
+                                        'information_schema'::regnamespace, 'pg_toast'::regnamespace)";
+    assert_eq!(violations(&database, sql).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_and_column_has_a_comment() {
     let database = TestDatabase::create().await;
     let sql = "SELECT t.relname || coalesce('.' || a.attname, '') AS what FROM pg_class t
                LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -204,7 +212,7 @@ async fn every_migration_survives_going_down_and_up_again() {
     let mut migrations: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .flatten()
-        .map(|it| it.path())
+        .map(|entry| entry.path())
         .collect();
     migrations.sort();
     let mut conn = database.owner().await;
@@ -224,7 +232,7 @@ async fn every_migration_survives_going_down_and_up_again() {
     assert_eq!(dump(&database), before);
 }
 
-/// The schema as pg_dump writes it, without the lines that differ from run to run.
+/// Returns the output of pg_dump for the schema, without lines that differ between runs.
 fn dump(database: &TestDatabase) -> String {
     let output = Command::new(testkit::bin_dir().join("pg_dump"))
         .args(["-s", "-d", &database.url])

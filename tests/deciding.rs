@@ -1,5 +1,5 @@
-//! Deciding end to end: goals that come after one another, changes in any order, attribution without a click, rules,
-//! caps, tests, and who may call.
+//! Decisions end to end: goal chains, attribution without a click, commission rules, caps, test conversions, wrong
+//! click IDs, and paused advertisers.
 
 use campaigns::campaigns::CampaignStatus;
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
@@ -13,7 +13,7 @@ use tenancy::Author;
 use testkit::{PAY, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_overtakes_its_signup_waits_for_it() {
+async fn a_sale_received_before_its_signup_is_held_for_it() {
     let app = TestApp::spawn().await;
     let signup = GoalSettings {
         unique_by: UniqueBy::Customer,
@@ -49,7 +49,7 @@ async fn a_sale_that_overtakes_its_signup_waits_for_it() {
     assert_eq!(sold.reason(), "waiting_for_parent", "{}", sold.text);
     assert!(
         sold.get("message")
-            .contains("The goal signup, which comes before sale"),
+            .contains("The parent goal signup of sale has not been reached yet."),
         "{}",
         sold.text
     );
@@ -62,7 +62,7 @@ async fn a_sale_that_overtakes_its_signup_waits_for_it() {
         ])
         .await;
     assert_eq!(signed_up.reason(), "accepted", "{}", signed_up.text);
-    // The whole chain, in the transaction that stored the signup.
+    // The whole goal chain is decided in the transaction that stored the signup.
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 3);
     assert_eq!(
         app.count("SELECT count(*) FROM postbacks WHERE status = 'held'")
@@ -79,13 +79,13 @@ async fn a_sale_that_overtakes_its_signup_waits_for_it() {
     assert_eq!(
         call("renewal", "R-2").await.reason(),
         "duplicate_order",
-        "a repetition is not one more"
+        "a repeated order does not count as another"
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_click_the_customer_a_coupon_or_the_sender_says_whose_it_is() {
+async fn without_a_click_a_conversion_is_attributed_by_customer_coupon_or_affiliate() {
     let app = TestApp::spawn().await;
     let mut conn = app.network().await;
     let coupon = Coupon {
@@ -125,9 +125,9 @@ async fn without_a_click_the_customer_a_coupon_or_the_sender_says_whose_it_is() 
     let by = "SELECT string_agg(attributed_by, ' ' ORDER BY order_id) FROM conversions";
     assert_eq!(app.text(by).await, "customer click customer coupon affiliate");
     for (parameters, reason) in [
-        ([("coupon", "NOBODYS"), ("order_id", "5")], "coupon_unknown"),
+        ([("coupon", "UNKNOWN"), ("order_id", "5")], "coupon_unknown"),
         (
-            [("partner_key", "nobody"), ("order_id", "6")],
+            [("partner_key", "unknown"), ("order_id", "6")],
             "affiliate_unknown",
         ),
         ([("note", "x"), ("order_id", "7")], "click_id_missing"),
@@ -207,7 +207,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
         let answer = server
             .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "100")])
             .await;
-        // The row of a click that is milliseconds old may still be on its way.
+        // The applier may not have stored a click that is milliseconds old.
         assert!(
             answer.reason() == reason || answer.reason() == "waiting_for_click",
             "{order}: {}",
@@ -219,7 +219,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
         )
         .await;
     }
-    // The goal's 10 %, half of it all, 10 %, then the tier's 20 % twice; the last one is beyond the cap.
+    // The goal's 10 %, the VIP rule's 50 %, 10 %, then the tier's 20 % twice; the last order exceeds the cap.
     let commissions =
         "SELECT string_agg((commission_micros / 1000000)::text, ' ' ORDER BY order_id) FROM conversions";
     assert_eq!(app.text(commissions).await, "10 50 10 20 20 0");
@@ -243,7 +243,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tests_are_decided_like_everything_else_and_are_in_no_book() {
+async fn test_postbacks_are_decided_like_all_others_and_leave_the_ledger_unchanged() {
     let app = TestApp::spawn().await;
     let mut conn = app.network().await;
     let link = NewLink {
@@ -292,7 +292,7 @@ async fn tests_are_decided_like_everything_else_and_are_in_no_book() {
             "{table}"
         );
     }
-    // In a campaign that is being tested, a live link sends nobody on.
+    // A live link of a campaign in testing does not redirect.
     app.change_campaign(|campaign| campaign.status = CampaignStatus::Testing)
         .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
@@ -316,21 +316,25 @@ async fn a_wrong_click_id_is_explained() {
     let short = &id[..32];
     let quoted = format!("\"{id}\"");
     let twice: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    for (sent, reason, told) in [
+    for (sent, reason, explanation) in [
         (upper.as_str(), "click_not_found", "differ only in letter case"),
-        (short, "click_not_found", "it was cut off"),
+        (short, "click_not_found", "so it was truncated"),
         (&quoted, "click_not_found", "spaces or quotes"),
         (&twice, "click_not_found", "percent-encoded twice"),
         ("{click_id}", "macro_unreplaced", "placeholder"),
         ("[[subid]]", "macro_unreplaced", "placeholder"),
         ("undefined", "macro_unreplaced", "placeholder"),
-        ("banana", "click_not_found", "does not look like one of ours"),
+        ("banana", "click_not_found", "it is not in our format"),
     ] {
         let answer = server
             .postback(&[("click_id", sent), ("order_id", "1"), ("amount", "1")])
             .await;
         assert_eq!(answer.reason(), reason, "{sent}: {}", answer.text);
-        assert!(answer.get("message").contains(told), "{sent}: {}", answer.text);
+        assert!(
+            answer.get("message").contains(explanation),
+            "{sent}: {}",
+            answer.text
+        );
     }
     let misplaced = server
         .postback(&[
@@ -341,18 +345,19 @@ async fn a_wrong_click_id_is_explained() {
         ])
         .await;
     assert!(
-        misplaced.get("message").contains("sub3 holds one of ours"),
+        misplaced.get("message").contains("sub3 holds a click ID"),
         "{}",
         misplaced.text
     );
-    // Of several, the most recent click counts.
+    // Among several click IDs, the most recent one counts.
     let later = app.visitor().click("").await;
     let both = format!("{id},{}", later.id);
     let accepted = server
         .postback(&[("click_id", &both), ("order_id", "1"), ("amount", "1")])
         .await;
     assert_eq!(accepted.reason(), "accepted", "{}", accepted.text);
-    app.change_integration(|it| it.ignores_letter_case = true).await;
+    app.change_integration(|integration| integration.ignores_letter_case = true)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let upper = server
         .postback(&[("click_id", &upper), ("order_id", "2"), ("amount", "1")])
@@ -362,7 +367,7 @@ async fn a_wrong_click_id_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has_can_be_changed() {
+async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_but_existing_orders_can_change() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let call = async |order: &str, parameters: &[(&str, &str)]| {
@@ -392,7 +397,7 @@ async fn a_paused_advertiser_gets_no_visitors_and_no_new_orders_and_those_it_has
     );
     let refunded = call("1", &[("refund", "30")]).await;
     assert_eq!(refunded.reason(), "updated", "{}", refunded.text);
-    // Since when is the network's to know.
+    // Only the network sees the day of the pause.
     let shown = format!("/postbacks/{}", refused.get("request_id"));
     let since = format!("since {}", clock::now().format("%F"));
     let theirs = app.sign_in(&app.scene.advertiser).await.get(&shown).await.html;

@@ -1,4 +1,4 @@
-//! The demo as a newcomer has it: the binary on its own embedded Postgres, and the whole journey in real Chromium.
+//! The demo as a new user starts it: the binary with its embedded Postgres, and a whole journey in a real Chromium.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -38,7 +38,7 @@ fn free_ports() -> u16 {
     }
 }
 
-/// A folder that the database's user may enter too.
+/// A folder that the user who runs Postgres may enter.
 fn data_dir() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -67,7 +67,7 @@ impl Demo {
         }
     }
 
-    /// Waits until the shop answers, which is the last thing to start, and returns what `demo.json` says.
+    /// Waits until the shop responds, which starts last, and returns the content of `demo.json`.
     async fn ready(&mut self) -> Value {
         let give_up = Instant::now() + Duration::from_secs(120);
         let shop = format!("http://127.0.0.1:{}/", self.port + 2);
@@ -146,7 +146,7 @@ async fn stored(description: &Value, sql: &str) -> String {
     found.value
 }
 
-/// What a command prints about a demo that does not run, and what it ends with.
+/// Exit code and output of a command on a demo that is not running.
 fn run(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
         .args(arguments)
@@ -160,7 +160,7 @@ fn run(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_stands_still() {
+async fn a_demo_has_data_for_every_feature_and_commands_work_on_it_while_it_is_stopped() {
     let folder = data_dir();
     let mut demo = Demo::start(folder.path(), free_ports());
     let description = demo.ready().await;
@@ -178,7 +178,7 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
         text(&description, "/testing/id"),
     );
     for (page, expected) in [
-        // A goal after another, paid by what its customer's first click was worth; one that waits for the one before.
+        // A goal chain whose commission depends on the customer's first click, and a postback held for its parent.
         ("/conversions?order=LU-7000", &["First purchase", "40.67 EUR"][..]),
         ("/conversions?order=LU-7900", &["First purchase"]),
         ("/search?q=LU-7901", &["/postbacks?order=LU-7901"]),
@@ -188,7 +188,7 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
             &["Gift card", "CouponCrate", "coupon"],
         ),
         (&format!("/campaigns/{courses}"), &["Renewal"]),
-        // Half of the ladder.
+        // Half of the test progress.
         (
             &format!("/campaigns/{bikes}/test"),
             &["matched", "postback received", "FB-TEST-2"],
@@ -208,7 +208,7 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
             "SELECT string_agg(DISTINCT dialect, ' ' ORDER BY dialect) FROM postbacks WHERE status = 'accepted'",
             "cake clickledger everflow partnerize tune",
         ),
-        // The goal's own terms, a tier, and a group with an item of a category.
+        // Commissions by the goal itself, by a tier, and by an affiliate group with an item of a category.
         (
             "SELECT string_agg(DISTINCT (commission_micros / 10000)::text, ' ') FROM conversions c
              JOIN goals g ON g.network_id = c.network_id AND g.id = c.goal_id WHERE g.code = 'purchase'",
@@ -220,7 +220,7 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
         ),
         ("SELECT bool_or(is_monitoring) FROM integrations", "true"),
         (
-            "SELECT count(*) > 0 FROM postbacks WHERE status = 'accepted' AND trace LIKE '%not among the addresses allowed%'",
+            "SELECT count(*) > 0 FROM postbacks WHERE status = 'accepted' AND trace LIKE '%which is not an allowed address%'",
             "true",
         ),
         (
@@ -242,28 +242,28 @@ async fn a_demo_shows_what_a_network_can_do_and_commands_work_on_it_while_it_sta
     let receipt = text(&rejected, "/request_id");
     demo.kill();
 
-    let (code, said) = run(folder.path(), &["verify", "--days", "31"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("DIFFERS"), "{said}");
+    let (code, output) = run(folder.path(), &["verify", "--days", "31"]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(!output.contains("DIFFERS"), "{output}");
     let replay = ["replay", "--network", "orbit", "--reason", "goal_unknown"];
-    let (code, said) = run(folder.path(), &replay);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = run(folder.path(), &replay);
+    assert_eq!(code, Some(0), "{output}");
     assert!(
-        said.contains("Orbit Partners: ")
-            && said.contains("goal_unknown → goal_unknown")
-            && said.contains(receipt),
-        "{said}"
+        output.contains("Orbit Partners: ")
+            && output.contains("goal_unknown → goal_unknown")
+            && output.contains(receipt),
+        "{output}"
     );
-    let (code, said) = run(
+    let (code, output) = run(
         folder.path(),
         &["replay", "--network", "orbit", "--receipt", receipt, "--for-real"],
     );
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 postback decided once more, 0 changed"), "{said}");
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("1 postback decided again, 0 changed"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
+async fn a_killed_demo_restarts_with_every_order_it_had_acknowledged() {
     let folder = data_dir();
     let port = free_ports();
     let mut demo = Demo::start(folder.path(), port);
@@ -309,7 +309,7 @@ async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
     let last_click = click(&description).await;
     demo.kill();
 
-    // A second one on other ports: the demo moves with them.
+    // The demo restarts on other ports.
     let mut demo = Demo::start(folder.path(), port + 3);
     let moved = demo.ready().await;
     assert_eq!(
@@ -326,7 +326,7 @@ async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
         "accepted"
     );
 
-    // Nobody else may use the directory meanwhile.
+    // Another process cannot use the directory meanwhile.
     let second = command(folder.path(), port + 6)
         .stderr(Stdio::piped())
         .output()
@@ -337,7 +337,7 @@ async fn a_killed_demo_starts_again_with_everything_it_had_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_by_itself() {
+async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_without_a_reload() {
     let folder = data_dir();
     let mut demo = Demo::start(folder.path(), free_ports());
     let description = demo.ready().await;
@@ -345,7 +345,7 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_by_itself() 
     let page = &browser.client;
     let find = Locator::Css;
 
-    // The owner signs in and looks at today.
+    // The owner signs in and opens the home page.
     page.goto(text(&description, "/dashboard")).await.unwrap();
     page.find(find("#email"))
         .await
@@ -397,7 +397,7 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_by_itself() 
     let answer = page.find(find("#answer")).await.unwrap().text().await.unwrap();
     assert!(answer.contains(r#""reason":"accepted""#), "{answer}");
 
-    // The page that was open all the time shows it by itself.
+    // The open page shows the conversion without a reload.
     page.switch_to_window(dashboard).await.unwrap();
     let row = format!("//td[text()='{order}']");
     page.wait()
@@ -407,7 +407,7 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_by_itself() 
         .expect("the conversion appears without a reload");
     assert_eq!(violations(page).await, [""; 0]);
 
-    // And so do the report, the list, and the whole path from the click to the money.
+    // The report, the list of conversions, and the page of the click show the conversion too.
     let dashboard = text(&description, "/dashboard");
     page.goto(&format!("{dashboard}/reports?group=affiliate,day"))
         .await
@@ -442,7 +442,7 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_by_itself() 
     page.clone().close().await.unwrap();
 }
 
-/// What the page's own policy has blocked since it was opened.
+/// Violations of the page's Content-Security-Policy since the page was opened.
 async fn violations(page: &Client) -> Vec<String> {
     let script = "const done = arguments[0], seen = [];
         const observer = new ReportingObserver(found => seen.push(...found), { types: ['csp-violation'], buffered: true });

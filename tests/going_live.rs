@@ -1,4 +1,4 @@
-//! From a draft to a campaign that pays: the ladder of tests, the rehearsal, the certificate, and who may do without.
+//! From a draft to a live campaign: test progress, simulation, certificate, and the override of required tests.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -10,19 +10,19 @@ fn campaign(app: &TestApp) -> String {
     format!("/campaigns/{}", app.scene.campaign.id)
 }
 
-/// Sets the campaign to testing, in a network that wants tests.
+/// Sets the campaign to testing, in a network that requires tests.
 async fn in_testing(app: &TestApp) {
     let program = app.program(&app.scene.owner).await;
-    let told = program.patch("/network", &json!({ "require_tests": true })).await;
-    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
-    let told = program
+    let response = program.patch("/network", &json!({ "require_tests": true })).await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
+    let response = program
         .patch(&campaign(app), &json!({ "status": "testing" }))
         .await;
-    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_climbs_the_ladder_and_goes_live() {
+async fn a_campaign_completes_its_tests_and_goes_live() {
     let app = TestApp::spawn().await;
     in_testing(&app).await;
     let owner = app.sign_in(&app.scene.owner).await;
@@ -44,9 +44,9 @@ async fn a_campaign_climbs_the_ladder_and_goes_live() {
             ("order_id", order),
             ("amount", "50"),
         ];
-        let told = app.advertiser().postback(&sent).await;
+        let response = app.advertiser().postback(&sent).await;
         app.settled().await;
-        told.reason().to_owned()
+        response.reason().to_owned()
     };
     assert_eq!(order("salle", "T-1").await, "goal_unknown");
     assert_eq!(reached().await, 4, "postback received");
@@ -55,7 +55,7 @@ async fn a_campaign_climbs_the_ladder_and_goes_live() {
     assert_eq!(
         reached().await,
         5,
-        "matched, and the same order again is no second one"
+        "matched, and a repeated order does not count as a second"
     );
     let go = format!("{page}/go-live");
     let early = owner.submit(&page, &go, &[]).await;
@@ -69,25 +69,25 @@ async fn a_campaign_climbs_the_ladder_and_goes_live() {
     );
     let program = app.program(&app.scene.owner).await;
     for paying in ["live", "paused"] {
-        let told = program.patch(&campaign(&app), &json!({ "status": paying })).await;
+        let response = program.patch(&campaign(&app), &json!({ "status": paying })).await;
         assert!(
-            told.json["fields"]["status"].is_string(),
+            response.json["fields"]["status"].is_string(),
             "{paying}: {}",
-            told.text
+            response.text
         );
     }
     let fresh = json!({
         "advertiser": app.scene.advertiser_id.to_string(), "currency": "EUR", "name": "Fresh",
         "destination": "https://x.example/?c={click_id}", "status": "paused",
     });
-    let told = program.post("/campaigns", &fresh).await;
-    assert!(told.json["fields"]["status"].is_string(), "{}", told.text);
+    let response = program.post("/campaigns", &fresh).await;
+    assert!(response.json["fields"]["status"].is_string(), "{}", response.text);
     let mut empty = fresh;
     empty["status"] = json!("testing");
     let empty = program.post("/campaigns", &empty).await;
     let empty = format!("/campaigns/{}", empty.get("id"));
-    let told = program.patch(&empty, &json!({ "status": "live" })).await;
-    assert!(told.text.contains("no goal yet"), "{}", told.text);
+    let response = program.patch(&empty, &json!({ "status": "live" })).await;
+    assert!(response.text.contains("no goal yet"), "{}", response.text);
 
     order("sale", "T-2").await;
     assert_eq!(order("lead", "L-1").await, "test_accepted");
@@ -104,57 +104,57 @@ async fn a_campaign_climbs_the_ladder_and_goes_live() {
     assert_eq!(
         app.count("SELECT count(*) FROM conversions").await,
         0,
-        "tests are in no book"
+        "test conversions are not conversions"
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rehearsal_takes_the_way_of_every_call_and_proves_nothing_of_the_advertiser() {
+async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_progress() {
     let app = TestApp::spawn().await;
     in_testing(&app).await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("{}/test", campaign(&app));
-    let rehearse = format!("{page}/rehearse");
+    let simulate = format!("{page}/simulate");
     owner.submit(&page, &page, &[]).await;
-    let refused = owner.submit(&page, &rehearse, &[]).await.html;
+    let refused = owner.submit(&page, &simulate, &[]).await.html;
     assert!(
         refused.contains("with the click id in it") && refused.contains(">401<"),
         "{refused}"
     );
     let token = app.scene.token.clone();
-    let played = owner.submit(&page, &rehearse, &[("token", &token)]).await.html;
-    assert!(!played.contains(&token), "the token is not shown again");
+    let simulated = owner.submit(&page, &simulate, &[("token", &token)]).await.html;
+    assert!(!simulated.contains(&token), "the token is not shown again");
     app.settled().await;
     let orders = "SELECT count(*) FROM test_conversions WHERE order_id LIKE 'SIMULATED-%'";
     assert_eq!(
         app.count(orders).await,
         3,
-        "two sales, and a lead once per click: {played}"
+        "two sales, and a lead once per click: {simulated}"
     );
     let certificate = owner.get(&format!("{}/certificate", campaign(&app))).await.html;
-    let ladder = owner.get(&page).await.html;
+    let progress = owner.get(&page).await.html;
     assert_eq!(
-        ladder.matches(">done<").count(),
+        progress.matches(">done<").count(),
         2,
-        "a click for both goals, and no call of the advertiser's: {ladder}"
+        "a click for both goals, and no postback of the advertiser: {progress}"
     );
     assert!(
         certificate.contains("not passed yet") && !certificate.contains("SIMULATED"),
         "{certificate}"
     );
 
-    // A destination that hides the click id among other things.
+    // A destination with the click ID inside a longer value.
     let program = app.program(&app.scene.owner).await;
     let hidden = json!({ "destination": "https://shop.example/?p=a-{click_id}-b" });
     program.patch(&campaign(&app), &hidden).await;
-    let played = owner.submit(&page, &rehearse, &[("token", &token)]).await.html;
-    assert!(played.contains("does not travel"), "{played}");
+    let simulated = owner.submit(&page, &simulate, &[("token", &token)]).await.html;
+    assert!(simulated.contains("the shop does not receive it"), "{simulated}");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_do_without_tests_says_why() {
+async fn an_admin_who_overrides_the_tests_gives_a_reason() {
     let app = TestApp::spawn().await;
     in_testing(&app).await;
     let page = format!("{}/test", campaign(&app));
@@ -166,9 +166,13 @@ async fn who_may_do_without_tests_says_why() {
         StatusCode::FORBIDDEN
     );
     let admin = app.sign_in(app.scene.person(RoleKind::Admin)).await;
-    let silent = admin.submit(&page, &go, &[("how", "override")]).await;
-    assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(silent.html.contains("Say why"), "{}", silent.html);
+    let without_reason = admin.submit(&page, &go, &[("how", "override")]).await;
+    assert_eq!(without_reason.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        without_reason.html.contains("Enter a reason"),
+        "{}",
+        without_reason.html
+    );
     assert_eq!(see_other(&admin.submit(&page, &go, &why).await), page);
     let noted = app
         .text("SELECT after->>'reason' FROM audit_log WHERE action = 'campaign.override_tests'")
@@ -179,7 +183,7 @@ async fn who_may_do_without_tests_says_why() {
     assert_eq!(
         shown.matches(">done<").count(),
         2,
-        "live, and nothing of the tests done: {shown}"
+        "live, without test progress: {shown}"
     );
     let click = app.visitor().click("").await;
     let sent = [

@@ -1,8 +1,5 @@
-//! What strangers send to the tracking host: any bytes, too much of them, too slowly, and two thousand who say nothing.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Hostile requests to the tracking host: malformed, oversized, slow, and 2,000 idle connections.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use std::time::Duration;
 
@@ -11,20 +8,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Longer than any client may take.
-const LONG_ENOUGH: Duration = Duration::from_secs(25);
+/// Longer than any timeout for a client.
+const BEYOND_ANY_TIMEOUT: Duration = Duration::from_secs(25);
 
 fn address(app: &TestApp) -> String {
     app.tracking_url.strip_prefix("http://").unwrap().to_owned()
 }
 
-/// Sends bytes and reads what comes until the other side closes; the status, or 0 where there was no answer at all.
+/// Sends bytes and reads until the server closes; returns the status, or 0 if nothing was received.
 async fn send(app: &TestApp, request: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(address(app)).await.unwrap();
-    // It may be refused before all of it is sent.
+    // The server may refuse the request before all of it is sent.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
-    let _ = timeout(LONG_ENOUGH, stream.read_to_end(&mut answer))
+    let _ = timeout(BEYOND_ANY_TIMEOUT, stream.read_to_end(&mut answer))
         .await
         .unwrap();
     let text = String::from_utf8_lossy(&answer);
@@ -52,7 +49,7 @@ fn get(target: &[u8], host: &str, headers: &[&[u8]]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_bytes_get_a_defined_answer_and_leave_no_poison() {
+async fn any_bytes_get_a_defined_response_and_do_no_harm() {
     let app = TestApp::spawn().await;
     let (host, alias) = (address(&app), app.scene.alias.clone());
     let link = |query: &[u8]| [b"/", alias.as_bytes(), b"?", query].concat();
@@ -106,7 +103,7 @@ async fn any_bytes_get_a_defined_answer_and_leave_no_poison() {
         ),
         (get(&link(b"sub1=odd"), &host, &many), &[400, 431]),
         (get(&link(b"sub1=odd"), &host, &[&huge]), &[400, 431]),
-        (get(&link(b""), "nobody.example", &[]), &[404]),
+        (get(&link(b""), "unknown.example", &[]), &[404]),
         (get(&link(b""), "\u{fffd}", &[]), &[400, 404]),
         (get(b"/postback?click_id=%00", &host, &[]), &[400]),
         (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), &[400, 0]),
@@ -125,7 +122,7 @@ async fn any_bytes_get_a_defined_answer_and_leave_no_poison() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_up() {
+async fn slow_clients_are_cut_off_and_2000_idle_connections_block_no_others() {
     let app = TestApp::spawn().await;
     let (address, alias) = (address(&app), app.scene.alias.clone());
     let mut silent = Vec::new();
@@ -148,19 +145,19 @@ async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(beginning.as_bytes()).await.unwrap();
             let (mut reading, mut writing) = stream.into_split();
-            // One more byte every second: never quite silent, never done.
+            // One more byte every second: never idle, never complete.
             let drip = tokio::spawn(async move {
                 while writing.write_all(b"a").await.is_ok() {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             });
             let mut answer = Vec::new();
-            let ended = timeout(LONG_ENOUGH, reading.read_to_end(&mut answer)).await;
+            let ended = timeout(BEYOND_ANY_TIMEOUT, reading.read_to_end(&mut answer)).await;
             drip.abort();
             (ended.is_ok(), String::from_utf8_lossy(&answer).into_owned())
         })
     });
-    // All the while, everyone else is served.
+    // Meanwhile, other visitors are served.
     let mut served = 0;
     while !cut_off.iter().all(tokio::task::JoinHandle::is_finished) {
         app.visitor().click("").await;
@@ -168,11 +165,11 @@ async fn whoever_is_slow_is_cut_off_and_two_thousand_who_are_silent_hold_nobody_
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(served > 10, "only {served} were served meanwhile");
-    for (what, cut) in ["headers", "second headers", "body"].iter().zip(cut_off) {
+    for (part, cut) in ["headers", "second headers", "body"].iter().zip(cut_off) {
         let (ended, answer) = cut.await.unwrap();
         assert!(
             ended,
-            "slow {what}: the connection was still open, after {answer:?}"
+            "slow {part}: the connection was still open, after {answer:?}"
         );
     }
     drop(silent);

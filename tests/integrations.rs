@@ -1,4 +1,4 @@
-//! Who may call, how it is proved, and in whose voice it is answered.
+//! Authentication of postbacks, response formats, traces, and campaign integrations on the pages.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -15,7 +15,7 @@ use tenancy::Author;
 use testkit::people::{see_other, shown};
 use testkit::{AdvertiserServer, Answer, TestApp, TestOptions};
 
-/// Signs a call as the documentation says.
+/// Signs a request as the documentation describes.
 fn sign(secret: &str, timestamp: i64, target: &str, body: &str) -> String {
     let digest = HEXLOWER.encode(&Sha256::digest(format!("{target}\n{body}").as_bytes()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -24,7 +24,7 @@ fn sign(secret: &str, timestamp: i64, target: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_call_is_checked_as_the_integration_says() {
+async fn the_integration_decides_how_requests_are_authenticated() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     let server = app.advertiser();
@@ -39,10 +39,10 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     );
     let secret = secret.await.unwrap().unwrap();
     conn.commit().await.unwrap();
-    app.change_integration(|it| {
-        it.requires_token = false;
-        it.requires_signature = true;
-        it.allowed_addresses = Words(vec!["127.0.0.1".into()]);
+    app.change_integration(|integration| {
+        integration.requires_token = false;
+        integration.requires_signature = true;
+        integration.allowed_addresses = Words(vec!["127.0.0.1".into()]);
     })
     .await;
     let call = async |order: &str, skew: i64, change: &str| {
@@ -65,27 +65,28 @@ async fn who_may_call_is_checked_as_the_integration_says() {
     assert_eq!(call("2", 0, "&x=1").await.reason(), "signature_invalid");
     assert_eq!(call("3", -400, "").await.reason(), "timestamp_skew");
     assert_eq!(call("4", 0, "unsigned").await.reason(), "signature_missing");
-    app.change_integration(|it| {
-        it.allowed_addresses = Words(vec!["203.0.113.0/24".into()]);
+    app.change_integration(|integration| {
+        integration.allowed_addresses = Words(vec!["203.0.113.0/24".into()]);
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let refused = call("5", 0, "").await;
     assert_eq!(refused.reason(), "ip_not_allowed");
     assert!(refused.get("message").contains("127.0.0.1"), "{}", refused.text);
-    app.change_integration(|it| it.is_monitoring = true).await;
+    app.change_integration(|integration| integration.is_monitoring = true)
+        .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let tolerated = call("6", 0, "unsigned").await;
     assert_eq!(tolerated.reason(), "accepted", "{}", tolerated.text);
     let trace = app.text("SELECT trace FROM postbacks WHERE order_id = '6'").await;
-    for told in ["[\"signature\",\"!\"", "[\"address\",\"!\"", "[\"token\",\"+\""] {
-        assert!(trace.contains(told), "{told} is not in {trace}");
+    for step in ["[\"signature\",\"!\"", "[\"address\",\"!\"", "[\"token\",\"+\""] {
+        assert!(trace.contains(step), "{step} is not in {trace}");
     }
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
+async fn a_request_over_plain_http_is_refused_if_https_is_required() {
     let app = TestApp::spawn_with(TestOptions {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..TestOptions::default()
@@ -97,14 +98,18 @@ async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
             "/postback?click_id={}&goal=sale&order_id={order}&amount=5&token={}",
             click.id, app.scene.token
         );
-        let headers: Vec<_> = proto.iter().map(|it| ("X-Forwarded-Proto", *it)).collect();
+        let headers: Vec<_> = proto.iter().map(|proto| ("X-Forwarded-Proto", *proto)).collect();
         server.call_with(Method::GET, &target, &headers, "").await
     };
     let trace = async |order: &str| {
         app.text(&format!("SELECT trace FROM postbacks WHERE order_id = '{order}'"))
             .await
     };
-    assert_eq!(call("1", &[]).await.reason(), "accepted", "nobody demands it yet");
+    assert_eq!(
+        call("1", &[]).await.reason(),
+        "accepted",
+        "HTTPS is not required yet"
+    );
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("/integration/{}", app.scene.advertiser_id);
     let set = async |more: &[(&str, &str)]| {
@@ -133,9 +138,9 @@ async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
     assert!(
         trace("5")
             .await
-            .contains("[\"https\",\"+\",\"the call came over it\"]")
+            .contains("[\"https\",\"+\",\"the postback was sent over it\"]")
     );
-    // A replay goes by how the call came; of one from before that was kept, nothing is known.
+    // A replay uses the stored scheme of the request; rows from before the scheme was stored have none.
     app.execute("UPDATE postbacks SET over_https = NULL WHERE order_id = '3'")
         .await;
     let list = "/postbacks?reason=https_required";
@@ -158,7 +163,7 @@ async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
     );
     let unknown = trace("3").await;
     assert!(
-        unknown.contains("nothing is known of how the call came"),
+        unknown.contains("not checked: it is unknown how the postback was sent"),
         "{unknown}"
     );
     set(&[("is_monitoring", "yes")]).await;
@@ -170,7 +175,7 @@ async fn a_call_over_plain_http_is_refused_where_https_is_demanded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replaced_token_is_taken_for_as_long_as_was_said() {
+async fn a_replaced_token_stays_valid_for_its_overlap() {
     let app = TestApp::spawn().await;
     let (click, old) = (app.visitor().click("").await, app.advertiser());
     let mut conn = app.network().await;
@@ -202,10 +207,10 @@ async fn a_replaced_token_is_taken_for_as_long_as_was_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_come_in_the_voice_that_was_chosen() {
+async fn responses_have_the_format_of_the_integration() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
-    app.change_integration(|it| it.answer_format = AnswerFormat::AlwaysOk)
+    app.change_integration(|integration| integration.answer_format = AnswerFormat::AlwaysOk)
         .await;
     let token = &app.scene.token;
     let rejected = server
@@ -215,7 +220,7 @@ async fn answers_come_in_the_voice_that_was_chosen() {
         (rejected.status, rejected.reason()),
         (StatusCode::OK, "click_not_found")
     );
-    app.change_integration(|it| it.answer_format = AnswerFormat::Gif)
+    app.change_integration(|integration| integration.answer_format = AnswerFormat::Gif)
         .await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let pixel = server
@@ -230,7 +235,7 @@ async fn answers_come_in_the_voice_that_was_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_steps_of_a_decision_are_told_and_the_commission_only_to_whom_it_concerns() {
+async fn a_trace_shows_each_step_and_the_commission_to_the_network_only() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     let answer = app
@@ -239,13 +244,13 @@ async fn the_steps_of_a_decision_are_told_and_the_commission_only_to_whom_it_con
         .await;
     let page = format!("/postbacks/{}", answer.get("request_id"));
     let owner = app.sign_in(&app.scene.owner).await.get(&page).await;
-    for told in [
-        "the advertiser&#39;s own",
+    for words in [
+        "that of the advertiser",
         "by order: 1",
         "10 % to the affiliate",
         "commission 10.00 EUR",
     ] {
-        assert!(owner.html.contains(told), "{told} is not in {}", owner.html);
+        assert!(owner.html.contains(words), "{words} is not in {}", owner.html);
     }
     let advertiser = app.sign_in(&app.scene.advertiser).await.get(&page).await;
     assert!(advertiser.html.contains("by order: 1"), "{}", advertiser.html);
@@ -270,9 +275,12 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
             .await,
     );
     let before = developer.get(&page).await;
-    let decides = "The advertiser's integration decides";
+    let decides = "This campaign uses the advertiser's integration";
     assert!(before.html.contains(decides), "{}", before.html);
-    assert!(!before.html.contains("Make its own"), "only the network makes it");
+    assert!(
+        !before.html.contains("Create campaign integration"),
+        "only the network creates it"
+    );
     let made = owner
         .submit(&page, &format!("{page}/make"), &[("overlap_hours", "0")])
         .await;
@@ -281,7 +289,7 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     let token = shown(&fresh, "fresh-token").to_owned();
     assert!(
         fresh.html.contains(&format!("token={token}")),
-        "the URL holds it, once"
+        "the URL contains the token, once"
     );
     assert!(!owner.get(&page).await.html.contains(&token));
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
@@ -309,7 +317,7 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     assert!(
         campaign
             .html
-            .contains(&format!("own token ends in <code>{hint}</code>")),
+            .contains(&format!("Campaign token ending in <code>{hint}</code>")),
         "{}",
         campaign.html
     );
@@ -319,9 +327,9 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
     assert!(advertisers.html.contains(&page), "{}", advertisers.html);
     assert!(
         !advertisers.html.contains("<pre>curl \""),
-        "the advertiser's token is not good for it"
+        "the advertiser's token is not valid for the campaign"
     );
-    // Settings, a secret and a token are changed here as on the advertiser's page.
+    // Settings, secret and token are changed as on the advertiser's page.
     let saved = owner
         .submit(
             &page,
@@ -364,7 +372,7 @@ async fn a_campaign_gets_its_own_integration_on_its_page_and_the_developer_sees_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_whose_spelling_an_advertiser_calls_is_shown_to_it_and_a_call_in_another_says_so() {
+async fn an_advertiser_sees_its_postback_format_and_the_trace_names_a_different_one() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("/integration/{}", app.scene.advertiser_id);
@@ -380,7 +388,7 @@ async fn in_whose_spelling_an_advertiser_calls_is_shown_to_it_and_a_call_in_anot
     let refused = set("morse").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        refused.html.contains("“morse” is none of the systems"),
+        refused.html.contains("“morse” is not a known postback format"),
         "{}",
         refused.html
     );
@@ -397,12 +405,12 @@ async fn in_whose_spelling_an_advertiser_calls_is_shown_to_it_and_a_call_in_anot
         app.text("SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1")
             .await
     };
-    let (id, other) = (&click.id, "the integration says TUNE");
+    let (id, other) = (&click.id, "the integration uses the format of TUNE");
     let theirs =
         format!("/aff_lsr?transaction_id={id}&goal_id=sale&adv_unique1=1&amount=1&security_token={token}");
     assert!(!steps(theirs).await.contains(other));
     let ours = format!("/postback?click_id={id}&goal=sale&order_id=2&amount=1&token={token}");
-    let told = steps(ours).await;
-    assert!(told.contains(other), "{told}");
+    let trace = steps(ours).await;
+    assert!(trace.contains(other), "{trace}");
     app.finish().await;
 }

@@ -117,7 +117,7 @@ async fn a_network_signs_up_and_its_advertisers_developer_sees_the_integration_o
     page.goto(&format!("{}/sign-in", app.dashboard_url))
         .await
         .unwrap();
-    follow(page, "Sign a network up").await;
+    follow(page, "Create your network").await;
     type_into(page, "network", "Nova Partners").await;
     type_into(page, "your_name", "Nina Novak").await;
     type_into(page, "email", "nina@nova.example").await;
@@ -129,7 +129,7 @@ async fn a_network_signs_up_and_its_advertisers_developer_sees_the_integration_o
     type_into(page, "commission", "10 %").await;
     type_into(page, "revenue", "12 %").await;
     press(page, "Create campaign").await;
-    sees(page, "The advertiser's new token").await;
+    sees(page, "New advertiser token").await;
     follow(page, "People").await;
     type_into(page, "email", "dev@nova-shop.example").await;
     pick(page, "role", "advertiser_developer").await;
@@ -139,22 +139,22 @@ async fn a_network_signs_up_and_its_advertisers_developer_sees_the_integration_o
     sign_out(page).await;
     // The developer, without a password.
     page.goto(&link).await.unwrap();
-    sees(page, "Nova Partners invites you").await;
+    sees(page, "Invitation to Nova Partners").await;
     type_into(page, "name", "Dev").await;
     press(page, "Accept").await;
     sees(page, "Integration of Nova Shop").await;
     assert_eq!(navigation(page).await, ["Integration", "Postbacks", "API keys"]);
-    // A call of the shop's server appears by itself.
+    // A postback of the shop's server appears without a reload.
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let wrong = format!("{}/nova-partners/postback?token=wrong", app.tracking_url);
     http.get(wrong).send().await.unwrap();
-    page.find(Locator::XPath("//summary[normalize-space()='Make a new token']"))
+    page.find(Locator::XPath("//summary[normalize-space()='Create new token']"))
         .await
         .unwrap()
         .click()
         .await
         .unwrap();
-    press(page, "Make the new token").await;
+    press(page, "Create token").await;
     let token = text(page, "fresh-token").await;
     let call = format!(
         "{}/nova-partners/postback?token={token}&click_id=CLICKED&goal=sale",
@@ -181,21 +181,21 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     type_into(page, "email", "fred@fresh.example").await;
     type_into(page, "website", "https://fresh.example").await;
     press(page, "Apply").await;
-    sees(page, "waiting for Orbit").await;
+    sees(page, "pending review by Orbit").await;
     sign_in(&app, page, &app.scene.owner.email, &app.scene.owner.password).await;
     follow(page, "Applications").await;
     follow(page, "Fresh Blog").await;
     press(page, "Approve and invite").await;
     let link = text(page, "fresh-link").await;
-    // Its first link, made by the network.
+    // The affiliate's first link, created by the network.
     follow(page, "Campaigns").await;
     follow(page, "Orbit campaign").await;
-    follow(page, "Make a link").await;
+    follow(page, "Create link").await;
     choose(page, "affiliate", "Fresh Blog").await;
     type_into(page, "alias", "fresh").await;
-    press(page, "Make link").await;
+    press(page, "Create link").await;
     sees(page, "/fresh").await;
-    // What is typed is in the link, and in where it leads, before anything is pressed.
+    // The link and its destination contain the input before the form is submitted.
     type_into(page, "sub1", "mail").await;
     sees(page, "/fresh?sub1=mail").await;
     sees(page, "&s=mail").await;

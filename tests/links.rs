@@ -1,9 +1,9 @@
-//! Tracking links as people make and change them, and who may.
+//! Tracking links created and changed on pages, and their permissions.
 
 use reqwest::StatusCode;
 use testkit::{Member, TestApp};
 
-/// Changes one setting of the scene's campaign, in every node's memory too.
+/// Changes one setting of the scene's campaign and waits for every node.
 async fn set(owner: &Member, app: &TestApp, field: &str, value: &str) {
     let page = format!("/campaigns/{}/settings", app.scene.campaign.id);
     let mut fields = vec![
@@ -21,7 +21,7 @@ async fn set(owner: &Member, app: &TestApp, field: &str, value: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_affiliate_makes_a_link_and_sees_where_it_leads() {
+async fn an_affiliate_creates_a_link_and_sees_its_destination() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     set(&owner, &app, "deep_link_hosts", "shop.example").await;
@@ -47,7 +47,7 @@ async fn an_affiliate_makes_a_link_and_sees_where_it_leads() {
     let shown = affiliate.get(&page).await.html;
     assert!(
         !shown.contains(">test<"),
-        "an affiliate makes no test links: {shown}"
+        "an affiliate creates no test links: {shown}"
     );
     assert!(
         shown.contains("https://shop.example/?id=CLICK_ID&#38;s=mail"),
@@ -69,13 +69,13 @@ async fn an_affiliate_makes_a_link_and_sees_where_it_leads() {
         .await
         .html;
     assert!(
-        elsewhere.contains("This campaign has no links to evil.example"),
+        elsewhere.contains("This campaign does not allow links to evil.example"),
         "{elsewhere}"
     );
     let picture = affiliate.get(&format!("{page}/qr.svg?{deep}")).await;
     assert!(picture.html.contains("<svg"), "{}", picture.html);
 
-    // What was shown is what happens.
+    // The click behaves as the page shows.
     let click = app.visitor_of("spring").click(&format!("?{deep}")).await;
     assert_eq!(
         click.location,
@@ -85,7 +85,7 @@ async fn an_affiliate_makes_a_link_and_sees_where_it_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_promote_a_campaign_is_the_networks_to_say() {
+async fn the_network_decides_which_affiliates_may_promote_a_campaign() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     app.execute("DELETE FROM tracking_links").await;
@@ -115,7 +115,7 @@ async fn who_may_promote_a_campaign_is_the_networks_to_say() {
     set(&owner, &app, "access", "approval").await;
     let page = affiliate.get(&campaign).await.html;
     assert!(
-        page.contains("Ask to promote it") && !page.contains("links/new"),
+        page.contains("Request to promote this campaign") && !page.contains("links/new"),
         "{page}"
     );
     let refused = affiliate.submit(&campaign, &links, &[]).await;
@@ -133,11 +133,11 @@ async fn who_may_promote_a_campaign_is_the_networks_to_say() {
             .get(&campaign)
             .await
             .html
-            .contains("You asked to promote")
+            .contains("Your request to promote")
     );
     let twice = affiliate.submit(&campaign, &format!("{campaign}/ask"), &[]).await;
     assert_eq!(twice.status, StatusCode::CONFLICT);
-    assert!(owner.get("/campaigns").await.html.contains("1 ask to promote it"));
+    assert!(owner.get("/campaigns").await.html.contains("Pending requests: 1"));
     assert!(owner.get(&settings).await.html.contains("My &#60;b&#62;blog"));
     decide("approved").await;
     let made = affiliate.submit(&form, &links, &[]).await;
@@ -161,7 +161,7 @@ async fn who_may_promote_a_campaign_is_the_networks_to_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_are_made_for_many_affiliates_at_once_or_for_none() {
+async fn links_are_created_for_many_affiliates_at_once_or_for_none() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let import = [("csv", "name\nFirst\nSecond\n"), ("confirm", "yes")];
@@ -183,7 +183,7 @@ async fn links_are_made_for_many_affiliates_at_once_or_for_none() {
     let named = [fields.clone(), vec![("alias", "one")]].concat();
     let refused = owner.submit(&form, &links, &named).await;
     assert!(
-        refused.html.contains("An alias is of one link"),
+        refused.html.contains("An alias belongs to one link"),
         "{}",
         refused.html
     );
@@ -207,7 +207,7 @@ async fn links_are_made_for_many_affiliates_at_once_or_for_none() {
     app.finish().await;
 }
 
-/// Clicks the scene's link until it leads there: what is changed in the database is heard of in a moment.
+/// Clicks the scene's link until it leads there: changes in the database are notified with a short delay.
 async fn click_leads_to(app: &TestApp, start: &str) {
     for _ in 0..50 {
         let click = app.visitor().click("").await;
@@ -220,7 +220,7 @@ async fn click_leads_to(app: &TestApp, start: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
+async fn an_affiliate_changes_the_destination_of_its_links_only() {
     let app = TestApp::spawn().await;
     let affiliate = app.sign_in(&app.scene.affiliate).await;
     let page = format!("/links/{}", app.scene.link_id);
@@ -235,10 +235,10 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
     ];
     let changed = affiliate.submit(&page, &page, &change).await;
     assert_eq!(changed.location(), page, "{}", changed.html);
-    click_leads_to(&app, "https://shop.example/nobody?id=").await;
+    click_leads_to(&app, "https://shop.example/unused?id=").await;
     let shown = affiliate.get(&page).await.html;
     assert!(
-        shown.contains("Nobody&#39;s page") && shown.contains("name=\"changed_sub1\" value=\"mail\""),
+        shown.contains("Unused page") && shown.contains("name=\"changed_sub1\" value=\"mail\""),
         "{shown}"
     );
     assert_eq!(
@@ -253,7 +253,11 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
         "{} {} {} f 2",
         app.scene.alias, app.scene.affiliate_id.0, app.scene.campaign.id.0
     );
-    assert_eq!(app.text(&link).await, stays, "what clicks carry stays");
+    assert_eq!(
+        app.text(&link).await,
+        stays,
+        "fields that clicks carry never change"
+    );
     assert_eq!(
         app.text(
             "SELECT author || ': ' || before || ' → ' || after FROM audit_log WHERE action = 'link.update'"
@@ -264,12 +268,12 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
         )
     );
 
-    // Whoever has seen an older one is told, and so is who names a page of nobody's.
+    // An edit conflict is refused, and so is a landing page of another campaign.
     let stale = affiliate.submit(&page, &page, &change).await;
     assert_eq!(
         stale.status,
         StatusCode::SEE_OTHER,
-        "the same once more changes nothing"
+        "the same change again has no effect"
     );
     let stale = affiliate
         .submit(&page, &page, &[("version", "1"), ("changed_sub1", "late")])
@@ -291,7 +295,7 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
         wrong.html
     );
 
-    // Another affiliate's link is as absent, and an advertiser changes none.
+    // Another affiliate's link is as absent, and an advertiser changes no link.
     let owner = app.sign_in(&app.scene.owner).await;
     let import = [("csv", "name\nOther\n"), ("confirm", "yes")];
     owner
@@ -312,10 +316,7 @@ async fn an_affiliate_changes_where_its_own_link_leads_and_nobody_elses() {
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     let advertiser = app.sign_in(&app.scene.advertiser).await;
     let shown = advertiser.get(&page).await.html;
-    assert!(
-        !shown.contains("Change link") && !shown.contains("mail"),
-        "{shown}"
-    );
+    assert!(!shown.contains("Save link") && !shown.contains("mail"), "{shown}");
     assert_eq!(
         app.count("SELECT count(*) FROM audit_log WHERE action = 'link.update'")
             .await,

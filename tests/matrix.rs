@@ -1,10 +1,8 @@
-//! The matrix: every route × every role × another network's ids in every position. A route without a row fails.
+//! Access matrix: every route × every role × another network's IDs in every position. A route without a row fails.
 //!
-//! What is expected of whom is written down here, apart from the permission table, so that a change there is seen.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! The expected access of each role is listed here, apart from the permission table, so that a change of that table
+//! shows up as a failure.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 mod matrix_rows;
 
@@ -24,10 +22,10 @@ use schema::{
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
 
-/// In every name, address and sub id of the other network, and nowhere else.
+/// Word in every name, address and sub ID of the other network, and nowhere else.
 const CANARY: &str = "Rival";
 
-/// The ids of one network, of every kind; text as it travels.
+/// IDs of one network, of every kind, as text.
 struct Ids(Vec<(Id, String)>);
 
 impl Ids {
@@ -36,33 +34,33 @@ impl Ids {
         &found.unwrap_or_else(|| panic!("no {id:?} in the scene")).1
     }
 
-    /// Ids of the right shape that nobody has. Those that sort by time are of the same moment as the foreign ones: as
-    /// the edge of a page they stand for that moment, whosever they are.
+    /// Valid IDs of no object. Those that sort by time have the time of the foreign ones, because as the start of a
+    /// page they stand for that time, whatever network they belong to.
     fn absent(foreign: &Self) -> Self {
-        const NOBODY: i32 = 0x7fff_fff1;
+        const ABSENT: i32 = 0x7fff_fff1;
         let like = |id: Id| {
             let text = foreign.get(id);
             let (rest, last) = text.split_at(text.len() - 2);
             format!("{rest}{}", if last == "00" { "40" } else { "00" })
         };
         Self(vec![
-            (Id::Campaign, CampaignId(NOBODY).to_string()),
-            (Id::Goal, GoalId(NOBODY).to_string()),
-            (Id::Rule, RuleId(NOBODY).to_string()),
-            (Id::LandingPage, LandingPageId(NOBODY).to_string()),
-            (Id::UrlTemplate, UrlTemplateId(NOBODY).to_string()),
-            (Id::Cap, CapId(NOBODY).to_string()),
-            (Id::Coupon, format!("{}.SCENE", CampaignId(NOBODY))),
-            (Id::Link, LinkId(NOBODY).to_string()),
-            (Id::Advertiser, AdvertiserId(NOBODY).to_string()),
-            (Id::Affiliate, AffiliateId(NOBODY).to_string()),
-            (Id::Group, GroupId(NOBODY).to_string()),
-            (Id::Application, ApplicationId(NOBODY).to_string()),
-            (Id::Member, MembershipId(NOBODY).to_string()),
-            (Id::Invitation, InvitationId(NOBODY).to_string()),
-            (Id::Key, ApiKeyId(NOBODY).to_string()),
-            (Id::Session, schema::SessionId(NOBODY).to_string()),
-            (Id::Network, NetworkId(NOBODY).to_string()),
+            (Id::Campaign, CampaignId(ABSENT).to_string()),
+            (Id::Goal, GoalId(ABSENT).to_string()),
+            (Id::Rule, RuleId(ABSENT).to_string()),
+            (Id::LandingPage, LandingPageId(ABSENT).to_string()),
+            (Id::UrlTemplate, UrlTemplateId(ABSENT).to_string()),
+            (Id::Cap, CapId(ABSENT).to_string()),
+            (Id::Coupon, format!("{}.SCENE", CampaignId(ABSENT))),
+            (Id::Link, LinkId(ABSENT).to_string()),
+            (Id::Advertiser, AdvertiserId(ABSENT).to_string()),
+            (Id::Affiliate, AffiliateId(ABSENT).to_string()),
+            (Id::Group, GroupId(ABSENT).to_string()),
+            (Id::Application, ApplicationId(ABSENT).to_string()),
+            (Id::Member, MembershipId(ABSENT).to_string()),
+            (Id::Invitation, InvitationId(ABSENT).to_string()),
+            (Id::Key, ApiKeyId(ABSENT).to_string()),
+            (Id::Session, schema::SessionId(ABSENT).to_string()),
+            (Id::Network, NetworkId(ABSENT).to_string()),
             (Id::Conversion, like(Id::Conversion)),
             (Id::Postback, like(Id::Postback)),
             (Id::Audit, like(Id::Audit)),
@@ -71,7 +69,7 @@ impl Ids {
         ])
     }
 
-    /// The ids of a network that has one of everything, after a click and a conversion.
+    /// IDs of a network that has an object of every kind, after a click and a conversion.
     async fn of(app: &TestApp, scene: &Scene, click: &str) -> Self {
         let network = scene.network.id.0;
         let number = async |sql: &str| {
@@ -124,7 +122,7 @@ impl Ids {
     }
 }
 
-/// Two networks that have one of everything, and what the server logs.
+/// Two networks with objects of every kind, and the server's log.
 struct Stage {
     app: TestApp,
     rival: Scene,
@@ -160,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// A digest of every row of the other network.
+    /// Digest of every row of the other network.
     async fn rivals_rows(&self) -> String {
         #[derive(QueryableByName)]
         struct Digest {
@@ -182,15 +180,15 @@ impl Stage {
         let logged = String::from_utf8_lossy(&LOGGED.lock().unwrap()).into_owned();
         assert!(
             !logged.contains(CANARY),
-            "the log speaks of the other network: {logged}"
+            "the log mentions the other network: {logged}"
         );
         self.app.finish().await;
     }
 }
 
-/// Everything this process logs, at `info` and above.
+/// Log of this process, at `info` and above.
 static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-/// Where tests share a process they share its log: one after the other.
+/// Lock for tests in one process, which share its log.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn record_logs() {
@@ -204,16 +202,17 @@ fn record_logs() {
             Ok(())
         }
     }
-    // The first test of a process sets it; the others find it set.
+    // The first test of a process installs the subscriber; the others find it installed.
     let _ = tracing_subscriber::fmt().with_writer(|| Memory).try_init();
 }
 
-/// Something of every kind happens in a network: a click, a conversion, a session, an invitation, a key.
+/// Creates data of every kind in a network: a click, a conversion, a session, an invitation, a key.
 async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     let link = format!("{}/{slug}/{}?sub1={CANARY}", app.tracking_url, scene.alias);
-    let link = match scene.network.name == CANARY {
-        true => link,
-        false => link.replace(CANARY, "own"),
+    let link = if scene.network.name == CANARY {
+        link
+    } else {
+        link.replace(CANARY, "own")
     };
     let http = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -231,11 +230,11 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
         .next()
         .unwrap()
         .to_owned();
-    // One that is over: nobody looks at it any more.
+    // A closed alert, which no page shows as open.
     let alert = schema::AlertId::fresh(schema::clock::now()).0;
     let (network, advertiser) = (scene.network.id.0, scene.advertiser_id.0);
     app.execute(&format!(
-        "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, tell_after)
+        "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, notify_after)
          VALUES ({network}, '{alert}', {advertiser}, 'silent', now(), now(), '{{}}', now(), now())"
     ))
     .await;
@@ -268,7 +267,7 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     click
 }
 
-/// A path with its ids put in.
+/// Path of a row with its IDs filled in.
 fn fill(row: &Row, ids: &Ids) -> String {
     match row.id {
         Some(id) => {
@@ -280,7 +279,7 @@ fn fill(row: &Row, ids: &Ids) -> String {
     }
 }
 
-/// What an answer says apart from what differs every time: the id that was asked for, form tokens, the clock.
+/// Response without the parts that differ every time: the requested ID, form tokens, the clock.
 fn essence(text: &str, asked: &[&str]) -> String {
     let mut text = text.to_owned();
     for id in asked {
@@ -325,7 +324,7 @@ async fn every_route_has_its_row_and_every_row_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_opens_its_pages_and_no_other_networks_anything() {
+async fn each_role_opens_its_pages_and_nothing_of_another_network() {
     let stage = Stage::set().await;
     let before = stage.rivals_rows().await;
     for kind in RoleKind::ALL {
@@ -397,7 +396,7 @@ fn compare(who: &str, what: &str, foreign: (&Page, &Ids), absent: (&Page, &Ids))
     assert_eq!(
         text(foreign),
         text(absent),
-        "{who} at {what}: another network's id is told from an absent one"
+        "{who} at {what}: another network's ID is distinguishable from an absent one"
     );
 }
 
@@ -412,7 +411,7 @@ async fn ask(member: &Member, token: &str, row: &Row, path: &str, ids: &Ids) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_sent_to_sign_in_and_the_operator_has_no_network() {
+async fn strangers_are_sent_to_sign_in_and_operators_have_no_network() {
     let stage = Stage::set().await;
     let stranger = stage.app.stranger();
     for row in PAGES.iter().filter(|row| row.door != Door::Public) {
@@ -483,29 +482,32 @@ async fn check_endpoint(stage: &Stage, kind: RoleKind, http: &Client, key: &str,
                 assert_no_canary(who, &what, &text);
             }
             if row.id.is_some() || !row.fields.is_empty() {
-                let (foreign, said) = call(fill(row, &stage.foreign), &stage.foreign).await;
-                let (absent, would_say) = call(fill(row, &stage.absent), &stage.absent).await;
+                let (foreign, foreign_text) = call(fill(row, &stage.foreign), &stage.foreign).await;
+                let (absent, absent_text) = call(fill(row, &stage.absent), &stage.absent).await;
                 if row.id.is_some() {
-                    assert_eq!(foreign, StatusCode::NOT_FOUND, "{who} at {what}: {said}");
+                    assert_eq!(foreign, StatusCode::NOT_FOUND, "{who} at {what}: {foreign_text}");
                 }
-                assert!(foreign.is_client_error(), "{who} at {what}: {foreign} {said}");
+                assert!(
+                    foreign.is_client_error(),
+                    "{who} at {what}: {foreign} {foreign_text}"
+                );
                 assert_eq!(
-                    (foreign, plain(&said, &stage.foreign)),
-                    (absent, plain(&would_say, &stage.absent)),
+                    (foreign, plain(&foreign_text, &stage.foreign)),
+                    (absent, plain(&absent_text, &stage.absent)),
                     "{who} at {what}"
                 );
-                assert_no_canary(who, &what, &said);
+                assert_no_canary(who, &what, &foreign_text);
             }
             for (name, id) in row.queries {
                 let with = |ids: &Ids| format!("{}?{name}={}", row.path, ids.get(*id));
-                let (foreign, said) = call(with(&stage.foreign), &stage.foreign).await;
-                let (absent, would_say) = call(with(&stage.absent), &stage.absent).await;
+                let (foreign, foreign_text) = call(with(&stage.foreign), &stage.foreign).await;
+                let (absent, absent_text) = call(with(&stage.absent), &stage.absent).await;
                 assert_eq!(
-                    (foreign, plain(&said, &stage.foreign)),
-                    (absent, plain(&would_say, &stage.absent)),
+                    (foreign, plain(&foreign_text, &stage.foreign)),
+                    (absent, plain(&absent_text, &stage.absent)),
                     "{who} at {what} by {name}"
                 );
-                assert_no_canary(who, &what, &said);
+                assert_no_canary(who, &what, &foreign_text);
             }
         }
     }

@@ -1,17 +1,18 @@
-//! Running an installation: the set-up link of a fresh server, and the commands of its operator.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Operation of an installation: set-up link, commands, impersonation.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use chrono::TimeDelta;
 use reqwest::StatusCode;
-use testkit::Member;
-use testkit::people::{PASSWORD, see_other};
+use tenancy::impersonation::{self, NewImpersonation};
+use tenancy::memberships::{self, MemberFilter};
+use tenancy::{Author, ChangeError, Permission, Role, Via, operators, people, sessions, unscoped};
+use testkit::people::{PASSWORD, operator, see_other};
+use testkit::{Member, TestApp};
 
 fn command(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickledger"));
@@ -23,7 +24,7 @@ fn command(data_dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a command prints, and whether it succeeded.
+/// Runs a command and returns true if it succeeded, with its output.
 fn run(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
     let output = command(data_dir, arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -33,7 +34,7 @@ fn run(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
     )
 }
 
-/// A server that is told to stop when dropped.
+/// A server that is killed when dropped.
 struct Serving(Child);
 
 impl Serving {
@@ -75,9 +76,9 @@ impl Drop for Serving {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fresh_server_prints_a_link_that_makes_one_operator_and_commands_do_the_rest() {
+async fn a_fresh_server_prints_a_set_up_link_for_one_operator_and_commands_do_the_rest() {
     let folder = tempfile::tempdir().unwrap();
-    // The database's user must be able to enter it.
+    // The user that runs Postgres must be able to enter the folder.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut server = Serving::start(folder.path());
     let line = server.first_line();
@@ -101,12 +102,12 @@ async fn a_fresh_server_prints_a_link_that_makes_one_operator_and_commands_do_th
     assert_eq!(
         Member::stranger(url).get(&path).await.status,
         StatusCode::NOT_FOUND,
-        "it works once"
+        "the link works once"
     );
     assert_eq!(
         Member::stranger(url).get("/sign-up").await.status,
         StatusCode::NOT_FOUND,
-        "strangers do not sign up unless they are let"
+        "sign-up is closed by default"
     );
     let network = [
         ("name", "Nova Partners"),
@@ -133,7 +134,7 @@ async fn a_fresh_server_prints_a_link_that_makes_one_operator_and_commands_do_th
         .split_whitespace()
         .find(|word| word.starts_with("net_"))
         .unwrap();
-    let (changed, said) = run(
+    let (changed, output) = run(
         folder.path(),
         &[
             "change-network",
@@ -146,28 +147,150 @@ async fn a_fresh_server_prints_a_link_that_makes_one_operator_and_commands_do_th
         ],
     );
     assert!(
-        changed && said.contains("is suspended") && said.contains("7 seats"),
-        "{said}"
+        changed && output.contains("is suspended") && output.contains("7 seats"),
+        "{output}"
     );
-    let (refused, said) = run(
+    let (refused, output) = run(
         folder.path(),
         &["change-network", "--network", id, "--max-seats", "0"],
     );
-    assert!(!refused && said.contains("max_seats"), "{said}");
+    assert!(!refused && output.contains("max_seats"), "{output}");
     let (exported, rows) = run(folder.path(), &["export-network", "--network", id]);
     assert!(exported && rows.contains("{\"table\":\"invitations\""), "{rows}");
-    let (mistyped, said) = run(
+    let (mistyped, output) = run(
         folder.path(),
         &["delete-network", "--network", id, "--name", "Nova"],
     );
-    assert!(!mistyped && said.contains("is called “Nova Partners”"), "{said}");
-    let (deleted, said) = run(
+    assert!(
+        !mistyped && output.contains("is called “Nova Partners”"),
+        "{output}"
+    );
+    let (deleted, output) = run(
         folder.path(),
         &["delete-network", "--network", id, "--name", "Nova Partners"],
     );
     assert!(
         deleted && folder.path().join(format!("exports/{id}.ndjson")).exists(),
-        "{said}"
+        "{output}"
     );
     assert_eq!(run(folder.path(), &["list-networks"]), (true, String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_impersonates_a_member_and_ends_it_with_log_entries() {
+    let app = TestApp::spawn().await;
+    operator(&app).await;
+    let now = schema::clock::now();
+    let mut conn = app.db.unscoped().await.unwrap();
+    let olga = people::by_email(&mut conn, "ops@example.com")
+        .await
+        .unwrap()
+        .unwrap();
+    let session = sessions::of_person(&mut conn, olga.id, now)
+        .await
+        .unwrap()
+        .remove(0);
+    let owner = people::by_email(&mut conn, &app.scene.owner.email)
+        .await
+        .unwrap()
+        .unwrap();
+    let mut conn = app.network().await;
+    let members = memberships::list(&mut conn, &MemberFilter::default(), 50)
+        .await
+        .unwrap();
+    let member = members
+        .iter()
+        .find(|member| member.role == Role::Manager)
+        .unwrap();
+    let author = Author {
+        person_id: Some(olga.id),
+        name: olga.name.clone(),
+        via: Via::Page,
+        address: None,
+    };
+    let new = NewImpersonation {
+        operator_id: olga.id,
+        session_id: session.id,
+        membership_id: member.id,
+        reason: " \u{7} ",
+        user_agent: "Test".to_owned(),
+        address: None,
+    };
+
+    let without_reason = impersonation::start(&mut conn, &author, new.clone(), now).await;
+    assert!(matches!(without_reason, Err(ChangeError::Fields(errors)) if !errors.of("reason").is_empty()));
+    let new = NewImpersonation {
+        reason: "Ticket 77",
+        ..new
+    };
+    let by_an_owner = NewImpersonation {
+        operator_id: owner.id,
+        ..new.clone()
+    };
+    let refused = impersonation::start(&mut conn, &author, by_an_owner, now).await;
+    assert!(
+        matches!(refused, Err(ChangeError::NotFound)),
+        "only operators impersonate"
+    );
+    let token = impersonation::start(&mut conn, &author, new.clone(), now)
+        .await
+        .unwrap();
+    let again = impersonation::start(&mut conn, &author, new.clone(), now).await;
+    assert!(
+        matches!(again, Err(ChangeError::NotFound)),
+        "the session has ended"
+    );
+    conn.commit().await.unwrap();
+
+    let visit = unscoped::visit(&app.db, &token, None, now)
+        .await
+        .unwrap()
+        .unwrap();
+    let actor = visit.actor.unwrap();
+    assert!(visit.session.is_impersonation() && actor.role == Role::Manager);
+    assert!(actor.may(Permission::Configure) && !actor.may(Permission::RotateToken));
+    assert_eq!(actor.impersonation.unwrap().reason, "Ticket 77");
+    assert_eq!(
+        visit.session.expires_at - visit.session.created_at,
+        TimeDelta::hours(1)
+    );
+    let nested = NewImpersonation {
+        session_id: visit.session.id,
+        ..new
+    };
+    let mut conn = app.network().await;
+    let nested = impersonation::start(&mut conn, &author, nested, now).await;
+    assert!(
+        matches!(nested, Err(ChangeError::NotFound)),
+        "not within an impersonation"
+    );
+    conn.commit().await.unwrap();
+
+    let later = now + TimeDelta::seconds(1);
+    let end = async || impersonation::end(&app.db, &author, &visit.session, String::new(), None, later).await;
+    let ended = end().await.unwrap().unwrap();
+    assert!(end().await.unwrap().is_none(), "it ends once");
+    let visit = unscoped::visit(&app.db, &ended.token, None, now)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!visit.session.is_impersonation() && visit.person.id == olga.id);
+    let mut conn = app.db.unscoped().await.unwrap();
+    let log: Vec<_> = operators::log(&mut conn, None, 2)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.action, entry.about_network, entry.detail))
+        .collect();
+    let network = format!("{} Orbit", app.scene.network.id);
+    let detail = format!("as {} (Manager): Ticket 77", member.person_name);
+    let expected = [
+        ("operator.leave".to_owned(), network.clone(), String::new()),
+        ("operator.act_as".to_owned(), network, detail),
+    ];
+    assert_eq!(log, expected);
+    let audit =
+        "SELECT count(*) FROM audit_log WHERE action = 'operator.act_as' AND after->>'reason' = 'Ticket 77'";
+    assert_eq!(app.count(audit).await, 1);
+    app.finish().await;
 }

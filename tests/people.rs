@@ -1,14 +1,14 @@
-//! People, through the pages: how they are invited, sign in, prove who they are, and change hands.
+//! People, through the pages: invitations, sign-in, two-factor authentication, roles.
 
 use reqwest::StatusCode;
 use schema::clock;
 use tenancy::RoleKind;
-use tenancy::second_factor::code_at;
+use tenancy::two_factor::code_at;
 use testkit::people::{PASSWORD, accept, invite, path, see_other, shown};
 use testkit::{MailSink, TestApp, TestOptions};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
+async fn an_invitation_is_accepted_once_and_grants_only_its_role() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let link = invite(
@@ -21,7 +21,7 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
     assert_eq!(
         app.stranger().get(&link).await.status,
         StatusCode::NOT_FOUND,
-        "it works once"
+        "the link works once"
     );
     assert_eq!(ana.get("/reports").await.status, StatusCode::OK);
     let refused = ana.get("/start").await;
@@ -33,7 +33,7 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
         "{}",
         refused.html
     );
-    // Weak passwords, and those that everybody would try first, are refused with the field named.
+    // Short and common passwords are rejected with an error at the field.
     let link = invite(
         &app,
         &owner,
@@ -47,12 +47,12 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
             .await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{weak}");
     }
-    // Who works here already changes the role instead of getting a second one.
+    // Staff members change their role instead of getting a second one.
     let fields = [("email", "ana@orbit.example"), ("role", "manager")];
     let again = owner.submit("/members", "/members/invite", &fields).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(again.html.contains("works for the network already"));
-    // An expired one is as absent.
+    assert!(again.html.contains("already a member of this network"));
+    // An expired invitation reads like an absent one.
     app.database.operate("SELECT 1").await;
     let mut conn = app.database.owner().await;
     diesel_async::SimpleAsyncConnection::batch_execute(
@@ -62,7 +62,7 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
     .await
     .unwrap();
     assert_eq!(app.stranger().get(&link).await.status, StatusCode::NOT_FOUND);
-    // A manager invites people of parties, and no colleagues.
+    // A manager invites users of advertisers and affiliates, but no staff.
     let manager = app.sign_in(app.scene.person(RoleKind::Manager)).await;
     let fields = [("email", "c@orbit.example"), ("role", "admin")];
     assert_eq!(
@@ -79,7 +79,7 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
         ("advertiser", advertiser.as_str()),
     ];
     invite(&app, &manager, &fields).await;
-    // An admin makes no owners.
+    // An admin cannot create owners.
     let admin = app.sign_in(app.scene.person(RoleKind::Admin)).await;
     let fields = [("email", "d@orbit.example"), ("role", "owner")];
     assert_eq!(
@@ -90,7 +90,7 @@ async fn an_invitation_is_accepted_once_and_gives_its_role_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_developer_needs_no_password_and_comes_back_by_mail() {
+async fn a_developer_needs_no_password_and_returns_by_a_mailed_link() {
     let sink = MailSink::start().await;
     let app = TestApp::spawn_with(TestOptions {
         mailer: sink.mailer(),
@@ -134,7 +134,7 @@ async fn a_developer_needs_no_password_and_comes_back_by_mail() {
             "{closed}"
         );
     }
-    // A link to an invitation is known to whoever invites: it signs nobody in who has an account, password or not.
+    // The inviting user knows an invitation's link, so it does not sign in a person who already has an account.
     let link = mail.link(&app.dashboard_url);
     assert_eq!(
         app.stranger().get(path(&app, &link)).await.status,
@@ -156,7 +156,7 @@ async fn a_developer_needs_no_password_and_comes_back_by_mail() {
         "{}",
         refused.location()
     );
-    // Back again: by mail, with a link that works once.
+    // The developer signs in again with a mailed link, which works once.
     let back = app.stranger();
     back.submit("/forgot", "/forgot", &[("email", "dev@shop.example")])
         .await;
@@ -177,7 +177,7 @@ async fn a_developer_needs_no_password_and_comes_back_by_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_change_hands_and_an_owner_stays() {
+async fn roles_change_but_one_owner_remains() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let analyst = app.sign_in(app.scene.person(RoleKind::Analyst)).await;
@@ -193,7 +193,7 @@ async fn roles_change_hands_and_an_owner_stays() {
     assert_eq!(
         see_other(&analyst.get("/reports").await),
         "/sign-in?next=%2Freports",
-        "signed out by it"
+        "the role change signs the person out"
     );
     let promoted = app.sign_in(app.scene.person(RoleKind::Analyst)).await;
     assert_eq!(promoted.get("/start").await.status, StatusCode::OK);
@@ -215,7 +215,7 @@ async fn roles_change_hands_and_an_owner_stays() {
         see_other(&affiliate.get("/reports").await),
         "/sign-in?next=%2Freports"
     );
-    // Without a role there is an account, and nothing to see; invited again, the person is back, without old keys.
+    // Without a role, only the account page is left; a new invitation restores access, but not the old API keys.
     let again = app.stranger();
     let (email, password) = (&app.scene.affiliate.email, &app.scene.affiliate.password);
     assert_eq!(see_other(&again.try_sign_in(email, password).await), "/");
@@ -237,23 +237,23 @@ async fn roles_change_hands_and_an_owner_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_person_works_for_two_networks() {
+async fn one_person_is_a_member_of_two_networks() {
     let app = TestApp::spawn().await;
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let rivals_owner = app.sign_in(&rival.owner).await;
     let email = app.scene.owner.email.as_str();
     let link = invite(&app, &rivals_owner, &[("email", email), ("role", "analyst")]).await;
-    // The link alone signs nobody in who has an account.
+    // The link alone does not sign in a person who has an account.
     let guest = app.stranger();
     let page = guest.get(&link).await;
-    assert!(page.html.contains("You have an account"), "{}", page.html);
+    assert!(page.html.contains("You already have an account"), "{}", page.html);
     let owner = app.sign_in(&app.scene.owner).await;
     assert_eq!(see_other(&owner.submit(&link, &link, &[]).await), "/");
     assert!(owner.get("/").await.html.contains("Rival"));
     assert_eq!(
         owner.get("/start").await.status,
         StatusCode::FORBIDDEN,
-        "an analyst there"
+        "an analyst in the other network"
     );
     let account = owner.get("/account").await;
     let (_, rest) = account.html.split_once("name=\"membership\" value=\"").unwrap();
@@ -262,12 +262,16 @@ async fn one_person_works_for_two_networks() {
         .submit("/account", "/account/switch", &[("membership", &membership)])
         .await;
     assert_eq!(see_other(&switched), "/");
-    assert_eq!(owner.get("/start").await.status, StatusCode::OK, "the owner here");
+    assert_eq!(
+        owner.get("/start").await.status,
+        StatusCode::OK,
+        "the owner in this network"
+    );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_factor_is_asked_for_and_each_code_works_once() {
+async fn two_factor_authentication_is_required_and_each_code_works_once() {
     let app = TestApp::spawn().await;
     let (email, password) = (app.scene.owner.email.as_str(), app.scene.owner.password.as_str());
     let owner = app.sign_in(&app.scene.owner).await;
@@ -304,10 +308,10 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     let recovery: Vec<String> = shown(&done, "recovery-codes")
         .lines()
         .map(str::to_owned)
-        .filter(|it| !it.is_empty())
+        .filter(|code| !code.is_empty())
         .collect();
     assert_eq!(recovery.len(), 10);
-    // Signing in: the password alone opens nothing.
+    // The password alone gives no access.
     let again = app.stranger();
     assert!(see_other(&again.try_sign_in(email, password).await).starts_with("/sign-in/code"));
     assert_eq!(see_other(&again.get("/reports").await), "/sign-in/code");
@@ -318,7 +322,7 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
     assert_eq!(
         replayed.status,
         StatusCode::UNPROCESSABLE_ENTITY,
-        "the code of the enrolment was used"
+        "the code of the enrolment is used up"
     );
     let next = code_at(&secret, clock::now() + chrono::TimeDelta::seconds(30)).unwrap();
     assert_eq!(
@@ -338,7 +342,7 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
             .await;
         assert_eq!(used.status, expected, "a recovery code works once");
     }
-    // Where the network demands it, whoever has none sets it up first.
+    // Where the network requires it, members must set it up before anything else.
     let settings = [
         ("name", "Orbit"),
         ("slug", "orbit"),
@@ -361,7 +365,7 @@ async fn a_second_factor_is_asked_for_and_each_code_works_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_cannot_be_guessed_by_trying() {
+async fn codes_cannot_be_guessed() {
     let app = TestApp::spawn().await;
     let person_id = app
         .count("SELECT id FROM people WHERE email = 'owner@orbit.example'")
@@ -391,7 +395,7 @@ async fn codes_cannot_be_guessed_by_trying() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_password_signs_everyone_else_out() {
+async fn a_new_password_ends_all_other_sessions() {
     let sink = MailSink::start().await;
     let app = TestApp::spawn_with(TestOptions {
         mailer: sink.mailer(),
@@ -413,7 +417,7 @@ async fn a_new_password_signs_everyone_else_out() {
     );
     assert_eq!(here.get("/reports").await.status, StatusCode::OK);
     assert_eq!(elsewhere.get("/reports").await.status, StatusCode::SEE_OTHER);
-    // Lost: a link by mail, which works once and signs everyone out.
+    // A mailed reset link works once and ends all sessions.
     let stranger = app.stranger();
     stranger.submit("/forgot", "/forgot", &[("email", email)]).await;
     let link = sink.newest_to(email).await.link(&app.dashboard_url);
@@ -426,7 +430,7 @@ async fn a_new_password_signs_everyone_else_out() {
     assert_eq!(here.get("/reports").await.status, StatusCode::SEE_OTHER);
     assert_eq!(stranger.get(&link).await.status, StatusCode::NOT_FOUND);
     assert_eq!(see_other(&stranger.try_sign_in(email, chosen).await), "/");
-    // Sessions are listed, and one is ended from another.
+    // Sessions are listed, and one can end another.
     let third = app.stranger();
     third.try_sign_in(email, chosen).await;
     let account = third.get("/account").await;
@@ -441,7 +445,7 @@ async fn a_new_password_signs_everyone_else_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_in_the_audit_log_which_nobody_rewrites() {
+async fn every_change_is_in_the_append_only_audit_log() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let advertiser = format!("/advertisers/{}", app.scene.advertiser_id);
@@ -451,7 +455,7 @@ async fn every_change_is_in_the_audit_log_which_nobody_rewrites() {
     app.stranger()
         .try_sign_in(&app.scene.owner.email, "wrong password here")
         .await;
-    // Noted beside the answer, so that its time tells nothing.
+    // Recorded after the response, so that response times reveal nothing.
     app.eventually(
         "SELECT count(*) FROM audit_log WHERE action = 'session.refuse'",
         "1",

@@ -1,13 +1,13 @@
-//! Postbacks and what they make, through the real server and its public HTTP.
+//! Postbacks and their conversions, through the real server and its public HTTP.
 
 use std::collections::HashSet;
 
+use campaigns::{ClickId, ClickIds};
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use schema::{Money, clock};
 use tenancy::Author;
 use testkit::TestApp;
-use tracking::{ClickId, ClickIds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn query_form_and_json_make_the_same_conversion() {
@@ -44,12 +44,12 @@ async fn query_form_and_json_make_the_same_conversion() {
         app.text("SELECT DISTINCT extra FROM postbacks").await,
         r#"{"gift": "A B"}"#
     );
-    assert_eq!(server.ask_for_text(&form("1")).await.text.lines().count(), 1);
+    assert_eq!(server.get_text(&form("1")).await.text.lines().count(), 1);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_identical_postbacks_at_once_make_one_conversion_and_twenty_honest_answers() {
+async fn twenty_identical_postbacks_at_once_make_one_conversion_and_get_twenty_consistent_responses() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     for order in 0..5 {
@@ -81,7 +81,7 @@ async fn twenty_identical_postbacks_at_once_make_one_conversion_and_twenty_hones
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() {
+async fn a_duplicate_order_returns_the_first_conversion_and_names_the_difference() {
     let app = TestApp::spawn().await;
     let (click, other, server) = (
         app.visitor().click("").await,
@@ -102,17 +102,17 @@ async fn a_duplicate_order_returns_the_first_conversion_and_says_what_differs() 
         (
             order(&click.id, "10").await,
             "duplicate_order",
-            "was recorded 0 s before",
+            "Duplicate of order A-1, recorded just now.",
         ),
         (
             order(&click.id, "10.000000").await,
             "duplicate_order",
-            "was recorded 0 s before",
+            "Duplicate of order A-1, recorded just now.",
         ),
         (
             order(&click.id, "12.50").await,
             "duplicate_conflict",
-            "with 10.00 EUR; this call says 12.50 EUR",
+            "with 10.00 EUR; this postback has 12.50 EUR",
         ),
         (
             order(&other.id, "10").await,
@@ -151,7 +151,7 @@ async fn a_lead_counts_once_per_click() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_rejection_has_its_reason_and_is_kept() {
+async fn every_rejection_has_its_reason_and_is_stored() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let good = [
@@ -184,7 +184,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
             with("click_id", "not-one-of-ours"),
             422,
             "click_not_found",
-            "does not look like one of ours",
+            "it is not in our format",
         ),
         (wrong_case.to_vec(), 422, "click_not_found", "letter case"),
         (
@@ -243,7 +243,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
         app.count("SELECT count(*) FROM postbacks WHERE advertiser_id IS NULL")
             .await,
         0,
-        "a rejected call still says whose it was"
+        "a rejected postback still has its advertiser"
     );
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
     assert_eq!(
@@ -259,7 +259,7 @@ async fn every_rejection_has_its_reason_and_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_refused_by_name_and_kept() {
+async fn unreadable_requests_are_rejected_with_the_parameter_and_stored() {
     let app = TestApp::spawn().await;
     let server = app.advertiser();
     let form = "application/x-www-form-urlencoded";
@@ -335,7 +335,7 @@ async fn what_cannot_be_read_is_refused_by_name_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_never_at_rest() {
+async fn a_token_is_never_stored() {
     let app = TestApp::spawn().await;
     let (click, server, token) = (
         app.visitor().click("").await,
@@ -397,7 +397,7 @@ async fn another_advertiser_of_the_same_network_cannot_claim_a_click() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_older_than_the_window_earns_nothing() {
     let app = TestApp::spawn().await;
-    // An id that this network gave out 31 days ago: only its age is wrong.
+    // A click ID that the network issued 31 days ago: only its age is invalid.
     let now = clock::now();
     let tracker = &app.running().tracker;
     let intake = tracker.intake();
@@ -423,8 +423,9 @@ async fn a_click_older_than_the_window_earns_nothing() {
             "/postback?click_id={id}&goal=sale&order_id={days}&amount=1&token={}",
             app.scene.token
         );
-        let call = tracking::InboundCall::get(&target, now, None);
-        let receiving = intake.receive(network, call);
+        let call = postbacks::InboundRequest::get(&target, now, None);
+        let parsed = call.parse();
+        let receiving = intake.receive(network, call, parsed);
         async move { receiving.await.verdict.reason.code() }
     };
     assert_eq!(reason(29).await, "accepted");
@@ -433,7 +434,7 @@ async fn a_click_older_than_the_window_earns_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settling_moves_the_money_and_the_sums() {
+async fn a_decision_moves_the_money_and_the_rollups() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     for order in ["1", "2", "3"] {
@@ -442,20 +443,23 @@ async fn settling_moves_the_money_and_the_sums() {
             .await;
     }
     let mut conn = app.network().await;
-    let filter = tracking::conversions::ConversionFilter::default();
-    let found = tracking::conversions::list(&mut conn, &filter, 10).await.unwrap();
+    let filter = conversions::ConversionFilter::default();
+    let found = conversions::list(&mut conn, &filter, 10).await.unwrap();
     let zone = app.scene.network.time_zone();
-    let settle = async |conn: &mut schema::NetworkConn, index: usize, approve| {
+    let decide = async |conn: &mut schema::NetworkConn, index: usize, approve| {
         let id = found[index].conversion.id;
-        tracking::conversions::settle(conn, &Author::system(), zone, id, approve, clock::now())
-            .await
-            .unwrap()
+        conversions::decide(conn, &Author::system(), zone, id, approve, clock::now()).await
     };
-    assert!(settle(&mut conn, 0, true).await.is_some());
-    assert!(settle(&mut conn, 1, false).await.is_some());
+    assert!(decide(&mut conn, 0, true).await.is_ok());
+    assert!(decide(&mut conn, 1, false).await.is_ok());
     assert!(
-        settle(&mut conn, 1, true).await.is_none(),
-        "what is decided stays decided"
+        decide(&mut conn, 1, false).await.is_ok(),
+        "a repeated decision is no conflict"
+    );
+    let refused = decide(&mut conn, 1, true).await;
+    assert!(
+        matches!(refused, Err(tenancy::ChangeError::Conflict(_))),
+        "a decision is final"
     );
     conn.commit().await.unwrap();
     let balance = app

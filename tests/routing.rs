@@ -1,8 +1,5 @@
-//! The configuration in memory: what is changed is in force at once, on every node, and stays in force without Postgres.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Configuration in memory: changes take effect at once on every node, and stay in effect without Postgres.
+#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +12,8 @@ use schema::clock;
 use tenancy::Author;
 use testkit::TestApp;
 
-/// How long a change may take until it is in force.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Maximum time until a change takes effect.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 async fn follow(tracking_url: &str, alias: &str) -> (StatusCode, String) {
     let http = Client::builder()
@@ -28,11 +25,11 @@ async fn follow(tracking_url: &str, alias: &str) -> (StatusCode, String) {
     let location = answer
         .headers()
         .get("location")
-        .map(|it| it.to_str().unwrap().to_owned());
+        .map(|location| location.to_str().unwrap().to_owned());
     (answer.status(), location.unwrap_or_default())
 }
 
-/// Waits until a click is answered as wanted, on the node at this address.
+/// Waits until a click on the node at this address gets the expected response.
 async fn until(what: &str, tracking_url: &str, alias: &str, wanted: impl Fn(&(StatusCode, String)) -> bool) {
     let begun = Instant::now();
     loop {
@@ -41,15 +38,15 @@ async fn until(what: &str, tracking_url: &str, alias: &str, wanted: impl Fn(&(St
             return;
         }
         assert!(
-            begun.elapsed() < AT_ONCE,
-            "{what} is not in force after a second: {answer:?}"
+            begun.elapsed() < CHANGE_TIMEOUT,
+            "{what} is not in effect after a second: {answer:?}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_in_force_on_every_node_within_a_second() {
+async fn a_change_takes_effect_on_every_node_within_a_second() {
     let app = TestApp::spawn().await;
     let other = app.another_node().await;
     let nodes = [app.tracking_url.clone(), other.tracking_url.clone()];
@@ -128,7 +125,7 @@ async fn a_replaced_token_stops_working_at_once_and_the_new_one_works() {
     .await
     .unwrap();
     conn.commit().await.unwrap();
-    tokio::time::sleep(AT_ONCE).await;
+    tokio::time::sleep(CHANGE_TIMEOUT).await;
     assert_eq!(send(&app.advertiser(), "2").await, "token_invalid");
     assert_eq!(
         send(&app.advertiser().with_token(token.as_str()), "3").await,
@@ -138,7 +135,7 @@ async fn a_replaced_token_stops_working_at_once_and_the_new_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_known_stays_known_while_postgres_is_away() {
+async fn cached_configuration_stays_in_use_without_postgres() {
     let app = TestApp::spawn().await;
     let visitor = app.visitor();
     visitor.click("").await;
@@ -150,14 +147,14 @@ async fn what_is_known_stays_known_while_postgres_is_away() {
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         ))
         .await;
-    // Longer than anything is believed unheard.
+    // Longer than any entry is used without notifications.
     let until = Instant::now() + Duration::from_secs(4);
     let mut clicks = 1;
     while Instant::now() < until {
         visitor.click("").await;
         clicks += 1;
     }
-    // A link that nobody asked for before cannot be known, and that is no 404.
+    // A link that was never queried cannot be known, which is no 404.
     let (status, _) = follow(&app.tracking_url, "never-seen").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     app.database

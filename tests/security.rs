@@ -1,8 +1,5 @@
-//! What strangers try: forged forms, fixed sessions, guessed addresses, logins that are too powerful.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Attacks by outsiders: forged forms, session fixation, account enumeration, database logins with too many rights.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use std::process::Command;
 
@@ -20,7 +17,7 @@ fn example(pattern: &str) -> String {
     path
 }
 
-/// Every row of the database, but for when sessions were seen.
+/// Every row of the database, except the times of last use of sessions.
 async fn digest(app: &TestApp) -> String {
     app.text(
         "SELECT string_agg(md5(query_to_xml(format('SELECT * FROM %I ORDER BY 1, 2', table_name), true, false, '')::text), ','
@@ -66,16 +63,16 @@ async fn no_form_of_another_site_changes_anything_on_any_route() {
                 page.status
             );
         }
-        // A page is not changed by looking at it.
-        let looked = owner.get(&path).await;
-        assert!(looked.status != StatusCode::INTERNAL_SERVER_ERROR, "GET {path}");
+        // A GET request changes nothing.
+        let viewed = owner.get(&path).await;
+        assert!(viewed.status != StatusCode::INTERNAL_SERVER_ERROR, "GET {path}");
     }
-    assert_eq!(digest(&app).await, before, "something has changed");
+    assert_eq!(digest(&app).await, before, "the database has changed");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cookie_that_was_set_before_is_never_promoted() {
+async fn a_session_cookie_set_before_sign_in_is_never_promoted() {
     let app = TestApp::spawn().await;
     let fixed = "0".repeat(52);
     let http = reqwest::Client::builder()
@@ -126,7 +123,7 @@ async fn a_cookie_that_was_set_before_is_never_promoted() {
     assert_eq!(with(&format!("session={fixed}")).await, StatusCode::SEE_OTHER);
     let fresh = cookie.split(';').next().unwrap();
     assert_eq!(with(fresh).await, StatusCode::OK);
-    // An idle session ends, and so does an old one, however busy.
+    // Idle sessions end, and so do sessions of maximum age, even if busy.
     for (column, ago) in [("seen_at", "25 hours"), ("expires_at", "1 second")] {
         let mut conn = app.database.owner().await;
         let sql = format!("UPDATE sessions SET {column} = now() - interval '{ago}'");
@@ -137,14 +134,14 @@ async fn a_cookie_that_was_set_before_is_never_promoted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_learns_who_has_an_account() {
+async fn pages_do_not_reveal_which_addresses_have_an_account() {
     let sink = MailSink::start().await;
     let app = TestApp::spawn_with(TestOptions {
         mailer: sink.mailer(),
         ..TestOptions::default()
     })
     .await;
-    let (known, unknown) = (app.scene.owner.email.as_str(), "nobody@orbit.example");
+    let (known, unknown) = (app.scene.owner.email.as_str(), "unknown@orbit.example");
     let plain = |page: Page, email: &str| {
         let html = page.html.replace(email, "ADDRESS");
         let (before, rest) = html
@@ -166,7 +163,7 @@ async fn nobody_learns_who_has_an_account() {
         ask("/forgot", known, &[]).await,
         ask("/forgot", unknown, &[]).await
     );
-    // Signing up with a known address tells its owner, by mail, and whoever asked nothing but to look there.
+    // A sign-up with the address of an existing account is reported to its owner by mail only.
     let fields = [
         ("network", "Copycat"),
         ("your_name", "Copy Cat"),
@@ -176,14 +173,19 @@ async fn nobody_learns_who_has_an_account() {
     ];
     let (status, html) = ask("/sign-up", known, &fields).await;
     assert_eq!(status, StatusCode::OK);
-    assert!(html.contains("We have written to ADDRESS"), "{html}");
-    assert!(sink.newest_to(known).await.text.contains("tried to sign up"));
+    assert!(html.contains("We sent an email to ADDRESS"), "{html}");
+    assert!(
+        sink.newest_to(known)
+            .await
+            .text
+            .contains("sign-up at Clickledger was attempted")
+    );
     assert_eq!(app.count("SELECT count(*) FROM networks").await, 1);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_walls_do_not_hold_is_refused_and_an_ordinary_one_serves() {
+async fn a_login_that_bypasses_row_level_security_is_refused_and_an_ordinary_one_accepted() {
     let app = TestApp::spawn().await;
     let data = tempfile::tempdir().unwrap();
     let run = |command: &str, variables: &[(&str, &str)]| {
@@ -202,12 +204,12 @@ async fn a_login_that_walls_do_not_hold_is_refused_and_an_ordinary_one_serves() 
         )
     };
     let superuser = app.database.url.as_str();
-    let (ran, said) = run("create-network", &[("DATABASE_URL", superuser)]);
+    let (ran, output) = run("create-network", &[("DATABASE_URL", superuser)]);
     assert!(
-        !ran && said.contains("is a superuser") && said.contains("CREATE ROLE clickledger_app"),
-        "{said}"
+        !ran && output.contains("is a superuser") && output.contains("CREATE ROLE clickledger_app"),
+        "{output}"
     );
-    // A fresh database, with an owner who is no superuser, and a login that owns nothing.
+    // A fresh database with an owner that is no superuser, and a login that owns nothing.
     let owned = format!("{}_owned", app.database.name);
     app.database
         .operate(
@@ -228,22 +230,22 @@ async fn a_login_that_walls_do_not_hold_is_refused_and_an_ordinary_one_serves() 
         format!("{before}://{login}@{after}")
     };
     let (login, owner) = (url("test_app"), url("test_owner"));
-    let (ran, said) = run("create-network", &[("DATABASE_URL", &login)]);
-    assert!(!ran && said.contains("clickledger migrate"), "{said}");
-    let (ran, said) = run(
+    let (ran, output) = run("create-network", &[("DATABASE_URL", &login)]);
+    assert!(!ran && output.contains("clickledger migrate"), "{output}");
+    let (ran, output) = run(
         "migrate",
         &[("DATABASE_URL", &login), ("OWNER_DATABASE_URL", &owner)],
     );
-    assert!(ran && said.contains("up to date"), "{said}");
-    let (ran, said) = run("create-network", &[("DATABASE_URL", &owner)]);
-    assert!(!ran && said.contains("owns tables there"), "{said}");
-    let (ran, said) = run("create-network", &[("DATABASE_URL", &login)]);
-    assert!(ran && said.contains("by-hand"), "{said}");
+    assert!(ran && output.contains("up to date"), "{output}");
+    let (ran, output) = run("create-network", &[("DATABASE_URL", &owner)]);
+    assert!(!ran && output.contains("owns tables of the database"), "{output}");
+    let (ran, output) = run("create-network", &[("DATABASE_URL", &login)]);
+    assert!(ran && output.contains("by-hand"), "{output}");
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_people_write_is_text_on_every_page_of_theirs() {
+async fn input_is_shown_as_text_on_every_page() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let evil = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}";
@@ -271,7 +273,7 @@ async fn what_people_write_is_text_on_every_page_of_theirs() {
             ("join_open", "yes"),
             ("join_greeting", evil),
             ("join_questions", evil),
-            ("auto_approve", "nobody"),
+            ("auto_approve", "none"),
         ],
     )
     .await;
@@ -326,5 +328,5 @@ async fn refuse_controls(owner: &Member) {
     let fields = [("name", "a\u{7}b"), ("status", "active")];
     let page = owner.submit("/affiliates/new", "/affiliates", &fields).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.html.contains("Use no control characters."));
+    assert!(page.html.contains("Remove control characters."));
 }

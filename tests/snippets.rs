@@ -1,9 +1,6 @@
-//! The code on the Integration page, run as a reader would run it: by the real interpreters, with only those values
-//! replaced that the page asks its reader to replace.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Code snippets of the Integration page, run as a developer would: by the real interpreters, with only those values
+//! replaced that the page asks to replace.
+#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::{Output, Stdio};
@@ -16,14 +13,14 @@ use testkit::people::{see_other, shown};
 use testkit::{Member, Page, TestApp, site};
 use tokio::process::Command;
 
-/// A language of the page, what runs it, and the Debian packages of the programs it calls.
+/// A language of the page, its interpreter, and the Debian packages of the programs it calls.
 struct Language {
     name: &'static str,
     interpreter: &'static str,
     programs: &'static [(&'static str, &'static str)],
 }
 
-/// What an order of ours must not lose on its way: spaces, letters beyond ASCII, and what separates fields.
+/// Suffix of order IDs that must arrive unchanged: spaces, letters beyond ASCII, and separators.
 const ORDER: &str = "№ 7/ä+&=%25;";
 
 const LANGUAGES: [Language; 5] = [
@@ -54,38 +51,42 @@ const LANGUAGES: [Language; 5] = [
     },
 ];
 
-/// What a program said, and with which code it ended.
+/// Output and exit code of a program.
 struct Run {
-    who: String,
+    program: String,
     code: Option<i32>,
-    said: String,
-    complained: String,
+    stdout: String,
+    stderr: String,
 }
 
 impl Run {
-    fn new(who: String, output: Output) -> Self {
+    fn new(program: String, output: Output) -> Self {
         Self {
-            who,
+            program,
             code: output.status.code(),
-            said: String::from_utf8(output.stdout).unwrap(),
-            complained: String::from_utf8(output.stderr).unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 
-    fn told(&self) -> String {
-        let Self { who, code, .. } = self;
-        format!("{who} ended with {code:?}: {}\n{}", self.said, self.complained)
+    fn report(&self) -> String {
+        let Self { program, code, .. } = self;
+        format!("{program} ended with {code:?}: {}\n{}", self.stdout, self.stderr)
     }
 
-    /// Nobody is told of a success that is none, nor of a trouble that is none.
+    /// Asserts success: a snippet must report neither a false success nor a false failure.
     fn succeeded(&self) {
-        assert_eq!(self.code, Some(0), "{}", self.told());
-        assert!(self.said.contains("\"reason\":\"accepted\""), "{}", self.told());
+        assert_eq!(self.code, Some(0), "{}", self.report());
+        assert!(
+            self.stdout.contains("\"reason\":\"accepted\""),
+            "{}",
+            self.report()
+        );
     }
 }
 
 impl Language {
-    /// Runs this code, without anything of this machine's settings but where its programs are.
+    /// Runs the code without settings of this machine except the path of its programs.
     async fn run(&self, code: &str) -> Run {
         for (program, package) in self.programs {
             let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
@@ -107,14 +108,14 @@ impl Language {
     }
 }
 
-/// What is on the Integration page while it shows a new token, which it does once.
+/// Snippets of the Integration page while it shows a new token, which happens once.
 struct Integration {
     snippets: HashMap<String, String>,
     one_liners: Vec<String>,
 }
 
 impl Integration {
-    /// Makes a token as the advertiser's developer does.
+    /// Creates a token as the advertiser's developer.
     async fn of(app: &TestApp) -> Self {
         let developer = app.sign_in(app.scene.person(RoleKind::AdvertiserDeveloper)).await;
         let home = home(&developer).await;
@@ -142,7 +143,7 @@ impl Integration {
         Self { snippets, one_liners }
     }
 
-    /// Runs the code of every language, each for a click and an order of its own; `change` may alter it first.
+    /// Runs the code of every language, each with its click and order; `change` may alter the code first.
     async fn run(&self, app: &TestApp, change: impl Fn(&Language, String) -> String) -> Vec<Run> {
         let visitor = &app.visitor();
         let runs = LANGUAGES.iter().map(|language| {
@@ -158,12 +159,12 @@ impl Integration {
     }
 }
 
-/// Where the page of one's own advertiser is.
+/// Path of the Integration page of the member's advertiser.
 async fn home(member: &Member) -> String {
     see_other(&member.get("/integration").await).to_owned()
 }
 
-/// What a browser shows of this part of a page.
+/// Text of a part of a page, as a browser shows it.
 fn text(html: &str) -> String {
     let entities = [
         ("&#60;", "<"),
@@ -179,7 +180,7 @@ fn text(html: &str) -> String {
         })
 }
 
-/// That the orders of all languages are stored as they were sent, and no others.
+/// Asserts that exactly the sent orders of all languages are stored.
 async fn assert_stored(app: &TestApp) {
     let stored =
         "SELECT string_agg(concat_ws(' ', order_id, amount_micros, currency), E'\n') FROM conversions";
@@ -191,7 +192,7 @@ async fn assert_stored(app: &TestApp) {
     assert_eq!(stored, sent.collect());
 }
 
-/// Sends the settings' form of the Integration page, with these fields besides those that have no default.
+/// Submits the settings form of the Integration page with these fields and the required ones.
 async fn configure(app: &TestApp, fields: &[(&str, &str)]) -> Page {
     let owner = app.sign_in(&app.scene.owner).await;
     let home = home(&app.sign_in(&app.scene.advertiser).await).await;
@@ -202,7 +203,7 @@ async fn configure(app: &TestApp, fields: &[(&str, &str)]) -> Page {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_snippet_reports_an_order_as_it_stands_on_the_page() {
+async fn each_snippet_reports_an_order_unchanged() {
     let app = TestApp::spawn().await;
     let integration = Integration::of(&app).await;
     let runs = integration.run(&app, |_, code| code).await;
@@ -232,7 +233,7 @@ async fn each_line_for_a_goal_reports_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_snippet_signs_where_a_signature_is_demanded() {
+async fn each_snippet_signs_if_a_signature_is_required() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let home = home(&app.sign_in(&app.scene.advertiser).await).await;
@@ -255,8 +256,8 @@ async fn each_snippet_signs_where_a_signature_is_demanded() {
     let integration = Integration::of(&app).await;
     let unsigned = integration.run(&app, |_, code| code).await;
     for run in unsigned {
-        assert_eq!(run.code, Some(1), "{}", run.told());
-        assert!(run.complained.contains("signature_invalid"), "{}", run.told());
+        assert_eq!(run.code, Some(1), "{}", run.report());
+        assert!(run.stderr.contains("signature_invalid"), "{}", run.report());
     }
     let runs = integration
         .run(&app, |_, code| code.replace("YOUR_SIGNING_SECRET", secret))
@@ -267,7 +268,7 @@ async fn each_snippet_signs_where_a_signature_is_demanded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_snippet_says_what_is_wrong_with_a_call() {
+async fn each_snippet_reports_the_reason_of_a_rejection() {
     let app = TestApp::spawn().await;
     let integration = Integration::of(&app).await;
     let mut forged = app.visitor().click("").await.id;
@@ -278,18 +279,14 @@ async fn each_snippet_says_what_is_wrong_with_a_call() {
         .run(&app, |_, code| code.replace("CLICK_ID", &forged))
         .await
     {
-        assert_eq!((run.code, run.said.as_str()), (Some(1), ""), "{}", run.told());
-        for told in [
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.report());
+        for text in [
             "422",
             "click_not_found",
-            "this network never gave it out",
+            "its format is right, but this network did not issue it",
             "exactly as the landing page received it",
         ] {
-            assert!(
-                run.complained.contains(told),
-                "{told} is not said: {}",
-                run.told()
-            );
+            assert!(run.stderr.contains(text), "{text} is missing: {}", run.report());
         }
     }
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
@@ -297,7 +294,7 @@ async fn each_snippet_says_what_is_wrong_with_a_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_refusals_get_200_the_page_says_that_the_code_cannot_tell() {
+async fn the_page_warns_if_refusals_are_answered_with_200() {
     let app = TestApp::spawn().await;
     for (answers, warned) in [
         ("always_ok", true),
@@ -306,17 +303,17 @@ async fn where_refusals_get_200_the_page_says_that_the_code_cannot_tell() {
         ("dialect", false),
     ] {
         let page = configure(&app, &[("answer_format", answers)]).await;
-        let warning = "this code cannot tell it from a stored one";
+        let warning = "this code cannot detect rejections";
         assert_eq!(page.html.contains(warning), warned, "{answers}");
     }
     app.finish().await;
 }
 
-/// What a server has been asked for, and how often.
+/// Requests a server received, with their number.
 type Calls = Arc<Mutex<BTreeMap<String, usize>>>;
 
-/// A tracking host on a bad day: hangs up, has no time, and then does its work. `/moved/…` is always elsewhere.
-async fn bad_day(calls: &Calls) -> u16 {
+/// A faulty tracking host: hangs up, is busy, and then works. `/moved/…` always redirects.
+async fn faulty_host(calls: &Calls) -> u16 {
     let calls = calls.clone();
     site::serve(move |target| {
         let mut calls = calls.lock().unwrap();
@@ -333,11 +330,11 @@ async fn bad_day(calls: &Calls) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_snippet_tries_again_what_may_succeed_later_and_follows_nobody_elsewhere() {
+async fn each_snippet_retries_temporary_failures_and_follows_no_redirect() {
     let app = TestApp::spawn().await;
     let integration = Integration::of(&app).await;
     let calls = Calls::default();
-    let server = format!("http://127.0.0.1:{}", bad_day(&calls).await);
+    let server = format!("http://127.0.0.1:{}", faulty_host(&calls).await);
     let ours = format!("{}/postback", app.tracking_url);
     let there = |path: &str, language: &Language, code: String| {
         code.replace(&ours, &format!("{server}/{path}/{}", language.interpreter))
@@ -348,8 +345,8 @@ async fn each_snippet_tries_again_what_may_succeed_later_and_follows_nobody_else
     );
     late.iter().for_each(Run::succeeded);
     for run in moved {
-        assert_eq!((run.code, run.said.as_str()), (Some(1), ""), "{}", run.told());
-        assert!(run.complained.contains("302"), "{}", run.told());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.report());
+        assert!(run.stderr.contains("302"), "{}", run.report());
     }
     let expected = LANGUAGES.iter().flat_map(|language| {
         let path = |path| format!("/{path}/{}", language.interpreter);

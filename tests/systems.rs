@@ -1,8 +1,5 @@
-//! Other systems' own calls, end to end: the five that we start from in their documents' words, and one of each kind.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Postbacks of other systems, end to end: the five priority dialects as documented, and one of each kind.
+#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
 
 use campaigns::campaigns as campaign_table;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
@@ -13,7 +10,7 @@ use schema::clock;
 use tenancy::Author;
 use testkit::TestApp;
 
-/// A network whose advertiser comes from another system: no token is demanded, the campaign has the id it had there.
+/// Network whose advertiser migrates from another system: no token required, and the campaign has its former id.
 async fn migrated(external_id: &str) -> TestApp {
     let app = TestApp::spawn().await;
     let mut conn = app.network().await;
@@ -35,13 +32,13 @@ async fn migrated(external_id: &str) -> TestApp {
     integrations::update(&mut conn, &author, advertiser, &integration, now)
         .await
         .unwrap();
-    // Where their calls name no goal, there is one.
+    // The campaign has a single goal, for postbacks without one.
     app.execute("DELETE FROM goals WHERE code = 'lead'").await;
     conn.commit().await.unwrap();
     app
 }
 
-/// The last conversion: order, amount, currency, commission, customer, coupon.
+/// Last conversion: order, amount, currency, commission, customer, coupon.
 async fn last(app: &TestApp) -> String {
     app.text(
         "SELECT concat_ws(' ', coalesce(order_id, '-'), amount_micros / 10000, currency, commission_micros / 10000,
@@ -192,7 +189,7 @@ async fn flexoffers_clickmeter_and_joturl_by_their_parameters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn senders_are_answered_in_their_own_voice() {
+async fn senders_are_answered_in_their_own_format() {
     let app = migrated("x").await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let id = &click.id;

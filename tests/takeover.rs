@@ -1,8 +1,5 @@
-//! One process takes over from another: nothing is refused, nothing fails, nothing is lost; and what is told of a node.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Handover from one server process to another, without a refused, failed or lost request; and the figures of a node.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -104,7 +101,7 @@ async fn one_process_takes_over_from_another_without_a_lost_or_failed_request() 
             let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
             let url = format!("http://{host}/{}?sub1=c{client}", scene.alias);
             tokio::spawn(async move {
-                // Every other one keeps its connection, and must hear of its end before it uses it again.
+                // Every other client keeps its connection, and must learn of its end before using it again.
                 let http = Client::builder().redirect(Policy::none()).no_proxy();
                 let http = if client % 2 == 0 {
                     http.pool_max_idle_per_host(0)
@@ -132,7 +129,7 @@ async fn one_process_takes_over_from_another_without_a_lost_or_failed_request() 
     let ended = tokio::task::spawn_blocking(move || first.0.wait().unwrap());
     let ended = tokio::time::timeout(Duration::from_secs(15), ended)
         .await
-        .expect("it ends in time");
+        .expect("the process ends in time");
     assert!(ended.unwrap().success());
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.store(true, Ordering::Relaxed);
@@ -140,7 +137,7 @@ async fn one_process_takes_over_from_another_without_a_lost_or_failed_request() 
         client.await.unwrap();
     }
 
-    // Both had a journal of their own, and both are applied.
+    // Each process had its own journal, and both journals are applied.
     let stored = "SELECT count(*) FROM clicks";
     let expected = i64::try_from(acknowledged.load(Ordering::Relaxed)).unwrap();
     let begun = Instant::now();

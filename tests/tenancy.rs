@@ -1,11 +1,11 @@
-//! Networks and their parties, through the pages: how they come, what they may, and how they go.
+//! Networks with their advertisers and affiliates, through the pages: sign-up, access, suspension, import, erasure.
 
 use reqwest::StatusCode;
 use testkit::TestApp;
 use testkit::people::{PASSWORD, accept, operator, path, see_other, shown};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
+async fn a_network_signs_up_and_tracks_without_a_dns_entry() {
     let app = TestApp::spawn().await;
     let stranger = app.stranger();
     let fields = [
@@ -25,7 +25,7 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
         ("commission", "10 %"),
         ("revenue", "12 %"),
         ("currency", "INR"),
-        ("window", "30"),
+        ("attribution_days", "30"),
     ];
     let made = stranger.submit("/start", "/start", &campaign).await;
     let page = stranger.get(see_other(&made)).await;
@@ -49,14 +49,14 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
         app.tracking_url
     );
     assert_eq!(http.get(&postback).send().await.unwrap().status(), StatusCode::OK);
-    // Another network's door does not know the click, nor the token.
+    // Another network's tracking path accepts neither the click nor the token.
     let elsewhere = postback.replace("/nova-partners/", "/orbit/");
     assert_eq!(
         http.get(elsewhere).send().await.unwrap().status(),
         StatusCode::UNAUTHORIZED
     );
     assert!(stranger.get("/conversions").await.html.contains("100.00 INR"));
-    // The same slug cannot be had twice, and says so under its field.
+    // A slug that is taken is rejected with an error at its field.
     let again = [
         ("network", "Nova Partners"),
         ("your_name", "X Y"),
@@ -70,13 +70,13 @@ async fn a_stranger_signs_a_network_up_and_tracks_without_dns() {
     assert!(
         refused
             .html
-            .contains("Another network has this name in its addresses")
+            .contains("This slug is already in use by another network")
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
+async fn an_affiliate_applies_is_approved_and_sees_only_its_data() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let joining = [
@@ -106,7 +106,13 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let fields = [&fields[..], &[("answer1", "Search")]].concat();
     let applied = stranger.submit("/join/orbit", "/join/orbit", &fields).await;
     let status = see_other(&applied).to_owned();
-    assert!(stranger.get(&status).await.html.contains("waiting for Orbit"));
+    assert!(
+        stranger
+            .get(&status)
+            .await
+            .html
+            .contains("pending review by Orbit")
+    );
     let list = owner.get("/applications?status=pending").await;
     let (before, _) = list.html.split_once(">Fresh Blog</a>").unwrap();
     let url = before
@@ -122,7 +128,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let page = owner.get(&url).await;
     let link = path(&app, shown(&page, "fresh-link")).to_owned();
     assert!(stranger.get(&status).await.html.contains("approved"));
-    // Decided once.
+    // An application can be decided only once.
     let again = owner.submit("/members", &format!("{url}/decline"), &[]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     let affiliate = accept(&app, &link, "Fred", PASSWORD).await;
@@ -130,14 +136,14 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
     let campaign = format!("/campaigns/{}", app.scene.campaign.id);
     let offered = affiliate.get(&campaign).await.html;
     assert!(
-        offered.contains("None yet.") && !offered.contains("Orbit Blog"),
-        "it has no link there, and sees nobody else's: {offered}"
+        offered.contains("No tracking links yet.") && !offered.contains("Orbit Blog"),
+        "the affiliate has no link yet, and sees no other affiliate's links: {offered}"
     );
     assert!(
-        affiliate.get("/reports").await.html.contains("Nothing happened")
+        affiliate.get("/reports").await.html.contains("No data from")
             || !affiliate.get("/reports").await.html.contains("Orbit Blog")
     );
-    // A rule approves a listed domain at once.
+    // A listed e-mail domain is approved automatically.
     let fields = [
         ("name", "Good Blog"),
         ("email", "me@good.example"),
@@ -157,7 +163,7 @@ async fn an_affiliate_applies_is_approved_and_sees_only_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_affiliate_sends_nobody_on_and_a_blocked_one_earns_nothing() {
+async fn a_paused_affiliates_links_stop_and_a_blocked_affiliate_earns_nothing() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let click = app.visitor().click("").await;
@@ -178,23 +184,23 @@ async fn a_paused_affiliate_sends_nobody_on_and_a_blocked_one_earns_nothing() {
         .advertiser()
         .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "1")])
         .await;
-    assert_eq!(answer.reason(), "accepted", "an earlier click still converts");
+    assert_eq!(answer.reason(), "accepted", "an earlier click converts");
     set("blocked", "2").await;
     let answer = app
         .advertiser()
         .postback(&[("click_id", &click.id), ("order_id", "2"), ("amount", "1")])
         .await;
     assert_eq!(answer.reason(), "affiliate_blocked");
-    // Two people's edits do not overwrite each other.
+    // Concurrent edits do not overwrite each other.
     let fields = [("name", "Late"), ("status", "active"), ("version", "1")];
     let late = owner.submit(&affiliate, &affiliate, &fields).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.html.contains("Somebody changed this"));
+    assert!(late.html.contains("Another user changed this"));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_network_stops_and_comes_back_with_everything() {
+async fn a_suspended_network_stops_and_is_restored_completely() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     let click = app.visitor().click("").await;
@@ -221,7 +227,7 @@ async fn a_suspended_network_stops_and_comes_back_with_everything() {
     assert!(owner.get("/").await.html.contains("This network is suspended"));
     assert!(
         owner.get("/postbacks").await.html.contains("network_suspended"),
-        "the call was kept"
+        "the postback was stored"
     );
     assert_eq!(
         see_other(
@@ -237,7 +243,7 @@ async fn a_suspended_network_stops_and_comes_back_with_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
+async fn an_impersonation_is_recorded_in_both_logs_and_limited() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     let url = format!("/ops/networks/{}", app.scene.network.id);
@@ -255,7 +261,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     assert_eq!(
         without.status,
         StatusCode::UNPROCESSABLE_ENTITY,
-        "a reason is needed"
+        "a reason is required"
     );
     let fields = [("membership", member.as_str()), ("why", "Ticket 77")];
     assert_eq!(
@@ -265,21 +271,21 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     let home = operator.get("/").await;
     assert!(
         home.html
-            .contains("Olga acts as Orbit manager of Orbit. Reason: Ticket 77"),
+            .contains("Olga is impersonating Orbit manager of Orbit. Reason: Ticket 77"),
         "{}",
         home.html
     );
     assert_eq!(
         operator.get("/settings/audit").await.status,
         StatusCode::FORBIDDEN,
-        "as the manager it is"
+        "with the manager's permissions"
     );
     assert_eq!(
         operator.get("/ops").await.status,
         StatusCode::NOT_FOUND,
-        "not both at once"
+        "not as an operator at the same time"
     );
-    // What belongs to a person is not touched.
+    // The person's account cannot be changed.
     let token = home.form_token().to_owned();
     let name = operator
         .post(
@@ -306,7 +312,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
     assert_eq!(
         invited.status,
         StatusCode::FORBIDDEN,
-        "what outlives the visit stays closed"
+        "effects that outlast the impersonation are forbidden"
     );
     let group = [("name", "Made by Olga"), ("form_token", token.as_str())];
     assert_eq!(
@@ -335,7 +341,7 @@ async fn an_operator_acts_for_somebody_in_the_sight_of_both_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_fair_and_do_not_touch_the_neighbours() {
+async fn limits_apply_to_one_network_and_not_to_others() {
     let app = TestApp::spawn().await;
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let operator = operator(&app).await;
@@ -353,12 +359,12 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let server = app.advertiser();
     let calls = futures_util::future::join_all((0..40).map(|_| server.raw("click_id=x&token=y"))).await;
-    let limited: Vec<_> = calls.iter().filter(|it| it.status.as_u16() == 429).collect();
+    let limited: Vec<_> = calls.iter().filter(|call| call.status.as_u16() == 429).collect();
     assert!(limited.len() >= 30, "{} of 40 were limited", limited.len());
     assert!(
         limited
             .iter()
-            .all(|it| it.reason() == "rate_limited" && it.headers.contains_key("retry-after"))
+            .all(|call| call.reason() == "rate_limited" && call.headers.contains_key("retry-after"))
     );
     let neighbour = format!("{}/rival/postback?token={}", app.tracking_url, rival.token);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -366,7 +372,7 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
         http.get(neighbour).send().await.unwrap().status(),
         StatusCode::BAD_REQUEST
     );
-    // Four seats, four colleagues: owner, admin, manager, analyst.
+    // All four seats are taken: owner, admin, manager, analyst.
     let owner = app.sign_in(&app.scene.owner).await;
     let full = owner
         .submit(
@@ -376,7 +382,7 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
         )
         .await;
     assert_eq!(full.status, StatusCode::CONFLICT);
-    assert!(full.html.contains("All 4 seats of the network are taken"));
+    assert!(full.html.contains("All 4 seats of the network are in use"));
     let campaign = format!("/campaigns/{}", app.scene.campaign.id);
     let affiliate = app.scene.affiliate_id.to_string();
     let link = owner
@@ -387,12 +393,15 @@ async fn limits_are_fair_and_do_not_touch_the_neighbours() {
         )
         .await;
     assert_eq!(link.status, StatusCode::CONFLICT);
-    assert!(link.html.contains("as many as it may"));
+    assert!(
+        link.html
+            .contains("The network has the maximum number of tracking links (1).")
+    );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
+async fn a_list_is_imported_after_a_preview() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let csv = "Publisher;Publisher ID;Status;Group;Country\nNew Blog;77;active;Orbit group;PL\n\
@@ -402,19 +411,19 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
         .await;
     assert_eq!(preview.status, StatusCode::OK);
     for expected in [
-        "create <strong>2</strong>, change <strong>1</strong>",
-        "<strong>5</strong> rows cannot be accepted",
-        "passed over: Country",
+        "To create: <strong>2</strong>. To update: <strong>1</strong>",
+        "Invalid rows: <strong>5</strong>",
+        "Ignored unknown columns: Country",
         "Enter a name.",
         "No group is called “Nowhere”",
-        "Line 2 is about the same one",
-        "This row has 2 cells, and the header 5.",
+        "Line 2 refers to the same object",
+        "This row has 2 cells, but the header has 5.",
     ] {
         assert!(preview.html.contains(expected), "{expected}: {}", preview.html);
     }
     assert!(
         !owner.get("/affiliates").await.html.contains("New Blog"),
-        "a preview changes nothing"
+        "a preview must not change anything"
     );
     let refused = owner
         .submit(
@@ -449,14 +458,14 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
     let exported = owner.get("/affiliates/export.csv").await.html;
     assert!(
         exported.contains("'=1+1"),
-        "a spreadsheet must not calculate it: {exported}"
+        "a spreadsheet must not evaluate the cell: {exported}"
     );
     let same = owner
         .submit("/affiliates/import", "/affiliates/import", &[("csv", &exported)])
         .await;
     assert!(
         same.html
-            .contains("create <strong>0</strong>, change <strong>0</strong>"),
+            .contains("To create: <strong>0</strong>. To update: <strong>0</strong>"),
         "{}",
         same.html
     );
@@ -464,7 +473,7 @@ async fn a_list_is_imported_after_a_look_at_what_it_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
+async fn a_network_is_exported_and_erased_and_others_are_untouched() {
     let app = TestApp::spawn().await;
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let click = app.visitor().click("").await;
@@ -491,7 +500,7 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     }
     assert!(
         !export.contains("Rival") && !export.contains("_hash"),
-        "only its own, and no hashes"
+        "only rows of the network, and no hashes"
     );
     let unproved = owner
         .submit(
@@ -548,11 +557,11 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     assert_eq!(
         app.count(&left_of(app.scene.network.id.0)).await,
         0,
-        "something is left"
+        "rows of the network are left"
     );
     assert!(
         app.count(&left_of(rival.network.id.0)).await > 10,
-        "the neighbour has everything"
+        "the other network is complete"
     );
     let left = app.stranger();
     let (email, password) = (&app.scene.owner.email, &app.scene.owner.password);
@@ -560,7 +569,7 @@ async fn a_network_is_exported_and_erased_and_its_neighbour_stays() {
     assert_eq!(
         see_other(&left.get("/reports").await),
         "/account",
-        "there is nowhere to work"
+        "the person has no membership"
     );
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! URLs that people save in the URL builder: who sees which, what is refused, and that no secret is kept.
+//! URL templates of the URL builder: visibility, refused URLs, and removal of secrets.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -7,7 +7,7 @@ use testkit::{Member, Page, TestApp};
 
 const TOOLS: &str = "/tools/postback";
 
-/// Saves a template as people do.
+/// Saves a template on the page.
 async fn save(member: &Member, name: &str, direction: &str, url: &str) -> Page {
     let fields = [("name", name), ("direction", direction), ("url", url)];
     member
@@ -15,7 +15,7 @@ async fn save(member: &Member, name: &str, direction: &str, url: &str) -> Page {
         .await
 }
 
-/// The pages of the templates that somebody is shown, in order.
+/// Pages of the templates shown to the user, in order.
 fn pages(tools: &Page) -> Vec<String> {
     let forms = tools.html.split("action=\"/tools/templates/").skip(1);
     let ids = forms.filter_map(|rest| rest.split('/').next());
@@ -23,7 +23,7 @@ fn pages(tools: &Page) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_systems_url_becomes_ones_own_and_is_changed_and_removed() {
+async fn a_template_starts_from_a_known_system_and_is_changed_and_removed() {
     let app = TestApp::spawn().await;
     let affiliate = app.sign_in(&app.scene.affiliate).await;
     let tools = affiliate.get("/tools/postback?tracker=keitaro").await;
@@ -81,7 +81,7 @@ async fn a_known_systems_url_becomes_ones_own_and_is_changed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_sees_their_own_and_the_network_sees_all() {
+async fn each_party_sees_its_templates_and_the_network_sees_all() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let affiliate = app.sign_in(&app.scene.affiliate).await;
@@ -108,7 +108,7 @@ async fn each_sees_their_own_and_the_network_sees_all() {
         assert_eq!(
             affiliate.get(other).await.html,
             absent.html,
-            "as absent as one that is not there"
+            "equal to a template that does not exist"
         );
         let removed = affiliate.submit(TOOLS, &format!("{other}/remove"), &[]).await;
         assert_eq!(removed.status, StatusCode::NOT_FOUND);
@@ -140,34 +140,34 @@ async fn each_sees_their_own_and_the_network_sees_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() {
+async fn an_invalid_url_is_refused_with_its_offset_and_no_secret_is_stored() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
-    for (direction, url, said) in [
+    for (direction, url, message) in [
         (
             "outbound",
             "https://t.example/?a={payout}&b={nothing}",
-            "At 32: there is no macro {nothing}.",
+            "At 32: {nothing} is not a macro.",
         ),
         (
             "outbound",
             "https://{sub1}.example/",
-            "At 8: a macro may not stand in the host.",
+            "At 8: a macro is not allowed in the host.",
         ),
         (
             "outbound",
             "t.example/?a={payout}",
-            "It must begin with https:// and a host.",
+            "The URL must begin with https:// and a host.",
         ),
         (
             "inbound",
             "/postback?click_id={a}",
-            "It must begin with https:// and a host.",
+            "The URL must begin with https:// and a host.",
         ),
         (
             "inbound",
             "https://t.example/postback?colour={a}",
-            "It has none of our parameters",
+            "The query has none of our parameters",
         ),
         (
             "inbound",
@@ -182,10 +182,10 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
     ] {
         let refused = save(&owner, "Own", direction, url).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{url}");
-        assert!(refused.html.contains(said), "{url}: {}", refused.html);
+        assert!(refused.html.contains(message), "{url}: {}", refused.html);
         assert!(
             refused.html.contains(&url.replace('&', "&#38;")),
-            "what was typed is kept: {url}"
+            "the input is kept: {url}"
         );
     }
     let secret = "t0ps3cr3t";
@@ -197,7 +197,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
         "{tools}"
     );
     assert!(
-        tools.contains("A secret belongs into <code>token, api_key</code>"),
+        tools.contains("This URL needs a secret in <code>token, api_key</code>"),
         "{tools}"
     );
     let kept = format!(
@@ -213,7 +213,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
     .await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        again.html.contains("You have a template of this name"),
+        again.html.contains("You already have a template with this name"),
         "{}",
         again.html
     );
@@ -222,7 +222,7 @@ async fn what_cannot_be_sent_is_refused_where_it_stands_and_no_secret_is_kept() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_saves_each_once_and_no_more_than_there_may_be() {
+async fn an_api_client_saves_each_template_once_and_no_more_than_the_maximum() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.affiliate).await;
     let template = |name: &str| json!({"name": name, "direction": "outbound", "url": "https://t.example/?c={aff_click_id}"});
@@ -243,7 +243,7 @@ async fn a_program_saves_each_once_and_no_more_than_there_may_be() {
     let wrong = program
         .patch(&path, &json!({"url": "https://t.example/?c={cid}"}))
         .await;
-    assert_eq!(wrong.json["fields"]["url"], "At 21: there is no macro {cid}.");
+    assert_eq!(wrong.json["fields"]["url"], "At 21: {cid} is not a macro.");
     let changed = program
         .patch(
             &path,
@@ -264,7 +264,7 @@ async fn a_program_saves_each_once_and_no_more_than_there_may_be() {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert_eq!(
         refused.get("message"),
-        "There are 20 URL templates, as many as there may be. Remove one first."
+        "You have 20 URL templates, the maximum. Remove one first."
     );
     let first = program.get("/url-templates?limit=15").await;
     let rest = program

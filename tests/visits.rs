@@ -1,4 +1,4 @@
-//! What is known of visitors, and what is deliberately not kept of them.
+//! Data stored about visitors, data deliberately not stored, and targeting and caps of clicks.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -17,7 +17,7 @@ use testkit::{TestApp, TestOptions};
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1";
 
-/// A server that believes this machine's proxies, so that visitors can come from anywhere.
+/// A server that trusts proxies on this machine, so that requests can have any address.
 async fn behind_a_proxy() -> TestApp {
     TestApp::spawn_with(TestOptions {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
@@ -27,7 +27,7 @@ async fn behind_a_proxy() -> TestApp {
     .await
 }
 
-/// Clicks the scene's link as somebody else's browser; returns where it is sent.
+/// Clicks the scene's link with these headers and returns the URL of the redirect.
 async fn click(app: &TestApp, method: Method, sub1: &str, headers: &[(&str, &str)]) -> String {
     let http = Client::builder()
         .redirect(Policy::none())
@@ -54,7 +54,7 @@ async fn column(app: &TestApp, column: &str, sub1: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_that_is_not_valid_is_sent_on_and_counted_as_what_it_is() {
+async fn an_invalid_click_is_redirected_and_flagged() {
     let app = behind_a_proxy().await;
     let from = |address: &'static str| ("X-Forwarded-For", address);
     let chrome = ("User-Agent", CHROME);
@@ -68,7 +68,7 @@ async fn a_click_that_is_not_valid_is_sent_on_and_counted_as_what_it_is() {
         &[from("203.0.113.2"), ("User-Agent", "curl/8.5.0")],
     )
     .await;
-    click(&app, get.clone(), "nobody", &[from("203.0.113.3")]).await;
+    click(&app, get.clone(), "no-agent", &[from("203.0.113.3")]).await;
     let early = ("Sec-Purpose", "prefetch;prerender");
     click(&app, get.clone(), "early", &[from("203.0.113.4"), chrome, early]).await;
     click(&app, Method::HEAD, "head", &[from("203.0.113.5"), chrome]).await;
@@ -76,7 +76,7 @@ async fn a_click_that_is_not_valid_is_sent_on_and_counted_as_what_it_is() {
         ("person", "none"),
         ("again", "duplicate"),
         ("curl", "bot"),
-        ("nobody", "bot"),
+        ("no-agent", "bot"),
         ("early", "prefetch"),
         ("head", "prefetch"),
     ] {
@@ -91,7 +91,7 @@ async fn a_click_that_is_not_valid_is_sent_on_and_counted_as_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn device_system_browser_and_country_are_known_and_a_country_is_believed_of_a_proxy_only() {
+async fn device_system_browser_and_country_are_stored_and_only_a_proxy_can_set_the_country() {
     let app = behind_a_proxy().await;
     let headers = [
         ("X-Forwarded-For", "198.51.100.7"),
@@ -147,7 +147,7 @@ async fn clicks_from_blocked_addresses_are_flagged_as_soon_as_they_are_blocked()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_address_and_no_user_agent_is_kept_anywhere() {
+async fn no_address_and_no_user_agent_is_stored_anywhere() {
     let app = behind_a_proxy().await;
     let canary = "CanaryBrowser-7f3a91/1.0";
     for last in 1..=200 {
@@ -164,7 +164,7 @@ async fn no_address_and_no_user_agent_is_kept_anywhere() {
     assert!(!rows.contains(canary) && !contains(&journal, canary.as_bytes()));
     for last in 1..=200_u8 {
         let address = format!("203.0.113.{last}");
-        // As text, and as bytes behind what Postgres puts before a whole address.
+        // As text, and as bytes with the prefix that Postgres puts before a whole address.
         assert!(!rows.contains(&format!("{address}/32")) && !rows.contains(&format!("{address},")));
         assert!(last < 10 || !contains(&journal, address.as_bytes()), "{address}");
         assert!(last == 0 || !contains(&journal, &[2, 32, 0, 4, 203, 0, 113, last]));
@@ -181,7 +181,7 @@ fn collect(folder: &Path, bytes: &mut Vec<u8>) {
         if entry.path().is_dir() {
             collect(&entry.path(), bytes);
         } else {
-            // Spares are zeros: not worth searching.
+            // Spare space of a segment is zeros, which need no search.
             let content = fs::read(entry.path()).unwrap_or_default();
             let end = content
                 .iter()
@@ -193,7 +193,7 @@ fn collect(folder: &Path, bytes: &mut Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
+async fn clicks_outside_the_targeting_or_beyond_a_cap_are_redirected_and_flagged() {
     let app = behind_a_proxy().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = format!("/campaigns/{}/settings", app.scene.campaign.id);
@@ -212,8 +212,8 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
     };
     let wrong = owner.submit(&page, &page, &settings("Germany")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let told = "“Germany” is not a country code";
-    assert!(wrong.html.contains(told), "{told} is not in {}", wrong.html);
+    let message = "“Germany” is not a country code";
+    assert!(wrong.html.contains(message), "{message} is not in {}", wrong.html);
     let saved = owner.submit(&page, &page, &settings("de at")).await;
     assert_eq!(see_other(&saved), page);
     let caps = page.replace("/settings", "/caps");
@@ -248,7 +248,7 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
         assert_eq!(column(&app, "flag", sub1).await, flag, "{sub1}");
     }
 
-    // Another node knows what this one counted, once it has asked.
+    // Another node knows the counts of this one after its next query.
     let other = app.another_node().await;
     let link = format!("{}/{}", other.tracking_url, app.scene.alias);
     let http = Client::builder()
@@ -257,7 +257,7 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
         .build()
         .unwrap();
     for attempt in 0..100 {
-        // Another visitor each time.
+        // A new visitor for each attempt.
         let browser = format!("{CHROME} Number/{attempt}");
         let request = http.get(format!("{link}?sub1=other-{attempt}"));
         let answer = request.header("User-Agent", browser).send().await.unwrap();
@@ -266,7 +266,7 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
         if column(&app, "flag", &format!("other-{attempt}")).await == "cap_reached" {
             break;
         }
-        assert!(attempt < 10, "the other node never learns of the cap");
+        assert!(attempt < 10, "the other node does not apply the cap");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     other.stop().await;
@@ -274,7 +274,7 @@ async fn clicks_that_a_campaign_does_not_want_are_sent_on_and_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_come_back_when_there_is_room() {
+async fn visitors_go_to_the_fallback_while_a_cap_of_conversions_is_reached() {
     let app = behind_a_proxy().await;
     app.change_campaign(|campaign| {
         campaign.sending.fallback_url = Some("https://elsewhere.example/".to_owned());
@@ -301,9 +301,10 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
             let address = format!("203.0.113.{number}");
             let headers = [("X-Forwarded-For", address.as_str()), ("User-Agent", CHROME)];
             let location = click(&app, Method::GET, &sub1, &headers).await;
-            let flag = match location.starts_with("https://elsewhere.example/") {
-                true => "cap_reached",
-                false => "none",
+            let flag = if location.starts_with("https://elsewhere.example/") {
+                "cap_reached"
+            } else {
+                "none"
             };
             assert_eq!(column(&app, "flag", &sub1).await, flag);
             if location.starts_with(host) {
@@ -311,7 +312,7 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
             }
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
-        panic!("nobody is sent to {host}");
+        panic!("no visitor is redirected to {host}");
     };
     let first = sent_to("https://shop.example/").await;
     let (_, rest) = first.split_once("id=").unwrap();
@@ -323,10 +324,10 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
     let accepted = order("1", "10").await;
     assert_eq!(accepted.reason(), "accepted");
     sent_to("https://elsewhere.example/").await;
-    // Who was sent before may still buy: that is recorded, and pays nothing.
+    // Visitors redirected before may still buy: the conversion is recorded and pays nothing.
     let beyond = order("2", "10").await;
     assert_eq!(beyond.reason(), "cap_reached", "{}", beyond.text);
-    // What is rejected makes room again.
+    // A rejected conversion no longer counts towards the cap.
     for id in [accepted.get("conversion_id"), beyond.get("conversion_id")] {
         let decided = owner
             .submit(
@@ -342,7 +343,7 @@ async fn when_a_cap_of_conversions_is_reached_visitors_go_to_the_fallback_and_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and_pays_nothing() {
+async fn conversions_of_clicks_outside_the_targeting_or_beyond_a_cap_pay_nothing() {
     let app = behind_a_proxy().await;
     app.change_campaign(|campaign| {
         campaign.audience.countries = Words(vec!["DE".to_owned(), "AT".to_owned()])
@@ -388,14 +389,14 @@ async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and
         );
         clicks.push((click_id, answer));
     }
-    let told = "the campaign wants visitors from DE or AT, and this one came from FR";
+    let explanation = "the campaign accepts visitors from DE or AT only, and this one is from FR";
     let message = clicks[1].1.get("message");
-    assert!(message.contains(told), "{message}");
+    assert!(message.contains(explanation), "{message}");
     assert_eq!(
         order("2", ("click_id", &clicks[1].0)).await.reason(),
         "duplicate_order"
     );
-    // Where no click says who came, nobody was unwanted.
+    // Without a click, targeting does not apply.
     let by_coupon = order("4", ("coupon", "SCENE")).await;
     assert_eq!(by_coupon.reason(), "accepted", "{}", by_coupon.text);
     let paid = "SELECT string_agg(concat_ws(' ', order_id, commission_micros / 1000000, unpaid_because), ', '
@@ -406,8 +407,8 @@ async fn what_comes_through_a_click_that_a_campaign_did_not_want_is_recorded_and
     );
     let page = format!("/postbacks/{}", clicks[1].1.get("request_id"));
     let shown = app.sign_in(&app.scene.advertiser).await.get(&page).await.html;
-    assert!(shown.contains(told), "{shown}");
-    // Whoever wants everybody pays for everybody.
+    assert!(shown.contains(explanation), "{shown}");
+    // Without targeting, the same click pays.
     app.change_campaign(|_| {}).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(order("5", ("click_id", &clicks[1].0)).await.reason(), "accepted");

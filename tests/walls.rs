@@ -1,8 +1,5 @@
-//! The walls between networks, tried from inside: what the server's own connections can and cannot reach.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Isolation of networks, tried from inside with the server's database connections.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use std::time::Duration;
 
@@ -20,15 +17,15 @@ struct Count {
     count: i64,
 }
 
-async fn count(conn: &mut AsyncPgConnection, what: &str) -> i64 {
-    let found: Count = diesel::sql_query(format!("SELECT count(*) AS count FROM {what}"))
+async fn count(conn: &mut AsyncPgConnection, rows: &str) -> i64 {
+    let found: Count = diesel::sql_query(format!("SELECT count(*) AS count FROM {rows}"))
         .get_result(conn)
         .await
         .unwrap();
     found.count
 }
 
-/// Tables of a tenant that have rows after a click and a postback.
+/// Tenant tables that have rows after a click and a postback.
 const TABLES: [&str; 17] = [
     "networks",
     "affiliate_groups",
@@ -50,7 +47,7 @@ const TABLES: [&str; 17] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_forgets_its_network_finds_only_its_own_or_nothing() {
+async fn a_query_without_a_network_filter_finds_only_its_networks_rows_or_none() {
     let app = TestApp::spawn().await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let click = app.visitor().click("").await;
@@ -59,21 +56,21 @@ async fn a_query_that_forgets_its_network_finds_only_its_own_or_nothing() {
         .await;
     let mut own = app.network().await;
     let mut foreign = app.db.network(rival.network.id).await.unwrap();
-    let mut nobody = app.db.unscoped().await.unwrap();
+    let mut unscoped = app.db.unscoped().await.unwrap();
     for table in TABLES {
         let others = format!("{table} WHERE {} <> {}", key(table), app.scene.network.id.0);
         assert!(count(&mut own, table).await > 0, "{table}");
         assert_eq!(count(&mut own, &others).await, 0, "{table}");
         let mine = format!("{table} WHERE {} = {}", key(table), app.scene.network.id.0);
         assert_eq!(count(&mut foreign, &mine).await, 0, "{table}");
-        assert_eq!(count(&mut nobody, table).await, 0, "{table}");
+        assert_eq!(count(&mut unscoped, table).await, 0, "{table}");
     }
-    drop((own, foreign, nobody));
+    drop((own, foreign, unscoped));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_check_of_the_walls_sees_one_that_is_missing() {
+async fn the_isolation_check_detects_a_missing_policy() {
     let app = TestApp::spawn().await;
     Scene::set(&app.db, "Rival", "rival.example").await;
     let forgetful = format!("affiliates WHERE network_id <> {}", app.scene.network.id.0);
@@ -88,7 +85,7 @@ async fn the_check_of_the_walls_sees_one_that_is_missing() {
     assert_eq!(
         count(&mut *app.network().await, &forgetful).await,
         1,
-        "the rival's affiliate is seen"
+        "the rival's affiliate is visible"
     );
     app.finish().await;
 }
@@ -147,7 +144,7 @@ async fn a_row_can_neither_be_written_into_nor_point_into_another_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_torn_down_leave_no_transaction_and_no_foreign_setting() {
+async fn aborted_requests_leave_no_transaction_and_no_network_setting() {
     let app = TestApp::spawn().await;
     let owner = &app.scene.owner;
     let signed_in = app.stranger().try_sign_in(&owner.email, &owner.password).await;
@@ -181,13 +178,13 @@ async fn requests_that_are_torn_down_leave_no_transaction_and_no_foreign_setting
     }
     assert_eq!(
         left, 0,
-        "transactions are left open five seconds after the last request"
+        "transactions are open five seconds after the last request"
     );
     let mut held = Vec::new();
     for _ in 0..4 {
         let mut conn = app.db.unscoped().await.unwrap();
         assert_eq!(
-            count(&mut conn, "(SELECT 1 WHERE current_network() IS NOT NULL) told").await,
+            count(&mut conn, "(SELECT 1 WHERE current_network() IS NOT NULL) scoped").await,
             0
         );
         held.push(conn);
@@ -198,12 +195,12 @@ async fn requests_that_are_torn_down_leave_no_transaction_and_no_foreign_setting
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_torn_down_in_the_middle_of_an_attempt_is_taken_back_whole() {
+async fn an_attempt_aborted_midway_is_rolled_back_completely() {
     let app = TestApp::spawn().await;
     let network = app.scene.network.id.0;
     let mut conn = app.network().await;
     let hangs = async |conn: &mut NetworkConn| {
-        // Held until the transaction ends, and not only the attempt.
+        // Held until the transaction ends, not only until the attempt ends.
         diesel::sql_query("SELECT pg_sleep(60)")
             .execute(&mut **conn)
             .await
@@ -215,7 +212,7 @@ async fn what_is_torn_down_in_the_middle_of_an_attempt_is_taken_back_whole() {
     drop(conn);
     let open = "SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    // Sooner than Postgres would end it by itself.
+    // Sooner than Postgres's timeout would end the transaction.
     for _ in 0..80 {
         if app.count(open).await == 0 {
             return app.finish().await;
@@ -225,7 +222,7 @@ async fn what_is_torn_down_in_the_middle_of_an_attempt_is_taken_back_whole() {
     panic!("the transaction is still open");
 }
 
-/// Sends a request and resets the connection after a while, whatever the server is doing for it.
+/// Sends a request and resets the connection after a while, whether or not the server has answered.
 async fn tear_down(address: &str, request: String, after: Duration) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_zero_linger().unwrap();

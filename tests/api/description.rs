@@ -1,4 +1,4 @@
-//! The API does what its description says, as Schemathesis reads it: thousands of right and wrong calls.
+//! Schemathesis checks that the API conforms to its OpenAPI document, with thousands of valid and invalid requests.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,16 +9,16 @@ use reqwest::StatusCode;
 use testkit::{ApiClient, TestApp, TestOptions};
 use tokio::process::Command;
 
-/// As `./x` installs it.
+/// Version that `./x` installs.
 const VERSION: &str = "4.32.5";
 
-/// What would end the run's own key: tried apart, without what was learned of ids before.
-const OWN_GRAVE: [&str; 3] = ["delete_keys_id", "delete_members_id", "patch_members_id"];
+/// Operations that can invalidate the key of the run, tested in a separate run without the IDs of the first.
+const SELF_DESTRUCTIVE: [&str; 3] = ["delete_keys_id", "delete_members_id", "patch_members_id"];
 
-/// How much a run may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Time limit of a run on a busy machine.
+const RUN_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// `$SCHEMATHESIS`, what `./x` has installed, or what is in the path.
+/// Path of the program: `$SCHEMATHESIS`, the installation of `./x`, or the one on `PATH`.
 fn schemathesis() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
@@ -37,12 +37,12 @@ fn schemathesis() -> PathBuf {
         .unwrap_or_else(|| {
             panic!(
                 "schemathesis is missing. `./x test` installs it (PyPI: schemathesis {VERSION}); \
-                 or say in $SCHEMATHESIS where it is."
+                 or set $SCHEMATHESIS to its path."
             )
         })
 }
 
-/// Runs it over as many operations as it must find.
+/// Runs Schemathesis, which must find this number of operations.
 async fn run(program: &ApiClient, app: &TestApp, operations: usize, options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/api/schemathesis.toml");
@@ -71,16 +71,16 @@ async fn run(program: &ApiClient, app: &TestApp, operations: usize, options: &[&
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let ended = tokio::time::timeout(RUN_TIMEOUT, child.wait_with_output()).await;
     let output = ended.expect("schemathesis ends in time").unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{complained}");
-    assert!(said.contains(&format!("Tested: {operations}\n")), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains(&format!("Tested: {operations}\n")), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_does_what_its_description_says() {
+async fn the_api_conforms_to_its_openapi_document() {
     let app = TestApp::spawn_with(TestOptions {
         calls_per_minute: Some(u32::MAX),
         ..TestOptions::default()
@@ -88,19 +88,19 @@ async fn the_api_does_what_its_description_says() {
     .await;
     let program = app.program(&app.scene.owner).await;
     let expendable = app.program(&app.scene.owner).await;
-    // The run may come to demand a second factor of everybody: its key's owner has one.
+    // The run may make the network require two-factor authentication, so the owner of the key gets it.
     diesel::sql_query("UPDATE people SET totp_sealed = '\\x00'")
         .execute(&mut app.database.owner().await)
         .await
         .unwrap();
-    // It leaves the operation out that it has the description from.
-    let most = api::ROUTES.len() - OWN_GRAVE.len() - 1;
+    // Schemathesis skips the operation that it loads the document from.
+    let most = api::ROUTES.len() - SELF_DESTRUCTIVE.len() - 1;
     for (program, which, operations) in [
         (&program, "--exclude-operation-id", most),
-        (&expendable, "--include-operation-id", OWN_GRAVE.len()),
+        (&expendable, "--include-operation-id", SELF_DESTRUCTIVE.len()),
     ] {
         let mut options = vec!["--phases", "examples,coverage,fuzzing", "--max-examples", "20"];
-        options.extend(OWN_GRAVE.iter().flat_map(|operation| [which, *operation]));
+        options.extend(SELF_DESTRUCTIVE.iter().flat_map(|operation| [which, *operation]));
         run(program, &app, operations, &options).await;
         let me = program.get("/me").await.status;
         assert_eq!(me, StatusCode::OK, "the run has locked itself out");

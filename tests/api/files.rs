@@ -1,10 +1,10 @@
-//! Files: what is exported can be imported again, a preview changes nothing, and what is wrong is told row by row.
+//! CSV files: exports can be imported again, a dry run changes nothing, and errors are reported row by row.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Answer, ApiClient, TestApp};
 
-/// Texts that a spreadsheet would calculate, that have what separates cells, or that have been protected once already.
+/// Texts that a spreadsheet evaluates as formulas, that contain separators, or that are escaped already.
 const HARD: [&str; 15] = [
     "=1+1",
     "+48 22 100",
@@ -36,7 +36,7 @@ fn counts(report: &Answer) -> [i64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_exported_is_all_unchanged_when_it_is_imported_again() {
+async fn importing_an_export_changes_nothing() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let group = program
@@ -54,8 +54,8 @@ async fn what_was_exported_is_all_unchanged_when_it_is_imported_again() {
             let made = program.post(list, &body).await;
             assert_eq!(made.status, StatusCode::CREATED, "{text}: {}", made.text);
         }
-        let things = async || program.get(&format!("{list}?archived=true&limit=200")).await.json;
-        let before = things().await;
+        let list_all = async || program.get(&format!("{list}?archived=true&limit=200")).await.json;
+        let before = list_all().await;
         let audited = app.count("SELECT count(*) FROM audit_log").await;
         let file = program.get(&format!("{list}/export?archived=true")).await;
         assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
@@ -73,24 +73,24 @@ async fn what_was_exported_is_all_unchanged_when_it_is_imported_again() {
         let rows = i64::try_from(HARD.len() + 1).unwrap();
         assert_eq!(counts(&report), [0, 0, rows, 0], "{}\n{}", report.text, file.text);
         assert_eq!(report.json["ignored_columns"], json!([]));
-        assert_eq!(things().await, before);
+        assert_eq!(list_all().await, before);
         assert_eq!(app.count("SELECT count(*) FROM audit_log").await, audited);
         let names: Vec<&str> = before["items"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|it| it["name"].as_str().unwrap())
+            .map(|item| item["name"].as_str().unwrap())
             .collect();
         assert!(HARD.iter().all(|text| names.contains(text)), "{names:?}");
     }
-    // Without the archived ones, unless they are asked for.
+    // By default, archived rows are excluded.
     let file = program.get("/affiliates/export").await.text;
     assert!(!file.contains("archived") && file.lines().count() > 5);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_says_what_an_import_does_and_changes_nothing() {
+async fn a_dry_run_reports_what_an_import_does_and_changes_nothing() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     program
@@ -124,7 +124,7 @@ async fn a_preview_says_what_an_import_does_and_changes_nothing() {
     for report in [&preview, &made] {
         assert_eq!(counts(report), [1, 1, 1, 6], "{}", report.text);
         assert_eq!(report.json["ignored_columns"], json!(["colour"]));
-        let told: Vec<_> = report.json["rows"]
+        let outcomes: Vec<_> = report.json["rows"]
             .as_array()
             .unwrap()
             .iter()
@@ -135,7 +135,7 @@ async fn a_preview_says_what_an_import_does_and_changes_nothing() {
             })
             .collect();
         assert_eq!(
-            told,
+            outcomes,
             [
                 (2, "unchanged"),
                 (3, "update"),
@@ -155,7 +155,7 @@ async fn a_preview_says_what_an_import_does_and_changes_nothing() {
     );
     assert_eq!(
         preview.json["rows"], made.json["rows"],
-        "a preview cannot differ from what it previews"
+        "a dry run equals its import"
     );
     let now = program.get("/affiliates?search=Renamed").await.json["items"][0].clone();
     assert_eq!(
@@ -166,7 +166,7 @@ async fn a_preview_says_what_an_import_does_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_none_is_refused_as_a_whole() {
+async fn an_invalid_file_is_refused_as_a_whole() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let before = app.count("SELECT count(*) FROM affiliates").await;
@@ -220,7 +220,7 @@ async fn a_file_that_is_none_is_refused_as_a_whole() {
             .await;
         assert_eq!(refused.status, status, "{content_type}: {}", refused.text);
     }
-    // A NUL in a cell is a row that cannot be accepted, or a file that cannot be read; never a fault of ours.
+    // A NUL in a cell makes the row or the file invalid; it is never a server error.
     let nul = import(&program, "/affiliates/import", "name,notes\na\0b,x\nfine,a\0b\n").await;
     assert!(
         nul.status.is_client_error() || counts(&nul) == [0, 0, 0, 2],
@@ -228,7 +228,7 @@ async fn a_file_that_is_none_is_refused_as_a_whole() {
         nul.text
     );
     assert_eq!(app.count("SELECT count(*) FROM affiliates").await, before);
-    // What spreadsheets write is understood: a byte order mark, semicolons, carriage returns.
+    // Files of spreadsheets are accepted: byte order mark, semicolons, carriage returns.
     let file = "\u{feff}Affiliate;Labels\r\nOne;\"a;b\"\r\nTwo;c\r\n";
     assert_eq!(
         counts(&import(&program, "/affiliates/import", file).await),

@@ -1,4 +1,4 @@
-//! Keys: what they open, what they never open, and how they end.
+//! API keys: their scopes, limits and end.
 
 use diesel_async::RunQueryDsl;
 use reqwest::header::HeaderMap;
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tenancy::{ApiScope, RoleKind};
 use testkit::{Answer, ApiClient, Scene, TestApp};
 
-/// A call for each scope: with the scope it is let in, without it it is not. Bodies that cannot be read are refused
-/// only to those who may send them.
+/// Requests for each scope, which succeed in authorisation only with that scope. A malformed body is reported only to
+/// callers with the permission.
 const CALLS: [(&str, &str, ApiScope); 16] = [
     ("GET", "/network", ApiScope::NetworkRead),
     ("GET", "/network/joining", ApiScope::NetworkRead),
@@ -42,8 +42,8 @@ async fn call(program: &ApiClient, method: &str, path: &str) -> Answer {
     program.call(method.parse().unwrap(), path, &headers, "[").await
 }
 
-/// Runs a statement where nothing but time could do it.
-async fn behind_the_scenes(app: &TestApp, statement: &str) {
+/// Runs a statement as the owner of the database.
+async fn execute(app: &TestApp, statement: &str) {
     let mut conn = app.database.owner().await;
     assert!(
         diesel::sql_query(statement).execute(&mut conn).await.unwrap() > 0,
@@ -52,7 +52,7 @@ async fn behind_the_scenes(app: &TestApp, statement: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_opens_what_its_scopes_say_and_nothing_else() {
+async fn a_key_grants_exactly_its_scopes() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     for scope in ApiScope::ALL {
@@ -66,9 +66,10 @@ async fn a_key_opens_what_its_scopes_say_and_nothing_else() {
         );
         for (method, path, needed) in CALLS {
             let answer = call(&program, method, path).await;
-            let kept_out = answer.status == StatusCode::FORBIDDEN && answer.get("code") == "not_permitted";
+            let is_forbidden =
+                answer.status == StatusCode::FORBIDDEN && answer.get("code") == "not_permitted";
             assert_eq!(
-                kept_out,
+                is_forbidden,
                 *scope != needed,
                 "{scope} at {method} {path}: {}",
                 answer.text
@@ -79,30 +80,35 @@ async fn a_key_opens_what_its_scopes_say_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_never_does_more_than_its_maker() {
+async fn a_key_never_has_more_permissions_than_its_creator() {
     let app = TestApp::spawn().await;
     for kind in RoleKind::ALL {
         let program = app.program(app.scene.person(*kind)).await;
         let me = program.get("/me").await;
         assert_eq!(me.get("role"), kind.as_str());
         let own: Vec<String> = serde_json::from_value(me.json["scopes"].clone()).unwrap();
-        // Beyond the role, none can be had; whatever the row says, none opens anything.
+        // Scopes beyond the role cannot be granted, and grant nothing even if the row contains them.
         for scope in ApiScope::ALL.iter().map(|scope| scope.as_str()) {
             let made = new_key(&program, &[scope]).await;
-            let wanted = match own.iter().any(|word| word == scope) {
-                true => StatusCode::CREATED,
-                false => StatusCode::UNPROCESSABLE_ENTITY,
+            let expected = if own.iter().any(|word| word == scope) {
+                StatusCode::CREATED
+            } else {
+                StatusCode::UNPROCESSABLE_ENTITY
             };
-            assert_eq!(made.status, wanted, "{kind:?} {scope}: {}", made.text);
+            assert_eq!(made.status, expected, "{kind:?} {scope}: {}", made.text);
         }
-        let may: Value = me.json["permissions"].clone();
+        let permissions: Value = me.json["permissions"].clone();
         let all: Vec<_> = ApiScope::ALL.iter().map(ToString::to_string).collect();
-        behind_the_scenes(
+        execute(
             &app,
             &format!("UPDATE api_keys SET scopes = '{{{}}}'", all.join(",")),
         )
         .await;
-        assert_eq!(program.get("/me").await.json["permissions"], may, "{kind:?}");
+        assert_eq!(
+            program.get("/me").await.json["permissions"],
+            permissions,
+            "{kind:?}"
+        );
         let seen = program.get("/audit").await.status == StatusCode::OK;
         assert_eq!(
             seen,
@@ -114,7 +120,7 @@ async fn a_key_never_does_more_than_its_maker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_makes_no_key_that_has_more_scopes_than_itself() {
+async fn a_key_creates_no_key_with_more_scopes() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let made = new_key(&owner, &["keys:write", "parties:read"]).await;
@@ -126,13 +132,13 @@ async fn a_key_makes_no_key_that_has_more_scopes_than_itself() {
         assert_eq!(more.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", more.text);
         assert!(more.json["fields"]["scopes"].is_string());
     }
-    // It cannot make itself more by way of others' keys either: it sees and revokes its maker's own only.
+    // Nor does it reach the keys of other members: it lists and revokes those of its creator.
     let listed = lesser.get("/keys?limit=200").await;
     assert!(listed.json["items"].as_array().unwrap().len() >= 3);
     app.finish().await;
 }
 
-/// What a stranger sees of an answer, without what differs every time.
+/// Visible part of a response, without the parts that differ every time.
 fn seen(answer: &Answer) -> (StatusCode, HeaderMap, String) {
     let mut headers = answer.headers.clone();
     headers.remove("x-request-id");
@@ -145,7 +151,7 @@ fn seen(answer: &Answer) -> (StatusCode, HeaderMap, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_ended_are_answered_like_keys_that_never_were() {
+async fn invalidated_keys_get_the_same_response_as_unknown_keys() {
     let app = TestApp::spawn().await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let owner = app.program(&app.scene.owner).await;
@@ -165,7 +171,7 @@ async fn keys_that_ended_are_answered_like_keys_that_never_were() {
         owner.delete(&format!("/keys/{}", id(&revoked))).await.status,
         StatusCode::NO_CONTENT
     );
-    behind_the_scenes(
+    execute(
         &app,
         "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL",
     )
@@ -219,8 +225,8 @@ async fn keys_that_ended_are_answered_like_keys_that_never_were() {
             "/affiliates?nonsense=1",
             "/advertisers/adv_0000010",
         ] {
-            let told = owner.with(key).get(path).await;
-            assert_eq!(seen(&told), expected, "{what} at {path}");
+            let response = owner.with(key).get(path).await;
+            assert_eq!(seen(&response), expected, "{what} at {path}");
         }
     }
     assert_eq!(owner.with(live).get("/affiliates").await.status, StatusCode::OK);
@@ -228,17 +234,17 @@ async fn keys_that_ended_are_answered_like_keys_that_never_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oddities_in_the_authorization_header_open_nothing_and_break_nothing() {
+async fn malformed_authorization_headers_get_401() {
     let app = TestApp::spawn().await;
     let key = app.program(&app.scene.owner).await.credential;
-    let nobody = app.program_with("");
+    let anonymous = app.program_with("");
     let with = async |values: &[&str]| {
         let headers: Vec<_> = values.iter().map(|value| ("Authorization", *value)).collect();
-        nobody.call(Method::GET, "/me", &headers, "").await.status
+        anonymous.call(Method::GET, "/me", &headers, "").await.status
     };
     let bearer = format!("Bearer {key}");
     assert_eq!(with(&[&bearer]).await, StatusCode::OK);
-    // RFC 9110, 11.1: the scheme's case does not matter.
+    // RFC 9110, 11.1: the scheme is case-insensitive.
     assert_eq!(with(&[&format!("bearer {key}")]).await, StatusCode::OK);
     assert_eq!(with(&[&format!("BEARER   {key}")]).await, StatusCode::OK);
     for odd in [
@@ -263,7 +269,11 @@ async fn oddities_in_the_authorization_header_open_nothing_and_break_nothing() {
         format!("/me?authorization=Bearer%20{key}"),
     ];
     for path in &elsewhere {
-        assert_eq!(nobody.get(path).await.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            anonymous.get(path).await.status,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
     }
     app.finish().await;
 }

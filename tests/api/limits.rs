@@ -1,4 +1,4 @@
-//! How much may be called, and who is kept out though the key is right.
+//! Rate limits, and callers that are refused despite a valid key.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use tenancy::RoleKind;
 use testkit::{Answer, ApiClient, Scene, TestApp};
 
-/// How many calls are left, and for how many seconds.
+/// Remaining requests, and seconds until the window ends.
 fn left(answer: &Answer) -> (u32, u64) {
     assert_eq!(answer.headers["ratelimit-policy"], "\"default\";q=600;w=60");
     let text = answer.headers["ratelimit"].to_str().unwrap();
@@ -20,7 +20,7 @@ fn left(answer: &Answer) -> (u32, u64) {
     (left.parse().unwrap(), seconds.parse().unwrap())
 }
 
-/// Waits for a minute of which enough is left for six hundred calls.
+/// Waits for a window with enough time left for 600 requests, and returns the remaining requests.
 async fn early_in_a_minute(program: &ApiClient) -> u32 {
     let (calls, seconds) = left(&program.get("/me").await);
     if seconds > 25 {
@@ -31,14 +31,14 @@ async fn early_in_a_minute(program: &ApiClient) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_hundred_calls_a_minute_and_then_a_time_to_come_back() {
+async fn after_six_hundred_requests_in_a_minute_a_network_gets_429() {
     let app = TestApp::spawn().await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let owner = app.program(&app.scene.owner).await;
     let analyst = app.program(app.scene.person(RoleKind::Analyst)).await;
     let neighbour = app.program(&rival.owner).await;
     let mut calls = early_in_a_minute(&owner).await;
-    // The count is the network's, whoever calls and however it ends.
+    // Every request counts against the network, for every caller and with every result.
     for (program, path) in [
         (&owner, "/me"),
         (&analyst, "/me"),
@@ -72,7 +72,7 @@ async fn six_hundred_calls_a_minute_and_then_a_time_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_tries_a_hundred_wrong_keys_is_not_listened_to() {
+async fn an_address_with_a_hundred_invalid_keys_is_refused() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let guess = |number: u8| {
@@ -82,7 +82,7 @@ async fn an_address_that_tries_a_hundred_wrong_keys_is_not_listened_to() {
         )
     };
     for number in 0..100 {
-        // Calls without any key are no guesses, and right keys in between forgive nothing.
+        // Requests without a key do not count, and valid keys in between do not reset the count.
         assert_eq!(owner.with("").get("/me").await.status, StatusCode::UNAUTHORIZED);
         assert_eq!(
             owner.with(&guess(number)).get("/me").await.status,
@@ -101,12 +101,12 @@ async fn an_address_that_tries_a_hundred_wrong_keys_is_not_listened_to() {
         );
         assert_eq!(refused.headers["retry-after"], "900");
     }
-    // Who believed no proxy believes no header either.
+    // Without trusted proxies, the header is ignored.
     let forged = owner
         .call(Method::GET, "/me", &[("X-Forwarded-For", "203.0.113.9")], "")
         .await;
     assert_eq!(forged.status, StatusCode::TOO_MANY_REQUESTS);
-    // People of that address still sign in.
+    // Users with that address can still sign in.
     assert_eq!(
         app.sign_in(&app.scene.owner).await.get("/").await.status,
         StatusCode::OK
@@ -115,19 +115,19 @@ async fn an_address_that_tries_a_hundred_wrong_keys_is_not_listened_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_demands_a_second_factor_demands_it_of_programs_too() {
+async fn a_network_that_requires_two_factor_authentication_requires_it_of_programs_too() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let analyst = app.program(app.scene.person(RoleKind::Analyst)).await;
     let token = owner.with(analyst.post("/tokens", &json!({})).await.get("token"));
-    let demanded = owner
+    let updated = owner
         .patch("/network", &json!({ "require_two_factor": true }))
         .await;
     assert_eq!(
-        demanded.json["require_two_factor"],
+        updated.json["require_two_factor"],
         json!(true),
         "{}",
-        demanded.text
+        updated.text
     );
     let refused = async || {
         for program in [&analyst, &token] {
@@ -144,7 +144,7 @@ async fn a_network_that_demands_a_second_factor_demands_it_of_programs_too() {
     refused().await;
     let issued = analyst.post("/tokens", &json!({})).await;
     assert_eq!(issued.get("code"), "second_factor_required");
-    // One who has it is let in, and the others only when they have it.
+    // Each member is admitted once two-factor authentication is enabled for that member.
     let set = async |role: &str| {
         let whose = format!(
             "UPDATE people SET totp_sealed = '\\x00' WHERE id IN (SELECT person_id FROM memberships WHERE role = '{role}')"
@@ -162,7 +162,7 @@ async fn a_network_that_demands_a_second_factor_demands_it_of_programs_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_networks_programs_go_on_and_a_closed_ones_do_not() {
+async fn programs_of_a_suspended_network_work_and_those_of_a_closed_one_do_not() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let become_ = async |status: &str| {
@@ -177,7 +177,7 @@ async fn a_suspended_networks_programs_go_on_and_a_closed_ones_do_not() {
         ("suspended", "unpaid")
     );
     assert_eq!(owner.get("/affiliates").await.status, StatusCode::OK);
-    // Only its traffic stops: its people can put in order what it was suspended for.
+    // Suspension stops the traffic only, so the staff can fix its cause.
     let made = owner
         .post("/affiliates", &json!({ "name": "While suspended" }))
         .await;

@@ -1,4 +1,4 @@
-//! Lists: page after page, every item once, and nothing is asked for that is not understood.
+//! Lists: pagination returns every item once, and unknown parameters are errors.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use testkit::{ApiClient, TestApp};
 
-/// Items of a page, in the walks.
+/// Page size of the walks.
 const PAGE: usize = 7;
 
-/// Walks a list to its end, with something done after each page; the ids in the order of the list.
+/// IDs of a whole list, page by page, with an action after each page.
 async fn walk(program: &ApiClient, list: &str, mut between: impl AsyncFnMut(usize)) -> Vec<String> {
     let separator = if list.contains('?') { '&' } else { '?' };
     let (mut ids, mut after) = (Vec::new(), String::new());
@@ -32,7 +32,7 @@ async fn walk(program: &ApiClient, list: &str, mut between: impl AsyncFnMut(usiz
     ids
 }
 
-/// All ids of a list, in one page.
+/// IDs of a list that fits on one page.
 async fn all(program: &ApiClient, list: &str) -> Vec<String> {
     let separator = if list.contains('?') { '&' } else { '?' };
     let page = program.get(&format!("{list}{separator}limit=200")).await;
@@ -44,7 +44,7 @@ async fn all(program: &ApiClient, list: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names that sort oddly, some of them twice.
+/// Names with special sort positions, some of them twice.
 fn name(number: usize) -> String {
     let stems = [
         "nova", "Nova", "ärger", "zebra", "10", "9", "'quote", "=sum", "日本", "a b", "A-B",
@@ -57,11 +57,11 @@ fn name(number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_item_is_seen_exactly_once_in_every_order_while_others_are_added() {
+async fn every_item_appears_once_in_every_order_while_others_are_added() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     for list in ["/advertisers", "/affiliates"] {
-        // Some at the same instant, some after another; names repeat.
+        // Some with equal times of creation, some with different ones; names repeat.
         let file: String = (0..12).map(|number| format!("file {number}\n")).collect();
         let headers = [("Content-Type", "text/csv")];
         let import = format!("{list}/import");
@@ -84,10 +84,7 @@ async fn every_item_is_seen_exactly_once_in_every_order_while_others_are_added()
             let once: BTreeSet<&String> = seen.iter().collect();
             assert_eq!(once.len(), seen.len(), "{sorted}: seen twice");
             let old: Vec<String> = seen.iter().filter(|id| before.contains(id)).cloned().collect();
-            assert_eq!(
-                old, before,
-                "{sorted}: what was there is seen once, and in its order"
-            );
+            assert_eq!(old, before, "{sorted}: existing items appear once, in order");
         }
         let mut reversed = all(&program, &format!("{list}?sort=-created")).await;
         reversed.reverse();
@@ -97,7 +94,7 @@ async fn every_item_is_seen_exactly_once_in_every_order_while_others_are_added()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_other_list_is_walked_to_its_end_too() {
+async fn every_other_list_returns_every_item_once() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     for number in 0..16 {
@@ -142,7 +139,7 @@ async fn every_other_list_is_walked_to_its_end_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_understood_in_a_query_is_refused_by_its_name() {
+async fn an_invalid_parameter_is_reported_by_name() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let long = format!("search={}", "x".repeat(201));
@@ -213,7 +210,7 @@ async fn what_is_not_understood_in_a_query_is_refused_by_its_name() {
             assert!(page.json["items"].as_array().unwrap().len() <= most, "{list}");
         }
     }
-    // An id of the right shape that nothing has is told like another network's.
+    // An ID of another network gets the same error as an unknown one.
     let rival = testkit::Scene::set(&app.db, "Rival", "rival.example").await;
     let foreign = program
         .get(&format!("/affiliates?after={}", rival.affiliate_id))
@@ -227,7 +224,7 @@ async fn what_is_not_understood_in_a_query_is_refused_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_find_what_they_say() {
+async fn filters_match_literally() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let group = program.post("/affiliate-groups", &json!({ "name": "Top" })).await;
@@ -254,7 +251,7 @@ async fn filters_find_what_they_say() {
             .map(|item| item["name"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    // What means something in a pattern means itself in a search.
+    // The wildcards of patterns are literal in a search.
     assert_eq!(names("search=%25").await, ["100%"]);
     assert_eq!(names("search=r_s").await, ["under_score"]);
     assert_eq!(names("search=e_1").await, ["100%"]);

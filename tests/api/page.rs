@@ -1,4 +1,4 @@
-//! The page to try the API on, in a real browser under its policy.
+//! Docs page of the API in a real browser, under its policy.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use testkit::TestApp;
 use testkit::browser::{Browser, Locator};
 
-/// How long the page may take to draw itself.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the page to render.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_every_operation_and_breaks_no_rule_of_its_policy() {
+async fn the_docs_page_shows_every_operation_without_violating_its_policy() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let page = app.stranger().get("/docs/api").await;
@@ -28,9 +28,9 @@ async fn the_page_shows_every_operation_and_breaks_no_rule_of_its_policy() {
         .goto(&format!("{}/docs/api", app.dashboard_url))
         .await
         .unwrap();
-    let wait = || client.wait().at_most(PATIENCE);
+    let wait = || client.wait().at_most(RENDER_TIMEOUT);
     wait().for_element(Locator::Css(".opblock")).await.unwrap();
-    // What is broken from here on is noted by the page itself; what was before, by the browser's own log.
+    // Violations from here on are recorded in the page; earlier ones are in the log of the browser.
     let watch = "window.broken = []; document.addEventListener('securitypolicyviolation', \
                  e => window.broken.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample));";
     client.execute(watch, vec![]).await.unwrap();
@@ -38,7 +38,7 @@ async fn the_page_shows_every_operation_and_breaks_no_rule_of_its_policy() {
     let shown = client.execute(count, vec![]).await.unwrap();
     assert_eq!(shown, json!(api::ROUTES.len()));
 
-    // Somebody gives a key, opens an operation and calls it.
+    // Enters a key, opens an operation and executes it.
     client
         .find(Locator::Css("button.authorize"))
         .await
@@ -65,7 +65,7 @@ async fn the_page_shows_every_operation_and_breaks_no_rule_of_its_policy() {
         .click()
         .await
         .unwrap();
-    let me = "#operations-You-get_me";
+    let me = "#operations-Authentication-get_me";
     client
         .find(Locator::Css(&format!("{me} .opblock-summary-control")))
         .await
@@ -116,10 +116,10 @@ async fn the_page_shows_every_operation_and_breaks_no_rule_of_its_policy() {
     );
     let log: Vec<Value> = browser.log().await;
     assert!(log.is_empty(), "{log:#?}");
-    // That both would have told: what the policy forbids.
-    let forbidden = "const it = document.createElement('script'); it.textContent = 'window.ran = 1'; \
-                     document.body.append(it); return new Promise(done => setTimeout(() => done(window.broken.length), 200))";
-    let told = client.execute(forbidden, vec![]).await.unwrap();
-    assert_eq!((told, browser.log().await.len()), (json!(1), 1));
+    // Control: both record a violation of the policy.
+    let forbidden = "const script = document.createElement('script'); script.textContent = 'window.ran = 1'; \
+                     document.body.append(script); return new Promise(done => setTimeout(() => done(window.broken.length), 200))";
+    let violations = client.execute(forbidden, vec![]).await.unwrap();
+    assert_eq!((violations, browser.log().await.len()), (json!(1), 1));
     app.finish().await;
 }

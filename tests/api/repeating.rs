@@ -1,4 +1,4 @@
-//! What is sent twice is made once, and what two people change at once is not lost.
+//! Idempotency, and concurrent updates.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn replayed(answer: &Answer) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_sent_again_is_answered_as_the_first_time_and_makes_nothing_more() {
+async fn a_repeated_request_gets_the_first_response_and_has_no_effect() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let advertiser = app.scene.advertiser_id.to_string();
@@ -83,7 +83,7 @@ async fn a_call_that_is_sent_again_is_answered_as_the_first_time_and_makes_nothi
         assert_eq!(again.json, expected, "{path}");
         assert_eq!(again.headers["content-type"], first.headers["content-type"]);
         assert_eq!(app.count(&count).await, before + 1, "{path}");
-        // The next path uses the same key for another request: that is refused until it is forgotten.
+        // The same key for another request is an error until the key expires.
         let other = create(&program, "/affiliate-groups", "one", &json!({ "name": "Other" })).await;
         assert_eq!(
             (other.status, other.get("code")),
@@ -102,7 +102,7 @@ async fn a_call_that_is_sent_again_is_answered_as_the_first_time_and_makes_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_for_a_call_belongs_to_that_call_and_to_its_caller() {
+async fn an_idempotency_key_belongs_to_one_request_of_one_member() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let manager = app.program(app.scene.person(RoleKind::Manager)).await;
@@ -125,7 +125,7 @@ async fn a_key_for_a_call_belongs_to_that_call_and_to_its_caller() {
     let theirs = create(&manager, "/affiliates", "k", &body).await;
     assert_eq!((theirs.status, replayed(&theirs)), (StatusCode::CREATED, false));
     assert_ne!(theirs.get("id"), first.get("id"));
-    // Another key of the same member is the same caller.
+    // All API keys of a member share the idempotency keys.
     let second = app.program(&app.scene.owner).await;
     let again = create(&second, "/affiliates", "k", &body).await;
     assert_eq!((again.get("id"), replayed(&again)), (first.get("id"), true));
@@ -146,7 +146,7 @@ async fn a_key_for_a_call_belongs_to_that_call_and_to_its_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_arrives_twice_at_once_is_made_once() {
+async fn a_request_that_arrives_twice_at_once_takes_effect_once() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     for round in 0..20 {
@@ -178,7 +178,7 @@ async fn a_call_that_arrives_twice_at_once_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_call_can_be_mended_and_sent_again_under_the_same_key() {
+async fn a_refused_request_can_be_corrected_under_the_same_key() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let taken = json!({ "name": "First", "external_id": "7" });
@@ -194,8 +194,8 @@ async fn a_refused_call_can_be_mended_and_sent_again_under_the_same_key() {
         let refused = create(&program, "/affiliates", "k", &wrong).await;
         assert!(refused.status.is_client_error(), "{}", refused.text);
     }
-    let mended = json!({ "name": "Second", "external_id": "8" });
-    let made = create(&program, "/affiliates", "k", &mended).await;
+    let corrected = json!({ "name": "Second", "external_id": "8" });
+    let made = create(&program, "/affiliates", "k", &corrected).await;
     assert_eq!(
         (made.status, replayed(&made)),
         (StatusCode::CREATED, false),
@@ -207,7 +207,7 @@ async fn a_refused_call_can_be_mended_and_sent_again_under_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_and_a_decision_are_taken_once_too() {
+async fn imports_and_decisions_are_idempotent_too() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let import = async |key: &str, path: &str, csv: &'static str| {
@@ -225,7 +225,7 @@ async fn a_file_and_a_decision_are_taken_once_too() {
     assert_eq!((&again.json, replayed(&again)), (&first.json, true));
     let other = import("file", "/affiliates/import", "name\nTwo\n").await;
     assert_eq!(other.get("code"), "idempotency_mismatch");
-    // A preview changes nothing, so there is nothing to make once.
+    // A dry run changes nothing, so its response is not stored.
     for _ in 0..2 {
         let preview = import("preview", "/affiliates/import?dry_run=true", "name\nTwo\n").await;
         assert_eq!((&preview.json["created"], replayed(&preview)), (&json!(1), false));
@@ -246,7 +246,7 @@ async fn a_file_and_a_decision_are_taken_once_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_people_change_at_once_is_not_lost() {
+async fn concurrent_updates_with_if_match_are_not_lost() {
     let app = TestApp::spawn().await;
     let one = app.program(&app.scene.owner).await;
     let other = app.program(app.scene.person(RoleKind::Manager)).await;
@@ -279,7 +279,7 @@ async fn what_two_people_change_at_once_is_not_lost() {
             now.json["version"],
             json!(seen.json["version"].as_i64().unwrap() + 1)
         );
-        // Having read it again, the other one can.
+        // With the current version, the second member succeeds.
         let fresh = now.headers["etag"].to_str().unwrap();
         let third = other
             .json(
@@ -320,11 +320,15 @@ async fn what_two_people_change_at_once_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_is_changed_by_who_may_and_has_seen_it() {
+async fn a_link_is_updated_with_permission_and_current_version_only() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let affiliate = app.program(&app.scene.affiliate).await;
     let path = format!("/links/{}", app.scene.link_id);
+    let landing_page = app.scene.landing_page_id.to_string();
+    let pages = owner.get("/landing-pages").await;
+    let mut pages = pages.json["items"].as_array().unwrap().iter();
+    let page = pages.find(|page| page["id"] == landing_page.as_str()).unwrap();
     let seen = affiliate.get(&path).await;
     let tag = seen.headers["etag"].to_str().unwrap().to_owned();
     assert_eq!((tag.as_str(), &seen.json["version"]), ("\"1\"", &json!(1)));
@@ -334,11 +338,10 @@ async fn a_link_is_changed_by_who_may_and_has_seen_it() {
             Method::PATCH,
             &path,
             &if_match,
-            &json!({ "landing_page": "Nobody's page", "sub1": "mail" }),
+            &json!({ "landing_page": page["name"], "sub1": "mail" }),
         )
         .await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
-    let landing_page = app.scene.landing_page_id.to_string();
     assert_eq!(
         (
             changed.get("landing_page"),
@@ -360,7 +363,7 @@ async fn a_link_is_changed_by_who_may_and_has_seen_it() {
     assert_eq!(
         (&again.json["landing_page"], again.get("sub1"), again.get("sub2")),
         (&json!(null), "mail", "x"),
-        "what is not said stays"
+        "absent fields keep their values"
     );
     assert_eq!(again.headers["etag"], "\"3\"");
     for stays in ["alias", "affiliate", "campaign", "is_test"] {
@@ -379,7 +382,7 @@ async fn a_link_is_changed_by_who_may_and_has_seen_it() {
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     assert_eq!(owner.get(&theirs).await.json["version"], 1);
 
-    // A file says it too: what is empty there leaves what is there.
+    // Empty cells of an imported file keep the values as well.
     let file = format!(
         "campaign,affiliate,alias,sub1,sub3\nOrbit campaign,Orbit Blog,{},,file\n",
         app.scene.alias
@@ -396,7 +399,7 @@ async fn a_link_is_changed_by_who_may_and_has_seen_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_of_different_fields_at_the_same_moment_both_hold_or_one_is_told() {
+async fn concurrent_updates_of_different_fields_both_hold_or_one_fails() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let path = format!("/affiliates/{}", app.scene.affiliate_id);

@@ -1,18 +1,18 @@
-//! A network is set up, used and looked into by programs alone.
+//! Configuration and use of a network through the API alone.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Answer, ApiClient, TestApp};
 
-/// What was made, or the refusal as the failure of the test.
+/// Created object; an error fails the test.
 async fn make(program: &ApiClient, list: &str, body: Value) -> Value {
     let made = program.post(list, &body).await;
     assert!(made.status.is_success(), "{list} {body}: {}", made.text);
     made.json
 }
 
-fn id(thing: &Value) -> &str {
-    thing["id"].as_str().unwrap()
+fn id(object: &Value) -> &str {
+    object["id"].as_str().unwrap()
 }
 
 fn refused(answer: &Answer, field: &str) {
@@ -25,7 +25,7 @@ fn refused(answer: &Answer, field: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_is_set_up_and_paid_without_a_page() {
+async fn a_campaign_is_configured_and_pays_without_the_dashboard() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let advertiser = make(
@@ -51,7 +51,10 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
         .patch(&path, &json!({ "countries": [], "attribution_days": 60 }))
         .await;
     assert_eq!(changed.json["attribution_days"], 60, "{}", changed.text);
-    assert_eq!(changed.json["click_parameter"], "refid", "what is not said stays");
+    assert_eq!(
+        changed.json["click_parameter"], "refid",
+        "absent fields keep their values"
+    );
     assert_eq!(program.get(&path).await.json, changed.json);
 
     let page = json!({ "campaign": "Nova shop", "name": "Boots", "url": "https://nova.example/boots" });
@@ -118,8 +121,8 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
             ("order_id", order),
             ("amount", "100"),
         ];
-        let told = server.postback(&sent).await;
-        assert_eq!(told.reason(), "accepted", "{}", told.text);
+        let response = server.postback(&sent).await;
+        assert_eq!(response.reason(), "accepted", "{}", response.text);
     }
     app.settled().await;
     let page = program
@@ -128,7 +131,7 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
     let items = page.json["items"].as_array().unwrap();
     let money: Vec<_> = items
         .iter()
-        .map(|it| it["commission"].as_str().unwrap())
+        .map(|item| item["commission"].as_str().unwrap())
         .collect();
     assert_eq!(money, ["12.00 EUR", "1.50 EUR"], "{}", page.text);
     assert_eq!(items[0]["parent"], items[1]["id"]);
@@ -140,7 +143,7 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
     let late = program.post(&format!("{conversion}/reject"), &json!({})).await;
     assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
 
-    for (list, thing) in [
+    for (list, object) in [
         ("/campaigns", &campaign),
         ("/goals", &sale),
         ("/rules", &rule),
@@ -151,7 +154,7 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
         let listed = program.get(&format!("{list}?limit=200")).await;
         let items = listed.json["items"].as_array().unwrap();
         assert!(
-            items.iter().any(|it| it["id"] == thing["id"]),
+            items.iter().any(|item| item["id"] == object["id"]),
             "{list}: {}",
             listed.text
         );
@@ -176,7 +179,7 @@ async fn a_campaign_is_set_up_and_paid_without_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_meant_is_refused_by_its_field() {
+async fn an_invalid_value_is_reported_by_its_field() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let (campaign, goal) = (app.scene.campaign.id.to_string(), app.scene.sale_id.to_string());
@@ -223,7 +226,7 @@ async fn what_cannot_be_meant_is_refused_by_its_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn programs_of_parties_see_and_make_their_own_only() {
+async fn keys_of_advertisers_and_affiliates_reach_their_objects_only() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let affiliate = app.program(&app.scene.affiliate).await;
@@ -293,38 +296,42 @@ async fn rejected_postbacks_are_explained_and_replayed_by_programs() {
     app.settled().await;
     let listed = program.get("/postbacks?reason=goal_unknown").await;
     let receipt = id(&listed.json["items"][0]).to_owned();
-    let told = program.get(&format!("/postbacks/{receipt}")).await;
-    assert!(told.json["trace"].as_array().unwrap().len() > 2, "{}", told.text);
-    assert!(!told.text.contains(&app.scene.token), "the token is told again");
+    let postback = program.get(&format!("/postbacks/{receipt}")).await;
+    assert!(
+        postback.json["trace"].as_array().unwrap().len() > 2,
+        "{}",
+        postback.text
+    );
+    assert!(!postback.text.contains(&app.scene.token), "the token is revealed");
 
     let goal = json!({
         "campaign": app.scene.campaign.id.to_string(), "code": "trial", "name": "Trial", "kind": "lead",
         "commission": "3", "revenue": "4",
     });
     make(&program, "/goals", goal).await;
-    let of = async |wanted: Value| {
-        let asked = make(&program, "/replays", wanted).await;
-        let path = format!("/replays/{}", id(&asked));
+    let run = async |filter: Value| {
+        let replay = make(&program, "/replays", filter).await;
+        let path = format!("/replays/{}", id(&replay));
         loop {
-            let told = program.get(&path).await;
-            if told.json["waiting"] == 0 {
-                return told.json;
+            let report = program.get(&path).await;
+            if report.json["waiting"] == 0 {
+                return report.json;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    let wanted =
+    let filter =
         |dry_run: bool| json!({ "dry_run": dry_run, "reason": "goal_unknown", "postbacks": [receipt] });
-    let dry = of(wanted(true)).await;
+    let dry = run(filter(true)).await;
     assert_eq!(
         (&dry["changed"], &dry["results"][0]["commission"]),
         (&json!(1), &json!("3.00 EUR"))
     );
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 0);
-    let real = of(wanted(false)).await;
+    let real = run(filter(false)).await;
     assert_eq!(real["results"][0]["reason"], "accepted");
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 1);
-    let again = program.post("/replays", &wanted(false)).await;
+    let again = program.post("/replays", &filter(false)).await;
     assert_eq!(
         again.status,
         StatusCode::CONFLICT,
@@ -340,14 +347,14 @@ async fn rejected_postbacks_are_explained_and_replayed_by_programs() {
     assert_eq!(
         vague.status,
         StatusCode::BAD_REQUEST,
-        "a dry run is asked for or not: {}",
+        "dry_run is required: {}",
         vague.text
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_a_partys_is_not_told_to_its_programs() {
+async fn keys_of_advertisers_and_affiliates_do_not_see_confidential_fields() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let (affiliate, advertiser) = (
@@ -381,42 +388,42 @@ async fn what_is_not_a_partys_is_not_told_to_its_programs() {
     let receipt = id(&advertiser.get("/postbacks").await.json["items"][0]).to_owned();
     let path = format!("/postbacks/{receipt}");
     assert!(owner.get(&path).await.text.contains("commission 1.00 EUR"));
-    let told = advertiser.get(&path).await;
+    let postback = advertiser.get(&path).await;
     assert!(
-        told.text.contains("trace") && !told.text.contains("commission"),
+        postback.text.contains("trace") && !postback.text.contains("commission"),
         "{}",
-        told.text
+        postback.text
     );
     let customer =
         async |program: &ApiClient| program.get("/conversions").await.json["items"][0]["customer_id"].clone();
     assert_eq!(customer(&owner).await, "crm-4711");
     assert_eq!(customer(&affiliate).await, json!(null));
 
-    // A campaign that an affiliate may not see is as absent, whatever else is wrong.
+    // An invisible campaign gets the same error as an unknown one, whatever else is invalid.
     let secret = json!({
         "advertiser": app.scene.advertiser_id.to_string(), "currency": "EUR", "name": "Secret launch",
         "destination": "https://x.example/?c={click_id}", "status": "draft",
     });
     make(&owner, "/campaigns", secret).await;
     let other = make(&owner, "/affiliates", json!({ "name": "Other" })).await;
-    let ask = async |campaign: &str, affiliate_id: &str| {
+    let attempt = async |campaign: &str, affiliate_id: &str| {
         let link = json!({ "campaign": campaign, "affiliate": affiliate_id });
-        let told = affiliate.post("/links", &link).await;
-        (told.status, told.json["fields"].clone())
+        let response = affiliate.post("/links", &link).await;
+        (response.status, response.json["fields"].clone())
     };
     assert_eq!(
-        ask("Secret launch", &own).await,
-        ask("No such launch", &own).await
+        attempt("Secret launch", &own).await,
+        attempt("No such launch", &own).await
     );
     assert_eq!(
-        ask(&campaign, id(&other)).await,
-        ask(&campaign, "aff_0000010").await
+        attempt(&campaign, id(&other)).await,
+        attempt(&campaign, "aff_0000010").await
     );
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_but_possible_values_are_kept_or_refused_and_never_dropped() {
+async fn unusual_values_are_stored_or_refused_and_never_dropped() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let (campaign, goal) = (app.scene.campaign.id.to_string(), app.scene.sale_id.to_string());
@@ -448,7 +455,7 @@ async fn odd_but_possible_values_are_kept_or_refused_and_never_dropped() {
     let kept = program.delete(&format!("/affiliate-groups/{}", id(&group))).await;
     assert_eq!(kept.status, StatusCode::CONFLICT, "{}", kept.text);
 
-    // Days stay the moments they were when the network moves to another zone.
+    // Days keep their instants when the network changes its time zone.
     let path = format!("/campaigns/{campaign}");
     program.patch(&path, &json!({ "starts_on": "2026-12-24" })).await;
     let starts = "SELECT starts_at FROM campaigns WHERE starts_at IS NOT NULL";

@@ -1,4 +1,4 @@
-//! What is configured as files: the export is read back unchanged, and a file sets a network up.
+//! Configuration as CSV files: an export imports without changes, and files configure a network.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ const SHEETS: [&str; 6] = ["campaigns", "goals", "rules", "landing-pages", "coup
 
 async fn import(program: &ApiClient, sheet: &str, csv: &str) -> Value {
     let headers = [("Content-Type", "text/csv")];
-    let told = program
+    let response = program
         .call(
             Method::POST,
             &format!("/{sheet}/import"),
@@ -16,8 +16,8 @@ async fn import(program: &ApiClient, sheet: &str, csv: &str) -> Value {
             csv.to_owned(),
         )
         .await;
-    assert_eq!(told.status, StatusCode::OK, "{sheet}: {}", told.text);
-    told.json
+    assert_eq!(response.status, StatusCode::OK, "{sheet}: {}", response.text);
+    response.json
 }
 
 fn counts(report: &Value) -> [u64; 4] {
@@ -25,12 +25,12 @@ fn counts(report: &Value) -> [u64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_read_back_unchanged() {
+async fn an_export_imports_without_changes() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let campaign = format!("/campaigns/{}", app.scene.campaign.id);
-    // Everything that could be read as something else.
-    let told = program
+    // Values that a CSV file could distort.
+    let updated = program
         .patch(
             &campaign,
             &json!({
@@ -40,7 +40,7 @@ async fn an_export_is_read_back_unchanged() {
             }),
         )
         .await;
-    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    assert_eq!(updated.status, StatusCode::OK, "{}", updated.text);
     let sale = format!("/goals/{}", app.scene.sale_id);
     let goals = program.get("/goals").await;
     let lead = goals.json["items"]
@@ -70,7 +70,7 @@ async fn an_export_is_read_back_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_set_a_network_up_row_by_row() {
+async fn files_configure_a_network_row_by_row() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let files = [
@@ -78,7 +78,7 @@ async fn files_set_a_network_up_row_by_row() {
             "campaigns",
             "name;advertiser;currency;destination;status;click_parameter\n\
              Import;Orbit Shop;EUR;https://i.example/;live;cid\n\
-             Broken;Nobody;EUR;https://i.example/?c={click_id};live;\n\
+             Broken;Unknown Shop;EUR;https://i.example/?c={click_id};live;\n\
              Import;Orbit Shop;EUR;https://twice.example/;live;cid\n",
             [1, 0, 0, 2],
         ),
@@ -114,9 +114,9 @@ async fn files_set_a_network_up_row_by_row() {
     ];
     for (sheet, csv, wanted) in files {
         let headers = [("Content-Type", "text/csv")];
-        let preview = format!("/{sheet}/import?dry_run=true");
-        let dry = program.call(Method::POST, &preview, &headers, csv).await;
-        assert_eq!(counts(&dry.json), wanted, "{sheet} as a preview: {}", dry.text);
+        let dry_run = format!("/{sheet}/import?dry_run=true");
+        let dry = program.call(Method::POST, &dry_run, &headers, csv).await;
+        assert_eq!(counts(&dry.json), wanted, "{sheet} as a dry run: {}", dry.text);
         let report = import(&program, sheet, csv).await;
         assert_eq!(counts(&report), wanted, "{sheet}: {report}");
     }
@@ -131,7 +131,7 @@ async fn files_set_a_network_up_row_by_row() {
     assert_eq!((&sale["revenue"], &sale["version"]), (&json!("15 %"), &json!(2)));
     assert!(
         sale["parent_goal"].is_string(),
-        "an empty or absent cell leaves what is there: {sale}"
+        "empty and missing cells keep the value: {sale}"
     );
     let nameless = program
         .call(

@@ -1,4 +1,4 @@
-//! Tokens: made from a key or a session, gone with it, and forged by nobody.
+//! API tokens: created from a key or a session, invalid without it, and not forgeable.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -6,9 +6,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tenancy::RoleKind;
-use testkit::{Member, TestApp};
+use testkit::{Member, Scene, TestApp};
 
-/// A token as people make one on the page of their keys.
+/// Token that a user creates on the page of API keys.
 async fn session_token(member: &Member) -> String {
     let made = member.submit("/settings/keys", "/settings/keys/token", &[]).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
@@ -21,7 +21,7 @@ async fn session_token(member: &Member) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_does_what_its_key_does_and_goes_with_it() {
+async fn a_token_has_the_permissions_of_its_key_and_ends_with_it() {
     let app = TestApp::spawn().await;
     let owner = app.program(&app.scene.owner).await;
     let new = json!({ "name": "narrow", "scopes": ["parties:read"] });
@@ -48,7 +48,7 @@ async fn a_token_does_what_its_key_does_and_goes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_from_a_session_does_what_the_person_may_and_ends_with_the_session() {
+async fn a_token_from_a_session_has_the_permissions_of_the_member_and_ends_with_the_session() {
     let app = TestApp::spawn().await;
     let member = app.sign_in(&app.scene.owner).await;
     let token = app.program_with(&session_token(&member).await);
@@ -59,7 +59,7 @@ async fn a_token_from_a_session_does_what_the_person_may_and_ends_with_the_sessi
         token.post("/tokens", &json!({})).await.status,
         StatusCode::FORBIDDEN
     );
-    // Another session of the same person is not touched.
+    // Another session of the same person stays valid.
     let elsewhere = app.sign_in(&app.scene.owner).await;
     let other = app.program_with(&session_token(&elsewhere).await);
     member.submit("/", "/sign-out", &[]).await;
@@ -113,7 +113,7 @@ fn signed(message: &str, key: &[u8]) -> String {
     )
 }
 
-/// Texts made from a token that works, none of which may.
+/// Invalid variants of a valid token.
 fn hostile(token: &str) -> Vec<String> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else {
@@ -192,7 +192,7 @@ fn hostile(token: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_that_was_forged_or_tampered_with_is_let_in() {
+async fn forged_and_modified_tokens_are_refused() {
     let elsewhere = TestApp::spawn().await;
     let issued = elsewhere
         .program(&elsewhere.scene.owner)
@@ -206,17 +206,122 @@ async fn no_token_that_was_forged_or_tampered_with_is_let_in() {
     assert_eq!(program.with(&token).get("/me").await.status, StatusCode::OK);
     let mut texts = hostile(&token);
     texts.push(issued.get("token").to_owned());
-    // After a hundred the door would be closed to this address, and nothing would be seen of the rest.
+    // After a hundred invalid tokens, this address is refused, and the rest would not be tested.
     assert!((80..100).contains(&texts.len()), "{}", texts.len());
     for text in &texts {
-        let told = program.with(text).get("/me").await;
+        let response = program.with(text).get("/me").await;
         let start: String = text.chars().take(120).collect();
         assert_eq!(
-            (told.status, told.get("code")),
+            (response.status, response.get("code")),
             (StatusCode::UNAUTHORIZED, "unauthenticated"),
             "{start}"
         );
     }
     assert_eq!(program.with(&token).get("/me").await.status, StatusCode::OK);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_impersonates_a_member_by_a_token() {
+    let app = TestApp::spawn().await;
+    let rival = Scene::set(&app.db, "Rival", "rival.example").await;
+    let keys = app.program(&app.scene.owner).await;
+    let member = app.sign_in(&app.scene.owner).await;
+    let own = app.program_with(&session_token(&member).await);
+    let manager = app.program(rival.person(RoleKind::Manager)).await;
+    let me = manager.get("/me").await;
+    let body = |reason: &str| {
+        let (network, membership) = (&me.json["network"]["id"], &me.json["membership_id"]);
+        json!({ "network": network, "membership": membership, "reason": reason })
+    };
+    let refused = own.post("/impersonations", &body("Ticket 77")).await;
+    assert_eq!(
+        refused.status,
+        StatusCode::NOT_FOUND,
+        "only operators impersonate"
+    );
+    let email = &app.scene.owner.email;
+    app.execute(&format!(
+        "UPDATE people SET is_operator = true WHERE email = '{email}'"
+    ))
+    .await;
+    let by_key = keys.post("/impersonations", &body("Ticket 77")).await;
+    assert_eq!(by_key.status, StatusCode::FORBIDDEN, "{}", by_key.text);
+    let silent = own.post("/impersonations", &body(" ")).await;
+    assert!(silent.json["fields"]["reason"].is_string(), "{}", silent.text);
+    let mut absent = body("Ticket 77");
+    absent["network"] = json!(app.scene.network.id);
+    let absent = own.post("/impersonations", &absent).await;
+    assert_eq!(
+        absent.status,
+        StatusCode::NOT_FOUND,
+        "the member is of another network"
+    );
+
+    let issued = own.post("/impersonations", &body("Ticket 77")).await;
+    assert_eq!(issued.status, StatusCode::CREATED, "{}", issued.text);
+    let acting = app.program_with(issued.get("token"));
+    let acted = acting.get("/me").await;
+    assert_eq!(acted.get("role"), "manager");
+    let permitted = acted.json["permissions"].as_array().unwrap();
+    let may = |name: &str| permitted.contains(&json!(name));
+    assert!(may("configure"), "{}", acted.text);
+    for forbidden in ["use_api", "rotate_token", "invite_parties", "manage_members"] {
+        assert!(!may(forbidden), "{forbidden}: {}", acted.text);
+    }
+    let token = format!("/integrations/{}/token", rival.advertiser_id);
+    assert_eq!(
+        acting.post(&token, &json!({})).await.status,
+        StatusCode::FORBIDDEN
+    );
+    for path in ["/tokens", "/impersonations"] {
+        let nested = acting.post(path, &body("Ticket 78")).await;
+        assert!(nested.status.is_client_error(), "{path}: {}", nested.text);
+    }
+    let group = acting.post("/affiliate-groups", &json!({ "name": "Gold" })).await;
+    assert_eq!(group.status, StatusCode::CREATED, "{}", group.text);
+    let noted = "SELECT count(*) FROM audit_log WHERE via = 'api' AND action = 'operator.act_as'
+                 AND after->>'reason' = 'Ticket 77'";
+    assert_eq!(app.count(noted).await, 1);
+    let by_operator =
+        "SELECT count(*) FROM audit_log WHERE action LIKE 'group.%' AND author LIKE '%(operator) as%'";
+    assert_eq!(app.count(by_operator).await, 1);
+    assert_eq!(
+        app.count("SELECT count(*) FROM operator_log WHERE action = 'operator.act_as'")
+            .await,
+        1
+    );
+
+    member.submit("/", "/sign-out", &[]).await;
+    for ended in [&own, &acting] {
+        assert_eq!(ended.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_impersonation_ends_when_the_person_is_no_operator_any_more() {
+    let app = TestApp::spawn().await;
+    let member = app.sign_in(&app.scene.owner).await;
+    let own = app.program_with(&session_token(&member).await);
+    let analyst = app.program(app.scene.person(RoleKind::Analyst)).await;
+    let me = analyst.get("/me").await;
+    let body = json!({
+        "network": me.json["network"]["id"], "membership": me.json["membership_id"], "reason": "Ticket 77",
+    });
+    let set = async |operator: bool| {
+        let email = &app.scene.owner.email;
+        app.execute(&format!(
+            "UPDATE people SET is_operator = {operator} WHERE email = '{email}'"
+        ))
+        .await;
+    };
+    set(true).await;
+    let issued = own.post("/impersonations", &body).await;
+    let acting = app.program_with(issued.get("token"));
+    assert_eq!(acting.get("/me").await.get("role"), "analyst");
+    set(false).await;
+    assert_eq!(acting.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(own.get("/me").await.status, StatusCode::OK);
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What a network's people set for its clicks: the key of click ids, and blocked addresses.
+//! Settings of a network for its clicks: the signing key of click IDs, and blocked addresses.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -19,23 +19,32 @@ async fn save(owner: &Member, blocked: &str) -> Page {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replaced_key_signs_the_next_click_and_earlier_clicks_go_on_working() {
+async fn a_replaced_key_signs_later_clicks_and_earlier_clicks_stay_valid() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let before = app.visitor().click("").await;
     let page = owner.get("/settings").await.html;
-    assert!(page.contains("key number 1, the network's first"), "{page}");
+    assert!(
+        page.contains("Current key: number 1, the network's first"),
+        "{page}"
+    );
     let done = owner.submit("/settings", "/settings/click-key", &[]).await;
     assert_eq!(see_other(&done), "/settings");
     let page = owner.get("/settings").await.html;
-    assert!(page.contains("key number 2, from <time"), "{page}");
+    assert!(page.contains("Current key: number 2, since <time"), "{page}");
     let replaced = "SELECT count(*) FROM audit_log WHERE action = 'network.replace_click_key'
                     AND before->>'number' = '1' AND after->>'number' = '2'";
     assert_eq!(app.count(replaced).await, 1);
     let analyst = app.sign_in(app.scene.person(tenancy::RoleKind::Analyst)).await;
-    assert!(!analyst.get("/settings").await.html.contains("Replace the key"));
+    assert!(
+        !analyst
+            .get("/settings")
+            .await
+            .html
+            .contains("Replace signing key")
+    );
 
-    // Until every node has heard of it, all go on signing with the old one.
+    // All nodes sign with the old key until each of them has the new one.
     let meanwhile = app.visitor().click("").await;
     tokio::time::sleep(std::time::Duration::from_millis(5_100)).await;
     let after = app.visitor().click("").await;
@@ -51,7 +60,7 @@ async fn a_replaced_key_signs_the_next_click_and_earlier_clicks_go_on_working() 
             "{order}"
         );
     }
-    // The first byte of a click id is the number of its key: five bits of it are the first symbol.
+    // The first byte of a click ID is the number of its key; the first symbol holds five bits of that byte.
     let keys = [&before, &meanwhile, &after].map(|click| &click.id[..2]);
     assert_eq!(keys, ["04", "04", "08"]);
 
@@ -68,7 +77,7 @@ async fn a_replaced_key_signs_the_next_click_and_earlier_clicks_go_on_working() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocked_addresses_are_checked_kept_in_one_spelling_and_flag_clicks() {
+async fn blocked_addresses_are_checked_normalized_and_flag_clicks() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let wrong = save(&owner, "203.0.113.7\n10.0.0.0/33\nexample.com").await;
@@ -107,7 +116,7 @@ async fn blocked_addresses_are_checked_kept_in_one_spelling_and_flag_clicks() {
             .contains("127.0.0.0/8\n2001:db8::1</textarea>")
     );
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    // A browser by its own account: nothing else is wrong with it.
+    // A User-Agent of a browser, so that only the address is blocked.
     let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -115,7 +124,7 @@ async fn blocked_addresses_are_checked_kept_in_one_spelling_and_flag_clicks() {
         .user_agent(browser)
         .build()
         .unwrap();
-    // The form gave the network's own host up, so the link is on the one that all share.
+    // The submitted form has removed the network's host name, so the link is on the shared host.
     let link = format!("{}/orbit/{}", app.tracking_url, app.scene.alias);
     assert_eq!(http.get(link).send().await.unwrap().status(), StatusCode::FOUND);
     assert_eq!(app.text("SELECT flag FROM clicks").await, "blocked");
@@ -125,7 +134,7 @@ async fn blocked_addresses_are_checked_kept_in_one_spelling_and_flag_clicks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn programs_block_addresses_and_replace_the_key_once_per_idempotency_key() {
+async fn an_api_client_blocks_addresses_and_replaces_the_key_once_per_idempotency_key() {
     let app = TestApp::spawn().await;
     let program = app.program(&app.scene.owner).await;
     let changed = program
@@ -141,7 +150,7 @@ async fn programs_block_addresses_and_replace_the_key_once_per_idempotency_key()
     assert_eq!(
         renamed.json["blocked_addresses"],
         json!(["10.1.0.0/16"]),
-        "absent stays as it is"
+        "an absent field is unchanged"
     );
     let wrong = program
         .patch("/network", &json!({ "blocked_addresses": ["10.1.2"] }))

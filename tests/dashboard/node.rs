@@ -1,4 +1,4 @@
-//! The page of the node, for those who run the installation.
+//! The page of the node's health, for operators.
 
 use reqwest::StatusCode;
 use testkit::TestApp;
@@ -7,7 +7,7 @@ use testkit::people::operator;
 use super::proof::tamper;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
+async fn the_operator_sees_the_health_of_the_node_and_its_quarantine() {
     let app = TestApp::spawn().await;
     let operator = operator(&app).await;
     app.visitor().click("").await;
@@ -16,7 +16,7 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
             .get("/ops")
             .await
             .html
-            .contains("href=\"/ops/node\">This node</a>")
+            .contains("href=\"/ops/node\">Node health</a>")
     );
     let page = operator.get("/ops/node").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -25,8 +25,8 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
         "{}",
         page.html
     );
-    assert!(page.html.contains("Nothing was put aside."), "{}", page.html);
-    // One click was journaled, and is in the database.
+    assert!(page.html.contains("No records in quarantine."), "{}", page.html);
+    // The click is in the journal and in the database.
     let clicks = "<th scope=\"row\">clicks</th><td class=\"num\">1</td>";
     assert!(
         page.html.contains(clicks) && page.html.contains("<th scope=\"row\">postbacks</th>"),
@@ -36,12 +36,12 @@ async fn the_operator_sees_how_the_node_fares_and_what_was_put_aside() {
 
     tamper(
         &app,
-        "INSERT INTO quarantine (journal, seq, put_aside_at, reason, record)
+        "INSERT INTO quarantine (journal, seq, quarantined_at, reason, record)
          SELECT gen_random_uuid(), n, now() - n * interval '1 minute', 'reason ' || n || ' <b>', '' FROM generate_series(1, 51) n",
     )
     .await;
     let page = operator.get("/ops/node").await.html;
-    assert!(page.contains("51 in all; the newest first"), "{page}");
+    assert!(page.contains("Total: 51, newest first"), "{page}");
     assert!(
         page.contains("reason 1 &#60;b&#62;") && page.contains("reason 50 ") && !page.contains("reason 51 ")
     );

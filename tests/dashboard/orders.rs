@@ -1,4 +1,4 @@
-//! An order that somebody looks for: its conversion, or what became of the calls that named it.
+//! Search for an order: its conversion, or the postbacks with its order ID.
 
 use reqwest::StatusCode;
 use tenancy::RoleKind;
@@ -27,7 +27,7 @@ async fn an_order_is_found_among_the_postbacks_that_were_not_accepted() {
         .await;
     assert_eq!(anonymous.status, StatusCode::UNAUTHORIZED, "{}", anonymous.text);
 
-    // Whoever looks for it is led to what tells most: a conversion, else what became of the calls.
+    // The search leads to the conversion, or to the postbacks if the order has none.
     let owner = app.sign_in(&app.scene.owner).await;
     let search = "/search?q=LOST+1%2F7";
     let list = owner.get(search).await.location().to_owned();
@@ -44,14 +44,14 @@ async fn an_order_is_found_among_the_postbacks_that_were_not_accepted() {
     assert_eq!(found, "/conversions?order=FOUND-2");
     assert!(
         owner.get(&found).await.html.contains("/postbacks?order=FOUND-2"),
-        "the repeated one is a step away"
+        "the duplicate postback is one link away"
     );
     assert_eq!(
         owner.get("/search?q=nothing").await.location(),
         "/conversions?order=nothing"
     );
 
-    // Each sees its own: the call of nobody's is the network's, and an affiliate sees no postback.
+    // An advertiser sees its own postbacks only, the network also those without a sender, and an affiliate none.
     for role in [RoleKind::Advertiser, RoleKind::AdvertiserDeveloper] {
         let member = app.sign_in(app.scene.person(role)).await;
         let list = member.get(search).await.location().to_owned();
@@ -74,7 +74,7 @@ async fn an_order_is_found_among_the_postbacks_that_were_not_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_among_many_postbacks_is_found_by_an_index_that_accepted_ones_are_not_in() {
+async fn an_order_among_many_postbacks_is_found_by_an_index_without_accepted_postbacks() {
     let app = TestApp::spawn().await;
     let click = app.visitor().click("").await;
     let parameters = [
@@ -84,7 +84,7 @@ async fn an_order_among_many_postbacks_is_found_by_an_index_that_accepted_ones_a
     ];
     assert_eq!(app.advertiser().postback(&parameters).await.reason(), "accepted");
     app.settled().await;
-    // As many as make a difference, each tenth of them rejected.
+    // Enough rows for the planner to choose the index; every tenth is rejected.
     app.execute(
         "INSERT INTO postbacks (network_id, id, received_at, method, target, body, status, reason, http_status, message, took_us,
              order_id, extra)
@@ -106,7 +106,7 @@ async fn an_order_among_many_postbacks_is_found_by_an_index_that_accepted_ones_a
     assert!(shown.contains("made-17770"), "{shown}");
     app.eventually(scans, "1").await;
     let accepted = owner.get("/postbacks?order=made-17771").await.html;
-    assert!(accepted.contains("No postbacks here."), "{accepted}");
+    assert!(accepted.contains("<p>No postbacks.</p>"), "{accepted}");
     app.execute("DELETE FROM postbacks WHERE order_id LIKE 'made-%'")
         .await;
     app.finish().await;

@@ -1,4 +1,4 @@
-//! The proof, as a page and as a command.
+//! Verification, as a page and as a command.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
@@ -31,12 +31,12 @@ async fn one_conversion(app: &TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
+async fn a_verification_holds_until_a_rollup_is_changed_and_then_names_the_row() {
     let app = TestApp::spawn().await;
     one_conversion(&app).await;
     let owner = app.sign_in(&app.scene.owner).await;
     let page = owner.get("/settings/proof").await.html;
-    assert!(page.contains("Nothing has been verified yet.") && page.contains("Verify the last 7 days now"));
+    assert!(page.contains("No verification has run yet.") && page.contains("Verify the last 7 days"));
     let run = async || {
         let done = owner.submit("/settings/proof", "/settings/proof", &[]).await;
         assert_eq!(see_other(&done), "/settings/proof");
@@ -53,7 +53,7 @@ async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
 
     tamper(&app, "UPDATE click_rollups SET clicks = clicks + 1").await;
     let page = run().await;
-    // The row as it should be, and the row as it is.
+    // The expected row, and the row found.
     assert!(
         page.contains("<span class=\"badge rejected\">2 differences</span>"),
         "{page}"
@@ -62,19 +62,19 @@ async fn the_proof_holds_until_somebody_changes_a_sum_and_then_names_the_row() {
     assert_eq!(page.matches("Examples of differences").count(), 1);
     let analyst = app.sign_in(app.scene.person(tenancy::RoleKind::Analyst)).await;
     let seen = analyst.get("/settings/proof").await.html;
-    assert!(seen.contains("2 differences") && !seen.contains("Verify the last 7 days now"));
+    assert!(seen.contains("2 differences") && !seen.contains("Verify the last 7 days"));
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
     let seen = app.sign_in(&rival.owner).await.get("/settings/proof").await.html;
     assert!(
-        seen.contains("Nothing has been verified yet."),
-        "a run is its network's own"
+        seen.contains("No verification has run yet."),
+        "a verification is visible to its own network only"
     );
     tamper(&app, "UPDATE click_rollups SET clicks = clicks - 1").await;
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_fails_says_so_names_the_command_and_keeps_nothing() {
+async fn a_failed_verification_names_the_command_and_stores_no_result() {
     let app = TestApp::spawn().await;
     let owner = app.sign_in(&app.scene.owner).await;
     let broken = app.journal.path().join("1/clicks");
@@ -86,7 +86,7 @@ async fn a_run_that_fails_says_so_names_the_command_and_keeps_nothing() {
     assert!(failed.html.contains(&command), "{}", failed.html);
     assert!(
         !failed.html.contains(&*broken.to_string_lossy()),
-        "the server's folders are nobody's business"
+        "the page does not reveal folders of the server"
     );
     assert_eq!(app.count("SELECT count(*) FROM verifications").await, 0);
     std::fs::remove_dir_all(broken.parent().unwrap()).unwrap();
@@ -95,7 +95,7 @@ async fn a_run_that_fails_says_so_names_the_command_and_keeps_nothing() {
     app.finish().await;
 }
 
-/// What a command prints, and whether it succeeded.
+/// Runs a command and returns true if it succeeded, with its output.
 fn run(login: &str, data: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_clickledger"))
         .args(arguments)
@@ -113,7 +113,7 @@ fn run(login: &str, data: &Path, arguments: &[&str]) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_proves_every_network_and_fails_where_something_differs() {
+async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold() {
     let app = TestApp::spawn().await;
     one_conversion(&app).await;
     let rival = Scene::set(&app.db, "Rival", "rival.example").await;
@@ -127,45 +127,45 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
             &[&["verify", "--journals", journals][..], arguments].concat(),
         )
     };
-    let (proved, said) = verify(&[]);
-    assert!(proved && said.contains("All 18 checks hold."), "{said}");
+    let (holds, output) = verify(&[]);
+    assert!(holds && output.contains("All 18 checks hold."), "{output}");
     assert!(
-        said.contains("Orbit") && said.contains("Rival") && !said.contains("DIFFERS"),
-        "{said}"
+        output.contains("Orbit") && output.contains("Rival") && !output.contains("DIFFERS"),
+        "{output}"
     );
-    assert!(said.contains("holds    All clicks of the journals on this machine are in the database, once: 1 expected, 1 found"), "{said}");
+    assert!(output.contains("holds    All clicks of the journals on this machine are in the database, once: 1 expected, 1 found"), "{output}");
 
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros + 1",
     )
     .await;
-    let (proved, said) = verify(&["--network", &id, "--days", "1"]);
-    assert!(!proved && said.contains("1 of 9 checks do not hold"), "{said}");
+    let (holds, output) = verify(&["--network", &id, "--days", "1"]);
+    assert!(!holds && output.contains("1 of 9 checks do not hold"), "{output}");
     assert!(
-        said.contains("DIFFERS  The sums of conversions are the conversions")
-            && said.contains("\"commission\": 20000001"),
-        "{said}"
+        output.contains("DIFFERS  The rollups of conversions equal the conversions, hour by hour")
+            && output.contains("\"commission\": 20000001"),
+        "{output}"
     );
-    assert!(!said.contains("Rival"), "{said}");
-    let (proved, said) = verify(&["--network", &rival.network.id.to_string()]);
-    assert!(proved && said.contains("All 9 checks hold."), "{said}");
+    assert!(!output.contains("Rival"), "{output}");
+    let (holds, output) = verify(&["--network", &rival.network.id.to_string()]);
+    assert!(holds && output.contains("All 9 checks hold."), "{output}");
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",
     )
     .await;
 
-    // What foreign keys would refuse.
+    // A row that foreign keys would refuse.
     tamper(
         &app,
         "UPDATE ledger_entries SET conversion_id = gen_random_uuid() WHERE account = 'network'",
     )
     .await;
-    let (proved, said) = verify(&["--network", &id]);
+    let (holds, output) = verify(&["--network", &id]);
     assert!(
-        !proved && said.contains("DIFFERS  Every conversion belongs to a link"),
-        "{said}"
+        !holds && output.contains("DIFFERS  Every conversion belongs to a link"),
+        "{output}"
     );
     tamper(
         &app,
@@ -173,18 +173,18 @@ async fn the_command_proves_every_network_and_fails_where_something_differs() {
     )
     .await;
 
-    let (_, said) = run(&login, data.path(), &["replace-click-key", "--network", &id]);
+    let (_, output) = run(&login, data.path(), &["replace-click-key", "--network", &id]);
     assert!(
-        said.contains("Orbit signs click ids with key number 2 from 2"),
-        "{said}"
+        output.contains("Orbit signs click ids with key number 2 from 2"),
+        "{output}"
     );
     assert_eq!(app.count("SELECT max(click_key_number) FROM networks").await, 2);
     for command in ["verify", "replace-click-key"] {
-        let nobody = schema::NetworkId(1).to_string();
-        let (found, said) = run(&login, data.path(), &[command, "--network", &nobody]);
+        let unknown = schema::NetworkId(1).to_string();
+        let (found, output) = run(&login, data.path(), &[command, "--network", &unknown]);
         assert!(
-            !found && said.contains("there is no such network"),
-            "{command}: {said}"
+            !found && output.contains("no network has the id"),
+            "{command}: {output}"
         );
     }
     app.finish().await;

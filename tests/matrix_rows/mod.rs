@@ -1,8 +1,8 @@
-//! The rows of the matrix: each route, who may pass, and where ids stand in it.
+//! Rows of the access matrix: each route, the roles that may use it, and the positions of IDs in it.
 
 use tenancy::RoleKind::{self, Admin, Advertiser, AdvertiserDeveloper, Affiliate, Analyst, Manager, Owner};
 
-/// Kinds of ids that travel.
+/// Kinds of IDs in requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
     Campaign,
@@ -29,16 +29,16 @@ pub(crate) enum Id {
     Alert,
 }
 
-/// Who may pass.
+/// Access to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     Public,
-    /// Behind sign-in, and not tried out.
+    /// Behind sign-in, but not called by the test.
     Unasked,
     Person,
     Operator,
     Roles(&'static [RoleKind]),
-    /// The same, where what is in the scene is not for all of them to open.
+    /// Like `Roles`, if not all of them can open the scene's object.
     Owners(&'static [RoleKind]),
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct Row {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) door: Door,
-    /// What the path's id is of.
+    /// Kind of the ID in the path; None if the path has none.
     pub(crate) id: Option<Id>,
-    /// Ids in filters.
+    /// IDs in the query string.
     pub(crate) queries: &'static [(&'static str, Id)],
-    /// Ids in the body.
+    /// IDs in the body.
     pub(crate) fields: &'static [(&'static str, Id)],
-    /// What else is in the body.
+    /// Other fields of the body.
     pub(crate) texts: &'static [(&'static str, &'static str)],
 }
 
@@ -198,7 +198,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/campaigns/{id}/promoters", MANAGERS).of(Id::Campaign).with(&[("affiliate", Id::Affiliate)]),
     row("get", "/campaigns/{id}/test", NOT_AFFILIATES).of(Id::Campaign),
     row("post", "/campaigns/{id}/test", MANAGERS).of(Id::Campaign),
-    row("post", "/campaigns/{id}/test/rehearse", MANAGERS).of(Id::Campaign),
+    row("post", "/campaigns/{id}/test/simulate", MANAGERS).of(Id::Campaign),
     row("post", "/campaigns/{id}/test/go-live", MANAGERS).of(Id::Campaign),
     row("get", "/campaigns/{id}/certificate", NOT_AFFILIATES).of(Id::Campaign),
     row("get", "/campaigns/{id}/integration", NOT_AFFILIATES).of(Id::Campaign),
@@ -277,7 +277,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/settings/export.ndjson", OWNERS),
 ];
 
-/// Leaving what one has not entered starts a fresh session: nothing to see, and it would sign the test out.
+/// Leaving an impersonation that was not started begins a fresh session, which would sign the test out.
 const LEAVES: Door = Door::Unasked;
 
 #[rustfmt::skip]
@@ -285,6 +285,7 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/openapi.json", PUBLIC),
     row("get", "/api/v1/me", ALL),
     row("post", "/api/v1/tokens", ALL),
+    row("post", "/api/v1/impersonations", OPERATOR),
     row("get", "/api/v1/network", STAFF),
     row("patch", "/api/v1/network", ADMINS),
     row("post", "/api/v1/network/click-key", ADMINS),
@@ -310,6 +311,7 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/campaigns", MANAGERS).with(&[("advertiser", Id::Advertiser)]).saying(&[("currency", "EUR"), ("name", "x"), ("destination", "https://x.example/?c={click_id}")]),
     row("get", "/api/v1/campaigns/{id}", STAFF).of(Id::Campaign),
     row("patch", "/api/v1/campaigns/{id}", MANAGERS).of(Id::Campaign).saying(&[("name", "x")]),
+    row("post", "/api/v1/quick-start", MANAGERS),
     row("get", "/api/v1/goals", STAFF).by(&[("campaign", Id::Campaign)]),
     row("post", "/api/v1/goals", MANAGERS).with(&[("campaign", Id::Campaign), ("parent_goal", Id::Goal)]).saying(&[("code", "x"), ("name", "x"), ("kind", "sale"), ("commission", "1"), ("revenue", "2")]),
     row("get", "/api/v1/goals/{id}", STAFF).of(Id::Goal),
@@ -361,6 +363,10 @@ pub(crate) const API: &[Row] = &[
     row("delete", "/api/v1/campaigns/{id}/integration", MANAGERS).of(Id::Campaign),
     row("post", "/api/v1/campaigns/{id}/integration/token", ROTATORS).of(Id::Campaign),
     row("post", "/api/v1/campaigns/{id}/integration/signing-secret", ROTATORS).of(Id::Campaign),
+    row("get", "/api/v1/campaigns/{id}/test", NOT_AFFILIATES).of(Id::Campaign),
+    row("post", "/api/v1/campaigns/{id}/test-link", MANAGERS).of(Id::Campaign),
+    row("post", "/api/v1/campaigns/{id}/simulation", MANAGERS).of(Id::Campaign),
+    row("post", "/api/v1/campaigns/{id}/go-live", MANAGERS).of(Id::Campaign),
     row("get", "/api/v1/conversions", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("after", Id::Conversion)]),
     row("get", "/api/v1/conversions/{id}", NOT_DEVELOPERS).of(Id::Conversion),
     row("post", "/api/v1/conversions/{id}/approve", MANAGERS).of(Id::Conversion),

@@ -1,4 +1,4 @@
-//! The page to try the API on: Swagger UI, as vendored, under the strictest policy that it works with.
+//! Page to try the API out: the vendored Swagger UI, under the strictest policy that it works with.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -6,11 +6,12 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpResponse, web};
 
-/// As the dashboard's, but Swagger UI sets styles from its script and draws with data images.
+/// Policy of the dashboard, relaxed for Swagger UI, which sets inline styles and draws with data images.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
+/// HTML of the page.
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <head>
@@ -22,7 +23,7 @@ const PAGE: &str = r#"<!doctype html>
 </head>
 <body>
 <main id="api" data-description="/api/v1/openapi.json"></main>
-<noscript><p>This page needs JavaScript. The description of the API itself is at
+<noscript><p>This page needs JavaScript. The OpenAPI document is at
 <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p></noscript>
 <script src="/static/vendored/vendor/swagger-ui/swagger-ui-bundle.js"></script>
 <script src="/static/vendored/docs-api.js"></script>

@@ -1,4 +1,4 @@
-//! Why a call was not answered as asked, and the one body that says so.
+//! Errors of the API, and their JSON body.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,73 +11,76 @@ use serde::Serialize;
 use tenancy::{ChangeError, NotPermitted};
 use utoipa::ToSchema;
 
-use crate::schemas;
+use crate::header::header_value;
+use crate::schemas::words;
 
-/// Seconds after which a busy server is worth another try.
-const SOON: u64 = 2;
-/// Longest part of a message that comes from a parser, which may quote what it was sent.
-const LONGEST_QUOTE: usize = 300;
+/// `Retry-After` of an overloaded server, in seconds.
+const OVERLOAD_RETRY_AFTER: u64 = 2;
+/// Maximum length, in characters, of text of the request that a message quotes.
+const MAX_QUOTE_LENGTH: usize = 300;
 
-/// Fields by name, with what is wrong with each.
+/// Messages by the name of the invalid field, parameter or header.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// Why a call was not answered as asked.
+/// Error response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// No key or token, or one that does not work.
-    #[error("Send an API key or a token that works: “Authorization: Bearer clk_key_…”.")]
+    /// No API key or token, or an invalid one.
+    #[error("Send a valid API key or token: “Authorization: Bearer clk_key_…”.")]
     Unauthenticated,
-    /// The network demands a second factor that the person behind the key does not have.
-    #[error("This network demands a second factor. Set one up in the dashboard; then this key works again.")]
+    /// The network requires two-factor authentication, which the member has not set up.
+    #[error(
+        "This network requires two-factor authentication. Set it up in the dashboard to use this key again."
+    )]
     SecondFactorRequired,
-    /// Too many calls, or too many wrong keys.
-    #[error("Too many calls. Try again in {retry_after} seconds.")]
+    /// Too many requests, or too many invalid keys.
+    #[error("Too many requests. Try again in {retry_after} seconds.")]
     RateLimited {
-        /// In seconds.
+        /// Time until the next request is accepted, in seconds.
         retry_after: u64,
     },
-    /// Not with this role or key.
+    /// Insufficient role or scope.
     #[error("{0}")]
     NotPermitted(Cow<'static, str>),
-    /// There is no such thing, or it is another network's: the two look alike.
-    #[error("There is no such thing here, or it is not yours to see.")]
+    /// Not found, or in another network: the responses are identical.
+    #[error("Not found, or not accessible with this key.")]
     NotFound,
-    /// The address exists, but not for this method.
-    #[error("This address takes {allow} only.")]
+    /// The path exists, but not with this method.
+    #[error("This path accepts {allow} only.")]
     MethodNotAllowed {
-        /// The methods it takes.
+        /// Methods of the path, separated by commas.
         allow: String,
     },
-    /// A body of the wrong shape.
+    /// Body that cannot be parsed.
     #[error("{message}")]
     Malformed {
-        /// What could not be read, and where.
+        /// Message of the parser.
         message: String,
-        /// The field, if it was one.
+        /// The invalid field; empty if the error is not in a field.
         fields: Fields,
     },
-    /// A body of another kind.
+    /// Body of another content type.
     #[error("Send the body as {0}.")]
     UnsupportedMediaType(&'static str),
-    /// A body beyond the limit.
-    #[error("The body is larger than {0} KiB.")]
-    TooLarge(usize),
-    /// A body that does not arrive.
+    /// Body beyond the limit, with a message that names the limit.
+    #[error("{0}")]
+    TooLarge(&'static str),
+    /// Body that did not arrive before the timeout.
     #[error("The body did not arrive in time.")]
     TooSlow,
-    /// Fields, parameters or headers that cannot be accepted.
-    #[error("{}", in_words(.0))]
+    /// Invalid fields, parameters or headers.
+    #[error("{}", join(.0))]
     Invalid(Fields),
-    /// A key of another request.
-    #[error("This Idempotency-Key was used for a different request. Use a fresh one.")]
+    /// Idempotency key of a different request.
+    #[error("This Idempotency-Key was used for a different request. Use a new one.")]
     IdempotencyMismatch,
-    /// The change cannot be made.
+    /// Refused change.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The database failed.
+    /// Database error.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// Something that cannot happen, did.
+    /// Broken invariant of the server.
     #[error("{0}")]
     Internal(String),
 }
@@ -89,12 +92,12 @@ impl From<diesel::result::Error> for ApiError {
 }
 
 impl From<NotPermitted> for ApiError {
-    fn from(missing: NotPermitted) -> Self {
-        Self::Change(missing.into())
+    fn from(error: NotPermitted) -> Self {
+        Self::Change(error.into())
     }
 }
 
-/// What every error looks like.
+/// An error.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "code": "invalid",
@@ -104,19 +107,19 @@ impl From<NotPermitted> for ApiError {
 }))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErrorBody {
-    /// For programs: does not change.
-    #[schema(value_type = schemas::ErrorCode)]
+    /// Stable code, for programs.
+    #[schema(value_type = ErrorCode)]
     code: &'static str,
-    /// For people: may change.
+    /// Message for people; its wording may change.
     message: String,
-    /// What is wrong with which field, parameter or header.
+    /// Messages by the name of the invalid field, parameter or header.
     fields: Fields,
-    /// In the `X-Request-Id` header too, and in the server's log if the fault is ours.
+    /// ID of the request, as in the header `X-Request-Id`; logged with every server error.
     request_id: String,
 }
 
-/// Every word that `code` may be.
-pub(crate) const CODES: [&str; 17] = [
+/// Values of `code`.
+const CODES: [&str; 17] = [
     "unauthenticated",
     "second_factor_required",
     "rate_limited",
@@ -136,26 +139,39 @@ pub(crate) const CODES: [&str; 17] = [
     "internal",
 ];
 
+words! {
+    /// Code of an error.
+    ErrorCode = CODES;
+}
+
+impl ErrorBody {
+    /// JSON of the body.
+    #[expect(clippy::expect_used, reason = "text and maps of text always serialise")]
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an error body is text")
+    }
+}
+
 impl ApiError {
-    /// One field, parameter or header that cannot be accepted.
+    /// Error in one field, parameter or header.
     pub(crate) fn field(name: &str, message: impl Into<String>) -> Self {
         Self::Invalid(Fields::from([(name.to_owned(), message.into())]))
     }
 
-    /// A body of the wrong shape, at this place in it, as the parser says.
-    pub(crate) fn malformed(path: &str, said: &str) -> Self {
-        let said = quote(said);
+    /// Body that cannot be parsed, with the path of the field (`.` for the whole body) and the message of the parser.
+    pub(crate) fn malformed(path: &str, message: &str) -> Self {
+        let message = quote(message);
         let fields = match path {
             "." => Fields::new(),
-            path => Fields::from([(quote(path), said.clone())]),
+            path => Fields::from([(quote(path), message.clone())]),
         };
         Self::Malformed {
-            message: format!("The body cannot be read: {said}"),
+            message: format!("The body cannot be parsed: {message}"),
             fields,
         }
     }
 
-    /// The one table of status and code.
+    /// Table of status and code.
     fn kind(&self) -> (StatusCode, &'static str) {
         use ChangeError as Change;
         match self {
@@ -187,15 +203,15 @@ impl ApiError {
         }
     }
 
-    /// What it says to people. Of our own faults, nothing.
+    /// Message for people. Server errors have a fixed text, which reveals no cause.
     fn message(&self) -> String {
         match self.kind().1 {
             "internal" => {
-                "Something failed on our side. Look whether what you wanted was done, and try again; if it \
-                           stays, tell whoever runs this installation the request_id."
+                "The server failed. Check if the request took effect before you repeat it; if the error persists, send \
+                 the request_id to the operator of this installation."
                     .to_owned()
             }
-            "unavailable" => "Too much is asked at once. Try again in a few seconds.".to_owned(),
+            "unavailable" => "The server is overloaded. Try again in a few seconds.".to_owned(),
             "not_found" => Self::NotFound.to_string(),
             _ => self.to_string(),
         }
@@ -212,11 +228,12 @@ impl ApiError {
         }
     }
 
-    /// The body, for the request with this id. Our own faults are noted in the log with their cause.
+    /// Body of the response to the request with this ID. A server error is logged with its cause, in the span of the
+    /// request.
     pub(crate) fn body(&self, request_id: &str) -> ErrorBody {
         let (status, code) = self.kind();
         if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(request_id, error = %self, "API call failed");
+            tracing::error!(error = %self, "API request failed");
         }
         ErrorBody {
             code,
@@ -226,14 +243,14 @@ impl ApiError {
         }
     }
 
-    /// The header that goes with it, if one does.
+    /// Additional header of the response.
     pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unauthenticated => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Self::RateLimited { retry_after } => Some((RETRY_AFTER, HeaderValue::from(*retry_after))),
-            Self::MethodNotAllowed { allow } => HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value)),
+            Self::MethodNotAllowed { allow } => Some((ALLOW, header_value(allow))),
             _ if self.kind().0 == StatusCode::SERVICE_UNAVAILABLE => {
-                Some((RETRY_AFTER, HeaderValue::from(SOON)))
+                Some((RETRY_AFTER, HeaderValue::from(OVERLOAD_RETRY_AFTER)))
             }
             _ => None,
         }
@@ -245,23 +262,23 @@ impl ResponseError for ApiError {
         self.kind().0
     }
 
-    /// Without its body, which names the request: [`crate::guard`] knows it and writes the body.
+    /// Response without a body: `middleware` writes it, because it contains the request ID.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
 }
 
-fn in_words(fields: &Fields) -> String {
-    let each: Vec<_> = fields
+fn join(fields: &Fields) -> String {
+    let messages: Vec<_> = fields
         .iter()
         .map(|(field, message)| format!("{field}: {message}"))
         .collect();
-    each.join(" ")
+    messages.join(" ")
 }
 
-/// The start of a text that a caller sent, to be told with what is wrong with it.
+/// Start of a text of the request, for a message.
 pub(crate) fn quote(text: &str) -> String {
-    text.chars().take(LONGEST_QUOTE).collect()
+    text.chars().take(MAX_QUOTE_LENGTH).collect()
 }
 
 #[cfg(test)]
@@ -286,7 +303,7 @@ mod tests {
             ),
             (ApiError::malformed(".", "x"), 400),
             (ApiError::UnsupportedMediaType("application/json"), 415),
-            (ApiError::TooLarge(64), 413),
+            (ApiError::TooLarge("Too large."), 413),
             (ApiError::TooSlow, 408),
             (ApiError::field("limit", "x"), 422),
             (ApiError::IdempotencyMismatch, 422),
@@ -304,13 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn absent_and_foreign_things_are_told_alike() {
+    fn absent_objects_and_those_of_other_networks_get_the_same_body() {
         let body = |error: ApiError| serde_json::to_string(&error.body("x")).unwrap();
         assert_eq!(body(ApiError::NotFound), body(ChangeError::NotFound.into()));
     }
 
     #[test]
-    fn our_own_faults_are_not_explained_to_callers() {
+    fn the_cause_of_a_server_error_is_not_revealed() {
         let body = ApiError::Db(DbError::Query(diesel::result::Error::NotFound)).body("x");
         assert!(
             !body.message.contains("database") && body.code == "internal",

@@ -1,4 +1,4 @@
-//! What handlers take from a request: an id, query parameters, a body. Each is checked for its shape here, once.
+//! Extractors of handlers: ID, query parameters, body. Each checks the shape of its input.
 
 use std::collections::BTreeSet;
 use std::future::{Future, Ready, ready};
@@ -11,20 +11,21 @@ use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use tenancy::table;
 
 use crate::error::{ApiError, quote};
 
-/// Most bytes of a JSON body.
+/// Maximum size of a JSON body, in bytes.
 const JSON_LIMIT: usize = 64 * 1024;
-/// Most bytes of a file to import.
-const CSV_LIMIT: usize = 2 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(15);
+/// Error message for a JSON body beyond [`JSON_LIMIT`].
+const JSON_TOO_LARGE: &str = "The body is larger than 64 KiB.";
+/// Time until the whole body must have arrived.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A NUL character as JSON writes it.
+/// NUL character, escaped in JSON.
 const NUL: &[u8] = b"\\u0000";
 
-/// The `{id}` of the path. One that is no id is answered like one that nothing has.
+/// `{id}` of the path. A malformed ID gets the same response as an unknown one.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<T: FromStr> FromRequest for Id<T> {
@@ -32,14 +33,14 @@ impl<T: FromStr> FromRequest for Id<T> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // Unlike the matched text itself, this is decoded whole.
+        // Unlike the matched text, `Path` is percent-decoded completely.
         let text = web::Path::<String>::from_request(request, payload).into_inner();
         let id = text.ok().and_then(|text| text.parse().ok());
         ready(id.map(Self).ok_or(ApiError::NotFound))
     }
 }
 
-/// The query parameters. Those that are unknown, repeated or of the wrong type are refused by name.
+/// Query parameters. An unknown or repeated one, or one of the wrong type, is an error that names it.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest for Params<T> {
@@ -55,7 +56,7 @@ fn params<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let mut names = BTreeSet::new();
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {
         if let Some(repeated) = names.replace(name) {
-            return Err(ApiError::field(&quote(&repeated), "Send it once."));
+            return Err(ApiError::field(&quote(&repeated), "Send this parameter once."));
         }
     }
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
@@ -67,11 +68,11 @@ fn params<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     })
 }
 
-/// A JSON body.
+/// JSON body.
 pub(crate) struct Body<T> {
-    /// What it says.
+    /// Parsed body.
     pub(crate) value: T,
-    /// As it was sent.
+    /// Body as sent.
     pub(crate) bytes: Bytes,
 }
 
@@ -80,7 +81,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, "application/json", JSON_LIMIT);
+        let bytes = read(request, payload, "application/json", (JSON_LIMIT, JSON_TOO_LARGE));
         Box::pin(async move {
             let bytes = bytes.await?;
             let value = json(&bytes)?;
@@ -90,20 +91,20 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // No text has a NUL character, and Postgres takes none. (An unescaped one is no JSON.)
+    // Postgres stores no NUL character. (An unescaped one is not JSON.)
     if bytes.windows(NUL.len()).any(|part| part == NUL) {
         return Err(ApiError::field(
             "body",
-            "No text may have a NUL character (\\u0000).",
+            "NUL characters (\\u0000) are not allowed.",
         ));
     }
-    // A struct could be read from a list too, field by field in an order that nobody was told.
+    // serde also parses a struct from a list, in the undocumented order of its fields.
     if bytes
         .iter()
         .find(|byte| !byte.is_ascii_whitespace())
         .is_some_and(|byte| *byte != b'{')
     {
-        return Err(ApiError::malformed(".", "send an object: {…}"));
+        return Err(ApiError::malformed(".", "expected an object: {…}"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
@@ -113,7 +114,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-/// A file to import.
+/// CSV file to import.
 pub(crate) struct Csv(pub(crate) String);
 
 impl FromRequest for Csv {
@@ -121,11 +122,11 @@ impl FromRequest for Csv {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = read(request, payload, "text/csv", CSV_LIMIT);
+        let bytes = read(request, payload, "text/csv", (table::MAX_BYTES, table::TOO_LARGE));
         Box::pin(async move {
             String::from_utf8(bytes.await?.into())
                 .map(Self)
-                .map_err(|error| ApiError::malformed(".", &format!("it is not UTF-8: {error}")))
+                .map_err(|error| ApiError::malformed(".", &format!("not UTF-8: {error}")))
         })
     }
 }
@@ -133,46 +134,48 @@ impl FromRequest for Csv {
 fn read(
     request: &HttpRequest,
     payload: &mut Payload,
-    wanted: &'static str,
-    limit: usize,
+    content_type: &'static str,
+    (limit, too_large): (usize, &'static str),
 ) -> impl Future<Output = Result<Bytes, ApiError>> + use<> {
-    let fits = request.content_type().eq_ignore_ascii_case(wanted);
+    let is_expected = request.content_type().eq_ignore_ascii_case(content_type);
     let payload = web::Payload::from_request(request, payload);
     async move {
-        if !fits {
-            return Err(ApiError::UnsupportedMediaType(wanted));
+        if !is_expected {
+            return Err(ApiError::UnsupportedMediaType(content_type));
         }
         let broken = |error: actix_web::Error| ApiError::malformed(".", &error.to_string());
         let whole = payload.await.map_err(broken)?.to_bytes_limited(limit);
-        actix_web::rt::time::timeout(BODY_TIME, whole)
+        actix_web::rt::time::timeout(BODY_TIMEOUT, whole)
             .await
             .map_err(|_| ApiError::TooSlow)?
-            .map_err(|_| ApiError::TooLarge(limit / 1024))?
+            .map_err(|_| ApiError::TooLarge(too_large))?
             .map_err(broken)
     }
 }
 
-/// A field of a PATCH: there, whatever it is; absent, it stays as it was. Null is a value of those types only that
-/// have one.
-pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+/// Deserialises a field that may be absent: `None` if it is, which keeps its value or default. Null is an error, unless
+/// the type of the field accepts it.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// A whole number as JSON Schema has it: `7.0` is one.
+/// Integer in the sense of JSON Schema, which includes `7.0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Whole(pub(crate) i64);
+pub(crate) struct Integer(pub(crate) i64);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(from)?;
-        // Beyond 2^53 a float is no number in particular.
+        // Above 2^53, a float stands for several integers.
         let float = || {
             let value = number.as_f64()?;
             (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i64)
         };
-        let whole = number.as_i64().or_else(float).map(Self);
-        whole.ok_or_else(|| D::Error::custom(format!("{number} is no whole number")))
+        let integer = number.as_i64().or_else(float).map(Self);
+        integer.ok_or_else(|| D::Error::custom(format!("{number} is not an integer")))
     }
 }
 
@@ -185,15 +188,15 @@ mod tests {
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Patch {
-        #[serde(default, deserialize_with = "given")]
+        #[serde(default, deserialize_with = "present")]
         name: Option<String>,
-        #[serde(default, deserialize_with = "given")]
+        #[serde(default, deserialize_with = "present")]
         note: Option<Option<String>>,
         #[serde(default)]
         tags: Vec<String>,
     }
 
-    fn named(error: &ApiError) -> Vec<String> {
+    fn fields_of(error: &ApiError) -> Vec<String> {
         match error {
             ApiError::Invalid(fields) | ApiError::Malformed { fields, .. } => {
                 fields.keys().cloned().collect()
@@ -204,15 +207,18 @@ mod tests {
 
     #[test]
     fn absent_null_and_given_are_three_things() {
-        let of = |text: &str| json::<Patch>(text.as_bytes()).unwrap();
-        assert_eq!(of("{}"), Patch::default());
-        assert_eq!(of(r#"{"note":null}"#).note, Some(None));
-        assert_eq!(of(r#"{"note":"x"}"#).note, Some(Some("x".to_owned())));
-        assert_eq!(named(&json::<Patch>(br#"{"name":null}"#).unwrap_err()), ["name"]);
+        let parse = |text: &str| json::<Patch>(text.as_bytes()).unwrap();
+        assert_eq!(parse("{}"), Patch::default());
+        assert_eq!(parse(r#"{"note":null}"#).note, Some(None));
+        assert_eq!(parse(r#"{"note":"x"}"#).note, Some(Some("x".to_owned())));
+        assert_eq!(
+            fields_of(&json::<Patch>(br#"{"name":null}"#).unwrap_err()),
+            ["name"]
+        );
     }
 
     #[test]
-    fn what_is_wrong_with_a_body_is_told_by_its_place() {
+    fn an_invalid_body_is_reported_with_the_path_of_the_field() {
         for (text, field) in [
             (r#"{"name":1}"#, "name"),
             (r#"{"nme":"x"}"#, "nme"),
@@ -220,13 +226,13 @@ mod tests {
             (r#"{"tags":{}}"#, "tags"),
         ] {
             assert_eq!(
-                named(&json::<Patch>(text.as_bytes()).unwrap_err()),
+                fields_of(&json::<Patch>(text.as_bytes()).unwrap_err()),
                 [field],
                 "{text}"
             );
         }
         assert_eq!(
-            named(&json::<Patch>(br#"{"name":"a\u0000b"}"#).unwrap_err()),
+            fields_of(&json::<Patch>(br#"{"name":"a\u0000b"}"#).unwrap_err()),
             ["body"]
         );
         for text in [
@@ -246,18 +252,18 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_may_be_written_with_a_point() {
+    fn an_integer_may_be_written_with_a_decimal_point() {
         #[derive(Debug, Deserialize)]
         struct Days {
-            days: Whole,
+            days: Integer,
         }
-        let of = |text: &str| {
+        let parse = |text: &str| {
             json::<Days>(format!("{{\"days\":{text}}}").as_bytes())
-                .map(|it| it.days.0)
+                .map(|body| body.days.0)
                 .ok()
         };
         for (text, number) in [("7", 7), ("7.0", 7), ("-7", -7), ("7e2", 700), ("0.0", 0)] {
-            assert_eq!(of(text), Some(number), "{text}");
+            assert_eq!(parse(text), Some(number), "{text}");
         }
         for text in [
             "7.5",
@@ -269,15 +275,15 @@ mod tests {
             "true",
             "NaN",
         ] {
-            assert_eq!(of(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_query_is_told_by_its_name() {
+    fn an_invalid_parameter_is_reported_by_name() {
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[expect(dead_code, reason = "only read from a query")]
+        #[expect(dead_code, reason = "only deserialised")]
         struct Query {
             limit: Option<i64>,
             archived: Option<bool>,
@@ -290,7 +296,11 @@ mod tests {
             ("serch=x", "serch"),
             ("limit=1&limit=2", "limit"),
         ] {
-            assert_eq!(named(&params::<Query>(query).unwrap_err()), [field], "{query}");
+            assert_eq!(
+                fields_of(&params::<Query>(query).unwrap_err()),
+                [field],
+                "{query}"
+            );
         }
     }
 }

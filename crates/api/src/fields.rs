@@ -1,101 +1,124 @@
-//! Resources that are set field by field: one table makes what is answered, what creates one and what changes one. In
-//! between stands a [`Draft`](tenancy::Draft), which pages and files fill in too, so that all of them are checked alike.
+//! Resources with settings: one table of fields generates the view, the body that creates a resource, and the body that
+//! updates one. Between JSON and settings stands a [`Draft`](tenancy::Draft), which forms and files fill in too, so one
+//! check covers all of them.
 
 use std::collections::BTreeMap;
 
-use crate::extract::Whole;
+use serde::{Deserialize, Serialize};
+use tenancy::Draft;
 
-/// Most items of a list that is one field.
-const MOST_ITEMS: usize = 1_000;
+use crate::extract::Integer;
 
-/// A value of a field, as JSON has it and as a draft has it.
+/// Maximum items of a list field.
+const MAX_ITEMS: usize = 1_000;
+
+/// Value of a field, with its conversions between JSON and the text of a draft.
 pub(crate) trait Field: Sized {
-    /// As a draft says it.
-    fn said(&self) -> Result<String, String>;
-    /// What a draft of something stored says.
-    fn of(text: &str) -> Self;
+    /// Text for a draft, or a message for the caller.
+    fn to_draft(&self) -> Result<String, String>;
+    /// Value from the draft of stored settings.
+    fn from_draft(text: &str) -> Self;
 }
 
 impl Field for String {
-    fn said(&self) -> Result<String, String> {
+    fn to_draft(&self) -> Result<String, String> {
         Ok(self.trim().to_owned())
     }
 
-    fn of(text: &str) -> Self {
+    fn from_draft(text: &str) -> Self {
         text.to_owned()
     }
 }
 
-impl Field for Whole {
-    fn said(&self) -> Result<String, String> {
+/// Value of an enum. Unlike text it is not trimmed, so ` active` stays invalid.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Word(String);
+
+impl Field for Word {
+    fn to_draft(&self) -> Result<String, String> {
+        Ok(self.0.clone())
+    }
+
+    fn from_draft(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl Field for Integer {
+    fn to_draft(&self) -> Result<String, String> {
         Ok(self.0.to_string())
     }
 
-    fn of(text: &str) -> Self {
-        Self(text.parse().unwrap_or_default())
+    #[expect(
+        clippy::expect_used,
+        reason = "drafts of stored settings format their numbers"
+    )]
+    fn from_draft(text: &str) -> Self {
+        Self(text.parse().expect("a stored number is a number"))
     }
 }
 
 impl Field for bool {
-    fn said(&self) -> Result<String, String> {
-        Ok(tenancy::yes_or_nothing(*self))
+    fn to_draft(&self) -> Result<String, String> {
+        Ok(tenancy::yes_or_empty(*self))
     }
 
-    fn of(text: &str) -> Self {
+    fn from_draft(text: &str) -> Self {
         !text.is_empty()
     }
 }
 
-/// Null for none.
+/// Null is the empty text of a draft.
 impl<T: Field> Field for Option<T> {
-    fn said(&self) -> Result<String, String> {
+    fn to_draft(&self) -> Result<String, String> {
         let Some(value) = self else {
             return Ok(String::new());
         };
-        let said = value.said()?;
-        match said.is_empty() {
-            true => Err("Send null for none.".to_owned()),
-            false => Ok(said),
+        let text = value.to_draft()?;
+        if text.is_empty() {
+            Err("Send null for none.".to_owned())
+        } else {
+            Ok(text)
         }
     }
 
-    fn of(text: &str) -> Self {
-        (!text.is_empty()).then(|| T::of(text))
+    fn from_draft(text: &str) -> Self {
+        (!text.is_empty()).then(|| T::from_draft(text))
     }
 }
 
 impl Field for Vec<String> {
-    fn said(&self) -> Result<String, String> {
-        let odd = |item: &String| item.trim().is_empty() || item.contains([',', ';', '\n', '\r']);
-        match self.len() > MOST_ITEMS || self.iter().any(odd) {
-            true => Err(format!(
-                "Send at most {MOST_ITEMS} items, none of them empty or with a comma, semicolon or line break in it."
-            )),
-            false => Ok(self.join(",")),
+    fn to_draft(&self) -> Result<String, String> {
+        let is_invalid = |item: &String| item.trim().is_empty() || item.contains([',', ';', '\n', '\r']);
+        if self.len() > MAX_ITEMS || self.iter().any(is_invalid) {
+            Err(format!(
+                "Send at most {MAX_ITEMS} items, none of them empty or with a comma, semicolon or line break."
+            ))
+        } else {
+            Ok(self.join(","))
         }
     }
 
-    fn of(text: &str) -> Self {
+    fn from_draft(text: &str) -> Self {
         schema::Words::typed(text).0
     }
 }
 
 impl Field for BTreeMap<String, String> {
-    fn said(&self) -> Result<String, String> {
-        let odd = |text: &String| text.trim().is_empty() || text.contains(['=', '\n', '\r']);
+    fn to_draft(&self) -> Result<String, String> {
+        let is_invalid = |text: &String| text.trim().is_empty() || text.contains(['=', '\n', '\r']);
         let mut lines = Vec::new();
         for (name, value) in self {
-            if odd(name) || odd(value) {
-                return Err(
-                    "Send names and values without = and line breaks, none of them empty.".to_owned(),
-                );
+            if is_invalid(name) || is_invalid(value) {
+                return Err("Names and values must not be empty or contain = or line breaks.".to_owned());
             }
             lines.push(format!("{name} = {value}"));
         }
         Ok(lines.join("\n"))
     }
 
-    fn of(text: &str) -> Self {
+    fn from_draft(text: &str) -> Self {
         let pairs = text.lines().filter_map(|line| line.split_once(" = "));
         pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -103,17 +126,26 @@ impl Field for BTreeMap<String, String> {
     }
 }
 
-/// Notes a field in a draft, or what is wrong with it.
-pub(crate) fn say(draft: &mut tenancy::Draft, field: &'static str, value: &impl Field) {
-    match value.said() {
+/// Sets a field of a draft, or adds the error of its value.
+pub(crate) fn set(draft: &mut Draft, field: &'static str, value: &impl Field) {
+    match value.to_draft() {
         Ok(text) => draft.set(field, text),
         Err(message) => draft.errors.add(field, message),
     }
 }
 
-/// The structs of a resource from one table: what is answered, what makes one, and, behind `change`, what changes one.
-/// `head` is only answered; `new` is said when one is made and stays, `stays` need not be said then; of the others, `must`
-/// has to be said when one is made and `may` need not be. A change says any of those two.
+/// Generates the structs of a resource from one table of fields: the view, the body that creates one and, after
+/// `change`, the body that updates one.
+///
+/// | section | view | create | update |
+/// |---|---|---|---|
+/// | `head` | yes | – | – |
+/// | `new` | yes | required | – |
+/// | `stays` | yes | optional | – |
+/// | `must` | yes | required | optional |
+/// | `may` | yes | optional | optional |
+///
+/// `where (…)` adds limits to the schema of a field in the bodies.
 macro_rules! resource {
     (
         $(#[$view_meta:meta])* $view:ident;
@@ -123,7 +155,9 @@ macro_rules! resource {
         new { $($(#[$made_meta:meta])* $made:ident: $made_type:ty as $made_schema:ty,)* }
         $(stays { $($(#[$stay_meta:meta])* $stay:ident: $stay_type:ty as $stay_schema:ty,)* })?
         must { $($(#[$must_meta:meta])* $must:ident: $must_type:ty as $must_schema:ty,)* }
-        may { $($(#[$may_meta:meta])* $may:ident: $may_type:ty as $may_schema:ty,)* }
+        may { $(
+            $(#[$may_meta:meta])* $may:ident: $may_type:ty as $may_schema:ty $(where ($($limit:tt)+))?,
+        )* }
     ) => {
         #[derive(serde::Serialize, utoipa::ToSchema)]
         $(#[$view_meta])*
@@ -136,20 +170,20 @@ macro_rules! resource {
         }
 
         impl $view {
-            #[expect(clippy::too_many_arguments, reason = "one per field, and only what the table names")]
+            #[expect(clippy::too_many_arguments, reason = "one per field of the table")]
             #[allow(clippy::allow_attributes, unfulfilled_lint_expectations, reason = "not in every table")]
-            fn of($($head: $head_type,)* $($made: $made_type,)* draft: &tenancy::Draft) -> Self {
+            fn from_draft($($head: $head_type,)* $($made: $made_type,)* draft: &tenancy::Draft) -> Self {
                 Self {
                     $($head,)*
                     $($made,)*
-                    $($($stay: $crate::fields::Field::of(draft.of(stringify!($stay))),)*)?
-                    $($must: $crate::fields::Field::of(draft.of(stringify!($must))),)*
-                    $($may: $crate::fields::Field::of(draft.of(stringify!($may))),)*
+                    $($($stay: $crate::fields::Field::from_draft(draft.of(stringify!($stay))),)*)?
+                    $($must: $crate::fields::Field::from_draft(draft.of(stringify!($must))),)*
+                    $($may: $crate::fields::Field::from_draft(draft.of(stringify!($may))),)*
                 }
             }
         }
 
-        impl $crate::once::Created for $view {}
+        impl $crate::idempotency::Created for $view {}
 
         #[derive(serde::Deserialize, utoipa::ToSchema)]
         $(#[$new_meta])*
@@ -158,28 +192,28 @@ macro_rules! resource {
             $($(#[$made_meta])* #[schema(value_type = $made_schema)] $made: $made_type,)*
             $($(
                 $(#[$stay_meta])*
-                #[serde(default, deserialize_with = "given")]
+                #[serde(default, deserialize_with = "crate::extract::present")]
                 #[schema(value_type = $stay_schema, required = false)]
                 $stay: Option<$stay_type>,
             )*)?
             $($(#[$must_meta])* #[schema(value_type = $must_schema)] $must: $must_type,)*
             $(
                 $(#[$may_meta])*
-                #[serde(default, deserialize_with = "given")]
-                #[schema(value_type = $may_schema, required = false)]
+                #[serde(default, deserialize_with = "crate::extract::present")]
+                #[schema(value_type = $may_schema, required = false $(, $($limit)+)?)]
                 $may: Option<$may_type>,
             )*
         }
 
         impl $new {
-            /// What it says, over what is so where nothing is said.
+            /// The draft with the fields of the body.
             fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
                 $($(if let Some(value) = &self.$stay {
-                    $crate::fields::say(&mut draft, stringify!($stay), value);
+                    $crate::fields::set(&mut draft, stringify!($stay), value);
                 })*)?
-                $($crate::fields::say(&mut draft, stringify!($must), &self.$must);)*
+                $($crate::fields::set(&mut draft, stringify!($must), &self.$must);)*
                 $(if let Some(value) = &self.$may {
-                    $crate::fields::say(&mut draft, stringify!($may), value);
+                    $crate::fields::set(&mut draft, stringify!($may), value);
                 })*
                 draft
             }
@@ -188,12 +222,12 @@ macro_rules! resource {
         $crate::fields::resource! {
             @change [$($(#[$patch_meta])* $patch)?]
             $($(#[$must_meta])* $must: $must_type as $must_schema,)*
-            $($(#[$may_meta])* $may: $may_type as $may_schema,)*
+            $($(#[$may_meta])* $may: $may_type as $may_schema $(where ($($limit)+))?,)*
         }
     };
     (@change [] $($any:tt)*) => {};
     (@change [$(#[$patch_meta:meta])* $patch:ident]
-        $($(#[$field_meta:meta])* $field:ident: $type:ty as $schema:ty,)*
+        $($(#[$field_meta:meta])* $field:ident: $type:ty as $schema:ty $(where ($($limit:tt)+))?,)*
     ) => {
         #[derive(serde::Deserialize, utoipa::ToSchema)]
         $(#[$patch_meta])*
@@ -201,17 +235,17 @@ macro_rules! resource {
         pub(crate) struct $patch {
             $(
                 $(#[$field_meta])*
-                #[serde(default, deserialize_with = "given")]
-                #[schema(value_type = $schema, required = false)]
+                #[serde(default, deserialize_with = "crate::extract::present")]
+                #[schema(value_type = $schema, required = false $(, $($limit)+)?)]
                 $field: Option<$type>,
             )*
         }
 
         impl $patch {
-            /// What it says, over what is so.
+            /// The draft with the fields of the body.
             pub(super) fn over(&self, mut draft: tenancy::Draft) -> tenancy::Draft {
                 $(if let Some(value) = &self.$field {
-                    $crate::fields::say(&mut draft, stringify!($field), value);
+                    $crate::fields::set(&mut draft, stringify!($field), value);
                 })*
                 draft
             }
@@ -225,14 +259,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_read_back() {
+    fn a_value_survives_the_way_through_a_draft() {
         fn back<T: Field + PartialEq + std::fmt::Debug>(value: &T) {
-            assert_eq!(T::of(&value.said().unwrap()), *value);
+            assert_eq!(T::from_draft(&value.to_draft().unwrap()), *value);
         }
         back(&"Nova".to_owned());
         back(&Some("Nova".to_owned()));
         back(&None::<String>);
-        back(&Some(Whole(7)));
+        back(&Some(Integer(7)));
         back(&true);
         back(&false);
         back(&vec!["a b".to_owned(), "c".to_owned()]);
@@ -241,20 +275,27 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_read_as_something_else_is_refused() {
-        assert!(Some(" ".to_owned()).said().is_err(), "none is said with null");
+    fn an_ambiguous_value_is_refused() {
+        assert!(
+            Some(" ".to_owned()).to_draft().is_err(),
+            "none must be sent as null"
+        );
         for odd in ["", " ", "a,b", "a;b", "a\nb"] {
-            assert!(vec![odd.to_owned()].said().is_err(), "{odd:?}");
+            assert!(vec![odd.to_owned()].to_draft().is_err(), "{odd:?}");
         }
         for odd in ["", "a=b", "a\nb"] {
+            let as_name = BTreeMap::from([(odd.to_owned(), "x".to_owned())]);
+            let as_value = BTreeMap::from([("x".to_owned(), odd.to_owned())]);
             assert!(
-                BTreeMap::from([(odd.to_owned(), "x".to_owned())]).said().is_err(),
-                "{odd:?}"
-            );
-            assert!(
-                BTreeMap::from([("x".to_owned(), odd.to_owned())]).said().is_err(),
+                as_name.to_draft().is_err() && as_value.to_draft().is_err(),
                 "{odd:?}"
             );
         }
+    }
+
+    #[test]
+    fn text_is_trimmed_and_a_word_is_not() {
+        assert_eq!(" Nova ".to_owned().to_draft().unwrap(), "Nova");
+        assert_eq!(Word(" active".to_owned()).to_draft().unwrap(), " active");
     }
 }

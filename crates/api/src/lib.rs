@@ -1,142 +1,84 @@
-//! The JSON API: `/api/v1` over the same functions as the pages, its description in OpenAPI, and a page to try it on.
+//! The JSON API: `/api/v1` over the same functions as the pages, its OpenAPI description, and a page to try it out.
 //!
-//! Every route is in the table of [`ROUTES`]; every answer, errors included, passes `guard`; who calls
-//! is settled in `door` before anything of a request is read. Handlers hold no SQL.
+//! [`ROUTES`] lists every route. Every response, errors included, passes `middleware`; `auth` finds the caller before
+//! anything else of a request is read. Handlers contain no SQL.
 
-mod condition;
+mod auth;
 mod docs;
-mod door;
 mod error;
 mod extract;
 mod fields;
-mod guard;
-mod once;
+mod header;
+mod idempotency;
+mod if_match;
+mod middleware;
 mod openapi;
 mod page;
 mod resources;
 mod routes;
 mod schemas;
+mod state;
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use actix_web::HttpRequest;
-use actix_web::dev::RequestHead;
-use diesel::QueryResult;
-use ipnet::IpNet;
-use schema::{Db, MembershipId, NetworkConn, NetworkId};
-use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, networks};
-
-pub use openapi::openapi;
-pub use routes::{ROUTES, configure};
-
-/// Calls of a network in a minute, on each node.
-pub const CALLS_PER_MINUTE: u32 = 600;
-
-/// The time over which calls are counted.
-const RATE_WINDOW: Duration = Duration::from_secs(60);
-
-/// What the API is made from.
-pub struct ApiSettings {
-    /// A pool that neither clicks nor postbacks depend on.
-    pub db: Db,
-    /// The installation's secret.
-    pub secret: Secret,
-    /// Where the world reaches the tracking host that all networks share, without a slash at the end.
-    pub tracking_url: String,
-    /// Where browsers reach the dashboard, without a slash at the end: in mailed links, and as the issuer of tokens.
-    pub dashboard_url: String,
-    /// For invitations and decided applications.
-    pub mailer: Mailer,
-    /// The address a request came from, as far as these proxies are believed.
-    pub client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The installation's own hosts, which no network can take.
-    pub reserved_hosts: Vec<String>,
-    /// How often a network may call in a minute: [`CALLS_PER_MINUTE`], but where a test calls more.
-    pub calls_per_minute: u32,
-}
-
-/// What all endpoints share. Cheap to clone.
-#[derive(Clone)]
-pub struct Api {
-    db: Db,
-    secret: Secret,
-    tokens: ApiTokens,
-    tracking_url: Arc<str>,
-    dashboard_url: Arc<str>,
-    mailer: Mailer,
-    /// Per network, and per person of an advertiser or affiliate: none of those can use up what the network has.
-    rate: RateLimit<(NetworkId, Option<MembershipId>)>,
-    throttle: SignInThrottle,
-    client_address: fn(&RequestHead, &[IpNet]) -> Option<IpAddr>,
-    trusted_proxies: Arc<[IpNet]>,
-    reserved_hosts: Arc<[String]>,
-    calls_per_minute: u32,
-}
-
-impl Api {
-    /// Prepares the endpoints.
-    #[must_use]
-    pub fn new(settings: ApiSettings) -> Self {
-        Self {
-            db: settings.db,
-            tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
-            secret: settings.secret,
-            tracking_url: settings.tracking_url.into(),
-            dashboard_url: settings.dashboard_url.into(),
-            mailer: settings.mailer,
-            rate: RateLimit::new(RATE_WINDOW),
-            throttle: SignInThrottle::new(),
-            client_address: settings.client_address,
-            trusted_proxies: settings.trusted_proxies.into(),
-            reserved_hosts: settings.reserved_hosts.into(),
-            calls_per_minute: settings.calls_per_minute,
-        }
-    }
-
-    /// Where visitors and servers reach the network of this connection.
-    async fn tracking_url(&self, conn: &mut NetworkConn) -> QueryResult<String> {
-        networks::tracking_url(conn, &self.tracking_url).await
-    }
-
-    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        (self.client_address)(request.head(), &self.trusted_proxies)
-    }
-}
+pub use routes::{ROUTES, configure, openapi};
+pub use state::{Api, ApiSettings, CALLS_PER_MINUTE, Limits};
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
     use actix_web::http::StatusCode;
     use actix_web::http::header::HeaderMap;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, web};
+    use schema::Db;
     use serde_json::Value;
+    use tenancy::{Mailer, Secret};
+    use tracing_subscriber::fmt::format::FmtSpan;
+    use tracking::{JournalSettings, StorageSettings, Tracker, TrackerSettings, WhenDiskFails};
 
     use super::*;
 
-    /// An API whose database does not answer: what is tested here must not ask it.
-    fn api() -> Api {
+    /// Database that does not exist: requests of these tests must not query it.
+    const NO_DATABASE: &str = "postgres://127.0.0.1:1/none";
+
+    /// API without a database, with its files in this folder.
+    fn api(folder: &Path) -> Api {
+        let db = Db::new(NO_DATABASE, 1, Duration::from_secs(1));
+        let urls = tenancy::Urls::new("https://app.example", "https://trk.example");
+        let secret = Secret::random();
+        let tracker = Tracker::start(TrackerSettings {
+            db: db.clone(),
+            database_url: NO_DATABASE.to_owned(),
+            secret: secret.clone(),
+            urls: urls.clone(),
+            proxies: tracking::Proxies::default(),
+            storage: StorageSettings {
+                journal: JournalSettings::in_folder(folder.join("journal")),
+                exports: folder.join("exports"),
+                when_disk_fails: WhenDiskFails::default(),
+                keep_clicks_months: None,
+            },
+            places: Vec::new(),
+        });
         Api::new(ApiSettings {
-            db: Db::new("postgres://127.0.0.1:1/none", 1, Duration::from_secs(1)),
-            secret: Secret::random(),
-            tracking_url: "https://trk.example".to_owned(),
-            dashboard_url: "https://app.example".to_owned(),
+            db,
+            secret,
+            urls,
+            proxies: tracking::Proxies::default(),
             mailer: Mailer::default(),
-            client_address: |request, _| Some(request.peer_addr?.ip()),
-            trusted_proxies: Vec::new(),
-            reserved_hosts: Vec::new(),
-            calls_per_minute: CALLS_PER_MINUTE,
+            limits: Limits::default(),
+            tracker: tracker.unwrap(),
         })
     }
 
     async fn answers(
         requests: impl IntoIterator<Item = TestRequest>,
     ) -> Vec<(StatusCode, HeaderMap, String)> {
-        let app = init_service(App::new().app_data(web::Data::new(api())).configure(configure)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let data = web::Data::new(api(folder.path()));
+        let app = init_service(App::new().app_data(data).configure(configure)).await;
         let mut answers = Vec::new();
         for request in requests {
             let request = request.peer_addr("203.0.113.7:1234".parse().unwrap());
@@ -153,10 +95,13 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_stranger_is_told_nothing_but_to_sign_in() {
-        for (method, path) in ROUTES.iter().filter(|(_, path)| !path.ends_with("/openapi.json")) {
+    async fn an_unauthenticated_caller_gets_401_whatever_else_is_wrong() {
+        let routes = || ROUTES.iter().filter(|(_, path)| !path.ends_with("/openapi.json"));
+        let requests = routes().map(|(method, path)| {
             let request = TestRequest::with_uri(path).method(method.parse().unwrap());
-            let (status, headers, body) = answer(request.set_payload("{ not json")).await;
+            request.set_payload("{ not json")
+        });
+        for ((method, path), (status, headers, body)) in routes().zip(answers(requests).await) {
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
             assert_eq!(headers.get("www-authenticate").unwrap(), "Bearer");
             let body: Value = serde_json::from_str(&body).unwrap();
@@ -171,7 +116,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn every_answer_is_guarded() {
+    async fn every_response_has_the_security_headers() {
         for path in [
             "/api/v1/me",
             "/api/v1/openapi.json",
@@ -198,7 +143,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_address_takes_its_methods_only() {
+    async fn other_methods_of_a_path_are_refused_with_the_allowed_ones() {
         let (status, headers, body) = answer(TestRequest::post().uri("/api/v1/openapi.json")).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(headers.get("allow").unwrap(), "GET, HEAD");
@@ -206,20 +151,20 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_hundred_wrong_tokens_close_the_door_to_their_address() {
+    async fn an_address_is_refused_after_a_hundred_wrong_tokens() {
         let wrong = || TestRequest::with_uri("/api/v1/me").append_header(("authorization", "Bearer a.b.c"));
-        let told = answers((0..101).map(|_| wrong())).await;
+        let responses = answers((0..101).map(|_| wrong())).await;
         assert!(
-            told[..100]
+            responses[..100]
                 .iter()
                 .all(|(status, ..)| *status == StatusCode::UNAUTHORIZED)
         );
-        assert_eq!(told[100].0, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(told[100].1.get("retry-after").unwrap(), "900");
+        assert_eq!(responses[100].0, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(responses[100].1.get("retry-after").unwrap(), "900");
     }
 
     #[actix_web::test]
-    async fn a_busy_database_is_told_with_a_time_to_come_back() {
+    async fn an_unavailable_database_is_a_503_with_retry_after() {
         let key = format!(
             "clk_key_{}",
             schema::BASE32.encode(&[[0, 0, 0, 7].as_slice(), &[1; 21]].concat())
@@ -234,8 +179,46 @@ mod tests {
         );
     }
 
+    /// Writer into shared memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[actix_web::test]
-    async fn the_page_runs_scripts_of_ours_only() {
+    async fn the_span_of_a_request_has_its_id_and_no_text_of_the_caller() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let request = TestRequest::with_uri("/api/v1/affiliates/aff_misplaced?access_token=misplaced")
+            .append_header(("authorization", "Bearer misplaced"));
+        let (_, headers, _) = answer(request).await;
+        drop(logging);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let id = headers.get("x-request-id").unwrap().to_str().unwrap();
+        assert!(log.contains(&format!("request_id=\"{id}\"")), "{log}");
+        assert!(
+            log.contains("route=\"/api/v1/affiliates/{id}\"") && log.contains("status=401"),
+            "{log}"
+        );
+        assert!(!log.contains("misplaced"), "{log}");
+    }
+
+    #[actix_web::test]
+    async fn the_docs_page_runs_scripts_of_this_server_only() {
         let (status, headers, body) = answer(TestRequest::with_uri("/docs/api")).await;
         assert_eq!(status, StatusCode::OK);
         let policy = headers.get("content-security-policy").unwrap().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! What lists share: how much of them is asked for, how filters are read, and the page that is answered.
+//! Pagination and filters of lists.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,30 +8,30 @@ use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
-/// Most items of a page.
-const MOST: i64 = 200;
-/// Items of a page, where no number is asked for.
-const USUAL: i64 = 50;
-/// Most characters of a filter.
-const LONGEST_FILTER: usize = 200;
+/// Maximum items of a page.
+const MAX_LIMIT: u8 = 200;
+/// Items of a page by default.
+const DEFAULT_LIMIT: i64 = 50;
+/// Maximum length of a text filter, in characters.
+const MAX_FILTER_LENGTH: usize = 200;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Page<T> {
-    /// In the order of the list.
+    /// Items in the order of the list.
     items: Vec<T>,
-    /// What to send as `after` for the next page; null on the last one.
+    /// Value of `after` for the next page; null on the last page.
     #[schema(required)]
     next: Option<String>,
 }
 
-/// Something that is listed.
+/// Item of a list.
 pub(crate) trait Item {
-    /// Its id, which the next page comes after.
+    /// ID of the item, by which the next page continues.
     fn id(&self) -> String;
 }
 
-/// The views that are listed: each has its id in a field of that name.
+/// Implements [`Item`] for views with a field `id`.
 macro_rules! items {
     ($($view:ty),+ $(,)?) => {
         $(impl $crate::page::Item for $view {
@@ -43,81 +43,77 @@ macro_rules! items {
 }
 pub(crate) use items;
 
-/// How much of a list is asked for.
+/// Requested part of a list.
 pub(crate) struct Window<I> {
-    limit: usize,
-    /// The last item of the page before.
+    limit: u8,
+    /// ID of the last item of the previous page.
     pub(crate) after: Option<I>,
 }
 
 impl<I: FromStr + Display> Window<I> {
-    /// As the parameters `limit` and `after` say.
+    /// Window of the parameters `limit` and `after`.
     pub(crate) fn of(limit: Option<i64>, after: Option<&str>) -> Result<Self, ApiError> {
-        let limit = limit.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            return Err(ApiError::field("limit", format!("Ask for 1 to {MOST} items.")));
-        }
+        let limit = u8::try_from(limit.unwrap_or(DEFAULT_LIMIT))
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| ApiError::field("limit", format!("Enter a number from 1 to {MAX_LIMIT}.")))?;
         let after = after
             .map(|text| text.parse().map_err(|_| unknown_after()))
             .transpose()?;
-        Ok(Self {
-            limit: usize::try_from(limit).unwrap_or_default(),
-            after,
-        })
+        Ok(Self { limit, after })
     }
 
-    /// How many rows to load: one more than are shown, to know whether there is another page.
-    pub(crate) fn ask(&self) -> i64 {
-        i64::try_from(self.limit).unwrap_or(MOST).saturating_add(1)
+    /// Number of rows to load: one more than the page has, which reveals if another page follows.
+    pub(crate) fn rows(&self) -> i64 {
+        i64::from(self.limit) + 1
     }
 
-    /// The page, of as many rows as were asked for.
+    /// Page of the loaded rows.
     pub(crate) fn page<R, T: Item + From<R>>(&self, rows: Vec<R>) -> Page<T> {
         self.page_by(rows, T::from)
     }
 
-    /// The page, of as many rows as were asked for, each shown like this.
-    pub(crate) fn page_by<R, T: Item>(&self, rows: Vec<R>, show: impl FnMut(R) -> T) -> Page<T> {
-        let more = rows.len() > self.limit;
-        let items: Vec<T> = rows.into_iter().take(self.limit).map(show).collect();
-        let next = items.last().filter(|_| more).map(Item::id);
+    /// Page of the loaded rows, converted by `view`.
+    pub(crate) fn page_by<R, T: Item>(&self, rows: Vec<R>, view: impl FnMut(R) -> T) -> Page<T> {
+        let limit = usize::from(self.limit);
+        let has_more = rows.len() > limit;
+        let items: Vec<T> = rows.into_iter().take(limit).map(view).collect();
+        let next = items.last().filter(|_| has_more).map(Item::id);
         Page { items, next }
     }
 
-    /// The page of a list that is small enough to be loaded as a whole.
-    pub(crate) fn page_of_whole<R, T: Item + From<R>>(&self, rows: Vec<R>) -> Result<Page<T>, ApiError> {
+    /// Page of a list that is loaded completely because it is short.
+    pub(crate) fn page_of_all<R, T: Item + From<R>>(&self, rows: Vec<R>) -> Result<Page<T>, ApiError> {
         let mut items: Vec<T> = rows.into_iter().map(T::from).collect();
         if let Some(after) = &self.after {
             let after = after.to_string();
-            let place = items.iter().position(|item| item.id() == after);
-            items.drain(..=place.ok_or_else(unknown_after)?);
+            let position = items.iter().position(|item| item.id() == after);
+            items.drain(..=position.ok_or_else(unknown_after)?);
         }
-        let more = items.len() > self.limit;
-        items.truncate(self.limit);
-        let next = items.last().filter(|_| more).map(Item::id);
+        let limit = usize::from(self.limit);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(Item::id);
         Ok(Page { items, next })
     }
 }
 
-/// An item to come after that is not there.
+/// Error for an unknown item in `after`.
 pub(crate) fn unknown_after() -> ApiError {
-    ApiError::field(
-        "after",
-        "There is no such item; send what the last page said as “next”.",
-    )
+    ApiError::field("after", "Unknown item. Send `next` of the previous page.")
 }
 
-/// A filter by text; a blank one is none.
+/// Filter by text; none if it is blank.
 pub(crate) fn text(name: &str, value: Option<&str>) -> Result<Option<String>, ApiError> {
     let value = value.unwrap_or_default();
-    if value.chars().count() > LONGEST_FILTER || value.chars().any(char::is_control) {
-        let message = format!("Use at most {LONGEST_FILTER} characters, and no control characters.");
+    if value.chars().count() > MAX_FILTER_LENGTH || value.chars().any(char::is_control) {
+        let message = format!("Use at most {MAX_FILTER_LENGTH} characters, and no control characters.");
         return Err(ApiError::field(name, message));
     }
     Ok(Some(value.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// A filter by one of a closed set of words, or by an id.
+/// Filter by an enum value or an ID.
 pub(crate) fn word<T: FromStr<Err: Display>>(name: &str, value: Option<&str>) -> Result<Option<T>, ApiError> {
     value
         .map(|word| {
@@ -151,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_page_says_what_comes_next() {
+    fn a_full_page_has_the_cursor_of_the_next() {
         let page: Page<View> = window(2, None).page(vec![1, 2, 3]);
         assert_eq!((page.items.len(), page.next), (2, Some(GroupId(2).to_string())));
         let page: Page<View> = window(2, None).page(vec![1, 2]);
@@ -159,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_list_is_cut_after_the_item_that_is_named() {
-        let page: Page<View> = window(2, Some(1)).page_of_whole(vec![1, 2, 3, 4]).unwrap();
+    fn a_completely_loaded_list_continues_after_the_item() {
+        let page: Page<View> = window(2, Some(1)).page_of_all(vec![1, 2, 3, 4]).unwrap();
         let ids: Vec<_> = page.items.iter().map(|view| view.id.0).collect();
         assert_eq!((ids, page.next), (vec![2, 3], Some(GroupId(3).to_string())));
-        assert!(window(2, Some(9)).page_of_whole::<_, View>(vec![1, 2]).is_err());
+        assert!(window(2, Some(9)).page_of_all::<_, View>(vec![1, 2]).is_err());
     }
 
     #[test]
@@ -171,12 +167,12 @@ mod tests {
         for limit in [0, -1, 201, i64::MAX] {
             assert!(Window::<GroupId>::of(Some(limit), None).is_err(), "{limit}");
         }
-        assert_eq!(Window::<GroupId>::of(None, None).unwrap().ask(), 51);
+        assert_eq!(Window::<GroupId>::of(None, None).unwrap().rows(), 51);
         assert!(Window::<GroupId>::of(None, Some("adv_0000010")).is_err());
     }
 
     #[test]
-    fn filters_are_short_and_visible() {
+    fn text_filters_are_short_and_printable() {
         assert_eq!(text("search", Some(" nova ")).unwrap().as_deref(), Some("nova"));
         assert_eq!(text("search", Some(" ")).unwrap(), None);
         assert!(text("search", Some("a\0b")).is_err() && text("search", Some(&"x".repeat(201))).is_err());

@@ -1,8 +1,10 @@
-//! The table of routes. What is not in it does not exist: the registration with actix, the list that tests walk, and
-//! the paths of the OpenAPI document are all made from it.
+//! Table of routes. It generates the registration with actix, the list that tests go through, and the paths of the
+//! OpenAPI document, so a route outside the table does not exist.
 
 use actix_web::middleware::from_fn;
-use actix_web::web;
+use actix_web::web::{self, Json};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use crate::error::ApiError;
 use crate::resources::sheets::{
@@ -10,12 +12,13 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
-    conversions, coupons, goals, groups, integrations, invitations, joining, keys, landing_pages, links, me,
-    members, network, postbacks, promoters, replays, rules, tokens, url_templates,
+    conversions, coupons, goals, going_live, groups, impersonations, integrations, invitations, joining,
+    keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays, rules,
+    tokens, url_templates,
 };
-use crate::{docs, door, guard, openapi};
+use crate::{auth, docs, middleware};
 
-/// What all paths begin with.
+/// Prefix of all paths.
 macro_rules! base {
     () => {
         "/api/v1"
@@ -37,7 +40,7 @@ macro_rules! method {
     };
 }
 
-/// Who asks with GET may ask with HEAD; actix leaves the body of that answer out.
+/// A path with GET also accepts HEAD; actix omits the body of that response.
 macro_rules! route {
     ($resource:expr, get, $handler:path) => {
         $resource
@@ -50,32 +53,33 @@ macro_rules! route {
 }
 
 macro_rules! routes {
-    ($($door:ident { $($path:literal: $($method:ident $module:ident::$handler:ident),+;)+ })+) => {
-        /// Every route: its method and its path.
+    ($($access:ident { $($path:literal: $($method:ident $module:ident::$handler:ident),+;)+ })+) => {
+        /// Method and path of every route.
         pub const ROUTES: &[(&str, &str)] = &[$($($((method!($method), concat!(base!(), $path)),)+)+)+];
 
-        $(fn $door(config: &mut web::ServiceConfig) {
+        $(fn $access(config: &mut web::ServiceConfig) {
             $(
-                let resource = web::resource($path).default_service(web::to(|| not_allowed(&[$(method!($method)),+])));
+                let resource = web::resource($path).default_service(web::to(|| method_not_allowed(&[$(method!($method)),+])));
                 $(let resource = route!(resource, $method, $module::$handler);)+
                 config.service(resource);
             )+
         })+
 
-        /// The paths of the OpenAPI document.
+        /// Paths of the OpenAPI document.
         #[derive(utoipa::OpenApi)]
         #[openapi(paths($($($($module::$handler),+),+),+))]
-        pub(crate) struct Paths;
+        struct Paths;
     };
 }
 
 routes! {
-    open {
-        "/openapi.json": get openapi::show;
+    public {
+        "/openapi.json": get self::show_openapi;
     }
-    behind_the_door {
+    authenticated {
         "/me": get me::show;
         "/tokens": post tokens::create;
+        "/impersonations": post impersonations::create;
         "/network": get network::show, patch network::update;
         "/network/click-key": post network::replace_click_key;
         "/network/joining": get joining::show, patch joining::update;
@@ -89,6 +93,7 @@ routes! {
         "/affiliates/{id}": get affiliates::show, patch affiliates::update;
         "/affiliate-groups": get groups::list, post groups::create;
         "/affiliate-groups/{id}": patch groups::update, delete groups::remove;
+        "/quick-start": post quick_start::create;
         "/campaigns/import": post campaign_sheet::import;
         "/campaigns/export": get campaign_sheet::export;
         "/campaigns": get campaigns::list, post campaigns::create;
@@ -122,10 +127,14 @@ routes! {
         "/integrations/{id}/token": post integrations::new_token;
         "/integrations/{id}/signing-secret": post integrations::new_signing_secret;
         "/campaigns/{id}/integration":
-            get campaign_integrations::show, post campaign_integrations::make,
+            get campaign_integrations::show, post campaign_integrations::create,
             patch campaign_integrations::update, delete campaign_integrations::remove;
         "/campaigns/{id}/integration/token": post campaign_integrations::new_token;
         "/campaigns/{id}/integration/signing-secret": post campaign_integrations::new_signing_secret;
+        "/campaigns/{id}/test": get going_live::show;
+        "/campaigns/{id}/test-link": post going_live::create_test_link;
+        "/campaigns/{id}/simulation": post going_live::simulate;
+        "/campaigns/{id}/go-live": post going_live::go_live;
         "/conversions": get conversions::list;
         "/conversions/{id}": get conversions::show;
         "/conversions/{id}/approve": post conversions::approve;
@@ -133,7 +142,7 @@ routes! {
         "/postbacks": get postbacks::list;
         "/postbacks/{id}": get postbacks::show;
         "/alerts": get alerts::list;
-        "/alerts/{id}/seen": post alerts::see;
+        "/alerts/{id}/seen": post alerts::acknowledge;
         "/replays": post replays::create;
         "/replays/{id}": get replays::show;
         "/applications": get applications::list;
@@ -150,33 +159,120 @@ routes! {
     }
 }
 
-/// What all paths begin with.
-pub(crate) const BASE: &str = base!();
+/// Prefix of all paths.
+const BASE: &str = base!();
 
-/// Adds the API and its page to an actix application that has an [`Api`](crate::Api) as its data. To be called before
-/// anything that takes every path.
+/// Adds the API and its docs page to an actix application whose data contains an [`Api`](crate::state::Api). To be
+/// called before services that match every path.
 pub fn configure(config: &mut web::ServiceConfig) {
     config.configure(docs::configure).service(
         web::scope(BASE)
-            .wrap(from_fn(guard::guard))
-            .configure(open)
+            .wrap(from_fn(middleware::handle))
+            .configure(public)
             .service(
                 web::scope("")
-                    .wrap(from_fn(door::door))
-                    .configure(behind_the_door)
-                    .default_service(web::to(nothing_here)),
+                    .wrap(from_fn(auth::require_caller))
+                    .configure(authenticated)
+                    .default_service(web::to(not_found)),
             ),
     );
 }
 
-async fn nothing_here() -> Result<&'static str, ApiError> {
+async fn not_found() -> Result<&'static str, ApiError> {
     Err(ApiError::NotFound)
 }
 
-async fn not_allowed(methods: &[&str]) -> Result<&'static str, ApiError> {
+async fn method_not_allowed(methods: &[&str]) -> Result<&'static str, ApiError> {
     let head = methods.contains(&"GET").then_some("HEAD");
     let allow: Vec<_> = methods.iter().copied().chain(head).collect();
     Err(ApiError::MethodNotAllowed {
         allow: allow.join(", "),
     })
+}
+
+/// OpenAPI document of the API.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    crate::openapi::complete(Paths::openapi(), BASE)
+}
+
+/// Get the OpenAPI document
+///
+/// This document. No authentication is needed.
+#[utoipa::path(get, path = "/openapi.json", tag = "Authentication", security(()), responses((status = 200, body = Object)))]
+async fn show_openapi() -> Json<OpenApi> {
+    Json(openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn document() -> Value {
+        serde_json::to_value(openapi()).unwrap()
+    }
+
+    #[test]
+    fn exactly_the_routes_are_described() {
+        let document = document();
+        let described: BTreeSet<(String, String)> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys();
+                methods.map(move |method| (method.to_uppercase(), format!("{BASE}{path}")))
+            })
+            .collect();
+        let routes: BTreeSet<(String, String)> = ROUTES
+            .iter()
+            .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
+            .collect();
+        assert_eq!(described, routes);
+        assert_eq!(routes.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn every_reference_resolves() {
+        let document = document();
+        let text = document.to_string();
+        let mut found = 0;
+        for part in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = part.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            found += 1;
+        }
+        assert!(found > 50, "{found}");
+    }
+
+    #[test]
+    fn operation_ids_are_unique() {
+        let document = document();
+        let mut names = BTreeSet::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let name = operation["operationId"].as_str().unwrap().to_owned();
+                assert!(names.insert(name.clone()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_equals_the_file_under_version_control() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        let now = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
+        if std::env::var_os("CLICKLEDGER_BLESS").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == now,
+            "the API changed. If intended: CLICKLEDGER_BLESS=1 cargo nextest run -p api"
+        );
+    }
 }

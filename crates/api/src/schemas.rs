@@ -1,96 +1,107 @@
-//! What the texts of requests and answers look like, for the OpenAPI document: closed sets of words, ids, and the kinds
-//! of text that people write. The checks themselves are in `tenancy`; what is declared here refuses nothing that they
-//! accept.
+//! Schemas of text fields in the OpenAPI document: enums, IDs, and kinds of free text. They describe; the crates below
+//! check. No schema excludes a value that those checks accept.
 
 use campaigns::campaigns as campaign_table;
-use campaigns::{audience, caps, goals, integrations, promoters, url_templates};
+use campaigns::{audience, caps, goals, integrations, promoters, quick_start, url_templates};
 use serde_json::{Value, json};
 use tenancy::{advertisers, affiliates, applications, networks, table};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+/// Declares schemas of enums, each with the list of its values.
 macro_rules! words {
     ($($(#[$meta:meta])* $name:ident = $all:expr;)+) => {
         $($(#[$meta])* pub(crate) struct $name;
 
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                let words: Vec<String> = $all.iter().map(ToString::to_string).collect();
-                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::schemas::words_of(&$all)
             }
         }
 
-        impl ToSchema for $name {})+
+        impl utoipa::ToSchema for $name {})+
     };
+}
+pub(crate) use words;
+
+/// Schema of an enum.
+pub(crate) fn words_of(all: &[impl ToString]) -> RefOr<Schema> {
+    let words: Vec<String> = all.iter().map(ToString::to_string).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .into()
 }
 
 words! {
-    /// Whether a campaign runs.
+    /// Status of a campaign.
     CampaignStatus = campaign_table::CampaignStatus::ALL;
-    /// Which affiliates may promote a campaign.
+    /// Affiliates that may promote a campaign.
     Access = campaign_table::Access::ALL;
-    /// A kind of device.
+    /// Kind of device.
     Device = audience::DEVICES;
-    /// What kind of thing a goal is.
+    /// Kind of goal.
     GoalKind = goals::GoalKind::ALL;
-    /// What makes a conversion the same one again.
+    /// Goal of a quick start.
+    FirstGoal = quick_start::FIRST_GOALS.map(|goal| goal.code);
+    /// Key by which conversions of a goal are deduplicated.
     UniqueBy = goals::UniqueBy::ALL;
-    /// What a cap counts.
+    /// Metric that a cap limits.
     Metric = caps::Metric::ALL;
-    /// In what time a cap counts.
+    /// Period of a cap.
     CapPeriod = caps::CapPeriod::ALL;
-    /// Whether an affiliate may promote a campaign.
+    /// Status of an affiliate's access to a campaign.
     PromoterStatus = promoters::PromoterStatus::ALL;
-    /// The system in whose spelling a postback is.
+    /// Dialect of postbacks.
     Dialect = integrations::known_dialects();
-    /// In whose voice a postback is answered.
+    /// Format of the response to a postback.
     AnswerFormat = integrations::AnswerFormat::ALL;
-    /// Who calls whom by a URL template.
+    /// Direction of the requests of a URL template.
     Direction = url_templates::Direction::ALL;
-    /// Where a conversion stands.
-    ConversionStatus = tracking::conversions::ConversionStatus::ALL;
-    /// What says whose conversion it is.
-    AttributedBy = tracking::conversions::AttributedBy::ALL;
-    /// What seems to have failed.
-    AlertKind = tracking::alerts::AlertKind::ALL;
-    /// Why somebody of the network must look at a conversion before it is approved.
-    ReviewBecause = tracking::conversions::ReviewBecause::ALL;
-    /// What became of a postback.
-    PostbackStatus = tracking::postbacks::PostbackStatus::ALL;
-    /// What a step of a decision found.
+    /// Status of a conversion.
+    ConversionStatus = conversions::ConversionStatus::ALL;
+    /// Evidence that attributed a conversion to an affiliate.
+    AttributedBy = conversions::AttributedBy::ALL;
+    /// Kind of alert.
+    AlertKind = monitoring::alerts::AlertKind::ALL;
+    /// Reason why a conversion needs a manual review.
+    ReviewBecause = conversions::ReviewBecause::ALL;
+    /// Status of a postback.
+    PostbackStatus = postbacks::PostbackStatus::ALL;
+    /// Stage of the tests of a goal.
+    TestStage = postbacks::test_progress::TestStage::ALL;
+    /// Finding of a step of a trace.
     Found = ["good", "tolerated", "noted"];
-    /// Whether an advertiser is worked with.
+    /// Status of an advertiser.
     AdvertiserStatus = advertisers::AdvertiserStatus::ALL;
-    /// Whether an affiliate is worked with.
+    /// Status of an affiliate.
     AffiliateStatus = affiliates::AffiliateStatus::ALL;
-    /// What became of an application.
+    /// Status of an application.
     ApplicationStatus = applications::ApplicationStatus::ALL;
-    /// Whether a network works.
+    /// Status of a network.
     NetworkStatus = networks::NetworkStatus::ALL;
-    /// Whose application is approved at once.
+    /// Applications that are approved automatically.
     AutoApprove = networks::AutoApprove::ALL;
-    /// What a row of a file does.
+    /// Outcome of a row of an imported file.
     Outcome = table::Outcome::ALL;
-    /// By what means something was done.
+    /// Channel through which a change was made.
     Via = tenancy::Via::ALL;
-    /// A role.
+    /// Role of a member.
     Role = tenancy::RoleKind::ALL;
-    /// A role of the network's own people.
+    /// Role of the network's staff.
     StaffRole = tenancy::memberships::STAFF;
-    /// What a key may be used for.
+    /// Scope of an API key.
     Scope = tenancy::ApiScope::ALL;
-    /// In which order advertisers and affiliates are listed.
+    /// Order of a list; `-` reverses it.
     Sort = ["name", "-name", "created", "-created"];
-    /// For programs: what went wrong.
-    ErrorCode = crate::error::CODES;
-    /// What became of a mail.
+    /// Result of sending a mail.
     MailDelivery = ["sent", "not_configured", "failed"];
 }
 
-/// The most characters of a text; `_` where the pattern says it (and the fewest too), because white space around it
-/// does not count.
-macro_rules! most {
+/// Maximum length of a text in characters. `_` leaves it (and the minimum) to the pattern, because surrounding white
+/// space does not count.
+macro_rules! max_length {
     (_) => {
         None
     };
@@ -99,13 +110,14 @@ macro_rules! most {
     };
 }
 
+/// Declares schemas of free text: minimum and maximum length, pattern, example.
 macro_rules! texts {
     ($($(#[$meta:meta])* $name:ident: $min:literal to $max:tt like $pattern:expr, such as $example:literal;)+) => {
         $($(#[$meta])* pub(crate) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                text($min, most!($max), $pattern, json!($example))
+                text($min, max_length!($max), $pattern, json!($example))
             }
         }
 
@@ -123,7 +135,7 @@ fn text(min: usize, max: Option<usize>, pattern: Option<&str>, example: Value) -
         .into()
 }
 
-/// An id of four bytes that is a positive number: its last symbol has three bits to spare, which are zero.
+/// Declares schemas of IDs of four bytes: positive numbers, whose last symbol has three unused bits, which are zero.
 macro_rules! number_ids {
     ($($(#[$meta:meta])* $name:ident of $id:ty;)+) => {
         $($(#[$meta])* pub(crate) struct $name;
@@ -144,100 +156,100 @@ macro_rules! number_ids {
 }
 
 number_ids! {
-    /// A campaign.
+    /// ID of a campaign.
     CampaignId of schema::CampaignId;
-    /// A goal.
+    /// ID of a goal.
     GoalId of schema::GoalId;
-    /// A commission rule.
+    /// ID of a commission rule.
     RuleId of schema::RuleId;
-    /// A landing page.
+    /// ID of a landing page.
     LandingPageId of schema::LandingPageId;
-    /// A cap.
+    /// ID of a cap.
     CapId of schema::CapId;
-    /// A tracking link.
+    /// ID of a tracking link.
     LinkId of schema::LinkId;
-    /// A URL template.
+    /// ID of a URL template.
     UrlTemplateId of schema::UrlTemplateId;
-    /// An advertiser.
+    /// ID of an advertiser.
     AdvertiserId of schema::AdvertiserId;
-    /// An affiliate.
+    /// ID of an affiliate.
     AffiliateId of schema::AffiliateId;
-    /// A group of affiliates.
+    /// ID of an affiliate group.
     GroupId of schema::GroupId;
-    /// An application.
+    /// ID of an application.
     ApplicationId of schema::ApplicationId;
-    /// A membership.
+    /// ID of a membership.
     MembershipId of schema::MembershipId;
-    /// An invitation.
+    /// ID of an invitation.
     InvitationId of schema::InvitationId;
-    /// An API key.
+    /// ID of an API key.
     ApiKeyId of schema::ApiKeyId;
-    /// A network.
+    /// ID of a network.
     NetworkId of schema::NetworkId;
-    /// A person.
+    /// ID of a person.
     PersonId of schema::PersonId;
 }
 
-/// Something else than white space.
+/// At least one character that is not white space.
 const NOT_BLANK: Option<&str> = Some(r"\S");
-/// Not blank, of at most 120 characters, and with no control character inside.
+/// Not blank, at most 120 characters, no control character inside.
 const ONE_LINE: Option<&str> =
     Some(r"^\s*[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,118}[^\s\x00-\x1f\x7f-\x9f])?\s*$");
-/// With no control character inside but line breaks and tabs.
+/// No control character inside except line breaks and tabs.
 const LINES: Option<&str> = Some(r"^\s*[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\s*$");
-/// A name, and a domain of two labels at least, of visible ASCII without brackets and the like.
-const ADDRESS: Option<&str> =
+/// Local part, and a domain of at least two labels, of visible ASCII without brackets and other delimiters.
+const EMAIL: Option<&str> =
     Some(r"^\s*[!#-'*+\-./0-9=?A-Z^-~]+@[!#-'*+\-/0-9=?A-Z^-~]+(\.[!#-'*+\-/0-9=?A-Z^-~]+)+\s*$");
 
 texts! {
-    /// What identifies a thing: its id, what another system calls it, or a name that no other has.
+    /// Reference to an object by its ID, its external ID, or its name if unique.
     Reference: 0 to _ like None, such as "Nova Shoes";
-    /// Where a page ends; what the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     Cursor: 0 to 200 like None, such as "lnk_2y6c3r8";
-    /// A share, a sum in the campaign's currency, or both.
+    /// Percentage of the order amount, fixed amount in the campaign's currency, or both.
     Pay: 0 to _ like None, such as "1.00 + 5 %";
-    /// An amount of money: digits with at most one decimal point.
+    /// Amount of money: digits with at most one decimal point.
     Amount: 0 to _ like None, such as "49.99";
-    /// An amount of money with its currency.
+    /// Amount of money with its currency.
     Money: 0 to _ like None, such as "49.99 EUR";
-    /// A day on the network's clock.
+    /// Day in the network's time zone.
     Day: 0 to _ like None, such as "2026-12-24";
-    /// An address on the web, with macros such as `{click_id}` where visitors are sent to it.
+    /// URL. Destinations may contain macros such as `{click_id}`.
     Url: 0 to _ like None, such as "https://shop.example/?id={click_id}";
-    /// An address on the web with macros, of at most 2048 bytes.
+    /// URL with macros, at most 2048 bytes.
     TemplateUrl: 0 to _ like None, such as "https://tracker.example/postback?cid={aff_click_id}";
-    /// A text that is checked by what it is for.
+    /// Text; its field decides which values are valid.
     Text: 0 to _ like None, such as "clickref";
-    /// A replay.
+    /// ID of a replay.
     ReplayId: 36 to 36 like Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), such as "019aa4f2-5c1e-7000-8000-0f6b7d3a9c11";
-    /// A conversion.
+    /// ID of a conversion.
     ConversionId: 30 to 30 like Some("^cnv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "cnv_06crz6hq5xw7d1qk3w5m8t2n9g";
-    /// A postback, by the receipt it was answered with.
+    /// ID of a postback: the receipt in its response.
     PostbackId: 29 to 29 like Some("^pb_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "pb_06crz6hq5xw7d1qk3w5m8t2n9g";
-    /// An alert.
+    /// ID of an alert.
     AlertId: 30 to 30 like Some("^alr_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "alr_06crz6hq5xw7d1qk3w5m8t2n9g";
-    /// An entry of the audit log.
+    /// ID of an entry of the audit log.
     AuditId: 30 to 30 like Some("^aud_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "aud_06crz6hq5xw7d1qk3w5m8t2n9g";
-    /// A name: at most 120 characters, none of them a control character. White space around it is cut off.
+    /// Name: at most 120 characters, no control characters. Surrounding white space is removed.
     Name: 0 to _ like ONE_LINE, such as "Nova Shoes";
-    /// A longer text, with line breaks. White space around it is cut off.
+    /// Text with line breaks, at most 4,000 characters. Surrounding white space is removed.
     Notes: 0 to 4000 like LINES, such as "Pays on the 15th.";
-    /// A word to find things by; no comma or semicolon.
+    /// Tag, without commas and semicolons.
     Tag: 1 to 40 like Some(r"^[^,;\x00-\x1f\x7f-\x9f]*$"), such as "vip";
-    /// An e-mail address; kept in lower case.
-    Email: 5 to 254 like ADDRESS, such as "ada@example.com";
-    /// A name for addresses: lower-case letters, digits and hyphens.
+    /// E-mail address; stored in lower case.
+    Email: 5 to 254 like EMAIL, such as "ada@example.com";
+    /// Name for use in URLs: lower-case letters, digits and hyphens.
     Slug: 0 to _ like Some(r"^\s*[a-z0-9][a-z0-9-]{0,38}[a-z0-9]\s*$"), such as "orbit";
-    /// The IANA name of a time zone.
+    /// IANA name of a time zone.
     TimeZone: 1 to 64 like NOT_BLANK, such as "Europe/Warsaw";
-    /// An ISO 4217 code.
+    /// ISO 4217 code of a currency.
     Currency: 3 to 3 like Some("^[A-Z]{3}$"), such as "EUR";
-    /// A host, with a port if need be; without `https://`.
+    /// Host name, with an optional port, without `https://`.
     Host: 1 to 253 like NOT_BLANK, such as "trk.example.com";
-    /// An address, or a network of addresses (CIDR).
+    /// IP address or network (CIDR).
     AddressOrNetwork: 0 to _ like Some(r"^\s*[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\s*$"), such as "203.0.113.0/24";
-    /// A domain of e-mail addresses.
+    /// Domain of e-mail addresses.
     Domain: 1 to 253 like NOT_BLANK, such as "example.com";
-    /// A filter by text.
+    /// Text filter.
     Filter: 0 to 200 like Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), such as "nova";
 }

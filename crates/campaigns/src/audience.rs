@@ -1,4 +1,4 @@
-//! Whom a campaign wants. Clicks of others are sent on all the same, and counted as what they are.
+//! Targeting of campaigns. Clicks outside of it are still redirected, and recorded as not valid.
 
 use diesel::prelude::*;
 use schema::{Words, campaigns};
@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 
 /// Kinds of devices, as clicks have them.
 pub const DEVICES: [&str; 5] = ["desktop", "mobile", "tablet", "tv", "other"];
-/// Most countries a campaign names.
-const MOST_COUNTRIES: usize = 250;
+/// Maximum number of countries of a campaign.
+const MAX_COUNTRIES: usize = 250;
 
-/// Whom a campaign wants.
+/// Targeting of a campaign: the visitors it accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns)]
 pub struct Audience {
-    /// ISO 3166-1 codes of where its visitors should come from; none means anywhere.
+    /// ISO 3166-1 codes of accepted countries; empty accepts all.
     pub countries: Words,
-    /// What they should use, of [`DEVICES`]; none means anything.
+    /// Accepted kinds of devices, of [`DEVICES`]; empty accepts all.
     pub devices: Words,
 }
 
 impl Audience {
-    /// Whether it wants a visitor from there with that. Nobody is turned down for a country that is not known.
+    /// True if a visitor from this country with this device is accepted. An unknown country is never refused.
     #[must_use]
     pub fn wants(&self, country: Option<&str>, device: &str) -> bool {
         let names =
@@ -28,24 +28,24 @@ impl Audience {
         country.is_none_or(|country| names(&self.countries, country)) && names(&self.devices, device)
     }
 
-    /// Why it does not want a visitor from there with that, in words; none where it does.
+    /// Reason a visitor from this country with this device is not accepted, for a trace; `None` if accepted.
     #[must_use]
     pub fn objection(&self, country: Option<&str>, device: &str) -> Option<String> {
         let only = |words: &Words| words.0.join(" or ");
         match country {
             Some(country) if !self.wants(Some(country), device) && self.wants(None, device) => Some(format!(
-                "the campaign wants visitors from {}, and this one came from {country}",
+                "the campaign accepts visitors from {} only, and this one is from {country}",
                 only(&self.countries)
             )),
             _ if !self.wants(None, device) => Some(format!(
-                "the campaign wants visitors with {}, and this one came with {device}",
+                "the campaign accepts visitors with {} only, and this one uses {device}",
                 only(&self.devices)
             )),
             _ => None,
         }
     }
 
-    /// Whether it wants everybody.
+    /// True if every visitor is accepted.
     #[must_use]
     pub fn is_everybody(&self) -> bool {
         self.countries.0.is_empty() && self.devices.0.is_empty()
@@ -59,10 +59,10 @@ impl Audience {
     }
 }
 
-/// Country codes as typed, with spaces, commas or line breaks between.
+/// Parses country codes separated by spaces, commas or line breaks.
 ///
 /// # Errors
-/// A sentence for the person who typed them.
+/// Message to show beside the field.
 pub fn check_countries(text: &str) -> Result<Words, String> {
     let mut countries: Vec<String> = Vec::new();
     let codes = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
@@ -77,16 +77,16 @@ pub fn check_countries(text: &str) -> Result<Words, String> {
             countries.push(code);
         }
     }
-    match countries.len() > MOST_COUNTRIES {
-        true => Err("That is every country there is; leave it empty instead.".to_owned()),
-        false => Ok(Words(countries)),
+    if countries.len() > MAX_COUNTRIES {
+        return Err("That is every country; leave the field empty instead.".to_owned());
     }
+    Ok(Words(countries))
 }
 
-/// Kinds of devices with commas between. All of them are the same as none.
+/// Parses kinds of devices separated by commas. All of them are stored as none.
 ///
 /// # Errors
-/// A sentence for the person who sent another one.
+/// Message to show beside the field.
 pub fn check_devices(text: &str) -> Result<Words, String> {
     let named = Words::typed(text).0;
     let known: Vec<_> = DEVICES
@@ -94,11 +94,11 @@ pub fn check_devices(text: &str) -> Result<Words, String> {
         .filter(|device| named.iter().any(|named| named == *device))
         .map(|device| (*device).to_owned())
         .collect();
-    match named.iter().all(|device| DEVICES.contains(&device.as_str())) {
-        false => Err(format!("Choose among {}.", DEVICES.join(", "))),
-        true if known.len() == DEVICES.len() => Ok(Words::default()),
-        true => Ok(Words(known)),
+    if !named.iter().all(|device| DEVICES.contains(&device.as_str())) {
+        return Err(format!("Choose among {}.", DEVICES.join(", ")));
     }
+    let is_all = known.len() == DEVICES.len();
+    Ok(if is_all { Words::default() } else { Words(known) })
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_named_is_wanted_and_so_is_everyone_where_nobody_is() {
+    fn named_visitors_are_accepted_and_an_empty_audience_accepts_all() {
         let audience = Audience {
             countries: check_countries("de, at;CH\nDE").unwrap(),
             devices: check_devices("tablet, mobile").unwrap(),
@@ -124,7 +124,7 @@ mod tests {
         }
         let objection = audience.objection(Some("FR"), "mobile").unwrap();
         assert!(
-            objection.ends_with("from DE or AT or CH, and this one came from FR"),
+            objection.ends_with("from DE or AT or CH only, and this one is from FR"),
             "{objection}"
         );
         assert!(Audience::default().wants(Some("FR"), "tv") && Audience::default().is_everybody());
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn unknown_countries_and_devices_are_refused() {
         assert!(check_countries("Germany").unwrap_err().contains("“Germany”"));
         assert!(check_devices("phone").is_err());
         assert_eq!(check_devices(&DEVICES.join(", ")), Ok(Words::default()));

@@ -1,56 +1,21 @@
-//! Campaigns: what advertisers want promoted.
+//! Campaigns: rows and queries.
 
 mod settings;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns, text_enum};
+use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Scope, meant, taken};
+use tenancy::{Author, ChangeError, Scope, resolve_reference, taken};
 
-pub use self::settings::{CampaignSettings, Offer, Schedule, Sending, check_window};
-pub(crate) use self::settings::{check_external_id, check_weight};
+pub use self::settings::{CampaignSettings, CampaignStatus, Offer, Schedule, check_window};
+pub use crate::access::Access;
+use crate::access::PromoterStatus;
 use crate::audience::Audience;
 use crate::destination::Destination;
-use crate::promoters::PromoterStatus;
-use crate::{going_live, landing_pages};
-
-text_enum! {
-    /// Whether a campaign runs.
-    pub enum CampaignStatus {
-        /// Being set up: nobody is sent.
-        Draft = "draft",
-        /// Test links only; nothing is paid.
-        Testing = "testing",
-        /// Clicks are sent on and conversions count.
-        Live = "live",
-        /// Clicks get a page that says so; those made before still convert.
-        Paused = "paused",
-        /// Neither clicks nor conversions.
-        Ended = "ended",
-    }
-}
-
-impl CampaignStatus {
-    /// Whether conversions count for real: what comes after the tests.
-    #[must_use]
-    pub fn pays(self) -> bool {
-        matches!(self, Self::Live | Self::Paused)
-    }
-}
-
-text_enum! {
-    /// Which affiliates may promote a campaign.
-    pub enum Access {
-        /// Every one.
-        Open = "open",
-        /// Who asked and was let.
-        Approval = "approval",
-        /// Who was invited.
-        Private = "private",
-    }
-}
+pub use crate::sending::Sending;
+use crate::{landing_pages, test_orders};
 
 /// A campaign as stored.
 #[derive(Debug, Clone, HasQuery)]
@@ -58,38 +23,38 @@ text_enum! {
 pub struct Campaign {
     /// The campaign.
     pub id: CampaignId,
-    /// Whose it is.
+    /// Advertiser that owns the campaign.
     pub advertiser_id: AdvertiserId,
-    /// Of fixed commissions, and of postbacks that name none.
+    /// Currency of fixed commissions, and of postbacks without a currency.
     pub currency: Currency,
-    /// As people see it.
+    /// Name shown to users.
     pub name: String,
-    /// Whether it runs.
+    /// Lifecycle of the campaign.
     pub status: CampaignStatus,
-    /// What the advertiser or a former system calls it.
+    /// Identifier in the advertiser's system or in a former one.
     pub external_id: Option<String>,
-    /// Where clicks are sent; what [`crate::Destination::parse`] accepted.
+    /// Destination of clicks, as accepted by [`crate::Destination::parse`].
     pub destination: String,
-    /// How many days after a click a conversion still counts.
+    /// Attribution window in days: maximum age of the click of a conversion.
     pub attribution_days: i32,
-    /// How many seconds old a click must be for a conversion to count.
+    /// Minimum age of the click of a conversion, in seconds.
     pub attribution_min_seconds: i32,
-    /// How visitors are sent on.
+    /// Redirects of visitors.
     #[diesel(embed)]
     pub sending: Sending,
-    /// From when to when.
+    /// First and last moment of the campaign.
     #[diesel(embed)]
     pub schedule: Schedule,
-    /// Whom it wants.
+    /// Targeting.
     #[diesel(embed)]
     pub audience: Audience,
-    /// What affiliates are told.
+    /// Description for affiliates.
     #[diesel(embed)]
     pub offer: Offer,
 }
 
 impl Campaign {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> CampaignSettings {
         CampaignSettings {
@@ -117,9 +82,8 @@ fn external_id_is_free<T>(result: QueryResult<T>) -> Result<T, ChangeError> {
 
 /// Creates a campaign of an advertiser.
 ///
-/// # Errors
-/// [`ChangeError::Fields`] when the external id is taken, or the network wants tests before it is live; when the database
-/// fails, or the advertiser is not of this network (a foreign-key violation).
+/// [`ChangeError::Fields`] when the external id is taken, or the network requires tests before a campaign is live; when
+/// the database fails, or the advertiser is not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -129,7 +93,7 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Campaign, ChangeError> {
     if settings.status.pays() {
-        going_live::check(conn, None).await?;
+        test_orders::check(conn, None).await?;
     }
     let network_id = conn.network_id();
     let made: QueryResult<Campaign> = diesel::insert_into(campaigns::table)
@@ -149,11 +113,10 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes a campaign. Returns whether there is one with this id.
+/// Changes a campaign. Returns false if no campaign has this id.
 ///
-/// # Errors
-/// [`ChangeError::Fields`] when the external id is taken, a landing page would not work any more, or tests are wanted
-/// before it is live; when the database fails.
+/// [`ChangeError::Fields`] when the external id is taken, a landing page would become invalid, or the network requires
+/// tests before a campaign is live; when the database fails.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -169,15 +132,12 @@ pub async fn update(
         return Ok(true);
     }
     if !old.status.pays() && settings.status.pays() {
-        going_live::check(conn, Some(id)).await?;
+        test_orders::check(conn, Some(id)).await?;
     }
     let pages = landing_pages::of_campaign(conn, id).await?;
     let mut pages = pages.iter();
     if let Some(page) = pages.find(|page| Destination::completed(&page.url, &settings.sending).is_err()) {
-        let message = format!(
-            "With this, the landing page “{}” would not work any more.",
-            page.name
-        );
+        let message = format!("This change would break the landing page “{}”.", page.name);
         return Err(ChangeError::field("click_parameter", message));
     }
     let network_id = conn.network_id();
@@ -195,7 +155,7 @@ pub async fn update(
 /// The campaign with this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<Campaign>> {
     let network_id = conn.network_id();
     Campaign::query()
@@ -205,10 +165,26 @@ pub async fn find(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<
         .optional()
 }
 
-/// The campaign with this id; nobody else changes it until the transaction ends.
+/// Campaign with this id, if its advertiser is within the scope: for its integration and its tests. [`visible`] decides
+/// which campaigns an affiliate sees.
 ///
 /// # Errors
-/// When the database fails.
+/// [`ChangeError::NotFound`] outside the scope, as for an id that does not exist; when the database fails.
+pub async fn find_visible(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    id: CampaignId,
+) -> Result<Campaign, ChangeError> {
+    let found = find(conn, id).await?;
+    found
+        .filter(|campaign| scope.includes_advertiser(campaign.advertiser_id))
+        .ok_or(ChangeError::NotFound)
+}
+
+/// Finds the campaign with this id and locks its row until the transaction ends.
+///
+/// # Errors
+/// Database errors.
 pub async fn lock(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<Campaign>> {
     let network_id = conn.network_id();
     campaigns::table
@@ -220,10 +196,10 @@ pub async fn lock(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<Option<
         .optional()
 }
 
-/// The campaign that somebody means by its id, its external id, or a name that no other has.
+/// Finds a campaign by its id, its external id, or a name that is unique within the network.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Campaign>> {
     if let Ok(id) = text.parse() {
         return find(conn, id).await;
@@ -235,13 +211,15 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |it| it.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |campaign| {
+        campaign.external_id.as_deref()
+    }))
 }
 
-/// Campaigns, of one advertiser if one is given, by id: at most `limit`, after this one.
+/// Campaigns by id, of one advertiser if given: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     advertiser_id: Option<AdvertiserId>,
@@ -263,11 +241,11 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees its own; an
-/// affiliate those it has a link to or may promote, and of those that run, what it may promote or ask for.
+/// Campaigns with the names of their advertisers, by name, or only the one with this id. An advertiser sees only the
+/// campaigns it owns; an affiliate those it has a link to or may promote, and live ones it may promote or apply for.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn visible(
     conn: &mut NetworkConn,
     scope: Scope,
@@ -296,12 +274,12 @@ pub async fn visible(
             .filter(tracking_links::network_id.eq(network_id))
             .filter(tracking_links::affiliate_id.eq(affiliate_id))
             .select(tracking_links::campaign_id);
-        let let_in = promoters::table
+        let approved = promoters::table
             .filter(promoters::network_id.eq(network_id))
             .filter(promoters::affiliate_id.eq(affiliate_id))
             .filter(promoters::status.eq(PromoterStatus::Approved))
             .select(promoters::campaign_id);
-        let turned_away = promoters::table
+        let declined = promoters::table
             .filter(promoters::network_id.eq(network_id))
             .filter(promoters::affiliate_id.eq(affiliate_id))
             .filter(promoters::status.eq(PromoterStatus::Declined))
@@ -309,11 +287,11 @@ pub async fn visible(
         let offered = campaigns::access
             .ne(Access::Private)
             .and(campaigns::status.eq(CampaignStatus::Live))
-            .and(campaigns::id.ne_all(turned_away));
+            .and(campaigns::id.ne_all(declined));
         query = query.filter(
             campaigns::id
                 .eq_any(promoted)
-                .or(campaigns::id.eq_any(let_in))
+                .or(campaigns::id.eq_any(approved))
                 .or(offered),
         );
     }

@@ -1,10 +1,11 @@
-//! Caps: how much of something a campaign wants, of everybody together or of one affiliate.
+//! Caps: limits of clicks, conversions or money of a campaign, for all affiliates together or for one.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono_tz::Tz;
 use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, text_enum};
+use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, clock, text_enum};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates, taken};
@@ -12,28 +13,51 @@ use tenancy::{Author, ChangeError, Draft, affiliates, taken};
 use crate::terms::decimal;
 
 text_enum! {
-    /// What a cap counts.
+    /// Metric that a cap limits.
     pub enum Metric {
         /// Valid clicks.
         Clicks = "clicks",
         /// Conversions that are not rejected.
         Conversions = "conversions",
-        /// What affiliates earn, in the campaign's currency.
+        /// Commission of affiliates, in the campaign's currency.
         Commission = "commission",
-        /// What the advertiser owes, in the campaign's currency.
+        /// Revenue from the advertiser, in the campaign's currency.
         Revenue = "revenue",
     }
 }
 
 text_enum! {
-    /// In what time.
+    /// Period of a cap.
     pub enum CapPeriod {
-        /// A day on the network's clock.
+        /// A day in the network's time zone.
         Day = "day",
-        /// A month on the network's clock.
+        /// A month in the network's time zone.
         Month = "month",
-        /// Ever.
+        /// The lifetime of the campaign.
         Total = "total",
+    }
+}
+
+impl CapPeriod {
+    /// Start and end (not included) of the period that contains a moment, on a network's clock.
+    #[must_use]
+    pub fn range(self, time_zone: Tz, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let day = at.with_timezone(&time_zone).date_naive();
+        let (first, next) = match self {
+            Self::Day => (day, day.succ_opt()),
+            Self::Month => {
+                let first = day.with_day(1).unwrap_or(day);
+                (first, first.checked_add_months(Months::new(1)))
+            }
+            Self::Total => {
+                return (
+                    DateTime::UNIX_EPOCH,
+                    DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
+                );
+            }
+        };
+        let start = |day| clock::start_of_day(day, time_zone);
+        (start(first), start(next.unwrap_or(first)))
     }
 }
 
@@ -45,24 +69,24 @@ pub struct Cap {
     pub id: CapId,
     /// The campaign.
     pub campaign_id: CampaignId,
-    /// Of this affiliate only; of all together if none.
+    /// Affiliate the cap applies to; `None` for all affiliates together.
     pub affiliate_id: Option<AffiliateId>,
-    /// Of what.
+    /// Metric that is limited.
     pub metric: Metric,
-    /// In what time.
+    /// Period of the limit.
     pub period: CapPeriod,
-    /// A number, or micro-units of the campaign's currency.
+    /// Limit: a count, or micro-units of the campaign's currency.
     pub most: i64,
 }
 
 impl Cap {
-    /// Whether it is about what this affiliate brings.
+    /// True if the cap counts the traffic of this affiliate.
     #[must_use]
     pub fn concerns(&self, affiliate_id: AffiliateId) -> bool {
         self.affiliate_id.is_none_or(|named| named == affiliate_id)
     }
 
-    /// How much it lets through, as people type it: a number, or an amount of the campaign's currency.
+    /// The limit as users type it: a count, or an amount in the campaign's currency.
     #[must_use]
     pub fn most_as_typed(&self) -> String {
         match self.metric {
@@ -71,7 +95,7 @@ impl Cap {
         }
     }
 
-    /// The cap in words: `500 clicks a day`, `1000.00 EUR commission a month`.
+    /// Text of the cap: `500 clicks a day`, `1000.00 EUR commission a month`.
     #[must_use]
     pub fn in_words(&self, currency: Currency) -> String {
         let what = match self.metric {
@@ -92,30 +116,30 @@ impl Cap {
     }
 }
 
-/// A cap to set.
+/// A cap to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Insertable)]
 #[diesel(table_name = caps)]
 pub struct NewCap {
     /// The campaign.
     pub campaign_id: CampaignId,
-    /// Of this affiliate only.
+    /// Affiliate the cap applies to; `None` for all affiliates together.
     pub affiliate_id: Option<AffiliateId>,
-    /// Of what.
+    /// Metric to limit.
     pub metric: Metric,
-    /// In what time.
+    /// Period of the limit.
     pub period: CapPeriod,
-    /// Above 0.
+    /// Limit above 0: a count, or micro-units of the campaign's currency.
     pub most: i64,
 }
 
 impl NewCap {
-    /// What may be said of a cap in a [`Draft`].
+    /// Fields of a cap's [`Draft`].
     pub const FIELDS: [&'static str; 4] = ["affiliate", "metric", "period", "most"];
 
-    /// The cap that a draft says, if all of it can be accepted.
+    /// Checks a draft and returns the cap, or `None` with the errors in the draft.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Database errors.
     pub async fn check(
         conn: &mut NetworkConn,
         draft: &mut Draft,
@@ -139,28 +163,29 @@ impl NewCap {
     }
 }
 
-/// How much a cap lets through, as typed: a number, or an amount of the campaign's currency.
+/// Parses a limit: a count, or an amount in the campaign's currency.
 fn check_most(text: &str, metric: Option<Metric>) -> Result<i64, String> {
     let is_money = matches!(metric, Some(Metric::Commission | Metric::Revenue));
-    let most = match is_money {
-        true => Amount::parse(text)
+    let most = if is_money {
+        Amount::parse(text)
             .map(|amount| amount.micros)
-            .map_err(|problem| format!("“{text}” {problem}."))?,
-        false => text
-            .parse()
-            .map_err(|_| "Enter a whole number above 0.".to_owned())?,
+            .map_err(|problem| format!("“{text}” {problem}."))?
+    } else {
+        text.parse()
+            .map_err(|_| "Enter a whole number above 0.".to_owned())?
     };
-    match most > 0 {
-        true => Ok(most),
-        false => Err("Enter a number above 0.".to_owned()),
+    if most > 0 {
+        Ok(most)
+    } else {
+        Err("Enter a number above 0.".to_owned())
     }
 }
 
-/// Sets a cap.
+/// Creates a cap.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when there is one of this kind; when the database fails, or campaign or affiliate are not of
-/// this network (a foreign-key violation).
+/// [`ChangeError::Fields`] when the campaign has a cap of this affiliate, metric and period; when the database fails,
+/// or campaign or affiliate are not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -176,7 +201,7 @@ pub async fn create(
         .map_err(taken(
             "caps_network_id_campaign_id_affiliate_id_metric_period_key",
             "metric",
-            "There is such a cap; remove it first.",
+            "The campaign already has this cap; remove it first.",
         ))?;
     let change = Change::created("cap.create", made.id, cap.metric.as_str(), described(&made));
     audit::record(conn, author, change, now).await?;
@@ -186,7 +211,7 @@ pub async fn create(
 /// The cap with this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, id: CapId) -> QueryResult<Option<Cap>> {
     let network_id = conn.network_id();
     Cap::query()
@@ -196,10 +221,10 @@ pub async fn find(conn: &mut NetworkConn, id: CapId) -> QueryResult<Option<Cap>>
         .optional()
 }
 
-/// Removes a cap of a campaign. Returns whether there was one.
+/// Removes a cap of a campaign. Returns false if the campaign has no such cap.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -230,10 +255,10 @@ fn described(cap: &Cap) -> serde_json::Value {
     })
 }
 
-/// Caps, of one campaign if one is given, by id: at most `limit`, after this one.
+/// Caps by id, of one campaign if given: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -258,7 +283,7 @@ pub async fn list(
 /// The caps of a campaign.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_campaign(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Vec<Cap>> {
     let network_id = conn.network_id();
     Cap::query()

@@ -1,4 +1,4 @@
-//! Coupons: codes by which an order without a click is an affiliate's.
+//! Coupons: codes that attribute an order without a click to an affiliate.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -8,8 +8,8 @@ use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates as affiliate_table, taken};
 
-/// Longest code.
-const LONGEST: usize = 64;
+/// Maximum length of a code, in bytes.
+const MAX_CODE_LENGTH: usize = 64;
 
 /// A coupon as stored.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
@@ -17,32 +17,32 @@ const LONGEST: usize = 64;
 pub struct Coupon {
     /// The campaign whose orders carry it.
     pub campaign_id: CampaignId,
-    /// In upper case: letter case does not count.
+    /// Code in upper case; codes are not case-sensitive.
     pub code: String,
-    /// Who hands it out.
+    /// Affiliate that distributes the code.
     pub affiliate_id: AffiliateId,
 }
 
-/// A code as typed.
+/// Parses a code.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// Message to show beside the field.
 pub fn check_code(text: &str) -> Result<String, &'static str> {
     let code = text.trim().to_uppercase();
-    match code.is_empty() || code.len() > LONGEST || code.contains(char::is_control) {
-        true => Err("Enter the code as customers type it: 1 to 64 characters."),
-        false => Ok(code),
+    if code.is_empty() || code.len() > MAX_CODE_LENGTH || code.contains(char::is_control) {
+        return Err("Enter the code as customers type it: 1 to 64 characters.");
     }
+    Ok(code)
 }
 
 impl Coupon {
-    /// What may be said of a coupon in a [`Draft`].
+    /// Fields of a coupon's [`Draft`].
     pub const FIELDS: [&'static str; 2] = ["code", "affiliate"];
 
-    /// The coupon that a draft says, if all of it can be accepted.
+    /// Checks a draft and returns the coupon, or `None` with the errors in the draft.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Database errors.
     pub async fn check(
         conn: &mut NetworkConn,
         draft: &mut Draft,
@@ -60,11 +60,11 @@ impl Coupon {
     }
 }
 
-/// Enters a coupon.
+/// Creates a coupon.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the campaign has it; when the database fails, or campaign or affiliate are not of this
-/// network (a foreign-key violation).
+/// [`ChangeError::Fields`] when the campaign already has the code; when the database fails, or campaign or affiliate
+/// are not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -82,17 +82,21 @@ pub async fn create(
         ))
         .execute(&mut **conn)
         .await
-        .map_err(taken("coupons_pkey", "code", "The campaign has this code."))?;
+        .map_err(taken(
+            "coupons_pkey",
+            "code",
+            "The campaign already has this code.",
+        ))?;
     let after = json!({ "affiliate": coupon.affiliate_id.to_string() });
     let change = Change::created("coupon.create", coupon.campaign_id, &coupon.code, after);
     audit::record(conn, author, change, now).await?;
     Ok(())
 }
 
-/// Removes a coupon. Returns whether there was one.
+/// Removes a coupon. Returns false if the campaign has no such coupon.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -115,10 +119,10 @@ pub async fn remove(
     Ok(true)
 }
 
-/// The coupons of a campaign with the names of who hands them out, by code: at most `limit`.
+/// Coupons of a campaign with the names of their affiliates, by code: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_campaign(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -143,7 +147,7 @@ pub async fn of_campaign(
 /// The coupon of a campaign with this code, in upper case.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -159,10 +163,10 @@ pub async fn find(
         .optional()
 }
 
-/// Coupons, of one campaign if one is given, by campaign and code: at most `limit`, after this one.
+/// Coupons by campaign and code, of one campaign if given: at most `limit`, after this one.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -185,7 +189,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// Every coupon of an advertiser with this code: one per campaign.
+/// Coupons of an advertiser with this code: at most one per campaign.
 pub(crate) async fn of_advertiser(
     conn: &mut NetworkConn,
     advertiser_id: AdvertiserId,

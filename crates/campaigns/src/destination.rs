@@ -1,12 +1,12 @@
-//! Where a click is sent: a URL with macros, checked once when it is saved and filled in for every click.
+//! Destinations of clicks: URLs with macros, checked once when saved and expanded for every click.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::Words;
 use url::Url;
 
-use crate::campaigns::Sending;
+use crate::sending::Sending;
 
-/// Longest destination taken, in bytes.
+/// Maximum length of a destination, in bytes.
 const LIMIT: usize = 2048;
 
 /// Everything but the unreserved characters of RFC 3986 is encoded, so that a value can neither end its parameter
@@ -17,7 +17,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A macro that may stand in a destination.
+/// A macro of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Macro {
     ClickId,
@@ -40,18 +40,18 @@ const MACROS: [(&str, Macro); 9] = [
     ("link_id", Macro::LinkId),
 ];
 
-/// The names of all macros, for people: `{click_id}, {sub1}, …`.
+/// Names of all macros for users: `{click_id}, {sub1}, …`.
 #[must_use]
 pub fn macro_names() -> String {
     MACROS.map(|(name, _)| format!("{{{name}}}")).join(", ")
 }
 
-/// What the macros of one click stand for.
+/// Values of the macros for one click.
 #[derive(Debug, Clone, Copy)]
 pub struct MacroValues<'a> {
     /// `{click_id}`
     pub click_id: &'a str,
-    /// `{sub1}` … `{sub5}`; empty where the link had none.
+    /// `{sub1}` … `{sub5}`; empty for a sub id that is not set.
     pub subs: [&'a str; 5],
     /// `{affiliate_id}`
     pub affiliate_id: &'a str,
@@ -73,39 +73,37 @@ impl<'a> MacroValues<'a> {
     }
 }
 
-/// Why a text cannot be a destination, in words for the person who typed it.
+/// Reason a text cannot be a destination, with a message for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
-    /// It is not an absolute http or https URL.
+    /// The text is not an absolute http or https URL.
     #[error("Enter a full web address that starts with https:// or http://.")]
     NotAUrl,
-    /// It is too long.
-    #[error("The address has {0} characters; at most {LIMIT} are taken.")]
+    /// The text is too long.
+    #[error("The address has {0} characters; at most {LIMIT} are allowed.")]
     TooLong(usize),
-    /// It has spaces, control characters or letters outside ASCII.
-    #[error("“{0}” cannot stand in a web address as it is; percent-encode it.")]
+    /// The text has spaces, control characters or letters outside ASCII.
+    #[error("“{0}” is not allowed in a web address; percent-encode it.")]
     BadCharacter(char),
     /// A macro that does not exist.
-    #[error("There is no macro {{{0}}}. Use {known}.", known = macro_names())]
+    #[error("{{{0}}} is not a macro. Use {known}.", known = macro_names())]
     UnknownMacro(String),
-    /// A brace without its partner.
-    #[error("A brace has no partner; macros are written {{click_id}}. Write a literal brace as %7B or %7D.")]
+    /// A brace without a partner.
+    #[error("A brace is unmatched; macros are written {{click_id}}. Write a literal brace as %7B or %7D.")]
     LoneBrace,
     /// A macro in the host, where a visitor's parameter could choose the site.
-    #[error("Macros may stand after the host only: in the path, the query or the fragment.")]
+    #[error("Macros are allowed only after the host: in the path, the query or the fragment.")]
     MacroInHost,
     /// No `{click_id}`.
     #[error(
         "Put {{click_id}} into the address, such as ?click_id={{click_id}}; without it no conversion can be tracked."
     )]
     NoClickId,
-    /// It leads to a host that the campaign does not name.
-    #[error("This campaign has no links to {0}. Use one of the hosts it allows.")]
+    /// The host is not among the hosts the campaign allows.
+    #[error("This campaign does not allow links to {0}. Use one of the hosts it allows.")]
     HostNotAllowed(String),
-    /// The campaign's destinations do not say what they call the click id.
-    #[error(
-        "This campaign does not say by which parameter a click id travels, so links to other pages cannot be tracked."
-    )]
+    /// The campaign's destinations have no click id parameter.
+    #[error("This campaign has no click ID parameter, so links to other pages cannot be tracked.")]
     NoClickParameter,
 }
 
@@ -115,7 +113,7 @@ enum Piece {
     Macro(Macro),
 }
 
-/// A checked destination, cut into text and macros.
+/// A checked destination, split into text and macros.
 ///
 /// ```
 /// use campaigns::{Destination, MacroValues};
@@ -134,7 +132,7 @@ impl Destination {
     /// Checks a destination as it is saved.
     ///
     /// # Errors
-    /// [`DestinationError`], whose text says what to change.
+    /// [`DestinationError`], whose message names the correction.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
         if text.len() > LIMIT {
             return Err(DestinationError::TooLong(text.len()));
@@ -153,8 +151,8 @@ impl Destination {
         Ok(Self { pieces })
     }
 
-    /// Checks a destination as a campaign completes it: with its name of the click id, where the address has no place for
-    /// one, and with its extra parameters.
+    /// Checks a destination as completed by its campaign: with the click id parameter if the URL has no `{click_id}`,
+    /// and with the extra parameters.
     ///
     /// ```
     /// use campaigns::Destination;
@@ -165,7 +163,7 @@ impl Destination {
     /// ```
     ///
     /// # Errors
-    /// As [`Destination::parse`].
+    /// The same as [`Destination::parse`].
     pub fn completed(text: &str, sending: &Sending) -> Result<Self, DestinationError> {
         let click = sending
             .click_parameter
@@ -176,7 +174,7 @@ impl Destination {
         Self::parse(&with_parameters(text, parameters))
     }
 
-    /// The name of the query parameter that carries the click id and nothing else.
+    /// Name of the query parameter whose whole value is the click id.
     #[must_use]
     pub fn click_parameter(&self) -> Option<&str> {
         let at = self
@@ -195,11 +193,11 @@ impl Destination {
         (ends && !name.is_empty() && !name.contains(['/', '#', '='])).then_some(name)
     }
 
-    /// The address of a deep link: a page that the visitor's link names itself, on a host the campaign allows.
+    /// URL of a deep link: a page named by the visitor's link, on a host the campaign allows.
     ///
     /// # Errors
-    /// [`DestinationError`] when it names no web address, another host, or nothing could be tracked there. Never an open
-    /// redirect: what browsers could read as another host is refused.
+    /// [`DestinationError`] when the page is no web address, is on another host, or could not be tracked. Never an open
+    /// redirect: anything a browser could read as another host is refused.
     pub fn deep(&self, page: &str, sending: &Sending) -> Result<Self, DestinationError> {
         let parameter = sending
             .click_parameter
@@ -209,7 +207,7 @@ impl Destination {
         if page.len() > LIMIT {
             return Err(DestinationError::TooLong(page.len()));
         }
-        // As a browser reads it; what was read is what is sent, so nothing can be read in two ways.
+        // Parsed as a browser parses it, and sent as parsed, so that the two cannot differ.
         let url = Url::parse(page).map_err(|_| DestinationError::NotAUrl)?;
         let is_plain = matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
@@ -224,13 +222,13 @@ impl Destination {
         if !sending.deep_link_hosts.0.iter().any(|named| allows(named)) {
             return Err(DestinationError::HostNotAllowed(host.to_owned()));
         }
-        // Braces of the page are its own, not macros.
+        // Braces of the page are literal, not macros.
         let literal = url.as_str().replace('{', "%7B").replace('}', "%7D");
         let click = format!("{parameter}={{click_id}}");
         Self::parse(&with_parameters(&literal, [&click, &sending.extra_parameters]))
     }
 
-    /// The address for one click: every value percent-encoded once, everything else as it was saved.
+    /// URL for one click: every value percent-encoded once, everything else as saved.
     #[must_use]
     pub fn expand(&self, values: &MacroValues<'_>) -> String {
         let mut address = String::with_capacity(256);
@@ -244,7 +242,7 @@ impl Destination {
     }
 }
 
-/// The address with parameters at the end of its query; empty ones are none.
+/// Appends parameters to the query of a URL; empty ones are skipped.
 fn with_parameters(text: &str, parameters: [&str; 2]) -> String {
     let (address, fragment) = match text.split_once('#') {
         Some((address, fragment)) => (address, Some(fragment)),
@@ -264,10 +262,10 @@ fn with_parameters(text: &str, parameters: [&str; 2]) -> String {
     completed
 }
 
-/// Hosts of deep links as typed, with spaces, commas or line breaks between.
+/// Parses hosts of deep links separated by spaces, commas or line breaks.
 ///
 /// # Errors
-/// A sentence for the person who typed them.
+/// Message to show beside the field.
 pub fn check_hosts(text: &str) -> Result<Words, String> {
     let entries = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
     let mut hosts: Vec<String> = Vec::new();
@@ -278,36 +276,36 @@ pub fn check_hosts(text: &str) -> Result<Words, String> {
             .and_then(|url| url.host_str().map(str::to_owned))
             .filter(|host| host.contains('.') && !host.starts_with('.') && !host.contains('*'))
             .ok_or_else(|| {
-                format!("“{entry}” is not a host such as shop.example; what is below it is included.")
+                format!("“{entry}” is not a host such as shop.example; subdomains are included.")
             })?;
         if !hosts.contains(&host) {
             hosts.push(host);
         }
     }
-    match hosts.len() > 100 {
-        true => Err("Name at most 100 hosts.".to_owned()),
-        false => Ok(Words(hosts)),
+    if hosts.len() > 100 {
+        return Err("Name at most 100 hosts.".to_owned());
     }
+    Ok(Words(hosts))
 }
 
-/// Extra parameters as typed: `a=b&c={sub1}`, empty for none.
+/// Checks extra parameters: `a=b&c={sub1}`, empty for none.
 ///
 /// # Errors
-/// A sentence for the person who typed them.
+/// Message to show beside the field.
 pub fn check_parameters(text: &str) -> Result<String, String> {
     let text = text.trim().trim_start_matches(['?', '&']);
     if text.contains('#') {
-        return Err("Write %23 for #, which would end the parameters.".to_owned());
+        return Err("Write # as %23; a plain # would end the parameters.".to_owned());
     }
     Destination::parse(&format!("https://shop.example/?c={{click_id}}&{text}"))
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }
 
-/// What a destination calls the click id, as typed; empty where each says it itself.
+/// Parses the name of the click id parameter; empty for none.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// Message to show beside the field.
 pub fn check_click_parameter(text: &str) -> Result<Option<String>, &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     match text.trim() {
@@ -317,10 +315,10 @@ pub fn check_click_parameter(text: &str) -> Result<Option<String>, &'static str>
     }
 }
 
-/// A plain web address as typed, such as a fallback; empty for none.
+/// Checks a plain URL such as a fallback; empty for none.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// Message to show beside the field.
 pub fn check_address(text: &str) -> Result<Option<String>, DestinationError> {
     let text = text.trim();
     if text.is_empty() {
@@ -353,7 +351,7 @@ fn cut(text: &str) -> Result<Vec<Piece>, DestinationError> {
     Ok(pieces)
 }
 
-/// The address must be a web address, and what comes before its first macro must already hold the whole host.
+/// Checks that the URL is a web address and that its first macro comes after the whole host.
 fn check_url(pieces: &[Piece]) -> Result<(), DestinationError> {
     let sample: String = pieces
         .iter()
@@ -395,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn every_macro_is_replaced_and_the_rest_is_left_alone() {
+    fn every_macro_is_replaced_and_the_rest_is_unchanged() {
         let text = "https://shop.example/a%20b/{link_id}?x=1&c={click_id}&s={sub1}-{sub5}&a={affiliate_id}&k={campaign_id}#f={sub2}";
         let destination = Destination::parse(text).unwrap();
         assert_eq!(
@@ -405,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_that_cannot_work_is_refused_with_the_reason() {
+    fn an_invalid_destination_is_refused_with_the_reason() {
         use DestinationError::*;
         for (text, error) in [
             ("", NotAUrl),
@@ -452,7 +450,10 @@ mod tests {
     fn a_deep_link_leads_to_allowed_hosts_only_and_carries_the_click() {
         let home = Destination::parse("https://shop.example/?c={click_id}").unwrap();
         let sending = sending(&["shop.example"]);
-        let deep = |page: &str| home.deep(page, &sending).map(|it| it.expand(&values([""; 5])));
+        let deep = |page: &str| {
+            home.deep(page, &sending)
+                .map(|target| target.expand(&values([""; 5])))
+        };
         for (page, address) in [
             ("https://shop.example/p/1", "https://shop.example/p/1?clickref=k1"),
             (
@@ -492,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_the_click_id_is_read_from_the_address() {
+    fn the_click_id_parameter_is_found_in_the_url() {
         let name = |text: &str| {
             Destination::parse(text)
                 .unwrap()
@@ -510,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_completes_a_destination_is_checked() {
+    fn hosts_and_parameters_are_checked() {
         assert_eq!(
             check_hosts("Shop.example, www.x.example").unwrap().0,
             ["shop.example", "www.x.example"]
@@ -533,9 +534,9 @@ mod tests {
     }
 
     proptest! {
-        /// No value can change the host, add a parameter or break a header.
+        /// A value cannot change the host, add a parameter or break a header.
         #[test]
-        fn a_value_arrives_as_it_was_sent_and_changes_nothing_else(value in "\\PC{0,60}") {
+        fn a_value_is_expanded_unchanged_and_changes_nothing_else(value in "\\PC{0,60}") {
             let destination = Destination::parse("https://shop.example/p?c={click_id}&s={sub1}&z=1#end").unwrap();
             let address = destination.expand(&values([&value, "", "", "", ""]));
             prop_assert!(address.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -549,7 +550,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,120}") {
+        fn no_text_causes_a_panic(text in ".{0,120}") {
             let _ = Destination::parse(&text);
         }
     }

@@ -1,68 +1,72 @@
-//! Goals: what counts as a conversion of a campaign, and what it pays where no rule says otherwise.
+//! Goals: the kinds of conversions of a campaign, with their default commission and revenue.
+
+mod check;
 
 use chrono::{DateTime, Utc};
-use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, goals, text_enum};
+use schema::{CampaignId, Currency, GoalId, NetworkConn, Words, campaigns, goals, text_enum};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_nothing};
+use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_or_empty};
 
-use crate::campaigns::{self, check_external_id};
+pub use self::check::check_code;
+pub(crate) use self::check::check_times;
+use self::check::{check_amount, check_goal_id, check_parameters};
+use crate::external_id::check_external_id;
 use crate::terms::{LOSES_MONEY, Pay, Terms, decimal};
 
 text_enum! {
-    /// What makes a conversion the same one again.
+    /// Key by which conversions of a goal are deduplicated.
     pub enum UniqueBy {
-        /// The advertiser's order id: many per click, each order once.
+        /// The advertiser's order ID: many conversions per click, one per order.
         Order = "order",
-        /// The click: one per visit, with or without an order id.
+        /// The click: one conversion per visit, with or without an order ID.
         Click = "click",
-        /// The advertiser's customer: one each, whatever they clicked.
+        /// The advertiser's customer: one conversion each, whatever they clicked.
         Customer = "customer",
-        /// Nothing: every call counts, unless it repeats an order id.
+        /// None: every postback is a conversion unless it repeats an order ID.
         Fire = "fire",
     }
 }
 
 text_enum! {
-    /// What kind of thing a goal is.
+    /// Kind of event a goal stands for.
     pub enum GoalKind {
-        /// Somebody left their name.
+        /// A lead, such as a contact form.
         Lead = "lead",
-        /// Somebody bought.
+        /// A purchase.
         Sale = "sale",
-        /// Somebody installed.
+        /// An app install.
         Install = "install",
-        /// Somebody paid in.
+        /// A deposit.
         Deposit = "deposit",
-        /// Anything else.
+        /// Any other event.
         Custom = "custom",
     }
 }
 
-/// What a postback for a goal must look like.
+/// Requirements on the postbacks of a goal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = goals, treat_none_as_null = true)]
 pub struct Demands {
-    /// Names it must carry.
+    /// Parameters a postback must have.
     pub required_parameters: Words,
-    /// Names it must not carry.
+    /// Parameters a postback must not have.
     pub forbidden_parameters: Words,
-    /// The amount of one that carries none, in micro-units of the campaign's currency.
+    /// Amount of a postback without one, in micro-units of the campaign's currency; `None` for no default.
     pub default_amount_micros: Option<i64>,
 }
 
-/// What a goal comes after.
+/// Place of a goal in a goal chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = goals, treat_none_as_null = true)]
 pub struct Chain {
-    /// The goal that must have been reached before, by the same click or customer.
+    /// Parent goal: must have been reached before by the same click or customer; `None` for none.
     pub parent_goal_id: Option<GoalId>,
-    /// How long a postback waits for its parent, or for the order it changes.
+    /// Hours a postback is held for its parent conversion, or for the conversion it changes.
     pub wait_hours: i32,
-    /// How often it counts after one conversion of its parent; always if none.
+    /// Maximum number of conversions per conversion of the parent; `None` for no limit.
     pub times_per_parent: Option<i32>,
 }
 
@@ -76,7 +80,7 @@ impl Default for Chain {
     }
 }
 
-/// What a goal pays: both sides flat, as columns.
+/// Commission and revenue of a goal as columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = goals)]
 pub struct GoalTerms {
@@ -116,40 +120,40 @@ impl From<GoalTerms> for Terms {
     }
 }
 
-/// What a person may set on a goal, checked.
+/// Settings of a goal, checked.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = goals, treat_none_as_null = true)]
 pub struct GoalSettings {
-    /// Lower-case letters, digits, `_` and `-`; at most 40. What a postback names it by.
+    /// Code that postbacks name the goal by: lower-case letters, digits, `_` and `-`; at most 40.
     pub code: String,
-    /// As people see it.
+    /// Name shown to users.
     pub name: String,
-    /// What kind of thing it is.
+    /// Kind of event the goal stands for.
     pub kind: GoalKind,
-    /// What the advertiser or a former system calls it; unique within the campaign.
+    /// Identifier in the advertiser's system or in a former one; unique within the campaign.
     pub external_id: Option<String>,
-    /// What makes a conversion the same one again.
+    /// Key by which conversions are deduplicated.
     pub unique_by: UniqueBy,
-    /// Whether conversions start approved instead of pending, or approve themselves after `hold_days`.
+    /// True if conversions are approved automatically, at once or after `hold_days`.
     pub auto_approve: bool,
-    /// How many days a conversion waits before it approves itself.
+    /// Days a conversion stays pending before it is approved automatically.
     pub hold_days: i32,
-    /// Above which amount, in micro-units of the campaign's currency, somebody of the network must look at a conversion
-    /// before it is approved; never if none.
+    /// Amount above which a conversion needs a manual review, in micro-units of the campaign's currency; `None` for
+    /// never.
     pub review_above_micros: Option<i64>,
-    /// What it pays where no rule fits.
+    /// Commission and revenue if no commission rule matches.
     #[diesel(embed)]
     pub terms: GoalTerms,
-    /// What a postback must look like.
+    /// Requirements on postbacks.
     #[diesel(embed)]
     pub demands: Demands,
-    /// What it comes after.
+    /// Place in a goal chain.
     #[diesel(embed)]
     pub chain: Chain,
 }
 
 impl GoalSettings {
-    /// A goal that counts each order once, waits for a decision, and has nothing else set.
+    /// Settings of a goal that deduplicates by order ID, is approved manually, and has nothing else set.
     #[must_use]
     pub fn new(code: &str, name: &str, kind: GoalKind, terms: Terms) -> Self {
         Self {
@@ -167,7 +171,7 @@ impl GoalSettings {
         }
     }
 
-    /// What may be said of a goal in a [`Draft`].
+    /// Fields of a goal's [`Draft`].
     pub const FIELDS: [&'static str; 16] = [
         "code",
         "name",
@@ -187,7 +191,7 @@ impl GoalSettings {
         "review_above",
     ];
 
-    /// What a goal is that nothing is said of.
+    /// Draft of a new goal, with its defaults.
     #[must_use]
     pub fn blank() -> Draft {
         let mut blank = Self::new("", "", GoalKind::Sale, Terms::default()).draft();
@@ -225,7 +229,7 @@ impl GoalSettings {
             ("wait_hours", number(chain.wait_hours)),
             ("required_parameters", demands.required_parameters.on_one_line()),
             ("forbidden_parameters", demands.forbidden_parameters.on_one_line()),
-            ("auto_approve", yes_or_nothing(self.auto_approve)),
+            ("auto_approve", yes_or_empty(self.auto_approve)),
             ("hold_days", number(self.hold_days)),
             (
                 "review_above",
@@ -234,7 +238,8 @@ impl GoalSettings {
         ])
     }
 
-    /// The settings that a draft says, if all can be accepted; fixed sums are of this currency.
+    /// Checks a draft and returns the settings, or `None` with the errors in the draft; fixed sums are in this
+    /// currency.
     pub fn check(draft: &mut Draft, currency: Currency) -> Option<Self> {
         let code = draft.take("code", check_code);
         let name = draft.take("name", check_name);
@@ -265,7 +270,7 @@ impl GoalSettings {
             kind: kind?,
             external_id: external_id?,
             unique_by: unique_by?,
-            auto_approve: draft.says_yes("auto_approve"),
+            auto_approve: draft.is_set("auto_approve"),
             hold_days: hold_days?,
             review_above_micros: review_above_micros?,
             terms: terms.into(),
@@ -314,81 +319,26 @@ pub struct Goal {
     pub id: GoalId,
     /// The campaign it belongs to.
     pub campaign_id: CampaignId,
-    /// Counts changes of what it pays.
+    /// Version of the terms, counted up by each change of them.
     pub version: i32,
-    /// Since when it pays that.
+    /// Start of the current version of the terms.
     pub changed_at: DateTime<Utc>,
-    /// What may be set on it.
+    /// Settings of the goal.
     #[diesel(embed)]
     pub settings: GoalSettings,
 }
 
 impl Goal {
-    /// What a postback names it by.
+    /// Code that postbacks name the goal by.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.settings.code
     }
 
-    /// What it pays where no rule fits.
+    /// Commission and revenue if no commission rule matches.
     #[must_use]
     pub fn terms(&self) -> Terms {
         self.settings.terms.into()
-    }
-}
-
-/// A code for a goal as typed.
-///
-/// # Errors
-/// A sentence for the person who typed it.
-pub fn check_code(text: &str) -> Result<String, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    match (1..=40).contains(&text.len()) && text.bytes().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err("Use 1 to 40 lower-case letters, digits, _ and -, such as sale."),
-    }
-}
-
-/// An amount of money as typed; none for nothing.
-fn check_amount(text: &str) -> Result<Option<i64>, String> {
-    match text {
-        "" => Ok(None),
-        _ => Amount::parse(text)
-            .map(|amount| Some(amount.micros))
-            .map_err(|problem| format!("“{text}” {problem}.")),
-    }
-}
-
-fn check_parameters(text: &str) -> Result<Words, String> {
-    let names = Words::typed(text);
-    let plain = |name: &String| {
-        name.len() <= 64
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte))
-    };
-    match names.0.iter().find(|name| !plain(name)) {
-        Some(odd) => Err(format!("“{odd}” is not the name of a parameter.")),
-        None if names.0.len() > 30 => Err("Name at most 30 parameters.".to_owned()),
-        None => Ok(names),
-    }
-}
-
-fn check_goal_id(text: &str) -> Result<Option<GoalId>, &'static str> {
-    match text {
-        "" => Ok(None),
-        _ => text
-            .parse()
-            .map(Some)
-            .map_err(|_| "Choose one of the campaign's goals."),
-    }
-}
-
-/// How often, as typed; none for nothing.
-pub(crate) fn check_times(text: &str) -> Result<Option<i32>, String> {
-    match text {
-        "" => Ok(None),
-        _ => check_number(text, None, 1..=10_000).map(Some),
     }
 }
 
@@ -397,7 +347,7 @@ fn names_are_free<T>(result: QueryResult<T>) -> Result<T, ChangeError> {
         .map_err(taken(
             "goals_network_id_campaign_id_code_key",
             "code",
-            "The campaign has a goal with this code.",
+            "The campaign already has a goal with this code.",
         ))
         .map_err(|error| match error {
             ChangeError::Db(error) => taken(
@@ -444,10 +394,10 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes a goal; what it pays from now on gets the next version. Returns whether there is one with this id.
+/// Changes a goal; changed terms get the next version. Returns false if no goal has this id.
 ///
 /// # Errors
-/// As [`create`].
+/// The same as [`create`].
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -463,9 +413,10 @@ pub async fn update(
     }
     check_parent(conn, old.campaign_id, Some(id), settings.chain.parent_goal_id).await?;
     let network_id = conn.network_id();
-    let (version, since) = match old.settings.terms == settings.terms {
-        true => (old.version, old.changed_at),
-        false => (old.version + 1, now),
+    let (version, since) = if old.settings.terms == settings.terms {
+        (old.version, old.changed_at)
+    } else {
+        (old.version + 1, now)
     };
     let updated = diesel::update(goals::table.find((network_id, id)))
         .set((goals::version.eq(version), goals::changed_at.eq(since), settings))
@@ -478,7 +429,7 @@ pub async fn update(
     Ok(true)
 }
 
-/// A parent is a goal of the same campaign, and nothing comes after itself, however many steps lie between.
+/// Checks that the parent is a goal of the same campaign, and that no goal becomes its own ancestor.
 async fn check_parent(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -486,8 +437,8 @@ async fn check_parent(
     parent: Option<GoalId>,
 ) -> Result<(), ChangeError> {
     let Some(parent) = parent else { return Ok(()) };
-    // Two who each put one of two goals after the other would make a circle.
-    campaigns::lock(conn, campaign_id).await?;
+    // Locked: two concurrent changes could close a circle.
+    lock_campaign(conn, campaign_id).await?;
     let siblings = of_campaign(conn, campaign_id).await?;
     let above = |id: GoalId| siblings.iter().find(|goal| goal.id == id);
     let mut next = Some(parent);
@@ -506,14 +457,14 @@ async fn check_parent(
     }
     Err(ChangeError::field(
         "parent_goal",
-        "A goal cannot come after itself.",
+        "A goal cannot be its own parent, directly or through other goals.",
     ))
 }
 
 /// The goal with this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal>> {
     let network_id = conn.network_id();
     Goal::query()
@@ -523,10 +474,22 @@ pub async fn find(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal
         .optional()
 }
 
-/// The goal with this id; nobody else changes it until the transaction ends.
+async fn lock_campaign(conn: &mut NetworkConn, id: CampaignId) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    campaigns::table
+        .find((network_id, id))
+        .select(campaigns::id)
+        .for_update()
+        .first::<CampaignId>(&mut **conn)
+        .await
+        .optional()
+        .map(drop)
+}
+
+/// Finds the goal with this id and locks its row until the transaction ends.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn lock(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal>> {
     let network_id = conn.network_id();
     goals::table
@@ -538,10 +501,10 @@ pub async fn lock(conn: &mut NetworkConn, id: GoalId) -> QueryResult<Option<Goal
         .optional()
 }
 
-/// The goal of a campaign that somebody means by its id or its code.
+/// Finds a goal of a campaign by its id or its code.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn known_as(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -552,10 +515,10 @@ pub async fn known_as(
     Ok(found.find(|goal| goal.code() == text || goal.id.to_string() == text))
 }
 
-/// Goals, of one campaign if one is given, by id: at most `limit`, after this one.
+/// Goals by id, of one campaign if given: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -580,7 +543,7 @@ pub async fn list(
 /// The goals of a campaign, oldest first.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_campaign(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Vec<Goal>> {
     let network_id = conn.network_id();
     Goal::query()

@@ -1,6 +1,7 @@
-//! Integrations: how an advertiser's server talks to us, and how it proves who it is.
+//! Integrations: how an advertiser's server sends postbacks and how it authenticates.
 //!
-//! An advertiser has one, which decides for its campaigns. A campaign may have one of its own, which takes its place.
+//! An advertiser has one integration for all its campaigns. A campaign may have its own, which replaces the
+//! advertiser's.
 
 mod settings;
 mod token;
@@ -15,29 +16,28 @@ use ipnet::IpNet;
 use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, Secret};
+use tenancy::{Author, ChangeError, Draft, Secret, check_number};
 
-use self::settings::parse_network;
 pub use self::settings::{
     AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
 };
+use self::settings::{check_dialect, parse_network};
 pub use self::token::{Token, TokenHash};
-use crate::campaigns::Campaign;
+use crate::campaigns::{self, Campaign};
 
-/// How many hours two tokens are taken beside each other at most.
+/// Maximum hours for which the previous token stays valid.
 pub const LONGEST_OVERLAP_HOURS: i64 = 30 * 24;
 
-/// What the sealing of signing secrets is for.
+/// Purpose for which signing secrets are sealed.
 const SEAL: &[u8] = b"signing secret of an integration";
 
-/// Whose an integration is: an advertiser's, which decides for all its campaigns that have none of their own, or a
-/// campaign's.
+/// Owner of an integration: an advertiser, for all its campaigns without their own, or a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = integrations)]
 pub struct Holder {
-    /// The advertiser whose server calls.
+    /// Advertiser whose server sends the postbacks.
     pub advertiser_id: AdvertiserId,
-    /// The campaign whose own it is.
+    /// Campaign that has its own integration; `None` for the advertiser's.
     pub campaign_id: Option<CampaignId>,
 }
 
@@ -60,7 +60,7 @@ impl From<&Campaign> for Holder {
 }
 
 impl Holder {
-    /// The id by which the audit log finds it.
+    /// Identifier of the audited object.
     fn object(self) -> String {
         match self.campaign_id {
             Some(id) => id.to_string(),
@@ -69,31 +69,31 @@ impl Holder {
     }
 }
 
-/// An integration as stored, its secrets left out.
+/// An integration as stored, without its secrets in the clear.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = integrations)]
 pub struct Integration {
-    /// The advertiser whose server calls.
+    /// Advertiser whose server sends the postbacks.
     pub advertiser_id: AdvertiserId,
-    /// The campaign whose own it is; none for the advertiser's.
+    /// Campaign that has its own integration; `None` for the advertiser's.
     pub campaign_id: Option<CampaignId>,
-    /// The last four characters of the token.
+    /// Last four characters of the token.
     pub token_hint: String,
-    /// When the token was made.
+    /// Creation time of the token.
     pub created_at: DateTime<Utc>,
-    /// Until when the token before is still taken.
+    /// End of the previous token's validity; `None` if no previous token is valid.
     pub previous_token_until: Option<DateTime<Utc>>,
-    /// Until when the advertiser's token is taken for the campaign as well; none for the advertiser's own integration.
+    /// End of the advertiser token's validity for the campaign; `None` for the advertiser's integration.
     pub advertiser_token_until: Option<DateTime<Utc>>,
-    /// What may be set on it.
+    /// Settings of the integration.
     #[diesel(embed)]
     pub settings: IntegrationSettings,
-    /// The secret of the advertiser's signatures, sealed.
+    /// Sealed secret of the advertiser's signatures; `None` if not created.
     signing_secret: Option<Vec<u8>>,
 }
 
 impl Integration {
-    /// What an advertiser has that nobody set one up for: nothing is taken from it but what carries a token.
+    /// Integration of an advertiser without one: only postbacks with a token would be accepted.
     #[must_use]
     pub fn unset(advertiser_id: AdvertiserId) -> Self {
         Self {
@@ -108,14 +108,14 @@ impl Integration {
         }
     }
 
-    /// Whether a call that came then could carry the advertiser's token: always with the advertiser's own integration, with
-    /// a campaign's until its own took over.
+    /// True if a postback received at this time could carry the advertiser's token: always for the advertiser's
+    /// integration, for a campaign's only until its own token took over.
     #[must_use]
     pub fn took_advertisers_token(&self, at: DateTime<Utc>) -> bool {
         self.advertiser_token_until.is_none_or(|until| at < until)
     }
 
-    /// Whether it demands what a browser cannot give, which keeps no secret and comes from anywhere.
+    /// True if it requires what a browser cannot provide: a secret or a fixed address.
     #[must_use]
     pub fn refuses_browsers(&self) -> bool {
         let settings = &self.settings;
@@ -125,20 +125,20 @@ impl Integration {
         demands && !settings.is_monitoring
     }
 
-    /// Whether there is a secret to sign with.
+    /// True if a signing secret exists.
     #[must_use]
     pub fn has_signing_secret(&self) -> bool {
         self.signing_secret.is_some()
     }
 
-    /// The secret of the advertiser's signatures, opened.
+    /// Secret of the advertiser's signatures, unsealed; `None` if it does not exist or was sealed with another secret.
     #[must_use]
     pub fn signing_secret(&self, secret: &Secret) -> Option<String> {
         let opened = secret.unseal(SEAL, self.signing_secret.as_deref()?)?;
         String::from_utf8(opened).ok()
     }
 
-    /// Whether calls may come from this address. Entries that are none let nobody in.
+    /// True if postbacks may come from this address. An entry that is not a network allows no address.
     #[must_use]
     pub fn allows(&self, address: Option<IpNet>) -> bool {
         let allowed = &self.settings.allowed_addresses.0;
@@ -151,14 +151,46 @@ impl Integration {
         allowed.is_empty() || address.is_some_and(listed)
     }
 
-    /// What a word for a status means, as the network set it: `pending`, `held`, `approved`, `rejected` or `ignored`.
+    /// Meaning of a status in the network's status map: `pending`, `held`, `approved`, `rejected` or `ignored`.
     #[must_use]
     pub fn meaning_of(&self, status: &str) -> Option<&str> {
         self.settings.status_map.get(status).and_then(Value::as_str)
     }
 }
 
-/// All integrations of an advertiser: the one that decides for its campaigns, and those that campaigns have of their own.
+impl IntegrationSettings {
+    /// Checks a draft for this integration and returns the settings, or `None` with the errors in the draft.
+    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
+        let dialect = draft.take("dialect", check_dialect);
+        let answer_format = draft.take("answer_format", str::parse);
+        let signature_seconds = draft.take("signature_seconds", |text| {
+            check_number(text, Some(300), 10..=86_400)
+        });
+        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
+        let status_map = draft.take("status_map", check_status_map);
+        let requires_signature = draft.is_set("requires_signature");
+        if requires_signature && !known.has_signing_secret() {
+            let message = "Create a signing secret first and give it to the advertiser.";
+            draft.errors.add("requires_signature", message);
+            return None;
+        }
+        Some(Self {
+            dialect: dialect?,
+            requires_https: draft.is_set("requires_https"),
+            requires_token: draft.is_set("requires_token"),
+            requires_signature,
+            signature_seconds: signature_seconds?,
+            allowed_addresses: allowed_addresses?,
+            is_monitoring: draft.is_set("is_monitoring"),
+            answer_format: answer_format?,
+            status_map: status_map?,
+            takes_commission: draft.is_set("takes_commission"),
+            ignores_letter_case: draft.is_set("ignores_letter_case"),
+        })
+    }
+}
+
+/// All integrations of an advertiser: the general one, and those of single campaigns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Integrations {
     general: Option<Arc<Integration>>,
@@ -166,35 +198,35 @@ pub struct Integrations {
 }
 
 impl Integrations {
-    /// The integration that decides for a campaign: its own, or else the advertiser's. The advertiser's, too, where no
-    /// campaign is known.
+    /// Integration that applies to a campaign: its own, or else the advertiser's; the advertiser's if the campaign is
+    /// unknown.
     #[must_use]
     pub fn deciding(&self, campaign: Option<CampaignId>) -> Option<&Arc<Integration>> {
         campaign.and_then(|id| self.own_of(id)).or(self.general.as_ref())
     }
 
-    /// The integration that a campaign has of its own.
+    /// Integration that belongs to the campaign alone.
     #[must_use]
     pub fn own_of(&self, campaign: CampaignId) -> Option<&Arc<Integration>> {
         self.own.get(&campaign)
     }
 
-    /// Whether any of them takes click ids in other letter case.
+    /// True if any of them accepts click ids in other letter case.
     #[must_use]
     pub fn ignore_letter_case(&self) -> bool {
         let mut all = self.general.iter().chain(self.own.values());
-        all.any(|it| it.settings.ignores_letter_case)
+        all.any(|integration| integration.settings.ignores_letter_case)
     }
 }
 
-/// Gives an advertiser or a campaign a fresh token. The one that was taken before is taken for as long as `overlap` says;
-/// not at all from the commit on where that is zero.
+/// Creates a new token for an advertiser or a campaign. The previous token stays valid for `overlap`; with an overlap
+/// of zero it ends with the commit.
 ///
-/// The first token of a campaign is what makes its own integration, with everything else as its advertiser has it. The
-/// token that was taken before is the advertiser's then.
+/// The first token of a campaign creates its own integration, with the advertiser's settings. Its previous token is
+/// then the advertiser's.
 ///
 /// # Errors
-/// When the database fails, or the advertiser is not of this network (a foreign-key violation).
+/// Database errors, or an advertiser of another network (a foreign-key violation).
 pub async fn new_token(
     conn: &mut NetworkConn,
     author: &Author,
@@ -220,9 +252,10 @@ pub async fn new_token(
         .await
         .optional()?;
     let is_first_of_campaign = replaced.is_none() && holder.campaign_id.is_some();
-    let model = match is_first_of_campaign {
-        true => find(conn, holder.advertiser_id).await?,
-        false => None,
+    let model = if is_first_of_campaign {
+        find(conn, holder.advertiser_id).await?
+    } else {
+        None
     };
     let model = model.unwrap_or_else(|| Integration::unset(holder.advertiser_id));
     let until = Some(now + overlap).filter(|until| *until > now);
@@ -259,11 +292,32 @@ pub async fn new_token(
     Ok(token)
 }
 
-/// Gives an advertiser or a campaign a fresh secret to sign calls with. Returns it, to be shown once; none where there is
-/// no integration yet.
+/// Creates the integration of a campaign, with its advertiser's settings. Returns its token, to be shown once. The
+/// advertiser's token stays valid for the campaign until the overlap ends.
 ///
 /// # Errors
-/// When the database fails.
+/// [`ChangeError::Conflict`] if the campaign has an integration; when the database fails.
+pub async fn create_own(
+    conn: &mut NetworkConn,
+    author: &Author,
+    campaign: &Campaign,
+    overlap: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Token, ChangeError> {
+    // An absent row cannot be locked: the lock of the campaign makes the second of two requests wait for the first.
+    campaigns::lock(conn, campaign.id).await?;
+    if find(conn, campaign).await?.is_some() {
+        let message = "The campaign already has an integration.";
+        return Err(ChangeError::Conflict(message.to_owned()));
+    }
+    Ok(new_token(conn, author, campaign, overlap, now).await?)
+}
+
+/// Creates a new signing secret for an advertiser or a campaign. Returns the secret, to be shown once; `None` if there
+/// was no integration.
+///
+/// # Errors
+/// Database errors.
 pub async fn new_signing_secret(
     conn: &mut NetworkConn,
     author: &Author,
@@ -294,10 +348,10 @@ pub async fn new_signing_secret(
     Ok(Some(fresh))
 }
 
-/// Changes how an advertiser's server talks to us. Returns whether there is an integration.
+/// Changes the settings of an integration. Returns false if the holder has none.
 ///
 /// # Errors
-/// When the database fails, or signatures are required and there is no secret (a check violation).
+/// Database errors, or signatures required without a secret (a check violation).
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -332,10 +386,11 @@ pub async fn update(
     Ok(true)
 }
 
-/// Takes a campaign's own integration away, so that its advertiser's decides again. Returns whether it had one.
+/// Removes a campaign's own integration, so that the advertiser's applies again. Returns false if the campaign had
+/// none.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove_own(
     conn: &mut NetworkConn,
     author: &Author,
@@ -358,10 +413,10 @@ pub async fn remove_own(
     Ok(true)
 }
 
-/// The integration of an advertiser, none as long as it has no token; or the one that a campaign has of its own.
+/// Finds the integration of an advertiser, which exists once it has a token, or a campaign's own.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryResult<Option<Integration>> {
     let (network_id, holder) = (conn.network_id(), holder.into());
     Integration::query()
@@ -373,10 +428,10 @@ pub async fn find(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryRes
         .optional()
 }
 
-/// As [`find`]; nobody else changes it until the transaction ends.
+/// Finds an integration as [`find`] does and locks its row until the transaction ends.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn lock(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryResult<Option<Integration>> {
     let (network_id, holder) = (conn.network_id(), holder.into());
     integrations::table
@@ -393,7 +448,7 @@ pub async fn lock(conn: &mut NetworkConn, holder: impl Into<Holder>) -> QueryRes
 /// All integrations of an advertiser.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_advertiser(conn: &mut NetworkConn, advertiser_id: AdvertiserId) -> QueryResult<Integrations> {
     let network_id = conn.network_id();
     let rows: Vec<Integration> = Integration::query()
@@ -403,24 +458,25 @@ pub async fn of_advertiser(conn: &mut NetworkConn, advertiser_id: AdvertiserId) 
         .await?;
     let mut all = Integrations::default();
     for row in rows.into_iter().map(Arc::new) {
-        match row.campaign_id {
-            Some(id) => drop(all.own.insert(id, row)),
-            None => all.general = Some(row),
+        if let Some(id) = row.campaign_id {
+            all.own.insert(id, row);
+        } else {
+            all.general = Some(row);
         }
     }
     Ok(all)
 }
 
-/// Whose token this is.
+/// Owner of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenOwner {
-    /// The advertiser, and the campaign for which alone it is good.
+    /// Advertiser, and the campaign if the token is valid for that one only.
     pub holder: Holder,
-    /// Until when it is taken; for good if none.
+    /// End of the token's validity; `None` for a current token.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Whose token, or the one before it, hashes to this.
+/// Finds the owner of the current or previous token with this hash.
 pub(crate) async fn owner_of_token(
     conn: &mut NetworkConn,
     token_hash: &TokenHash,

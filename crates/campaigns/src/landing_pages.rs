@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, check_name};
 
-use crate::campaigns::{Sending, check_weight};
 use crate::destination::{Destination, DestinationError};
+use crate::sending::{Sending, check_weight};
 
-/// Most landing pages of a campaign.
-const MOST: i64 = 200;
+/// Maximum number of landing pages of a campaign.
+const MAX_LANDING_PAGES: i64 = 200;
 
 /// A landing page as stored.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
@@ -22,31 +22,31 @@ pub struct LandingPage {
     pub id: LandingPageId,
     /// The campaign it belongs to.
     pub campaign_id: CampaignId,
-    /// As people see it.
+    /// Name shown to users.
     pub name: String,
-    /// What [`crate::Destination::parse`] accepted.
+    /// URL as accepted by [`crate::Destination::parse`].
     pub url: String,
-    /// Its share of the clicks of links that name no landing page; 0 for links that name it only.
+    /// Share of the clicks of links without a landing page; 0 for pages used only by links that name them.
     pub weight: i32,
 }
 
-/// What a person may set on a landing page, checked.
+/// Settings of a landing page, checked.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = landing_pages)]
 pub struct LandingPageSettings {
-    /// As people see it; not empty.
+    /// Name shown to users; not empty.
     pub name: String,
-    /// What [`crate::Destination::parse`] accepted.
+    /// URL as accepted by [`crate::Destination::parse`].
     pub url: String,
-    /// 0 to 1000.
+    /// Share of the clicks, 0 to 1000.
     pub weight: i32,
 }
 
 impl LandingPageSettings {
-    /// What may be said of a landing page in a [`Draft`].
+    /// Fields of a landing page's [`Draft`].
     pub const FIELDS: [&'static str; 3] = ["name", "url", "weight"];
 
-    /// What a landing page is that nothing is said of.
+    /// Draft of a new landing page, with its defaults.
     #[must_use]
     pub fn blank() -> Draft {
         Draft::with([("weight", "1".to_owned())])
@@ -62,7 +62,8 @@ impl LandingPageSettings {
         ])
     }
 
-    /// The settings that a draft says, if all can be accepted for a campaign that sends visitors on like this.
+    /// Checks a draft for a campaign with these redirect settings and returns the settings, or `None` with the errors
+    /// in the draft.
     pub fn check(draft: &mut Draft, sending: &Sending) -> Option<Self> {
         let name = draft.take("name", check_name);
         let url = draft.take("url", |text| {
@@ -83,7 +84,7 @@ impl LandingPageSettings {
 }
 
 impl LandingPage {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> LandingPageSettings {
         LandingPageSettings {
@@ -97,8 +98,8 @@ impl LandingPage {
 /// Adds a landing page to a campaign.
 ///
 /// # Errors
-/// [`ChangeError::Limit`] when it has as many as it may; when the database fails, or the campaign is not of this network
-/// (a foreign-key violation).
+/// [`ChangeError::Limit`] when the campaign has the maximum number; when the database fails, or the campaign is not of
+/// this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -113,9 +114,9 @@ pub async fn create(
         .count()
         .get_result(&mut **conn)
         .await?;
-    if made >= MOST {
+    if made >= MAX_LANDING_PAGES {
         return Err(ChangeError::Limit(format!(
-            "The campaign has {made} landing pages, as many as it may. Remove one first."
+            "The campaign has {made} landing pages, the maximum. Remove one first."
         )));
     }
     let page: LandingPage = diesel::insert_into(landing_pages::table)
@@ -133,10 +134,10 @@ pub async fn create(
     Ok(page)
 }
 
-/// Changes a landing page. Returns whether there is one with this id.
+/// Changes a landing page. Returns false if no landing page has this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -162,11 +163,11 @@ pub async fn update(
     Ok(true)
 }
 
-/// Removes a landing page; links that lead to it go to the campaign's destinations from now on. Returns whether there
-/// was one.
+/// Removes a landing page; links that lead to it use the campaign's destinations from now on. Returns false if no
+/// landing page has this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -204,7 +205,7 @@ pub async fn remove(
 /// The landing page with this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, id: LandingPageId) -> QueryResult<Option<LandingPage>> {
     let network_id = conn.network_id();
     LandingPage::query()
@@ -218,10 +219,10 @@ pub async fn find(conn: &mut NetworkConn, id: LandingPageId) -> QueryResult<Opti
         .optional()
 }
 
-/// The landing page of a campaign that somebody means by its id or its name.
+/// Finds a landing page of a campaign by its id or its name.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn known_as(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -232,10 +233,10 @@ pub async fn known_as(
     Ok(found.find(|page| page.id.to_string() == text || page.name == text))
 }
 
-/// Landing pages, of one campaign if one is given, by id: at most `limit`, after this one.
+/// Landing pages by id, of one campaign if given: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -260,7 +261,7 @@ pub async fn list(
 /// The landing pages of a campaign, by name.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_campaign(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Vec<LandingPage>> {
     let network_id = conn.network_id();
     LandingPage::query()

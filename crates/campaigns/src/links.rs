@@ -1,4 +1,4 @@
-//! Tracking links: one affiliate's way into one campaign.
+//! Tracking links: each leads the visitors of one affiliate to one campaign.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -13,19 +13,23 @@ use schema::{
 use serde_json::{Value, json};
 use tenancy::affiliates::{self as affiliate_table, AffiliateStatus};
 use tenancy::audit::{self, Change};
-use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_nothing};
+use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_empty};
 
 use crate::campaigns::Campaign;
 use crate::{landing_pages, promoters};
 
-/// First path segments that no tracking link may have, besides those of dialects.
-const OWN: [&str; 4] = ["postback", "health", "static", "docs"];
+/// First path segments no tracking link may use, besides those of dialects.
+const OWN_RESERVED: [&str; 4] = ["postback", "health", "static", "docs"];
 
-/// All of them.
-static RESERVED: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| OWN.into_iter().chain(dialects::reserved_segments()).collect());
+/// All reserved segments.
+static RESERVED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    OWN_RESERVED
+        .into_iter()
+        .chain(dialects::reserved_segments())
+        .collect()
+});
 
-/// Whether no tracking link may be called so: postbacks are taken there, in our spelling or in another system's.
+/// True if no tracking link may have this alias, because postbacks or pages of ours use the path.
 #[must_use]
 pub fn is_reserved(alias: &str) -> bool {
     RESERVED.contains(alias)
@@ -37,24 +41,24 @@ pub fn is_reserved(alias: &str) -> bool {
 pub struct Link {
     /// The link.
     pub id: LinkId,
-    /// Its path on the tracking host; case counts.
+    /// Path on the tracking host; case-sensitive.
     pub alias: String,
-    /// Who earns.
+    /// Affiliate that earns the commission.
     pub affiliate_id: AffiliateId,
-    /// What is promoted.
+    /// Campaign that is promoted.
     pub campaign_id: CampaignId,
-    /// Where it leads; the campaign's destinations by weight if none.
+    /// Landing page; `None` for the campaign's destinations by weight.
     pub landing_page_id: Option<LandingPageId>,
-    /// What its sub ids are where a visit brings none.
+    /// Default sub IDs.
     #[diesel(embed)]
     pub presets: Presets,
-    /// Whether its conversions are tests, which are never paid.
+    /// True if its conversions are tests, which are never paid.
     pub is_test: bool,
-    /// Counts changes.
+    /// Version, counted up by each change.
     pub version: i32,
 }
 
-/// What a link's sub ids are where a visit brings none.
+/// Default sub IDs of a link, for visits that bring none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, Insertable, AsChangeset)]
 #[diesel(table_name = tracking_links, treat_none_as_null = true)]
 pub struct Presets {
@@ -94,26 +98,26 @@ impl From<Presets> for [Option<String>; 5] {
     }
 }
 
-/// What may be changed of a link, checked. Whose it is, what it promotes, its alias and whether it is a test stay: the
-/// clicks that came through it carry it.
+/// Settings of a link that may change, checked. Affiliate, campaign, alias and test flag never change, because earlier
+/// clicks carry them.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset)]
 #[diesel(table_name = tracking_links, treat_none_as_null = true)]
 pub struct LinkSettings {
-    /// Where it leads: a landing page of the campaign, or none.
+    /// Landing page of the campaign; `None` for the campaign's destinations by weight.
     pub landing_page_id: Option<LandingPageId>,
-    /// What its sub ids are where a visit brings none.
+    /// Default sub IDs.
     #[diesel(embed)]
     pub presets: Presets,
 }
 
 impl LinkSettings {
-    /// What may be said of it in a [`Draft`].
+    /// Fields of a link's [`Draft`] that may change.
     pub const FIELDS: [&'static str; 6] = ["landing_page", "sub1", "sub2", "sub3", "sub4", "sub5"];
 
-    /// The settings that a draft says, if all can be accepted for a link to this campaign.
+    /// Checks a draft for a link to this campaign and returns the settings, or `None` with the errors in the draft.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Database errors.
     pub async fn check(
         conn: &mut NetworkConn,
         draft: &mut Draft,
@@ -155,23 +159,23 @@ impl LinkSettings {
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = tracking_links)]
 pub struct NewLink {
-    /// Who earns.
+    /// Affiliate that earns the commission.
     pub affiliate_id: AffiliateId,
-    /// What is promoted.
+    /// Campaign that is promoted.
     pub campaign_id: CampaignId,
-    /// What [`is_alias`] accepts.
+    /// Alias as accepted by [`is_alias`].
     pub alias: String,
-    /// Where it leads: a landing page of the campaign, or none.
+    /// Landing page of the campaign; `None` for the campaign's destinations by weight.
     pub landing_page_id: Option<LandingPageId>,
-    /// What its sub ids are where a visit brings none.
+    /// Default sub IDs.
     #[diesel(embed)]
     pub presets: Presets,
-    /// Whether its conversions are tests.
+    /// True if its conversions are tests.
     pub is_test: bool,
 }
 
 impl NewLink {
-    /// What may be changed of it later.
+    /// Settings that may change later.
     #[must_use]
     pub fn settings(&self) -> LinkSettings {
         LinkSettings {
@@ -193,7 +197,7 @@ impl NewLink {
         }
     }
 
-    /// What may be said of a link in a [`Draft`].
+    /// Fields of a link's [`Draft`].
     pub const FIELDS: [&'static str; 9] = [
         "affiliate",
         "alias",
@@ -206,25 +210,25 @@ impl NewLink {
         "is_test",
     ];
 
-    /// The link that a draft says, if all of it can be accepted: of an affiliate who may promote the campaign, or a test
-    /// link. An alias is made up where none is said.
+    /// Checks a draft and returns the link, or `None` with the errors in the draft. The affiliate must be allowed to
+    /// promote the campaign, unless the link is a test link. An empty alias becomes a random one.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Database errors.
     pub async fn check(
         conn: &mut NetworkConn,
         draft: &mut Draft,
         campaign: &Campaign,
     ) -> QueryResult<Option<Self>> {
-        let is_test = draft.says_yes("is_test");
+        let is_test = draft.is_set("is_test");
         let affiliate = match affiliate_table::known_as(conn, draft.of("affiliate")).await? {
             None => Err("Choose one of your affiliates."),
             Some(found) if found.status != AffiliateStatus::Active => {
-                Err("This affiliate is not active: links of theirs lead nowhere.")
+                Err("This affiliate is not active: its links are inactive.")
             }
-            Some(found) if !is_test && !promoters::may_promote(conn, campaign, found.id).await? => {
-                Err("This affiliate may not promote the campaign. Let them in first, in its settings.")
-            }
+            Some(found) if !is_test && !promoters::may_promote(conn, campaign, found.id).await? => Err(
+                "This affiliate may not promote the campaign. Approve the affiliate in the campaign's settings first.",
+            ),
             Some(found) => Ok(found.id),
         };
         let affiliate_id = draft.errors.take("affiliate", affiliate);
@@ -245,7 +249,7 @@ impl NewLink {
 }
 
 impl Link {
-    /// Whether it is what somebody wants to make, apart from what may be changed.
+    /// True if alias, affiliate, campaign and test flag are those of `wanted`.
     #[must_use]
     pub fn is_way_of(&self, wanted: &NewLink) -> bool {
         self.alias == wanted.alias
@@ -254,7 +258,7 @@ impl Link {
             && self.is_test == wanted.is_test
     }
 
-    /// What may be changed of it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> LinkSettings {
         LinkSettings {
@@ -274,7 +278,7 @@ impl Link {
                 "landing_page",
                 self.landing_page_id.map(|id| id.to_string()).unwrap_or_default(),
             ),
-            ("is_test", yes_or_nothing(self.is_test)),
+            ("is_test", yes_or_empty(self.is_test)),
         ]);
         for (field, preset) in SUBS.into_iter().zip(presets) {
             draft.set(field, preset.unwrap_or_default());
@@ -283,10 +287,10 @@ impl Link {
     }
 }
 
-/// The sub ids of a link, as a [`Draft`] names them.
+/// Fields of the sub IDs in a link's [`Draft`].
 pub const SUBS: [&str; 5] = ["sub1", "sub2", "sub3", "sub4", "sub5"];
 
-/// An alias as typed; none makes a random one.
+/// Checks an alias; an empty text makes a random one.
 fn check_alias(text: &str) -> Result<String, &'static str> {
     match text {
         "" => Ok(random_alias()),
@@ -296,7 +300,7 @@ fn check_alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A sub id as typed; none for nothing.
+/// Checks a sub ID; `None` for an empty text.
 fn check_sub(text: &str) -> Result<Option<String>, &'static str> {
     match text.len() {
         0 => Ok(None),
@@ -305,14 +309,14 @@ fn check_sub(text: &str) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// Whether a text can be an alias: 1 to 64 letters, digits, `-` and `_`.
+/// True if a text is 1 to 64 letters, digits, `-` and `_`.
 #[must_use]
 pub fn is_alias(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=64).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// A fresh alias: 10 random characters, so that links cannot be guessed from one another.
+/// Returns a new alias of 10 random characters, so that links cannot be guessed from one another.
 #[must_use]
 pub fn random_alias() -> String {
     let mut alias = BASE32.encode(&rand::random::<[u8; 7]>());
@@ -323,8 +327,8 @@ pub fn random_alias() -> String {
 /// Creates a link.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the alias is taken, [`ChangeError::Limit`] when the network has as many links as it
-/// may; when the database fails, or affiliate or campaign are not of this network (a foreign-key violation).
+/// [`ChangeError::Fields`] when the alias is taken, [`ChangeError::Limit`] when the network has the maximum number of
+/// links; when the database fails, or affiliate or campaign are not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -332,7 +336,7 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
-    // Locked: two who make the last link at once meet.
+    // Locked, so that concurrent requests cannot exceed the limit.
     let most: i32 = networks::table
         .find(network_id)
         .select(networks::max_links)
@@ -346,7 +350,7 @@ pub async fn create(
         .await?;
     if made >= i64::from(most) {
         return Err(ChangeError::Limit(format!(
-            "The network has {made} tracking links, as many as it may. Ask whoever runs this installation for more."
+            "The network has the maximum number of tracking links ({made}). Ask the operator of this installation to raise the limit."
         )));
     }
     let made: Link = diesel::insert_into(tracking_links::table)
@@ -374,11 +378,11 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes a link: where it leads and what its sub ids are where a visit brings none, from the next click on. If `version`
-/// is given, it must be the one it has.
+/// Changes the landing page and default sub IDs of a link, from the next click on. If `version` is given, it must be
+/// the current one.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`] where there is none, [`ChangeError::Stale`] when somebody else changed it; when the database
+/// [`ChangeError::NotFound`] if no link has this id, [`ChangeError::Stale`] on an edit conflict; when the database
 /// fails, or the landing page is not of this network (a foreign-key violation).
 pub async fn update(
     conn: &mut NetworkConn,
@@ -413,7 +417,7 @@ pub async fn update(
 /// The link with this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(conn: &mut NetworkConn, id: LinkId) -> QueryResult<Option<Link>> {
     let network_id = conn.network_id();
     Link::query()
@@ -430,7 +434,7 @@ pub async fn find(conn: &mut NetworkConn, id: LinkId) -> QueryResult<Option<Link
 /// The link with this alias.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_alias(conn: &mut NetworkConn, alias: &str) -> QueryResult<Option<Link>> {
     let network_id = conn.network_id();
     Link::query()
@@ -444,25 +448,25 @@ pub async fn of_alias(conn: &mut NetworkConn, alias: &str) -> QueryResult<Option
         .optional()
 }
 
-/// Which links a list shows.
+/// Filter of a list of links.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinkFilter {
-    /// Whose.
+    /// Data the actor may see.
     pub scope: Scope,
-    /// Only this one.
+    /// Only the link with this id.
     pub id: Option<LinkId>,
-    /// Only of this campaign.
+    /// Only links of this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// Only of this affiliate.
+    /// Only links of this affiliate.
     pub affiliate_id: Option<AffiliateId>,
-    /// Only those after this one.
+    /// Only links after this id.
     pub after: Option<LinkId>,
 }
 
 /// Links by id: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> QueryResult<Vec<Link>> {
     let network_id = conn.network_id();
     let mut query = Link::query()
@@ -495,7 +499,20 @@ pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> Qu
     query.load(&mut **conn).await
 }
 
-/// A link with the names people know its parties by.
+/// Link with this id, if it is within the scope.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] outside the scope, as for an id that does not exist; when the database fails.
+pub async fn find_visible(conn: &mut NetworkConn, scope: Scope, id: LinkId) -> Result<Link, ChangeError> {
+    let filter = LinkFilter {
+        scope,
+        id: Some(id),
+        ..LinkFilter::default()
+    };
+    list(conn, &filter, 1).await?.pop().ok_or(ChangeError::NotFound)
+}
+
+/// A link with the names of its affiliate and campaign.
 #[derive(Debug, Clone)]
 pub struct NamedLink {
     /// The link.
@@ -509,7 +526,7 @@ pub struct NamedLink {
 /// Links with names, by campaign and affiliate: at most `limit`, only those in scope, only of one campaign if given.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn all(
     conn: &mut NetworkConn,
     scope: Scope,

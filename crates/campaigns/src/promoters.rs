@@ -1,30 +1,20 @@
-//! Promoters: which affiliates may promote a campaign that is not open to all.
+//! Promoters: the access of affiliates to campaigns that are not open to all.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters, text_enum};
+use schema::{AffiliateId, CampaignId, NetworkConn, affiliates, promoters};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError};
 
-use crate::campaigns::{Access, Campaign};
+use crate::access::Access;
+pub use crate::access::PromoterStatus;
+use crate::campaigns::Campaign;
 
-text_enum! {
-    /// Whether an affiliate may promote a campaign.
-    pub enum PromoterStatus {
-        /// Waits for the network.
-        Asked = "asked",
-        /// May.
-        Approved = "approved",
-        /// May not.
-        Declined = "declined",
-    }
-}
-
-/// An affiliate's standing with a campaign.
+/// Access of an affiliate to a campaign, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = promoters)]
 pub struct Promoter {
@@ -32,22 +22,22 @@ pub struct Promoter {
     pub campaign_id: CampaignId,
     /// The affiliate.
     pub affiliate_id: AffiliateId,
-    /// Whether they may promote it.
+    /// State of the access.
     pub status: PromoterStatus,
-    /// What they said when asking.
+    /// Message of the affiliate's application.
     pub note: String,
-    /// When that last changed.
+    /// Time of the last change of the status.
     pub changed_at: DateTime<Utc>,
 }
 
-/// Sets whether an affiliate may promote a campaign.
+/// Sets the access of an affiliate to a campaign.
 ///
 /// # Errors
-/// When the database fails, or campaign or affiliate are not of this network (a foreign-key violation).
+/// Database errors, or a campaign or affiliate of another network (a foreign-key violation).
 pub async fn set(conn: &mut NetworkConn, author: &Author, promoter: &Promoter) -> QueryResult<()> {
     let network_id = conn.network_id();
     let before = find(conn, promoter.campaign_id, promoter.affiliate_id).await?;
-    let standing = (
+    let access = (
         promoters::status.eq(promoter.status),
         promoters::note.eq(&promoter.note),
         promoters::changed_at.eq(promoter.changed_at),
@@ -57,7 +47,7 @@ pub async fn set(conn: &mut NetworkConn, author: &Author, promoter: &Promoter) -
             promoters::network_id.eq(network_id),
             promoters::campaign_id.eq(promoter.campaign_id),
             promoters::affiliate_id.eq(promoter.affiliate_id),
-            standing,
+            access,
         ))
         .on_conflict((
             promoters::network_id,
@@ -65,24 +55,24 @@ pub async fn set(conn: &mut NetworkConn, author: &Author, promoter: &Promoter) -
             promoters::affiliate_id,
         ))
         .do_update()
-        .set(standing)
+        .set(access)
         .execute(&mut **conn)
         .await?;
-    let said = |status: PromoterStatus| json!({ "affiliate": promoter.affiliate_id.to_string(), "status": status.as_str() });
+    let to_json = |status: PromoterStatus| json!({ "affiliate": promoter.affiliate_id.to_string(), "status": status.as_str() });
     let change = Change::between(
         "promoter.set",
         promoter.campaign_id,
         &promoter.affiliate_id.to_string(),
-        before.map_or(json!({}), |before| said(before.status)),
-        said(promoter.status),
+        before.map_or(json!({}), |before| to_json(before.status)),
+        to_json(promoter.status),
     );
     audit::record(conn, author, change, promoter.changed_at).await
 }
 
-/// Notes that an affiliate asks to promote a campaign; once, as long as nobody has decided.
+/// Records an affiliate's application to promote a campaign. An existing application or decision is an error.
 ///
 /// # Errors
-/// [`ChangeError::Conflict`] when there is nothing to ask for; when the database fails.
+/// [`ChangeError::Conflict`] when the campaign takes no applications or one already exists; when the database fails.
 pub async fn ask(
     conn: &mut NetworkConn,
     author: &Author,
@@ -93,7 +83,7 @@ pub async fn ask(
 ) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
     let asked = match campaign.offer.access {
-        // Whoever decides at the same moment has the last word.
+        // A concurrent decision wins.
         Access::Approval => {
             diesel::insert_into(promoters::table)
                 .values((
@@ -111,7 +101,8 @@ pub async fn ask(
         Access::Open | Access::Private => 0,
     };
     if asked == 0 {
-        let message = "There is nothing to ask for: it is open, or somebody decided already.";
+        let message =
+            "No application is possible: the campaign takes none, or the affiliate already has one.";
         return Err(ChangeError::Conflict(message.to_owned()));
     }
     let after = json!({ "affiliate": affiliate_id.to_string(), "status": "asked" });
@@ -119,10 +110,10 @@ pub async fn ask(
     Ok(audit::record(conn, author, change, now).await?)
 }
 
-/// An affiliate's standing with a campaign, if there is any.
+/// Finds the access of an affiliate to a campaign; `None` if the affiliate never applied and was never invited.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,
@@ -138,27 +129,27 @@ pub async fn find(
         .optional()
 }
 
-/// Whether an affiliate may get links to a campaign.
+/// True if an affiliate may get links to a campaign.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn may_promote(
     conn: &mut NetworkConn,
     campaign: &Campaign,
     affiliate_id: AffiliateId,
 ) -> QueryResult<bool> {
-    let standing = find(conn, campaign.id, affiliate_id).await?;
-    let status = standing.map(|promoter| promoter.status);
+    let promoter = find(conn, campaign.id, affiliate_id).await?;
+    let status = promoter.map(|promoter| promoter.status);
     Ok(match campaign.offer.access {
         Access::Open => status != Some(PromoterStatus::Declined),
         Access::Approval | Access::Private => status == Some(PromoterStatus::Approved),
     })
 }
 
-/// How many affiliates wait to be let in, by campaign.
+/// Counts the undecided applications by campaign.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn waiting(conn: &mut NetworkConn) -> QueryResult<HashMap<CampaignId, i64>> {
     let network_id = conn.network_id();
     let rows: Vec<(CampaignId, i64)> = promoters::table
@@ -171,10 +162,10 @@ pub async fn waiting(conn: &mut NetworkConn) -> QueryResult<HashMap<CampaignId, 
     Ok(rows.into_iter().collect())
 }
 
-/// Everybody's standing, with one campaign if one is given, by campaign and affiliate: at most `limit`, after this one.
+/// Access of affiliates by campaign and affiliate, of one campaign if given: at most `limit`, after this one.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     campaign_id: Option<CampaignId>,
@@ -199,10 +190,10 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// Everybody's standing with a campaign, who waits first, with names.
+/// Access of all affiliates to a campaign with their names, undecided applications first.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_campaign(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,

@@ -1,196 +1,73 @@
-//! What the click and postback paths need to know of the configuration, kept in memory.
+//! Configuration that clicks and postbacks need, cached in memory.
 //!
-//! What is asked for is loaded once and kept until [`Changes`] says that its network changed: a change made anywhere is
-//! in force everywhere at once, and a link that is clicked a thousand times a second costs no query. While changes
-//! cannot be heard, entries are looked up again every second, and used meanwhile; while the database does not answer,
-//! the last that was known goes on being used, because refusing visitors over an old entry helps nobody.
+//! An entry is loaded on first use and cached until [`Changes`](schema::Changes) notifies a change of its network: a change
+//! takes effect everywhere at once, and a link clicked a thousand times a second costs no query. While notifications are
+//! lost, entries are reloaded every second; while the database does not answer, the last known entry stays in use,
+//! because refusing visitors would be worse than an outdated entry.
 
+mod error;
+mod memory;
 mod promotion;
-mod remembered;
+mod refreshing_cache;
 mod without_click;
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use quick_cache::Equivalent;
-use quick_cache::sync::Cache;
-use schema::changes::Changed;
-use schema::{
-    AdvertiserId, AffiliateId, CampaignId, Changes, Db, DbError, GroupId, LandingPageId, LinkId, NetworkConn,
-    NetworkId, affiliates, tracking_links,
-};
+use schema::{AdvertiserId, AffiliateId, CampaignId, GroupId, LandingPageId, LinkId, NetworkId, affiliates};
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tenancy::unscoped;
-use tokio::sync::broadcast::error::RecvError;
 
+pub use self::error::RoutingError;
+pub use self::memory::{AffiliateState, Named, Routing};
+use self::memory::{Alias, AliasRef, CachedLink, Memory, Wanted};
 use self::promotion::load_promotion;
 pub use self::promotion::{Promotion, Weighted};
-use self::remembered::{Freshness, Remembered};
-pub use self::without_click::Named;
-use crate::DestinationError;
 use crate::campaigns::Campaign;
-use crate::coupons::Coupon;
 use crate::integrations::{self, Integrations, TokenHash, TokenOwner};
-use crate::links::{Link, is_alias};
+use crate::links::is_alias;
 
-/// After how long an entry is looked up again while changes are not heard; and how long something unknown stays unknown.
-const UNHEARD: Duration = Duration::from_secs(1);
-/// After how long an entry is looked up again although nothing was heard.
-const RESYNC: Duration = Duration::from_secs(60);
-/// How many tracking links are kept: about 150 bytes each.
-const LINKS: usize = 1 << 20;
-/// How many entries each other cache holds at most.
-const ENTRIES: usize = 100_000;
+/// Maximum length of a host name with its port, in bytes.
+const MAX_HOST_LENGTH: usize = 260;
 
-/// Longest name of a host with its port, in bytes.
-const LONGEST_HOST: usize = 260;
-
-/// What clicks and postbacks need to know of an affiliate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether they are worked with.
-    pub status: AffiliateStatus,
-    /// Whom they are treated with.
-    pub group_id: Option<GroupId>,
-}
-
-/// A tracking link with all that a click or a postback through it needs.
+/// A tracking link with all configuration that a click or a postback through it needs.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The link.
     pub link_id: LinkId,
-    /// Who earns.
+    /// Affiliate that earns the commission.
     pub affiliate_id: AffiliateId,
-    /// How they stand.
-    pub affiliate: Standing,
-    /// Where it leads, if not to the campaign's destinations by weight.
+    /// State of the affiliate.
+    pub affiliate: AffiliateState,
+    /// Landing page; `None` for the campaign's destinations by weight.
     pub landing_page_id: Option<LandingPageId>,
-    /// What its sub ids are where a visit brings none.
+    /// Default sub IDs; `None` if all are empty.
     pub presets: Option<Arc<[Option<String>; 5]>>,
-    /// Whether its conversions are tests.
+    /// True if its conversions are tests.
     pub is_test: bool,
-    /// What is promoted.
+    /// Configuration of the campaign.
     pub promotion: Arc<Promotion>,
 }
 
 impl Route {
-    /// The campaign that is promoted.
+    /// Campaign that is promoted.
     #[must_use]
     pub fn campaign(&self) -> &Campaign {
         &self.promotion.campaign
     }
 }
 
-/// Why the configuration could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum RoutingError {
-    /// The database failed.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// A destination in the database does not pass the check that every saved one passed.
-    #[error("stored destination: {0}")]
-    Destination(#[from] DestinationError),
-}
-
-impl From<diesel::result::Error> for RoutingError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
-/// A link without what is known of its parties.
-#[derive(Debug, Clone)]
-struct Ends {
-    link_id: LinkId,
-    affiliate_id: AffiliateId,
-    campaign_id: CampaignId,
-    landing_page_id: Option<LandingPageId>,
-    presets: Option<Arc<[Option<String>; 5]>>,
-    is_test: bool,
-}
-
-impl From<Link> for Ends {
-    fn from(link: Link) -> Self {
-        let presets: [Option<String>; 5] = link.presets.into();
-        Self {
-            link_id: link.id,
-            affiliate_id: link.affiliate_id,
-            campaign_id: link.campaign_id,
-            landing_page_id: link.landing_page_id,
-            presets: presets.iter().any(Option::is_some).then(|| Arc::new(presets)),
-            is_test: link.is_test,
-        }
-    }
-}
-
-/// The configuration in memory. Cheap to clone; all clones share it.
-#[derive(Clone)]
-pub struct Routing {
-    memory: Arc<Memory>,
-}
-
-struct Memory {
-    db: Db,
-    changes: Changes,
-    hosts: Remembered<String, Option<Arc<Network>>>,
-    networks: Remembered<NetworkId, Option<Arc<Network>>>,
-    slugs: Remembered<String, Option<Arc<Network>>>,
-    aliases: Cache<Alias, Ends>,
-    unknown_aliases: Cache<Alias, Instant>,
-    links: Cache<(NetworkId, LinkId), Ends>,
-    unknown_links: Cache<(NetworkId, LinkId), Instant>,
-    promotions: Remembered<(NetworkId, CampaignId), Option<Arc<Promotion>>>,
-    affiliates: Remembered<(NetworkId, AffiliateId), Option<Standing>>,
-    affiliate_keys: Remembered<(NetworkId, String), Option<AffiliateId>>,
-    tokens: Remembered<(NetworkId, TokenHash), Option<TokenOwner>>,
-    integrations: Remembered<(NetworkId, AdvertiserId), Arc<Integrations>>,
-    advertisers: Remembered<(NetworkId, AdvertiserId), Arc<Vec<Named>>>,
-    coupons: Remembered<(NetworkId, AdvertiserId, String), Arc<Vec<Coupon>>>,
-    oldest_links: Remembered<(NetworkId, AffiliateId, CampaignId), Option<LinkId>>,
-}
-
 impl Routing {
-    /// Starts empty; fills as it is asked.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    #[must_use]
-    pub fn new(db: Db, changes: Changes) -> Self {
-        let heard = changes.each();
-        let memory = Arc::new(Memory {
-            db,
-            changes,
-            hosts: Remembered::new(ENTRIES),
-            networks: Remembered::new(ENTRIES),
-            slugs: Remembered::new(ENTRIES),
-            aliases: Cache::new(LINKS),
-            unknown_aliases: Cache::new(ENTRIES),
-            links: Cache::new(LINKS),
-            unknown_links: Cache::new(ENTRIES),
-            promotions: Remembered::new(ENTRIES),
-            affiliates: Remembered::new(ENTRIES),
-            affiliate_keys: Remembered::new(ENTRIES),
-            tokens: Remembered::new(ENTRIES),
-            integrations: Remembered::new(ENTRIES),
-            advertisers: Remembered::new(ENTRIES),
-            coupons: Remembered::new(ENTRIES),
-            oldest_links: Remembered::new(ENTRIES),
-        });
-        tokio::spawn(forget_links(Arc::downgrade(&memory), heard));
-        Self { memory }
-    }
-
-    /// The network whose tracking host this is.
+    /// Network with this tracking host.
     ///
     /// # Errors
-    /// When the database fails and nothing was known.
+    /// [`RoutingError`] if the database fails and no cached entry exists.
     pub async fn network(&self, host: &str) -> Result<Option<Arc<Network>>, RoutingError> {
-        // What no host is like must not fill the memory.
-        if host.len() > LONGEST_HOST {
+        // Overlong names must not fill the cache.
+        if host.len() > MAX_HOST_LENGTH {
             return Ok(None);
         }
         let load = |memory: Arc<Memory>, host: String| async move {
@@ -203,10 +80,10 @@ impl Routing {
             .await
     }
 
-    /// The network that the shared host knows by this slug.
+    /// Network with this slug on the shared host.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn network_of_slug(&self, slug: &str) -> Result<Option<Arc<Network>>, RoutingError> {
         let load = |memory: Arc<Memory>, slug: String| async move {
             Ok(unscoped::network_of_slug(&memory.db, &slug).await?.map(Arc::new))
@@ -221,7 +98,7 @@ impl Routing {
     /// The network with this id.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn network_of_id(&self, id: NetworkId) -> Result<Option<Arc<Network>>, RoutingError> {
         let load = |memory: Arc<Memory>, id: NetworkId| async move {
             Ok(unscoped::network_of_id(&memory.db, id).await?.map(Arc::new))
@@ -236,60 +113,60 @@ impl Routing {
     /// The link with this alias.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn alias(&self, network_id: NetworkId, alias: &str) -> Result<Option<Route>, RoutingError> {
         if !is_alias(alias) {
             return Ok(None);
         }
         let memory = &self.memory;
         let key = AliasRef { network_id, alias };
-        let ends = match memory.aliases.get(&key) {
-            Some(ends) => Some(ends),
+        let link = match memory.aliases.get(&key) {
+            Some(link) => Some(link),
             None if memory.is_unknown(network_id, memory.unknown_aliases.get(&key)) => None,
             None => {
-                let looked_at = Instant::now();
-                let found = Box::pin(memory.look_up(network_id, Wanted::Alias(alias))).await?;
+                let queried_at = Instant::now();
+                let found = Box::pin(memory.query_link(network_id, Wanted::Alias(alias))).await?;
                 let key = Alias {
                     network_id,
                     alias: alias.into(),
                 };
                 match &found {
-                    Some(ends) => memory.aliases.insert(key, ends.clone()),
-                    None => memory.unknown_aliases.insert(key, looked_at),
+                    Some(link) => memory.aliases.insert(key, link.clone()),
+                    None => memory.unknown_aliases.insert(key, queried_at),
                 }
                 found
             }
         };
-        self.complete(network_id, ends).await
+        self.complete(network_id, link).await
     }
 
     /// The link with this id.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn route(&self, network_id: NetworkId, link_id: LinkId) -> Result<Option<Route>, RoutingError> {
         let memory = &self.memory;
         let key = (network_id, link_id);
-        let ends = match memory.links.get(&key) {
-            Some(ends) => Some(ends),
+        let link = match memory.links.get(&key) {
+            Some(link) => Some(link),
             None if memory.is_unknown(network_id, memory.unknown_links.get(&key)) => None,
             None => {
-                let looked_at = Instant::now();
-                let found = Box::pin(memory.look_up(network_id, Wanted::Id(link_id))).await?;
+                let queried_at = Instant::now();
+                let found = Box::pin(memory.query_link(network_id, Wanted::Id(link_id))).await?;
                 match &found {
-                    Some(ends) => memory.links.insert(key, ends.clone()),
-                    None => memory.unknown_links.insert(key, looked_at),
+                    Some(link) => memory.links.insert(key, link.clone()),
+                    None => memory.unknown_links.insert(key, queried_at),
                 }
                 found
             }
         };
-        self.complete(network_id, ends).await
+        self.complete(network_id, link).await
     }
 
-    /// Whose postback token has this hash.
+    /// Owner of the postback token with this hash.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn token_owner(
         &self,
         network_id: NetworkId,
@@ -309,10 +186,10 @@ impl Routing {
             .await
     }
 
-    /// How an advertiser's server talks to us, for all its campaigns and for those that have an integration of their own.
+    /// Integrations of an advertiser: the general one and those of single campaigns.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn integrations(
         &self,
         network_id: NetworkId,
@@ -335,26 +212,28 @@ impl Routing {
     async fn complete(
         &self,
         network_id: NetworkId,
-        ends: Option<Ends>,
+        link: Option<CachedLink>,
     ) -> Result<Option<Route>, RoutingError> {
-        let Some(ends) = ends else { return Ok(None) };
-        let promotion = self.promotion(network_id, ends.campaign_id).await?;
-        let standing = self.standing(network_id, ends.affiliate_id).await?;
-        Ok(promotion.zip(standing).map(|(promotion, affiliate)| Route {
-            link_id: ends.link_id,
-            affiliate_id: ends.affiliate_id,
-            affiliate,
-            landing_page_id: ends.landing_page_id,
-            presets: ends.presets,
-            is_test: ends.is_test,
-            promotion,
-        }))
+        let Some(link) = link else { return Ok(None) };
+        let promotion = self.promotion(network_id, link.campaign_id).await?;
+        let affiliate_state = self.affiliate_state(network_id, link.affiliate_id).await?;
+        Ok(promotion
+            .zip(affiliate_state)
+            .map(|(promotion, affiliate)| Route {
+                link_id: link.link_id,
+                affiliate_id: link.affiliate_id,
+                affiliate,
+                landing_page_id: link.landing_page_id,
+                presets: link.presets,
+                is_test: link.is_test,
+                promotion,
+            }))
     }
 
-    /// What a campaign means for its clicks and postbacks.
+    /// Configuration of a campaign that its clicks and postbacks need.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn promotion(
         &self,
         network_id: NetworkId,
@@ -374,11 +253,11 @@ impl Routing {
             .await
     }
 
-    async fn standing(
+    async fn affiliate_state(
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
-    ) -> Result<Option<Standing>, RoutingError> {
+    ) -> Result<Option<AffiliateState>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
             let mut conn = memory.db.network(network_id).await?;
             let found: Option<(AffiliateStatus, Option<GroupId>)> = affiliates::table
@@ -388,7 +267,7 @@ impl Routing {
                 .await
                 .optional()?;
             conn.commit().await?;
-            Ok(found.map(|(status, group_id)| Standing { status, group_id }))
+            Ok(found.map(|(status, group_id)| AffiliateState { status, group_id }))
         };
         let memory = &self.memory;
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
@@ -399,119 +278,6 @@ impl Routing {
     }
 }
 
-impl Memory {
-    /// Asks the database. Boxed by those who call it: it is rare, and whoever finds what they want in memory need not
-    /// make room for it.
-    async fn look_up(&self, network_id: NetworkId, wanted: Wanted<'_>) -> Result<Option<Ends>, RoutingError> {
-        let mut conn = self.db.network(network_id).await?;
-        let found = ends(&mut conn, wanted).await?;
-        conn.commit().await?;
-        Ok(found)
-    }
-
-    /// Whether something of this network that was loaded then is still to be believed. What was not found belongs to
-    /// nobody, so no change of it is heard.
-    fn freshness(&self, network_id: Option<NetworkId>, at: Instant) -> Freshness {
-        let heard = network_id.map(|id| self.changes.none_since(id, at));
-        match heard {
-            Some(false) => Freshness::Stale,
-            Some(true) if self.changes.are_heard() => match at.elapsed() < RESYNC {
-                true => Freshness::Good,
-                false => Freshness::Aged,
-            },
-            _ if at.elapsed() < UNHEARD => Freshness::Good,
-            // Nobody waits for what is likely the same: Postgres is slow, or we would hear.
-            Some(true) => Freshness::Aged,
-            None => Freshness::Stale,
-        }
-    }
-
-    /// Whether a link that was looked for then, if ever, and not found, still does not exist.
-    fn is_unknown(&self, network_id: NetworkId, looked_for: Option<Instant>) -> bool {
-        looked_for.is_some_and(|at| matches!(self.freshness(Some(network_id), at), Freshness::Good))
-    }
-}
-
 fn id_of(network: &Option<Arc<Network>>) -> Option<NetworkId> {
     network.as_ref().map(|network| network.id)
-}
-
-/// Forgets links as changes of them are heard, for as long as anybody uses the memory.
-async fn forget_links(memory: std::sync::Weak<Memory>, mut heard: tokio::sync::broadcast::Receiver<Changed>) {
-    loop {
-        let changed = heard.recv().await;
-        let Some(memory) = memory.upgrade() else { return };
-        match changed {
-            Ok(Changed {
-                network_id,
-                kind,
-                name,
-            }) if kind == "link" => {
-                let key = AliasRef {
-                    network_id,
-                    alias: &name,
-                };
-                if let Some((_, ends)) = memory.aliases.remove(&key) {
-                    memory.links.remove(&(network_id, ends.link_id));
-                }
-            }
-            Ok(_) => {}
-            // More changes than could be taken in: begin again.
-            Err(RecvError::Lagged(_)) => {
-                memory.aliases.clear();
-                memory.links.clear();
-            }
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-/// A link by its network and alias.
-#[derive(PartialEq, Eq)]
-struct Alias {
-    network_id: NetworkId,
-    alias: Box<str>,
-}
-
-/// The same, borrowed: looking a link up allocates nothing.
-struct AliasRef<'a> {
-    network_id: NetworkId,
-    alias: &'a str,
-}
-
-impl Hash for Alias {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.network_id, &*self.alias).hash(state);
-    }
-}
-
-impl Hash for AliasRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.network_id, self.alias).hash(state);
-    }
-}
-
-impl Equivalent<Alias> for AliasRef<'_> {
-    fn equivalent(&self, key: &Alias) -> bool {
-        self.network_id == key.network_id && *self.alias == *key.alias
-    }
-}
-
-enum Wanted<'a> {
-    Alias(&'a str),
-    Id(LinkId),
-}
-
-async fn ends(conn: &mut NetworkConn, wanted: Wanted<'_>) -> QueryResult<Option<Ends>> {
-    let network_id = conn.network_id();
-    let mut query = tracking_links::table
-        .filter(tracking_links::network_id.eq(network_id))
-        .select(Link::as_select())
-        .into_boxed();
-    query = match wanted {
-        Wanted::Alias(alias) => query.filter(tracking_links::alias.eq(alias)),
-        Wanted::Id(id) => query.filter(tracking_links::id.eq(id)),
-    };
-    let found: Option<Link> = query.first(&mut **conn).await.optional()?;
-    Ok(found.map(Ends::from))
 }

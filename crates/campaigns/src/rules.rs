@@ -1,7 +1,7 @@
-//! Commission rules: what a goal pays to some. The first that fits wins; where none does, the goal's own terms hold.
+//! Commission rules of a goal. The first rule that matches wins; without a match the goal's own terms apply.
 //!
-//! A row is never changed: a change closes it and adds the next version, so that every conversion can say by which one
-//! it was paid.
+//! A row is never changed: an update closes it and adds the next version, so that every conversion names the version
+//! that paid it.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -16,49 +16,49 @@ use tenancy::{Author, ChangeError, Draft, affiliates, check_name, check_number, 
 use crate::goals::check_times;
 use crate::terms::{LOSES_MONEY, Pay, Terms};
 
-/// Most rules of a goal.
-const MOST: usize = 200;
+/// Maximum number of rules of a goal.
+const MAX_RULES: usize = 200;
 
-/// Whom and what a rule is for: all that is set must fit.
+/// Conditions of a rule; all that are set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, Insertable)]
 #[diesel(table_name = commission_rules)]
 pub struct Conditions {
-    /// This affiliate.
+    /// Affiliate of the conversion.
     pub affiliate_id: Option<AffiliateId>,
-    /// Affiliates of this group.
+    /// Group of the affiliate.
     pub group_id: Option<GroupId>,
-    /// Which sub id of the click must have the value: 1 to 5.
+    /// Number of the click's sub ID that must have the value, 1 to 5.
     pub sub_number: Option<i16>,
-    /// The value it must have.
+    /// Value of that sub ID.
     pub sub_value: Option<String>,
-    /// Orders from this country (ISO 3166-1).
+    /// Country of the order (ISO 3166-1).
     pub country: Option<String>,
-    /// Orders with this coupon code; letter case does not count.
+    /// Coupon code of the order; not case-sensitive.
     pub coupon: Option<String>,
-    /// Items of this category.
+    /// Category of the item.
     pub category: Option<String>,
-    /// From the affiliate's so-many-th conversion of the goal in a month on.
+    /// First conversion of the affiliate's goal in a month to which the rule applies, counted from 1.
     pub month_from: Option<i32>,
 }
 
-/// What a person may set on a rule, checked.
+/// Settings of a rule, checked.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable)]
 #[diesel(table_name = commission_rules)]
 pub struct RuleSettings {
-    /// As people see it.
+    /// Name shown to users.
     pub name: String,
-    /// Its place: lower ones are looked at first.
+    /// Position; lower positions are tried first.
     pub position: i32,
-    /// Whom and what it is for.
+    /// Conditions.
     #[diesel(embed)]
     pub conditions: Conditions,
-    /// Micro-units of the campaign's currency.
+    /// Fixed commission in micro-units of the campaign's currency.
     pub commission_fixed_micros: i64,
-    /// Parts per million of the amount.
+    /// Commission rate in parts per million of the amount.
     pub commission_rate_ppm: i32,
-    /// Micro-units of the campaign's currency.
+    /// Fixed revenue in micro-units of the campaign's currency.
     pub revenue_fixed_micros: i64,
-    /// Parts per million of the amount.
+    /// Revenue rate in parts per million of the amount.
     pub revenue_rate_ppm: i32,
 }
 
@@ -66,48 +66,48 @@ pub struct RuleSettings {
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
 #[diesel(table_name = commission_rules)]
 pub struct Rule {
-    /// The rule, the same in all its versions.
+    /// Identifier of the rule, the same in all its versions.
     pub id: RuleId,
-    /// Counts its changes.
+    /// Version, counted up by each change.
     pub version: i32,
     /// The goal.
     pub goal_id: GoalId,
-    /// What may be set on it.
+    /// Settings of the rule.
     #[diesel(embed)]
     pub settings: RuleSettings,
-    /// From when on it is in force.
+    /// Start of the version.
     pub valid_from: DateTime<Utc>,
-    /// Until when; none for the current version.
+    /// End of the version; `None` for the current one.
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-/// What rules look at.
+/// Facts of an order that rules are matched against.
 #[derive(Debug, Clone, Copy)]
 pub struct Occasion<'a> {
-    /// When the postback came.
+    /// Time the postback was received.
     pub at: DateTime<Utc>,
-    /// Who earns.
+    /// Affiliate that earns the commission.
     pub affiliate_id: AffiliateId,
-    /// The affiliate's group.
+    /// Group of the affiliate; `None` for none.
     pub group_id: Option<GroupId>,
-    /// The sub ids of the click.
+    /// Sub IDs of the click.
     pub subs: [Option<&'a str>; 5],
-    /// Where the order came from.
+    /// Country of the order; `None` if unknown.
     pub country: Option<&'a str>,
-    /// The coupon it came with.
+    /// Coupon code of the order; `None` for none.
     pub coupon: Option<&'a str>,
-    /// Which conversion of this goal it is for the affiliate this month, from 1 on.
+    /// Number of this conversion among the affiliate's conversions of the goal this month, from 1.
     pub number_in_month: i64,
 }
 
 impl Rule {
-    /// What it pays.
+    /// Commission and revenue.
     #[must_use]
     pub fn terms(&self) -> Terms {
         self.settings.terms()
     }
 
-    /// Whether it fits an order, or an item of this category.
+    /// True if the rule matches an order, or an item of this category.
     #[must_use]
     pub fn fits(&self, occasion: &Occasion<'_>, category: Option<&str>) -> bool {
         let conditions = &self.settings.conditions;
@@ -126,7 +126,7 @@ impl Rule {
             && conditions
                 .group_id
                 .is_none_or(|id| Some(id) == occasion.group_id)
-            // Sub ids are the affiliate's own words: exactly.
+            // Sub IDs are the affiliate's values and are compared exactly.
             && sub.is_none_or(|at| {
                 occasion.subs.get(at).copied().flatten() == conditions.sub_value.as_deref()
             })
@@ -144,7 +144,7 @@ impl Rule {
 }
 
 impl RuleSettings {
-    /// What may be said of a rule in a [`Draft`].
+    /// Fields of a rule's [`Draft`].
     pub const FIELDS: [&'static str; 12] = [
         "name",
         "position",
@@ -160,7 +160,7 @@ impl RuleSettings {
         "month_from",
     ];
 
-    /// What a rule is that nothing is said of.
+    /// Draft of a new rule, with its defaults.
     #[must_use]
     pub fn blank() -> Draft {
         Draft::with([("position", "100".to_owned())])
@@ -209,10 +209,11 @@ impl RuleSettings {
         ])
     }
 
-    /// The settings that a draft says, if all can be accepted; fixed sums are of this currency.
+    /// Checks a draft and returns the settings, or `None` with the errors in the draft; fixed sums are in this
+    /// currency.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Database errors.
     pub async fn check(
         conn: &mut NetworkConn,
         draft: &mut Draft,
@@ -249,12 +250,12 @@ impl RuleSettings {
         let sub_value = draft.take("sub_value", check_condition);
         let coupon = draft.take("coupon", check_condition);
         let category = draft.take("category", check_condition);
-        let has_value = draft.says_yes("sub_value");
+        let has_value = draft.is_set("sub_value");
         let sub_number = draft.take("sub_number", |text| match (text.parse::<i16>(), has_value) {
             (_, false) if text.is_empty() => Ok(None),
-            (_, false) => Err("Say which value the sub id must have."),
+            (_, false) => Err("Enter the value of the sub ID."),
             (Ok(number @ 1..=5), true) => Ok(Some(number)),
-            (_, true) => Err("Choose which sub id must have the value: 1 to 5."),
+            (_, true) => Err("Choose the sub ID that must have the value: 1 to 5."),
         });
         let (commission, revenue) = (commission?, revenue?);
         if (Terms { commission, revenue }).lose_money() {
@@ -314,7 +315,7 @@ impl RuleSettings {
     }
 }
 
-/// A text that must be there for a rule to fit, as typed; none for anything.
+/// Checks the text of a condition; `None` for an empty text.
 fn check_condition(text: &str) -> Result<Option<String>, &'static str> {
     match text.chars().count() {
         0 => Ok(None),
@@ -326,8 +327,8 @@ fn check_condition(text: &str) -> Result<Option<String>, &'static str> {
 /// Adds a rule to a goal.
 ///
 /// # Errors
-/// [`ChangeError::Limit`] when it has as many as it may; when the database fails, or goal, affiliate or group are not of
-/// this network (a foreign-key violation).
+/// [`ChangeError::Limit`] when the goal has the maximum number; when the database fails, or goal, affiliate or group
+/// are not of this network (a foreign-key violation).
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -336,9 +337,9 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Rule, ChangeError> {
     let network_id = conn.network_id();
-    if of_goal(conn, goal_id).await?.len() >= MOST {
+    if of_goal(conn, goal_id).await?.len() >= MAX_RULES {
         return Err(ChangeError::Limit(format!(
-            "The goal has {MOST} rules, as many as it may. Remove one first."
+            "The goal has {MAX_RULES} rules, the maximum. Remove one first."
         )));
     }
     let rule: Rule = diesel::insert_into(commission_rules::table)
@@ -356,10 +357,10 @@ pub async fn create(
     Ok(rule)
 }
 
-/// Changes a rule from now on: its next version. Returns whether there is one with this id.
+/// Changes a rule from now on by adding its next version. Returns false if no rule with this id is in force.
 ///
 /// # Errors
-/// When the database fails, or affiliate or group are not of this network (a foreign-key violation).
+/// Database errors, or an affiliate or group of another network (a foreign-key violation).
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -393,10 +394,10 @@ pub async fn update(
     Ok(true)
 }
 
-/// Ends a rule. Returns whether there was one in force.
+/// Ends a rule. Returns false if no rule with this id is in force.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -412,7 +413,7 @@ pub async fn remove(
     Ok(true)
 }
 
-/// Ends the version in force.
+/// Ends the version in force and returns it.
 async fn close(conn: &mut NetworkConn, id: RuleId, now: DateTime<Utc>) -> QueryResult<Option<Rule>> {
     let network_id = conn.network_id();
     diesel::update(
@@ -428,10 +429,10 @@ async fn close(conn: &mut NetworkConn, id: RuleId, now: DateTime<Utc>) -> QueryR
     .optional()
 }
 
-/// The version of a rule that is in force; nobody else changes it until the transaction ends.
+/// Finds the version of a rule in force and locks its row until the transaction ends.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn lock(conn: &mut NetworkConn, id: RuleId) -> QueryResult<Option<Rule>> {
     let network_id = conn.network_id();
     commission_rules::table
@@ -445,10 +446,10 @@ pub async fn lock(conn: &mut NetworkConn, id: RuleId) -> QueryResult<Option<Rule
         .optional()
 }
 
-/// Rules that are in force, of one goal if one is given, by id: at most `limit`, after this one.
+/// Rules in force by id, of one goal if given: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     goal_id: Option<GoalId>,
@@ -471,10 +472,10 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The rules of a goal that are in force, first ones first.
+/// Rules of a goal in force, by position.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn of_goal(conn: &mut NetworkConn, goal_id: GoalId) -> QueryResult<Vec<Rule>> {
     let network_id = conn.network_id();
     Rule::query()
@@ -489,11 +490,11 @@ pub async fn of_goal(conn: &mut NetworkConn, goal_id: GoalId) -> QueryResult<Vec
         .await
 }
 
-/// The rules of all goals of a campaign that were in force since then, first ones first: a postback that waited is paid
-/// by what was in force when it came.
+/// Rules of all goals of a campaign that were in force at or after `since`, by position: a held postback is paid by the
+/// rules in force when it was received.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub(crate) async fn of_campaign(
     conn: &mut NetworkConn,
     campaign_id: CampaignId,

@@ -1,4 +1,5 @@
-//! Files of what is configured: exported, and imported row by row. What is not in a file stays as it is.
+//! CSV files of the configuration: exports, and imports row by row. An import changes only the rows and columns of its
+//! file.
 
 use std::collections::HashMap;
 
@@ -15,13 +16,13 @@ use crate::landing_pages::{self, LandingPageSettings};
 use crate::links::{self, NewLink};
 use crate::rules::{self, RuleSettings};
 
-/// Most rows of an export.
+/// Maximum number of rows of an export.
 pub const MOST_EXPORTED: i64 = 100_000;
-/// Fields that say yes or no.
+/// Fields with yes or no.
 const YES_OR_NO: [&str; 2] = ["auto_approve", "is_test"];
 
 text_enum! {
-    /// What a file lists.
+    /// Kind of rows in a file.
     pub enum Sheet {
         /// Campaigns.
         Campaigns = "campaigns",
@@ -39,7 +40,7 @@ text_enum! {
 }
 
 impl Sheet {
-    /// The columns, those first that say what a row is about.
+    /// Columns, identifying ones first.
     #[must_use]
     pub fn columns(self) -> Vec<&'static str> {
         let (about, fields): (&[_], &[_]) = match self {
@@ -53,7 +54,7 @@ impl Sheet {
         about.iter().chain(fields).copied().collect()
     }
 
-    /// What a file must have.
+    /// Columns a file must have.
     fn needed(self) -> &'static [&'static str] {
         match self {
             Self::Campaigns => &["name"],
@@ -64,7 +65,7 @@ impl Sheet {
         }
     }
 
-    /// The column that people know a row by.
+    /// Column that names a row to users.
     fn named(self) -> &'static str {
         match self {
             Self::Campaigns | Self::Rules | Self::LandingPages => "name",
@@ -73,15 +74,15 @@ impl Sheet {
         }
     }
 
-    /// The columns that together say what a row is about, where it has no id.
-    fn meant(self, cells: &Cells<'_>) -> String {
+    /// Key of the object a row is about, if the row has no id.
+    fn reference(self, cells: &Cells<'_>) -> String {
         let about: &[_] = match self {
             Self::Campaigns if !cells.get("external_id").is_empty() => &["external_id"],
             Self::Campaigns => &["name"],
             Self::Rules => &["campaign", "goal", "name"],
             Self::LandingPages => &["campaign", "name"],
             Self::Goals | Self::Coupons => &["campaign", "code"],
-            // Each row without an alias makes a link of its own.
+            // Each row without an alias creates another link.
             Self::Links if cells.get("alias").is_empty() => return format!("{cells:?}"),
             Self::Links => &["alias"],
         };
@@ -96,11 +97,11 @@ impl Sheet {
     }
 }
 
-/// Reads a file and makes every row of it true that can be accepted. Columns that are not in the file and cells that are
-/// empty leave what is there as it is.
+/// Imports a file: creates or updates the object of every valid row. Missing columns and empty cells leave values
+/// unchanged.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] for a file that is no CSV with the columns it needs, or is too long; when the database fails.
+/// [`ChangeError::Fields`] if the file is no CSV, lacks required columns, or is too long; when the database fails.
 pub async fn import(
     conn: &mut NetworkConn,
     author: &Author,
@@ -111,7 +112,7 @@ pub async fn import(
     let columns: Vec<Column> = sheet.columns().into_iter().map(|name| (name, &[][..])).collect();
     let table = Table::read(text, &columns, sheet.needed())?;
     let named = |cells: &Cells<'_>| cells.get(sheet.named()).to_owned();
-    let meant = |cells: &Cells<'_>| sheet.meant(cells);
+    let reference = |cells: &Cells<'_>| sheet.reference(cells);
     let import = Import { author, now };
     let make = async |conn: &mut NetworkConn, cells: &Cells<'_>| match sheet {
         Sheet::Campaigns => import.campaign(conn, cells).await,
@@ -121,7 +122,7 @@ pub async fn import(
         Sheet::Coupons => import.coupon(conn, cells).await,
         Sheet::Links => import.link(conn, cells).await,
     };
-    table.make_true(conn, named, meant, make).await
+    table.apply_rows(conn, named, reference, make).await
 }
 
 struct Import<'a> {
@@ -154,7 +155,7 @@ impl Import<'_> {
         if !cells.get("id").is_empty() {
             return Err(ChangeError::field(
                 "id",
-                "There is no campaign with this id; leave it empty for a new one.",
+                "No campaign has this id; leave it empty for a new one.",
             ));
         }
         let mut draft = over(CampaignSettings::blank(zone));
@@ -179,7 +180,7 @@ impl Import<'_> {
             .as_ref()
             .map_or_else(GoalSettings::blank, |known| known.settings.draft());
         let mut draft = cells.over(base, &GoalSettings::FIELDS, &YES_OR_NO);
-        // Whoever writes a file knows goals by their codes.
+        // Files name goals by their codes.
         if let Some(parent) = goals::known_as(conn, campaign.id, draft.of("parent_goal")).await? {
             draft.set("parent_goal", parent.id.to_string());
         }
@@ -288,7 +289,7 @@ impl Import<'_> {
                 links::update(conn, self.author, known.id, None, &link.settings(), self.now).await?;
                 Ok(Outcome::Update)
             }
-            // Another link's alias is refused there.
+            // A taken alias of another link is refused by `create`.
             None => {
                 links::create(conn, self.author, &link, self.now).await?;
                 Ok(Outcome::Create)
@@ -297,35 +298,35 @@ impl Import<'_> {
     }
 }
 
-/// The campaign that a row is about.
+/// Campaign of a row.
 async fn campaign_of(conn: &mut NetworkConn, cells: &Cells<'_>) -> Result<Campaign, ChangeError> {
     let found = campaign_table::known_as(conn, cells.get("campaign")).await?;
     found.ok_or_else(|| {
-        let message = "Name one of your campaigns: by its id, its external id, or a name that no other has.";
+        let message = "Name one of your campaigns by its id, its external id, or its name if that is unique.";
         ChangeError::field("campaign", message)
     })
 }
 
-/// The one that a row means, if there is one.
+/// Single match of a row; `None` if nothing matches.
 fn only<'a, T>(mut found: impl Iterator<Item = &'a T>, what: &str) -> Result<Option<&'a T>, ChangeError> {
     let first = found.next();
     match found.next() {
         Some(_) => Err(ChangeError::field(
             "id",
-            format!("Several {what} are called so; say which by its id."),
+            format!("Several {what} have this name; use the id."),
         )),
         None => Ok(first),
     }
 }
 
-/// A file that [`import`] reads back: at most [`MOST_EXPORTED`] rows.
+/// Exports a file that [`import`] can read: at most [`MOST_EXPORTED`] rows.
 ///
 /// # Errors
-/// [`ChangeError::Limit`] when there are more; when the database fails.
+/// [`ChangeError::Limit`] if the sheet has more rows; when the database fails.
 pub async fn export(conn: &mut NetworkConn, sheet: Sheet) -> Result<String, ChangeError> {
     let rows = rows(conn, sheet).await?;
     if i64::try_from(rows.len()).is_ok_and(|rows| rows > MOST_EXPORTED) {
-        let message = format!("There are more than {MOST_EXPORTED}; read them page by page.");
+        let message = format!("The list has more than {MOST_EXPORTED} rows; read it page by page.");
         return Err(ChangeError::Limit(message));
     }
     let columns = sheet.columns();
@@ -339,9 +340,9 @@ pub async fn export(conn: &mut NetworkConn, sheet: Sheet) -> Result<String, Chan
     Ok(to_csv(&columns, cells))
 }
 
-/// Everything a sheet lists, as drafts that say what they are about too.
+/// All rows of a sheet as drafts, identifying columns included.
 async fn rows(conn: &mut NetworkConn, sheet: Sheet) -> Result<Vec<Draft>, ChangeError> {
-    const ASK: i64 = MOST_EXPORTED + 1;
+    const LIMIT: i64 = MOST_EXPORTED + 1;
     let about = |mut draft: Draft, pairs: &[(&'static str, String)]| {
         for (field, text) in pairs {
             draft.set(field, text.as_str());
@@ -351,41 +352,41 @@ async fn rows(conn: &mut NetworkConn, sheet: Sheet) -> Result<Vec<Draft>, Change
     Ok(match sheet {
         Sheet::Campaigns => {
             let zone = networks::current(conn).await?.time_zone();
-            let rows = campaign_table::list(conn, None, None, ASK).await?;
-            let row = |it: Campaign| {
+            let rows = campaign_table::list(conn, None, None, LIMIT).await?;
+            let row = |campaign: Campaign| {
                 let pairs = [
-                    ("id", it.id.to_string()),
-                    ("advertiser", it.advertiser_id.to_string()),
-                    ("currency", it.currency.to_string()),
+                    ("id", campaign.id.to_string()),
+                    ("advertiser", campaign.advertiser_id.to_string()),
+                    ("currency", campaign.currency.to_string()),
                 ];
-                about(it.settings().draft(zone), &pairs)
+                about(campaign.settings().draft(zone), &pairs)
             };
             rows.into_iter().map(row).collect()
         }
         Sheet::Goals => {
-            let rows = goals::list(conn, None, None, ASK).await?;
+            let rows = goals::list(conn, None, None, LIMIT).await?;
             let codes: HashMap<GoalId, &str> = rows.iter().map(|goal| (goal.id, goal.code())).collect();
             let code = |id: Option<GoalId>| {
                 let code = id.and_then(|id| codes.get(&id).copied());
                 code.unwrap_or_default().to_owned()
             };
-            let row = |it: &Goal| {
+            let row = |goal: &Goal| {
                 let pairs = [
-                    ("campaign", it.campaign_id.to_string()),
-                    ("parent_goal", code(it.settings.chain.parent_goal_id)),
+                    ("campaign", goal.campaign_id.to_string()),
+                    ("parent_goal", code(goal.settings.chain.parent_goal_id)),
                 ];
-                about(it.settings.draft(), &pairs)
+                about(goal.settings.draft(), &pairs)
             };
             rows.iter().map(row).collect()
         }
         Sheet::Rules => {
-            let goals = goals::list(conn, None, None, ASK).await?;
+            let goals = goals::list(conn, None, None, LIMIT).await?;
             let goals: HashMap<GoalId, Goal> = goals.into_iter().map(|goal| (goal.id, goal)).collect();
-            let rows = rules::list(conn, None, None, ASK).await?;
-            let row = |it: rules::Rule| {
-                let goal = goals.get(&it.goal_id);
+            let rows = rules::list(conn, None, None, LIMIT).await?;
+            let row = |rule: rules::Rule| {
+                let goal = goals.get(&rule.goal_id);
                 let pairs = [
-                    ("id", it.id.to_string()),
+                    ("id", rule.id.to_string()),
                     (
                         "campaign",
                         goal.map_or_else(String::new, |goal| goal.campaign_id.to_string()),
@@ -395,35 +396,35 @@ async fn rows(conn: &mut NetworkConn, sheet: Sheet) -> Result<Vec<Draft>, Change
                         goal.map_or_else(String::new, |goal| goal.settings.code.clone()),
                     ),
                 ];
-                about(it.settings.draft(), &pairs)
+                about(rule.settings.draft(), &pairs)
             };
             rows.into_iter().map(row).collect()
         }
         Sheet::LandingPages => {
-            let rows = landing_pages::list(conn, None, None, ASK).await?;
-            let row = |it: landing_pages::LandingPage| {
+            let rows = landing_pages::list(conn, None, None, LIMIT).await?;
+            let row = |page: landing_pages::LandingPage| {
                 let pairs = [
-                    ("id", it.id.to_string()),
-                    ("campaign", it.campaign_id.to_string()),
+                    ("id", page.id.to_string()),
+                    ("campaign", page.campaign_id.to_string()),
                 ];
-                about(it.settings().draft(), &pairs)
+                about(page.settings().draft(), &pairs)
             };
             rows.into_iter().map(row).collect()
         }
         Sheet::Coupons => {
-            let rows = coupons::list(conn, None, None, ASK).await?;
-            let row = |it: Coupon| {
+            let rows = coupons::list(conn, None, None, LIMIT).await?;
+            let row = |coupon: Coupon| {
                 Draft::with([
-                    ("campaign", it.campaign_id.to_string()),
-                    ("code", it.code),
-                    ("affiliate", it.affiliate_id.to_string()),
+                    ("campaign", coupon.campaign_id.to_string()),
+                    ("code", coupon.code),
+                    ("affiliate", coupon.affiliate_id.to_string()),
                 ])
             };
             rows.into_iter().map(row).collect()
         }
         Sheet::Links => {
-            let rows = links::list(conn, &links::LinkFilter::default(), ASK).await?;
-            let row = |it: links::Link| about(it.draft(), &[("campaign", it.campaign_id.to_string())]);
+            let rows = links::list(conn, &links::LinkFilter::default(), LIMIT).await?;
+            let row = |link: links::Link| about(link.draft(), &[("campaign", link.campaign_id.to_string())]);
             rows.into_iter().map(row).collect()
         }
     })

@@ -1,4 +1,4 @@
-//! What a conversion pays: a fixed sum plus a share of the order amount, to the affiliate and from the advertiser.
+//! Terms of a conversion: a fixed sum plus a share of the order amount, for the affiliate and from the advertiser.
 
 use dialects::Amount;
 use schema::{Currency, Money};
@@ -13,7 +13,7 @@ pub struct Pay {
 }
 
 impl Pay {
-    /// What it comes to for an amount, in the amount's currency.
+    /// Payment for an amount, in the amount's currency.
     #[must_use]
     pub fn of(self, amount: Money) -> Money {
         Money {
@@ -24,13 +24,16 @@ impl Pay {
         }
     }
 
-    /// Reads `10 %`, `12.00`, or `1.00 + 5 %`. A fixed sum can be paid in the currency it is of, where that is known.
+    /// Parses `10 %`, `12.00`, or `1.00 + 5 %`. A fixed sum must be payable in the given currency, if known.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Message to show beside the field.
     pub fn typed(text: &str, currency: Option<Currency>) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("Enter a share such as 10 %, a sum such as 12.00, or both: 1.00 + 5 %.".to_owned());
+            return Err(
+                "Enter a percentage such as 10 %, a fixed amount such as 12.00, or both: 1.00 + 5 %."
+                    .to_owned(),
+            );
         }
         let (mut fixed, mut share) = (None, None);
         for part in text.split('+').map(str::trim) {
@@ -42,7 +45,7 @@ impl Pay {
                 .map_err(|problem| format!("“{number}” {problem}."))?
                 .micros;
             if slot.replace(micros).is_some() {
-                return Err("Write at most one sum and one share: 1.00 + 5 %.".to_owned());
+                return Err("Enter at most one fixed amount and one percentage: 1.00 + 5 %.".to_owned());
             }
         }
         let (fixed_micros, share) = (fixed.unwrap_or(0), share.unwrap_or(0));
@@ -55,22 +58,22 @@ impl Pay {
         };
         if let Some(currency) = currency.filter(|currency| finer(*currency)) {
             return Err(format!(
-                "A sum in {currency} has at most {} decimals.",
+                "A fixed amount in {currency} has at most {} decimals.",
                 currency.decimals()
             ));
         }
-        // 1 % is a million micro-units as a number and ten thousand parts per million.
+        // 1 % is a million micro-units as a number, and ten thousand parts per million.
         match i32::try_from(share / 100) {
             Ok(rate_ppm @ ..=1_000_000) if share % 100 == 0 => Ok(Self {
                 fixed_micros,
                 rate_ppm,
             }),
-            Ok(..=1_000_000) => Err("A share has at most four decimals.".to_owned()),
-            _ => Err("A share is at most 100 %.".to_owned()),
+            Ok(..=1_000_000) => Err("A percentage has at most four decimals.".to_owned()),
+            _ => Err("A percentage is at most 100 %.".to_owned()),
         }
     }
 
-    /// As [`Pay::typed`] reads it.
+    /// Text that [`Pay::typed`] parses to the same value.
     #[must_use]
     pub fn as_typed(self) -> String {
         let share = decimal(i64::from(self.rate_ppm) * 100);
@@ -81,7 +84,7 @@ impl Pay {
         }
     }
 
-    /// In words: `10 %`, `12.00 EUR`, `1.00 EUR + 5 %`.
+    /// Text for users: `10 %`, `12.00 EUR`, `1.00 EUR + 5 %`.
     #[must_use]
     pub fn in_words(self, currency: Currency) -> String {
         let fixed = Money {
@@ -96,35 +99,36 @@ impl Pay {
     }
 }
 
-/// Micro-units as people type them, with the decimals they have: `12.5`.
+/// Micro-units as users type them, without trailing zeros: `12.5`.
 #[must_use]
 pub fn decimal(micros: i64) -> String {
     let text = format!("{}.{:06}", micros / Money::UNIT, micros % Money::UNIT);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Parts per million as people write them: `12.5 %`.
+/// Parts per million as users write them: `12.5 %`.
 #[must_use]
 pub fn percent(rate_ppm: i32) -> String {
     let text = format!("{}.{:04}", rate_ppm / 10_000, rate_ppm % 10_000);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What is said of terms by which every conversion costs the network money.
+/// Error message for terms by which every conversion costs the network money.
 pub const LOSES_MONEY: &str =
     "The affiliate would earn more than the advertiser pays: every conversion would cost the network money.";
 
-/// What a conversion pays on both sides.
+/// Commission and revenue of a conversion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// What the affiliate earns.
+    /// Commission of the affiliate.
     pub commission: Pay,
-    /// What the advertiser owes.
+    /// Revenue from the advertiser.
     pub revenue: Pay,
 }
 
 impl Terms {
-    /// Whether every conversion would cost the network money: the affiliate surely earns more than the advertiser pays.
+    /// True if every conversion would cost the network money: the affiliate certainly earns more than the advertiser
+    /// pays.
     #[must_use]
     pub fn lose_money(&self) -> bool {
         let (commission, revenue) = (self.commission, self.revenue);
@@ -132,13 +136,13 @@ impl Terms {
             || commission.rate_ppm > revenue.rate_ppm && revenue.fixed_micros == 0
     }
 
-    /// Whether they depend on the order amount.
+    /// True if they depend on the order amount.
     #[must_use]
     pub fn need_amount(&self) -> bool {
         self.commission.rate_ppm > 0 || self.revenue.rate_ppm > 0
     }
 
-    /// Whether they hold a fixed sum, which is of the campaign's currency and cannot be added to another one.
+    /// True if they include a fixed sum, which is in the campaign's currency and cannot be added to another one.
     #[must_use]
     pub fn have_fixed_sum(&self) -> bool {
         self.commission.fixed_micros > 0 || self.revenue.fixed_micros > 0
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_told_in_words() {
+    fn terms_are_written_in_words() {
         let eur = "EUR".parse().unwrap();
         let words = |fixed_micros, rate_ppm| {
             Pay {
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_read_as_people_write_them() {
+    fn terms_are_parsed_as_users_type_them() {
         let read =
             |text| Pay::typed(text, "EUR".parse().ok()).map(|terms| (terms.fixed_micros, terms.rate_ppm));
         assert_eq!(read("10 %"), Ok((0, 100_000)));
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pay_is_typed_as_it_is_read() {
+    fn typed_terms_survive_a_round_trip() {
         let eur = "EUR".parse().ok();
         for text in ["10 %", "12.5", "1 + 5 %", "0.25 + 7.25 %", "0"] {
             assert_eq!(Pay::typed(text, eur).unwrap().as_typed(), text);

@@ -1,5 +1,5 @@
-//! URL templates: URLs with macros that people save in the URL builder, for other systems to call us at and of trackers
-//! that we call. What stands in them is copied by people; no call is made by them.
+//! URL templates: URLs with macros that users save in the URL builder, for systems that call us and for trackers that
+//! we call. Users copy them; nothing is sent to them.
 
 use chrono::{DateTime, Utc};
 use dialects::Template;
@@ -15,17 +15,17 @@ use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Scope, check_name, taken};
 use url::Url;
 
-/// Most templates of a network's own.
-const MOST: i64 = 200;
-/// Most of one advertiser or affiliate.
-const MOST_OF_ONE: i64 = 20;
+/// Maximum number of templates of a network.
+const MAX_OF_NETWORK: i64 = 200;
+/// Maximum number of templates of one advertiser or affiliate.
+const MAX_OF_PARTY: i64 = 20;
 
 text_enum! {
-    /// Who calls whom.
+    /// Direction of the call.
     pub enum Direction {
-        /// Another system calls us, and puts its values in.
+        /// Another system calls us and fills in its values.
         Inbound = "inbound",
-        /// We call a tracker, and put ours in.
+        /// We call a tracker and fill in ours.
         Outbound = "outbound",
     }
 }
@@ -36,32 +36,32 @@ text_enum! {
 pub struct UrlTemplate {
     /// The template.
     pub id: UrlTemplateId,
-    /// The advertiser whose people saved it.
+    /// Advertiser whose user saved the template; `None` for none.
     pub advertiser_id: Option<AdvertiserId>,
-    /// The affiliate whose people saved it.
+    /// Affiliate whose user saved the template; `None` for none.
     pub affiliate_id: Option<AffiliateId>,
-    /// As people see it.
+    /// Name shown to users.
     pub name: String,
-    /// Who calls whom.
+    /// Direction of the call.
     pub direction: Direction,
-    /// The URL with its macros; no secret stands in it.
+    /// URL with its macros, without secrets.
     pub url: String,
 }
 
-/// What a person may set on a URL template, checked.
+/// Settings of a URL template, checked.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = url_templates)]
 pub struct UrlTemplateSettings {
-    /// As people see it; not empty.
+    /// Name shown to users; not empty.
     pub name: String,
-    /// Who calls whom.
+    /// Direction of the call.
     pub direction: Direction,
-    /// What [`Incoming::parse`] or [`Template::parse`] accepted, without secrets.
+    /// URL as accepted by [`Incoming::parse`] or [`Template::parse`], without secrets.
     pub url: String,
 }
 
 impl UrlTemplateSettings {
-    /// What may be said of a URL template in a [`Draft`].
+    /// Fields of a URL template's [`Draft`].
     pub const FIELDS: [&'static str; 3] = ["name", "direction", "url"];
 
     /// The settings as [`UrlTemplateSettings::check`] reads them.
@@ -74,8 +74,8 @@ impl UrlTemplateSettings {
         ])
     }
 
-    /// The settings that a draft says, if all can be accepted. Secrets in the URL are left out, and a placeholder stands
-    /// in their place.
+    /// Checks a draft and returns the settings, or `None` with the errors in the draft. A placeholder replaces each
+    /// secret in the URL.
     pub fn check(draft: &mut Draft) -> Option<Self> {
         let name = draft.take("name", check_name);
         let direction: Option<Direction> = draft.take("direction", str::parse);
@@ -94,11 +94,11 @@ impl UrlTemplateSettings {
             Direction::Inbound => Incoming::parse(&self.url).ok().map(|url| url.preview()),
             Direction::Outbound => Template::parse(&self.url).ok().map(|url| url.preview()),
         };
-        // What is stored was accepted.
-        filled.unwrap_or_default()
+        // A stored URL was accepted once; if today's parser refuses it, its macros stay.
+        filled.unwrap_or_else(|| self.url.clone())
     }
 
-    /// The parameters of the URL that carry secrets, none of which is kept.
+    /// Parameters of the URL that carry secrets; their values are not stored.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         template::secrets(&self.url).map(str::to_owned).collect()
@@ -118,17 +118,15 @@ fn check_url(direction: Direction, text: &str) -> Result<String, String> {
             .map(drop)
             .map_err(|problem| problem.to_string())?,
     }
-    let url = Url::parse(text).map_err(|problem| format!("This is no address on the web: {problem}."))?;
-    match url.username().is_empty() && url.password().is_none() {
-        true => Ok(template::without_secrets(text)),
-        false => {
-            Err("Leave the name and the password in front of the host out: they are secrets.".to_owned())
-        }
+    let url = Url::parse(text).map_err(|problem| format!("This is not a web address: {problem}."))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("Remove the user name and password from the address: they are secrets.".to_owned());
     }
+    Ok(template::without_secrets(text))
 }
 
 impl UrlTemplate {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> UrlTemplateSettings {
         UrlTemplateSettings {
@@ -139,11 +137,11 @@ impl UrlTemplate {
     }
 }
 
-/// Saves a template: an advertiser's or affiliate's own where the scope is theirs, else the network's.
+/// Saves a template of the scope's advertiser or affiliate, or else of the network.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when they have one of this name and direction, [`ChangeError::Limit`] when they have as many
-/// as they may; when the database fails.
+/// [`ChangeError::Fields`] when the owner has a template of this name and direction, [`ChangeError::Limit`] when the
+/// owner has the maximum number; when the database fails.
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -160,13 +158,13 @@ pub async fn create(
         .first(&mut **conn)
         .await?;
     let most = if scope == Scope::default() {
-        MOST
+        MAX_OF_NETWORK
     } else {
-        MOST_OF_ONE
+        MAX_OF_PARTY
     };
     if made >= most {
         return Err(ChangeError::Limit(format!(
-            "There are {made} URL templates, as many as there may be. Remove one first."
+            "You have {made} URL templates, the maximum. Remove one first."
         )));
     }
     let made: UrlTemplate = diesel::insert_into(url_templates::table)
@@ -187,15 +185,15 @@ pub async fn create(
 }
 
 fn name_taken(error: diesel::result::Error) -> ChangeError {
-    let message = "You have a template of this name; choose a different one.";
+    let message = "You already have a template with this name; choose a different one.";
     taken("url_templates_name_key", "name", message)(error)
 }
 
-/// Changes a template, if one of this id is in scope.
+/// Changes a template in scope.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`]; [`ChangeError::Fields`] when its owner has another of this name and direction; when the
-/// database fails.
+/// [`ChangeError::NotFound`] if no template in scope has this id; [`ChangeError::Fields`] when the owner has another of
+/// this name and direction; when the database fails.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -221,10 +219,10 @@ pub async fn update(
     Ok(())
 }
 
-/// Removes a template. Returns whether one of this id was in scope.
+/// Removes a template. Returns false if no template in scope has this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -248,7 +246,7 @@ pub async fn remove(
 /// The template with this id, if it is in scope.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn find(
     conn: &mut NetworkConn,
     scope: Scope,
@@ -268,10 +266,10 @@ pub async fn find(
     query.first(&mut **conn).await.optional()
 }
 
-/// The templates in scope, by id: at most `limit`, after this one.
+/// Templates in scope by id: at most `limit`, after this id.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn list(
     conn: &mut NetworkConn,
     scope: Scope,
@@ -296,11 +294,11 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The templates in scope with the name of the advertiser or affiliate they are of, the network's own first, by name: at
-/// most `limit`.
+/// Templates in scope with the name of their advertiser or affiliate, the network's own first, by name: at most
+/// `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Database errors.
 pub async fn with_owners(
     conn: &mut NetworkConn,
     scope: Scope,
@@ -360,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_macro_that_is_not_ours_is_named_with_its_place() {
+    fn an_unknown_macro_is_named_with_its_offset() {
         let refused = checked("outbound", "https://t.example/?a={payout}&b={nothing}").unwrap_err();
-        assert_eq!(refused, "At 32: there is no macro {nothing}.");
+        assert_eq!(refused, "At 32: {nothing} is not a macro.");
         assert!(checked("inbound", "https://t.example/postback?click_id={nothing}").is_ok());
     }
 
     #[test]
-    fn no_secret_is_kept() {
+    fn no_secret_is_stored() {
         for direction in ["inbound", "outbound"] {
             let kept = checked(
                 direction,

@@ -1,4 +1,4 @@
-//! A Postgres of our own, with fsync on, that can be killed, frozen and brought back.
+//! Postgres with fsync on, which can be killed, frozen and started again.
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
@@ -14,26 +14,28 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::{Outcome, free_port};
 
-/// How long a start may take, crash recovery included.
-const START: Duration = Duration::from_secs(60);
+/// Longest time for a start, crash recovery included.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "clickledger";
 
-/// See the module.
+/// Postgres under the server.
 pub(crate) struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
     port: u16,
-    /// Postgres refuses to run as root.
+    /// User to run as, because Postgres refuses to run as root.
     user: Option<User>,
     postmaster: Option<Child>,
 }
 
 impl Cluster {
-    /// Makes a cluster in this folder, starts it, and makes the logins and the database as the README says.
+    /// Creates a cluster in this folder, starts it, and creates the logins and the database as in the README.
     pub(crate) async fn create(folder: PathBuf) -> Outcome<Self> {
-        let user = match geteuid().is_root() {
-            true => Some(User::from_name("postgres")?.ok_or("there is no user postgres to run Postgres as")?),
-            false => None,
+        let user = if geteuid().is_root() {
+            let user = User::from_name("postgres")?;
+            Some(user.ok_or("this machine has no user postgres to run Postgres as")?)
+        } else {
+            None
         };
         fs::create_dir(&folder)?;
         if let Some(user) = &user {
@@ -80,9 +82,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts it and waits until it answers, crash recovery included.
+    /// Starts Postgres and waits until it answers, crash recovery included.
     pub(crate) async fn start(&mut self) -> Outcome {
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if !self.is_running() {
                 let mut postgres = self.command("postgres");
@@ -112,17 +114,17 @@ impl Cluster {
         }
     }
 
-    /// A connection as the superuser, for whom there are no walls.
+    /// Connects as the superuser, whom row-level security does not restrict.
     pub(crate) async fn client(&self) -> Outcome<Client> {
         connect(&self.url_of("postgres", DATABASE)).await
     }
 
-    /// Where a login connects: `clickledger_app` or `clickledger_owner`.
+    /// Returns the address for a login: `clickledger_app` or `clickledger_owner`.
     pub(crate) fn url(&self, login: &str) -> String {
         self.url_of(login, DATABASE)
     }
 
-    /// Whether its postmaster lives.
+    /// Returns true while the postmaster runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.postmaster.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
@@ -133,38 +135,38 @@ impl Cluster {
         self.reap();
     }
 
-    /// Stops it in order.
+    /// Stops Postgres in order.
     pub(crate) fn stop(&mut self) {
         if let Some(pid) = self.postmaster_pid() {
-            // Not there any more is as good.
+            // A process that has ended already is fine.
             let _ = kill(pid, Signal::SIGINT);
         }
         self.reap();
     }
 
-    /// Stops all its processes where they stand.
+    /// Suspends all processes.
     pub(crate) fn freeze(&self) {
         self.signal_all(Signal::SIGSTOP);
     }
 
-    /// Lets them go on.
+    /// Resumes all processes.
     pub(crate) fn thaw(&self) {
         self.signal_all(Signal::SIGCONT);
     }
 
-    /// Lets them go on, but for the connections of the server: what they had not done they never do.
+    /// Resumes all processes except the server's connections, whose unfinished statements are never executed.
     pub(crate) fn thaw_without_the_server(&self) {
         for pid in self.children() {
             let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             if String::from_utf8_lossy(&title).contains("clickledger_") {
-                // One that has just ended needs no ending.
+                // A process that has ended already is fine.
                 let _ = kill(pid, Signal::SIGTERM);
             }
         }
         self.thaw();
     }
 
-    /// The folder of its write-ahead log.
+    /// Returns the folder of the write-ahead log.
     pub(crate) fn wal(&self) -> PathBuf {
         self.data().join("pg_wal")
     }
@@ -184,11 +186,11 @@ impl Cluster {
             .open(self.folder.join("log"))?)
     }
 
-    /// A program of this Postgres, as the user it runs as.
+    /// Returns a program of this Postgres, to run as its user.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.current_dir(&self.folder);
-        // A group of its own: Ctrl-C at our terminal is not for it.
+        // In a separate process group: Ctrl-C at our terminal must not reach it.
         command.process_group(0);
         if let Some(user) = &self.user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -196,22 +198,22 @@ impl Cluster {
         command
     }
 
-    /// Its first process, while it has been started.
+    /// Returns the postmaster's process id, once started.
     pub(crate) fn postmaster_pid(&self) -> Option<Pid> {
         let id = self.postmaster.as_ref()?.id();
         Some(Pid::from_raw(i32::try_from(id).ok()?))
     }
 
-    /// The processes that the postmaster started.
+    /// Returns the processes that the postmaster started.
     pub(crate) fn children(&self) -> Vec<Pid> {
         self.postmaster_pid().map(children_of).unwrap_or_default()
     }
 
-    /// The postmaster first, so that it starts no children meanwhile.
+    /// Signals the postmaster first, so that it starts no children meanwhile.
     fn signal_all(&self, signal: Signal) {
         let children = self.children();
         for pid in self.postmaster_pid().into_iter().chain(children) {
-            // One that has just ended needs no signal.
+            // A process that has ended already needs no signal.
             let _ = kill(pid, signal);
         }
         for pid in self.children() {
@@ -236,13 +238,13 @@ async fn connect(url: &str) -> Outcome<Client> {
     let (client, connection) =
         tokio::time::timeout(Duration::from_secs(5), tokio_postgres::connect(url, NoTls)).await??;
     tokio::spawn(async move {
-        // Its end is seen by whoever uses the client.
+        // Users of the client see the end of the connection.
         let _ = connection.await;
     });
     Ok(client)
 }
 
-/// The processes whose parent this is.
+/// Returns the child processes of a process.
 fn children_of(parent: Pid) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -253,12 +255,12 @@ fn children_of(parent: Pid) -> Vec<Pid> {
 
 fn parent_of(pid: Pid) -> Option<Pid> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // pid (name) state parent …, and a name may hold anything.
+    // pid (name) state parent …, where the name may contain anything.
     let (_, after) = stat.rsplit_once(')')?;
     after.split_whitespace().nth(1)?.parse().ok().map(Pid::from_raw)
 }
 
-/// The newest Postgres on this machine.
+/// Returns the newest Postgres on this machine.
 fn newest_bin() -> Outcome<PathBuf> {
     let version = |path: &Path| -> Option<u32> { path.parent()?.file_name()?.to_str()?.parse().ok() };
     let mut found: Vec<_> = fs::read_dir("/usr/lib/postgresql")

@@ -1,28 +1,28 @@
-//! Negative controls: a judge who never says no proves nothing. Each control breaks a promise, in the server or in
-//! the tables, and must be seen.
+//! Negative controls: a check that never fails proves nothing. Each control breaks a promise, in the server or in the
+//! tables, and must be detected.
 
 use std::fs;
 
 use tokio_postgres::Client;
 
 use crate::Outcome;
+use crate::comparison::compare;
 use crate::findings::{Findings, Rule};
-use crate::judge;
 use crate::nemesis::Fault;
 use crate::trial::Trial;
 use crate::world::{World, WorldSettings};
 
-/// How a server is sabotaged (`CLICKLEDGER_SABOTAGE`), by which fault that must be seen, and in how many strikes.
+/// Kinds of sabotage (`CLICKLEDGER_SABOTAGE`), each with the fault that must reveal it and the number of strikes.
 const SABOTAGE: [(&str, Fault, usize); 3] = [
     ("no-sync", Fault::PowerCut, 3),
     ("early-ack", Fault::Kill9Server, 25),
     ("loose-cursor", Fault::Kill9Applying, 12),
 ];
 
-/// The faults of all controls: what they need must be there.
+/// Faults of all controls, all of which must be possible on the machine.
 pub(crate) const FAULTS: [Fault; 3] = [Fault::PowerCut, Fault::Kill9Server, Fault::Kill9Applying];
 
-/// Tampering with the tables, by SQL, and the rule that must be seen violated.
+/// Tampering with the tables by SQL, and the rule that must be found violated.
 const TAMPERING: [(&str, Rule); 13] = [
     ("DELETE FROM clicks WHERE id = (SELECT id FROM clicks LIMIT 1)", Rule::LostClicks),
     ("DELETE FROM postbacks WHERE id = (SELECT id FROM postbacks LIMIT 1)", Rule::LostPostbacks),
@@ -63,40 +63,40 @@ const TAMPERING: [(&str, Rule); 13] = [
     ),
 ];
 
-/// Runs all controls; returns what stayed green and should not have, or the other way round.
+/// Runs all controls; returns the sabotage that was not detected, and an honest server that failed.
 pub(crate) async fn run(settings: &WorldSettings) -> Outcome<Vec<String>> {
-    let mut blind = Vec::new();
-    // The same build, faults and judge without any sabotage must be green, or red means nothing.
+    let mut undetected = Vec::new();
+    // Without sabotage the same build and faults must pass, or failures mean nothing.
     let (honest, world) = trial(settings, None, &FAULTS.repeat(2)).await?;
-    tell("no sabotage", &honest);
+    print_result("no sabotage", &honest);
     if !honest.is_clean() {
-        blind.push("a server without sabotage is red".to_owned());
+        undetected.push("a server without sabotage failed".to_owned());
         for (rule, example) in honest.examples() {
             eprintln!("     {rule:?}: {example}");
         }
     }
-    blind.extend(tamper(&world).await?);
+    undetected.extend(tamper(&world).await?);
     let folder = world.folder.clone();
     drop(world);
-    if blind.is_empty() {
+    if undetected.is_empty() {
         fs::remove_dir_all(folder)?;
     }
     for (sabotage, fault, strikes) in SABOTAGE {
         let (findings, world) = trial(settings, Some(sabotage), &vec![fault; strikes]).await?;
-        tell(sabotage, &findings);
+        print_result(sabotage, &findings);
         let folder = world.folder.clone();
         drop(world);
         if findings.is_clean() {
-            blind.push(format!(
-                "{sabotage} was not seen in {strikes} strikes of {}",
+            undetected.push(format!(
+                "{sabotage} was not detected in {strikes} strikes of {}",
                 fault.name()
             ));
         } else {
-            // Seen, as it should be: nobody needs to look, and the next control needs the room.
+            // Detected, as expected: the folder is of no use, and the next control needs the disk space.
             fs::remove_dir_all(folder)?;
         }
     }
-    Ok(blind)
+    Ok(undetected)
 }
 
 async fn trial(
@@ -109,7 +109,7 @@ async fn trial(
     settings.folder = settings.folder.join(name);
     settings
         .environment
-        .extend(sabotage.map(|it| ("CLICKLEDGER_SABOTAGE".to_owned(), it.to_owned())));
+        .extend(sabotage.map(|kind| ("CLICKLEDGER_SABOTAGE".to_owned(), kind.to_owned())));
     eprintln!("control: {name}");
     let mut trial = Trial::begin(settings).await?;
     trial.strike(faults).await?;
@@ -120,24 +120,24 @@ async fn trial(
     Ok((findings, trial.world))
 }
 
-fn tell(name: &str, findings: &Findings) {
-    let seen: Vec<_> = Rule::ALL
+fn print_result(name: &str, findings: &Findings) {
+    let violated: Vec<_> = Rule::ALL
         .into_iter()
         .filter(|(rule, ..)| findings.count(*rule) > 0)
         .map(|(rule, code, what)| format!("{code} {what}: {}", findings.count(rule)))
         .collect();
-    let seen = if seen.is_empty() {
-        "green".to_owned()
+    let result = if violated.is_empty() {
+        "passed".to_owned()
     } else {
-        format!("RED: {}", seen.join("; "))
+        format!("FAILED: {}", violated.join("; "))
     };
-    eprintln!("control: {name}: {seen}");
+    eprintln!("control: {name}: {result}");
 }
 
-/// Tampers with the tables in transactions that are rolled back, and has each judged.
+/// Tampers with the tables in transactions that are rolled back, and runs the comparison in each.
 async fn tamper(world: &World) -> Outcome<Vec<String>> {
     let client = world.cluster.client().await?;
-    let mut blind = Vec::new();
+    let mut undetected = Vec::new();
     for (sql, rule) in TAMPERING {
         client
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -146,20 +146,20 @@ async fn tamper(world: &World) -> Outcome<Vec<String>> {
             .batch_execute(sql)
             .await
             .map_err(|error| format!("{sql}: {error:?}"))?;
-        let seen = judge_tampered(&client, world).await?.count(rule) > 0;
+        let is_detected = compare_tampered(&client, world).await?.count(rule) > 0;
         client.batch_execute("ROLLBACK").await?;
-        if !seen {
-            blind.push(format!("{rule:?} was not seen after: {sql}"));
+        if !is_detected {
+            undetected.push(format!("{rule:?} was not detected after: {sql}"));
         }
     }
     eprintln!(
-        "control: tampering: {} of {} seen",
-        TAMPERING.len() - blind.len(),
+        "control: tampering: {} of {} detected",
+        TAMPERING.len() - undetected.len(),
         TAMPERING.len()
     );
-    Ok(blind)
+    Ok(undetected)
 }
 
-async fn judge_tampered(client: &Client, world: &World) -> Outcome<Findings> {
-    judge::judge(client, &world.oracle.testimony(), &world.scene).await
+async fn compare_tampered(client: &Client, world: &World) -> Outcome<Findings> {
+    compare(client, &world.oracle.testimony(), &world.scene).await
 }

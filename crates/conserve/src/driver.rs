@@ -1,5 +1,5 @@
-//! The driver: open-loop load. Every request has the time at which it should start; a server that stalls makes
-//! requests late, not fewer.
+//! Open-loop load: every request has a time at which it should start, so a server that stalls makes requests late, not
+//! fewer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,13 +20,13 @@ use crate::nemesis::Fault;
 use crate::oracle::{AckedCall, AckedClick, Oracle, Verdict, lock};
 use crate::scene::Scene;
 
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What clicks say they come with.
+/// User-Agent of clicks.
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/// How much load there is.
+/// Rates of the load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     /// Clicks per second.
@@ -37,41 +37,41 @@ pub(crate) struct Rates {
     pub(crate) connections: usize,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     /// Acknowledged.
     Acked,
-    /// A click that was sent on though it could not be recorded.
+    /// Click that was redirected but not recorded.
     Unrecorded,
-    /// 503 or 429: come back later.
+    /// 503 or 429: retry later.
     Refused,
     /// Another 5xx.
     Failed,
-    /// Any other answer.
+    /// Any other response.
     Odd,
-    /// Nobody listens.
+    /// Refused connection.
     Unreachable,
-    /// The connection broke, or no answer came in time: whether the server acted is unknown.
+    /// Broken connection or no response in time: whether the server acted is unknown.
     Unknown,
 }
 
-/// What one kind of request met with during one kind of fault.
+/// Outcomes of one kind of request during one kind of fault.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
-    /// How many requests ended how.
+    /// Number of requests by outcome.
     pub(crate) ends: BTreeMap<End, u64>,
-    /// Microseconds from the time a request should have started to its answer.
+    /// Microseconds from the time a request should have started to its response.
     latencies: Vec<u32>,
 }
 
 impl Tally {
-    /// How many ended like this.
+    /// Returns the number of requests with this outcome.
     pub(crate) fn count(&self, end: End) -> u64 {
         self.ends.get(&end).copied().unwrap_or(0)
     }
 
-    /// So many per cent were answered within this many milliseconds.
+    /// Returns the milliseconds within which this percentage of requests was answered.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
@@ -80,7 +80,7 @@ impl Tally {
     }
 }
 
-/// What happened during which fault (`None`: during none), to clicks and to postbacks.
+/// Outcomes by fault (`None`: without a fault), of clicks and of postbacks.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
     /// Clicks.
@@ -89,7 +89,7 @@ pub(crate) struct Record {
     pub(crate) postbacks: BTreeMap<Option<Fault>, Tally>,
 }
 
-/// What all requests share.
+/// State shared by all requests.
 pub(crate) struct Driver {
     address: SocketAddr,
     oracle: Arc<Oracle>,
@@ -98,14 +98,14 @@ pub(crate) struct Driver {
     fault: Mutex<Option<Fault>>,
 }
 
-/// Load that is running.
+/// Running load.
 pub(crate) struct Load {
-    /// Dropped to stop.
+    /// Stops the load when dropped.
     stop: watch::Sender<()>,
     workers: JoinSet<()>,
 }
 
-/// When requests should start.
+/// Times at which requests should start.
 struct Schedule {
     start: Instant,
     interval: Duration,
@@ -121,13 +121,14 @@ impl Schedule {
         })
     }
 
-    /// Waits for the next turn: its number, and when it should have begun. `None` when the load stops.
+    /// Waits for the next turn; returns its number and the time at which it should have begun. `None` when the load
+    /// stops.
     async fn turn(&self, stopped: &mut watch::Receiver<()>) -> Option<(u64, Instant)> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let intended = self.start + self.interval.mul_f64(ticket as f64);
         tokio::select! {
             biased;
-            // Nothing is ever sent, so this ends when the sender is dropped.
+            // Nothing is ever sent: this ends when the sender is dropped.
             _ = stopped.changed() => None,
             () = sleep_until(intended) => Some((ticket, intended)),
         }
@@ -135,7 +136,7 @@ impl Schedule {
 }
 
 impl Driver {
-    /// For this server and scene.
+    /// Creates a driver for this server and scene.
     pub(crate) fn new(address: SocketAddr, oracle: Arc<Oracle>, scene: Scene) -> Arc<Self> {
         Arc::new(Self {
             address,
@@ -146,17 +147,17 @@ impl Driver {
         })
     }
 
-    /// From now on requests are recorded under this fault.
+    /// Records requests under this fault from now on.
     pub(crate) fn during(&self, fault: Option<Fault>) {
         *lock(&self.fault) = fault;
     }
 
-    /// What happened so far.
+    /// Returns the outcomes so far.
     pub(crate) fn record(&self) -> Record {
         lock(&self.record).clone()
     }
 
-    /// Starts load, on fresh connections.
+    /// Starts load on new connections.
     pub(crate) fn start(self: &Arc<Self>, rates: Rates) -> Load {
         let (stop, stopped) = watch::channel(());
         let mut workers = JoinSet::new();
@@ -191,7 +192,7 @@ impl Driver {
             let mut dice = StdRng::seed_from_u64(self.oracle.run.seed ^ ticket.rotate_left(32));
             let mut calls = self.oracle.next_calls(&mut dice);
             let Some(mine) = calls.pop() else { continue };
-            // Concurrent twins, each on a connection of its own.
+            // Concurrent twins, each on a separate connection.
             let mut twins = JoinSet::new();
             for call in calls {
                 let driver = Arc::clone(&self);
@@ -231,7 +232,7 @@ impl Driver {
         acked
     }
 
-    /// Makes a call; returns whether it was acknowledged.
+    /// Sends a call; returns true if it was acknowledged.
     pub(crate) async fn postback(
         &self,
         connection: &mut Option<Connection>,
@@ -261,12 +262,12 @@ impl Driver {
     async fn exchange(&self, connection: &mut Option<Connection>, request: &str) -> (End, Option<Response>) {
         let mut open = match connection.take() {
             Some(open) => open,
-            None => match timeout(PATIENCE, Connection::open(self.address)).await {
+            None => match timeout(RESPONSE_TIMEOUT, Connection::open(self.address)).await {
                 Ok(Ok(open)) => open,
                 Ok(Err(_)) | Err(_) => return (End::Unreachable, None),
             },
         };
-        let Ok(Ok(response)) = timeout(PATIENCE, open.send(request)).await else {
+        let Ok(Ok(response)) = timeout(RESPONSE_TIMEOUT, open.send(request)).await else {
             return (End::Unknown, None);
         };
         if !response.ends_connection() {
@@ -300,14 +301,14 @@ impl Driver {
 }
 
 impl Load {
-    /// Starts no more requests, and waits until those under way have ended. Connections are closed.
+    /// Starts no more requests, waits for those in flight, and closes the connections.
     pub(crate) async fn stop(mut self) {
         drop(self.stop);
         while self.workers.join_next().await.is_some() {}
     }
 }
 
-/// The click id that a redirect carries.
+/// Returns the click id in a redirect.
 fn redirect(n: u64, response: &Response) -> Option<AckedClick> {
     let (_, rest) = response.header("location")?.split_once("click_id=")?;
     let id = rest.split('&').next()?;
@@ -335,7 +336,7 @@ fn verdict(call: u64, body: &[u8]) -> Option<AckedCall> {
     })
 }
 
-/// The request of a click.
+/// Returns the request of a click.
 pub(crate) fn click_request(host: &str, alias: &str, address: &str, subs: &[Option<String>; 5]) -> String {
     let pairs: Vec<_> = subs
         .iter()
@@ -348,7 +349,7 @@ pub(crate) fn click_request(host: &str, alias: &str, address: &str, subs: &[Opti
     )
 }
 
-/// The request of a postback, spelled in turn as a query, a form and a JSON object.
+/// Returns the request of a postback, in turn as a query, a form and a JSON object.
 pub(crate) fn postback_request(host: &str, spelling: u64, parameters: &[(&str, String)]) -> String {
     let pairs: Vec<_> = parameters
         .iter()
@@ -381,12 +382,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_postback_is_spelled_in_three_ways() {
+    fn a_postback_is_sent_in_three_formats() {
         let parameters = [("order_id", "a b".to_owned())];
-        let spelled = |n| postback_request("h", n, &parameters);
-        assert!(spelled(0).starts_with("GET /postback?order_id=a%20b HTTP/1.1\r\n"));
-        assert!(spelled(1).ends_with("Content-Length: 14\r\n\r\norder_id=a%20b"));
-        assert!(spelled(2).ends_with("\r\n\r\n{\"order_id\":\"a b\"}"));
+        let request = |n| postback_request("h", n, &parameters);
+        assert!(request(0).starts_with("GET /postback?order_id=a%20b HTTP/1.1\r\n"));
+        assert!(request(1).ends_with("Content-Length: 14\r\n\r\norder_id=a%20b"));
+        assert!(request(2).ends_with("\r\n\r\n{\"order_id\":\"a b\"}"));
     }
 
     #[test]

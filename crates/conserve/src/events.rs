@@ -1,13 +1,13 @@
-//! What is sent: every payload is a pure function of the run's seed and the event's number, so that the judge can
-//! make it again and compare.
+//! Events to send: every payload is a pure function of the run's seed and the event's number, so that the comparison
+//! can compute it again.
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Clicks from this number on are probes: they go through a link that carries nothing else.
+/// First number of probes: clicks through a link that carries nothing else.
 pub(crate) const FIRST_PROBE: u64 = 1 << 40;
 
-/// Pieces of text that get lost, cut or doubled where somebody handles text carelessly.
+/// Texts that careless text handling loses, cuts or doubles.
 const AWKWARD: [&str; 14] = [
     "zażółć gęślą",
     "日本語",
@@ -24,50 +24,50 @@ const AWKWARD: [&str; 14] = [
     "{click_id}",
     "\u{202e}\u{feff}\u{10ffff}",
 ];
-/// What orders are paid in, with the size of the smallest coin in micro-units.
+/// Currencies of orders, with the smallest coin in micro-units.
 const CURRENCIES: [(&str, i64); 3] = [("EUR", 10_000), ("USD", 10_000), ("JPY", 1_000_000)];
 
-/// A run: its seed, and how many links the ordinary clicks are spread over.
+/// Seed of a run, and the number of links of its ordinary clicks.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    /// Decides every payload and the schedule of faults.
+    /// Seed of every payload and of the schedule of faults.
     pub(crate) seed: u64,
-    /// Ordinary links; the probes' link comes after them.
+    /// Number of ordinary links; the probes' link comes after them.
     pub(crate) links: usize,
 }
 
-/// What can be given out.
+/// Kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A visit.
+    /// Visit.
     Click,
-    /// An order of a shop.
+    /// Order of a shop.
     Order,
-    /// A call that tells of an order.
+    /// Call that reports an order.
     Call,
 }
 
-/// One visit.
+/// Visit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Click {
     /// Index of the link in the scene.
     pub(crate) link: usize,
-    /// `sub1` … `sub5`. The first says which event it is.
+    /// `sub1` … `sub5`. The first names the event.
     pub(crate) subs: [Option<String>; 5],
 }
 
-/// One order of an advertiser's shop, which any number of postbacks may tell of.
+/// Order of an advertiser's shop, which any number of postbacks may report.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// The order id.
+    /// Order id.
     pub(crate) id: String,
-    /// ISO 4217.
+    /// ISO 4217 code.
     pub(crate) currency: &'static str,
     /// Smallest coin of the currency, in micro-units.
     pub(crate) coin: i64,
-    /// The amount, in micro-units.
+    /// Amount, in micro-units.
     pub(crate) amount: i64,
-    /// The amount that a conflicting postback claims, in micro-units.
+    /// Amount in a conflicting postback, in micro-units.
     pub(crate) other_amount: i64,
 }
 
@@ -81,12 +81,13 @@ impl Run {
         StdRng::seed_from_u64(mixed ^ kind.rotate_left(56))
     }
 
-    /// Click number `n`.
+    /// Returns click number `n`.
     pub(crate) fn click(&self, n: u64) -> Click {
         let mut dice = self.dice(1, n);
-        let link = match n >= FIRST_PROBE {
-            true => self.links,
-            false => dice.random_range(0..self.links),
+        let link = if n >= FIRST_PROBE {
+            self.links
+        } else {
+            dice.random_range(0..self.links)
         };
         let large = dice.random_ratio(1, 50).then(|| large(&mut dice));
         let sub = |dice: &mut StdRng| dice.random_bool(0.5).then(|| short(dice));
@@ -100,7 +101,7 @@ impl Run {
         Click { link, subs }
     }
 
-    /// Order number `n`.
+    /// Returns order number `n`.
     pub(crate) fn order(&self, n: u64) -> Order {
         let mut dice = self.dice(2, n);
         let index = if dice.random_bool(0.8) {
@@ -116,7 +117,7 @@ impl Run {
             String::new()
         };
         Order {
-            // What follows the first space is there to be mangled.
+            // The text after the first space is there to be mangled.
             id: format!("{} {suffix}.", self.name(Kind::Order, n)),
             currency,
             coin,
@@ -125,22 +126,22 @@ impl Run {
         }
     }
 
-    /// What event `n` of a kind is called in what is sent.
+    /// Returns the name of event `n` of a kind in payloads.
     pub(crate) fn name(&self, kind: Kind, n: u64) -> String {
         format!("{}{n}", self.prefix(kind))
     }
 
-    /// What the names of this kind begin with.
+    /// Returns the prefix of the names of this kind.
     pub(crate) fn prefix(&self, kind: Kind) -> String {
-        let letter = match kind {
+        let initial = match kind {
             Kind::Click => 'k',
             Kind::Order => 'o',
             Kind::Call => 'c',
         };
-        format!("{letter}{:x}-", self.seed)
+        format!("{initial}{:x}-", self.seed)
     }
 
-    /// The number of the event that is called this, up to the first space.
+    /// Returns the number of the event with this name, which ends at the first space.
     pub(crate) fn number(&self, kind: Kind, name: &str) -> Option<u64> {
         let first = name.split(' ').next()?;
         let number = first.strip_prefix(&self.prefix(kind))?.parse().ok()?;
@@ -149,7 +150,7 @@ impl Run {
 }
 
 impl Order {
-    /// An amount of this order as a shop writes it: `12.50`, or `1250` where there are no cents.
+    /// Writes an amount of this order as a shop does: `12.50`, or `1250` without cents.
     pub(crate) fn write(&self, micros: i64) -> String {
         match self.coin {
             1_000_000 => format!("{}", micros / 1_000_000),
@@ -157,7 +158,7 @@ impl Order {
         }
     }
 
-    /// So many per cent of an amount, rounded half to even at the smallest coin.
+    /// Returns a percentage of an amount, rounded half to even at the smallest coin.
     pub(crate) fn share(&self, micros: i64, percent: i64) -> i64 {
         let (exact, whole) = (micros * percent, 100 * self.coin);
         let (coins, rest) = (exact / whole, exact % whole);
@@ -174,7 +175,7 @@ fn short(dice: &mut impl Rng) -> String {
     text
 }
 
-/// 1 to 4 KiB.
+/// Returns a text of 1 to 4 KiB.
 fn large(dice: &mut impl Rng) -> String {
     let length = dice.random_range(1024..4000);
     let mut text = String::with_capacity(length);
@@ -191,9 +192,10 @@ fn large(dice: &mut impl Rng) -> String {
 pub(crate) fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
-        match byte.is_ascii_alphanumeric() || byte == b'-' {
-            true => encoded.push(char::from(byte)),
-            false => encoded.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
     encoded
@@ -206,7 +208,7 @@ mod tests {
     const RUN: Run = Run { seed: 7, links: 4 };
 
     #[test]
-    fn an_event_is_the_same_whenever_it_is_asked_for_and_no_two_are_alike() {
+    fn an_event_is_always_the_same_and_no_two_are_alike() {
         assert_eq!(RUN.click(5), RUN.click(5));
         assert_eq!(RUN.order(5), RUN.order(5));
         assert_ne!(RUN.click(5).subs[1], RUN.click(6).subs[1]);

@@ -1,4 +1,4 @@
-//! How each fault is done: inflicted under load, and made good again.
+//! Execution of each fault: inflicted under load, then repaired.
 
 use std::fs;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::nemesis::{Fault, faketime};
 use crate::torn::{self, Snapshot};
 use crate::world::World;
 
-/// How long a freeze of Postgres lasts.
-const FREEZE: Duration = Duration::from_secs(10);
+/// Duration of a freeze of Postgres.
+const FREEZE_TIME: Duration = Duration::from_secs(10);
 
 impl Fault {
-    /// Does it; afterwards the server and Postgres run as before. Says what there is to say.
+    /// Inflicts the fault; afterwards the server and Postgres run as before. Returns a remark for the report.
     pub(crate) async fn inflict(self, world: &mut World) -> Outcome<String> {
         match self {
             Self::Kill9Server => kill9_server(world).await,
@@ -46,8 +46,8 @@ async fn kill9_server(world: &mut World) -> Outcome<String> {
     Ok(String::new())
 }
 
-/// The applier's transaction is made to wait for one of its tables, and dies there: what belongs together must not
-/// have been committed apart.
+/// Makes the applier's transaction wait for one of its tables and kills the server there: rows and cursor must not have
+/// been committed apart.
 async fn kill9_applying(world: &mut World) -> Outcome<String> {
     let client = world.cluster.client().await?;
     let tables = ["ingest_cursors", "click_rollups", "clicks", "postbacks"];
@@ -60,7 +60,7 @@ async fn kill9_applying(world: &mut World) -> Outcome<String> {
         .await?;
     world.pause(0.2, 1.0).await;
     world.node.kill9();
-    // A dead server's statement that waits would still be carried out when the lock is gone.
+    // A waiting statement of a dead server would still be executed once the lock is released.
     client.batch_execute(END_BACKENDS).await?;
     client.batch_execute("ROLLBACK").await?;
     world.node.start().await?;
@@ -79,7 +79,7 @@ async fn kill9_postgres(world: &mut World) -> Outcome<String> {
 
 async fn freeze_postgres(world: &mut World) -> Outcome<String> {
     world.cluster.freeze();
-    sleep(FREEZE).await;
+    sleep(FREEZE_TIME).await;
     world.cluster.thaw();
     Ok(String::new())
 }
@@ -90,28 +90,28 @@ async fn term_restart(world: &mut World) -> Outcome<String> {
     Ok(took)
 }
 
-/// Stops the server in order; it is a fault of its own if that takes too long.
+/// Stops the server in order; counts it as a complaint if that takes too long.
 async fn terminate(world: &mut World) -> String {
     match world.node.terminate().await {
         Some(took) => format!("drained in {:.1} s", took.as_secs_f64()),
         None => {
             world
                 .complaints
-                .push("the server did not stop when told to".to_owned());
+                .push("the server did not stop on SIGTERM".to_owned());
             "killed".to_owned()
         }
     }
 }
 
-/// Postgres stands still while the disk fills up: what it has applied, a journal may throw away to make room.
+/// Freezes Postgres while the disk fills up, because a journal may drop applied records to free space.
 async fn full_journal(world: &mut World) -> Outcome<String> {
-    const ROOM: u64 = 512;
+    const DISK_MIB: u64 = 512;
     let journal = world.node.journal();
     world.load_off().await;
     world.drain().await?;
     terminate(world).await;
-    forget_applied(&journal)?;
-    let ground = Ground::tmpfs(&journal, ROOM)?;
+    remove_applied(&journal)?;
+    let ground = Ground::tmpfs(&journal, DISK_MIB)?;
     world.node.start().await?;
     world.load_on();
     sleep(Duration::from_secs(1)).await;
@@ -132,14 +132,14 @@ async fn full_journal(world: &mut World) -> Outcome<String> {
     }
     let (took, filled) = (began.elapsed(), full() > before);
     sleep(Duration::from_secs(3)).await;
-    ground.resize(ROOM)?;
+    ground.resize(DISK_MIB)?;
     sleep(Duration::from_secs(2)).await;
     let late = full();
     sleep(Duration::from_secs(1)).await;
     if full() > late {
         world
             .complaints
-            .push("clicks are still not recorded 2 s after the disk has room again".to_owned());
+            .push("clicks are still not recorded 2 s after the disk has free space again".to_owned());
     }
     if !filled {
         world
@@ -153,8 +153,8 @@ async fn full_journal(world: &mut World) -> Outcome<String> {
     Ok(format!("full after {:.1} s", took.as_secs_f64()))
 }
 
-/// Removes all but the newest segments of a journal that is at rest and applied: missing old ones are normal.
-fn forget_applied(journal: &Path) -> Outcome {
+/// Removes all but the newest segments of a journal that is idle and applied: missing old segments are normal.
+fn remove_applied(journal: &Path) -> Outcome {
     let newest: Vec<_> = torn::tails(journal)?.into_iter().map(|(_, path)| path).collect();
     for path in torn::segments(journal)? {
         if !newest.contains(&path) {
@@ -164,9 +164,9 @@ fn forget_applied(journal: &Path) -> Outcome {
     Ok(())
 }
 
-/// Kills the server at its first write to a journal that was at rest, before it can acknowledge what it wrote; then
-/// leaves only a part of that, as a machine that loses its power does. Postgres stands still meanwhile, so that nothing
-/// of it can have been applied.
+/// Kills the server at its first write to an idle journal, before it can acknowledge the write; then leaves only a part
+/// of the write, as a power failure does. Postgres is frozen meanwhile, so that nothing of the write can have been
+/// applied.
 async fn torn_tail(world: &mut World) -> Outcome<String> {
     world.load_off().await;
     world.cluster.freeze();
@@ -175,7 +175,7 @@ async fn torn_tail(world: &mut World) -> Outcome<String> {
     world.load_on();
     before.until_written(Duration::from_secs(2)).await;
     if world.dice.random_bool(0.3) {
-        // Now and then later, with more in it: if some of that is acknowledged, nothing is torn.
+        // Sometimes later, with more records: if some of them are acknowledged, nothing is torn.
         world.pause(0.0, 0.005).await;
     }
     world.node.kill9();
@@ -189,13 +189,13 @@ async fn torn_tail(world: &mut World) -> Outcome<String> {
 }
 
 async fn power_cut(world: &mut World) -> Outcome<String> {
-    const ROOM: u64 = 1024;
+    const DISK_MIB: u64 = 1024;
     let (journal, image) = (world.node.journal(), world.folder.join("journal.img"));
     terminate(world).await;
-    let mut ground = Ground::ext4(&journal, ROOM, image)?;
+    let mut ground = Ground::ext4(&journal, DISK_MIB, image)?;
     world.node.start().await?;
     world.pause(1.0, 4.0).await;
-    // What is acknowledged now is in the journal and nowhere else.
+    // Events acknowledged now are in the journal and nowhere else.
     world.cluster.freeze();
     world.pause(0.5, 3.0).await;
     world.node.kill9();
@@ -235,20 +235,20 @@ async fn eio(world: &mut World) -> Outcome<String> {
     if failed == 0 {
         world
             .complaints
-            .push("no sync was made to fail: the fault did not happen".to_owned());
+            .push("no sync failed: the fault did not happen".to_owned());
     }
     Ok(format!("{failed} syncs failed"))
 }
 
 /// Lets strace detach.
 fn end(strace: &mut Child) -> Outcome {
-    // One that has ended already needs no signal.
+    // A process that has ended already needs no signal.
     let _ = kill(Pid::from_raw(i32::try_from(strace.id())?), Signal::SIGINT);
     strace.wait()?;
     Ok(())
 }
 
-/// Nine years, not ten: the scene's clicks convert for ten, and one of that age would rightly be too old.
+/// Jumps nine years, not ten: the scene's clicks convert for ten, and a click of that age would rightly be too old.
 async fn clock_jump(world: &mut World) -> Outcome<String> {
     let library = faketime().ok_or("libfaketime is missing")?;
     let file = world.folder.join("clock");
@@ -268,7 +268,7 @@ async fn clock_jump(world: &mut World) -> Outcome<String> {
     let long_ago = now.saturating_sub(8 * 365 * 86_400_000);
     let mut went_back = false;
     for jump in ["-1h", "+1h", "-9y", "+0"] {
-        // Renamed into place, so that half a file is never read.
+        // Renamed into place, so that a partial file is never read.
         let next = file.with_extension("next");
         fs::write(&next, jump)?;
         fs::rename(&next, &file)?;
@@ -278,7 +278,7 @@ async fn clock_jump(world: &mut World) -> Outcome<String> {
     if !went_back {
         world
             .complaints
-            .push("no click was made nine years ago: the fault did not happen".to_owned());
+            .push("no click has a time nine years ago: the fault did not happen".to_owned());
     }
     terminate(world).await;
     world.node.start().await?;
@@ -291,7 +291,7 @@ async fn database_disk_full(world: &mut World) -> Outcome<String> {
     let ground = Ground::tmpfs(&wal, 1024)?;
     world.cluster.start().await?;
     ground.resize(ground.used_mib()? + 1)?;
-    // The load alone would take long to fill what is left of the log.
+    // The load alone would take long to fill the rest of the disk.
     let client = world.cluster.client().await?;
     let began = Instant::now();
     let filler =

@@ -1,37 +1,37 @@
-//! The rules of conservation, and how often the judge found each violated.
+//! Conservation rules, and the number of violations of each.
 
 use std::collections::BTreeMap;
 
-/// Examples kept of each kind of violation.
+/// Most examples of each kind of violation.
 const EXAMPLES: usize = 3;
 
-/// What can be violated.
+/// Conservation rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
-    /// C1: what was acknowledged is stored, or put aside in quarantine.
+    /// C1: an acknowledged click is stored, or in quarantine.
     LostClicks,
-    /// C1, for postbacks.
+    /// C1: an acknowledged postback is stored with a verdict.
     LostPostbacks,
     /// C1: an acknowledged order has its conversion.
     LostConversions,
-    /// C2: nothing is stored twice.
+    /// C2: no event is stored twice.
     Duplicates,
-    /// C2: sums are the sums of the rows.
+    /// C2: rollups are the sums of the rows.
     Sums,
-    /// C3: what is stored was given out.
+    /// C3: every stored event was sent.
     Phantoms,
-    /// C4: what is stored is what was sent, and what was answered.
+    /// C4: stored payloads and verdicts are those sent and returned.
     Altered,
-    /// C5: the ledger holds what the orders come to.
+    /// C5: the ledger has the balances that follow from the orders.
     Money,
-    /// C5: debits are credits, for each conversion.
+    /// C5: debits equal credits, for each conversion.
     Unbalanced,
-    /// C6: rows stand in the network of their link.
+    /// C6: rows are in the network of their link.
     Leaks,
 }
 
 impl Rule {
-    /// All of them, with what they are called in the report.
+    /// All rules, with their labels in the report.
     pub(crate) const ALL: [(Self, &str, &str); 10] = [
         (Self::LostClicks, "C1", "acknowledged clicks lost"),
         (
@@ -46,9 +46,9 @@ impl Rule {
         ),
         (Self::Duplicates, "C2", "stored twice"),
         (Self::Sums, "C2", "rollups that differ from their rows"),
-        (Self::Phantoms, "C3", "stored, never sent"),
+        (Self::Phantoms, "C3", "stored but never sent"),
         (Self::Altered, "C4", "payloads or verdicts altered"),
-        (Self::Money, "C5", "micro-units the ledger is off by"),
+        (Self::Money, "C5", "micro-units by which the ledger differs"),
         (
             Self::Unbalanced,
             "C5",
@@ -58,39 +58,39 @@ impl Rule {
     ];
 }
 
-/// What the judge found.
+/// Results of the comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     violations: BTreeMap<Rule, u64>,
     examples: BTreeMap<Rule, Vec<String>>,
-    /// Clicks and postbacks stored.
+    /// Stored clicks and postbacks.
     pub(crate) stored: (u64, u64),
-    /// Of those, not acknowledged: the answer was lost, or the server died first.
+    /// Stored but unacknowledged events: the response was lost, or the server died first.
     pub(crate) unacknowledged: (u64, u64),
-    /// Conversions stored.
+    /// Stored conversions.
     pub(crate) conversions: u64,
-    /// Records put aside.
+    /// Quarantined records.
     pub(crate) quarantined: u64,
 }
 
 impl Findings {
-    /// How often a rule is violated; micro-units for money.
+    /// Returns the number of violations of a rule; micro-units for money.
     pub(crate) fn count(&self, rule: Rule) -> u64 {
         self.violations.get(&rule).copied().unwrap_or(0)
     }
 
-    /// Some violations in words.
+    /// Returns examples of violations as text.
     pub(crate) fn examples(&self) -> impl Iterator<Item = (Rule, &str)> {
         let all = self.examples.iter();
         all.flat_map(|(rule, texts)| texts.iter().map(|text| (*rule, text.as_str())))
     }
 
-    /// Whether nothing is violated.
+    /// Returns true without any violation.
     pub(crate) fn is_clean(&self) -> bool {
         self.violations.is_empty()
     }
 
-    /// Notes a rule violated so many times; none is fine.
+    /// Counts violations of a rule; zero changes nothing.
     pub(crate) fn violated(&mut self, rule: Rule, times: u64, example: impl FnOnce() -> String) {
         if times > 0 {
             *self.violations.entry(rule).or_default() += times;

@@ -1,4 +1,5 @@
-//! Ground under a folder that can be taken away: a tmpfs of a fixed size, or an ext4 in a file whose power can be cut.
+//! File system under a folder that can be taken away: a tmpfs of a fixed size, or an ext4 in a file whose power can be
+//! cut.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,20 +10,20 @@ use nix::sys::statvfs::statvfs;
 
 use crate::Outcome;
 
-/// See the module. Whoever uses the folder must be stopped while ground is laid, cut or cleared.
+/// File system mounted on a folder. Users of the folder must be stopped while it is mounted, cut or cleared.
 pub(crate) struct Ground {
     folder: PathBuf,
-    /// The folder as it was.
+    /// Original folder, moved move_aside.
     below: PathBuf,
-    /// The file the ext4 lives in.
+    /// File of the ext4; none for a tmpfs.
     image: Option<PathBuf>,
     mounted: bool,
 }
 
 impl Ground {
-    /// Lays a tmpfs of this size under the folder, with what is in it.
+    /// Mounts a tmpfs of this size on the folder and copies its content.
     pub(crate) fn tmpfs(folder: &Path, mib: u64) -> Outcome<Self> {
-        let ground = Self::aside(folder, None)?;
+        let ground = Self::move_aside(folder, None)?;
         let size = format!("size={mib}m");
         let kind = [
             OsStr::new("-t"),
@@ -35,21 +36,21 @@ impl Ground {
         ground.fill()
     }
 
-    /// Lays an ext4 of this size, which lives in the file `image`, under the folder, with what is in it.
+    /// Mounts an ext4 of this size, in the file `image`, on the folder and copies its content.
     pub(crate) fn ext4(folder: &Path, mib: u64, image: PathBuf) -> Outcome<Self> {
         run(
             "truncate",
             [OsStr::new("-s"), format!("{mib}M").as_ref(), image.as_ref()],
         )?;
         run("mkfs.ext4", [OsStr::new("-q"), "-F".as_ref(), image.as_ref()])?;
-        let ground = Self::aside(folder, Some(image.clone()))?;
+        let ground = Self::move_aside(folder, Some(image.clone()))?;
         mount_image(&image, folder)?;
-        // It is no journal, and nobody expects it.
+        // It is not a segment of the journal.
         fs::remove_dir(folder.join("lost+found"))?;
         ground.fill()
     }
 
-    fn aside(folder: &Path, image: Option<PathBuf>) -> Outcome<Self> {
+    fn move_aside(folder: &Path, image: Option<PathBuf>) -> Outcome<Self> {
         let below = folder.with_extension("below");
         fs::rename(folder, &below)?;
         fs::create_dir(folder)?;
@@ -64,7 +65,7 @@ impl Ground {
     fn fill(mut self) -> Outcome<Self> {
         self.mounted = true;
         copy(&self.below, &self.folder)?;
-        // What was in the folder is on the new ground now, and as durable as it was.
+        // The content is now on the new file system and must be as durable as before.
         run("sync", ["-f".as_ref(), self.folder.as_os_str()])?;
         Ok(self)
     }
@@ -78,14 +79,14 @@ impl Ground {
         )
     }
 
-    /// MiB in use, rounded up.
+    /// Returns the MiB in use, rounded up.
     pub(crate) fn used_mib(&self) -> Outcome<u64> {
         let stat = statvfs(&self.folder)?;
         Ok(((stat.blocks() - stat.blocks_free()) * stat.fragment_size()).div_ceil(1 << 20))
     }
 
-    /// Cuts the power: what the ext4 had not written to its file is gone. The file is copied as it is at this moment,
-    /// without any syncing, and the folder goes on from the copy.
+    /// Cuts the power: data that the ext4 had not written to its file is lost. The file is copied in its present state,
+    /// without syncing, and the copy is mounted.
     pub(crate) fn cut_power(&mut self) -> Outcome {
         let Some(image) = &self.image else {
             return Err("only an ext4 has a power to cut".into());
@@ -100,7 +101,7 @@ impl Ground {
         mount_image(image, &self.folder)
     }
 
-    /// Puts what is in the folder back on the ground it stood on before.
+    /// Copies the content back to the original file system and unmounts.
     pub(crate) fn clear(mut self) -> Outcome {
         let fresh = self.folder.with_extension("fresh");
         fs::create_dir(&fresh)?;
@@ -120,13 +121,15 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         if self.mounted {
-            // The run has failed and its folder is kept to be looked at; only the mount must not stay.
-            let _ = run("umount", [OsStr::new("-l"), self.folder.as_ref()]);
+            // The run has failed and its folder stays for inspection; only the mount must go.
+            if let Err(error) = run("umount", [OsStr::new("-l"), self.folder.as_ref()]) {
+                eprintln!("conserve: {error}");
+            }
         }
     }
 }
 
-/// Whether a file can be mounted here: without a loop device it cannot.
+/// Returns true if files can be mounted here, which needs a loop device.
 pub(crate) fn can_mount_images() -> bool {
     let free = Command::new("losetup").arg("-f").output();
     free.is_ok_and(|output| output.status.success())
@@ -139,7 +142,7 @@ fn mount_image(image: &Path, folder: &Path) -> Outcome {
     )
 }
 
-/// Copies what is in a folder with its owners and rights, and those of the folder itself.
+/// Copies the content of a folder with owners and modes, and those of the folder itself.
 fn copy(from: &Path, to: &Path) -> Outcome {
     run("cp", [OsStr::new("-a"), from.join(".").as_ref(), to.as_ref()])
 }
@@ -150,9 +153,10 @@ pub(crate) fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<I
         .args(arguments)
         .output()
         .map_err(|error| format!("{program}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()).into()),
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
     }
 }
 
@@ -162,10 +166,10 @@ mod tests {
 
     use super::*;
 
-    /// A folder with a file in it, where ground can be laid.
+    /// Creates a folder with a file in it, if mounting is possible.
     fn folder(name: &str) -> Option<PathBuf> {
         if !nix::unistd::geteuid().is_root() || !can_mount_images() {
-            eprintln!("not tried: mounting needs root and a loop device");
+            eprintln!("skipped: mounting needs root and a loop device");
             return None;
         }
         let parent = std::env::temp_dir().join(format!("conserve-{name}-{}", std::process::id()));
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_keeps_what_was_synced_and_nothing_else() {
+    fn a_power_cut_leaves_synced_data_only() {
         let Some(folder) = folder("cut") else { return };
         let mut ground = Ground::ext4(&folder, 64, folder.with_extension("img")).unwrap();
         let mut synced = fs::File::create(folder.join("synced")).unwrap();
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tmpfs_fills_up_and_has_room_again() {
+    fn a_tmpfs_fills_up_and_has_free_space_again() {
         let Some(folder) = folder("full") else { return };
         let ground = Ground::tmpfs(&folder, 64).unwrap();
         ground.resize(ground.used_mib().unwrap() + 1).unwrap();

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client: one keep-alive connection, one request at a time, nothing repeated behind our back.
+//! Small HTTP/1.1 client: one keep-alive connection, one request at a time, no hidden retries.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Longest answer that is read, in bytes.
-const LIMIT: usize = 1 << 20;
+/// Longest response body, in bytes.
+const MAX_BODY: usize = 1 << 20;
 
-/// A connection to the server.
+/// Connection to the server.
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer.
+/// Response.
 #[derive(Debug)]
 pub(crate) struct Response {
     /// Status code.
@@ -25,13 +25,13 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// A header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether the server will close the connection.
+    /// Returns true if the server will close the connection.
     pub(crate) fn ends_connection(&self) -> bool {
         self.header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))
@@ -48,7 +48,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads its answer. After an error the connection is of no use, and whether the server acted
+    /// Sends a request and reads its response. After an error the connection is unusable, and whether the server acted
     /// is unknown.
     pub(crate) async fn send(&mut self, request: &str) -> io::Result<Response> {
         self.stream.get_mut().write_all(request.as_bytes()).await?;
@@ -76,7 +76,7 @@ impl Connection {
             None if response.header("transfer-encoding").is_some() => return Err(malformed("length")),
             None => 0,
         };
-        if length > LIMIT {
+        if length > MAX_BODY {
             return Err(malformed("length"));
         }
         response.body.resize(length, 0);
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// What the client makes of these bytes, after which the server hangs up.
+    /// Parses these bytes as a response, after which the server closes the connection.
     async fn answer(bytes: &'static str) -> io::Result<Response> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_read_with_its_headers_and_body() {
+    async fn a_response_is_read_with_its_headers_and_body() {
         let response = answer("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 2\r\n\r\nok")
             .await
             .unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_is_an_error() {
+    async fn an_incomplete_response_is_an_error() {
         for bytes in [
             "",
             "HTTP/1.1 302 Fou",

@@ -1,4 +1,4 @@
-//! Reading the ids the server gives out, from their published description alone.
+//! Parser of the server's ids, written from their published description alone.
 
 use std::sync::LazyLock;
 
@@ -15,16 +15,16 @@ pub(crate) static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().expect("32 symbols")
 });
 
-/// What a click id says.
+/// Content of a click id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClickId {
-    /// The network that gave it out.
+    /// Network of the click.
     pub(crate) network: i32,
-    /// The key of the click's row: time, link, random.
+    /// Key of the click's row: time, link, random.
     pub(crate) key: u128,
 }
 
-/// Reads a click id: version, time (6 bytes), network (4), link (4), random (6), MAC (6).
+/// Parses a click id: version, time (6 bytes), network (4), link (4), random (6), MAC (6).
 pub(crate) fn click_id(text: &str) -> Option<ClickId> {
     let bytes: [u8; 27] = BASE32.decode(text.as_bytes()).ok()?.try_into().ok()?;
     let (version, rest) = bytes.split_first()?;
@@ -38,7 +38,7 @@ pub(crate) fn click_id(text: &str) -> Option<ClickId> {
     })
 }
 
-/// Reads the receipt of a postback, `pb_…`.
+/// Parses the receipt of a postback, `pb_…`.
 pub(crate) fn receipt(text: &str) -> Option<u128> {
     let bytes = BASE32.decode(text.strip_prefix("pb_")?.as_bytes()).ok()?;
     bytes.try_into().ok().map(u128::from_be_bytes)

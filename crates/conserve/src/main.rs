@@ -1,21 +1,22 @@
-//! `conserve` proves from outside that nothing acknowledged is lost, doubled, altered or led astray: it puts load on
-//! a server, lets faults strike, and compares the tables with what the server had acknowledged.
+//! `conserve` checks from outside that no acknowledged event is lost, doubled, altered or attributed wrongly: it puts
+//! load on a server, inflicts faults, and compares the tables with the acknowledgements.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
-//! | `events` | what is sent: a pure function of a seed and a number |
-//! | `oracle` | what was given out and acknowledged |
-//! | `driver`, `http`, `ids` | open-loop load, and reading the answers |
-//! | `nemesis`, `faults`, `torn`, `ground` | which faults there are, and how each is done |
-//! | `cluster`, `node`, `scene`, `world` | a Postgres, the server, the rows it needs, and all of it together |
-//! | `judge`, `findings`, `report` | the comparison, and its verdict |
-//! | `trial`, `controls` | a whole run, and runs that must fail |
-//! | `bench` | how fast it is |
+//! | `events` | events to send: a pure function of a seed and a number |
+//! | `oracle` | events given out and acknowledged |
+//! | `driver`, `http`, `ids` | open-loop load, and parsing of the responses |
+//! | `nemesis`, `faults`, `torn`, `ground` | faults, and their execution |
+//! | `cluster`, `node`, `scene`, `world` | Postgres, the server, its rows, and all of them together |
+//! | `comparison`, `findings`, `report` | comparison of tables and acknowledgements, and its verdict |
+//! | `trial`, `controls` | a complete run, and runs that must fail |
+//! | `bench` | benchmarks |
 //!
 //! It depends on none of the product's crates, so that it cannot share their mistakes.
 
 mod bench;
 mod cluster;
+mod comparison;
 mod controls;
 mod driver;
 mod events;
@@ -24,7 +25,6 @@ mod findings;
 mod ground;
 mod http;
 mod ids;
-mod judge;
 mod nemesis;
 mod node;
 mod oracle;
@@ -50,15 +50,15 @@ use nemesis::Fault;
 use trial::Trial;
 use world::WorldSettings;
 
-/// What comes of something that can fail in words for a person.
+/// Result with an error for people.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Room that a run needs, in bytes: on a disk that fills up it would judge the disk.
-const LEAST_ROOM: u64 = 3 << 30;
+/// Disk space that a run needs, in bytes: a full disk would falsify the result.
+const LEAST_DISK_SPACE: u64 = 3 << 30;
 
-/// Proves from outside that nothing acknowledged is lost: load, faults, and a judge who reads the tables.
+/// Check from outside that no acknowledged event is lost: load, faults, and a comparison with the tables.
 ///
-/// Exits 0 when everything held, 1 when something was violated, 2 when the trial itself failed.
+/// Exits 0 when every check passed, 1 when a rule was violated, 2 when the trial itself failed.
 #[derive(Debug, Parser)]
 #[command(name = "conserve", version)]
 struct Cli {
@@ -68,28 +68,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// At most three minutes, for every change: crashes of server and Postgres, a frozen Postgres, a full journal, torn tails.
+    /// Run a trial of at most three minutes, for every change: crashes of server and Postgres, a frozen Postgres, a
+    /// full journal, torn tails.
     Short(TrialOptions),
-    /// A hundred faults of all kinds and a million acknowledged events, for every release.
+    /// Run a trial of a hundred faults of all kinds and a million acknowledged events, for every release.
     Long(TrialOptions),
-    /// Negative controls: sabotaged servers and tampered tables must be seen.
+    /// Run the negative controls: sabotaged servers and tampered tables must be detected.
     Controls(ControlOptions),
-    /// How fast it is, each figure beside a reference in the same run; nothing is told before it was found complete.
+    /// Run the benchmarks, each beside a reference in the same run; a figure is printed only after the tables were
+    /// found complete.
     Bench(BenchOptions),
 }
 
 #[derive(Debug, Args)]
 struct TrialOptions {
-    /// The binary under test.
+    /// Binary under test.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
-    /// Only these faults [default: those of the profile].
+    /// Faults to inflict [default: those of the profile].
     #[arg(long, value_enum, value_delimiter = ',')]
     faults: Vec<Fault>,
-    /// How often each fault strikes [default: as often as the profile has it].
+    /// Strikes of each fault [default: those of the profile].
     #[arg(long)]
     cycles: Option<usize>,
-    /// Keep going until so many events are acknowledged [default: 0; long: 1000000].
+    /// Keep the load on until this number of events is acknowledged [default: 0; long: 1000000].
     #[arg(long)]
     events: Option<u64>,
     /// Print the report as JSON.
@@ -101,7 +103,7 @@ struct TrialOptions {
 
 #[derive(Debug, Args)]
 struct ControlOptions {
-    /// A binary that was built with the feature `sabotage`.
+    /// Binary built with the feature `sabotage`.
     #[arg(long, value_name = "PATH")]
     sabotaged_server: PathBuf,
     #[command(flatten)]
@@ -110,7 +112,7 @@ struct ControlOptions {
 
 #[derive(Debug, Args)]
 struct CommonOptions {
-    /// Replays the payloads and schedule of an earlier run [default: a new one, printed].
+    /// Seed of the payloads and schedule of an earlier run [default: a new one, printed].
     #[arg(long)]
     seed: Option<u64>,
     /// Clicks per second.
@@ -122,10 +124,10 @@ struct CommonOptions {
     /// Keep-alive connections for clicks.
     #[arg(long, default_value_t = 128)]
     connections: usize,
-    /// Where everything lives while it runs; kept when something was violated [default: a new folder in /tmp].
+    /// Folder of the run; stays after a violation [default: a new folder in /tmp].
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// Keep the folder also when all went well.
+    /// Keep the folder after a successful run too.
     #[arg(long)]
     keep: bool,
 }
@@ -145,8 +147,8 @@ impl CommonOptions {
             .unwrap_or(Path::new("."));
         let disk = statvfs(parent)?;
         let free = disk.blocks_available() * disk.fragment_size();
-        if free < LEAST_ROOM {
-            let (free, least) = (free >> 20, LEAST_ROOM >> 20);
+        if free < LEAST_DISK_SPACE {
+            let (free, least) = (free >> 20, LEAST_DISK_SPACE >> 20);
             return Err(format!(
                 "{} has {free} MiB free, and a run needs {least}",
                 parent.display()
@@ -172,15 +174,14 @@ impl CommonOptions {
         })
     }
 
-    /// Removes the folder of a run that went well.
+    /// Removes the folder of a successful run.
     fn tidy(&self, settings: &WorldSettings, passed: bool) -> Outcome {
-        match passed && !self.keep {
-            true => Ok(std::fs::remove_dir_all(&settings.folder)?),
-            false => {
-                eprintln!("conserve: kept {}", settings.folder.display());
-                Ok(())
-            }
+        if passed && !self.keep {
+            std::fs::remove_dir_all(&settings.folder)?;
+        } else {
+            eprintln!("conserve: kept {}", settings.folder.display());
         }
+        Ok(())
     }
 }
 
@@ -195,16 +196,16 @@ async fn main() -> ExitCode {
             Command::Bench(options) => bench::run(options).await,
         }
     };
-    // Dropped on a signal too, the world takes its processes and mounts with it.
+    // The world is dropped on a signal too, with its processes and mounts.
     let outcome = tokio::select! {
         outcome = run => outcome,
-        () = told_to_stop() => Err("told to stop".into()),
+        () = stop_signal() => Err("stopped by a signal".into()),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("conserve: {}", in_words(&*error));
+            eprintln!("conserve: {}", with_causes(&*error));
             ExitCode::from(2)
         }
     }
@@ -219,9 +220,10 @@ async fn profile(options: &TrialOptions, faults: &[(Fault, usize)], events: u64)
     trial.until_acknowledged(options.events.unwrap_or(events)).await;
     let (report, world) = trial.end().await?;
     drop(world);
-    match options.json {
-        true => println!("{:#}", report.json()),
-        false => println!("{report}"),
+    if options.json {
+        println!("{:#}", report.json());
+    } else {
+        println!("{report}");
     }
     options.common.tidy(&settings, report.passed())?;
     Ok(report.passed())
@@ -229,29 +231,29 @@ async fn profile(options: &TrialOptions, faults: &[(Fault, usize)], events: u64)
 
 async fn negative_controls(options: &ControlOptions) -> Outcome<bool> {
     let settings = options.common.world(&options.sabotaged_server)?;
-    // Nothing may be left out here: a control that does not run is a control that is blind.
+    // Every control must run: a skipped control detects nothing.
     let mut dice = StdRng::seed_from_u64(settings.seed);
     let possible = nemesis::schedule(&[], &controls::FAULTS, None, &mut dice)?;
     if possible.len() < controls::FAULTS.len() {
         return Err("the controls need root".into());
     }
-    let blind = controls::run(&settings).await?;
-    for what in &blind {
-        println!("BLIND: {what}");
+    let undetected = controls::run(&settings).await?;
+    for control in &undetected {
+        println!("BLIND: {control}");
     }
     println!(
         "{}",
-        if blind.is_empty() {
-            "PASSED: every control was seen"
+        if undetected.is_empty() {
+            "PASSED: every control was detected"
         } else {
             "VIOLATED"
         }
     );
-    options.common.tidy(&settings, blind.is_empty())?;
-    Ok(blind.is_empty())
+    options.common.tidy(&settings, undetected.is_empty())?;
+    Ok(undetected.is_empty())
 }
 
-async fn told_to_stop() {
+async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -263,13 +265,13 @@ async fn told_to_stop() {
     }
 }
 
-/// An error with its causes: Postgres' own words stand behind one that only says "db error".
-pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+/// Returns an error with its causes: Postgres' message is behind one that reads only "db error".
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// A port that nobody listens on. Somebody else could take it before we do; then a start fails and says so.
+/// Returns a free port. Another process could take it before we do; then a start fails with an error.
 pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,4 +1,4 @@
-//! The nemesis: which faults there are, what each needs, and a seeded order in which they strike.
+//! Faults, the requirements of each, and a seeded order in which they strike.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use crate::Outcome;
 use crate::ground::can_mount_images;
 
-/// What can go wrong.
+/// Fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Fault {
     /// kill -9 of the server, started again at once.
@@ -20,35 +20,35 @@ pub(crate) enum Fault {
     Kill9Applying,
     /// kill -9 of Postgres with all its processes, started again after a while.
     Kill9Postgres,
-    /// Postgres stopped where it stands (SIGSTOP), for 10 s.
+    /// Postgres suspended (SIGSTOP) for 10 s.
     FreezePostgres,
-    /// The journal's disk is full, and has room again later.
+    /// Full disk of the journal, with free space again later.
     FullJournal,
-    /// After a kill -9, what was not acknowledged reached the journal in part, or rubbish follows it.
+    /// Unacknowledged records that reached the journal in part, or garbage after them, following a kill -9.
     TornTail,
     /// SIGTERM under load, started again.
     TermRestart,
-    /// The power of the journal's disk is cut while Postgres stands still.
+    /// Power failure of the journal's disk while Postgres is suspended.
     PowerCut,
-    /// Syncing the journal fails now and then.
+    /// Occasional failures of the journal's syncs.
     Eio,
-    /// The wall clock jumps an hour back, an hour forth, nine years back.
+    /// Jumps of the wall clock: an hour back, an hour forth, nine years back.
     ClockJump,
-    /// The disk of Postgres' write-ahead log is full.
+    /// Full disk of Postgres' write-ahead log.
     DatabaseDiskFull,
-    /// The server's connections to Postgres are ended, five times a second.
+    /// Termination of the server's connections to Postgres, five times a second.
     TerminateBackends,
 }
 
 impl Fault {
-    /// What it is called on the command line.
+    /// Returns the name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default()
     }
 
-    /// Whether only Postgres is hurt: a click must not notice.
+    /// Returns true if only Postgres is hurt, so that clicks must not notice.
     pub(crate) fn spares_the_server(self) -> bool {
         matches!(
             self,
@@ -63,7 +63,7 @@ impl Fault {
         )
     }
 
-    /// What this machine lacks for it, and what to do about it.
+    /// Returns the requirement that this machine lacks, and the remedy.
     fn lacks(self) -> Option<&'static str> {
         match self {
             Self::PowerCut if !can_mount_images() => Some("a loop device (losetup -f finds none)"),
@@ -74,7 +74,7 @@ impl Fault {
     }
 }
 
-/// The library that fakes the wall clock.
+/// Returns the library that fakes the wall clock.
 pub(crate) fn faketime() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     folders
@@ -83,7 +83,7 @@ pub(crate) fn faketime() -> Option<PathBuf> {
         .find(|library| library.exists())
 }
 
-/// The faults of the short profile, with how often each strikes.
+/// Faults of the short profile, with the strikes of each.
 pub(crate) const SHORT: [(Fault, usize); 7] = [
     (Fault::Kill9Server, 5),
     (Fault::Kill9Applying, 2),
@@ -94,7 +94,7 @@ pub(crate) const SHORT: [(Fault, usize); 7] = [
     (Fault::TermRestart, 1),
 ];
 
-/// The faults of the long profile: a hundred.
+/// Faults of the long profile: a hundred strikes.
 pub(crate) const LONG: [(Fault, usize); 12] = [
     (Fault::Kill9Server, 28),
     (Fault::Kill9Applying, 10),
@@ -110,10 +110,10 @@ pub(crate) const LONG: [(Fault, usize); 12] = [
     (Fault::TerminateBackends, 5),
 ];
 
-/// The order in which faults strike: of the profile, or each of the chosen ones `cycles` times (as often as the
-/// profile has it, or once).
+/// Returns the order in which faults strike: those of the profile, or each chosen fault `cycles` times (by default as
+/// often as in the profile, or once).
 ///
-/// Without root, faults that need it are left out and named. Whatever else is missing is an error that names it.
+/// Without root, faults that need root are left out and named. Any other missing requirement is an error.
 pub(crate) fn schedule(
     profile: &[(Fault, usize)],
     chosen: &[Fault],
@@ -125,7 +125,7 @@ pub(crate) fn schedule(
         plan.retain(|(fault, _)| chosen.contains(fault));
         let missing = chosen
             .iter()
-            .filter(|fault| !profile.iter().any(|(it, _)| it == *fault));
+            .filter(|fault| !profile.iter().any(|(planned, _)| planned == *fault));
         plan.extend(missing.map(|fault| (*fault, 1)));
     }
     if !geteuid().is_root() {
@@ -137,8 +137,8 @@ pub(crate) fn schedule(
     }
     for (fault, _) in &plan {
         if let Some(lack) = fault.lacks() {
-            let others = "or choose other faults with --faults";
-            return Err(format!("{} needs {lack}, {others}", fault.name()).into());
+            let alternative = "or choose other faults with --faults";
+            return Err(format!("{} needs {lack}, {alternative}", fault.name()).into());
         }
     }
     let times = |(fault, times): (Fault, usize)| std::iter::repeat_n(fault, cycles.unwrap_or(times));
@@ -175,7 +175,11 @@ mod tests {
     fn the_long_profile_has_a_hundred_cycles_of_every_fault() {
         assert_eq!(LONG.iter().map(|(_, times)| times).sum::<usize>(), 100);
         for fault in Fault::value_variants() {
-            assert!(LONG.iter().any(|(it, _)| it == fault), "{}", fault.name());
+            assert!(
+                LONG.iter().any(|(planned, _)| planned == fault),
+                "{}",
+                fault.name()
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server under test: one process of the binary `clickledger`, started, killed, stopped and looked at.
+//! Server under test: one process of the binary `clickledger`, started, killed, stopped and observed.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -16,56 +16,56 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::http::Connection;
 use crate::{Outcome, free_port};
 
-/// How long it may take to be ready.
-const START: Duration = Duration::from_secs(60);
-/// How long it may drain before it is killed.
-const DRAIN: Duration = Duration::from_secs(30);
+/// Longest time from a start until the server is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time for a drain before the server is killed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the server is started.
+/// Settings of the server's process.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeSettings {
-    /// The binary.
+    /// Binary.
     pub(crate) server: PathBuf,
-    /// Where the login that serves connects.
+    /// Address with the login that serves.
     pub(crate) database_url: String,
-    /// Where the tables' owner connects.
+    /// Address with the tables' owner.
     pub(crate) owner_database_url: String,
-    /// Its data directory.
+    /// Data directory.
     pub(crate) data: PathBuf,
-    /// Where what it writes to standard output and error is kept.
+    /// Log of standard output and error.
     pub(crate) log: PathBuf,
     /// Size of a journal's segment in MiB.
     pub(crate) segment_mib: u32,
-    /// Quota of its journals in MiB.
+    /// Quota of the journals in MiB.
     pub(crate) quota_mib: u32,
-    /// More environment for every start.
+    /// Additional environment for every start.
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// The most the server ever needed.
+/// Peaks over all starts of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Peaks {
-    /// Which process to look at; 0 for none.
+    /// Observed process; 0 for none.
     pid: AtomicU32,
     /// Resident memory in KiB.
     pub(crate) rss_kib: AtomicU64,
-    /// Milliseconds from a start to its being ready.
+    /// Milliseconds from a start until the server is ready.
     pub(crate) ready_ms: AtomicU64,
 }
 
-/// See the module.
+/// Server under test.
 pub(crate) struct Node {
     settings: NodeSettings,
     dashboard: SocketAddr,
-    /// Where it takes clicks and postbacks.
+    /// Address of the tracking host.
     pub(crate) tracking: SocketAddr,
-    /// The most it ever needed.
+    /// Peaks over all starts.
     pub(crate) peaks: Arc<Peaks>,
     process: Option<Child>,
 }
 
 impl Node {
-    /// Chooses its ports; does not start it.
+    /// Chooses the ports; does not start the server.
     pub(crate) fn new(settings: NodeSettings) -> Outcome<Self> {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let peaks = Arc::new(Peaks::default());
@@ -79,17 +79,17 @@ impl Node {
         })
     }
 
-    /// Starts it and waits until it takes clicks.
+    /// Starts the server and waits until it takes clicks.
     pub(crate) async fn start(&mut self) -> Outcome {
         self.start_with(&[]).await
     }
 
-    /// The same, with more environment.
+    /// Starts the server with additional environment.
     pub(crate) async fn start_with(&mut self, environment: &[(&str, String)]) -> Outcome {
         let began = Instant::now();
         self.spawn(environment)?;
         while !self.is_ready().await {
-            if !self.is_running() || began.elapsed() > START {
+            if !self.is_running() || began.elapsed() > START_TIMEOUT {
                 let log = self.settings.log.display();
                 return Err(format!(
                     "the server is not ready {:?} after its start; see {log}",
@@ -121,7 +121,7 @@ impl Node {
             .args(["--journal-quota-mib", &settings.quota_mib.to_string()])
             .envs(settings.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            // A group of its own: Ctrl-C at our terminal is not for it.
+            // In a separate process group: Ctrl-C at our terminal must not reach it.
             .process_group(0)
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -134,43 +134,43 @@ impl Node {
     }
 
     async fn is_ready(&self) -> bool {
-        let ask = async {
+        let request = async {
             let mut connection = Connection::open(self.tracking).await?;
             connection
                 .send("GET /health/ready HTTP/1.1\r\nHost: conserve\r\nConnection: close\r\n\r\n")
                 .await
         };
-        matches!(timeout(Duration::from_secs(2), ask).await, Ok(Ok(response)) if response.status == 200)
+        matches!(timeout(Duration::from_secs(2), request).await, Ok(Ok(response)) if response.status == 200)
     }
 
-    /// Whether the process lives.
+    /// Returns true while the process runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.process.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 
-    /// Its process id, while it has been started.
+    /// Returns the process id, once started.
     pub(crate) fn pid(&self) -> Option<Pid> {
         let id = self.process.as_ref()?.id();
         Some(Pid::from_raw(i32::try_from(id).ok()?))
     }
 
-    /// Kills it with no warning.
+    /// Kills the process without warning.
     pub(crate) fn kill9(&mut self) {
         self.peaks.pid.store(0, Ordering::Relaxed);
         if let Some(mut process) = self.process.take() {
-            // One that has ended by itself cannot be killed, and is reaped all the same.
+            // A process that has ended by itself cannot be killed, but is reaped all the same.
             let _ = process.kill();
             let _ = process.wait();
         }
     }
 
-    /// Asks it to stop; returns how long it took, `None` if it had to be killed.
+    /// Stops the process in order; returns the time it took, `None` if it had to be killed.
     pub(crate) async fn terminate(&mut self) -> Option<Duration> {
         let began = Instant::now();
-        // One that has ended by itself needs no telling.
+        // A process that has ended by itself needs no signal.
         let _ = kill(self.pid()?, Signal::SIGTERM);
         while self.is_running() {
-            if began.elapsed() > DRAIN {
+            if began.elapsed() > DRAIN_TIMEOUT {
                 self.kill9();
                 return None;
             }
@@ -180,13 +180,13 @@ impl Node {
         Some(began.elapsed())
     }
 
-    /// How many files and sockets it has open.
+    /// Returns the number of open files and sockets.
     pub(crate) fn open_files(&self) -> usize {
         let Some(pid) = self.pid() else { return 0 };
         fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
     }
 
-    /// The folder of its journals.
+    /// Returns the folder of the journals.
     pub(crate) fn journal(&self) -> PathBuf {
         self.settings.data.join("journal")
     }
@@ -198,7 +198,7 @@ impl Drop for Node {
     }
 }
 
-/// Notes the most memory the process ever has, for as long as anybody wants to know.
+/// Records the peak memory of the process as long as the peaks are in use.
 async fn watch(peaks: Arc<Peaks>) {
     while Arc::strong_count(&peaks) > 1 {
         let pid = peaks.pid.load(Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The oracle: gives out events, remembers what it gave out, and writes every acknowledgement to a file of its own,
-//! synced, before it counts. Nothing ever kills it.
+//! Oracle: gives out events, remembers them, and writes every acknowledgement to a synced file before it counts. No
+//! fault ever kills it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,78 +15,78 @@ use rand::{Rng, RngExt};
 use crate::Outcome;
 use crate::events::{FIRST_PROBE, Run};
 
-/// How many acknowledged clicks are kept in mind for postbacks to name.
-const REMEMBERED: usize = 50_000;
-/// How long an advertiser's server waits before it calls again.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How long acknowledgements gather before they are synced together.
-const GATHER: Duration = Duration::from_millis(20);
+/// Most acknowledged clicks remembered for postbacks to name.
+const MAX_REMEMBERED_CLICKS: usize = 50_000;
+/// Time until an advertiser's server sends a call again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Time over which acknowledgements gather before they are synced together.
+const SYNC_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A click the server acknowledged.
+/// Acknowledged click.
 #[derive(Debug, Clone)]
 pub(crate) struct AckedClick {
-    /// Its number.
+    /// Number of the event.
     pub(crate) n: u64,
-    /// The click id as the advertiser gets it.
+    /// Click id as the advertiser receives it.
     pub(crate) id: String,
-    /// The key of its row.
+    /// Key of the click's row.
     pub(crate) key: u128,
 }
 
-/// What the server answered to a postback it took.
+/// Verdict in the response to an acknowledged postback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// 200, a conversion was made.
+    /// 200 for a new conversion.
     Accepted,
-    /// 200, its conversion had been made before.
+    /// 200 for an existing conversion.
     Duplicate,
     /// 202, the verdict follows.
     Queued,
 }
 
-/// A postback the server acknowledged.
+/// Acknowledged postback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AckedCall {
     /// Number of the call.
     pub(crate) call: u64,
-    /// The key of its row.
+    /// Key of the postback's row.
     pub(crate) receipt: u128,
-    /// What it was answered.
+    /// Verdict in the response.
     pub(crate) verdict: Verdict,
 }
 
-/// A call of an advertiser's server.
+/// Call of an advertiser's server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// The order it tells of.
+    /// Number of the order that the call reports.
     pub(crate) order: u64,
-    /// Whether it claims the other amount.
+    /// True if the call has the conflicting amount.
     pub(crate) conflicting: bool,
 }
 
-/// Everything that was given out and acknowledged, for the judge.
+/// Every event given out and acknowledged, for the comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Testimony {
-    /// The run.
+    /// Run of the events.
     pub(crate) run: Run,
-    /// Ordinary clicks given out: numbers below this.
+    /// Number of ordinary clicks given out.
     pub(crate) clicks: u64,
     /// Probes given out: numbers from [`FIRST_PROBE`] to below this.
     pub(crate) probes: u64,
-    /// The click each order names, by the order's number.
+    /// Click of each order, by the order's number.
     pub(crate) orders: Vec<AckedClick>,
     /// Calls given out, by number.
     pub(crate) calls: Vec<Call>,
-    /// Clicks acknowledged.
+    /// Acknowledged clicks: number and key.
     pub(crate) acked_clicks: Vec<(u64, u128)>,
-    /// Postbacks acknowledged.
+    /// Acknowledged postbacks.
     pub(crate) acked_calls: Vec<AckedCall>,
-    /// Genuine postbacks that were refused for good, with the answer.
+    /// Responses that rejected genuine postbacks.
     pub(crate) rejected: Vec<String>,
 }
 
 impl Testimony {
-    /// Whether a click of this number was given out.
+    /// Returns true if a click with this number was given out.
     pub(crate) fn issued(&self, n: u64) -> bool {
         n < self.clicks || (FIRST_PROBE..self.probes).contains(&n)
     }
@@ -95,7 +95,7 @@ impl Testimony {
 enum Note {
     Click(AckedClick),
     Call(AckedCall),
-    /// All notes before it are on disk when it is answered.
+    /// Answered when all earlier notes are on disk.
     Flush(mpsc::Sender<()>),
 }
 
@@ -114,9 +114,9 @@ struct Written {
     calls: Vec<AckedCall>,
 }
 
-/// See the module.
+/// Source of events and record of acknowledgements.
 pub(crate) struct Oracle {
-    /// What is sent.
+    /// Run that defines the events.
     pub(crate) run: Run,
     clicks: AtomicU64,
     probes: AtomicU64,
@@ -128,7 +128,7 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// With its file of acknowledgements here.
+    /// Creates an oracle with this file of acknowledgements.
     pub(crate) fn new(run: Run, file: &Path) -> Outcome<Self> {
         let file = File::create_new(file)?;
         let (notes, incoming) = mpsc::channel();
@@ -137,7 +137,7 @@ impl Oracle {
             let written = Arc::clone(&written);
             move || {
                 if let Err(error) = write_down(file, &incoming, &written) {
-                    // Without its file the oracle knows nothing, and no verdict may come of this run.
+                    // Without the file the oracle has no record, and the run must not yield a verdict.
                     eprintln!("conserve: acknowledgements cannot be written: {error}");
                     std::process::exit(2);
                 }
@@ -155,18 +155,18 @@ impl Oracle {
         })
     }
 
-    /// Gives a click out.
+    /// Gives out a click.
     pub(crate) fn next_click(&self) -> u64 {
         self.clicks.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives a click out that goes through the probes' link.
+    /// Gives out a click through the probes' link.
     pub(crate) fn next_probe(&self) -> u64 {
         self.probes.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives out the next calls, to be made at the same time: mostly one about a new order, else a repeated call, a
-    /// contradicting one, or the same three times. None while no click is acknowledged.
+    /// Gives out the next calls, to be sent concurrently: mostly one for a new order, else a repeated call, a
+    /// conflicting one, or three equal ones. Empty while no click is acknowledged.
     pub(crate) fn next_calls(&self, dice: &mut impl Rng) -> Vec<u64> {
         let mut memory = lock(&self.memory);
         if let Some(call) = memory.due_retry() {
@@ -181,8 +181,8 @@ impl Oracle {
                 conflicting: kind < 8,
             })];
         }
-        // Half of the orders follow their click at once, before it can have been applied; the others come late and
-        // in no order.
+        // Half of the orders follow their click at once, before it can be applied; the others come late and in random
+        // order.
         let newest = memory.recent.len().saturating_sub(1);
         let index = if dice.random_bool(0.5) {
             newest
@@ -204,7 +204,7 @@ impl Oracle {
             .collect()
     }
 
-    /// Gives out a call about a new order that came of this click.
+    /// Gives out a call for a new order of this click.
     pub(crate) fn call_about(&self, click: AckedClick) -> u64 {
         let mut memory = lock(&self.memory);
         let order = memory.open_order(click);
@@ -214,7 +214,7 @@ impl Oracle {
         })
     }
 
-    /// The call of this number, and the click its order names.
+    /// Returns a call by number, and the click of its order.
     pub(crate) fn call(&self, number: u64) -> Option<(Call, AckedClick)> {
         let memory = lock(&self.memory);
         let call = *memory.calls.get(usize::try_from(number).ok()?)?;
@@ -224,31 +224,31 @@ impl Oracle {
         ))
     }
 
-    /// A click was acknowledged.
+    /// Records the acknowledgement of a click.
     pub(crate) fn acked_click(&self, click: AckedClick) {
         self.received.fetch_add(1, Ordering::SeqCst);
         lock(&self.memory).remember(click.clone());
         self.note(Note::Click(click));
     }
 
-    /// A click was sent on though it could not be recorded. Its id is genuine, so postbacks may name it all the same.
+    /// Records a click that was redirected but not recorded. Its id is genuine, so postbacks may name it.
     pub(crate) fn unrecorded_click(&self, click: AckedClick) {
         lock(&self.memory).remember(click);
     }
 
-    /// When the click that was last heard of was made, by the server's clock, in milliseconds since 1970.
+    /// Returns the time of the newest click by the server's clock, in milliseconds since 1970.
     pub(crate) fn newest_click_ms(&self) -> Option<u128> {
         // A key begins with 48 bits of time.
         lock(&self.memory).recent.back().map(|click| click.key >> 80)
     }
 
-    /// A postback was acknowledged.
+    /// Records the acknowledgement of a postback.
     pub(crate) fn acked_call(&self, ack: AckedCall) {
         self.received.fetch_add(1, Ordering::SeqCst);
         self.note(Note::Call(ack));
     }
 
-    /// A postback was refused for now, or its answer was lost: the advertiser's server will call again.
+    /// Schedules a retry of a postback that was refused for now or not answered.
     pub(crate) fn unanswered(&self, number: u64) {
         let mut memory = lock(&self.memory);
         let call = usize::try_from(number)
@@ -257,30 +257,30 @@ impl Oracle {
             .copied();
         memory
             .retries
-            .extend(call.map(|call| (Instant::now() + RETRY_AFTER, call)));
+            .extend(call.map(|call| (Instant::now() + RETRY_INTERVAL, call)));
     }
 
-    /// A genuine postback was refused for good.
+    /// Records the rejection of a genuine postback.
     pub(crate) fn rejected(&self, answer: String) {
         lock(&self.memory).rejected.push(answer);
     }
 
-    /// Acknowledgements that have arrived, whether or not they count yet.
+    /// Returns the number of acknowledgements received, synced or not.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::SeqCst)
     }
 
-    /// Clicks and postbacks acknowledged that count, because they are on disk.
+    /// Returns the numbers of acknowledged clicks and postbacks that are on disk.
     pub(crate) fn counted(&self) -> (u64, u64) {
         let written = lock(&self.written);
         (written.clicks.len() as u64, written.calls.len() as u64)
     }
 
-    /// Everything so far. Call it when the load has stopped.
+    /// Returns everything so far. Must be called when the load has stopped.
     pub(crate) fn testimony(&self) -> Testimony {
         let (done, flushed) = mpsc::channel();
         self.note(Note::Flush(done));
-        // An error means that the writer is gone, and it takes the process with it.
+        // An error means that the writer has failed, and the writer then ends the process.
         let _ = flushed.recv();
         let (memory, written) = (lock(&self.memory), lock(&self.written));
         Testimony {
@@ -296,14 +296,14 @@ impl Oracle {
     }
 
     fn note(&self, note: Note) {
-        // The writer ends the process when it fails, so somebody is always listening.
+        // The writer ends the process when it fails, so the channel is open.
         let _ = self.notes.send(note);
     }
 }
 
 impl Drop for Oracle {
     fn drop(&mut self) {
-        // Hanging up ends the writer.
+        // A closed channel ends the writer.
         self.notes = mpsc::channel().0;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
@@ -312,12 +312,12 @@ impl Drop for Oracle {
 }
 
 impl Memory {
-    /// Keeps a click for postbacks to name; probes have theirs.
+    /// Remembers an ordinary click for postbacks to name; probes have their own.
     fn remember(&mut self, click: AckedClick) {
         if click.n < FIRST_PROBE {
             self.recent.push_back(click);
         }
-        if self.recent.len() > REMEMBERED {
+        if self.recent.len() > MAX_REMEMBERED_CLICKS {
             self.recent.pop_front();
         }
     }
@@ -340,11 +340,11 @@ impl Memory {
     }
 }
 
-/// Writes notes until all senders are gone: gathers, writes, syncs, and only then counts.
+/// Writes notes until all senders are dropped: gathers, writes, syncs, and only then counts.
 fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Written>) -> std::io::Result<()> {
     let mut file = BufWriter::new(file);
     while let Ok(first) = incoming.recv() {
-        std::thread::sleep(GATHER);
+        std::thread::sleep(SYNC_INTERVAL);
         let notes: Vec<_> = std::iter::once(first).chain(incoming.try_iter()).collect();
         for note in &notes {
             match note {
@@ -364,7 +364,7 @@ fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Writt
             match note {
                 Note::Click(click) => counted.clicks.push((click.n, click.key)),
                 Note::Call(ack) => counted.calls.push(ack),
-                // Nobody waits any more when it cannot be sent.
+                // The receiver may have been dropped.
                 Note::Flush(done) => drop(done.send(())),
             }
         }
@@ -372,7 +372,7 @@ fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Writt
     Ok(())
 }
 
-/// A panic elsewhere ends the run anyway.
+/// Locks a mutex; a panic elsewhere ends the run anyway.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_in_the_file() {
+    fn counted_acknowledgements_are_in_the_file() {
         let (oracle, file) = oracle("file");
         oracle.acked_click(click(3));
         oracle.acked_call(AckedCall {
@@ -419,19 +419,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_call_is_made_again_with_the_same_order() {
+    fn a_refused_call_is_sent_again_with_the_same_order() {
         let (oracle, file) = oracle("retry");
         std::fs::remove_file(file).unwrap();
         let mut dice = StdRng::seed_from_u64(1);
         assert_eq!(
             oracle.next_calls(&mut dice),
             [0; 0],
-            "there is no click to tell of yet"
+            "no click is acknowledged yet"
         );
         oracle.acked_click(click(0));
         let number = oracle.call_about(click(0));
         oracle.unanswered(number);
-        std::thread::sleep(RETRY_AFTER);
+        std::thread::sleep(RETRY_INTERVAL);
         let again = oracle.next_calls(&mut dice);
         assert_ne!(again, [number]);
         assert_eq!(oracle.call(again[0]).unwrap().0, oracle.call(number).unwrap().0);

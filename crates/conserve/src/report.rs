@@ -1,4 +1,4 @@
-//! What a run comes to: a table for people, JSON for machines, and whether it passed.
+//! Report of a run: a table for people, JSON for programs, and whether the run passed.
 
 use std::fmt;
 
@@ -7,68 +7,68 @@ use serde_json::{Value, json};
 use crate::driver::{End, Record, Tally};
 use crate::nemesis::Fault;
 
-/// Whether something held.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// It did.
+    /// Passed.
     Yes,
-    /// It did not.
+    /// Failed.
     No,
-    /// It is told, and decides nothing.
-    Told,
+    /// Reported only, without effect on the verdict.
+    Unrated,
 }
 
 impl Held {
-    /// A rule held, or was violated.
+    /// Passed if true, else failed.
     pub(crate) fn when(held: bool) -> Self {
         if held { Self::Yes } else { Self::No }
     }
 }
 
-/// One line of the verdict.
+/// Check of the report.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    /// `C1` … as in the specification.
+    /// Code in the specification: `C1` …
     pub(crate) code: &'static str,
-    /// What was looked at.
+    /// Subject of the check.
     pub(crate) what: String,
-    /// What was found.
+    /// Measured value.
     pub(crate) found: String,
-    /// What is allowed.
+    /// Allowed value.
     pub(crate) allowed: String,
-    /// Whether it is.
+    /// Outcome of the check.
     pub(crate) held: Held,
 }
 
-/// See the module.
+/// Report of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Replays the run.
+    /// Seed that repeats the run.
     pub(crate) seed: u64,
-    /// What struck, in order.
+    /// Faults in the order of their strikes.
     pub(crate) faults: Vec<Fault>,
-    /// What requests met with.
+    /// Outcomes of the requests.
     pub(crate) record: Record,
-    /// The verdict.
+    /// Checks in the order of the report.
     pub(crate) checks: Vec<Check>,
-    /// Examples of what was violated.
+    /// Examples of violations.
     pub(crate) examples: Vec<String>,
-    /// Seconds it all took.
+    /// Duration of the run in seconds.
     pub(crate) seconds: f64,
 }
 
 impl Report {
-    /// Whether nothing was violated.
+    /// Returns true if no check failed.
     pub(crate) fn passed(&self) -> bool {
         self.checks.iter().all(|check| check.held != Held::No)
     }
 
-    /// The same for machines.
+    /// Returns the report as JSON.
     pub(crate) fn json(&self) -> Value {
         let checks = self.checks.iter().map(|check| {
             json!({
                 "code": check.code, "what": check.what, "found": check.found, "allowed": check.allowed,
-                "held": match check.held { Held::Yes => json!(true), Held::No => json!(false), Held::Told => Value::Null },
+                "held": match check.held { Held::Yes => json!(true), Held::No => json!(false), Held::Unrated => Value::Null },
             })
         });
         json!({
@@ -84,7 +84,7 @@ impl Report {
     }
 }
 
-/// The ends of a request, in the order of the columns.
+/// Outcomes of a request, in the order of the columns.
 const ENDS: [(End, &str); 7] = [
     (End::Acked, "acked"),
     (End::Unrecorded, "unrecorded"),
@@ -134,7 +134,7 @@ impl fmt::Display for Report {
             let mark = match check.held {
                 Held::Yes => "ok  ",
                 Held::No => "FAIL",
-                Held::Told => "    ",
+                Held::Unrated => "    ",
             };
             writeln!(
                 f,
@@ -173,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn one_violation_fails_a_run_and_what_is_only_told_does_not() {
-        assert!(report(Held::Told).passed());
+    fn one_violation_fails_a_run_and_an_unrated_check_does_not() {
+        assert!(report(Held::Unrated).passed());
         assert!(!report(Held::No).passed());
         assert_eq!(report(Held::No).json()["passed"], false);
         assert!(report(Held::No).to_string().contains("VIOLATED"));

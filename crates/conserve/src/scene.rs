@@ -1,4 +1,4 @@
-//! The scene: two networks with their advertisers, affiliates and links, set by SQL, and how requests to it look.
+//! Scene: two networks with their advertisers, affiliates and links, inserted by SQL, and the requests to them.
 
 use tokio_postgres::Client;
 
@@ -7,47 +7,47 @@ use crate::driver;
 use crate::events::{Click, Kind, Run};
 use crate::oracle::{AckedClick, Call};
 
-/// Per cent of an order that the affiliate earns, and that the advertiser owes.
+/// Per cent of an order that the affiliate earns.
 pub(crate) const COMMISSION: i64 = 10;
-/// See [`COMMISSION`].
+/// Per cent of an order that the advertiser owes.
 pub(crate) const REVENUE: i64 = 15;
 
-/// Networks by name, with a zone whose hours begin with ours and one whose hours do not.
+/// Networks with their time zones: hours in one begin with ours, hours in the other do not.
 const NETWORKS: [(&str, &str); 2] = [("conserve-a", "Europe/Warsaw"), ("conserve-b", "Asia/Kolkata")];
 /// Ordinary links of each network.
 const LINKS: usize = 3;
 
-/// Ordinary links in all.
+/// Ordinary links of all networks.
 pub(crate) const ALL_LINKS: usize = NETWORKS.len() * LINKS;
 
-/// A tracking link and what belongs to it.
+/// Tracking link with its parties.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    /// The host it is on.
+    /// Tracking host of the network.
     pub(crate) host: String,
-    /// Its path.
+    /// Alias.
     pub(crate) alias: String,
-    /// The postback token of its advertiser.
+    /// Postback token of the advertiser.
     pub(crate) token: String,
-    /// The tenant.
+    /// Network.
     pub(crate) network: i32,
-    /// The link's id.
+    /// Id of the link.
     pub(crate) id: i32,
-    /// Who earns.
+    /// Affiliate, who earns.
     pub(crate) affiliate: i32,
-    /// Who owes.
+    /// Advertiser, who owes.
     pub(crate) advertiser: i32,
 }
 
-/// The links that are clicked; the last is for probes alone.
+/// Networks with their links.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
-    /// See the type.
+    /// Links to click; the last is for probes alone.
     pub(crate) links: Vec<Link>,
 }
 
 impl Scene {
-    /// Inserts it, as a superuser, whom row-level security lets through.
+    /// Inserts the scene as a superuser, whom row-level security does not restrict.
     pub(crate) async fn set(client: &Client) -> Outcome<Self> {
         let mut links = Vec::new();
         for (name, zone) in NETWORKS {
@@ -62,23 +62,23 @@ impl Scene {
         Ok(Self { links })
     }
 
-    /// The link of a click.
+    /// Returns the link of a click.
     pub(crate) fn link(&self, click: &Click) -> Option<&Link> {
         self.links.get(click.link)
     }
 
-    /// The request of a click.
+    /// Returns the request of a click.
     pub(crate) fn click_request(&self, click: &Click, n: u64) -> String {
         let Some(link) = self.link(click) else {
             return String::new();
         };
-        // As behind a proxy, so that visitors differ: addresses of 198.18.0.0/15, which belong to nobody.
+        // As behind a proxy, so that visitors differ: addresses of 198.18.0.0/15 are reserved for benchmarks.
         let [.., b, c, d] = n.to_be_bytes();
         let address = format!("198.{}.{c}.{d}", 18 + (b & 1));
         driver::click_request(&link.host, &link.alias, &address, &click.subs)
     }
 
-    /// The request of a call.
+    /// Returns the request of a call.
     pub(crate) fn postback_request(&self, run: &Run, number: u64, call: Call, click: &AckedClick) -> String {
         let Some(link) = self.link(&run.click(click.n)) else {
             return String::new();
@@ -102,14 +102,14 @@ impl Scene {
     }
 }
 
-/// A network with a slug and the host `{name}.test`.
+/// Inserts a network with a slug and the host `{name}.test`.
 pub(crate) async fn set_network(client: &Client, name: &str, zone: &str) -> Outcome<i32> {
     let row = client
         .query_one(
             "INSERT INTO networks (name, time_zone, currency, created_at, status, status_reason, \
                 max_postbacks_per_second, max_seats, max_links, require_two_factor, require_tests, join_open, join_greeting, \
                 join_questions, auto_approve, auto_approve_domains) \
-             VALUES ($1, $2, 'EUR', now(), 'active', '', 1000000, 10, 1000, false, false, false, '', '{}', 'nobody', '{}') \
+             VALUES ($1, $2, 'EUR', now(), 'active', '', 1000000, 10, 1000, false, false, false, '', '{}', 'none', '{}') \
              RETURNING id",
             &[&name, &zone],
         )
@@ -131,7 +131,7 @@ pub(crate) async fn set_network(client: &Client, name: &str, zone: &str) -> Outc
     Ok(network)
 }
 
-/// A link with a campaign, an advertiser and an affiliate of its own.
+/// Inserts a link with a separate campaign, advertiser and affiliate.
 pub(crate) async fn set_link(client: &Client, network: i32, name: &str, number: usize) -> Outcome<Link> {
     let (alias, token) = (format!("link-{number}"), format!("token-of-{name}-{number}"));
     let hint = format!("ad-{number}");

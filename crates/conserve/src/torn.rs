@@ -1,5 +1,5 @@
-//! What a crash of the machine may leave of a journal's tail, without knowing the journal's format: bytes that were
-//! written since everything before was acknowledged, and of which nothing was acknowledged, may be there or not.
+//! Tail of a journal after a crash of the machine, without knowledge of the journal's format: bytes written since the
+//! last acknowledgement, of which none was acknowledged, may be on disk or not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,37 +10,37 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::{Rng, RngExt};
 
-/// Disks write sectors whole.
+/// Bytes that a disk writes atomically.
 const SECTOR: usize = 512;
-/// Zeros after the last other byte of a file that may still belong to what was written.
-const MARGIN: usize = 64;
+/// Zeros after the last other byte of a file that may still belong to a record.
+const RECORD_MARGIN: usize = 64;
 
-/// The newest files of each folder of a journal, as they were at a moment when nothing was under way.
+/// Newest files of each folder of a journal at a moment without writes.
 pub(crate) struct Snapshot {
     taken_at: SystemTime,
     journal: PathBuf,
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// What was done to a tail.
+/// Numbers of damaged tails.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Damage {
     torn: usize,
-    rubbish: usize,
+    garbage: usize,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} torn in the middle of a write, {} followed by rubbish",
-            self.torn, self.rubbish
+            "{} torn in the middle of a write, {} followed by garbage",
+            self.torn, self.garbage
         )
     }
 }
 
 impl Snapshot {
-    /// Takes it.
+    /// Reads the files.
     pub(crate) fn take(journal: &Path) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         for (_, path) in tails(journal)? {
@@ -53,8 +53,8 @@ impl Snapshot {
         })
     }
 
-    /// Waits, at most so long, until something has been written since. Looks without a pause: a millisecond later it
-    /// may be acknowledged.
+    /// Waits for a write since the snapshot, at most so long. Polls without a pause: a millisecond later the write may
+    /// be acknowledged.
     pub(crate) async fn until_written(&self, most: Duration) {
         let began = Instant::now();
         let written =
@@ -65,7 +65,7 @@ impl Snapshot {
     }
 }
 
-/// Damages the tails of a journal whose server is dead. `unacknowledged`: nothing was acknowledged since `before`.
+/// Damages the tails of a dead server's journal. `unacknowledged`: true if no event was acknowledged since `before`.
 pub(crate) fn damage(
     journal: &Path,
     before: &Snapshot,
@@ -82,8 +82,8 @@ pub(crate) fn damage(
                 torn
             }
             None => {
-                damage.rubbish += 1;
-                litter(now, dice)
+                damage.garbage += 1;
+                add_garbage(now, dice)
             }
         };
         fs::write(&path, bytes)?;
@@ -91,14 +91,14 @@ pub(crate) fn damage(
     Ok(damage)
 }
 
-/// What is on disk when only some sectors of the last writes arrived. `None` when nothing was written.
+/// Returns the file with only some sectors of the last writes. `None` if nothing was written.
 fn tear(old: &[u8], now: &[u8], dice: &mut impl Rng) -> Option<Vec<u8>> {
     let was = |index: usize| old.get(index).copied().unwrap_or(0);
     let changed = |index: usize| now.get(index).copied().unwrap_or(0) != was(index);
     let first = (0..now.len()).find(|index| changed(*index))?;
     let last = (0..now.len()).rfind(|index| changed(*index))?;
     let cut = dice.random_range(first..=last);
-    // A clean cut, or holes before it too.
+    // Either a clean cut, or holes before the cut too.
     let holes = dice.random_bool(0.5);
     let mut torn = now.to_vec();
     for (number, sector) in torn.chunks_mut(SECTOR).enumerate() {
@@ -113,24 +113,24 @@ fn tear(old: &[u8], now: &[u8], dice: &mut impl Rng) -> Option<Vec<u8>> {
     Some(torn)
 }
 
-/// Rubbish where nothing had been written: in the zeros a file ends with, or after its end.
-fn litter(mut bytes: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
+/// Adds garbage after the last write: in the zeros at the end of a file, or after its end.
+fn add_garbage(mut bytes: Vec<u8>, dice: &mut impl Rng) -> Vec<u8> {
     let written = bytes
         .iter()
         .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1 + MARGIN);
-    let rubbish: Vec<u8> = (0..dice.random_range(1..=4096)).map(|_| dice.random()).collect();
+        .map_or(0, |last| last + 1 + RECORD_MARGIN);
+    let garbage: Vec<u8> = (0..dice.random_range(1..=4096)).map(|_| dice.random()).collect();
     match bytes
         .get_mut(written..)
-        .and_then(|rest| rest.get_mut(..rubbish.len()))
+        .and_then(|rest| rest.get_mut(..garbage.len()))
     {
-        Some(room) if dice.random_bool(0.7) => room.copy_from_slice(&rubbish),
-        _ => bytes.extend(rubbish),
+        Some(room) if dice.random_bool(0.7) => room.copy_from_slice(&garbage),
+        _ => bytes.extend(garbage),
     }
     bytes
 }
 
-/// The two newest segments of each folder, with when they were written: the one that is written to, and perhaps the
+/// Returns the two newest segments of each folder with the times of their last writes: the active one, and perhaps the
 /// one before.
 pub(crate) fn tails(journal: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let mut folders: BTreeMap<PathBuf, Vec<_>> = BTreeMap::new();
@@ -146,7 +146,7 @@ pub(crate) fn tails(journal: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
         .collect())
 }
 
-/// All segments of a journal's folders.
+/// Returns all segments of a journal's folders.
 pub(crate) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_write_leaves_what_was_there_before_it_and_only_a_part_of_it() {
+    fn a_torn_write_keeps_the_old_bytes_and_a_part_of_the_new() {
         let (mut old, mut new) = (vec![7; 1000], vec![7; 1000]);
         old.extend([0; 3000]);
         new.extend([9; 2000]);
@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_touches_nothing_that_was_written() {
+    fn garbage_overwrites_no_written_byte() {
         let mut file = vec![5; 100];
         file.extend([0; 8000]);
         let mut longer = 0;
         for seed in 0..200 {
-            let littered = litter(file.clone(), &mut StdRng::seed_from_u64(seed));
-            assert_eq!(littered[..100 + MARGIN], file[..100 + MARGIN]);
+            let littered = add_garbage(file.clone(), &mut StdRng::seed_from_u64(seed));
+            assert_eq!(littered[..100 + RECORD_MARGIN], file[..100 + RECORD_MARGIN]);
             assert_ne!(littered, file);
             longer += usize::from(littered.len() > file.len());
         }

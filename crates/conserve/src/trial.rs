@@ -1,4 +1,4 @@
-//! A trial, from an empty folder to its report: warm up, strike, recover, drain, judge.
+//! Trial from an empty folder to its report: warm up, strike, recover, drain, compare.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,37 +6,37 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, Statement};
 
+use crate::comparison;
 use crate::driver::{End, Tally};
 use crate::findings::{Findings, Rule};
-use crate::judge;
 use crate::nemesis::Fault;
 use crate::report::{Check, Held, Report};
 use crate::world::{World, WorldSettings};
-use crate::{Outcome, in_words};
+use crate::{Outcome, with_causes};
 
-/// Load before the first fault, so that caches and pools are what they are in daily life.
-const WARM_UP: Duration = Duration::from_secs(4);
-/// How long Postgres stands still for the backlog that recovery is measured with.
-const BACKLOG: Duration = Duration::from_secs(5);
-/// C7: a fresh event is visible.
-const VISIBLE: Duration = Duration::from_secs(5);
-/// C8: a backlog is worked off this many times as fast as events are offered.
-const DRAIN: f64 = 2.0;
-/// C9: memory in KiB, files above the baseline, time until they are given back.
+/// Load before the first fault, so that caches and pools are filled.
+const WARM_UP_TIME: Duration = Duration::from_secs(4);
+/// Duration of the freeze of Postgres that builds the backlog for the recovery.
+const BACKLOG_TIME: Duration = Duration::from_secs(5);
+/// C7: longest time until a fresh event is visible.
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// C8: least speed of draining a backlog, in multiples of the offered rate.
+const LEAST_DRAIN: f64 = 2.0;
+/// C9: most memory in KiB, most files above the baseline, longest time until they are closed.
 const MOST_KIB: u64 = 512 * 1024;
-const MORE_FILES: usize = 10;
-const FILES_BACK: Duration = Duration::from_secs(30);
+const MOST_FILES_ABOVE_BASELINE: usize = 10;
+const FILES_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A trial.
+/// Trial.
 pub(crate) struct Trial {
-    /// The world as it is at the end.
+    /// World at the end of the trial.
     pub(crate) world: World,
     faults: Vec<Fault>,
     began: Instant,
     baseline_files: usize,
 }
 
-/// How the server came back after the last fault.
+/// Recovery of the server after the last fault.
 #[derive(Debug, Default)]
 struct Recovery {
     visible: Option<Duration>,
@@ -46,12 +46,12 @@ struct Recovery {
 }
 
 impl Trial {
-    /// Makes a world and warms it up.
+    /// Creates a world and warms it up.
     pub(crate) async fn begin(settings: WorldSettings) -> Outcome<Self> {
         let began = Instant::now();
         let mut world = World::create(settings).await?;
         world.load_on();
-        sleep(WARM_UP).await;
+        sleep(WARM_UP_TIME).await;
         world.load_off().await;
         sleep(Duration::from_secs(1)).await;
         let baseline_files = world.node.open_files();
@@ -64,7 +64,7 @@ impl Trial {
         })
     }
 
-    /// Lets these faults strike, each after a random while of load.
+    /// Inflicts these faults, each after a random time of load.
     pub(crate) async fn strike(&mut self, faults: &[Fault]) -> Outcome {
         let world = &mut self.world;
         for (number, fault) in faults.iter().enumerate() {
@@ -72,18 +72,18 @@ impl Trial {
             world.pause(0.2, 5.0).await;
             world.driver.during(Some(*fault));
             let began = Instant::now();
-            let said = fault
+            let remark = fault
                 .inflict(world)
                 .await
-                .map_err(|error| format!("{}: {}", fault.name(), in_words(&*error)))?;
+                .map_err(|error| format!("{}: {}", fault.name(), with_causes(&*error)))?;
             eprintln!(
-                "{:>4}/{} {:<20} {:>5.1} s  {said}",
+                "{:>4}/{} {:<20} {:>5.1} s  {remark}",
                 number + 1,
                 faults.len(),
                 fault.name(),
                 began.elapsed().as_secs_f64()
             );
-            // What was late because of the fault still counts as its doing.
+            // Requests that were late because of the fault still count as its effect.
             sleep(Duration::from_millis(500)).await;
             world.driver.during(None);
             self.faults.push(*fault);
@@ -97,7 +97,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Keeps the load on until so many events are acknowledged.
+    /// Keeps the load on until this number of events is acknowledged.
     pub(crate) async fn until_acknowledged(&mut self, least: u64) {
         let counted = |world: &World| {
             let (clicks, calls) = world.oracle.counted();
@@ -108,22 +108,22 @@ impl Trial {
         }
     }
 
-    /// Faults off: stops the load, waits for the drain, and judges.
+    /// Stops the load, waits for the drain, and compares.
     pub(crate) async fn settle(&mut self) -> Outcome<Findings> {
         self.world.load_off().await;
         self.world.drain().await?;
-        self.judge().await
+        self.compare().await
     }
 
-    async fn judge(&self) -> Outcome<Findings> {
+    async fn compare(&self) -> Outcome<Findings> {
         let client = self.world.cluster.client().await?;
         client
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             .await?;
-        judge::judge(&client, &self.world.oracle.testimony(), &self.world.scene).await
+        comparison::compare(&client, &self.world.oracle.testimony(), &self.world.scene).await
     }
 
-    /// The whole end: one last fault to measure recovery by, the drain, the judgement.
+    /// Ends the trial: one last fault to measure the recovery, the drain, the comparison.
     pub(crate) async fn end(mut self) -> Outcome<(Report, World)> {
         let mut recovery = self.recover().await?;
         self.world.load_off().await;
@@ -134,7 +134,7 @@ impl Trial {
                 .complaints
                 .push("the server ended by itself".to_owned());
         }
-        let findings = self.judge().await?;
+        let findings = self.compare().await?;
         let mut checks = conservation(&findings);
         checks.extend(self.liveness(&recovery));
         checks.extend(self.numbers(&findings));
@@ -155,12 +155,12 @@ impl Trial {
         Ok((report, self.world))
     }
 
-    /// Lets a backlog grow behind a Postgres that stands still, and sees how soon a fresh click and its postback are
-    /// in the rollups, and how fast the backlog goes, with the load on.
+    /// Builds a backlog behind a frozen Postgres, and measures under load how soon a fresh click and its postback are
+    /// in the rollups, and how fast the backlog drains.
     async fn recover(&mut self) -> Outcome<Recovery> {
         let world = &mut self.world;
         world.load_on();
-        // A link that this process has never looked up can only be refused while Postgres stands still.
+        // A link that this process has never looked up is refused while Postgres is frozen.
         world
             .driver
             .click(&mut None, world.oracle.next_probe(), Instant::now())
@@ -182,7 +182,7 @@ impl Trial {
         world.driver.during(Some(Fault::FreezePostgres));
         let before = probes.look().await?;
         world.cluster.freeze();
-        sleep(BACKLOG).await;
+        sleep(BACKLOG_TIME).await;
         world.cluster.thaw();
         let thawed = Instant::now();
         let ((), recovery) = tokio::join!(probe(world, thawed), watch(world, &probes, before, thawed));
@@ -190,12 +190,14 @@ impl Trial {
         recovery
     }
 
-    /// How many files the server has open when nobody talks to it, once it is back at the baseline or has had its time.
+    /// Returns the number of open files of the idle server, once it is near the baseline or the time is over.
     async fn files_at_rest(&self) -> usize {
         let began = Instant::now();
         loop {
             let files = self.world.node.open_files();
-            if files.abs_diff(self.baseline_files) <= MORE_FILES || began.elapsed() > FILES_BACK {
+            if files.abs_diff(self.baseline_files) <= MOST_FILES_ABOVE_BASELINE
+                || began.elapsed() > FILES_TIMEOUT
+            {
                 return files;
             }
             sleep(Duration::from_millis(500)).await;
@@ -207,10 +209,10 @@ impl Trial {
         let rss = peaks.rss_kib.load(Ordering::Relaxed);
         let drained = match recovery.drain_per_second.map(|rate| rate / self.world.offered()) {
             None => "never (!)".to_owned(),
-            Some(drain) => format!("{drain:.1}{}", if drain < DRAIN { " (!)" } else { "" }),
+            Some(drain) => format!("{drain:.1}{}", if drain < LEAST_DRAIN { " (!)" } else { "" }),
         };
         let record = self.world.driver.record();
-        let noticed: u64 = record
+        let disturbed: u64 = record
             .clicks
             .iter()
             .filter(|(fault, _)| fault.is_some_and(Fault::spares_the_server))
@@ -222,7 +224,7 @@ impl Trial {
         let complaints = self.world.complaints.len();
         let visible = recovery
             .visible
-            .map_or("never".to_owned(), |it| format!("{:.2} s", it.as_secs_f64()));
+            .map_or("never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64()));
         let check = |code, what: &str, found: String, allowed: &str, held| Check {
             code,
             what: what.to_owned(),
@@ -236,14 +238,14 @@ impl Trial {
                 "fresh click and postback visible after the last fault",
                 visible,
                 "<= 5 s",
-                Held::when(recovery.visible.is_some_and(|it| it <= VISIBLE)),
+                Held::when(recovery.visible.is_some_and(|time| time <= VISIBLE_TIMEOUT)),
             ),
             check(
                 "C8",
                 "backlog drained, times the offered rate",
                 drained,
                 ">= 2",
-                Held::Told,
+                Held::Unrated,
             ),
             check(
                 "C9",
@@ -257,14 +259,14 @@ impl Trial {
                 "files open at rest, at the baseline",
                 format!("{}, {}", recovery.files, self.baseline_files),
                 "+- 10 in 30 s",
-                Held::when(recovery.files.abs_diff(self.baseline_files) <= MORE_FILES),
+                Held::when(recovery.files.abs_diff(self.baseline_files) <= MOST_FILES_ABOVE_BASELINE),
             ),
             check(
                 "B",
                 "clicks unrecorded or refused while only Postgres was hurt",
-                noticed.to_string(),
+                disturbed.to_string(),
                 "0",
-                Held::when(noticed == 0),
+                Held::when(disturbed == 0),
             ),
             check(
                 "D",
@@ -285,14 +287,14 @@ impl Trial {
                 "longest start until ready",
                 format!("{:.1} s", peaks.ready_ms.load(Ordering::Relaxed) as f64 / 1000.0),
                 "<= 3 s",
-                Held::Told,
+                Held::Unrated,
             ),
             check(
                 "",
                 "drained after the load",
                 format!("{:.1} s", recovery.drained.as_secs_f64()),
                 "",
-                Held::Told,
+                Held::Unrated,
             ),
         ]
     }
@@ -312,13 +314,13 @@ impl Trial {
                 "postbacks acknowledged, stored",
                 format!("{calls}, {}", findings.stored.1),
             ),
-            ("stored without an acknowledgement that arrived", {
+            ("stored without a received acknowledgement", {
                 format!("{}, {}", findings.unacknowledged.0, findings.unacknowledged.1)
             }),
             ("conversions", findings.conversions.to_string()),
             ("records in quarantine", findings.quarantined.to_string()),
             (
-                "clicks sent on unrecorded",
+                "clicks redirected unrecorded",
                 all(&record.clicks, End::Unrecorded).to_string(),
             ),
         ]
@@ -327,13 +329,13 @@ impl Trial {
             what: what.to_owned(),
             found,
             allowed: String::new(),
-            held: Held::Told,
+            held: Held::Unrated,
         })
         .into()
     }
 }
 
-/// C1 to C6.
+/// Returns the checks C1 to C6.
 pub(crate) fn conservation(findings: &Findings) -> Vec<Check> {
     let check = |(rule, code, what): (Rule, &'static str, &str)| Check {
         code,
@@ -345,8 +347,8 @@ pub(crate) fn conservation(findings: &Findings) -> Vec<Check> {
     Rule::ALL.into_iter().map(check).collect()
 }
 
-/// Sends a click and then its postback through the probes' link, again until each is acknowledged or ten seconds are
-/// over.
+/// Sends a click and then its postback through the probes' link, retrying until each is acknowledged or ten seconds
+/// have passed.
 async fn probe(world: &World, since: Instant) {
     let in_time = || since.elapsed() < Duration::from_secs(10);
     let mut acked = None;
@@ -362,7 +364,7 @@ async fn probe(world: &World, since: Instant) {
     }
 }
 
-/// Looks for the probes in the rollups.
+/// Query for the probes in the rollups.
 struct Probes {
     link: i32,
     client: Client,
@@ -381,14 +383,14 @@ impl Probes {
     }
 }
 
-/// What is in the rollups: all clicks, those through the probes' link, and conversions of these.
+/// Counts in the rollups: all clicks, clicks through the probes' link, and their conversions.
 struct Applied {
     clicks: u64,
     probes: u64,
     conversions: u64,
 }
 
-/// Watches the probes arrive, and the backlog go that has grown since `before`.
+/// Waits until the probes are visible and the backlog since `before` has drained.
 async fn watch(world: &World, probes: &Probes, before: Applied, thawed: Instant) -> Outcome<Recovery> {
     let mut recovery = Recovery::default();
     while thawed.elapsed() < Duration::from_secs(60) {
@@ -396,7 +398,7 @@ async fn watch(world: &World, probes: &Probes, before: Applied, thawed: Instant)
         if applied.probes > before.probes && applied.conversions > before.conversions {
             recovery.visible.get_or_insert(thawed.elapsed());
         }
-        // Less than a tenth of a second's clicks under way is no backlog.
+        // Less than a tenth of a second's clicks in flight is no backlog.
         let behind = world.oracle.counted().0.saturating_sub(applied.clicks);
         if behind as f64 <= world.offered() / 10.0 && recovery.drain_per_second.is_none() {
             let drained = applied.clicks.saturating_sub(before.clicks) as f64;

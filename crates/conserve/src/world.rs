@@ -1,4 +1,4 @@
-//! All that a run consists of: Postgres, the server, the load, the oracle, and the folder they live in.
+//! World of a run: Postgres, the server, the load, the oracle, and their folder.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -17,55 +17,55 @@ use crate::node::{Node, NodeSettings};
 use crate::oracle::Oracle;
 use crate::scene::{ALL_LINKS, Scene};
 
-/// Size of a journal's segment: small, so that a run sees many of them begin and end.
+/// Size of a journal's segment: small, so that a run begins and ends many of them.
 const SEGMENT_MIB: u32 = 2;
 /// Quota of the journals: more than a run writes.
 const QUOTA_MIB: u32 = 4096;
 
-/// What a world is made from.
+/// Settings of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct WorldSettings {
-    /// The binary under test.
+    /// Binary under test.
     pub(crate) server: PathBuf,
-    /// Decides payloads and schedule.
+    /// Seed of payloads and schedule.
     pub(crate) seed: u64,
-    /// How much load.
+    /// Rates of the load.
     pub(crate) rates: Rates,
-    /// Where everything lives; must not exist.
+    /// Folder of the run; must not exist.
     pub(crate) folder: PathBuf,
-    /// More environment for the server.
+    /// Additional environment for the server.
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// See the module. Dropped, it leaves no process and no mount behind; its folder stays.
+/// World of a run. Leaves no process and no mount when dropped; the folder stays.
 pub(crate) struct World {
-    /// What runs against the server now.
+    /// Load that is running; none while it is off.
     load: Option<Load>,
-    /// The server.
+    /// Server under test.
     pub(crate) node: Node,
     /// Postgres; outlives the server.
     pub(crate) cluster: Cluster,
-    /// Knows what was given out and acknowledged.
+    /// Record of the events given out and acknowledged.
     pub(crate) oracle: Arc<Oracle>,
-    /// Sends it.
+    /// Sender of the load.
     pub(crate) driver: Arc<Driver>,
-    /// Where it is sent to.
+    /// Networks and links that receive the load.
     pub(crate) scene: Scene,
-    /// Where everything lives.
+    /// Folder of the run.
     pub(crate) folder: PathBuf,
-    /// Of the nemesis.
+    /// Random numbers of the faults.
     pub(crate) dice: StdRng,
-    /// What went wrong with a fault itself, or with the server's own life.
+    /// Faults that went wrong, and unexpected ends of the server.
     pub(crate) complaints: Vec<String>,
     rates: Rates,
 }
 
 impl World {
-    /// Starts Postgres and the server, and sets the scene. No load yet.
+    /// Starts Postgres and the server, and inserts the scene, without load.
     pub(crate) async fn create(settings: WorldSettings) -> Outcome<Self> {
         let folder = settings.folder;
         std::fs::create_dir_all(&folder)?;
-        // Postgres runs as somebody else.
+        // Postgres runs as another user.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         let cluster = Cluster::create(folder.join("postgres")).await?;
         let mut node = Node::new(NodeSettings {
@@ -100,39 +100,39 @@ impl World {
         })
     }
 
-    /// Starts the load, where it does not run.
+    /// Starts the load unless it is running.
     pub(crate) fn load_on(&mut self) {
         if self.load.is_none() {
             self.load = Some(self.driver.start(self.rates));
         }
     }
 
-    /// Stops the load, and waits until all that is under way has ended.
+    /// Stops the load and waits for the requests in flight.
     pub(crate) async fn load_off(&mut self) {
         if let Some(load) = self.load.take() {
             load.stop().await;
         }
     }
 
-    /// Lets some time pass: at least and at most so many seconds.
+    /// Waits a random time between these bounds, in seconds.
     pub(crate) async fn pause(&mut self, least: f64, most: f64) {
         let seconds = self.dice.random_range(least..most);
         sleep(Duration::from_secs_f64(seconds)).await;
     }
 
-    /// Clicks per second that are offered.
+    /// Returns the offered clicks per second.
     pub(crate) fn offered(&self) -> f64 {
         self.rates.clicks
     }
 
-    /// Waits until the tables hold all that was acknowledged and stop changing; gives up after a while, as what is
-    /// lost never comes.
+    /// Waits until the tables contain every acknowledged event and stop changing; gives up after a while, because lost
+    /// events never arrive.
     pub(crate) async fn drain(&mut self) -> Outcome<Duration> {
-        const PATIENCE: Duration = Duration::from_secs(90);
+        const DRAIN_TIMEOUT: Duration = Duration::from_secs(90);
         let client = self.cluster.client().await?;
         let began = Instant::now();
         let (mut last, mut since) = ((0, 0), Instant::now());
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < DRAIN_TIMEOUT {
             let row = client
                 .query_one(
                     "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \

@@ -1,4 +1,5 @@
-//! Static files, embedded in the binary and named by what is in them, so that browsers may keep them for ever.
+//! Static files, embedded in the binary, with a hash of their content in the URL, so that browsers may cache them
+//! permanently.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use crate::error::PageError;
 #[folder = "$CARGO_MANIFEST_DIR/../../static"]
 struct Files;
 
-/// Changes whenever any file does. One name for all of them keeps the relative addresses inside style sheets right.
+/// Hash of all files. One hash for all keeps the relative URLs inside style sheets valid.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut all = [0_u8; 32];
     for name in Files::iter() {
@@ -30,7 +31,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     })
 });
 
-/// The address of a static file.
+/// URL of a static file.
 pub(crate) fn url(file: &str) -> String {
     format!("/static/{}/{file}", *VERSION)
 }
@@ -40,7 +41,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config.route("/capture.js", web::get().to(capture));
 }
 
-/// The script that advertisers put on their landing pages: at an address that never changes.
+/// Script for advertisers' landing pages, at a URL that never changes.
 async fn capture() -> Result<HttpResponse, PageError> {
     let script = Files::get("capture.js").ok_or(PageError::NotFound)?;
     Ok(HttpResponse::Ok()
@@ -53,7 +54,7 @@ async fn capture() -> Result<HttpResponse, PageError> {
 async fn serve(path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
     let (version, file) = path.into_inner();
     let content = Files::get(&file).ok_or(PageError::NotFound)?;
-    let keep = if version == *VERSION {
+    let cache_control = if version == *VERSION {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
@@ -63,6 +64,6 @@ async fn serve(path: web::Path<(String, String)>) -> Result<HttpResponse, PageEr
             CONTENT_TYPE,
             mime_guess::from_path(&file).first_or_octet_stream().as_ref(),
         ))
-        .insert_header((CACHE_CONTROL, keep))
+        .insert_header((CACHE_CONTROL, cache_control))
         .body(content.data.into_owned()))
 }

@@ -1,8 +1,6 @@
-//! Who is looking: the session cookie, the doors that pages stand behind, and the proof of permission that handlers ask
-//! for in their signatures.
+//! Authentication: the session cookie, the middleware that protects each scope of pages, and the signed-in user.
 
 use std::future::{Ready, ready};
-use std::ops::Deref;
 
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, SameSite, time};
@@ -13,17 +11,18 @@ use schema::clock;
 use tenancy::people::Person;
 use tenancy::sessions::{self, Session, SessionToken};
 use tenancy::unscoped::{self, Visit};
-use tenancy::{Access, Actor, Author, Need, Via};
+use tenancy::{Actor, Author};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
 use crate::error::PageError;
+use crate::page::PageRequest;
 use crate::shell::address;
 
-/// The cookie that carries a secret across one redirect, to the page that shows it.
+/// Cookie that carries a secret across one redirect, to the page that shows it.
 const FLASH: &str = "fresh_token";
 
-/// The fresh secret this request carries, if it looks like one.
+/// Fresh secret in the flash cookie of a request. None if the value has not the form of a token or key.
 pub(crate) fn fresh_secret(request: &HttpRequest) -> Option<String> {
     let cookie = request.cookie(FLASH)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.';
@@ -31,8 +30,8 @@ pub(crate) fn fresh_secret(request: &HttpRequest) -> Option<String> {
     ((16..=1024).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
 }
 
-/// The session cookie's name and flags. Behind https it is `__Host-` prefixed and `Secure`; the demo on plain http
-/// could not keep such a cookie.
+/// Name and flags of the session cookie. Behind https the cookie is `__Host-` prefixed and `Secure`; on plain http, as in
+/// the demo, browsers would refuse such a cookie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cookies {
     secure: bool,
@@ -47,31 +46,31 @@ impl Cookies {
         if self.secure { "__Host-session" } else { "session" }
     }
 
-    /// The cookie of a fresh session.
+    /// Cookie of a new session.
     pub(crate) fn start(self, token: &SessionToken) -> Cookie<'static> {
         let lifetime = time::Duration::seconds(sessions::LIFETIME.num_seconds());
         self.cookie(self.name(), token.as_str(), "/", SameSite::Lax, lifetime)
     }
 
-    /// The cookie that removes it.
+    /// Cookie that removes the session cookie.
     pub(crate) fn end(self) -> Cookie<'static> {
         self.cookie(self.name(), "", "/", SameSite::Lax, time::Duration::ZERO)
     }
 
-    /// The token a browser sent.
+    /// Session token of a request.
     pub(crate) fn token(self, request: &HttpRequest) -> Option<SessionToken> {
         request
             .cookie(self.name())
             .map(|cookie| SessionToken::from_cookie(cookie.value()))
     }
 
-    /// A cookie that carries a fresh secret across one redirect, to one page only. So the secret is shown once, and
-    /// loading the page again neither shows nor replaces it.
+    /// Cookie that carries a fresh secret across one redirect, to one page only. So the secret is shown once, and
+    /// reloading the page neither shows nor replaces it.
     pub(crate) fn flash(self, path: &str, secret: &str) -> Cookie<'static> {
         self.cookie(FLASH, secret, path, SameSite::Strict, time::Duration::seconds(60))
     }
 
-    /// The cookie that removes it.
+    /// Cookie that removes the flash cookie.
     pub(crate) fn end_flash(self, path: &str) -> Cookie<'static> {
         self.cookie(FLASH, "", path, SameSite::Strict, time::Duration::ZERO)
     }
@@ -94,50 +93,51 @@ impl Cookies {
     }
 }
 
-/// What somebody needs to have to pass a door.
+/// Session that the pages of a scope require.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
-    /// A session that is through with signing in.
+enum Required {
+    /// Complete sign-in.
     Person,
-    /// A session under a membership, with the second factor the network may demand.
+    /// Complete sign-in under a membership, with two-factor authentication if the network requires it.
     Member,
-    /// A session of somebody who runs the installation, acting as nobody else.
+    /// Operator who does not impersonate a member.
     Operator,
 }
 
-/// Lets those pass who are signed in.
+/// Middleware of pages that require a signed-in user.
 pub(crate) async fn require_person(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    pass(Door::Person, request, next).await
+    authenticate(Required::Person, request, next).await
 }
 
-/// Lets those pass who are signed in to a network.
+/// Middleware of pages that require a member of a network.
 pub(crate) async fn require_member(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    pass(Door::Member, request, next).await
+    authenticate(Required::Member, request, next).await
 }
 
-/// Lets operators pass. For everyone else there is nothing here.
+/// Middleware of operators' pages. All other users get 404.
 pub(crate) async fn require_operator(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    pass(Door::Operator, request, next).await
+    authenticate(Required::Operator, request, next).await
 }
 
-/// In middleware, because extractors run side by side and a malformed form must not be told before "sign in first".
-/// Refusals are answers, not errors: an error would pass by the guard that adds the headers.
-async fn pass<B: MessageBody + 'static>(
-    door: Door,
+/// Checks the session before anything else of the request. Not an extractor, because extractors run concurrently and a
+/// malformed form could be reported instead of the redirect to the sign-in page. Refusals are responses, not errors: an
+/// error would bypass the middleware that adds the security headers.
+async fn authenticate<B: MessageBody + 'static>(
+    required: Required,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<actix_web::body::EitherBody<B>>, Error> {
     let refusal = match find_visit(request.request()).await {
-        Ok(Some(visit)) => match check(door, &visit) {
+        Ok(Some(visit)) => match check(required, &visit) {
             Ok(()) => {
                 request.extensions_mut().insert(visit);
                 return Ok(next.call(request).await?.map_into_left_body());
@@ -149,7 +149,7 @@ async fn pass<B: MessageBody + 'static>(
         },
         Err(error) => error,
     };
-    // A page that refreshes itself goes elsewhere as a whole.
+    // htmx replaces one element of the page; the header makes the browser load the other page as a whole.
     let elsewhere = match &refusal {
         PageError::SignIn { .. } => Some("/sign-in"),
         PageError::Elsewhere(path) => Some(*path),
@@ -164,25 +164,25 @@ async fn pass<B: MessageBody + 'static>(
     Ok(request.error_response(refusal).map_into_right_body())
 }
 
-fn check(door: Door, visit: &Visit) -> Result<(), PageError> {
+fn check(required: Required, visit: &Visit) -> Result<(), PageError> {
     let is_operator = visit.person.is_operator && visit.session.operator_reason.is_none();
     if visit.session.awaits_second_factor {
         return Err(PageError::Elsewhere("/sign-in/code"));
     }
-    match (door, &visit.actor) {
-        (Door::Person, _) => Ok(()),
-        (Door::Operator, _) if is_operator => Ok(()),
-        (Door::Operator, _) => Err(PageError::NotFound),
-        (Door::Member, Some(actor)) if actor.lacks_second_factor => {
+    match (required, &visit.actor) {
+        (Required::Person, _) => Ok(()),
+        (Required::Operator, _) if is_operator => Ok(()),
+        (Required::Operator, _) => Err(PageError::NotFound),
+        (Required::Member, Some(actor)) if actor.lacks_second_factor => {
             Err(PageError::Elsewhere("/account/second-factor"))
         }
-        (Door::Member, Some(_)) => Ok(()),
-        (Door::Member, None) if is_operator => Err(PageError::Elsewhere("/ops")),
-        (Door::Member, None) => Err(PageError::Elsewhere("/account")),
+        (Required::Member, Some(_)) => Ok(()),
+        (Required::Member, None) if is_operator => Err(PageError::Elsewhere("/ops")),
+        (Required::Member, None) => Err(PageError::Elsewhere("/account")),
     }
 }
 
-/// Who has the cookie of this request.
+/// Session, person and actor of a request's session cookie.
 pub(crate) async fn find_visit(request: &HttpRequest) -> Result<Option<Visit>, PageError> {
     let Some(dashboard) = request.app_data::<web::Data<Dashboard>>() else {
         return Ok(None);
@@ -194,58 +194,28 @@ pub(crate) async fn find_visit(request: &HttpRequest) -> Result<Option<Visit>, P
     Ok(unscoped::visit(&dashboard.db, &token, address, clock::now()).await?)
 }
 
-/// Somebody who acts in a network and has the permission `P`. Only pages behind [`require_member`] can take it, and
-/// its connection is the only way to the network's rows.
-pub(crate) struct Allowed<P>(Access<P>);
-
-impl<P> Deref for Allowed<P> {
-    type Target = Access<P>;
-
-    fn deref(&self) -> &Access<P> {
-        &self.0
-    }
-}
-
-impl<P: Need> FromRequest for Allowed<P> {
-    type Error = PageError;
-    type Future = Ready<Result<Self, PageError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let actor = request
-            .extensions()
-            .get::<Visit>()
-            .and_then(|visit| visit.actor.clone());
-        let access = actor
-            .ok_or(PageError::NotFound)
-            .and_then(|actor| Ok(actor.access::<P>()?));
-        ready(access.map(Self))
-    }
-}
-
-/// Somebody who is signed in, in whatever capacity: for what belongs to the person and not to a network.
+/// Signed-in user, for pages that belong to the person or to operators and not to a network. Opens no transaction.
 pub(crate) struct SignedIn {
-    /// The person.
     pub(crate) person: Person,
-    /// The session.
     pub(crate) session: Session,
-    /// In which capacity, where there is one.
+    /// Actor in the network of the session. None if the session is under no membership.
     pub(crate) actor: Option<Actor>,
+    pub(crate) request: PageRequest,
     author: Author,
 }
 
 impl SignedIn {
-    /// Whom the logs will name.
+    /// Author of the user's changes, for the logs.
     pub(crate) fn author(&self) -> &Author {
         &self.author
     }
 
-    /// Refuses what only the person may do: an operator who acts as somebody must not change that person's secrets.
+    /// Refuses an operator who impersonates a member: only the person may change their name, password and second factor.
     pub(crate) fn in_person(&self) -> Result<(), PageError> {
         match self.session.operator_reason {
             None => Ok(()),
             Some(_) => Err(PageError::Refused(
-                "You act for somebody else. What belongs to a person, only that person may change."
-                    .to_owned(),
+                "You are impersonating a member. Only the person themselves can change this.".to_owned(),
             )),
         }
     }
@@ -255,21 +225,17 @@ impl FromRequest for SignedIn {
     type Error = PageError;
     type Future = Ready<Result<Self, PageError>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let visit = request.extensions().get::<Visit>().cloned();
-        let address = request
-            .app_data::<web::Data<Dashboard>>()
-            .and_then(|dashboard| client_ip(request.head(), &dashboard.trusted_proxies));
-        ready(visit.ok_or(PageError::NotFound).map(|visit| Self {
-            author: Author {
-                person_id: Some(visit.person.id),
-                name: visit.person.name.clone(),
-                via: Via::Page,
-                address: address.map(Into::into),
-            },
-            person: visit.person,
-            session: visit.session,
-            actor: visit.actor,
+    fn from_request(http: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let visit = http.extensions().get::<Visit>().cloned();
+        ready(visit.ok_or(PageError::NotFound).and_then(|visit| {
+            let request = PageRequest::of(http)?;
+            Ok(Self {
+                author: request.author(&visit.person),
+                person: visit.person,
+                session: visit.session,
+                actor: visit.actor,
+                request,
+            })
         }))
     }
 }

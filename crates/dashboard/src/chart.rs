@@ -1,4 +1,4 @@
-//! Line charts, drawn by the server as SVG, with the same numbers as a table behind each.
+//! Line charts as SVG, each with its numbers as a table.
 
 use askama::Template;
 use chrono::NaiveDate;
@@ -12,30 +12,30 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 24.0;
 
-/// A line chart of one count per day.
+/// Line chart of one count per day.
 #[derive(Template)]
 #[template(path = "chart.html")]
 pub(crate) struct DayChart {
-    /// What it shows; the answer to a question.
+    /// Title above the chart.
     title: String,
-    /// Style class of the series.
+    /// CSS class of the series.
     series: &'static str,
-    /// The line over the days that are over.
+    /// Points of the line up to yesterday.
     line: String,
-    /// The dashed piece to today, which is not over.
+    /// Points of the dashed line from yesterday to today, which is incomplete.
     today: String,
-    /// Where the line ends.
+    /// End point of the line.
     end: (String, String),
-    /// Horizontal lines with their labels: (y, y of the label, label).
+    /// Horizontal grid lines with their labels: (y, y of the label, label).
     grid: Vec<(String, String, String)>,
-    /// Labels under the axis: (x, anchor, label).
+    /// Labels below the axis: (x, anchor, label).
     days: Vec<(String, &'static str, String)>,
-    /// The table behind it, newest first: (day, count).
+    /// Rows of the table, newest first: (day, count).
     rows: Vec<(String, String)>,
 }
 
 impl DayChart {
-    /// Draws counts of consecutive days, the last of which is today.
+    /// Creates a chart of the counts of consecutive days, the last of which is today.
     pub(crate) fn new(title: &str, series: &'static str, counts: &[(NaiveDate, i64)]) -> Self {
         let today = counts.last().map(|(day, _)| *day).unwrap_or_default();
         let top = scale_top(counts.iter().map(|(_, count)| *count).max().unwrap_or(0));
@@ -107,7 +107,7 @@ fn polyline(points: &[(f64, f64)]) -> String {
         .join(" ")
 }
 
-/// The smallest of 2, 4, 10, 20, 40, 100 … that holds the largest count: an even, round top line.
+/// Smallest of 2, 4, 10, 20, 40, 100 … that is not below the largest count: an even, round top line.
 fn scale_top(largest: i64) -> i64 {
     let mut decade = 1_i64;
     loop {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_top_line_is_round_and_holds_the_largest_count() {
+    fn the_top_line_is_round_and_not_below_the_largest_count() {
         for (largest, top) in [
             (0, 2),
             (2, 2),

@@ -1,4 +1,4 @@
-//! What can go wrong with a page, and the page that says so.
+//! Errors of pages, and the page that shows them.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
@@ -9,37 +9,37 @@ use tenancy::{ChangeError, NotPermitted, TooBusy};
 
 use crate::urls;
 
-/// Why a page is not shown.
+/// Reason why a page is not shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PageError {
-    /// There is no such thing, or it is not theirs: the two look alike.
+    /// Absent, or not visible to the actor: the two look alike.
     #[error("not found")]
     NotFound,
-    /// A link in a mail that was used, or is too old, or was never made: they look alike.
+    /// One-time link that was used, has expired, or never existed: these look alike.
     #[error("used link")]
     UsedLink,
-    /// Nobody is signed in.
+    /// Not signed in.
     #[error("not signed in")]
     SignIn {
-        /// Where they wanted to go.
+        /// Requested page, to return to after the sign-in.
         wanted: String,
     },
-    /// They are to go to another page first.
+    /// Redirect to a page that has to be completed first.
     #[error("elsewhere: {0}")]
     Elsewhere(&'static str),
-    /// Their role may not do this.
+    /// The actor's role lacks a permission.
     #[error(transparent)]
     NotPermitted(#[from] NotPermitted),
-    /// It cannot be done now.
+    /// Conflicts with the current state.
     #[error("{0}")]
     Conflict(String),
-    /// A form that must not be acted on.
+    /// Refused form.
     #[error("{0}")]
     Refused(String),
-    /// A request that makes no sense.
+    /// Invalid request.
     #[error("{0}")]
     BadRequest(String),
-    /// Too many want the same at once.
+    /// Too many concurrent requests.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
     /// The database failed.
@@ -102,33 +102,35 @@ impl ResponseError for PageError {
             }
             Self::NotFound => (
                 "Not found",
-                "There is nothing at this address, or it is not yours to see.".to_owned(),
+                "This page does not exist, or you have no access to it.".to_owned(),
             ),
             Self::UsedLink => (
                 "This link does not work",
-                "It was used already, or is too old. Ask whoever sent it for a new one; a link to sign in or to \
-                 choose a password you can ask for yourself, at /forgot."
+                "It was used already or has expired. Ask the sender for a new link. You can request a new link to sign in \
+                 or to reset your password at /forgot."
                     .to_owned(),
             ),
             Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",
-                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.whom_to_ask()),
+                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.roles_to_contact()),
             ),
-            Self::Refused(why) => ("Refused", why.clone()),
-            Self::BadRequest(why) | Self::Conflict(why) => ("That did not work", why.clone()),
+            Self::Refused(sentence) => ("Refused", sentence.clone()),
+            Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {
                 response.insert_header((RETRY_AFTER, "2"));
                 (
                     "One moment, please",
-                    "Too much is asked at once. Try again in a few seconds.".to_owned(),
+                    "The server is busy. Try again in a few seconds.".to_owned(),
                 )
             }
             Self::Db(DbError::Query(_)) | Self::Template(_) => (
-                "That was our fault",
-                "Something failed on our side. Look whether what you wanted was done, and try again; if it stays, tell whoever runs this installation the reference below.".to_owned(),
+                "Internal error",
+                "Something went wrong. Check if your change was saved, and try again. If the error persists, give the \
+                 reference below to the operator of this installation."
+                    .to_owned(),
             ),
         };
-        // Our own faults get a reference that is in the log with the cause; the page does not tell the cause.
+        // Internal errors get a reference that is logged with the cause. The page does not reveal the cause.
         let reference = self
             .status_code()
             .is_server_error()
@@ -136,13 +138,16 @@ impl ResponseError for PageError {
         if let Some(reference) = &reference {
             tracing::error!(reference, error = %self, "page failed");
         }
+        let sentence_only = sentence.clone();
         let page = ErrorPage {
             heading,
             sentence,
             reference,
         };
-        response
-            .content_type("text/html; charset=utf-8")
-            .body(page.render().unwrap_or_default())
+        let body = page.render().unwrap_or_else(|error| {
+            tracing::error!(%error, "error page failed");
+            sentence_only
+        });
+        response.content_type("text/html; charset=utf-8").body(body)
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers, money and time as people read them: the one place that decides.
+//! Text of numbers, money and times, for all pages.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -24,18 +24,18 @@ pub(crate) fn money(money: Money) -> String {
     )
 }
 
-/// An amount of no known currency: `12.5`, with the decimals it has.
+/// Amount without a known currency: `12.5`, without trailing zeros.
 pub(crate) fn number(micros: i64) -> String {
     let digits = format!("{}.{:06}", micros / Money::UNIT, micros % Money::UNIT);
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A ratio as a percentage with two decimals; an em dash where it is not defined.
+/// Ratio as a percentage with two decimals; a dash if undefined.
 pub(crate) fn percent(ratio: Option<f64>) -> String {
     ratio.map_or("—".to_owned(), |ratio| format!("{:.2} %", ratio * 100.0))
 }
 
-/// Today `14:03:22`, this year `20 Nov 14:03`, else `20 Nov 2025`, on the network's clock.
+/// Time in the network's time zone: today `14:03:22`, this year `20 Nov 14:03`, else `20 Nov 2025`.
 pub(crate) fn time(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> String {
     let (local, today) = (at.with_timezone(&zone), now.with_timezone(&zone));
     let pattern = if local.date_naive() == today.date_naive() {
@@ -48,7 +48,7 @@ pub(crate) fn time(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> String {
     local.format(pattern).to_string()
 }
 
-/// Everything about a time, for a tooltip: on the network's clock and in UTC.
+/// Full time for a tooltip, in the network's time zone and in UTC.
 pub(crate) fn full_time(at: DateTime<Utc>, zone: Tz) -> String {
     let local = at.with_timezone(&zone);
     format!(
@@ -58,7 +58,7 @@ pub(crate) fn full_time(at: DateTime<Utc>, zone: Tz) -> String {
     )
 }
 
-/// `20 Nov`, with the year where it is not this one.
+/// `20 Nov`, with the year unless it is the current one.
 pub(crate) fn day(day: NaiveDate, today: NaiveDate) -> String {
     let pattern = if day.year() == today.year() {
         "%-d %b"
@@ -77,7 +77,7 @@ pub(crate) fn duration(micros: i32) -> String {
     }
 }
 
-/// An id in a list: its prefix and its last six characters.
+/// Shortened id for lists: its prefix and its last six characters.
 pub(crate) fn short_id(id: &str) -> String {
     let (prefix, rest) = id
         .split_once('_')
@@ -104,7 +104,7 @@ fn group(digits: &str) -> String {
     grouped
 }
 
-/// A time to the minute, where no network's clock is at hand.
+/// Time to the minute in UTC, for pages outside of a network.
 pub(crate) fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
@@ -155,10 +155,10 @@ mod tests {
         );
         assert_eq!(percent(None), "—");
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
-        let told = |at: &str| time(at.parse().unwrap(), now, Tz::Europe__Warsaw);
-        assert_eq!(told("2026-11-21T11:03:22Z"), "12:03:22");
-        assert_eq!(told("2026-11-20T22:59:00Z"), "20 Nov 23:59");
-        assert_eq!(told("2025-11-20T11:00:00Z"), "20 Nov 2025");
+        let formatted = |at: &str| time(at.parse().unwrap(), now, Tz::Europe__Warsaw);
+        assert_eq!(formatted("2026-11-21T11:03:22Z"), "12:03:22");
+        assert_eq!(formatted("2026-11-20T22:59:00Z"), "20 Nov 23:59");
+        assert_eq!(formatted("2025-11-20T11:00:00Z"), "20 Nov 2025");
         assert_eq!(
             (duration(412), duration(3_400), duration(1_400_000)),
             ("412 µs".into(), "3 ms".into(), "1.4 s".into())

@@ -1,8 +1,10 @@
-//! Posted forms: read whole, checked for their token, kept for showing again when a field is wrong.
+//! Posted forms: read whole, checked for their token, shown again if a field has an error.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -11,18 +13,18 @@ use futures_util::future::LocalBoxFuture;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::clock;
 use serde::{Deserialize, Serialize};
-use tenancy::{Draft, FieldErrors, Secret};
+use tenancy::{ChangeError, Draft, FieldErrors, Secret, table};
 
 use crate::Dashboard;
 use crate::error::PageError;
 
-/// How long a page may stay open before its form must be loaded again.
+/// Lifetime of a form token: a page that is open for longer has to be reloaded.
 const LIFETIME_SECONDS: i64 = 12 * 60 * 60;
-/// How long a form may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(15);
+/// Timeout for the body of a form.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 const AUDIENCE: &str = "form";
 
-/// Signs the token that every form carries, so that no other site can make a browser send one.
+/// Signs the token of every form (CSRF protection).
 #[derive(Clone)]
 pub(crate) struct FormTokens {
     sign: EncodingKey,
@@ -45,15 +47,16 @@ impl FormTokens {
         }
     }
 
-    /// A token for the forms of this browser: bound to its session where it has one.
+    /// Returns a token for the forms of this browser, bound to its session if it has one.
+    #[expect(clippy::expect_used, reason = "signing cannot fail")]
     pub(crate) fn issue(&self, dashboard: &Dashboard, request: &HttpRequest) -> String {
         let claims = Claims {
             aud: AUDIENCE.to_owned(),
             sub: subject(dashboard, request),
             exp: clock::now().timestamp() + LIFETIME_SECONDS,
         };
-        // Signing three strings with a key of our own cannot fail; an empty token would be refused.
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign).unwrap_or_default()
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
+            .expect("a claim of two strings and a number can be signed with HS256")
     }
 
     fn check(&self, token: &str, subject: &str) -> bool {
@@ -66,41 +69,41 @@ impl FormTokens {
     }
 }
 
-/// Whose forms these are: a name for the session that does not give the cookie away.
+/// Subject of a form token: a fingerprint of the session that does not reveal the cookie.
 fn subject(dashboard: &Dashboard, request: &HttpRequest) -> String {
     dashboard
         .cookies
         .token(request)
-        .map_or("nobody".to_owned(), |token| token.fingerprint())
+        .map_or("anonymous".to_owned(), |token| token.fingerprint())
 }
 
-/// The fields of a posted form whose token was right.
+/// Fields of a posted form whose token was valid.
 pub(crate) struct PostedForm(Vec<(String, String)>);
 
 impl PostedForm {
-    /// A field, trimmed; empty where it was not sent. One that came twice counts once, the last.
+    /// Field, trimmed; empty if absent. Of a repeated field, the last value.
     pub(crate) fn get(&self, field: &str) -> &str {
         self.verbatim(field).trim()
     }
 
-    /// A field exactly as sent: for passwords and files.
+    /// Field exactly as sent: for passwords and files.
     pub(crate) fn verbatim(&self, field: &str) -> &str {
         let last = self.0.iter().rev().find(|(name, _)| name == field);
         last.map_or("", |(_, value)| value.as_str())
     }
 
-    /// Every value of a field that may come several times: boxes that were ticked.
+    /// All values of a repeated field, such as ticked checkboxes.
     pub(crate) fn all(&self, field: &str) -> Vec<String> {
         let values = self.0.iter().filter(|(name, _)| name == field);
         values.map(|(_, value)| value.clone()).collect()
     }
 
-    /// Whether a box was ticked.
+    /// True if a checkbox was ticked.
     pub(crate) fn ticked(&self, field: &str) -> bool {
         !self.get(field).is_empty()
     }
 
-    /// What the form says of these fields, each of which it calls by this prefix and the field's name.
+    /// Draft of these fields. In the form, each is named by the prefix and the field's name.
     pub(crate) fn draft(&self, prefix: &str, fields: &[&'static str]) -> Draft {
         Draft::of_fields(fields, |field| self.get(&format!("{prefix}{field}")).to_owned())
     }
@@ -115,13 +118,13 @@ impl PostedForm {
         match multer::parse_boundary(content_type) {
             Err(_) => fields.extend(form_urlencoded::parse(&body).into_owned()),
             Ok(boundary) => {
-                let whole = futures_util::stream::once(async { Ok::<_, std::io::Error>(body) });
-                let mut parts = multer::Multipart::new(whole, boundary);
-                let broken =
-                    |error: multer::Error| PageError::BadRequest(format!("The form is broken: {error}."));
-                while let Some(part) = parts.next_field().await.map_err(broken)? {
+                let whole_body = futures_util::stream::once(async { Ok::<_, std::io::Error>(body) });
+                let mut parts = multer::Multipart::new(whole_body, boundary);
+                let malformed =
+                    |error: multer::Error| PageError::BadRequest(format!("The form is malformed: {error}."));
+                while let Some(part) = parts.next_field().await.map_err(malformed)? {
                     let name = part.name().unwrap_or_default().to_owned();
-                    let bytes = part.bytes().await.map_err(broken)?;
+                    let bytes = part.bytes().await.map_err(malformed)?;
                     let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
                         PageError::BadRequest(
                             "The file is not UTF-8 text. Save it as UTF-8 and send it again.".to_owned(),
@@ -147,36 +150,64 @@ impl FromRequest for PostedForm {
         let dashboard = request.app_data::<web::Data<Dashboard>>().cloned();
         let request = request.clone();
         async move {
-            let body = actix_web::rt::time::timeout(BODY_TIME, body)
+            let body = actix_web::rt::time::timeout(BODY_TIMEOUT, body)
                 .await
-                .map_err(|_| PageError::BadRequest("The form did not arrive within 15 seconds.".to_owned()))?
-                .map_err(|error| PageError::BadRequest(error.to_string()))?;
+                .map_err(|_| PageError::BadRequest("The form took longer than 15 seconds to upload.".to_owned()))?
+                .map_err(unreadable)?;
             let form = Self::read(&request, body).await?;
             let genuine = dashboard.is_some_and(|dashboard| {
                 let token = form.get("form_token");
                 dashboard.form_tokens.check(token, &subject(&dashboard, &request))
             });
-            match genuine {
-                true => Ok(form),
-                false => Err(PageError::Refused(
-                    "This form is too old, or was opened in another session. Go back, load the page again and resend it."
+            if !genuine {
+                return Err(PageError::Refused(
+                    "This form has expired or was opened in another session. Reload the page and submit it again."
                         .to_owned(),
-                )),
+                ));
             }
+            Ok(form)
         }
         .boxed_local()
     }
 }
 
-/// The status of a page with a form on it: whether something is wrong with what was sent.
+/// Error of a body that cannot be read. Only a file to import makes a body too large.
+fn unreadable(error: actix_web::Error) -> PageError {
+    PageError::BadRequest(match error.as_error() {
+        Some(PayloadError::Overflow) => table::TOO_LARGE.to_owned(),
+        _ => error.to_string(),
+    })
+}
+
+/// Status of a page with a form: 422 if a field has an error.
 pub(crate) fn status(errors: &FieldErrors) -> StatusCode {
-    match errors.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
+    if errors.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
     }
 }
 
-/// An option of a choice.
+/// Status of a page with several forms: 422 if a field of one has an error.
+pub(crate) fn status_of(forms: &[&Draft]) -> StatusCode {
+    let first = forms.iter().find(|form| !form.errors.is_empty());
+    first.map_or(StatusCode::OK, |form| status(&form.errors))
+}
+
+/// Returns the errors of single fields, or the error if it concerns no field. A reached limit is shown at the name.
+pub(crate) fn field_errors(error: ChangeError) -> Result<FieldErrors, PageError> {
+    match error {
+        ChangeError::Fields(errors) => Ok(errors),
+        ChangeError::Limit(message) => {
+            let mut errors = FieldErrors::default();
+            errors.add("name", message);
+            Ok(errors)
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// Option of a select field.
 pub(crate) struct Choice {
     pub(crate) value: String,
     pub(crate) label: String,
@@ -184,7 +215,7 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// The options of a choice, one of them chosen already.
+    /// Options of a select field, one of them selected.
     pub(crate) fn list<V: ToString, L: Into<String>>(
         options: impl IntoIterator<Item = (V, L)>,
         chosen: &str,
@@ -201,4 +232,13 @@ impl Choice {
             })
             .collect()
     }
+}
+
+/// Options of a select field for a closed set of words.
+pub(crate) fn choices<T: Copy + Display>(
+    words: &[T],
+    label: fn(T) -> &'static str,
+    chosen: &str,
+) -> Vec<Choice> {
+    Choice::list(words.iter().map(|word| (*word, label(*word))), chosen)
 }

@@ -1,4 +1,5 @@
-//! Server-rendered pages. One module per page in `pages`, its templates in the folder of the same name.
+//! Server-rendered pages: a folder per audience in `pages`, one module per page, its templates in the folder of the same
+//! name.
 //!
 //! Every page works without JavaScript and under a policy that allows nothing inline.
 
@@ -8,8 +9,10 @@ mod chart;
 mod error;
 mod format;
 mod forms;
-mod guard;
+mod labels;
 mod listing;
+mod middleware;
+mod page;
 mod pages;
 mod routes;
 mod shell;
@@ -20,39 +23,35 @@ use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web;
+use campaigns::ClickIds;
 use ipnet::IpNet;
 use schema::Db;
 use tenancy::api_tokens::ApiTokens;
-use tenancy::networks::host_of;
-use tenancy::{Mailer, Passwords, Secret, SignInThrottle};
+use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls, table};
 use tokio::sync::Semaphore;
-use tracking::{ClickIds, Tracker};
+use tracking::{Proxies, StorageSettings, Tracker};
 
-/// What the dashboard is made from.
+/// Settings of a [`Dashboard`].
 pub struct DashboardSettings {
-    /// The pages' own pool, so that no report can take the tracking paths' connections.
+    /// Pool of the pages alone, so that no report can take the connections of the tracking paths.
     pub db: Db,
-    /// The installation's secret.
+    /// Secret of the installation.
     pub secret: Secret,
-    /// Where browsers reach the dashboard, without a slash at the end. With https, cookies are `Secure`.
-    pub dashboard_url: String,
-    /// Where visitors and advertisers' servers reach the tracking host when a network has none of its own.
-    pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Sends mails, where a server for them is configured.
+    /// Public base URLs.
+    pub urls: Urls,
+    /// Proxies in front of the listener.
+    pub proxies: Proxies,
+    /// Files of this node: its journals, which a verification reads, and its exports.
+    pub storage: StorageSettings,
+    /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
-    /// Whether a stranger may sign a network up.
+    /// True if visitors of the dashboard may sign up a network.
     pub allow_sign_up: bool,
-    /// Where what a network owned is written before it is erased.
-    pub exports: PathBuf,
-    /// The folder of this node's journals: what is acknowledged is looked up from there.
-    pub journals: PathBuf,
-    /// This node's tracking paths, to be asked how they fare.
+    /// Tracking paths of this node, for their health.
     pub tracker: Tracker,
 }
 
-/// What all pages share. Cheap to clone.
+/// State shared by all pages. Cheap to clone.
 #[derive(Clone)]
 pub struct Dashboard {
     db: Db,
@@ -72,49 +71,49 @@ pub struct Dashboard {
     exports: PathBuf,
     journals: PathBuf,
     tracker: Tracker,
-    /// Downloads of whole networks that may run at once: each holds a connection for as long as it takes.
-    export_turns: Arc<Semaphore>,
-    /// Proofs that may run at once: each reads the journals and sums whole tables.
-    proof_turns: Arc<Semaphore>,
+    /// Limits concurrent exports of networks: each holds a connection until the download ends.
+    export_slots: Arc<Semaphore>,
+    /// Limits concurrent verifications: each reads the journals and sums whole tables.
+    verification_slots: Arc<Semaphore>,
 }
 
 impl Dashboard {
-    /// Prepares the pages.
+    /// Creates the state of the pages.
     #[must_use]
     pub fn new(settings: DashboardSettings) -> Self {
         Self {
             db: settings.db,
             passwords: Passwords::new(),
             throttle: SignInThrottle::new(),
-            trusted_proxies: settings.trusted_proxies.into(),
+            trusted_proxies: settings.proxies.trusted,
             click_ids: ClickIds::new(settings.secret.clone()),
             form_tokens: forms::FormTokens::new(&settings.secret),
-            cookies: auth::Cookies::new(settings.dashboard_url.starts_with("https://")),
-            api_tokens: ApiTokens::new(&settings.secret, &settings.dashboard_url),
+            cookies: auth::Cookies::new(settings.urls.dashboard.starts_with("https://")),
+            api_tokens: ApiTokens::new(&settings.secret, &settings.urls.dashboard),
             secret: settings.secret,
             mailer: settings.mailer,
-            reserved_hosts: vec![host_of(&settings.dashboard_url), host_of(&settings.tracking_url)],
-            dashboard_url: settings.dashboard_url,
-            tracking_url: settings.tracking_url,
+            reserved_hosts: settings.urls.reserved_hosts(),
+            dashboard_url: settings.urls.dashboard,
+            tracking_url: settings.urls.tracking,
             allow_sign_up: settings.allow_sign_up,
-            exports: settings.exports,
-            journals: settings.journals,
+            exports: settings.storage.exports,
+            journals: settings.storage.journal.folder,
             tracker: settings.tracker,
-            export_turns: Arc::new(Semaphore::new(2)),
-            proof_turns: Arc::new(Semaphore::new(1)),
+            export_slots: Arc::new(Semaphore::new(2)),
+            verification_slots: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-/// Longest form taken, in bytes: a file to import.
-const FORM_LIMIT: usize = 3 * 1024 * 1024;
+/// Maximum size of a form, in bytes: a file to import, and the parts of the form around it.
+const FORM_LIMIT: usize = table::MAX_BYTES + 1024 * 1024;
 
-/// Adds the pages to an actix application that has a [`Dashboard`] as its data.
+/// Adds the pages to an actix application whose data contain a [`Dashboard`].
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("")
             .app_data(web::PayloadConfig::new(FORM_LIMIT))
-            .wrap(from_fn(guard::guard))
+            .wrap(from_fn(middleware::secure))
             .configure(assets::configure)
             .configure(pages::public)
             .service(
@@ -135,14 +134,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
     );
 }
 
-/// Every route, method and path, door by door: for tests that must miss none.
+/// Method and path of every route, for tests that must not miss one.
 #[must_use]
 pub fn routes() -> Vec<(&'static str, &'static str)> {
-    [
-        pages::PUBLIC,
-        pages::OF_PERSON,
-        pages::OF_OPERATOR,
-        pages::OF_MEMBER,
-    ]
-    .concat()
+    pages::routes()
 }

@@ -1,37 +1,36 @@
-//! What lists share: filters from the URL, tabs, and the pages they are cut into.
+//! Filters, tabs and paging of lists.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::error::PageError;
 
-/// Rows of a page.
+/// Rows per page.
 const ROWS: usize = 50;
 
-/// How many rows to ask for: one more than a page shows, to know whether there is another page.
-pub(crate) const ASK: i64 = 51;
+/// Rows to query: one more than a page shows, to know if another page follows.
+pub(crate) const QUERIED: i64 = 51;
 
-/// A filter with a closed set of words; empty where it was not set.
+/// Filter by a word of a closed set. None for an empty text.
 pub(crate) fn word<T: FromStr<Err = String>>(text: &str) -> Result<Option<T>, PageError> {
     (!text.is_empty())
         .then(|| text.parse().map_err(PageError::BadRequest))
         .transpose()
 }
 
-/// A filter by id; empty where it was not set.
+/// Filter by id. None for an empty text.
 pub(crate) fn id<T: FromStr>(text: &str) -> Result<Option<T>, PageError> {
     (!text.is_empty())
         .then(|| text.parse().map_err(|_| PageError::NotFound))
         .transpose()
 }
 
-/// A filter by text; empty where it was not set.
+/// Filter by text. None for an empty text.
 pub(crate) fn text(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// One page of what was found, and the address of the next one, if there is one: the same filters, before the last
-/// row's id.
+/// Rows of one page, and the URL of the next page with the same filters, before the last row's id. No URL on the last page.
 pub(crate) fn cut<T, I: Display>(
     found: Vec<T>,
     path: &str,
@@ -41,7 +40,7 @@ pub(crate) fn cut<T, I: Display>(
     cut_at("before", found, path, filters, id_of)
 }
 
-/// The same for lists that are not sorted from the newest on: the next page comes after the last row.
+/// Variant of [`cut`] for lists that are not sorted newest first: the next page begins after the last row.
 pub(crate) fn cut_after<T, I: Display>(
     found: Vec<T>,
     path: &str,
@@ -68,7 +67,7 @@ fn cut_at<T, I: Display>(
     (found, next)
 }
 
-/// An address with these filters, without those that are not set.
+/// URL with the filters that are not empty.
 pub(crate) fn with_query(path: &str, filters: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(filters.iter().filter(|(_, value)| !value.is_empty()))
@@ -79,10 +78,10 @@ pub(crate) fn with_query(path: &str, filters: &[(&str, &str)]) -> String {
     }
 }
 
-/// A tab: its label, where it leads, whether it is the current one.
+/// Tab: label, URL, and true if it is the current one.
 pub(crate) type Tab = (String, String, bool);
 
-/// Tabs for a filter called `status`: all, and each of its words.
+/// Tabs of the filter `status`: all, and one for each word.
 pub(crate) fn tabs<T: Copy + PartialEq + Display>(path: &str, all: &[T], chosen: Option<T>) -> Vec<Tab> {
     let each = all.iter().map(|status| {
         let word = status.to_string();
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_page_leads_to_the_next_one_with_the_same_filters() {
+    fn a_full_page_links_to_the_next_one_with_the_same_filters() {
         let (rows, older) = cut(
             (0..51).collect(),
             "/list",

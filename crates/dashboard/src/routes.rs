@@ -1,6 +1,6 @@
-//! Routes as tables: what is served cannot differ from what is listed, and tests walk the lists.
+//! Tables of routes: each yields both the registration and the list for tests, so the two cannot differ.
 
-/// Makes a function that registers routes below a prefix, and the list of them.
+/// Defines a function that registers routes, and the list of their methods and paths.
 macro_rules! routes {
     ($(#[$meta:meta])* $configure:ident, $list:ident, $prefix:literal: $($method:ident $path:literal => $handler:expr;)+) => {
         $(#[$meta])*

@@ -1,4 +1,4 @@
-//! What surrounds every page: navigation, search, who is signed in, and the frame its numbers are in.
+//! Shell of every page: navigation, search, the signed-in user, and the time zone and currency of its figures.
 
 use actix_web::cookie::Cookie;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -10,26 +10,17 @@ use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
 use tenancy::{Actor, Permission};
 
-use crate::Dashboard;
 use crate::error::PageError;
+use crate::page::PageRequest;
 
-/// What [`Shell`] and pages take from a request about colours: `light`, `dark`, or nothing for the system's choice.
-pub(crate) fn theme(request: &HttpRequest) -> &'static str {
-    match request.cookie("theme").as_ref().map(|cookie| cookie.value()) {
-        Some("light") => "light",
-        Some("dark") => "dark",
-        _ => "system",
-    }
-}
-
-/// An entry of the navigation.
+/// Entry of the navigation.
 pub(crate) struct NavItem {
     pub(crate) label: &'static str,
     pub(crate) href: &'static str,
     pub(crate) current: bool,
 }
 
-/// What the base template shows around a page.
+/// Values of the base template around a page.
 pub(crate) struct Shell {
     pub(crate) title: String,
     pub(crate) network: String,
@@ -47,10 +38,9 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// The shell of a page under the navigation entry `section`.
+    /// Returns the shell of a page under the navigation entry `section`.
     pub(crate) fn new(
-        dashboard: &Dashboard,
-        request: &HttpRequest,
+        request: &PageRequest,
         actor: &Actor,
         network: &Network,
         section: &str,
@@ -66,28 +56,28 @@ impl Shell {
             nav: navigation(actor, section),
             frame: format!("{zone} · {}", network.currency),
             through: clock::now().with_timezone(&zone).format("%H:%M:%S").to_string(),
-            form_token: dashboard.form_tokens.issue(dashboard, request),
-            theme: theme(request),
-            here: address(request),
-            live: !has(request, "live=off"),
-            saved: has(request, SAVED),
+            form_token: request.form_token(),
+            theme: request.theme(),
+            here: address(&request.http),
+            live: !has(&request.http, "live=off"),
+            saved: has(&request.http, SAVED),
         }
     }
 }
 
-/// What the address of a page ends with that a form was just saved on.
+/// Query parameter of a page on which a form was just saved.
 const SAVED: &str = "saved=yes";
 
 fn has(request: &HttpRequest, wanted: &str) -> bool {
     request.query_string().split('&').any(|pair| pair == wanted)
 }
 
-/// Sends the browser back to a page after a form on it was saved; the page says so.
+/// Redirects back to a page after a form on it was saved; the page confirms it.
 pub(crate) fn saved(path: &str) -> PageResult {
     see_other(&format!("{path}?{SAVED}"))
 }
 
-/// Where one can come back to: this page, if it was opened and not posted to.
+/// Address that a user can return to: this page if it was requested with GET, else the home page.
 pub(crate) fn address(request: &HttpRequest) -> String {
     let is_page = request.method() == actix_web::http::Method::GET;
     request
@@ -98,19 +88,18 @@ pub(crate) fn address(request: &HttpRequest) -> String {
         .to_owned()
 }
 
-/// What must be seen on every page.
+/// Notice on every page.
 pub(crate) struct Banner {
-    /// What there is to know.
     pub(crate) sentence: String,
-    /// Whether it can be left with a button: an operator who acts for somebody.
+    /// True if the banner has a button that ends an impersonation.
     pub(crate) leave: bool,
 }
 
 fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
-    let acting = actor.impersonation.as_ref().map(|it| Banner {
+    let impersonating = actor.impersonation.as_ref().map(|impersonation| Banner {
         sentence: format!(
-            "{} acts as {} of {}. Reason: {}",
-            it.operator_name, actor.person_name, network.name, it.reason
+            "{} is impersonating {} of {}. Reason: {}",
+            impersonation.operator_name, actor.person_name, network.name, impersonation.reason
         ),
         leave: true,
     });
@@ -119,29 +108,29 @@ fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
         NetworkStatus::Suspended => Some("This network is suspended: clicks and postbacks are refused."),
         NetworkStatus::Closed => Some("This network is closed, and is being erased."),
     };
-    let stopped = stopped.map(|what| format!("{what} {}", network.status_reason));
+    let stopped = stopped.map(|sentence| format!("{sentence} {}", network.status_reason));
     let party = match actor.affiliate_status {
         None | Some(AffiliateStatus::Active) => None,
         Some(AffiliateStatus::Paused | AffiliateStatus::Archived) => Some(format!(
-            "{} has paused you: your links send nobody on. Conversions of earlier clicks count.",
+            "{} has paused you: your links are inactive. Earlier clicks still convert.",
             network.name
         )),
         Some(AffiliateStatus::Blocked) => Some(format!(
-            "{} has blocked you: your links send nobody on, and no conversion counts.",
+            "{} has blocked you: your links are inactive and no conversions are recorded.",
             network.name
         )),
     };
-    let told = stopped.into_iter().chain(party).map(|sentence| Banner {
+    let notices = stopped.into_iter().chain(party).map(|sentence| Banner {
         sentence,
         leave: false,
     });
-    acting.into_iter().chain(told).collect()
+    impersonating.into_iter().chain(notices).collect()
 }
 
 fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
     let reports = actor.may(Permission::SeeReports);
     let parties = actor.may(Permission::SeeParties);
-    // Whoever acts for one advertiser has its integration beside everything else.
+    // Users of an advertiser have their own integration page; others open it from the advertiser.
     let integration = actor.role.scope().advertiser.is_some();
     [
         ("Home", "/", reports),
@@ -171,29 +160,29 @@ fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
     .collect()
 }
 
-/// What every page handler returns.
+/// Result of every page handler.
 pub(crate) type PageResult = Result<HttpResponse, PageError>;
 
 /// Renders a page.
-pub(crate) fn page(template: &impl Template) -> PageResult {
-    page_with(actix_web::http::StatusCode::OK, template)
+pub(crate) fn html(template: &impl Template) -> PageResult {
+    html_with(actix_web::http::StatusCode::OK, template)
 }
 
 /// Renders a page with another status than 200.
-pub(crate) fn page_with(status: actix_web::http::StatusCode, template: &impl Template) -> PageResult {
+pub(crate) fn html_with(status: actix_web::http::StatusCode, template: &impl Template) -> PageResult {
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(template.render()?))
 }
 
-/// Sends the browser on to another page after a form was acted on.
+/// Redirects to another page after a form was processed.
 pub(crate) fn see_other(location: &str) -> PageResult {
     Ok(HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, location))
         .finish())
 }
 
-/// A CSV file to keep. `name` holds letters, digits, `-`, `_` and dots only.
+/// CSV download. `name` holds letters, digits, `-`, `_` and dots only.
 pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
@@ -201,21 +190,14 @@ pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
         .body(text)
 }
 
-/// Adds a cookie. Ours hold letters, digits and the like only, which every header takes.
+/// Adds a cookie. Cookies of the dashboard hold letters, digits and `_-.` only, which are valid in every header.
 pub(crate) fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Err(error) = response.add_cookie(cookie) {
         tracing::error!(%error, "cookie not set");
     }
 }
 
-/// Sends the browser to a page that shows this secret, once.
-pub(crate) fn show_secret(dashboard: &Dashboard, path: &str, secret: &str) -> PageResult {
-    let mut response = see_other(path)?;
-    set_cookie(&mut response, &dashboard.cookies.flash(path, secret));
-    Ok(response)
-}
-
-/// A time for a table cell, with everything about it in its tooltip.
+/// Time of a table cell, with the full time as its tooltip.
 pub(crate) struct TimeCell {
     pub(crate) short: String,
     pub(crate) full: String,

@@ -1,4 +1,4 @@
-//! `demo.json`: every address, sign-in and key that a person or a script needs.
+//! `demo.json`: every URL, sign-in and token that a user or a script needs.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,94 +10,94 @@ use serde::{Deserialize, Serialize};
 
 use crate::DemoError;
 
-/// Where the demo's three servers listen, without a slash at the end.
+/// URLs of the demo's three servers, without a slash at the end.
 #[derive(Debug, Clone)]
 pub struct DemoAddresses {
-    /// The dashboard.
+    /// URL of the dashboard.
     pub dashboard: String,
-    /// Clicks and postbacks.
+    /// URL of the tracking host.
     pub tracking: String,
-    /// The demo shop.
+    /// URL of the demo shop.
     pub shop: String,
 }
 
-/// What `demo.json` holds. Names are stable; more may come.
+/// Content of `demo.json`. Names are stable; more may be added.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Description {
-    /// Where the dashboard is.
+    /// URL of the dashboard.
     pub dashboard: String,
-    /// Where clicks and postbacks go.
+    /// URL of the tracking host.
     pub tracking: String,
-    /// Where the demo shop is.
+    /// URL of the demo shop.
     pub shop: String,
-    /// Who can sign in: an owner, an affiliate, an advertiser, its developer, a manager, and the operator.
+    /// Sign-ins of an owner, an affiliate, an advertiser, its developer, a manager, and the operator.
     pub sign_in: Vec<SignIn>,
-    /// The network.
+    /// Network.
     pub network: Named<NetworkId>,
-    /// The demo shop's campaign.
+    /// Campaign of the demo shop.
     pub campaign: Named<CampaignId>,
-    /// That campaign's goal.
+    /// Goal of that campaign.
     pub goal: GoalDescription,
-    /// The affiliate's link to the shop.
+    /// Link of the affiliate to the shop.
     pub link: LinkDescription,
-    /// How the shop's server calls.
+    /// Postback endpoint and token of the shop.
     pub postback: PostbackDescription,
-    /// The demo's own Postgres.
+    /// Address of the demo's Postgres.
     pub database_url: String,
-    /// A campaign whose goals come one after the other.
+    /// Campaign with a goal chain.
     #[serde(default)]
     pub goal_chain: Option<Named<CampaignId>>,
-    /// A campaign that is being tested.
+    /// Campaign in testing.
     #[serde(default)]
     pub testing: Option<Named<CampaignId>>,
 }
 
-/// A way to sign in.
+/// Credentials of a person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SignIn {
     /// `owner`, `affiliate`, `advertiser`, `advertiser_developer`, `manager` or `operator`.
     pub role: String,
     /// E-mail address.
     pub email: String,
-    /// Password; made for this demo alone.
+    /// Password, created for this demo.
     pub password: String,
 }
 
-/// An id with its name.
+/// Id with its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Named<T> {
-    /// The id.
+    /// Id.
     pub id: T,
-    /// The name.
+    /// Name.
     pub name: String,
 }
 
-/// A goal.
+/// Goal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GoalDescription {
-    /// The id.
+    /// Id.
     pub id: GoalId,
-    /// What a postback names it by.
+    /// Code by which a postback names the goal.
     pub code: String,
 }
 
-/// A tracking link.
+/// Tracking link.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LinkDescription {
-    /// The id.
+    /// Id.
     pub id: LinkId,
-    /// Its path.
+    /// Alias, the path of the link.
     pub alias: String,
-    /// Its whole address.
+    /// Complete URL.
     pub url: String,
 }
 
-/// How an advertiser's server calls.
+/// Postback endpoint and token of an advertiser.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostbackDescription {
-    /// Where to call.
+    /// URL of the postback endpoint.
     pub url: String,
-    /// The advertiser's token.
+    /// Token of the advertiser.
     pub token: String,
 }
 
@@ -107,7 +107,7 @@ impl Description {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Writes it whole or not at all, readable by us only: it holds passwords.
+    /// Writes the file completely or not at all, readable by the owner only: it contains passwords.
     pub(crate) fn write(&self, path: &Path) -> Result<(), DemoError> {
         let unfinished = path.with_extension("json.unfinished");
         let text = serde_json::to_string_pretty(self)?;
@@ -122,7 +122,7 @@ impl Description {
         written.map_err(|error| file_error(path, error))
     }
 
-    /// The same demo at other addresses.
+    /// Changes the URLs of the demo.
     pub(crate) fn move_to(&mut self, addresses: &DemoAddresses, database_url: &str) {
         self.dashboard.clone_from(&addresses.dashboard);
         self.tracking.clone_from(&addresses.tracking);
@@ -132,7 +132,7 @@ impl Description {
         database_url.clone_into(&mut self.database_url);
     }
 
-    /// The tracking host's name as browsers send it; by its other name too, where it is this machine.
+    /// Returns the tracking host as browsers send it, and its other name if it is this machine.
     pub(crate) fn tracking_hosts(&self) -> Vec<String> {
         let host = self
             .tracking
@@ -144,7 +144,7 @@ impl Description {
         std::iter::once(host.to_owned()).chain(by_name).collect()
     }
 
-    /// Where the shop's campaign sends visitors.
+    /// Returns the destination of the shop's campaign.
     pub(crate) fn destination(&self) -> String {
         destination(&self.shop)
     }
@@ -153,13 +153,18 @@ impl Description {
         let sign_ins: String = self
             .sign_in
             .iter()
-            .map(|it| format!("\n    {:<21} {:<36} {}", it.role, it.email, it.password))
+            .map(|person| {
+                format!(
+                    "\n    {:<21} {:<36} {}",
+                    person.role, person.email, person.password
+                )
+            })
             .collect();
         format!(
             "\nClickledger demo is up.\n\n\
              \x20 1. Follow a tracking link   {link}?sub1=newsletter\n\
              \x20 2. Buy something            in the shop it leads to ({shop})\n\
-             \x20 3. See it counted           {dashboard}\n\n\
+             \x20 3. See the result           {dashboard}\n\n\
              \x20 Sign in as{sign_ins}\n\n\
              \x20 Postbacks of the shop go to {postback} with the token {token}\n\n\
              \x20 All of this is in {path}. Stop with Ctrl-C; start again and the data is still there.\n",
@@ -173,7 +178,7 @@ impl Description {
     }
 }
 
-/// Where the shop's campaign sends visitors.
+/// Returns the destination of a campaign of this shop.
 pub(crate) fn destination(shop: &str) -> String {
     format!("{shop}/?click_id={{click_id}}&utm_source={{affiliate_id}}&utm_content={{sub1}}")
 }

@@ -1,32 +1,35 @@
-//! Thirty days of traffic: clicks with the shape of days and weeks, conversions at believable rates, some of the
-//! mistakes advertisers make, and a network that decides most of what is older than a week.
+//! Thirty days of traffic: clicks in the rhythm of days and weeks, conversions at believable rates, some common mistakes
+//! of advertisers, and decisions on the conversions older than a week.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use campaigns::ClickFlag;
+use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
+use conversions::{ConversionFilter, ConversionStatus};
+use postbacks::InboundRequest;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use schema::{CampaignId, Db, clock};
 use tenancy::Author;
-use tracking::clicks::{Flag, NewClick, Visitor};
-use tracking::conversions::{self, ConversionFilter, ConversionStatus};
-use tracking::{ClickId, ClickIds, InboundCall, Intake, Tracker};
+use tracking::clicks::{NewClick, Visitor};
+use tracking::{Intake, Tracker};
 use visitors::Agents;
 
-use crate::cast::{Cast, Stage};
-use crate::spelling::Said;
-use crate::{DemoError, Progress, stories};
+use crate::dialect::PostbackValues;
+use crate::network::{DemoNetwork, LinkTraffic};
+use crate::{DemoError, Progress, scenarios};
 
 /// Days of history, today included.
 const DAYS: u64 = 30;
-/// Clicks of an ordinary weekday.
-const CLICKS_A_DAY: u32 = 1_400;
-/// Clicks stored in one transaction.
-const BATCH: usize = 2_000;
-/// Postbacks decided at once.
-const AT_ONCE: usize = 64;
+/// Clicks on a usual weekday.
+const CLICKS_PER_DAY: u32 = 1_400;
+/// Clicks journaled together.
+const CLICK_BATCH: usize = 2_000;
+/// Postbacks in flight together.
+const POSTBACK_BATCH: usize = 64;
 
 const SUB1: [&str; 8] = [
     "newsletter",
@@ -49,54 +52,54 @@ const COUNTRIES: [&str; 6] = ["PL", "DE", "PL", "CZ", "AT", "GB"];
 
 static AGENTS: LazyLock<Agents> = LazyLock::new(Agents::new);
 
-/// A conversion that is going to be reported, at its time.
+/// Order that the advertiser will report at its time.
 struct Order<'a> {
     at: DateTime<Utc>,
     click_id: String,
-    stage: &'a Stage,
+    link: &'a LinkTraffic,
 }
 
-/// Plays the history up to now.
-pub(crate) async fn play(
+/// Creates the history up to now.
+pub(crate) async fn create(
     db: &Db,
     tracker: &Tracker,
-    cast: &Cast,
+    demo: &DemoNetwork,
     progress: Progress,
 ) -> Result<(), DemoError> {
     let mut random = StdRng::seed_from_u64(11);
     let now = clock::now();
-    let visits = imagine_visits(&mut random, cast, now);
+    let visits = random_visits(&mut random, demo, now);
     let mut orders = Vec::new();
     let mut stored = 0;
     let mut capped = Capped::default();
     let intake = tracker.intake();
-    for batch in visits.chunks(BATCH) {
+    for batch in visits.chunks(CLICK_BATCH) {
         let mut clicks: Vec<_> = batch
             .iter()
-            .map(|(at, stage)| new_click(&mut random, *at, stage))
+            .map(|(at, link)| new_click(&mut random, *at, link))
             .collect();
-        for (click, (_, stage)) in clicks.iter_mut().zip(batch) {
-            capped.count(click, stage, cast.network.time_zone());
+        for (click, (_, link)) in clicks.iter_mut().zip(batch) {
+            capped.count(click, link, demo.network.time_zone());
         }
-        let recording = clicks.iter().map(|click| intake.record(&cast.network, click));
+        let recording = clicks.iter().map(|click| intake.record(&demo.network, click));
         futures_util::future::try_join_all(recording).await?;
-        for (click, (at, stage)) in clicks.iter().zip(batch) {
-            if random.random_ratio(stage.per_thousand.min(1000), 1000) {
-                // Most decide within the hour, some sleep on it.
+        for (click, (at, link)) in clicks.iter().zip(batch) {
+            if random.random_ratio(link.per_thousand.min(1000), 1000) {
+                // Most customers order within the hour, some days later.
                 let minutes = if random.random_ratio(4, 5) {
                     random.random_range(2..60)
                 } else {
                     random.random_range(60..4_000)
                 };
                 let id = ClickId {
-                    network_id: cast.network.id,
+                    network_id: demo.network.id,
                     key: click.key,
                 };
                 let at = *at + TimeDelta::minutes(minutes);
                 orders.push(Order {
                     at,
-                    click_id: tracker.click_ids().write(id, cast.network.click_key),
-                    stage,
+                    click_id: tracker.click_ids().write(id, demo.network.click_key),
+                    link,
                 });
             }
         }
@@ -106,21 +109,21 @@ pub(crate) async fn play(
     tracker.settled().await;
     orders.retain(|order| order.at < now);
     orders.sort_by_key(|order| order.at);
-    report_orders(&intake, cast, &mut random, &orders, progress).await?;
-    stories::play(&intake, cast, now).await?;
+    report_orders(&intake, demo, &mut random, &orders, progress).await?;
+    scenarios::play(&intake, demo, now).await?;
     tracker.settled().await;
-    decide_old_ones(db, cast, &mut random, now, progress).await
+    decide_old_ones(db, demo, &mut random, now, progress).await
 }
 
-/// When visitors came and through which link, in order of time.
-fn imagine_visits<'a>(
+/// Returns the time and link of every visit, in order of time.
+fn random_visits<'a>(
     random: &mut StdRng,
-    cast: &'a Cast,
+    demo: &'a DemoNetwork,
     now: DateTime<Utc>,
-) -> Vec<(DateTime<Utc>, &'a Stage)> {
-    let zone = cast.network.time_zone();
+) -> Vec<(DateTime<Utc>, &'a LinkTraffic)> {
+    let zone = demo.network.time_zone();
     let today = now.with_timezone(&zone).date_naive();
-    let weights: u32 = cast.stages.iter().map(|stage| stage.weight).sum();
+    let weights: u32 = demo.links.iter().map(|link| link.weight).sum();
     let mut visits = Vec::new();
     for back in 0..DAYS {
         let Some(day) = today.checked_sub_days(Days::new(back)) else {
@@ -139,18 +142,18 @@ fn imagine_visits<'a>(
             };
             let at = at.with_timezone(&Utc) + TimeDelta::milliseconds(random.random_range(0..1000));
             let mut ticket = random.random_range(0..weights);
-            let stage = cast
-                .stages
+            let link = demo
+                .links
                 .iter()
-                .find(|stage| match ticket.checked_sub(stage.weight) {
+                .find(|link| match ticket.checked_sub(link.weight) {
                     Some(left) => {
                         ticket = left;
                         false
                     }
                     None => true,
                 });
-            if let (Some(stage), true) = (stage, at < now) {
-                visits.push((at, stage));
+            if let (Some(link), true) = (link, at < now) {
+                visits.push((at, link));
             }
         }
     }
@@ -165,10 +168,10 @@ fn clicks_of(random: &mut StdRng, day: NaiveDate) -> u32 {
         Weekday::Mon => 108,
         _ => 100,
     };
-    CLICKS_A_DAY * percent / 100 * random.random_range(88..113) / 100
+    CLICKS_PER_DAY * percent / 100 * random.random_range(88..113) / 100
 }
 
-/// Few at night, a shoulder at noon, most in the evening.
+/// Returns a random hour: few visits at night, more at noon, most in the evening.
 fn hour_of_day(random: &mut StdRng) -> u32 {
     const SHAPE: [u32; 24] = [
         6, 4, 3, 2, 2, 3, 6, 12, 18, 22, 24, 26, 30, 28, 24, 23, 24, 27, 32, 38, 42, 38, 26, 14,
@@ -183,7 +186,7 @@ fn hour_of_day(random: &mut StdRng) -> u32 {
     0
 }
 
-pub(crate) fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -> NewClick {
+pub(crate) fn new_click(random: &mut StdRng, at: DateTime<Utc>, link: &LinkTraffic) -> NewClick {
     let pick = |random: &mut StdRng, from: &[&str]| {
         from.get(random.random_range(0..from.len()))
             .map(|text| (*text).to_owned())
@@ -198,43 +201,44 @@ pub(crate) fn new_click(random: &mut StdRng, at: DateTime<Utc>, stage: &Stage) -
         random.random_range(0..256)
     );
     NewClick {
-        key: ClickIds::fresh_key(stage.link_id, at),
+        key: ClickIds::fresh_key(link.link_id, at),
         clicked_at: at,
-        link_id: stage.link_id,
-        campaign_id: stage.campaign_id,
-        affiliate_id: stage.affiliate_id,
+        link_id: link.link_id,
+        campaign_id: link.campaign_id,
+        affiliate_id: link.affiliate_id,
         subs: [pick(random, &SUB1), sub2, None, None, None],
         ip_prefix: prefix.parse().ok(),
         referrer: None,
-        visitor: imagine_visitor(random),
+        visitor: random_visitor(random),
     }
 }
 
-/// Valid clicks by campaign and day on the network's clock, where a campaign wants only so many.
+/// Valid clicks of capped campaigns, by campaign and day in the network's time zone.
 #[derive(Default)]
 struct Capped(HashMap<(CampaignId, NaiveDate), i64>);
 
 impl Capped {
-    /// Counts a valid click, or flags it when the campaign has had as many that day as it wants.
-    fn count(&mut self, click: &mut NewClick, stage: &Stage, zone: Tz) {
-        let Some(most) = stage.clicks_a_day.filter(|_| click.visitor.flag.is_none()) else {
+    /// Counts a valid click, or flags it if the campaign has reached its cap of that day.
+    fn count(&mut self, click: &mut NewClick, link: &LinkTraffic, zone: Tz) {
+        let Some(cap) = link.daily_cap.filter(|_| click.visitor.flag.is_none()) else {
             return;
         };
         let day = click.clicked_at.with_timezone(&zone).date_naive();
         let so_far = self.0.entry((click.campaign_id, day)).or_default();
-        match *so_far < most {
-            true => *so_far += 1,
-            false => click.visitor.flag = Some(Flag::CapReached),
+        if *so_far < cap {
+            *so_far += 1;
+        } else {
+            click.visitor.flag = Some(ClickFlag::CapReached);
         }
     }
 }
 
-/// Most come for the first time that day; a few are robots.
-fn imagine_visitor(random: &mut StdRng) -> Visitor {
+/// Returns a random visitor: most are on their first visit of the day, a few are robots.
+fn random_visitor(random: &mut StdRng) -> Visitor {
     let flag = match random.random_range(0..100) {
-        0..=2 => Some(Flag::Bot),
-        3 => Some(Flag::DataCenter),
-        4 => Some(Flag::Duplicate),
+        0..=2 => Some(ClickFlag::Bot),
+        3 => Some(ClickFlag::DataCenter),
+        4 => Some(ClickFlag::Duplicate),
         _ => None,
     };
     let browser = BROWSERS.get(random.random_range(0..BROWSERS.len()));
@@ -245,25 +249,27 @@ fn imagine_visitor(random: &mut StdRng) -> Visitor {
         flag,
         country: country.and_then(|code| code.parse().ok()),
         asn: None,
-        agent: AGENTS.read(browser.copied().filter(|_| flag != Some(Flag::Bot))),
+        agent: AGENTS.read(browser.copied().filter(|_| flag != Some(ClickFlag::Bot))),
     }
 }
 
-/// Sends every order's postback through the real intake, a few at once.
+/// Sends the postback of every order through the real intake, in batches.
 async fn report_orders(
     intake: &Intake,
-    cast: &Cast,
+    demo: &DemoNetwork,
     random: &mut StdRng,
     orders: &[Order<'_>],
     progress: Progress,
 ) -> Result<(), DemoError> {
     let mut reported = 0;
-    for batch in orders.chunks(AT_ONCE) {
+    for batch in orders.chunks(POSTBACK_BATCH) {
         let mut calls = Vec::new();
         for order in batch {
-            let target = imagine_call(random, order);
+            let target = random_target(random, order);
             for _ in 0..if random.random_ratio(1, 60) { 2 } else { 1 } {
-                calls.push(intake.receive(&cast.network, call(order.at, &target)));
+                let request = call(order.at, &target);
+                let parsed = request.parse();
+                calls.push(intake.receive(&demo.network, request, parsed));
             }
         }
         futures_util::future::join_all(calls).await;
@@ -273,13 +279,13 @@ async fn report_orders(
     Ok(())
 }
 
-/// What the advertiser's server sends; now and then one of the mistakes they make.
-fn imagine_call(random: &mut StdRng, order: &Order<'_>) -> String {
-    let stage = order.stage;
-    let (low, high) = stage.order;
+/// Returns the request target of an order's postback, sometimes with a common mistake.
+fn random_target(random: &mut StdRng, order: &Order<'_>) -> String {
+    let link = order.link;
+    let (low, high) = link.order;
     let mut click_id = order.click_id.clone();
-    let mut goal = stage.goal.to_owned();
-    let mut token = stage.token.as_str().to_owned();
+    let mut goal = link.goal.to_owned();
+    let mut token = link.token.as_str().to_owned();
     let mut amount = match high {
         0 => None,
         _ => Some(format!(
@@ -298,52 +304,52 @@ fn imagine_call(random: &mut StdRng, order: &Order<'_>) -> String {
         _ => {}
     }
     let number = order.at.timestamp_millis() % 10_000_000_000;
-    let order_id = stage.needs_order.then(|| format!("{}-{number}", stage.currency));
-    stage.spelling.target(&Said {
+    let order_id = link.needs_order.then(|| format!("{}-{number}", link.currency));
+    link.dialect.target(&PostbackValues {
         click_id: &click_id,
         goal: &goal,
         order_id: order_id.as_deref(),
         amount: amount.as_deref(),
-        currency: stage.currency.code(),
+        currency: link.currency.code(),
         token: &token,
     })
 }
 
-/// A call of an advertiser's server at a time.
-pub(crate) fn call(at: DateTime<Utc>, target: &str) -> InboundCall {
-    InboundCall::get(target, at, "198.51.100.23/32".parse().ok())
+/// Returns a postback of an advertiser's server, received at a time.
+pub(crate) fn call(at: DateTime<Utc>, target: &str) -> InboundRequest {
+    InboundRequest::get(target, at, "198.51.100.23/32".parse().ok())
 }
 
-/// Approves nine of ten conversions that are older than a week and rejects the others; younger ones wait.
+/// Approves nine of ten conversions older than a week and rejects the others; younger ones stay pending.
 async fn decide_old_ones(
     db: &Db,
-    cast: &Cast,
+    demo: &DemoNetwork,
     random: &mut StdRng,
     now: DateTime<Utc>,
     progress: Progress,
 ) -> Result<(), DemoError> {
-    let mut conn = db.network(cast.network.id).await?;
+    let mut conn = db.network(demo.network.id).await?;
     let filter = ConversionFilter {
         status: Some(ConversionStatus::Pending),
         ..ConversionFilter::default()
     };
     let mut waiting = conversions::list(&mut conn, &filter, 100_000).await?;
     waiting.retain(|named| named.conversion.converted_at < now - TimeDelta::days(7));
-    let of = waiting.len();
+    let total = waiting.len();
     for (done, named) in waiting.into_iter().enumerate() {
         let decided_at =
             named.conversion.converted_at + TimeDelta::days(7) + TimeDelta::minutes(i64::from(now.minute()));
         let approve = random.random_ratio(9, 10);
-        conversions::settle(
+        conversions::decide(
             &mut conn,
             &Author::system(),
-            cast.network.time_zone(),
+            demo.network.time_zone(),
             named.conversion.id,
             approve,
             decided_at.min(now),
         )
         .await?;
-        progress("Decisions on old conversions", done + 1, of);
+        progress("Decisions on old conversions", done + 1, total);
     }
     Ok(conn.commit().await?)
 }

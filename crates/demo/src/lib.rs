@@ -1,14 +1,14 @@
-//! A believable network with thirty days of traffic, and the demo shop that plays the advertiser.
+//! Believable network with thirty days of traffic, and the demo shop that plays the advertiser.
 //!
-//! The history goes through the same functions as live traffic: clicks are stored by `tracking::clicks`, every
-//! postback is decided and stored by `Tracker::receive`. Only the clock is turned back.
+//! The history goes through the same functions as live traffic: `Intake::record` journals every click, and
+//! `Intake::receive` every postback, which is then decided and stored. Only the times lie in the past.
 
-mod cast;
 mod description;
+mod dialect;
 mod history;
+mod network;
+mod scenarios;
 pub mod shop;
-mod spelling;
-mod stories;
 
 use std::path::Path;
 
@@ -21,33 +21,33 @@ use tracking::Tracker;
 pub use description::{DemoAddresses, Description};
 use shop::ShopSettings;
 
-/// Told how far the making of the demo is: what is being made, how many are done, of how many.
+/// Callback for the progress of the demo's creation: the step, how many items are done, and their total.
 pub type Progress = fn(&str, usize, usize);
 
-/// Why there is no demo.
+/// Reason why the demo cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The database failed.
+    /// Failure of the database.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// Passwords could not be hashed.
+    /// Passwords that could not be hashed.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
-    /// Something the demo is made of was refused.
+    /// Refused part of the demo.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The history could not be journaled.
+    /// Click that could not be journaled.
     #[error(transparent)]
     Refused(#[from] journal::Refused),
-    /// `demo.json` could not be read or written.
+    /// Failure to read or write `demo.json`.
     #[error("{path}: {error}", path = .path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// Error of the system.
         error: std::io::Error,
     },
-    /// `demo.json` is not what we wrote.
+    /// Malformed `demo.json`.
     #[error("demo.json is not readable ({0}); start over with --reset")]
     Description(#[from] serde_json::Error),
 }
@@ -58,14 +58,14 @@ impl From<diesel::result::Error> for DemoError {
     }
 }
 
-/// A demo that is ready to be shown.
+/// Demo that is ready to be served.
 pub struct Demo {
     description: Description,
 }
 
-/// Makes the demo, or opens the one that was made before under the addresses it has now.
+/// Creates the demo, or opens an earlier one under its present addresses.
 ///
-/// `path` is where `demo.json` is; written last, so that it exists only when everything else does.
+/// `path` is that of `demo.json`, which is written last: it exists only if everything else does.
 ///
 /// # Errors
 /// [`DemoError`].
@@ -83,8 +83,8 @@ pub async fn open(
         move_network(db, &description).await?;
         description
     } else {
-        let (cast, description) = cast::create(db, addresses, database_url).await?;
-        history::play(db, tracker, &cast, progress).await?;
+        let (network, description) = network::create(db, addresses, database_url).await?;
+        history::create(db, tracker, &network, progress).await?;
         description
     };
     description.write(path)?;
@@ -92,7 +92,7 @@ pub async fn open(
 }
 
 impl Demo {
-    /// What the shop needs to know.
+    /// Returns the settings of the shop.
     #[must_use]
     pub fn shop(&self) -> ShopSettings {
         let description = &self.description;
@@ -104,14 +104,14 @@ impl Demo {
         }
     }
 
-    /// What a newcomer is told.
+    /// Returns the text for a new user of the demo.
     #[must_use]
     pub fn greeting(&self, path: &Path) -> String {
         self.description.greeting(path)
     }
 }
 
-/// Points the network's tracking host and the shop's campaign to where they listen now.
+/// Points the network's tracking host and the shop's campaign to the present listeners.
 async fn move_network(db: &Db, description: &Description) -> Result<(), DemoError> {
     let mut conn = db.network(description.network.id).await?;
     networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;

@@ -1,32 +1,35 @@
-//! The demo shop: a real second web server that plays the advertiser. Its landing page keeps the click id in a
-//! first-party cookie; its checkout calls our postback endpoint from its server, like any shop would.
+//! Demo shop: a separate web server that plays the advertiser. Its landing page stores the click id in a first-party
+//! cookie; its checkout sends the postback from its server, as any shop would.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, SameSite, time};
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::LOCATION;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use askama::Template;
 use schema::{BASE32, clock};
+use tracing::{Instrument as _, info_span};
 
-/// What the shop knows of the network it advertises with.
+/// Integration of the shop with its network.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
-    /// Where to call.
+    /// URL of the postback endpoint.
     pub postback_url: String,
-    /// Its secret.
+    /// Token of the shop.
     pub token: String,
-    /// Code of the goal a sale reaches.
+    /// Code of the goal of a sale.
     pub goal: String,
-    /// Where the newcomer sees the result.
+    /// URL of the dashboard, which shows the result.
     pub dashboard_url: String,
 }
 
-/// A running shop.
+/// Running shop.
 pub struct RunningShop {
     handle: ServerHandle,
 }
@@ -38,11 +41,15 @@ impl RunningShop {
     }
 }
 
-/// Orders whose pages can still be looked at; older ones are forgotten.
-const KEPT_ORDERS: usize = 1_000;
-/// How often a postback is tried, as a careful shop would.
-const TRIES: u32 = 4;
-/// The cookie that carries the click id from the landing page to the checkout.
+/// Most orders whose pages can be shown; older orders are dropped.
+const MAX_ORDERS: usize = 1_000;
+/// Most attempts to send a postback.
+const MAX_ATTEMPTS: u32 = 4;
+/// Time between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for the response to a postback.
+const POSTBACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Cookie that carries the click id from the landing page to the checkout.
 const COOKIE: &str = "click_id";
 
 struct Shop {
@@ -58,7 +65,7 @@ struct Order {
     sent: Option<Sent>,
 }
 
-/// A postback that was sent, and what came back.
+/// Postback as sent, with its response.
 #[derive(Clone)]
 struct Sent {
     request: String,
@@ -99,7 +106,7 @@ const PRODUCTS: [Product; 3] = [
 /// When the listener cannot be used.
 pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<RunningShop> {
     let http = reqwest::Client::builder()
-        .timeout(Duration::from_secs(10))
+        .timeout(POSTBACK_TIMEOUT)
         .no_proxy()
         .build()
         .map_err(std::io::Error::other)?;
@@ -111,6 +118,7 @@ pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<R
     let app = move || {
         App::new()
             .app_data(shop.clone())
+            .wrap(from_fn(in_span))
             .route("/", web::get().to(landing))
             .route("/checkout", web::post().to(checkout))
             .route("/orders/{id}", web::get().to(order))
@@ -125,6 +133,15 @@ pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<R
     let handle = server.handle();
     tokio::spawn(server);
     Ok(RunningShop { handle })
+}
+
+/// Runs a request in a span with its path, so that log lines name it.
+async fn in_span(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let span = info_span!("shop_request", method = %request.method(), path = request.path());
+    next.call(request).instrument(span).await
 }
 
 fn page(template: &impl Template) -> HttpResponse {
@@ -150,14 +167,14 @@ async fn style() -> HttpResponse {
         .body(include_str!("../../../static/shop.css"))
 }
 
-/// The landing page. A click id in the address replaces the one in the cookie: the most recent click wins.
+/// Shows the landing page. A click id in the URL replaces the one in the cookie: the most recent click wins.
 async fn landing(request: HttpRequest, query: web::Query<HashMap<String, String>>) -> HttpResponse {
     let arrived = query
         .get("click_id")
         .map(String::as_str)
         .filter(|id| is_plausible(id));
-    let kept = request.cookie(COOKIE).map(|cookie| cookie.value().to_owned());
-    let click_id = arrived.map(str::to_owned).or(kept);
+    let stored = request.cookie(COOKIE).map(|cookie| cookie.value().to_owned());
+    let click_id = arrived.map(str::to_owned).or(stored);
     let mut response = page(&Landing {
         products: &PRODUCTS,
         click_id,
@@ -169,20 +186,22 @@ async fn landing(request: HttpRequest, query: web::Query<HashMap<String, String>
             .same_site(SameSite::Lax)
             .max_age(time::Duration::days(30))
             .finish();
-        let _ = response.add_cookie(&cookie);
+        if let Err(error) = response.add_cookie(&cookie) {
+            tracing::error!(%error, "cookie not set");
+        }
     }
     response
 }
 
-/// The checkout: makes the order, tells the network from here, and shows the order.
+/// Creates an order, sends its postback, and shows the order.
 async fn checkout(
     request: HttpRequest,
     shop: web::Data<Shop>,
     form: web::Form<HashMap<String, String>>,
 ) -> HttpResponse {
-    let wanted = form.get("product").map(String::as_str).unwrap_or_default();
-    let Some(product) = PRODUCTS.iter().find(|product| product.slug == wanted) else {
-        return HttpResponse::BadRequest().body("There is no such product.\n");
+    let slug = form.get("product").map(String::as_str).unwrap_or_default();
+    let Some(product) = PRODUCTS.iter().find(|product| product.slug == slug) else {
+        return HttpResponse::BadRequest().body("Unknown product\n");
     };
     let serial = clock::now().timestamp_millis().to_be_bytes();
     let random: [u8; 2] = rand::random();
@@ -195,7 +214,7 @@ async fn checkout(
     let address = format!("/orders/{id}");
     if let Ok(mut orders) = shop.orders.lock() {
         orders.push_front(Order { id, product, sent });
-        orders.truncate(KEPT_ORDERS);
+        orders.truncate(MAX_ORDERS);
     }
     HttpResponse::SeeOther()
         .insert_header((LOCATION, address))
@@ -213,14 +232,13 @@ async fn order(shop: web::Data<Shop>, path: web::Path<String>) -> HttpResponse {
             order,
             dashboard: &shop.settings.dashboard_url,
         }),
-        None => {
-            HttpResponse::NotFound().body("The shop has forgotten this order; its conversion has not been.\n")
-        }
+        None => HttpResponse::NotFound()
+            .body("The shop no longer has this order; its conversion is still recorded.\n"),
     }
 }
 
 impl Shop {
-    /// Sends the postback of an order from this server; repeats it when the network says that it may be repeated.
+    /// Sends the postback of an order from this server, and retries while the network is unavailable.
     async fn report(&self, click_id: &str, order_id: &str, product: &Product) -> Sent {
         let call = form_urlencoded::Serializer::new(String::new())
             .append_pair("click_id", click_id)
@@ -234,9 +252,9 @@ impl Shop {
         let url = format!("{}?{call}", self.settings.postback_url);
         let hidden = url.replace(&self.settings.token, "…");
         let mut answer = String::new();
-        for attempt in 0..TRIES {
+        for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
             match self.http.get(&url).send().await {
                 Ok(response) => {
@@ -256,7 +274,7 @@ impl Shop {
     }
 }
 
-/// Whether a text could be a click id: the shop keeps no rubbish in its cookie.
+/// Returns true if a text could be a click id; the shop stores nothing else in its cookie.
 fn is_plausible(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,13 +1,13 @@
-//! Amounts of money as senders write them, read exactly or refused by name.
+//! Amounts of money: parsed exactly, or refused with a named problem.
 
 use std::fmt;
 
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
-/// The largest amount taken, in whole units: a thousand million. Nine thousand of them still fit into one sum.
+/// Largest accepted amount, in whole units: a thousand million. The sum of nine thousand of them fits in an `i64`.
 const MAX_UNITS: i64 = 1_000_000_000;
-/// Micro-units have six decimals.
+/// Decimals of a micro-unit.
 const MAX_DECIMALS: usize = 6;
 
 /// An amount of money in micro-units, without its currency.
@@ -18,31 +18,29 @@ pub struct Amount {
     pub micros: i64,
 }
 
-/// Why a text is not an amount.
+/// Reason a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmountProblem {
-    /// It has a minus sign.
+    /// The text has a minus sign.
     Negative,
-    /// It has a comma.
+    /// The text has a comma.
     Comma,
-    /// It has an exponent.
+    /// The text has an exponent.
     Exponent,
-    /// It has more than six decimals.
+    /// The text has more than six decimals.
     TooPrecise,
-    /// It is more than a thousand million.
+    /// The amount exceeds a thousand million.
     TooLarge,
-    /// Anything else: letters, spaces, other digits than 0-9, a missing part.
+    /// Any other text: letters, spaces, digits other than 0-9, a missing part.
     NotANumber,
 }
 
 impl AmountProblem {
-    /// What to do about it.
+    /// Correction the sender can make.
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Negative => {
-                "Send the amount as a positive number; take an order back with a rejection instead."
-            }
+            Self::Negative => "Send a positive amount; to reverse an order, reject it.",
             Self::Comma => "Write the decimals after a point and group nothing: 1234.50.",
             Self::Exponent => "Write all digits: 100000 instead of 1e5.",
             Self::TooPrecise => "Round the amount to at most six decimals.",
@@ -66,7 +64,7 @@ impl fmt::Display for AmountProblem {
 }
 
 impl Amount {
-    /// Micro-units, where they are an amount.
+    /// Returns an amount of micro-units; `None` if negative or too large.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
         (0..=MAX_UNITS * 1_000_000)
@@ -74,7 +72,7 @@ impl Amount {
             .then_some(Self { micros })
     }
 
-    /// Reads digits with at most one decimal point.
+    /// Parses digits with at most one decimal point.
     ///
     /// ```
     /// use dialects::Amount;
@@ -84,14 +82,14 @@ impl Amount {
     /// ```
     ///
     /// # Errors
-    /// [`AmountProblem`] for anything that is not exactly that.
+    /// [`AmountProblem`] for any other text.
     pub fn parse(text: &str) -> Result<Self, AmountProblem> {
         Self::from_wide(micros(text)?)
     }
 
-    /// Reads what may have a comma in place of the point, where a dialect documents that.
+    /// Parses an amount with a decimal point or a decimal comma, for dialects that document the comma.
     ///
-    /// A comma before three digits is refused: `1,234` is a thousand to one reader and one and a bit to another.
+    /// A comma before three digits is refused: `1,234` could be a thousand or one and a fraction.
     ///
     /// ```
     /// use dialects::Amount;
@@ -100,7 +98,7 @@ impl Amount {
     /// ```
     ///
     /// # Errors
-    /// As for [`Amount::parse`].
+    /// The same as [`Amount::parse`].
     pub fn parse_with_comma(text: &str) -> Result<Self, AmountProblem> {
         match text.split_once(',') {
             Some((whole, decimals)) if decimals.len() < 3 && !whole.contains('.') => {
@@ -110,7 +108,7 @@ impl Amount {
         }
     }
 
-    /// Reads an amount in the currency's smallest coins: `1250` is 12.50 EUR and 1250 JPY.
+    /// Parses an amount in the currency's minor unit: `1250` is 12.50 EUR and 1250 JPY.
     ///
     /// ```
     /// use dialects::Amount;
@@ -119,7 +117,7 @@ impl Amount {
     /// ```
     ///
     /// # Errors
-    /// As for [`Amount::parse`].
+    /// The same as [`Amount::parse`].
     pub fn parse_minor(text: &str, currency: Option<&str>) -> Result<Self, AmountProblem> {
         let scale = minor_scale(currency);
         let wide = micros(text)?;
@@ -129,7 +127,7 @@ impl Amount {
         Self::from_wide(wide / scale)
     }
 
-    /// The amount in the currency's smallest coins; a part of a coin is dropped.
+    /// Amount in the currency's minor unit, rounded down.
     ///
     /// ```
     /// let amount = dialects::Amount { micros: 12_500_000 };
@@ -148,8 +146,8 @@ impl Amount {
             .ok_or(AmountProblem::TooLarge)
     }
 
-    /// The most telling thing to say about a text with other characters than digits and points.
-    fn complaint(text: &str) -> AmountProblem {
+    /// Most specific problem of a text with characters other than digits and points.
+    fn problem_of(text: &str) -> AmountProblem {
         let digits = |rest: &str| {
             !rest.is_empty()
                 && rest
@@ -170,7 +168,7 @@ impl Amount {
     }
 }
 
-/// Writes two decimals, and up to six where they are needed: `12.50`.
+/// Two decimals, and up to six if needed: `12.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (units, fraction) = (self.micros / 1_000_000, (self.micros % 1_000_000).abs());
@@ -180,7 +178,7 @@ impl fmt::Display for Amount {
     }
 }
 
-/// How many of the currency's smallest coins make one unit; a hundred where the currency is unknown.
+/// Number of minor units in one unit; a hundred if the currency is unknown.
 fn minor_scale(currency: Option<&str>) -> i128 {
     let exponent = currency
         .and_then(|code| Currency::from_code(&code.to_ascii_uppercase()))
@@ -188,10 +186,10 @@ fn minor_scale(currency: Option<&str>) -> i128 {
     10_i128.pow(exponent.min(6))
 }
 
-/// Millionths, of a text that may be larger than any amount.
+/// Millionths of a text that may exceed the largest amount.
 fn micros(text: &str) -> Result<i128, AmountProblem> {
     if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err(Amount::complaint(text));
+        return Err(Amount::problem_of(text));
     }
     let (whole, decimals) = match text.split_once('.') {
         Some((_, "")) => return Err(AmountProblem::NotANumber),
@@ -204,7 +202,7 @@ fn micros(text: &str) -> Result<i128, AmountProblem> {
     if decimals.len() > MAX_DECIMALS {
         return Err(AmountProblem::TooPrecise);
     }
-    // Digits only by now: parsing fails for too many of them and for nothing else.
+    // Only digits are left, so parsing fails only if they are too many.
     let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
     let fraction: i64 = format!("{decimals:0<6}")
         .parse()
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_by_name() {
+    fn any_other_text_is_refused_with_a_named_problem() {
         use AmountProblem::{Comma, Exponent, Negative, NotANumber, TooLarge, TooPrecise};
         for (text, problem) in [
             ("NaN", NotANumber),
@@ -268,13 +266,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_amount_written_with_six_decimals_reads_back(micros in 0..=MAX_UNITS * 1_000_000) {
+        fn an_amount_with_six_decimals_survives_a_round_trip(micros in 0..=MAX_UNITS * 1_000_000) {
             let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
             prop_assert_eq!(Amount::parse(&text), Ok(Amount { micros }));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}") {
+        fn no_text_causes_a_panic(text in ".{0,40}") {
             let _ = Amount::parse(&text);
         }
     }

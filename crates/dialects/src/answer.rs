@@ -1,29 +1,29 @@
-//! The answer to a postback, before a dialect gives it a voice.
+//! Response to a postback, before a dialect renders it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a postback.
+/// Status of a postback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It made a conversion, or changed one.
+    /// Created or changed a conversion.
     Accepted,
-    /// Its conversion had been made before.
+    /// Repeats a conversion that already exists.
     Duplicate,
-    /// It is kept until its parent arrives or somebody has looked at it (HTTP 202).
+    /// Held for its parent or for a manual review (HTTP 202).
     Held,
-    /// It made no conversion; the reason says why.
+    /// Created no conversion, for a reason.
     Rejected,
-    /// It is on disk, and its verdict follows.
+    /// Stored on disk; the verdict follows.
     Queued,
-    /// Whether it was stored could not be confirmed, through our own fault: it must be sent again.
+    /// Not confirmed as stored, because of our own fault; the sender must send the postback again.
     Unavailable,
 }
 
 impl Status {
-    /// Whether the sender has done its part: nothing is to be corrected or sent again.
+    /// True if the sender has nothing to correct or send again.
     #[must_use]
     pub fn is_success(self) -> bool {
         !matches!(self, Self::Rejected | Self::Unavailable)
@@ -43,44 +43,45 @@ impl fmt::Display for Status {
     }
 }
 
-/// What we tell the sender.
+/// Response to the sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// What became of it.
+    /// Status of the postback.
     pub status: Status,
-    /// The reason code, stable for programs.
+    /// Reason code, stable for programs.
     pub reason: String,
-    /// What happened, in a sentence.
+    /// Description of the reason, one sentence.
     pub message: String,
-    /// What to do about it.
+    /// Correction the sender can make; `None` if none is needed.
     pub hint: Option<String>,
-    /// The receipt (`pb_…`).
+    /// Receipt (`pb_…`).
     pub request_id: String,
-    /// The conversion made, or the first one for a duplicate.
+    /// Conversion that was created, or the first one for a duplicate; `None` for none.
     pub conversion_id: Option<String>,
     /// `live` or `test`.
     pub mode: &'static str,
-    /// Where the reason is explained.
+    /// URL of the reason's documentation.
     pub docs: String,
-    /// Where the network's people see this postback.
+    /// URL of the postback for users of the network; `None` if not stored.
     pub inspect: Option<String>,
 }
 
-/// What body the sender wants.
+/// Response body that the sender requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wish {
-    /// Whatever the integration says.
+    /// Body of the integration's response format.
     #[default]
     Usual,
-    /// A transparent image of one pixel.
+    /// A 1×1 transparent GIF.
     Pixel,
-    /// This text where the call succeeded: at most 64 printable ASCII characters.
+    /// This text if the postback succeeded: at most 64 printable ASCII characters.
     Text(String),
 }
 
 impl Wish {
-    /// A wish for a text, unless it is longer or other than what is echoed to anyone who asks.
+    /// Returns the wish for a text, or [`Wish::Usual`] if the text is too long or not printable ASCII: any caller can
+    /// choose it.
     #[must_use]
     pub fn for_text(text: &str) -> Self {
         match text.len() {
@@ -90,28 +91,28 @@ impl Wish {
     }
 }
 
-/// In whose voice an integration is answered.
+/// Response format of an integration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerFormat {
-    /// In ours: JSON, or one line of text.
+    /// Our own: JSON, or one line of text.
     #[default]
     Ours,
-    /// In that of the system whose spelling the call is in.
+    /// Format of the sender's dialect.
     Dialect,
-    /// In ours, and always with HTTP 200, for senders that would otherwise repeat a rejected call for ever.
+    /// Our own, always with HTTP 200: for senders that would retry a rejected postback for ever.
     AlwaysOk,
-    /// A transparent image of one pixel.
+    /// A 1×1 transparent GIF.
     Gif,
 }
 
-/// An answer as it goes over the wire.
+/// A rendered response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// The HTTP status.
+    /// HTTP status.
     pub http_status: u16,
-    /// The `Content-Type` header.
+    /// `Content-Type` header.
     pub content_type: &'static str,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! Baskets: the ways in which systems write the lines of an order.
+//! Baskets: parsing the line items of an order.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +6,29 @@ use crate::postback::{ITEM_LIMIT, Item};
 use crate::values::Money;
 use crate::{Amount, Problem, json};
 
-/// Longest whole basket in one parameter, in bytes.
+/// Maximum length of a whole basket in one parameter, in bytes.
 const BASKET_LIMIT: usize = 64 * 1024;
-/// Longest text of an item, in bytes.
+/// Maximum length of a text of an item, in bytes.
 const TEXT_LIMIT: usize = 256;
 
-/// How a system writes the lines of an order.
+/// Format of a system's line items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Basket {
-    /// Not at all.
+    /// No line items.
     None,
-    /// As `[key:value/…]` at the end of the path.
+    /// `[key:value/…]` at the end of the path.
     Path(Names),
-    /// As numbered parameters, from 1: `ITEM1`, `AMT1`.
+    /// Numbered parameters from 1: `ITEM1`, `AMT1`.
     Numbered(Names, Price),
-    /// As a JSON list in one parameter or member.
+    /// A JSON list in one parameter or member.
     Json(&'static str, Names, Price),
-    /// As one parameter for each part, its values between bars, amounts in the smallest coins of whole lines.
+    /// One parameter per part, with values separated by `|` and amounts of whole lines in minor units.
     Lists(Names),
-    /// As `bd[0]=AW:P|advertiser|order|product|name|price|quantity|sku|group|category`.
+    /// `bd[0]=AW:P|advertiser|order|product|name|price|quantity|sku|group|category`.
     Awin,
 }
 
-/// What the parts of an item are called; empty where the system has none such.
+/// Names of an item's parts; empty for parts the system does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) sku: &'static str,
@@ -38,16 +38,16 @@ pub(crate) struct Names {
     pub(crate) amount: &'static str,
 }
 
-/// What an item's amount is the price of.
+/// Quantity that an item's amount is the price of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Price {
     /// One piece.
     Piece,
-    /// All pieces of the line.
+    /// The whole line.
     Line,
 }
 
-/// Which part of which item a parameter is.
+/// Item and part that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) item: usize,
@@ -64,7 +64,7 @@ pub(crate) enum Part {
     Amount,
     /// The whole item, or the whole basket.
     Whole,
-    /// A part without a place in ours.
+    /// A part that our items do not have.
     Other,
 }
 
@@ -86,7 +86,7 @@ impl Names {
 }
 
 impl Basket {
-    /// Whether a parameter belongs to the basket, and where in it.
+    /// Item and part that a parameter belongs to; `None` if the parameter is not part of the basket.
     pub(crate) fn claims(&self, name: &str) -> Option<Claim> {
         match self {
             Self::None | Self::Path(_) => None,
@@ -112,7 +112,7 @@ impl Basket {
         }
     }
 
-    /// Which part a name inside of an item is.
+    /// Item and part of a name inside an item.
     pub(crate) fn part_of(&self, item: usize, name: &str) -> Claim {
         let part = match self {
             Self::Path(names) => names.part(name).unwrap_or(Part::Other),
@@ -122,16 +122,16 @@ impl Basket {
     }
 }
 
-/// A basket that is being read.
+/// A basket that is being parsed.
 #[derive(Default)]
 pub(crate) struct Draft {
     items: BTreeMap<usize, Item>,
-    /// Amounts are of one piece, and are multiplied once the quantity is known too.
+    /// True if amounts are per piece, to be multiplied once the quantity is known.
     per_piece: bool,
 }
 
 impl Draft {
-    /// Takes one parameter of the basket in. `other` gets what has no place in an item.
+    /// Parses one parameter of the basket. `other` receives values without a place in an item.
     pub(crate) fn take(
         &mut self,
         basket: &Basket,
@@ -194,14 +194,11 @@ impl Draft {
     fn take_awin(&mut self, item: usize, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
         let fields: Vec<&str> = value.split('|').collect();
         let ["AW:P", _, _, id, title, price, quantity, sku, group, category] = fields.as_slice() else {
-            let detail = "it is not AW:P and nine values between bars".to_owned();
+            let detail = "it is not AW:P and nine values separated by bars".to_owned();
             return Err(malformed(name, detail));
         };
         self.per_piece = true;
-        let first = |one: &&'_ str, other: &&'_ str| match one.is_empty() {
-            true => (*other).to_owned(),
-            false => (*one).to_owned(),
-        };
+        let first = |one: &&'_ str, other: &&'_ str| (if one.is_empty() { *other } else { *one }).to_owned();
         for (part, text) in [
             (Part::Sku, first(sku, id)),
             (Part::Category, first(group, category)),
@@ -218,10 +215,11 @@ impl Draft {
 
     fn take_list(&mut self, part: Part, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
         for (number, text) in value.split('|').enumerate() {
-            match text.is_empty() {
-                // Its place in the list counts all the same.
-                true => drop(self.item(number, name)?),
-                false => self.set(number, part, name, text, money)?,
+            if text.is_empty() {
+                // An empty value still takes its place in the list.
+                self.item(number, name)?;
+            } else {
+                self.set(number, part, name, text, money)?;
             }
         }
         Ok(())
@@ -231,7 +229,7 @@ impl Draft {
         if self.items.len() >= ITEM_LIMIT && !self.items.contains_key(&number) {
             return Err(malformed(
                 parameter,
-                format!("there are more than {ITEM_LIMIT} items"),
+                format!("it has more than {ITEM_LIMIT} items"),
             ));
         }
         Ok(self.items.entry(number).or_default())
@@ -261,7 +259,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The items in order, and whether the amount of a line was too large to be one.
+    /// Returns the items in order, and true if the amount of a line was too large.
     pub(crate) fn finish(self) -> (Vec<Item>, bool) {
         let mut too_large = false;
         let per_piece = self.per_piece;

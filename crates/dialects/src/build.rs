@@ -1,4 +1,4 @@
-//! The call that tells a system of a conversion: the inverse of reading.
+//! Building the call that reports a conversion to a system: the inverse of parsing.
 
 use data_encoding::BASE64;
 
@@ -10,10 +10,10 @@ use crate::wire::{self, Pairs, Written};
 use crate::{Amount, Dialect, OutgoingCall, Postback, Wish, lines, time};
 
 impl Dialect {
-    /// The call that tells this system of a conversion, at an address that begins with `base_url`. `None` where the
-    /// system receives none, or has no way to say what is to be done.
+    /// Builds the call that reports a conversion to this system, at a URL that begins with `base_url`. `None` if the
+    /// system receives no postbacks or cannot express the intent.
     ///
-    /// Fields that the system has no word for are left out; see [`Dialect::carries`].
+    /// Fields without a parameter in this dialect are left out; see [`Dialect::carries`].
     ///
     /// ```
     /// let postback = dialects::Postback { click_ids: vec!["c1".into()], ..Default::default() };
@@ -58,19 +58,19 @@ impl Dialect {
         Some(call)
     }
 
-    /// The names to send and what they mean, in order: the first of each parameter, if this wire has a place for it.
+    /// Parameters to send in order, each under its first name, if this wire has a place for it.
     fn sent(&self, wire: Wire) -> impl Iterator<Item = (&'static str, Field)> {
         let path = matches!(wire, Wire::Path);
         self.parameters.iter().filter_map(move |parameter| {
             let name = parameter.names.first()?;
             let nested = name.contains('.') && wire != Wire::Json;
-            // On a path, money and goal stand in the items.
+            // In a path, amount and goal are parts of the items.
             let in_items = path && matches!(parameter.field, Field::Amount | Field::Goal);
             (!nested && !in_items && !name.ends_with("[]")).then_some((*name, parameter.field))
         })
     }
 
-    /// The endpoint that says what is to be done: of the right intent, and of the goal where the path names goals.
+    /// Endpoint for the intent, and for the goal if the paths name goals.
     fn endpoint_for(&self, postback: &Postback) -> Option<&'static Endpoint> {
         let by_parameter = match postback.intent {
             Intent::Report => true,
@@ -90,7 +90,7 @@ impl Dialect {
             !endpoint.pixel && (exact || (endpoint.intent == Intent::Report && by_parameter))
         };
         let fitting = self.endpoints.iter().filter(fits);
-        // The last of the best is what max_by_key takes, and the first is meant.
+        // `max_by_key` returns the last of equals; reversed, that is the first.
         fitting.rev().max_by_key(fitness)
     }
 
@@ -136,7 +136,7 @@ impl Dialect {
         self.parameters.iter().any(|parameter| parameter.field == field)
     }
 
-    /// Whether a status takes a conversion back, in a dialect where any status does.
+    /// True if any status of the dialect reverses a conversion and the postback has one.
     fn reverses(&self, postback: &Postback) -> bool {
         postback.status.is_some() && self.rules.contains(&Rule::StatusReverses)
     }
@@ -153,7 +153,7 @@ impl Dialect {
         Some(Written::Text(if several { joined() } else { first.clone() }))
     }
 
-    /// The word for the state, where no status is given as it was sent.
+    /// Word for the state, if the postback has no status as sent.
     fn status(&self, postback: &Postback) -> Option<&'static str> {
         let state = postback.state?;
         self.states
@@ -169,7 +169,7 @@ impl Dialect {
         }
     }
 
-    /// An amount as this system writes it. Where it counts in coins, a part of a coin is dropped.
+    /// Amount as this system writes it. In minor units it is rounded down.
     pub(crate) fn money(&self, amount: Amount, postback: &Postback) -> Written {
         match self.money {
             Money::Minor => Written::Raw(amount.to_minor(postback.currency.as_deref())),
@@ -178,12 +178,12 @@ impl Dialect {
         }
     }
 
-    /// What has no field, unless it would be read as one.
+    /// Parameters without a field, unless they would be parsed as one.
     fn write_rest(&self, postback: &Postback, wire: Wire, pairs: &mut Pairs) {
         let packs = self.has(Field::Packed);
         for (name, value) in &postback.extra {
             let written = self.meaning(name) != Field::Extra || pairs.iter().any(|(taken, _)| taken == name);
-            // On a path it would open an item.
+            // In a path a bracket would open an item.
             let bracket = wire == Wire::Path && name.starts_with('[');
             let packed = packs && can_pack(name, value);
             if !written && !packed && !bracket {
@@ -205,7 +205,7 @@ impl Dialect {
     }
 }
 
-/// Parameters that always have the same value; of one name with several, the first.
+/// Parameters with a fixed value; the first of those with the same name.
 fn fixed(endpoint: &Endpoint) -> Pairs {
     let mut pairs = Pairs::new();
     for (name, value) in endpoint.fixed {
@@ -216,8 +216,8 @@ fn fixed(endpoint: &Endpoint) -> Pairs {
     pairs
 }
 
-/// The path with its wildcards filled. What `/*/postback` begins with is the end of the base URL; another stands for
-/// the account, which is the first part of a pair of keys.
+/// Path with its wildcards filled in. The wildcard of `/*/postback` is part of the base URL; any other is the account,
+/// the first half of a pair of keys.
 fn path_of(endpoint: &Endpoint, postback: &Postback) -> String {
     let fixed = endpoint.path.strip_suffix("/**").unwrap_or(endpoint.path);
     let account = || {

@@ -1,24 +1,24 @@
-//! A call as it comes in, and one as it goes out.
+//! Incoming and outgoing calls.
 
-/// A call as it came over the wire, before anything was understood of it.
+/// An incoming call before parsing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RawCall<'a> {
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// The request target as sent, percent-encoded: path and query, without the network in front.
+    /// Request target as sent, percent-encoded: path and query, without the network's slug.
     pub target: &'a str,
-    /// The `Content-Type` header.
+    /// `Content-Type` header; `None` if absent.
     pub content_type: Option<&'a str>,
-    /// The `Authorization` header.
+    /// `Authorization` header; `None` if absent.
     pub authorization: Option<&'a str>,
-    /// The `X-Api-Key` or `Api-Key` header.
+    /// `X-Api-Key` or `Api-Key` header; `None` if absent.
     pub api_key: Option<&'a str>,
-    /// The body; empty for GET.
+    /// Body; empty for GET.
     pub body: &'a [u8],
 }
 
 impl<'a> RawCall<'a> {
-    /// A GET of a target.
+    /// Returns a GET of a target.
     ///
     /// ```
     /// let call = dialects::RawCall::get("/postback?click_id=abc");
@@ -33,7 +33,7 @@ impl<'a> RawCall<'a> {
         }
     }
 
-    /// The path, still percent-encoded.
+    /// Path, still percent-encoded.
     #[must_use]
     pub fn path(&self) -> &'a str {
         let target = self.target;
@@ -47,25 +47,25 @@ impl<'a> RawCall<'a> {
     }
 }
 
-/// A call to make.
+/// An outgoing call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingCall {
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// Where to, every value percent-encoded.
+    /// URL with every value percent-encoded.
     pub url: String,
-    /// The `Content-Type` header, where there is a body.
+    /// `Content-Type` header; `None` without a body.
     pub content_type: Option<&'static str>,
-    /// The `Authorization` header. A secret.
+    /// `Authorization` header; secret.
     pub authorization: Option<String>,
-    /// The `X-Api-Key` header. A secret.
+    /// `X-Api-Key` header; secret.
     pub api_key: Option<String>,
-    /// The body; empty for GET.
+    /// Body; empty for GET.
     pub body: String,
 }
 
 impl OutgoingCall {
-    /// The same call as the receiver sees it, for a URL that begins with `base_url`.
+    /// Call as the receiver gets it, for a URL that begins with `base_url`.
     #[must_use]
     pub fn as_received(&self, base_url: &str) -> RawCall<'_> {
         RawCall {

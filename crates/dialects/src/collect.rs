@@ -1,4 +1,4 @@
-//! All parameters of a call, from path, query and body, each once: the first of the two steps of reading.
+//! Collecting the parameters of a call from path, query and body: the first of the two steps of parsing.
 
 use std::collections::HashSet;
 
@@ -7,58 +7,67 @@ use crate::dialect::{Dialect, Wire};
 use crate::field::Field;
 use crate::{Problem, RawCall, decode_pairs, json, path};
 
-/// Most parameters taken, items aside.
+/// Maximum number of parameters, items aside.
 pub(crate) const PARAMETER_LIMIT: usize = 100;
-/// Most parameters of items taken: a hundred items of eight parameters.
+/// Maximum number of item parameters: a hundred items of eight parameters.
 const ITEM_PARAMETER_LIMIT: usize = 800;
 
-/// Longest name of a parameter, in bytes.
+/// Maximum length of a parameter's name, in bytes.
 const NAME_LIMIT: usize = 256;
 
-/// One parameter, decoded.
+/// A decoded parameter.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// Its place in the call.
+    /// Position in the call, from 1.
     pub(crate) at: usize,
-    /// Which part of which item it is, for the parameters of baskets.
+    /// Item and part for parameters of a basket; `None` for others.
     pub(crate) claim: Option<Claim>,
     pub(crate) name: String,
     pub(crate) value: String,
 }
 
-/// What a call holds.
+/// Parameters of a call.
 pub(crate) struct Collected {
     pub(crate) sent: Vec<Sent>,
-    /// What was wrong first, and its place in the call.
+    /// Position and description of the first problem; `None` without problems.
     pub(crate) problem: Option<(usize, Problem)>,
 }
 
-/// Reads every parameter of a call. One that cannot be read is left out and is the problem, if it is the first.
+/// Decoded name and value of a parameter, or the problem with it.
+pub(crate) type Pair = Result<(String, String), Problem>;
+
+/// Collects every parameter of a call. One that cannot be decoded is left out; the first of those is the problem.
 pub(crate) fn collect(dialect: &Dialect, call: &RawCall<'_>) -> Collected {
+    collect_pairs(dialect, call.path(), pairs(call))
+}
+
+/// Collects the parameters of a path and the decoded ones of query and body, in that order.
+pub(crate) fn collect_pairs(dialect: &Dialect, path: &str, pairs: Vec<Pair>) -> Collected {
     let mut collector = Collector::of(dialect);
     if dialect
         .endpoints
         .iter()
         .any(|endpoint| endpoint.wire == Wire::Path)
     {
-        path::pairs(call.path(), &mut |(item, pair)| collector.take(item, pair));
+        path::pairs(path, &mut |(item, pair)| collector.take(item, pair));
     }
-    pairs(call, &mut |pair| collector.take(None, pair));
+    for pair in pairs {
+        collector.take(None, pair);
+    }
     Collected {
         sent: collector.sent,
         problem: collector.problem,
     }
 }
 
-/// Hands out the parameters of query and body, in that order.
-pub(crate) fn pairs(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
-    for pair in decode_pairs(call.query()) {
-        sink(pair);
-    }
-    body(call, sink);
+/// Decodes the parameters of query and body, in that order.
+pub(crate) fn pairs(call: &RawCall<'_>) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = decode_pairs(call.query()).collect();
+    body(call, &mut |pair| pairs.push(pair));
+    pairs
 }
 
-fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
+fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
     if call.body.is_empty() {
         return;
     }
@@ -110,7 +119,7 @@ impl<'d> Collector<'d> {
         }
     }
 
-    fn take(&mut self, item: Option<usize>, pair: Result<(String, String), Problem>) {
+    fn take(&mut self, item: Option<usize>, pair: Pair) {
         self.at += 1;
         let taken = pair.and_then(|(name, value)| self.keep(item, name, value));
         if let Err(problem) = taken {
@@ -125,9 +134,10 @@ impl<'d> Collector<'d> {
         };
         self.count(claim.is_some())?;
         within(NAME_LIMIT, &name, &name)?;
-        let key = match self.dialect.fold_case {
-            true => name.to_ascii_lowercase(),
-            false => name.clone(),
+        let key = if self.dialect.fold_case {
+            name.to_ascii_lowercase()
+        } else {
+            name.clone()
         };
         if !self.dialect.repeatable.contains(&name.as_str()) && !self.seen.insert((item, key)) {
             return Err(Problem::Repeated { parameter: name });
@@ -145,13 +155,10 @@ impl<'d> Collector<'d> {
     }
 
     fn count(&mut self, of_item: bool) -> Result<(), Problem> {
-        let limit = match of_item {
-            true => ITEM_PARAMETER_LIMIT,
-            false => PARAMETER_LIMIT,
-        };
-        let taken = match of_item {
-            true => self.sent.len().saturating_sub(self.plain),
-            false => self.plain,
+        let (limit, taken) = if of_item {
+            (ITEM_PARAMETER_LIMIT, self.sent.len().saturating_sub(self.plain))
+        } else {
+            (PARAMETER_LIMIT, self.plain)
         };
         if taken >= limit {
             return Err(Problem::TooMany { limit });
@@ -164,7 +171,7 @@ impl<'d> Collector<'d> {
         self.dialect.meaning(name) == Field::Sale
     }
 
-    /// Takes a JSON list with one whole sale apart into `name.member` parameters.
+    /// Splits a JSON list with one whole sale into `name.member` parameters.
     fn take_sale(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         let malformed = |detail| Problem::Malformed {
             parameter: name.to_owned(),
@@ -177,7 +184,7 @@ impl<'d> Collector<'d> {
                 .try_for_each(|(member, value)| self.keep(None, format!("{name}.{member}"), value)),
             (None, _) => Ok(()),
             (Some(_), others) => Err(malformed(format!(
-                "it holds {} conversions, and one call reports one",
+                "it has {} conversions; one call can report one",
                 others + 1
             ))),
         }

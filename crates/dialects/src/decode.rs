@@ -1,10 +1,10 @@
-//! Strict reading of `name=value&…`: what does not decode is refused with its place, never guessed.
+//! Strict decoding of `name=value&…`: invalid encodings are refused with their offset.
 
 use crate::Problem;
 
-/// Reads percent-encoded pairs (a query string or a form body) one by one; `+` is a space. Pairs without a name are
-/// skipped. A name or value that is not text is [`Problem::Undecodable`] or [`Problem::Nul`]; a broken name is called
-/// by what was sent.
+/// Decodes percent-encoded pairs (a query string or a form body) one by one; `+` is a space. Pairs without a name are
+/// skipped. A name or value that is not text is [`Problem::Undecodable`] or [`Problem::Nul`]; the problem names a
+/// parameter whose name does not decode as sent.
 ///
 /// ```
 /// let pairs: Result<Vec<_>, _> = dialects::decode_pairs("click_id=abc&note=caf%C3%A9+au+lait").collect();
@@ -22,14 +22,14 @@ pub fn decode_pairs(encoded: &str) -> impl Iterator<Item = Result<(String, Strin
         })
 }
 
-/// Reads one name and value of a path, where `+` is itself.
+/// Decodes one name and value of a path, where `+` is literal.
 pub(crate) fn decode_segment(name: &str, value: &str) -> Result<(String, String), Problem> {
     let read = decode(name, Plus::IsItself).map_err(|flaw| flaw.of(name))?;
     let value = decode(value, Plus::IsItself).map_err(|flaw| flaw.of(&read))?;
     Ok((read, value))
 }
 
-/// What a `+` stands for.
+/// Meaning of a `+`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     IsSpace,
@@ -53,7 +53,7 @@ impl Flaw {
 
 fn decode(encoded: &str, plus: Plus) -> Result<String, Flaw> {
     let mut bytes = Vec::with_capacity(encoded.len());
-    // Where in the encoded text each decoded byte began, to name the place of broken UTF-8.
+    // Offset in the encoded text of each decoded byte, to locate invalid UTF-8.
     let mut origins = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -133,13 +133,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_reads_back(value in "[^\0]{0,60}") {
+        fn an_encoded_value_survives_a_round_trip(value in "[^\0]{0,60}") {
             let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
             prop_assert_eq!(decoded(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,200}") {
+        fn no_text_causes_a_panic(text in ".{0,200}") {
             let _ = decoded(&text);
         }
     }

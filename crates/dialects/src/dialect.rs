@@ -1,25 +1,25 @@
-//! What a dialect is: data that says how one system spells a postback and how it answers one.
+//! Dialect: data that describes how one system sends postbacks and which response it expects.
 
 use crate::basket::Basket;
 use crate::field::Field;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
 
-/// How sure it is that this is the system's spelling.
+/// Confidence in a dialect's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confidence {
-    /// The vendor's own document, or several independent programs agree.
+    /// Documented by the vendor, or confirmed by several independent programs.
     High,
-    /// One credible third party.
+    /// Documented by one credible third party.
     Medium,
-    /// Reconstructed; to be confirmed by a real call.
+    /// Reconstructed; not yet confirmed by a real call.
     Low,
 }
 
-/// What kind of system it is.
+/// Kind of system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Our own spelling.
+    /// Our own dialect.
     Own,
     /// An affiliate network or partner platform: receives conversions from advertisers.
     Network,
@@ -27,42 +27,42 @@ pub enum Kind {
     Tracker,
 }
 
-/// How one system spells a postback. See the crate's page for how to add one.
+/// Postback format of one system. The crate's documentation describes how to add one.
 #[derive(Debug)]
 pub struct Dialect {
-    /// The name in URLs and settings: `partnerize`.
+    /// Key in URLs and settings: `partnerize`.
     pub key: &'static str,
-    /// The name for people: `Partnerize`.
+    /// Name shown to users: `Partnerize`.
     pub name: &'static str,
-    /// How sure the spelling is.
+    /// Confidence in the table.
     pub confidence: Confidence,
-    /// What kind of system it is.
+    /// Kind of system.
     pub kind: Kind,
-    /// The parameter in which that system's landing pages expect the click id.
+    /// Parameter in which the system's landing pages expect the click id; `None` if unknown.
     pub click_parameter: Option<&'static str>,
-    /// Hosts that are its alone, with all below them.
+    /// Hosts used by this system alone, subdomains included.
     pub hosts: &'static [&'static str],
     pub(crate) endpoints: &'static [Endpoint],
     pub(crate) parameters: &'static [Parameter],
-    /// Parameters a call must have, by the system's own document; `a|b` where either will do.
+    /// Parameters that the system's document requires; `a|b` if either is enough.
     pub(crate) required: &'static [&'static str],
-    /// Parameters that may come several times.
+    /// Parameters that may be repeated.
     pub(crate) repeatable: &'static [&'static str],
     pub(crate) states: &'static [(&'static str, State)],
-    /// Whether the letter case of parameter names does not matter.
+    /// True if parameter names are not case-sensitive.
     pub(crate) fold_case: bool,
     pub(crate) money: Money,
     pub(crate) basket: Basket,
-    /// Where the secret stands, if not in a parameter.
+    /// Headers that carry the secret; empty if a parameter does.
     pub(crate) auth: &'static [Auth],
     pub(crate) time: TimeStyle,
-    /// How a new and a returning customer are called.
+    /// Values for a new and a returning customer.
     pub(crate) customer_types: (&'static str, &'static str),
     pub(crate) rules: &'static [Rule],
-    pub(crate) voice: Voice,
+    pub(crate) response: ResponseStyle,
 }
 
-/// What most dialects have in common; each names what it does otherwise.
+/// Defaults that most dialects share.
 pub(crate) const BASE: Dialect = Dialect {
     key: "",
     name: "",
@@ -82,23 +82,23 @@ pub(crate) const BASE: Dialect = Dialect {
     time: TimeStyle::Rfc3339,
     customer_types: ("new", "existing"),
     rules: &[],
-    voice: Voice::Ours,
+    response: ResponseStyle::Ours,
 };
 
-/// One address that a system takes postbacks at.
+/// A URL path at which a system receives postbacks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Endpoint {
-    /// The path; `*` stands for one segment, `**` at the end for any number.
+    /// Path; `*` stands for one segment, a final `**` for any number.
     pub(crate) path: &'static str,
     pub(crate) wire: Wire,
     pub(crate) intent: Intent,
-    /// The goal that the address itself stands for.
+    /// Goal that the path implies; `None` for none.
     pub(crate) goal: Option<&'static str>,
-    /// Parameters that always have this value and say nothing.
+    /// Parameters with a fixed value and no meaning to us.
     pub(crate) fixed: &'static [(&'static str, &'static str)],
-    /// Parameters that tell it from other systems that share its path: one of them suffices.
+    /// Parameters that distinguish the system from others with the same path; one of them is enough.
     pub(crate) marks: &'static [&'static str],
-    /// Whether it is loaded by a browser, and so answered with an image.
+    /// True if browsers load the endpoint, so that the response is an image.
     pub(crate) pixel: bool,
 }
 
@@ -157,56 +157,56 @@ impl Endpoint {
     }
 }
 
-/// How parameters travel to an endpoint. Read are all of them everywhere; this is how a call is built.
+/// Place of the parameters in a built call. An incoming call may have them in any place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// After the `?`.
+    /// Query.
     Query,
-    /// In the body, percent-encoded.
+    /// Body, percent-encoded.
     Form,
-    /// In the body as one JSON object; dotted names nest.
+    /// Body as one JSON object; dotted names nest.
     Json,
-    /// As `key:value` segments of the path.
+    /// Path, in `key:value` segments.
     Path,
 }
 
-/// The names of one parameter, the one to send first, and what it means.
+/// Names of a parameter, the one to send first, and its field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parameter {
     pub(crate) names: &'static [&'static str],
     pub(crate) field: Field,
 }
 
-/// A parameter under its names, of which the first is sent and the first present is read.
+/// Returns a parameter with its names: the first is sent, the first present is read.
 pub(crate) const fn p(names: &'static [&'static str], field: Field) -> Parameter {
     Parameter { names, field }
 }
 
-/// How a system writes amounts.
+/// Format of a system's amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Money {
-    /// In whole units with decimals.
+    /// Whole units with decimals.
     Major,
-    /// The same, and in JSON as text.
+    /// Whole units with decimals; a text in JSON.
     Quoted,
-    /// The same, and a decimal comma is documented.
+    /// Whole units with decimals; a decimal comma is documented.
     Comma,
-    /// In the currency's smallest coins.
+    /// Minor units of the currency.
     Minor,
 }
 
-/// A header that carries the secret.
+/// Header that carries the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Auth {
     /// `Authorization: Bearer …`.
     Bearer,
-    /// `Authorization: Basic …`: the whole `user:password`.
+    /// `Authorization: Basic …`; the secret is the whole `user:password`.
     Basic,
     /// `X-Api-Key: …`.
     ApiKey,
 }
 
-/// How a system writes a time.
+/// Format of a system's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeStyle {
     /// `2026-05-01T12:30:00Z`.
@@ -219,39 +219,39 @@ pub(crate) enum TimeStyle {
     UnixMillis,
 }
 
-/// The body that a system answers with.
+/// Response body of a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Voice {
-    /// As we do: JSON.
+pub(crate) enum ResponseStyle {
+    /// Our own JSON.
     Ours,
     /// `success=true;`, or `success=false; err_msg=…;`.
     Tune,
     /// An XML `result`.
     Cake,
-    /// `OK`, or one line that says why not.
+    /// `OK`, or one line with the reason.
     Ok,
 }
 
 impl Dialect {
-    /// The parameters a call must have by the system's own document; `a|b` where either will do.
+    /// Parameters that the system's document requires; `a|b` if either is enough.
     #[must_use]
     pub fn required(&self) -> &'static [&'static str] {
         self.required
     }
 
-    /// The paths it is spoken at; `*` stands for one segment, `**` for any number.
+    /// Paths of its endpoints; `*` stands for one segment, `**` for any number.
     pub fn paths(&self) -> impl Iterator<Item = &'static str> {
         self.endpoints.iter().map(|endpoint| endpoint.path)
     }
 
-    /// Its parameters: all names of each, and what it means.
+    /// Its parameters: all names of each, and its field.
     pub fn parameters(&self) -> impl Iterator<Item = (&'static [&'static str], Field)> {
         self.parameters
             .iter()
             .map(|parameter| (parameter.names, parameter.field))
     }
 
-    /// The fields that its calls can say.
+    /// Fields that its calls can carry.
     pub fn carries(&self) -> impl Iterator<Item = Field> {
         let basket = (self.basket != Basket::None).then_some(Field::Items);
         let token = (!self.auth.is_empty()).then_some(Field::Token);
@@ -263,13 +263,14 @@ impl Dialect {
         written.chain(basket).chain(token).chain(summed)
     }
 
-    /// The statuses it documents, and what becomes of a conversion by each.
+    /// Statuses it documents, with the state each stands for.
     #[must_use]
     pub fn statuses(&self) -> &'static [(&'static str, State)] {
         self.states
     }
 
-    /// This system's word for a state, ours where it documents none; what it has no hold for is pending to it.
+    /// Word of this system for a state, or ours if it documents none. A system without a hold gets its word for
+    /// pending.
     #[must_use]
     pub fn word_for(&self, state: State) -> &'static str {
         let word = |state| {
@@ -282,7 +283,7 @@ impl Dialect {
             .unwrap_or_else(|| state.code())
     }
 
-    /// What a parameter's name means; [`Field::Extra`] where the system has none of that name.
+    /// Field of a parameter; [`Field::Extra`] if the dialect has no such name.
     #[must_use]
     pub fn meaning(&self, name: &str) -> Field {
         if self.basket.claims(name).is_some() {
@@ -298,7 +299,7 @@ impl Dialect {
         }
     }
 
-    /// Which of its parameters a name is, and how many names go before that one.
+    /// Position of a name among the parameters, and among the names of that parameter.
     pub(crate) fn place_of(&self, name: &str) -> Option<(usize, usize)> {
         self.parameters.iter().enumerate().find_map(|(place, parameter)| {
             let rank = parameter
@@ -314,7 +315,7 @@ impl Dialect {
     }
 }
 
-/// Whether a parameter of this name is about a person in any system: it is never kept, documented or not.
+/// True if a parameter of this name is personal data in any system; such values are never stored.
 fn is_personal(name: &str) -> bool {
     const NAMES: [&str; 12] = [
         "email",

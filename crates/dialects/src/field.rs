@@ -1,84 +1,84 @@
-//! The canonical fields that a parameter can stand for.
+//! Canonical fields that parameters can stand for.
 
 use crate::{Amount, Postback};
 
-/// What a parameter means, in our words.
+/// Meaning of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// The click it belongs to.
+    /// Click ID.
     ClickId,
-    /// The affiliate's own key.
+    /// External ID of the affiliate.
     AffiliateKey,
-    /// The sender's id of campaign, advertiser, offer or conversion definition.
+    /// Sender's ID of the campaign, advertiser, offer or conversion definition.
     Reference,
-    /// The goal reached.
+    /// Goal that was reached.
     Goal,
-    /// The goal that came before.
+    /// Goal that must have been reached before.
     ParentGoal,
-    /// The order.
+    /// Order ID.
     OrderId,
-    /// The order's amount.
+    /// Amount of the order.
     Amount,
-    /// The order's discount.
+    /// Discount of the order.
     Discount,
-    /// The currency of the amounts.
+    /// Currency of the amounts.
     Currency,
-    /// The affiliate's commission.
+    /// Commission of the affiliate.
     Commission,
-    /// The affiliate's commission in per cent of the amount.
+    /// Commission of the affiliate in per cent of the amount.
     CommissionPercent,
-    /// What the advertiser owes.
+    /// Revenue from the advertiser.
     Revenue,
-    /// The state the conversion is to be in.
+    /// Status of the conversion.
     Status,
-    /// The coupon used.
+    /// Coupon code.
     Coupon,
-    /// The country of the order.
+    /// Country of the order.
     Country,
-    /// The advertiser's customer.
+    /// Customer ID of the advertiser.
     CustomerId,
-    /// Whether the customer bought before.
+    /// New or returning customer.
     CustomerType,
-    /// When it happened.
+    /// Time of the event.
     EventTime,
-    /// The basket.
+    /// Line items.
     Items,
-    /// One of the five sub ids, counted from 1.
+    /// One of the five sub IDs, counted from 1.
     Sub(u8),
-    /// The five sub ids as a list.
+    /// The five sub IDs as a list.
     SubList,
-    /// Whether it is a test.
+    /// Test flag.
     Test,
-    /// The sender's secret.
+    /// Secret token.
     Token,
-    /// The signature of the call.
+    /// Signature of the call.
     Signature,
-    /// The time that was signed.
+    /// Time that was signed.
     Timestamp,
-    /// Something about a person; never stored.
+    /// Personal data; never stored.
     Personal,
-    /// The amount to take back, or `all`.
+    /// Amount to refund, or `all`.
     Refund,
-    /// What is to be done: `update`, `upsert`.
+    /// Intent: `update`, `upsert`.
     Action,
-    /// The text to be answered.
+    /// Text of the response.
     Return,
-    /// Whether an image is to be answered.
+    /// Flag for an image as the response.
     Pixel,
-    /// Further parameters packed into one: `k=v;k2=v2`.
+    /// Several parameters packed into one: `k=v;k2=v2`.
     Packed,
     /// Commission groups with their amounts: `GROUP:12.50|OTHER:3`.
     Groups,
-    /// The click as one of a list of named ids.
+    /// Click ID in a list of named ids.
     ClickList,
-    /// One whole sale as JSON.
+    /// A whole sale as JSON.
     Sale,
-    /// Anything else, kept as it came.
+    /// Any other parameter, stored as sent.
     Extra,
 }
 
 impl Field {
-    /// Its name for people, which for most is the parameter's name in our own spelling.
+    /// Name shown to users: for most fields, the parameter of our own dialect.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -118,12 +118,12 @@ impl Field {
             Self::Pixel => "pixel",
             Self::Packed => "several values in one",
             Self::Sale => "the whole sale",
-            Self::Extra => "kept as extra",
+            Self::Extra => "stored as extra",
         }
     }
 
-    /// Whether a placeholder in it makes the call worthless: it names an order, money or a secret. Click ids do too,
-    /// and are looked at one by one.
+    /// True if a placeholder as the value makes the call worthless: orders, money, secrets. Click IDs are checked one
+    /// by one.
     pub(crate) fn must_be_real(self) -> bool {
         use Field::{
             Amount, Commission, CommissionPercent, Currency, Discount, Goal, OrderId, ParentGoal, Refund,
@@ -145,7 +145,7 @@ impl Field {
         )
     }
 
-    /// Whether it is an amount of money in the order's currency.
+    /// True for an amount of money in the order's currency.
     pub(crate) fn is_money(self) -> bool {
         matches!(
             self,
@@ -155,7 +155,7 @@ impl Field {
 }
 
 impl Postback {
-    /// The text a field stands in, for the fields that are plain text.
+    /// Text of a plain-text field; `None` for other fields.
     pub(crate) fn text_mut(&mut self, field: Field) -> Option<&mut Option<String>> {
         Some(match field {
             Field::AffiliateKey => &mut self.affiliate_key,
@@ -176,7 +176,7 @@ impl Postback {
         })
     }
 
-    /// The text of a field that is plain text.
+    /// Text of a plain-text field; `None` for other fields.
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
         match field {
             Field::AffiliateKey => self.affiliate_key.as_deref(),
@@ -197,7 +197,7 @@ impl Postback {
         }
     }
 
-    /// The amount a field stands in, for the fields that are money.
+    /// Amount of a money field; `None` for other fields.
     pub(crate) fn money_mut(&mut self, field: Field) -> Option<&mut Option<Amount>> {
         Some(match field {
             Field::Amount => &mut self.amount,
@@ -208,7 +208,7 @@ impl Postback {
         })
     }
 
-    /// The amount of a field that is money.
+    /// Amount of a money field; `None` for other fields.
     pub(crate) fn money(&self, field: Field) -> Option<Amount> {
         match field {
             Field::Amount => self.amount,

@@ -1,4 +1,4 @@
-//! JSON as parameters: an object's members in order, nested ones under dotted names, lists as they are written.
+//! JSON as parameters: the members of an object in order, nested ones under dotted names, lists as written.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde_json::value::RawValue;
 use crate::Problem;
 use crate::collect::PARAMETER_LIMIT;
 
-/// Deepest object read as parameters.
+/// Maximum depth of nested objects.
 const DEPTH_LIMIT: usize = 6;
 
-/// Reads one object as parameters; nothing at all counts as an empty one.
+/// Parses one object as parameters.
 pub(crate) fn parameters(text: &str, sink: &mut dyn FnMut(Result<(String, String), Problem>)) {
     let unreadable = |detail| Err(Problem::Body { detail });
     match serde_json::from_str::<JsonObject<'_>>(text) {
         Ok(object) => flatten("", object, DEPTH_LIMIT, sink),
         Err(error) if error.is_data() => sink(unreadable("it is JSON, but not one object".to_owned())),
-        Err(error) => sink(unreadable(format!("it stops being JSON at {}", place(&error)))),
+        Err(error) => sink(unreadable(format!("it is invalid JSON at {}", place(&error)))),
     }
 }
 
@@ -39,7 +39,7 @@ fn flatten(
                     detail: format!("it nests more than {DEPTH_LIMIT} objects"),
                 })),
                 (_, Err(error)) => sink(Err(Problem::Body {
-                    detail: format!("a nested object breaks at {}", place(&error)),
+                    detail: format!("a nested object is invalid at {}", place(&error)),
                 })),
             },
             _ => {
@@ -51,8 +51,8 @@ fn flatten(
     }
 }
 
-/// A value as text: a string unquoted, everything else exactly as written, so that the amount `12.10` is not first
-/// made a float. `null` counts as not sent.
+/// Value as text: a string unquoted, anything else as written, so that the amount `12.10` never becomes a float. `null`
+/// counts as not sent.
 fn scalar(name: String, written: &str) -> Option<Result<(String, String), Problem>> {
     if name.contains('\0') {
         return Some(Err(Problem::Nul {
@@ -64,7 +64,7 @@ fn scalar(name: String, written: &str) -> Option<Result<(String, String), Proble
         quoted if quoted.starts_with('"') => match serde_json::from_str::<String>(quoted) {
             Ok(text) => text,
             Err(error) => {
-                let detail = format!("the text of its member {name} breaks at {}", place(&error));
+                let detail = format!("the text of its member {name} is invalid at {}", place(&error));
                 return Some(Err(Problem::Body { detail }));
             }
         },
@@ -76,7 +76,7 @@ fn scalar(name: String, written: &str) -> Option<Result<(String, String), Proble
     Some(Ok((name, text)))
 }
 
-/// Reads a list of texts or numbers, of which at most `limit` are taken; `None` where it is something else.
+/// Parses a list of at most `limit` texts or numbers; `None` for anything else.
 pub(crate) fn texts(written: &str, limit: usize) -> Option<Vec<String>> {
     let JsonList(entries) = serde_json::from_str(written).ok()?;
     let text = |entry: &&RawValue| match scalar(String::new(), entry.get()) {
@@ -86,10 +86,10 @@ pub(crate) fn texts(written: &str, limit: usize) -> Option<Vec<String>> {
     (entries.len() <= limit).then(|| entries.iter().map(text).collect())?
 }
 
-/// Reads a list of objects, each as its members; the error says what is wrong and where.
+/// Parses a list of objects with their members; the error names the problem and its position.
 pub(crate) fn objects(written: &str, limit: usize) -> Result<Vec<Vec<(String, String)>>, String> {
     let JsonList(entries) = serde_json::from_str(written)
-        .map_err(|error| format!("it stops being a JSON list at {}", place(&error)))?;
+        .map_err(|error| format!("it is an invalid JSON list at {}", place(&error)))?;
     if entries.len() > limit {
         return Err(format!("it has more than {limit} entries"));
     }
@@ -108,12 +108,12 @@ pub(crate) fn objects(written: &str, limit: usize) -> Result<Vec<Vec<(String, St
     entries.iter().enumerate().map(read).collect()
 }
 
-/// Where JSON stopped being readable. Not the parser's own words: they can quote the body, secrets and all.
+/// Position of a syntax error. The parser's message could quote the body, with its secrets.
 fn place(error: &serde_json::Error) -> String {
     format!("line {} column {}", error.line(), error.column())
 }
 
-/// A JSON object with its members in order, twins included (a map would silently drop one of two amounts).
+/// A JSON object with its members in order, repeated names included: a map would drop one of two amounts.
 struct JsonObject<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for JsonObject<'de> {
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
-                    // One too many is enough to say so.
+                    // One member above the limit is enough to detect the excess.
                     if members.len() <= PARAMETER_LIMIT {
                         members.push(member);
                     }
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
     }
 }
 
-/// A JSON list, its entries unread.
+/// A JSON list of unparsed entries.
 struct JsonList<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for JsonList<'de> {
@@ -160,7 +160,7 @@ impl<'de> Deserialize<'de> for JsonList<'de> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = list.next_element::<&'de RawValue>()? {
-                    // More than any list may have; the caller's limit is lower and says so.
+                    // Above every limit of callers, which report the excess.
                     if entries.len() <= 1_000 {
                         entries.push(entry);
                     }

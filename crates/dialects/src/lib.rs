@@ -1,12 +1,13 @@
-//! How systems spell a postback. Pure: bytes in, a canonical [`Postback`] and perhaps a [`Problem`] out, and an
-//! [`Answer`] back in the sender's own voice; and the other way round, the call that tells a system of a conversion.
+//! Dialects: the postback formats of other systems. No I/O: an incoming request becomes a canonical [`Postback`] and,
+//! if not all of it is valid, a [`Problem`]; an [`Answer`] becomes a response in the sender's format; and a conversion
+//! becomes an outgoing call.
 //!
-//! A dialect is data. To add a system:
-//! 1. write its table in a file of `systems/`: endpoints, parameters with their meaning, what it requires;
+//! A dialect is data. To add a dialect:
+//! 1. write its table in a file of `systems/`: endpoints, parameters with their meaning, required parameters;
 //! 2. name it in the list of `systems/mod.rs`;
 //! 3. put its documented call word for word into `tests/documented_calls/`;
-//! 4. where its values have parts that no table can say, give it a basket (`basket.rs`) or a rule (`rules.rs`);
-//! 5. run the tests: that what is built reads back, and that no bytes make it panic, is tested for all of them.
+//! 4. for values with parts that a table cannot describe, add a basket (`basket.rs`) or a rule (`rules.rs`);
+//! 5. run the tests, which check every dialect: a built call parses to the same postback, and no bytes cause a panic.
 
 pub mod amount;
 mod answer;
@@ -20,6 +21,7 @@ mod dialect;
 mod field;
 mod json;
 mod lines;
+mod parsed;
 mod path;
 mod placeholder;
 mod postback;
@@ -42,10 +44,11 @@ pub use decode::decode_pairs;
 pub use detect::{Detection, detect};
 pub use dialect::{Confidence, Dialect, Kind};
 pub use field::Field;
+pub use parsed::{ParsedCall, parse_call};
 pub use placeholder::is_placeholder;
 pub use postback::{CLICK_LIMIT, CustomerType, ITEM_LIMIT, Intent, Item, Postback, State};
 pub use problem::Problem;
-pub use recognise::{of_call, reserved_segments};
+pub use recognise::{is_postback_target, of_call, reserved_segments};
 pub use render::PIXEL;
 pub use senders::Sender;
 pub use systems::{all, native, of_key};

@@ -1,10 +1,10 @@
-//! Baskets as they are written: the inverse of [`crate::basket`].
+//! Writing the line items of an order: the inverse of [`crate::basket`].
 
 use crate::basket::{Basket, Names, Price};
 use crate::wire::{self, Pairs, Written};
 use crate::{Amount, Dialect, Item, Postback};
 
-/// Writes the basket: into parameters, or as the items it returns where they stand in the path.
+/// Writes the line items into parameters, or returns them if they belong in the path.
 pub(crate) fn write(dialect: &Dialect, postback: &Postback, pairs: &mut Pairs) -> Vec<Pairs> {
     let alone = [order_as_item(postback)];
     let items = match (postback.items.is_empty(), postback.amount) {
@@ -49,7 +49,7 @@ pub(crate) fn write(dialect: &Dialect, postback: &Postback, pairs: &mut Pairs) -
     Vec::new()
 }
 
-/// Awin's groups: the items' amounts by category, else the whole order under its goal.
+/// Awin's groups: the items' amounts by category, or the whole order under its goal.
 pub(crate) fn groups(postback: &Postback) -> Option<String> {
     const UNNAMED: &str = "DEFAULT";
     let mut groups: Vec<(&str, Amount)> = Vec::new();
@@ -67,7 +67,7 @@ pub(crate) fn groups(postback: &Postback) -> Option<String> {
     Some(groups.iter().map(group).collect::<Vec<_>>().join("|"))
 }
 
-/// An order without a basket, as the one item of a system that has nothing but items.
+/// An order without line items as one item, for systems that have only items.
 fn order_as_item(postback: &Postback) -> Item {
     Item {
         category: postback.goal.clone(),
@@ -76,7 +76,7 @@ fn order_as_item(postback: &Postback) -> Item {
     }
 }
 
-/// Where bars separate values, a value has none.
+/// Removes bars from a value that bars separate from others.
 fn without_bars(text: &str) -> String {
     text.replace('|', " ")
 }
@@ -161,7 +161,7 @@ impl Writer<'_> {
     }
 }
 
-/// Quantity and price of a piece; a line that does not divide is one piece.
+/// Quantity and price per piece; a line whose amount is not divisible counts as one piece.
 fn piece(item: &Item) -> (Option<u32>, Option<Amount>) {
     let (Some(quantity), Some(amount)) = (item.quantity, item.amount) else {
         return (item.quantity, item.amount);

@@ -4,18 +4,18 @@
 //! path  = segment *("/" segment) [ ["/"] 1*item ]
 //! item  = "[" key ":" value *("/" key ":" value) "]"
 //! ```
-//! It is read from the raw request target: `%2F`, `%3A`, `%5B` and `%5D` in a value are part of the value.
+//! The grammar applies to the raw request target: `%2F`, `%3A`, `%5B` and `%5D` in a value are part of the value.
 
 use crate::Problem;
 use crate::decode::decode_segment;
 use crate::postback::ITEM_LIMIT;
 
-/// One `key:value`, and the item it belongs to, if any, counted from 0.
+/// One `key:value` and the number of its item from 0; `None` outside of items.
 pub(crate) type PathPair = (Option<usize>, Result<(String, String), Problem>);
 
-/// Hands out the pairs of a raw path. Segments without a colon (`conversion`, a custom string) are skipped.
+/// Passes the pairs of a raw path to `sink`. Segments without a colon (`conversion`, a custom string) are skipped.
 ///
-/// Brackets around items may be percent-encoded, as some senders' libraries do: no key begins with a bracket.
+/// Brackets around items may be percent-encoded, as some libraries do: no key begins with a bracket.
 pub(crate) fn pairs(path: &str, sink: &mut dyn FnMut(PathPair)) {
     let mut rest = path;
     let mut number = 0;
@@ -31,18 +31,18 @@ pub(crate) fn pairs(path: &str, sink: &mut dyn FnMut(PathPair)) {
         number += 1;
         rest = after;
     }
-    // A parameter behind the items is not in the grammar but is seen, and dropping it would be guessing.
+    // Not in the grammar, but dropping a parameter after the items would be guessing.
     segments(rest, None, sink);
 }
 
-/// What goes before the next item, what follows its bracket, and whether that was percent-encoded.
+/// Text before the next item, text after its bracket, and true if the bracket was percent-encoded.
 fn next_item(text: &str) -> Option<(&str, &str, bool)> {
     let plain = text.find('[');
     let encoded = ["/%5B", "/%5b"]
         .iter()
         .filter_map(|bracket| text.find(bracket))
         .min();
-    // Directly behind an item that was closed.
+    // Directly after a closed item.
     let next = text
         .get(..3)
         .is_some_and(|start| start.eq_ignore_ascii_case("%5B"));
@@ -56,7 +56,7 @@ fn next_item(text: &str) -> Option<(&str, &str, bool)> {
     }
 }
 
-/// Splits at the bracket that closes an item: a percent-encoded one only where nothing else of its segment follows.
+/// Splits at the bracket that closes an item: a percent-encoded one only at the end of its segment.
 fn close(opened: &str, encoded: bool) -> Option<(&str, &str)> {
     if !encoded {
         return opened.split_once(']');
@@ -83,7 +83,7 @@ fn close(opened: &str, encoded: bool) -> Option<(&str, &str)> {
 fn too_many() -> Problem {
     Problem::Malformed {
         parameter: "items".to_owned(),
-        detail: format!("there are more than {ITEM_LIMIT}"),
+        detail: format!("the path has more than {ITEM_LIMIT} items"),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Values that are still the template's placeholder: the click id was never put in.
+//! Placeholders: values in which a template's macro was never replaced.
 
 use percent_encoding::percent_decode_str;
 
-/// Words that a program writes where it had no value, or a person where one is to be put.
+/// Words that programs write for a missing value, or documents for a value to insert.
 const WORDS: [&str; 15] = [
     "undefined",
     "null",
@@ -21,7 +21,7 @@ const WORDS: [&str; 15] = [
     "EXAMPLE_ID",
 ];
 
-/// What stands around the name of a macro, the longest first.
+/// Delimiters of macros, the longest first.
 const DELIMITERS: [(&str, &str); 16] = [
     ("{{", "}}"),
     ("{%", "%}"),
@@ -41,8 +41,8 @@ const DELIMITERS: [(&str, &str); 16] = [
     ("*|", "|*"),
 ];
 
-/// Whether a value is a template's placeholder, in any of the delimiters that trackers use, plain or percent-encoded
-/// once or twice more, or a word that stands for no value.
+/// True if a value is a placeholder: a name in any delimiters that trackers use, plain or percent-encoded up to two
+/// times, or a word for a missing value.
 ///
 /// ```
 /// assert!(dialects::is_placeholder("{click_id}") && dialects::is_placeholder("%7Bclick_id%7D"));
@@ -67,14 +67,14 @@ fn is_plain_placeholder(value: &str) -> bool {
     WORDS.contains(&value) || is_instruction(value) || is_delimited(value)
 }
 
-/// `YOUR_CLICK_ID`, `INSERT_ORDER_HERE`: capitals that tell a person what to put there.
+/// True for instructions in capitals: `YOUR_CLICK_ID`, `INSERT_ORDER_HERE`.
 fn is_instruction(value: &str) -> bool {
-    let shouted = value
+    let is_upper_case = value
         .bytes()
         .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte == b'-');
-    let told = (value.starts_with("INSERT_") && value.ends_with("_HERE"))
+    let is_instruction = (value.starts_with("INSERT_") && value.ends_with("_HERE"))
         || value.strip_prefix("YOUR_").is_some_and(|name| !name.is_empty());
-    shouted && told
+    is_upper_case && is_instruction
 }
 
 fn is_delimited(value: &str) -> bool {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_recognised_in_every_spelling() {
+    fn placeholders_are_recognised_in_all_delimiters() {
         for value in [
             "{click_id}",
             "[clickid]",
@@ -157,13 +157,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn letters_and_digits_are_never_one(value in "[a-z0-9]{1,40}") {
+        fn letters_and_digits_are_never_a_placeholder(value in "[a-z0-9]{1,40}") {
             prop_assume!(value != "undefined" && value != "null");
             prop_assert!(!is_placeholder(&value));
         }
 
         #[test]
-        fn no_text_makes_it_panic(value in ".{0,60}") {
+        fn no_text_causes_a_panic(value in ".{0,60}") {
             let _ = is_placeholder(&value);
         }
     }

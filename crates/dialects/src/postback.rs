@@ -1,4 +1,4 @@
-//! What a postback says, whatever spelling it came in.
+//! Canonical postback, independent of the dialect.
 
 use std::fmt;
 
@@ -7,105 +7,105 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Amount, Wish};
 
-/// Most clicks one postback may name.
+/// Maximum number of click IDs of a postback.
 pub const CLICK_LIMIT: usize = 10;
-/// Most items of a basket.
+/// Maximum number of line items.
 pub const ITEM_LIMIT: usize = 100;
 
-/// What a postback says, whatever spelling it came in. A parameter that was sent empty counts as not sent.
+/// Canonical postback, independent of the dialect. An empty parameter counts as not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Postback {
-    /// The clicks it may belong to, exactly as sent and in that order; at most [`CLICK_LIMIT`].
+    /// Click IDs exactly as sent, in order; at most [`CLICK_LIMIT`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub click_ids: Vec<String>,
-    /// The affiliate by its own key, for attribution without a click id.
+    /// External ID of the affiliate, for attribution without a click id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affiliate_key: Option<String>,
-    /// The sender's id of the campaign, advertiser, offer or conversion definition.
+    /// Sender's ID of the campaign, advertiser, offer or conversion definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Code of the goal reached.
+    /// Code of the goal that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<String>,
     /// Code of the goal that must have been reached before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_goal: Option<String>,
-    /// The advertiser's order id.
+    /// Order ID of the advertiser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
-    /// The order's amount, or what a refund takes back. `0` is an amount.
+    /// Amount of the order, or amount to refund. `0` is an amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
-    /// The order's discount.
+    /// Discount of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<Amount>,
     /// Currency of the amounts, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// What the sender says the affiliate earns.
+    /// Commission of the affiliate, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commission: Option<Amount>,
-    /// The same as a share of the amount, in parts per million: 12.5 % is 125 000.
+    /// Commission as a share of the amount, in parts per million: 12.5 % is 125 000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commission_rate_ppm: Option<u32>,
-    /// What the sender says the advertiser owes.
+    /// Revenue from the advertiser, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revenue: Option<Amount>,
-    /// The state, as sent.
+    /// Status, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// What the dialect makes of the status; `None` where it knows no such status.
+    /// State that the status stands for in the dialect; `None` for an undocumented status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// What is to be done.
+    /// Change that the postback requests.
     #[serde(skip_serializing_if = "is_default")]
     pub intent: Intent,
-    /// The coupon used.
+    /// Coupon code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coupon: Option<String>,
-    /// Where the order was placed, as sent.
+    /// Country of the order, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
-    /// The advertiser's id of its customer.
+    /// Customer ID of the advertiser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
-    /// Whether the customer bought before.
+    /// New or returning customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_type: Option<CustomerType>,
-    /// When it happened, by the sender's clock. A time that cannot be read stands in `extra`.
+    /// Time of the event by the sender's clock. A time that cannot be parsed is in `extra`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_time: Option<DateTime<Utc>>,
-    /// The basket; at most [`ITEM_LIMIT`].
+    /// Line items; at most [`ITEM_LIMIT`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
-    /// The sender's own sub ids.
+    /// Sub IDs of the sender.
     #[serde(skip_serializing_if = "is_default")]
     pub subs: [Option<String>; 5],
-    /// Whether the sender calls it a test.
+    /// True if the sender marks the postback as a test.
     #[serde(skip_serializing_if = "is_default")]
     pub is_test: bool,
-    /// The sender's secret, as sent: whoever stores this takes it out.
+    /// Secret token, as sent. Must be removed before storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The signature, as sent.
+    /// Signature, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// The time that was signed, as sent.
+    /// Time that was signed, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
-    /// What the call says of a person (e-mail, name, address, browser): parameter and value, so that the caller can
-    /// blank them wherever they stand. Never stored.
+    /// Personal data in the call (e-mail, name, address, browser) as parameter and value, so that the caller can redact
+    /// the values wherever they occur. Never stored.
     #[serde(skip)]
     pub personal: Vec<(String, String)>,
-    /// Everything else, in the order it came.
+    /// Other parameters, in the order sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(String, String)>,
-    /// What body the sender wants.
+    /// Response body that the sender requests.
     #[serde(skip_serializing_if = "is_default")]
     pub wish: Wish,
-    /// Whether it came to our own address for browsers, where whatever is sent is for everybody to read. The pixels of
-    /// other systems are taken as those take them.
+    /// True if the postback came to our own endpoint for browsers, where everything sent is public. The pixel endpoints
+    /// of other systems count as those systems' own.
     #[serde(skip_serializing_if = "is_default")]
     pub is_from_browser: bool,
 }
@@ -114,43 +114,43 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// One line of a basket.
+/// A line item.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Item {
-    /// The shop's article number.
+    /// Article number of the shop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<String>,
-    /// The category, which may decide the commission.
+    /// Category; commission rules can depend on the category.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// What it is called.
+    /// Name of the article.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How many pieces.
+    /// Number of pieces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<u32>,
-    /// The whole line's amount: all its pieces together, whatever the dialect sends.
+    /// Amount of the whole line: all pieces together, in every dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
 }
 
-/// The state a conversion is to be in.
+/// State of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It counts, and somebody has yet to approve it.
+    /// Counts, but is not yet approved.
     Pending,
-    /// It is put aside for somebody to look at.
+    /// Waits for a manual review.
     Held,
-    /// It counts and is owed.
+    /// Counts and is owed.
     Approved,
-    /// It does not count.
+    /// Does not count.
     Rejected,
 }
 
 impl State {
-    /// Its name in our own spelling.
+    /// Name in our own dialect.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -168,27 +168,27 @@ impl fmt::Display for State {
     }
 }
 
-/// What a postback wants done.
+/// Change that a postback requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
-    /// Makes a conversion.
+    /// Creates a conversion.
     #[default]
     Report,
-    /// Changes a conversion that exists, and makes none.
+    /// Changes an existing conversion.
     Update,
-    /// Changes a conversion, or makes it.
+    /// Changes a conversion, or creates one.
     Upsert,
-    /// Takes `amount` back from a conversion that exists; the whole of it where no amount is given.
+    /// Refunds `amount` of an existing conversion, or all of it without an amount.
     Refund,
 }
 
-/// Whether a customer bought before.
+/// New or returning customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CustomerType {
-    /// The first order.
+    /// First order of the customer.
     New,
-    /// Not the first one.
+    /// Later order of the customer.
     Existing,
 }

@@ -1,74 +1,73 @@
-//! Why a call could not be understood, in words for the person who has to fix it.
+//! Problems of parsing a call, each with a message and a hint for the sender.
 
 use crate::amount::AmountProblem;
 
-/// Why a call could not be understood. Each has a sentence that says what was wrong and a hint that says
-/// what to do.
+/// Reason a call could not be parsed. Each has a message that names the problem and a hint that names the correction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// A value is not percent-encoded UTF-8 text.
     Undecodable {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
-        /// Byte of its value, counted from 0 as it was sent.
+        /// Byte of the value as sent, counted from 0.
         offset: usize,
     },
-    /// A value contains a NUL byte, which no text may.
+    /// A value contains a NUL byte, which no text may contain.
     Nul {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
     },
-    /// A parameter came twice, and guessing which one counts would be guessing about money.
+    /// A parameter was sent twice; choosing one could mean guessing about money.
     Repeated {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
     },
     /// A value is longer than its limit.
     TooLong {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
-        /// Its length in bytes.
+        /// Length of the value in bytes.
         length: usize,
-        /// The limit in bytes.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// There are more parameters than anyone needs.
+    /// The call has too many parameters.
     TooMany {
-        /// The limit.
+        /// Maximum number of parameters.
         limit: usize,
     },
     /// The body is neither a form nor a JSON object.
     Body {
-        /// What is wrong and where.
+        /// Description and position of the problem.
         detail: String,
     },
     /// An amount is not a plain decimal number.
     Amount {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
-        /// As sent.
+        /// Text, as sent.
         text: String,
-        /// What is wrong with it.
+        /// Reason the text is not an amount.
         problem: AmountProblem,
     },
-    /// A value is still the template's placeholder.
+    /// A value is a placeholder that was never replaced.
     MacroUnreplaced {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
-        /// As sent; empty for a secret, which may be a real one in brackets.
+        /// Value as sent; empty for a secret, which may be a real one in brackets.
         value: String,
     },
-    /// A value that has parts (items, a list, packed parameters) cannot be taken apart.
+    /// A value with parts (items, a list, packed parameters) cannot be split.
     Malformed {
-        /// Which parameter.
+        /// Name of the parameter.
         parameter: String,
-        /// What is wrong and where, without quoting it.
+        /// Description and position of the problem, without quoting the value.
         detail: String,
     },
 }
 
 impl Problem {
-    /// What was wrong, in a sentence.
+    /// Message: names the problem in one sentence.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -84,9 +83,9 @@ impl Problem {
                 length,
                 limit,
             } => {
-                format!("{parameter} has {length} bytes; at most {limit} are taken.")
+                format!("{parameter} has {length} bytes; the limit is {limit}.")
             }
-            Self::TooMany { limit } => format!("There are more than {limit} parameters."),
+            Self::TooMany { limit } => format!("The request has more than {limit} parameters."),
             Self::Body { detail } => format!("The body could not be read: {detail}."),
             Self::Amount {
                 parameter,
@@ -103,7 +102,7 @@ impl Problem {
         }
     }
 
-    /// What to do about it.
+    /// Hint: names the correction in one sentence.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -119,10 +118,12 @@ impl Problem {
             }
             Self::Amount { problem, .. } => problem.hint().into(),
             Self::Malformed { parameter, .. } => {
-                format!("Write {parameter} as the system whose spelling you use documents it.")
+                format!("Write {parameter} as your system documents it.")
             }
             Self::MacroUnreplaced { parameter, .. } => {
-                format!("Put the real value of {parameter} into the call before sending it.")
+                format!(
+                    "Replace the placeholder with the real value of {parameter} before you send the request."
+                )
             }
         }
     }

@@ -1,27 +1,32 @@
-//! From the parameters of a call to what they say: the second of the two steps of reading.
+//! Parsing collected parameters into a postback: the second of the two steps of parsing.
 
 use data_encoding::BASE64;
 
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
-use crate::collect::{PARAMETER_LIMIT, Sent, collect};
+use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
 use crate::dialect::{Auth, Dialect, Endpoint, Kind};
 use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, Intent};
 use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
 use crate::{Amount, Postback, Problem, RawCall, Wish, is_placeholder, json, recognise, rules, time};
 
-/// Longest click id, goal, order id, currency or token taken, in bytes.
+/// Maximum length of a click id, goal, order id, currency or token, in bytes.
 const FIELD_LIMIT: usize = 256;
-/// Longest other value taken, in bytes.
+/// Maximum length of any other value, in bytes.
 const EXTRA_LIMIT: usize = 2048;
 
 impl Dialect {
-    /// Reads a call. What can be read is read, also beside a problem: so a rejected call still says whose it was and
-    /// about which click. The problem is the first in reading order; a call with one must not be acted on.
+    /// Parses a call. Fields are also read beside a problem, so that a rejected postback still shows its advertiser and
+    /// click. The problem is the first in reading order; a call with one must not be acted on.
     #[must_use]
     pub fn parse(&self, call: &RawCall<'_>) -> (Postback, Option<Problem>) {
-        let collected = collect(self, call);
+        self.parse_pairs(call, pairs(call))
+    }
+
+    /// Parses a call whose query and body are already decoded.
+    pub(crate) fn parse_pairs(&self, call: &RawCall<'_>, pairs: Vec<Pair>) -> (Postback, Option<Problem>) {
+        let collected = collect_pairs(self, call.path(), pairs);
         let endpoint = recognise::endpoint(self, call.path());
         let mut reading = Reading {
             dialect: self,
@@ -37,13 +42,13 @@ impl Dialect {
     }
 }
 
-/// A call that is being read.
+/// A call that is being parsed.
 struct Reading<'d> {
     dialect: &'d Dialect,
     endpoint: Option<&'d Endpoint>,
     postback: Postback,
     draft: Draft,
-    /// A refund says what is taken back, so that the order's own amount is beside the point.
+    /// True if the call is a refund: the refunded amount counts, not the amount of the order.
     refunds: bool,
     problem: Option<(usize, Problem)>,
 }
@@ -84,8 +89,8 @@ impl Reading<'_> {
         }
     }
 
-    /// For each parameter of the dialect, the place in the call of the alias that counts: the first in the dialect's
-    /// order that was not sent empty.
+    /// For each parameter of the dialect, rank and position of the name that counts: the first in the dialect's order
+    /// that was not sent empty.
     fn winners(&self, sent: &[Sent]) -> Vec<Option<(usize, usize)>> {
         let mut winners = vec![None; self.dialect.parameters.len()];
         for one in sent
@@ -104,7 +109,7 @@ impl Reading<'_> {
         winners
     }
 
-    /// What a parameter means, unless it is one that says nothing to us or that another alias outdoes.
+    /// Field of a parameter, unless the dialect has no such parameter or another name of the same parameter wins.
     fn winning(&self, winners: &[Option<(usize, usize)>], one: &Sent) -> Option<Field> {
         let (place, rank) = self.dialect.place_of(&one.name)?;
         let field = self.dialect.parameters.get(place)?.field;
@@ -123,7 +128,7 @@ impl Reading<'_> {
             return Ok(());
         }
         within(limit_of(field), name, value)?;
-        // A number that is none is told as that, which says more.
+        // `NaN` is reported as an invalid number, which is more specific than a placeholder.
         let not_a_number = field.is_money() && value == "NaN";
         if field.must_be_real() && is_placeholder(value) && !not_a_number {
             return Err(unreplaced(field, name, value));
@@ -160,7 +165,11 @@ impl Reading<'_> {
     fn set_special(&mut self, field: Field, name: &str, value: &str) -> Result<(), Problem> {
         let understood = match field {
             Field::ClickId => return self.set_clicks(name, clicks(value, self.dialect)),
-            Field::ClickList => return self.set_clicks(name, listed_clicks(value)),
+            Field::ClickList => match listed_clicks(value) {
+                Some(clicks) => return self.set_clicks(name, clicks),
+                // Stored as extra, so that it is not lost.
+                None => false,
+            },
             Field::CommissionPercent => return self.set_percent(name, value),
             Field::Packed => return self.unpack(value),
             Field::Groups => return rules::take_groups(&mut self.postback, name, value),
@@ -180,7 +189,7 @@ impl Reading<'_> {
                 self.postback.is_test = test;
                 true
             }),
-            // CAKE says how it is fired.
+            // `f=img` of CAKE: fired as an image.
             Field::Pixel if value == "img" => {
                 self.postback.wish = Wish::Pixel;
                 true
@@ -204,9 +213,10 @@ impl Reading<'_> {
             Field::SubList => self.set_subs(value),
             _ => false,
         };
-        match understood {
-            true => Ok(()),
-            false => self.keep(name, value),
+        if understood {
+            Ok(())
+        } else {
+            self.keep(name, value)
         }
     }
 
@@ -219,7 +229,7 @@ impl Reading<'_> {
             if self.postback.click_ids.len() == CLICK_LIMIT {
                 return Err(Problem::Malformed {
                     parameter: name.to_owned(),
-                    detail: format!("there are more than {CLICK_LIMIT} click ids"),
+                    detail: format!("it has more than {CLICK_LIMIT} click IDs"),
                 });
             }
             self.postback.click_ids.push(click);
@@ -227,7 +237,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Per cent with at most four decimals, so that parts per million are exact.
+    /// Parses per cent with at most four decimals, so that parts per million are exact.
     fn set_percent(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         let problem = |problem| amount_problem(name, value, problem);
         let percent = Amount::parse(value).map_err(problem)?;
@@ -257,7 +267,7 @@ impl Reading<'_> {
         true
     }
 
-    /// Keeps what is not understood.
+    /// Adds a parameter without a field to `extra`.
     fn keep(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         within(FIELD_LIMIT, name, name)?;
         within(EXTRA_LIMIT, name, value)?;
@@ -269,7 +279,7 @@ impl Reading<'_> {
         if fixed {
             return Ok(());
         }
-        // The collected ones are fewer; only the parts of packed values and items can be more.
+        // Parameters are limited already; only the parts of packed values and items can exceed this.
         if self.postback.extra.len() == 2 * PARAMETER_LIMIT {
             return Err(Problem::TooMany {
                 limit: PARAMETER_LIMIT,

@@ -1,21 +1,21 @@
-//! Which system's spelling a call is in, told by its path and, where systems share one, by its parameters.
+//! Recognition of a call's dialect by its path and, if several dialects share the path, by its parameters.
 
 use std::collections::HashSet;
 
-use crate::collect::{PARAMETER_LIMIT, pairs};
+use crate::collect::{PARAMETER_LIMIT, Pair, pairs};
 use crate::dialect::{Dialect, Endpoint};
 use crate::field::Field;
 use crate::{RawCall, systems};
 
-/// The path of our own spelling; a dialect's key after it names the dialect.
+/// Path of our own dialect; the key of any dialect may follow.
 const OWN: &str = "postback";
-/// Deepest path that any pattern is compared with.
+/// Maximum number of path segments compared with patterns.
 const SEGMENT_LIMIT: usize = 64;
 
-/// Which system's spelling a call is in. `None` where its path belongs to none: then it is no postback.
+/// Recognises the dialect of a call. `None` if the path belongs to no dialect: then the call is no postback.
 ///
-/// `/postback/{key}` names it. Otherwise the path does, and where several share it, the one whose distinctive
-/// parameters are there; `/postback` with nothing distinctive is our own.
+/// `/postback/{key}` names the dialect. Otherwise the path decides, and among dialects with the same path their
+/// distinctive parameters; `/postback` without any of those is our own dialect.
 ///
 /// ```
 /// use dialects::{RawCall, of_call};
@@ -26,22 +26,51 @@ const SEGMENT_LIMIT: usize = 64;
 /// ```
 #[must_use]
 pub fn of_call(call: &RawCall<'_>) -> Option<&'static Dialect> {
+    recognise(call.path(), || names(&pairs(call)))
+}
+
+/// True if a request target (path and query) belongs to a dialect, so that the request is a postback. Decodes the query
+/// only of a target whose path is `/`.
+///
+/// ```
+/// use dialects::is_postback_target;
+/// assert!(is_postback_target("/postback") && is_postback_target("/?nid=1&transaction_id=2"));
+/// assert!(!is_postback_target("/summer-sale") && !is_postback_target("/"));
+/// ```
+#[must_use]
+pub fn is_postback_target(target: &str) -> bool {
+    let call = RawCall::get(target);
     let segments = segments(call.path());
-    if let [OWN, key, ..] = segments.as_slice()
-        && let Some(dialect) = systems::of_key(key)
-    {
+    if segments.is_empty() {
+        return of_call(&call).is_some();
+    }
+    named(&segments).is_some() || !candidates(&segments).is_empty()
+}
+
+/// Dialect of a path, with the names of the call's parameters decoded only where the path leaves a choice.
+pub(crate) fn recognise(path: &str, names: impl FnOnce() -> HashSet<String>) -> Option<&'static Dialect> {
+    let segments = segments(path);
+    if let Some(dialect) = named(&segments) {
         return Some(dialect);
     }
     let candidates = candidates(&segments);
     match candidates.as_slice() {
         [] => None,
-        // On their own the root and a shared path say nothing.
+        // The root and a shared path do not identify a dialect without parameters.
         [(only, _)] if !segments.is_empty() => Some(*only),
-        _ => by_parameters(call, &candidates, &segments),
+        _ => by_parameters(&names(), &candidates, &segments),
     }
 }
 
-/// First path segments that belong to dialects, so that no tracking link may be called like that.
+/// Dialect whose key follows `/postback/`.
+fn named(segments: &[&str]) -> Option<&'static Dialect> {
+    match segments {
+        [OWN, key, ..] => systems::of_key(key),
+        _ => None,
+    }
+}
+
+/// First path segments of all dialects, which no tracking link may use.
 pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
     let mut named = HashSet::new();
     systems::all()
@@ -51,8 +80,8 @@ pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
         .filter(move |segment| *segment != "*" && named.insert(*segment))
 }
 
-/// Whether a path is one of a dialect's own, a key in front aside.
-pub(crate) fn speaks_at(dialect: &Dialect, path: &str) -> bool {
+/// True if a path is one of a dialect's paths, apart from `/postback/{key}`.
+pub(crate) fn has_path(dialect: &Dialect, path: &str) -> bool {
     let segments = segments(path);
     dialect
         .endpoints
@@ -60,7 +89,7 @@ pub(crate) fn speaks_at(dialect: &Dialect, path: &str) -> bool {
         .any(|endpoint| fit(endpoint.path, &segments).is_some())
 }
 
-/// The endpoint of a dialect that a path is, else its first.
+/// Endpoint of a dialect for a path, or else its first.
 pub(crate) fn endpoint<'d>(dialect: &'d Dialect, path: &str) -> Option<&'d Endpoint> {
     let mut segments = segments(path);
     if let [OWN, key, ..] = segments.as_slice()
@@ -84,13 +113,13 @@ fn segments(path: &str) -> Vec<&str> {
         .collect()
 }
 
-/// How many wildcards it takes to fit a path into a pattern; `None` where it does not fit.
+/// Number of wildcards needed to match a path with a pattern; `None` without a match.
 fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
     let mut wildcards = 0;
     let mut rest = segments.iter();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         match part {
-            // Worse than any number of single ones.
+            // Ranks below any number of single wildcards.
             "**" => return Some(wildcards + SEGMENT_LIMIT),
             "*" => {
                 rest.next()?;
@@ -103,7 +132,7 @@ fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
     rest.next().is_none().then_some(wildcards)
 }
 
-/// The dialects whose path fits best, each with the endpoint that fits.
+/// Dialects whose path matches best, each with the matching endpoint.
 fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
     let mut fitting = Vec::new();
     for dialect in systems::all() {
@@ -119,11 +148,10 @@ fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
 }
 
 fn by_parameters(
-    call: &RawCall<'_>,
+    names: &HashSet<String>,
     candidates: &[(&'static Dialect, &'static Endpoint)],
     segments: &[&str],
 ) -> Option<&'static Dialect> {
-    let names = names(call);
     let own = systems::native();
     let is_own = names.contains("click_id") && candidates.iter().any(|(dialect, _)| dialect.key == own.key);
     let mut best: Option<(usize, &'static Dialect)> = None;
@@ -150,16 +178,15 @@ fn by_parameters(
     }
 }
 
-/// The names of the parameters that were not sent empty.
-fn names(call: &RawCall<'_>) -> HashSet<String> {
+/// Names of the first parameters that were not sent empty.
+pub(crate) fn names(pairs: &[Pair]) -> HashSet<String> {
+    let filled = pairs.iter().flatten().filter(|(_, value)| !value.is_empty());
     let mut names = HashSet::new();
-    pairs(call, &mut |pair| {
-        if let Ok((name, value)) = pair
-            && !value.is_empty()
-            && names.len() < PARAMETER_LIMIT
-        {
-            names.insert(name);
+    for (name, _) in filled {
+        if names.len() == PARAMETER_LIMIT {
+            break;
         }
-    });
+        names.insert(name.clone());
+    }
     names
 }

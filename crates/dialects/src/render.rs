@@ -1,9 +1,9 @@
-//! Answers in the sender's voice, so that a system that was never told of us is satisfied.
+//! Rendering of responses in the sender's format.
 
 use crate::answer::{Answer, AnswerFormat, Rendered, Wish};
-use crate::dialect::{Dialect, Voice};
+use crate::dialect::{Dialect, ResponseStyle};
 
-/// A transparent GIF of one pixel, 43 bytes.
+/// A 1×1 transparent GIF, 43 bytes.
 pub const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x21\xF9\x04\x01\x00\x00\x00\x00\x2C\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3B";
 
 const JSON: &str = "application/json";
@@ -11,9 +11,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const XML: &str = "text/xml; charset=utf-8";
 
 impl Dialect {
-    /// The answer in the sender's voice. `plain_text` asks for one line instead of our JSON.
+    /// Renders a response in the sender's format. `plain_text` selects one line of text instead of our JSON.
     ///
-    /// A text that the sender wishes for is given only where its call succeeded: a rejection is never dressed up.
+    /// A text that the sender requests is returned only if the postback succeeded, so that a rejection stays visible.
     #[must_use]
     pub fn render(
         &self,
@@ -30,7 +30,7 @@ impl Dialect {
         let (content_type, body) = match (format, wish) {
             (AnswerFormat::Gif, _) | (_, Wish::Pixel) => ("image/gif", PIXEL.to_vec()),
             (_, Wish::Text(text)) if answer.status.is_success() => (TEXT, text.clone().into_bytes()),
-            (AnswerFormat::Dialect, _) => self.speak(answer, plain_text),
+            (AnswerFormat::Dialect, _) => self.in_dialect(answer, plain_text),
             (AnswerFormat::Ours | AnswerFormat::AlwaysOk, _) => ours(answer, plain_text),
         };
         Rendered {
@@ -40,26 +40,30 @@ impl Dialect {
         }
     }
 
-    fn speak(&self, answer: &Answer, plain_text: bool) -> (&'static str, Vec<u8>) {
+    fn in_dialect(&self, answer: &Answer, plain_text: bool) -> (&'static str, Vec<u8>) {
         let success = answer.status.is_success();
-        let (content_type, body) = match (self.voice, success) {
-            (Voice::Ours, _) => return ours(answer, plain_text),
-            (Voice::Tune, true) => (TEXT, "success=true;".to_owned()),
-            (Voice::Tune, false) => (TEXT, format!("success=false; err_msg={};", answer.reason)),
-            (Voice::Cake, _) => (XML, cake(answer)),
-            (Voice::Ok, true) => (TEXT, "OK".to_owned()),
-            (Voice::Ok, false) => (TEXT, line(answer)),
+        let (content_type, body) = match (self.response, success) {
+            (ResponseStyle::Ours, _) => return ours(answer, plain_text),
+            (ResponseStyle::Tune, true) => (TEXT, "success=true;".to_owned()),
+            (ResponseStyle::Tune, false) => (TEXT, format!("success=false; err_msg={};", answer.reason)),
+            (ResponseStyle::Cake, _) => (XML, cake(answer)),
+            (ResponseStyle::Ok, true) => (TEXT, "OK".to_owned()),
+            (ResponseStyle::Ok, false) => (TEXT, line(answer)),
         };
         (content_type, body.into_bytes())
     }
 }
 
 fn ours(answer: &Answer, plain_text: bool) -> (&'static str, Vec<u8>) {
-    match plain_text {
-        true => (TEXT, line(answer).into_bytes()),
-        // An Answer holds strings and numbers only; serialising those cannot fail.
-        false => (JSON, serde_json::to_vec(answer).unwrap_or_default()),
+    if plain_text {
+        return (TEXT, line(answer).into_bytes());
     }
+    #[expect(
+        clippy::expect_used,
+        reason = "an answer has strings and numbers only, which always serialise"
+    )]
+    let body = serde_json::to_vec(answer).expect("an answer serialises");
+    (JSON, body)
 }
 
 fn line(answer: &Answer) -> String {
@@ -67,17 +71,18 @@ fn line(answer: &Answer) -> String {
     format!("{} {} {id}: {}\n", answer.status, answer.reason, answer.message)
 }
 
-/// CAKE answers in XML; this form of it is not in our reference and is to be confirmed by a real answer.
+/// CAKE responds in XML. This form is not in our reference and needs confirmation by a real response.
 fn cake(answer: &Answer) -> String {
-    let (code, text) = match answer.status.is_success() {
-        true => (0, "SUCCESS".to_owned()),
-        false => (1, format!("{}: {}", answer.reason, answer.message)),
+    let (code, text) = if answer.status.is_success() {
+        (0, "SUCCESS".to_owned())
+    } else {
+        (1, format!("{}: {}", answer.reason, answer.message))
     };
     let text = escaped(&text);
     format!(r#"<?xml version="1.0" encoding="utf-8"?><result code="{code}" msg="{text}" />"#)
 }
 
-/// Text for an attribute in XML 1.0, in which most control characters may not even be named.
+/// Text for an attribute in XML 1.0, which forbids most control characters even as references.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

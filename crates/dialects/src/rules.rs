@@ -1,4 +1,4 @@
-//! What cannot be said parameter by parameter: rules that a dialect applies once everything is read.
+//! Rules of dialects that apply to the whole postback after parsing.
 
 use crate::basket::within;
 use crate::dialect::{Dialect, Kind};
@@ -9,19 +9,19 @@ use crate::{Amount, Postback, Problem};
 /// A rule of a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// The order's amount is the sum of its items, where it is not sent.
+    /// The order's amount is the sum of its items if not sent.
     AmountFromItems,
-    /// The goal is the category that all items have in common, where it is not sent.
+    /// The goal is the common category of all items if not sent.
     GoalFromItems,
-    /// A percentage counts only where the fixed commission is 0 (ClickMeter).
+    /// A percentage counts only if the fixed commission is 0 (ClickMeter).
     PercentWithoutFixed,
-    /// Any status takes a conversion back that exists (Impact's disposition codes).
+    /// Any status reverses an existing conversion (Impact's disposition codes).
     StatusReverses,
-    /// The call says itself which of its statuses mean what (Keitaro).
+    /// The call maps its statuses to states (Keitaro).
     OwnStatusMap,
 }
 
-/// Applies the dialect's rules and its map of states.
+/// Applies the dialect's rules and its map of statuses.
 pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
     postback.state = state(dialect, postback.status.as_deref());
     for rule in dialect.rules {
@@ -42,7 +42,7 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
 
 fn state(dialect: &Dialect, status: Option<&str>) -> Option<State> {
     let status = status?;
-    // Other systems compare exactly; in ours, nobody means something else by `Approved`.
+    // Other systems compare exactly; in ours `Approved` can only mean `approved`.
     let lenient = dialect.kind == Kind::Own;
     let same = |(known, state): &(&str, State)| {
         let matches = *known == status || (lenient && known.eq_ignore_ascii_case(status));
@@ -59,8 +59,8 @@ fn amount_from_items(postback: &mut Postback) {
         .items
         .iter()
         .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
-    // The items of CJ and Impact are taken to be gross, so the order's discount comes off. Our reference does not say
-    // so: to be confirmed. The other dialects with this rule have no discount.
+    // The items of CJ and Impact count as gross, so the order's discount is subtracted. Our reference does not confirm
+    // this. The other dialects with this rule have no discount.
     let discount = postback.discount.map_or(0, |discount| discount.micros);
     postback.amount = micros.and_then(|sum| Amount::from_micros(sum.checked_sub(discount)?));
 }
@@ -82,8 +82,8 @@ fn percent_without_fixed(postback: &mut Postback) {
     }
 }
 
-/// `lead_status=a,b&sale_status=c&rejected_status=d`: the statuses of the sender, mapped by the sender. One that it
-/// wants ignored (`ignore_status=ping,test`) is a test.
+/// `lead_status=a,b&sale_status=c&rejected_status=d`: a map of the sender's statuses, sent in the call. A status to
+/// ignore (`ignore_status=ping,test`) is a test.
 fn own_status_map(postback: &mut Postback) {
     const MAPS: [(&str, State); 3] = [
         ("lead_status", State::Pending),
@@ -105,8 +105,7 @@ fn own_status_map(postback: &mut Postback) {
     }
 }
 
-/// Awin's `GROUP:12.50|OTHER:3`: one group is the goal, several are lines of the basket. `DEFAULT` is Awin's name for
-/// no group in particular.
+/// Awin's `GROUP:12.50|OTHER:3`: one group is the goal, several are line items. `DEFAULT` is Awin's name for no group.
 pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> Result<(), Problem> {
     let mut groups = Vec::new();
     let malformed = |detail| Problem::Malformed {
@@ -115,7 +114,7 @@ pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> R
     };
     for part in value.split('|') {
         if groups.len() == ITEM_LIMIT {
-            return Err(malformed(format!("there are more than {ITEM_LIMIT} groups")));
+            return Err(malformed(format!("it has more than {ITEM_LIMIT} groups")));
         }
         let group = part.rsplit_once(':');
         let (group, amount) = group.ok_or_else(|| malformed("a part is not group:amount".to_owned()))?;

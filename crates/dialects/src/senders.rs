@@ -1,6 +1,6 @@
-//! Systems that can call us, and the postback URL to paste there: our parameters, their macros.
+//! Systems that can call us, and the postback URL to paste there: our parameters with their macros.
 //!
-//! Our click id travels to them in a parameter of their link and comes back in one of their macros.
+//! Our click id travels to the system in a parameter of its link and returns in one of its macros.
 
 use crate::field::Field;
 use crate::wire;
@@ -8,26 +8,26 @@ use crate::wire;
 /// A system that can call us.
 #[derive(Debug)]
 pub struct Sender {
-    /// The name in URLs and settings.
+    /// Key in URLs and settings.
     pub key: &'static str,
-    /// The name for people.
+    /// Name shown to users.
     pub name: &'static str,
-    /// The parameter of its link that takes our click id; `None` where the sender decides.
+    /// Parameter of its link that receives our click id; `None` if the user chooses.
     pub link_parameter: Option<&'static str>,
-    /// Its macros, by what they say to us.
+    /// Its macros, by field.
     pub macros: &'static [SenderMacro],
-    /// What a person must know who pastes the URL.
+    /// Advice for the user who pastes the URL; `None` for none.
     pub note: Option<&'static str>,
 }
 
 /// One macro of a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SenderMacro {
-    /// What it says to us.
+    /// Field that the macro fills.
     pub field: Field,
-    /// The macro in the sender's delimiters: `{transaction_id}`, `#tid#`.
+    /// Macro in the sender's delimiters: `{transaction_id}`, `#tid#`.
     pub text: &'static str,
-    /// Whether a document or a program of that system shows it; else it is to be looked up there.
+    /// True if a document or a program of the system shows the macro; otherwise the user must check the name there.
     pub confirmed: bool,
 }
 
@@ -48,7 +48,8 @@ const fn perhaps(field: Field, text: &'static str) -> SenderMacro {
 }
 
 impl Sender {
-    /// Our postback URL with this sender's macros in place, not percent-encoded, for it replaces them itself.
+    /// Our postback URL with the sender's macros, which the sender replaces and which are therefore not
+    /// percent-encoded.
     ///
     /// ```
     /// let affise = dialects::senders::of_key("affise").unwrap();
@@ -61,13 +62,13 @@ impl Sender {
         self.url_with(base_url, token, &fields)
     }
 
-    /// The same with some of its fields only.
+    /// Our postback URL with the sender's macros of these fields only.
     #[must_use]
     pub fn url_with(&self, base_url: &str, token: Option<&str>, fields: &[Field]) -> String {
         self.compose(base_url, token, fields, &|one| one.text.to_owned())
     }
 
-    /// The URL as it arrives once every macro is replaced.
+    /// Our postback URL with a sample in place of every macro.
     #[must_use]
     pub fn preview(&self, base_url: &str, token: Option<&str>) -> String {
         let fields: Vec<Field> = self.macros.iter().map(|one| one.field).collect();
@@ -90,7 +91,7 @@ impl Sender {
     }
 }
 
-/// A value such a field may have.
+/// Sample value of a field.
 pub(crate) fn sample(field: Field) -> &'static str {
     match field {
         Field::ClickId => "01j0sampleclick",
@@ -109,13 +110,13 @@ pub(crate) fn sample(field: Field) -> &'static str {
     }
 }
 
-/// Every sender, the plain one first.
+/// All senders, the plain one first.
 #[must_use]
 pub fn all() -> &'static [Sender] {
     &SENDERS
 }
 
-/// The sender of a key.
+/// Finds the sender with this key.
 #[must_use]
 pub fn of_key(key: &str) -> Option<&'static Sender> {
     SENDERS.iter().find(|sender| sender.key == key)
@@ -142,7 +143,7 @@ static SENDERS: [Sender; 16] = [
             yes(Country, "{country}"),
             yes(CustomerId, "{customer_id}"),
         ],
-        note: Some("Put each value, percent-encoded, in place of its braces before the call is sent."),
+        note: Some("Replace each macro with its percent-encoded value before you send the request."),
     },
     Sender {
         key: "everflow",
@@ -156,7 +157,7 @@ static SENDERS: [Sender; 16] = [
             perhaps(Revenue, "{payout_amount}"),
             perhaps(Currency, "{currency}"),
         ],
-        note: Some("Some of its macros work in partner postbacks only, some in advertiser postbacks only."),
+        note: Some("Some macros work in partner postbacks only, some in advertiser postbacks only."),
     },
     Sender {
         key: "tune",
@@ -190,7 +191,7 @@ static SENDERS: [Sender; 16] = [
             yes(Reference, "{offerid}"),
         ],
         note: Some(
-            "Its {status} is a number; choose there for which statuses it calls, or use /postback/affise.",
+            "{status} is a number. Select in Affise which statuses are sent, or use /postback/affise.",
         ),
     },
     Sender {
@@ -217,7 +218,7 @@ static SENDERS: [Sender; 16] = [
             yes(Currency, "{currency}"),
             yes(Country, "{country}"),
         ],
-        note: Some("Its {status} says lead or sale; map it there to pending or approved before you add it."),
+        note: Some("{status} is lead or sale. Map it to pending or approved in Keitaro before you add it."),
     },
     Sender {
         key: "voluum",
@@ -265,7 +266,7 @@ static SENDERS: [Sender; 16] = [
             perhaps(OrderId, "[[subid]]"),
             perhaps(Revenue, "[[payout]]"),
         ],
-        note: Some("The macros' names are known, their brackets are not."),
+        note: Some("The names of the macros are confirmed, their brackets are not."),
     },
     Sender {
         key: "binom",

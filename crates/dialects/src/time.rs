@@ -1,12 +1,12 @@
-//! Times as senders write them.
+//! Times in the formats of senders.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 use crate::dialect::TimeStyle;
 
-/// Reads a time in any of the ways the dialects document; without a zone it is UTC. `None` where it is none.
+/// Parses a time in any documented format; without a zone it is UTC. `None` for any other text.
 ///
-/// Seconds since 1970 have at most ten digits and milliseconds thirteen.
+/// Seconds since 1970 have at most ten digits, milliseconds thirteen.
 pub(crate) fn read(text: &str) -> Option<DateTime<Utc>> {
     let time = unix(text)
         .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
@@ -16,7 +16,7 @@ pub(crate) fn read(text: &str) -> Option<DateTime<Utc>> {
                 .map(|time| time.to_utc())
         })
         .or_else(|| without_zone(text))?;
-    // Whatever stores it has four digits for the year.
+    // Databases store years of four digits.
     (1970..=9999).contains(&time.year()).then_some(time)
 }
 
@@ -50,7 +50,7 @@ fn without_zone(text: &str) -> Option<DateTime<Utc>> {
         .map(|time| time.and_utc())
 }
 
-/// Writes a time.
+/// Writes a time in a format.
 pub(crate) fn write(time: DateTime<Utc>, style: TimeStyle) -> String {
     match style {
         TimeStyle::Rfc3339 => time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_documented_way_is_read() {
+    fn every_documented_format_is_parsed() {
         let expected = DateTime::from_timestamp(1_777_638_600, 0);
         for text in [
             "2026-05-01T12:30:00Z",
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(minutes in 10_000_000_i64..100_000_000) {
+        fn a_written_time_survives_a_round_trip(minutes in 10_000_000_i64..100_000_000) {
             let time = DateTime::from_timestamp(minutes * 60, 0).unwrap();
             for style in [TimeStyle::Rfc3339, TimeStyle::Spaced, TimeStyle::Minutes, TimeStyle::UnixMillis] {
                 prop_assert_eq!(read(&write(time, style)), Some(time));
@@ -105,7 +105,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}") {
+        fn no_text_causes_a_panic(text in ".{0,40}") {
             let _ = read(&text);
         }
     }

@@ -1,30 +1,30 @@
-//! Single values: amounts, lists of click ids, flags, words.
+//! Single values: amounts, lists of click ids, flags, keywords.
 
 use crate::amount::AmountProblem;
-use crate::dialect::{Dialect, Money as Writing};
+use crate::dialect::{Dialect, Money as MoneyFormat};
 use crate::postback::{CLICK_LIMIT, CustomerType, Intent};
 use crate::{Amount, Problem, json};
 
-/// How amounts of this call are read.
+/// Format of the amounts in a call.
 pub(crate) struct Money<'a> {
-    writing: Writing,
+    format: MoneyFormat,
     currency: Option<&'a str>,
 }
 
 impl<'a> Money<'a> {
     pub(crate) fn of(dialect: &Dialect, currency: Option<&'a str>) -> Self {
         Self {
-            writing: dialect.money,
+            format: dialect.money,
             currency,
         }
     }
 
-    /// Reads one amount.
+    /// Parses one amount.
     pub(crate) fn read(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
-        let read = match self.writing {
-            Writing::Major | Writing::Quoted => Amount::parse(text),
-            Writing::Comma => Amount::parse_with_comma(text),
-            Writing::Minor => Amount::parse_minor(text, self.currency),
+        let read = match self.format {
+            MoneyFormat::Major | MoneyFormat::Quoted => Amount::parse(text),
+            MoneyFormat::Comma => Amount::parse_with_comma(text),
+            MoneyFormat::Minor => Amount::parse_minor(text, self.currency),
         };
         read.map_err(|problem| amount_problem(parameter, text, problem))
     }
@@ -38,15 +38,15 @@ pub(crate) fn amount_problem(parameter: &str, text: &str, problem: AmountProblem
     }
 }
 
-/// The click ids of `[{"name":…,"value":…}]`.
-pub(crate) fn listed_clicks(value: &str) -> Vec<String> {
-    let entries = json::objects(value, CLICK_LIMIT + 1).unwrap_or_default();
+/// Click ids of `[{"name":…,"value":…}]`; `None` for any other text.
+pub(crate) fn listed_clicks(value: &str) -> Option<Vec<String>> {
+    let entries = json::objects(value, CLICK_LIMIT + 1).ok()?;
     let id = |members: Vec<(String, String)>| members.into_iter().find(|(name, _)| name == "value");
     let ids = entries.into_iter().filter_map(id).map(|(_, id)| id);
-    ids.filter(|id| !id.is_empty()).collect()
+    Some(ids.filter(|id| !id.is_empty()).collect())
 }
 
-/// The click ids in one value: several where the dialect knows lists.
+/// Click ids in one value: several if the dialect allows lists.
 pub(crate) fn clicks(value: &str, dialect: &Dialect) -> Vec<String> {
     if dialect.repeatable.is_empty() {
         return vec![value.to_owned()];
@@ -94,7 +94,7 @@ pub(crate) fn intent(value: &str) -> Option<Intent> {
     })
 }
 
-/// The rest of an `Authorization` header of one scheme, whose letter case does not matter.
+/// Credentials of an `Authorization` header with this scheme, which is not case-sensitive.
 pub(crate) fn scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
     let (named, rest) = header.trim().split_once(' ')?;
     named.eq_ignore_ascii_case(scheme).then(|| rest.trim())

@@ -1,8 +1,8 @@
-//! Parameters on the wire: as query, form, path or JSON.
+//! Parameters on the wire: query, form, path or JSON.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is encoded in a value: everything but the unreserved characters of RFC 3986.
+/// Characters to encode in a value: all but the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -14,11 +14,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 pub(crate) enum Written {
     /// Text, also in JSON.
     Text(String),
-    /// A number or a list, in JSON as it is written here.
+    /// A number or a list, literal in JSON.
     Raw(String),
 }
 
-/// The parameters of a call that is being built, in order.
+/// Parameters of a call that is being built, in order.
 pub(crate) type Pairs = Vec<(String, Written)>;
 
 impl Written {
@@ -36,7 +36,7 @@ impl Written {
     }
 }
 
-/// A value percent-encoded.
+/// Percent-encodes a value.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
@@ -47,7 +47,7 @@ pub(crate) fn query(pairs: &Pairs) -> String {
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-/// Puts parameters behind a URL.
+/// Appends parameters to a URL as its query.
 pub(crate) fn append_query(url: &mut String, pairs: &Pairs) {
     if !pairs.is_empty() {
         url.push('?');
@@ -55,7 +55,7 @@ pub(crate) fn append_query(url: &mut String, pairs: &Pairs) {
     }
 }
 
-/// Puts `/key:value` segments behind a URL, and items in brackets behind those.
+/// Appends `/key:value` segments to a URL, followed by items in brackets.
 pub(crate) fn append_path(url: &mut String, pairs: &Pairs, items: &[Pairs]) {
     let pair = |(name, value): &(String, Written)| format!("{}:{}", encoded(name), encoded(value.text()));
     for one in pairs {
@@ -73,7 +73,7 @@ pub(crate) fn append_path(url: &mut String, pairs: &Pairs, items: &[Pairs]) {
     }
 }
 
-/// One JSON object, dotted names nested: numbers stay as they are written, and never pass through a float.
+/// Writes one JSON object with dotted names nested. Numbers stay as written and never become floats.
 pub(crate) fn object(pairs: Pairs) -> String {
     let mut root = Vec::new();
     for (name, value) in pairs {
@@ -82,7 +82,7 @@ pub(crate) fn object(pairs: Pairs) -> String {
     Node::Object(root).write()
 }
 
-/// A JSON value that is being composed.
+/// A JSON value that is being built.
 enum Node {
     Raw(String),
     Object(Vec<(String, Node)>),
@@ -122,7 +122,8 @@ fn insert(object: &mut Vec<(String, Node)>, name: &str, raw: String) {
     }
 }
 
-/// Text as JSON; serialising a string cannot fail.
+/// Writes a text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "serialising a string cannot fail")]
+    serde_json::to_string(text).expect("a string serialises")
 }

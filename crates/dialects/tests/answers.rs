@@ -1,4 +1,4 @@
-//! Answers in the sender's voice.
+//! Responses in the sender's format.
 
 use dialects::{Answer, AnswerFormat, PIXEL, Rendered, Status, Wish, native, of_key};
 
@@ -33,7 +33,7 @@ fn ours(status: Status, format: AnswerFormat, wish: &Wish, plain_text: bool) -> 
 }
 
 #[test]
-fn those_with_a_voice_of_their_own_are_answered_in_it() {
+fn dialects_with_a_documented_response_are_answered_in_it() {
     let text = "text/plain; charset=utf-8";
     assert_eq!(spoken("tune", Status::Accepted), (text, "success=true;".into()));
     assert_eq!(spoken("tune", Status::Duplicate), (text, "success=true;".into()));
@@ -57,13 +57,13 @@ fn those_with_a_voice_of_their_own_are_answered_in_it() {
         )
     );
     assert_eq!(spoken("voluum", Status::Held), (text, "OK".into()));
-    let said = spoken("voluum", Status::Rejected).1;
-    assert_eq!(said, "rejected click_not_found pb_1: No click <1> & \"2\".\n");
+    let line = spoken("voluum", Status::Rejected).1;
+    assert_eq!(line, "rejected click_not_found pb_1: No click <1> & \"2\".\n");
     assert_eq!(spoken("dub", Status::Accepted).0, "application/json");
 }
 
 #[test]
-fn a_wished_text_is_given_for_success_only() {
+fn a_requested_text_is_returned_for_success_only() {
     let wish = Wish::for_text("OK");
     assert_eq!(
         ours(Status::Accepted, AnswerFormat::Ours, &wish, false).body,
@@ -88,13 +88,13 @@ fn a_pixel_is_a_gif_of_forty_three_bytes() {
             (PIXEL.as_slice(), 422)
         );
     }
-    // One pixel, a palette of two colours, the first of them transparent, and a trailer.
+    // One pixel, a palette of two colours with the first transparent, and a trailer.
     assert_eq!(&PIXEL[..10], b"GIF89a\x01\x00\x01\x00");
     assert_eq!((PIXEL[10], PIXEL[22], PIXEL[42]), (0x80, 0x01, 0x3B));
 }
 
 #[test]
-fn always_ok_changes_the_status_and_not_the_truth() {
+fn always_ok_changes_the_status_and_not_the_body() {
     let rendered = ours(Status::Rejected, AnswerFormat::AlwaysOk, &Wish::Usual, false);
     assert_eq!(rendered.http_status, 200);
     assert!(

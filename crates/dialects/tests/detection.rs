@@ -1,4 +1,4 @@
-//! What is made of pasted text: whose call it is, what its parameters mean, and what is wrong with it.
+//! Detection of pasted text: dialect, meaning of the parameters, and warnings.
 
 use dialects::detect::{Detection, WarningCode, detect_with};
 use dialects::{Field, detect};
@@ -12,7 +12,7 @@ fn codes(found: &Detection) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_way_to_paste_the_same_call_is_understood() {
+fn every_form_of_the_same_pasted_call_is_parsed() {
     let pasted = [
         "https://t.example/postback?click_id=abc&order_id=A-1&amount=12.50",
         "  \"https://t.example/postback?click_id=abc&order_id=A-1&amount=12.50\"\n",
@@ -33,7 +33,7 @@ fn every_way_to_paste_the_same_call_is_understood() {
     for pasted in pasted {
         let found = detect(pasted);
         assert_eq!(key(&found), Some("clickledger"), "{pasted}");
-        let said: Vec<(&str, &str, Option<Field>)> = found
+        let parameters: Vec<(&str, &str, Option<Field>)> = found
             .parameters
             .iter()
             .map(|one| (one.parameter.as_str(), one.value.as_str(), one.field))
@@ -43,13 +43,13 @@ fn every_way_to_paste_the_same_call_is_understood() {
             ("order_id", "A-1", Some(Field::OrderId)),
             ("amount", "12.50", Some(Field::Amount)),
         ];
-        assert_eq!(said, expected, "{pasted}");
+        assert_eq!(parameters, expected, "{pasted}");
         assert_eq!(codes(&found), [""; 0], "{pasted}");
     }
 }
 
 #[test]
-fn documented_calls_are_told_by_host_path_and_parameters() {
+fn documented_calls_are_recognised_by_host_path_and_parameters() {
     for (pasted, expected) in [
         (
             "https://prf.hn/conversion/tracking_mode:api/campaign:k/clickref:c/currency:EUR/[value:5]",
@@ -98,15 +98,15 @@ fn documented_calls_are_told_by_host_path_and_parameters() {
 }
 
 #[test]
-fn what_always_has_its_value_says_nothing_and_the_rest_is_kept() {
+fn fixed_parameters_have_no_field_and_unknown_ones_are_extra() {
     let found = detect("https://www.awin1.com/sread.php?tt=ss&merchant=1&p1=x");
     let fields: Vec<Option<Field>> = found.parameters.iter().map(|one| one.field).collect();
     assert_eq!(fields, [None, Some(Field::Reference), Some(Field::Extra)]);
-    assert_eq!(Field::Extra.label(), "kept as extra");
+    assert_eq!(Field::Extra.label(), "stored as extra");
 }
 
 #[test]
-fn everything_wrong_is_named_with_what_to_do() {
+fn every_problem_has_a_warning_with_advice() {
     let pasted = "http://t.example/postback?click_id=%7Bclick_id%7D&amount=1,50&order_id=a%252Fb&token=s3cret&coupon=A&coupon=B&goal=thisisaclick";
     let found = detect_with(pasted, &|text| text == "thisisaclick");
     let mut codes = codes(&found);
@@ -146,7 +146,7 @@ fn everything_wrong_is_named_with_what_to_do() {
 }
 
 #[test]
-fn what_a_system_requires_is_missed() {
+fn missing_required_parameters_are_named() {
     let found = detect("https://track.flexlinks.com/da.ashx?advertiserid=g&clickid=c&ordernumber=");
     let missing: Vec<_> = found
         .warnings
@@ -159,7 +159,7 @@ fn what_a_system_requires_is_missed() {
 }
 
 #[test]
-fn a_body_that_breaks_is_named() {
+fn an_invalid_body_is_named() {
     assert_eq!(
         codes(&detect("{\"click_id\":\"abc\",")),
         ["required_missing", "unreadable"]
@@ -167,7 +167,7 @@ fn a_body_that_breaks_is_named() {
 }
 
 #[test]
-fn what_is_no_call_is_none_and_what_is_too_long_is_not_looked_at() {
+fn text_without_a_call_yields_none_and_too_long_text_is_refused() {
     for text in ["", "   ", "hello world", "curl", "curl -X POST", "<p>no</p>"] {
         let found = detect(text);
         assert!(
@@ -176,4 +176,15 @@ fn what_is_no_call_is_none_and_what_is_too_long_is_not_looked_at() {
         );
     }
     assert_eq!(codes(&detect(&"a=b&".repeat(20_000))), ["too_large"]);
+}
+
+#[test]
+fn data_of_a_curl_command_makes_it_a_post() {
+    let call = detect("curl https://t.example/postback -d click_id=abc").call;
+    let parts = call.map(|call| (call.method, call.content_type, call.body));
+    let form = "application/x-www-form-urlencoded".to_owned();
+    assert_eq!(
+        parts,
+        Some(("POST".to_owned(), Some(form), "click_id=abc".to_owned()))
+    );
 }

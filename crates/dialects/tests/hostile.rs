@@ -1,8 +1,8 @@
-//! Bytes from strangers: nothing panics, everything is bounded, whatever the dialect.
+//! Hostile input: no panics and bounded results in every dialect.
 
 use dialects::{
     CLICK_LIMIT, Dialect, ITEM_LIMIT, Postback, Problem, RawCall, Template, all, decode_pairs, detect,
-    native, of_call, of_key,
+    is_postback_target, native, of_call, of_key, parse_call,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// Calls that are right, to be broken: target, content type, body.
+/// Valid calls to be corrupted: target, content type, body.
 const CALLS: [(&str, &str, &str); 22] = [
     (
         "/postback?click_id=abc&goal=sale&order_id=A-1&amount=12.50&currency=EUR&token=t&refund=1",
@@ -130,7 +130,7 @@ fn short(text: Option<&String>) -> bool {
     text.is_none_or(|text| text.len() <= 256 && !text.contains('\0'))
 }
 
-/// Whatever was sent, this much is all that is kept of it.
+/// True if the parsed postback is within all limits.
 fn is_bounded(read: &Postback) -> bool {
     let fields = [
         &read.affiliate_key,
@@ -180,12 +180,12 @@ fn survives(dialect: &Dialect, call: &RawCall<'_>) -> Result<Option<Problem>, Te
     if let Some(problem) = &problem {
         prop_assert!(problem.message().len() < 4_096 && !problem.hint().is_empty());
     }
-    // What was read can be told to anyone.
+    // Whatever was parsed can be built for any system.
     let _ = dialect.build("https://t.example", &read);
     Ok(problem)
 }
 
-/// A right call with some bytes of it replaced, doubled or cut.
+/// A valid call with some bytes replaced, doubled or cut.
 fn broken(text: &str, edits: &[(prop::sample::Index, Edit)]) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     for (index, edit) in edits {
@@ -253,7 +253,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_bytes_are_survived_by_every_dialect(
+    fn every_dialect_survives_any_bytes(
         target in ".{0,200}",
         body in vec(any::<u8>(), 0..300),
         content_type in prop_oneof![Just(FORM), Just(JSON), Just("text/plain")],
@@ -264,7 +264,10 @@ proptest! {
             api_key: Some(&authorization),
             ..call(&target, content_type, &body)
         };
-        let _ = of_call(&raw);
+        let parsed = parse_call(&raw);
+        let dialect = of_call(&raw).unwrap_or(native());
+        prop_assert_eq!(parsed.dialect.key, dialect.key);
+        prop_assert_eq!((parsed.postback, parsed.problem), dialect.parse(&raw));
         for dialect in all() {
             survives(dialect, &raw)?;
         }
@@ -279,9 +282,10 @@ proptest! {
         let (target, content_type, body) = index.get(&CALLS);
         let (target, body) = (broken(target, &in_target), broken(body, &in_body));
         let raw = call(&target, content_type, body.as_bytes());
-        if let Some(dialect) = of_call(&raw) {
-            survives(dialect, &raw)?;
-        }
+        let parsed = parse_call(&raw);
+        survives(parsed.dialect, &raw)?;
+        prop_assert_eq!((parsed.postback, parsed.problem), parsed.dialect.parse(&raw));
+        prop_assert_eq!(is_postback_target(&target), of_call(&RawCall::get(&target)).is_some());
         let pasted = format!("https://t.example{target}");
         prop_assert!(detect(&pasted).warnings.len() <= 50);
         prop_assert!(detect(&body).warnings.len() <= 50);
@@ -322,14 +326,13 @@ proptest! {
 
 fn problem_of(target: &str, content_type: &str, body: &str) -> Option<Problem> {
     let raw = call(target, content_type, body.as_bytes());
-    let dialect = of_call(&raw).unwrap_or(native());
-    let (read, problem) = dialect.parse(&raw);
-    assert!(is_bounded(&read), "{target:.100}");
-    problem
+    let parsed = parse_call(&raw);
+    assert!(is_bounded(&parsed.postback), "{target:.100}");
+    parsed.problem
 }
 
 #[test]
-fn right_calls_have_no_problem_and_break_in_known_ways() {
+fn valid_calls_have_no_problem() {
     for (target, content_type, body) in CALLS {
         assert_eq!(problem_of(target, content_type, body), None, "{target}");
     }
@@ -366,11 +369,11 @@ fn a_nul_is_refused_and_a_line_break_stays_in_its_value() {
     ));
     let (read, _) = native().parse(&RawCall::get("/postback?order_id=a%0D%0AX-Evil:1"));
     assert_eq!(read.order_id.as_deref(), Some("a\r\nX-Evil:1"));
-    let told = of_key("voluum")
+    let built = of_key("voluum")
         .and_then(|voluum| voluum.build("https://t.example", &read))
         .map(|call| call.url);
     assert_eq!(
-        told.as_deref(),
+        built.as_deref(),
         Some("https://t.example/postback?txid=a%0D%0AX-Evil%3A1")
     );
 }
@@ -412,7 +415,7 @@ fn json_as_deep_as_a_body_may_be_is_refused_by_its_depth() {
 }
 
 #[test]
-fn ten_thousand_items_are_refused_in_every_way_of_writing_them() {
+fn ten_thousand_items_are_refused_in_every_format() {
     let many =
         |one: &dyn Fn(usize) -> String, joint: &str| (0..10_000).map(one).collect::<Vec<_>>().join(joint);
     let objects = format!("{{\"items\":[{}]}}", vec!["{}"; 10_000].join(","));
@@ -450,13 +453,11 @@ fn ten_thousand_items_are_refused_in_every_way_of_writing_them() {
 }
 
 #[test]
-fn a_line_that_is_too_dear_is_refused_and_not_wrapped() {
+fn an_overflowing_line_amount_is_refused() {
     let target = "/u?CJEVENT=c&ITEM1=a&AMT1=999999999&QTY1=4000000000";
     assert!(matches!(problem_of(target, "", ""), Some(Problem::Amount { .. })));
     let target = "/conversion/clickref:c/[value:1000000000][value:1000000000]";
     let raw = RawCall::get(target);
-    let read = of_call(&raw)
-        .map(|dialect| dialect.parse(&raw).0)
-        .unwrap_or_default();
+    let read = parse_call(&raw).postback;
     assert_eq!((read.items.len(), read.amount), (2, None));
 }

@@ -1,4 +1,4 @@
-//! Our own spelling: what is read of it, and what is refused by name.
+//! Our own dialect: parsed parameters, and named problems.
 
 use dialects::amount::AmountProblem;
 use dialects::{Amount, CustomerType, Intent, Item, Postback, Problem, RawCall, State, Wish, native};
@@ -45,7 +45,7 @@ fn sample() -> Postback {
 }
 
 #[test]
-fn query_form_and_json_say_the_same() {
+fn query_form_and_json_are_equivalent() {
     let pairs =
         "click_id=c1&goal=sale&order_id=A-1&amount=12.10&currency=EUR&token=t&coupon=SPRING+20&colour=red";
     assert_eq!(query(pairs), Ok(sample()));
@@ -95,28 +95,28 @@ fn every_documented_parameter_is_understood() {
 }
 
 #[test]
-fn a_picture_says_the_same_and_that_a_browser_said_it() {
+fn the_pixel_endpoint_is_equivalent_and_marks_browsers() {
     let target = "/postback.gif?click_id=c1&goal=sale&order_id=A-1&return=OK";
     let call = RawCall::get(target);
     assert_eq!(
         dialects::of_call(&call).map(|dialect| dialect.key),
         Some("clickledger")
     );
-    let said = strictly(&call).unwrap();
-    assert!(said.is_from_browser);
-    assert_eq!(said.wish, Wish::Pixel, "an image has no room for words");
+    let postback = strictly(&call).unwrap();
+    assert!(postback.is_from_browser);
+    assert_eq!(postback.wish, Wish::Pixel, "an image cannot carry a text");
     let by_server = query("click_id=c1&goal=sale&order_id=A-1").unwrap();
     let without = Postback {
         is_from_browser: false,
         wish: Wish::Usual,
-        ..said
+        ..postback
     };
     assert_eq!(without, by_server);
     assert!(!query("click_id=c1&pixel=1").unwrap().is_from_browser);
 }
 
 #[test]
-fn a_refund_takes_an_amount_back_or_all_of_it() {
+fn a_refund_is_partial_or_complete() {
     let part = query("order_id=A-1&amount=50&refund=12.50").unwrap();
     assert_eq!((part.intent, part.amount), (Intent::Refund, amount("12.50")));
     let kept = [("amount".to_owned(), "50".to_owned())];
@@ -192,7 +192,7 @@ fn the_token_may_stand_in_a_header() {
 }
 
 #[test]
-fn what_is_about_a_person_is_told_apart_by_its_name() {
+fn personal_data_is_recognised_by_its_name() {
     let read = query("click_id=c&email=a%40b.example&User_Agent=Mozilla&ip=192.0.2.1").unwrap();
     let names: Vec<&str> = read.personal.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((names, read.extra.len()), (vec!["email", "User_Agent", "ip"], 0));
@@ -205,7 +205,7 @@ fn what_is_about_a_person_is_told_apart_by_its_name() {
 }
 
 #[test]
-fn a_status_is_known_in_any_letter_case() {
+fn a_status_is_accepted_in_any_letter_case() {
     assert_eq!(query("status=Approved").unwrap().state, Some(State::Approved));
     assert_eq!(query("status=whatever").unwrap().state, None);
 }
@@ -233,7 +233,7 @@ fn an_amount_of_zero_is_not_a_missing_amount() {
 }
 
 #[test]
-fn a_json_number_is_read_as_it_is_written() {
+fn a_json_number_is_parsed_as_written() {
     let refused = |text: &str, problem| {
         Err(Problem::Amount {
             parameter: "amount".into(),
@@ -251,7 +251,7 @@ fn a_json_number_is_read_as_it_is_written() {
 }
 
 #[test]
-fn a_placeholder_is_refused_and_a_secret_one_is_not_quoted() {
+fn a_placeholder_is_refused_and_a_secret_is_not_quoted() {
     assert_eq!(
         query("click_id=%7Bclick_id%7D"),
         Err(Problem::MacroUnreplaced {
@@ -267,7 +267,7 @@ fn a_placeholder_is_refused_and_a_secret_one_is_not_quoted() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_says_where() {
+fn an_invalid_body_is_refused_with_its_position() {
     let detail = |result: Result<Postback, Problem>| match result {
         Err(Problem::Body { detail }) => detail,
         other => panic!("{other:?}"),
@@ -292,7 +292,7 @@ fn a_body_that_cannot_be_read_says_where() {
 }
 
 #[test]
-fn what_can_be_read_is_read_beside_a_problem() {
+fn valid_fields_are_parsed_beside_a_problem() {
     let (read, problem) = native().parse(&RawCall::get(
         "/postback?click_id=c1&order_id=%FF&amount=1,5&token=t",
     ));
@@ -332,7 +332,7 @@ fn long_values_and_many_parameters_are_refused() {
 }
 
 #[test]
-fn a_postback_survives_being_stored_but_what_is_personal_does_not() {
+fn a_stored_postback_is_complete_without_personal_data() {
     let stored = serde_json::to_string(&sample()).unwrap();
     assert_eq!(
         stored,

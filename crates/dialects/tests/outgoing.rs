@@ -1,10 +1,10 @@
-//! Templates of partner postbacks, and the URLs that senders are given.
+//! Templates of partner postbacks, and the URLs for senders.
 
 use dialects::{Field, Macro, RawCall, State, Template, TemplateProblem, native, of_key, senders, template};
 use proptest::prelude::*;
 
 #[test]
-fn every_tracker_has_a_template_that_its_own_dialect_understands() {
+fn every_trackers_template_parses_in_its_own_dialect() {
     let templates: Vec<_> = template::outgoing().collect();
     assert_eq!(templates.len(), 12);
     for outgoing in templates {
@@ -28,7 +28,7 @@ fn every_tracker_has_a_template_that_its_own_dialect_understands() {
 }
 
 #[test]
-fn states_are_told_in_the_receivers_words() {
+fn states_are_sent_in_the_receivers_words() {
     let words = |key: &str| {
         let dialect = of_key(key).unwrap();
         [State::Approved, State::Pending, State::Held, State::Rejected].map(|state| dialect.word_for(state))
@@ -39,7 +39,7 @@ fn states_are_told_in_the_receivers_words() {
 }
 
 #[test]
-fn what_is_wrong_with_a_template_is_named_with_its_place() {
+fn an_invalid_template_is_refused_with_its_offset() {
     use TemplateProblem::{MacroInHost, NotAUrl, NotInUrls, Stray, TooLong, Unclosed, Unknown};
     let unknown = |name: &str, at| Unknown {
         name: name.into(),
@@ -81,7 +81,7 @@ fn every_macro_has_a_name_a_meaning_and_a_sample() {
 
 proptest! {
     #[test]
-    fn no_value_leaves_its_place(value in any::<String>()) {
+    fn no_value_escapes_its_place(value in any::<String>()) {
         let template = Template::parse("https://t.example/{order_id}?a={payout}&b=1").unwrap();
         let url = template.expand(&|_| Some(value.clone()));
         prop_assert!(url.starts_with("https://t.example/"));
@@ -93,7 +93,7 @@ proptest! {
 }
 
 #[test]
-fn a_senders_url_has_its_macros_as_they_are_and_its_preview_reads() {
+fn a_senders_url_has_its_macros_and_its_preview_parses() {
     for sender in senders::all() {
         let url = sender.url("https://t.example/", Some("s3cret/"));
         assert!(url.starts_with("https://t.example/postback?click_id="), "{url}");
@@ -121,7 +121,7 @@ fn a_senders_url_may_have_some_of_its_fields() {
         flexoffers.url_with("https://t.example", None, &[Field::ClickId, Field::Amount]),
         "https://t.example/postback?click_id=#fobs#&amount=#sa#"
     );
-    // Sent as it is pasted, its macros unreplaced, it is told so.
+    // Sent with its macros unreplaced, the call is refused.
     let everflow = senders::of_key("everflow").unwrap().url("", None);
     let (_, problem) = native().parse(&RawCall::get(&everflow));
     assert!(matches!(problem, Some(dialects::Problem::MacroUnreplaced { .. })));

@@ -1,4 +1,4 @@
-//! What is built for a system reads back as what was to be said, for every system and every field it carries.
+//! Round trips: a built call parses to the same postback, for every dialect and every field it carries.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
-/// The dialects whose order amount is the sum of their items and nothing else.
+/// Dialects whose order amount is always the sum of their items.
 const ONLY_ITEMS: [&str; 2] = ["partnerize", "rakuten"];
 
 fn text() -> impl Strategy<Value = String> {
@@ -22,7 +22,7 @@ fn click() -> impl Strategy<Value = String> {
 }
 
 fn amount() -> impl Strategy<Value = Amount> {
-    // Whole thousands of coins, so that every currency has them and they divide.
+    // Whole thousands, so that every currency has them and they are divisible.
     (0_i64..1_000_000).prop_map(|units| Amount {
         micros: units * 1_000_000,
     })
@@ -62,7 +62,7 @@ fn intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn who()(
+    fn attributed()(
         click_ids in vec(click(), 0..4),
         affiliate_key in of(text()), reference in of(text()), goal in of(text()), parent_goal in of(text()),
         order_id in of(text()), coupon in of(text()), country in of(text()), customer_id in of(text()),
@@ -76,8 +76,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn anything()(
-        base in who(),
+    fn any_postback()(
+        base in attributed(),
         amount in of(amount()), discount in of(amount()), commission in of(amount()), revenue in of(amount()),
         rate in of(0_u32..2_000_000), currency in of(prop_oneof![Just("EUR"), Just("JPY"), Just("KWD")]),
         intent in intent(), items in vec(item(), 0..4), subs in proptest::array::uniform5(of(text())),
@@ -95,7 +95,7 @@ prop_compose! {
 
 prop_compose! {
     fn postback()(
-        base in anything(),
+        base in any_postback(),
         is_test in any::<bool>(), token in of("[!-~]{1,30}"), signature in of(text()), timestamp in of(text()),
         wish in wish(), extra in vec(("zz_[a-z]{1,6}", "[^\u{0};]{0,20}"), 0..4),
         status in of((text(), any::<prop::sample::Index>())),
@@ -107,10 +107,10 @@ prop_compose! {
     }
 }
 
-/// What of a postback a dialect can say.
+/// The part of a postback that a dialect can carry.
 fn restricted(
     dialect: &Dialect,
-    mut said: Postback,
+    mut postback: Postback,
     status: Option<(String, prop::sample::Index)>,
 ) -> Postback {
     let carries = |field| dialect.carries().any(|carried| carried == field);
@@ -121,69 +121,69 @@ fn restricted(
         _ if carries(Field::ClickId) => 1,
         _ => 0,
     };
-    said.click_ids.truncate(clicks);
-    said.affiliate_key = only(said.affiliate_key, Field::AffiliateKey);
-    said.reference = only(said.reference, Field::Reference);
-    said.goal = only(said.goal, Field::Goal);
-    said.parent_goal = only(said.parent_goal, Field::ParentGoal);
-    said.order_id = only(said.order_id, Field::OrderId);
-    said.currency = only(said.currency, Field::Currency);
-    said.coupon = only(said.coupon, Field::Coupon);
-    said.country = only(said.country, Field::Country);
-    said.customer_id = only(said.customer_id, Field::CustomerId);
-    said.token = only(said.token, Field::Token);
-    said.signature = only(said.signature, Field::Signature);
-    said.timestamp = only(said.timestamp, Field::Timestamp);
-    said.amount = money(said.amount, Field::Amount);
-    said.discount = money(said.discount, Field::Discount);
-    said.commission = money(said.commission, Field::Commission);
-    said.revenue = money(said.revenue, Field::Revenue);
-    said.commission_rate_ppm = said
+    postback.click_ids.truncate(clicks);
+    postback.affiliate_key = only(postback.affiliate_key, Field::AffiliateKey);
+    postback.reference = only(postback.reference, Field::Reference);
+    postback.goal = only(postback.goal, Field::Goal);
+    postback.parent_goal = only(postback.parent_goal, Field::ParentGoal);
+    postback.order_id = only(postback.order_id, Field::OrderId);
+    postback.currency = only(postback.currency, Field::Currency);
+    postback.coupon = only(postback.coupon, Field::Coupon);
+    postback.country = only(postback.country, Field::Country);
+    postback.customer_id = only(postback.customer_id, Field::CustomerId);
+    postback.token = only(postback.token, Field::Token);
+    postback.signature = only(postback.signature, Field::Signature);
+    postback.timestamp = only(postback.timestamp, Field::Timestamp);
+    postback.amount = money(postback.amount, Field::Amount);
+    postback.discount = money(postback.discount, Field::Discount);
+    postback.commission = money(postback.commission, Field::Commission);
+    postback.revenue = money(postback.revenue, Field::Revenue);
+    postback.commission_rate_ppm = postback
         .commission_rate_ppm
         .filter(|_| carries(Field::CommissionPercent));
-    said.customer_type = said.customer_type.filter(|_| carries(Field::CustomerType));
-    // Post Affiliate Pro says the time only inside of a sale.
-    said.event_time = said
+    postback.customer_type = postback.customer_type.filter(|_| carries(Field::CustomerType));
+    // Post Affiliate Pro carries the time only inside a sale.
+    postback.event_time = postback
         .event_time
         .filter(|_| carries(Field::EventTime) && dialect.key != "pap");
-    said.is_test &= carries(Field::Test);
-    for (number, sub) in (1..).zip(said.subs.iter_mut()) {
+    postback.is_test &= carries(Field::Test);
+    for (number, sub) in (1..).zip(postback.subs.iter_mut()) {
         *sub = sub
             .take()
             .filter(|_| carries(Field::Sub(number)) || carries(Field::SubList));
     }
-    said.wish = match said.wish {
+    postback.wish = match postback.wish {
         Wish::Text(text) if carries(Field::Return) => Wish::Text(text),
         Wish::Pixel if dialect.key == "clickledger" => Wish::Pixel,
         _ => Wish::Usual,
     };
     if carries(Field::Status) {
-        set_status(dialect, &mut said, status);
+        set_status(dialect, &mut postback, status);
     }
-    with_items(dialect, &mut said);
-    agreed(dialect, &mut said);
-    said
+    with_items(dialect, &mut postback);
+    agreed(dialect, &mut postback);
+    postback
 }
 
-fn set_status(dialect: &Dialect, said: &mut Postback, status: Option<(String, prop::sample::Index)>) {
+fn set_status(dialect: &Dialect, postback: &mut Postback, status: Option<(String, prop::sample::Index)>) {
     let Some((text, index)) = status else { return };
     match dialect.statuses() {
-        [] => said.status = Some(text),
+        [] => postback.status = Some(text),
         known => {
             let (word, state) = index.get(known);
-            said.status = Some((*word).to_owned());
-            said.state = Some(*state);
+            postback.status = Some((*word).to_owned());
+            postback.state = Some(*state);
         }
     }
 }
 
-/// The parts of items that the dialect has, and an amount that agrees with them where nothing else says it.
-fn with_items(dialect: &Dialect, said: &mut Postback) {
+/// The parts of items that the dialect has, with an amount of the order that agrees with them.
+fn with_items(dialect: &Dialect, postback: &mut Postback) {
     if !dialect.carries().any(|field| field == Field::Items) {
-        said.items.clear();
+        postback.items.clear();
         return;
     }
-    for item in &mut said.items {
+    for item in &mut postback.items {
         if matches!(dialect.key, "cj" | "rakuten") {
             item.category = None;
         }
@@ -192,43 +192,44 @@ fn with_items(dialect: &Dialect, said: &mut Postback) {
         }
     }
     let sum = || {
-        said.items
+        postback
+            .items
             .iter()
             .filter_map(|item| item.amount)
             .map(|amount| amount.micros)
             .sum()
     };
-    let summed = (!said.items.is_empty()).then(|| Amount { micros: sum() });
+    let summed = (!postback.items.is_empty()).then(|| Amount { micros: sum() });
     match dialect.key {
-        key if ONLY_ITEMS.contains(&key) => said.amount = summed,
+        key if ONLY_ITEMS.contains(&key) => postback.amount = summed,
         "clickledger" => {}
-        _ => said.amount = said.amount.or(summed),
+        _ => postback.amount = postback.amount.or(summed),
     }
 }
 
-/// What a dialect says only together.
-fn agreed(dialect: &Dialect, said: &mut Postback) {
-    let category = said.items.first().and_then(|item| item.category.clone());
-    let one_category = said.items.iter().all(|item| item.category == category);
+/// Fields that a dialect can only carry together.
+fn agreed(dialect: &Dialect, postback: &mut Postback) {
+    let category = postback.items.first().and_then(|item| item.category.clone());
+    let one_category = postback.items.iter().all(|item| item.category == category);
     match dialect.key {
-        "partnerize" => said.goal = category.filter(|_| one_category),
-        "awin" if said.amount.is_none() => said.goal = None,
-        "awin" if !said.items.is_empty() => said.goal = category.filter(|_| one_category),
+        "partnerize" => postback.goal = category.filter(|_| one_category),
+        "awin" if postback.amount.is_none() => postback.goal = None,
+        "awin" if !postback.items.is_empty() => postback.goal = category.filter(|_| one_category),
         "partnerstack_s2s" | "dub" => {
-            said.goal.get_or_insert("sale".to_owned());
+            postback.goal.get_or_insert("sale".to_owned());
         }
-        "clickmeter" if said.commission_rate_ppm.is_some() => said.commission = None,
+        "clickmeter" if postback.commission_rate_ppm.is_some() => postback.commission = None,
         _ => {}
     }
     if dialect.key == "impact" {
-        let reversed = said.status.is_some();
-        said.intent = if reversed { Intent::Update } else { Intent::Report };
-        said.state = reversed.then_some(State::Rejected);
-    } else if dialect.build("", said).is_none() {
-        said.intent = Intent::Report;
+        let reversed = postback.status.is_some();
+        postback.intent = if reversed { Intent::Update } else { Intent::Report };
+        postback.state = reversed.then_some(State::Rejected);
+    } else if dialect.build("", postback).is_none() {
+        postback.intent = Intent::Report;
     }
     if dialect.key == "firstpromoter" {
-        said.goal = (said.intent == Intent::Report).then(|| match said.amount {
+        postback.goal = (postback.intent == Intent::Report).then(|| match postback.amount {
             Some(_) => "sale".to_owned(),
             None => "signup".to_owned(),
         });
@@ -239,30 +240,30 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
-    fn what_is_built_reads_back((said, status) in postback()) {
+    fn a_built_call_parses_to_the_same_postback((postback, status) in postback()) {
         for dialect in all() {
-            let said = restricted(dialect, said.clone(), status.clone());
+            let postback = restricted(dialect, postback.clone(), status.clone());
             let base = "https://receiver.example/";
-            let call = dialect.build(base, &said);
+            let call = dialect.build(base, &postback);
             let call = call.ok_or_else(|| TestCaseError::fail(format!("{} builds nothing", dialect.key)))?;
             let received = call.as_received(base);
             let (read, problem) = dialect.parse(&received);
             prop_assert_eq!(problem, None, "{}: {:?}", dialect.key, &call);
-            prop_assert_eq!(&read, &said, "{}: {:?}", dialect.key, &call);
+            prop_assert_eq!(&read, &postback, "{}: {:?}", dialect.key, &call);
         }
     }
 }
 
 #[test]
-fn an_order_without_a_basket_is_one_item_where_there_is_nothing_else() {
-    let said = Postback {
+fn an_order_without_items_is_one_item_where_only_items_exist() {
+    let postback = Postback {
         click_ids: vec!["c1".into()],
         goal: Some("sale".into()),
         amount: Amount::parse("12.50").ok(),
         ..Postback::default()
     };
     let call = dialects::of_key("partnerize")
-        .and_then(|dialect| dialect.build("https://prf.hn", &said))
+        .and_then(|dialect| dialect.build("https://prf.hn", &postback))
         .unwrap();
     assert_eq!(
         call.url,
@@ -271,7 +272,7 @@ fn an_order_without_a_basket_is_one_item_where_there_is_nothing_else() {
 }
 
 #[test]
-fn what_a_system_cannot_be_told_is_not_sent() {
+fn fields_a_dialect_cannot_carry_are_not_sent() {
     let refund = Postback {
         intent: Intent::Refund,
         ..Postback::default()
@@ -285,8 +286,8 @@ fn what_a_system_cannot_be_told_is_not_sent() {
 }
 
 #[test]
-fn json_amounts_are_numbers_or_text_as_the_system_wants_them() {
-    let said = Postback {
+fn json_amounts_are_numbers_or_text_as_the_system_documents() {
+    let postback = Postback {
         click_ids: vec!["c1".into()],
         goal: Some("sale".into()),
         amount: Amount::parse("12.50").ok(),
@@ -295,7 +296,7 @@ fn json_amounts_are_numbers_or_text_as_the_system_wants_them() {
     };
     let body = |key| {
         dialects::of_key(key)
-            .and_then(|dialect| dialect.build("", &said))
+            .and_then(|dialect| dialect.build("", &postback))
             .unwrap()
             .body
     };
@@ -314,8 +315,8 @@ fn json_amounts_are_numbers_or_text_as_the_system_wants_them() {
 }
 
 #[test]
-fn a_built_call_is_recognised_as_its_own() {
-    let said = Postback {
+fn a_built_call_is_recognised_as_its_dialect() {
+    let postback = Postback {
         click_ids: vec!["c1".into()],
         goal: Some("sale".into()),
         order_id: Some("A-1".into()),
@@ -326,13 +327,13 @@ fn a_built_call_is_recognised_as_its_own() {
         ..Postback::default()
     };
     for dialect in all() {
-        // Keitaro's address ends with a key.
+        // The path of Keitaro's postback URL starts with a key.
         let base = if dialect.key == "keitaro" {
             "https://r.example/0a1b"
         } else {
             "https://r.example"
         };
-        let call = dialect.build(base, &said).unwrap();
+        let call = dialect.build(base, &postback).unwrap();
         let received = call.as_received("https://r.example");
         let recognised = dialects::of_call(&received).map(|recognised| recognised.key);
         assert_eq!(recognised, Some(dialect.key), "{}", call.url);

@@ -1,9 +1,6 @@
-//! What a durable record costs: appends by waiting tasks beside a plain write and fdatasync each, and reading back.
-//! The time per record is what criterion prints; a plain one is the reference of the same run.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark stops where something is not as it should be"
-)]
+//! Cost of a durable record: appends by waiting tasks, beside a plain write and fdatasync for each, and reading.
+//! Criterion prints the time per record; the plain write is the reference of the same run.
+#![expect(clippy::unwrap_used, reason = "a benchmark fails on any error")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use journal::{Appender, Journal, Settings};
 use tokio::runtime::Runtime;
 
-/// About a click.
+/// Size of a click record.
 const RECORD: [u8; 160] = [7; 160];
 
 fn open(folder: &std::path::Path) -> Journal {
@@ -25,7 +22,7 @@ fn open(folder: &std::path::Path) -> Journal {
     Journal::open(settings).unwrap().0
 }
 
-/// `count` records by `tasks` tasks, each waiting for every record of its own.
+/// Appends `count` records in `tasks` tasks; each task waits for every record.
 async fn append(appender: Arc<Appender>, tasks: u64, count: u64) -> Duration {
     let start = Instant::now();
     let running: Vec<_> = (0..tasks)
@@ -65,13 +62,13 @@ fn appends(criterion: &mut Criterion) {
     for tasks in [1, 8, 64, 256] {
         let folder = tempfile::tempdir_in(".").unwrap();
         let journal = open(folder.path());
-        // One worker of a server is a runtime of its own.
+        // Each worker of a server has its own runtime.
         let runtime: Runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (appender, wakeups) = journal.appender();
         let appender = Arc::new(appender);
         runtime.spawn(wakeups);
         runtime.block_on(append(Arc::clone(&appender), 1, 1));
-        // The file after this one is written ahead first: not what is measured.
+        // The next file is filled ahead first, which is not measured.
         while journal.stats().bytes_on_disk < 128 << 20 {
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -1,6 +1,6 @@
-//! Mistakes the code can be told to make, in tests only: what the simulation must catch to be believed.
+//! Faults that tests can inject, to prove that the simulation catches them.
 
-/// One mistake each, made where its name says.
+/// An injected fault; each is injected where its name suggests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     AckBeforeSync,
@@ -25,17 +25,17 @@ pub(crate) enum Bug {
     EarlyAck,
 }
 
-/// Whether this mistake is to be made. Never outside tests and sabotage: it compiles to `false`.
+/// True if this fault is injected. Always false outside tests and sabotage builds.
 #[cfg(not(any(test, feature = "sabotage")))]
 pub(crate) const fn on(_: Bug) -> bool {
     false
 }
 
-/// Whether this is the mistake that the environment asks for.
+/// True if the environment selects this fault.
 #[cfg(all(feature = "sabotage", not(test)))]
 pub(crate) fn on(bug: Bug) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
-    #[expect(clippy::disallowed_methods, reason = "sabotage reaches in past every setting")]
+    #[expect(clippy::disallowed_methods, reason = "sabotage bypasses the settings")]
     let chosen = CHOSEN.get_or_init(|| match std::env::var("CLICKLEDGER_SABOTAGE").as_deref() {
         Ok("no-sync") => Some(Bug::NoSync),
         Ok("early-ack") => Some(Bug::EarlyAck),

@@ -1,4 +1,4 @@
-//! Walks the batches of a folder in order, across segments, past damage.
+//! Iteration over the batches of a folder in order, across segments, past damage.
 
 use std::io;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use crate::disk::{Disk, DiskFile};
 use crate::format::{ALIGNMENT, FRAME_HEADER, FrameHeader, PAGE, SegmentHeader, checksum_seed, segment_name};
 use crate::reader::{Damage, Records};
 
-/// How much is read at once, at least.
+/// Minimum bytes per read.
 const READ_AHEAD: usize = 64 << 10;
-/// How much a search looks at at once.
+/// Bytes per step of a search.
 const STRIDE: usize = 1 << 20;
 
-/// What of a folder may be read.
+/// Readable part of a folder.
 pub(crate) struct View {
     /// First records of the segments, in order.
     pub(crate) segments: Vec<Seq>,
-    /// Records from here on are not yet safe; `None` for a folder at rest.
+    /// Number of the first record that is not yet safe to read; `None` for a folder at rest.
     pub(crate) end: Option<Seq>,
 }
 
@@ -32,12 +32,12 @@ impl View {
     }
 }
 
-/// Where a cursor stands in a file.
+/// Position of a cursor in a file.
 struct Place<F> {
     file: F,
     segment: Seq,
     offset: u64,
-    /// The record a frame at `offset` should begin with.
+    /// Record that a frame at `offset` should begin with.
     expected: Seq,
 }
 
@@ -54,7 +54,7 @@ impl Chunk {
         self.bytes.get(from..from.checked_add(len)?)
     }
 
-    /// What is in memory from `offset` on; reads when that is less than `len`. Short only at the end of the file.
+    /// Bytes from `offset` on; reads from disk if fewer than `len` are cached. Shorter only at the end of the file.
     fn load<F: DiskFile>(&mut self, file: &F, offset: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
         if self.get(offset, len).is_none() {
             self.start = offset;
@@ -71,20 +71,20 @@ impl Chunk {
     }
 }
 
-/// Which frames may stand at a place.
+/// Frames accepted at a position.
 #[derive(Clone, Copy)]
 struct Wanted {
     segment: Seq,
-    /// Frames begin at this record, or, in a search, not before it.
+    /// Record at which a frame begins; in a search, the lowest one.
     first: Seq,
     is_exact: bool,
-    /// Frames end here at the latest.
+    /// Maximum end of a frame.
     limit: Seq,
     seed: u32,
 }
 
 impl Wanted {
-    fn admits(&self, header: &FrameHeader) -> bool {
+    fn matches(&self, header: &FrameHeader) -> bool {
         if bugs::on(Bug::TrustStaleFrames) {
             return header.has_magic();
         }
@@ -101,14 +101,14 @@ impl Wanted {
     }
 }
 
-/// Reads batches. Gives each record once, in order, whatever the bytes on disk.
+/// Reads batches: each record once, in order, whatever the bytes on disk.
 pub(crate) struct Cursor<D: Disk> {
     disk: Arc<D>,
     seed: u32,
     at: Seq,
     place: Option<Place<D::File>>,
     chunk: Chunk,
-    /// The segment after this one, and where the records before it end.
+    /// The segment after this one, and the end of the records before it.
     border: Option<(Seq, Seq)>,
 }
 
@@ -129,7 +129,7 @@ impl<D: Disk> Cursor<D> {
         self.at
     }
 
-    /// Segment, offset and header bytes of where the next frame would be.
+    /// Segment, offset and header bytes at the position of the next frame.
     pub(crate) fn rest(&mut self) -> io::Result<Option<(Seq, u64, Option<FrameHeader>)>> {
         let Some(place) = self.place.as_ref() else {
             return Ok(None);
@@ -139,12 +139,12 @@ impl<D: Disk> Cursor<D> {
         Ok(Some((place.segment, place.offset, FrameHeader::decode(bytes))))
     }
 
-    /// Makes what was read of the segment this stands in outlive a power cut.
+    /// Syncs the open segment, so that its records survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.place.as_ref().map_or(Ok(()), |place| place.file.sync())
     }
 
-    /// Adds records until there are `max_records` or `max_bytes`, or no more.
+    /// Reads records until `max_records`, `max_bytes` or the end is reached.
     pub(crate) fn read(
         &mut self,
         mut view: View,
@@ -160,7 +160,7 @@ impl<D: Disk> Cursor<D> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if records.is_empty() && records.damage.is_empty() => return Err(error),
-                // What was read already is passed and must be told; the error comes again if it is still there.
+                // Records already read must be returned; a lasting error recurs at the next call.
                 Err(_) => break,
             }
         }
@@ -168,7 +168,7 @@ impl<D: Disk> Cursor<D> {
         Ok(records)
     }
 
-    /// One frame or one gap further; false at the end.
+    /// Moves on by one frame or one gap; false at the end.
     fn step(&mut self, view: &mut View, max_records: usize, records: &mut Records) -> io::Result<bool> {
         let Some(segment) = self.enter(view, records)? else {
             return Ok(false);
@@ -197,27 +197,27 @@ impl<D: Disk> Cursor<D> {
         }
         wanted.is_exact = false;
         if let Some((found, header)) = self.search(offset, wanted)? {
-            self.lose(segment, offset, header.first, records);
-            self.stand_at(found, header.first);
+            self.report_damage(segment, offset, header.first, records);
+            self.move_to(found, header.first);
             return Ok(true);
         }
         self.leave(view, records)
     }
 
-    /// Opens the segment that has the next record, if that is not the one open already.
+    /// Opens the segment with the next record, unless it is open.
     fn enter(&mut self, view: &mut View, records: &mut Records) -> io::Result<Option<Seq>> {
         loop {
             let Some(segment) = view.segment_of(self.at) else {
                 let Some(first) = view.segments.first().copied() else {
                     return Ok(None);
                 };
-                // Zero asks for all there is; what was given up long ago is not missed then.
+                // Zero requests all records; earlier ones were removed intentionally.
                 if self.at == 0 {
                     self.at = first;
                 } else {
                     self.cross_to(first, (first, 0), records)?;
                 }
-                // A segment without records may still be replaced: it is not opened before it is needed.
+                // An empty segment may still be replaced, so it is not opened before it is needed.
                 if view.end.is_some_and(|end| self.at >= end) {
                     return Ok(None);
                 }
@@ -238,7 +238,7 @@ impl<D: Disk> Cursor<D> {
                     });
                     return Ok(Some(segment));
                 }
-                // Given back a moment ago, or removed by somebody: its records are gone.
+                // Recycled a moment ago, or removed by a user: its records are gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     view.segments.retain(|first| *first != segment);
                 }
@@ -247,7 +247,7 @@ impl<D: Disk> Cursor<D> {
         }
     }
 
-    /// Nothing more in this segment: on to the next, over what is missing in between.
+    /// Moves on to the next segment, reporting missing records in between.
     fn leave(&mut self, view: &View, records: &mut Records) -> io::Result<bool> {
         let Some(Place { segment, offset, .. }) = self.place else {
             return Ok(false);
@@ -258,22 +258,21 @@ impl<D: Disk> Cursor<D> {
             return Ok(true);
         }
         if let Some(end) = view.end {
-            self.lose(segment, offset, end, records);
+            self.report_damage(segment, offset, end, records);
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// On to segment `after`. What lies between is gone, but for numbers that were skipped: they are nobody's records.
+    /// Moves on to segment `after`. Records in between are lost, except skipped numbers, which never had a record.
     fn cross_to(&mut self, after: Seq, from: (Seq, u64), records: &mut Records) -> io::Result<()> {
         let border = self.border(after)?;
-        self.lose(from.0, from.1, border, records);
+        self.report_damage(from.0, from.1, border, records);
         self.at = self.at.max(after);
         Ok(())
     }
 
-    /// Where the records before segment `after` end. What lies beyond was refused: its numbers were given again, or
-    /// skipped.
+    /// End of the records before segment `after`. Records beyond it were refused: their numbers were reused or skipped.
     fn border(&mut self, after: Seq) -> io::Result<Seq> {
         if let Some((_, border)) = self.border.filter(|(known, _)| *known == after) {
             return Ok(border);
@@ -285,7 +284,7 @@ impl<D: Disk> Cursor<D> {
         Ok(border)
     }
 
-    /// The header of a segment, if it can be read.
+    /// Header of a segment; `None` if unreadable.
     pub(crate) fn header(&self, segment: Seq) -> io::Result<Option<SegmentHeader>> {
         let file = match self.disk.open(&segment_name(segment)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -298,8 +297,8 @@ impl<D: Disk> Cursor<D> {
             .filter(|header| header.first == segment))
     }
 
-    /// Records up to `to` are gone.
-    fn lose(&mut self, segment: Seq, offset: u64, to: Seq, records: &mut Records) {
+    /// Reports records up to `to` as lost.
+    fn report_damage(&mut self, segment: Seq, offset: u64, to: Seq, records: &mut Records) {
         if self.at < to {
             records.damage.push(Damage {
                 segment,
@@ -311,14 +310,14 @@ impl<D: Disk> Cursor<D> {
         }
     }
 
-    fn stand_at(&mut self, offset: u64, expected: Seq) {
+    fn move_to(&mut self, offset: u64, expected: Seq) {
         if let Some(place) = self.place.as_mut() {
             place.offset = offset;
             place.expected = expected;
         }
     }
 
-    /// Copies what is wanted of the frame at the present place, and passes it when nothing is left.
+    /// Copies the requested records of the current frame, and passes the frame when none is left.
     fn take(&mut self, header: &FrameHeader, max_records: usize, records: &mut Records) {
         let Some(offset) = self.place.as_ref().map(|place| place.offset) else {
             return;
@@ -326,7 +325,11 @@ impl<D: Disk> Cursor<D> {
         let end = header.end().unwrap_or(header.first);
         let size = FRAME_HEADER + header.payload as usize;
         let skipped = self.at.saturating_sub(header.first);
-        let frame = self.chunk.get(offset, size).unwrap_or_default();
+        #[expect(
+            clippy::expect_used,
+            reason = "frame_at has just checked this frame in the chunk"
+        )]
+        let frame = self.chunk.get(offset, size).expect("the frame is in the chunk");
         for record in header
             .records(frame)
             .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
@@ -337,15 +340,15 @@ impl<D: Disk> Cursor<D> {
             records.push(self.at, record);
             self.at += 1;
         }
-        self.stand_at(offset + header.size(), end);
+        self.move_to(offset + header.size(), end);
     }
 
-    /// The sound frame at `offset`, left in the chunk.
+    /// Sound frame at `offset`, left in the chunk.
     fn frame_at(&mut self, offset: u64, wanted: Wanted) -> io::Result<Option<FrameHeader>> {
         if let Some(header) = self.cached_frame(offset, wanted)? {
             return Ok(Some(header));
         }
-        // What is in memory may be older than what was written there since.
+        // The cached bytes may be outdated.
         self.chunk.forget();
         self.cached_frame(offset, wanted)
     }
@@ -355,12 +358,12 @@ impl<D: Disk> Cursor<D> {
             return Ok(None);
         };
         let bytes = self.chunk.load(&place.file, offset, FRAME_HEADER, READ_AHEAD)?;
-        let Some(mut header) = FrameHeader::decode(bytes).filter(|header| wanted.admits(header)) else {
+        let Some(mut header) = FrameHeader::decode(bytes).filter(|header| wanted.matches(header)) else {
             return Ok(None);
         };
         let size = FRAME_HEADER + header.payload as usize;
         if bytes.len() < size {
-            // A length that runs past the file is not worth the memory.
+            // A length beyond the end of the file is not worth the memory.
             if offset + size as u64 > place.file.len()? {
                 return Ok(None);
             }
@@ -374,7 +377,7 @@ impl<D: Disk> Cursor<D> {
         Ok(is_sound.then_some(header))
     }
 
-    /// The first sound frame after `offset` in this file.
+    /// First sound frame after `offset` in this file.
     fn search(&mut self, offset: u64, wanted: Wanted) -> io::Result<Option<(u64, FrameHeader)>> {
         let mut window = Chunk::default();
         let mut at = offset + ALIGNMENT;
@@ -397,20 +400,20 @@ impl<D: Disk> Cursor<D> {
             if is_last {
                 return Ok(None);
             }
-            // A header cut in two by the end of the window is whole in the next.
+            // A header split by the end of the window is whole in the next.
             at += (STRIDE - FRAME_HEADER) as u64;
         }
     }
 }
 
-/// Where in `bytes` a wanted frame seems to begin.
+/// Positions in `bytes` at which an accepted frame may begin.
 fn candidates(bytes: &[u8], wanted: Wanted) -> Vec<usize> {
     const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
     let seems_wanted = |place: &usize| {
         let bytes = bytes.get(*place..).unwrap_or_default();
-        // A recycled file is full of frames of its earlier life: none of them is worth another look.
+        // A recycled file is full of frames of its earlier use, which are filtered out here.
         FrameHeader::may_begin(bytes)
-            && FrameHeader::decode(bytes).is_some_and(|header| wanted.admits(&header))
+            && FrameHeader::decode(bytes).is_some_and(|header| wanted.matches(&header))
     };
     let pages = bytes.chunks(ZEROS.len()).enumerate();
     let written = pages.filter(|(_, page)| ZEROS.get(..page.len()) != Some(*page));

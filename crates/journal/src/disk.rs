@@ -1,4 +1,4 @@
-//! The few things asked of a disk, within one folder: the real one here, a treacherous one in the simulation.
+//! Disk operations within one folder: on the real disk here, on a fault-injecting one in the simulation.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,32 +9,32 @@ use std::path::PathBuf;
 pub(crate) trait Disk: Send + Sync + 'static {
     type File: DiskFile;
 
-    /// Names and lengths of the files in the folder.
+    /// Lists names and lengths of the files in the folder.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
     fn open(&self, name: &str) -> io::Result<Self::File>;
-    /// A new empty file; one of this name is replaced.
+    /// Creates an empty file; an existing one is replaced.
     fn create(&self, name: &str) -> io::Result<Self::File>;
-    /// Atomic; a file named `to` is replaced.
+    /// Renames a file atomically; an existing file named `to` is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes what was created, renamed and removed so far outlive a power cut.
+    /// Makes all creations, renames and removals so far survive a power cut.
     fn sync_folder(&self) -> io::Result<()>;
-    /// Bytes the file system would still take.
+    /// Free bytes of the file system.
     fn free_bytes(&self) -> io::Result<u64>;
 }
 
 /// A file of a [`Disk`].
 pub(crate) trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
-    /// As `pread`: may give less than asked for, nothing at the end.
+    /// Reads like `pread`: maybe fewer bytes than requested, none at the end.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// As `pwrite`: may take less than offered.
+    /// Writes like `pwrite`: maybe fewer bytes than given.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
-    /// As `fdatasync`. After an error the file must not be trusted again.
+    /// Syncs like `fdatasync`. After an error the file must not be trusted again.
     fn sync(&self) -> io::Result<()>;
     fn truncate(&self, len: u64) -> io::Result<()>;
 
-    /// All of `bytes`, or an error: a short write counts as a full disk.
+    /// Writes all of `bytes` or fails: a short write counts as a full disk.
     fn write_whole(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let written = self.write_at(bytes, offset)?;
         if written == bytes.len() || crate::bugs::on(crate::bugs::Bug::IgnoreShortWrite) {
@@ -42,11 +42,11 @@ pub(crate) trait DiskFile: Send + Sync {
         }
         Err(io::Error::new(
             io::ErrorKind::StorageFull,
-            "the disk took part of a write",
+            "the disk wrote a part only",
         ))
     }
 
-    /// As much of `bytes` as the file has from `offset` on.
+    /// Reads as many bytes from `offset` as the file has.
     fn read_full(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -96,7 +96,7 @@ impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<File> {
         let path = self.folder.join(name);
         match OpenOptions::new().read(true).write(true).open(&path) {
-            // A copy kept for replay may well be read-only.
+            // A copy for replay may be read-only.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -132,8 +132,8 @@ impl Disk for RealDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let figures = nix::sys::statvfs::statvfs(&self.folder)?;
-        Ok(figures.blocks_available() * figures.fragment_size())
+        let statistics = nix::sys::statvfs::statvfs(&self.folder)?;
+        Ok(statistics.blocks_available() * statistics.fragment_size())
     }
 }
 
@@ -151,10 +151,10 @@ impl DiskFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        match crate::bugs::on(crate::bugs::Bug::NoSync) {
-            true => Ok(()),
-            false => self.sync_data(),
+        if crate::bugs::on(crate::bugs::Bug::NoSync) {
+            return Ok(());
         }
+        self.sync_data()
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The writer's thread: takes what all workers have, commits it in one batch, and tells everybody.
+//! Writer thread: takes the buffered records of all workers, commits them in one batch, and wakes the workers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -9,33 +9,33 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 use crate::disk::RealDisk;
-use crate::flight::Flight;
+use crate::folder::JournalFolder;
 use crate::format::Frame;
-use crate::keeper::Keeper;
+use crate::pending_batch::PendingBatch;
 use crate::settings::Refused;
-use crate::stats::Figures;
+use crate::stats::Counters;
 use crate::window::Window;
-use crate::worker::{Load, Worker};
+use crate::worker::{Unloaded, Worker};
 use crate::writer::{Moment, Writer};
 use crate::{Seq, locked};
 
-/// How often the helper looks whether segments are past their retention.
-const ROUND: Duration = Duration::from_secs(1);
+/// Interval of the helper's maintenance.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A wish to leave numbers out, and where the answer goes.
+/// Requested next number, and the channel for the reply.
 type Skip = (Seq, SyncSender<Result<Seq, Refused>>);
 
-/// How far the journal is.
+/// State of the journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
     pub(crate) next: Seq,
     pub(crate) closing: bool,
 }
 
-/// What the handles, the readers and the threads of a journal share.
+/// State shared by the handles, readers and threads of a journal.
 pub(crate) struct Shared {
-    pub(crate) keeper: Arc<Keeper<RealDisk>>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) folder: Arc<JournalFolder<RealDisk>>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) progress: watch::Sender<Progress>,
     workers: Mutex<Vec<Arc<Worker>>>,
     skip: Mutex<Option<Skip>>,
@@ -45,10 +45,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(keeper: Arc<Keeper<RealDisk>>, figures: Arc<Figures>, next: Seq) -> Self {
+    pub(crate) fn new(folder: Arc<JournalFolder<RealDisk>>, counters: Arc<Counters>, next: Seq) -> Self {
         Shared {
-            keeper,
-            figures,
+            folder,
+            counters,
             progress: watch::Sender::new(Progress { next, closing: false }),
             workers: Mutex::default(),
             skip: Mutex::default(),
@@ -63,18 +63,18 @@ impl Shared {
     }
 
     pub(crate) fn set_thread(&self, thread: Thread) {
-        let _ = self.thread.set(thread);
+        self.thread.get_or_init(|| thread);
     }
 
-    /// Something waits for the writer.
-    pub(crate) fn nudge(&self) {
+    /// Wakes the writer.
+    pub(crate) fn wake_writer(&self) {
         self.pending.store(true, Ordering::Release);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
 
-    pub(crate) fn enlist(&self, worker: Arc<Worker>) {
+    pub(crate) fn register(&self, worker: Arc<Worker>) {
         let mut workers = locked(&self.workers);
         if self.closed.load(Ordering::Acquire) {
             worker.close();
@@ -84,7 +84,7 @@ impl Shared {
         }
     }
 
-    /// Asks the writer to leave numbers out, and waits for it.
+    /// Requests the writer to skip numbers, and waits for the reply.
     pub(crate) fn skip_to(&self, to: Seq) -> Result<Seq, Refused> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         {
@@ -94,14 +94,14 @@ impl Shared {
             }
             *skip = Some((to, sender));
         }
-        self.nudge();
-        // The sender is dropped unused when another skip took its place, or the journal closed.
+        self.wake_writer();
+        // The sender is dropped unused if another skip replaced this one or the journal closed.
         receiver.recv().unwrap_or(Err(Refused::Closed))
     }
 
     pub(crate) fn close(&self) {
         self.progress.send_modify(|progress| progress.closing = true);
-        self.nudge();
+        self.wake_writer();
     }
 
     fn publish(&self, next: Seq) {
@@ -109,7 +109,7 @@ impl Shared {
     }
 }
 
-/// The two clocks, now.
+/// Reads both clocks.
 fn moment(start: Instant) -> Moment {
     Moment {
         wall_ms: wall_ms(),
@@ -124,26 +124,23 @@ pub(crate) fn wall_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The helper's thread: spares and retention, away from the writer.
-pub(crate) fn help(keeper: &Keeper<RealDisk>) {
+/// Helper thread: spare segments and retention, off the writer thread.
+pub(crate) fn run_helper(folder: &JournalFolder<RealDisk>) {
     let mut was_fine = true;
-    while !keeper.is_closing() {
-        let outcome = keeper.tend(wall_ms());
-        if let Err(trouble) = &outcome
+    while !folder.is_closing() {
+        let outcome = folder.maintain(wall_ms());
+        if let Err(error) = &outcome
             && was_fine
-            && !keeper.is_closing()
+            && !folder.is_closing()
         {
-            tracing::warn!(
-                ?trouble,
-                "the journal has no segment to go on in when this one is full"
-            );
+            tracing::warn!(?error, "the journal has no spare segment");
         }
         was_fine = outcome.is_ok();
-        thread::park_timeout(ROUND);
+        thread::park_timeout(MAINTENANCE_INTERVAL);
     }
 }
 
-/// The writer's thread.
+/// State of the writer thread.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     writer: Writer<RealDisk>,
@@ -151,16 +148,16 @@ pub(crate) struct Engine {
     start: Instant,
     last_sync: Instant,
     frame: Frame,
-    /// Changes places with a worker's full buffer, so that none is allocated.
+    /// Swapped with a worker's full buffer, so that no buffer is allocated.
     taken: Vec<u8>,
-    flights: Vec<(Arc<Worker>, Arc<Flight>)>,
-    /// The worker whose turn it is to be first, when not all fits into one batch.
+    batches: Vec<(Arc<Worker>, Arc<PendingBatch>)>,
+    /// Worker to serve first if not all records fit into one batch.
     turn: usize,
 }
 
 impl Engine {
     pub(crate) fn new(shared: Arc<Shared>, writer: Writer<RealDisk>) -> Self {
-        let window = Window::new(shared.keeper.settings.longest_window);
+        let window = Window::new(shared.folder.settings.longest_window);
         let start = Instant::now();
         Engine {
             shared,
@@ -170,12 +167,12 @@ impl Engine {
             last_sync: start,
             frame: Frame::default(),
             taken: Vec::new(),
-            flights: Vec::new(),
+            batches: Vec::new(),
             turn: 0,
         }
     }
 
-    /// Works until the journal closes.
+    /// Runs until the journal closes.
     pub(crate) fn run(mut self) {
         loop {
             let closing = self.shared.progress.borrow().closing;
@@ -198,10 +195,10 @@ impl Engine {
         }
     }
 
-    /// Fills the frame with what the workers have; false when they have nothing.
+    /// Fills the frame with buffered records; false if all buffers are empty.
     fn gather(&mut self) -> bool {
         self.frame.clear();
-        let limit = self.shared.keeper.settings.payload_limit();
+        let limit = self.shared.folder.settings.payload_limit();
         let mut workers = locked(&self.shared.workers);
         let count = workers.len();
         for step in 0..count {
@@ -210,49 +207,52 @@ impl Engine {
                 continue;
             };
             match worker.unload(&mut self.taken, limit - self.frame.payload_bytes()) {
-                Load::Nothing => {}
-                Load::TooMuch => {
+                Unloaded::Nothing => {}
+                Unloaded::TooLarge => {
                     self.turn = place;
                     break;
                 }
-                Load::Batch(flight, records) => {
+                Unloaded::Batch(batch, records) => {
                     self.frame.extend(&self.taken, records);
                     self.taken.clear();
-                    self.flights.push((Arc::clone(worker), flight));
+                    self.batches.push((Arc::clone(worker), batch));
                 }
             }
         }
         workers.retain(|worker| {
-            let is_done =
-                worker.is_done() && !self.flights.iter().any(|(flying, _)| Arc::ptr_eq(flying, worker));
+            let is_done = worker.is_done()
+                && !self
+                    .batches
+                    .iter()
+                    .any(|(pending, _)| Arc::ptr_eq(pending, worker));
             if is_done {
                 worker.end();
             }
             !is_done
         });
-        !self.flights.is_empty()
+        !self.batches.is_empty()
     }
 
     fn commit(&mut self) {
         let now = moment(self.start);
         let outcome = self.writer.commit(&mut self.frame, now);
         self.last_sync = Instant::now();
-        let figures = &self.shared.figures;
+        let counters = &self.shared.counters;
         let records = u64::from(self.frame.count());
         match outcome {
             Ok(next) => {
-                figures.appended_records.fetch_add(records, Ordering::Relaxed);
-                figures
+                counters.appended_records.fetch_add(records, Ordering::Relaxed);
+                counters
                     .appended_bytes
                     .fetch_add(self.frame.payload_bytes() - 4 * records, Ordering::Relaxed);
-                locked(&figures.marks).push(next - records, now.wall_ms);
+                locked(&counters.marks).push(next - records, now.wall_ms);
                 self.shared.publish(next);
             }
-            Err(_) => figures.refused(records),
+            Err(_) => counters.refused(records),
         }
-        figures.failing.store(outcome.is_err(), Ordering::Relaxed);
-        for (worker, flight) in self.flights.drain(..) {
-            worker.land(flight, outcome.map(|_| ()));
+        counters.failing.store(outcome.is_err(), Ordering::Relaxed);
+        for (worker, batch) in self.batches.drain(..) {
+            worker.settle(batch, outcome.map(|_| ()));
         }
     }
 
@@ -264,12 +264,13 @@ impl Engine {
         if let Ok(next) = outcome {
             self.shared.publish(next);
         }
+        // Fails only if the requester is gone.
         let _ = answer.send(outcome);
     }
 }
 
 impl Drop for Engine {
-    /// However the thread ends, by closing or by a panic: nobody waits for ever.
+    /// Settles all appends, also after a panic, so that no task waits for ever.
     fn drop(&mut self) {
         let workers = {
             let workers = locked(&self.shared.workers);
@@ -278,17 +279,17 @@ impl Drop for Engine {
             workers.clone()
         };
         if !thread::panicking() {
-            // Between the last gathering and the closing of the buffers something may have come in.
+            // Records may have arrived between the last gathering and the closing of the buffers.
             while self.gather() {
                 self.commit();
             }
         }
-        for (worker, flight) in self.flights.drain(..) {
-            worker.land(flight, Err(Refused::Closed));
+        for (worker, batch) in self.batches.drain(..) {
+            worker.settle(batch, Err(Refused::Closed));
         }
         for worker in workers {
-            if let Load::Batch(flight, _) = worker.unload(&mut Vec::new(), u64::MAX) {
-                worker.land(flight, Err(Refused::Closed));
+            if let Unloaded::Batch(batch, _) = worker.unload(&mut Vec::new(), u64::MAX) {
+                worker.settle(batch, Err(Refused::Closed));
             }
             worker.end();
         }

@@ -1,4 +1,4 @@
-//! The bytes on disk: segment headers and batch frames, to and from memory. Everything is little-endian.
+//! Bytes on disk: encoding and decoding of segment headers and batch frames. All numbers are little-endian.
 //!
 //! A segment file is named `{first:020}.journal` after the number of its first record. It starts with one page of
 //! [`PAGE`] bytes whose first 60 are the header; frames follow back to back, each padded with zeros to 8 bytes.
@@ -10,24 +10,24 @@
 //! | 12 | 4 | zero |
 //! | 16 | 16 | identity of the folder |
 //! | 32 | 8 | number of the first record, as in the name |
-//! | 40 | 8 | where the segment before it ended; smaller than the former after a skip |
-//! | 48 | 8 | time it was begun, ms since 1970 |
+//! | 40 | 8 | end of the previous segment; smaller than the first record after a skip |
+//! | 48 | 8 | creation time, ms since 1970 |
 //! | 56 | 4 | crc32c of the 56 bytes before |
 //!
 //! | frame at | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | `FF` `CL` `C1` |
 //! | 4 | 4 | length of the payload |
-//! | 8 | 8 | first record of the segment it was written for |
-//! | 16 | 8 | number of its own first record |
+//! | 8 | 8 | first record of the segment |
+//! | 16 | 8 | number of the frame's first record |
 //! | 24 | 8 | time, ms since 1970 |
-//! | 32 | 4 | how many records |
+//! | 32 | 4 | number of records |
 //! | 36 | 4 | crc32c of identity, the 36 bytes before, and the payload |
 //! | 40 | | payload: for each record its length (4 bytes) and its bytes |
 //!
-//! What follows the last frame means nothing: zeros, or frames of an earlier life of a recycled file. Those name
-//! another segment, so no earlier frame can pass for a present one. The magic is not UTF-8 and the checksum starts
-//! from the identity, so that text within a record cannot pass for a frame either when a search runs across it.
+//! Bytes after the last frame have no meaning: zeros, or frames of an earlier use of a recycled file. Those name
+//! another segment, so an earlier frame never passes for a current one. The magic is not UTF-8 and the checksum starts
+//! from the identity, so text within a record never passes for a frame either when a search crosses the text.
 
 use crate::Seq;
 
@@ -35,7 +35,7 @@ use crate::Seq;
 pub(crate) const PAGE: u64 = 4096;
 /// Bytes of a frame before its payload.
 pub(crate) const FRAME_HEADER: usize = 40;
-/// Frames begin at multiples of this.
+/// Alignment of frames in bytes.
 pub(crate) const ALIGNMENT: u64 = 8;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"CLJRNL\xFF\xC1";
@@ -43,19 +43,19 @@ const FRAME_MAGIC: [u8; 4] = *b"\xFFCL\xC1";
 const VERSION: u32 = 1;
 const SUFFIX: &str = ".journal";
 
-/// The file name of the segment whose first record is `first`.
+/// File name of the segment with this first record.
 pub(crate) fn segment_name(first: Seq) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
-/// The first record of the segment with this name, if it is one.
+/// First record of the segment with this name; `None` for other names.
 pub(crate) fn parse_segment_name(name: &str) -> Option<Seq> {
     let digits = name.strip_suffix(SUFFIX)?;
     let is_ours = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_ours.then(|| digits.parse().ok()).flatten()
 }
 
-/// Where the checksums of a folder's frames start.
+/// Initial value of the checksums of a folder's frames.
 pub(crate) fn checksum_seed(identity: &[u8; 16]) -> u32 {
     crc32c::crc32c(identity)
 }
@@ -68,7 +68,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// The first page of a segment.
+/// First page of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) identity: [u8; 16],
@@ -77,7 +77,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) created_ms: u64,
 }
 
-/// Why a first page cannot be read.
+/// Reason a first page cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderFault {
     Damaged,
@@ -121,7 +121,7 @@ impl SegmentHeader {
     }
 }
 
-/// What stands before the payload of a frame. Decoded without judging it.
+/// Bytes of a frame before its payload. Decoding does not validate them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     magic: [u8; 4],
@@ -150,28 +150,28 @@ impl FrameHeader {
         self.magic == FRAME_MAGIC
     }
 
-    /// Whether `bytes` begin with the magic: all that a search looks at in most places.
+    /// True if `bytes` begin with the magic, which rules out most positions of a search.
     pub(crate) fn may_begin(bytes: &[u8]) -> bool {
         bytes.starts_with(&FRAME_MAGIC)
     }
 
-    /// Bytes of the frame on disk, padding included.
+    /// Size of the frame on disk in bytes, padding included.
     pub(crate) fn size(&self) -> u64 {
         padded(FRAME_HEADER as u64 + u64::from(self.payload))
     }
 
-    /// The number after its last record; `None` for numbers nobody can have given.
+    /// Number after the last record; `None` on overflow.
     pub(crate) fn end(&self) -> Option<Seq> {
         self.first.checked_add(u64::from(self.count))
     }
 
-    /// Whether this is what a frame begun at `first` in `segment` has left, though a bit of it may have flipped.
+    /// True if this can be the header of a frame begun at `first` in `segment`, allowing for one flipped bit.
     pub(crate) fn is_remains_of(&self, segment: Seq, first: Seq) -> bool {
         let signs = [self.has_magic(), self.segment == segment, self.first == first];
         signs.into_iter().filter(|sign| *sign).count() >= 2
     }
 
-    /// Whether `frame`, which begins with this header, is as it was written and holds `count` whole records.
+    /// True if `frame`, which begins with this header, is unchanged and has `count` whole records.
     pub(crate) fn is_sound(&self, frame: &[u8], seed: u32) -> bool {
         let (Some(head), Some(payload)) = (frame.get(..36), self.payload_of(frame)) else {
             return false;
@@ -186,9 +186,14 @@ impl FrameHeader {
             && records.0.is_empty()
     }
 
-    /// The records of `frame`, which begins with this header.
+    /// Records of `frame`, which begins with this header and is sound.
     pub(crate) fn records<'a>(&self, frame: &'a [u8]) -> RecordSlices<'a> {
-        RecordSlices(self.payload_of(frame).unwrap_or_default())
+        #[expect(
+            clippy::expect_used,
+            reason = "callers pass a sound frame, which has its whole payload"
+        )]
+        let payload = self.payload_of(frame).expect("a sound frame has its payload");
+        RecordSlices(payload)
     }
 
     fn payload_of<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
@@ -200,7 +205,7 @@ fn padded(bytes: u64) -> u64 {
     bytes.next_multiple_of(ALIGNMENT)
 }
 
-/// Walks `(length · bytes)*`; stops before what is not a whole record.
+/// Iterates over `(length · bytes)*`; stops at the first incomplete record.
 pub(crate) struct RecordSlices<'a>(&'a [u8]);
 
 impl<'a> Iterator for RecordSlices<'a> {
@@ -214,7 +219,7 @@ impl<'a> Iterator for RecordSlices<'a> {
     }
 }
 
-/// A batch on its way to disk: room for the header, then the payload, then padding.
+/// A batch to write: space for the header, then payload, then padding.
 #[derive(Default)]
 pub(crate) struct Frame {
     bytes: Vec<u8>,
@@ -230,7 +235,7 @@ impl Frame {
         self.count = 0;
     }
 
-    /// Adds `count` records that are already in payload form. Not after it was sealed.
+    /// Adds `count` records in payload form. Must not be called after sealing.
     pub(crate) fn extend(&mut self, payload: &[u8], count: u32) {
         self.bytes.extend_from_slice(payload);
         self.payload += payload.len();
@@ -245,12 +250,12 @@ impl Frame {
         self.payload as u64
     }
 
-    /// Bytes it takes on disk.
+    /// Size on disk in bytes.
     pub(crate) fn size(&self) -> u64 {
         padded((FRAME_HEADER + self.payload) as u64)
     }
 
-    /// Fills in the header for a place, again for another, and gives the bytes to write there.
+    /// Fills in the header for a position and returns the bytes to write. May be called again for another position.
     pub(crate) fn seal(&mut self, segment: Seq, first: Seq, time_ms: u64, seed: u32) -> &[u8] {
         let mut head = Vec::with_capacity(FRAME_HEADER);
         head.extend(FRAME_MAGIC);
@@ -259,15 +264,22 @@ impl Frame {
         head.extend(first.to_le_bytes());
         head.extend(time_ms.to_le_bytes());
         head.extend(self.count.to_le_bytes());
+        #[expect(
+            clippy::expect_used,
+            reason = "extend added exactly this payload after the header"
+        )]
         let body = self
             .bytes
             .get(FRAME_HEADER..FRAME_HEADER + self.payload)
-            .unwrap_or_default();
+            .expect("a frame is cleared before it is extended");
         let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, &head), body);
         head.extend(crc.to_le_bytes());
-        if let Some(room) = self.bytes.get_mut(..FRAME_HEADER) {
-            room.copy_from_slice(&head);
-        }
+        #[expect(clippy::expect_used, reason = "clear made space for the header")]
+        let space = self
+            .bytes
+            .get_mut(..FRAME_HEADER)
+            .expect("a frame has space for its header");
+        space.copy_from_slice(&head);
         self.bytes.resize(self.size() as usize, 0);
         &self.bytes
     }

@@ -1,24 +1,26 @@
-//! The handle of an open journal.
+//! Handle of an open journal.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use tracing::info_span;
+
 use crate::disk::RealDisk;
-use crate::engine::{Engine, Shared, help};
-use crate::keeper::Keeper;
+use crate::engine::{Engine, Shared, run_helper};
+use crate::folder::JournalFolder;
 use crate::reader::Reader;
 use crate::recovery::{self, Recovery};
 use crate::settings::{OpenError, Refused, Settings};
-use crate::stats::{Figures, Stats};
+use crate::stats::{Counters, Stats};
 use crate::worker::{Appender, Wakeups};
 use crate::writer::Writer;
 use crate::{Seq, locked};
 
 const LOCK: &str = "lock";
 
-/// An open journal. Clones are the same journal; the last one to go closes it.
+/// An open journal. Clones share it; dropping the last one closes it.
 #[derive(Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
@@ -31,13 +33,14 @@ struct Inner {
 }
 
 impl Journal {
-    /// Opens the folder, recovers what is in it and starts the writer. Blocking.
+    /// Opens a folder, recovers its contents and starts the writer. Blocking.
     ///
     /// # Errors
-    /// When the folder is in use, belongs to another version, or the disk fails. A torn end or a damaged batch is no
-    /// error: see [`Recovery`].
+    /// [`OpenError`] if the folder is in use, belongs to another version, or the disk fails. A torn end or a damaged
+    /// batch is no error: see [`Recovery`].
     pub fn open(settings: Settings) -> Result<(Journal, Recovery), OpenError> {
         settings.check()?;
+        let _open = info_span!("journal_open", folder = %settings.folder.display()).entered();
         fs::create_dir_all(&settings.folder).map_err(OpenError::io("create"))?;
         let lock = take_lock(&settings)?;
         let disk = Arc::new(RealDisk::new(settings.folder.clone()));
@@ -57,21 +60,35 @@ impl Journal {
         let found = recovery::survey(&*disk, &settings, identity)?;
         let (recovery, ended) =
             recovery::recover(&disk, &identity, found.segments.keys().copied().collect())?;
-        let figures = Arc::new(Figures::default());
-        for (first, kept) in &found.segments {
-            locked(&figures.marks).push(*first, kept.created_ms);
+        tracing::info!(
+            next = recovery.next,
+            segments = recovery.segments,
+            cut = ?recovery.cut,
+            damaged = recovery.damage.len(),
+            took = ?recovery.took,
+            "journal recovered"
+        );
+        let counters = Arc::new(Counters::default());
+        for (first, segment_file) in &found.segments {
+            locked(&counters.marks).push(*first, segment_file.created_ms);
         }
-        let keeper = Arc::new(Keeper::new(disk, settings, identity, found.segments, found.spare));
+        let folder = Arc::new(JournalFolder::new(
+            disk,
+            settings,
+            identity,
+            found.segments,
+            found.spare,
+        ));
         let shared = Arc::new(Shared::new(
-            Arc::clone(&keeper),
-            Arc::clone(&figures),
+            Arc::clone(&folder),
+            Arc::clone(&counters),
             recovery.next,
         ));
         let engine = Engine::new(
             Arc::clone(&shared),
-            Writer::new(Arc::clone(&keeper), figures, recovery.next, ended),
+            Writer::new(Arc::clone(&folder), counters, recovery.next, ended),
         );
-        let threads = start(&shared, &keeper, engine)?;
+        let threads = start(&shared, &folder, engine)?;
         let inner = Inner {
             shared,
             threads: Mutex::new(threads),
@@ -85,76 +102,80 @@ impl Journal {
         ))
     }
 
-    /// Made at random with the folder and kept in it: a position noted elsewhere is this folder's by it.
+    /// Random identity created with the folder: a position stored elsewhere with it belongs to this folder.
     pub fn identity(&self) -> [u8; 16] {
-        self.inner.shared.keeper.identity
+        self.inner.shared.folder.identity
     }
 
-    /// A way in for one worker thread, and the wake-ups to spawn on the runtime whose tasks append.
+    /// Creates an appender for one worker thread, and the wake-ups to spawn on the runtime whose tasks append.
     pub fn appender(&self) -> (Appender, Wakeups) {
         Appender::new(Arc::clone(&self.inner.shared))
     }
 
-    /// The number of the next record: all before it are on disk.
+    /// Number of the next record; all records before it are on disk.
     pub fn next(&self) -> Seq {
         self.inner.shared.next()
     }
 
-    /// The oldest record still kept.
+    /// Number of the oldest stored record.
     pub fn first(&self) -> Seq {
-        // In this order: a segment may be begun in between, and its first record is not before this number.
+        // In this order, because a segment may be created in between; its first record is not before this number.
         let next = self.next();
-        self.inner.shared.keeper.first().unwrap_or(next)
+        self.inner.shared.folder.first().unwrap_or(next)
     }
 
-    /// Returns when [`Self::next`] is beyond `seq`, or the journal closes.
+    /// Waits until [`Self::next`] is beyond `seq` or the journal closes.
     pub async fn wait_beyond(&self, seq: Seq) {
         let mut progress = self.inner.shared.progress.subscribe();
-        // An error would mean that the sender is gone; it lives in this journal.
+        // Fails only without a sender, which lives as long as this journal.
         let _ = progress
             .wait_for(|progress| progress.next > seq || progress.closing)
             .await;
     }
 
-    /// Gives the next record at least the number `seq`, in a segment of its own: whoever reads is ahead of this
-    /// folder, which lost its end. Gives the next number. Blocks for a few syncs. Release first what is applied: the
-    /// segment needs room.
+    /// Raises the next number to at least `seq`, in a new segment: for a reader that is ahead of this folder because
+    /// the folder lost its end. Returns the next number. Blocks for a few syncs. Release applied records first, because
+    /// the segment needs space.
     ///
     /// # Errors
-    /// When no segment can be begun, or the journal is closed.
+    /// [`Refused`] if no segment can be created, or the journal is closed.
     pub fn skip_to(&self, seq: Seq) -> Result<Seq, Refused> {
         self.inner.shared.skip_to(seq)
     }
 
-    /// Records before this number are applied: whole segments of them may go, when they are past retention or the
-    /// quota presses.
+    /// Marks records before this number as applied. Their segments may be removed once past retention, or earlier if
+    /// the quota is used up.
     pub fn release(&self, before: Seq) {
-        self.inner.shared.keeper.release(before);
+        self.inner.shared.folder.release(before);
     }
 
-    /// Reads from record `from` on, never beyond [`Self::next`].
+    /// Creates a reader from record `from`, limited to records before [`Self::next`].
     pub fn reader(&self, from: Seq) -> Reader {
         Reader::live(Arc::clone(&self.inner.shared), from)
     }
 
-    /// How it fares. Cheap, but for one question to the file system.
+    /// Statistics. Cheap except for one query of the file system.
     pub fn stats(&self) -> Stats {
-        let keeper = &self.inner.shared.keeper;
+        let folder = &self.inner.shared.folder;
         Stats {
             first: self.first(),
-            bytes_on_disk: keeper.bytes_on_disk(),
-            quota_bytes: keeper.settings.quota_bytes,
-            free: keeper.free_share(),
-            ..self.inner.shared.figures.snapshot(self.next(), keeper.released())
+            bytes_on_disk: folder.bytes_on_disk(),
+            quota_bytes: folder.settings.quota_bytes,
+            free: folder.free_share(),
+            ..self
+                .inner
+                .shared
+                .counters
+                .snapshot(self.next(), folder.released())
         }
     }
 
-    /// Whether it was closed: nothing is added to it any more.
+    /// True if the journal was closed; it takes no more records.
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
     }
 
-    /// Writes what is buffered, refuses the rest, stops the threads and lets go of the folder. Blocks for that long.
+    /// Writes buffered records, refuses new ones, stops the threads and unlocks the folder. Blocks until done.
     pub fn close(&self) {
         self.inner.close();
     }
@@ -171,8 +192,8 @@ impl Inner {
             if thread.join().is_err() {
                 tracing::error!("a thread of the journal panicked");
             }
-            // The writer is the first to be waited for, and may need a new segment for its last batch.
-            self.shared.keeper.close();
+            // The writer is joined first and may need a new segment for its last batch.
+            self.shared.folder.close();
         }
         locked(&self.lock).take();
     }
@@ -201,22 +222,27 @@ fn random_identity() -> std::io::Result<[u8; 16]> {
 
 fn start(
     shared: &Arc<Shared>,
-    keeper: &Arc<Keeper<RealDisk>>,
+    folder: &Arc<JournalFolder<RealDisk>>,
     engine: Engine,
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
-    let helped = Arc::clone(keeper);
+    let path = folder.settings.folder.display();
+    let (helping, writing) = (
+        info_span!("journal_helper", folder = %path),
+        info_span!("journal_writer", folder = %path),
+    );
+    let helped = Arc::clone(folder);
     let helper = named("journal-helper")
-        .spawn(move || help(&helped))
+        .spawn(move || helping.in_scope(|| run_helper(&helped)))
         .map_err(OpenError::io("start"))?;
-    keeper.set_helper(helper.thread().clone());
-    match named("journal-writer").spawn(move || engine.run()) {
+    folder.set_helper(helper.thread().clone());
+    match named("journal-writer").spawn(move || writing.in_scope(|| engine.run())) {
         Ok(writer) => {
             shared.set_thread(writer.thread().clone());
             Ok(vec![writer, helper])
         }
         Err(error) => {
-            keeper.close();
+            folder.close();
             Err(OpenError::io("start")(error))
         }
     }

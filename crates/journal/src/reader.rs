@@ -1,4 +1,4 @@
-//! Reading records back, from a live journal or from a folder at rest.
+//! Reading records, from a live journal or from a folder at rest.
 
 use std::io;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::engine::Shared;
 use crate::format::parse_segment_name;
 use crate::recovery;
 
-/// Records from a position on, in order. Blocking: the disk is read on the caller's thread.
+/// Reader of records from a position on, in order. Blocking: reads the disk on the caller's thread.
 pub struct Reader {
     disk: Arc<RealDisk>,
     cursor: Cursor<RealDisk>,
@@ -21,15 +21,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads a folder that nobody writes to, from record `from` on. From zero it begins with the oldest record there
-    /// is; from any other number, what is no longer there before the oldest is reported as damage.
+    /// Opens a folder without a writer at record `from`. From zero, reading begins with the oldest record; from any
+    /// other number, missing records before the oldest are reported as damage.
     ///
     /// # Errors
-    /// When the folder cannot be listed, or neither its identity nor any segment header can be read.
+    /// Errors if the folder cannot be listed, or neither its identity nor any segment header can be read.
     pub fn open(folder: &Path, from: Seq) -> io::Result<Reader> {
         let disk = Arc::new(RealDisk::new(folder.to_owned()));
         let identity = recovery::known_identity(&*disk)?
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no journal in this folder"))?;
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this folder contains no journal"))?;
         let cursor = Cursor::new(Arc::clone(&disk), &identity, from);
         Ok(Reader {
             disk,
@@ -39,8 +39,8 @@ impl Reader {
     }
 
     pub(crate) fn live(shared: Arc<Shared>, from: Seq) -> Reader {
-        let disk = Arc::clone(&shared.keeper.disk);
-        let cursor = Cursor::new(Arc::clone(&disk), &shared.keeper.identity, from);
+        let disk = Arc::clone(&shared.folder.disk);
+        let cursor = Cursor::new(Arc::clone(&disk), &shared.folder.identity, from);
         Reader {
             disk,
             cursor,
@@ -48,11 +48,11 @@ impl Reader {
         }
     }
 
-    /// Up to about `max_bytes` of records, in order; empty when there is nothing more yet. Stops within a batch when
-    /// `max_records` are reached, and continues there.
+    /// Reads up to about `max_bytes` of records, in order; empty at the end. Stops within a batch when `max_records`
+    /// are reached, and continues there.
     ///
     /// # Errors
-    /// When the disk cannot be read. Trying again continues at the same record.
+    /// [`ReadError`] if the disk cannot be read. A retry continues at the same record.
     pub fn read(&mut self, max_records: usize, max_bytes: usize) -> Result<Records, ReadError> {
         let view = self.view().map_err(ReadError)?;
         let records = self
@@ -60,18 +60,18 @@ impl Reader {
             .read(view, max_records, max_bytes)
             .map_err(ReadError)?;
         for damage in &records.damage {
-            tracing::error!(?damage, "records of the journal are gone");
+            tracing::error!(?damage, "records of the journal are lost");
         }
         if let Some(shared) = &self.live {
             shared
-                .figures
+                .counters
                 .damaged
                 .fetch_add(records.damage.len() as u64, Relaxed);
         }
         Ok(records)
     }
 
-    /// The number of the record that is read next.
+    /// Number of the next record to read.
     pub fn next(&self) -> Seq {
         self.cursor.at()
     }
@@ -79,10 +79,10 @@ impl Reader {
     fn view(&self) -> io::Result<View> {
         match &self.live {
             Some(shared) => {
-                // In this order: a segment is listed before the first record in it is told.
+                // In this order, because a segment is listed before its first record is published.
                 let end = Some(shared.next());
                 Ok(View {
-                    segments: shared.keeper.segments(),
+                    segments: shared.folder.segments(),
                     end,
                 })
             }
@@ -104,14 +104,14 @@ impl Reader {
 #[error("could not read the journal")]
 pub struct ReadError(#[source] io::Error);
 
-/// Records in one buffer of their own.
+/// Records in a shared buffer.
 #[derive(Debug, Default, Clone)]
 pub struct Records {
     bytes: Vec<u8>,
     places: Vec<(Seq, Range<usize>)>,
-    /// What was found missing on the way.
+    /// Lost records found on the way.
     pub damage: Vec<Damage>,
-    /// The number after the last record, or after the last damage.
+    /// Number after the last record, or after the last damage.
     pub next: Seq,
 }
 
@@ -122,12 +122,12 @@ impl Records {
         self.places.push((seq, start..self.bytes.len()));
     }
 
-    /// How many records there are.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether there is none.
+    /// True if it contains no record.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
@@ -137,23 +137,28 @@ impl Records {
         self.bytes.len()
     }
 
-    /// The records with their numbers.
+    /// Records with their numbers.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Seq, &[u8])> {
-        self.places
-            .iter()
-            .map(|(seq, place)| (*seq, self.bytes.get(place.clone()).unwrap_or_default()))
+        self.places.iter().map(|(seq, place)| {
+            #[expect(clippy::expect_used, reason = "push records the range of the bytes it adds")]
+            let record = self
+                .bytes
+                .get(place.clone())
+                .expect("a record is within the buffer");
+            (*seq, record)
+        })
     }
 }
 
-/// Records that were in the journal and cannot be read any more.
+/// Records that were in the journal and can no longer be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// First record of the segment, as in its file name.
     pub segment: Seq,
-    /// Where in the segment the trouble begins, in bytes.
+    /// Start of the damage in the segment, in bytes.
     pub offset: u64,
-    /// The first record that is gone.
+    /// First lost record.
     pub from: Seq,
-    /// The first record after it that is not.
+    /// First record after the lost ones.
     pub to: Seq,
 }

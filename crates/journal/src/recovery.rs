@@ -1,4 +1,4 @@
-//! Opening a folder: whose it is, which files are in it, and where the last whole batch ends.
+//! Opening a folder: its identity, its files, and the end of the last whole batch.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,47 +10,47 @@ use crate::Seq;
 use crate::bugs::{self, Bug};
 use crate::cursor::{Cursor, View};
 use crate::disk::{Disk, DiskFile, RealDisk};
+use crate::folder::{FRESH, RECYCLED, SegmentFile};
 use crate::format::{HeaderFault, PAGE, SegmentHeader, parse_segment_name, segment_name};
-use crate::keeper::{FRESH, Kept, RECYCLED};
 use crate::reader::Damage;
 use crate::settings::{OpenError, Settings};
 
 const IDENTITY: &str = "identity";
 const IDENTITY_DRAFT: &str = "identity.tmp";
 
-/// What was found when the journal was opened.
+/// Result of recovering a journal.
 #[derive(Debug, Clone)]
 pub struct Recovery {
-    /// How many records there are.
+    /// Number of the next record, which equals the count of records.
     pub next: Seq,
-    /// A batch that was being written when the journal stopped; it was never acknowledged.
+    /// Batch that was incomplete when the journal stopped; never acknowledged. `None` for a clean end.
     pub cut: Option<Cut>,
-    /// Batches of the last segment that cannot be read. Older segments are checked when they are read.
+    /// Unreadable batches of the last segment. Older segments are checked when read.
     pub damage: Vec<Damage>,
-    /// How many segments there are.
+    /// Number of segments.
     pub segments: usize,
-    /// How long it took.
+    /// Duration of the recovery.
     pub took: Duration,
 }
 
-/// The torn end of a segment. It is left where it is; writing goes on in a new segment.
+/// Torn end of a segment. It stays in place; writing continues in a new segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// First record of the segment, as in its file name.
     pub segment: Seq,
-    /// Where the torn batch begins, in bytes.
+    /// Start of the torn batch in bytes.
     pub offset: u64,
-    /// Bytes it should have had, as far as the file has them.
+    /// Size of the torn batch in bytes, limited by the end of the file.
     pub bytes: u64,
 }
 
-/// The files of a folder.
+/// Files of a folder.
 pub(crate) struct Found {
-    pub(crate) segments: BTreeMap<Seq, Kept>,
+    pub(crate) segments: BTreeMap<Seq, SegmentFile>,
     pub(crate) spare: Option<(String, u64)>,
 }
 
-/// The folder's identity, from its own file or else from a segment; `None` in a new folder.
+/// Identity of the folder, from its file or else from a segment; `None` for a new folder.
 pub(crate) fn known_identity<D: Disk>(disk: &D) -> io::Result<Option<[u8; 16]>> {
     match disk.open(IDENTITY) {
         Ok(file) => {
@@ -74,7 +74,7 @@ pub(crate) fn known_identity<D: Disk>(disk: &D) -> io::Result<Option<[u8; 16]>> 
     Ok(None)
 }
 
-/// The folder's identity, kept on disk; `fresh` in a new folder.
+/// Identity of the folder, stored on disk; `fresh` for a new folder.
 pub(crate) fn settle_identity<D: Disk>(disk: &D, fresh: [u8; 16]) -> io::Result<[u8; 16]> {
     let identity = known_identity(disk)?.unwrap_or(fresh);
     let mut bytes = identity.to_vec();
@@ -87,13 +87,13 @@ pub(crate) fn settle_identity<D: Disk>(disk: &D, fresh: [u8; 16]) -> io::Result<
     Ok(identity)
 }
 
-/// The identity of the journal in a folder, for whoever only reads it.
+/// Identity of the journal in a folder, for processes that only read.
 ///
 /// # Errors
-/// When it has none, or cannot be read.
+/// Errors if the folder has no identity, or cannot be read.
 pub fn identity_of(folder: &Path) -> io::Result<[u8; 16]> {
     known_identity(&RealDisk::new(folder.to_owned()))?
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this folder holds no journal"))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this folder contains no journal"))
 }
 
 fn read_header<D: Disk>(disk: &D, name: &str) -> io::Result<Result<SegmentHeader, HeaderFault>> {
@@ -102,7 +102,7 @@ fn read_header<D: Disk>(disk: &D, name: &str) -> io::Result<Result<SegmentHeader
     Ok(SegmentHeader::decode(&page))
 }
 
-/// Lists the folder, keeps one whole spare and removes what was left half-made.
+/// Lists the folder, selects one complete spare and removes incomplete files.
 pub(crate) fn survey<D: Disk>(disk: &D, settings: &Settings, identity: [u8; 16]) -> Result<Found, OpenError> {
     let mut found = Found {
         segments: BTreeMap::new(),
@@ -117,14 +117,14 @@ pub(crate) fn survey<D: Disk>(disk: &D, settings: &Settings, identity: [u8; 16])
                 Err(HeaderFault::Damaged) => {
                     tracing::error!(
                         name,
-                        "the header of a journal segment is damaged; its name is trusted"
+                        "the header of a journal segment is damaged; its name is used instead"
                     );
                     0
                 }
             };
-            found.segments.insert(segment, Kept { bytes, created_ms });
+            found.segments.insert(segment, SegmentFile { bytes, created_ms });
         } else if name.ends_with(".tmp") && (name.starts_with(FRESH) || name.starts_with(RECYCLED)) {
-            // Its length alone makes a spare: nothing in it is ever read.
+            // The length alone makes a spare: its contents are never read.
             let is_whole =
                 bytes == settings.segment_bytes && found.spare.is_none() && name.starts_with(FRESH);
             if is_whole && disk.open(&name).and_then(|file| file.sync()).is_ok() {
@@ -134,8 +134,12 @@ pub(crate) fn survey<D: Disk>(disk: &D, settings: &Settings, identity: [u8; 16])
             }
         }
     }
-    let total: u64 = found.segments.values().map(|kept| kept.bytes).sum();
-    // Removed files may come back with a power cut, and the quota may have been lowered.
+    let total: u64 = found
+        .segments
+        .values()
+        .map(|segment_file| segment_file.bytes)
+        .sum();
+    // A power cut may restore removed files, and the quota may have been lowered.
     if let Some((name, _)) = found
         .spare
         .take_if(|(_, bytes)| total + *bytes > settings.quota_bytes)
@@ -145,12 +149,12 @@ pub(crate) fn survey<D: Disk>(disk: &D, settings: &Settings, identity: [u8; 16])
     Ok(found)
 }
 
-/// Finds the end of the last whole batch and makes sure that all before it outlives a power cut.
+/// Finds the end of the last whole batch and syncs all records before the end.
 ///
-/// A process that was killed leaves batches in the page cache that were never synced. They count from now on, so
-/// they are synced before anybody is told of them.
+/// A killed process leaves unsynced batches in the page cache. They count from now on, so they are synced before any
+/// reader gets them.
 ///
-/// Also gives where the last batch ended: before `next` when numbers were skipped and none was given since.
+/// Also returns the end of the last batch: before `next` if numbers were skipped and none was assigned since.
 pub(crate) fn recover<D: Disk>(
     disk: &Arc<D>,
     identity: &[u8; 16],

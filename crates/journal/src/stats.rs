@@ -1,4 +1,4 @@
-//! Counters, and the snapshot of them that is shown.
+//! Counters, and their snapshot.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,27 +7,27 @@ use std::time::{Duration, SystemTime};
 
 use crate::{Seq, locked};
 
-/// How many syncs the percentiles look back on.
+/// Number of syncs in the percentiles.
 const RECENT: usize = 1024;
-/// How many marks are kept of when batches were written.
+/// Maximum number of marks of batch times.
 const MARKS: usize = 4096;
-/// The closest two marks stand to each other.
+/// Minimum time between two marks, in milliseconds.
 const SPACING_MS: u64 = 10;
 
-/// What a journal did and how it fares, as of one moment.
+/// Statistics of a journal at one moment.
 #[derive(Debug, Clone)]
 pub struct Stats {
-    /// How many records there are: all before this number are on disk.
+    /// Number of the next record; all records before it are on disk.
     pub next: Seq,
-    /// The oldest record still kept.
+    /// Number of the oldest stored record.
     pub first: Seq,
-    /// Records before this number were released.
+    /// Number before which all records are released.
     pub released: Seq,
-    /// Bytes of all files, spares included.
+    /// Total length of all files in bytes, spares included.
     pub bytes_on_disk: u64,
-    /// What these never exceed.
+    /// Maximum total length of all files in bytes.
     pub quota_bytes: u64,
-    /// Share of the quota that unreleased records leave, as far as the file system has it: 0 to 1.
+    /// Share of the quota not used by unreleased records, limited by the file system's free space: 0 to 1.
     pub free: f64,
     /// Records written since the journal was opened.
     pub appended_records: u64,
@@ -35,27 +35,27 @@ pub struct Stats {
     pub appended_bytes: u64,
     /// Batches synced since the journal was opened.
     pub syncs: u64,
-    /// Half of the last 1,024 syncs took no longer.
+    /// Median duration of the last 1,024 syncs.
     pub sync_p50: Duration,
-    /// 99 % of the last 1,024 syncs took no longer.
+    /// 99th percentile of the last 1,024 syncs.
     pub sync_p99: Duration,
-    /// Writes that failed or were short, new segments included.
+    /// Failed or short writes, new segments included.
     pub write_failures: u64,
-    /// Syncs that failed.
+    /// Failed syncs.
     pub sync_failures: u64,
     /// Appends refused for any reason.
     pub refused: u64,
-    /// Whether the last batch was refused.
+    /// True if the last batch was refused.
     pub failing: bool,
-    /// When the oldest batch that is not yet released was written; exact to 1/2000 of its age or 10 ms.
+    /// Write time of the oldest unreleased batch, exact to 1/2000 of its age or 10 ms; `None` if all are released.
     pub oldest_unreleased_at: Option<SystemTime>,
-    /// Damaged places met by this journal's readers.
+    /// Damaged places found by this journal's readers.
     pub damaged: u64,
 }
 
-/// The counters behind [`Stats`].
+/// Counters behind [`Stats`].
 #[derive(Default)]
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     pub(crate) appended_records: AtomicU64,
     pub(crate) appended_bytes: AtomicU64,
     syncs: AtomicU64,
@@ -68,7 +68,7 @@ pub(crate) struct Figures {
     pub(crate) marks: Mutex<Marks>,
 }
 
-impl Figures {
+impl Counters {
     pub(crate) fn synced(&self, took: Duration) {
         self.syncs.fetch_add(1, Relaxed);
         let mut recent = locked(&self.recent);
@@ -90,7 +90,7 @@ impl Figures {
         self.refused.fetch_add(records, Relaxed);
     }
 
-    /// The snapshot, as far as it is known here.
+    /// Returns a snapshot; the caller fills in the fields of the folder.
     pub(crate) fn snapshot(&self, next: Seq, released: Seq) -> Stats {
         let mut recent: Vec<_> = locked(&self.recent).iter().copied().collect();
         recent.sort_unstable();
@@ -123,7 +123,7 @@ impl Figures {
     }
 }
 
-/// When batches were written, thinned out as they become many, so that days of backlog fit into 64 KiB.
+/// Write times of batches, thinned out as they increase, so that days of backlog fit into 64 KiB.
 pub(crate) struct Marks {
     spacing_ms: u64,
     entries: VecDeque<(Seq, u64)>,
@@ -139,7 +139,7 @@ impl Default for Marks {
 }
 
 impl Marks {
-    /// A batch that begins with `first` was written at `ms`.
+    /// Records that a batch beginning with `first` was written at `ms`.
     pub(crate) fn push(&mut self, first: Seq, ms: u64) {
         let is_close = |(_, last): &(Seq, u64)| ms.abs_diff(*last) < self.spacing_ms;
         if self.entries.back().is_some_and(is_close) {
@@ -156,12 +156,12 @@ impl Marks {
         self.entries.push_back((first, ms));
     }
 
-    /// When the batch of record `released` was written, of those before `next`. Forgets what lies before it.
+    /// Write time of the batch with record `released`, if before `next`. Drops earlier marks.
     fn oldest(&mut self, released: Seq, next: Seq) -> Option<u64> {
         while self.entries.get(1).is_some_and(|(first, _)| *first <= released) {
             self.entries.pop_front();
         }
-        // The last mark stays: a batch too close to it has none of its own.
+        // The last mark stays, because a batch too close to it has no mark.
         if self.entries.len() <= 1 {
             self.spacing_ms = SPACING_MS;
         }

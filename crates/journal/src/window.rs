@@ -1,19 +1,20 @@
-//! Decides whether a batch waits for company: syncs cost CPU, and a short wait saves many of them at moderate load.
+//! Decision whether a batch waits for more records: syncs cost CPU, and a short wait saves many of them at moderate
+//! load.
 //!
-//! Waiting helps when records come from many who do not wait for each other, and only delays those that do. Which it
-//! is shows when it is tried: a few batches wait now and then, and waiting goes on only if they became larger by it.
+//! Waiting helps if records come from tasks that do not wait for each other, and only delays tasks that do. Trials
+//! decide: a few batches wait now and then, and waiting continues only if it made the batches larger.
 
 use std::time::Duration;
 
-/// Batches of this many records are large enough.
+/// Batch size in records from which waiting is unnecessary.
 const LARGE: f64 = 8.0;
-/// Waiting has to make batches larger by this factor.
+/// Minimum factor by which waiting must enlarge batches.
 const WORTH: f64 = 2.0;
 /// Batches over which the natural size is measured.
 const SAMPLE: u32 = 64;
-/// Batches that wait in a trial.
+/// Batches of a trial.
 const TRIAL: u32 = 4;
-/// Batches until the question is asked again, after waiting proved useful or useless.
+/// Batches until the next measurement, after waiting proved useful or useless.
 const USEFUL: u32 = 1024;
 const USELESS: u32 = 4096;
 
@@ -27,7 +28,7 @@ enum Mode {
     Hurrying,
 }
 
-/// The state of that decision.
+/// State of the decision.
 pub(crate) struct Window {
     longest: Duration,
     mode: Mode,
@@ -47,16 +48,16 @@ impl Window {
         }
     }
 
-    /// How long to wait before the next batch is gathered, this long after the last sync ended.
+    /// Time to wait before the next batch is gathered, given the time since the last sync.
     pub(crate) fn delay(&self, since_last: Duration) -> Duration {
         match self.mode {
-            // After a pause there is no load to save CPU on: a lone record goes at once.
+            // A pause means low load, so saving CPU is not needed and a lone record is written at once.
             Mode::Trying | Mode::Waiting => self.longest.saturating_sub(since_last),
             Mode::Measuring | Mode::Hurrying => Duration::ZERO,
         }
     }
 
-    /// A batch of `records` was gathered this long after the last sync ended.
+    /// Reports the size of a batch that was gathered this long after the last sync.
     pub(crate) fn observe(&mut self, records: u32, since_last: Duration) {
         let is_idle = since_last > self.longest.mul_f32(1.5);
         if is_idle || self.longest.is_zero() {
@@ -100,7 +101,7 @@ mod tests {
 
     const SYNC: Duration = Duration::from_micros(130);
 
-    /// Lets `group` say how many records come with and without a wait; gives the share of batches that waited.
+    /// Share of batches that waited, if `group` gives the batch size for a delay.
     fn share_waiting(group: impl Fn(Duration) -> u32) -> f64 {
         let mut window = Window::new(Duration::from_millis(1));
         let mut waited = 0;
@@ -113,24 +114,24 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_where_records_keep_coming() {
+    fn batches_wait_under_an_open_loop_of_records() {
         let open_loop = |delay: Duration| 1 + ((delay + SYNC).as_micros() / 200) as u32;
         assert!(share_waiting(open_loop) > 0.9);
     }
 
     #[test]
-    fn it_does_not_delay_those_who_wait_for_each_other() {
+    fn tasks_that_wait_for_each_other_are_not_delayed() {
         assert!(share_waiting(|_| 1) < 0.002);
         assert!(share_waiting(|_| 6) < 0.002);
     }
 
     #[test]
-    fn it_does_not_wait_when_batches_are_large_anyway() {
+    fn large_batches_do_not_wait() {
         assert!(share_waiting(|delay| if delay.is_zero() { 64 } else { 500 }) == 0.0);
     }
 
     #[test]
-    fn a_lone_record_goes_at_once() {
+    fn a_lone_record_is_written_at_once() {
         let window = Window {
             mode: Mode::Waiting,
             ..Window::new(Duration::from_millis(1))

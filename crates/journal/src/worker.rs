@@ -1,4 +1,4 @@
-//! One worker thread's way into the journal: its buffer, and the wake-ups that come back.
+//! Appending side of one worker thread: its buffer, and the wake-ups of its tasks.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,19 +8,19 @@ use std::task::{Context, Poll, Waker};
 
 use crate::bugs::{self, Bug};
 use crate::engine::Shared;
-use crate::flight::{Append, Flight};
 use crate::locked;
+use crate::pending_batch::{Append, PendingBatch};
 use crate::settings::{LARGEST_RECORD, Refused};
 
-/// No more records wait in one buffer than this.
-const MOST_WAITERS: u32 = 1 << 16;
+/// Maximum number of records in a buffer.
+const MAX_WAITERS: u32 = 1 << 16;
 
-/// What a worker shares with the writer.
+/// State shared by a worker and the writer.
 #[derive(Default)]
 pub(crate) struct Worker {
     buffer: Mutex<Buffer>,
-    landing: Mutex<Landing>,
-    /// Its appender is gone.
+    deliveries: Mutex<Deliveries>,
+    /// True if the appender was dropped.
     retired: AtomicBool,
 }
 
@@ -28,86 +28,86 @@ pub(crate) struct Worker {
 struct Buffer {
     /// `(length · bytes)*`, as in a frame.
     payload: Vec<u8>,
-    /// One record is encoded here first, so that a closure that panics or misbehaves harms no other record.
+    /// A record is encoded here first, so that a closure that panics or misbehaves cannot corrupt other records.
     draft: Vec<u8>,
     count: u32,
-    flight: Arc<Flight>,
+    batch: Arc<PendingBatch>,
     closed: bool,
 }
 
 #[derive(Default)]
-struct Landing {
-    flights: Vec<Arc<Flight>>,
+struct Deliveries {
+    batches: Vec<Arc<PendingBatch>>,
     waker: Option<Waker>,
-    /// Nobody polls the wake-ups any more.
+    /// True if the wake-ups were dropped.
     abandoned: bool,
     ended: bool,
 }
 
-/// What the writer finds in a worker's buffer.
-pub(crate) enum Load {
+/// Contents of a worker's buffer, as taken by the writer.
+pub(crate) enum Unloaded {
     Nothing,
-    /// More than fits this time.
-    TooMuch,
-    Batch(Arc<Flight>, u32),
+    /// The records do not fit into this batch.
+    TooLarge,
+    Batch(Arc<PendingBatch>, u32),
 }
 
 impl Worker {
-    /// Swaps the filled buffer for `empty`, if it is no larger than `room`.
-    pub(crate) fn unload(&self, empty: &mut Vec<u8>, room: u64) -> Load {
+    /// Swaps the filled buffer for `empty`, unless it exceeds `room`.
+    pub(crate) fn unload(&self, empty: &mut Vec<u8>, room: u64) -> Unloaded {
         let mut buffer = locked(&self.buffer);
         if buffer.count == 0 {
-            return Load::Nothing;
+            return Unloaded::Nothing;
         }
         if buffer.payload.len() as u64 > room {
-            return Load::TooMuch;
+            return Unloaded::TooLarge;
         }
         std::mem::swap(&mut buffer.payload, empty);
         let count = std::mem::take(&mut buffer.count);
-        let flight = std::mem::replace(&mut buffer.flight, Flight::with_room(count as usize));
-        Load::Batch(flight, count)
+        let batch = std::mem::replace(&mut buffer.batch, PendingBatch::with_capacity(count as usize));
+        Unloaded::Batch(batch, count)
     }
 
-    /// Whether nothing will come from it any more.
+    /// True if no more records will come from this worker.
     pub(crate) fn is_done(&self) -> bool {
         self.retired.load(Ordering::Acquire) && locked(&self.buffer).count == 0
     }
 
-    /// From now on every append is refused.
+    /// Refuses every append from now on.
     pub(crate) fn close(&self) {
         locked(&self.buffer).closed = true;
     }
 
-    /// Hands a landed flight to the worker's own thread, with one wake-up.
-    pub(crate) fn land(&self, flight: Arc<Flight>, outcome: Result<(), Refused>) {
-        flight.land(outcome);
-        let mut landing = locked(&self.landing);
-        if landing.abandoned {
-            drop(landing);
-            flight.wake();
+    /// Hands a settled batch to the worker's own thread, with one wake-up.
+    pub(crate) fn settle(&self, batch: Arc<PendingBatch>, outcome: Result<(), Refused>) {
+        batch.settle(outcome);
+        let mut deliveries = locked(&self.deliveries);
+        if deliveries.abandoned {
+            drop(deliveries);
+            batch.wake();
             return;
         }
-        landing.flights.push(flight);
-        let waker = landing.waker.take();
-        drop(landing);
+        deliveries.batches.push(batch);
+        let waker = deliveries.waker.take();
+        drop(deliveries);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Lets the wake-ups end once they have delivered what landed.
+    /// Ends the wake-ups once they have delivered all settled batches.
     pub(crate) fn end(&self) {
-        let mut landing = locked(&self.landing);
-        landing.ended = true;
-        let waker = landing.waker.take();
-        drop(landing);
+        let mut deliveries = locked(&self.deliveries);
+        deliveries.ended = true;
+        let waker = deliveries.waker.take();
+        drop(deliveries);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 }
 
-/// Takes records of one worker. Shared by the tasks of its runtime; nobody else contends for it.
+/// Appender of one worker. Shared by the tasks of its runtime, so that its lock is uncontended.
 pub struct Appender {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
@@ -117,8 +117,8 @@ pub struct Appender {
 impl Appender {
     pub(crate) fn new(shared: Arc<Shared>) -> (Appender, Wakeups) {
         let worker = Arc::new(Worker::default());
-        let limit = usize::try_from(shared.keeper.settings.buffer_limit()).unwrap_or(usize::MAX);
-        shared.enlist(Arc::clone(&worker));
+        let limit = usize::try_from(shared.folder.settings.buffer_limit()).unwrap_or(usize::MAX);
+        shared.register(Arc::clone(&worker));
         (
             Appender {
                 shared,
@@ -129,14 +129,14 @@ impl Appender {
         )
     }
 
-    /// Takes the record that `write` encodes. It keeps its place among this worker's records whether or not the
-    /// answer is awaited.
+    /// Appends the record that `write` encodes. The record stays in place among this worker's records even if the
+    /// future is dropped.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> Append {
         match self.put(write) {
             Ok(append) => append,
-            Err(why) => {
-                self.shared.figures.refused(1);
-                Append::refused(why)
+            Err(reason) => {
+                self.shared.counters.refused(1);
+                Append::refused(reason)
             }
         }
     }
@@ -151,38 +151,38 @@ impl Appender {
         write(&mut buffer.draft);
         let length = buffer.draft.len();
         if length as u64 > LARGEST_RECORD || length + 4 > self.limit {
-            // One giant must not keep its memory for ever.
+            // Frees the memory of an oversized record.
             buffer.draft = Vec::new();
             return Err(Refused::TooLarge);
         }
-        if buffer.count == MOST_WAITERS || buffer.payload.len() + 4 + length > self.limit {
+        if buffer.count == MAX_WAITERS || buffer.payload.len() + 4 + length > self.limit {
             return Err(Refused::Full);
         }
         buffer.payload.extend_from_slice(&(length as u32).to_le_bytes());
         buffer.payload.extend_from_slice(&buffer.draft);
         buffer.count += 1;
         let is_first = buffer.count == 1;
-        let flight = Arc::clone(&buffer.flight);
+        let batch = Arc::clone(&buffer.batch);
         drop(guard);
         if is_first {
-            self.shared.nudge();
+            self.shared.wake_writer();
         }
         if bugs::on(Bug::EarlyAck) {
             return Ok(Append::acknowledged());
         }
-        Ok(Append::on(flight))
+        Ok(Append::on(batch))
     }
 }
 
 impl Drop for Appender {
     fn drop(&mut self) {
         self.worker.retired.store(true, Ordering::Release);
-        self.shared.nudge();
+        self.shared.wake_writer();
     }
 }
 
-/// Wakes the tasks whose records landed, on their own runtime: spawn it there. One wake-up crosses threads per batch,
-/// however many records were in it. Ends when the journal closes or its appender is gone.
+/// Wakes the tasks whose records are on disk, on their own runtime: must be spawned there. Crosses threads once per
+/// batch, however many records the batch has. Ends when the journal closes or its appender is dropped.
 #[must_use = "spawn it on the runtime whose tasks append"]
 pub struct Wakeups {
     worker: Arc<Worker>,
@@ -192,22 +192,22 @@ impl Future for Wakeups {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut landing = locked(&self.worker.landing);
-        let flights = std::mem::take(&mut landing.flights);
-        let ended = landing.ended;
-        landing.waker = Some(context.waker().clone());
-        drop(landing);
-        flights.iter().for_each(|flight| flight.wake());
+        let mut deliveries = locked(&self.worker.deliveries);
+        let batches = std::mem::take(&mut deliveries.batches);
+        let ended = deliveries.ended;
+        deliveries.waker = Some(context.waker().clone());
+        drop(deliveries);
+        batches.iter().for_each(|batch| batch.wake());
         if ended { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Wakeups {
     fn drop(&mut self) {
-        let mut landing = locked(&self.worker.landing);
-        landing.abandoned = true;
-        let flights = std::mem::take(&mut landing.flights);
-        drop(landing);
-        flights.iter().for_each(|flight| flight.wake());
+        let mut deliveries = locked(&self.worker.deliveries);
+        deliveries.abandoned = true;
+        let batches = std::mem::take(&mut deliveries.batches);
+        drop(deliveries);
+        batches.iter().for_each(|batch| batch.wake());
     }
 }

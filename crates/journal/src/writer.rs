@@ -1,30 +1,33 @@
-//! Writes one batch after the other, each synced before it counts, and never trusts a file that failed once.
+//! Writing of batches, one after the other. Each is synced before it counts, and a file that failed is never used
+//! again.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::debug_span;
+
 use crate::Seq;
 use crate::bugs::{self, Bug};
 use crate::disk::{Disk, DiskFile};
+use crate::folder::{JournalFolder, SegmentError, Spare};
 use crate::format::{Frame, PAGE, SegmentHeader, checksum_seed};
-use crate::keeper::{Keeper, Spare, Trouble};
 use crate::settings::Refused;
-use crate::stats::Figures;
+use crate::stats::Counters;
 
-/// After a failure everything is refused at once, but for one try in this time.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Interval of attempts after a failure; all other records are refused at once.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Two clocks, read once per batch.
+/// Both clocks, read once per batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    /// Milliseconds since 1970; may jump.
+    /// Wall clock: milliseconds since 1970; may jump.
     pub(crate) wall_ms: u64,
-    /// Since some start; never jumps.
+    /// Monotonic clock, from an arbitrary start.
     pub(crate) steady: Duration,
 }
 
-/// The segment that is written to.
+/// The segment in use.
 struct Current<F> {
     file: F,
     segment: Seq,
@@ -32,24 +35,24 @@ struct Current<F> {
     len: u64,
 }
 
-/// The one that writes. Single-threaded by itself; a thread drives it in production, a test in the simulation.
+/// Writer of a journal. Single-threaded: a thread drives it in production, a test in the simulation.
 pub(crate) struct Writer<D: Disk> {
-    keeper: Arc<Keeper<D>>,
-    figures: Arc<Figures>,
+    folder: Arc<JournalFolder<D>>,
+    counters: Arc<Counters>,
     seed: u32,
     current: Option<Current<D::File>>,
     next: Seq,
-    /// Where the last batch ended: smaller than `next` only after a skip.
+    /// End of the last batch; smaller than `next` only after a skip.
     ended: Seq,
     pause: Option<(Duration, Refused)>,
 }
 
 impl<D: Disk> Writer<D> {
-    pub(crate) fn new(keeper: Arc<Keeper<D>>, figures: Arc<Figures>, next: Seq, ended: Seq) -> Self {
-        let seed = checksum_seed(&keeper.identity);
+    pub(crate) fn new(folder: Arc<JournalFolder<D>>, counters: Arc<Counters>, next: Seq, ended: Seq) -> Self {
+        let seed = checksum_seed(&folder.identity);
         Writer {
-            keeper,
-            figures,
+            folder,
+            counters,
             seed,
             current: None,
             next,
@@ -58,17 +61,16 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Puts the batch on disk. Afterwards the next number, which is then safe to tell; or why nothing was taken, and
-    /// its numbers go to the next batch.
+    /// Writes and syncs a batch. Returns the next number, or the reason of the refusal; the refused numbers go to the
+    /// next batch.
     pub(crate) fn commit(&mut self, frame: &mut Frame, now: Moment) -> Result<Seq, Refused> {
-        if let Some((until, why)) = self.pause.filter(|(until, _)| now.steady < *until) {
-            let _ = until;
-            return Err(why);
+        if let Some((_, reason)) = self.pause.filter(|(until, _)| now.steady < *until) {
+            return Err(reason);
         }
         let outcome = match self.attempt(frame, now.wall_ms) {
-            // Written once more, into a fresh segment; the file that failed is never used again.
-            Err(Trouble::Io(error)) => {
-                tracing::warn!(%error, "the journal's disk failed; trying a fresh segment");
+            // Written again into a new segment; the file that failed is never used again.
+            Err(SegmentError::Io(error)) => {
+                tracing::warn!(%error, "the journal's disk failed; retrying in a new segment");
                 if bugs::on(Bug::RewriteUnderNewNumbers) {
                     self.next += u64::from(frame.count());
                     self.ended = self.next;
@@ -80,9 +82,9 @@ impl<D: Disk> Writer<D> {
         self.settle(outcome, now)
     }
 
-    /// Lets the next record have at least the number `to`, in a segment of its own.
+    /// Raises the next number to at least `to`, in a new segment.
     pub(crate) fn skip_to(&mut self, to: Seq, now: Moment) -> Result<Seq, Refused> {
-        // Not taken back when it fails: the segment may be there, and must not come after a smaller one begun later.
+        // Not reverted on failure: the segment may exist, and must not come after one with a smaller number.
         self.next = self.next.max(to);
         if bugs::on(Bug::SkipWithoutSegment) {
             return Ok(self.next);
@@ -98,37 +100,37 @@ impl<D: Disk> Writer<D> {
         self.settle(begun, now)
     }
 
-    fn settle(&mut self, outcome: Result<(), Trouble>, now: Moment) -> Result<Seq, Refused> {
+    fn settle(&mut self, outcome: Result<(), SegmentError>, now: Moment) -> Result<Seq, Refused> {
         match outcome {
             Ok(()) => {
                 self.pause = None;
                 Ok(self.next)
             }
-            Err(trouble) => {
-                let why = trouble.refusal();
+            Err(error) => {
+                let reason = error.refusal();
                 if self.pause.is_none() {
-                    tracing::error!(?trouble, "the journal refuses records");
+                    tracing::error!(?error, "the journal refuses records");
                 }
-                self.pause = Some((now.steady + PAUSE, why));
-                Err(why)
+                self.pause = Some((now.steady + RETRY_INTERVAL, reason));
+                Err(reason)
             }
         }
     }
 
-    fn attempt(&mut self, frame: &mut Frame, now_ms: u64) -> Result<(), Trouble> {
+    fn attempt(&mut self, frame: &mut Frame, now_ms: u64) -> Result<(), SegmentError> {
         let end = self
             .next
             .checked_add(u64::from(frame.count()))
-            .ok_or(Trouble::Full)?;
+            .ok_or(SegmentError::Full)?;
         let has_room = |current: &Current<D::File>| current.len - current.offset >= frame.size();
         if !self.current.as_ref().is_some_and(has_room) {
             self.begin_segment(now_ms)?;
         }
         let Some(current) = self.current.as_mut() else {
-            return Err(Trouble::Full);
+            return Err(SegmentError::Full);
         };
         let bytes = frame.seal(current.segment, self.next, now_ms, self.seed);
-        if let Err(error) = write(current, bytes, &self.figures) {
+        if let Err(error) = write(current, bytes, &self.counters) {
             self.abandon();
             return Err(error.into());
         }
@@ -138,8 +140,8 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Cuts off what may have arrived of a failed batch, so that not even a restart right now finds it. Whether that
-    /// works does not matter: readers ignore what lies at or beyond the first record of the segment after.
+    /// Truncates a failed batch, so that even an immediate restart does not find it. Success does not matter: readers
+    /// ignore everything at or beyond the first record of the next segment.
     fn abandon(&mut self) {
         if let Some(Current {
             file,
@@ -151,32 +153,34 @@ impl<D: Disk> Writer<D> {
                 .truncate(offset - if bugs::on(Bug::TruncateTooMuch) { 8 } else { 0 })
                 .is_ok()
         {
-            self.keeper.shrunk(segment, offset);
+            self.folder.set_segment_length(segment, offset);
         }
     }
 
-    fn begin_segment(&mut self, now_ms: u64) -> Result<(), Trouble> {
+    fn begin_segment(&mut self, now_ms: u64) -> Result<(), SegmentError> {
+        let _rotate = debug_span!("journal_rotate", segment = self.next).entered();
         self.current = None;
-        let spare = self.keeper.take_spare(now_ms)?;
+        let spare = self.folder.take_spare(now_ms)?;
         if let Err(error) = self.write_header(&spare, now_ms) {
-            self.figures.write_failed();
-            self.keeper.discard(spare.name, spare.bytes);
+            self.counters.write_failed();
+            self.folder.discard(spare.name, spare.bytes);
             return Err(error.into());
         }
-        self.keeper
+        self.folder
             .install(&spare, self.next, now_ms)
-            .inspect_err(|_| self.figures.write_failed())?;
+            .inspect_err(|_| self.counters.write_failed())?;
         self.current = Some(Current {
             file: spare.file,
             segment: self.next,
             offset: PAGE,
             len: spare.bytes,
         });
+        tracing::debug!("journal segment begun");
         Ok(())
     }
 
     fn write_header(&self, spare: &Spare<D::File>, now_ms: u64) -> io::Result<()> {
-        let identity = self.keeper.identity;
+        let identity = self.folder.identity;
         let header = SegmentHeader {
             identity,
             first: self.next,
@@ -188,21 +192,21 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-fn write<F: DiskFile>(current: &Current<F>, bytes: &[u8], figures: &Figures) -> io::Result<()> {
+fn write<F: DiskFile>(current: &Current<F>, bytes: &[u8], counters: &Counters) -> io::Result<()> {
     current
         .file
         .write_whole(bytes, current.offset)
-        .inspect_err(|_| figures.write_failed())?;
+        .inspect_err(|_| counters.write_failed())?;
     if bugs::on(Bug::AckBeforeSync) {
         return Ok(());
     }
     let started = Instant::now();
     match current.file.sync() {
-        Ok(()) => figures.synced(started.elapsed()),
+        Ok(()) => counters.synced(started.elapsed()),
         Err(_) if bugs::on(Bug::IgnoreFailedSync) => {}
         Err(_) if bugs::on(Bug::RetrySyncOnSameFile) => current.file.sync()?,
         Err(error) => {
-            figures.sync_failed();
+            counters.sync_failed();
             return Err(error);
         }
     }

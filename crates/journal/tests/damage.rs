@@ -1,8 +1,8 @@
-//! What the disk may have done to a folder while nobody wrote to it: torn ends, zeros, flipped bits, any bytes.
+//! Damage of a folder at rest: torn ends, zeros, flipped bits, any bytes.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where something is not as it should be"
+    reason = "a test fails on any error"
 )]
 
 use std::fs;
@@ -22,18 +22,19 @@ fn settings(folder: &Path) -> Settings {
     }
 }
 
-/// A journal of one segment, at rest, and where its batches lie.
+/// A journal of one segment at rest, with the positions of its batches.
 struct AtRest {
     folder: tempfile::TempDir,
     segment: PathBuf,
     bytes: Vec<u8>,
     records: Vec<Vec<u8>>,
-    /// For each batch its place in the file and its records.
+    /// Position in the file and records of each batch.
     batches: Vec<(Range<usize>, Range<Seq>)>,
 }
 
 impl AtRest {
-    /// Batches of 1 to 4 records until at least `payload` bytes are used. In memory: it is opened many times.
+    /// Writes batches of 1 to 4 records until at least `payload` bytes are used. In memory, because it is opened many
+    /// times.
     fn with_about(payload: usize) -> AtRest {
         let folder = tempfile::tempdir_in("/dev/shm")
             .or_else(|_| tempfile::tempdir())
@@ -67,14 +68,14 @@ impl AtRest {
         }
     }
 
-    /// Where the last batch ends.
+    /// End of the last batch.
     fn end(&self) -> usize {
         self.batches.last().unwrap().0.end
     }
 
-    /// Opens the folder with `bytes` in place of the segment, reads what is left, and checks every record.
-    /// Gives how many batches are gone, and whether something was said about it.
-    fn judge(&self, bytes: &[u8]) -> (usize, bool) {
+    /// Opens the folder with `bytes` as the segment, reads all records and checks each. Returns the number of lost
+    /// batches, and true if the loss was reported.
+    fn check(&self, bytes: &[u8]) -> (usize, bool) {
         fs::write(&self.segment, bytes).unwrap();
         let mut reader = Reader::open(self.folder.path(), 0).unwrap();
         let mut read = vec![false; self.records.len()];
@@ -115,7 +116,7 @@ impl AtRest {
     }
 }
 
-/// The frames of a segment, by the description of the format alone.
+/// Frames of a segment, by the description of the format alone.
 fn frames(bytes: &[u8]) -> Vec<(Range<usize>, Range<Seq>)> {
     let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
@@ -133,14 +134,14 @@ fn frames(bytes: &[u8]) -> Vec<(Range<usize>, Range<Seq>)> {
 }
 
 #[test]
-fn a_tail_cut_at_any_byte_costs_only_the_batches_it_cuts() {
+fn a_tail_cut_at_any_byte_loses_only_the_cut_batches() {
     let journal = AtRest::with_about(64 << 10);
     let end = journal.end();
-    // All 65,537 of them in an optimised build; without optimisation that would take two minutes.
+    // All 65,537 cuts in an optimised build; otherwise they would take two minutes.
     let step = if cfg!(debug_assertions) { 8 } else { 1 };
     for cut in (end - (64 << 10)..=end).step_by(step) {
-        let (gone, reported) = journal.judge(&journal.bytes[..cut]);
-        // The padding of a frame is no part of it.
+        let (gone, reported) = journal.check(&journal.bytes[..cut]);
+        // The padding is not part of a frame.
         let is_whole =
             |place: &Range<usize>| place.end <= cut + 7 && frame_bytes(&journal.bytes, place) <= cut;
         let whole = journal
@@ -156,14 +157,14 @@ fn a_tail_cut_at_any_byte_costs_only_the_batches_it_cuts() {
     }
 }
 
-/// Where a frame ends without its padding.
+/// End of a frame without its padding.
 fn frame_bytes(bytes: &[u8], place: &Range<usize>) -> usize {
     let payload: [u8; 4] = bytes[place.start + 4..place.start + 8].try_into().unwrap();
     place.start + 40 + u32::from_le_bytes(payload) as usize
 }
 
 #[test]
-fn recovery_goes_on_behind_the_last_whole_batch_and_says_what_was_cut() {
+fn recovery_continues_after_the_last_whole_batch_and_reports_the_cut() {
     let journal = AtRest::with_about(8 << 10);
     let (last, records) = journal.batches.last().unwrap().clone();
     for cut in last.start..last.end - 8 {
@@ -194,7 +195,7 @@ fn recovery_goes_on_behind_the_last_whole_batch_and_says_what_was_cut() {
 }
 
 #[test]
-fn ten_thousand_flipped_bits_cost_one_batch_each_and_are_reported() {
+fn each_of_ten_thousand_flipped_bits_loses_one_batch_and_is_reported() {
     let journal = AtRest::with_about(12 << 10);
     let mut bytes = journal.bytes.clone();
     let last = journal.batches.last().unwrap().0.clone();
@@ -204,10 +205,10 @@ fn ten_thousand_flipped_bits_cost_one_batch_each_and_are_reported() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let bit = (state >> 20) as usize % (journal.end() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let (gone, reported) = journal.judge(&bytes);
+        let (gone, reported) = journal.check(&bytes);
         assert!(gone <= 1, "bit {bit}: {gone} batches");
         if gone == 1 && last.contains(&(bit / 8)) {
-            // At the end it looks like a torn batch, and opening says so.
+            // At the end it looks like a torn batch, which opening reports.
             assert!(journal.recover().cut.is_some(), "bit {bit}");
         } else {
             assert_eq!(reported, gone == 1, "bit {bit}");
@@ -219,7 +220,7 @@ fn ten_thousand_flipped_bits_cost_one_batch_each_and_are_reported() {
 }
 
 #[test]
-fn a_page_of_zeros_costs_the_batches_it_touches_and_is_reported() {
+fn a_page_of_zeros_loses_only_the_touched_batches_and_is_reported() {
     let journal = AtRest::with_about(64 << 10);
     for start in (HEADER..journal.end() - HEADER).step_by(1_021) {
         let mut bytes = journal.bytes.clone();
@@ -227,7 +228,7 @@ fn a_page_of_zeros_costs_the_batches_it_touches_and_is_reported() {
         let touched =
             |place: &Range<usize>| place.start < start + 4096 && start < frame_bytes(&journal.bytes, place);
         let expected = journal.batches.iter().filter(|(place, _)| touched(place)).count();
-        let (gone, reported) = journal.judge(&bytes);
+        let (gone, reported) = journal.check(&bytes);
         let is_at_end = start + 4096 > journal.batches.last().unwrap().0.start;
         assert_eq!(
             (gone, reported || is_at_end),
@@ -238,11 +239,11 @@ fn a_page_of_zeros_costs_the_batches_it_touches_and_is_reported() {
 }
 
 #[test]
-fn a_header_page_of_rubbish_costs_nothing() {
+fn a_damaged_header_page_loses_no_record() {
     let journal = AtRest::with_about(8 << 10);
     let mut bytes = journal.bytes.clone();
     bytes[..HEADER].fill(0xA5);
-    assert_eq!(journal.judge(&bytes), (0, false));
+    assert_eq!(journal.check(&bytes), (0, false));
     assert_eq!(journal.recover().next, journal.records.len() as Seq);
 }
 
@@ -250,11 +251,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn any_bytes_behind_the_end_change_nothing(rubbish in prop::collection::vec(any::<u8>(), 0..5_000)) {
+    fn any_bytes_after_the_end_change_nothing(rubbish in prop::collection::vec(any::<u8>(), 0..5_000)) {
         let journal = AtRest::with_about(2 << 10);
         let mut bytes = journal.bytes[..journal.end()].to_vec();
         bytes.extend(rubbish);
-        prop_assert_eq!(journal.judge(&bytes), (0, false));
+        prop_assert_eq!(journal.check(&bytes), (0, false));
     }
 
     #[test]
@@ -265,7 +266,7 @@ proptest! {
         let journal = AtRest::with_about(8 << 10);
         let mut bytes = journal.bytes.clone();
         bytes.splice(start..start + rubbish.len(), rubbish);
-        let (gone, _) = journal.judge(&bytes);
+        let (gone, _) = journal.check(&bytes);
         prop_assert!(gone <= journal.batches.len());
         prop_assert!(journal.recover().next <= journal.records.len() as Seq);
     }

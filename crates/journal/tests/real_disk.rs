@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops where something is not as it should be"
+    reason = "a test fails on any error"
 )]
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ fn put(appender: &Appender, record: &[u8]) -> Append {
     appender.append(|buffer| buffer.extend_from_slice(record))
 }
 
-/// An appender whose wake-ups are spawned on the present runtime.
+/// Creates an appender whose wake-ups run on the current runtime.
 fn appender(journal: &Journal) -> Appender {
     let (appender, wakeups) = journal.appender();
     tokio::spawn(wakeups);
@@ -63,7 +63,7 @@ fn bytes_in(folder: &Path) -> u64 {
     files.map(|file| file.len()).filter(|len| *len >= 4096).sum()
 }
 
-/// Waits for what a helper thread does in its own time.
+/// Waits for a result of the helper thread.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -72,7 +72,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// 64 tasks append 200 records each, waiting for every one.
+/// Appends 200 records in each of 64 tasks; each task waits for every record.
 async fn append_from_many_tasks(journal: &Journal, worker: usize) {
     let appender = std::sync::Arc::new(appender(journal));
     let mut tasks = JoinSet::new();
@@ -172,7 +172,7 @@ async fn a_second_journal_in_the_folder_is_refused_until_the_first_closes() {
 }
 
 #[tokio::test]
-async fn the_identity_stays_even_when_its_file_is_lost() {
+async fn the_identity_survives_the_loss_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let identity = journal.identity();
@@ -195,7 +195,7 @@ async fn the_identity_stays_even_when_its_file_is_lost() {
 }
 
 #[tokio::test]
-async fn closing_writes_what_is_buffered_and_refuses_the_rest() {
+async fn closing_writes_buffered_records_and_refuses_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let (appender, wakeups) = journal.appender();
@@ -215,7 +215,7 @@ async fn closing_writes_what_is_buffered_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn wake_ups_end_when_their_appender_is_gone_and_are_not_missed_when_they_are_dropped() {
+async fn wake_ups_end_with_their_appender_and_are_not_needed_once_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let (first, wakeups) = journal.appender();
@@ -226,12 +226,12 @@ async fn wake_ups_end_when_their_appender_is_gone_and_are_not_missed_when_they_a
     wakeups.await.unwrap();
     let (second, wakeups) = journal.appender();
     drop(wakeups);
-    put(&second, b"nobody wakes").await.unwrap();
+    put(&second, b"no wake-ups").await.unwrap();
     assert_eq!(journal.next(), 2);
 }
 
 #[tokio::test]
-async fn a_record_that_is_too_large_leaves_no_trace() {
+async fn an_oversized_record_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let appender = appender(&journal);
@@ -250,7 +250,7 @@ async fn a_record_that_is_too_large_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_closure_that_panics_or_cheats_harms_no_other_record() {
+async fn a_closure_that_panics_or_misbehaves_corrupts_no_other_record() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let appender = appender(&journal);
@@ -272,7 +272,7 @@ async fn a_closure_that_panics_or_cheats_harms_no_other_record() {
 }
 
 #[tokio::test]
-async fn a_reader_stops_within_a_batch_and_goes_on_there() {
+async fn a_reader_stops_within_a_batch_and_continues_there() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let appender = appender(&journal);
@@ -295,7 +295,7 @@ async fn a_reader_stops_within_a_batch_and_goes_on_there() {
 }
 
 #[tokio::test]
-async fn a_waiting_reader_is_told_of_new_records_and_of_the_end() {
+async fn a_waiting_reader_is_woken_by_new_records_and_by_closing() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     let waiting = tokio::spawn({
@@ -315,7 +315,7 @@ async fn a_waiting_reader_is_told_of_new_records_and_of_the_end() {
 }
 
 #[tokio::test]
-async fn skipped_numbers_are_nobodys_records() {
+async fn skipped_numbers_have_no_records() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(small(folder.path())).unwrap();
     put(&appender(&journal), b"zero").await.unwrap();
@@ -346,8 +346,8 @@ async fn the_oldest_unreleased_batch_has_a_time() {
     }
     for (released, appended) in times.into_iter().enumerate() {
         journal.release(released as Seq);
-        let told = journal.stats().oldest_unreleased_at.unwrap();
-        let off = told
+        let reported = journal.stats().oldest_unreleased_at.unwrap();
+        let off = reported
             .duration_since(appended)
             .unwrap_or_else(|error| error.duration());
         assert!(off < Duration::from_millis(50), "{off:?}");
@@ -357,7 +357,7 @@ async fn the_oldest_unreleased_batch_has_a_time() {
 }
 
 #[tokio::test]
-async fn released_segments_go_after_retention_and_unreleased_ones_never() {
+async fn released_segments_are_removed_after_retention_and_unreleased_ones_never() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         retention: Duration::ZERO,
@@ -371,7 +371,7 @@ async fn released_segments_go_after_retention_and_unreleased_ones_never() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!((journal.first(), read_all(journal.reader(0)).len()), (0, 60));
     journal.release(30);
-    // Seven records fit into a segment, and the helper takes one after the other.
+    // Seven records fit into a segment, and the helper removes one segment after the other.
     eventually("whole released segments are gone", || journal.first() == 28).await;
     assert_eq!(read_all(journal.reader(30)).len(), 30);
     let damage = journal.reader(3).read(100, 1 << 20).unwrap().damage;
@@ -380,7 +380,7 @@ async fn released_segments_go_after_retention_and_unreleased_ones_never() {
 }
 
 #[tokio::test]
-async fn the_quota_is_never_exceeded_and_room_is_found_again() {
+async fn the_quota_is_never_exceeded_and_released_space_is_reused() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         quota_bytes: 4 * SEGMENT,
@@ -392,7 +392,7 @@ async fn the_quota_is_never_exceeded_and_room_is_found_again() {
     let refused = loop {
         match put(&appender, &[1; 8_000]).await {
             Ok(()) => taken += 1,
-            Err(why) => break why,
+            Err(reason) => break reason,
         }
         assert!(bytes_in(folder.path()) <= settings.quota_bytes);
     };

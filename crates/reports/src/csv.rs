@@ -1,15 +1,14 @@
-//! A report as CSV: exactly what the page shows, one line per row and currency.
+//! CSV of a report: the rows of the page, one line per row and currency.
 
 use schema::Money;
 use tenancy::csv_export::csv_cell;
 
 use crate::{Dimension, Key, Metric, Report, ReportQuery};
 
-/// The report as CSV (RFC 4180) with a header line. A row with money of several currencies takes one line for each;
-/// its counts stand in the first of them only, so that every column can be summed.
+/// Returns the report as CSV (RFC 4180) with a header line. A row with money in several currencies takes one line for
+/// each; its counts are in the first of them only, so that every column can be summed.
 ///
-/// `metrics` chooses and orders the columns; a column of money is followed by nothing, its currency stands in the
-/// column `currency`.
+/// `metrics` chooses and orders the columns; the currency of all money in a line is in the column `currency`.
 #[must_use]
 pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> String {
     let mut writer = csv::WriterBuilder::new()
@@ -26,8 +25,7 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
         .chain(metrics.iter().map(|metric| metric.as_str()))
         .chain(["currency"])
         .collect();
-    // Writing to memory cannot fail.
-    let _ = writer.write_record(header);
+    write(&mut writer, &header);
     for row in &report.rows {
         let currencies: Vec<_> = row.figures.money.keys().copied().map(Some).collect();
         let lines = if currencies.is_empty() {
@@ -67,14 +65,25 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
                 }
             }));
             record.push(currency.map_or(String::new(), |currency| currency.to_string()));
-            let _ = writer.write_record(record);
+            write(&mut writer, &record);
         }
     }
-    writer
-        .into_inner()
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default()
+    finish(writer)
+}
+
+/// Writes a record to memory, which cannot fail while all records have as many cells.
+#[expect(clippy::expect_used, reason = "every record has the cells of the header")]
+fn write(writer: &mut csv::Writer<Vec<u8>>, record: &[impl AsRef<[u8]>]) {
+    writer.write_record(record).expect("records of equal length");
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "memory takes every byte, and every cell is text"
+)]
+fn finish(writer: csv::Writer<Vec<u8>>) -> String {
+    let bytes = writer.into_inner().expect("memory takes every byte");
+    String::from_utf8(bytes).expect("cells of text")
 }
 
 fn key_cells(key: &Key) -> Vec<String> {

@@ -1,46 +1,46 @@
-//! The numbers of a row, and what each of them means.
+//! Metrics of a row and their definitions.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use schema::{Currency, Money};
 
-/// Money of one currency.
+/// Money in one currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// What affiliates earn, in micro-units.
+    /// Commission of the affiliates, in micro-units.
     pub commission_micros: i64,
-    /// What advertisers owe, in micro-units.
+    /// Revenue owed by the advertisers, in micro-units.
     pub revenue_micros: i64,
 }
 
-/// The numbers of a row. Money is summed per currency and never converted.
+/// Metrics of a row. Money is summed per currency and never converted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Visits through tracking links.
     pub clicks: i64,
-    /// Those of them that were the visitor's first of the day through this affiliate for this campaign.
+    /// Clicks that were the visitor's first of the day through this affiliate for this campaign.
     pub unique_clicks: i64,
-    /// Those of them that are not valid ones.
+    /// Clicks that are not valid.
     pub invalid_clicks: i64,
-    /// Conversions waiting for a decision.
+    /// Pending conversions.
     pub pending: i64,
-    /// Conversions that count.
+    /// Approved conversions.
     pub approved: i64,
-    /// Conversions that were rejected; in no other number.
+    /// Rejected and reversed conversions, which are in no other metric.
     pub rejected: i64,
     /// Money of pending and approved conversions, by currency.
     pub money: BTreeMap<Currency, Sums>,
 }
 
 impl Figures {
-    /// Conversions that count or may yet count.
+    /// Returns the number of pending and approved conversions.
     #[must_use]
     pub fn conversions(&self) -> i64 {
         self.pending + self.approved
     }
 
-    /// Conversions per click; none where there were no clicks.
+    /// Returns conversions per click; none without clicks.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -50,13 +50,13 @@ impl Figures {
         (self.clicks > 0).then(|| self.conversions() as f64 / self.clicks as f64)
     }
 
-    /// What affiliates earn, by currency; currencies without any are left out.
+    /// Returns the commission by currency, without currencies whose sum is zero.
     #[must_use]
     pub fn commission(&self) -> Vec<Money> {
         self.sums(|sums| sums.commission_micros)
     }
 
-    /// What advertisers owe, by currency; currencies without any are left out.
+    /// Returns the revenue by currency, without currencies whose sum is zero.
     #[must_use]
     pub fn revenue(&self) -> Vec<Money> {
         self.sums(|sums| sums.revenue_micros)
@@ -82,42 +82,42 @@ impl AddAssign<&Figures> for Figures {
         self.pending += other.pending;
         self.approved += other.approved;
         self.rejected += other.rejected;
-        for (currency, sums) in &other.money {
-            let mine = self.money.entry(*currency).or_default();
-            mine.commission_micros = mine.commission_micros.saturating_add(sums.commission_micros);
-            mine.revenue_micros = mine.revenue_micros.saturating_add(sums.revenue_micros);
+        for (currency, added) in &other.money {
+            let sums = self.money.entry(*currency).or_default();
+            sums.commission_micros = sums.commission_micros.saturating_add(added.commission_micros);
+            sums.revenue_micros = sums.revenue_micros.saturating_add(added.revenue_micros);
         }
     }
 }
 
 schema::text_enum! {
-    /// A number that reports show.
+    /// Metric of a report.
     pub enum Metric {
         /// Visits through tracking links.
         Clicks = "clicks",
-        /// The visitor's first of the day through this affiliate for this campaign.
+        /// Clicks that were the visitor's first of the day through this affiliate for this campaign.
         UniqueClicks = "unique_clicks",
-        /// Clicks that are not valid ones.
+        /// Clicks that are not valid.
         InvalidClicks = "invalid_clicks",
         /// Pending and approved conversions.
         Conversions = "conversions",
         /// Conversions per click.
         ConversionRate = "conversion_rate",
-        /// Conversions waiting for a decision.
+        /// Pending conversions.
         Pending = "pending",
-        /// Conversions that count.
+        /// Approved conversions.
         Approved = "approved",
-        /// Conversions that were rejected, or taken back after they had counted.
+        /// Rejected and reversed conversions.
         Rejected = "rejected",
-        /// What affiliates earn.
+        /// Commission of the affiliates.
         Commission = "commission",
-        /// What advertisers owe.
+        /// Revenue owed by the advertisers.
         Revenue = "revenue",
     }
 }
 
 impl Metric {
-    /// As pages and CSV headers name it.
+    /// Returns the label on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -134,7 +134,7 @@ impl Metric {
         }
     }
 
-    /// What it means: term, formula, time basis.
+    /// Returns the definition: term, formula, time basis.
     #[must_use]
     pub fn definition(self) -> &'static str {
         match self {
@@ -143,15 +143,19 @@ impl Metric {
                 "Clicks that were the visitor's first of the day through this affiliate for this campaign."
             }
             Self::InvalidClicks => {
-                "Clicks by robots, from data centres or blocked addresses, fetched in advance or repeated; they are in Clicks too."
+                "Clicks by robots, from data centres or blocked addresses, prefetched or repeated. Also included in Clicks."
             }
             Self::Conversions => "Pending plus approved conversions, by the time of the conversion.",
             Self::ConversionRate => "Conversions divided by clicks of the same period.",
             Self::Pending => "Conversions waiting for a decision.",
-            Self::Approved => "Conversions that count.",
-            Self::Rejected => "Conversions that were rejected; they are in no other number.",
-            Self::Commission => "What affiliates earn from pending and approved conversions, per currency.",
-            Self::Revenue => "What advertisers owe for pending and approved conversions, per currency.",
+            Self::Approved => "Approved conversions.",
+            Self::Rejected => "Rejected and reversed conversions, included in no other metric.",
+            Self::Commission => {
+                "Commission of affiliates for pending and approved conversions, per currency."
+            }
+            Self::Revenue => {
+                "Revenue owed by advertisers for pending and approved conversions, per currency."
+            }
         }
     }
 }

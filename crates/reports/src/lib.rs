@@ -1,4 +1,4 @@
-//! Reports: one [`ReportQuery`] in, rows out. Pages and CSV are the same query, read from the rollups.
+//! Reports over the rollups: one [`ReportQuery`] in, rows out, for pages and CSV alike.
 
 mod csv;
 mod figures;

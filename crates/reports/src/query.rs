@@ -1,50 +1,50 @@
-//! What a report is asked for: all of it in the URL, so that every view can be linked to.
+//! Query of a report: everything is in the URL, so that every view can be linked to.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schema::{AffiliateId, CampaignId, clock, text_enum};
 
-/// Longest period, in days: two years and a leap day.
-const LONGEST: i64 = 731;
+/// Longest period in days: two years and a leap day.
+const MAX_DAYS: i64 = 731;
 
 text_enum! {
-    /// What rows are grouped by.
+    /// Dimension by which rows are grouped.
     pub enum Dimension {
-        /// The day on the network's clock.
+        /// Day in the network's time zone.
         Day = "day",
-        /// The campaign.
+        /// Campaign.
         Campaign = "campaign",
-        /// The affiliate.
+        /// Affiliate.
         Affiliate = "affiliate",
     }
 }
 
-/// What a report is asked for.
+/// Query of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportQuery {
-    /// First day, on the network's clock.
+    /// First day, in the network's time zone.
     pub from: NaiveDate,
-    /// Last day, included.
+    /// Last day, inclusive.
     pub to: NaiveDate,
-    /// Only this campaign.
+    /// Campaign to filter by; none for all.
     pub campaign: Option<CampaignId>,
-    /// Only this affiliate.
+    /// Affiliate to filter by; none for all.
     pub affiliate: Option<AffiliateId>,
-    /// What rows are grouped by, outermost first; each at most once.
+    /// Dimensions of the rows, outermost first; each at most once.
     pub group: Vec<Dimension>,
 }
 
-/// A parameter that makes no sense, in words for the person who sent it.
+/// Invalid parameter, with a message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryProblem {
-    /// Which parameter.
+    /// Name of the parameter.
     pub field: &'static str,
-    /// What to send instead.
+    /// Message for the user.
     pub message: String,
 }
 
 impl ReportQuery {
-    /// The last `days` days up to and including `today`.
+    /// Returns the query of the last `days` days up to and including `today`.
     #[must_use]
     pub fn last_days(days: u64, today: NaiveDate, group: Vec<Dimension>) -> Self {
         let from = today
@@ -59,11 +59,11 @@ impl ReportQuery {
         }
     }
 
-    /// Reads `from`, `to`, `campaign`, `affiliate` and `group` from a query string; what is missing or empty takes
-    /// the default: the last 30 days by campaign and affiliate. Parameters it does not know are ignored.
+    /// Parses `from`, `to`, `campaign`, `affiliate` and `group` from a query string. Missing or empty parameters take the
+    /// default: the last 30 days by campaign and affiliate. Unknown parameters are ignored.
     ///
     /// # Errors
-    /// Every parameter that makes no sense.
+    /// Every invalid parameter.
     pub fn parse(query: &str, today: NaiveDate) -> Result<Self, Vec<QueryProblem>> {
         let mut parsed = Self::last_days(30, today, vec![Dimension::Campaign, Dimension::Affiliate]);
         let mut group = Vec::new();
@@ -109,7 +109,7 @@ impl ReportQuery {
                 field: "to",
                 message: "The last day is before the first.".into(),
             });
-        } else if (parsed.to - parsed.from).num_days() >= LONGEST {
+        } else if (parsed.to - parsed.from).num_days() >= MAX_DAYS {
             problems.push(QueryProblem {
                 field: "from",
                 message: "At most two years at a time.".into(),
@@ -122,7 +122,7 @@ impl ReportQuery {
         }
     }
 
-    /// The query string that [`ReportQuery::parse`] reads back to this.
+    /// Returns the query string that [`ReportQuery::parse`] parses back to this query.
     #[must_use]
     pub fn to_query_string(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -140,7 +140,7 @@ impl ReportQuery {
         query.finish()
     }
 
-    /// The first instant of the period and the first one after it.
+    /// Returns the first instant of the period and the first instant after it.
     #[must_use]
     pub fn bounds(&self, time_zone: Tz) -> (DateTime<Utc>, DateTime<Utc>) {
         let after = self.to.checked_add_days(Days::new(1)).unwrap_or(self.to);
@@ -158,7 +158,7 @@ fn date(value: &str) -> Result<NaiveDate, String> {
         .ok_or_else(|| format!("“{value}” is not a date such as 2026-11-21."))
 }
 
-/// `day,campaign`, or several `group=` in turn.
+/// Parses `day,campaign`; several `group=` parameters add up.
 fn dimensions(value: &str, group: &mut Vec<Dimension>) -> Result<(), String> {
     for word in value.split(',') {
         let dimension = word.parse()?;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_reads_back_from_its_text() {
+    fn a_query_is_parsed_back_from_its_text() {
         let query = ReportQuery {
             from: day("2026-11-01"),
             to: day("2026-11-20"),
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_means_the_last_thirty_days() {
+    fn the_default_is_the_last_thirty_days() {
         let query = ReportQuery::parse("from=&group=", day("2026-11-21")).unwrap();
         assert_eq!((query.from, query.to), (day("2026-10-23"), day("2026-11-21")));
         assert_eq!(query.group, [Dimension::Campaign, Dimension::Affiliate]);
     }
 
     #[test]
-    fn every_parameter_that_makes_no_sense_is_named() {
+    fn every_invalid_parameter_is_named() {
         let fields = |query| {
             let problems = ReportQuery::parse(query, day("2026-11-21")).unwrap_err();
             problems
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_the_hours_its_clock_shows() {
+    fn a_day_has_the_hours_of_its_time_zone() {
         let hours = |date: &str, zone: Tz| {
             let query = ReportQuery {
                 from: day(date),

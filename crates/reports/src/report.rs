@@ -1,4 +1,4 @@
-//! Running a report: one statement over the rollups, folded into rows.
+//! Execution of a report: one statement over the rollups, folded into rows.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,32 @@ use tenancy::networks::Network;
 
 use crate::{Dimension, Figures, ReportQuery, Sums};
 
-/// What one row is about, for one dimension. Sorts days newest first, names alphabetically.
+/// Key of a row in one dimension. Sorts days newest first, names alphabetically.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    /// A day on the network's clock.
+    /// Day in the network's time zone.
     Day(std::cmp::Reverse<NaiveDate>),
-    /// A campaign, by name.
+    /// Campaign, by name.
     Campaign(String, CampaignId),
-    /// An affiliate, by name.
+    /// Affiliate, by name.
     Affiliate(String, AffiliateId),
 }
 
-/// A row of a report.
+/// Row of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// What it is about: one key per dimension of the query, in its order.
+    /// Keys of the row: one per dimension of the query, in its order.
     pub keys: Vec<Key>,
-    /// Its numbers.
+    /// Metrics of the row.
     pub figures: Figures,
 }
 
-/// The answer to a [`ReportQuery`].
+/// Result of a [`ReportQuery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The sums over all rows.
+    /// Sums over all rows.
     pub total: Figures,
-    /// The rows, sorted by their keys.
+    /// Rows, sorted by their keys.
     pub rows: Vec<Row>,
 }
 
@@ -71,8 +71,8 @@ struct Sum {
     revenue_micros: i64,
 }
 
-/// One fixed statement for every report: what is not grouped by is NULL, what is not filtered by is not compared.
-/// The outer join fetches names for the few rows that are left after grouping.
+/// Fixed statement for every report: dimensions outside of the grouping are NULL, absent filters are not compared.
+/// The outer join fetches names for the few rows that remain after grouping.
 const SUMS: &str = "
     WITH sums AS (
         SELECT CASE WHEN 'day' = ANY ($5) THEN (hour AT TIME ZONE $4)::date END AS day,
@@ -102,7 +102,7 @@ const SUMS: &str = "
     LEFT JOIN campaigns ON campaigns.network_id = $1 AND campaigns.id = sums.campaign_id
     LEFT JOIN affiliates ON affiliates.network_id = $1 AND affiliates.id = sums.affiliate_id";
 
-/// Runs a report over what `scope` may see. A filter outside the scope finds nothing.
+/// Runs a report over the rows in `scope`. A filter outside of the scope finds nothing.
 ///
 /// # Errors
 /// When the database fails.
@@ -112,8 +112,8 @@ pub async fn run(
     scope: Scope,
     query: &ReportQuery,
 ) -> QueryResult<Report> {
-    if let (Some(mine), Some(asked)) = (scope.affiliate, query.affiliate)
-        && mine != asked
+    if let (Some(own), Some(filter)) = (scope.affiliate, query.affiliate)
+        && own != filter
     {
         return Ok(Report {
             total: Figures::default(),
@@ -138,7 +138,7 @@ pub async fn run(
     Ok(fold(&query.group, sums))
 }
 
-/// Adds up what belongs to the same keys: the statement returns a row per currency and status.
+/// Sums the rows of the same keys: the statement returns a row per currency and status.
 fn fold(group: &[Dimension], sums: Vec<Sum>) -> Report {
     let mut rows = BTreeMap::<Vec<Key>, Figures>::new();
     let mut total = Figures::default();

@@ -1,7 +1,7 @@
-//! Changes of the configuration, announced by whoever makes them and heard by every node.
+//! Changes of the configuration, announced by the transaction that makes them and received by every node.
 //!
-//! A change is announced in its own transaction (`NOTIFY`), so it is heard when it is committed, and never when it is
-//! not. What is kept in memory of the configuration asks here whether it is still good.
+//! A change is announced by `NOTIFY` in its own transaction, so nodes receive it when that commits and never otherwise.
+//! Caches of the configuration check here if an entry is still valid.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -14,18 +14,18 @@ use diesel_async::RunQueryDsl;
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
 
-use crate::{NetworkConn, NetworkId};
+use crate::{NetworkConn, NetworkId, session};
 
 const CHANNEL: &str = "clickledger_changes";
-/// How often the connection is asked whether it still lives, and how long it may take to say so.
-const PULSE: Duration = Duration::from_millis(500);
-/// How long we go without hearing Postgres before we stop trusting what we hear.
-const DEAF_AFTER: Duration = Duration::from_millis(1500);
+/// Interval between health checks of the listening connection.
+const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Age of the last successful health check up to which received changes count as complete; also the timeout of a check.
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Says that something of the network's configuration changes with this transaction: `kind` is its kind of thing, and
-/// `name` what it is looked up by.
+/// Announces that the current transaction changes the configuration of its network: an object of this kind, looked up by
+/// this name.
 ///
 /// # Errors
 /// When the database fails.
@@ -39,132 +39,134 @@ pub async fn announce(conn: &mut NetworkConn, kind: &str, name: impl Display) ->
     Ok(())
 }
 
-/// A change that was heard of.
+/// Received change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// Whose.
+    /// Network of the object.
     pub network_id: NetworkId,
-    /// The kind of thing that changed, such as `link`.
+    /// Kind of the object, such as `link`.
     pub kind: String,
-    /// What it is looked up by.
+    /// Look-up name of the object.
     pub name: String,
 }
 
-/// What has been heard of changes. Cheap to clone.
+/// Receiver of changes. Cheap to clone.
 #[derive(Clone)]
 pub struct Changes {
-    heard: Arc<RwLock<Heard>>,
+    received: Arc<RwLock<Received>>,
     each: broadcast::Sender<Changed>,
 }
 
-struct Heard {
-    /// When Postgres last gave a sign of life on the connection that listens.
-    alive_at: Option<Instant>,
-    /// Since when nothing was missed.
-    since: Instant,
-    /// When each network last changed.
+struct Received {
+    /// Time of the last successful health check; None before the first.
+    checked_at: Option<Instant>,
+    /// Start of the period without a missed change.
+    complete_since: Instant,
+    /// Time of the latest change of each network.
     networks: HashMap<NetworkId, Instant>,
 }
 
 impl Changes {
-    /// Listens on a connection of its own, and connects again whenever it breaks, for as long as the process lives.
+    /// Listens on a separate connection and reconnects after every failure, until the process ends.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn listen(url: &str) -> Self {
-        let heard = Heard {
-            alive_at: None,
-            since: Instant::now(),
+        let received = Received {
+            checked_at: None,
+            complete_since: Instant::now(),
             networks: HashMap::new(),
         };
         let (each, _) = broadcast::channel(1024);
         let changes = Self {
-            heard: Arc::new(RwLock::new(heard)),
+            received: Arc::new(RwLock::new(received)),
             each,
         };
-        tokio::spawn(changes.clone().keep_listening(url.to_owned()));
+        tokio::spawn(changes.clone().listen_forever(url.to_owned()));
         changes
     }
 
-    /// Each change as it is heard. A receiver that falls behind is told that it did.
+    /// Returns a stream of received changes. A receiver that falls behind gets an error.
     #[must_use]
     pub fn each(&self) -> broadcast::Receiver<Changed> {
         self.each.subscribe()
     }
 
-    /// Whether a change that was committed would have been heard by now.
+    /// True if any change committed before now has been received.
     #[must_use]
     pub fn are_heard(&self) -> bool {
-        let heard = self.heard.read().unwrap_or_else(PoisonError::into_inner);
-        heard.alive_at.is_some_and(|at| at.elapsed() < DEAF_AFTER)
+        let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
+        received
+            .checked_at
+            .is_some_and(|at| at.elapsed() < HEALTH_CHECK_TIMEOUT)
     }
 
-    /// Whether nothing of this network has changed since `then`, as far as was heard.
+    /// True if the connection listened since `then` and received no change of this network. Conclusive only together with
+    /// [`Changes::are_heard`].
     #[must_use]
     pub fn none_since(&self, network_id: NetworkId, then: Instant) -> bool {
-        let heard = self.heard.read().unwrap_or_else(PoisonError::into_inner);
-        heard.since <= then && heard.networks.get(&network_id).is_none_or(|at| *at < then)
+        let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
+        received.complete_since <= then && received.networks.get(&network_id).is_none_or(|at| *at < then)
     }
 
-    async fn keep_listening(self, url: String) {
+    async fn listen_forever(self, url: String) {
         loop {
             if let Err(error) = self.listen_once(&url).await {
                 tracing::debug!(%error, "not listening for changes");
             }
-            tokio::time::sleep(PULSE).await;
+            tokio::time::sleep(HEALTH_CHECK_INTERVAL).await;
         }
     }
 
     /// Listens until the connection breaks.
     async fn listen_once(&self, url: &str) -> Result<(), tokio_postgres::Error> {
-        let (client, connection) =
-            match tokio::time::timeout(DEAF_AFTER, tokio_postgres::connect(url, NoTls)).await {
-                Ok(connected) => connected?,
-                Err(_) => return Ok(()),
-            };
-        let hearing = tokio::spawn(self.clone().hear(connection));
-        let lived = self.feel_the_pulse(&client).await;
-        hearing.abort();
-        lived
+        let connecting = session::connect_client(url);
+        let (client, connection) = match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, connecting).await {
+            Ok(connected) => connected?,
+            Err(_) => return Ok(()),
+        };
+        let receiving = tokio::spawn(self.clone().receive(connection));
+        let ended = self.check_health(&client).await;
+        receiving.abort();
+        ended
     }
 
-    async fn feel_the_pulse(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+    async fn check_health(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        self.note(|heard, now| heard.since = now);
+        self.update(|received, now| received.complete_since = now);
         loop {
-            self.note(|heard, now| heard.alive_at = Some(now));
-            tokio::time::sleep(PULSE).await;
-            // A server that is frozen answers nothing and closes nothing.
-            match tokio::time::timeout(DEAF_AFTER, client.batch_execute("")).await {
-                Ok(answered) => answered?,
+            self.update(|received, now| received.checked_at = Some(now));
+            tokio::time::sleep(HEALTH_CHECK_INTERVAL).await;
+            // A frozen server neither responds nor closes the connection.
+            match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, client.batch_execute("")).await {
+                Ok(checked) => checked?,
                 Err(_) => return Ok(()),
             }
         }
     }
 
-    /// Takes in what the connection brings.
-    async fn hear(self, mut connection: Connection<Socket, NoTlsStream>) {
+    async fn receive(self, mut connection: Connection<Socket, NoTlsStream>) {
         let mut messages = std::pin::pin!(stream::poll_fn(move |context| connection.poll_message(context)));
         while let Some(Ok(message)) = messages.next().await {
             let AsyncMessage::Notification(notification) = message else {
                 continue;
             };
-            if let Some(changed) = read(notification.payload()) {
-                self.note(|heard, now| _ = heard.networks.insert(changed.network_id, now));
-                // Nobody may be interested in each.
+            if let Some(changed) = parse(notification.payload()) {
+                self.update(|received, now| _ = received.networks.insert(changed.network_id, now));
+                // Fails only without subscribers.
                 drop(self.each.send(changed));
             }
         }
     }
 
-    fn note(&self, change: impl FnOnce(&mut Heard, Instant)) {
-        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut heard, Instant::now());
+    fn update(&self, change: impl FnOnce(&mut Received, Instant)) {
+        let mut received = self.received.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut received, Instant::now());
     }
 }
 
-fn read(payload: &str) -> Option<Changed> {
+fn parse(payload: &str) -> Option<Changed> {
     let mut words = payload.splitn(3, ' ');
     Some(Changed {
         network_id: NetworkId(words.next()?.parse().ok()?),
@@ -178,13 +180,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_announcement_reads_back() {
+    fn an_announcement_is_parsed_back() {
         let link = Changed {
             network_id: NetworkId(7),
             kind: "link".to_owned(),
             name: "a b".to_owned(),
         };
-        assert_eq!(read("7 link a b"), Some(link));
-        assert_eq!(read("nonsense"), None);
+        assert_eq!(parse("7 link a b"), Some(link));
+        assert_eq!(parse("nonsense"), None);
     }
 }

@@ -1,20 +1,20 @@
-//! The one place that reads the wall clock.
+//! The only place that reads the wall clock.
 //!
-//! Everything below a handler takes the time as a parameter, so that tests and the demo's history can choose it.
+//! Functions below a handler take the time as a parameter, so that tests and the history of the demo can set it.
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
-/// The current time, cut to the microseconds that Postgres keeps.
+/// Returns the current time, truncated to microseconds as Postgres stores it.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one home of the clock")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// The first instant of a day on this clock. Where clocks jump over midnight, the day starts after the jump.
+/// Returns the first instant of a day in this time zone: after the jump if clocks skip midnight.
 #[must_use]
 pub fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
     (0..24)
@@ -26,8 +26,29 @@ pub fn start_of_day(day: NaiveDate, time_zone: Tz) -> DateTime<Utc> {
         )
 }
 
-/// A time as what has passed since 1970, for counting windows.
+/// Returns the time since 1970, for numbering time windows.
 #[must_use]
 pub fn since_epoch(at: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(at.timestamp_micros()).unwrap_or(0))
+}
+
+/// The start of the hour on this clock: in Kolkata hours begin at half past by UTC, and its days are exact.
+#[must_use]
+pub fn start_of_hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
+    let local = at.with_timezone(&time_zone);
+    let into_hour = TimeDelta::minutes(local.minute().into())
+        + TimeDelta::seconds(local.second().into())
+        + TimeDelta::nanoseconds(local.nanosecond().into());
+    at - into_hour
+}
+
+/// A duration in words: `3 days`, `2 h 5 min`, `12 s`.
+#[must_use]
+pub fn in_words(duration: TimeDelta) -> String {
+    match (duration.num_days(), duration.num_hours(), duration.num_minutes()) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 1.., minutes) => format!("{hours} h {} min", minutes % 60),
+        (_, _, minutes @ 1..) => format!("{minutes} min"),
+        _ => format!("{} s", duration.num_seconds()),
+    }
 }

@@ -1,4 +1,4 @@
-//! The pool, and the only way from it to a tenant's rows: a transaction that knows its network.
+//! The connection pool, and the transaction scoped to a network, which is the only access to tenant rows.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -13,33 +13,33 @@ use diesel_async::{
 };
 use tokio::runtime::Handle;
 
-use crate::{NetworkId, PersonId};
+use crate::{NetworkId, PersonId, session};
 
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
-/// How long a caller waits for a free connection before it is told that the database is busy.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(2);
-/// How long opening a connection may take.
-const WAIT_FOR_POSTGRES: Duration = Duration::from_secs(2);
-/// How long the rollback of an abandoned transaction may take before its connection is closed instead.
-const WAIT_FOR_ROLLBACK: Duration = Duration::from_secs(2);
+/// Timeout of the wait for a free connection, after which the caller reports a busy database.
+const POOL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of the rollback of a dropped transaction, after which its connection is closed.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a database call failed.
+/// Reason a database call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// No connection was to be had in time: the caller should answer 503 and ask to be called again.
+    /// No connection was free in time: the caller should respond 503 with Retry-After.
     #[error("no database connection: {0}")]
     Unavailable(#[from] PoolError),
-    /// Postgres refused a statement, or the connection broke under it.
+    /// Postgres refused a statement, or the connection broke.
     #[error("database: {0}")]
     Query(#[from] diesel::result::Error),
 }
 
-/// A pool of connections to the database. Cheap to clone.
+/// Pool of connections to the database. Cheap to clone.
 ///
-/// Connections are opened and driven on the runtime the pool was made on (the process's main one). Opened from an
-/// actix worker, a connection would live on that worker's single thread, and whoever used it from another worker
-/// would wait for the first to be idle.
+/// Connections are opened and driven on the runtime that created the pool (the main one of the process). A connection
+/// opened by an actix worker would be driven by the single thread of that worker, and queries of other workers would
+/// wait until that thread is idle.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
@@ -47,41 +47,40 @@ pub struct Db {
 }
 
 impl Db {
-    /// A pool of at most `size` connections to `url`, on which no statement runs longer than `longest`. Opens none
-    /// yet.
+    /// Creates a pool of at most `size` connections to `url` with this statement timeout. Opens none yet.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn new(url: &str, size: usize, longest: Duration) -> Self {
+    pub fn new(url: &str, size: usize, statement_timeout: Duration) -> Self {
         let runtime = Handle::current();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
-        // A connection that was given back in the middle of a transaction is closed, not reused.
+        // Closes a connection that was returned in the middle of a transaction.
         config.recycling_method = RecyclingMethod::Fast;
-        let home = runtime.clone();
+        let main = runtime.clone();
         config.custom_setup = Box::new(move |url| {
-            let (url, home) = (url.to_owned(), home.clone());
+            let (url, main) = (url.to_owned(), main.clone());
             Box::pin(async move {
-                home.spawn(async move { connect(&url, longest).await })
+                main.spawn(async move { connect(&url, statement_timeout).await })
                     .await
                     .unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string())))
             })
         });
         #[expect(
             clippy::expect_used,
-            reason = "fails only without a runtime, and one is given"
+            reason = "fails only without a runtime, and the builder has one"
         )]
         let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
             .max_size(size)
-            .wait_timeout(Some(WAIT_FOR_CONNECTION))
-            .create_timeout(Some(WAIT_FOR_POSTGRES))
+            .wait_timeout(Some(POOL_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is configured");
         Self { pool, runtime }
     }
 
-    /// A transaction on the rows of one network.
+    /// Begins a transaction on the rows of one network.
     ///
     /// # Errors
     /// When no connection is free within 2 s or Postgres does not answer.
@@ -95,8 +94,8 @@ impl Db {
         })
     }
 
-    /// A transaction for a person who is signing in, while it is not yet known in which network: it sees that
-    /// person's memberships and no other tenant's row.
+    /// Begins a transaction for a person who is signing in, before a network is chosen: it sees the memberships of the
+    /// person and no other tenant row.
     ///
     /// # Errors
     /// As [`Db::network`].
@@ -105,7 +104,7 @@ impl Db {
             .await
     }
 
-    /// A transaction for an operator: it sees which networks there are, and nothing of what is in them.
+    /// Begins a transaction for an operator: it sees the list of networks and none of their rows.
     ///
     /// # Errors
     /// As [`Db::network`].
@@ -113,8 +112,8 @@ impl Db {
         self.begin("clickledger.operating", "yes").await
     }
 
-    /// A connection that belongs to no network, for the tables without a tenant: people, sessions, hosts. The walls
-    /// hide every tenant's row from it.
+    /// Returns a connection without a network, for tables without a tenant: people, sessions, hosts. Row-level security
+    /// hides all tenant rows from it.
     ///
     /// # Errors
     /// As [`Db::network`].
@@ -122,9 +121,9 @@ impl Db {
         Ok(self.pool.get().await?)
     }
 
-    /// Begins a transaction and tells Postgres, for it only, whom it is for.
+    /// Begins a transaction with a setting that row-level security reads.
     async fn begin(&self, setting: &str, value: &str) -> Result<Transaction, DbError> {
-        // A `Transaction` before it is one: cancelled from here on, it is cleaned up by its drop.
+        // Wrapped before it begins, so that the drop cleans up after a cancellation from here on.
         let mut transaction = Transaction {
             connection: Some(self.pool.get().await?),
             runtime: self.runtime.clone(),
@@ -139,10 +138,10 @@ impl Db {
     }
 }
 
-/// Opens a connection and gives up every right but those of the role that serves, whoever the address says we are.
-async fn connect(url: &str, longest: Duration) -> ConnectionResult<AsyncPgConnection> {
-    let mut connection = AsyncPgConnection::establish(url).await?;
-    let millis = longest.as_millis();
+/// Opens a connection and switches to the role that serves, whatever the rights of the login.
+async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let mut connection = session::connect(url).await?;
+    let millis = statement_timeout.as_millis();
     let setup = format!(
         "SET ROLE clickledger_web; SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
          SET idle_in_transaction_session_timeout = 10000"
@@ -154,23 +153,23 @@ async fn connect(url: &str, longest: Duration) -> ConnectionResult<AsyncPgConnec
     Ok(connection)
 }
 
-/// An open transaction.
+/// Open transaction.
 ///
-/// Ends with [`Transaction::commit`]. Dropped before that (an error, a client that went away), it is rolled back; a
-/// connection that cannot be brought back to order is closed.
+/// Ends with [`Transaction::commit`]. Dropped before (after an error, or when a client disconnects), it is rolled back; a
+/// connection whose rollback fails is closed.
 pub struct Transaction {
     connection: Option<Object<AsyncPgConnection>>,
     runtime: Handle,
 }
 
 impl Transaction {
-    /// Ends the transaction and keeps what it wrote.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When Postgres does not confirm the commit; whether it took place is then unknown.
+    /// When Postgres does not confirm the commit; its outcome is then unknown.
     pub async fn commit(mut self) -> Result<(), DbError> {
         Transactions::commit_transaction(&mut *self).await?;
-        // Nothing is left to clean up: back to the pool.
+        // Returns the connection to the pool without the rollback of `Drop`.
         drop(self.connection.take());
         Ok(())
     }
@@ -178,7 +177,7 @@ impl Transaction {
 
 #[expect(
     clippy::expect_used,
-    reason = "the connection is taken only by commit and drop, which end the value"
+    reason = "only commit and drop take the connection, and both end the value"
 )]
 impl Deref for Transaction {
     type Target = AsyncPgConnection;
@@ -195,10 +194,10 @@ impl DerefMut for Transaction {
     }
 }
 
-/// Takes everything back: also what was attempted within the transaction and is not settled.
+/// Rolls back the transaction with its open savepoints.
 ///
 /// # Errors
-/// When it cannot, or cannot know what to take back because a statement that begins or ends something was cut off.
+/// When a statement fails, or the state is unknown because BEGIN, COMMIT or a savepoint was interrupted.
 async fn roll_back(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     loop {
         if Transactions::is_broken_transaction_manager(connection) {
@@ -215,14 +214,11 @@ async fn roll_back(connection: &mut AsyncPgConnection) -> QueryResult<()> {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take() {
-            // On the main runtime, because an actix worker may be dropping the handler that held us.
+            // On the main runtime, because an actix worker may be dropping the handler that owned the transaction.
             self.runtime.spawn(async move {
                 let rollback = roll_back(&mut connection);
-                if !matches!(
-                    tokio::time::timeout(WAIT_FOR_ROLLBACK, rollback).await,
-                    Ok(Ok(()))
-                ) {
-                    // Cut off between two states: closed at once, not left open in the pool.
+                if !matches!(tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await, Ok(Ok(()))) {
+                    // The state is unknown: closes the connection instead of returning it to the pool.
                     drop(Object::take(connection));
                 }
             });
@@ -230,7 +226,7 @@ impl Drop for Transaction {
     }
 }
 
-/// A transaction on the rows of one network: every query on a tenant's table takes it and filters by
+/// Transaction on the rows of one network: every query on a tenant table takes it and filters by
 /// [`NetworkConn::network_id`].
 pub struct NetworkConn {
     transaction: Transaction,
@@ -238,17 +234,16 @@ pub struct NetworkConn {
 }
 
 impl NetworkConn {
-    /// The network whose rows this transaction may touch.
+    /// Returns the network whose rows the transaction can access.
     #[must_use]
     pub fn network_id(&self) -> NetworkId {
         self.network_id
     }
 
-    /// Does what may fail without ending the transaction: where it does, what it wrote is taken back, and the
-    /// transaction goes on.
+    /// Runs an action in a savepoint: if the action fails, its writes are rolled back and the transaction continues.
     ///
     /// # Errors
-    /// As what is done.
+    /// As the action.
     pub async fn attempt<T, E: From<diesel::result::Error>>(
         &mut self,
         action: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
@@ -266,7 +261,7 @@ impl NetworkConn {
         }
     }
 
-    /// Ends the transaction and keeps what it wrote.
+    /// Commits the transaction.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

@@ -1,7 +1,7 @@
-//! Typed ids: swapping two of them does not compile, and outside each wears a prefix (`cmp_…`, `cnv_…`).
+//! Typed ids: swapping two of them does not compile. As text, each has a prefix (`cmp_…`, `cnv_…`).
 //!
-//! Configuration has 31-bit numbers (a click id has room for two of them), events have time-ordered uuids.
-//! The text after the prefix is lower-case Crockford base32, so ids are alphanumeric and never case-sensitive twins.
+//! Configuration has 31-bit numbers (a click ID has room for two of them), events have time-ordered uuids.
+//! The text after the prefix is lower-case Crockford base32: alphanumeric, and no two ids differ in letter case only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,24 +28,24 @@ pub static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().expect("32 symbols")
 });
 
-/// A text is not an id of the kind that was expected.
+/// A text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an id that starts with {prefix}_")]
 pub struct IdError {
-    /// What ids of the expected kind start with, without the underscore.
+    /// Prefix of the expected kind, without the underscore.
     pub prefix: &'static str,
 }
 
 macro_rules! id {
-    ($(#[$meta:meta])* $name:ident, $prefix:literal, $inner:ty, $sql:ty) => {
+    ($(#[$meta:meta])* $name:ident, $prefix:literal, $inner:ty, $sql:ty, $array:literal) => {
         $(#[$meta])*
-        #[doc = concat!("\n\nOutside: `", $prefix, "_…`.")]
+        #[doc = concat!("\n\nText form: `", $prefix, "_…`.")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow)]
         #[diesel(sql_type = $sql)]
         pub struct $name(pub $inner);
 
         impl $name {
-            /// What the text form starts with, without the underscore.
+            /// Prefix of the text form, without the underscore.
             pub const PREFIX: &'static str = $prefix;
         }
 
@@ -90,12 +90,15 @@ macro_rules! id {
                 <$inner as FromSql<$sql, Pg>>::from_sql(value).map(Self)
             }
         }
+
+        crate::delegate_sql!($name, $inner, |id| &id.0, |value: $inner| Ok::<_, std::convert::Infallible>($name(value)));
+        crate::column_type!($name, $array, $sql);
     };
 }
 
 macro_rules! number_id {
     ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
-        id!($(#[$meta])* $name, $prefix, i32, Integer);
+        id!($(#[$meta])* $name, $prefix, i32, Integer, "int4[]");
 
         impl $name {
             fn bytes(self) -> [u8; 4] {
@@ -112,7 +115,7 @@ macro_rules! number_id {
 
 macro_rules! event_id {
     ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
-        id!($(#[$meta])* $name, $prefix, Uuid, SqlUuid);
+        id!($(#[$meta])* $name, $prefix, Uuid, SqlUuid, "uuid[]");
 
         impl $name {
             fn bytes(self) -> [u8; 16] {
@@ -129,7 +132,7 @@ macro_rules! event_id {
 macro_rules! fresh_event_id {
     ($($name:ident),+) => {
         $(impl $name {
-            /// A fresh id of an event that happened `at` this time: sorts by it, and is random beyond the millisecond.
+            /// Returns a new id for an event at this time: sorts by the time, and is random below the millisecond.
             #[must_use]
             pub fn fresh(at: DateTime<Utc>) -> Self {
                 let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
@@ -141,77 +144,77 @@ macro_rules! fresh_event_id {
 }
 
 number_id!(
-    /// A network: the tenant.
+    /// Id of a network, the tenant.
     NetworkId, "net");
 number_id!(
-    /// A person who signs in.
+    /// Id of a person.
     PersonId, "prs");
 number_id!(
-    /// What a person may do in a network.
+    /// Id of a membership: a role of a person in a network.
     MembershipId, "mbr");
 number_id!(
-    /// Who is signed in, where sessions are listed.
+    /// Id of a session, for lists of sessions.
     SessionId, "ses");
 number_id!(
-    /// A role offered to an e-mail address.
+    /// Id of an invitation.
     InvitationId, "inv");
 number_id!(
-    /// What a program signs in with.
+    /// Id of an API key.
     ApiKeyId, "key");
 number_id!(
-    /// An advertiser.
+    /// Id of an advertiser.
     AdvertiserId, "adv");
 number_id!(
-    /// An affiliate.
+    /// Id of an affiliate.
     AffiliateId, "aff");
 number_id!(
-    /// Affiliates that are treated alike.
+    /// Id of a group of affiliates.
     GroupId, "grp");
 number_id!(
-    /// Somebody who asks to become an affiliate.
+    /// Id of an application to become an affiliate.
     ApplicationId, "app");
 number_id!(
-    /// How an advertiser's server talks to us.
+    /// Id of an integration of an advertiser or a campaign.
     IntegrationId, "int");
 number_id!(
-    /// A campaign.
+    /// Id of a campaign.
     CampaignId, "cmp");
 number_id!(
-    /// A goal of a campaign.
+    /// Id of a goal of a campaign.
     GoalId, "goal");
 number_id!(
-    /// A tracking link.
+    /// Id of a tracking link.
     LinkId, "lnk");
 number_id!(
-    /// A further destination of a campaign.
+    /// Id of a landing page of a campaign.
     LandingPageId, "lp");
 number_id!(
-    /// How much of something a campaign wants.
+    /// Id of a cap of a campaign.
     CapId, "cap");
 number_id!(
-    /// What a goal pays to some.
+    /// Id of a commission rule, shared by all its versions.
     RuleId, "rule");
 number_id!(
-    /// A URL that somebody has saved in the URL builder.
+    /// Id of a URL template.
     UrlTemplateId, "tpl");
 event_id!(
-    /// The stored key of a click: the part of a click id that is unique within its network. People and advertisers
-    /// see the signed click id (`tracking::ClickId`) instead.
+    /// Stored key of a click: the part of a click ID that is unique within its network. Users and advertisers see the
+    /// signed click ID (`tracking::ClickId`) instead.
     ClickKey, "clk");
 event_id!(
-    /// The receipt of an inbound postback.
+    /// Id of a postback, its receipt.
     PostbackId, "pb");
 event_id!(
-    /// A conversion.
+    /// Id of a conversion.
     ConversionId, "cnv");
 event_id!(
-    /// A ledger entry.
+    /// Id of a ledger entry.
     LedgerEntryId, "led");
 event_id!(
-    /// An entry of an audit log.
+    /// Id of an entry of the audit log.
     AuditId, "aud");
 event_id!(
-    /// An integration that seems to have failed.
+    /// Id of an alert about an integration.
     AlertId, "alr");
 fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, AuditId, AlertId);
 
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_from_its_text() {
+    fn an_id_is_parsed_back_from_its_text() {
         assert_eq!(
             CampaignId(1_580_030_173).to_string().parse(),
             Ok(CampaignId(1_580_030_173))
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_nearly_an_id_is_refused() {
+    fn a_malformed_id_is_refused() {
         for text in [
             "",
             "cmp_",

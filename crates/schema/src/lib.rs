@@ -1,16 +1,19 @@
-//! The ground floor: the generated tables, typed ids, money, and the tenant-scoped connection.
+//! Lowest layer: the generated tables, typed ids, money, sessions, and the transaction scoped to a network.
 //!
-//! Every other crate reads and writes Postgres through what is here. A table is written by exactly one crate above
-//! (ARCHITECTURE.md says which); anyone above may read it.
+//! All other crates access Postgres through this one. A table is written by exactly one crate above (see
+//! ARCHITECTURE.md); all crates above that one may read it.
 
+pub mod batch;
 pub mod changes;
 pub mod clock;
 mod db;
+mod text_enum;
+
 mod ids;
 mod migrations;
 mod money;
 mod schema;
-mod text_enum;
+mod session;
 mod words;
 
 pub use changes::Changes;
@@ -20,12 +23,14 @@ pub use ids::{
     ClickKey, ConversionId, GoalId, GroupId, IdError, IntegrationId, InvitationId, LandingPageId,
     LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId, RuleId, SessionId, UrlTemplateId,
 };
-pub use migrations::{migrate, migration_versions};
+pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency};
 pub use schema::*;
+pub use session::{connect, connect_client};
 pub use words::Words;
 
 #[doc(hidden)]
 pub mod macro_support {
     pub use diesel;
+    pub use tokio_postgres;
 }

@@ -1,4 +1,4 @@
-//! Money as whole micro-units of a currency, never a float.
+//! Money as integer micro-units of a currency, never a float.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,24 +9,24 @@ use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
-/// A currency of ISO 4217, in the database its three letters.
+/// Currency of ISO 4217, stored as its three-letter code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 pub struct Currency(iso_currency::Currency);
 
-/// Three letters (or whatever was sent) that ISO 4217 does not list.
+/// A text that is no currency code of ISO 4217.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("“{0}” is not a currency code of ISO 4217, such as EUR")]
 pub struct UnknownCurrency(pub String);
 
 impl Currency {
-    /// The three letters, such as `EUR`.
+    /// Returns the three-letter code, such as `EUR`.
     #[must_use]
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// How many decimals people write: 2 for EUR, 0 for JPY.
+    /// Returns the number of decimals of the minor unit: 2 for EUR, 0 for JPY.
     #[must_use]
     pub fn decimals(self) -> usize {
         self.0.exponent().map_or(2, usize::from)
@@ -73,7 +73,12 @@ impl FromSql<Text, Pg> for Currency {
     }
 }
 
-/// An amount of one currency in micro-units: `Money { micros: 12_500_000, currency: EUR }` is 12.50 EUR.
+crate::delegate_sql!(Currency, &str, |currency| currency.code(), |code: &str| code
+    .parse::<Currency>(
+));
+crate::column_type!(Currency, "text[]", Text);
+
+/// Amount of one currency in micro-units: `Money { micros: 12_500_000, currency: EUR }` is 12.50 EUR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     /// Millionths of the currency's unit.
@@ -86,9 +91,8 @@ impl Money {
     /// Micro-units in one unit.
     pub const UNIT: i64 = 1_000_000;
 
-    /// The share of this amount given in parts per million, rounded half to even at the currency's minor unit, so that
-    /// it can be paid out: the one rounding rule of the product. Formed in 128 bits, it cannot overflow for a rate of
-    /// at most 100 %.
+    /// Returns a share of this amount, rounded half to even at the currency's minor unit, so that the share can be paid:
+    /// the only rounding rule of the product. Computed in 128 bits, so a rate of at most 100 % cannot overflow.
     #[must_use]
     pub fn share(self, parts_per_million: i32) -> Money {
         let minor_unit = i128::from(self.minor_unit());
@@ -105,20 +109,20 @@ impl Money {
 }
 
 impl Money {
-    /// Whether the amount is a whole number of the currency's minor units.
+    /// True if the amount is a whole number of the currency's minor units.
     #[must_use]
     pub fn can_be_paid(self) -> bool {
         self.micros % self.minor_unit() == 0
     }
 
-    /// Micro-units in the smallest unit that can be paid: 10 000 in a cent.
+    /// Returns the micro-units of the currency's minor unit: 10 000 for a cent.
     fn minor_unit(self) -> i64 {
         10_i64.pow(6_u32.saturating_sub(self.currency.decimals().try_into().unwrap_or(6)))
     }
 }
 
-/// `12.50 EUR`: the currency's own decimals, more only where the amount has them, so that shown parts add up to the
-/// shown whole. Machine-readable; pages group the digits (`dashboard::format`).
+/// Writes `12.50 EUR`: with the decimals of the currency, or more if the amount has more, so that displayed parts add up
+/// to the displayed total. Machine-readable; pages group the digits (`dashboard::format`).
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.decimal(), self.currency)
@@ -126,7 +130,7 @@ impl fmt::Display for Money {
 }
 
 impl Money {
-    /// The amount alone, as `Display` writes it: `12.50`.
+    /// Returns the amount without the currency, as `Display` writes it: `12.50`.
     #[must_use]
     pub fn decimal(self) -> String {
         let sign = if self.micros < 0 { "-" } else { "" };
@@ -136,9 +140,10 @@ impl Money {
         while fraction.len() > self.currency.decimals() && fraction.ends_with('0') {
             fraction.pop();
         }
-        match fraction.is_empty() {
-            true => format!("{sign}{units}"),
-            false => format!("{sign}{units}.{fraction}"),
+        if fraction.is_empty() {
+            format!("{sign}{units}")
+        } else {
+            format!("{sign}{units}.{fraction}")
         }
     }
 }

@@ -1,367 +1,367 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
-    /// A brand (merchant) whose server sends postbacks.
+    /// A brand whose server sends postbacks.
     advertisers (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The advertiser.
+        /// Id of the advertiser.
         id -> Int4,
-        /// As people see it.
-        name -> Text,
-        /// When the advertiser was created.
-        created_at -> Timestamptz,
-        /// paused: nobody is sent to its campaigns and no conversion is made for it; those there are can be changed. archived: not offered for new campaigns; its running ones go on.
-        status -> Text,
-        /// What another system calls it; unique within the network.
-        external_id -> Nullable<Text>,
-        /// For the network's own people.
-        notes -> Text,
-        /// Words to find it by.
-        tags -> Array<Nullable<Text>>,
-        /// Counts changes: two people's edits do not overwrite each other.
+        /// Number of the edit, so that concurrent edits are detected.
         version -> Int4,
-        /// Since when it is paused; NULL where it is not.
+        /// Display name.
+        name -> Text,
+        /// paused: its campaigns get no clicks and no new conversions; existing conversions can change. archived: not offered for new campaigns; live campaigns continue.
+        status -> Text,
+        /// Start of the pause; NULL unless paused.
         paused_at -> Nullable<Timestamptz>,
-    }
-}
-
-diesel::table! {
-    /// Affiliates that are treated alike, such as by commission rules.
-    affiliate_groups (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The group.
-        id -> Int4,
-        /// As people see it.
-        name -> Text,
-        /// When the group was created.
-        created_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
-    /// A partner (publisher) who sends visitors and earns commission.
-    affiliates (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The affiliate.
-        id -> Int4,
-        /// As people see it.
-        name -> Text,
-        /// When the affiliate was created.
-        created_at -> Timestamptz,
-        /// paused: no new clicks, earlier clicks still convert. blocked: neither. archived: as paused, and out of the lists.
-        status -> Text,
-        /// The group it is treated with, if any.
-        group_id -> Nullable<Int4>,
-        /// What another system calls it; unique within the network.
+        /// Id of the advertiser in another system, unique within the network; NULL if none.
         external_id -> Nullable<Text>,
-        /// For the network's own people.
+        /// Internal notes, visible to members of the network only.
         notes -> Text,
-        /// Words to find it by.
+        /// Tags for search.
         tags -> Array<Nullable<Text>>,
-        /// Counts changes: two people's edits do not overwrite each other.
-        version -> Int4,
-    }
-}
-
-diesel::table! {
-    /// Integrations that seem to have failed: what made us think so, since when, and whether it is over.
-    alerts (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The alert; sorts by when it was opened.
-        id -> Uuid,
-        /// Whose postbacks they are.
-        advertiser_id -> Int4,
-        /// silent: nothing comes although visitors do. rejections: much more is rejected than before.
-        kind -> Text,
-        /// When the last postback came, or the first of the rejected ones that are counted.
-        since -> Timestamptz,
-        /// When it was noticed.
-        opened_at -> Timestamptz,
-        /// The figures it was last seen with.
-        finding -> Jsonb,
-        /// When it was over; NULL while it is not.
-        closed_at -> Nullable<Timestamptz>,
-        /// When somebody of the network said that they know; NULL until then.
-        seen_at -> Nullable<Timestamptz>,
-        /// Who, in words.
-        seen_by -> Nullable<Text>,
-        /// When it had been mailed; NULL until then.
-        told_at -> Nullable<Timestamptz>,
-        /// When its end had been mailed; NULL until then.
-        end_told_at -> Nullable<Timestamptz>,
-        /// Before this, nobody else mails it: who mails it puts this off first.
-        tell_after -> Timestamptz,
-    }
-}
-
-diesel::table! {
-    /// What a program signs in with: never more than its maker may do, and of that only its scopes.
-    api_keys (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The key.
-        id -> Int4,
-        /// Under whose membership it acts; it ends with that.
-        membership_id -> Int4,
-        /// What it is for, as people see it.
-        name -> Text,
-        /// SHA-256 of the key; the key itself is shown once and not kept.
-        key_hash -> Bytea,
-        /// The key's last four characters, so that people can tell keys apart.
-        key_hint -> Text,
-        /// What it may be used for.
-        scopes -> Array<Nullable<Text>>,
-        /// When it was made.
+        /// Time of creation.
         created_at -> Timestamptz,
-        /// When it stops working by itself, if it does.
+    }
+}
+
+diesel::table! {
+    /// A group of affiliates that commission rules can address together.
+    affiliate_groups (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the group.
+        id -> Int4,
+        /// Display name.
+        name -> Text,
+        /// Time of creation.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// A partner who sends visitors and earns commission.
+    affiliates (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the affiliate.
+        id -> Int4,
+        /// Number of the edit, so that concurrent edits are detected.
+        version -> Int4,
+        /// Display name.
+        name -> Text,
+        /// paused: no new clicks, earlier clicks still convert. blocked: no clicks and no conversions. archived: as paused, and hidden from lists.
+        status -> Text,
+        /// Group of the affiliate; NULL if none.
+        group_id -> Nullable<Int4>,
+        /// Id of the affiliate in another system, unique within the network; NULL if none.
+        external_id -> Nullable<Text>,
+        /// Internal notes, visible to members of the network only.
+        notes -> Text,
+        /// Tags for search.
+        tags -> Array<Nullable<Text>>,
+        /// Time of creation.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Alerts about integrations that seem to fail.
+    alerts (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the alert; sorts by its opening.
+        id -> Uuid,
+        /// Advertiser whose postbacks are concerned.
+        advertiser_id -> Int4,
+        /// silent: no conversions in spite of clicks. rejections: far more rejections than before.
+        kind -> Text,
+        /// Time of the last postback, or of the first counted rejection.
+        since -> Timestamptz,
+        /// Time of the detection.
+        opened_at -> Timestamptz,
+        /// Figures of the latest check.
+        finding -> Jsonb,
+        /// Time of the recovery; NULL while open.
+        closed_at -> Nullable<Timestamptz>,
+        /// Time of the acknowledgement by a user of the network; NULL until then.
+        seen_at -> Nullable<Timestamptz>,
+        /// Name of that user; NULL until then.
+        seen_by -> Nullable<Text>,
+        /// Time of the notification by mail; NULL until then.
+        notified_at -> Nullable<Timestamptz>,
+        /// Time of the notification of the recovery; NULL until then.
+        end_notified_at -> Nullable<Timestamptz>,
+        /// Earliest next attempt to notify; a node postpones it before it sends, so that no other node sends too.
+        notify_after -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Credential of a program, limited to the permissions of its membership and to its scopes.
+    api_keys (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the key.
+        id -> Int4,
+        /// Membership the key acts under; the key ends with it.
+        membership_id -> Int4,
+        /// Display name.
+        name -> Text,
+        /// SHA-256 of the key; the key itself is shown once and not stored.
+        key_hash -> Bytea,
+        /// Last four characters of the key, so that users can tell keys apart.
+        key_hint -> Text,
+        /// Scopes of the key.
+        scopes -> Array<Nullable<Text>>,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// End of validity; NULL if it never expires.
         expires_at -> Nullable<Timestamptz>,
-        /// When it was last used, to the minute.
+        /// Time of the last use, to the minute; NULL if never used.
         used_at -> Nullable<Timestamptz>,
-        /// When it was revoked; NULL while it works.
+        /// Time of revocation; NULL while valid.
         ended_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
-    /// Somebody who asks to become an affiliate.
+    /// An application to become an affiliate.
     applications (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The application.
+        /// Id of the application.
         id -> Int4,
-        /// SHA-256 of the token in the address of the applicant's status page.
+        /// SHA-256 of the token in the URL of the applicant's status page.
         token_hash -> Bytea,
-        /// What the affiliate will be called.
+        /// Name of the future affiliate.
         name -> Text,
-        /// Lower case; who will be invited.
+        /// Address that gets the invitation, in lower case.
         email -> Text,
-        /// Where the visitors will come from, as typed.
+        /// Source of the affiliate's visitors, as entered.
         website -> Text,
-        /// An array of {question, answer}, as the questions were when they were asked.
+        /// Array of {question, answer}, with the questions as the form showed them.
         answers -> Jsonb,
-        /// pending until somebody, or a rule, decides.
+        /// pending until a member or the auto-approval decides.
         status -> Text,
-        /// Why it was declined, as the applicant is told; empty otherwise.
+        /// Reason of a decline, shown to the applicant; empty otherwise.
         reason -> Text,
-        /// What became of an approved one.
+        /// Affiliate created by the approval; NULL unless approved.
         affiliate_id -> Nullable<Int4>,
-        /// When it was sent.
+        /// Time of submission.
         created_at -> Timestamptz,
-        /// When it was decided.
+        /// Time of the decision; NULL while pending.
         decided_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
-    /// Every change of configuration, money, roles and keys, and every sign-in: who, when, from where, before and after. Only ever added to.
+    /// Append-only log of every sign-in and every change of configuration, money, roles and keys: author, time, origin, values before and after.
     audit_log (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The entry; sorts by time.
+        /// Id of the entry; sorts by time.
         id -> Uuid,
-        /// When it happened.
+        /// Time of the action.
         at -> Timestamptz,
-        /// Who did it; NULL where no person did.
+        /// Person who acted; NULL if a program or the system did.
         person_id -> Nullable<Int4>,
-        /// Who did it, in words, as they were called then.
+        /// Name of the author at that time.
         author -> Text,
-        /// By what means.
+        /// Interface in use.
         via -> Text,
-        /// From where.
+        /// IP address of the request; NULL without a request.
         remote_ip -> Nullable<Inet>,
-        /// What was done: a thing and a verb, such as campaign.update.
+        /// Object type and verb, such as campaign.update.
         action -> Text,
-        /// The id of what it was done to.
+        /// Id of the object.
         object -> Text,
-        /// What that was called then.
+        /// Name of the object at that time.
         object_name -> Text,
-        /// The fields that changed, as they were; an empty object where there was nothing.
+        /// Changed fields with their values before; an empty object for a new one.
         before -> Jsonb,
-        /// The fields that changed, as they are; an empty object where there is nothing.
+        /// Changed fields with their values after; an empty object for a removed one.
         after -> Jsonb,
     }
 }
 
 diesel::table! {
-    /// What an advertiser wants promoted.
+    /// An offer of an advertiser that affiliates promote.
     campaigns (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The campaign.
+        /// Id of the campaign.
         id -> Int4,
-        /// Whose campaign it is.
+        /// Advertiser of the campaign.
         advertiser_id -> Int4,
-        /// As people see it.
+        /// Display name.
         name -> Text,
-        /// draft: nobody is sent. testing: test links only; nothing is paid. live: clicks are sent on and conversions count. paused: clicks get a page that says so; those made before still count. ended: neither.
-        status -> Text,
-        /// Where a click is sent: a URL with macros in path, query or fragment ({click_id}, {sub1} …).
-        destination -> Text,
-        /// ISO 4217: the currency of fixed commissions, and of postbacks that name none.
-        currency -> Text,
-        /// How many days after a click a conversion still counts.
-        attribution_days -> Int4,
-        /// When the campaign was created.
-        created_at -> Timestamptz,
-        /// ISO 3166-1 codes of where its visitors should come from; none means anywhere.
-        countries -> Array<Nullable<Text>>,
-        /// What its visitors should use; none means anything.
-        devices -> Array<Nullable<Text>>,
-        /// What the advertiser's or a former system calls it; postbacks may name it by this.
+        /// Id of the campaign in the system of the advertiser or in a former system, accepted in postbacks; NULL if none.
         external_id -> Nullable<Text>,
-        /// What the destination calls the click id; added to destinations that have no {click_id}. NULL where each destination says it itself.
-        click_parameter -> Nullable<Text>,
-        /// Parameters added to every destination, as a=b&c={sub1}.
-        extra_parameters -> Text,
-        /// Share of the clicks without a landing page of their own that go to the destination, beside the weights of landing pages.
-        destination_weight -> Int4,
-        /// Hosts that links may lead to directly (with what is below them); none means no deep links.
-        deep_link_hosts -> Array<Nullable<Text>>,
-        /// From when on visitors are sent; NULL for at once.
-        starts_at -> Nullable<Timestamptz>,
-        /// Until when; NULL for as long as it is live.
-        ends_at -> Nullable<Timestamptz>,
-        /// How old a click must be for a conversion to count: nobody buys within a second.
-        attribution_min_seconds -> Int4,
-        /// Where visitors go whom the campaign does not want or who come beyond a cap; NULL sends them on all the same.
-        fallback_url -> Nullable<Text>,
-        /// open: every affiliate may promote it. approval: who asked and was let. private: who was invited.
+        /// draft: no redirects. testing: test links only, unpaid. live: redirects and conversions. paused: clicks get a notice, earlier clicks still convert. ended: no redirects and no conversions.
+        status -> Text,
+        /// open: every affiliate may promote it. approval: approved affiliates only. private: invited affiliates only.
         access -> Text,
-        /// Words affiliates find it by.
+        /// Start of redirects; NULL for at once.
+        starts_at -> Nullable<Timestamptz>,
+        /// End of redirects; NULL for no end.
+        ends_at -> Nullable<Timestamptz>,
+        /// ISO 4217: currency of fixed commissions, and of postbacks without a currency.
+        currency -> Text,
+        /// Destination URL with macros in path, query or fragment ({click_id}, {sub1} …).
+        destination -> Text,
+        /// Share of the destination among clicks of links without a landing page, relative to the weights of landing pages.
+        destination_weight -> Int4,
+        /// Query parameter for the click ID, added to destinations without {click_id}; NULL if every destination has the macro.
+        click_parameter -> Nullable<Text>,
+        /// Query parameters added to every destination, as a=b&c={sub1}.
+        extra_parameters -> Text,
+        /// Hosts, with their subdomains, that deep links may lead to; empty for no deep links.
+        deep_link_hosts -> Array<Nullable<Text>>,
+        /// URL for visitors outside of the targeting or above a cap; NULL redirects them to the destination.
+        fallback_url -> Nullable<Text>,
+        /// Targeted countries (ISO 3166-1); empty for all.
+        countries -> Array<Nullable<Text>>,
+        /// Targeted device types; empty for all.
+        devices -> Array<Nullable<Text>>,
+        /// Attribution window: days from click to conversion.
+        attribution_days -> Int4,
+        /// Minimum age of a click for a conversion, in seconds; faster conversions are rejected.
+        attribution_min_seconds -> Int4,
+        /// Categories for affiliates' search.
         categories -> Array<Nullable<Text>>,
-        /// What affiliates agree to.
+        /// Terms that affiliates agree to.
         terms -> Text,
-        /// What affiliates should know.
+        /// Notes for affiliates.
         notes -> Text,
-    }
-}
-
-diesel::table! {
-    /// How much of something a campaign wants, of everybody together or of one affiliate.
-    caps (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The cap.
-        id -> Int4,
-        /// The campaign.
-        campaign_id -> Int4,
-        /// Of this affiliate only; NULL for all together.
-        affiliate_id -> Nullable<Int4>,
-        /// Of what: valid clicks, conversions that are not rejected, their commission or revenue.
-        metric -> Text,
-        /// In a day or month on the network's clock, or ever.
-        period -> Text,
-        /// A number, or micro-units of the campaign's currency.
-        most -> Int8,
-        /// When it was set.
+        /// Time of creation.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Clicks per hour and link.
-    click_rollups (network_id, hour, campaign_id, affiliate_id, link_id) {
-        /// The tenant.
+    /// A limit on clicks, conversions or money of a campaign per period.
+    caps (network_id, id) {
+        /// Network that owns the row.
         network_id -> Int4,
-        /// Start of the hour on the network's clock (so half-hour time zones have exact days).
-        hour -> Timestamptz,
-        /// The campaign.
+        /// Id of the cap.
+        id -> Int4,
+        /// Campaign of the cap.
         campaign_id -> Int4,
-        /// The affiliate.
+        /// Affiliate the cap applies to; NULL for all affiliates together.
+        affiliate_id -> Nullable<Int4>,
+        /// Limited quantity: valid clicks, conversions that are not rejected, or their commission or revenue.
+        metric -> Text,
+        /// Day or month in the time zone of the network, or total.
+        period -> Text,
+        /// Limit: a number, or micro-units of the campaign's currency.
+        most -> Int8,
+        /// Time of creation.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Clicks per hour and link, updated in the transaction that stores the clicks.
+    click_rollups (network_id, hour, campaign_id, affiliate_id, link_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Start of the hour in the time zone of the network, so that half-hour time zones have exact days.
+        hour -> Timestamptz,
+        /// Campaign.
+        campaign_id -> Int4,
+        /// Affiliate.
         affiliate_id -> Int4,
-        /// The tracking link.
+        /// Tracking link.
         link_id -> Int4,
-        /// How many.
+        /// Number of clicks.
         clicks -> Int8,
-        /// How many of them were the visitor's first of the day.
+        /// Number of unique clicks among them.
         unique_clicks -> Int8,
-        /// How many of them carry a flag.
+        /// Number of flagged clicks among them.
         invalid_clicks -> Int8,
     }
 }
 
 diesel::table! {
-    /// Visits through tracking links. Only ever added to; a month is dropped as a whole.
+    /// Append-only visits through tracking links, dropped month by month. No foreign keys, as for conversions.
     clicks (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// time (48 bits of milliseconds) · link (32) · random (48): the key of the click, part of its click id.
+        /// Key of the click, part of its click ID: time (48 bits of milliseconds) · link (32) · random (48).
         id -> Uuid,
-        /// When the visitor reached us.
+        /// Time the request was received.
         clicked_at -> Timestamptz,
-        /// The tracking link.
+        /// Tracking link.
         link_id -> Int4,
-        /// The link's campaign.
+        /// Campaign of the link.
         campaign_id -> Int4,
-        /// The link's affiliate.
+        /// Affiliate of the link.
         affiliate_id -> Int4,
-        /// The visitor's first of the day through this affiliate for this campaign.
+        /// True for the first click of the visitor that day through this affiliate for this campaign.
         is_unique -> Bool,
-        /// Why the click is not a valid one; NULL for a valid one. It was redirected and counts as what it is.
+        /// Reason the click is invalid, although it was redirected; NULL for a valid click.
         flag -> Nullable<Text>,
-        /// Keyed hash of the visitor's address and browser, under a key of the node and the day that is thrown away: equal only on that day.
+        /// Keyed hash of the visitor's address and browser, equal only within one day and node, because the key is discarded; NULL if unknown.
         visitor -> Nullable<Int8>,
-        /// ISO 3166-1 code; NULL where it is not known.
+        /// ISO 3166-1 code; NULL if unknown.
         country -> Nullable<Text>,
-        /// Number of the autonomous system the visitor came from; NULL where it is not known.
+        /// Autonomous system number of the visitor; NULL if unknown.
         asn -> Nullable<Int8>,
         /// desktop, mobile, tablet, tv or other.
         device -> Text,
-        /// Family of the operating system.
+        /// Operating system family; NULL if unknown.
         os -> Nullable<Text>,
-        /// Family of the browser, or name of the robot.
+        /// Browser family, or name of the robot; NULL if unknown.
         browser -> Nullable<Text>,
-        /// The affiliate's own value.
+        /// Sub ID of the affiliate; NULL if none.
         sub1 -> Nullable<Text>,
-        /// The affiliate's own value.
+        /// Sub ID of the affiliate; NULL if none.
         sub2 -> Nullable<Text>,
-        /// The affiliate's own value.
+        /// Sub ID of the affiliate; NULL if none.
         sub3 -> Nullable<Text>,
-        /// The affiliate's own value.
+        /// Sub ID of the affiliate; NULL if none.
         sub4 -> Nullable<Text>,
-        /// The affiliate's own value.
+        /// Sub ID of the affiliate; NULL if none.
         sub5 -> Nullable<Text>,
-        /// The visitor's network: /24 of IPv4, /48 of IPv6. The address itself is not kept.
+        /// Network of the visitor: /24 of IPv4, /48 of IPv6. The full address is never stored. NULL if unknown.
         ip_prefix -> Nullable<Inet>,
-        /// Referer header, at most 1024 characters.
+        /// Referer header, at most 1024 characters; NULL if none.
         referrer -> Nullable<Text>,
     }
 }
 
 diesel::table! {
-    /// What a goal pays to some: the first rule that fits wins. A row is never changed: a change closes it and adds the next version.
+    /// Commission and revenue of a goal under conditions; the first matching rule applies. Versions are immutable: a change closes one version and adds the next.
     commission_rules (network_id, id, version) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The rule, the same in all its versions.
+        /// Id of the rule, equal in all its versions.
         id -> Int4,
-        /// Counts its changes.
+        /// Number of the version.
         version -> Int4,
-        /// The goal.
+        /// Goal of the rule.
         goal_id -> Int4,
-        /// Its place: lower ones are looked at first.
+        /// Order of evaluation, lowest first.
         position -> Int4,
-        /// As people see it.
+        /// Display name.
         name -> Text,
-        /// For this affiliate only.
+        /// Condition: this affiliate; NULL for all.
         affiliate_id -> Nullable<Int4>,
-        /// For affiliates of this group only.
+        /// Condition: affiliates of this group; NULL for all.
         group_id -> Nullable<Int4>,
-        /// Which sub id of the click must have the value.
+        /// Condition: number of the sub ID that must equal sub_value; NULL for none.
         sub_number -> Nullable<Int2>,
-        /// The value it must have.
+        /// Required value of that sub ID; NULL for none.
         sub_value -> Nullable<Text>,
-        /// For orders from this country (ISO 3166-1) only.
+        /// Condition: country of the order (ISO 3166-1); NULL for all.
         country -> Nullable<Text>,
-        /// For orders with this coupon code only; letter case does not count.
+        /// Condition: coupon code of the order, compared case-insensitively; NULL for all.
         coupon -> Nullable<Text>,
-        /// For the items of this category only: each item is paid by its own rule.
+        /// Condition: category of the item, because each item is paid by the rule it matches; NULL for all.
         category -> Nullable<Text>,
-        /// From the affiliate's so-many-th conversion of the goal in a month on: a tier.
+        /// Condition: lowest number of the conversion among those of the affiliate, the goal and the month (tier); NULL for all.
         month_from -> Nullable<Int4>,
         /// As goals.commission_fixed_micros.
         commission_fixed_micros -> Int8,
@@ -371,409 +371,441 @@ diesel::table! {
         revenue_fixed_micros -> Int8,
         /// As goals.revenue_rate_ppm.
         revenue_rate_ppm -> Int4,
-        /// From when on it is in force.
+        /// Start of validity.
         valid_from -> Timestamptz,
-        /// Until when; NULL for the current version.
+        /// End of validity; NULL for the current version.
         valid_to -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
-    /// What was said of a conversion after it was made, and what it was made with. What it is now follows from the set of these, in whatever order they came.
+    /// Change events of a conversion, its creation included. The state of the conversion follows from the set of events, in any order of arrival.
     conversion_changes (network_id, conversion_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The conversion.
+        /// Changed conversion.
         conversion_id -> Uuid,
-        /// The postback that said it, or a number of its own.
+        /// Postback of the change, or a generated id.
         id -> Uuid,
-        /// When it reached us.
+        /// Time the change was received.
         changed_at -> Timestamptz,
-        /// When it happened, as the sender says.
-        said_at -> Nullable<Timestamptz>,
-        /// report: what it was made with. postback: the advertiser changed it. person: somebody of the network did. hold: its time was over.
+        /// Time of the event as reported by the sender; NULL if none was sent.
+        event_time -> Nullable<Timestamptz>,
+        /// report: the postback that created the conversion. postback: a change by the advertiser. person: a decision by a user of the network. hold: the end of the hold period.
         source -> Text,
-        /// The status it was given.
+        /// New status; NULL if unchanged.
         status -> Nullable<Text>,
-        /// The amount it was given.
+        /// New order amount in micro-units; NULL if unchanged.
         amount_micros -> Nullable<Int8>,
-        /// How much of the amount was taken back.
+        /// Refunded part of the order amount in micro-units; NULL if none.
         refund_micros -> Nullable<Int8>,
     }
 }
 
 diesel::table! {
-    /// Conversions and their money per hour, link, goal, currency and status. A change of status moves the sums from one row to another.
+    /// Conversions and their money per hour, link, goal, currency and status, updated in the transaction that stores the conversion. A change of status moves sums between rows.
     conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// Start of the hour of the conversion on the network's clock.
+        /// Start of the hour of the conversion in the time zone of the network.
         hour -> Timestamptz,
-        /// The campaign.
+        /// Campaign.
         campaign_id -> Int4,
-        /// The affiliate.
+        /// Affiliate.
         affiliate_id -> Int4,
-        /// The tracking link.
+        /// Tracking link.
         link_id -> Int4,
-        /// The goal.
+        /// Goal.
         goal_id -> Int4,
-        /// ISO 4217: sums are kept per currency.
+        /// ISO 4217: sums are per currency.
         currency -> Text,
-        /// Status of the conversions summed here.
+        /// Status of the conversions.
         status -> Text,
-        /// How many.
+        /// Number of conversions.
         conversions -> Int8,
-        /// Sum of order amounts.
+        /// Sum of the order amounts in micro-units.
         amount_micros -> Int8,
-        /// Sum of commissions.
+        /// Sum of the commissions in micro-units.
         commission_micros -> Int8,
-        /// Sum of revenue.
+        /// Sum of the revenue in micro-units.
         revenue_micros -> Int8,
     }
 }
 
 diesel::table! {
-    /// A postback that was accepted for a goal. Survives the purge of its click and postback rows, so it does not refer to them by foreign key.
+    /// A postback that was accepted for a goal. Outlives the rows of its click and its postback.
     conversions (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The conversion (cnv_…); sorts by time.
+        /// Id of the conversion (cnv_…); sorts by time.
         id -> Uuid,
-        /// When the postback reached us.
+        /// Time the postback was received.
         converted_at -> Timestamptz,
-        /// Who owes.
+        /// Advertiser who owes the revenue.
         advertiser_id -> Int4,
-        /// The campaign of the click.
+        /// Campaign of the conversion.
         campaign_id -> Int4,
-        /// The goal reached.
+        /// Goal reached.
         goal_id -> Int4,
-        /// Who earns.
+        /// Affiliate who earns the commission.
         affiliate_id -> Int4,
-        /// The tracking link of the click.
+        /// Tracking link the conversion is attributed to.
         link_id -> Int4,
-        /// The click it is attributed to; NULL where a coupon or the affiliate's key says whose it is.
+        /// Click the conversion is attributed to; NULL if attributed without a click.
         click_id -> Nullable<Uuid>,
-        /// The postback that made it.
+        /// Postback that created the conversion.
         postback_id -> Uuid,
-        /// What the goal is unique by (order id or click id). The unique key makes duplicates impossible, for ever.
-        unique_key -> Text,
-        /// The advertiser's order id.
-        order_id -> Nullable<Text>,
-        /// Order amount; empty where none was sent.
-        amount_micros -> Nullable<Int8>,
-        /// ISO 4217: the currency of all three amounts.
-        currency -> Text,
-        /// What the affiliate earns.
-        commission_micros -> Int8,
-        /// What the advertiser owes.
-        revenue_micros -> Int8,
-        /// pending, then approved or rejected; reversed where an approved one was taken back.
-        status -> Text,
-        /// What says whose it is: its click, the customer's earlier conversion, a coupon, or the affiliate named by the sender.
-        attributed_by -> Text,
-        /// The conversion of the parent goal it came after.
+        /// Conversion of the parent goal; NULL if none.
         parent_id -> Nullable<Uuid>,
-        /// The advertiser's own id of the customer.
+        /// Basis of the attribution: click, earlier conversion of the customer, coupon, or affiliate named by the sender.
+        attributed_by -> Text,
+        /// Deduplication key of the goal (order ID, click ID or customer ID), unique for ever.
+        unique_key -> Text,
+        /// Order ID of the advertiser; NULL if none was sent.
+        order_id -> Nullable<Text>,
+        /// Customer ID of the advertiser; NULL if none was sent.
         customer_id -> Nullable<Text>,
-        /// The coupon code it came with.
+        /// Coupon code of the order; NULL if none was sent.
         coupon -> Nullable<Text>,
-        /// The country it came from, as the advertiser says.
+        /// Country reported by the advertiser; NULL if none was sent.
         country -> Nullable<Text>,
-        /// Why it pays nothing although the goal does; NULL where it pays.
-        unpaid_because -> Nullable<Text>,
-        /// When it approves itself, unless somebody must look first; NULL where a person decides or it was decided.
+        /// pending, then approved or rejected; reversed if it was rejected after approval.
+        status -> Text,
+        /// End of the hold period, at which the conversion is approved unless it is in review; NULL if it is decided or needs a decision by a user.
         hold_until -> Nullable<Timestamptz>,
-        /// How the money was computed: rule, version, rates, and what went in.
-        terms -> Jsonb,
-        /// Why it is pending until somebody of the network has looked: its amount is above the goal's limit, or in a currency that cannot be compared with it. NULL where nobody must look, or somebody has.
+        /// Reason for the manual review: amount above the limit of the goal, or in a currency not comparable with the limit. NULL if no review is pending.
         review_because -> Nullable<Text>,
+        /// Reason the conversion pays nothing although its goal does; NULL if it pays.
+        unpaid_because -> Nullable<Text>,
+        /// Order amount in micro-units; NULL if none was sent.
+        amount_micros -> Nullable<Int8>,
+        /// Commission of the affiliate in micro-units.
+        commission_micros -> Int8,
+        /// Revenue owed by the advertiser in micro-units.
+        revenue_micros -> Int8,
+        /// ISO 4217: currency of all three amounts.
+        currency -> Text,
+        /// Inputs of the pricing: rules, versions, rates and amounts.
+        terms -> Jsonb,
     }
 }
 
 diesel::table! {
-    /// Coupon codes by which an order without a click is an affiliate's.
+    /// A coupon code that attributes orders without a click to an affiliate.
     coupons (network_id, campaign_id, code) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The campaign whose orders carry it.
+        /// Campaign of the orders.
         campaign_id -> Int4,
-        /// In upper case: letter case does not count.
+        /// Code in upper case, because codes are compared case-insensitively.
         code -> Text,
-        /// Who hands it out.
+        /// Affiliate who distributes the code.
         affiliate_id -> Int4,
-        /// When it was entered.
+        /// Time of creation.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// One kind of conversion of a campaign, with what it pays.
+    /// A kind of conversion of a campaign, with its commission and revenue.
     goals (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The goal.
+        /// Id of the goal.
         id -> Int4,
-        /// The campaign it belongs to.
-        campaign_id -> Int4,
-        /// What a postback names it by.
-        code -> Text,
-        /// As people see it.
-        name -> Text,
-        /// What makes a conversion the same one again: its order id, its click, its customer, or nothing (every fire counts).
-        unique_by -> Text,
-        /// Whether conversions start approved instead of pending.
-        auto_approve -> Bool,
-        /// What the affiliate earns per conversion, in micro-units of the campaign's currency.
-        commission_fixed_micros -> Int8,
-        /// What the affiliate earns of the order amount, in parts per million (10 % = 100 000).
-        commission_rate_ppm -> Int4,
-        /// What the advertiser owes per conversion, in micro-units of the campaign's currency.
-        revenue_fixed_micros -> Int8,
-        /// What the advertiser owes of the order amount, in parts per million.
-        revenue_rate_ppm -> Int4,
-        /// When the goal was created.
-        created_at -> Timestamptz,
-        /// What kind of thing it is.
-        kind -> Text,
-        /// What the advertiser's or a former system calls it; postbacks may name it by this.
-        external_id -> Nullable<Text>,
-        /// How many days a conversion waits before it approves itself, where the goal approves.
-        hold_days -> Int4,
-        /// Names that a postback must carry.
-        required_parameters -> Array<Nullable<Text>>,
-        /// Names that a postback must not carry.
-        forbidden_parameters -> Array<Nullable<Text>>,
-        /// The amount of a postback that carries none, in micro-units of the campaign's currency.
-        default_amount_micros -> Nullable<Int8>,
-        /// The goal that must have been reached before, by the same click or customer.
-        parent_goal_id -> Nullable<Int4>,
-        /// How long a postback waits for its parent, or for the order it changes.
-        wait_hours -> Int4,
-        /// How often it counts after one conversion of its parent: the number of paid renewals. NULL for always.
-        times_per_parent -> Nullable<Int4>,
-        /// Counts changes of what it pays.
+        /// Number of the version of commission and revenue.
         version -> Int4,
-        /// Since when it pays what it pays.
-        changed_at -> Timestamptz,
-        /// Above which amount, in micro-units of the campaign's currency, somebody of the network must look at a conversion before it is approved; NULL for never.
+        /// Campaign of the goal.
+        campaign_id -> Int4,
+        /// Identifier of the goal in postbacks.
+        code -> Text,
+        /// Display name.
+        name -> Text,
+        /// Type of conversion.
+        kind -> Text,
+        /// Id of the goal in the system of the advertiser or in a former system, accepted in postbacks; NULL if none.
+        external_id -> Nullable<Text>,
+        /// Deduplication of conversions: by order ID, click, customer, or not at all (fire).
+        unique_by -> Text,
+        /// True if conversions are approved automatically: at once, or after hold_days.
+        auto_approve -> Bool,
+        /// Hold period: days a conversion stays pending before auto-approval.
+        hold_days -> Int4,
+        /// Amount, in micro-units of the campaign's currency, above which a user of the network must review a conversion before it is approved; NULL for no review.
         review_above_micros -> Nullable<Int8>,
+        /// Parameters that a postback must have.
+        required_parameters -> Array<Nullable<Text>>,
+        /// Parameters that a postback must not have.
+        forbidden_parameters -> Array<Nullable<Text>>,
+        /// Amount of a postback without one, in micro-units of the campaign's currency; NULL if none.
+        default_amount_micros -> Nullable<Int8>,
+        /// Parent goal, which the same click or customer must have reached before; NULL if none.
+        parent_goal_id -> Nullable<Int4>,
+        /// Hours a postback is held for its parent conversion, or for the order it changes.
+        wait_hours -> Int4,
+        /// Maximum number of conversions per parent conversion, such as paid renewals; NULL for no limit.
+        times_per_parent -> Nullable<Int4>,
+        /// Commission of the affiliate per conversion, in micro-units of the campaign's currency.
+        commission_fixed_micros -> Int8,
+        /// Commission of the affiliate as a share of the order amount, in parts per million (10 % = 100 000).
+        commission_rate_ppm -> Int4,
+        /// Revenue owed by the advertiser per conversion, in micro-units of the campaign's currency.
+        revenue_fixed_micros -> Int8,
+        /// Revenue owed by the advertiser as a share of the order amount, in parts per million.
+        revenue_rate_ppm -> Int4,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// Start of the current version of commission and revenue.
+        changed_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// The answers of API calls that carried an Idempotency-Key, kept in the transaction of the change itself: repeated, the call changes nothing and is answered the same. Kept for a day.
-    idempotency_keys (network_id, membership_id, key) {
-        /// The tenant.
+    /// Held postbacks, which arrived before the event they depend on: a sale before its signup, a refund before its sale.
+    held_postbacks (network_id, postback_id) {
+        /// Network that owns the row.
         network_id -> Int4,
-        /// Whose key it is: keys of different callers do not meet.
+        /// Held postback.
+        postback_id -> Uuid,
+        /// Start of the hold.
+        held_at -> Timestamptz,
+        /// Latest end of the hold.
+        until -> Timestamptz,
+        /// parent: a conversion of the parent goal. conversion: the conversion to change. customer: the first conversion of the customer. click: the row of the click, which the commission depends on.
+        waits_for -> Text,
+        /// Goal of the awaited conversion; NULL for any goal.
+        goal_id -> Nullable<Int4>,
+        /// Click of the awaited conversion, or the awaited click; NULL if not used.
+        click_id -> Nullable<Uuid>,
+        /// Customer of the awaited conversion; NULL if not used.
+        customer_id -> Nullable<Text>,
+        /// Deduplication key of the conversion to change; NULL if not used.
+        unique_key -> Nullable<Text>,
+        /// Advertiser who sent the postback; NULL if unknown.
+        advertiser_id -> Nullable<Int4>,
+        /// Campaign whose separate integration was used; NULL for the integration of the advertiser.
+        integration_campaign_id -> Nullable<Int4>,
+        /// True if token, signature or address authenticated the advertiser on arrival.
+        is_authenticated -> Bool,
+        /// Journal record of the postback.
+        record -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// Responses to API requests with an Idempotency-Key, stored in the transaction of the change: a repeated request changes nothing and gets the same response. Retained for a day.
+    idempotency_keys (network_id, membership_id, key) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Membership of the caller; keys of different callers never collide.
         membership_id -> Int4,
-        /// As the caller sent it.
+        /// Idempotency-Key header of the request.
         key -> Text,
-        /// SHA-256 of method, path and body: the same key with another request is an error.
+        /// SHA-256 of method, path and body; the same key with another request is an error.
         request_hash -> Bytea,
-        /// HTTP status of the answer.
+        /// HTTP status of the response.
         status -> Int4,
-        /// Body of the answer. A secret in it is left out: it is shown once.
+        /// Body of the response without secrets, which are shown once.
         body -> Text,
-        /// When the call was made.
+        /// Time of the request.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// How far each journal has been applied. Moves in the transaction that stores the events, so that each is stored exactly once.
+    /// Position of the applier in each journal. Moves in the transaction that stores the events, so each is stored exactly once.
     ingest_cursors (journal) {
         /// Identity of the journal's folder.
         journal -> Uuid,
-        /// What is in it.
+        /// Kind of records in the journal.
         stream -> Text,
-        /// The machine and folder it was last applied from.
+        /// Machine and folder of the latest applier.
         node -> Text,
-        /// Number of the first record that is not applied yet.
+        /// Number of the first record not yet applied.
         next_seq -> Int8,
-        /// When it last moved.
+        /// Time of the latest move.
         moved_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// One row: what all nodes on this database must agree on.
+    /// One row: facts that all nodes on this database must agree on.
     installation (single) {
-        /// Always true: keeps the table at one row.
+        /// Always true: limits the table to one row.
         single -> Bool,
-        /// Fingerprint of the installation secret. A node with another secret could not verify the click ids of its peers, so it refuses to start.
+        /// Fingerprint of the installation secret. A node with another secret could not verify the click IDs of its peers, so it refuses to start.
         secret_fingerprint -> Bytea,
-        /// SHA-256 of the token in the link that makes the first operator; NULL once there is one.
+        /// SHA-256 of the token in the link that creates the first operator; NULL once an operator exists.
         setup_token_hash -> Nullable<Bytea>,
     }
 }
 
 diesel::table! {
-    /// How one advertiser's server talks to us: for all its campaigns, or for one that has an integration of its own.
+    /// Settings and credentials for the postbacks of an advertiser, or of one campaign with a separate integration.
     integrations (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The integration.
+        /// Id of the integration.
         id -> Int4,
-        /// The advertiser whose server calls.
+        /// Advertiser who sends the postbacks.
         advertiser_id -> Int4,
-        /// SHA-256 of the postback token; the token itself is shown once and not kept.
-        token_hash -> Bytea,
-        /// The token's last four characters, so that people can tell tokens apart.
-        token_hint -> Text,
-        /// When the current token was made.
-        created_at -> Timestamptz,
-        /// Key of the system whose spelling the advertiser's calls are in; NULL where each call is recognised by itself.
-        dialect -> Nullable<Text>,
-        /// Whether a call must carry the token. Without, the click id, which we signed, says whose call it is.
-        requires_token -> Bool,
-        /// SHA-256 of the token before, which is still taken for a while.
-        previous_token_hash -> Nullable<Bytea>,
-        /// Until when.
-        previous_token_until -> Nullable<Timestamptz>,
-        /// Secret of the advertiser's signatures, sealed under the installation's secret.
-        signing_secret -> Nullable<Bytea>,
-        /// Whether a call must be signed.
-        requires_signature -> Bool,
-        /// How far the time of a signature may be from ours.
-        signature_seconds -> Int4,
-        /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
-        allowed_addresses -> Array<Nullable<Text>>,
-        /// Whether https, token, signature and address are only looked at: what would be refused is taken, and marked.
-        is_monitoring -> Bool,
-        /// ours: our JSON. dialect: what the sender's system would answer. always_ok: 200 whatever happened, with an honest body. gif: a picture of one pixel.
-        answer_format -> Text,
-        /// What the advertiser's own words for statuses mean: an object of words to pending, held, approved, rejected or ignored.
-        status_map -> Jsonb,
-        /// Whether a commission that the advertiser sends is paid where the goal's own is zero.
-        takes_commission -> Bool,
-        /// Whether a click id that differs in letter case only is taken.
-        ignores_letter_case -> Bool,
-        /// Whether a call must have come over https, as a trusted proxy says.
-        requires_https -> Bool,
-        /// The campaign whose own it is; NULL for the advertiser's, which decides for all campaigns without one.
+        /// Campaign of the integration; NULL for the integration of the advertiser, which serves all campaigns without one.
         campaign_id -> Nullable<Int4>,
-        /// Until when the advertiser's token is taken for the campaign as well; NULL for the advertiser's own integration.
+        /// Dialect of the postbacks; NULL if each postback's dialect is detected.
+        dialect -> Nullable<Text>,
+        /// True if a postback must carry the token; otherwise the signed click ID identifies the advertiser.
+        requires_token -> Bool,
+        /// SHA-256 of the postback token; the token itself is shown once and not stored.
+        token_hash -> Bytea,
+        /// Last four characters of the token, so that users can tell tokens apart.
+        token_hint -> Text,
+        /// SHA-256 of the previous token, accepted until previous_token_until; NULL if none.
+        previous_token_hash -> Nullable<Bytea>,
+        /// End of validity of the previous token; NULL if none.
+        previous_token_until -> Nullable<Timestamptz>,
+        /// End of the period in which the campaign also accepts the token of the advertiser; NULL for the integration of the advertiser.
         advertiser_token_until -> Nullable<Timestamptz>,
+        /// True if a postback must be signed.
+        requires_signature -> Bool,
+        /// HMAC secret, encrypted under the installation secret; NULL if none.
+        signing_secret -> Nullable<Bytea>,
+        /// Maximum difference between the time of a signature and the server's clock, in seconds.
+        signature_seconds -> Int4,
+        /// True if a postback must arrive over https, as reported by a trusted proxy.
+        requires_https -> Bool,
+        /// IP addresses and CIDR ranges that postbacks may come from; empty for all.
+        allowed_addresses -> Array<Nullable<Text>>,
+        /// True for monitor only: postbacks that fail the checks of https, token, signature or address are accepted and flagged.
+        is_monitoring -> Bool,
+        /// Response format. ours: JSON of Clickledger. dialect: the response of the sender's system. always_ok: status 200 with an honest body. gif: an image of one pixel.
+        answer_format -> Text,
+        /// Object of the advertiser's status words to pending, held, approved, rejected or ignored.
+        status_map -> Jsonb,
+        /// True if the commission in a postback is paid where the goal's commission is zero.
+        takes_commission -> Bool,
+        /// True if a click ID that differs in letter case only is accepted.
+        ignores_letter_case -> Bool,
+        /// Time the current token was created.
+        created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
     /// A role offered to an e-mail address; accepted once, within seven days.
     invitations (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The invitation.
+        /// Id of the invitation.
         id -> Int4,
         /// SHA-256 of the token in the link.
         token_hash -> Bytea,
-        /// Lower case; who is invited.
+        /// Invited address, in lower case.
         email -> Text,
-        /// What the person will be able to do.
+        /// Role of the future membership.
         role -> Text,
-        /// For which advertiser; set with the advertiser's roles only.
+        /// Advertiser to act for; set with the roles of advertisers only.
         advertiser_id -> Nullable<Int4>,
-        /// For which affiliate; set with role affiliate only.
+        /// Affiliate to act for; set with role affiliate only.
         affiliate_id -> Nullable<Int4>,
-        /// When it was made.
+        /// Time of creation.
         created_at -> Timestamptz,
-        /// When it stops working.
+        /// End of validity.
         expires_at -> Timestamptz,
-        /// When it was accepted or withdrawn; NULL while it is open.
+        /// Time of acceptance or withdrawal; NULL while open.
         ended_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
-    /// Further destinations of a campaign.
+    /// An additional destination of a campaign.
     landing_pages (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The landing page.
+        /// Id of the landing page.
         id -> Int4,
-        /// The campaign it belongs to.
+        /// Campaign of the landing page.
         campaign_id -> Int4,
-        /// As people see it.
+        /// Display name.
         name -> Text,
-        /// A destination with macros, as campaigns.destination.
+        /// Destination URL with macros, as campaigns.destination.
         url -> Text,
-        /// Its share of the clicks of links that name no landing page; 0 for links that name it only.
+        /// Share of clicks of links without a landing page; 0 for links with this landing page only.
         weight -> Int4,
-        /// When it was added.
+        /// Time of creation.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Append-only money movements. The entries of one conversion sum to zero: the advertiser's debt is the affiliate's commission plus the network's margin. A balance is a sum; nothing is overwritten.
+    /// Append-only money movements. The entries of a conversion sum to zero: the debt of the advertiser equals the commission of the affiliate plus the margin of the network. A balance is a sum.
     ledger_entries (network_id, conversion_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The entry; sorts by time.
+        /// Id of the entry; sorts by time.
         id -> Uuid,
-        /// When it was booked.
+        /// Time of the entry.
         booked_at -> Timestamptz,
-        /// What it was booked for.
+        /// Conversion of the entry.
         conversion_id -> Uuid,
-        /// earned: the conversion was made. rejected: it does not count any more, and this entry takes the earned one back. adjusted: what it is worth changed by so much.
+        /// earned: the conversion was created. rejected: the conversion no longer counts, and this entry cancels the earlier ones. adjusted: difference after a change of the conversion.
         kind -> Text,
-        /// Whose account moves.
+        /// Owner of the account.
         account -> Text,
-        /// Set for an advertiser's account.
+        /// Advertiser of the account; NULL unless account is advertiser.
         advertiser_id -> Nullable<Int4>,
-        /// Set for an affiliate's account.
+        /// Affiliate of the account; NULL unless account is affiliate.
         affiliate_id -> Nullable<Int4>,
         /// ISO 4217.
         currency -> Text,
-        /// Positive: the account gains. Negative: it owes.
+        /// Amount in micro-units: positive for a credit, negative for a debit.
         amount_micros -> Int8,
     }
 }
 
 diesel::table! {
-    /// Links that were mailed to people: to choose a new password, or to sign in without one. Each works once and is removed.
+    /// One-time links sent by mail; removed once used.
     mailed_links (token_hash) {
         /// SHA-256 of the token in the link.
         token_hash -> Bytea,
-        /// Whose link it is.
+        /// Person the link was sent to.
         person_id -> Int4,
-        /// reset: choose a new password. sign_in: sign in.
+        /// reset: choose a new password. sign_in: sign in without one.
         purpose -> Text,
-        /// When it was made.
+        /// Time of creation.
         created_at -> Timestamptz,
-        /// When it stops working.
+        /// End of validity.
         expires_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// What a person may do in a network, and for whom.
+    /// A role of a person in a network.
     memberships (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The membership.
+        /// Id of the membership.
         id -> Int4,
-        /// Who.
+        /// Person with the role.
         person_id -> Int4,
-        /// What the person may do; the table of permissions is in tenancy/src/permissions.rs.
+        /// Role, whose permissions are listed in tenancy/src/permissions.rs.
         role -> Text,
-        /// The advertiser acted for; set with the advertiser's roles only.
+        /// Advertiser the person acts for; set with the roles of advertisers only.
         advertiser_id -> Nullable<Int4>,
-        /// The affiliate acted for; set with role affiliate only.
+        /// Affiliate the person acts for; set with role affiliate only.
         affiliate_id -> Nullable<Int4>,
-        /// When the membership was given.
+        /// Time of creation.
         created_at -> Timestamptz,
-        /// When it was taken away; NULL while it holds. Never deleted: the audit log speaks of it.
+        /// Time of removal; NULL while active. Rows are never deleted, because the audit log refers to them.
         ended_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
-    /// The name of a network in addresses: /join/{slug}, and /{slug}/{alias} on the shared tracking host. A reference table: slugs are unique across networks.
+    /// Name of a network in URLs: /join/{slug}, and /{slug}/{alias} on the shared tracking host. A reference table: slugs are unique across networks.
     network_slugs (slug) {
         /// Two to forty lower-case letters, digits and hyphens.
         slug -> Text,
-        /// The network.
+        /// Network with that slug.
         network_id -> Int4,
     }
 }
@@ -781,417 +813,391 @@ diesel::table! {
 diesel::table! {
     /// A network is the tenant: it owns every row that carries its id.
     networks (id) {
-        /// Also the second field of every click id of this network.
+        /// Id of the network; also the second field of its click IDs.
         id -> Int4,
-        /// As people see it.
+        /// Display name.
         name -> Text,
-        /// IANA name. Days in reports and the hours of rollups are of this zone.
-        time_zone -> Text,
-        /// ISO 4217. Proposed for new campaigns; sums are never converted silently.
-        currency -> Text,
-        /// When the network was created.
-        created_at -> Timestamptz,
-        /// active: all works. suspended: clicks and postbacks are refused, data is kept and can be read. closed: its owner deleted it; what is left is being erased.
+        /// active: everything works. suspended: clicks and postbacks are refused, data stays readable. closed: deleted by its owner, waiting to be erased.
         status -> Text,
-        /// Why it is not active, as its people are told; empty while it is.
+        /// Reason shown to its members if the network is not active; empty otherwise.
         status_reason -> Text,
-        /// Limit of one node; more get 429 with Retry-After.
+        /// IANA name. Days of reports and hours of rollups follow this zone.
+        time_zone -> Text,
+        /// ISO 4217. Default of new campaigns; sums are never converted.
+        currency -> Text,
+        /// Rate limit per node; requests above it get 429 with Retry-After.
         max_postbacks_per_second -> Int4,
-        /// How many people may work for the network itself (advertisers' and affiliates' people do not count).
+        /// Limit on members of the network itself; users of advertisers and affiliates do not count.
         max_seats -> Int4,
-        /// How many tracking links there may be.
+        /// Limit on tracking links.
         max_links -> Int4,
-        /// Whether everyone must have a second factor to see anything.
+        /// True if every member must use two-factor authentication.
         require_two_factor -> Bool,
-        /// Whether affiliates may apply on the page /join/{slug}.
-        join_open -> Bool,
-        /// What applicants read first.
-        join_greeting -> Text,
-        /// What applicants are asked besides name, e-mail address and website. A question that ends with * must be answered.
-        join_questions -> Array<Nullable<Text>>,
-        /// Whose application is approved at once: nobody's, everybody's, or of the listed e-mail domains.
-        auto_approve -> Text,
-        /// The e-mail domains that are approved at once, in lower case.
-        auto_approve_domains -> Array<Nullable<Text>>,
-        /// Number of the key that signs its click ids now.
-        click_key_number -> Int2,
-        /// Since when; ids under earlier keys count only from before.
-        click_key_since -> Timestamptz,
-        /// Addresses and networks (CIDR) whose clicks are flagged as blocked.
-        blocked_addresses -> Array<Nullable<Text>>,
-        /// Whether a campaign goes live only when test orders of every goal have arrived.
+        /// True if a campaign can go live only after test orders of every goal have arrived.
         require_tests -> Bool,
+        /// True if affiliates may apply on the page /join/{slug}.
+        join_open -> Bool,
+        /// Introduction of the application form.
+        join_greeting -> Text,
+        /// Questions of the application form besides name, e-mail address and website. A trailing * marks a required answer.
+        join_questions -> Array<Nullable<Text>>,
+        /// Applications approved at once: none, those of auto_approve_domains, or all.
+        auto_approve -> Text,
+        /// E-mail domains whose applications are approved at once, in lower case.
+        auto_approve_domains -> Array<Nullable<Text>>,
+        /// Number of the key that signs new click IDs.
+        click_key_number -> Int2,
+        /// Start of that key's validity; click IDs signed by an earlier key are accepted only if they are older.
+        click_key_since -> Timestamptz,
+        /// IP addresses and CIDR ranges whose clicks are flagged as blocked.
+        blocked_addresses -> Array<Nullable<Text>>,
+        /// Time of creation.
+        created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// What those who run the installation did. Only ever added to; outlives the networks it speaks of.
+    /// Append-only log of operators' actions. Outlives the networks it refers to, so it names them in a text instead of a network_id.
     operator_log (id) {
-        /// The entry; sorts by time.
+        /// Id of the entry; sorts by time.
         id -> Uuid,
-        /// When it happened.
+        /// Time of the action.
         at -> Timestamptz,
-        /// Who did it; NULL where no person did.
+        /// Person who acted; NULL if a command or the system did.
         person_id -> Nullable<Int4>,
-        /// Who did it, in words, as they were called then.
+        /// Name of the author at that time.
         author -> Text,
-        /// From where.
+        /// IP address of the request; NULL without a request.
         remote_ip -> Nullable<Inet>,
-        /// What was done: a thing and a verb, such as network.suspend.
+        /// Object type and verb, such as network.suspend.
         action -> Text,
-        /// Id and name of the network it was done to; empty where to none.
+        /// Id and name of the network concerned; empty if none.
         about_network -> Text,
-        /// The reason given, or what else there is to say.
+        /// Reason given, or other details.
         detail -> Text,
     }
 }
 
 diesel::table! {
-    /// Postbacks that came before what they belong to: a sale before its signup, a refund before its sale.
-    parked_postbacks (network_id, postback_id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The postback.
-        postback_id -> Uuid,
-        /// Since when it waits.
-        parked_at -> Timestamptz,
-        /// How long at most.
-        until -> Timestamptz,
-        /// parent: a conversion of the parent goal. conversion: the one it changes. customer: their first conversion. click: its row, which the terms depend on.
-        waits_for -> Text,
-        /// The goal of the conversion it waits for; NULL where any of the customer will do.
-        goal_id -> Nullable<Int4>,
-        /// The click of the parent it waits for.
-        click_id -> Nullable<Uuid>,
-        /// The customer of the parent it waits for.
-        customer_id -> Nullable<Text>,
-        /// What the conversion it changes is unique by.
-        unique_key -> Nullable<Text>,
-        /// Whose call it is.
-        advertiser_id -> Nullable<Int4>,
-        /// Whether its token, signature or address proved that when it came.
-        is_proven -> Bool,
-        /// The postback as it stood in the journal.
-        record -> Bytea,
-        /// The campaign whose own integration it was checked by when it came; NULL for the advertiser's.
-        integration_campaign_id -> Nullable<Int4>,
-    }
-}
-
-diesel::table! {
-    /// One row per human being, whatever networks they work for.
+    /// Account of a human, one per e-mail address, across networks.
     people (id) {
-        /// The person.
+        /// Id of the person.
         id -> Int4,
-        /// Lower case; what a person signs in with.
+        /// Lower-case address to sign in with.
         email -> Text,
-        /// As colleagues see it.
+        /// Display name.
         name -> Text,
-        /// argon2id, PHC string format. NULL: signs in by links in mails only.
+        /// argon2id in PHC string format; NULL if the person signs in by mailed links only.
         password_hash -> Nullable<Text>,
-        /// When the person was created.
-        created_at -> Timestamptz,
-        /// Whether the person runs this installation and may see /ops.
-        is_operator -> Bool,
-        /// The second factor's secret, encrypted with a key derived from the installation's secret. NULL: no second factor.
+        /// TOTP secret, encrypted with a key derived from the installation secret; NULL without two-factor authentication.
         totp_sealed -> Nullable<Bytea>,
-        /// The last 30-second step whose code was used: a code works once.
+        /// Last 30-second step whose code was used, so that each code works once; NULL before the first use.
         totp_last_step -> Nullable<Int8>,
+        /// True if the person runs this installation and may open /ops.
+        is_operator -> Bool,
+        /// Time of creation.
+        created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Every call of an advertiser's server, as it came, with the verdict it got; also the rejected and the unreadable ones.
+    /// Every postback request as received, with its verdict; rejected and unreadable ones included.
     postbacks (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The receipt (pb_…) that the answer carries; sorts by time.
+        /// Receipt (pb_…) returned in the response; sorts by time.
         id -> Uuid,
-        /// When the call reached us.
+        /// Time the request was received.
         received_at -> Timestamptz,
+        /// Time of the latest verdict, reached after a hold or by a replay; NULL if the first verdict stands.
+        decided_at -> Nullable<Timestamptz>,
         /// GET or POST.
         method -> Text,
-        /// Request target as received, the token blanked but for its last four characters.
+        /// Request target as received, with the token redacted except its last four characters.
         target -> Text,
-        /// Content-Type header as received.
+        /// Content-Type header; NULL if none.
         content_type -> Nullable<Text>,
-        /// Body as received, the token blanked; empty for GET.
+        /// Body as received, with the token redacted; empty for GET.
         body -> Bytea,
-        /// Address of the advertiser's server (a company's machine, not a visitor).
+        /// IP address of the sender, a server of the advertiser; NULL if unknown.
         remote_ip -> Nullable<Inet>,
-        /// accepted: a conversion was made or changed. duplicate: nothing was new. rejected: it was not taken. held: it waits for another one, or the conversion that it made for somebody of the network.
-        status -> Text,
-        /// The reason code of the answer.
-        reason -> Text,
-        /// Status of the answer.
-        http_status -> Int4,
-        /// What happened, in a sentence.
-        message -> Text,
-        /// What to do about it.
-        hint -> Nullable<Text>,
-        /// Microseconds from the last byte of the call to the verdict.
-        took_us -> Int4,
-        /// The advertiser whose token it carried, when known.
-        advertiser_id -> Nullable<Int4>,
-        /// The campaign of the click, when known.
-        campaign_id -> Nullable<Int4>,
-        /// The goal reached, for accepted and duplicate ones.
-        goal_id -> Nullable<Int4>,
-        /// The click named, when its id is genuine.
-        click_id -> Nullable<Uuid>,
-        /// The conversion made, or the first one for a duplicate.
-        conversion_id -> Nullable<Uuid>,
-        /// order_id as sent.
-        order_id -> Nullable<Text>,
-        /// amount as sent, in micro-units.
-        amount_micros -> Nullable<Int8>,
-        /// currency as sent; empty where the campaign's was meant.
-        currency -> Nullable<Text>,
-        /// Parameters we have no field for, kept as an object of strings.
-        extra -> Jsonb,
-        /// Key of the system whose spelling it is in.
-        dialect -> Text,
-        /// SHA-256 of the token that came with it, so that it can be decided again; NULL where none came.
-        token_hash -> Nullable<Bytea>,
-        /// What was looked at, in order: an array of [check, result, words].
-        trace -> Text,
-        /// Whether it was of a test, which is never paid.
-        is_test -> Bool,
-        /// When the verdict was last decided anew, after waiting or by a replay; NULL where the first one stands.
-        decided_at -> Nullable<Timestamptz>,
-        /// Whether it came over https, as a trusted proxy said; NULL where nothing is known.
+        /// True if the request arrived over https, as reported by a trusted proxy; NULL if unknown.
         over_https -> Nullable<Bool>,
-        /// The campaign whose own integration it was checked by; NULL for the advertiser's.
+        /// SHA-256 of the token in the request, for later decisions; NULL if none was sent.
+        token_hash -> Nullable<Bytea>,
+        /// Dialect of the request.
+        dialect -> Text,
+        /// True for a test, which is never paid.
+        is_test -> Bool,
+        /// True if our simulation sent it.
+        is_simulated -> Bool,
+        /// Reason why the stored request cannot be replayed. truncated: only the beginning of the body is stored, because the sender was not authenticated. redacted: a field that decisions depend on is redacted. NULL: it is complete.
+        incomplete -> Nullable<Text>,
+        /// accepted: a conversion was created or changed. duplicate: nothing was new. rejected: not accepted. held: waits for another postback or a click, or its conversion waits for a manual review.
+        status -> Text,
+        /// Reason code of the verdict.
+        reason -> Text,
+        /// HTTP status of the response.
+        http_status -> Int4,
+        /// Verdict in one sentence.
+        message -> Text,
+        /// Advice to the sender; NULL if none.
+        hint -> Nullable<Text>,
+        /// Steps that led to the verdict, in order: an array of [check, result, text].
+        trace -> Text,
+        /// Microseconds from the last byte of the request to the verdict.
+        took_us -> Int4,
+        /// Advertiser who sent the postback; NULL if unknown.
+        advertiser_id -> Nullable<Int4>,
+        /// Campaign of the click; NULL if unknown.
+        campaign_id -> Nullable<Int4>,
+        /// Campaign whose separate integration was used; NULL for the integration of the advertiser.
         integration_campaign_id -> Nullable<Int4>,
+        /// Goal of an accepted or duplicate postback; NULL otherwise.
+        goal_id -> Nullable<Int4>,
+        /// Click named by the postback; NULL if none or not genuine.
+        click_id -> Nullable<Uuid>,
+        /// Conversion created or changed, or the first conversion for a duplicate; NULL if none.
+        conversion_id -> Nullable<Uuid>,
+        /// Order ID as sent; NULL if none.
+        order_id -> Nullable<Text>,
+        /// Amount as sent, in micro-units; NULL if none.
+        amount_micros -> Nullable<Int8>,
+        /// Currency as sent; NULL for the currency of the campaign.
+        currency -> Nullable<Text>,
+        /// Parameters without a column, as an object of strings.
+        extra -> Jsonb,
     }
 }
 
 diesel::table! {
-    /// Who may promote a campaign that is not open to all.
+    /// Access of an affiliate to a campaign that is not open to all.
     promoters (network_id, campaign_id, affiliate_id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The campaign.
+        /// Campaign concerned.
         campaign_id -> Int4,
-        /// The affiliate.
+        /// Affiliate concerned.
         affiliate_id -> Int4,
-        /// asked: waits for the network. approved: may promote it. declined: may not.
+        /// asked: waits for the network's decision. approved: may promote the campaign. declined: may not.
         status -> Text,
-        /// What the affiliate said when asking.
+        /// Message of the affiliate to the network.
         note -> Text,
-        /// When the status last changed.
+        /// Time of the last change of the status.
         changed_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Records of a journal that could not be applied, and gaps in a journal: put aside so that all others go on.
+    /// Journal records that Postgres refuses, and gaps in journals: set apart so that the applier continues.
     quarantine (journal, seq) {
         /// Identity of the journal's folder.
         journal -> Uuid,
-        /// Number of the record; the first one, for a gap.
+        /// Number of the record, or of the first missing one.
         seq -> Int8,
-        /// Whose it is, as far as it can be told.
+        /// Network of the record; NULL if unreadable.
         network_id -> Nullable<Int4>,
-        /// When it was put aside.
-        put_aside_at -> Timestamptz,
-        /// Why, as Postgres or the reader said.
+        /// Time of the quarantine.
+        quarantined_at -> Timestamptz,
+        /// Error of Postgres or of the journal's reader.
         reason -> Text,
-        /// The record as journaled; empty for a gap.
+        /// Record as journaled; empty for a gap.
         record -> Bytea,
     }
 }
 
 diesel::table! {
-    /// What signs a person in who has lost the second factor; each works once and is removed.
+    /// Single-use codes for two-factor authentication after the loss of the device; removed once used.
     recovery_codes (person_id, code_hash) {
-        /// The person.
+        /// Person the code signs in.
         person_id -> Int4,
-        /// SHA-256 of the code's 80 random bits.
+        /// SHA-256 of the 80 random bits of the code.
         code_hash -> Bytea,
     }
 }
 
 diesel::table! {
-    /// Postbacks that were decided once more, or are to be.
+    /// Stored postbacks to be decided again under the current configuration, for real or as a dry run.
     replays (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The replay; sorts by time.
+        /// Id of the replay; sorts by time.
         id -> Uuid,
-        /// All that were asked for at once.
+        /// Id shared by all replays of one request.
         batch -> Uuid,
-        /// The postback.
+        /// Replayed postback.
         postback_id -> Uuid,
-        /// When it was asked for.
-        asked_at -> Timestamptz,
-        /// By whom, in words.
-        asked_by -> Text,
-        /// Whether only what would come of it is wanted: nothing is changed.
+        /// Time of the request.
+        requested_at -> Timestamptz,
+        /// Name of the user or program that requested the replay.
+        requested_by -> Text,
+        /// True for a dry run, which changes nothing.
         is_dry -> Bool,
-        /// When it was decided; NULL while it is to be done.
+        /// Time of the decision; NULL while queued.
         done_at -> Nullable<Timestamptz>,
-        /// The reason the postback had.
+        /// Reason code of the verdict before the replay.
         reason_before -> Text,
-        /// The reason it has or would have.
+        /// Reason code of the new verdict; NULL while queued.
         reason -> Nullable<Text>,
-        /// What happened, or would happen, in a sentence.
+        /// New verdict in one sentence; NULL while queued.
         message -> Nullable<Text>,
-        /// The conversion it makes or is about.
+        /// Conversion created or concerned; NULL if none.
         conversion_id -> Nullable<Uuid>,
-        /// What the affiliate earns by a conversion that it makes.
+        /// Commission of a conversion created by the replay, in micro-units; NULL if none.
         commission_micros -> Nullable<Int8>,
-        /// What the advertiser owes for it.
+        /// Revenue of that conversion, in micro-units; NULL if none.
         revenue_micros -> Nullable<Int8>,
-        /// ISO 4217: of both.
+        /// ISO 4217: currency of both amounts; NULL if none.
         currency -> Nullable<Text>,
     }
 }
 
 diesel::table! {
-    /// Who is signed in. Not a tenant's table: the cookie says nothing of a network, so it is found by its hash alone.
+    /// Sessions of signed-in users. Not a tenant table: the cookie names no network, so a session is found by its hash alone.
     sessions (token_hash) {
-        /// SHA-256 of the cookie's 256 random bits; the cookie itself is not kept.
+        /// SHA-256 of the 256 random bits of the cookie; the cookie itself is not stored.
         token_hash -> Bytea,
-        /// What the session is called where it is shown.
+        /// Id of the session where sessions are listed.
         id -> Int4,
-        /// Who signed in.
+        /// Person who signed in.
         person_id -> Int4,
-        /// The network acted in; NULL for an operator who acts in none.
+        /// Current network; NULL for an operator outside of any network.
         network_id -> Nullable<Int4>,
-        /// The membership acted under: the person's own, or with operator_reason somebody else's.
+        /// Membership in use: the person's own, or the impersonated one if operator_reason is set.
         membership_id -> Nullable<Int4>,
-        /// Why an operator acts under somebody else's membership; NULL otherwise.
+        /// Reason an operator gave for impersonating a member; NULL otherwise.
         operator_reason -> Nullable<Text>,
-        /// Whether the password was right and the code has not come yet: such a session opens nothing.
+        /// True between password and code of two-factor authentication; such a session gives no access.
         awaits_second_factor -> Bool,
-        /// The browser, as it called itself when it signed in.
+        /// User-Agent header at sign-in.
         user_agent -> Text,
-        /// The address it signed in from.
+        /// IP address at sign-in.
         remote_ip -> Nullable<Inet>,
-        /// When the person signed in.
+        /// Time of sign-in.
         created_at -> Timestamptz,
-        /// When it was last used, to the minute: an idle session ends.
+        /// Time of the last use, to the minute: an idle session ends.
         seen_at -> Timestamptz,
-        /// When it ends, whatever happens.
+        /// Latest end of the session.
         expires_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// What test postbacks would have made. In no sum, no report and no ledger.
+    /// Conversions that test postbacks would have created; in no rollup, report or ledger.
     test_conversions (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The number of its postback.
+        /// Id of the postback.
         id -> Uuid,
-        /// When the postback reached us.
+        /// Time the postback was received.
         converted_at -> Timestamptz,
-        /// The campaign.
+        /// Campaign of the test.
         campaign_id -> Int4,
-        /// The goal reached.
+        /// Goal reached.
         goal_id -> Int4,
-        /// The test link.
+        /// Test link.
         link_id -> Int4,
-        /// The click.
+        /// Click of the test; NULL if attributed without a click.
         click_id -> Nullable<Uuid>,
         /// As conversions.unique_key.
         unique_key -> Text,
-        /// The advertiser's order id.
+        /// Order ID of the advertiser; NULL if none was sent.
         order_id -> Nullable<Text>,
-        /// The order amount.
+        /// Order amount in micro-units; NULL if none was sent.
         amount_micros -> Nullable<Int8>,
-        /// ISO 4217.
+        /// ISO 4217: currency of all three amounts.
         currency -> Text,
-        /// What the affiliate would have earned.
+        /// Commission the affiliate would have earned, in micro-units.
         commission_micros -> Int8,
-        /// What the advertiser would have owed.
+        /// Revenue the advertiser would have owed, in micro-units.
         revenue_micros -> Int8,
+        /// True if our simulation made it, which proves nothing of the advertiser.
+        is_simulated -> Bool,
     }
 }
 
 diesel::table! {
-    /// Which network a click or postback belongs to, by its Host header. A reference table: host names are unique across networks.
+    /// Network of a click or postback by its Host header. A reference table: host names are unique across networks.
     tracking_hosts (host) {
-        /// Lower case, with the port where it is not the scheme's own.
+        /// Lower-case host name, with the port unless it is the default port of the scheme.
         host -> Text,
-        /// The network that owns the host.
+        /// Network that owns the host.
         network_id -> Int4,
     }
 }
 
 diesel::table! {
-    /// One affiliate's way into one campaign.
+    /// A link of an affiliate to a campaign.
     tracking_links (network_id, id) {
-        /// The tenant.
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The link; the third field of every click id it gives out.
+        /// Id of the link; also the third field of its click IDs.
         id -> Int4,
-        /// The path of the link on the network's tracking host; case counts.
-        alias -> Text,
-        /// Who earns.
-        affiliate_id -> Int4,
-        /// What is promoted.
-        campaign_id -> Int4,
-        /// When the link was created.
-        created_at -> Timestamptz,
-        /// The landing page it leads to; NULL for the campaign's destinations by weight.
-        landing_page_id -> Nullable<Int4>,
-        /// The value of sub1 where a visit brings none.
-        sub1 -> Nullable<Text>,
-        /// The value of sub2 where a visit brings none.
-        sub2 -> Nullable<Text>,
-        /// The value of sub3 where a visit brings none.
-        sub3 -> Nullable<Text>,
-        /// The value of sub4 where a visit brings none.
-        sub4 -> Nullable<Text>,
-        /// The value of sub5 where a visit brings none.
-        sub5 -> Nullable<Text>,
-        /// Whether its conversions are tests, which are never paid.
-        is_test -> Bool,
-        /// Counts changes: two people's edits do not overwrite each other.
+        /// Number of the edit, so that concurrent edits are detected.
         version -> Int4,
-    }
-}
-
-diesel::table! {
-    /// URLs with macros that people have saved in the URL builder.
-    url_templates (network_id, id) {
-        /// The tenant.
-        network_id -> Int4,
-        /// The template.
-        id -> Int4,
-        /// The advertiser whose people saved it; NULL where others did.
-        advertiser_id -> Nullable<Int4>,
-        /// The affiliate whose people saved it; NULL where others did. With neither, it is the network's own.
-        affiliate_id -> Nullable<Int4>,
-        /// As people see it.
-        name -> Text,
-        /// inbound: another system calls us, and its macros are in the URL. outbound: we call a tracker, and our macros are in the URL.
-        direction -> Text,
-        /// The URL with its macros; no secret stands in it.
-        url -> Text,
-        /// When it was saved first.
+        /// Case-sensitive path of the link on the tracking host.
+        alias -> Text,
+        /// Affiliate who earns the commission.
+        affiliate_id -> Int4,
+        /// Promoted campaign.
+        campaign_id -> Int4,
+        /// Landing page of the link; NULL for the destinations of the campaign by weight.
+        landing_page_id -> Nullable<Int4>,
+        /// True if its conversions are tests, which are never paid.
+        is_test -> Bool,
+        /// Default of sub1 for clicks without one; NULL if none.
+        sub1 -> Nullable<Text>,
+        /// Default of sub2 for clicks without one; NULL if none.
+        sub2 -> Nullable<Text>,
+        /// Default of sub3 for clicks without one; NULL if none.
+        sub3 -> Nullable<Text>,
+        /// Default of sub4 for clicks without one; NULL if none.
+        sub4 -> Nullable<Text>,
+        /// Default of sub5 for clicks without one; NULL if none.
+        sub5 -> Nullable<Text>,
+        /// Time of creation.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Runs of clickledger verify: whether everything acknowledged is stored, counted and booked.
-    verifications (network_id, id) {
-        /// The tenant.
+    /// A URL with macros, saved in the URL builder.
+    url_templates (network_id, id) {
+        /// Network that owns the row.
         network_id -> Int4,
-        /// The run; sorts by time.
+        /// Id of the template.
+        id -> Int4,
+        /// Advertiser that owns the template; NULL otherwise.
+        advertiser_id -> Nullable<Int4>,
+        /// Affiliate that owns the template; NULL otherwise. The network owns templates with neither.
+        affiliate_id -> Nullable<Int4>,
+        /// Display name.
+        name -> Text,
+        /// inbound: postback URL for another system, with its macros. outbound: URL of a tracker that we call, with our macros.
+        direction -> Text,
+        /// URL with macros and without secrets.
+        url -> Text,
+        /// Time of creation.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Runs of clickledger verify, which checks that every acknowledged event is stored, in the rollups and in the ledger.
+    verifications (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the run; sorts by time.
         id -> Uuid,
-        /// When.
+        /// Time of the run.
         run_at -> Timestamptz,
-        /// Start of the period that was looked at.
+        /// Start of the verified period.
         period_from -> Timestamptz,
-        /// Its end, not included.
+        /// End of the verified period, exclusive.
         period_to -> Timestamptz,
-        /// Whether every check held.
+        /// True if every check passed.
         holds -> Bool,
-        /// Each check with its counts and the first rows that differ.
+        /// Checks with their counts and their first differing rows.
         checks -> Jsonb,
     }
 }
@@ -1212,6 +1218,7 @@ diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
+diesel::joinable!(held_postbacks -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
 diesel::joinable!(invitations -> networks (network_id));
@@ -1221,7 +1228,6 @@ diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
-diesel::joinable!(parked_postbacks -> networks (network_id));
 diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(replays -> networks (network_id));
@@ -1250,6 +1256,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversions,
     coupons,
     goals,
+    held_postbacks,
     idempotency_keys,
     ingest_cursors,
     installation,
@@ -1262,7 +1269,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     network_slugs,
     networks,
     operator_log,
-    parked_postbacks,
     people,
     postbacks,
     promoters,

@@ -1,10 +1,10 @@
-//! Closed sets of words: an enum in Rust, `text` with a CHECK in the database, the same word everywhere else.
+//! Enums stored as `text` with a CHECK, and written as the same word in JSON and URLs.
 
 /// Defines an enum whose variants are words in the database, in JSON and in URLs.
 ///
 /// ```
 /// schema::text_enum! {
-///     /// Whether a campaign runs.
+///     /// Status of a campaign.
 ///     pub enum Status { Live = "live", Paused = "paused" }
 /// }
 /// assert_eq!(Status::Live.as_str(), "live");
@@ -26,10 +26,10 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// Every variant, in the order of its definition.
+            /// All variants in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word for it in the database, in JSON and in URLs.
+            /// Returns the word of the variant in the database, in JSON and in URLs.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
@@ -66,6 +66,54 @@ macro_rules! text_enum {
                 fn from_sql(value: pg::PgValue<'_>) -> deserialize::Result<Self> {
                     let word = <String as deserialize::FromSql<sql_types::Text, pg::Pg>>::from_sql(value)?;
                     Ok(word.parse()?)
+                }
+            }
+
+            $crate::delegate_sql!(
+                $name,
+                &str,
+                |value| value.as_str(),
+                |word: &str| word.parse::<$name>()
+            );
+            $crate::column_type!($name, "text[]", sql_types::Text);
+        };
+    };
+}
+
+/// Lets a type travel to and from Postgres as another one, also outside diesel.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! delegate_sql {
+    ($name:ty, $inner:ty, |$value:ident| $write:expr, $read:expr) => {
+        const _: () = {
+            use $crate::macro_support::tokio_postgres::types::private::BytesMut;
+            use $crate::macro_support::tokio_postgres::types::{
+                FromSql, IsNull, ToSql, Type, to_sql_checked,
+            };
+
+            type Fault = Box<dyn ::std::error::Error + Sync + Send>;
+
+            impl ToSql for $name {
+                fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+                    let $value = self;
+                    ToSql::to_sql(&$write, kind, out)
+                }
+
+                fn accepts(kind: &Type) -> bool {
+                    <$inner as ToSql>::accepts(kind)
+                }
+
+                to_sql_checked!();
+            }
+
+            impl<'a> FromSql<'a> for $name {
+                fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Fault> {
+                    let read = $read;
+                    Ok(read(FromSql::from_sql(kind, raw)?)?)
+                }
+
+                fn accepts(kind: &Type) -> bool {
+                    <$inner as FromSql<'_>>::accepts(kind)
                 }
             }
         };

@@ -1,4 +1,4 @@
-//! Lists of words in one column: tags, domains, questions.
+//! Lists of texts in one column: tags, domains, questions.
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -7,14 +7,14 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Array, Nullable, Text};
 use serde::{Deserialize, Serialize};
 
-/// A `text[]` without NULLs. (The generated schema must allow for them; nothing here writes one.)
+/// Value of a `text[]` column without NULL elements. The generated type allows NULL elements, but none is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, AsExpression, FromSqlRow, Serialize, Deserialize)]
 #[diesel(sql_type = Array<Nullable<Text>>)]
 #[serde(transparent)]
 pub struct Words(pub Vec<String>);
 
 impl Words {
-    /// What a person typed with commas or line breaks between: trimmed, without empty ones and repetitions.
+    /// Splits the input of a user at commas and line breaks; trims each word, drops empty words and duplicates.
     #[must_use]
     pub fn typed(text: &str) -> Self {
         let mut words: Vec<String> = Vec::new();
@@ -26,13 +26,13 @@ impl Words {
         Self(words)
     }
 
-    /// One line with commas between, for a field or a cell.
+    /// Returns the words on one line, separated by commas, for a field or a cell.
     #[must_use]
     pub fn on_one_line(&self) -> String {
         self.0.join(", ")
     }
 
-    /// One per line.
+    /// Returns the words on a line each.
     #[must_use]
     pub fn on_lines(&self) -> String {
         self.0.join("\n")
@@ -57,7 +57,7 @@ mod tests {
     use super::Words;
 
     #[test]
-    fn words_are_what_stands_between_commas_and_line_breaks() {
+    fn input_is_split_at_commas_and_line_breaks() {
         let words = Words::typed(" a, b c\n,\nb c,d ");
         assert_eq!(words.0, ["a", "b c", "d"]);
         assert_eq!(words.on_one_line(), "a, b c, d");

@@ -1,21 +1,26 @@
-//! The command line and the environment: the only place that reads either.
+//! Command line and environment, parsed once: no other module reads them.
+//!
+//! Options are grouped as the crates below take them; each group converts itself into their settings.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use schema::{Currency, NetworkId, PostbackId};
+use tenancy::MailSettings;
 use tenancy::networks::{check_host, check_slug};
+use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 use uuid::Uuid;
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
 #[command(name = "clickledger", version)]
 pub struct Cli {
-    /// What is logged to standard error: error, warn, info, debug, or a filter such as info,tracking=debug.
+    /// Least level logged to standard error (error, warn, info, debug, trace), or a filter such as info,tracking=debug.
     #[arg(
         long,
         global = true,
@@ -23,12 +28,12 @@ pub struct Cli {
         default_value = "info,actix_server=warn"
     )]
     pub log: String,
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// Command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Migrate the database and serve. Without DATABASE_URL a private Postgres is started in the data directory.
@@ -37,18 +42,18 @@ pub enum Command {
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.
     CreateNetwork(CreateNetworkOptions),
-    /// Bring the database up to date as its owner (OWNER_DATABASE_URL), and let the login of DATABASE_URL serve from it.
+    /// Migrate the database as its owner (OWNER_DATABASE_URL), and let the login of DATABASE_URL serve from it.
     Migrate(StoreOptions),
     /// List every network with its id, status and name.
     ListNetworks(StoreOptions),
     /// Suspend or resume a network, or set its limits.
     ChangeNetwork(ChangeNetworkOptions),
-    /// Prove that all that was acknowledged is stored, counted and booked, exactly once. Fails where something differs.
+    /// Verify that every acknowledged event is stored, summed and booked exactly once. Fails on any difference.
     Verify(VerifyOptions),
-    /// Decide rejected postbacks once more under today's configuration. Only shows what would change, unless told to do it
-    /// for real. Works beside a node that serves, and where none does.
+    /// Decide rejected postbacks again under the present configuration. A dry run unless --for-real is given. Works with
+    /// and without a node that serves.
     Replay(ReplayOptions),
-    /// Sign a network's click ids with its next key, after the present one may have leaked.
+    /// Sign a network's click ids with its next key, after the present key may have leaked.
     ReplaceClickKey(ReplaceClickKeyOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
     ExportNetwork(ExportNetworkOptions),
@@ -56,115 +61,195 @@ pub enum Command {
     DeleteNetwork(DeleteNetworkOptions),
 }
 
-/// Where the database and the secret are.
+/// Database and secret of the installation.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database and secret")]
 pub struct StoreOptions {
-    /// A Postgres of version 15 or newer, as a login that owns nothing there. Without it, a private one is started in
-    /// the data directory.
+    /// Address of a Postgres of version 15 or newer, with a login that owns nothing there. Without it, a private one is
+    /// started in the data directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The same database as the login that owns its tables: with it, the database is brought up to date at the start.
+    /// Address of the same database with the login that owns its tables: with it, the database is migrated at the start.
     #[arg(long, env = "OWNER_DATABASE_URL", hide_env_values = true)]
     pub owner_database_url: Option<String>,
-    /// Where the private Postgres and the secret live [default: /var/lib/clickledger for root, else
-    /// $XDG_DATA_HOME/clickledger].
+    /// Directory of the private Postgres, the secret, the journals and the exports [default: /var/lib/clickledger for
+    /// root, else $XDG_DATA_HOME/clickledger].
     #[arg(long, env = "CLICKLEDGER_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The folder that holds postgres and initdb, where they are not found by themselves.
+    /// Folder of postgres and initdb [default: searched in the usual places].
     #[arg(long, env = "CLICKLEDGER_PG_BIN")]
     pub pg_bin: Option<PathBuf>,
-    /// The installation's secret, the same on every node [default: the file secret.key in the data directory, made
+    /// Secret of the installation, the same on every node [default: the file secret.key in the data directory, created
     /// on the first start].
     #[arg(long, env = "CLICKLEDGER_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
 }
 
+impl StoreOptions {
+    /// Data directory, given or default.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+
+    /// Folder of the journals.
+    #[must_use]
+    pub fn journal_folder(&self) -> PathBuf {
+        self.data_dir().join("journal")
+    }
+
+    /// Folder of the exports of erased networks.
+    #[must_use]
+    pub fn exports(&self) -> PathBuf {
+        self.data_dir().join("exports")
+    }
+}
+
 /// `clickledger serve`
 #[derive(Debug, Clone, Args)]
 pub struct ServeOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// Where the dashboard listens.
-    #[arg(long, env = "CLICKLEDGER_DASHBOARD_LISTEN", default_value = "127.0.0.1:8080")]
-    pub dashboard_listen: SocketAddr,
-    /// Where clicks and postbacks are taken.
-    #[arg(long, env = "CLICKLEDGER_TRACKING_LISTEN", default_value = "127.0.0.1:8081")]
-    pub tracking_listen: SocketAddr,
-    /// Where browsers reach the dashboard, such as `https://app.example.com` [default: where it listens].
-    #[arg(long, env = "CLICKLEDGER_DASHBOARD_URL")]
-    pub dashboard_url: Option<String>,
-    /// Where visitors reach the tracking host, such as `https://trk.example.com` [default: where it listens].
-    #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
-    pub tracking_url: Option<String>,
-    /// A proxy in front of us, as an address or a network (10.0.0.0/8), whose X-Forwarded-For and X-Forwarded-Proto are
-    /// believed; may be repeated. Without it every visitor has the proxy's address, and every postback came over http.
-    #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
-    pub trusted_proxies: Vec<IpNet>,
-    /// How clicks and postbacks are kept and known.
+    /// Addresses to listen on.
     #[command(flatten)]
-    pub tracking: TrackingOptions,
-    /// Where Prometheus reads metrics (GET /metrics), such as 127.0.0.1:9464. Open it to nobody else.
-    #[arg(long, env = "CLICKLEDGER_METRICS_LISTEN")]
-    pub metrics_listen: Option<SocketAddr>,
-    /// How mails are sent.
+    pub listen: ListenOptions,
+    /// Public base URLs.
+    #[command(flatten)]
+    pub urls: UrlOptions,
+    /// Proxies in front of the listeners.
+    #[command(flatten)]
+    pub proxies: ProxyOptions,
+    /// Journals and retention.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// Mail server.
     #[command(flatten)]
     pub mail: MailOptions,
-    /// Let strangers sign networks up at /sign-up. Without it, operators create networks.
-    #[arg(long, env = "CLICKLEDGER_ALLOW_SIGNUP")]
-    pub allow_signup: bool,
-    /// How often the API may be called in a minute: by a network's own people together, and by each other person.
-    #[arg(long, env = "CLICKLEDGER_API_CALLS_PER_MINUTE", default_value_t = api::CALLS_PER_MINUTE)]
-    pub api_calls_per_minute: u32,
+    /// Limits.
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
 
-/// How clicks and postbacks are kept and known.
+/// Addresses to listen on.
 #[derive(Debug, Clone, Args)]
-pub struct TrackingOptions {
-    /// Megabytes that each of the two journals may take on disk. When Postgres is away for so long that one is full,
-    /// postbacks are refused and clicks are not recorded.
-    #[arg(long, env = "CLICKLEDGER_JOURNAL_QUOTA_MIB", default_value_t = 8192)]
-    pub journal_quota_mib: u64,
-    /// Megabytes of a journal's segment, the unit in which it takes and frees room.
-    #[arg(long, env = "CLICKLEDGER_JOURNAL_SEGMENT_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub journal_segment_mib: u64,
-    /// Hours that journals are kept after Postgres has what is in them: restore a dump that is no older, and what
-    /// happened since is applied again.
-    #[arg(long, env = "CLICKLEDGER_JOURNAL_RETENTION_HOURS", default_value_t = 72)]
-    pub journal_retention_hours: u64,
-    /// What becomes of visitors whose click cannot be written to disk: redirect them (307, the click is in no report), or
-    /// refuse them (503).
-    #[arg(long, env = "CLICKLEDGER_WHEN_DISK_FAILS", value_enum, default_value_t = DiskFailure::Redirect)]
-    pub when_disk_fails: DiskFailure,
-    /// Drop clicks of months that ended so many months ago; their sums stay [default: keep all].
-    #[arg(long, env = "CLICKLEDGER_KEEP_CLICKS_MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
-    pub keep_clicks_months: Option<u32>,
-    /// A file that tells country or autonomous system by address (.mmdb of MaxMind or DB-IP); may be repeated. Read again
-    /// when it changes.
-    #[arg(long, env = "CLICKLEDGER_PLACES", value_delimiter = ',')]
-    pub places: Vec<PathBuf>,
-    /// The header in which a trusted proxy says the visitor's country, such as CF-IPCountry.
+#[command(next_help_heading = "Listeners")]
+pub struct ListenOptions {
+    /// Address of the dashboard's listener.
+    #[arg(long, env = "CLICKLEDGER_DASHBOARD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub dashboard_listen: SocketAddr,
+    /// Address of the listener for clicks and postbacks.
+    #[arg(long, env = "CLICKLEDGER_TRACKING_LISTEN", default_value = "127.0.0.1:8081")]
+    pub tracking_listen: SocketAddr,
+    /// Address of the listener for Prometheus (GET /metrics), such as 127.0.0.1:9464. Keep it private.
+    #[arg(long, env = "CLICKLEDGER_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Public base URLs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "URLs")]
+pub struct UrlOptions {
+    /// Public URL of the dashboard, such as `https://app.example.com` [default: the address of its listener].
+    #[arg(long, env = "CLICKLEDGER_DASHBOARD_URL")]
+    pub dashboard_url: Option<String>,
+    /// Public URL of the tracking host, such as `https://trk.example.com` [default: the address of its listener].
+    #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
+    pub tracking_url: Option<String>,
+}
+
+/// Proxies in front of the listeners.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Proxies")]
+pub struct ProxyOptions {
+    /// Trusted proxy, as an address or a network (10.0.0.0/8), whose X-Forwarded-For and X-Forwarded-Proto are believed;
+    /// may be repeated. Without it, every visitor has the proxy's address, and every postback came over http.
+    #[arg(long = "trusted-proxy", env = "CLICKLEDGER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Header in which a trusted proxy names the visitor's country, such as CF-IPCountry.
     #[arg(long, env = "CLICKLEDGER_COUNTRY_HEADER")]
     pub country_header: Option<String>,
 }
 
-/// What becomes of visitors whose click cannot be written to disk.
+impl ProxyOptions {
+    /// Settings of the listeners.
+    #[must_use]
+    pub fn settings(self) -> Proxies {
+        Proxies {
+            trusted: self.trusted_proxies.into(),
+            country_header: self.country_header.map(Into::into),
+        }
+    }
+}
+
+/// Journals, retention, and files that are read.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageOptions {
+    /// Most megabytes of each of the two journals on disk. When Postgres is away so long that a journal is full,
+    /// postbacks are refused and clicks are not recorded.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_QUOTA_MIB", default_value_t = 8192)]
+    pub journal_quota_mib: u64,
+    /// Megabytes of a journal's segment, the unit in which a journal takes and frees disk space.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_SEGMENT_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub journal_segment_mib: u64,
+    /// Hours that a journal keeps records after they are in Postgres: a restored dump that is no older is brought up to
+    /// date from the journals.
+    #[arg(long, env = "CLICKLEDGER_JOURNAL_RETENTION_HOURS", default_value_t = 72)]
+    pub journal_retention_hours: u64,
+    /// Response to a click that cannot be written to disk: redirect the visitor (307, the click is in no report), or
+    /// refuse (503).
+    #[arg(long, env = "CLICKLEDGER_WHEN_DISK_FAILS", value_enum, default_value_t = DiskFailure::Redirect)]
+    pub when_disk_fails: DiskFailure,
+    /// Months after which the clicks of a month are dropped; their totals stay [default: keep all].
+    #[arg(long, env = "CLICKLEDGER_KEEP_CLICKS_MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
+    pub keep_clicks_months: Option<u32>,
+    /// File with country or autonomous system by address (.mmdb of MaxMind or DB-IP); may be repeated. Read again when it
+    /// changes.
+    #[arg(long, env = "CLICKLEDGER_PLACES", value_delimiter = ',')]
+    pub places: Vec<PathBuf>,
+}
+
+impl StorageOptions {
+    /// Settings of the node whose data directory the options of the database name.
+    #[must_use]
+    pub fn settings(&self, store: &StoreOptions) -> StorageSettings {
+        const MIB: u64 = 1024 * 1024;
+        StorageSettings {
+            journal: JournalSettings {
+                folder: store.journal_folder(),
+                segment_bytes: self.journal_segment_mib * MIB,
+                quota_bytes: self.journal_quota_mib * MIB,
+                retention: Duration::from_secs(self.journal_retention_hours * 3600),
+            },
+            exports: store.exports(),
+            when_disk_fails: match self.when_disk_fails {
+                DiskFailure::Redirect => WhenDiskFails::Redirect,
+                DiskFailure::Refuse => WhenDiskFails::Refuse,
+            },
+            keep_clicks_months: self.keep_clicks_months,
+        }
+    }
+}
+
+/// Response to a click that cannot be written to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DiskFailure {
-    /// On to the destination.
+    /// Redirect to the destination.
     Redirect,
-    /// Asked to try again.
+    /// Ask the visitor to try again.
     Refuse,
 }
 
-/// How mails are sent.
+/// Mail server.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Mail")]
 pub struct MailOptions {
-    /// The server that takes mails: `smtp://host:25`, `smtp://user:password@host:587?tls=required` or
-    /// `smtps://user:password@host:465`. Without it, links are shown to whoever would have them sent, and logged.
+    /// Mail server: `smtp://host:25`, `smtp://user:password@host:587?tls=required` or `smtps://user:password@host:465`.
+    /// Without it, links are shown to the user who would have sent the mail, and logged.
     #[arg(long, env = "CLICKLEDGER_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
-    /// The sender of mails.
+    /// Sender of mails.
     #[arg(
         long,
         env = "CLICKLEDGER_MAIL_FROM",
@@ -173,7 +258,40 @@ pub struct MailOptions {
     pub mail_from: String,
 }
 
-/// An address or a network.
+impl MailOptions {
+    /// Settings of the mailer.
+    #[must_use]
+    pub fn settings(self) -> MailSettings {
+        MailSettings {
+            smtp_url: self.smtp_url,
+            sender: self.mail_from,
+        }
+    }
+}
+
+/// Limits.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitOptions {
+    /// Allow visitors to sign up networks at /sign-up. Without it, operators create networks.
+    #[arg(long, env = "CLICKLEDGER_ALLOW_SIGNUP")]
+    pub allow_signup: bool,
+    /// Most API calls per minute, of a network's own members together and of each other member.
+    #[arg(long, env = "CLICKLEDGER_API_CALLS_PER_MINUTE", default_value_t = api::CALLS_PER_MINUTE)]
+    pub api_calls_per_minute: u32,
+}
+
+impl LimitOptions {
+    /// Limits of the API.
+    #[must_use]
+    pub fn api(&self) -> api::Limits {
+        api::Limits {
+            calls_per_minute: self.api_calls_per_minute,
+        }
+    }
+}
+
+/// Parses an address or a network.
 fn network(text: &str) -> Result<IpNet, String> {
     let alone = text.parse::<IpAddr>().map(IpNet::from);
     text.parse()
@@ -184,19 +302,19 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// `clickledger demo`
 #[derive(Debug, Clone, Args)]
 pub struct DemoOptions {
-    /// The dashboard's port; tracking listens on the next one, the shop on the one after.
+    /// Port of the dashboard; tracking listens on the next port, the shop on the one after.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// The address to listen on. The sign-ins are in demo.json: open it to your network only if you mean to.
+    /// Address to listen on. The sign-ins are in demo.json: open it to your network only if you mean to.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub listen: IpAddr,
-    /// Where the demo's database lives [default: a folder demo in the data directory of serve].
+    /// Directory of the demo's database [default: a folder demo in the data directory of serve].
     #[arg(long, env = "CLICKLEDGER_DEMO_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The folder that holds postgres and initdb, where they are not found by themselves.
+    /// Folder of postgres and initdb [default: searched in the usual places].
     #[arg(long, env = "CLICKLEDGER_PG_BIN")]
     pub pg_bin: Option<PathBuf>,
-    /// Throw the demo's data away and start over.
+    /// Erase the demo's data and start over.
     #[arg(long)]
     pub reset: bool,
 }
@@ -204,29 +322,29 @@ pub struct DemoOptions {
 /// `clickledger create-network`
 #[derive(Debug, Clone, Args)]
 pub struct CreateNetworkOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's name.
+    /// Name of the network.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: String,
-    /// The owner's e-mail address.
+    /// E-mail address of the owner.
     #[arg(long, value_parser = tenancy::check_email)]
     pub owner_email: String,
-    /// The owner's name [default: the e-mail address].
+    /// Name of the owner [default: the e-mail address].
     #[arg(long)]
     pub owner_name: Option<String>,
-    /// IANA name of the zone its days are counted in.
+    /// IANA name of the time zone in which the network's days are counted.
     #[arg(long, default_value = "UTC")]
     pub time_zone: Tz,
-    /// ISO 4217 code, proposed for new campaigns.
+    /// ISO 4217 code of the currency proposed for new campaigns.
     #[arg(long, default_value = "EUR")]
     pub currency: Currency,
-    /// Its name in addresses [default: made from its name].
+    /// Slug: the network's name in URLs [default: made from its name].
     #[arg(long, value_parser = check_slug)]
     pub slug: Option<String>,
-    /// A host that clicks and postbacks come to, with the port where it is not the scheme's own; may be repeated.
-    /// Without one, they come to the shared host with the slug in front.
+    /// Host of the network's clicks and postbacks, with the port unless it is the scheme's default; may be repeated.
+    /// Without one, the network uses the shared host with its slug in front.
     #[arg(long = "tracking-host", value_parser = check_host)]
     pub tracking_hosts: Vec<String>,
 }
@@ -234,13 +352,13 @@ pub struct CreateNetworkOptions {
 /// `clickledger change-network`
 #[derive(Debug, Clone, Args)]
 pub struct ChangeNetworkOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's id, net_….
+    /// Id of the network, net_….
     #[arg(long)]
     pub network: NetworkId,
-    /// Refuse its clicks and postbacks, for this reason, which its people read.
+    /// Refuse its clicks and postbacks for this reason, which its members read.
     #[arg(long, value_name = "REASON", conflicts_with = "resume")]
     pub suspend: Option<String>,
     /// Take its clicks and postbacks again.
@@ -249,7 +367,7 @@ pub struct ChangeNetworkOptions {
     /// Most postbacks per second and node.
     #[arg(long)]
     pub max_postbacks_per_second: Option<i32>,
-    /// Most people who work for the network itself.
+    /// Most members who work for the network itself.
     #[arg(long)]
     pub max_seats: Option<i32>,
     /// Most tracking links.
@@ -260,16 +378,16 @@ pub struct ChangeNetworkOptions {
 /// `clickledger verify`
 #[derive(Debug, Clone, Args)]
 pub struct VerifyOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's id, net_… [default: all networks].
+    /// Id of the network, net_… [default: all networks].
     #[arg(long)]
     pub network: Option<NetworkId>,
-    /// How many days to look back, from a midnight of the network on.
+    /// Days to look back, from a midnight in the network's time zone.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3660))]
     pub days: u16,
-    /// The folder of this machine's journals [default: the folder journal in the data directory].
+    /// Folder of this machine's journals [default: the folder journal in the data directory].
     #[arg(long, value_name = "DIR")]
     pub journals: Option<PathBuf>,
 }
@@ -277,57 +395,57 @@ pub struct VerifyOptions {
 /// `clickledger replay`
 #[derive(Debug, Clone, Args)]
 pub struct ReplayOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's name in addresses.
+    /// Slug of the network.
     #[arg(long, value_name = "SLUG", value_parser = check_slug)]
     pub network: String,
     /// Only postbacks with this reason, such as goal_unknown.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Only postbacks of this advertiser: its id, its external id, or a name that no other has.
+    /// Only postbacks of this advertiser: its id, its external id, or a name that is unique in the network.
     #[arg(long)]
     pub advertiser: Option<String>,
-    /// Only postbacks that came since: a day on the network's clock (2026-12-24), or a moment (2026-12-24T18:00:00Z).
+    /// Only postbacks received since: a day in the network's time zone (2026-12-24), or a time (2026-12-24T18:00:00Z).
     #[arg(long, value_parser = since)]
     pub since: Option<Since>,
     /// Only the postback with this receipt, pb_…; may be repeated.
     #[arg(long = "receipt")]
     pub receipts: Vec<PostbackId>,
-    /// Do it, instead of showing what would change.
+    /// Store the new verdicts, instead of showing them in a dry run.
     #[arg(long)]
     pub for_real: bool,
-    /// Only what an earlier look showed, whose number it printed.
+    /// Only the postbacks of an earlier dry run, by the number it printed.
     #[arg(long, value_name = "NUMBER", requires = "for_real", conflicts_with_all = ["reason", "advertiser", "since", "receipts"])]
     pub looked_at: Option<Uuid>,
 }
 
-/// Since when.
+/// Beginning of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// Since this day began on the network's clock.
+    /// Beginning of this day in the network's time zone.
     Day(NaiveDate),
-    /// Since this moment.
+    /// This time.
     Moment(DateTime<Utc>),
 }
 
-/// A day or a moment.
+/// Parses a day or a time.
 fn since(text: &str) -> Result<Since, String> {
     let day = text.parse().map(Since::Day);
     day.or_else(|_| text.parse().map(Since::Moment))
         .map_err(|_: chrono::ParseError| {
-            "write a day such as 2026-12-24 or a moment such as 2026-12-24T18:00:00Z".to_owned()
+            "write a day such as 2026-12-24 or a time such as 2026-12-24T18:00:00Z".to_owned()
         })
 }
 
 /// `clickledger replace-click-key`
 #[derive(Debug, Clone, Args)]
 pub struct ReplaceClickKeyOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's id, net_….
+    /// Id of the network, net_….
     #[arg(long)]
     pub network: NetworkId,
 }
@@ -335,10 +453,10 @@ pub struct ReplaceClickKeyOptions {
 /// `clickledger export-network`
 #[derive(Debug, Clone, Args)]
 pub struct ExportNetworkOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's id, net_….
+    /// Id of the network, net_….
     #[arg(long)]
     pub network: NetworkId,
 }
@@ -346,22 +464,22 @@ pub struct ExportNetworkOptions {
 /// `clickledger delete-network`
 #[derive(Debug, Clone, Args)]
 pub struct DeleteNetworkOptions {
-    /// Where the database and the secret are.
+    /// Database and secret of the installation.
     #[command(flatten)]
     pub store: StoreOptions,
-    /// The network's id, net_….
+    /// Id of the network, net_….
     #[arg(long)]
     pub network: NetworkId,
-    /// Its name, so that no other one is meant.
+    /// Name of the network, against mistakes.
     #[arg(long)]
     pub name: String,
-    /// Where its export is written [default: the folder exports in the data directory].
+    /// Folder for the export [default: the folder exports in the data directory].
     #[arg(long)]
     pub exports: Option<PathBuf>,
 }
 
-/// The data directory of `serve`: `/var/lib` for root (a home closed to others would lock out the database's user),
-/// else where the XDG specification says.
+/// Returns the data directory of `serve`: `/var/lib` for root (a home closed to others would lock out the database's
+/// user), else as in the XDG specification.
 #[must_use]
 pub fn default_data_dir() -> PathBuf {
     if nix::unistd::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! From options to a database that is migrated and belongs to our secret.
+//! Opens the database named by the options: checks its version and migrations, and claims it for the secret.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,67 +7,82 @@ use std::path::{Path, PathBuf};
 
 use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use schema::{MigrateError, NewerDatabase};
 use tenancy::{Secret, SecretError};
 
 use crate::config::{StoreOptions, default_data_dir};
 use crate::postgres::{Postgres, PostgresError, PostgresSettings};
 
-/// The oldest Postgres that has everything we use, as `server_version_num`.
-const OLDEST: i32 = 150_000;
+/// Oldest supported Postgres, as `server_version_num`.
+const OLDEST_POSTGRES: i32 = 150_000;
 
-/// A migrated database, and the private Postgres it lives in, if it does.
+/// Migrated database, with its private Postgres if it runs in one.
 pub struct Database {
-    /// Where to connect.
+    /// Connection URL.
     pub url: String,
-    /// The installation's secret; the database agrees that it is its own.
+    /// Secret of the installation, checked against its fingerprint in the database.
     pub secret: Secret,
-    /// Stopped when dropped: keep it until everything else has stopped.
+    /// Private Postgres, which stops when dropped: to be dropped last. None with `DATABASE_URL`.
     pub postgres: Option<Postgres>,
 }
 
-/// Why there is no database to serve from.
+/// Reason no database could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The private Postgres did not start.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
-    /// Nobody answers at the address, or not us.
+    /// The database does not answer or refuses the login.
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
     /// A statement failed.
     #[error("database: {0}")]
     Query(#[from] diesel::result::Error),
-    /// The login of `DATABASE_URL` may do more than serve.
+    /// The login of `DATABASE_URL` has rights that bypass row-level security.
     #[error(
-        "DATABASE_URL signs in as {0}, who {1}: row-level security would not hold such a login. Serve as one that owns \
-         nothing:\n  CREATE ROLE clickledger_app LOGIN PASSWORD '…';\nPut that login into DATABASE_URL and the owner's \
-         address into OWNER_DATABASE_URL, and run `clickledger migrate` (README, “Running it”)"
+        "DATABASE_URL signs in as {0}, which {1}: row-level security would not apply to this login. Create a login that \
+         owns nothing:\n  CREATE ROLE clickledger_app LOGIN PASSWORD '…';\nUse that login in DATABASE_URL and the owner \
+         in OWNER_DATABASE_URL, and run `clickledger migrate` (README, “Running it”)"
     )]
     TooPowerful(String, &'static str),
-    /// It is not up to date, and nobody may change it here.
+    /// The database lacks migrations, and this process has no login that may apply them.
     #[error(
-        "the database is not up to date{0}. Run `clickledger migrate` with the address of its owner as \
-         OWNER_DATABASE_URL, or give that to `serve` too"
+        "the database is not up to date{0}. Run `clickledger migrate` with the URL of its owner in OWNER_DATABASE_URL, or \
+         set OWNER_DATABASE_URL for `serve` too"
     )]
     NotMigrated(String),
-    /// It is too old.
+    /// Postgres is too old.
     #[error("the database is PostgreSQL {0}; 15 or newer is needed")]
     TooOld(String),
+    /// The database has a migration that this binary lacks.
+    #[error(transparent)]
+    Newer(#[from] NewerDatabase),
     /// A migration failed.
     #[error("migration failed: {0}")]
-    Migration(String),
-    /// The secret is not this installation's.
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The secret belongs to another installation.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The file with the secret could not be read or made.
+    /// The file with the secret cannot be read or created.
     #[error("{path}: {error}", path = .path.display())]
     SecretFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         error: io::Error,
     },
+}
+
+impl From<MigrateError> for DatabaseError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Connect(error) => Self::Connect(error),
+            MigrateError::Query(error) => Self::Query(error),
+            MigrateError::Newer(newer) => Self::Newer(newer),
+            MigrateError::Failed(error) => Self::Migration(error),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -79,10 +94,10 @@ struct Version {
 }
 
 impl Database {
-    /// Opens the database that the options name, or a private one, and migrates it.
+    /// Opens the database named by the options, or a private one, and migrates it.
     ///
     /// # Errors
-    /// [`DatabaseError`], whose text says what to do.
+    /// [`DatabaseError`], whose text names the remedy.
     pub async fn open(options: &StoreOptions) -> Result<Self, DatabaseError> {
         let data_dir = options.data_dir.clone().unwrap_or_else(default_data_dir);
         let postgres = match options.database_url {
@@ -101,7 +116,7 @@ impl Database {
         let owner_url = match (&options.owner_database_url, &postgres) {
             (Some(owner), None) => Some(owner.as_str()),
             (None, None) => None,
-            // The private Postgres has one login, whose rights every connection lays aside.
+            // The private Postgres has one login; each connection switches to a role without its rights.
             (_, Some(_)) => Some(url.as_str()),
         };
         if postgres.is_none() {
@@ -116,7 +131,7 @@ impl Database {
     }
 }
 
-/// Refuses a login that row-level security does not hold: a superuser, one that passes it, or the tables' owner.
+/// Refuses a login that bypasses row-level security: a superuser, a role with BYPASSRLS, or the owner of tables.
 async fn refuse_power(url: &str) -> Result<(), DatabaseError> {
     #[derive(QueryableByName)]
     struct Login {
@@ -127,7 +142,7 @@ async fn refuse_power(url: &str) -> Result<(), DatabaseError> {
         #[diesel(sql_type = Bool)]
         owns: bool,
     }
-    let mut conn = AsyncPgConnection::establish(url).await?;
+    let mut conn = schema::connect(url).await?;
     let login: Login = sql_query(
         "SELECT rolname::text AS name, rolsuper OR rolbypassrls AS passes,
                 EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -139,21 +154,26 @@ async fn refuse_power(url: &str) -> Result<(), DatabaseError> {
     match login {
         Login {
             passes: true, name, ..
-        } => Err(DatabaseError::TooPowerful(name, "is a superuser or passes it")),
-        Login { owns: true, name, .. } => Err(DatabaseError::TooPowerful(name, "owns tables there")),
+        } => Err(DatabaseError::TooPowerful(
+            name,
+            "is a superuser or has BYPASSRLS",
+        )),
+        Login { owns: true, name, .. } => {
+            Err(DatabaseError::TooPowerful(name, "owns tables of the database"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Checks the version, migrates as the owner or makes sure that somebody has, and makes sure of the secret.
+/// Checks the version of Postgres, migrates as the owner or checks that the database is migrated, and checks the secret.
 async fn prepare(url: &str, owner_url: Option<&str>, secret: &Secret) -> Result<(), DatabaseError> {
-    let mut conn = AsyncPgConnection::establish(url).await?;
+    let mut conn = schema::connect(url).await?;
     let version: Version = sql_query(
         "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text",
     )
     .get_result(&mut conn)
     .await?;
-    if version.number < OLDEST {
+    if version.number < OLDEST_POSTGRES {
         return Err(DatabaseError::TooOld(version.text));
     }
     match owner_url {
@@ -164,23 +184,21 @@ async fn prepare(url: &str, owner_url: Option<&str>, secret: &Secret) -> Result<
     Ok(secret.claim(&mut conn).await?)
 }
 
-/// Migrates as the owner, and lets the login that serves become the roles that serve and that copy events in.
+/// Migrates as the owner, and grants the serving login the roles of the server and of the appliers.
 async fn migrate_as(owner_url: &str, serving: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
     #[derive(QueryableByName)]
     struct One {
         #[diesel(sql_type = Text)]
         text: String,
     }
-    let ran = schema::migrate(owner_url)
-        .await
-        .map_err(|error| DatabaseError::Migration(error.to_string()))?;
+    let ran = schema::migrate(owner_url).await?;
     if !ran.is_empty() {
         tracing::info!(migrations = ran.join(", "), "database migrated");
     }
     let login: One = sql_query("SELECT current_user::text AS text")
         .get_result(serving)
         .await?;
-    let mut owner = AsyncPgConnection::establish(owner_url).await?;
+    let mut owner = schema::connect(owner_url).await?;
     let grant: One = sql_query(
         "SELECT CASE WHEN pg_has_role($1::name, 'clickledger_web', 'MEMBER')
                       AND pg_has_role($1::name, 'clickledger_ingest', 'MEMBER') THEN ''
@@ -192,7 +210,7 @@ async fn migrate_as(owner_url: &str, serving: &mut AsyncPgConnection) -> Result<
     Ok(owner.batch_execute(&grant.text).await?)
 }
 
-/// Refuses a database that lacks a migration this program has.
+/// Refuses a database that lacks a migration of this binary, or has an unknown one.
 async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
     #[derive(QueryableByName)]
     struct Ran {
@@ -208,9 +226,10 @@ async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<(), Databas
     let ran: Vec<Ran> = ran
         .await
         .map_err(|error| DatabaseError::NotMigrated(format!(" ({error})")))?;
+    NewerDatabase::check(ran.iter().map(|migration| migration.version.as_str()))?;
     let missing = schema::migration_versions()
         .into_iter()
-        .find(|version| !ran.iter().any(|it| it.version == *version));
+        .find(|version| !ran.iter().any(|migration| migration.version == *version));
     match missing {
         Some(version) => Err(DatabaseError::NotMigrated(format!(
             " (migration {version} is missing)"
@@ -219,7 +238,7 @@ async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<(), Databas
     }
 }
 
-/// Starts the private Postgres and makes its database.
+/// Starts the private Postgres and creates its database.
 async fn start_private(data_dir: &Path, bin_dir: Option<PathBuf>) -> Result<Postgres, DatabaseError> {
     let settings = PostgresSettings {
         data_dir: data_dir.to_owned(),
@@ -231,7 +250,7 @@ async fn start_private(data_dir: &Path, bin_dir: Option<PathBuf>) -> Result<Post
     Ok(postgres)
 }
 
-/// The secret in the data directory; made on the first start, readable by us only.
+/// Reads the secret in the data directory; creates it on the first start, readable by the own user only.
 fn secret_file(data_dir: &Path) -> Result<Secret, DatabaseError> {
     let path = data_dir.join("secret.key");
     let failed = |error| DatabaseError::SecretFile {

@@ -12,16 +12,23 @@ pub(crate) fn live() -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
-/// `GET /health/ready`: 200 while clicks and postbacks are taken, 503 when the node's journals take nothing or it is
-/// about to stop. Whether Postgres answers does not matter for that; what does matter is in the body.
+/// `GET /health/ready`: 200 while the node takes clicks and postbacks, 503 when its journals take nothing or it is about
+/// to stop, whether or not Postgres answers. The body has the details.
 pub(crate) fn ready(tracker: &Tracker) -> Response<BoxBody> {
-    let condition = tracker.condition();
-    let status = match condition.ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let health = tracker.health();
+    let status = if health.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
     };
-    Response::build(status)
-        .content_type("application/json")
-        .body(serde_json::to_string(&condition).unwrap_or_default())
-        .map_into_boxed_body()
+    match serde_json::to_string(&health) {
+        Ok(body) => Response::build(status)
+            .content_type("application/json")
+            .body(body)
+            .map_into_boxed_body(),
+        Err(error) => {
+            tracing::error!(%error, "health not serialised");
+            Response::internal_server_error().map_into_boxed_body()
+        }
+    }
 }

@@ -1,14 +1,15 @@
-//! The binary `clickledger`: configuration, wiring, the embedded Postgres, the command line.
+//! Binary `clickledger`: configuration, wiring, the embedded Postgres, the command line.
 //!
-//! A library too, so that the tests start the very server that users start.
+//! Also a library, so that tests start the same server as users.
 
 pub mod commands;
 pub mod config;
 mod database;
 mod health;
+mod idle_timeout;
 mod metrics;
 pub mod postgres;
-mod punctual;
+mod request_span;
 pub mod serve;
 mod tracking_host;
 

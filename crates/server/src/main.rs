@@ -1,16 +1,21 @@
-//! `clickledger`: serve, demo, and the commands of whoever runs an installation.
+//! `clickledger`: serve, demo, and the commands of the operator.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use server::commands::WrongUsage;
+use server::commands::{self, CommandError, WrongUsage};
 use server::config::{Cli, Command};
+use tracing::{Instrument as _, info_span};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
+        eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
+        EnvFilter::new("info")
+    });
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -20,29 +25,53 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(options) => server::commands::serve(options).await,
-            Command::Demo(options) => server::commands::demo(options).await,
-            Command::CreateNetwork(options) => server::commands::create_network(options).await,
-            Command::ListNetworks(options) => server::commands::list_networks(options).await,
-            Command::ChangeNetwork(options) => server::commands::change_network(options).await,
-            Command::Migrate(options) => server::commands::migrate(options).await,
-            Command::Verify(options) => server::commands::verify(options).await,
-            Command::Replay(options) => server::commands::replay(options).await,
-            Command::ReplaceClickKey(options) => server::commands::replace_click_key(options).await,
-            Command::ExportNetwork(options) => server::commands::export_network(options).await,
-            Command::DeleteNetwork(options) => server::commands::delete_network(options).await,
-        }
-    });
-    match outcome {
+    match runtime.block_on(run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("clickledger: {error}");
-            match error.is::<WrongUsage>() {
-                true => ExitCode::from(WrongUsage::EXIT_CODE),
-                false => ExitCode::FAILURE,
+            if error.is::<WrongUsage>() {
+                ExitCode::from(WrongUsage::EXIT_CODE)
+            } else {
+                ExitCode::FAILURE
             }
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve(options) => commands::serve(options).instrument(info_span!("serve")).await,
+        Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
+        Command::CreateNetwork(options) => {
+            let span = info_span!("create_network", slug = options.slug);
+            commands::create_network(options).instrument(span).await
+        }
+        Command::ListNetworks(options) => {
+            commands::list_networks(options)
+                .instrument(info_span!("list_networks"))
+                .await
+        }
+        Command::ChangeNetwork(options) => {
+            let span = info_span!("change_network", network = %options.network);
+            commands::change_network(options).instrument(span).await
+        }
+        Command::Migrate(options) => commands::migrate(options).instrument(info_span!("migrate")).await,
+        Command::Verify(options) => commands::verify(options).instrument(info_span!("verify")).await,
+        Command::Replay(options) => {
+            let span = info_span!("replay", network = options.network);
+            commands::replay(options).instrument(span).await
+        }
+        Command::ReplaceClickKey(options) => {
+            let span = info_span!("replace_click_key", network = %options.network);
+            commands::replace_click_key(options).instrument(span).await
+        }
+        Command::ExportNetwork(options) => {
+            let span = info_span!("export_network", network = %options.network);
+            commands::export_network(options).instrument(span).await
+        }
+        Command::DeleteNetwork(options) => {
+            let span = info_span!("delete_network", network = %options.network);
+            commands::delete_network(options).instrument(span).await
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Prometheus reads, on a listener of its own.
+//! `GET /metrics` for Prometheus, on a separate listener.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,28 +12,37 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use schema::Db;
 use tracking::Tracker;
 
-/// The one recorder of the process; counters that are made before it is there count nothing.
+/// Recorder of the process. Counters created before the recorder count nothing.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+/// Time between upkeeps of the recorder, which bound its memory.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest wait for figures from the database.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Begins to count. Whoever wants metrics calls it before anything is counted.
+/// Installs the recorder. Must run before any counter is created.
 ///
 /// # Errors
-/// When something else records the process's metrics already.
+/// When another recorder is installed.
 pub(crate) fn record() -> io::Result<()> {
-    let handle = RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok());
-    handle
-        .as_ref()
-        .map(drop)
-        .ok_or_else(|| io::Error::other("another recorder of metrics is installed"))
+    let handle = RECORDER.get_or_init(|| {
+        let installed = PrometheusBuilder::new().install_recorder();
+        installed
+            .inspect_err(|error| tracing::error!(%error, "metrics not recorded"))
+            .ok()
+    });
+    match handle {
+        Some(_) => Ok(()),
+        None => Err(io::Error::other("another recorder of metrics is installed")),
+    }
 }
 
-/// A listener that answers `/metrics` and nothing else.
+/// Serves `/metrics` and nothing else.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub(crate) fn listen(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
     describe();
-    tokio::spawn(upkeep());
+    tokio::spawn(run_upkeep());
     let (tracker, db) = (web::Data::new(tracker), web::Data::new(db));
     let app = move || {
         App::new()
@@ -56,16 +65,16 @@ fn describe() {
     );
     describe_gauge!(
         "clickledger_journal_free_ratio",
-        "Share of the journal's room that is left. Alarm below 0.2."
+        "Free share of the journal's quota. Alarm below 0.2."
     );
     describe_gauge!(
         "clickledger_journal_unapplied_records",
-        "Records acknowledged and not yet in Postgres for sure."
+        "Acknowledged records that are not durably in Postgres yet."
     );
     describe_gauge!("clickledger_journal_bytes", "Bytes of the journal on disk.");
     describe_gauge!(
         "clickledger_journal_sync_p99_seconds",
-        "99 of 100 recent syncs took no longer. Alarm above 0.05."
+        "99th percentile of the duration of recent syncs. Alarm above 0.05."
     );
     describe_gauge!(
         "clickledger_journal_refused_records",
@@ -73,25 +82,22 @@ fn describe() {
     );
     describe_gauge!(
         "clickledger_journal_damaged",
-        "Damaged places met since the start. Alarm above 0."
+        "Damaged places found since the start. Alarm above 0."
     );
     describe_gauge!(
         "clickledger_quarantined_records",
-        "Records that were put aside. Alarm above 0."
+        "Records in quarantine. Alarm above 0."
     );
-    describe_gauge!(
-        "clickledger_alarm",
-        "1 for each alarm that fires at present, by name."
-    );
+    describe_gauge!("clickledger_alarm", "1 for each firing alarm, by name.");
     describe_gauge!(
         "clickledger_ready",
         "1 while the node takes clicks and postbacks."
     );
 }
 
-async fn upkeep() {
+async fn run_upkeep() {
     loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
         if let Some(handle) = RECORDER.get().and_then(Option::as_ref) {
             handle.run_upkeep();
         }
@@ -100,9 +106,9 @@ async fn upkeep() {
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
-    let condition = tracker.condition();
-    gauge!("clickledger_ready").set(if condition.ready { 1.0 } else { 0.0 });
-    for journal in &condition.journals {
+    let health = tracker.health();
+    gauge!("clickledger_ready").set(if health.ready { 1.0 } else { 0.0 });
+    for journal in &health.journals {
         let stream = [("stream", journal.stream)];
         gauge!("clickledger_journal_oldest_unapplied_seconds", &stream).set(journal.oldest_unapplied_seconds);
         gauge!("clickledger_journal_free_ratio", &stream).set(journal.free);
@@ -113,13 +119,13 @@ async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
         gauge!("clickledger_journal_refused_records", &stream).set(journal.refused as f64);
         gauge!("clickledger_journal_damaged", &stream).set(journal.damaged as f64);
     }
-    for name in tracking::condition::ALARMS {
-        let fires = condition.alarms.iter().any(|alarm| alarm.name == name);
+    for name in tracking::health::ALARMS {
+        let fires = health.alarms.iter().any(|alarm| alarm.name == name);
         gauge!("clickledger_alarm", "name" => name).set(if fires { 1.0 } else { 0.0 });
     }
-    // What only the database knows is left out while it does not answer.
-    let counting = tracking::quarantine::count(&db);
-    if let Ok(Ok(quarantined)) = tokio::time::timeout(Duration::from_secs(1), counting).await {
+    // Left out while the database does not answer.
+    let counting = monitoring::quarantine::count(&db);
+    if let Ok(Ok(quarantined)) = tokio::time::timeout(DATABASE_TIMEOUT, counting).await {
         gauge!("clickledger_quarantined_records").set(quarantined as f64);
     }
     match RECORDER.get().and_then(Option::as_ref) {

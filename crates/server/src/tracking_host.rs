@@ -1,4 +1,4 @@
-//! The listener of the tracking hosts: from the socket straight to [`tracking::intake::answer`].
+//! Listener of the tracking hosts: from the socket straight to [`tracking::intake::answer`].
 
 use std::future::ready;
 use std::io;
@@ -6,21 +6,23 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
+use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_http::{Error, HttpService, Request};
+use actix_http::{Error, HttpService, Request, Response};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt, fn_factory, fn_service};
 use tokio::net::TcpStream;
-use tracking::Tracker;
+use tracing::Instrument as _;
+use tracking::{Intake, Tracker};
 
-use crate::health;
-use crate::punctual::{PATIENCE, Punctual};
+use crate::idle_timeout::{IDLE_TIMEOUT, IdleTimeout};
 use crate::serve::DRAIN_SECONDS;
+use crate::{health, request_span};
 
-/// How long a client that is told that its connection ends may take to end it.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Longest time for a client to close its connection after a response that asks it to.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Clicks, postbacks and `/health/…`.
+/// Serves clicks, postbacks and `/health/…`.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -30,17 +32,11 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Serv
     let server = server.listen("tracking", listener, move || {
         let (stopping, tracker) = (stopping.clone(), tracker.clone());
         let answering = fn_factory(move || {
-            // Made on the worker's own thread: each has its own way into the journals.
+            // Created on the worker's thread: each worker appends to separate buffers.
             let intake = Rc::new(tracker.intake());
             let answer = move |request: Request| {
                 let intake = intake.clone();
-                async move {
-                    Ok::<_, Error>(match request.path() {
-                        "/health/live" => health::live(),
-                        "/health/ready" => health::ready(intake.tracker()),
-                        _ => tracking::intake::answer(&intake, request).await,
-                    })
-                }
+                async move { Ok::<_, Error>(answer(&intake, request).await) }
             };
             ready(Ok::<_, ()>(fn_service(answer)))
         });
@@ -49,14 +45,32 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Serv
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .client_request_timeout(PATIENCE)
-            .client_disconnect_timeout(FAREWELL)
+            .client_request_timeout(IDLE_TIMEOUT)
+            .client_disconnect_timeout(CLOSE_TIMEOUT)
             .h1(answering);
         let connected = |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((Punctual::new(stream), peer)))
+            ready(Ok::<_, DispatchError>((IdleTimeout::new(stream), peer)))
         };
         fn_service(connected).and_then(http)
     })?;
     Ok(server.run())
+}
+
+async fn answer(intake: &Intake, request: Request) -> Response<BoxBody> {
+    match request.path() {
+        "/health/live" => health::live(),
+        "/health/ready" => health::ready(intake.tracker()),
+        _ => {
+            let span = request_span::of_tracking(&request);
+            if span.is_disabled() {
+                tracking::intake::answer(intake, request).await
+            } else {
+                // Boxed, so that requests without a span do not grow.
+                Box::pin(tracking::intake::answer(intake, request))
+                    .instrument(span)
+                    .await
+            }
+        }
+    }
 }

@@ -1,119 +1,64 @@
-//! Who is acting, by what means and for whom; and the proof that they may, without which there is no connection.
+//! Authenticated actors, the means and the role they act by, and the proof of permission that opens a connection.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::ops::Deref;
 
 use ipnet::IpNet;
-use schema::{Db, DbError, MembershipId, NetworkConn, NetworkId, PersonId, SessionId, text_enum};
+use schema::{Db, DbError, MembershipId, NetworkConn, NetworkId, PersonId, SessionId};
 
 use crate::affiliates::AffiliateStatus;
-use crate::permissions::{ApiScope, Need};
-use crate::{Permission, Role};
+use crate::author::{Author, Via};
+use crate::permissions::{ApiScope, Need, NotPermitted, Permission};
+use crate::roles::Role;
 
-text_enum! {
-    /// By what means something was done.
-    pub enum Via {
-        /// In the dashboard.
-        Page = "page",
-        /// By a program, over the API.
-        Api = "api",
-        /// On the machine the server runs on.
-        CommandLine = "command_line",
-        /// By the product itself, by a rule somebody set.
-        System = "system",
-    }
-}
-
-/// Whom the audit log names.
-#[derive(Debug, Clone)]
-pub struct Author {
-    /// The person, if it was one.
-    pub person_id: Option<PersonId>,
-    /// In words, as they are called now.
-    pub name: String,
-    /// By what means.
-    pub via: Via,
-    /// From where.
-    pub address: Option<IpNet>,
-}
-
-impl Author {
-    /// Somebody on the machine the server runs on.
-    #[must_use]
-    pub fn command_line() -> Self {
-        Self {
-            person_id: None,
-            name: "Command line".to_owned(),
-            via: Via::CommandLine,
-            address: None,
-        }
-    }
-
-    /// The product itself.
-    #[must_use]
-    pub fn system() -> Self {
-        Self {
-            person_id: None,
-            name: "Clickledger".to_owned(),
-            via: Via::System,
-            address: None,
-        }
-    }
-}
-
-/// An operator who acts under somebody else's membership.
+/// An operator's impersonation of a member.
 #[derive(Debug, Clone)]
 pub struct Impersonation {
     /// The operator.
     pub operator_id: PersonId,
-    /// As colleagues see the operator.
+    /// Operator's display name.
     pub operator_name: String,
-    /// Why, as the operator said.
+    /// Reason that the operator entered.
     pub reason: String,
 }
 
-/// Who is acting, and in which capacity: what every page and endpoint starts from.
+/// Authenticated user, API key or token behind a request, with its role: the start of every page and endpoint.
 #[derive(Debug, Clone)]
 pub struct Actor {
     pub(crate) network_id: NetworkId,
-    /// The membership acted under.
+    /// Membership that grants the role.
     pub membership_id: MembershipId,
-    /// The person whose membership it is.
+    /// Person who holds the membership.
     pub person_id: PersonId,
-    /// As colleagues see it.
+    /// Person's display name.
     pub person_name: String,
-    /// In which capacity.
+    /// Role in the network.
     pub role: Role,
-    /// By what means.
+    /// Means by which the actor acts.
     pub via: Via,
-    /// From where.
+    /// Remote IP address; None if unknown.
     pub address: Option<IpAddr>,
-    /// The session, where there is one.
+    /// Session; None for API keys.
     pub session_id: Option<SessionId>,
-    /// The operator behind it, if it is one.
+    /// Impersonation by an operator; None if the person is acting.
     pub impersonation: Option<Impersonation>,
-    /// Whether the affiliate acted for is worked with; none for other roles.
+    /// Status of the affiliate that the role belongs to; None for other roles.
     pub affiliate_status: Option<AffiliateStatus>,
-    /// Whether the network demands a second factor that the person does not have yet.
+    /// True if the network requires two-factor authentication and the person has not set it up.
     pub lacks_second_factor: bool,
-    /// What the API key is limited to; none where there is no key.
+    /// Scopes of the API key; None if no API key is in use.
     pub scopes: Option<Vec<ApiScope>>,
 }
 
-/// What is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this needs the permission to {}; ask {}", .0.words(), .0.whom_to_ask())]
-pub struct NotPermitted(pub Permission);
-
 impl Actor {
-    /// The network acted in, for what is bound to it without touching its rows (such as click ids).
+    /// Network the actor belongs to, for code that needs its id without a database row (such as click IDs).
     #[must_use]
     pub fn network_id(&self) -> NetworkId {
         self.network_id
     }
 
-    /// Whether the role has this permission, and the key, if there is one, its scope.
+    /// True if the role has this permission, the API key's scopes cover it, and impersonation does not forbid it.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let in_scope = self
@@ -122,16 +67,19 @@ impl Actor {
             .is_none_or(|scopes| permission == Permission::SignIn || scopes.contains(&permission.scope()));
         self.role.may(permission)
             && in_scope
-            && (self.impersonation.is_none() || !outlives_a_visit(permission))
+            && (self.impersonation.is_none() || !permission.forbidden_while_impersonating())
     }
 
-    /// Whom the audit log will name.
+    /// Author under which the audit log records this actor's changes.
     #[must_use]
     pub fn author(&self) -> Author {
         let (person_id, name) = match &self.impersonation {
-            Some(it) => (
-                it.operator_id,
-                format!("{} (operator) as {}", it.operator_name, self.person_name),
+            Some(impersonation) => (
+                impersonation.operator_id,
+                format!(
+                    "{} (operator) as {}",
+                    impersonation.operator_name, self.person_name
+                ),
             ),
             None => (self.person_id, self.person_name.clone()),
         };
@@ -143,10 +91,10 @@ impl Actor {
         }
     }
 
-    /// The proof that this actor has the permission `P`.
+    /// Proof that this actor has the permission `P`.
     ///
     /// # Errors
-    /// When it has not.
+    /// [`NotPermitted`] if the actor lacks the permission.
     pub fn access<P: Need>(&self) -> Result<Access<P>, NotPermitted> {
         if self.may(P::PERMISSION) {
             Ok(Access {
@@ -159,16 +107,7 @@ impl Actor {
     }
 }
 
-/// What an operator who acts for somebody may not do: it would go on working after the visit, or take everything away.
-fn outlives_a_visit(permission: Permission) -> bool {
-    use Permission::{DeleteNetwork, InviteParties, ManageMembers, RotateToken, UseApi};
-    matches!(
-        permission,
-        DeleteNetwork | InviteParties | ManageMembers | RotateToken | UseApi
-    )
-}
-
-/// An actor that was seen to have the permission `P`. The way to a network's rows: no data without the check.
+/// Actor whose permission `P` was checked; the only way to a connection to the network's rows.
 #[derive(Debug, Clone)]
 pub struct Access<P> {
     actor: Actor,
@@ -176,10 +115,10 @@ pub struct Access<P> {
 }
 
 impl<P> Access<P> {
-    /// A transaction on the rows of the actor's network.
+    /// Transaction on the rows of the actor's network.
     ///
     /// # Errors
-    /// As [`Db::network`].
+    /// The errors of [`Db::network`].
     pub async fn network(&self, db: &Db) -> Result<NetworkConn, DbError> {
         db.network(self.actor.network_id).await
     }

@@ -6,20 +6,22 @@ use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, NetworkConn, Words, advertisers, text_enum};
 use serde_json::{Value, json};
 
-use crate::actor::Author;
 use crate::audit::{self, Change};
-use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
-use crate::reference::meant;
+use crate::author::Author;
+use crate::draft::Draft;
+use crate::error::{ChangeError, taken};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
+use crate::permissions::Scope;
+use crate::reference::resolve_reference;
 
 text_enum! {
-    /// Whether an advertiser is worked with.
+    /// Business status of an advertiser.
     pub enum AdvertiserStatus {
-        /// It is.
+        /// Campaigns run and conversions are recorded.
         Active = "active",
-        /// Not for now: nobody is sent to its campaigns, and no conversion is made for it.
+        /// Temporarily stopped: visitors are not sent to its campaigns, and no conversion is recorded for it.
         Paused = "paused",
-        /// Not offered for new campaigns; its running ones go on.
+        /// Not offered for new campaigns; its running campaigns continue.
         Archived = "archived",
     }
 }
@@ -28,44 +30,44 @@ text_enum! {
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = advertisers)]
 pub struct Advertiser {
-    /// The advertiser.
+    /// Advertiser ID.
     pub id: AdvertiserId,
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AdvertiserStatus,
-    /// What another system calls it.
+    /// Identifier of the advertiser in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
-    /// Counts changes.
+    /// Version for edit conflicts; rises with every change.
     pub version: i32,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// Since when it is paused, if it is.
+    /// Time since which the advertiser is paused; None if not paused.
     pub paused_at: Option<DateTime<Utc>>,
 }
 
-/// What may be set on an advertiser, checked.
+/// Validated settings of an advertiser.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = advertisers, treat_none_as_null = true)]
 pub struct AdvertiserSettings {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AdvertiserStatus,
-    /// What another system calls it.
+    /// Identifier of the advertiser in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
 }
 
 impl AdvertiserSettings {
-    /// An active one with nothing but a name.
+    /// Settings of an active advertiser with only a name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
@@ -77,25 +79,52 @@ impl AdvertiserSettings {
         }
     }
 
-    /// What was typed or sent, if everything in it can be accepted.
+    /// Validates the input of a form, an API request or a CSV row.
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
     pub fn checked(draft: &PartyDraft, status: &str) -> Result<Self, ChangeError> {
-        let mut errors = FieldErrors::default();
-        let details = draft.checked(&mut errors);
-        let status = errors.take("status", status.parse::<AdvertiserStatus>());
-        let settings = details.zip(status).map(|(details, status)| Self {
+        let mut draft = draft.with_status(status);
+        let settings = Self::check(&mut draft);
+        draft.accepted(settings)
+    }
+
+    /// Names of the fields in a [`Draft`].
+    pub const FIELDS: [&'static str; 5] = ["name", "status", "external_id", "notes", "tags"];
+
+    /// Draft of an active advertiser without a name.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("status", AdvertiserStatus::Active.to_string())])
+    }
+
+    /// Draft that [`AdvertiserSettings::check`] turns into these settings.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", self.status.to_string()),
+            ("external_id", self.external_id.clone().unwrap_or_default()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.on_one_line()),
+        ])
+    }
+
+    /// Validated settings of a draft; none if a field has an error.
+    pub fn check(draft: &mut Draft) -> Option<Self> {
+        let details = PartyDetails::check(draft);
+        let status = draft.take("status", str::parse);
+        let (details, status) = details.zip(status)?;
+        Some(Self {
             name: details.name,
             status,
             external_id: details.external_id,
             notes: details.notes,
             tags: details.tags,
-        });
-        errors.or(settings)
+        })
     }
 
-    /// Since when one with these settings is paused: since it was, or from now on.
+    /// Time since which an advertiser with these settings is paused: `since` if already paused, otherwise `now`.
     fn paused_at(&self, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         (self.status == AdvertiserStatus::Paused).then(|| since.unwrap_or(now))
     }
@@ -112,7 +141,7 @@ impl AdvertiserSettings {
 }
 
 impl Advertiser {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> AdvertiserSettings {
         AdvertiserSettings {
@@ -157,7 +186,7 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes an advertiser; with a version, only if nobody else has since.
+/// Changes an advertiser; with a version, only if that version is current.
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken.
@@ -200,7 +229,7 @@ pub async fn update(
     Ok(updated)
 }
 
-/// The advertiser with this id.
+/// Advertiser with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -213,7 +242,22 @@ pub async fn find(conn: &mut NetworkConn, id: AdvertiserId) -> QueryResult<Optio
         .optional()
 }
 
-/// Advertisers, at most `limit`.
+/// Advertiser with this ID, if it is within the scope.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] outside the scope, as for an ID that does not exist; when the database fails.
+pub async fn find_visible(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    id: AdvertiserId,
+) -> Result<Advertiser, ChangeError> {
+    let found = find(conn, id).await?;
+    found
+        .filter(|advertiser| scope.includes_advertiser(advertiser.id))
+        .ok_or(ChangeError::NotFound)
+}
+
+/// Advertisers that match the filter, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -235,7 +279,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The advertisers that are worked with, by name: for choices.
+/// Active advertisers by name, for select fields.
 ///
 /// # Errors
 /// When the database fails.
@@ -247,7 +291,7 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
     list(conn, &filter, 10_000).await
 }
 
-/// The advertiser that somebody means by its id, its external id, or a name that no other has.
+/// Advertiser with this ID or external ID, or the only one with this name.
 ///
 /// # Errors
 /// When the database fails.
@@ -262,11 +306,13 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |it| it.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |advertiser| {
+        advertiser.external_id.as_deref()
+    }))
 }
 
-/// The advertiser with this external id, or else this very name: what somebody means who
-/// describes one that may be there already.
+/// Advertiser with the settings' external ID, or with the same name if the settings have none: the row that an import
+/// of these settings updates.
 ///
 /// # Errors
 /// When the database fails.

@@ -6,23 +6,23 @@ use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, GroupId, NetworkConn, Words, affiliate_groups, affiliates, text_enum};
 use serde_json::{Value, json};
 
-use crate::actor::Author;
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::draft::Draft;
-use crate::error::{ChangeError, FieldErrors, taken};
-use crate::parties::{EXTERNAL_ID_TAKEN, PartyDraft, PartyFilter, narrowed};
-use crate::reference::meant;
+use crate::error::{ChangeError, taken};
+use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
+use crate::reference::resolve_reference;
 
 text_enum! {
-    /// Whether an affiliate is worked with.
+    /// Business status of an affiliate.
     pub enum AffiliateStatus {
-        /// It is.
+        /// Links redirect and conversions are recorded.
         Active = "active",
-        /// Its links send nobody on; conversions of earlier clicks count.
+        /// Links do not redirect; conversions of earlier clicks are recorded.
         Paused = "paused",
-        /// Its links send nobody on, and no conversion counts.
+        /// Links do not redirect, and no conversion is recorded.
         Blocked = "blocked",
-        /// As paused, and left out of the lists.
+        /// Like paused, and hidden from lists.
         Archived = "archived",
     }
 }
@@ -31,48 +31,48 @@ text_enum! {
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = affiliates)]
 pub struct Affiliate {
-    /// The affiliate.
+    /// Affiliate ID.
     pub id: AffiliateId,
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AffiliateStatus,
-    /// The group it is treated with.
+    /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
-    /// What another system calls it.
+    /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
-    /// Counts changes.
+    /// Version for edit conflicts; rises with every change.
     pub version: i32,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// What may be set on an affiliate, checked.
+/// Validated settings of an affiliate.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = affiliates, treat_none_as_null = true)]
 pub struct AffiliateSettings {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Whether it is worked with.
+    /// Business status.
     pub status: AffiliateStatus,
-    /// The group it is treated with.
+    /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
-    /// What another system calls it.
+    /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
 }
 
 const GROUP_UNKNOWN: &str = "Choose one of your groups.";
 
 impl AffiliateSettings {
-    /// An active one with nothing but a name.
+    /// Settings of an active affiliate with only a name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
@@ -85,32 +85,57 @@ impl AffiliateSettings {
         }
     }
 
-    /// What was typed or sent, if everything in it can be accepted.
+    /// Validates the input of a form, an API request or a CSV row.
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
     pub fn checked(draft: &PartyDraft, status: &str, group: &str) -> Result<Self, ChangeError> {
-        let mut errors = FieldErrors::default();
-        let details = draft.checked(&mut errors);
-        let status = errors.take("status", status.parse::<AffiliateStatus>());
-        let group_id = match group.trim() {
-            "" => Some(None),
-            text => errors
-                .take("group", text.parse::<GroupId>().map_err(|_| GROUP_UNKNOWN))
-                .map(Some),
-        };
-        let settings = details
-            .zip(status)
-            .zip(group_id)
-            .map(|((details, status), group_id)| Self {
-                name: details.name,
-                status,
-                group_id,
-                external_id: details.external_id,
-                notes: details.notes,
-                tags: details.tags,
-            });
-        errors.or(settings)
+        let mut draft = draft.with_status(status);
+        draft.set("group", group);
+        let settings = Self::check(&mut draft);
+        draft.accepted(settings)
+    }
+
+    /// Names of the fields in a [`Draft`].
+    pub const FIELDS: [&'static str; 6] = ["name", "status", "group", "external_id", "notes", "tags"];
+
+    /// Draft of an active affiliate without a name.
+    #[must_use]
+    pub fn blank() -> Draft {
+        Draft::with([("status", AffiliateStatus::Active.to_string())])
+    }
+
+    /// Draft that [`AffiliateSettings::check`] turns into these settings.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let group = self.group_id.map(|id| id.to_string());
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", self.status.to_string()),
+            ("group", group.unwrap_or_default()),
+            ("external_id", self.external_id.clone().unwrap_or_default()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.on_one_line()),
+        ])
+    }
+
+    /// Validated settings of a draft; none if a field has an error. `create` and `update` check that the group exists.
+    pub fn check(draft: &mut Draft) -> Option<Self> {
+        let details = PartyDetails::check(draft);
+        let status = draft.take("status", str::parse);
+        let group_id = draft.take("group", |text| match text.trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| GROUP_UNKNOWN),
+        });
+        let ((details, status), group_id) = details.zip(status).zip(group_id)?;
+        Some(Self {
+            name: details.name,
+            status,
+            group_id,
+            external_id: details.external_id,
+            notes: details.notes,
+            tags: details.tags,
+        })
     }
 
     fn to_json(&self) -> Value {
@@ -126,7 +151,7 @@ impl AffiliateSettings {
 }
 
 impl Affiliate {
-    /// What may be set on it, as it is.
+    /// Current settings.
     #[must_use]
     pub fn settings(&self) -> AffiliateSettings {
         AffiliateSettings {
@@ -140,7 +165,8 @@ impl Affiliate {
     }
 }
 
-/// A group of another network, or none at all, is told like a field that was not chosen.
+/// Rejects a group that does not exist in this network with a field error; another network's group reads the same as an
+/// absent one.
 async fn check_group(conn: &mut NetworkConn, settings: &AffiliateSettings) -> Result<(), ChangeError> {
     let Some(group_id) = settings.group_id else {
         return Ok(());
@@ -149,7 +175,7 @@ async fn check_group(conn: &mut NetworkConn, settings: &AffiliateSettings) -> Re
     let known: Option<GroupId> = affiliate_groups::table
         .find((network_id, group_id))
         .select(affiliate_groups::id)
-        // Held, so that nobody removes it before this is committed.
+        // Locked, so that the group cannot be deleted before this transaction commits.
         .for_key_share()
         .first(&mut **conn)
         .await
@@ -191,7 +217,7 @@ pub async fn create(
     Ok(made)
 }
 
-/// Changes an affiliate; with a version, only if nobody else has since.
+/// Changes an affiliate; with a version, only if that version is current.
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken.
@@ -231,7 +257,7 @@ pub async fn update(
     Ok(updated)
 }
 
-/// The affiliate with this id.
+/// Affiliate with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -244,7 +270,7 @@ pub async fn find(conn: &mut NetworkConn, id: AffiliateId) -> QueryResult<Option
         .optional()
 }
 
-/// Affiliates, of one group if one is given, at most `limit`.
+/// Affiliates that match the filter, of one group if given, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -270,7 +296,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The affiliates that are worked with, by name: for choices.
+/// Active affiliates by name, for select fields.
 ///
 /// # Errors
 /// When the database fails.
@@ -282,19 +308,19 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     list(conn, &filter, None, 10_000).await
 }
 
-/// All affiliates by name, whatever their status: for filters over what happened.
+/// All affiliates by name, whatever their status: for filters of past activity.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
-        archived_too: true,
+        include_archived: true,
         ..PartyFilter::default()
     };
     list(conn, &filter, None, 10_000).await
 }
 
-/// The affiliate that somebody means by its id, its external id, or a name that no other has.
+/// Affiliate with this ID or external ID, or the only one with this name.
 ///
 /// # Errors
 /// When the database fails.
@@ -309,10 +335,13 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .limit(3)
         .load(&mut **conn)
         .await?;
-    Ok(meant(text, found, |it| it.external_id.as_deref()))
+    Ok(resolve_reference(text, found, |affiliate| {
+        affiliate.external_id.as_deref()
+    }))
 }
 
-/// The affiliate that a field of a draft names, if it names one; whom nobody is called is noted in the draft.
+/// Affiliate that a draft's field refers to: `Some(None)` if the field is empty; an unknown reference adds a field
+/// error and returns None.
 ///
 /// # Errors
 /// When the database fails.
@@ -331,8 +360,8 @@ pub async fn named(
     Ok(draft.errors.take(field, named))
 }
 
-/// The affiliate with this external id, or else this very name: what somebody means who
-/// describes one that may be there already.
+/// Affiliate with the settings' external ID, or with the same name if the settings have none: the row that an import of
+/// these settings updates.
 ///
 /// # Errors
 /// When the database fails.

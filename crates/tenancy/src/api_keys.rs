@@ -1,4 +1,5 @@
-//! API keys: what a program signs in with. Never more than its maker may do, and of that only its scopes.
+//! API keys, which programs authenticate with. A key has at most the permissions of the member who created it, limited
+//! to its scopes.
 
 use std::net::IpAddr;
 
@@ -11,20 +12,21 @@ use schema::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::actor::{Actor, Via};
+use crate::actor::Actor;
 use crate::audit::{self, Change};
+use crate::author::Via;
 use crate::error::{ChangeError, FieldErrors, check_name};
 use crate::permissions::ApiScope;
 use crate::{Permission, unscoped};
 
-/// What every key starts with, so that one in the wrong place is recognised for what it is.
+/// Prefix of every key, by which secret scanners and error messages recognise a leaked or misplaced one.
 pub const PREFIX: &str = "clk_key_";
-/// How many keys a person may have in one network.
-const MOST: i64 = 50;
-/// How old the note of the last use may be.
-const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// Maximum number of active keys per membership.
+const MAX_ACTIVE_KEYS: i64 = 50;
+/// Precision of the stored time of last use; limits updates to one per interval.
+const LAST_USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
 
-/// A key in the clear: exists only between its making and its being shown, and in the caller's requests.
+/// An API key in plain text: exists from creation until it is shown, and in the caller's requests.
 #[derive(Clone)]
 pub struct ApiKey(String);
 
@@ -35,7 +37,8 @@ impl ApiKey {
         Self(format!("{PREFIX}{}", BASE32.encode(&bytes)))
     }
 
-    /// A key as a caller sent it, with the network it says; none if it is no key of ours.
+    /// Parses a key from a request and returns it with the network it is for; None if the text is not an API key of
+    /// ours.
     #[must_use]
     pub fn from_call(text: &str) -> Option<(Self, NetworkId)> {
         let bytes = BASE32.decode(text.strip_prefix(PREFIX)?.as_bytes()).ok()?;
@@ -44,14 +47,20 @@ impl ApiKey {
         (number > 0 && random.len() == 21).then(|| (Self(text.to_owned()), NetworkId(number)))
     }
 
-    /// The text to show, once.
+    /// Full key text, shown once after creation.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     fn hint(&self) -> &str {
-        self.0.get(self.0.len().saturating_sub(4)..).unwrap_or_default()
+        #[expect(
+            clippy::expect_used,
+            reason = "a key is ASCII text of more than four characters"
+        )]
+        self.0
+            .get(self.0.len() - 4..)
+            .expect("a key is longer than its hint")
     }
 
     fn hash(&self) -> Vec<u8> {
@@ -59,41 +68,41 @@ impl ApiKey {
     }
 }
 
-/// A key as it is listed.
+/// An API key in a list, without its secret part.
 #[derive(Debug, Clone)]
 pub struct ListedKey {
-    /// The key.
+    /// API key ID.
     pub id: ApiKeyId,
-    /// What it is for.
+    /// Name, such as the system that uses the key.
     pub name: String,
-    /// Its last four characters.
+    /// Last four characters.
     pub hint: String,
-    /// What it may be used for.
+    /// Scopes.
     pub scopes: Words,
-    /// Whose it is, by name.
+    /// Name of the person who holds the membership.
     pub person: String,
-    /// Under whose membership it acts.
+    /// Membership whose role the key uses.
     pub membership_id: MembershipId,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it stops working by itself.
+    /// Time of expiry; None if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to the minute.
+    /// Time of last use, precise to the minute; None if never used.
     pub used_at: Option<DateTime<Utc>>,
 }
 
-/// A key to make, as typed or sent.
+/// Input for a new key, unchecked.
 #[derive(Debug, Clone, Default)]
 pub struct KeyDraft {
-    /// What it is for.
+    /// Name, such as the system that uses the key.
     pub name: String,
-    /// What it may be used for.
+    /// Scopes, by their names.
     pub scopes: Vec<String>,
-    /// After how many days it stops working; empty for never.
+    /// Days until expiry; empty for no expiry.
     pub expires_in_days: String,
 }
 
-/// The scopes that this role has any permission for.
+/// Scopes that the actor can give to a new key: those covering at least one of the actor's permissions.
 #[must_use]
 pub fn grantable(actor: &Actor) -> Vec<ApiScope> {
     ApiScope::ALL
@@ -103,15 +112,16 @@ pub fn grantable(actor: &Actor) -> Vec<ApiScope> {
             let own = actor.scopes.as_ref().is_none_or(|scopes| scopes.contains(scope));
             own && Permission::ALL
                 .iter()
-                .any(|it| it.scope() == *scope && actor.may(*it))
+                .any(|permission| permission.scope() == *scope && actor.may(*permission))
         })
         .collect()
 }
 
-/// Makes a key that acts under the actor's own membership.
+/// Creates a key that acts under the actor's membership.
 ///
 /// # Errors
 /// [`ChangeError::Fields`], [`ChangeError::Limit`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), person = %actor.person_id))]
 pub async fn create(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -129,12 +139,12 @@ pub async fn create(
                     scopes.push(scope);
                 }
             }
-            Ok(scope) => errors.add("scopes", format!("Your role cannot give {scope}.")),
+            Ok(scope) => errors.add("scopes", format!("Your role cannot grant the scope {scope}.")),
             Err(message) => errors.add("scopes", message),
         }
     }
     if draft.scopes.is_empty() {
-        errors.add("scopes", "Choose at least one.");
+        errors.add("scopes", "Select at least one scope.");
     }
     let days = match draft.expires_in_days.trim() {
         "" => Some(None),
@@ -144,7 +154,7 @@ pub async fn create(
                 text.parse::<i64>()
                     .ok()
                     .filter(|days| (1..=3650).contains(days))
-                    .ok_or("Enter a number of days from 1 to 3650, or nothing."),
+                    .ok_or("Enter a number of days from 1 to 3650, or leave this empty."),
             )
             .map(Some),
     };
@@ -157,7 +167,7 @@ pub async fn create(
         .count()
         .get_result(&mut **conn)
         .await?;
-    if held >= MOST {
+    if held >= MAX_ACTIVE_KEYS {
         return Err(ChangeError::Limit(format!(
             "You have {held} keys. Revoke one that is no longer used."
         )));
@@ -183,7 +193,7 @@ pub async fn create(
     Ok((id, key))
 }
 
-/// The keys that work, the newest first: of one membership, or of all; at most a thousand.
+/// Active keys of one membership, or of all if None; newest first, at most 1,000.
 ///
 /// # Errors
 /// When the database fails.
@@ -255,10 +265,12 @@ pub async fn list(
         .collect())
 }
 
-/// Revokes a key: one's own, or anybody's for whoever manages people.
+/// Revokes a key. Members revoke their own keys; with [`Permission::ManageMembers`], any key of the network.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`], also for others' keys.
+/// [`ChangeError::NotFound`] if no such key is active, or it belongs to another member and the actor may not manage
+/// members.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), key = %id))]
 pub async fn revoke(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -286,10 +298,12 @@ pub async fn revoke(
     Ok(())
 }
 
-/// Who acts with this key, if it works; notes that it was used.
+/// Authenticates an API key: its ID and the actor it stands for, or None if the key is unknown, revoked or expired.
+/// Updates the time of last use.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn actor(
     db: &Db,
     key: &ApiKey,
@@ -325,7 +339,7 @@ pub async fn actor(
     if expires_at.is_some_and(|at| at <= now) {
         return Ok(None);
     }
-    if used_at.is_none_or(|at| at < now - USED_EVERY) {
+    if used_at.is_none_or(|at| at < now - LAST_USE_PRECISION) {
         diesel::update(api_keys::table.find((network_id, id)))
             .set(api_keys::used_at.eq(Some(now)))
             .execute(&mut *conn)
@@ -339,7 +353,7 @@ pub async fn actor(
     }))
 }
 
-/// What a member's key may be used for, if it still works: for tokens that were made from it.
+/// Scopes of a member's API key; None if it is revoked or expired. For tokens that were issued for the key.
 ///
 /// # Errors
 /// When the database fails.
@@ -366,7 +380,7 @@ pub async fn scopes(
     Ok(found.map(|words| known_scopes(&words)))
 }
 
-/// A scope that this version does not know opens nothing.
+/// Parses stored scopes; ignores a scope that this version does not define, so that it grants nothing.
 fn known_scopes(words: &Words) -> Vec<ApiScope> {
     words.0.iter().filter_map(|word| word.parse().ok()).collect()
 }
@@ -376,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_says_its_network_and_nothing_else_is_a_key() {
+    fn a_key_carries_its_network_and_other_texts_are_rejected() {
         let key = ApiKey::fresh(NetworkId(7));
         assert_eq!(
             ApiKey::from_call(key.as_str()).map(|(_, id)| id),

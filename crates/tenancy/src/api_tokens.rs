@@ -1,10 +1,10 @@
-//! Tokens of the API: JWTs that last a quarter of an hour, made from an API key or from a dashboard session, for where
-//! a key must not go (a browser, a script on somebody's desk).
+//! API tokens: JWTs valid for 15 minutes, issued for an API key or a dashboard session, for places where a long-lived
+//! key is too dangerous (a browser, a script on a laptop).
 //!
-//! They are signed with HS256 and nothing else. Keys rotate by themselves and are stored nowhere: each period of thirty
-//! days has its own, derived from the installation's secret; the header's `kid` is the number of the period, and only
-//! the present and the previous one are accepted. A token is no more than a pointer: whoever it was made from must
-//! still be there when it is used ([`actor_of`]), so revoking the key or signing out ends its tokens at once.
+//! Signed with HS256 only. Signing keys rotate every 30 days and are not stored: each is derived from the
+//! installation's secret and the number of the period, which is the header's `kid`; only the current and the previous
+//! period are accepted. A token is a pointer: [`actor_of`] checks on every use that its API key or session still
+//! exists, so revoking the key or signing out ends its tokens at once.
 
 use std::net::IpAddr;
 
@@ -13,50 +13,62 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::{ApiKeyId, BASE32, Db, DbError, MembershipId, NetworkId, SessionId};
 use serde::{Deserialize, Serialize};
 
-use crate::actor::{Actor, Via};
-use crate::{Secret, api_keys, sessions, unscoped};
+use crate::actor::{Actor, Impersonation};
+use crate::author::Via;
+use crate::sessions::Session;
+use crate::{Secret, api_keys, people, sessions, unscoped};
 
-/// How long a token works.
+/// Validity of a token.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);
-/// What a token is for, in its `aud`.
+/// Audience (`aud` claim) of our tokens.
 const AUDIENCE: &str = "clickledger-api";
-/// Seconds for which one key signs.
+/// Validity of one signing key, in seconds.
 const PERIOD: i64 = 30 * 24 * 60 * 60;
-/// Longer texts are not even parsed.
-const LONGEST: usize = 4 * 1024;
-/// How far the clock of the node that made a token may be ahead of ours.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
+/// Maximum length of a token in bytes; longer ones are rejected unparsed.
+const MAX_TOKEN_BYTES: usize = 4 * 1024;
+/// Accepted clock skew: a node's clock may be ahead of ours by this much.
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// What a token was made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Credential that a token was issued for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// An API key, and whose it is.
+    /// API key, and the membership it belongs to.
     ApiKey(ApiKeyId, MembershipId),
-    /// A session, and under which membership.
+    /// Session, and the membership in use.
     Session(SessionId, MembershipId),
+    /// Session of an operator who impersonates a member.
+    Impersonation {
+        /// The operator's session.
+        session_id: SessionId,
+        /// Membership of the member.
+        membership_id: MembershipId,
+        /// Reason that the operator entered.
+        reason: String,
+    },
 }
 
-/// Why a text is no token that works.
+/// Reason for rejecting a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFlaw {
-    /// It was one.
+    /// Expired.
     #[error("the token has expired")]
     Expired,
-    /// It is none of ours, or was tampered with.
+    /// Not issued by this installation, or tampered with.
     #[error("not a token of this installation")]
     NotOurs,
 }
 
-/// What a verified token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Claims of a verified token.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The network it is for.
+    /// Network the token is valid in.
     pub network_id: NetworkId,
-    /// What it was made from.
+    /// Credential that the token was issued for.
     pub source: TokenSource,
 }
 
-/// The payload. Everything is required, nothing else may be there, and no type bends: `exp` is a whole number.
+/// JWT payload. All fields but `imp` are required, unknown fields are rejected, and types are strict: `exp` must be an
+/// integer.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
@@ -67,17 +79,27 @@ struct Payload {
     mbr: MembershipId,
     exp: i64,
     jti: String,
+    /// Reason of an operator's impersonation; absent if the person acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imp: Option<String>,
 }
 
 impl Payload {
     fn source(&self) -> Option<TokenSource> {
+        if let Some(reason) = &self.imp {
+            return Some(TokenSource::Impersonation {
+                session_id: self.sub.parse().ok()?,
+                membership_id: self.mbr,
+                reason: reason.clone(),
+            });
+        }
         let key = self.sub.parse().map(|id| TokenSource::ApiKey(id, self.mbr));
         let session = || self.sub.parse().map(|id| TokenSource::Session(id, self.mbr));
         key.or_else(|_| session()).ok()
     }
 }
 
-/// Makes and verifies tokens. Cheap to clone.
+/// Issues and verifies tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiTokens {
     secret: Secret,
@@ -85,7 +107,7 @@ pub struct ApiTokens {
 }
 
 impl ApiTokens {
-    /// Tokens of the installation with this secret, which calls itself by this address.
+    /// Tokens of the installation with this secret and this dashboard URL, which becomes the issuer (`iss` claim).
     #[must_use]
     pub fn new(secret: &Secret, issuer_url: &str) -> Self {
         Self {
@@ -94,7 +116,7 @@ impl ApiTokens {
         }
     }
 
-    /// A fresh token for a network, and when it stops working.
+    /// Issues a token and returns it with its expiry.
     #[must_use]
     pub fn issue(
         &self,
@@ -103,9 +125,14 @@ impl ApiTokens {
         now: DateTime<Utc>,
     ) -> (String, DateTime<Utc>) {
         let expiry = now + LIFETIME;
-        let (sub, mbr) = match source {
-            TokenSource::ApiKey(id, membership_id) => (id.to_string(), membership_id),
-            TokenSource::Session(id, membership_id) => (id.to_string(), membership_id),
+        let (sub, mbr, imp) = match source {
+            TokenSource::ApiKey(id, membership_id) => (id.to_string(), membership_id, None),
+            TokenSource::Session(id, membership_id) => (id.to_string(), membership_id, None),
+            TokenSource::Impersonation {
+                session_id,
+                membership_id,
+                reason,
+            } => (session_id.to_string(), membership_id, Some(reason)),
         };
         let payload = Payload {
             iss: self.issuer.clone(),
@@ -115,38 +142,39 @@ impl ApiTokens {
             mbr,
             exp: expiry.timestamp(),
             jti: BASE32.encode(&rand::random::<[u8; 15]>()),
+            imp,
         };
         let period = period_of(now);
         let key = EncodingKey::from_secret(&self.key(period));
         #[expect(
             clippy::expect_used,
-            reason = "texts and a number serialize, and HMAC takes any key"
+            reason = "strings and integers serialize, and HMAC accepts keys of any length"
         )]
-        let token = jsonwebtoken::encode(&header(period), &payload, &key).expect("a token can be written");
+        let token = jsonwebtoken::encode(&header(period), &payload, &key).expect("a token serializes");
         (token, expiry)
     }
 
-    /// What a token says, if it is ours and works now.
+    /// Verifies signature, issuer, audience and expiry, and returns the claims.
     ///
     /// # Errors
     /// [`TokenFlaw`].
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFlaw> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenFlaw::NotOurs);
         }
-        let said = jsonwebtoken::decode_header(token).map_err(|_| TokenFlaw::NotOurs)?;
-        // The whole header must be one that we write, so that nothing in it (jwk, jku, x5u, crit) can mean anything.
+        let parsed = jsonwebtoken::decode_header(token).map_err(|_| TokenFlaw::NotOurs)?;
+        // The header must equal one that we write, so that no other header field (jwk, jku, x5u, crit) has any effect.
         let present = period_of(now);
         let period = [present, present - 1]
             .into_iter()
-            .find(|period| said == header(*period))
+            .find(|period| parsed == header(*period))
             .ok_or(TokenFlaw::NotOurs)?;
         let key = DecodingKey::from_secret(&self.key(period));
         let payload = jsonwebtoken::decode::<Payload>(token, &key, &self.rules())
             .map_err(|_| TokenFlaw::NotOurs)?
             .claims;
         let expiry = DateTime::from_timestamp(payload.exp, 0).ok_or(TokenFlaw::NotOurs)?;
-        if expiry - now > LIFETIME + CLOCKS_DIFFER {
+        if expiry - now > LIFETIME + MAX_CLOCK_SKEW {
             return Err(TokenFlaw::NotOurs);
         }
         if expiry <= now {
@@ -163,7 +191,7 @@ impl ApiTokens {
         rules.set_issuer(&[&self.issuer]);
         rules.set_audience(&[AUDIENCE]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Checked above against a clock that is a parameter.
+        // `verify` checks the expiry itself, against the `now` parameter.
         rules.validate_exp = false;
         rules.leeway = 0;
         rules
@@ -184,12 +212,14 @@ fn header(period: i64) -> Header {
     header
 }
 
-/// Who acts with a verified token, if what it was made from is still there: the key works, with its scopes; the session
-/// has not ended, belongs to that membership, has its second factor behind it, and is not an operator's in somebody
-/// else's name.
+/// Actor behind a verified token; None if its credential no longer holds. An API key must be active; a session must not
+/// have ended, must belong to that membership, must have passed two-factor authentication, and must not be an
+/// impersonation. The session of an impersonating operator may belong to any membership, and its person must still be
+/// an operator.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(network = %claims.network_id))]
 pub async fn actor_of(
     db: &Db,
     claims: &Claims,
@@ -197,8 +227,9 @@ pub async fn actor_of(
     now: DateTime<Utc>,
 ) -> Result<Option<Actor>, DbError> {
     let network_id = claims.network_id;
-    match claims.source {
+    match &claims.source {
         TokenSource::ApiKey(id, membership_id) => {
+            let (id, membership_id) = (*id, *membership_id);
             let mut conn = db.network(network_id).await?;
             let scopes = api_keys::scopes(&mut conn, id, membership_id, now).await?;
             conn.commit().await?;
@@ -210,14 +241,13 @@ pub async fn actor_of(
             }))
         }
         TokenSource::Session(id, membership_id) => {
-            let session = sessions::find(&mut *db.unscoped().await?, id, now).await?;
-            let holds = session.filter(|it| {
-                it.network_id == Some(network_id)
-                    && it.membership_id == Some(membership_id)
-                    && !it.awaits_second_factor
-                    && it.operator_reason.is_none()
-            });
-            let Some(session) = holds else { return Ok(None) };
+            let (id, membership_id) = (*id, *membership_id);
+            let Some(session) = personal_session(db, id, now).await? else {
+                return Ok(None);
+            };
+            if session.network_id != Some(network_id) || session.membership_id != Some(membership_id) {
+                return Ok(None);
+            }
             let found = unscoped::actor(db, network_id, membership_id, Via::Api, address).await?;
             Ok(found
                 .filter(|actor| actor.person_id == session.person_id)
@@ -226,7 +256,37 @@ pub async fn actor_of(
                     actor
                 }))
         }
+        TokenSource::Impersonation {
+            session_id,
+            membership_id,
+            reason,
+        } => {
+            let Some(session) = personal_session(db, *session_id, now).await? else {
+                return Ok(None);
+            };
+            let person = people::find(&mut *db.unscoped().await?, session.person_id).await?;
+            let Some(operator) = person.filter(|person| person.is_operator) else {
+                return Ok(None);
+            };
+            let found = unscoped::actor(db, network_id, *membership_id, Via::Api, address).await?;
+            Ok(found.map(|actor| Actor {
+                session_id: Some(*session_id),
+                lacks_second_factor: false,
+                impersonation: Some(Impersonation {
+                    operator_id: operator.id,
+                    operator_name: operator.name,
+                    reason: reason.clone(),
+                }),
+                ..actor
+            }))
+        }
     }
+}
+
+/// Session in which the person acts: it has passed two-factor authentication and is not an impersonation.
+async fn personal_session(db: &Db, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>, DbError> {
+    let session = sessions::find(&mut *db.unscoped().await?, id, now).await?;
+    Ok(session.filter(|session| !session.awaits_second_factor && !session.is_impersonation()))
 }
 
 #[cfg(test)]
@@ -277,7 +337,7 @@ mod tests {
         BASE64URL_NOPAD.encode(text.as_bytes())
     }
 
-    /// Signed as we sign, whatever it says.
+    /// Signs any header and payload with the given key.
     fn signed(header: &str, payload: &str, key: &[u8]) -> String {
         let message = format!("{}.{}", encoded(header), encoded(payload));
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -297,25 +357,31 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_it_was_made_from_until_it_expires() {
+    fn a_token_yields_its_credential_until_it_expires() {
         let tokens = tokens();
-        for source in [source(), TokenSource::Session(SessionId(3), MembershipId(4))] {
-            let (token, expiry) = tokens.issue(NetworkId(9), source, now());
+        let impersonation = TokenSource::Impersonation {
+            session_id: SessionId(3),
+            membership_id: MembershipId(4),
+            reason: "Ticket 77".to_owned(),
+        };
+        let session = TokenSource::Session(SessionId(3), MembershipId(4));
+        for source in [source(), session, impersonation] {
+            let (token, expiry) = tokens.issue(NetworkId(9), source.clone(), now());
             let claims = Claims {
                 network_id: NetworkId(9),
                 source,
             };
             assert_eq!(expiry, now() + LIFETIME);
-            assert_eq!(tokens.verify(&token, now()), Ok(claims));
+            assert_eq!(tokens.verify(&token, now()), Ok(claims.clone()));
             assert_eq!(tokens.verify(&token, expiry - TimeDelta::seconds(1)), Ok(claims));
             assert_eq!(tokens.verify(&token, expiry), Err(TokenFlaw::Expired));
         }
-        // The tests below forge tokens as we write them: this one is right in everything.
+        // The tests below forge tokens with `ours`; an unmodified one must be valid.
         assert!(tokens.verify(&ours(&good_header(), &claims()), now()).is_ok());
     }
 
     #[test]
-    fn a_token_outlives_the_change_of_keys_but_not_two_of_them() {
+    fn a_token_survives_one_key_rotation_but_not_two() {
         let tokens = tokens();
         let last_second = DateTime::from_timestamp((period_of(now()) + 1) * PERIOD - 1, 0).unwrap();
         let (token, _) = tokens.issue(NetworkId(9), source(), last_second);
@@ -405,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hostile_payload_is_accepted_though_it_is_signed() {
+    fn no_hostile_payload_is_accepted_even_when_signed() {
         let at = now().timestamp();
         let mut payloads: Vec<String> = Vec::new();
         for field in ["iss", "aud", "sub", "net", "mbr", "exp", "jti"] {

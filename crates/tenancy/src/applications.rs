@@ -1,112 +1,137 @@
-//! Applications: somebody who asks to become an affiliate.
+//! Applications of prospective affiliates.
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Jsonb;
 use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, ApplicationId, NetworkConn, applications, text_enum};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::actor::Author;
 use crate::affiliates::{self, AffiliateSettings};
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_email, check_name, check_text};
 use crate::networks::Joining;
 use crate::one_time::OneTimeToken;
 use crate::{Role, invitations};
 
-/// How many may wait for a decision; more must wait until somebody decides some.
-const MOST_PENDING: i64 = 1_000;
+/// Maximum number of pending applications per network; more are rejected until some are decided.
+const MAX_PENDING: i64 = 1_000;
 
 text_enum! {
-    /// What became of an application.
+    /// Decision on an application.
     pub enum ApplicationStatus {
-        /// Nobody has decided yet.
+        /// Not decided yet.
         Pending = "pending",
-        /// It made an affiliate.
+        /// Approved; an affiliate was created.
         Approved = "approved",
-        /// It did not.
+        /// Declined.
         Declined = "declined",
     }
 }
 
-/// A question of the network's, and what the applicant answered.
+/// One of the network's questions, with the applicant's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
-    /// The question as it was.
+    /// Question as shown to the applicant.
     pub question: String,
-    /// The answer; may be empty where none was demanded.
+    /// Answer; may be empty if optional.
     pub answer: String,
+}
+
+/// Answers as stored; JSON of another shape is reported as a database error.
+#[derive(Debug, Clone, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Jsonb)]
+pub struct AnswerList(Vec<Answered>);
+
+impl ToSql<Jsonb, Pg> for AnswerList {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        let value = serde_json::to_value(&self.0)?;
+        <Value as ToSql<Jsonb, Pg>>::to_sql(&value, &mut out.reborrow())
+    }
+}
+
+impl FromSql<Jsonb, Pg> for AnswerList {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let value = <Value as FromSql<Jsonb, Pg>>::from_sql(value)?;
+        Ok(Self(serde_json::from_value(value)?))
+    }
 }
 
 /// An application as stored.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = applications)]
 pub struct Application {
-    /// The application.
+    /// Application ID.
     pub id: ApplicationId,
-    /// What the affiliate will be called.
+    /// Name for the new affiliate.
     pub name: String,
-    /// Who will be invited.
+    /// E-mail address to invite.
     pub email: String,
-    /// Where the visitors will come from, as typed.
+    /// Traffic source as entered, usually a website.
     pub website: String,
-    answers: Value,
-    /// What became of it.
+    answers: AnswerList,
+    /// Decision.
     pub status: ApplicationStatus,
-    /// Why it was declined, as the applicant is told.
+    /// Reason for declining, shown to the applicant; empty if not declined.
     pub reason: String,
-    /// What became of an approved one.
+    /// Affiliate created on approval; None otherwise.
     pub affiliate_id: Option<AffiliateId>,
-    /// When it was sent.
+    /// Time of submission.
     pub created_at: DateTime<Utc>,
-    /// When it was decided.
+    /// Time of the decision; None while pending.
     pub decided_at: Option<DateTime<Utc>>,
 }
 
 impl Application {
-    /// What was asked and answered.
+    /// Questions and answers.
     #[must_use]
     pub fn answers(&self) -> Vec<Answered> {
-        serde_json::from_value(self.answers.clone()).unwrap_or_default()
+        self.answers.0.clone()
     }
 }
 
-/// An application as typed or sent.
+/// Input of an application, unchecked.
 #[derive(Debug, Clone, Default)]
 pub struct ApplicationDraft {
-    /// What the affiliate will be called.
+    /// Name for the new affiliate.
     pub name: String,
-    /// Who will be invited.
+    /// E-mail address to invite.
     pub email: String,
-    /// Where the visitors will come from.
+    /// Traffic source, usually a website.
     pub website: String,
-    /// An answer to each of the network's questions, in their order.
+    /// Answers to the network's questions, in their order.
     pub answers: Vec<String>,
 }
 
-/// The fields of the answers, for saying what is wrong with which.
+/// Field names of the answers, for field errors.
 const ANSWER_FIELDS: [&str; 20] = [
     "answer1", "answer2", "answer3", "answer4", "answer5", "answer6", "answer7", "answer8", "answer9",
     "answer10", "answer11", "answer12", "answer13", "answer14", "answer15", "answer16", "answer17",
     "answer18", "answer19", "answer20",
 ];
 
-/// What was made of an application.
+/// Result of submitting an application.
 pub struct Applied {
-    /// The application.
+    /// The stored application.
     pub application: Application,
-    /// The token in the address of its status page.
+    /// Token in the URL of its status page.
     pub token: OneTimeToken,
-    /// The invitation, if a rule approved it at once.
+    /// Invitation token, if the network's rules approved the application automatically.
     pub invitation: Option<OneTimeToken>,
 }
 
-/// Takes an application in; a rule of the network's may approve it at once. The same address applying again while the
-/// first waits replaces nothing and tells nobody: both are listed.
+/// Submits an application; the network's auto-approve rules may approve it at once. A second application from the same
+/// address is stored beside the first, and the response does not reveal the first.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`] where nobody may apply, [`ChangeError::Fields`], [`ChangeError::Limit`].
+/// [`ChangeError::NotFound`] if applications are closed, [`ChangeError::Fields`], [`ChangeError::Limit`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id()))]
 pub async fn apply(
     conn: &mut NetworkConn,
     joining: &Joining,
@@ -124,9 +149,9 @@ pub async fn apply(
         .count()
         .get_result(&mut **conn)
         .await?;
-    if pending >= MOST_PENDING {
+    if pending >= MAX_PENDING {
         return Err(ChangeError::Limit(
-            "The network has more applications than it can read now. Try again in a few days.".to_owned(),
+            "This network has too many pending applications. Try again in a few days.".to_owned(),
         ));
     }
     let token = OneTimeToken::fresh();
@@ -137,7 +162,7 @@ pub async fn apply(
             applications::name.eq(name),
             applications::email.eq(&email),
             applications::website.eq(website),
-            applications::answers.eq(json!(answers)),
+            applications::answers.eq(AnswerList(answers)),
             applications::status.eq(ApplicationStatus::Pending),
             applications::reason.eq(""),
             applications::created_at.eq(now),
@@ -168,7 +193,7 @@ fn check(joining: &Joining, draft: &ApplicationDraft) -> Result<Checked, ChangeE
     let email = errors.take("email", check_email(&draft.email));
     let website = errors.take("website", check_text(&draft.website));
     if draft.website.trim().is_empty() {
-        errors.add("website", "Say where your visitors will come from.");
+        errors.add("website", "Enter your website or traffic source.");
     }
     let mut answers = Vec::new();
     for (index, (question, field)) in joining.join_questions.0.iter().zip(ANSWER_FIELDS).enumerate() {
@@ -191,10 +216,11 @@ fn check(joining: &Joining, draft: &ApplicationDraft) -> Result<Checked, ChangeE
     errors.or(checked)
 }
 
-/// Approves a pending application: makes the affiliate and an invitation for the applicant.
+/// Approves a pending application: creates the affiliate, and an invitation for the applicant.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] when it is decided already.
+/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] if already decided.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), application = %id))]
 pub async fn approve(
     conn: &mut NetworkConn,
     author: &Author,
@@ -208,7 +234,7 @@ pub async fn approve(
             pending
                 .answers()
                 .iter()
-                .map(|it| format!("{}: {}", it.question, it.answer)),
+                .map(|answered| format!("{}: {}", answered.question, answered.answer)),
         )
         .collect::<Vec<_>>()
         .join("\n")
@@ -225,10 +251,11 @@ pub async fn approve(
     Ok((decided, token))
 }
 
-/// Declines a pending application, with a reason that the applicant reads.
+/// Declines a pending application with a reason for the applicant.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] when it is decided already, [`ChangeError::Fields`].
+/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] if already decided, [`ChangeError::Fields`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), application = %id))]
 pub async fn decline(
     conn: &mut NetworkConn,
     author: &Author,
@@ -245,7 +272,7 @@ pub async fn decline(
     Ok(decided)
 }
 
-/// The pending application, locked: two who decide it at once decide it once.
+/// Reads a pending application and locks the row, so that of two concurrent decisions only one succeeds.
 async fn pending(conn: &mut NetworkConn, id: ApplicationId) -> Result<Application, ChangeError> {
     let network_id = conn.network_id();
     let found: Option<Application> = applications::table
@@ -260,7 +287,7 @@ async fn pending(conn: &mut NetworkConn, id: ApplicationId) -> Result<Applicatio
     match found.status {
         ApplicationStatus::Pending => Ok(found),
         decided => Err(ChangeError::Conflict(format!(
-            "This application is {decided} already; somebody decided it."
+            "This application is already {decided}."
         ))),
     }
 }
@@ -286,7 +313,7 @@ async fn decide(
         .await
 }
 
-/// Applications with this status, or any, the newest first, older than this one if one is given; at most `limit`.
+/// Applications with this status, or all if None; newest first, at most `limit`; with `before`, only older ones.
 ///
 /// # Errors
 /// When the database fails.
@@ -321,7 +348,7 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// The application with this id.
+/// Application with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -335,7 +362,7 @@ pub async fn find(conn: &mut NetworkConn, id: ApplicationId) -> QueryResult<Opti
         .optional()
 }
 
-/// The application whose status page this token opens.
+/// Application whose status page has this token in its URL.
 ///
 /// # Errors
 /// When the database fails.

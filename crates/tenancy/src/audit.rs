@@ -1,4 +1,4 @@
-//! The audit log: every change, and who made it, when, from where, with what was before and after. Only ever added to.
+//! Audit log, append-only: every change with author, time, origin, and values before and after.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use schema::{AuditId, NetworkConn, PersonId, audit_log, changes};
 use serde_json::{Map, Value};
 
-use crate::actor::{Author, Via};
+use crate::author::{Author, Via};
 
-/// Something that was done to something.
+/// A change to record.
 #[derive(Debug, Clone)]
 pub struct Change {
     action: &'static str,
@@ -20,19 +20,19 @@ pub struct Change {
 }
 
 impl Change {
-    /// Something came to be. `action` is a thing and a verb, such as `affiliate.create`.
+    /// Change that creates `object`. `action` is a kind and a verb, such as `affiliate.create`.
     #[must_use]
     pub fn created(action: &'static str, object: impl ToString, name: &str, after: Value) -> Self {
         Self::between(action, object, name, empty(), after)
     }
 
-    /// Something went, or was used, or just happened.
+    /// Event without changed values, such as a deletion or a use.
     #[must_use]
     pub fn noted(action: &'static str, object: impl ToString, name: &str) -> Self {
         Self::between(action, object, name, empty(), empty())
     }
 
-    /// Something changed. Only the fields that differ are kept.
+    /// Change from `before` to `after`; only fields that differ are stored.
     #[must_use]
     pub fn between(
         action: &'static str,
@@ -56,7 +56,7 @@ fn empty() -> Value {
     Value::Object(Map::new())
 }
 
-/// The fields of two objects that differ.
+/// Reduces two JSON objects to the fields that differ.
 fn difference(before: Value, after: Value) -> (Value, Value) {
     match (before, after) {
         (Value::Object(mut before), Value::Object(mut after)) => {
@@ -75,8 +75,8 @@ fn difference(before: Value, after: Value) -> (Value, Value) {
     }
 }
 
-/// Notes a change, in the transaction that makes it, and announces it to all nodes: what they keep in memory of the
-/// configuration is as old as the last entry here.
+/// Records a change in the transaction that makes it, and notifies all nodes: a node whose cached configuration
+/// reflects the latest entry is up to date.
 ///
 /// # Errors
 /// When the database fails.
@@ -86,7 +86,7 @@ pub async fn record(
     change: Change,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let kind = change.action.split('.').next().unwrap_or_default();
+    let (kind, _) = change.action.split_once('.').unwrap_or((change.action, ""));
     changes::announce(conn, kind, &change.object_name).await?;
     let network_id = conn.network_id();
     diesel::insert_into(audit_log::table)
@@ -109,52 +109,52 @@ pub async fn record(
     Ok(())
 }
 
-/// An entry of the log.
+/// An audit log entry.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = audit_log)]
 pub struct Entry {
-    /// The entry.
+    /// Entry ID.
     pub id: AuditId,
-    /// When it happened.
+    /// Time of the change.
     pub at: DateTime<Utc>,
-    /// Who did it, if it was a person.
+    /// Author, if a person.
     pub person_id: Option<PersonId>,
-    /// Who did it, in words.
+    /// Author's name.
     pub author: String,
-    /// By what means.
+    /// Means by which the change was made.
     pub via: Via,
-    /// From where.
+    /// Author's IP address; None if unknown.
     pub remote_ip: Option<IpNet>,
-    /// A thing and a verb.
+    /// Action: a kind and a verb, such as `affiliate.create`.
     pub action: String,
-    /// The id of what it was done to.
+    /// ID of the changed object.
     pub object: String,
-    /// What that was called then.
+    /// Name of the changed object at that time.
     pub object_name: String,
-    /// The fields that changed, as they were.
+    /// Changed fields, old values.
     pub before: Value,
-    /// The fields that changed, as they are.
+    /// Changed fields, new values.
     pub after: Value,
 }
 
-/// Which entries.
+/// Filter for audit log entries; None matches all.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// Only of this kind of thing (`affiliate`), or exactly this action (`affiliate.update`).
+    /// Kind of object (`affiliate`) or exact action (`affiliate.update`).
     pub action: Option<String>,
-    /// Only by authors whose name contains this.
+    /// Text contained in the author's name, case-insensitive.
     pub author: Option<String>,
-    /// Only about the thing with this id.
+    /// ID of the changed object.
     pub object: Option<String>,
-    /// Only from then on.
+    /// Earliest time, inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Only before then.
+    /// Latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// Only entries older than this one.
+    /// Entry to start after, going back in time.
     pub before: Option<AuditId>,
 }
 
-/// Entries, the newest first, at most `limit`.
+/// Entries that match the filter, newest first, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
@@ -165,9 +165,10 @@ pub async fn list(conn: &mut NetworkConn, filter: &AuditFilter, limit: i64) -> Q
         .limit(limit)
         .into_boxed();
     if let Some(action) = &filter.action {
-        query = match action.contains('.') {
-            true => query.filter(audit_log::action.eq(action)),
-            false => query.filter(audit_log::action.like(format!("{}.%", pattern(action)))),
+        query = if action.contains('.') {
+            query.filter(audit_log::action.eq(action))
+        } else {
+            query.filter(audit_log::action.like(format!("{}.%", pattern(action))))
         };
     }
     if let Some(author) = &filter.author {
@@ -188,7 +189,7 @@ pub async fn list(conn: &mut NetworkConn, filter: &AuditFilter, limit: i64) -> Q
     query.load(&mut **conn).await
 }
 
-/// A text that stands for itself in LIKE.
+/// Escapes a text for use in a LIKE pattern.
 pub(crate) fn pattern(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_kept() {
+    fn only_differing_fields_are_stored() {
         let change = Change::between(
             "a.update",
             "aff_1",
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_text_stands_for_itself() {
+    fn wildcards_in_a_search_text_are_escaped() {
         assert_eq!(pattern("50%_\\"), "50\\%\\_\\\\");
     }
 }

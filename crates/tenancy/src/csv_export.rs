@@ -1,4 +1,5 @@
-//! CSV that spreadsheets open safely: no cell of a text starts a formula. [`crate::import`] reads it back unchanged.
+//! CSV export that is safe to open in spreadsheets: no text cell starts a formula. [`crate::import`] reads the texts
+//! back unchanged.
 
 use std::borrow::Cow;
 
@@ -8,12 +9,12 @@ use crate::advertisers::Advertiser;
 use crate::affiliates::Affiliate;
 use crate::groups::Group;
 
-/// What a spreadsheet takes for the start of a formula, also in the full width of East Asian keyboards.
+/// Characters that start a formula in a spreadsheet, including their full-width forms.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-/// White space that separates cells or lines in some of them.
+/// White space that some spreadsheets treat as a cell or line separator.
 const BREAKS: [char; 3] = ['\t', '\r', '\n'];
 
-/// A text as a cell: with an apostrophe before it where a spreadsheet would otherwise calculate.
+/// Text as a CSV cell, prefixed with an apostrophe if a spreadsheet would read it as a formula.
 #[must_use]
 pub fn csv_cell(text: &str) -> Cow<'_, str> {
     if is_dangerous(text) {
@@ -23,7 +24,7 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text of a cell that [`csv_cell`] wrote.
+/// Text of a cell that [`csv_cell`] wrote.
 pub(crate) fn plain(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(text) if is_dangerous(text) => text,
@@ -31,15 +32,19 @@ pub(crate) fn plain(cell: &str) -> &str {
     }
 }
 
-/// Whether a text would be calculated; apostrophes in front are looked through, so that one more can be taken away
-/// again without doubt.
+/// True if a spreadsheet would evaluate the text. Leading apostrophes are ignored, so that a text that already has one
+/// gets another and the escape stays reversible.
 fn is_dangerous(text: &str) -> bool {
     let text = text.trim_start_matches('\'');
     text.starts_with(BREAKS) || text.trim_start().starts_with(FORMULA)
 }
 
-/// A file of texts: a header, and rows of as many cells.
+/// CSV file with a header row and text cells.
 #[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "writing UTF-8 to memory fails only for rows of uneven length, which `flexible` allows"
+)]
 pub fn to_csv<R, C>(header: &[&str], rows: R) -> String
 where
     R: IntoIterator<Item = Vec<C>>,
@@ -49,51 +54,48 @@ where
         .quote_style(QuoteStyle::Necessary)
         .flexible(true)
         .from_writer(Vec::new());
-    // Writing into memory fails only for rows of uneven length, and the writer is told to take them.
-    let _ = writer.write_record(header);
+    writer.write_record(header).expect("a write to memory");
     for row in rows {
-        let _ = writer.write_record(row.iter().map(|cell| csv_cell(cell.as_ref()).into_owned()));
+        let cells = row.iter().map(|cell| csv_cell(cell.as_ref()).into_owned());
+        writer.write_record(cells).expect("a write to memory");
     }
-    writer
-        .into_inner()
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default()
+    let bytes = writer.into_inner().expect("a write to memory");
+    String::from_utf8(bytes).expect("UTF-8 cells and ASCII separators")
 }
 
-/// Advertisers, in the columns that the import understands.
+/// Advertisers as CSV, in the columns of the import.
 #[must_use]
 pub fn advertisers(list: &[Advertiser]) -> String {
-    let rows = list.iter().map(|it| {
+    let rows = list.iter().map(|advertiser| {
         vec![
-            it.name.clone(),
-            it.external_id.clone().unwrap_or_default(),
-            it.status.to_string(),
-            it.notes.clone(),
-            it.tags.on_one_line(),
+            advertiser.name.clone(),
+            advertiser.external_id.clone().unwrap_or_default(),
+            advertiser.status.to_string(),
+            advertiser.notes.clone(),
+            advertiser.tags.on_one_line(),
         ]
     });
     to_csv(&["name", "external_id", "status", "notes", "tags"], rows)
 }
 
-/// Affiliates, in the columns that the import understands; groups by their names.
+/// Affiliates as CSV, in the columns of the import; groups by name.
 #[must_use]
 pub fn affiliates(list: &[Affiliate], groups: &[Group]) -> String {
-    let group_name = |it: &Affiliate| {
+    let group_name = |affiliate: &Affiliate| {
         groups
             .iter()
-            .find(|group| Some(group.id) == it.group_id)
+            .find(|group| Some(group.id) == affiliate.group_id)
             .map(|group| group.name.clone())
             .unwrap_or_default()
     };
-    let rows = list.iter().map(|it| {
+    let rows = list.iter().map(|affiliate| {
         vec![
-            it.name.clone(),
-            it.external_id.clone().unwrap_or_default(),
-            it.status.to_string(),
-            group_name(it),
-            it.notes.clone(),
-            it.tags.on_one_line(),
+            affiliate.name.clone(),
+            affiliate.external_id.clone().unwrap_or_default(),
+            affiliate.status.to_string(),
+            group_name(affiliate),
+            affiliate.notes.clone(),
+            affiliate.tags.on_one_line(),
         ]
     });
     to_csv(&["name", "external_id", "status", "group", "notes", "tags"], rows)
@@ -133,7 +135,7 @@ mod tests {
     ];
 
     #[test]
-    fn no_cell_starts_a_formula_and_every_text_comes_back() {
+    fn no_cell_starts_a_formula_and_every_text_is_read_back() {
         for text in HARD {
             let cell = csv_cell(text);
             assert!(
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_reads_back_row_by_row() {
+    fn a_written_file_is_read_back_row_by_row() {
         let file = to_csv(&["name", "notes"], HARD.map(|text| vec!["x", text]));
         let mut reader = ReaderBuilder::new().from_reader(file.as_bytes());
         let read: Vec<String> = reader
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advertiser_is_written_in_the_columns_of_the_import() {
+    fn advertisers_are_written_in_the_columns_of_the_import() {
         let advertiser = Advertiser {
             id: AdvertiserId(1),
             name: "=Nova".to_owned(),

@@ -1,20 +1,20 @@
-//! Settings on their way in: what somebody wants to set, field by field as text, and what is wrong with each.
+//! Unvalidated settings as text by field, with the errors found in them.
 
 use std::collections::BTreeMap;
 
 use crate::error::{ChangeError, FieldErrors};
 
-/// What somebody wants to set, field by field as text. A page's form, the object of an API call and a row of a file all
-/// become one, and one function checks it, so that all three take and refuse the same.
+/// Unvalidated settings as text by field. Forms, API requests and CSV rows are all turned into drafts and validated by
+/// one function, so that all three accept and reject the same input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {
     values: BTreeMap<&'static str, String>,
-    /// What is wrong with which field.
+    /// Validation errors by field.
     pub errors: FieldErrors,
 }
 
 impl Draft {
-    /// A draft of these values.
+    /// Draft with these values.
     #[must_use]
     pub fn with<const N: usize>(values: [(&'static str, String); N]) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl Draft {
         }
     }
 
-    /// A draft of these fields, as they are found.
+    /// Draft with these fields, each read by `find`.
     pub fn of_fields(fields: &[&'static str], find: impl Fn(&str) -> String) -> Self {
         Self {
             values: fields.iter().map(|field| (*field, find(field))).collect(),
@@ -31,30 +31,30 @@ impl Draft {
         }
     }
 
-    /// A field; empty where nothing is said of it.
+    /// Value of a field; empty if not set.
     #[must_use]
     pub fn of(&self, field: &str) -> &str {
         self.values.get(field).map_or("", String::as_str)
     }
 
-    /// What is wrong with a field; empty if nothing is.
+    /// Error of a field; empty if valid.
     #[must_use]
     pub fn error(&self, field: &str) -> &str {
         self.errors.of(field)
     }
 
-    /// Whether a yes-or-no field says yes.
+    /// True if a yes/no field is set.
     #[must_use]
-    pub fn says_yes(&self, field: &str) -> bool {
+    pub fn is_set(&self, field: &str) -> bool {
         !self.of(field).is_empty()
     }
 
-    /// Says something else of a field.
+    /// Sets a field.
     pub fn set(&mut self, field: &'static str, value: impl Into<String>) {
         self.values.insert(field, value.into());
     }
 
-    /// The value of a field, checked; or what is wrong with it is noted.
+    /// Validates a field: returns its value, or adds an error and returns None.
     pub fn take<T, E: ToString>(
         &mut self,
         field: &'static str,
@@ -64,25 +64,25 @@ impl Draft {
         self.errors.take(field, value)
     }
 
-    /// What was checked, if nothing is wrong with any field.
+    /// Validated settings, if no field has an error.
     ///
     /// # Errors
-    /// [`ChangeError::Fields`] otherwise.
+    /// [`ChangeError::Fields`] if a field has an error.
     pub fn accepted<T>(self, value: Option<T>) -> Result<T, ChangeError> {
         self.errors.or(value)
     }
 }
 
-/// A yes-or-no setting as a draft says it.
+/// Draft value of a yes/no setting: `yes` or empty.
 #[must_use]
-pub fn yes_or_nothing(yes: bool) -> String {
+pub fn yes_or_empty(yes: bool) -> String {
     if yes { "yes" } else { "" }.to_owned()
 }
 
-/// A whole number within bounds; `empty` where nothing is said.
+/// Parses an integer within bounds; an empty text yields `empty`, if given.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// Error message for the field.
 pub fn check_number<T>(text: &str, empty: Option<T>, range: std::ops::RangeInclusive<T>) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,

@@ -1,4 +1,4 @@
-//! Everything a network owns: written out, and erased.
+//! Export of all rows of a network, and their erasure.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use futures_util::{Stream, TryStreamExt, pin_mut};
 use schema::{Db, DbError, NetworkConn, NetworkId};
 use tokio::io::AsyncWriteExt;
 
-use crate::actor::Author;
+use crate::author::Author;
 use crate::{networks, operators};
 
-/// A row of the export.
+/// Row of the export.
 #[derive(Debug, QueryableByName)]
 struct Row {
     #[diesel(sql_type = Text)]
@@ -22,8 +22,8 @@ struct Row {
     row_json: String,
 }
 
-/// Every row of this network as a line of JSON, `{"table":"clicks","row":{…}}`, without hashes; one consistent state.
-/// Takes as long as it takes: the time-out of statements is off for this transaction.
+/// Returns every row of this network as a line of JSON, `{"table":"clicks","row":{…}}`, without hashes, from one
+/// snapshot. Disables the statement timeout of this transaction.
 ///
 /// # Errors
 /// When the database fails.
@@ -38,11 +38,12 @@ pub async fn export(
     Ok(rows.map_ok(|row| format!("{{\"table\":\"{}\",\"row\":{}}}\n", row.table_name, row.row_json)))
 }
 
-/// Removes the network of this transaction, which must be closed, and everything it owns; returns how many rows it
-/// owned.
+/// Deletes the network of this transaction, which must be closed, with all its rows; returns the number of exported rows
+/// among them.
 ///
 /// # Errors
 /// When the database fails, or the network is not closed.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id()))]
 pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Removed {
@@ -57,23 +58,23 @@ pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
     Ok(removed.rows)
 }
 
-/// Why a network was not erased.
+/// Reason a network was not erased.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The file could not be written.
+    /// The export file could not be written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// Something was still written while the file was.
+    /// Rows were written between export and erasure.
     #[error(
-        "the network was still being written to: {exported} rows were exported and {found} are there. Try again"
+        "the network still receives rows: {exported} rows were exported and {found} found afterwards. Try again"
     )]
     StillWritten {
-        /// Rows in the file.
+        /// Number of rows in the file.
         exported: i64,
-        /// Rows there were.
+        /// Number of rows at the erasure.
         found: i64,
     },
 }
@@ -84,11 +85,12 @@ impl From<diesel::result::Error> for EraseError {
     }
 }
 
-/// Writes everything a closed network owns to a file in this folder, on disk before a row is touched, and then erases
-/// it. Returns the file.
+/// Exports all rows of a closed network to a file in this folder, syncs the file to disk, and then erases the network.
+/// Returns the path of the file.
 ///
 /// # Errors
-/// [`EraseError`]; nothing was erased then.
+/// [`EraseError`]; the network is unchanged.
+#[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn export_and_erase(
     db: &Db,
     folder: &Path,
@@ -100,7 +102,7 @@ pub async fn export_and_erase(
     let unfinished = folder.join(format!("{network_id}.unfinished"));
     let failed = |error| EraseError::File(path.clone(), error);
     let mut conn = db.network(network_id).await?;
-    // Two who erase the same network come one after the other, and the second finds none.
+    // Serializes concurrent erasures of the network; the second finds no row.
     conn.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
         .await?;
     sql_query("SELECT FROM networks WHERE id = current_network() FOR UPDATE")
@@ -109,7 +111,7 @@ pub async fn export_and_erase(
     let network = networks::current(&mut conn).await?;
     tokio::fs::create_dir_all(folder).await.map_err(failed)?;
     let mut options = tokio::fs::OpenOptions::new();
-    // Readable by us only: it is a network's whole business.
+    // Readable by the own user only, because the file has all data of the network.
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = tokio::io::BufWriter::new(options.open(&unfinished).await.map_err(failed)?);
     let mut lines: i64 = 0;
@@ -126,7 +128,7 @@ pub async fn export_and_erase(
     tokio::fs::rename(&unfinished, &path).await.map_err(failed)?;
     let directory = tokio::fs::File::open(folder).await.map_err(failed)?;
     directory.sync_all().await.map_err(failed)?;
-    // What was not exported is not erased. The network's own row is a line too, and not counted by the other side.
+    // Rows missing in the export are not erased. The row of the network is a line, too, and not part of the other count.
     let (exported, found) = (lines - 1, erase(&mut conn).await?);
     if found != exported {
         return Err(EraseError::StillWritten { exported, found });

@@ -1,46 +1,52 @@
-//! Why a change was not made, in words for the person who wanted it; and what is wrong with which field.
+//! Reasons for rejecting a change, as messages for users, and validation errors by field.
 
 use std::collections::BTreeMap;
 
-use crate::actor::NotPermitted;
 use crate::passwords::TooBusy;
+use crate::permissions::NotPermitted;
 
-/// What is wrong with which field, in words for the person who filled it in.
+/// Validation errors by field, as messages for users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldErrors(BTreeMap<&'static str, String>);
 
 impl FieldErrors {
-    /// Notes what is wrong with a field.
+    /// Adds an error to a field.
     pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
         self.0.insert(field, message.into());
     }
 
-    /// Keeps the value of a field, or notes what is wrong with it.
+    /// Returns a valid value; otherwise adds the error to the field and returns None.
     pub fn take<T, E: ToString>(&mut self, field: &'static str, value: Result<T, E>) -> Option<T> {
-        value.map_err(|error| self.add(field, error.to_string())).ok()
+        match value {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(field, error.to_string());
+                None
+            }
+        }
     }
 
-    /// What is wrong with a field; empty if nothing is.
+    /// Error of a field; empty if valid.
     #[must_use]
     pub fn of(&self, field: &str) -> &str {
         self.0.get(field).map_or("", String::as_str)
     }
 
-    /// Whether nothing is wrong.
+    /// True if no field has an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Every field with what is wrong with it, by name.
+    /// Errors with their fields, in the order of field names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(field, message)| (*field, message.as_str()))
     }
 
-    /// The value, if nothing is wrong.
+    /// The value, if no field has an error.
     ///
     /// # Errors
-    /// [`ChangeError::Fields`] otherwise.
+    /// [`ChangeError::Fields`] if a field has an error, or the value is missing.
     pub fn or<T>(self, value: Option<T>) -> Result<T, ChangeError> {
         match value {
             Some(value) if self.is_empty() => Ok(value),
@@ -49,28 +55,28 @@ impl FieldErrors {
     }
 }
 
-/// Why a change was not made.
+/// Reason for rejecting a change.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such thing in this network.
+    /// No such object in this network.
     #[error("not found")]
     NotFound,
-    /// Somebody else changed it since it was read.
-    #[error("Somebody changed this while you were editing. Load it again and repeat your change.")]
+    /// Edit conflict: another user changed the object since it was loaded.
+    #[error("Another user changed this while you were editing. Reload the page and repeat your change.")]
     Stale,
-    /// Fields that cannot be accepted.
+    /// Validation errors.
     #[error("{}", .0.iter().map(|(field, message)| format!("{field}: {message}")).collect::<Vec<_>>().join(" "))]
     Fields(FieldErrors),
-    /// It makes no sense now.
+    /// Conflicts with the current state.
     #[error("{0}")]
     Conflict(String),
-    /// A limit of the network is reached.
+    /// Limit of the network reached.
     #[error("{0}")]
     Limit(String),
-    /// Not with this role.
+    /// Insufficient permission.
     #[error(transparent)]
     NotPermitted(#[from] NotPermitted),
-    /// Too many passwords at once.
+    /// Too many password checks at the same time.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
     /// The database failed.
@@ -79,7 +85,7 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// One field that cannot be accepted.
+    /// Validation error of a single field.
     #[must_use]
     pub fn field(field: &'static str, message: impl Into<String>) -> Self {
         let mut errors = FieldErrors::default();
@@ -88,7 +94,7 @@ impl ChangeError {
     }
 }
 
-/// A unique violation of this constraint as a field that is taken; any other error as it is.
+/// Turns a unique violation of this constraint into a field error; passes on other errors.
 pub fn taken(
     constraint: &'static str,
     field: &'static str,
@@ -102,46 +108,45 @@ pub fn taken(
     }
 }
 
-/// A name: not empty, at most 120 characters, no control characters.
+/// Validates a name: not empty, at most 120 characters, no control characters.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     match text.chars().count() {
         0 => Err("Enter a name."),
-        1..=120 if text.chars().any(is_hidden) => Err("Use no control characters."),
+        1..=120 if text.chars().any(is_hidden) => Err("Remove control characters."),
         1..=120 => Ok(text.to_owned()),
         _ => Err("Use at most 120 characters."),
     }
 }
 
-/// What cannot be seen and changes how the rest is read: control characters, and those that turn the direction of
-/// writing, with which one name can be made to look like another.
+/// True for control characters and for direction overrides, which could make one name look like another.
 fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A longer text: at most 4,000 characters, no control characters but line breaks and tabs.
+/// Validates a longer text: at most 4,000 characters, no control characters except line breaks and tabs.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_text(text: &str) -> Result<String, &'static str> {
     let text = text.trim().replace("\r\n", "\n");
     let odd = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.chars().count() > 4_000 {
         Err("Use at most 4,000 characters.")
     } else if text.chars().any(odd) {
-        Err("Use no control characters.")
+        Err("Remove control characters.")
     } else {
         Ok(text)
     }
 }
 
-/// An e-mail address as far as that can be told, in lower case.
+/// Validates an e-mail address by its form and returns it in lower case.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_email(text: &str) -> Result<String, &'static str> {
     let text = text.trim().to_lowercase();
     let plain = text.len() <= 254

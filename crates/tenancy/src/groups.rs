@@ -1,4 +1,4 @@
-//! Affiliate groups: affiliates that are treated alike.
+//! Affiliate groups, for commission rules that apply to several affiliates.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -8,21 +8,21 @@ use diesel_async::RunQueryDsl;
 use schema::{GroupId, NetworkConn, affiliate_groups, affiliates};
 use serde_json::json;
 
-use crate::actor::Author;
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::{ChangeError, check_name, taken};
 
 /// A group as stored.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = affiliate_groups)]
 pub struct Group {
-    /// The group.
+    /// Group ID.
     pub id: GroupId,
-    /// As people see it.
+    /// Display name.
     pub name: String,
 }
 
-const TAKEN: &str = "There is a group of this name already.";
+const TAKEN: &str = "Another group has this name.";
 const TAKEN_KEY: &str = "affiliate_groups_network_id_name_key";
 
 /// Creates a group.
@@ -52,7 +52,7 @@ pub async fn create(
     Ok(made)
 }
 
-/// Calls a group differently.
+/// Renames a group.
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::Fields`].
@@ -83,10 +83,10 @@ pub async fn rename(
     Ok(renamed)
 }
 
-/// Removes a group that nobody is in.
+/// Deletes an empty group.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] while somebody is in it.
+/// [`ChangeError::NotFound`], [`ChangeError::Conflict`] if affiliates are in the group or commission rules refer to it.
 pub async fn remove(
     conn: &mut NetworkConn,
     author: &Author,
@@ -111,7 +111,7 @@ pub async fn remove(
         .await?;
     if members > 0 {
         return Err(ChangeError::Conflict(format!(
-            "{members} affiliates are in this group. Move them to another one first."
+            "{members} affiliates are in this group. Move them to another group first."
         )));
     }
     let removed = diesel::delete(affiliate_groups::table.find((network_id, id)))
@@ -119,7 +119,7 @@ pub async fn remove(
         .await;
     removed.map_err(|error| match error {
         DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => ChangeError::Conflict(
-            "Commission rules name this group, or did, and what was paid by them refers to it. Rename it instead."
+            "Commission rules, current or earlier, refer to this group, so it cannot be deleted. Rename it instead."
                 .to_owned(),
         ),
         other => other.into(),
@@ -134,7 +134,7 @@ pub async fn remove(
     Ok(audit::record(conn, author, change, now).await?)
 }
 
-/// The group with this id.
+/// Group with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -148,7 +148,7 @@ pub async fn find(conn: &mut NetworkConn, id: GroupId) -> QueryResult<Option<Gro
         .optional()
 }
 
-/// The group that somebody means by its id or its name.
+/// Group with this ID or name (case-insensitive).
 ///
 /// # Errors
 /// When the database fails.
@@ -162,7 +162,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
         .find(|group| group.name.eq_ignore_ascii_case(text)))
 }
 
-/// All groups by name; at most a thousand.
+/// All groups by name, at most 1,000.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,31 +1,32 @@
-//! Idempotency keys: an API call that carries one is made once, however often it arrives.
+//! Idempotency keys: an API request that carries one is executed once, however often it is sent.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
 use diesel_async::RunQueryDsl;
 use schema::{MembershipId, NetworkConn, idempotency_keys};
 use sha2::{Digest, Sha256};
 
-/// How long an answer is kept.
-const KEPT: TimeDelta = TimeDelta::hours(24);
+/// Retention of stored responses.
+const RETENTION: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of a call.
+/// Result of claiming an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// It is the first: make it, then [`keep`] its answer in the same transaction.
+    /// First request with this key: execute it, then [`keep`] its response in the same transaction.
     First,
-    /// It was made: this was its answer.
+    /// Already executed; the stored response.
     Repeated {
         /// HTTP status.
         status: u16,
         /// Body.
         body: String,
     },
-    /// The key was used for another request.
+    /// The key was used for a different request.
     Mismatch,
 }
 
-/// The fingerprint of a request.
+/// Hash of a request, to recognise repetitions.
 #[must_use]
 pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
     let mut hash = Sha256::new();
@@ -36,7 +37,7 @@ pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-/// Claims a key for a request. A twin whose transaction is open is waited for.
+/// Claims a key for a request. Waits for a concurrent transaction that claims the same key.
 ///
 /// # Errors
 /// When the database fails.
@@ -51,7 +52,7 @@ pub async fn claim(
     diesel::delete(
         idempotency_keys::table
             .filter(idempotency_keys::network_id.eq(network_id))
-            .filter(idempotency_keys::created_at.lt(now - KEPT)),
+            .filter(idempotency_keys::created_at.lt(now - RETENTION)),
     )
     .execute(&mut **conn)
     .await?;
@@ -82,7 +83,7 @@ pub async fn claim(
         .await?;
     Ok(if known == request {
         Claim::Repeated {
-            status: u16::try_from(status).unwrap_or(200),
+            status: u16::try_from(status).map_err(|error| DeserializationError(error.into()))?,
             body,
         }
     } else {
@@ -90,7 +91,7 @@ pub async fn claim(
     })
 }
 
-/// Keeps the answer of a claimed call.
+/// Stores the response of a claimed request.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,21 +1,21 @@
-//! Import of advertisers and affiliates from CSV. A dry run is the import itself in a transaction that is not
-//! committed, so a preview cannot differ from what it previews.
+//! Import of advertisers and affiliates from CSV. A dry run is the import in a transaction that is rolled back, so a
+//! preview always matches the import.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use schema::{GroupId, NetworkConn, text_enum};
 
-use crate::actor::Author;
 use crate::advertisers::{self, AdvertiserSettings};
 use crate::affiliates::{self, AffiliateSettings};
+use crate::author::Author;
 use crate::error::ChangeError;
 use crate::groups;
 use crate::parties::PartyDraft;
 use crate::table::{Cells, Column, Outcome, Report, Table};
 
 text_enum! {
-    /// What a file lists.
+    /// Kind of rows in a file.
     pub enum Party {
         /// Advertisers.
         Advertisers = "advertisers",
@@ -24,7 +24,7 @@ text_enum! {
     }
 }
 
-/// The columns that are understood, with the other words for them that exports of other systems use.
+/// Recognised columns, with the names that exports of other systems use for them.
 const COLUMNS: [Column; 6] = [
     (
         "name",
@@ -53,22 +53,22 @@ const COLUMNS: [Column; 6] = [
     ("tags", &["labels"]),
 ];
 
-/// What a row says of a party.
+/// Draft of a party from a row.
 fn draft(cells: &Cells<'_>) -> PartyDraft {
     PartyDraft {
         name: cells.get("name").to_owned(),
         external_id: cells.get("external_id").to_owned(),
         notes: cells.get("notes").to_owned(),
-        // In a cell, tags stand with semicolons between as often as with commas.
+        // Tags in a cell may be separated by semicolons as well as commas.
         tags: cells.get("tags").replace(';', ","),
     }
 }
 
-/// Reads a file and makes every row of it true that can be accepted. Columns that are not in the file leave what is
-/// there as it is.
+/// Reads a CSV file and creates or updates a party for each valid row. Columns that are absent from the file leave
+/// existing values unchanged.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] for a file that is no CSV with a column `name`, or is too long.
+/// [`ChangeError::Fields`] if the text is not CSV, has no column `name`, or has too many rows.
 pub async fn run(
     conn: &mut NetworkConn,
     author: &Author,
@@ -83,7 +83,7 @@ pub async fn run(
         .map(|group| (group.name.to_lowercase(), group.id))
         .collect();
     let named = |cells: &Cells<'_>| cells.get("name").to_owned();
-    let meant = |cells: &Cells<'_>| match cells.get("external_id") {
+    let reference = |cells: &Cells<'_>| match cells.get("external_id") {
         "" => format!("name {}", cells.get("name")),
         id => format!("id {id}"),
     };
@@ -91,7 +91,7 @@ pub async fn run(
         Party::Advertisers => advertiser(conn, author, cells, now).await,
         Party::Affiliates => affiliate(conn, author, cells, &groups, now).await,
     };
-    table.make_true(conn, named, meant, make).await
+    table.apply_rows(conn, named, reference, make).await
 }
 
 fn status(cells: &Cells<'_>) -> String {
@@ -148,7 +148,10 @@ async fn affiliate(
             .get(&name.to_lowercase())
             .map(ToString::to_string)
             .ok_or_else(|| {
-                ChangeError::field("group", format!("No group is called “{name}”; make it first."))
+                ChangeError::field(
+                    "group",
+                    format!("No group is called “{name}”; create the group first."),
+                )
             })?,
     };
     let mut settings = AffiliateSettings::checked(&draft, &status(cells), &group)?;

@@ -1,4 +1,4 @@
-//! Invitations: a role offered to an e-mail address, accepted once within seven days.
+//! Invitations: roles offered to e-mail addresses, each accepted once and within seven days.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -9,20 +9,21 @@ use schema::{
 };
 use serde_json::json;
 
-use crate::actor::{Actor, Author};
+use crate::actor::Actor;
 use crate::audit::{self, Change};
+use crate::author::{Author, Via};
 use crate::error::{ChangeError, check_email};
-use crate::memberships::{self, RoleKind, check_grant, keep_a_seat};
+use crate::memberships::{self, check_free_seat, check_grant};
 use crate::one_time::OneTimeToken;
 use crate::{Role, Scope};
 
-/// How long an invitation can be accepted.
+/// Validity of an invitation.
 pub const LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// Invites somebody. An invitation of the same address to the same role, still open, is replaced.
+/// Invites an e-mail address to a role. Replaces an open invitation of the same address to the same role.
 ///
 /// # Errors
-/// [`ChangeError::Fields`], [`ChangeError::Limit`] without a free seat, [`ChangeError::NotPermitted`].
+/// [`ChangeError::Fields`], [`ChangeError::Limit`] if no seat is free, [`ChangeError::NotPermitted`].
 pub async fn create(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -34,10 +35,11 @@ pub async fn create(
     offer(conn, &actor.author(), email, role, now).await
 }
 
-/// The same without asking who does it: for applications that a rule approves, and for the command line.
+/// Invites without a permission check: for applications that are approved automatically, and for the command line.
 ///
 /// # Errors
-/// As [`create`].
+/// Those of [`create`], except [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = tracing::field::Empty, role = role.as_str()))]
 pub async fn offer(
     conn: &mut NetworkConn,
     author: &Author,
@@ -47,8 +49,9 @@ pub async fn offer(
 ) -> Result<(InvitationId, OneTimeToken), ChangeError> {
     let email = check_email(email).map_err(|message| ChangeError::field("email", message))?;
     check_party(conn, role).await?;
-    if role.kind().is_staff() && memberships::works_here(conn, &email).await? {
-        let message = "This person works for the network already. Change the role under People instead.";
+    if role.kind().is_staff() && memberships::is_staff_member(conn, &email).await? {
+        let message =
+            "This person is already a member of this network. Change the role under People instead.";
         return Err(ChangeError::field("email", message));
     }
     let network_id = conn.network_id();
@@ -64,7 +67,7 @@ pub async fn offer(
     .set(invitations::ended_at.eq(Some(now)))
     .execute(&mut **conn)
     .await?;
-    keep_a_seat(conn, role.kind(), now).await?;
+    check_free_seat(conn, role.kind(), now).await?;
     let token = OneTimeToken::of_network(network_id);
     let id: InvitationId = diesel::insert_into(invitations::table)
         .values((
@@ -80,12 +83,14 @@ pub async fn offer(
         .returning(invitations::id)
         .get_result(&mut **conn)
         .await?;
+    tracing::Span::current().record("invitation", tracing::field::display(id));
     let change = Change::created("invitation.create", id, &email, json!({ "role": role.as_str() }));
     audit::record(conn, author, change, now).await?;
     Ok((id, token))
 }
 
-/// A party of another network, or none at all, is told like a field that was not chosen.
+/// Rejects an advertiser or affiliate that does not exist in this network with a field error; another network's reads
+/// the same as an absent one.
 async fn check_party(conn: &mut NetworkConn, role: Role) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
     if let Some(id) = role.advertiser() {
@@ -109,20 +114,20 @@ async fn check_party(conn: &mut NetworkConn, role: Role) -> Result<(), ChangeErr
     Ok(())
 }
 
-/// An invitation that is open.
+/// An open invitation.
 #[derive(Debug, Clone)]
 pub struct Invitation {
-    /// The invitation.
+    /// Invitation ID.
     pub id: InvitationId,
-    /// Who is invited.
+    /// Invited e-mail address.
     pub email: String,
-    /// What the person will be able to do.
+    /// Role granted on acceptance.
     pub role: Role,
-    /// For which party, if any, by name.
+    /// Name of the advertiser or affiliate that the role is for; None for staff roles.
     pub party: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it stops working.
+    /// Time of expiry.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -138,19 +143,19 @@ type Columns = (
     DateTime<Utc>,
 );
 
-fn invitation(row: Columns) -> Option<Invitation> {
+fn invitation(row: Columns) -> QueryResult<Invitation> {
     let (id, email, role, advertiser, affiliate, adv_name, aff_name, created_at, expires_at) = row;
-    Some(Invitation {
+    Ok(Invitation {
         id,
         email,
-        role: Role::of(role.parse::<RoleKind>().ok()?, advertiser, affiliate).ok()?,
+        role: Role::stored(&role, advertiser, affiliate)?,
         party: adv_name.or(aff_name),
         created_at,
         expires_at,
     })
 }
 
-/// Which one.
+/// Selection of open invitations.
 enum Which<'a> {
     All(Scope),
     Id(InvitationId),
@@ -201,10 +206,10 @@ async fn open(conn: &mut NetworkConn, which: Which<'_>, now: DateTime<Utc>) -> Q
         Which::Token(token) => query.filter(invitations::token_hash.eq(token.hash())),
     };
     let rows: Vec<Columns> = query.load(&mut **conn).await?;
-    Ok(rows.into_iter().filter_map(invitation).collect())
+    rows.into_iter().map(invitation).collect()
 }
 
-/// The open invitations for a party, or of the whole network, the newest first; at most five hundred.
+/// Open invitations, newest first, at most 500; of one party if the scope is limited to it.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,7 +217,7 @@ pub async fn list(conn: &mut NetworkConn, scope: Scope, now: DateTime<Utc>) -> Q
     open(conn, Which::All(scope), now).await
 }
 
-/// The open invitation with this token.
+/// Open invitation with this token.
 ///
 /// # Errors
 /// When the database fails.
@@ -228,6 +233,7 @@ pub async fn by_token(
 ///
 /// # Errors
 /// [`ChangeError::NotFound`], [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = %id))]
 pub async fn withdraw(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -243,7 +249,8 @@ pub async fn withdraw(
     Ok(())
 }
 
-/// Ends it; says whether it was open. The condition is in the update: of two who accept at once, one is too late.
+/// Ends an invitation and returns true if it was open. The update checks that, so that an invitation cannot be accepted
+/// twice.
 async fn end(conn: &mut NetworkConn, id: InvitationId, now: DateTime<Utc>) -> QueryResult<bool> {
     let network_id = conn.network_id();
     let ended = diesel::update(
@@ -257,10 +264,11 @@ async fn end(conn: &mut NetworkConn, id: InvitationId, now: DateTime<Utc>) -> Qu
     Ok(ended == 1)
 }
 
-/// Accepts an invitation for a person, who gets the role it offers.
+/// Accepts an invitation: the person becomes a member with its role.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`] when somebody was faster.
+/// [`ChangeError::NotFound`] if the invitation is no longer open.
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), invitation = %invitation.id, person = %person_id))]
 pub async fn accept(
     conn: &mut NetworkConn,
     invitation: &Invitation,
@@ -274,7 +282,7 @@ pub async fn accept(
     let author = Author {
         person_id: Some(person_id),
         name: person_name.to_owned(),
-        via: crate::actor::Via::Page,
+        via: Via::Page,
         address: None,
     };
     Ok(memberships::give(conn, &author, person_id, invitation.role, now).await?)

@@ -1,4 +1,4 @@
-//! Mail: over SMTP where that is configured; where it is not, the one who wants it sent is shown the link instead.
+//! Mail over SMTP. Without a mail server, the inviting user is shown the link, and the text goes to the log.
 
 use std::time::Duration;
 
@@ -6,42 +6,51 @@ use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-/// How long a mail server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for sending a mail, and for each step of the SMTP session.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A mail to send: plain text to one person.
+/// Plain-text mail to one address.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// To whom.
+    /// Recipient's e-mail address.
     pub to: String,
-    /// The subject.
+    /// Subject.
     pub subject: String,
-    /// The text.
+    /// Body.
     pub text: String,
 }
 
-/// What became of a mail.
+/// Result of sending a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The mail server took it.
+    /// Accepted by the mail server.
     Sent,
-    /// No mail server is configured.
+    /// Not sent: no mail server is configured.
     NotConfigured,
-    /// The mail server did not take it, and why.
+    /// Not sent, with the reason.
     Failed(String),
 }
 
-/// Why mail cannot be set up.
+/// Invalid mail settings.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The address of the server is not one.
+    /// Malformed URL of the mail server.
     #[error(
-        "the mail server's address must be smtp://host:25, smtp://user:password@host:587?tls=required or smtps://user:password@host:465 ({0})"
+        "the mail server URL must be smtp://host:25, smtp://user:password@host:587?tls=required or smtps://user:password@host:465 ({0})"
     )]
     Server(lettre::transport::smtp::Error),
-    /// The sender's address is not one.
-    #[error("the sender of mails must be an address such as Clickledger <no-reply@example.com> ({0})")]
+    /// Malformed sender address.
+    #[error("the sender address must have the form Clickledger <no-reply@example.com> ({0})")]
     Sender(lettre::address::AddressError),
+}
+
+/// Mail server and sender of the installation.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// Address of the mail server (`smtp://…`, `smtps://…`); none if no mail is sent.
+    pub smtp_url: Option<String>,
+    /// Sender, such as `Clickledger <no-reply@example.com>`.
+    pub sender: String,
 }
 
 /// Sends mails. Cheap to clone.
@@ -51,23 +60,26 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Over this server (`smtp://…`, `smtps://…`), from this sender.
+    /// Prepares the connection to the mail server; without a server, mails are logged instead.
     ///
     /// # Errors
-    /// When either is malformed.
-    pub fn smtp(url: &str, from: &str) -> Result<Self, MailError> {
+    /// When the server's address or the sender is malformed.
+    pub fn new(settings: &MailSettings) -> Result<Self, MailError> {
+        let Some(url) = &settings.smtp_url else {
+            return Ok(Self::default());
+        };
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(MailError::Server)?
-            .timeout(Some(PATIENCE))
+            .timeout(Some(SMTP_TIMEOUT))
             .build();
-        let from = from.parse().map_err(MailError::Sender)?;
+        let from = settings.sender.parse().map_err(MailError::Sender)?;
         Ok(Self {
             smtp: Some((transport, from)),
         })
     }
 
-    /// Sends a mail and says what became of it. Without a server its text goes to the log, where whoever runs the
-    /// installation finds the link in it.
+    /// Sends a mail. Without a mail server its text is logged, where the operator of the installation finds the link.
+    #[tracing::instrument(skip_all)]
     pub async fn send(&self, mail: &Mail) -> Delivery {
         let Some((transport, from)) = &self.smtp else {
             tracing::warn!(
@@ -91,7 +103,7 @@ impl Mailer {
             Ok(message) => message,
             Err(error) => return Delivery::Failed(error.to_string()),
         };
-        match tokio::time::timeout(PATIENCE, transport.send(message)).await {
+        match tokio::time::timeout(SMTP_TIMEOUT, transport.send(message)).await {
             Ok(Ok(_)) => Delivery::Sent,
             Ok(Err(error)) => {
                 tracing::error!(to = mail.to, %error, "mail not sent");

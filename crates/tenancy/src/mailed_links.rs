@@ -1,4 +1,4 @@
-//! Links that were mailed to people: to choose a new password, or to sign in without one.
+//! Links sent by mail, to choose a new password or to sign in without one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -7,23 +7,24 @@ use schema::{PersonId, mailed_links, text_enum};
 
 use crate::one_time::OneTimeToken;
 
-/// How long a link works.
+/// Validity of a link.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 text_enum! {
-    /// What a mailed link is for.
+    /// Purpose of a mailed link.
     pub enum Purpose {
-        /// Choosing a new password.
+        /// Choose a new password.
         Reset = "reset",
-        /// Signing in without a password.
+        /// Sign in without a password.
         SignIn = "sign_in",
     }
 }
 
-/// Makes a link's token for a person. Those made before, for either purpose, stop working.
+/// Creates a link token for a person. Earlier links of the person, for either purpose, stop working.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %person_id, purpose = %purpose))]
 pub async fn create(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
@@ -47,7 +48,7 @@ pub async fn create(
     Ok(token)
 }
 
-/// Whose link this is, if it still works.
+/// Person the link belongs to; None if it is unknown, used or expired.
 ///
 /// # Errors
 /// When the database fails.
@@ -67,10 +68,12 @@ pub async fn find(
         .optional()
 }
 
-/// Uses the link up, and says whose it was. Of two who bring it at once, one gets nothing.
+/// Uses up a link and returns the person it belongs to; None if it is unknown, used or expired. A link cannot be used
+/// twice, even concurrently.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(purpose = %purpose))]
 pub async fn take(
     conn: &mut AsyncPgConnection,
     token: &OneTimeToken,

@@ -1,143 +1,42 @@
-//! Memberships: what a person may do in a network, and for whom.
+//! Memberships: roles of people in a network.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
+use diesel::result::Error::DeserializationError;
 use diesel_async::RunQueryDsl;
 use schema::{
     AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, advertisers, affiliates, api_keys,
-    invitations, memberships, networks, people, text_enum,
+    invitations, memberships, networks, people,
 };
 use serde_json::json;
 
-use crate::actor::{Actor, Author};
+use crate::actor::Actor;
 use crate::affiliates::AffiliateStatus;
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::ChangeError;
-use crate::{Scope, sessions};
-
-text_enum! {
-    /// The kinds of role, as the database, the API and addresses name them.
-    pub enum RoleKind {
-        /// Everything in the network.
-        Owner = "owner",
-        /// Everything but deleting the network.
-        Admin = "admin",
-        /// Advertisers, affiliates, campaigns and conversions.
-        Manager = "manager",
-        /// Sees what a manager sees and changes nothing.
-        Analyst = "analyst",
-        /// What belongs to one advertiser.
-        Advertiser = "advertiser",
-        /// Connects one advertiser's server and sees nothing else.
-        AdvertiserDeveloper = "advertiser_developer",
-        /// What belongs to one affiliate.
-        Affiliate = "affiliate",
-    }
-}
-
-impl RoleKind {
-    /// As people read it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Owner => "Owner",
-            Self::Admin => "Admin",
-            Self::Manager => "Manager",
-            Self::Analyst => "Analyst",
-            Self::Advertiser => "Advertiser",
-            Self::AdvertiserDeveloper => "Advertiser's developer",
-            Self::Affiliate => "Affiliate",
-        }
-    }
-
-    /// What it can do, in a sentence.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Owner => "Everything, including deleting the network and making other owners.",
-            Self::Admin => "Everything but deleting the network and making owners.",
-            Self::Manager => "Advertisers, affiliates, campaigns and conversions; not people and settings.",
-            Self::Analyst => "Sees what a manager sees and changes nothing.",
-            Self::Advertiser => "One advertiser's campaigns, conversions, reports and integration.",
-            Self::AdvertiserDeveloper => "One advertiser's integration and postbacks, and nothing else.",
-            Self::Affiliate => "One affiliate's links, clicks, conversions and earnings.",
-        }
-    }
-
-    /// Whether somebody with it works for the network itself, and takes one of its seats.
-    #[must_use]
-    pub fn is_staff(self) -> bool {
-        STAFF.contains(&self)
-    }
-}
-
-/// The roles that work for the network itself.
-pub const STAFF: [RoleKind; 4] = [
-    RoleKind::Owner,
-    RoleKind::Admin,
-    RoleKind::Manager,
-    RoleKind::Analyst,
-];
-
-/// In which capacity a person acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// For the network: everything in it.
-    Owner,
-    /// For the network: everything but deleting it.
-    Admin,
-    /// For the network: its daily business.
-    Manager,
-    /// For the network, without changing anything.
-    Analyst,
-    /// For one advertiser.
-    Advertiser(AdvertiserId),
-    /// For one advertiser's server.
-    AdvertiserDeveloper(AdvertiserId),
-    /// For one affiliate.
-    Affiliate(AffiliateId),
-}
+use crate::permissions::{NotPermitted, Permission, Scope};
+pub use crate::roles::{Role, RoleKind, STAFF};
+use crate::sessions;
 
 impl Role {
-    /// What kind of role it is.
-    #[must_use]
-    pub fn kind(self) -> RoleKind {
-        match self {
-            Self::Owner => RoleKind::Owner,
-            Self::Admin => RoleKind::Admin,
-            Self::Manager => RoleKind::Manager,
-            Self::Analyst => RoleKind::Analyst,
-            Self::Advertiser(_) => RoleKind::Advertiser,
-            Self::AdvertiserDeveloper(_) => RoleKind::AdvertiserDeveloper,
-            Self::Affiliate(_) => RoleKind::Affiliate,
-        }
+    /// Role from its columns. A CHECK of the tables allows no other combination than [`Role::of`].
+    pub(crate) fn stored(
+        kind: &str,
+        advertiser: Option<AdvertiserId>,
+        affiliate: Option<AffiliateId>,
+    ) -> QueryResult<Self> {
+        let kind = kind
+            .parse()
+            .map_err(|message: String| DeserializationError(message.into()))?;
+        Self::of(kind, advertiser, affiliate).map_err(|error| DeserializationError(error.into()))
     }
 
-    /// The word for it in the database, in `demo.json` and on pages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.kind().as_str()
-    }
-
-    pub(crate) fn advertiser(self) -> Option<AdvertiserId> {
-        match self {
-            Self::Advertiser(id) | Self::AdvertiserDeveloper(id) => Some(id),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn affiliate(self) -> Option<AffiliateId> {
-        match self {
-            Self::Affiliate(id) => Some(id),
-            _ => None,
-        }
-    }
-
-    /// The role of this kind for this party.
+    /// Role of this kind for this advertiser or affiliate.
     ///
     /// # Errors
-    /// Which field is missing, or set without need.
+    /// Field error if the advertiser or affiliate is missing, or given for a role that has none.
     pub fn of(
         kind: RoleKind,
         advertiser: Option<AdvertiserId>,
@@ -153,27 +52,28 @@ impl Role {
             (RoleKind::Affiliate, None, Some(id)) => Ok(Self::Affiliate(id)),
             (RoleKind::Advertiser | RoleKind::AdvertiserDeveloper, None, _) => Err(ChangeError::field(
                 "advertiser",
-                "Choose the advertiser this person acts for.",
+                "Choose the advertiser that this role is for.",
             )),
             (RoleKind::Affiliate, _, None) => Err(ChangeError::field(
                 "affiliate",
-                "Choose the affiliate this person acts for.",
+                "Choose the affiliate that this role is for.",
             )),
             (_, Some(_), _) => Err(ChangeError::field(
                 "advertiser",
-                "This role acts for no advertiser.",
+                "Leave the advertiser empty for this role.",
             )),
             (_, _, Some(_)) => Err(ChangeError::field(
                 "affiliate",
-                "This role acts for no affiliate.",
+                "Leave the affiliate empty for this role.",
             )),
         }
     }
 }
 
 impl Actor {
-    /// Whether this person may hand out or take away a role: for parties whoever may invite them, for the network's
-    /// own people whoever manages those, and owners only by owners.
+    /// True if the actor may grant and revoke a role: advertisers' and affiliates' roles with
+    /// [`InviteParties`](crate::Permission::InviteParties), staff roles with
+    /// [`ManageMembers`](crate::Permission::ManageMembers), and the owner role only as an owner.
     #[must_use]
     pub fn may_grant(&self, kind: RoleKind) -> bool {
         use crate::Permission::{InviteParties, ManageMembers};
@@ -185,10 +85,11 @@ impl Actor {
     }
 }
 
-/// Gives a person a role in this network; one that was taken away comes back.
+/// Makes a person a member with this role; revives an ended membership of the same person and role.
 ///
 /// # Errors
-/// When the database fails, or party or person do not exist (a foreign-key violation).
+/// When the database fails, or the person, advertiser or affiliate does not exist (foreign-key violation).
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), person = %person_id, role = role.as_str()))]
 pub async fn give(
     conn: &mut NetworkConn,
     author: &Author,
@@ -240,26 +141,26 @@ pub async fn give(
     Ok(id)
 }
 
-/// A member of the network: the person and in which capacity.
+/// A member of the network.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// The membership.
+    /// Membership ID.
     pub id: MembershipId,
-    /// The person.
+    /// Person ID.
     pub person_id: PersonId,
-    /// As colleagues see it.
+    /// Person's display name.
     pub person_name: String,
-    /// What the person signs in with.
+    /// Person's e-mail address, used to sign in.
     pub email: String,
-    /// In which capacity.
+    /// Role.
     pub role: Role,
-    /// The party acted for, if any, by name.
+    /// Name of the advertiser or affiliate that the role is for; None for staff roles.
     pub party: Option<String>,
-    /// Whether the affiliate acted for is worked with; none for other roles.
+    /// Status of the affiliate that the role is for; None for other roles.
     pub affiliate_status: Option<AffiliateStatus>,
-    /// Whether the person has a second factor.
+    /// True if the person has set up two-factor authentication.
     pub has_second_factor: bool,
-    /// Since when.
+    /// Time since which the person has the role.
     pub since: DateTime<Utc>,
 }
 
@@ -278,7 +179,7 @@ type Columns = (
     DateTime<Utc>,
 );
 
-fn member(row: Columns) -> Option<Member> {
+fn member(row: Columns) -> QueryResult<Member> {
     let (
         id,
         person_id,
@@ -293,13 +194,12 @@ fn member(row: Columns) -> Option<Member> {
         second,
         since,
     ) = row;
-    Some(Member {
+    Ok(Member {
         id,
         person_id,
         person_name,
         email,
-        // The table's CHECK allows no other combination.
-        role: Role::of(role.parse().ok()?, advertiser, affiliate).ok()?,
+        role: Role::stored(&role, advertiser, affiliate)?,
         party: adv_name.or(aff_name),
         affiliate_status,
         has_second_factor: second,
@@ -307,20 +207,20 @@ fn member(row: Columns) -> Option<Member> {
     })
 }
 
-/// Which members.
+/// Filter for members.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemberFilter {
-    /// Only those who act for this party; empty means everyone.
+    /// Advertiser or affiliate that the role is for; empty for any.
     pub scope: Scope,
-    /// Only this one.
+    /// Membership ID; None for any.
     pub id: Option<MembershipId>,
-    /// Only those of the network itself.
+    /// True for staff only.
     pub staff_only: bool,
-    /// Only those after this one, in the order of their making.
+    /// Membership to start after, in order of creation.
     pub after: Option<MembershipId>,
 }
 
-/// Members whose membership holds, in the order of its making, at most `limit`.
+/// Members that match the filter, in order of creation, at most `limit`; ended memberships excluded.
 ///
 /// # Errors
 /// When the database fails.
@@ -385,10 +285,10 @@ pub async fn list(conn: &mut NetworkConn, filter: &MemberFilter, limit: i64) -> 
         }
     }
     let rows: Vec<Columns> = query.load(&mut **conn).await?;
-    Ok(rows.into_iter().filter_map(member).collect())
+    rows.into_iter().map(member).collect()
 }
 
-/// The membership with this id, if it holds.
+/// Active membership with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -400,10 +300,11 @@ pub async fn find(conn: &mut NetworkConn, id: MembershipId) -> QueryResult<Optio
     Ok(list(conn, &filter, 1).await?.pop())
 }
 
-/// Gives a member of the network another of its own roles. Everything the person has open there is signed out.
+/// Changes the role of a staff member to another staff role, and signs the person out of the network.
 ///
 /// # Errors
 /// [`ChangeError::Conflict`] for the last owner, [`ChangeError::NotFound`], [`ChangeError::NotPermitted`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), membership = %id, role = %kind))]
 pub async fn change_role(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -418,14 +319,14 @@ pub async fn change_role(
     if !kind.is_staff() || !member.role.kind().is_staff() {
         return Err(ChangeError::field(
             "role",
-            "Only the network's own roles can be changed into each other. Invite the person anew for another party.",
+            "Only staff roles can be changed into each other. For another role, invite the person again.",
         ));
     }
     if member.role.kind() == kind {
         return Ok(());
     }
-    keep_an_owner(conn, &member).await?;
-    // The person may have had that role before: that membership, ended, would be in the way of this one.
+    check_another_owner(conn, &member).await?;
+    // The person may have had the new role before; `give` revives that membership.
     end(conn, id, now).await?;
     let role = Role::of(kind, None, None)?;
     let author = actor.author();
@@ -440,10 +341,11 @@ pub async fn change_role(
     Ok(())
 }
 
-/// Takes a membership away: sessions and API keys under it end with it.
+/// Removes a member: ends the membership with its sessions and API keys.
 ///
 /// # Errors
-/// As [`change_role`].
+/// Those of [`change_role`].
+#[tracing::instrument(skip_all, fields(network = %conn.network_id(), membership = %id))]
 pub async fn remove(
     conn: &mut NetworkConn,
     actor: &Actor,
@@ -453,7 +355,7 @@ pub async fn remove(
     let network_id = conn.network_id();
     let member = find(conn, id).await?.ok_or(ChangeError::NotFound)?;
     check_grant(actor, member.role.kind())?;
-    keep_an_owner(conn, &member).await?;
+    check_another_owner(conn, &member).await?;
     end(conn, id, now).await?;
     sessions::end_of_membership(conn, network_id, id).await?;
     let (before, after) = (json!({ "role": member.role.as_str() }), json!({}));
@@ -462,8 +364,8 @@ pub async fn remove(
     Ok(())
 }
 
-/// Ends a membership, and the API keys under it, so that they do not come back with it. Somebody who was faster is told
-/// as if it had not been there.
+/// Ends a membership and its API keys, so that a revived membership has none. A membership that a concurrent request
+/// has just ended is reported as not found.
 async fn end(conn: &mut NetworkConn, id: MembershipId, now: DateTime<Utc>) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
     let ended = diesel::update(
@@ -488,19 +390,21 @@ async fn end(conn: &mut NetworkConn, id: MembershipId, now: DateTime<Utc>) -> Re
 }
 
 pub(crate) fn check_grant(actor: &Actor, kind: RoleKind) -> Result<(), ChangeError> {
-    match actor.may_grant(kind) {
-        true => Ok(()),
-        false if kind == RoleKind::Owner => Err(ChangeError::Conflict(
-            "Only an owner can make somebody an owner, or take that away.".to_owned(),
-        )),
-        false if kind.is_staff() => Err(crate::NotPermitted(crate::Permission::ManageMembers).into()),
-        false => Err(crate::NotPermitted(crate::Permission::InviteParties).into()),
+    if actor.may_grant(kind) {
+        Ok(())
+    } else if kind == RoleKind::Owner {
+        let message = "Only an owner can add or remove owners.";
+        Err(ChangeError::Conflict(message.to_owned()))
+    } else if kind.is_staff() {
+        Err(NotPermitted(Permission::ManageMembers).into())
+    } else {
+        Err(NotPermitted(Permission::InviteParties).into())
     }
 }
 
-/// A network without an owner could not be deleted, nor get another owner. The owners are locked, so that two of them
-/// cannot remove each other at once.
-async fn keep_an_owner(conn: &mut NetworkConn, leaving: &Member) -> Result<(), ChangeError> {
+/// Rejects the removal of the last owner: a network without one could neither be deleted nor get another. Locks the
+/// owners' rows, so that two owners cannot remove each other concurrently.
+async fn check_another_owner(conn: &mut NetworkConn, leaving: &Member) -> Result<(), ChangeError> {
     if leaving.role != Role::Owner {
         return Ok(());
     }
@@ -513,15 +417,15 @@ async fn keep_an_owner(conn: &mut NetworkConn, leaving: &Member) -> Result<(), C
         .for_update()
         .load(&mut **conn)
         .await?;
-    match owners.iter().any(|id| *id != leaving.id) {
-        true => Ok(()),
-        false => Err(ChangeError::Conflict(
-            "This is the only owner. Make somebody else an owner first.".to_owned(),
-        )),
+    if owners.iter().any(|id| *id != leaving.id) {
+        Ok(())
+    } else {
+        let message = "This is the only owner. Make another member an owner first.";
+        Err(ChangeError::Conflict(message.to_owned()))
     }
 }
 
-/// How many seats are taken: the network's own people, and those who are invited.
+/// Number of seats in use: staff members and open invitations to staff roles.
 ///
 /// # Errors
 /// When the database fails.
@@ -546,8 +450,8 @@ pub async fn seats_taken(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryRes
     Ok(members.saturating_add(invited))
 }
 
-/// Whether the person with this address is one of the network's own people.
-pub(crate) async fn works_here(conn: &mut NetworkConn, email: &str) -> QueryResult<bool> {
+/// True if the person with this address is a staff member.
+pub(crate) async fn is_staff_member(conn: &mut NetworkConn, email: &str) -> QueryResult<bool> {
     let network_id = conn.network_id();
     let held: i64 = memberships::table
         .inner_join(people::table)
@@ -561,8 +465,8 @@ pub(crate) async fn works_here(conn: &mut NetworkConn, email: &str) -> QueryResu
     Ok(held > 0)
 }
 
-/// Makes sure that there is a seat for one more. The network's row is locked: two who take the last seat at once meet.
-pub(crate) async fn keep_a_seat(
+/// Checks that a seat is free for a staff role. Locks the network's row, so that the last seat cannot be taken twice.
+pub(crate) async fn check_free_seat(
     conn: &mut NetworkConn,
     kind: RoleKind,
     now: DateTime<Utc>,
@@ -577,10 +481,11 @@ pub(crate) async fn keep_a_seat(
         .for_update()
         .first(&mut **conn)
         .await?;
-    match seats_taken(conn, now).await? < i64::from(seats) {
-        true => Ok(()),
-        false => Err(ChangeError::Limit(format!(
-            "All {seats} seats of the network are taken. Remove somebody, or ask whoever runs this installation for more."
-        ))),
+    if seats_taken(conn, now).await? < i64::from(seats) {
+        Ok(())
+    } else {
+        Err(ChangeError::Limit(format!(
+            "All {seats} seats of the network are in use. Remove a member, or ask the operator of this installation for more seats."
+        )))
     }
 }

@@ -1,34 +1,34 @@
-//! Tokens in links: shown once, kept as a hash, good for one use.
+//! One-time tokens in links: shown or mailed once, stored as a hash, used up by one use.
 
 use schema::{BASE32, NetworkId};
 use sha2::{Digest, Sha256};
 
-/// A token in the clear: exists only between its making and its being mailed or shown, and in the link.
+/// A one-time token in plain text: exists from creation until it is mailed or shown, and in the link.
 #[derive(Clone)]
 pub struct OneTimeToken(String);
 
 impl OneTimeToken {
-    /// A token of 256 random bits that says nothing.
+    /// Fresh token of 256 random bits, without a network.
     #[must_use]
     pub fn fresh() -> Self {
         Self(BASE32.encode(&rand::random::<[u8; 32]>()))
     }
 
-    /// A token of 256 random bits that says which network it belongs to, so that it is looked up behind that
-    /// network's wall.
+    /// Fresh token of 256 random bits that starts with its network's ID, so that it can be looked up with that
+    /// network's rows only.
     #[must_use]
     pub fn of_network(network_id: NetworkId) -> Self {
         let random: [u8; 32] = rand::random();
         Self(BASE32.encode(&[network_id.0.to_be_bytes().as_slice(), &random].concat()))
     }
 
-    /// A token as somebody sent it.
+    /// Token from a link, unchecked.
     #[must_use]
     pub fn from_link(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The network it belongs to, if it says one.
+    /// Network of the token; None if it names none.
     #[must_use]
     pub fn network_id(&self) -> Option<NetworkId> {
         let bytes = BASE32.decode(self.0.as_bytes()).ok()?;
@@ -37,7 +37,7 @@ impl OneTimeToken {
         (number > 0 && random.len() == 32).then_some(NetworkId(number))
     }
 
-    /// The text to put into the link.
+    /// Token text for the link.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_says_its_network_or_none() {
+    fn a_token_carries_its_network_or_none() {
         let token = OneTimeToken::of_network(NetworkId(77));
         assert_eq!(
             OneTimeToken::from_link(token.as_str()).network_id(),

@@ -1,5 +1,5 @@
-//! Operators: those who run the installation. They see which networks there are and how much they use, and act in one
-//! only under a member's role, with a reason, in the sight of both logs.
+//! Operators, who run the installation. They list networks and their usage, and act inside a network only by
+//! impersonating a member, with a reason that both audit logs record.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -8,14 +8,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use ipnet::IpNet;
 use schema::{AuditId, Db, DbError, NetworkId, PersonId, installation, networks, operator_log, people};
 
-use crate::actor::Author;
 use crate::audit::pattern;
+use crate::author::Author;
 use crate::memberships::{self, MemberFilter};
 use crate::networks::{Network, NetworkStatus};
 use crate::one_time::OneTimeToken;
 
-/// Makes the token of the set-up link, if nobody operates this installation yet. One that was made before stops
-/// working.
+/// Creates the token of the set-up link, if the installation has no operator yet. Replaces an earlier one.
 ///
 /// # Errors
 /// When the database fails.
@@ -24,7 +23,7 @@ pub async fn setup_token(conn: &mut AsyncPgConnection) -> QueryResult<Option<One
         return Ok(None);
     }
     let token = OneTimeToken::fresh();
-    // The condition once more: the first operator may be made on another node right now.
+    // Checked again in the update: another node may be creating the first operator at the same time.
     let operators = people::table.filter(people::is_operator).select(people::id);
     diesel::update(installation::table.filter(diesel::dsl::not(diesel::dsl::exists(operators))))
         .set(installation::setup_token_hash.eq(Some(token.hash())))
@@ -39,7 +38,7 @@ async fn any(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
         .await
 }
 
-/// Whether this is the token of the set-up link.
+/// True if this is the token of the set-up link.
 ///
 /// # Errors
 /// When the database fails.
@@ -51,7 +50,7 @@ pub async fn is_setup_token(conn: &mut AsyncPgConnection, token: &OneTimeToken) 
     .await
 }
 
-/// Uses the token of the set-up link up; says whether it was the right one. It works once, also for two at once.
+/// Uses up the set-up token and returns true if it was the right one; it cannot be used twice, even concurrently.
 ///
 /// # Errors
 /// When the database fails.
@@ -64,30 +63,30 @@ pub async fn take_setup_token(conn: &mut AsyncPgConnection, token: &OneTimeToken
     Ok(taken == 1)
 }
 
-/// A network as operators see it.
+/// A network in the operators' list.
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// The network.
     pub network: Network,
-    /// What it used.
+    /// Usage of the network.
     pub usage: Usage,
 }
 
-/// How much a network uses.
+/// Usage of a network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// People of the network itself, and those who are invited.
+    /// Staff members and open invitations to staff roles.
     pub seats: i64,
     /// Tracking links.
     pub links: i64,
-    /// Clicks of the last thirty days.
+    /// Clicks of the last 30 days.
     pub clicks: i64,
-    /// Conversions of the last thirty days.
+    /// Conversions of the last 30 days.
     pub conversions: i64,
 }
 
-/// Networks, the newest first: those whose name contains this, with this status, made before that one; at most
-/// `limit`, which should be a page's worth: the usage of each is counted behind its own wall.
+/// Networks, newest first, at most `limit`: those whose name contains `search`, with this status, created before that
+/// network. `limit` should be one page, because each network's usage is counted in a transaction of that network.
 ///
 /// # Errors
 /// When the database fails.
@@ -135,7 +134,7 @@ pub async fn list_networks(
     Ok(listed)
 }
 
-/// One network as operators see it.
+/// A network in the operators' list, by ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -188,7 +187,7 @@ async fn usage(db: &Db, network_id: NetworkId, now: DateTime<Utc>) -> Result<Usa
     })
 }
 
-/// The network's own people: as whom an operator can act there.
+/// Members of a network, whom an operator can impersonate; at most 200.
 ///
 /// # Errors
 /// When the database fails.
@@ -199,7 +198,7 @@ pub async fn members(db: &Db, network_id: NetworkId) -> Result<Vec<memberships::
     Ok(found)
 }
 
-/// Notes what an operator did.
+/// Records an operator's action in the operator log.
 ///
 /// # Errors
 /// When the database fails.
@@ -228,29 +227,29 @@ pub async fn record(
     Ok(())
 }
 
-/// An entry of the operators' log.
+/// An entry of the operator log.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = operator_log)]
 pub struct Entry {
-    /// The entry.
+    /// Entry ID.
     pub id: AuditId,
-    /// When it happened.
+    /// Time of the action.
     pub at: DateTime<Utc>,
-    /// Who did it, if it was a person.
+    /// Operator; None for the command line.
     pub person_id: Option<PersonId>,
-    /// Who did it, in words.
+    /// Operator's name.
     pub author: String,
-    /// From where.
+    /// Operator's IP address; None if unknown.
     pub remote_ip: Option<IpNet>,
-    /// A thing and a verb.
+    /// Action: a kind and a verb, such as `network.set_limits`.
     pub action: String,
-    /// Id and name of the network it was done to.
+    /// ID and name of the network concerned; empty if none.
     pub about_network: String,
-    /// What else there is to say.
+    /// Details of the action.
     pub detail: String,
 }
 
-/// The operators' log, the newest first, older than this entry if one is given; at most `limit`.
+/// Entries of the operator log, newest first, at most `limit`; with `before`, only older ones.
 ///
 /// # Errors
 /// When the database fails.

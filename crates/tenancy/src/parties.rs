@@ -1,24 +1,25 @@
-//! What advertisers and affiliates have in common: what is typed about them, how they are listed, and their import.
+//! Common parts of advertisers and affiliates: drafts, lists, import.
 
 use schema::Words;
 
-use crate::error::{FieldErrors, check_name, check_text};
+use crate::draft::Draft;
+use crate::error::{check_name, check_text};
 
-/// In which order parties are listed.
+/// Sort order of a list of parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartySort {
-    /// By what.
+    /// Sort key.
     pub by: PartySortKey,
-    /// Whether from the end.
+    /// True for descending order.
     pub descending: bool,
 }
 
 schema::text_enum! {
-    /// By what parties are sorted.
+    /// Sort key of a list of parties.
     pub enum PartySortKey {
-        /// By name.
+        /// Name.
         Name = "name",
-        /// By the time of their creation.
+        /// Time of creation.
         Created = "created",
     }
 }
@@ -35,7 +36,7 @@ impl Default for PartySort {
 impl std::str::FromStr for PartySort {
     type Err = String;
 
-    /// `name`, `-name`, `created` or `-created`.
+    /// Parses `name`, `-name`, `created` or `-created`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (descending, word) = match text.strip_prefix('-') {
             Some(word) => (true, word),
@@ -48,18 +49,18 @@ impl std::str::FromStr for PartySort {
     }
 }
 
-/// Which parties, and in which order. `S` is their status, `G` their group.
+/// Filter and order of a list of parties. `S` is the type of status, `I` the type of ID.
 #[derive(Debug, Clone)]
 pub struct PartyFilter<S, I> {
-    /// Only those whose name, external id or tag contains this.
+    /// Text contained in the name or external ID, or equal to a tag; None for any.
     pub search: Option<String>,
-    /// Only those with this status; none leaves the archived ones out.
+    /// Status; None for all but archived.
     pub status: Option<S>,
-    /// Also the archived ones, when no status is asked for.
-    pub archived_too: bool,
-    /// In which order.
+    /// True to include archived parties if `status` is None.
+    pub include_archived: bool,
+    /// Sort order.
     pub sort: PartySort,
-    /// Only those after this one, in that order.
+    /// Party to start after, in that order.
     pub after: Option<I>,
 }
 
@@ -68,72 +69,86 @@ impl<S, I> Default for PartyFilter<S, I> {
         Self {
             search: None,
             status: None,
-            archived_too: false,
+            include_archived: false,
             sort: PartySort::default(),
             after: None,
         }
     }
 }
 
-/// What is typed about any party.
+/// Unvalidated input common to both kinds of party.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartyDraft {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// What another system calls it; empty for none.
+    /// Identifier in another system; empty for none.
     pub external_id: String,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by, with commas between.
+    /// Search tags, separated by commas.
     pub tags: String,
 }
 
-/// The same, checked.
+/// Validated input common to both kinds of party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartyDetails {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// What another system calls it.
+    /// Identifier in another system; None if not set.
     pub external_id: Option<String>,
-    /// For the network's own people.
+    /// Notes for the network's staff.
     pub notes: String,
-    /// Words to find it by.
+    /// Search tags.
     pub tags: Words,
 }
 
 impl PartyDraft {
-    pub(crate) fn checked(&self, errors: &mut FieldErrors) -> Option<PartyDetails> {
-        let name = errors.take("name", check_name(&self.name));
-        let external_id = match self.external_id.trim() {
-            "" => Some(None),
-            text => errors.take("external_id", check_name(text)).map(Some),
-        };
-        let notes = errors.take("notes", check_text(&self.notes));
-        let tags = Words::typed(&self.tags);
-        if tags.0.len() > 20
-            || tags
-                .0
-                .iter()
-                .any(|tag| tag.chars().count() > 40 || tag.contains(|c: char| c == ';' || c.is_control()))
-        {
-            errors.add(
-                "tags",
-                "Use at most 20 tags of at most 40 characters each, without semicolons.",
-            );
-        }
-        Some(PartyDetails {
+    /// The same input as the draft that settings are checked from.
+    pub(crate) fn with_status(&self, status: &str) -> Draft {
+        Draft::with([
+            ("name", self.name.clone()),
+            ("status", status.to_owned()),
+            ("external_id", self.external_id.clone()),
+            ("notes", self.notes.clone()),
+            ("tags", self.tags.clone()),
+        ])
+    }
+}
+
+impl PartyDetails {
+    /// Validated details of a draft; none if a field has an error.
+    pub(crate) fn check(draft: &mut Draft) -> Option<Self> {
+        let name = draft.take("name", check_name);
+        let external_id = draft.take("external_id", |text| match text.trim() {
+            "" => Ok(None),
+            text => check_name(text).map(Some),
+        });
+        let notes = draft.take("notes", check_text);
+        let tags = draft.take("tags", check_tags);
+        Some(Self {
             name: name?,
             external_id: external_id?,
             notes: notes?,
-            tags,
+            tags: tags?,
         })
+    }
+}
+
+fn check_tags(text: &str) -> Result<Words, &'static str> {
+    let tags = Words::typed(text);
+    let is_invalid =
+        |tag: &String| tag.chars().count() > 40 || tag.contains(|c: char| c == ';' || c.is_control());
+    if tags.0.len() > 20 || tags.0.iter().any(is_invalid) {
+        Err("Use at most 20 tags of at most 40 characters each, without semicolons.")
+    } else {
+        Ok(tags)
     }
 }
 
 pub(crate) const EXTERNAL_ID_TAKEN: &str = "Another one has this external id; it must be unique.";
 
-/// The filters, the order and the edge of a list of parties, put on a boxed query of either table. A macro, because
-/// what two tables have in common has no type.
+/// Applies filter, order and start of a list of parties to a boxed query of either table. A macro, because the two
+/// tables share no type.
 macro_rules! narrowed {
     ($table:ident, $archived:path, $query:expr, $filter:expr, $last:expr) => {{
         let mut query = $query;
@@ -148,7 +163,7 @@ macro_rules! narrowed {
         }
         query = match $filter.status {
             Some(status) => query.filter($table::status.eq(status)),
-            None if $filter.archived_too => query,
+            None if $filter.include_archived => query,
             None => query.filter($table::status.ne($archived)),
         };
         let (name, created, id) = ($table::name, $table::created_at, $table::id);

@@ -1,4 +1,4 @@
-//! Password hashing: argon2id, off the async threads, a few at a time.
+//! Password hashing with argon2id, on blocking threads and with limited concurrency.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 
-/// How many passwords are hashed at once. Each takes 19 MiB and a core for tens of milliseconds: sign-ins must not
-/// starve clicks.
-const AT_ONCE: usize = 2;
+/// Maximum number of passwords hashed at the same time. Each takes 19 MiB and a core for tens of milliseconds, which
+/// must not starve clicks.
+const MAX_CONCURRENT: usize = 2;
 
-/// How many may wait for their turn, those at work included.
-const WAITING: usize = 50;
+/// Maximum number of password checks, running and waiting.
+const MAX_PENDING: usize = 50;
 
-/// So many passwords wait to be hashed that one more is better told to come back.
+/// Error for a request that exceeds the number of waiting password checks; the caller should retry later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many sign-ins at once")]
+#[error("too many sign-ins at the same time")]
 pub struct TooBusy;
 
-/// The hash of a password, as stored: argon2id in PHC string format.
+/// Password hash as stored: argon2id in PHC string format.
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
@@ -35,9 +35,10 @@ impl PasswordHash {
 /// Hashes and verifies passwords. One per process; cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-    /// What an unknown address is verified against, so that it takes as long as a known one.
+    running: Arc<Semaphore>,
+    pending: Arc<Semaphore>,
+    /// Hash that a password for an unknown address is verified against, so that response times do not reveal which
+    /// addresses exist.
     dummy: PasswordHash,
 }
 
@@ -46,45 +47,46 @@ impl Passwords {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            places: Arc::new(Semaphore::new(WAITING)),
+            running: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            pending: Arc::new(Semaphore::new(MAX_PENDING)),
             dummy: hash(""),
         }
     }
 
-    /// The hash to store for a password.
+    /// Hash of a password, to store.
     ///
     /// # Errors
-    /// [`TooBusy`] when too many wait already.
+    /// [`TooBusy`] if too many password checks are pending.
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, TooBusy> {
         let password = password.to_owned();
-        self.in_turn(move || hash(&password)).await
+        self.limited(move || hash(&password)).await
     }
 
-    /// Whether the password is the one that was hashed. With no hash (nobody has that address) the answer is no,
-    /// after the same work.
+    /// True if the password matches the stored hash. Without a hash (unknown address), returns false after the same
+    /// work.
     ///
     /// # Errors
-    /// [`TooBusy`] when too many wait already.
+    /// [`TooBusy`] if too many password checks are pending.
+    #[tracing::instrument(skip_all)]
     pub async fn verify(&self, password: &str, stored: Option<PasswordHash>) -> Result<bool, TooBusy> {
         let password = password.to_owned();
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.clone());
-        Ok(self.in_turn(move || verify(&password, &stored)).await? && known)
+        Ok(self.limited(move || verify(&password, &stored)).await? && known)
     }
 
-    async fn in_turn<T: Send + 'static>(
+    async fn limited<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TooBusy> {
-        let _place = self.places.try_acquire().map_err(|_| TooBusy)?;
-        let turn = Arc::clone(&self.turns)
+        let _pending = self.pending.try_acquire().map_err(|_| TooBusy)?;
+        let permit = Arc::clone(&self.running)
             .acquire_owned()
             .await
             .map_err(|_| TooBusy)?;
-        // The turn goes with the work: a caller who hangs up does not make room while it still runs.
+        // The work holds the permit: after the caller disconnects, the permit stays taken until the work has ended.
         let working = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             work()
         });
         match working.await {
@@ -100,7 +102,7 @@ impl Default for Passwords {
     }
 }
 
-/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+/// Argon2id with the parameters that OWASP recommends first: 19 MiB, two passes, one lane.
 fn argon2id() -> Argon2<'static> {
     #[expect(
         clippy::expect_used,
@@ -122,15 +124,21 @@ fn hash(password: &str) -> PasswordHash {
 }
 
 fn verify(password: &str, stored: &PasswordHash) -> bool {
-    phc::PasswordHash::new(&stored.0)
-        .is_ok_and(|stored| argon2id().verify_password(password.as_bytes(), &stored).is_ok())
+    match phc::PasswordHash::new(&stored.0) {
+        Ok(stored) => argon2id().verify_password(password.as_bytes(), &stored).is_ok(),
+        Err(error) => {
+            tracing::error!(%error, "malformed password hash in the database");
+            false
+        }
+    }
 }
 
-/// Shortest password, in characters. (ASVS 6.2.1 asks for 8 and advises 15; nothing is asked of what it is made of.)
-const SHORTEST: usize = 10;
-/// Longest password, in bytes, so that hashing it costs what hashing any costs.
-const LONGEST: usize = 256;
-/// The much-used passwords that are long enough, without digits and signs at their end.
+/// Minimum password length in characters. (ASVS 6.2.1 requires 8 and recommends 15; composition rules are not
+/// recommended.)
+const MIN_CHARACTERS: usize = 10;
+/// Maximum password length in bytes, which bounds the cost of hashing.
+const MAX_BYTES: usize = 256;
+/// Common passwords of sufficient length, without trailing digits and punctuation.
 #[rustfmt::skip]
 const COMMON: [&str; 42] = [
     "password", "passwort", "motdepasse", "contrasena", "qwertyuiop", "qwerty", "qwertz", "azerty", "asdfghjkl",
@@ -140,10 +148,10 @@ const COMMON: [&str; 42] = [
     "1qaz2wsx3edc", "abcdefghij", "monkey", "dragon", "clickledger",
 ];
 
-/// Whether somebody may use this password. `about` is what others know of them: name, address.
+/// Validates a new password. `about` is public information about the person: name and address.
 ///
 /// # Errors
-/// What is wrong with it, for the person who typed it.
+/// Error message for the field.
 pub fn check_password(password: &str, about: &[&str]) -> Result<(), &'static str> {
     let lower = password.to_lowercase();
     let core = lower.trim_end_matches(|c: char| !c.is_alphabetic());
@@ -154,9 +162,9 @@ pub fn check_password(password: &str, about: &[&str]) -> Result<(), &'static str
         .any(|word| word.len() > 3 && core == word);
     let characters: std::collections::BTreeSet<char> = lower.chars().collect();
     let digits_in_order = "01234567890123456789".contains(&lower) || "98765432109876543210".contains(&lower);
-    if password.chars().count() < SHORTEST {
+    if password.chars().count() < MIN_CHARACTERS {
         Err("Use at least 10 characters; a few words are easiest to remember.")
-    } else if password.len() > LONGEST {
+    } else if password.len() > MAX_BYTES {
         Err("Use at most 256 bytes.")
     } else if known
         || COMMON.contains(&core)
@@ -164,9 +172,7 @@ pub fn check_password(password: &str, about: &[&str]) -> Result<(), &'static str
         || digits_in_order
         || characters.len() < 5
     {
-        Err(
-            "This password is among the first that would be tried. Use a few words that do not belong together.",
-        )
+        Err("This password is too easy to guess. Use a few words that do not belong together.")
     } else {
         Ok(())
     }
@@ -191,13 +197,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_signs_in_as_an_unknown_person() {
+    async fn an_unknown_address_never_signs_in() {
         let passwords = Passwords::new();
         assert!(!passwords.verify("", None).await.unwrap());
     }
 
     #[test]
-    fn a_password_is_long_and_not_what_everybody_takes() {
+    fn a_password_must_be_long_and_hard_to_guess() {
         let about = ["maria@orbit.example", "Maria Kowalska"];
         for good in [
             "correct horse",

@@ -1,4 +1,4 @@
-//! People: one row per human being, whatever networks they work for.
+//! People: one row per human, shared by all networks they are members of.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -8,42 +8,43 @@ use schema::{PersonId, mailed_links, people};
 use crate::PasswordHash;
 use crate::error::{ChangeError, taken};
 
-/// A person as stored, without the secrets.
+/// A person as stored, without secrets.
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = people)]
 pub struct Person {
-    /// The person.
+    /// Person ID.
     pub id: PersonId,
-    /// Lower case.
+    /// E-mail address, in lower case.
     pub email: String,
-    /// As colleagues see it.
+    /// Display name.
     pub name: String,
-    /// Whether the person runs this installation.
+    /// True if the person is an operator of this installation.
     pub is_operator: bool,
 }
 
 /// A person to create.
 pub struct NewPerson<'a> {
-    /// What the person signs in with.
+    /// E-mail address, used to sign in.
     pub email: &'a str,
-    /// As colleagues see it.
+    /// Display name.
     pub name: &'a str,
-    /// None for somebody who signs in by links in mails.
+    /// Password hash; None for a person who signs in with mailed links.
     pub password: Option<&'a PasswordHash>,
-    /// Whether the person runs this installation.
+    /// True if the person is an operator of this installation.
     pub is_operator: bool,
 }
 
-/// Creates a person who signs in with this e-mail address.
+/// Creates a person with this e-mail address.
 ///
 /// # Errors
-/// When the database fails, or the address is taken ([`ChangeError::Fields`]).
+/// [`ChangeError::Fields`] if the address is taken, or when the database fails.
+#[tracing::instrument(skip_all, fields(person = tracing::field::Empty))]
 pub async fn create(
     conn: &mut AsyncPgConnection,
     person: &NewPerson<'_>,
     now: DateTime<Utc>,
 ) -> Result<Person, ChangeError> {
-    diesel::insert_into(people::table)
+    let created: Person = diesel::insert_into(people::table)
         .values((
             people::email.eq(person.email.trim().to_lowercase()),
             people::name.eq(person.name),
@@ -57,11 +58,13 @@ pub async fn create(
         .map_err(taken(
             "people_email_key",
             "email",
-            "Somebody signs in with this address already.",
-        ))
+            "An account with this address already exists.",
+        ))?;
+    tracing::Span::current().record("person", tracing::field::display(created.id));
+    Ok(created)
 }
 
-/// The person with this address.
+/// Person with this e-mail address.
 ///
 /// # Errors
 /// When the database fails.
@@ -73,7 +76,7 @@ pub async fn by_email(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<
         .optional()
 }
 
-/// The person with this id.
+/// Person with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -81,7 +84,7 @@ pub async fn find(conn: &mut AsyncPgConnection, id: PersonId) -> QueryResult<Opt
     Person::query().find(id).first(conn).await.optional()
 }
 
-/// The stored password hash of a person; none for one without a password.
+/// Stored password hash of a person; None if the person has no password.
 ///
 /// # Errors
 /// When the database fails.
@@ -94,10 +97,11 @@ pub async fn password_hash(conn: &mut AsyncPgConnection, id: PersonId) -> QueryR
     Ok(phc.map(PasswordHash::from_stored))
 }
 
-/// Gives a person another password; links that were mailed stop working.
+/// Sets a person's password; mailed links stop working.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %id))]
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     id: PersonId,
@@ -113,7 +117,7 @@ pub async fn set_password(
     Ok(())
 }
 
-/// Calls a person differently.
+/// Renames a person.
 ///
 /// # Errors
 /// When the database fails.

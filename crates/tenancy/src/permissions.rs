@@ -1,48 +1,48 @@
-//! The permission table: which role may do what, in one place, and whose rows it sees.
+//! Permission table: the permissions of each role, in one place, and the scope of rows it may see.
 //!
-//! Handlers name the permission they need as a type ([`needs`]) and get at data through [`crate::Access`] only, which
-//! exists when the permission was there.
+//! Handlers name the permission they need as a type ([`needs`]) and reach the data only through [`crate::Access`],
+//! which exists only if the permission was granted.
 
 use schema::{AdvertiserId, AffiliateId, text_enum};
 
-use crate::Role;
-use crate::memberships::RoleKind::{
+use crate::roles::Role;
+use crate::roles::RoleKind::{
     self, Admin, Advertiser, AdvertiserDeveloper, Affiliate, Analyst, Manager, Owner,
 };
 
 text_enum! {
-    /// What an API key may be used for. A key has no permission that its maker lacks.
+    /// Scope of an API key. A key has no permission that its creator lacks.
     pub enum ApiScope {
         /// See the network's profile, settings and limits.
         NetworkRead = "network:read",
-        /// Change them.
+        /// Change the network's profile and settings.
         NetworkWrite = "network:write",
         /// See advertisers, affiliates, groups and applications.
         PartiesRead = "parties:read",
-        /// Change them.
+        /// Change advertisers, affiliates, groups and applications.
         PartiesWrite = "parties:write",
-        /// See people and invitations.
+        /// See members and invitations.
         MembersRead = "members:read",
-        /// Invite people, change and take away their roles.
+        /// Invite people, change and revoke roles.
         MembersWrite = "members:write",
         /// See campaigns, goals, tracking links and integrations.
         CampaignsRead = "campaigns:read",
-        /// Change them.
+        /// Change campaigns, goals, tracking links and integrations.
         CampaignsWrite = "campaigns:write",
         /// See clicks, postbacks and conversions.
         ConversionsRead = "conversions:read",
-        /// Decide conversions.
+        /// Approve and reject conversions.
         ConversionsWrite = "conversions:write",
-        /// See figures and reports.
+        /// See reports.
         ReportsRead = "reports:read",
         /// See the audit log.
         AuditRead = "audit:read",
-        /// Make and revoke API keys.
+        /// Create and revoke API keys.
         KeysWrite = "keys:write",
     }
 }
 
-/// A permission as a type. Implemented by the types in [`needs`].
+/// Permission as a type, implemented by the types in [`needs`].
 pub trait Need {
     /// The permission.
     const PERMISSION: Permission;
@@ -50,34 +50,34 @@ pub trait Need {
 
 macro_rules! permissions {
     ($($(#[$meta:meta])* $name:ident, $words:literal, $scope:ident: $($role:ident)+;)+) => {
-        /// Something a page, an endpoint or a column needs.
+        /// Permission that a page, an endpoint or a column requires.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Permission { $($(#[$meta])* $name),+ }
 
         impl Permission {
-            /// Every permission, in the order of the table.
+            /// All permissions, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// What it allows, in words that follow “may” or “to”.
+            /// Verb phrase that follows “may” or “to”.
             #[must_use]
             pub fn words(self) -> &'static str {
                 match self { $(Self::$name => $words),+ }
             }
 
-            /// Which scope an API key needs for it.
+            /// Scope that an API key needs for this permission.
             #[must_use]
             pub fn scope(self) -> ApiScope {
                 match self { $(Self::$name => ApiScope::$scope),+ }
             }
 
-            /// Which roles have it.
+            /// Roles that have this permission.
             #[must_use]
             pub fn roles(self) -> &'static [RoleKind] {
                 match self { $(Self::$name => &[$($role),+]),+ }
             }
         }
 
-        /// The permissions as types, for handlers to name in their signature.
+        /// Permissions as types, for the signatures of handlers.
         pub mod needs {
             use super::{Need, Permission};
             $($(#[$meta])* #[derive(Debug, Clone, Copy)] pub struct $name;
@@ -87,50 +87,50 @@ macro_rules! permissions {
 }
 
 permissions! {
-    /// Be signed in; one's own account and keys.
+    /// Sign in; manage the account and the API keys of the person.
     SignIn, "sign in", NetworkRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
-    /// Make API keys that act in one's own role.
+    /// Create API keys that act under the member's role.
     UseApi, "use the API", KeysWrite: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
-    /// See figures and reports.
+    /// See reports.
     SeeReports, "see reports", ReportsRead: Owner Admin Manager Analyst Advertiser Affiliate;
     /// See conversions.
     SeeConversions, "see conversions", ConversionsRead: Owner Admin Manager Analyst Advertiser Affiliate;
     /// See campaigns and tracking links.
     SeeCampaigns, "see campaigns", CampaignsRead: Owner Admin Manager Analyst Advertiser Affiliate;
-    /// See how campaigns are set up: what they pay to whom, caps, coupons, who may promote them.
-    SeeSetup, "see how campaigns are set up", CampaignsRead: Owner Admin Manager Analyst;
-    /// Make tracking links: affiliates their own.
-    MakeLinks, "make tracking links", CampaignsWrite: Owner Admin Manager Affiliate;
-    /// See how an advertiser's server is connected.
+    /// See the setup of campaigns: commissions, caps, coupons, promoters.
+    SeeSetup, "see the setup of campaigns", CampaignsRead: Owner Admin Manager Analyst;
+    /// Create tracking links; affiliates for themselves only.
+    MakeLinks, "create tracking links", CampaignsWrite: Owner Admin Manager Affiliate;
+    /// See the integrations of advertisers.
     SeeIntegration, "see integrations", CampaignsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper;
     /// See inbound postbacks with their raw requests.
     SeePostbacks, "see postbacks", ConversionsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper;
-    /// See what affiliates earn.
-    SeeCommission, "see what affiliates earn", ReportsRead: Owner Admin Manager Analyst Affiliate;
-    /// See what advertisers owe.
-    SeeRevenue, "see what advertisers owe", ReportsRead: Owner Admin Manager Analyst Advertiser;
-    /// See affiliates' sub ids and visitors' browsers: the detail of a single click.
-    SeeClicks, "see single clicks", ConversionsRead: Owner Admin Manager Analyst Affiliate;
+    /// See affiliates' commission.
+    SeeCommission, "see commission", ReportsRead: Owner Admin Manager Analyst Affiliate;
+    /// See advertisers' revenue.
+    SeeRevenue, "see revenue", ReportsRead: Owner Admin Manager Analyst Advertiser;
+    /// See individual clicks, with affiliates' sub IDs and visitors' browsers.
+    SeeClicks, "see individual clicks", ConversionsRead: Owner Admin Manager Analyst Affiliate;
     /// Create and change campaigns, goals and tracking links.
     Configure, "change campaigns, goals and links", CampaignsWrite: Owner Admin Manager;
-    /// Make a new postback token.
+    /// Replace postback tokens.
     RotateToken, "replace postback tokens", CampaignsWrite: Owner Admin Manager Advertiser AdvertiserDeveloper;
-    /// See URL templates: advertisers and affiliates their own.
+    /// See URL templates; advertisers and affiliates only theirs.
     SeeTemplates, "see URL templates", CampaignsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
-    /// Save URL templates: advertisers and affiliates their own.
+    /// Save URL templates; advertisers and affiliates only theirs.
     SaveTemplates, "save URL templates", CampaignsWrite: Owner Admin Manager Advertiser AdvertiserDeveloper Affiliate;
     /// Approve and reject conversions.
     DecideConversions, "approve and reject conversions", ConversionsWrite: Owner Admin Manager;
     /// See advertisers, affiliates, groups and applications.
     SeeParties, "see advertisers and affiliates", PartiesRead: Owner Admin Manager Analyst;
-    /// Create and change them, import them, decide applications.
+    /// Create, change and import advertisers, affiliates and groups; decide applications.
     ManageParties, "change advertisers and affiliates", PartiesWrite: Owner Admin Manager;
-    /// Invite people of advertisers and affiliates.
-    InviteParties, "invite people of advertisers and affiliates", MembersWrite: Owner Admin Manager;
-    /// See who works here.
-    SeeMembers, "see the network's people", MembersRead: Owner Admin Manager Analyst;
-    /// Invite colleagues, change and take away roles, revoke others' API keys.
-    ManageMembers, "manage people and their roles", MembersWrite: Owner Admin;
+    /// Invite users of advertisers and affiliates.
+    InviteParties, "invite users of advertisers and affiliates", MembersWrite: Owner Admin Manager;
+    /// See the network's members.
+    SeeMembers, "see the network's members", MembersRead: Owner Admin Manager Analyst;
+    /// Invite staff, change and revoke roles, revoke other members' API keys.
+    ManageMembers, "manage members and their roles", MembersWrite: Owner Admin;
     /// See the network's profile, settings and limits.
     SeeNetwork, "see the network's settings", NetworkRead: Owner Admin Manager Analyst;
     /// Change the network's profile and settings.
@@ -142,9 +142,23 @@ permissions! {
 }
 
 impl Permission {
-    /// Who of the network can be asked for it: “an owner or admin”.
+    /// True for permissions that an operator lacks while impersonating a member: their effect would outlast the
+    /// impersonation, or destroy the network.
     #[must_use]
-    pub fn whom_to_ask(self) -> String {
+    pub fn forbidden_while_impersonating(self) -> bool {
+        matches!(
+            self,
+            Self::DeleteNetwork
+                | Self::InviteParties
+                | Self::ManageMembers
+                | Self::RotateToken
+                | Self::UseApi
+        )
+    }
+
+    /// Roles of the network that can grant or exercise the permission: “an owner or admin”.
+    #[must_use]
+    pub fn roles_to_contact(self) -> String {
         let asked: Vec<_> = self
             .roles()
             .iter()
@@ -159,13 +173,13 @@ impl Permission {
 }
 
 impl Role {
-    /// Whether this role has that permission, within its [`Scope`].
+    /// True if this role has the permission, within its [`Scope`].
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
         permission.roles().contains(&self.kind())
     }
 
-    /// Whose rows this role sees.
+    /// Scope of the rows that this role may see.
     #[must_use]
     pub fn scope(self) -> Scope {
         Scope {
@@ -175,20 +189,31 @@ impl Role {
     }
 }
 
-/// Whose rows a query may return: every list and report takes one. Empty means the whole network.
+/// Missing permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this requires the permission to {}; contact {}", .0.words(), .0.roles_to_contact())]
+pub struct NotPermitted(pub Permission);
+
+/// Scope of the rows that a query may return; every list and report takes one. Empty means the whole network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Only this advertiser's.
+    /// Rows of this advertiser only; None for all.
     pub advertiser: Option<AdvertiserId>,
-    /// Only this affiliate's.
+    /// Rows of this affiliate only; None for all.
     pub affiliate: Option<AffiliateId>,
 }
 
 impl Scope {
-    /// Whether it is the whole network: of the network's own people.
+    /// True if the scope is the whole network, as for staff.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self == Self::default()
+    }
+
+    /// True if the rows of this advertiser are within the scope.
+    #[must_use]
+    pub fn includes_advertiser(self, id: AdvertiserId) -> bool {
+        self.advertiser.is_none_or(|own| own == id)
     }
 }
 
@@ -197,10 +222,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_may_do_everything_and_a_developer_sees_the_integration_only() {
-        assert!(Permission::ALL.iter().all(|it| Role::Owner.may(*it)));
+    fn an_owner_has_every_permission_and_a_developer_only_those_of_the_integration() {
+        assert!(
+            Permission::ALL
+                .iter()
+                .all(|permission| Role::Owner.may(*permission))
+        );
         let developer = Role::AdvertiserDeveloper(AdvertiserId(1));
-        let allowed: Vec<_> = Permission::ALL.iter().filter(|it| developer.may(**it)).collect();
+        let allowed: Vec<_> = Permission::ALL
+            .iter()
+            .filter(|permission| developer.may(**permission))
+            .collect();
         assert_eq!(
             allowed,
             [
@@ -216,9 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_whom_to_ask() {
-        assert_eq!(Permission::Configure.whom_to_ask(), "an owner, admin or manager");
-        assert_eq!(Permission::SeeAudit.whom_to_ask(), "an owner or admin");
-        assert_eq!(Permission::DeleteNetwork.whom_to_ask(), "an owner");
+    fn a_missing_permission_names_the_roles_to_contact() {
+        assert_eq!(
+            Permission::Configure.roles_to_contact(),
+            "an owner, admin or manager"
+        );
+        assert_eq!(Permission::SeeAudit.roles_to_contact(), "an owner or admin");
+        assert_eq!(Permission::DeleteNetwork.roles_to_contact(), "an owner");
     }
 }

@@ -1,5 +1,5 @@
-//! How much of what may be done in a second or a minute: counted per network, or whatever the key is, on each node, so
-//! that one that does too much is told when to come back, and its neighbours notice nothing.
+//! Rate limits per key, such as a network, on each node: a caller above its limit learns the time until the next
+//! window, and other callers are not affected.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -8,53 +8,57 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-/// Keys remembered; more push the least used out, which forgets what they did in the current window.
-const REMEMBERED: u64 = 100_000;
+/// Maximum number of keys that are counted; beyond it, the least used ones are evicted and lose their counts.
+const MAX_KEYS: u64 = 100_000;
 
-/// What is left in the current window.
+/// State of a key's current window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many in a window.
+    /// Maximum number per window.
     pub limit: u32,
-    /// How many are left.
+    /// Number left in the window.
     pub remaining: u32,
     /// Whole seconds until the next window, at least one.
     pub resets_in: u64,
-    /// Whether this one was within the limit.
+    /// True if the counted event was within the limit.
     pub allowed: bool,
 }
 
-/// Counts by windows of one length. Cheap to clone; all clones share the counts.
+/// Counter with fixed windows of one length. Cheap to clone; clones share the counts.
 #[derive(Clone)]
 pub struct RateLimit<K> {
     window: Duration,
-    /// Number of the window and count in it, in one word: upper and lower 32 bits.
+    /// Window number in the upper 32 bits, count in the lower.
     counts: Cache<K, Arc<AtomicU64>>,
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static> RateLimit<K> {
-    /// Nobody has done anything yet.
+    /// Rate limit with empty windows of this length.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self {
             window,
-            counts: Cache::builder().max_capacity(REMEMBERED).build(),
+            counts: Cache::builder().max_capacity(MAX_KEYS).build(),
         }
     }
 
-    /// Counts one, at this time since some fixed point.
+    /// Counts one event of a key; `at` is the time since any fixed point.
     #[must_use]
     pub fn count(&self, key: K, limit: u32, at: Duration) -> Quota {
         let length = self.window.as_millis().max(1);
         let (number, passed) = (at.as_millis() / length, at.as_millis() % length);
         let window = (number & u128::from(u32::MAX)) as u64;
         let counter = self.counts.get_with(key, Arc::default);
-        let add = |word: u64| match window > word >> 32 {
-            true => (window << 32) | 1,
-            // Saturating in the lower half, so that a flood does not spill into the window's number.
-            false if word & u64::from(u32::MAX) == u64::from(u32::MAX) => word,
-            // One that was noted late counts where the others do: it must not bring an old window back.
-            false => word + 1,
+        let add = |word: u64| {
+            if window > word >> 32 {
+                (window << 32) | 1
+            } else if word & u64::from(u32::MAX) == u64::from(u32::MAX) {
+                // Saturates, so that a flood does not spill into the window's number.
+                word
+            } else {
+                // A late event counts in the current window: it must not bring an old one back.
+                word + 1
+            }
         };
         let mut word = counter.load(Ordering::Relaxed);
         while let Err(now) =
@@ -80,22 +84,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_has_its_limit_and_neighbours_have_their_own() {
+    fn a_key_has_its_limit_and_other_keys_are_not_affected() {
         let rate = RateLimit::new(Duration::from_secs(60));
         let (one, other) = (NetworkId(1), NetworkId(2));
         let at = Duration::from_secs(3_000_010);
         let counted: Vec<_> = (0..4).map(|_| rate.count(one, 3, at)).collect();
         assert_eq!(
-            counted.iter().map(|it| it.allowed).collect::<Vec<_>>(),
+            counted.iter().map(|quota| quota.allowed).collect::<Vec<_>>(),
             [true, true, true, false]
         );
         assert_eq!(
-            counted.iter().map(|it| it.remaining).collect::<Vec<_>>(),
+            counted.iter().map(|quota| quota.remaining).collect::<Vec<_>>(),
             [2, 1, 0, 0]
         );
         assert_eq!(counted[0].resets_in, 50);
         let late = rate.count(one, 3, at - Duration::from_secs(60));
-        assert!(!late.allowed, "one of the minute before brings that not back");
+        assert!(!late.allowed, "a late event must not reopen the previous window");
         assert!(rate.count(other, 3, at).allowed);
         assert!(rate.count(one, 3, at + Duration::from_secs(50)).allowed);
     }

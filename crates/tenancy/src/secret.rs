@@ -1,4 +1,4 @@
-//! The installation's secret: one key from which every other is derived, shared by all nodes, never in the database.
+//! Installation secret, from which all other keys are derived; shared by all nodes and never stored in the database.
 
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::Aead;
@@ -8,21 +8,21 @@ use hmac::{Hmac, KeyInit, Mac};
 use schema::{BASE32, installation};
 use sha2::Sha256;
 
-/// 256 random bits. Losing them makes every click id that is still travelling unverifiable.
+/// 256 random bits. If they are lost, click IDs in circulation can no longer be verified.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
-/// Why a secret cannot be used.
+/// Reason for rejecting a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The text is not what [`Secret::to_text`] writes.
+    /// Text that [`Secret::to_text`] did not write.
     #[error("the secret must be 52 characters of lower-case base32 (0-9, a-z without i, l, o, u)")]
     Malformed,
     /// The database was set up with another secret.
     #[error(
-        "this database belongs to an installation with another secret. Give this node the secret the others have \
-         (CLICKLEDGER_SECRET, or the file secret.key in the data directory); with a different one it could not \
-         recognise their click ids"
+        "this database belongs to an installation with another secret. Set CLICKLEDGER_SECRET, or the file \
+         secret.key in the data directory, to the secret of the other nodes; with a different secret, this node could \
+         not verify their click IDs"
     )]
     NotOfThisInstallation,
     /// The database failed.
@@ -31,13 +31,13 @@ pub enum SecretError {
 }
 
 impl Secret {
-    /// A fresh random secret.
+    /// Fresh random secret.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// Reads what [`Secret::to_text`] wrote.
+    /// Parses the output of [`Secret::to_text`].
     ///
     /// # Errors
     /// [`SecretError::Malformed`] for anything else.
@@ -50,13 +50,13 @@ impl Secret {
             .ok_or(SecretError::Malformed)
     }
 
-    /// 52 characters to keep in a file or an environment variable.
+    /// Text form of 52 characters, for a file or an environment variable.
     #[must_use]
     pub fn to_text(&self) -> String {
         BASE32.encode(&self.0)
     }
 
-    /// The key for one purpose: HMAC-SHA256 of its name. Keys of different purposes say nothing of each other.
+    /// Key for one purpose: HMAC-SHA256 of the purpose. Keys of different purposes reveal nothing about each other.
     #[must_use]
     pub fn derive(&self, purpose: &[u8]) -> [u8; 32] {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
@@ -65,7 +65,7 @@ impl Secret {
         mac.finalize().into_bytes().into()
     }
 
-    /// Encrypts what must be read again, for one purpose.
+    /// Encrypts a value for one purpose.
     #[must_use]
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; 12] = rand::random();
@@ -75,7 +75,7 @@ impl Secret {
         [nonce.as_slice(), &sealed].concat()
     }
 
-    /// Decrypts what [`Secret::seal`] made for the same purpose; none for anything else.
+    /// Decrypts a value that [`Secret::seal`] encrypted for the same purpose; None for anything else.
     #[must_use]
     pub fn unseal(&self, purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<12>()?;
@@ -83,10 +83,10 @@ impl Secret {
         cipher.decrypt(&(*nonce).into(), sealed).ok()
     }
 
-    /// Makes sure that this is the secret the database was set up with; the first node to ask sets it.
+    /// Checks that this is the secret the database was set up with; the first node to call this sets it.
     ///
     /// # Errors
-    /// [`SecretError::NotOfThisInstallation`], or the database's.
+    /// [`SecretError::NotOfThisInstallation`] if not, or when the database fails.
     pub async fn claim(&self, conn: &mut AsyncPgConnection) -> Result<(), SecretError> {
         let fingerprint = self.derive(b"fingerprint").to_vec();
         diesel::insert_into(installation::table)
@@ -111,7 +111,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn what_is_sealed_opens_for_its_purpose_only() {
+    fn a_sealed_value_opens_for_its_purpose_only() {
         let secret = Secret::random();
         let sealed = secret.seal(b"totp 1", b"twenty bytes of seed");
         assert_eq!(

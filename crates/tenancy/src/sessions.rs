@@ -1,4 +1,4 @@
-//! Sessions: who is signed in.
+//! Sessions of signed-in people.
 
 use std::net::IpAddr;
 
@@ -9,35 +9,37 @@ use ipnet::IpNet;
 use schema::{BASE32, MembershipId, NetworkId, PersonId, SessionId, sessions};
 use sha2::{Digest, Sha256};
 
-/// How long a session lasts, whatever happens.
+/// Maximum lifetime of a session.
 pub const LIFETIME: TimeDelta = TimeDelta::days(14);
-/// How long a session lasts that nobody uses.
+/// Idle timeout of a session.
 pub const IDLE: TimeDelta = TimeDelta::hours(24);
-/// How long a session lasts that came from a link in a mail, without a password.
+/// Maximum lifetime of a session that was started from a mailed link, without a password.
 pub const LIFETIME_WITHOUT_PASSWORD: TimeDelta = TimeDelta::days(7);
-/// How long the second factor may take.
-const SECOND_FACTOR_TIME: TimeDelta = TimeDelta::minutes(10);
-/// How old the note of the last use may be, so that not every page writes it.
-const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// Lifetime of an operator's impersonation.
+const IMPERSONATION_LIFETIME: TimeDelta = TimeDelta::hours(1);
+/// Time allowed for entering the two-factor code.
+const TWO_FACTOR_TIMEOUT: TimeDelta = TimeDelta::minutes(10);
+/// Precision of the stored time of last use; limits updates to one per interval.
+const LAST_USE_PRECISION: TimeDelta = TimeDelta::minutes(1);
 
-/// The cookie's value: 256 random bits that only the browser keeps.
+/// Session cookie value: 256 random bits, of which the server stores only a hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken(String);
 
 impl SessionToken {
-    /// The text of a cookie, whoever sent it.
+    /// Token from a cookie, unchecked.
     #[must_use]
     pub fn from_cookie(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The text to put into the cookie.
+    /// Value for the cookie.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A name for the session that can be shown without giving the token away.
+    /// Identifier of the session that can be shown without revealing the token.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         BASE32.encode(&Sha256::digest([b"fingerprint ", self.0.as_bytes()].concat()))
@@ -51,39 +53,43 @@ impl SessionToken {
 /// A session to start.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Who signs in.
+    /// Person who signs in.
     pub person_id: PersonId,
-    /// Where to and as what; none for an operator who acts in no network.
+    /// Network and membership in use; None for an operator who acts in no network.
     pub membership: Option<(NetworkId, MembershipId)>,
-    /// Why an operator acts under somebody else's membership.
+    /// Reason of an operator's impersonation; None if the person acts.
     pub operator_reason: Option<String>,
-    /// Whether the code of the second factor must come before it opens anything.
+    /// True if the session gives no access before the two-factor code has been verified.
     pub awaits_second_factor: bool,
-    /// Whether the person has no password, and proved nothing but that a mail was received.
+    /// True if the person has no password and signed in with a mailed link only.
     pub without_password: bool,
-    /// When it ends, where it goes on from another one.
+    /// Expiry, if taken over from an earlier session; None for the standard lifetime.
     pub ends_at: Option<DateTime<Utc>>,
-    /// The browser, as it calls itself.
+    /// User agent header of the browser.
     pub user_agent: String,
-    /// From where.
+    /// Remote IP address; None if unknown.
     pub address: Option<IpAddr>,
 }
 
-/// Starts a session. Always with a fresh token: an old cookie is never promoted.
+/// Starts a session, always with a fresh token, which prevents session fixation.
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(skip_all, fields(person = %session.person_id, impersonation = session.operator_reason.is_some()))]
 pub async fn start(
     conn: &mut AsyncPgConnection,
     session: &NewSession,
     now: DateTime<Utc>,
 ) -> QueryResult<SessionToken> {
     let token = SessionToken(BASE32.encode(&rand::random::<[u8; 32]>()));
-    let lifetime = match session {
-        it if it.awaits_second_factor => SECOND_FACTOR_TIME,
-        it if it.without_password => LIFETIME_WITHOUT_PASSWORD,
-        it if it.operator_reason.is_some() => TimeDelta::hours(1),
-        _ => LIFETIME,
+    let lifetime = if session.awaits_second_factor {
+        TWO_FACTOR_TIMEOUT
+    } else if session.without_password {
+        LIFETIME_WITHOUT_PASSWORD
+    } else if session.operator_reason.is_some() {
+        IMPERSONATION_LIFETIME
+    } else {
+        LIFETIME
     };
     let user_agent: String = session
         .user_agent
@@ -114,31 +120,39 @@ pub async fn start(
 #[derive(Debug, Clone, HasQuery)]
 #[diesel(table_name = sessions)]
 pub struct Session {
-    /// The session.
+    /// Session ID.
     pub id: SessionId,
-    /// Who signed in.
+    /// Person who signed in.
     pub person_id: PersonId,
-    /// The network acted in.
+    /// Network in use; None for an operator who acts in no network.
     pub network_id: Option<NetworkId>,
-    /// The membership acted under.
+    /// Membership in use; None for an operator who acts in no network.
     pub membership_id: Option<MembershipId>,
-    /// Why an operator acts under somebody else's membership.
+    /// Reason of an operator's impersonation; None if the person acts.
     pub operator_reason: Option<String>,
-    /// Whether the code of the second factor has not come yet.
+    /// True until the two-factor code has been verified.
     pub awaits_second_factor: bool,
-    /// The browser, as it called itself.
+    /// User agent header of the browser, shortened.
     pub user_agent: String,
-    /// The address it signed in from.
+    /// IP address of the sign-in; None if unknown.
     pub remote_ip: Option<IpNet>,
-    /// When the person signed in.
+    /// Time of the sign-in.
     pub created_at: DateTime<Utc>,
-    /// When it was last used, to the minute.
+    /// Time of last use, precise to the minute.
     pub seen_at: DateTime<Utc>,
-    /// When it ends, whatever happens.
+    /// Time of expiry; idle sessions end earlier.
     pub expires_at: DateTime<Utc>,
 }
 
-/// The session of this cookie, if it has not ended; notes that it was used.
+impl Session {
+    /// True if an operator impersonates a member in this session.
+    #[must_use]
+    pub fn is_impersonation(&self) -> bool {
+        self.operator_reason.is_some()
+    }
+}
+
+/// Session of this cookie; None if it has ended. Updates the time of last use.
 ///
 /// # Errors
 /// When the database fails.
@@ -155,7 +169,7 @@ pub async fn open(
         .await
         .optional()?;
     if let Some(session) = &found
-        && session.seen_at < now - SEEN_EVERY
+        && session.seen_at < now - LAST_USE_PRECISION
     {
         diesel::update(sessions::table.find(token.hash()))
             .set(sessions::seen_at.eq(now))
@@ -165,7 +179,7 @@ pub async fn open(
     Ok(found)
 }
 
-/// The session with this id, if it has not ended: for tokens that were made from it.
+/// Session with this ID; None if it has ended. For API tokens that were issued for the session.
 ///
 /// # Errors
 /// When the database fails.
@@ -183,7 +197,7 @@ pub async fn find(
         .optional()
 }
 
-/// A person's sessions that have not ended, the last used first.
+/// Active sessions of a person, most recently used first.
 ///
 /// # Errors
 /// When the database fails.
@@ -202,7 +216,7 @@ pub async fn of_person(
         .await
 }
 
-/// Ends a session. One that does not exist is as good as ended.
+/// Ends a session; does nothing if it has ended already.
 ///
 /// # Errors
 /// When the database fails.
@@ -213,7 +227,7 @@ pub async fn end(conn: &mut AsyncPgConnection, token: &SessionToken) -> QueryRes
     Ok(())
 }
 
-/// Ends one of a person's sessions; says whether there was one.
+/// Ends one of a person's sessions and returns true if it was active.
 ///
 /// # Errors
 /// When the database fails.
@@ -225,7 +239,7 @@ pub async fn end_one(conn: &mut AsyncPgConnection, person_id: PersonId, id: Sess
     Ok(ended > 0)
 }
 
-/// Ends all sessions of a person but this one, if one is given.
+/// Ends all sessions of a person, except `but` if given.
 ///
 /// # Errors
 /// When the database fails.
@@ -259,7 +273,7 @@ pub(crate) async fn end_of_membership(
     Ok(())
 }
 
-/// Removes what has ended long ago.
+/// Deletes expired and idle sessions.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,4 +1,4 @@
-//! Tables of text from CSV files: columns found by their titles, and rows made true one by one.
+//! Text tables from CSV files: columns recognised by their headings, and rows applied one by one.
 
 use std::collections::HashMap;
 
@@ -9,61 +9,67 @@ use crate::csv_export;
 use crate::draft::Draft;
 use crate::error::ChangeError;
 
-/// Most rows of one file.
-pub const MOST_ROWS: usize = 5_000;
+/// Maximum size of a file, in bytes.
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// Error message for a file beyond [`MAX_BYTES`].
+pub const TOO_LARGE: &str = "The file is larger than 2 MiB. Split it.";
+
+/// Maximum number of rows per file.
+pub const MAX_ROWS: usize = 5_000;
 
 text_enum! {
-    /// What a row does.
+    /// Effect of a row.
     pub enum Outcome {
-        /// It makes a new one.
+        /// Creates an object.
         Create = "create",
-        /// It changes one that is there.
+        /// Updates an existing object.
         Update = "update",
-        /// It says what is so already.
+        /// Matches the existing object.
         Unchanged = "unchanged",
-        /// It cannot be accepted.
+        /// Invalid; not applied.
         Refused = "refused",
     }
 }
 
-/// What became, or would become, of a row.
+/// Result of a row, applied or previewed.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its line in the file.
+    /// Line number in the file.
     pub line: u64,
-    /// Its fields as they were.
+    /// Cells as read from the file.
     pub fields: Vec<String>,
-    /// What it is called, as far as that could be read.
+    /// Name of the object, if readable.
     pub name: String,
-    /// What it does.
+    /// Effect.
     pub outcome: Outcome,
-    /// Why it cannot be accepted, or empty.
+    /// Reason for refusing the row; empty otherwise.
     pub problem: String,
 }
 
-/// What became, or would become, of a file.
+/// Result of a file, applied or previewed.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The columns as they are called in the file.
+    /// Column headings as in the file.
     pub header: Vec<String>,
-    /// Those that are not understood, and were passed over.
+    /// Headings of columns that were not recognised, and are ignored.
     pub ignored: Vec<String>,
-    /// Row by row.
+    /// Results by row.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// How many rows have this outcome.
+    /// Number of rows with this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
     }
 }
 
-/// A column that is understood, with the other words for it that exports of other systems use.
+/// Column by name, with the names that exports of other systems use for it.
 pub type Column = (&'static str, &'static [&'static str]);
 
-/// A file cut into rows.
+/// A parsed CSV file.
 #[derive(Debug)]
 pub struct Table {
     header: StringRecord,
@@ -72,7 +78,7 @@ pub struct Table {
     records: Vec<StringRecord>,
 }
 
-/// The cells of a row.
+/// Cells of a row, by column.
 #[derive(Debug, Clone, Copy)]
 pub struct Cells<'a> {
     places: &'a HashMap<&'static str, usize>,
@@ -80,7 +86,7 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// The cell of a column; empty where there is none.
+    /// Cell of a column; empty if the column is absent.
     #[must_use]
     pub fn get(&self, column: &str) -> &'a str {
         self.places
@@ -90,7 +96,8 @@ impl<'a> Cells<'a> {
             .unwrap_or_default()
     }
 
-    /// What the row says, over what is so: empty cells leave a field as it is. `no` is no to a yes-or-no field.
+    /// Applies the row to a draft of existing settings. Empty cells leave a field unchanged; `no`, `false` and `0`
+    /// clear a yes/no field.
     #[must_use]
     pub fn over(&self, mut draft: Draft, fields: &[&'static str], yes_or_no: &[&str]) -> Draft {
         for field in fields {
@@ -109,15 +116,19 @@ impl<'a> Cells<'a> {
 }
 
 impl Table {
-    /// Reads a file of these columns, some of which it must have.
+    /// Parses a CSV file with these columns, of which `needed` must be present.
     ///
     /// # Errors
-    /// [`ChangeError::Fields`] for a file that is no CSV, has not those columns, or is too long.
+    /// [`ChangeError::Fields`] if the text is too large, is not CSV, lacks a needed column, or has too many rows.
     pub fn read(text: &str, columns: &[Column], needed: &[&str]) -> Result<Self, ChangeError> {
-        let unreadable = |error: csv::Error| ChangeError::field("csv", format!("This is not CSV: {error}."));
+        if text.len() > MAX_BYTES {
+            return Err(ChangeError::field("csv", TOO_LARGE));
+        }
+        let unreadable =
+            |error: csv::Error| ChangeError::field("csv", format!("The file is not valid CSV: {error}."));
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
-            // A row of another length is refused by itself, not with the whole file.
+            // A row of another length is refused on its line; it does not invalidate the file.
             .flexible(true)
             .delimiter(guess_delimiter(text))
             .from_reader(text.as_bytes());
@@ -140,17 +151,16 @@ impl Table {
             }
         }
         if let Some(missing) = needed.iter().find(|name| !places.contains_key(*name)) {
-            let message =
-                format!("The first line must name the columns, and one of them must be “{missing}”.");
+            let message = format!("The first line must contain the column names, including “{missing}”.");
             return Err(ChangeError::field("csv", message));
         }
         let records: Vec<StringRecord> = reader
             .records()
-            .take(MOST_ROWS + 1)
+            .take(MAX_ROWS + 1)
             .collect::<Result<_, _>>()
             .map_err(unreadable)?;
-        if records.len() > MOST_ROWS {
-            let message = format!("A file may have at most {MOST_ROWS} rows. Split it.");
+        if records.len() > MAX_ROWS {
+            let message = format!("The file has more than {MAX_ROWS} rows. Split it into smaller files.");
             return Err(ChangeError::field("csv", message));
         }
         Ok(Self {
@@ -161,16 +171,16 @@ impl Table {
         })
     }
 
-    /// Makes every row true that can be accepted, each by itself: what one writes before it is refused is taken back.
-    /// `named` says what a row is called, `meant` what it is about, which only one row may be.
+    /// Applies every valid row in a savepoint: a refused row leaves nothing behind. `named` returns the name of a row's
+    /// object, `reference` its key, which only one row of the file may have.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn make_true(
+    pub async fn apply_rows(
         &self,
         conn: &mut NetworkConn,
         named: impl Fn(&Cells<'_>) -> String,
-        meant: impl Fn(&Cells<'_>) -> String,
+        reference: impl Fn(&Cells<'_>) -> String,
         mut make: impl AsyncFnMut(&mut NetworkConn, &Cells<'_>) -> Result<Outcome, ChangeError>,
     ) -> Result<Report, ChangeError> {
         let mut rows = Vec::new();
@@ -181,7 +191,7 @@ impl Table {
                 record,
             };
             let line = cells.line();
-            let made = match self.check(&cells, meant(&cells), &mut seen) {
+            let made = match self.check(&cells, reference(&cells), &mut seen) {
                 Err(refusal) => Err(refusal),
                 Ok(()) => conn.attempt(async |conn| make(conn, &cells).await).await,
             };
@@ -205,34 +215,35 @@ impl Table {
         })
     }
 
-    /// Refuses a row that has not as many cells as the header, and one about something that an earlier row was about.
+    /// Refuses a row whose length differs from the header's, and one with the key of an earlier row.
     fn check(
         &self,
         cells: &Cells<'_>,
-        meant: String,
+        reference: String,
         seen: &mut HashMap<String, u64>,
     ) -> Result<(), ChangeError> {
         let (found, wanted) = (cells.record.len(), self.header.len());
         if found != wanted {
             return Err(ChangeError::Conflict(format!(
-                "This row has {found} cells, and the header {wanted}."
+                "This row has {found} cells, but the header has {wanted}."
             )));
         }
-        match seen.insert(meant, cells.line()) {
+        match seen.insert(reference, cells.line()) {
             Some(earlier) => Err(ChangeError::Conflict(format!(
-                "Line {earlier} is about the same one; only one row each."
+                "Line {earlier} refers to the same object. Use one row per object."
             ))),
             None => Ok(()),
         }
     }
 }
 
-/// Spreadsheets of half of Europe write semicolons.
+/// Guesses the separator from the header: spreadsheets with many European locales write semicolons.
 fn guess_delimiter(text: &str) -> u8 {
     let first = text.lines().next().unwrap_or_default();
-    match first.matches(';').count() > first.matches(',').count() {
-        true => b';',
-        false => b',',
+    if first.matches(';').count() > first.matches(',').count() {
+        b';'
+    } else {
+        b','
     }
 }
 
@@ -241,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_found_by_the_words_other_systems_use() {
+    fn columns_are_found_by_the_names_of_other_systems() {
         let columns: &[Column] = &[("name", &["partner"]), ("external_id", &["publisher_id"])];
         let text = "\u{feff}Publisher ID,Partner,Country\n77,'=Blog,PL\n";
         let table = Table::read(text, columns, &["name"]).unwrap();
@@ -257,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_cells_leave_a_field_as_it_is() {
+    fn empty_cells_leave_a_field_unchanged() {
         let columns: &[Column] = &[("name", &[]), ("auto_approve", &[])];
         let table = Table::read("name,auto_approve\n,no\n", columns, &[]).unwrap();
         let cells = Cells {
@@ -266,7 +277,7 @@ mod tests {
         };
         let old = Draft::with([("name", "Sale".to_owned()), ("auto_approve", "yes".to_owned())]);
         let new = cells.over(old, &["name", "auto_approve"], &["auto_approve"]);
-        assert_eq!((new.of("name"), new.says_yes("auto_approve")), ("Sale", false));
+        assert_eq!((new.of("name"), new.is_set("auto_approve")), ("Sale", false));
     }
 
     #[test]

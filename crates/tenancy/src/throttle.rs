@@ -1,5 +1,5 @@
-//! How often a sign-in may be tried: per account, so that a password cannot be guessed, and per address, so that one
-//! machine cannot try every account.
+//! Rate limit for sign-ins: per account, so that passwords cannot be guessed, and per IP address, so that one machine
+//! cannot try every account.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,88 +8,91 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
-/// Tries are counted over this time, from the first one on.
+/// Period over which attempts are counted, from the first attempt on.
 pub const WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Tries per account.
-const PER_ACCOUNT: u32 = 10;
-/// Tries per address; an office shares one.
-const PER_ADDRESS: u32 = 100;
-/// Accounts and addresses remembered; more push the least used out.
-const REMEMBERED: u64 = 100_000;
+/// Maximum number of attempts per account.
+const MAX_PER_ACCOUNT: u32 = 10;
+/// Maximum number of attempts per IP address, which the people of an office may share.
+const MAX_PER_ADDRESS: u32 = 100;
+/// Maximum number of accounts and addresses that are counted; beyond it, the least used ones are evicted.
+const MAX_COUNTERS: u64 = 100_000;
 
-/// There were too many tries; the next one is welcome when [`WINDOW`] has passed.
+/// Error for too many attempts; the caller should retry after [`WINDOW`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many tries")]
-pub struct TooManyTries;
+#[error("too many attempts")]
+pub struct TooManyAttempts;
 
-/// Counts the tries of this node. Cheap to clone; all clones share it.
+/// Attempt counters of this node. Cheap to clone; clones share the counters.
 #[derive(Clone)]
 pub struct SignInThrottle {
-    tries: Cache<String, Arc<AtomicU32>>,
+    attempts: Cache<String, Arc<AtomicU32>>,
 }
 
 impl SignInThrottle {
-    /// Nobody has tried yet.
+    /// Throttle without any attempts.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            tries: Cache::builder()
-                .max_capacity(REMEMBERED)
+            attempts: Cache::builder()
+                .max_capacity(MAX_COUNTERS)
                 .time_to_live(WINDOW)
                 .build(),
         }
     }
 
-    /// Counts a try before its password is looked at, whether the account exists or not.
+    /// Counts an attempt before its password is verified, for known and unknown accounts alike.
     ///
     /// # Errors
-    /// [`TooManyTries`]: the password must not be looked at.
-    pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyTries> {
+    /// [`TooManyAttempts`]: the password must not be verified.
+    pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
         let account = self.increment(account(email)).await;
         let address = match address {
             Some(address) => self.increment(of_address(address)).await,
             None => 0,
         };
-        if account > PER_ACCOUNT || address > PER_ADDRESS {
-            Err(TooManyTries)
+        if account > MAX_PER_ACCOUNT || address > MAX_PER_ADDRESS {
+            Err(TooManyAttempts)
         } else {
             Ok(())
         }
     }
 
-    /// Whether an address has tried so many wrong API keys that no other of its keys is looked at.
+    /// Rejects an address that has sent too many wrong API keys.
     ///
     /// # Errors
-    /// [`TooManyTries`]: the key must not be looked at.
-    pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyTries> {
+    /// [`TooManyAttempts`]: the key must not be verified.
+    pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
         let Some(address) = address else { return Ok(()) };
-        let tried = self.tries.get(&keys(address)).await;
-        match tried.is_some_and(|tries| tries.load(Ordering::Relaxed) >= PER_ADDRESS) {
-            true => Err(TooManyTries),
-            false => Ok(()),
+        let wrong_keys = self.attempts.get(&keys(address)).await;
+        if wrong_keys.is_some_and(|count| count.load(Ordering::Relaxed) >= MAX_PER_ADDRESS) {
+            Err(TooManyAttempts)
+        } else {
+            Ok(())
         }
     }
 
-    /// Counts a wrong API key. Right ones are not counted: a program may call all day.
+    /// Counts a wrong API key. Right keys are not counted, because programs may send many requests.
     pub async fn count_wrong_key(&self, address: Option<IpAddr>) {
         if let Some(address) = address {
             self.increment(keys(address)).await;
         }
     }
 
-    /// Forgets an account's tries after a right password, and the last one of its address: an office signs in from one.
+    /// Resets an account's attempts after a right password, and takes back the last attempt of its address, so that the
+    /// people of an office do not lock each other out.
     pub async fn forgive(&self, email: &str, address: Option<IpAddr>) {
-        self.tries.invalidate(&account(email)).await;
+        self.attempts.invalidate(&account(email)).await;
         if let Some(address) = address
-            && let Some(tries) = self.tries.get(&of_address(address)).await
+            && let Some(attempts) = self.attempts.get(&of_address(address)).await
         {
-            let _ = tries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+            let _previous =
+                attempts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         }
     }
 
     async fn increment(&self, key: String) -> u32 {
-        let tries = self.tries.get_with(key, async { Arc::default() }).await;
-        tries.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+        let attempts = self.attempts.get_with(key, async { Arc::default() }).await;
+        attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 }
 
@@ -99,7 +102,7 @@ impl Default for SignInThrottle {
     }
 }
 
-/// An address as it is counted: of IPv6 the /64, which one machine has to itself.
+/// Counter key of an address; for IPv6 its /64, because one machine has all addresses of it.
 fn of_address(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("address {address}"),
@@ -125,7 +128,10 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(throttle.count("Me@example.com", None).await, Ok(()));
         }
-        assert_eq!(throttle.count("me@example.com ", None).await, Err(TooManyTries));
+        assert_eq!(
+            throttle.count("me@example.com ", None).await,
+            Err(TooManyAttempts)
+        );
         assert_eq!(throttle.count("you@example.com", None).await, Ok(()));
         throttle.forgive("ME@example.com", None).await;
         assert_eq!(throttle.count("me@example.com", None).await, Ok(()));
@@ -152,7 +158,7 @@ mod tests {
         }
         assert_eq!(
             throttle.count("last@example.com", address).await,
-            Err(TooManyTries)
+            Err(TooManyAttempts)
         );
         assert_eq!(
             throttle
@@ -169,7 +175,7 @@ mod tests {
             assert_eq!(throttle.check_keys(address).await, Ok(()));
             throttle.count_wrong_key(address).await;
         }
-        assert_eq!(throttle.check_keys(address).await, Err(TooManyTries));
+        assert_eq!(throttle.check_keys(address).await, Err(TooManyAttempts));
         assert_eq!(throttle.check_keys("203.0.113.8".parse().ok()).await, Ok(()));
         assert_eq!(throttle.count("me@example.com", address).await, Ok(()));
     }

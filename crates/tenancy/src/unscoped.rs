@@ -1,6 +1,5 @@
-//! The few reads that must work before a network is known: by host name, by slug, by e-mail address, by session cookie.
-//!
-//! Nothing else in the product reads a tenant's table without a [`schema::NetworkConn`].
+//! Reads that must work before the network is known: by host, by slug, by e-mail address, by session cookie. All other
+//! code reads a tenant's tables through a [`schema::NetworkConn`].
 
 use std::net::IpAddr;
 
@@ -13,13 +12,14 @@ use schema::{
     tracking_hosts,
 };
 
-use crate::actor::{Actor, Impersonation, Via};
+use crate::actor::{Actor, Impersonation};
+use crate::author::Via;
 use crate::networks::{self, Network, NetworkStatus};
 use crate::people::Person;
 use crate::sessions::{self, Session, SessionToken};
 use crate::{PasswordHash, memberships};
 
-/// The network that a tracking host belongs to.
+/// Network that owns a tracking host.
 ///
 /// # Errors
 /// When the database fails.
@@ -33,7 +33,7 @@ pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbE
     network(db, owner).await
 }
 
-/// The network with this slug.
+/// Network with this slug.
 ///
 /// # Errors
 /// When the database fails.
@@ -54,7 +54,7 @@ async fn network(db: &Db, id: Option<NetworkId>) -> Result<Option<Network>, DbEr
     }
 }
 
-/// The network with this id.
+/// Network with this ID.
 ///
 /// # Errors
 /// When the database fails.
@@ -65,7 +65,7 @@ pub async fn network_of_id(db: &Db, network_id: NetworkId) -> Result<Option<Netw
     Ok(network)
 }
 
-/// An id for a network that is about to be created.
+/// Fresh ID for a network to create.
 ///
 /// # Errors
 /// When the database fails.
@@ -81,17 +81,17 @@ pub async fn new_network_id(conn: &mut AsyncPgConnection) -> QueryResult<Network
     Ok(fresh.id)
 }
 
-/// What signing in needs to know of a person.
+/// Credentials of a person, for signing in.
 pub struct Credentials {
     /// The person.
     pub person: Person,
-    /// The stored hash to verify against; none for somebody without a password.
+    /// Stored password hash; None if the person has no password.
     pub password_hash: Option<PasswordHash>,
-    /// Whether the code of a second factor is asked for.
+    /// True if the sign-in requires a two-factor code.
     pub has_second_factor: bool,
 }
 
-/// The credentials of the person with this address.
+/// Credentials of the person with this e-mail address.
 ///
 /// # Errors
 /// When the database fails.
@@ -113,22 +113,22 @@ pub async fn credentials(db: &Db, email: &str) -> Result<Option<Credentials>, Db
     }))
 }
 
-/// A place where somebody may work.
+/// A membership that a person can sign in to.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The network.
+    /// Network ID.
     pub network_id: NetworkId,
-    /// Its name.
+    /// Network's display name.
     pub network: String,
-    /// The membership.
+    /// Membership ID.
     pub membership_id: MembershipId,
-    /// In which capacity, in words.
+    /// Label of the role.
     pub role: &'static str,
-    /// The party acted for, if any, by name.
+    /// Name of the advertiser or affiliate that the role is for; None for staff roles.
     pub party: Option<String>,
 }
 
-/// Where a person may sign in to, the oldest membership first; at most fifty.
+/// Memberships that a person can sign in to, oldest first, at most 50.
 ///
 /// # Errors
 /// When the database fails.
@@ -140,7 +140,7 @@ pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError>
     Ok(places)
 }
 
-/// Where a person is taken on signing in: the oldest membership in a network that is not closed.
+/// Membership that signing in opens: the person's oldest in a network that is not closed.
 ///
 /// # Errors
 /// When the database fails.
@@ -153,7 +153,7 @@ pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(Network
     Ok(None)
 }
 
-/// The memberships a person holds, the oldest first; at most fifty.
+/// Active memberships of a person, oldest first, at most 50.
 async fn held(db: &Db, person_id: PersonId) -> Result<Vec<(NetworkId, MembershipId)>, DbError> {
     let mut conn = db.person(person_id).await?;
     let held = membership_table::table
@@ -168,7 +168,7 @@ async fn held(db: &Db, person_id: PersonId) -> Result<Vec<(NetworkId, Membership
     Ok(held)
 }
 
-/// What there is to say of a membership, unless its network is closed.
+/// Details of a membership; None if its network is closed.
 async fn place(
     db: &Db,
     (network_id, membership_id): (NetworkId, MembershipId),
@@ -187,18 +187,19 @@ async fn place(
     }))
 }
 
-/// Who has this cookie: the session, the person, and in which capacity, where there is one.
+/// Session with its person and actor.
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The session.
     pub session: Session,
-    /// Who signed in.
+    /// Person who signed in.
     pub person: Person,
-    /// In which capacity; none for an operator who acts in no network, and until the second factor has come.
+    /// Actor in the network in use; None for an operator who acts in no network, and until the two-factor code has been
+    /// verified.
     pub actor: Option<Actor>,
 }
 
-/// Who is signed in with this cookie, unless the session has ended.
+/// Authenticates a session cookie; None if the session has ended.
 ///
 /// # Errors
 /// When the database fails.
@@ -216,11 +217,11 @@ pub async fn visit(
         return Ok(None);
     };
     drop(conn);
-    let acting = session
+    let membership = session
         .network_id
         .zip(session.membership_id)
         .filter(|_| !session.awaits_second_factor);
-    let actor = match acting {
+    let actor = match membership {
         Some((network_id, membership_id)) => {
             let found = actor(db, network_id, membership_id, Via::Page, address).await?;
             let impersonation = session.operator_reason.as_ref().map(|reason| Impersonation {
@@ -228,9 +229,9 @@ pub async fn visit(
                 operator_name: person.name.clone(),
                 reason: reason.clone(),
             });
-            // An operator who is no longer one acts as nobody.
-            let may_act = impersonation.is_none() || person.is_operator;
-            found.filter(|_| may_act).map(|actor| Actor {
+            // Impersonation ends when the operator loses that status.
+            let is_valid = impersonation.is_none() || person.is_operator;
+            found.filter(|_| is_valid).map(|actor| Actor {
                 session_id: Some(session.id),
                 lacks_second_factor: actor.lacks_second_factor && impersonation.is_none(),
                 impersonation,
@@ -246,7 +247,7 @@ pub async fn visit(
     }))
 }
 
-/// Who acts under this membership, if it holds and the network is not closed.
+/// Actor for a membership; None if it has ended or its network is closed.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,11 +1,12 @@
-//! What the walls and the door cost, each beside a reference in the same run, interleaved; medians of many rounds.
+//! Cost of row-level security and of a sign-in, each beside a reference in the same run, interleaved; medians of many
+//! rounds.
 //!
 //! * the click report behind row-level security, beside the same report on a copy of the database without it;
 //! * a sign-in over HTTP, beside a page that only renders.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark stops where something is not as it should be, and prints"
+    reason = "a benchmark stops at the first surprise, and prints"
 )]
 
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use testkit::{Scene, TestApp};
 
 /// Rounds of each pair.
 const ROUNDS: usize = 200;
-/// Networks besides the one that is asked.
+/// Networks besides the measured one.
 const NEIGHBOURS: usize = 9;
 
 fn main() {
@@ -28,8 +29,8 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         let app = TestApp::spawn().await;
-        walls(&app).await;
-        door(&app).await;
+        row_level_security(&app).await;
+        sign_in(&app).await;
         app.finish().await;
     });
 }
@@ -48,8 +49,9 @@ fn print(what: &str, measured: Duration, reference: &str, beside: Duration) {
     );
 }
 
-/// The click report of thirty days by day, affiliate and campaign, over 36,000 hourly sums of each of ten networks.
-async fn walls(app: &TestApp) {
+/// Measures the click report of thirty days by day, affiliate and campaign, over 36,000 hourly rollups of each of ten
+/// networks.
+async fn row_level_security(app: &TestApp) {
     for number in 0..NEIGHBOURS {
         Scene::set(
             &app.db,
@@ -65,7 +67,7 @@ async fn walls(app: &TestApp) {
                      generate_series(1, 720) hour, generate_series(1, 50) link;
                 ANALYZE click_rollups";
     owner.batch_execute(seed).await.unwrap();
-    // The rollups were made up for this; the clicks they count are not there, so they go before the server is done.
+    // The rollups count clicks that do not exist, so they are deleted before the server verifies.
     let open = format!("{}_open", app.database.name);
     drop(owner);
     let copy = format!(
@@ -78,24 +80,25 @@ async fn walls(app: &TestApp) {
         .await;
     let open_url = app.database.url.replace(&app.database.name, &open);
     let mut owner = AsyncPgConnection::establish(&open_url).await.unwrap();
-    let unwall = "DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relrowsecurity LOOP
+    let disable =
+        "DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relrowsecurity LOOP
                   EXECUTE format('ALTER TABLE %I DISABLE ROW LEVEL SECURITY', t); END LOOP; END $$; ANALYZE";
-    owner.batch_execute(unwall).await.unwrap();
-    let walled = Db::new(&app.database.url, 1, Duration::from_secs(15));
+    owner.batch_execute(disable).await.unwrap();
+    let secured = Db::new(&app.database.url, 1, Duration::from_secs(15));
     let bare = Db::new(&open_url, 1, Duration::from_secs(15));
     let network_id = app.scene.network.id;
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        with.push(report(&walled, network_id).await);
+        with.push(report(&secured, network_id).await);
         without.push(report(&bare, network_id).await);
     }
     print(
-        "click report, behind the wall",
+        "click report, with row-level security",
         median(with),
         "without row-level security",
         median(without),
     );
-    drop((walled, bare, owner));
+    drop((secured, bare, owner));
     let mut owner = app.database.owner().await;
     owner.batch_execute("DELETE FROM click_rollups").await.unwrap();
 }
@@ -116,8 +119,8 @@ async fn report(db: &Db, network_id: NetworkId) -> Duration {
     took
 }
 
-/// A sign-in: form, argon2id with 19 MiB, session, audit entry.
-async fn door(app: &TestApp) {
+/// Measures a sign-in: form, argon2id with 19 MiB, session, audit entry.
+async fn sign_in(app: &TestApp) {
     let (mut sign_ins, mut pages) = (Vec::new(), Vec::new());
     let owner = &app.scene.owner;
     for _ in 0..ROUNDS / 4 {

@@ -1,4 +1,4 @@
-//! Those who use the product, through its public HTTP and nothing else.
+//! Users of the product, who act through its public HTTP only.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ fn client() -> Client {
         .expect("HTTP client")
 }
 
-/// Somebody who clicks links.
+/// Visitor who clicks links.
 pub struct Visitor {
     http: Client,
     link: String,
 }
 
-/// A click that was sent on.
+/// Click that was redirected.
 #[derive(Debug, Clone)]
 pub struct Click {
-    /// The click id the destination received.
+    /// Click id that the destination received.
     pub id: String,
-    /// Where it was sent.
+    /// Destination.
     pub location: String,
 }
 
@@ -41,14 +41,17 @@ impl Visitor {
         }
     }
 
-    /// Clicks the scene's link with this query (with its `?`, or empty), and must be sent on.
+    /// Clicks the scene's link with this query (with its `?`, or empty).
+    ///
+    /// # Panics
+    /// When the visitor is not redirected.
     pub async fn click(&self, query: &str) -> Click {
         let response = self
             .http
             .get(format!("{}{query}", self.link))
             .send()
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_eq!(response.status(), StatusCode::FOUND);
         let location = response.headers()[LOCATION].to_str().expect("text").to_owned();
         let (_, rest) = location.split_once("id=").expect("a click id in the destination");
@@ -56,17 +59,17 @@ impl Visitor {
         Click { id, location }
     }
 
-    /// Any request to the scene's link.
+    /// Sends any request to the scene's link.
     pub async fn request(&self, method: Method, query: &str) -> Response {
         self.http
             .request(method, format!("{}{query}", self.link))
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 }
 
-/// An advertiser's server.
+/// Server of an advertiser.
 #[derive(Clone)]
 pub struct AdvertiserServer {
     http: Client,
@@ -75,16 +78,16 @@ pub struct AdvertiserServer {
     token: String,
 }
 
-/// The answer to a postback.
+/// Response to a postback.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP status.
     pub status: StatusCode,
     /// HTTP headers.
     pub headers: HeaderMap,
-    /// The body, if it is JSON.
+    /// Body; null if it is not JSON.
     pub json: Value,
-    /// The body as text.
+    /// Body as text.
     pub text: String,
 }
 
@@ -100,13 +103,13 @@ impl Answer {
         }
     }
 
-    /// A member of the body as text; empty where it has none.
+    /// Returns a member of the body as text; empty if it is missing.
     #[must_use]
     pub fn get(&self, member: &str) -> &str {
         self.json[member].as_str().unwrap_or_default()
     }
 
-    /// The reason code.
+    /// Returns the reason code.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.get("reason")
@@ -123,12 +126,12 @@ impl AdvertiserServer {
         }
     }
 
-    /// Calls another address of the tracking host, as other systems do, by GET.
+    /// Sends a GET to another path of the tracking host, as other systems do.
     pub async fn call(&self, target: &str) -> Answer {
         self.call_with(Method::GET, target, &[], "").await
     }
 
-    /// The same with a method, headers and a body.
+    /// Sends a request with a method, headers and a body.
     pub async fn call_with(
         &self,
         method: Method,
@@ -145,10 +148,10 @@ impl AdvertiserServer {
         if !body.is_empty() {
             request = request.body(body.to_owned());
         }
-        Answer::of(request.send().await.expect("an answer")).await
+        Answer::of(request.send().await.expect("a response")).await
     }
 
-    /// The same server with another token.
+    /// Returns the same server with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self {
@@ -157,7 +160,7 @@ impl AdvertiserServer {
         }
     }
 
-    /// Reports the goal `sale` with these parameters and its token, by GET.
+    /// Sends a postback by GET with these parameters and the token, for the goal `sale` unless they name one.
     pub async fn postback(&self, parameters: &[(&str, &str)]) -> Answer {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if !parameters.iter().any(|(name, _)| *name == "goal") {
@@ -167,57 +170,57 @@ impl AdvertiserServer {
         self.raw(&query.finish()).await
     }
 
-    /// Calls with exactly this query, by GET.
+    /// Sends a postback by GET with exactly this query.
     pub async fn raw(&self, query: &str) -> Answer {
         Answer::of(
             self.http
                 .get(format!("{}?{query}", self.url))
                 .send()
                 .await
-                .expect("an answer"),
+                .expect("a response"),
         )
         .await
     }
 
-    /// Calls by POST with this body.
+    /// Sends a postback by POST with this body.
     pub async fn post(&self, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
         let request = self
             .http
             .post(&self.url)
             .header("Content-Type", content_type)
             .body(body);
-        Answer::of(request.send().await.expect("an answer")).await
+        Answer::of(request.send().await.expect("a response")).await
     }
 
-    /// Calls by GET and asks for plain text.
-    pub async fn ask_for_text(&self, query: &str) -> Answer {
+    /// Sends a postback by GET that accepts plain text.
+    pub async fn get_text(&self, query: &str) -> Answer {
         let request = self
             .http
             .get(format!("{}?{query}", self.url))
             .header("Accept", "text/plain");
-        Answer::of(request.send().await.expect("an answer")).await
+        Answer::of(request.send().await.expect("a response")).await
     }
 }
 
-/// How long a page waits for what was acknowledged before it: Postgres may be stopped in a test.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait of a page for earlier events to be stored: Postgres may be stopped in a test.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Somebody at the dashboard, with a browser's cookies. Opens a page when what was acknowledged is in the database, as
-/// people do, who are slower than tests.
+/// User of the dashboard, with a browser's cookies. Opens a page when every acknowledged event is stored: people are
+/// slower than tests.
 pub struct Member {
     http: Client,
     url: String,
     tracker: Option<Tracker>,
 }
 
-/// A page that was answered.
+/// Response of the dashboard.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// HTTP status.
     pub status: StatusCode,
     /// HTTP headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// Body.
     pub html: String,
 }
 
@@ -231,7 +234,7 @@ impl Page {
         }
     }
 
-    /// Where it sends the browser.
+    /// Returns the target of a redirect; empty without one.
     #[must_use]
     pub fn location(&self) -> &str {
         self.headers
@@ -240,7 +243,7 @@ impl Page {
             .unwrap_or_default()
     }
 
-    /// The token of its first form.
+    /// Returns the token of the first form on the page.
     #[must_use]
     pub fn form_token(&self) -> &str {
         let (_, rest) = self
@@ -252,7 +255,7 @@ impl Page {
 }
 
 impl Member {
-    /// Somebody at this dashboard who has not signed in.
+    /// Returns a visitor of this dashboard who has not signed in.
     #[must_use]
     pub fn stranger(dashboard_url: &str) -> Self {
         Self {
@@ -262,7 +265,7 @@ impl Member {
         }
     }
 
-    /// The same person, who looks at what this server has acknowledged.
+    /// Makes each page wait for the events that this server has acknowledged.
     pub(crate) fn watching(mut self, tracker: &Tracker) -> Self {
         self.tracker = Some(tracker.clone());
         self
@@ -274,7 +277,7 @@ impl Member {
         self
     }
 
-    /// Fills the sign-in form in and sends it.
+    /// Fills in the sign-in form and sends it.
     pub async fn try_sign_in(&self, email: &str, password: &str) -> Page {
         self.submit(
             "/sign-in",
@@ -287,19 +290,20 @@ impl Member {
     /// Opens a page.
     pub async fn get(&self, path: &str) -> Page {
         if let Some(tracker) = &self.tracker {
-            drop(timeout(PATIENCE, tracker.settled()).await);
+            // The page is opened anyway, as users do.
+            let _ = timeout(SETTLE_TIMEOUT, tracker.settled()).await;
         }
         Page::of(
             self.http
                 .get(format!("{}{path}", self.url))
                 .send()
                 .await
-                .expect("an answer"),
+                .expect("a response"),
         )
         .await
     }
 
-    /// Opens the page a form is on, and sends the form to `action`.
+    /// Opens the page of a form, and sends the form to `action`.
     pub async fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Page {
         let opened = self.get(page).await;
         let mut fields = fields.to_vec();
@@ -307,17 +311,17 @@ impl Member {
         self.post(action, &fields, &[]).await
     }
 
-    /// Sends exactly these fields, with these headers besides.
+    /// Sends exactly these fields, with additional headers.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let mut request = self.http.post(format!("{}{path}", self.url)).form(fields);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Page::of(request.send().await.expect("an answer")).await
+        Page::of(request.send().await.expect("a response")).await
     }
 }
 
-/// Makes an API key on the page where people do, with every scope their role can give.
+/// Creates an API key on the page, with every scope of the member's role.
 pub async fn api_key(member: &Member) -> String {
     let opened = member.get("/settings/keys").await;
     let scopes = opened
@@ -327,8 +331,8 @@ pub async fn api_key(member: &Member) -> String {
     let scopes: Vec<&str> = scopes.filter_map(|rest| rest.split('"').next()).collect();
     let mut fields = vec![("name", "test"), ("form_token", opened.form_token())];
     fields.extend(scopes.into_iter().map(|scope| ("scopes", scope)));
-    let made = member.post("/settings/keys", &fields, &[]).await;
-    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
+    let created = member.post("/settings/keys", &fields, &[]).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.html);
     let shown = member.get("/settings/keys").await;
     let (_, rest) = shown
         .html

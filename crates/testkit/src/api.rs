@@ -1,13 +1,14 @@
-//! A program that calls the API with a key or a token.
+//! Client of the API with a key or a token.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Client, Method};
 use serde_json::Value;
 
 use crate::actors::{Answer, api_key};
-use crate::app::{SignIn, TestApp};
+use crate::app::TestApp;
+use crate::scene::SignIn;
 
-/// What every answer of the API says, whatever it is about.
+/// Headers of every response of the API.
 const GUARDS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
@@ -19,23 +20,23 @@ const GUARDS: [(&str, &str); 5] = [
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
 ];
 
-/// A program that calls the API. Each answer is checked for what all of them must have.
+/// Client of the API. Checks each response for the headers and the error shape that all must have.
 #[derive(Clone)]
 pub struct ApiClient {
     http: Client,
     base: String,
-    /// Sent after `Bearer`; nothing is sent where it is empty.
+    /// Key or token sent after `Bearer`; empty to send none.
     pub credential: String,
 }
 
 impl TestApp {
-    /// A program with a key that somebody has just made, with every scope of theirs.
+    /// Returns a client with a new key of this member, with every scope of the member's role.
     pub async fn program(&self, of: &SignIn) -> ApiClient {
         let key = api_key(&self.sign_in(of).await).await;
         self.program_with(&key)
     }
 
-    /// A program with this key or token.
+    /// Returns a client with this key or token.
     #[must_use]
     pub fn program_with(&self, credential: &str) -> ApiClient {
         ApiClient {
@@ -47,7 +48,7 @@ impl TestApp {
 }
 
 impl ApiClient {
-    /// The same program with another key or token.
+    /// Returns the same client with another key or token.
     #[must_use]
     pub fn with(&self, credential: &str) -> Self {
         Self {
@@ -56,36 +57,36 @@ impl ApiClient {
         }
     }
 
-    /// Asks for what is at this path, which begins after `/api/v1`.
+    /// Sends GET to a path, which begins after `/api/v1`.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[], "").await
     }
 
-    /// Sends JSON.
+    /// Sends JSON by POST.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.json(Method::POST, path, &[], body).await
     }
 
-    /// Sends JSON.
+    /// Sends JSON by PATCH.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.json(Method::PATCH, path, &[], body).await
     }
 
-    /// Takes something away.
+    /// Sends DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, &[], "").await
     }
 
-    /// Sends JSON, with these headers besides.
+    /// Sends JSON with additional headers.
     pub async fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let headers = [headers, &[("Content-Type", "application/json")]].concat();
         self.call(method, path, &headers, body.to_string()).await
     }
 
-    /// Sends exactly this, and the credential.
+    /// Sends exactly this request with the credential.
     ///
     /// # Panics
-    /// When the answer lacks what every answer must have, or is a fault of the server's.
+    /// When the response lacks what every response must have, or is a 5xx.
     pub async fn call(
         &self,
         method: Method,
@@ -133,7 +134,7 @@ fn check_guards(what: &str, headers: &HeaderMap) {
     assert_eq!(headers.get_all("x-request-id").iter().count(), 1, "{what}");
 }
 
-/// A refusal has the one shape, and says the same request id twice.
+/// Checks that an error has the one shape, and the same request id in body and header.
 fn check_error(what: &str, answer: &Answer) {
     let body = answer
         .json

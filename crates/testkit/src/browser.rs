@@ -1,4 +1,4 @@
-//! A real, headless Chromium, driven through its own driver.
+//! A real, headless Chromium, controlled through chromedriver.
 
 use std::process::Stdio;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// A browser with an empty profile. Closed when dropped.
+/// Browser with an empty profile. Closed when dropped.
 pub struct Browser {
-    /// What tests drive it with.
+    /// WebDriver client.
     pub client: Client,
     _driver: Child,
     _profile: tempfile::TempDir,
@@ -46,7 +46,7 @@ impl Browser {
             "goog:chromeOptions".to_owned(),
             serde_json::json!({ "args": arguments }),
         );
-        // A test's own server proves itself to nobody.
+        // The certificate of a test's server is self-signed.
         capabilities.insert("acceptInsecureCerts".to_owned(), true.into());
         capabilities.insert(
             "goog:loggingPrefs".to_owned(),
@@ -64,18 +64,17 @@ impl Browser {
         }
     }
 
-    /// What the browser has complained of since it was last asked: console messages, violations of a policy, files
-    /// that did not load.
+    /// Returns the browser's log since the last call: console messages, violations of a policy, failed requests.
     ///
     /// # Panics
-    /// When the driver does not tell.
+    /// When the driver does not return it.
     pub async fn log(&self) -> Vec<Value> {
         let log = self.client.issue_cmd(ReadLog).await.expect("the browser's log");
         log.as_array().cloned().expect("a list of entries")
     }
 }
 
-/// Chromium's own command for reading its log.
+/// Chromium's command to read its log.
 #[derive(Debug)]
 struct ReadLog;
 
@@ -89,8 +88,8 @@ impl WebDriverCompatibleCommand for ReadLog {
     }
 }
 
-/// Starts the driver and returns its port. It takes a port that is free in IPv6 and ends where another program has the
-/// same in IPv4; then it is started again.
+/// Starts the driver and returns its port. The driver takes a port that is free in IPv6 and ends if another program has
+/// the same port in IPv4; then it is started again.
 async fn driver() -> (Child, u16) {
     for _ in 0..10 {
         let mut driver = Command::new("chromedriver")
@@ -102,21 +101,21 @@ async fn driver() -> (Child, u16) {
             .expect("chromedriver is missing; install the packages chromium and chromium-driver");
         let stdout = driver.stdout.take().expect("piped");
         let port = tokio::time::timeout(Duration::from_secs(20), port(BufReader::new(stdout)));
-        if let Some(port) = port.await.expect("chromedriver says its port") {
+        if let Some(port) = port.await.expect("chromedriver prints its port") {
             return (driver, port);
         }
     }
     panic!("chromedriver ended ten times without a port; install the packages chromium and chromium-driver")
 }
 
-/// `ChromeDriver was started successfully on port 41235.`
+/// Reads the port from `ChromeDriver was started successfully on port 41235.`
 async fn port(stdout: BufReader<ChildStdout>) -> Option<u16> {
     let mut lines = stdout.lines();
     while let Some(line) = lines.next_line().await.expect("chromedriver's output") {
         let port = line
             .rsplit_once("on port ")
             .and_then(|(_, port)| port.trim_end_matches('.').parse().ok());
-        // The first line names the port that was asked for: 0.
+        // The first line names the requested port, 0.
         if let Some(1..) = port {
             // The rest of its output must be read, or it stops when the pipe is full.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

@@ -1,4 +1,4 @@
-//! Changes of the scene's configuration in the middle of a test, made by the functions that pages call.
+//! Changes of the scene's configuration during a test, through the functions that pages call.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tenancy::Author;
 
 use crate::app::TestApp;
 
-/// One unit to the affiliate, two from the advertiser.
+/// Terms with a commission of one unit and a revenue of two.
 pub const PAY: Terms = Terms {
     commission: Pay {
         fixed_micros: 1_000_000,
@@ -47,7 +47,7 @@ impl TestApp {
         conn.commit().await.unwrap();
     }
 
-    /// Changes the scene's campaign, from what it was at first.
+    /// Changes the scene's campaign, starting from its first settings.
     pub async fn change_campaign(&self, change: impl FnOnce(&mut CampaignSettings)) {
         let mut conn = self.network().await;
         let (author, id) = (Author::system(), self.scene.campaign.id);
@@ -59,12 +59,12 @@ impl TestApp {
         conn.commit().await.unwrap();
     }
 
-    /// Changes how the scene's advertiser talks to us.
+    /// Changes the integration of the scene's advertiser.
     pub async fn change_integration(&self, change: impl FnOnce(&mut IntegrationSettings)) {
         let mut conn = self.network().await;
         let (author, id) = (Author::system(), self.scene.advertiser_id);
-        let known = integrations::find(&mut conn, id).await.unwrap();
-        let mut settings = known.unwrap().settings;
+        let integration = integrations::find(&mut conn, id).await.unwrap();
+        let mut settings = integration.unwrap().settings;
         change(&mut settings);
         integrations::update(&mut conn, &author, id, &settings, clock::now())
             .await
@@ -72,7 +72,7 @@ impl TestApp {
         conn.commit().await.unwrap();
     }
 
-    /// Waits until a query says this, at most ten seconds.
+    /// Waits until a query returns this text, at most ten seconds.
     pub async fn eventually(&self, sql: &str, expected: &str) {
         for _ in 0..100 {
             if self.text(sql).await == expected {

@@ -13,7 +13,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "test code stops where something is not as it should be"
+    reason = "test code stops at the first surprise"
 )]
 
 mod actors;
@@ -24,11 +24,13 @@ mod configuring;
 mod mail;
 pub mod people;
 mod postgres;
+mod scene;
 pub mod site;
 
 pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor, api_key};
 pub use api::ApiClient;
-pub use app::{Scene, SignIn, TestApp, TestOptions};
+pub use app::{TestApp, TestOptions};
 pub use configuring::PAY;
 pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, bin_dir};
+pub use scene::{Scene, SignIn};

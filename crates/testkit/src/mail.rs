@@ -1,24 +1,24 @@
-//! A mail server that keeps what it is given: enough of SMTP (RFC 5321) for a real conversation.
+//! Mail server that stores every mail: enough of SMTP (RFC 5321) for a real client.
 
 use std::sync::{Arc, Mutex};
 
-use tenancy::Mailer;
+use tenancy::{MailSettings, Mailer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A mail as it came over the wire.
+/// Mail as received.
 #[derive(Debug, Clone)]
 pub struct ReceivedMail {
     /// `MAIL FROM`.
     pub from: String,
     /// `RCPT TO`.
     pub to: String,
-    /// Headers and text, with soft line breaks of quoted-printable taken out.
+    /// Headers and text, without the soft line breaks of quoted-printable.
     pub text: String,
 }
 
 impl ReceivedMail {
-    /// The first address in it that begins like this, up to the next space.
+    /// Returns the first link in the mail with this beginning, up to the next space.
     #[must_use]
     pub fn link(&self, beginning: &str) -> String {
         let start = self.text.find(beginning).expect("a link in the mail");
@@ -27,36 +27,39 @@ impl ReceivedMail {
     }
 }
 
-/// A mail server on a port of its own.
+/// Mail server on a free port.
 pub struct MailSink {
     port: u16,
     received: Arc<Mutex<Vec<ReceivedMail>>>,
 }
 
 impl MailSink {
-    /// Starts it.
+    /// Starts the server.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&received);
+        let store = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                tokio::spawn(async move { converse(stream, &kept).await });
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { converse(stream, &store).await });
             }
         });
         Self { port, received }
     }
 
-    /// What sends mails to it.
+    /// Returns a mailer that sends to this server.
     #[must_use]
     pub fn mailer(&self) -> Mailer {
-        let url = format!("smtp://127.0.0.1:{}", self.port);
-        Mailer::smtp(&url, "Clickledger <no-reply@clickledger.example>").expect("an address")
+        Mailer::new(&MailSettings {
+            smtp_url: Some(format!("smtp://127.0.0.1:{}", self.port)),
+            sender: "Clickledger <no-reply@clickledger.example>".to_owned(),
+        })
+        .expect("valid settings")
     }
 
-    /// The newest mail to this address, waited for.
+    /// Waits for a mail to this address and returns the newest.
     pub async fn newest_to(&self, address: &str) -> ReceivedMail {
         for _ in 0..100 {
             let found = self.all_to(address).pop();
@@ -68,10 +71,10 @@ impl MailSink {
         panic!("no mail to {address} within five seconds")
     }
 
-    /// Every mail to this address.
+    /// Returns every mail to this address.
     #[must_use]
     pub fn all_to(&self, address: &str) -> Vec<ReceivedMail> {
-        let all = self.received.lock().expect("nobody panicked");
+        let all = self.received.lock().expect("no panic");
         all.iter().filter(|mail| mail.to == address).cloned().collect()
     }
 }
@@ -79,8 +82,8 @@ impl MailSink {
 async fn converse(stream: TcpStream, received: &Mutex<Vec<ReceivedMail>>) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
-    let mut say = async |text: &str| writer.write_all(format!("{text}\r\n").as_bytes()).await.is_ok();
-    say("220 sink").await;
+    let mut send = async |text: &str| writer.write_all(format!("{text}\r\n").as_bytes()).await.is_ok();
+    send("220 sink").await;
     let (mut from, mut to) = (String::new(), String::new());
     let address = |line: &str| {
         let (_, rest) = line.split_once('<').unwrap_or_default();
@@ -97,7 +100,7 @@ async fn converse(stream: TcpStream, received: &Mutex<Vec<ReceivedMail>>) {
             to = address(&line);
             "250 ok"
         } else if command.starts_with("DATA") {
-            say("354 go on").await;
+            send("354 go on").await;
             let mut text = String::new();
             while let Ok(Some(line)) = lines.next_line().await {
                 if line == "." {
@@ -107,18 +110,18 @@ async fn converse(stream: TcpStream, received: &Mutex<Vec<ReceivedMail>>) {
                 text.push('\n');
             }
             let text = text.replace("=\n", "").replace("=3D", "=");
-            received.lock().expect("nobody panicked").push(ReceivedMail {
+            received.lock().expect("no panic").push(ReceivedMail {
                 from: from.clone(),
                 to: to.clone(),
                 text,
             });
-            "250 kept"
+            "250 stored"
         } else if command.starts_with("QUIT") {
-            say("221 bye").await;
+            send("221 bye").await;
             return;
         } else {
             "250 ok"
         };
-        say(answer).await;
+        send(answer).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What people do on the way in: invite, accept, sign in as the operator.
+//! Invitations, and the operator's sign-in.
 
 use reqwest::StatusCode;
 use schema::clock;
@@ -7,17 +7,17 @@ use tenancy::people;
 use crate::actors::{Member, Page};
 use crate::app::TestApp;
 
-/// A password that is taken.
+/// Password that the rules accept.
 pub const PASSWORD: &str = "four unlikely words here";
 
-/// Where a page sends the browser after a form was acted on, without the note that it was saved.
+/// Returns the target of the redirect after a form, without the note that it was saved.
 #[must_use]
 pub fn see_other(page: &Page) -> &str {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
     page.location().trim_end_matches("?saved=yes")
 }
 
-/// The text of the element with this id.
+/// Returns the text of the element with this id.
 #[must_use]
 pub fn shown<'a>(page: &'a Page, id: &str) -> &'a str {
     let marker = format!("id=\"{id}\">");
@@ -28,14 +28,14 @@ pub fn shown<'a>(page: &'a Page, id: &str) -> &'a str {
     rest.split('<').next().unwrap()
 }
 
-/// The path of a link of ours.
+/// Returns the path of a link to the dashboard.
 #[must_use]
 pub fn path<'a>(app: &TestApp, link: &'a str) -> &'a str {
     link.strip_prefix(&app.dashboard_url)
         .unwrap_or_else(|| panic!("{link} leads elsewhere"))
 }
 
-/// Invites somebody with these fields and returns the path of the link that is shown.
+/// Invites a person with these fields and returns the path of the link on the page.
 pub async fn invite(app: &TestApp, by: &Member, fields: &[(&str, &str)]) -> String {
     let sent = by.submit("/members", "/members/invite", fields).await;
     assert_eq!(see_other(&sent), "/members");
@@ -43,7 +43,7 @@ pub async fn invite(app: &TestApp, by: &Member, fields: &[(&str, &str)]) -> Stri
     path(app, shown(&page, "fresh-link")).to_owned()
 }
 
-/// Accepts an invitation as somebody new.
+/// Accepts an invitation as a new person.
 pub async fn accept(app: &TestApp, link: &str, name: &str, password: &str) -> Member {
     let guest = app.stranger();
     let accepted = guest
@@ -53,7 +53,7 @@ pub async fn accept(app: &TestApp, link: &str, name: &str, password: &str) -> Me
     guest
 }
 
-/// Somebody who runs the installation, signed in.
+/// Creates an operator and signs in.
 pub async fn operator(app: &TestApp) -> Member {
     let hash = tenancy::Passwords::new().hash(PASSWORD).await.unwrap();
     let person = people::NewPerson {

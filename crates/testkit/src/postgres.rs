@@ -1,7 +1,7 @@
 //! One Postgres per test process, from the machine's binaries, with fsync off; one database per test.
 //!
-//! The cluster with the migrated template is made once per schema and copied for each process, which takes a tenth of
-//! a second; so tests can run under `cargo test` and `cargo nextest` alike.
+//! The cluster with the migrated template is created once per schema and copied for each process in a tenth of a second,
+//! so that tests run under `cargo test` and `cargo nextest` alike.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,19 +18,28 @@ use tokio::sync::OnceCell;
 static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A database of its own, with the current schema and no rows.
+/// Database of one test, with the current schema and no rows.
 pub struct TestDatabase {
-    /// Where to connect.
+    /// Address.
     pub url: String,
-    /// Its name in the cluster.
+    /// Name in the cluster.
     pub name: String,
-    /// Where to connect as an operator, to another database of the same cluster.
+    /// Address of another database of the same cluster, for statements about the cluster.
     pub operator_url: String,
 }
 
 impl TestDatabase {
-    /// Makes a database from the template.
+    /// Creates a database with the current schema and no rows.
     pub async fn create() -> Self {
+        Self::create_from("clickledger").await
+    }
+
+    /// Creates a database without any migration.
+    pub async fn empty() -> Self {
+        Self::create_from("template0").await
+    }
+
+    async fn create_from(template: &str) -> Self {
         let postgres = POSTGRES.get_or_init(start).await;
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let operator_url = postgres.url_of("postgres");
@@ -40,19 +49,19 @@ impl TestDatabase {
             operator_url,
         };
         database
-            .operate(&format!("CREATE DATABASE {} TEMPLATE clickledger", database.name))
+            .operate(&format!("CREATE DATABASE {} TEMPLATE {template}", database.name))
             .await;
         database
     }
 
-    /// A connection as the owner of everything, whom no wall stops: for looking at what was stored.
+    /// Connects as the owner of every table, whom row-level security does not restrict.
     pub async fn owner(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.url)
             .await
             .expect("test Postgres answers")
     }
 
-    /// Where to connect as a login that owns nothing here, as the commands ask for.
+    /// Returns the address with a login that owns nothing, as the commands require.
     pub async fn login(&self) -> String {
         self.operate(
             "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'test_commands') THEN
@@ -64,7 +73,7 @@ impl TestDatabase {
         format!("{scheme}://test_commands@{host}")
     }
 
-    /// Runs statements as the operator of the cluster.
+    /// Runs statements as the superuser of the cluster.
     pub async fn operate(&self, statements: &str) {
         let mut conn = AsyncPgConnection::establish(&self.operator_url)
             .await
@@ -94,7 +103,7 @@ fn settings(data_dir: PathBuf) -> PostgresSettings {
     }
 }
 
-/// Starts this process's Postgres. It ends with the process: nothing is left running.
+/// Starts the Postgres of this process, which ends with the process.
 async fn start() -> Postgres {
     let home = home();
     remove_abandoned(&home);
@@ -105,7 +114,8 @@ async fn start() -> Postgres {
     tokio::task::block_in_place(|| Postgres::start(&settings(mine))).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Under the system's temporary folder, which every user may enter: as root, Postgres runs as somebody else.
+/// Returns a folder under the system's temporary folder, which every user may enter: as root, Postgres runs as another
+/// user.
 fn home() -> PathBuf {
     let home = std::env::temp_dir().join(format!("clickledger-testkit-{}", nix::unistd::geteuid()));
     fs::create_dir_all(&home).expect("folder for test clusters");
@@ -119,7 +129,7 @@ fn home() -> PathBuf {
     home
 }
 
-/// Removes the clusters of processes that are gone.
+/// Removes the clusters of ended processes.
 fn remove_abandoned(home: &Path) {
     for run in fs::read_dir(home).expect("folder for test clusters").flatten() {
         let lock = run.path().join("lock");
@@ -131,11 +141,11 @@ fn remove_abandoned(home: &Path) {
     }
 }
 
-/// The cluster with the migrated database `clickledger`, made by the first process that needs it.
+/// Returns the cluster with the migrated database `clickledger`, created by the first process that needs it.
 async fn template(home: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     migrations().hash(&mut hasher);
-    // A cluster opens with the version it was made with only.
+    // Only the version that created a cluster can open it.
     server::postgres::newest_bin_dir().hash(&mut hasher);
     let template = home.join(format!("template-{:016x}", hasher.finish()));
     let gate = fs::File::create(home.join("template.lock")).expect("lock for the template");
@@ -153,18 +163,18 @@ async fn template(home: &Path) -> PathBuf {
     template
 }
 
-/// The text of all migrations: the template is made anew when it changes, or when Postgres does.
+/// Returns the text of all migrations: another text or Postgres version needs another template.
 fn migrations() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let mut folders: Vec<_> = fs::read_dir(folder)
         .expect("migrations")
         .flatten()
-        .map(|it| it.path())
+        .map(|entry| entry.path())
         .collect();
     folders.sort();
     folders
         .iter()
-        .map(|it| fs::read_to_string(it.join("up.sql")).expect("up.sql"))
+        .map(|folder| fs::read_to_string(folder.join("up.sql")).expect("up.sql"))
         .collect()
 }
 
@@ -178,10 +188,10 @@ fn copy(from: &Path, to: &Path) {
     assert!(done.success(), "the template cluster could not be copied");
 }
 
-/// Where `pg_dump` and its like are: beside the server that the tests run on.
+/// Returns the folder of `pg_dump` and the other client programs, which is that of the server.
 ///
 /// # Panics
-/// Where they are not installed, naming the package.
+/// When they are not installed, naming the package.
 #[must_use]
 pub fn bin_dir() -> PathBuf {
     server::postgres::newest_bin_dir()

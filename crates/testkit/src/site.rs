@@ -1,10 +1,10 @@
-//! Somebody else's web server: as little of HTTP as a test needs to decide what a client of it sees.
+//! Web server of a third party: as little HTTP as a test needs to control what its client receives.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Serves on a port of its own, until the test ends, what `answer` gives for a request's target: a whole answer, which
-/// may also be broken or empty. Each connection takes one request.
+/// Serves on a free port until the test ends. `answer` returns the whole response to a request's target, which may also
+/// be malformed or empty. Each connection takes one request.
 pub async fn serve(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -14,7 +14,7 @@ pub async fn serve(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> 
             tokio::spawn(async move {
                 let mut stream = BufReader::new(stream);
                 if let Some(target) = read(&mut stream).await {
-                    // The client may have gone.
+                    // The client may have disconnected.
                     let _ = stream.write_all(answer(&target).as_bytes()).await;
                 }
             });
@@ -23,14 +23,14 @@ pub async fn serve(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> 
     port
 }
 
-/// An HTTP answer with these further header lines, each ended by `\r\n`.
+/// Returns an HTTP response with additional header lines, each ended by `\r\n`.
 #[must_use]
 pub fn http(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
 }
 
-/// Reads a request to its end, or its client could lose the answer with the connection, and returns its target.
+/// Reads a request to its end and returns its target; otherwise the client could lose the response with the connection.
 async fn read(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let (mut target, mut length) = (None, 0);
     loop {

@@ -1,61 +1,61 @@
-//! How much came in the time of a cap, for campaigns that want only so much: whoever clicks after that is sent elsewhere.
+//! Counters that decide whether a click exceeds a cap of its campaign.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use campaigns::Promotion;
-use campaigns::caps::{Cap, CapPeriod, Metric};
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
-use chrono_tz::Tz;
+use campaigns::caps::{Cap, Metric};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use quick_cache::sync::Cache;
-use schema::{AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups, clock};
+use schema::{AffiliateId, CapId, Currency, Db, DbError, NetworkConn, NetworkId, click_rollups};
 use tenancy::networks::Network;
 
-/// How often Postgres is asked what is in the sums.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long that may take: a connection is not held for longer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Caps that are kept in mind.
-const CAPS: usize = 100_000;
+/// Interval at which a counter is refreshed from the rollups.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Timeout of a refresh, after which its connection is returned.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of cached counters.
+const MAX_COUNTERS: usize = 100_000;
 
-/// Knows how much there is under the caps of campaigns. Cheap to clone.
+/// Counters of all caps. Cheap to clone.
 ///
-/// A node counts its own clicks as they come and learns of those of others from the sums, once a second while there
-/// are clicks. So with one node a cap of clicks is exact, but for clicks that the disk refused, which count too; several
-/// together may go over by what came in within that second. What there is of conversions and of money is known from the
-/// sums alone, and a second old. A node that has just started lets clicks through until it was told.
+/// A node counts its clicks as they arrive, and once a second, while clicks arrive, reads those of all nodes from the
+/// rollups. So with one node a cap of clicks is exact, except that clicks which could not be journaled count too;
+/// several nodes together may exceed it by the clicks of that second. Conversions and money come from the rollups
+/// alone, and are up to a second old. A node that has just started admits clicks until its first refresh.
 #[derive(Clone)]
 pub(crate) struct Caps {
     db: Db,
-    counts: Arc<Cache<(NetworkId, CapId), Shared>>,
+    counters: Arc<Cache<(NetworkId, CapId), SharedCounter>>,
 }
 
-/// How much there is under a cap, on all threads.
-type Shared = Arc<Mutex<Count>>;
+/// Counter of a cap, shared by all threads.
+type SharedCounter = Arc<Mutex<Counter>>;
 
 #[derive(Default)]
-struct Count {
-    /// When the day or month began, on the network's clock.
+struct Counter {
+    /// Start of the day or month in the network's time zone.
     since: DateTime<Utc>,
-    /// Clicks, conversions, or micro-units.
-    so_far: i64,
-    looked_at: Option<Instant>,
-    is_looking: bool,
+    /// Clicks, conversions, or micro-units since then.
+    total: i64,
+    /// Start of the last refresh; `None` before the first.
+    refreshed_at: Option<Instant>,
+    is_refreshing: bool,
 }
 
 impl Caps {
     pub(crate) fn new(db: Db) -> Self {
         Self {
             db,
-            counts: Arc::new(Cache::new(CAPS)),
+            counters: Arc::new(Cache::new(MAX_COUNTERS)),
         }
     }
 
-    /// Counts a valid click through an affiliate, unless the campaign has had as much as it wants, of clicks,
-    /// conversions, commission or revenue: then true.
+    /// Counts a valid click through an affiliate. Returns true, and does not count, if a cap of the campaign is
+    /// reached: of clicks, conversions, commission or revenue.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -67,87 +67,81 @@ impl Caps {
         now: DateTime<Utc>,
     ) -> bool {
         let currency = promotion.campaign.currency;
-        let concerned = promotion.caps.iter().filter(|cap| cap.concerns(affiliate_id));
-        let counts: Vec<_> = concerned
-            .filter_map(|cap| Some((cap, self.count(network, cap, currency, now)?)))
+        let applicable = promotion.caps.iter().filter(|cap| cap.concerns(affiliate_id));
+        let counters: Vec<_> = applicable
+            .filter_map(|cap| Some((cap, self.counter(network, cap, currency, now)?)))
             .collect();
-        // Counted under all of them or under none.
-        if counts.iter().any(|(cap, count)| lock(count).so_far >= cap.most) {
+        // A click counts towards all of them or towards none.
+        if counters
+            .iter()
+            .any(|(cap, counter)| lock(counter).total >= cap.most)
+        {
             return true;
         }
-        let of_clicks = counts.iter().filter(|(cap, _)| cap.metric == Metric::Clicks);
-        of_clicks.for_each(|(_, count)| lock(count).so_far += 1);
+        let of_clicks = counters.iter().filter(|(cap, _)| cap.metric == Metric::Clicks);
+        of_clicks.for_each(|(_, counter)| lock(counter).total += 1);
         false
     }
 
-    /// How much there is under a cap as far as it is known; none for a click that is late over midnight: it is of a day
-    /// that nobody counts any more.
-    fn count(&self, network: &Network, cap: &Cap, currency: Currency, now: DateTime<Utc>) -> Option<Shared> {
+    /// Counter of a cap, refreshed in the background when due; `None` if the counter is already in a later day or month
+    /// than the click.
+    fn counter(
+        &self,
+        network: &Network,
+        cap: &Cap,
+        currency: Currency,
+        now: DateTime<Utc>,
+    ) -> Option<SharedCounter> {
         let key = (network.id, cap.id);
-        let count = self
-            .counts
-            .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()));
-        let count = count.ok()?;
-        let (since, _) = within(cap.period, network.time_zone(), now);
-        let mut current = lock(&count);
+        // Never an error: inserting a new counter cannot fail.
+        let counter = self
+            .counters
+            .get_or_insert_with(&key, || Ok::<_, ()>(Arc::default()))
+            .ok()?;
+        let (since, _) = cap.period.range(network.time_zone(), now);
+        let mut current = lock(&counter);
         if since < current.since {
             return None;
         }
         if since > current.since {
-            *current = Count {
+            *current = Counter {
                 since,
-                ..Count::default()
+                ..Counter::default()
             };
         }
-        if current.looked_at.is_none_or(|at| at.elapsed() >= LOOK) && !current.is_looking {
-            current.is_looking = true;
-            current.looked_at = Some(Instant::now());
-            tokio::spawn(look(
+        if current
+            .refreshed_at
+            .is_none_or(|at| at.elapsed() >= REFRESH_INTERVAL)
+            && !current.is_refreshing
+        {
+            current.is_refreshing = true;
+            current.refreshed_at = Some(Instant::now());
+            tokio::spawn(refresh(
                 self.db.clone(),
                 network.id,
                 *cap,
                 currency,
                 since,
-                count.clone(),
+                counter.clone(),
             ));
         }
         drop(current);
-        Some(count)
+        Some(counter)
     }
 }
 
-fn lock(count: &Mutex<Count>) -> MutexGuard<'_, Count> {
-    count.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(counter: &Mutex<Counter>) -> MutexGuard<'_, Counter> {
+    counter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From when to when the day, the month or all time is that a moment lies in, on a network's clock.
-pub(crate) fn within(period: CapPeriod, zone: Tz, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-    let day = at.with_timezone(&zone).date_naive();
-    let (first, next) = match period {
-        CapPeriod::Day => (day, day.succ_opt()),
-        CapPeriod::Month => {
-            let first = day.with_day(1).unwrap_or(day);
-            (first, first.checked_add_months(Months::new(1)))
-        }
-        CapPeriod::Total => {
-            return (
-                DateTime::UNIX_EPOCH,
-                DateTime::UNIX_EPOCH + TimeDelta::days(1_000_000),
-            );
-        }
-    };
-    let start = |day| clock::start_of_day(day, zone);
-    (start(first), start(next.unwrap_or(first)))
-}
-
-/// Learns how much is in the sums.
-async fn look(
+/// Refreshes a counter from the rollups.
+async fn refresh(
     db: Db,
     network_id: NetworkId,
     cap: Cap,
     currency: Currency,
     since: DateTime<Utc>,
-    count: Shared,
+    counter: SharedCounter,
 ) {
     let stored = async {
         let mut conn = db.network(network_id).await?;
@@ -160,30 +154,30 @@ async fn look(
         conn.commit().await?;
         Ok::<_, DbError>(stored)
     };
-    let stored = tokio::time::timeout(PATIENCE, stored).await;
-    let mut current = lock(&count);
-    current.is_looking = false;
+    let stored = tokio::time::timeout(REFRESH_TIMEOUT, stored).await;
+    let mut current = lock(&counter);
+    current.is_refreshing = false;
     let cap_id = cap.id;
     match stored {
         Ok(Ok(stored)) if current.since == since => {
-            current.so_far = match cap.metric {
-                // Our own latest are not in the sums yet.
-                Metric::Clicks => current.so_far.max(stored),
-                // What was rejected makes room again.
+            current.total = match cap.metric {
+                // The latest clicks of this node are not in the rollups yet.
+                Metric::Clicks => current.total.max(stored),
+                // Rejected conversions no longer count.
                 Metric::Conversions | Metric::Commission | Metric::Revenue => stored,
             }
         }
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(%error, %cap_id, "what is under a cap not looked up; it goes by what was known");
+            tracing::warn!(network = %network_id, cap = %cap_id, %error, "cap counter not refreshed; its last total applies");
         }
         Err(_) => {
-            tracing::warn!(%cap_id, "what is under a cap not looked up in time; it goes by what was known");
+            tracing::warn!(network = %network_id, cap = %cap_id, "cap counter not refreshed in time; its last total applies");
         }
     }
 }
 
-/// Valid clicks under a cap.
+/// Valid clicks that count towards a cap.
 async fn clicks(conn: &mut NetworkConn, cap: &Cap, since: DateTime<Utc>) -> QueryResult<i64> {
     let network_id = conn.network_id();
     let mut query = click_rollups::table
@@ -199,8 +193,8 @@ async fn clicks(conn: &mut NetworkConn, cap: &Cap, since: DateTime<Utc>) -> Quer
     Ok(stored.iter().map(|(clicks, invalid)| clicks - invalid).sum())
 }
 
-/// Conversions that count under a cap, what affiliates earn by them, or what the advertiser owes: money of the campaign's
-/// currency only, as where conversions are priced.
+/// Pending and approved conversions that count towards a cap, or their commission or revenue: money in the campaign's
+/// currency only, like the check of caps when a conversion is priced.
 async fn conversions(
     conn: &mut NetworkConn,
     cap: &Cap,
@@ -212,13 +206,13 @@ async fn conversions(
         #[diesel(sql_type = BigInt)]
         sum: i64,
     }
-    let what = match cap.metric {
+    let column = match cap.metric {
         Metric::Commission => "commission_micros",
         Metric::Revenue => "revenue_micros",
         Metric::Clicks | Metric::Conversions => "conversions",
     };
     let sum: Sum = diesel::sql_query(format!(
-        "SELECT coalesce(sum({what}), 0)::bigint AS sum FROM conversion_rollups
+        "SELECT coalesce(sum({column}), 0)::bigint AS sum FROM conversion_rollups
          WHERE network_id = $1 AND hour >= $2 AND campaign_id = $3 AND ($4 IS NULL OR affiliate_id = $4)
            AND status IN ('pending', 'approved') AND ($5 OR currency = $6)"
     ))

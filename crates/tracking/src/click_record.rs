@@ -1,25 +1,25 @@
-//! A click as it stands in the journal: what the sums need, then its row exactly as Postgres takes it (`COPY … BINARY`),
-//! so that it is encoded once and only copied from then on.
+//! Click as journaled: the fields for the rollups, then the row in the format of `COPY … BINARY`, so that it is encoded
+//! once and only copied from then on.
 //!
-//! | bytes | what |
+//! | bytes | field |
 //! |---|---|
 //! | 1 | format: 1 |
 //! | 4 | network |
 //! | 4 | tracking link |
 //! | 4 | campaign |
 //! | 4 | affiliate |
-//! | 8 | when, in microseconds since 1970 |
-//! | 8 | start of that hour on the network's clock, likewise |
-//! | 4 | that day on the network's clock, counted from the first of year 1 |
+//! | 8 | time of the click, in microseconds since 1970 |
+//! | 8 | start of its hour in the network's time zone, likewise |
+//! | 4 | its day in the network's time zone, counted from 1 January of year 1 |
 //! | 1 | bit 0: unique · bit 1: flagged |
 //! | … | the row: number of fields (16 bits), then each with its length (32 bits; −1 for NULL) |
 //!
-//! Numbers are big-endian. The columns of format 1 are [`COLUMNS`]; a later format may have others.
+//! Numbers are big-endian. [`COLUMNS`] are the columns of format 1; a later format may have others.
 
-use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
 
 use crate::clicks::NewClick;
 
@@ -27,36 +27,38 @@ const FORMAT: u8 = 1;
 const UNIQUE: u8 = 1;
 const FLAGGED: u8 = 2;
 
-/// The columns of the row, in its order.
+/// Columns of the row, in order.
 pub(crate) const COLUMNS: &str = "network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, flag, \
      visitor, country, asn, device, os, browser, sub1, sub2, sub3, sub4, sub5, ip_prefix, referrer";
 const FIELDS: i16 = 21;
 
-/// Between the epoch of Postgres (2000) and that of everyone else (1970), in microseconds.
+/// Time from 1970, the Unix epoch, to 2000, the epoch of Postgres, in microseconds.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
-/// A click of the journal.
+/// Journaled click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClickRecord<'a> {
-    pub(crate) network_id: NetworkId,
+pub struct ClickRecord<'a> {
+    /// Tenant.
+    pub network_id: NetworkId,
     pub(crate) link_id: LinkId,
     pub(crate) campaign_id: CampaignId,
     pub(crate) affiliate_id: AffiliateId,
-    /// When, in microseconds since 1970.
-    pub(crate) clicked_at: i64,
-    /// Start of that hour on the network's clock, in microseconds since 1970.
+    /// Time of the click, in microseconds since 1970.
+    pub clicked_at: i64,
+    /// Start of its hour in the network's time zone, in microseconds since 1970.
     pub(crate) hour: i64,
-    /// That day on the network's clock, counted from the first of year 1.
+    /// Its day in the network's time zone, counted from 1 January of year 1.
     pub(crate) day: i32,
     pub(crate) is_unique: bool,
     pub(crate) is_flagged: bool,
-    /// As Postgres takes it.
+    /// Row in the format of `COPY … BINARY`.
     pub(crate) row: &'a [u8],
 }
 
 impl<'a> ClickRecord<'a> {
-    /// Reads a record; none if it is not a click of a format we know.
-    pub(crate) fn read(record: &'a [u8]) -> Option<Self> {
+    /// Reads a record; `None` if it is not a click of a known format.
+    #[must_use]
+    pub fn read(record: &'a [u8]) -> Option<Self> {
         let (format, rest) = record.split_first()?;
         let (network, rest) = rest.split_first_chunk()?;
         let (link, rest) = rest.split_first_chunk()?;
@@ -80,17 +82,17 @@ impl<'a> ClickRecord<'a> {
         })
     }
 
-    /// The field at this place of the row, as Postgres has it; none for NULL.
-    pub(crate) fn field(&self, place: usize) -> Option<&'a [u8]> {
+    /// Field of the row at this index, in the encoding of Postgres; `None` for NULL.
+    pub fn field(&self, index: usize) -> Option<&'a [u8]> {
         let mut rest = self.row.get(2..)?;
-        for _ in 0..place {
+        for _ in 0..index {
             rest = next_field(rest)?.1;
         }
         next_field(rest)?.0
     }
 }
 
-/// The field a row goes on with, and what follows it.
+/// First field of the rest of a row, and the rest behind it.
 fn next_field(row: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (length, rest) = row.split_first_chunk()?;
     match usize::try_from(i32::from_be_bytes(*length)) {
@@ -102,7 +104,7 @@ fn next_field(row: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
-/// Writes a click at the end of a buffer.
+/// Appends a click to a buffer.
 pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, click: &NewClick) {
     let visitor = &click.visitor;
     let clicked_at = click.clicked_at.timestamp_micros();
@@ -116,7 +118,11 @@ pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, 
         buffer.extend_from_slice(&id.to_be_bytes());
     }
     buffer.extend_from_slice(&clicked_at.to_be_bytes());
-    buffer.extend_from_slice(&hour(click.clicked_at, time_zone).timestamp_micros().to_be_bytes());
+    buffer.extend_from_slice(
+        &clock::start_of_hour(click.clicked_at, time_zone)
+            .timestamp_micros()
+            .to_be_bytes(),
+    );
     buffer.extend_from_slice(&day(click.clicked_at, time_zone).to_be_bytes());
     let unique = if visitor.is_unique { UNIQUE } else { 0 };
     buffer.push(unique | if visitor.flag.is_some() { FLAGGED } else { 0 });
@@ -153,7 +159,11 @@ pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, 
 }
 
 fn field(buffer: &mut Vec<u8>, value: &[u8]) {
-    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    #[expect(
+        clippy::expect_used,
+        reason = "the target and the headers of a request are limited"
+    )]
+    let length = i32::try_from(value.len()).expect("a field is shorter than 2 GiB");
     buffer.extend_from_slice(&length.to_be_bytes());
     buffer.extend_from_slice(value);
 }
@@ -169,7 +179,7 @@ fn text(buffer: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-/// Family (2 is IPv4, 3 is IPv6), bits, not a `cidr`, bytes of the address, the address.
+/// Family (2 for IPv4, 3 for IPv6), prefix length, 0 for `inet` rather than `cidr`, length of the address, address.
 fn inet(buffer: &mut Vec<u8>, net: IpNet) {
     match net {
         IpNet::V4(net) => {
@@ -184,16 +194,7 @@ fn inet(buffer: &mut Vec<u8>, net: IpNet) {
     }
 }
 
-/// The day on the network's clock, counted from the first of year 1.
+/// Day in the network's time zone, counted from 1 January of year 1.
 pub(crate) fn day(at: DateTime<Utc>, time_zone: Tz) -> i32 {
     at.with_timezone(&time_zone).num_days_from_ce()
-}
-
-/// Start of the hour on the network's clock: in Kolkata hours begin at half past on ours, and its days are exact.
-pub(crate) fn hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
-    let local = at.with_timezone(&time_zone);
-    let into_hour = TimeDelta::minutes(local.minute().into())
-        + TimeDelta::seconds(local.second().into())
-        + TimeDelta::nanoseconds(local.nanosecond().into());
-    at - into_hour
 }

@@ -1,96 +1,57 @@
 //! Clicks: visits through tracking links.
 
+use ::campaigns::ClickFlag;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, text_enum,
-    tracking_links,
+    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, tracking_links,
 };
 use tenancy::Scope;
 use visitors::{Agent, Country};
 
-text_enum! {
-    /// Why a click is not a valid one. It was redirected and counts as what it is: the first that applies, in this order.
-    pub enum Flag {
-        /// A browser fetched the page in advance; nobody may ever have seen it.
-        Prefetch = "prefetch",
-        /// A robot, by its own account or by the lack of one.
-        Bot = "bot",
-        /// The network blocks the address.
-        Blocked = "blocked",
-        /// The address belongs to a data centre, where no visitors live.
-        DataCenter = "data_center",
-        /// The campaign does not want visitors from there, or with that device.
-        NotTargeted = "not_targeted",
-        /// The visitor clicks more often than people do.
-        Velocity = "velocity",
-        /// The visitor came through the same link a moment ago.
-        Duplicate = "duplicate",
-        /// The campaign has had as much as it wants: of clicks, conversions or money.
-        CapReached = "cap_reached",
-    }
-}
-
-impl Flag {
-    /// What it means, for people.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Prefetch => "Fetched in advance by a browser",
-            Self::Bot => "Robot",
-            Self::Blocked => "Blocked address",
-            Self::DataCenter => "Data centre",
-            Self::NotTargeted => "Country or device the campaign does not want",
-            Self::Velocity => "More clicks than people make",
-            Self::Duplicate => "Repeated within two seconds",
-            Self::CapReached => "Beyond a cap of the campaign",
-        }
-    }
-}
-
-/// A click to store.
+/// Click to journal.
 #[derive(Debug, Clone)]
 pub struct NewClick {
-    /// Its key: [`crate::ClickIds::fresh_key`].
+    /// Key, from [`::campaigns::ClickIds::fresh_key`].
     pub key: ClickKey,
-    /// When it reached us.
+    /// Time of arrival.
     pub clicked_at: DateTime<Utc>,
-    /// The tracking link.
+    /// Tracking link.
     pub link_id: LinkId,
-    /// The link's campaign.
+    /// Campaign of the link.
     pub campaign_id: CampaignId,
-    /// The link's affiliate.
+    /// Affiliate of the link.
     pub affiliate_id: AffiliateId,
     /// `sub1` … `sub5`.
     pub subs: [Option<String>; 5],
-    /// The visitor's network, never the full address.
+    /// Network part of the visitor's address: /24 of IPv4, /48 of IPv6; `None` if the address is unknown.
     pub ip_prefix: Option<IpNet>,
-    /// `Referer`, at most 1024 characters.
+    /// `Referer`, at most 1024 characters; `None` if the browser sent none.
     pub referrer: Option<String>,
-    /// What is known of the visitor.
+    /// Classified visitor.
     pub visitor: Visitor,
 }
 
-/// What is known of whoever clicked.
+/// Classified visitor of a click.
 #[derive(Debug, Clone)]
 pub struct Visitor {
-    /// Keyed hash of address and browser; none where there is no address.
+    /// Keyed hash of address and User-Agent; `None` if the address is unknown or the key cannot be stored.
     pub hash: Option<u64>,
-    /// The visitor's first of the day through this affiliate for this campaign.
+    /// True for the visitor's first click of the day for this campaign and affiliate.
     pub is_unique: bool,
-    /// Why the click is not a valid one.
-    pub flag: Option<Flag>,
-    /// ISO 3166-1 code.
+    /// Reason why the click is invalid; `None` if it is valid.
+    pub flag: Option<ClickFlag>,
+    /// ISO 3166-1 code of the country; `None` if unknown.
     pub country: Option<Country>,
-    /// Number of the autonomous system.
+    /// Number of the autonomous system; `None` if unknown.
     pub asn: Option<u32>,
-    /// Device, system and browser.
+    /// Device, operating system and browser.
     pub agent: Agent,
 }
 
-/// `sub1` … `sub5` as a row has them.
+/// `sub1` … `sub5` of a row.
 pub type Subs = (
     Option<String>,
     Option<String>,
@@ -99,44 +60,44 @@ pub type Subs = (
     Option<String>,
 );
 
-/// A click with the names of its parties.
+/// Click with the names of its campaign, affiliate and link.
 #[derive(Debug, Clone, Queryable)]
 pub struct ClickDetail {
-    /// Its key.
+    /// Key.
     pub key: ClickKey,
-    /// When it reached us.
+    /// Time of arrival.
     pub clicked_at: DateTime<Utc>,
     /// `sub1` … `sub5`.
     pub subs: Subs,
-    /// The visitor's network.
+    /// Network part of the visitor's address; `None` if the address is unknown.
     pub ip_prefix: Option<IpNet>,
-    /// Whether it was the visitor's first of the day.
+    /// True for the visitor's first click of the day for this campaign and affiliate.
     pub is_unique: bool,
-    /// Why it is not a valid one.
-    pub flag: Option<Flag>,
-    /// ISO 3166-1 code.
+    /// Reason why the click is invalid; `None` if it is valid.
+    pub flag: Option<ClickFlag>,
+    /// ISO 3166-1 code of the country; `None` if unknown.
     pub country: Option<String>,
-    /// Number of the autonomous system.
+    /// Number of the autonomous system; `None` if unknown.
     pub asn: Option<i64>,
     /// Kind of device.
     pub device: String,
-    /// Family of the operating system.
+    /// Family of the operating system; `None` if unknown.
     pub os: Option<String>,
-    /// Family of the browser.
+    /// Family of the browser; `None` if unknown.
     pub browser: Option<String>,
-    /// `Referer`.
+    /// `Referer`; `None` if the browser sent none.
     pub referrer: Option<String>,
-    /// The affiliate's name.
+    /// Name of the affiliate.
     pub affiliate: String,
-    /// The campaign.
+    /// Campaign.
     pub campaign_id: CampaignId,
-    /// The campaign's name.
+    /// Name of the campaign.
     pub campaign: String,
-    /// The link's alias.
+    /// Alias of the link.
     pub alias: String,
 }
 
-/// The click with this key, if it is in scope.
+/// Click with this key, if it is in scope.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,10 +1,11 @@
-//! What is counted for those who run the installation (Prometheus).
+//! Metrics of clicks, postbacks and conversions for Prometheus.
 
 use metrics::{Counter, counter, describe_counter};
 
-use crate::verdict::Reason;
+use conversions::{Event, EventKind};
+use postbacks::Reason;
 
-/// Handles, so that counting costs one addition.
+/// Handles of counters, so that counting costs one addition.
 #[derive(Clone)]
 pub(crate) struct Counts {
     pub(crate) clicks: Counter,
@@ -12,19 +13,31 @@ pub(crate) struct Counts {
     postbacks: Vec<(Reason, Counter)>,
 }
 
+/// Counts committed events of conversions, by kind.
+pub(crate) fn events(events: &[Event]) {
+    for kind in EventKind::ALL {
+        let count = events.iter().filter(|event| event.kind == *kind).count();
+        if count > 0 {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            counter!("clickledger_conversion_events_total", "kind" => kind.as_str()).increment(count);
+        }
+    }
+}
+
 impl Counts {
     pub(crate) fn new() -> Self {
-        describe_counter!(
-            "clickledger_clicks_total",
-            "Clicks that were journaled and redirected."
-        );
+        describe_counter!("clickledger_clicks_total", "Journaled and redirected clicks.");
         describe_counter!(
             "clickledger_unrecorded_clicks_total",
-            "Clicks that could not be journaled. Any is an alarm: the disk is full or fails."
+            "Clicks that could not be journaled because the disk is full or failing. Alert on any increase."
         );
         describe_counter!(
             "clickledger_postbacks_total",
-            "Postbacks that were answered, by reason."
+            "Postbacks by reason of the response."
+        );
+        describe_counter!(
+            "clickledger_conversion_events_total",
+            "Conversion events by kind."
         );
         let of_reason = |reason: Reason| {
             (
@@ -40,7 +53,7 @@ impl Counts {
     }
 
     pub(crate) fn postback(&self, reason: Reason) {
-        if let Some((_, counter)) = self.postbacks.iter().find(|(of, _)| *of == reason) {
+        if let Some((_, counter)) = self.postbacks.iter().find(|(counted, _)| *counted == reason) {
             counter.increment(1);
         }
     }

@@ -1,59 +1,24 @@
-//! The journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
+//! Journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
 //!
-//! Each process takes a slot (`0`, `1`, … in the journal folder) for as long as it lives, so an old and a new process
-//! can serve side by side while one takes over from the other. What a process left behind in its slot is applied by
-//! whoever finds it.
+//! Each process holds a slot (`0`, `1`, … in the journal folder) while it runs, so that an old and a new process can
+//! serve side by side during a restart. Records that a process left unapplied in its slot are applied by another
+//! process.
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use journal::{Journal, OpenError, Reader, Settings};
+use journal::{Journal, OpenError, Reader};
 
-use crate::ingest::{Applier, ClickLoad, Load, PostbackLoad, Progress};
+use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
+use crate::settings::JournalSettings;
 
-/// More processes than anybody runs on one machine.
+/// Maximum number of slots, more than the processes of any machine.
 const SLOTS: u32 = 64;
-/// How often slots are searched for what somebody left behind.
-const SEARCH: Duration = Duration::from_secs(5);
-
-/// How journals are kept.
-#[derive(Debug, Clone)]
-pub struct JournalSettings {
-    /// The folder of all slots.
-    pub folder: PathBuf,
-    /// Bytes of a segment.
-    pub segment_bytes: u64,
-    /// Bytes that each journal may take on disk.
-    pub quota_bytes: u64,
-    /// How long applied records are kept, so that an older copy of the database can be brought up to date.
-    pub retention: Duration,
-}
-
-impl JournalSettings {
-    /// In this folder, with everything else as it usually is.
-    #[must_use]
-    pub fn in_folder(folder: PathBuf) -> Self {
-        let usual = Settings::in_folder(folder);
-        Self {
-            folder: usual.folder,
-            segment_bytes: usual.segment_bytes,
-            quota_bytes: usual.quota_bytes,
-            retention: usual.retention,
-        }
-    }
-
-    fn of(&self, slot: u32, stream: &str) -> Settings {
-        Settings {
-            segment_bytes: self.segment_bytes,
-            quota_bytes: self.quota_bytes,
-            retention: self.retention,
-            ..Settings::in_folder(self.folder.join(slot.to_string()).join(stream))
-        }
-    }
-}
+/// Interval at which abandoned slots are searched.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The two journals of one slot.
 #[derive(Clone)]
@@ -64,7 +29,7 @@ pub(crate) struct Journals {
 }
 
 impl Journals {
-    /// Takes the first slot that is free.
+    /// Opens the journals of the first free slot.
     pub(crate) fn open(settings: &JournalSettings) -> Result<Self, OpenError> {
         let mut taken = None;
         for slot in 0..SLOTS {
@@ -73,17 +38,22 @@ impl Journals {
                 opened => return opened,
             }
         }
-        // There is one: the loop ends only when every slot was taken.
+        // Always set: the loop ends only if every slot is taken.
         taken.map_or_else(|| Self::open_slot(settings, 0), Err)
     }
 
     fn open_slot(settings: &JournalSettings, slot: u32) -> Result<Self, OpenError> {
         let open = |stream| {
-            let (journal, recovery) = Journal::open(settings.of(slot, stream))?;
+            let (journal, recovery) = Journal::open(settings.of_stream(slot, stream))?;
             tracing::info!(slot, stream, next = recovery.next, took = ?recovery.took, "journal opened");
             if let Some(cut) = &recovery.cut {
-                // What was never acknowledged.
-                tracing::warn!(slot, stream, ?cut, "the journal's torn end was cut off");
+                // None of the cut records was acknowledged.
+                tracing::warn!(
+                    slot,
+                    stream,
+                    ?cut,
+                    "the incomplete end of the journal was cut off"
+                );
             }
             for damage in &recovery.damage {
                 tracing::error!(slot, stream, ?damage, "the journal is damaged");
@@ -92,19 +62,19 @@ impl Journals {
         };
         Ok(Self {
             slot,
-            clicks: open(ClickLoad::STREAM)?,
-            postbacks: open(PostbackLoad::STREAM)?,
+            clicks: open(ClickStream::NAME)?,
+            postbacks: open(PostbackStream::NAME)?,
         })
     }
 
-    /// Takes no more records; what was taken can still be applied.
+    /// Closes both: they accept no more records, and existing ones can still be applied.
     pub(crate) fn close(&self) {
         self.clicks.close();
         self.postbacks.close();
     }
 }
 
-/// Where a journal lies, for people: the machine, the folder.
+/// Machine and folder of a slot, for operators.
 pub(crate) fn node(folder: &Path, slot: u32) -> String {
     let host = nix::unistd::gethostname().unwrap_or_default();
     format!(
@@ -114,49 +84,50 @@ pub(crate) fn node(folder: &Path, slot: u32) -> String {
     )
 }
 
-/// Applies what processes that are gone left in their slots, for as long as this one lives.
+/// Applies the journals of abandoned slots, for as long as the process runs.
 pub(crate) async fn apply_abandoned(
     settings: JournalSettings,
     own_slot: u32,
     url: Arc<str>,
-    postbacks: impl Fn() -> PostbackLoad,
+    postbacks: impl Fn() -> PostbackStream,
 ) {
-    // When each slot was last written to, as it was when nothing was left in it.
-    let mut done = HashMap::new();
+    // Time of the last write to each slot that is fully applied.
+    let mut applied = HashMap::new();
     loop {
-        tokio::time::sleep(SEARCH).await;
+        tokio::time::sleep(SEARCH_INTERVAL).await;
         for slot in (0..SLOTS).filter(|slot| *slot != own_slot) {
             let folder = settings.folder.join(slot.to_string());
             if !folder.exists() {
                 break;
             }
-            // Opening it is work, and nothing can have been left since.
-            if done.get(&slot) == Some(&written_at(&folder)) {
+            // Opening a slot is expensive, and this one is unchanged.
+            if applied.get(&slot) == Some(&written_at(&folder)) {
                 continue;
             }
             let opening = settings.clone();
             let opened = tokio::task::spawn_blocking(move || Journals::open_slot(&opening, slot));
             match opened.await {
-                // Whoever has it applies it.
-                Ok(Err(OpenError::InUse)) | Err(_) => {}
+                // The process that holds the slot applies its journals.
+                Ok(Err(OpenError::InUse)) => {}
+                Err(error) => tracing::error!(slot, %error, "abandoned slot not opened"),
                 Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, postbacks()).await {
                     Ok(()) => {
                         drop(journals);
-                        done.insert(slot, written_at(&folder));
+                        applied.insert(slot, written_at(&folder));
                     }
                     Err(error) => {
-                        tracing::warn!(slot, %error, "what was left in this slot is not applied yet")
+                        tracing::warn!(slot, %error, "journals of an abandoned slot not applied; retrying")
                     }
                 },
-                Ok(Err(error)) => tracing::error!(slot, %error, "this slot cannot be opened"),
+                Ok(Err(error)) => tracing::error!(slot, %error, "abandoned slot not opened"),
             }
         }
     }
 }
 
-/// When anything in a slot was last written to.
+/// Time of the last write to a slot; `None` if its files cannot be read.
 fn written_at(slot: &Path) -> Option<SystemTime> {
-    let files = [ClickLoad::STREAM, PostbackLoad::STREAM]
+    let files = [ClickStream::NAME, PostbackStream::NAME]
         .into_iter()
         .filter_map(|stream| fs::read_dir(slot.join(stream)).ok())
         .flatten();
@@ -164,41 +135,48 @@ fn written_at(slot: &Path) -> Option<SystemTime> {
     times.max()
 }
 
-/// The clicks of all journals in the folder, whoever writes them, from their beginning. What cannot be read is left out.
+/// Readers of the click journals of all slots in the folder, from the beginning. Unreadable journals are left out.
 pub(crate) fn all_clicks(folder: &Path) -> Vec<Reader> {
-    let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickLoad::STREAM));
+    let clicks = (0..SLOTS).map(|slot| folder.join(slot.to_string()).join(ClickStream::NAME));
     clicks
         .take_while(|clicks| clicks.exists())
-        .filter_map(|clicks| Reader::open(&clicks, 0).ok())
+        .filter_map(|clicks| {
+            let reader = Reader::open(&clicks, 0);
+            let reader = reader.inspect_err(|error| {
+                tracing::warn!(folder = %clicks.display(), %error, "journal of clicks not read");
+            });
+            reader.ok()
+        })
         .collect()
 }
 
+/// Applies the records that the journals of a slot hold now, and closes them.
 async fn catch_up(
     settings: &JournalSettings,
     journals: &Journals,
     url: &Arc<str>,
-    postbacks: PostbackLoad,
+    postbacks: PostbackStream,
 ) -> Result<(), crate::ingest::ApplyError> {
     let node = node(&settings.folder, journals.slot);
-    let clicks = ClickLoad::new(postbacks.judge.routing.clone());
+    let clicks = ClickStream::new(postbacks.authenticator.routing().clone());
     let clicks = applier(&journals.clicks, url, &node, clicks);
     let postbacks = applier(&journals.postbacks, url, &node, postbacks);
     let caught_up = async {
         clicks.catch_up().await?;
         postbacks.catch_up().await
     };
-    let done = caught_up.await;
+    let result = caught_up.await;
     journals.close();
-    done
+    result
 }
 
-pub(crate) fn applier<L: Load>(journal: &Journal, url: &Arc<str>, node: &str, load: L) -> Applier<L> {
+pub(crate) fn applier<S: Stream>(journal: &Journal, url: &Arc<str>, node: &str, stream: S) -> Applier<S> {
     Applier {
         journal: journal.clone(),
         opened_at: Mutex::new(Some(journal.next())),
         url: url.clone(),
         node: node.to_owned(),
-        load,
+        stream,
         progress: Arc::<Progress>::default(),
     }
 }

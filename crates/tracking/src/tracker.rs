@@ -1,85 +1,46 @@
-//! What the tracking paths share: the configuration in memory, the journals, and those who wait for verdicts.
+//! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for
+//! verdicts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use campaigns::Routing;
-use chrono::{DateTime, Utc};
-use dialects::{Answer, RawCall};
+use campaigns::{ClickIds, Routing};
+use dialects::{Answer, ParsedCall};
 use ipnet::IpNet;
 use journal::{Appender, OpenError, Refused};
-use schema::{Changes, Db, NetworkId, PostbackId, clock};
-use tenancy::networks::{Network, host_of};
-use tenancy::{RateLimit, Secret};
+use postbacks::{Authenticator, InboundRequest, PostbackRecord, Reason, Reply, Verdict};
+use schema::{Changes, NetworkId, PostbackId, clock};
+use tenancy::RateLimit;
+use tenancy::networks::Network;
 use tokio::task::JoinHandle;
 
-use crate::click_id::ClickIds;
 use crate::click_record;
 use crate::clicks::NewClick;
-use crate::condition::{Condition, Watch};
 use crate::counts::Counts;
-use crate::ingest::{ClickLoad, PostbackLoad, Progress, drop_old_clicks, sweep};
-use crate::journals::{self, JournalSettings, Journals};
-use crate::judge::Judge;
-use crate::postback_record::PostbackRecord;
-use crate::verdict::{Reason, Told, Verdict};
+use crate::health::{Health, Watch};
+use crate::ingest::{ClickStream, PostbackStream, Progress, drop_old_clicks, sweep};
+use crate::journals::{self, Journals};
+use crate::settings::{TrackerSettings, WhenDiskFails};
 use crate::visits::{Visits, VisitsError};
 use crate::waiting::Waiting;
 
-/// How long an advertiser's server is made to wait for a verdict before it is told that one will follow.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of a verdict; the response then is that it will follow.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a tracker is made from.
-pub struct TrackerSettings {
-    /// The tracking paths' own pool, so that no page can take their connections.
-    pub db: Db,
-    /// Where that database is, for the connections that apply the journals.
-    pub database_url: String,
-    /// The installation's secret, from which the keys of click ids are derived.
-    pub secret: Secret,
-    /// Where people look at postbacks and reasons, without a slash at the end.
-    pub dashboard_url: String,
-    /// Where visitors reach the host that all networks share: `/{network}/{alias}` works there.
-    pub tracking_url: String,
-    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The header in which a trusted proxy says the visitor's country.
-    pub country_header: Option<String>,
-    /// Files that tell countries and autonomous systems by address (MaxMind or DB-IP).
-    pub places: Vec<PathBuf>,
-    /// How journals are kept.
-    pub journal: JournalSettings,
-    /// What becomes of a visitor whose click cannot be journaled.
-    pub when_disk_fails: WhenDiskFails,
-    /// After how many months clicks are dropped; never if not given. Their sums stay.
-    pub keep_clicks_months: Option<u32>,
-}
-
-/// What becomes of a visitor whose click cannot be journaled: never the 302 that says it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenDiskFails {
-    /// On to the destination, with a 307 and a click id that conversions can still be attributed by. The click itself
-    /// is in no report.
-    #[default]
-    Redirect,
-    /// A 503 and a page that asks to try again.
-    Refuse,
-}
-
-/// Why tracking cannot start.
+/// Reason why tracking cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The journals cannot be opened.
     #[error("journal: {0}")]
     Journal(#[from] OpenError),
-    /// Visitors cannot be told apart.
+    /// Visitors cannot be classified.
     #[error(transparent)]
     Visits(#[from] VisitsError),
 }
 
-/// The tracking paths' shared parts. Cheap to clone.
+/// Shared state of the tracking paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracker {
     pub(crate) routing: Routing,
@@ -87,9 +48,9 @@ pub struct Tracker {
     pub(crate) visits: Arc<Visits>,
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) country_header: Option<Arc<str>>,
-    /// The host that all networks share.
+    /// Host shared by all networks.
     pub(crate) shared_host: Arc<str>,
-    /// Postbacks per second and network.
+    /// Rate limit of postbacks per network, over one second.
     pub(crate) postback_rate: RateLimit<NetworkId>,
     pub(crate) when_disk_fails: WhenDiskFails,
     pub(crate) journals: Journals,
@@ -102,135 +63,66 @@ pub struct Tracker {
     dashboard_url: Arc<str>,
 }
 
-/// A postback as it arrived.
-#[derive(Debug, Clone)]
-pub struct InboundCall {
-    /// Its receipt.
-    pub id: PostbackId,
-    /// When it reached us.
-    pub received_at: DateTime<Utc>,
-    /// GET or POST.
-    pub method: String,
-    /// Request target as received.
-    pub target: String,
-    /// Where in the target the call itself begins: behind the network's slug on the host that all share.
-    pub spoken_from: usize,
-    /// `Content-Type` header.
-    pub content_type: Option<String>,
-    /// `Authorization` header.
-    pub authorization: Option<String>,
-    /// `X-Api-Key` or `Api-Key` header.
-    pub api_key: Option<String>,
-    /// [`crate::signature::HEADER`]
-    pub signature: Option<String>,
-    /// Body as received.
-    pub body: Vec<u8>,
-    /// Address of the caller.
-    pub remote_ip: Option<IpNet>,
-    /// Whether it came over https; none where nothing is known.
-    pub over_https: Option<bool>,
-    /// Why it could not even be received whole, if so.
-    pub flaw: Option<Reason>,
-}
-
-impl InboundCall {
-    /// A plain GET of a target, come in at this time.
-    #[must_use]
-    pub fn get(target: &str, received_at: DateTime<Utc>, remote_ip: Option<IpNet>) -> Self {
-        Self {
-            id: PostbackId::fresh(received_at),
-            received_at,
-            method: "GET".to_owned(),
-            target: target.to_owned(),
-            spoken_from: 0,
-            content_type: None,
-            authorization: None,
-            api_key: None,
-            signature: None,
-            body: Vec::new(),
-            remote_ip,
-            over_https: None,
-            flaw: None,
-        }
-    }
-
-    /// The call as a dialect reads it: without the network in front.
-    pub(crate) fn raw(&self) -> RawCall<'_> {
-        RawCall {
-            method: &self.method,
-            target: self.target.get(self.spoken_from..).unwrap_or_default(),
-            content_type: self.content_type.as_deref(),
-            authorization: self.authorization.as_deref(),
-            api_key: self.api_key.as_deref(),
-            body: &self.body,
-        }
-    }
-}
-
 impl Tracker {
-    /// Opens the journals and starts what works in the background on the current runtime: what is in the journals is
-    /// applied from now on.
+    /// Opens the journals, and starts the appliers and the other background tasks on the current runtime.
     ///
     /// # Errors
-    /// When the journals or the files of places cannot be opened.
+    /// When the journals, the keys of visitors or the `GeoIP` databases cannot be opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(settings: TrackerSettings) -> Result<Self, StartError> {
         let url: Arc<str> = settings.database_url.into();
-        let journals = Journals::open(&settings.journal)?;
-        let keys = settings.journal.folder.join("visitor.keys");
+        let storage = settings.storage;
+        let journals = Journals::open(&storage.journal)?;
+        let keys = storage.journal.folder.join("visitor.keys");
         let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
         let changes = Changes::listen(&url);
         let routing = Routing::new(settings.db, changes);
         let click_ids = ClickIds::new(settings.secret.clone());
-        let judge = Judge {
-            routing: routing.clone(),
-            click_ids: click_ids.clone(),
-            secret: settings.secret,
-        };
+        let authenticator = Authenticator::new(routing.clone(), click_ids.clone(), settings.secret);
         let waiting = Waiting::default();
-        let load = {
-            let (judge, waiting) = (judge.clone(), waiting.clone());
-            move || PostbackLoad {
-                judge: judge.clone(),
+        let stream = {
+            let (authenticator, waiting) = (authenticator.clone(), waiting.clone());
+            move || PostbackStream {
+                authenticator: authenticator.clone(),
                 waiting: waiting.clone(),
             }
         };
-        let folder = settings.journal.folder.clone();
+        let folder = storage.journal.folder.clone();
         let node = journals::node(&folder, journals.slot);
-        let clicks = journals::applier(&journals.clicks, &url, &node, ClickLoad::new(routing.clone()));
-        let postbacks = journals::applier(&journals.postbacks, &url, &node, load());
+        let clicks = journals::applier(&journals.clicks, &url, &node, ClickStream::new(routing.clone()));
+        let postbacks = journals::applier(&journals.postbacks, &url, &node, stream());
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
         let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
-        if let Some(months) = settings.keep_clicks_months {
+        if let Some(months) = storage.keep_clicks_months {
             tokio::spawn(drop_old_clicks(url.clone(), months));
         }
         tokio::spawn(sweep(
             url.clone(),
-            judge,
+            authenticator,
             postback_progress.clone(),
             journals.postbacks.clone(),
         ));
         tokio::spawn(journals::apply_abandoned(
-            settings.journal,
+            storage.journal,
             journals.slot,
             url,
-            load,
+            stream,
         ));
-        learn_and_watch(&visits, &folder);
+        start_visits(&visits, &folder);
         let watch = Arc::new(Watch::default());
         tokio::spawn(watch.clone().watch_clock());
         Ok(Self {
             routing,
             click_ids,
             visits,
-            trusted_proxies: settings.trusted_proxies.into(),
-            country_header: settings.country_header.map(Into::into),
-            shared_host: host_of(&settings.tracking_url).into(),
+            trusted_proxies: settings.proxies.trusted,
+            country_header: settings.proxies.country_header,
+            shared_host: settings.urls.shared_host().into(),
             postback_rate: RateLimit::new(Duration::from_secs(1)),
-            when_disk_fails: settings.when_disk_fails,
+            when_disk_fails: storage.when_disk_fails,
             journals,
             counts: Arc::new(Counts::new()),
             watch,
@@ -238,17 +130,17 @@ impl Tracker {
             click_progress,
             postback_progress,
             appliers: Arc::new(appliers),
-            dashboard_url: settings.dashboard_url.into(),
+            dashboard_url: settings.urls.dashboard.into(),
         })
     }
 
-    /// The click ids of this installation.
+    /// Click IDs of this installation.
     #[must_use]
     pub fn click_ids(&self) -> &ClickIds {
         &self.click_ids
     }
 
-    /// A way in for one worker thread; what wakes those who wait there runs on the current runtime.
+    /// Intake for one worker thread; the tasks that wake its waiting requests run on the current runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -265,7 +157,7 @@ impl Tracker {
         }
     }
 
-    /// Returns when everything that was acknowledged before the call is in Postgres.
+    /// Returns once everything acknowledged before the call is in Postgres.
     pub async fn settled(&self) {
         let (clicks, postbacks) = (self.journals.clicks.next(), self.journals.postbacks.next());
         while self.click_progress.applied() < clicks || self.postback_progress.applied() < postbacks {
@@ -273,14 +165,14 @@ impl Tracker {
         }
     }
 
-    /// How this node fares.
+    /// Health of this node.
     #[must_use]
-    pub fn condition(&self) -> Condition {
-        self.watch.condition(&self.journals)
+    pub fn health(&self) -> Health {
+        self.watch.health(&self.journals)
     }
 
-    /// Says that the node is about to stop: redirects and answers to postbacks ask their connection to be closed, and
-    /// load balancers are told to go elsewhere.
+    /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that
+    /// load balancers use other nodes.
     pub fn drain(&self) {
         self.watch.draining.store(true, Ordering::Relaxed);
     }
@@ -289,25 +181,27 @@ impl Tracker {
         self.watch.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more in, and applies what was taken, for `patience` at most: what is left is in the journal.
-    pub async fn close(&self, patience: Duration) {
+    /// Closes the journals and applies their records, for `timeout` at most; the rest stays in the journals.
+    pub async fn close(&self, timeout: Duration) {
         let journals = self.journals.clone();
         // Waits for the disk.
-        drop(tokio::task::spawn_blocking(move || journals.close()).await);
+        if let Err(error) = tokio::task::spawn_blocking(move || journals.close()).await {
+            tracing::error!(%error, "the journals were not closed");
+        }
         let applied = async {
             while !self.appliers.iter().all(JoinHandle::is_finished) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(patience, applied).await.is_err() {
-            tracing::warn!("not everything is applied yet; the journal keeps it for the next start");
+        if tokio::time::timeout(timeout, applied).await.is_err() {
+            tracing::warn!("the journals are not fully applied; the next start applies the rest");
         }
     }
 
-    /// The answer that tells a verdict.
+    /// Response to a postback.
     #[must_use]
-    pub fn answer(&self, id: PostbackId, told: &Told) -> Answer {
-        let (verdict, dashboard) = (&told.verdict, &self.dashboard_url);
+    pub fn answer(&self, id: PostbackId, reply: &Reply) -> Answer {
+        let (verdict, dashboard) = (&reply.verdict, &self.dashboard_url);
         let reason = verdict.reason;
         Answer {
             status: reason.status(),
@@ -316,27 +210,27 @@ impl Tracker {
             hint: verdict.hint.clone(),
             request_id: id.to_string(),
             conversion_id: verdict.conversion_id.map(|id| id.to_string()),
-            mode: if told.is_test { "test" } else { "live" },
+            mode: if reply.is_test { "test" } else { "live" },
             docs: format!("{dashboard}/docs/reasons/{}", reason.code()),
-            inspect: reason.is_kept().then(|| format!("{dashboard}/postbacks/{id}")),
+            inspect: reason.is_stored().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
 }
 
-/// Reads who has been here today from the journals, those of other processes too, and looks after keys and places.
-fn learn_and_watch(visits: &Arc<Visits>, folder: &Path) {
+/// Restores today's visitors from all journals in the folder, and keeps keys and `GeoIP` databases up to date.
+fn start_visits(visits: &Arc<Visits>, folder: &Path) {
     let clicks = journals::all_clicks(folder);
-    let learning = visits.clone();
+    let restored = visits.clone();
     tokio::task::spawn_blocking(move || {
         for journal in clicks {
-            learning.learn(journal, clock::now());
+            restored.restore(journal, clock::now());
         }
     });
-    let watching = visits.clone();
-    tokio::spawn(async move { watching.keep_fresh().await });
+    let refreshed = visits.clone();
+    tokio::spawn(async move { refreshed.refresh().await });
 }
 
-/// The way into the journals for one worker thread.
+/// Intake of one worker thread: appends to the journals.
 pub struct Intake {
     pub(crate) tracker: Tracker,
     clicks: Appender,
@@ -344,7 +238,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The tracker whose way in it is.
+    /// Tracker to which it belongs.
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
@@ -353,8 +247,9 @@ impl Intake {
     /// Journals a click. When this returns `Ok`, the click is on disk.
     ///
     /// # Errors
-    /// When the disk is full or fails. A caller who stops waiting may have it journaled all the same: an
-    /// unacknowledged extra click harms nobody.
+    /// When the disk is full or fails. A click may be journaled although its caller stopped waiting; such an
+    /// unacknowledged click does no harm.
+    #[tracing::instrument(level = "trace", skip_all, fields(network = %network.id, link = %click.link_id))]
     pub async fn record(&self, network: &Network, click: &NewClick) -> Result<(), Refused> {
         let time_zone = network.time_zone();
         self.clicks
@@ -362,24 +257,25 @@ impl Intake {
             .await
     }
 
-    /// Takes a postback in: understands it, journals it, waits for its verdict, and says what to tell.
-    ///
-    /// What is answered with anything but `unavailable` is on disk.
-    pub async fn receive(&self, network: &Network, call: InboundCall) -> Told {
-        let record = PostbackRecord::of(network.id, call);
+    /// Journals a parsed postback and waits for its verdict. Unless the reply is `unavailable`, the postback is on
+    /// disk.
+    #[tracing::instrument(level = "debug", skip_all, fields(network = %network.id, postback = %request.id))]
+    pub async fn receive(&self, network: &Network, request: InboundRequest, parsed: ParsedCall) -> Reply {
+        let record = PostbackRecord::new(network.id, request, parsed);
         let mut turn = self.tracker.waiting.wait_for(record.id);
         if let Err(refused) = self.postbacks.append(|buffer| record.write(buffer)).await {
             tracing::error!(postback = %record.id, %refused, "postback refused");
-            return Told::plainly(Verdict::of(Reason::Unavailable));
+            return Reply::native(Verdict::of(Reason::Unavailable));
         }
-        let patience = match self.tracker.postback_progress.is_failing() {
-            true => Duration::ZERO,
-            false => PATIENCE,
+        let timeout = if self.tracker.postback_progress.is_failing() {
+            Duration::ZERO
+        } else {
+            VERDICT_TIMEOUT
         };
-        match tokio::time::timeout(patience, &mut turn.verdict).await {
-            Ok(Ok(told)) => told,
-            // Nobody tells those whose postback was put aside.
-            Ok(Err(_)) | Err(_) => Told::plainly(Verdict::of(Reason::Queued)),
+        match tokio::time::timeout(timeout, &mut turn.verdict).await {
+            Ok(Ok(reply)) => reply,
+            // A quarantined postback gets no verdict.
+            Ok(Err(_)) | Err(_) => Reply::native(Verdict::of(Reason::Queued)),
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What a click says about the visitor, worked out before anything is written: addresses and User-Agents end here.
+//! Classification of visitors, before a click is journaled: full addresses and User-Agents are used here and never
+//! stored.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use campaigns::Route;
+use campaigns::{ClickFlag, Route};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -15,32 +16,31 @@ use visitors::{Agents, Country, Places, PlacesError, Recent, VisitorHash, Visito
 
 use crate::caps::Caps;
 use crate::click_record::{ClickRecord, day};
-use crate::clicks::{Flag, Visitor};
+use crate::clicks::Visitor;
 
-/// Clicks of one visitor in a minute that people still make.
-const PLAUSIBLE_A_MINUTE: u32 = 20;
-/// How often files of places are looked at for changes.
-const RELOAD: Duration = Duration::from_secs(60);
-/// How far back the journal is read for who was here today, in milliseconds: a day begins at most that long ago
-/// anywhere.
-const A_DAY: i64 = 26 * 3600 * 1000;
-/// Place of the visitor's hash in a click's row.
+/// Maximum clicks of one visitor in a minute that are plausible for a human.
+const MAX_CLICKS_PER_MINUTE: u32 = 20;
+/// Interval at which `GeoIP` databases are checked for changes, and visitor keys for expiry.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Age of the oldest click that is restored, in milliseconds: in no time zone did today begin earlier.
+const LOOK_BACK_MILLIS: i64 = 26 * 3600 * 1000;
+/// Index of the visitor's hash in the row of a click.
 const VISITOR_FIELD: usize = 8;
 
-/// What a request says about who sent it.
+/// Facts about the sender of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
-    /// The visitor's address.
+    /// Address; `None` for a simulated request.
     pub(crate) ip: Option<IpAddr>,
-    /// The country, where a proxy that is trusted says so.
+    /// Country as a trusted proxy reports it; `None` if none does.
     pub(crate) country: Option<Country>,
     /// `User-Agent`.
     pub(crate) user_agent: Option<&'a str>,
-    /// A browser fetches in advance, or only asks for the headers.
+    /// True for a browser's prefetch and for a HEAD request.
     pub(crate) is_prefetch: bool,
 }
 
-/// Knows visitors again, for a day.
+/// Classifies visitors, and recognises them for a day.
 pub(crate) struct Visits {
     agents: Agents,
     places: Places,
@@ -49,13 +49,13 @@ pub(crate) struct Visits {
     caps: Caps,
 }
 
-/// Why visitors cannot be told apart.
+/// Reason why visitors cannot be classified.
 #[derive(Debug, thiserror::Error)]
 pub enum VisitsError {
-    /// A file of places cannot be used.
+    /// A `GeoIP` database cannot be used.
     #[error(transparent)]
     Places(#[from] PlacesError),
-    /// The file of keys cannot be used.
+    /// The file of visitor keys cannot be used.
     #[error("{path}: {error}", path = .0.display(), error = .1)]
     Keys(PathBuf, std::io::Error),
 }
@@ -75,8 +75,8 @@ impl Visits {
         })
     }
 
-    /// Everything there is to know of a visitor.
-    pub(crate) fn know(
+    /// Classifies the visitor behind a click, and counts the click towards uniqueness, rates and caps.
+    pub(crate) fn classify(
         &self,
         facts: Facts<'_>,
         network: &Network,
@@ -89,52 +89,58 @@ impl Visits {
         let place = facts.ip.map(|ip| self.places.find(ip)).unwrap_or_default();
         let hash = facts.ip.and_then(|ip| {
             let hash = self.keys.hash(ip, facts.user_agent, today);
-            hash.inspect_err(|error| tracing::error!(%error, "visitors cannot be told apart"))
+            hash.inspect_err(|error| tracing::error!(network = %network.id, %error, "visitor not hashed"))
                 .ok()
         });
         let scope = scope(network.id.0, route.campaign().id.0, route.affiliate_id.0);
-        // All are asked, so that each knows of every click.
+        // No check is skipped, because each also counts the click.
         let is_unique = hash.is_some_and(|hash| self.recent.is_unique(scope, hash, today));
         let link = u64::from(route.link_id.0.unsigned_abs()) << 32 | u64::from(network.id.0.unsigned_abs());
         let is_repeat = hash.is_some_and(|hash| self.recent.is_repeat(link, hash, millis));
         let rate = hash.map_or(0, |hash| self.recent.rate(hash, millis));
         let country = facts.country.or(place.country);
         let audience = &route.campaign().audience;
-        let is_unwanted = !audience.wants(country.as_ref().map(Country::as_str), agent.device.as_str());
+        let is_not_targeted = !audience.wants(country.as_ref().map(Country::as_str), agent.device.as_str());
         let flags = [
-            (facts.is_prefetch, Flag::Prefetch),
-            (agent.bot, Flag::Bot),
-            (is_blocked(network, facts.ip), Flag::Blocked),
-            (place.data_center, Flag::DataCenter),
-            (is_unwanted, Flag::NotTargeted),
-            (rate > PLAUSIBLE_A_MINUTE, Flag::Velocity),
-            (is_repeat, Flag::Duplicate),
+            (facts.is_prefetch, ClickFlag::Prefetch),
+            (agent.bot, ClickFlag::Bot),
+            (is_blocked(network, facts.ip), ClickFlag::Blocked),
+            (place.data_center, ClickFlag::DataCenter),
+            (is_not_targeted, ClickFlag::NotTargeted),
+            (rate > MAX_CLICKS_PER_MINUTE, ClickFlag::Velocity),
+            (is_repeat, ClickFlag::Duplicate),
         ];
         let flag = flags
             .into_iter()
             .find_map(|(applies, flag)| applies.then_some(flag));
-        // Last, because only what is otherwise valid counts towards a cap.
-        let is_beyond = || {
+        // Last, because only valid clicks count towards a cap.
+        let is_above_cap = || {
             let promotion = &route.promotion;
             !promotion.caps.is_empty() && self.caps.is_reached(network, promotion, route.affiliate_id, now)
         };
         Visitor {
             hash: hash.map(|VisitorHash(hash)| hash),
             is_unique,
-            flag: flag.or_else(|| is_beyond().then_some(Flag::CapReached)),
+            flag: flag.or_else(|| is_above_cap().then_some(ClickFlag::CapReached)),
             country,
             asn: place.asn,
             agent,
         }
     }
 
-    /// Learns from the journal who has been here today.
-    pub(crate) fn learn(&self, mut clicks: Reader, now: DateTime<Utc>) {
-        let since = (now.timestamp_millis() - A_DAY) * 1000;
-        while let Ok(read) = clicks.read(10_000, 4 * 1024 * 1024) {
-            let mut some = !read.damage.is_empty();
+    /// Restores today's visitors from a journal of clicks.
+    pub(crate) fn restore(&self, mut clicks: Reader, now: DateTime<Utc>) {
+        let since = (now.timestamp_millis() - LOOK_BACK_MILLIS) * 1000;
+        loop {
+            let read = match clicks.read(10_000, 4 * 1024 * 1024) {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::warn!(%error, "visitors not restored from a journal; some count as unique again");
+                    return;
+                }
+            };
+            let is_end = read.is_empty() && read.damage.is_empty();
             for (_, record) in read.iter() {
-                some = true;
                 let Some(click) = ClickRecord::read(record).filter(|click| click.clicked_at >= since) else {
                     continue;
                 };
@@ -144,29 +150,31 @@ impl Visits {
                         .learn(scope, VisitorHash(u64::from_be_bytes(hash)), click.day);
                 }
             }
-            if !some {
+            if is_end {
                 return;
             }
         }
     }
 
-    /// Looks now and then whether a file of places was replaced or a key of visitors is to be destroyed.
-    pub(crate) async fn keep_fresh(&self) {
+    /// Destroys expired visitor keys and reloads changed `GeoIP` databases, for as long as the process runs.
+    pub(crate) async fn refresh(&self) {
         loop {
-            tokio::time::sleep(RELOAD).await;
+            tokio::time::sleep(REFRESH_INTERVAL).await;
             if let Err(error) = self.keys.forget_old(day(clock::now(), Tz::UTC)) {
-                tracing::error!(%error, "old keys of visitors not destroyed");
+                tracing::error!(%error, "expired visitor keys not destroyed");
             }
             match self.places.reload_if_changed() {
-                Ok(true) => tracing::info!("places loaded anew"),
+                Ok(true) => tracing::info!("GeoIP databases reloaded"),
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "places not loaded anew; the last ones stay in use"),
+                Err(error) => {
+                    tracing::error!(%error, "GeoIP databases not reloaded; the previous ones stay in use")
+                }
             }
         }
     }
 }
 
-/// One number for what uniqueness is about: ids are 31 bits, so no two networks' pairs need ever meet often.
+/// Hash of the scope of uniqueness. IDs have 31 bits, so the scopes of two networks rarely collide.
 fn scope(network_id: i32, campaign_id: i32, affiliate_id: i32) -> u64 {
     let [network, campaign, affiliate] =
         [network_id, campaign_id, affiliate_id].map(|id| u64::from(id.unsigned_abs()));

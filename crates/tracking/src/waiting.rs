@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schema::PostbackId;
 use tokio::sync::oneshot;
 
-use crate::verdict::Told;
+use postbacks::Reply;
 
-/// Who waits for what. Cheap to clone.
+/// Waiting callers by receipt. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Waiting {
-    callers: Arc<Mutex<HashMap<PostbackId, oneshot::Sender<Told>>>>,
+    callers: Arc<Mutex<HashMap<PostbackId, oneshot::Sender<Reply>>>>,
 }
 
 impl Waiting {
-    /// Waits for the verdict on this postback, from now on.
+    /// Registers a caller for the verdict on this postback.
     pub(crate) fn wait_for(&self, id: PostbackId) -> Turn {
         let (caller, verdict) = oneshot::channel();
         self.callers
@@ -29,24 +29,22 @@ impl Waiting {
         }
     }
 
-    /// Tells verdicts to those who wait for them.
-    pub(crate) fn tell(&self, verdicts: Vec<(PostbackId, Told)>) {
+    /// Replies to the callers who wait.
+    pub(crate) fn reply(&self, replies: Vec<(PostbackId, Reply)>) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, verdict) in verdicts {
-            if let Some(caller) = callers.remove(&id) {
-                // A caller who went away meanwhile finds the verdict in the list.
-                drop(caller.send(verdict));
-            }
+        for (id, reply) in replies {
+            // A caller who disconnected meanwhile finds the verdict in the list of postbacks.
+            let _disconnected = callers.remove(&id).map(|caller| caller.send(reply));
         }
     }
 }
 
-/// A caller's place among those who wait; given up when dropped.
+/// Registration of a caller; removed when dropped.
 pub(crate) struct Turn {
     id: PostbackId,
     waiting: Waiting,
-    /// The verdict, when there is one.
-    pub(crate) verdict: oneshot::Receiver<Told>,
+    /// Reply, once the postback is decided.
+    pub(crate) verdict: oneshot::Receiver<Reply>,
 }
 
 impl Drop for Turn {

@@ -1,7 +1,7 @@
-//! The daily keys of visitor hashes: what makes two visits of a day comparable, and visits of two days not.
+//! Daily keys of visitor hashes: visits of the same day are comparable, visits of different days are not.
 //!
-//! A day is one on the clock of whoever asks, as its number counted from anywhere: around the world there are up to three
-//! at a time.
+//! A day is a number in the caller's time zone, counted from any epoch: around the world up to three days exist at
+//! once.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -17,41 +17,42 @@ use sha2::Sha256;
 
 use crate::cut;
 
-/// Days on either side of one whose key is made that keep theirs.
-const NEAR: i32 = 2;
-const FOR_US_ALONE: u32 = 0o600;
+/// Number of days before and after a new key's day whose keys are retained.
+const RETAINED_DAYS: i32 = 2;
+const OWNER_ONLY: u32 = 0o600;
 
-/// One visitor on one day: address and User-Agent under the key of the day. Whoever has no key learns neither.
+/// A visitor on one day: address and User-Agent hashed with the key of the day. Without the key, the hash reveals
+/// neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VisitorHash(pub u64);
 
-/// The keys of the days that are somewhere today or were yesterday, in a file that only its owner can read. Older keys
-/// are destroyed, so that hashes of the same visitor on two days have nothing in common, for us either.
+/// Keys of the days that are current anywhere or were yesterday, in a file that only its owner can read. Older keys are
+/// destroyed, so that hashes of the same visitor on two days have nothing in common, for the operator either.
 ///
-/// Destroyed means gone from the file and from memory; the blocks of a disk keep what they keep until they are reused.
-/// One process writes the file: nodes that share no file count a visitor once each.
+/// Destroyed keys are gone from the file and from memory; disk blocks retain them until reused. One process writes the
+/// file: nodes without a shared file count a visitor once each.
 pub struct VisitorKeys {
     path: PathBuf,
     keys: ArcSwap<Vec<DayKey>>,
-    /// One change of the file at a time.
+    /// Locked during changes of the file.
     changing: Mutex<()>,
 }
 
 #[derive(Clone)]
 struct DayKey {
-    /// Its number.
+    /// Number of the day.
     day: i32,
     key: [u8; 32],
-    /// The key in place, so that a hash need not begin with it.
+    /// Keyed state, so that a hash need not start from the key.
     mac: Hmac<Sha256>,
 }
 
 impl VisitorKeys {
-    /// Reads the file, or begins without one; it is written with the first hash. Others' permissions to an existing
-    /// file are taken away, and what a crash left half-written is removed.
+    /// Reads the file, if it exists; the first hash creates it. Restricts an existing file to its owner, and removes
+    /// what a crash left half-written.
     ///
     /// # Errors
-    /// The file cannot be read, or is not what this wrote.
+    /// I/O errors, or a file in another format.
     pub fn open(path: &Path) -> io::Result<Self> {
         match fs::remove_file(unfinished(path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -59,7 +60,7 @@ impl VisitorKeys {
         }
         let keys = match fs::read_to_string(path) {
             Ok(text) => {
-                fs::set_permissions(path, Permissions::from_mode(FOR_US_ALONE))?;
+                fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
                 parse(&text).ok_or_else(|| malformed(path))?
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -72,14 +73,14 @@ impl VisitorKeys {
         })
     }
 
-    /// The hash of a visitor on this day: HMAC-SHA-256 of the address and the first 512 bytes of the User-Agent, cut to
-    /// 64 bits. Of an IPv6 address the /64 counts, which is what one subscriber has.
+    /// Hash of a visitor on this day: HMAC-SHA-256 of the address and the first 512 bytes of the User-Agent, truncated
+    /// to 64 bits. Of an IPv6 address only the /64 counts, which one subscriber has.
     ///
-    /// The first call of a day makes its key, writes the file and waits for the disk; those who come meanwhile
-    /// wait for it. No other call waits.
+    /// The first call of a day creates its key, writes the file and waits for the disk; concurrent calls wait for the
+    /// first. No other call waits.
     ///
     /// # Errors
-    /// The file cannot be written. The next call tries again.
+    /// Errors of writing the file. The next call retries.
     pub fn hash(&self, ip: IpAddr, user_agent: Option<&str>, day: i32) -> io::Result<VisitorHash> {
         if let Some(key) = self.keys.load().iter().find(|key| key.day == day) {
             return Ok(key.hash(ip, user_agent));
@@ -87,17 +88,17 @@ impl VisitorKeys {
         Ok(self.begin(day)?.hash(ip, user_agent))
     }
 
-    /// Destroys the keys of days that are over everywhere when it is this day in UTC, which otherwise happens with the
-    /// first visitor of a day: for a server that nobody visits. Says whether there were any.
+    /// Destroys the keys of days that are over everywhere at this UTC day, which otherwise happens with the first
+    /// visitor of a day: for servers without visitors. Returns true if any were destroyed.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Errors of writing the file.
     pub fn forget_old(&self, day: i32) -> io::Result<bool> {
-        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.keys.load_full();
         let after: Vec<_> = before
             .iter()
-            .filter(|key| key.day >= day - NEAR)
+            .filter(|key| key.day >= day - RETAINED_DAYS)
             .cloned()
             .collect();
         let any = after.len() < before.len();
@@ -107,10 +108,10 @@ impl VisitorKeys {
         Ok(any)
     }
 
-    /// Makes the key of a day unless another thread just has. Beside it only those of the days around it stay, so a clock
-    /// that was wrong and is set back leaves no key behind of days that are not yet.
+    /// Creates the key of a day unless another thread just did. Only keys of neighbouring days are retained, so that a
+    /// clock that was wrong leaves no key of future days behind.
     fn begin(&self, day: i32) -> io::Result<DayKey> {
-        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.keys.load_full();
         if let Some(key) = before.iter().find(|key| key.day == day) {
             return Ok(key.clone());
@@ -118,14 +119,14 @@ impl VisitorKeys {
         let fresh = DayKey::new(day, rand::random());
         let near = before
             .iter()
-            .filter(|key| key.day.abs_diff(day) <= NEAR.unsigned_abs());
+            .filter(|key| key.day.abs_diff(day) <= RETAINED_DAYS.unsigned_abs());
         let mut after: Vec<_> = near.cloned().chain([fresh.clone()]).collect();
         after.sort_by_key(|key| key.day);
         self.replace(after)?;
         Ok(fresh)
     }
 
-    /// Disk first: a hash must not be given under a key that a crash would lose.
+    /// Disk first: a hash must not be issued under a key that a crash would lose.
     fn replace(&self, keys: Vec<DayKey>) -> io::Result<()> {
         write(&self.path, &keys)?;
         self.keys.store(Arc::new(keys));
@@ -164,14 +165,14 @@ fn unfinished(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whole or not at all, also through a crash: written beside, synced, renamed over, and the directory synced.
+/// Replaces the file atomically, also across a crash: writes a new file, syncs, renames, and syncs the directory.
 fn write(path: &Path, keys: &[DayKey]) -> io::Result<()> {
     let beside = unfinished(path);
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(FOR_US_ALONE)
+        .mode(OWNER_ONLY)
         .open(&beside)?;
     for key in keys {
         writeln!(file, "{} {}", key.day, HEXLOWER.encode(&key.key))?;
@@ -196,7 +197,7 @@ fn parse(text: &str) -> Option<Vec<DayKey>> {
 
 fn malformed(path: &Path) -> io::Error {
     let text = format!(
-        "{} is not a file of visitor keys; remove it to begin anew",
+        "{} is not a file of visitor keys; remove it to start with new keys",
         path.display()
     );
     io::Error::new(ErrorKind::InvalidData, text)

@@ -1,13 +1,13 @@
-//! Who came: what an address, a User-Agent and a moment say about a visitor.
+//! Visitors: attributes and history derived from an address, a User-Agent and a time.
 //!
-//! Four things, each asked once per click, none of which waits for anything while a click is served:
+//! Four parts, each used once per click, none of which blocks while a click is served:
 //!
-//! - [`Agents`]: device, browser, system, bot or not, from the User-Agent;
-//! - [`Places`]: country and network from the address, by MaxMind or DB-IP files;
-//! - [`VisitorKeys`]: address and User-Agent as a [`VisitorHash`] that means nothing the day after;
-//! - [`Recent`]: whether this hash was here before, in fixed memory.
+//! - [`Agents`]: device, browser, operating system and bot detection by User-Agent;
+//! - [`Places`]: country and autonomous system by address, from MaxMind or DB-IP files;
+//! - [`VisitorKeys`]: address and User-Agent as a [`VisitorHash`], without meaning on the next day;
+//! - [`Recent`]: uniqueness, repeats and rates by hash, in fixed memory.
 //!
-//! Knows no network, campaign, HTTP or SQL. Reads those database files and keeps one file of keys; nothing else leaves it.
+//! Independent of networks, campaigns, HTTP and SQL. Reads the database files and owns one file of keys.
 
 mod agents;
 mod hashing;
@@ -20,10 +20,10 @@ pub use keys::{VisitorHash, VisitorKeys};
 pub use places::{Country, NotACountry, Place, Places, PlacesError};
 pub use recent::Recent;
 
-/// How many bytes of a User-Agent are looked at. Real ones are a third of it; what is longer is noise or an attack.
+/// Maximum length of a User-Agent in bytes. Real ones are a third as long; longer ones are noise or an attack.
 const USER_AGENT_BYTES: usize = 512;
 
-/// A User-Agent without what is beyond [`USER_AGENT_BYTES`], cut where a character ends.
+/// Truncates a User-Agent to [`USER_AGENT_BYTES`] at a character boundary.
 fn cut(user_agent: &str) -> &str {
     let end = user_agent.floor_char_boundary(USER_AGENT_BYTES);
     user_agent.get(..end).unwrap_or(user_agent)

@@ -1,4 +1,4 @@
-//! What real User-Agents say, by the table in `user_agents.txt`, and what none may do.
+//! Parsing of real User-Agents by the table in `user_agents.txt`, and limits for any text.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn written(agent: &Agent) -> String {
 }
 
 #[test]
-fn real_user_agents_are_read_as_the_table_says() {
+fn real_user_agents_are_parsed_as_in_the_table() {
     let agents = Agents::new();
     let table = include_str!("user_agents.txt")
         .lines()
@@ -43,16 +43,16 @@ fn real_user_agents_are_read_as_the_table_says() {
 }
 
 #[test]
-fn whoever_sends_no_user_agent_is_a_bot() {
+fn a_missing_user_agent_is_a_bot() {
     let agents = Agents::new();
-    let nobody = Agent {
+    let bot = Agent {
         device: Device::Other,
         browser: None,
         os: None,
         bot: true,
     };
     for nothing in [None, Some(""), Some("  \t ")] {
-        assert_eq!(agents.read(nothing), nobody);
+        assert_eq!(agents.read(nothing), bot);
     }
 }
 
@@ -79,7 +79,7 @@ fn a_name_with_control_characters_is_none() {
     }
 }
 
-/// Built of the words the rules look for, since random text reaches few of them.
+/// Built of words that the rules search for, because random text reaches few rules.
 fn hostile() -> impl Strategy<Value = String> {
     let words = [
         "Mozilla/5.0 ",
@@ -125,9 +125,9 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn no_user_agent_panics_or_takes_long() {
+fn no_user_agent_causes_a_panic_or_takes_long() {
     let agents = Agents::new();
-    // Against hanging, not for measuring: the build may be a debug one on a busy machine. benches/click.rs measures.
+    // Detects hanging; benches/click.rs measures. The build may be a debug one on a busy machine.
     let limit = Duration::from_millis(if cfg!(debug_assertions) { 2000 } else { 50 });
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
     runner

@@ -1,8 +1,5 @@
-//! What a day's key binds together, and what it must not; and that its file survives a crash.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Daily keys: comparability of hashes, and the file's survival of a crash.
+#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
 
 use std::fs;
 use std::net::IpAddr;
@@ -45,7 +42,7 @@ fn a_visitor_has_one_hash_on_a_day_and_another_on_the_next() {
     assert_eq!(
         hash(&keys, "81.2.3.4", CHROME, TODAY),
         first,
-        "elsewhere it is still yesterday"
+        "in another time zone it is still yesterday"
     );
     let elsewhere = TempDir::new().unwrap();
     assert_ne!(
@@ -60,7 +57,7 @@ fn a_visitor_has_one_hash_on_a_day_and_another_on_the_next() {
 }
 
 #[test]
-fn of_an_ipv6_address_the_first_half_counts() {
+fn only_the_first_half_of_an_ipv6_address_counts() {
     let directory = TempDir::new().unwrap();
     let keys = VisitorKeys::open(&file(&directory)).unwrap();
     let one = hash(&keys, "2a02:8100:1:2::1", CHROME, TODAY);
@@ -72,7 +69,7 @@ fn of_an_ipv6_address_the_first_half_counts() {
 }
 
 #[test]
-fn of_a_user_agent_the_first_512_bytes_count() {
+fn only_the_first_512_bytes_of_a_user_agent_count() {
     let directory = TempDir::new().unwrap();
     let keys = VisitorKeys::open(&file(&directory)).unwrap();
     let long = |end: &str| hash(&keys, "81.2.3.4", Some(&("a".repeat(512) + end)), TODAY);
@@ -80,7 +77,7 @@ fn of_a_user_agent_the_first_512_bytes_count() {
 }
 
 #[test]
-fn the_file_is_read_back_and_never_has_more_than_three_keys() {
+fn the_file_is_read_again_and_never_has_more_than_three_keys() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory);
     let keys = VisitorKeys::open(&path).unwrap();
@@ -107,7 +104,7 @@ fn the_file_is_read_back_and_never_has_more_than_three_keys() {
 }
 
 #[test]
-fn a_key_that_was_destroyed_does_not_come_back() {
+fn a_destroyed_key_does_not_return() {
     let directory = TempDir::new().unwrap();
     let keys = VisitorKeys::open(&file(&directory)).unwrap();
     let first = hash(&keys, "81.2.3.4", CHROME, TODAY);
@@ -116,7 +113,7 @@ fn a_key_that_was_destroyed_does_not_come_back() {
 }
 
 #[test]
-fn keys_are_forgotten_without_a_visitor_too() {
+fn keys_are_destroyed_without_a_visitor_too() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory);
     let keys = VisitorKeys::open(&path).unwrap();
@@ -159,11 +156,11 @@ fn a_crash_before_the_rename_leaves_the_old_keys() {
 }
 
 #[test]
-fn a_key_is_on_disk_before_a_hash_is_given_under_it() {
+fn a_key_is_on_disk_before_its_first_hash() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory);
     let keys = VisitorKeys::open(&path).unwrap();
-    // The name of the new file is taken by something that cannot be written.
+    // A directory takes the name of the new file, so that it cannot be written.
     let beside = directory.path().join("visitor.keys.new");
     fs::create_dir(&beside).unwrap();
     assert!(keys.hash("81.2.3.4".parse().unwrap(), CHROME, TODAY).is_err());
@@ -176,7 +173,7 @@ fn a_key_is_on_disk_before_a_hash_is_given_under_it() {
 }
 
 #[test]
-fn a_file_of_something_else_is_refused_and_left_alone() {
+fn a_file_of_another_format_is_refused_and_unchanged() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory);
     for text in ["hello", "20778 abc", "x 00", "20778 00\n"] {

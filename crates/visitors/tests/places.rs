@@ -1,8 +1,5 @@
-//! Places from files of both makers' layout, and what happens when those files change or break.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
-)]
+//! Places from files in both vendors' layout, and reloading of changed or broken files.
+#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
 
 mod mmdb;
 
@@ -20,7 +17,7 @@ fn write(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// As if written later: the clock of a file system may tick more slowly than a test runs.
+/// Writes a file with a later time: the clock of a file system may tick more slowly than a test runs.
 fn rewrite(path: &Path, bytes: &[u8], seconds: u64) {
     fs::write(path, bytes).unwrap();
     let later = SystemTime::now() + Duration::from_secs(seconds);
@@ -69,7 +66,7 @@ fn find(places: &Places, ip: &str) -> String {
 }
 
 #[test]
-fn addresses_are_found_in_whatever_order_the_files_come() {
+fn addresses_are_found_in_any_order_of_the_files() {
     let directory = TempDir::new().unwrap();
     let one = write(&directory, "country.mmdb", &countries());
     let two = write(&directory, "asn.mmdb", &systems());
@@ -96,14 +93,14 @@ fn addresses_are_found_in_whatever_order_the_files_come() {
 }
 
 #[test]
-fn without_files_nothing_is_known() {
+fn without_files_every_place_is_unknown() {
     let places = Places::none();
     assert_eq!(find(&places, "81.2.3.4"), "- -");
     assert!(!places.reload_if_changed().unwrap());
 }
 
 #[test]
-fn one_file_may_know_both() {
+fn one_file_may_contain_both() {
     let directory = TempDir::new().unwrap();
     let (mmdb::Value::Map(mut both), mmdb::Value::Map(more)) = (country("NL"), asn(1136)) else {
         unreachable!()
@@ -125,20 +122,20 @@ fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
         &mmdb::file("DBIP-Country-Lite", &[("81.0.0.0/8", country("AT"))]),
         10,
     );
-    assert_eq!(find(&places, "81.2.3.4"), "DE -", "nothing changes unasked");
+    assert_eq!(find(&places, "81.2.3.4"), "DE -", "unchanged without a reload");
     assert!(places.reload_if_changed().unwrap());
     assert_eq!(find(&places, "81.2.3.4"), "AT -");
     assert!(!places.reload_if_changed().unwrap());
 }
 
 #[test]
-fn a_broken_new_file_is_named_and_leaves_the_old_one() {
+fn a_broken_new_file_is_named_and_the_old_one_stays_in_use() {
     let directory = TempDir::new().unwrap();
     let good = countries();
     let path = write(&directory, "country.mmdb", &good);
     let places = Places::open(&[write(&directory, "asn.mmdb", &systems()), path.clone()]).unwrap();
     let half = &good[..good.len() / 2];
-    // The tree points beyond the data: only reading every record tells.
+    // The tree points beyond the data, which only reading every record reveals.
     let mut bent = good.clone();
     bent[3..6].copy_from_slice(&[0xff, 0xff, 0xfe]);
     for (second, broken) in [half, &bent, b"", b"<html>404</html>"].into_iter().enumerate() {

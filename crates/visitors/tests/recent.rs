@@ -1,4 +1,4 @@
-//! What is new, what is a repeat, how fast someone clicks; and the errors that `Recent` states, measured.
+//! Uniqueness, repeats and rates, with the error bounds of `Recent` measured.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use visitors::{Recent, VisitorHash};
 const TODAY: i32 = 20_778;
 const NOW: i64 = 1_795_219_200_000;
 
-/// Visitors as an HMAC makes them: spread over all 64 bits.
+/// Visitors as an HMAC yields them: spread over all 64 bits.
 fn visitor(number: u64) -> VisitorHash {
     let mut x = number
         .wrapping_add(0x5851_f42d_4c95_7f2d)
@@ -29,13 +29,13 @@ fn a_visitor_is_unique_once_per_scope_and_day() {
     }
     assert!(
         !recent.is_unique(1, visitor(7), TODAY),
-        "three days are known at once"
+        "three days are stored at once"
     );
     assert!(recent.is_unique(1, visitor(8), TODAY));
 }
 
 #[test]
-fn a_new_day_forgets_the_one_three_days_before_and_no_other() {
+fn a_new_day_replaces_only_the_one_three_days_before() {
     let recent = Recent::new();
     for day in TODAY..TODAY + 30 {
         assert!(recent.is_unique(1, visitor(7), day), "{day}");
@@ -44,11 +44,11 @@ fn a_new_day_forgets_the_one_three_days_before_and_no_other() {
         }
         assert!(
             !recent.is_unique(1, visitor(9), day - 3),
-            "of a day that is gone nothing is unique"
+            "on a past day nothing is unique"
         );
         assert!(
             !recent.is_unique(1, visitor(7), day),
-            "and asking for it harms no other day"
+            "and a query for it changes no other day"
         );
     }
     assert!(
@@ -58,7 +58,7 @@ fn a_new_day_forgets_the_one_three_days_before_and_no_other() {
 }
 
 #[test]
-fn what_was_learnt_is_not_unique() {
+fn a_learnt_visit_is_not_unique() {
     let recent = Recent::new();
     recent.learn(1, visitor(7), TODAY);
     assert!(!recent.is_unique(1, visitor(7), TODAY));
@@ -66,7 +66,7 @@ fn what_was_learnt_is_not_unique() {
 }
 
 #[test]
-fn first_visits_are_missed_no_more_often_than_stated() {
+fn first_visits_are_missed_no_more_often_than_documented() {
     let recent = Recent::new();
     let mut missed = 0;
     let mut seen = 0;
@@ -81,17 +81,17 @@ fn first_visits_are_missed_no_more_often_than_stated() {
             share * 100.0
         );
         assert!(share <= most, "{share}");
-        // Not far below either: a bound that cannot be reached would hide a filter that has grown.
+        // A bound that is never approached would hide a filter that has grown.
         assert!(share > most / 20.0, "{share}");
     }
     assert!(
         (0..seen).all(|number| !recent.is_unique(number % 50, visitor(number), TODAY)),
-        "never the other way round"
+        "never vice versa"
     );
 }
 
 #[test]
-fn of_threads_that_ask_at_once_exactly_one_hears_unique() {
+fn exactly_one_of_many_concurrent_threads_gets_unique() {
     let recent = Recent::new();
     let together = Barrier::new(4);
     let unique = AtomicU32::new(0);
@@ -101,7 +101,7 @@ fn of_threads_that_ask_at_once_exactly_one_hears_unique() {
             scope.spawn(|| {
                 for round in 0..2000 {
                     together.wait();
-                    // A new day every hundred rounds: the filters change under the same race.
+                    // A new day every hundred rounds, so that the filters are replaced in the same race.
                     let first = recent.is_unique(1, visitor(round), TODAY + (round / 100) as i32);
                     unique.fetch_add(u32::from(first), Ordering::Relaxed);
                     let repeat = recent.is_repeat(1, visitor(round), NOW);
@@ -125,19 +125,19 @@ fn a_repeat_is_the_same_visitor_and_link_within_two_seconds() {
     assert!(recent.is_repeat(1, visitor(7), NOW + 2000));
     assert!(
         recent.is_repeat(1, visitor(7), NOW + 4000),
-        "each visit begins the time anew"
+        "each visit restarts the window"
     );
     assert!(!recent.is_repeat(1, visitor(7), NOW + 6001));
     assert!(
         recent.is_repeat(1, visitor(7), NOW + 5990),
-        "clocks of threads are a little apart"
+        "clocks of threads differ slightly"
     );
     assert!(!recent.is_repeat(1, visitor(7), NOW + 86_400_000));
     assert!(!recent.is_repeat(1, visitor(7), 0));
 }
 
 #[test]
-fn repeats_are_missed_no_more_often_than_stated() {
+fn repeats_are_missed_no_more_often_than_documented() {
     for (others, most) in [(1_000_u64, 1.0 / 150.0), (60_000, 0.27)] {
         let recent = Recent::new();
         let (mut missed, mut wrong) = (0, 0);
@@ -152,7 +152,7 @@ fn repeats_are_missed_no_more_often_than_stated() {
             missed += u64::from(!recent.is_repeat(1, visitor(number), NOW + 1000));
         }
         let share = missed as f64 / firsts as f64;
-        // The 5,000 take each other's places as well, which a single double click does not suffer from.
+        // The 5,000 visits also take each other's slots, unlike a single double click.
         assert!(share <= most + 0.0254, "{share} with {others} clicks in between");
         assert_eq!(wrong, 0);
     }
@@ -170,7 +170,7 @@ fn the_rate_counts_within_a_minute() {
     assert_eq!(
         recent.rate(visitor(7), minute + 59_999),
         2,
-        "who is late counts in the minute that has begun"
+        "a late click counts in the current minute"
     );
     for later in [2, 3, 1440, 32_768, 40_000, 65_530] {
         let recent = Recent::new();
@@ -188,7 +188,7 @@ fn the_rate_counts_within_a_minute() {
 }
 
 #[test]
-fn the_rate_exceeds_the_truth_no_more_than_stated() {
+fn the_rate_exceeds_the_truth_no_more_than_documented() {
     let recent = Recent::new();
     let visitors = 600_000_u64;
     let clicks = 2 * visitors;
@@ -210,7 +210,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn any_numbers_are_taken(scope: u64, hash: u64, day: i32, now: i64) {
+    fn any_numbers_are_accepted(scope: u64, hash: u64, day: i32, now: i64) {
         let recent = Recent::new();
         recent.learn(scope, VisitorHash(hash), day);
         prop_assert!(!recent.is_unique(scope, VisitorHash(hash), day));

@@ -1,164 +1,98 @@
-//! `/advertisers`: the brands whose servers send postbacks.
+//! `/advertisers`: brands whose servers send postbacks.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, NetworkConn, clock};
-use serde::{Deserialize, Serialize};
-use tenancy::advertisers::{self, AdvertiserSettings};
+use serde::Deserialize;
+use tenancy::advertisers::{self, Advertiser as Stored, AdvertiserSettings};
 use tenancy::import::{self, Party};
-use tenancy::{Author, ChangeError, csv_export, needs};
-use utoipa::{IntoParams, ToSchema};
+use tenancy::{Author, csv_export, needs};
+use utoipa::IntoParams;
 
 use super::Answer;
-use super::parties::{self, ExportParams, ImportParams, ImportReport};
-use crate::condition::{Condition, tagged};
-use crate::door::Allowed;
+use super::parties::{self, ExportParams, ImportParams, ImportReport, Tags};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Csv, Id, Params, given};
-use crate::once::{Created, Once};
-use crate::openapi::{IdempotencyKey, IfMatch};
+use crate::extract::{Body, Csv, Id, Params};
+use crate::fields::{Word, resource};
+use crate::idempotency::IdempotencyKey;
+use crate::if_match::{IfMatch, tagged};
 use crate::page::{Page, Window, items, unknown_after};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An advertiser.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Advertiser {
-    #[schema(value_type = schemas::AdvertiserId)]
-    id: AdvertiserId,
-    #[schema(value_type = schemas::Name)]
-    name: String,
-    #[schema(value_type = schemas::AdvertiserStatus)]
-    status: &'static str,
-    /// What another system calls it; unique.
-    #[schema(required, value_type = Option<schemas::Name>)]
-    external_id: Option<String>,
-    /// For the network's own people.
-    #[schema(value_type = schemas::Notes)]
-    notes: String,
-    #[schema(value_type = Vec<schemas::Tag>)]
-    tags: Vec<String>,
-    /// Counts changes; the `ETag` too.
-    #[schema(minimum = 1)]
-    version: i32,
-    created_at: DateTime<Utc>,
-    /// Since when it is paused, if it is: nobody is sent to its campaigns, and no conversion is made for it.
-    #[schema(required)]
-    paused_at: Option<DateTime<Utc>>,
-}
-
-impl From<advertisers::Advertiser> for Advertiser {
-    fn from(it: advertisers::Advertiser) -> Self {
-        Self {
-            id: it.id,
-            name: it.name,
-            status: it.status.as_str(),
-            external_id: it.external_id,
-            notes: it.notes,
-            tags: it.tags.0,
-            version: it.version,
-            created_at: it.created_at,
-            paused_at: it.paused_at,
-        }
+resource! {
+    /// A brand whose server sends postbacks.
+    Advertiser;
+    /// An advertiser to create.
+    #[schema(example = json!({ "name": "Nova Shoes", "external_id": "77", "tags": ["vip"] }))]
+    NewAdvertiser;
+    change
+    /// Fields to update. Absent fields keep their values.
+    #[schema(example = json!({ "status": "archived", "external_id": null }))]
+    AdvertiserPatch;
+    head {
+        id: AdvertiserId as schemas::AdvertiserId,
+        /// Version, as in `ETag`; every update increments it.
+        #[schema(minimum = 1)]
+        version: i32 as i32,
+        created_at: DateTime<Utc> as DateTime<Utc>,
+        /// Start of the pause, during which no visitors are redirected and no conversions created; null if not paused.
+        paused_at: Option<DateTime<Utc>> as Option<DateTime<Utc>>,
+    }
+    new {}
+    must {
+        name: String as schemas::Name,
+    }
+    may {
+        /// Status; `active` by default.
+        status: Word as schemas::AdvertiserStatus,
+        /// ID in another system; unique. Null for none.
+        external_id: Option<String> as Option<schemas::Name>,
+        /// Notes for the network's staff.
+        notes: String as schemas::Notes,
+        /// Tags; an update replaces the whole list.
+        tags: Tags as Vec<schemas::Tag> where (max_items = 20),
     }
 }
 
-impl Created for Advertiser {}
 items!(Advertiser);
 
-/// An advertiser to create.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "Nova Shoes", "external_id": "77", "tags": ["vip"] }))]
-pub(crate) struct NewAdvertiser {
-    #[schema(value_type = schemas::Name)]
-    name: String,
-    /// What another system calls it; unique.
-    #[serde(default)]
-    #[schema(value_type = Option<schemas::Name>)]
-    external_id: Option<String>,
-    /// For the network's own people.
-    #[serde(default)]
-    #[schema(value_type = schemas::Notes)]
-    notes: String,
-    #[serde(default)]
-    #[schema(value_type = Vec<schemas::Tag>, max_items = 20)]
-    tags: Vec<String>,
-    /// `active` unless said otherwise.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::AdvertiserStatus, required = false)]
-    status: Option<String>,
-}
-
-impl NewAdvertiser {
-    fn settings(self) -> Result<AdvertiserSettings, ChangeError> {
-        let external_id = parties::named(self.external_id)?;
-        let draft = parties::draft(self.name, external_id, self.notes, &self.tags)?;
-        AdvertiserSettings::checked(&draft, self.status.as_deref().unwrap_or("active"))
+impl From<Stored> for Advertiser {
+    fn from(advertiser: Stored) -> Self {
+        let draft = advertiser.settings().draft();
+        Self::from_draft(
+            advertiser.id,
+            advertiser.version,
+            advertiser.created_at,
+            advertiser.paused_at,
+            &draft,
+        )
     }
 }
 
-/// What is to change. Absent fields stay as they are.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "status": "archived", "external_id": null }))]
-pub(crate) struct AdvertiserPatch {
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::Name, required = false)]
-    name: Option<String>,
-    /// Null for none.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<schemas::Name>, required = false)]
-    external_id: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::Notes, required = false)]
-    notes: Option<String>,
-    /// All of them.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<schemas::Tag>, max_items = 20, required = false)]
-    tags: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::AdvertiserStatus, required = false)]
-    status: Option<String>,
-}
-
-impl AdvertiserPatch {
-    fn applied_to(self, old: AdvertiserSettings) -> Result<AdvertiserSettings, ChangeError> {
-        let external_id = match self.external_id {
-            Some(external_id) => parties::named(external_id)?,
-            None => old.external_id,
-        };
-        let draft = parties::draft(
-            self.name.unwrap_or(old.name),
-            external_id,
-            self.notes.unwrap_or(old.notes),
-            &self.tags.unwrap_or(old.tags.0),
-        )?;
-        AdvertiserSettings::checked(&draft, self.status.as_deref().unwrap_or(old.status.as_str()))
-    }
-}
-
-/// Which advertisers.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AdvertiserParams {
-    /// Part of a name or external id, or a tag.
+    /// Part of a name or external ID, or a whole tag.
     #[param(value_type = schemas::Filter, inline, required = false)]
     search: Option<String>,
-    /// Only with this status; without it, all but the archived ones.
+    /// Only advertisers with this status; all except archived ones by default.
     #[param(value_type = schemas::AdvertiserStatus, inline, required = false)]
     status: Option<String>,
-    /// Also the archived ones, where no status is asked for.
+    /// True to include archived advertisers if `status` is absent.
     #[param(value_type = bool, required = false)]
     archived: Option<bool>,
-    /// `name` unless said otherwise.
+    /// Order; `name` by default.
     #[param(value_type = schemas::Sort, inline, required = false)]
     sort: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::AdvertiserId, inline, required = false)]
     after: Option<String>,
 }
@@ -183,7 +117,7 @@ pub(crate) async fn list(
             .await?
             .ok_or_else(unknown_after)?;
     }
-    let rows = advertisers::list(&mut conn, &filter, window.ask()).await?;
+    let rows = advertisers::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
@@ -193,22 +127,24 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     access: Allowed<needs::ManageParties>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewAdvertiser>,
 ) -> Result<HttpResponse, ApiError> {
-    let settings = body.value.settings()?;
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let made = advertisers::create(conn, &access.author(), &settings, clock::now()).await?;
-        Ok(Advertiser::from(made))
+    let mut draft = body.value.over(AdvertiserSettings::blank());
+    let settings = AdvertiserSettings::check(&mut draft);
+    let settings = draft.accepted(settings)?;
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let created = advertisers::create(conn, &access.author(), &settings, clock::now()).await?;
+        Ok(Advertiser::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// An advertiser
+/// Get an advertiser
 #[utoipa::path(
     get, path = "/advertisers/{id}", tag = "Advertisers",
     params(("id" = inline(schemas::AdvertiserId), Path)),
-    responses((status = 200, body = Advertiser, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Advertiser, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn show(
     access: Allowed<needs::SeeParties>,
@@ -223,29 +159,31 @@ pub(crate) async fn show(
     Ok(tagged(found.version, Advertiser::from(found)))
 }
 
-/// Change an advertiser
+/// Update an advertiser
 ///
-/// With `If-Match`, only if nobody else has changed it since.
+/// With `If-Match`, fails if the advertiser has changed since that version.
 #[utoipa::path(
     patch, path = "/advertisers/{id}", tag = "Advertisers",
     params(("id" = inline(schemas::AdvertiserId), Path), IfMatch),
     request_body = AdvertiserPatch,
-    responses((status = 200, body = Advertiser, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Advertiser, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn update(
     access: Allowed<needs::ManageParties>,
     Id(id): Id<AdvertiserId>,
     api: Data<Api>,
-    condition: Condition,
+    if_match: IfMatch,
     body: Body<AdvertiserPatch>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let old = advertisers::find(&mut conn, id)
         .await?
         .ok_or(ApiError::NotFound)?;
-    condition.check(old.version)?;
-    let settings = body.value.applied_to(old.settings())?;
-    // Fields that were not sent must not undo what somebody changes at this moment.
+    if_match.check(old.version)?;
+    let mut draft = body.value.over(old.settings().draft());
+    let settings = AdvertiserSettings::check(&mut draft);
+    let settings = draft.accepted(settings)?;
+    // The fields that the body leaves out were read above: a concurrent update must not be undone.
     let version = Some(old.version);
     let new = advertisers::update(&mut conn, &access.author(), id, version, &settings, clock::now()).await?;
     conn.commit().await?;
@@ -254,9 +192,9 @@ pub(crate) async fn update(
 
 /// Import advertisers from CSV
 ///
-/// The first line names the columns: `name`, `external_id`, `status`, `notes`, `tags`. A row changes the advertiser with
-/// its external id, or, where it has none, its name; otherwise it makes a new one. Columns that are not there and cells
-/// that are empty leave what is there as it is.
+/// The first line contains the column names: `name`, `external_id`, `status`, `notes`, `tags`. A row updates the
+/// advertiser with its external ID, or with its name if it has no external ID; otherwise it creates one. Missing
+/// columns and empty cells keep existing values.
 #[utoipa::path(
     post, path = "/advertisers/import", tag = "Advertisers",
     params(ImportParams, IdempotencyKey),
@@ -267,18 +205,18 @@ pub(crate) async fn import(
     access: Allowed<needs::ManageParties>,
     api: Data<Api>,
     Params(params): Params<ImportParams>,
-    once: Once,
+    key: IdempotencyKey,
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
     let run = async |conn: &mut NetworkConn, author: &Author| {
         import::run(conn, author, Party::Advertisers, &text, clock::now()).await
     };
-    parties::import(&access, &api, &once, &params, &text, run).await
+    parties::import(&access, &api, &key, &params, &text, run).await
 }
 
 /// Export advertisers to CSV
 ///
-/// The import reads it back. A text that a spreadsheet would calculate has an apostrophe before it.
+/// The import accepts this file. An apostrophe precedes text that a spreadsheet would evaluate as a formula.
 #[utoipa::path(
     get, path = "/advertisers/export", tag = "Advertisers", params(ExportParams),
     responses((status = 200, body = String, content_type = "text/csv"))
@@ -290,7 +228,7 @@ pub(crate) async fn export(
 ) -> Result<HttpResponse, ApiError> {
     let filter = parties::filter(None, None, params.archived, None, None)?;
     let mut conn = access.network(&api.db).await?;
-    let rows = advertisers::list(&mut conn, &filter, parties::MOST_EXPORTED + 1).await?;
+    let rows = advertisers::list(&mut conn, &filter, parties::MAX_EXPORT_ROWS + 1).await?;
     conn.commit().await?;
     parties::file("advertisers.csv", rows, csv_export::advertisers).await
 }

@@ -1,192 +1,95 @@
-//! `/affiliates`: the partners who send visitors.
+//! `/affiliates`: partners who send visitors.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use schema::{AffiliateId, GroupId, NetworkConn, clock};
-use serde::{Deserialize, Serialize};
-use tenancy::affiliates::{self, AffiliateSettings};
+use serde::Deserialize;
+use tenancy::affiliates::{self, Affiliate as Stored, AffiliateSettings};
 use tenancy::import::{self, Party};
-use tenancy::{Author, ChangeError, csv_export, groups, needs};
-use utoipa::{IntoParams, ToSchema};
+use tenancy::{Author, csv_export, groups, needs};
+use utoipa::IntoParams;
 
 use super::Answer;
-use super::parties::{self, ExportParams, ImportParams, ImportReport};
-use crate::condition::{Condition, tagged};
-use crate::door::Allowed;
+use super::parties::{self, ExportParams, ImportParams, ImportReport, Tags};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Csv, Id, Params, given};
-use crate::once::{Created, Once};
-use crate::openapi::{IdempotencyKey, IfMatch};
+use crate::extract::{Body, Csv, Id, Params};
+use crate::fields::{Word, resource};
+use crate::idempotency::IdempotencyKey;
+use crate::if_match::{IfMatch, tagged};
 use crate::page::{self, Page, Window, items, unknown_after};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An affiliate.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Affiliate {
-    #[schema(value_type = schemas::AffiliateId)]
-    id: AffiliateId,
-    #[schema(value_type = schemas::Name)]
-    name: String,
-    #[schema(value_type = schemas::AffiliateStatus)]
-    status: &'static str,
-    /// The group it is treated with.
-    #[schema(required, value_type = Option<schemas::GroupId>)]
-    group: Option<GroupId>,
-    /// What another system calls it; unique.
-    #[schema(required, value_type = Option<schemas::Name>)]
-    external_id: Option<String>,
-    /// For the network's own people.
-    #[schema(value_type = schemas::Notes)]
-    notes: String,
-    #[schema(value_type = Vec<schemas::Tag>)]
-    tags: Vec<String>,
-    /// Counts changes; the `ETag` too.
-    #[schema(minimum = 1)]
-    version: i32,
-    created_at: DateTime<Utc>,
-}
-
-impl From<affiliates::Affiliate> for Affiliate {
-    fn from(it: affiliates::Affiliate) -> Self {
-        Self {
-            id: it.id,
-            name: it.name,
-            status: it.status.as_str(),
-            group: it.group_id,
-            external_id: it.external_id,
-            notes: it.notes,
-            tags: it.tags.0,
-            version: it.version,
-            created_at: it.created_at,
-        }
+resource! {
+    /// A partner who sends visitors.
+    Affiliate;
+    /// An affiliate to create.
+    #[schema(example = json!({ "name": "Deal Hunter", "external_id": "77", "tags": ["vip"] }))]
+    NewAffiliate;
+    change
+    /// Fields to update. Absent fields keep their values.
+    #[schema(example = json!({ "status": "paused", "group": null }))]
+    AffiliatePatch;
+    head {
+        id: AffiliateId as schemas::AffiliateId,
+        /// Version, as in `ETag`; every update increments it.
+        #[schema(minimum = 1)]
+        version: i32 as i32,
+        created_at: DateTime<Utc> as DateTime<Utc>,
+    }
+    new {}
+    must {
+        name: String as schemas::Name,
+    }
+    may {
+        /// Status; `active` by default.
+        status: Word as schemas::AffiliateStatus,
+        /// Affiliate group; null for none.
+        group: Option<String> as Option<schemas::GroupId>,
+        /// ID in another system; unique. Null for none.
+        external_id: Option<String> as Option<schemas::Name>,
+        /// Notes for the network's staff.
+        notes: String as schemas::Notes,
+        /// Tags; an update replaces the whole list.
+        tags: Tags as Vec<schemas::Tag> where (max_items = 20),
     }
 }
 
-impl Created for Affiliate {}
 items!(Affiliate);
 
-/// An affiliate to create.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "Deal Hunter", "external_id": "77", "tags": ["vip"] }))]
-pub(crate) struct NewAffiliate {
-    #[schema(value_type = schemas::Name)]
-    name: String,
-    /// The group it is treated with.
-    #[serde(default)]
-    #[schema(value_type = Option<schemas::GroupId>)]
-    group: Option<String>,
-    /// What another system calls it; unique.
-    #[serde(default)]
-    #[schema(value_type = Option<schemas::Name>)]
-    external_id: Option<String>,
-    /// For the network's own people.
-    #[serde(default)]
-    #[schema(value_type = schemas::Notes)]
-    notes: String,
-    #[serde(default)]
-    #[schema(value_type = Vec<schemas::Tag>, max_items = 20)]
-    tags: Vec<String>,
-    /// `active` unless said otherwise.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::AffiliateStatus, required = false)]
-    status: Option<String>,
-}
-
-impl NewAffiliate {
-    fn settings(self) -> Result<AffiliateSettings, ChangeError> {
-        let external_id = parties::named(self.external_id)?;
-        let draft = parties::draft(self.name, external_id, self.notes, &self.tags)?;
-        let group = sent_group(self.group)?;
-        AffiliateSettings::checked(&draft, self.status.as_deref().unwrap_or("active"), &group)
+impl From<Stored> for Affiliate {
+    fn from(affiliate: Stored) -> Self {
+        let draft = affiliate.settings().draft();
+        Self::from_draft(affiliate.id, affiliate.version, affiliate.created_at, &draft)
     }
 }
 
-/// What is to change. Absent fields stay as they are.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "status": "paused", "group": null }))]
-pub(crate) struct AffiliatePatch {
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::Name, required = false)]
-    name: Option<String>,
-    /// Null for none.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<schemas::GroupId>, required = false)]
-    group: Option<Option<String>>,
-    /// Null for none.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<schemas::Name>, required = false)]
-    external_id: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::Notes, required = false)]
-    notes: Option<String>,
-    /// All of them.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<schemas::Tag>, max_items = 20, required = false)]
-    tags: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = schemas::AffiliateStatus, required = false)]
-    status: Option<String>,
-}
-
-impl AffiliatePatch {
-    fn applied_to(self, old: AffiliateSettings) -> Result<AffiliateSettings, ChangeError> {
-        let external_id = match self.external_id {
-            Some(external_id) => parties::named(external_id)?,
-            None => old.external_id,
-        };
-        let group = match self.group {
-            Some(group) => sent_group(group)?,
-            None => old.group_id.map(|id| id.to_string()).unwrap_or_default(),
-        };
-        let draft = parties::draft(
-            self.name.unwrap_or(old.name),
-            external_id,
-            self.notes.unwrap_or(old.notes),
-            &self.tags.unwrap_or(old.tags.0),
-        )?;
-        AffiliateSettings::checked(
-            &draft,
-            self.status.as_deref().unwrap_or(old.status.as_str()),
-            &group,
-        )
-    }
-}
-
-/// A group that was sent: an empty one would read as none, which is said with null.
-fn sent_group(group: Option<String>) -> Result<String, ChangeError> {
-    match group {
-        Some(text) if text.trim().is_empty() => Err(ChangeError::field("group", "Send null for none.")),
-        group => Ok(group.unwrap_or_default()),
-    }
-}
-
-/// Which affiliates.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AffiliateParams {
-    /// Part of a name or external id, or a tag.
+    /// Part of a name or external ID, or a whole tag.
     #[param(value_type = schemas::Filter, inline, required = false)]
     search: Option<String>,
-    /// Only with this status; without it, all but the archived ones.
+    /// Only affiliates with this status; all except archived ones by default.
     #[param(value_type = schemas::AffiliateStatus, inline, required = false)]
     status: Option<String>,
-    /// Only of this group.
+    /// Only affiliates of this group.
     #[param(value_type = schemas::GroupId, inline, required = false)]
     group: Option<String>,
-    /// Also the archived ones, where no status is asked for.
+    /// True to include archived affiliates if `status` is absent.
     #[param(value_type = bool, required = false)]
     archived: Option<bool>,
-    /// `name` unless said otherwise.
+    /// Order; `name` by default.
     #[param(value_type = schemas::Sort, inline, required = false)]
     sort: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::AffiliateId, inline, required = false)]
     after: Option<String>,
 }
@@ -210,7 +113,7 @@ pub(crate) async fn list(
     if let Some(id) = window.after {
         affiliates::find(&mut conn, id).await?.ok_or_else(unknown_after)?;
     }
-    let rows = affiliates::list(&mut conn, &filter, group, window.ask()).await?;
+    let rows = affiliates::list(&mut conn, &filter, group, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
@@ -220,22 +123,24 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     access: Allowed<needs::ManageParties>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewAffiliate>,
 ) -> Result<HttpResponse, ApiError> {
-    let settings = body.value.settings()?;
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let made = affiliates::create(conn, &access.author(), &settings, clock::now()).await?;
-        Ok(Affiliate::from(made))
+    let mut draft = body.value.over(AffiliateSettings::blank());
+    let settings = AffiliateSettings::check(&mut draft);
+    let settings = draft.accepted(settings)?;
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let created = affiliates::create(conn, &access.author(), &settings, clock::now()).await?;
+        Ok(Affiliate::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// An affiliate
+/// Get an affiliate
 #[utoipa::path(
     get, path = "/affiliates/{id}", tag = "Affiliates",
     params(("id" = inline(schemas::AffiliateId), Path)),
-    responses((status = 200, body = Affiliate, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Affiliate, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn show(
     access: Allowed<needs::SeeParties>,
@@ -248,27 +153,29 @@ pub(crate) async fn show(
     Ok(tagged(found.version, Affiliate::from(found)))
 }
 
-/// Change an affiliate
+/// Update an affiliate
 ///
-/// With `If-Match`, only if nobody else has changed it since.
+/// With `If-Match`, fails if the affiliate has changed since that version.
 #[utoipa::path(
     patch, path = "/affiliates/{id}", tag = "Affiliates",
     params(("id" = inline(schemas::AffiliateId), Path), IfMatch),
     request_body = AffiliatePatch,
-    responses((status = 200, body = Affiliate, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Affiliate, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn update(
     access: Allowed<needs::ManageParties>,
     Id(id): Id<AffiliateId>,
     api: Data<Api>,
-    condition: Condition,
+    if_match: IfMatch,
     body: Body<AffiliatePatch>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let old = affiliates::find(&mut conn, id).await?.ok_or(ApiError::NotFound)?;
-    condition.check(old.version)?;
-    let settings = body.value.applied_to(old.settings())?;
-    // Fields that were not sent must not undo what somebody changes at this moment.
+    if_match.check(old.version)?;
+    let mut draft = body.value.over(old.settings().draft());
+    let settings = AffiliateSettings::check(&mut draft);
+    let settings = draft.accepted(settings)?;
+    // The fields that the body leaves out were read above: a concurrent update must not be undone.
     let version = Some(old.version);
     let new = affiliates::update(&mut conn, &access.author(), id, version, &settings, clock::now()).await?;
     conn.commit().await?;
@@ -277,9 +184,9 @@ pub(crate) async fn update(
 
 /// Import affiliates from CSV
 ///
-/// The first line names the columns: `name`, `external_id`, `status`, `group`, `notes`, `tags`. A row changes the affiliate with
-/// its external id, or, where it has none, its name; otherwise it makes a new one. Columns that are not there and cells
-/// that are empty leave what is there as it is.
+/// The first line contains the column names: `name`, `external_id`, `status`, `group`, `notes`, `tags`. A row updates
+/// the affiliate with its external ID, or with its name if it has no external ID; otherwise it creates one. Missing
+/// columns and empty cells keep existing values.
 #[utoipa::path(
     post, path = "/affiliates/import", tag = "Affiliates",
     params(ImportParams, IdempotencyKey),
@@ -290,18 +197,18 @@ pub(crate) async fn import(
     access: Allowed<needs::ManageParties>,
     api: Data<Api>,
     Params(params): Params<ImportParams>,
-    once: Once,
+    key: IdempotencyKey,
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
     let run = async |conn: &mut NetworkConn, author: &Author| {
         import::run(conn, author, Party::Affiliates, &text, clock::now()).await
     };
-    parties::import(&access, &api, &once, &params, &text, run).await
+    parties::import(&access, &api, &key, &params, &text, run).await
 }
 
 /// Export affiliates to CSV
 ///
-/// The import reads it back. A text that a spreadsheet would calculate has an apostrophe before it.
+/// The import accepts this file. An apostrophe precedes text that a spreadsheet would evaluate as a formula.
 #[utoipa::path(
     get, path = "/affiliates/export", tag = "Affiliates", params(ExportParams),
     responses((status = 200, body = String, content_type = "text/csv"))
@@ -313,7 +220,7 @@ pub(crate) async fn export(
 ) -> Result<HttpResponse, ApiError> {
     let filter = parties::filter(None, None, params.archived, None, None)?;
     let mut conn = access.network(&api.db).await?;
-    let rows = affiliates::list(&mut conn, &filter, None, parties::MOST_EXPORTED + 1).await?;
+    let rows = affiliates::list(&mut conn, &filter, None, parties::MAX_EXPORT_ROWS + 1).await?;
     let groups = groups::all(&mut conn).await?;
     conn.commit().await?;
     parties::file("affiliates.csv", rows, move |rows| {

@@ -1,25 +1,25 @@
-//! `/alerts`: integrations that seem to have failed.
+//! `/alerts`: notices of failing integrations.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use monitoring::alerts::{self, Alert as Stored, AlertFilter};
 use schema::{AdvertiserId, AlertId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::needs;
-use tracking::alerts::{self, Alert as Stored, AlertFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An integration that seems to have failed.
+/// A notice of a failing integration.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Alert {
     #[schema(value_type = schemas::AlertId)]
@@ -28,17 +28,17 @@ pub(crate) struct Alert {
     advertiser: AdvertiserId,
     #[schema(value_type = schemas::AlertKind)]
     kind: &'static str,
-    /// When the last postback came, or the first of the rejected ones that are counted.
+    /// Time of the last postback, or of the first rejected postback that was counted.
     since: DateTime<Utc>,
-    /// When it was noticed.
+    /// Time when the alert was opened.
     opened_at: DateTime<Utc>,
-    /// When it was over; null while it is not.
+    /// Time when the alert was closed; null while it is open.
     #[schema(required)]
     closed_at: Option<DateTime<Utc>>,
-    /// What made us think so.
+    /// Reason for the alert.
     #[schema(value_type = schemas::Text)]
     message: String,
-    /// Who of the network knows.
+    /// Member of the network who acknowledged the alert; null if none did.
     #[schema(required, value_type = Option<schemas::Text>)]
     seen_by: Option<String>,
 }
@@ -46,16 +46,16 @@ pub(crate) struct Alert {
 items!(Alert);
 
 impl From<(Stored, String)> for Alert {
-    fn from((it, _): (Stored, String)) -> Self {
+    fn from((alert, _): (Stored, String)) -> Self {
         Self {
-            message: it.sentence(),
-            id: it.id,
-            advertiser: it.advertiser_id,
-            kind: it.kind.as_str(),
-            since: it.since,
-            opened_at: it.opened_at,
-            closed_at: it.closed_at,
-            seen_by: it.seen_by,
+            message: alert.sentence(),
+            id: alert.id,
+            advertiser: alert.advertiser_id,
+            kind: alert.kind.as_str(),
+            since: alert.since,
+            opened_at: alert.opened_at,
+            closed_at: alert.closed_at,
+            seen_by: alert.seen_by,
         }
     }
 }
@@ -64,25 +64,25 @@ impl Created for Alert {
     const STATUS: StatusCode = StatusCode::OK;
 }
 
-/// Which alerts.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AlertParams {
-    /// Only those that are not over.
+    /// Only open alerts.
     #[param(required = false)]
     open: Option<bool>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::AlertId, inline, required = false)]
     after: Option<String>,
 }
 
 /// List alerts
 ///
-/// Newest first. An advertiser sees its own.
+/// Newest first. Advertisers see only their alerts.
 #[utoipa::path(get, path = "/alerts", tag = "Postbacks", params(AlertParams), responses((status = 200, body = Page<Alert>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeePostbacks>,
@@ -96,29 +96,29 @@ pub(crate) async fn list(
         before: window.after,
     };
     let mut conn = access.network(&api.db).await?;
-    let rows = alerts::list(&mut conn, &filter, window.ask()).await?;
+    let rows = alerts::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Say that an alert was seen
+/// Acknowledge an alert
 ///
-/// It is no longer shown at the top of the pages; it stays open until it is over.
+/// Hides the alert from the top of the pages. It closes by itself when the problem is over.
 #[utoipa::path(
     post, path = "/alerts/{id}/seen", tag = "Postbacks",
     params(("id" = inline(schemas::AlertId), Path), IdempotencyKey),
     responses((status = 200, body = Alert))
 )]
-pub(crate) async fn see(
+pub(crate) async fn acknowledge(
     access: Allowed<needs::Configure>,
     Id(id): Id<AlertId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, b"", async |conn| {
-        alerts::see(conn, &access.author(), id, clock::now()).await?;
-        let seen = alerts::find(conn, id).await?;
-        Ok(Alert::from(seen.ok_or(ApiError::NotFound)?))
+    let outcome = key.execute(&api, &access, b"", async |conn| {
+        alerts::acknowledge(conn, &access.author(), id, clock::now()).await?;
+        let alert = alerts::find(conn, id).await?;
+        Ok(Alert::from(alert.ok_or(ApiError::NotFound)?))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }

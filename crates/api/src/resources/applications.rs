@@ -1,4 +1,4 @@
-//! `/applications`: who asks to become an affiliate, and what is decided.
+//! `/applications`: requests to become an affiliate, and their decisions.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,96 +7,97 @@ use chrono::{DateTime, Utc};
 use schema::{AffiliateId, ApplicationId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{Mail, OneTimeToken, applications, letters, needs, networks};
+use tenancy::{Mail, OneTimeToken, applications, mail_templates, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, mail};
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Params};
-use crate::once::{Created, Made, Once};
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::{Created, IdempotencyKey, Outcome};
 use crate::page::{self, Page, Window, items, unknown_after};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An application.
+/// A request to become an affiliate.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Application {
     #[schema(value_type = schemas::ApplicationId)]
     id: ApplicationId,
-    /// What the affiliate will be called.
+    /// Name of the future affiliate.
     #[schema(value_type = schemas::Name)]
     name: String,
-    /// Who will be invited.
+    /// Address of the applicant, who is invited on approval.
     email: String,
-    /// Where the visitors will come from, as typed.
+    /// Source of the traffic, as the applicant entered it.
     website: String,
-    answers: Vec<Answered>,
+    answers: Vec<ApplicationAnswer>,
     #[schema(value_type = schemas::ApplicationStatus)]
     status: &'static str,
-    /// Why it was declined, as the applicant is told.
+    /// Reason for declining, which the applicant reads; empty if none was given.
     reason: String,
-    /// What became of an approved one.
+    /// Affiliate that the approval created; null otherwise.
     #[schema(required, value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<AffiliateId>,
     created_at: DateTime<Utc>,
+    /// Time of the decision; null while the application is pending.
     #[schema(required)]
     decided_at: Option<DateTime<Utc>>,
 }
 
-/// A question of the network's, and what the applicant answered.
+/// An answer of the applicant to a question of the network.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Answered {
+pub(crate) struct ApplicationAnswer {
     question: String,
     answer: String,
 }
 
 impl From<applications::Application> for Application {
-    fn from(it: applications::Application) -> Self {
-        let answers = it.answers().into_iter().map(|it| Answered {
-            question: it.question,
-            answer: it.answer,
+    fn from(stored: applications::Application) -> Self {
+        let answers = stored.answers().into_iter().map(|stored| ApplicationAnswer {
+            question: stored.question,
+            answer: stored.answer,
         });
         Self {
             answers: answers.collect(),
-            id: it.id,
-            name: it.name,
-            email: it.email,
-            website: it.website,
-            status: it.status.as_str(),
-            reason: it.reason,
-            affiliate: it.affiliate_id,
-            created_at: it.created_at,
-            decided_at: it.decided_at,
+            id: stored.id,
+            name: stored.name,
+            email: stored.email,
+            website: stored.website,
+            status: stored.status.as_str(),
+            reason: stored.reason,
+            affiliate: stored.affiliate_id,
+            created_at: stored.created_at,
+            decided_at: stored.decided_at,
         }
     }
 }
 
 items!(Application);
 
-/// An application that was just decided.
+/// A decided application.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Decided {
+pub(crate) struct DecidedApplication {
     application: Application,
-    /// Where an approved applicant begins; shown this once, null in a repeated answer and for a declined one.
+    /// Invitation link of an approved applicant. Shown only once: null in a replayed response, and if declined.
     #[schema(required)]
     link: Option<String>,
-    /// What became of the mail that tells the applicant; null in a repeated answer.
+    /// Result of mailing the decision to the applicant; null in a replayed response.
     #[schema(required, value_type = Option<schemas::MailDelivery>)]
     mail: Option<&'static str>,
     #[serde(skip)]
-    letter: Mail,
+    message: Mail,
 }
 
-impl Created for Decided {
+impl Created for DecidedApplication {
     const STATUS: StatusCode = StatusCode::OK;
 
-    fn kept(&self) -> Value {
+    fn stored(&self) -> Value {
         json!({ "application": self.application, "link": null, "mail": null })
     }
 }
 
-impl Decided {
+impl DecidedApplication {
     async fn new(
         conn: &mut NetworkConn,
         api: &Api,
@@ -107,7 +108,7 @@ impl Decided {
         let slug = networks::slug(conn).await?;
         let (email, reason) = (&application.email, &application.reason);
         Ok(Self {
-            letter: letters::application_decided(
+            message: mail_templates::application_decided(
                 &api.dashboard_url,
                 &network,
                 &slug,
@@ -115,40 +116,40 @@ impl Decided {
                 invitation,
                 reason,
             ),
-            link: invitation.map(|token| letters::invitation_link(&api.dashboard_url, token)),
+            link: invitation.map(|token| mail_templates::invitation_link(&api.dashboard_url, token)),
             application: application.into(),
             mail: None,
         })
     }
 
-    /// Tells the applicant; once the decision is kept.
-    async fn told(mut self, api: &Api) -> Self {
-        self.mail = Some(mail::word(&api.mailer.send(&self.letter).await));
+    /// Mails the decision to the applicant. To be called after the commit.
+    async fn notify(mut self, api: &Api) -> Self {
+        self.mail = Some(mail::result(&api.mailer.send(&self.message).await));
         self
     }
 }
 
-/// Which applications.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ApplicationParams {
-    /// Only with this status.
+    /// Only applications with this status.
     #[param(value_type = schemas::ApplicationStatus, inline, required = false)]
     status: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::ApplicationId, inline, required = false)]
     after: Option<String>,
 }
 
-/// Why an application is declined.
+/// Reason for declining an application.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Reason {
-    /// The applicant reads it; may be empty.
+pub(crate) struct DeclineReason {
+    /// Text for the applicant; may be empty.
     #[serde(default)]
     #[schema(value_type = schemas::Notes)]
     reason: String,
@@ -156,7 +157,7 @@ pub(crate) struct Reason {
 
 /// List applications
 ///
-/// The newest first.
+/// Newest first.
 #[utoipa::path(get, path = "/applications", tag = "Applications", params(ApplicationParams), responses((status = 200, body = Page<Application>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeParties>,
@@ -171,12 +172,12 @@ pub(crate) async fn list(
             .await?
             .ok_or_else(unknown_after)?;
     }
-    let rows = applications::list(&mut conn, status, window.after, window.ask()).await?;
+    let rows = applications::list(&mut conn, status, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// An application
+/// Get an application
 #[utoipa::path(
     get, path = "/applications/{id}", tag = "Applications",
     params(("id" = inline(schemas::ApplicationId), Path)),
@@ -197,47 +198,47 @@ pub(crate) async fn show(
 
 /// Approve an application
 ///
-/// Makes the affiliate and invites the applicant, by mail where mail is set up.
+/// Creates the affiliate and invites the applicant, by mail if a mail server is configured.
 #[utoipa::path(
     post, path = "/applications/{id}/approve", tag = "Applications",
     params(("id" = inline(schemas::ApplicationId), Path), IdempotencyKey),
-    responses((status = 200, body = Decided))
+    responses((status = 200, body = DecidedApplication))
 )]
 pub(crate) async fn approve(
     access: Allowed<needs::ManageParties>,
     Id(id): Id<ApplicationId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, b"", async |conn| {
+    let outcome = key.execute(&api, &access, b"", async |conn| {
         let (application, token) = applications::approve(conn, &access.author(), id, clock::now()).await?;
-        Decided::new(conn, &api, application, Some(&token)).await
+        DecidedApplication::new(conn, &api, application, Some(&token)).await
     });
-    Ok(match made.await? {
-        Made::Now(decided) => Made::Now(decided.told(&api).await).answer(),
-        before => before.answer(),
+    Ok(match outcome.await? {
+        Outcome::Executed(decided) => Outcome::Executed(decided.notify(&api).await).response(),
+        replayed => replayed.response(),
     })
 }
 
 /// Decline an application
 ///
-/// The applicant is told by mail, where mail is set up.
+/// Notifies the applicant by mail, if a mail server is configured.
 #[utoipa::path(
     post, path = "/applications/{id}/decline", tag = "Applications",
     params(("id" = inline(schemas::ApplicationId), Path)),
-    request_body = Reason,
-    responses((status = 200, body = Decided))
+    request_body = DeclineReason,
+    responses((status = 200, body = DecidedApplication))
 )]
 pub(crate) async fn decline(
     access: Allowed<needs::ManageParties>,
     Id(id): Id<ApplicationId>,
     api: Data<Api>,
-    body: Body<Reason>,
-) -> Answer<Decided> {
+    body: Body<DeclineReason>,
+) -> Answer<DecidedApplication> {
     let mut conn = access.network(&api.db).await?;
     let reason = &body.value.reason;
     let application = applications::decline(&mut conn, &access.author(), id, reason, clock::now()).await?;
-    let decided = Decided::new(&mut conn, &api, application, None).await?;
+    let decided = DecidedApplication::new(&mut conn, &api, application, None).await?;
     conn.commit().await?;
-    Ok(Json(decided.told(&api).await))
+    Ok(Json(decided.notify(&api).await))
 }

@@ -1,4 +1,4 @@
-//! `/audit`: who changed what, when, and from where.
+//! `/audit`: the audit log.
 
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Datelike, Utc};
@@ -10,11 +10,12 @@ use tenancy::needs;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::Params;
 use crate::page::{self, Page, Window, items};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 /// An entry of the audit log.
 #[derive(Serialize, ToSchema)]
@@ -22,81 +23,81 @@ pub(crate) struct Entry {
     #[schema(value_type = schemas::AuditId)]
     id: AuditId,
     at: DateTime<Utc>,
-    /// Who did it, if it was a person.
+    /// Person who made the change; null for the command line and the system.
     #[schema(required, value_type = Option<schemas::PersonId>)]
     person: Option<PersonId>,
-    /// Who did it, in words.
+    /// Name of the author.
     author: String,
     #[schema(value_type = schemas::Via)]
     via: &'static str,
-    /// From where.
+    /// IP address of the request; null for the command line and the system.
     #[schema(required)]
     address: Option<String>,
-    /// A thing and a verb, such as `affiliate.update`.
+    /// Type of object and verb, such as `affiliate.update`.
     action: String,
-    /// The id of what it was done to.
+    /// ID of the changed object.
     object: String,
-    /// What that was called then.
+    /// Name of the object at that time.
     object_name: String,
-    /// The fields that changed, as they were.
+    /// Old values of the changed fields.
     #[schema(value_type = Object)]
     before: Value,
-    /// The fields that changed, as they are.
+    /// New values of the changed fields.
     #[schema(value_type = Object)]
     after: Value,
 }
 
 impl From<audit::Entry> for Entry {
-    fn from(it: audit::Entry) -> Self {
+    fn from(entry: audit::Entry) -> Self {
         Self {
-            id: it.id,
-            at: it.at,
-            person: it.person_id,
-            author: it.author,
-            via: it.via.as_str(),
-            address: it.remote_ip.map(|net| net.addr().to_string()),
-            action: it.action,
-            object: it.object,
-            object_name: it.object_name,
-            before: it.before,
-            after: it.after,
+            id: entry.id,
+            at: entry.at,
+            person: entry.person_id,
+            author: entry.author,
+            via: entry.via.as_str(),
+            address: entry.remote_ip.map(|net| net.addr().to_string()),
+            action: entry.action,
+            object: entry.object,
+            object_name: entry.object_name,
+            before: entry.before,
+            after: entry.after,
         }
     }
 }
 
 items!(Entry);
 
-/// Which entries.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditParams {
-    /// A kind of thing (`affiliate`), or exactly an action (`affiliate.update`).
+    /// Type of object (`affiliate`), or a whole action (`affiliate.update`).
     #[param(value_type = schemas::Filter, inline, required = false)]
     action: Option<String>,
-    /// Part of an author's name.
+    /// Part of the name of an author.
     #[param(value_type = schemas::Filter, inline, required = false)]
     author: Option<String>,
-    /// The id of a thing.
+    /// ID of an object.
     #[param(value_type = schemas::Filter, inline, required = false)]
     object: Option<String>,
-    /// Only from then on.
+    /// Only entries at or after this time.
     #[param(value_type = DateTime<Utc>, required = false)]
     from: Option<DateTime<Utc>>,
-    /// Only before then.
+    /// Only entries before this time.
     #[param(value_type = DateTime<Utc>, required = false)]
     until: Option<DateTime<Utc>>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::AuditId, inline, required = false)]
     after: Option<String>,
 }
 
-/// Read the audit log
+/// List audit log entries
 ///
-/// The newest first.
+/// Newest first.
 #[utoipa::path(get, path = "/audit", tag = "Audit log", params(AuditParams), responses((status = 200, body = Page<Entry>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeAudit>,
@@ -113,16 +114,16 @@ pub(crate) async fn list(
         before: window.after,
     };
     let mut conn = access.network(&api.db).await?;
-    let rows = audit::list(&mut conn, &filter, window.ask()).await?;
+    let rows = audit::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// A time that Postgres can be asked about.
+/// Time within the range that Postgres can compare.
 fn storable(name: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, ApiError> {
     match time {
         Some(time) if !(1..=9999).contains(&time.year()) => {
-            Err(ApiError::field(name, "Ask for a year from 1 to 9999."))
+            Err(ApiError::field(name, "Enter a year from 1 to 9999."))
         }
         time => Ok(time),
     }

@@ -1,25 +1,27 @@
-//! `/campaigns/{id}/integration`: how an advertiser's server talks to us about one campaign, where that has an integration
-//! of its own.
+//! `/campaigns/{id}/integration`: the integration of a campaign, which replaces the one of its advertiser.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::campaigns::{self as campaign_table, Campaign};
-use campaigns::integrations::{self, IntegrationSettings};
-use schema::{CampaignId, NetworkConn, clock};
-use tenancy::{ChangeError, Scope, needs};
+use campaigns::campaigns::find_visible;
+use campaigns::integrations::{self, Holder};
+use schema::{CampaignId, clock};
+use tenancy::needs;
 
-use super::integrations::{FreshSecret, Integration, IntegrationPatch, NewSecret, NewToken};
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::integrations::{
+    FreshSecret, Integration, IntegrationPatch, NewSecret, NewToken, change, create_signing_secret,
+    create_token, no_integration,
+};
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id};
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
-use crate::{Api, schemas};
+use crate::idempotency::IdempotencyKey;
+use crate::schemas;
+use crate::state::Api;
 
-/// The integration that decides for a campaign
+/// Get the integration that applies to a campaign
 ///
-/// Its own, or else its advertiser's.
+/// The integration of the campaign, or else of its advertiser.
 #[utoipa::path(
     get, path = "/campaigns/{id}/integration", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path)),
@@ -31,47 +33,45 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
     let all = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     conn.commit().await?;
-    let found = all.deciding(Some(id)).map(|it| it.as_ref().clone());
+    let found = all
+        .deciding(Some(id))
+        .map(|integration| integration.as_ref().clone());
     Ok(Json(Integration::new(campaign.advertiser_id, &base, found)))
 }
 
-/// Give a campaign an integration of its own
+/// Create the integration of a campaign
 ///
-/// It begins with its advertiser's settings and signing secret. Its token is shown once, and good for this campaign only;
-/// the advertiser's token is taken for as long as is said, and not any more then.
+/// Copies the settings and the signing secret of its advertiser. The token is shown only once, and valid for this
+/// campaign only; the token of the advertiser is accepted for the campaign until the overlap ends.
 #[utoipa::path(
     post, path = "/campaigns/{id}/integration", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path), IdempotencyKey),
     request_body = NewToken,
     responses((status = 201, body = FreshSecret))
 )]
-pub(crate) async fn make(
+pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     Id(id): Id<CampaignId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = visible(conn, access.role.scope(), id).await?;
-        let (author, overlap) = (access.author(), body.value.overlap()?);
-        if integrations::lock(conn, &campaign).await?.is_some() {
-            let message = "The campaign has an integration of its own already.";
-            return Err(ChangeError::Conflict(message.to_owned()).into());
-        }
-        let token = integrations::new_token(conn, &author, &campaign, overlap, clock::now()).await?;
-        Ok(FreshSecret::new(token.as_str()))
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let campaign = find_visible(conn, access.role.scope(), id).await?;
+        let (overlap, now) = (body.value.overlap()?, clock::now());
+        let token = integrations::create_own(conn, &access.author(), &campaign, overlap, now).await?;
+        Ok(FreshSecret::of(&token))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Change the integration of a campaign
+/// Update the integration of a campaign
 ///
-/// Of a campaign that has its own.
+/// The campaign must have an integration.
 #[utoipa::path(
     patch, path = "/campaigns/{id}/integration", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path)),
@@ -85,23 +85,15 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = visible(&mut conn, access.role.scope(), id).await?;
-    let base = api.tracking_url(&mut conn).await?;
-    let old = integrations::lock(&mut conn, &campaign)
-        .await?
-        .ok_or_else(none_of_its_own)?;
-    let mut draft = body.value.over(old.settings.draft());
-    let settings = IntegrationSettings::check(&mut draft, &old);
-    let settings = draft.accepted(settings)?;
-    integrations::update(&mut conn, &access.author(), &campaign, &settings, clock::now()).await?;
-    let new = integrations::find(&mut conn, &campaign).await?;
+    let holder = Holder::from(&find_visible(&mut conn, access.role.scope(), id).await?);
+    let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
-    Ok(Json(Integration::new(campaign.advertiser_id, &base, new)))
+    Ok(Json(integration))
 }
 
-/// Remove the integration of a campaign
+/// Delete the integration of a campaign
 ///
-/// Its advertiser's decides again. Calls with the campaign's token are rejected from then on.
+/// The integration of its advertiser applies again. Postbacks with the token of the campaign are rejected from then on.
 #[utoipa::path(
     delete, path = "/campaigns/{id}/integration", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path)),
@@ -113,19 +105,18 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = visible(&mut conn, access.role.scope(), id).await?;
-    let removed = integrations::remove_own(&mut conn, &access.author(), &campaign, clock::now()).await?;
-    if !removed {
+    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
+    if !integrations::remove_own(&mut conn, &access.author(), &campaign, clock::now()).await? {
         return Err(ApiError::NotFound);
     }
     conn.commit().await?;
-    done()
+    no_content()
 }
 
-/// Make a token of a campaign
+/// Create a token of a campaign
 ///
-/// Of a campaign that has its own integration. It is shown once. The one before is taken for as long as is said, so that a
-/// server can change over.
+/// The campaign must have an integration. The token is shown only once. The previous token is accepted until the
+/// overlap ends, for the change in the advertiser's system.
 #[utoipa::path(
     post, path = "/campaigns/{id}/integration/token", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path), IdempotencyKey),
@@ -136,24 +127,23 @@ pub(crate) async fn new_token(
     access: Allowed<needs::RotateToken>,
     Id(id): Id<CampaignId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = visible(conn, access.role.scope(), id).await?;
-        let (author, overlap) = (access.author(), body.value.overlap()?);
-        integrations::lock(conn, &campaign)
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
+        let overlap = body.value.overlap()?;
+        integrations::lock(conn, holder)
             .await?
-            .ok_or_else(none_of_its_own)?;
-        let token = integrations::new_token(conn, &author, &campaign, overlap, clock::now()).await?;
-        Ok(FreshSecret::new(token.as_str()))
+            .ok_or_else(|| no_integration(holder))?;
+        create_token(conn, &access.author(), holder, overlap).await
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Make a signing secret of a campaign
+/// Create a signing secret of a campaign
 ///
-/// Of a campaign that has its own integration. It is shown once, and takes the place of the one before at once.
+/// The campaign must have an integration. The secret is shown only once, and replaces the previous one immediately.
 #[utoipa::path(
     post, path = "/campaigns/{id}/integration/signing-secret", tag = "Integrations",
     params(("id" = inline(schemas::CampaignId), Path), IdempotencyKey),
@@ -164,27 +154,12 @@ pub(crate) async fn new_signing_secret(
     access: Allowed<needs::RotateToken>,
     Id(id): Id<CampaignId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let campaign = visible(conn, access.role.scope(), id).await?;
-        let author = access.author();
-        let secret = integrations::new_signing_secret(conn, &author, &api.secret, &campaign, clock::now());
-        Ok(FreshSecret::new(&secret.await?.ok_or_else(none_of_its_own)?))
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
+        create_signing_secret(conn, &access.author(), &api, holder).await
     });
-    Ok(made.await?.answer())
-}
-
-/// The campaign, unless it is not there or not the caller's.
-async fn visible(conn: &mut NetworkConn, scope: Scope, id: CampaignId) -> Result<Campaign, ApiError> {
-    let found = campaign_table::find(conn, id).await?;
-    found
-        .filter(|it| scope.advertiser.is_none_or(|own| own == it.advertiser_id))
-        .ok_or(ApiError::NotFound)
-}
-
-fn none_of_its_own() -> ApiError {
-    let message = "The campaign has no integration of its own: its advertiser's decides.";
-    ChangeError::Conflict(message.to_owned()).into()
+    Ok(outcome.await?.response())
 }

@@ -1,4 +1,4 @@
-//! `/campaigns`: what advertisers want promoted.
+//! `/campaigns`: campaigns of advertisers.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -10,17 +10,17 @@ use tenancy::{advertisers, needs, networks};
 use utoipa::IntoParams;
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, Whole, given};
+use crate::extract::{Body, Id, Integer, Params};
 use crate::fields::resource;
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A campaign. Days are of the network's clock.
+    /// A campaign of an advertiser. Days are in the network's time zone.
     Campaign;
     /// A campaign to create.
     #[schema(example = json!({
@@ -29,57 +29,58 @@ resource! {
     }))]
     NewCampaign;
     change
-    /// What is to change. Absent fields stay as they are.
+    /// Fields to update. Absent fields keep their values.
     #[schema(example = json!({ "status": "paused" }))]
     CampaignPatch;
     head {
         id: CampaignId as schemas::CampaignId,
     }
     new {
-        /// Whose it is.
+        /// Advertiser of the campaign.
         advertiser: String as schemas::Reference,
-        /// Of fixed commissions, and of postbacks that name none.
+        /// Currency of fixed amounts, and of postbacks without a currency.
         currency: String as schemas::Currency,
     }
     must {
-        /// As affiliates see it.
+        /// Name that affiliates see.
         name: String as schemas::Name,
-        /// Where clicks are sent.
+        /// URL to which clicks are redirected.
         destination: String as schemas::Url,
     }
     may {
-        /// `draft` unless said otherwise.
+        /// Status; `draft` by default.
         status: String as schemas::CampaignStatus,
-        /// What the advertiser or a former system calls it; unique.
+        /// ID in another system; unique. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
-        /// Its share of the clicks, beside the weights of landing pages: 0 to 1000.
-        destination_weight: Whole as i64,
-        /// What the destination calls the click id; added to addresses without `{click_id}`.
+        /// Weight of the destination in the rotation with the landing pages: 0 to 1000.
+        destination_weight: Integer as i64,
+        /// Parameter that carries the click ID; appended to destinations without `{click_id}`.
         click_parameter: Option<String> as Option<schemas::Text>,
-        /// Added to every destination: `utm_source=clickledger&pub={affiliate_id}`.
+        /// Parameters appended to every destination, such as `utm_source=clickledger&pub={affiliate_id}`.
         extra_parameters: String as schemas::Text,
-        /// Hosts that links may lead to directly by `?url=…`.
+        /// Hosts that deep links (`?url=…`) may lead to.
         deep_link_hosts: Vec<String> as Vec<schemas::Host>,
-        /// Where visitors go whom the campaign does not want, or who come beyond a cap.
+        /// URL for visitors outside the targeting, or beyond a cap.
         fallback_url: Option<String> as Option<schemas::Url>,
-        /// The first day.
+        /// First day of the campaign.
         starts_on: Option<String> as Option<schemas::Day>,
-        /// The last day.
+        /// Last day of the campaign.
         ends_on: Option<String> as Option<schemas::Day>,
-        /// How many days after a click a conversion still counts: 1 to 3650.
-        attribution_days: Whole as i64,
-        /// How many seconds old a click must be for a conversion to count.
-        attribution_min_seconds: Whole as i64,
-        /// ISO 3166-1 codes of where visitors should come from; none means anywhere.
+        /// Attribution window: days from click to conversion, 1 to 3650.
+        attribution_days: Integer as i64,
+        /// Minimum time from click to conversion, in seconds.
+        attribution_min_seconds: Integer as i64,
+        /// Targeted countries (ISO 3166-1 codes); empty for all.
         countries: Vec<String> as Vec<schemas::Text>,
-        /// What they should use; none means anything.
+        /// Targeted devices; empty for all.
         devices: Vec<String> as Vec<schemas::Device>,
+        /// Affiliates that may promote the campaign.
         access: String as schemas::Access,
-        /// Words that affiliates find it by.
+        /// Categories in the campaign directory of affiliates.
         categories: Vec<String> as Vec<schemas::Text>,
-        /// What affiliates agree to.
+        /// Terms that affiliates accept.
         terms: String as schemas::Text,
-        /// What they should know.
+        /// Notes for affiliates.
         notes: String as schemas::Text,
     }
 }
@@ -87,25 +88,25 @@ resource! {
 items!(Campaign);
 
 impl Campaign {
-    fn new(it: &Stored, zone: Tz) -> Self {
-        let draft = it.settings().draft(zone);
-        let (advertiser, currency) = (it.advertiser_id.to_string(), it.currency.to_string());
-        Self::of(it.id, advertiser, currency, &draft)
+    pub(super) fn new(campaign: &Stored, zone: Tz) -> Self {
+        let draft = campaign.settings().draft(zone);
+        let (advertiser, currency) = (campaign.advertiser_id.to_string(), campaign.currency.to_string());
+        Self::from_draft(campaign.id, advertiser, currency, &draft)
     }
 }
 
-/// Which campaigns.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CampaignParams {
-    /// Only of this advertiser.
+    /// Only campaigns of this advertiser.
     #[param(value_type = schemas::AdvertiserId, inline, required = false)]
     advertiser: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::CampaignId, inline, required = false)]
     after: Option<String>,
 }
@@ -121,7 +122,7 @@ pub(crate) async fn list(
     let advertiser: Option<AdvertiserId> = word("advertiser", params.advertiser.as_deref())?;
     let mut conn = access.network(&api.db).await?;
     let zone = networks::current(&mut conn).await?.time_zone();
-    let rows = campaign_table::list(&mut conn, advertiser, window.after, window.ask()).await?;
+    let rows = campaign_table::list(&mut conn, advertiser, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page_by(rows, |row| Campaign::new(&row, zone))))
 }
@@ -131,29 +132,29 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewCampaign>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let zone = networks::current(conn).await?.time_zone();
         let mut draft = body.value.over(CampaignSettings::blank(zone));
         let advertiser = advertisers::known_as(conn, &body.value.advertiser).await?;
-        let advertiser = advertiser.ok_or("Name one of your advertisers.");
+        let advertiser = advertiser.ok_or("Unknown advertiser.");
         let advertiser = draft.errors.take("advertiser", advertiser);
         let currency = draft
             .errors
             .take("currency", body.value.currency.parse::<Currency>());
         let settings = CampaignSettings::check(&mut draft, zone);
-        let wanted = settings.zip(advertiser).zip(currency);
-        let ((settings, advertiser), currency) = draft.accepted(wanted)?;
+        let checked = settings.zip(advertiser).zip(currency);
+        let ((settings, advertiser), currency) = draft.accepted(checked)?;
         let (author, now) = (access.author(), clock::now());
-        let made = campaign_table::create(conn, &author, advertiser.id, currency, &settings, now).await?;
-        Ok(Campaign::new(&made, zone))
+        let created = campaign_table::create(conn, &author, advertiser.id, currency, &settings, now).await?;
+        Ok(Campaign::new(&created, zone))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// A campaign
+/// Get a campaign
 #[utoipa::path(
     get, path = "/campaigns/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::CampaignId), Path)),
@@ -171,7 +172,7 @@ pub(crate) async fn show(
     Ok(Json(Campaign::new(&found.ok_or(ApiError::NotFound)?, zone)))
 }
 
-/// Change a campaign
+/// Update a campaign
 #[utoipa::path(
     patch, path = "/campaigns/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::CampaignId), Path)),

@@ -1,51 +1,51 @@
-//! `/caps`: how much of something a campaign wants.
+//! `/caps`: limits on clicks, conversions or money of campaigns.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::caps::{self, Cap as Stored, NewCap};
+use campaigns::caps::{self, Cap as Stored, NewCap as Settings};
 use schema::{AffiliateId, CampaignId, CapId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Draft, needs};
 use utoipa::ToSchema;
 
-use super::{Answer, OfCampaign, done};
-use crate::door::Allowed;
+use super::{Answer, OfCampaign, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, given};
-use crate::fields::say;
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::extract::{Body, Id, Params, present};
+use crate::fields::set;
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// A cap.
+/// A limit on the clicks, conversions or money of a campaign per period.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Cap {
     #[schema(value_type = schemas::CapId)]
     id: CapId,
     #[schema(value_type = schemas::CampaignId)]
     campaign: CampaignId,
-    /// Of this affiliate only; of all together if null.
+    /// Affiliate that the cap applies to; null for all affiliates together.
     #[schema(required, value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<AffiliateId>,
     #[schema(value_type = schemas::Metric)]
     metric: &'static str,
     #[schema(value_type = schemas::CapPeriod)]
     period: &'static str,
-    /// A number, or an amount of the campaign's currency.
+    /// Limit: a number, or an amount in the campaign's currency.
     #[schema(value_type = schemas::Amount)]
     most: String,
 }
 
 impl From<Stored> for Cap {
-    fn from(it: Stored) -> Self {
+    fn from(cap: Stored) -> Self {
         Self {
-            id: it.id,
-            campaign: it.campaign_id,
-            affiliate: it.affiliate_id,
-            metric: it.metric.as_str(),
-            period: it.period.as_str(),
-            most: it.most_as_typed(),
+            id: cap.id,
+            campaign: cap.campaign_id,
+            affiliate: cap.affiliate_id,
+            metric: cap.metric.as_str(),
+            period: cap.period.as_str(),
+            most: cap.most_as_typed(),
         }
     }
 }
@@ -53,22 +53,22 @@ impl From<Stored> for Cap {
 impl Created for Cap {}
 items!(Cap);
 
-/// A cap to set.
+/// A cap to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "campaign": "Nova shop", "metric": "clicks", "period": "day", "most": "1000" }))]
-pub(crate) struct CapToSet {
+pub(crate) struct NewCap {
     #[schema(value_type = schemas::Reference)]
     campaign: String,
-    /// Of this affiliate only; of all together if null.
-    #[serde(default, deserialize_with = "given")]
+    /// Affiliate that the cap applies to; null for all affiliates together.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<schemas::Reference>, required = false)]
     affiliate: Option<Option<String>>,
     #[schema(value_type = schemas::Metric)]
     metric: String,
     #[schema(value_type = schemas::CapPeriod)]
     period: String,
-    /// A number, or an amount of the campaign's currency.
+    /// Limit: a number, or an amount in the campaign's currency.
     #[schema(value_type = schemas::Amount)]
     most: String,
 }
@@ -83,36 +83,36 @@ pub(crate) async fn list(
     let window = Window::<CapId>::of(params.limit, params.after.as_deref())?;
     let campaign: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
     let mut conn = access.network(&api.db).await?;
-    let rows = caps::list(&mut conn, campaign, window.after, window.ask()).await?;
+    let rows = caps::list(&mut conn, campaign, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Set a cap
-#[utoipa::path(post, path = "/caps", tag = "Campaigns", params(IdempotencyKey), request_body = CapToSet, responses((status = 201, body = Cap)))]
+/// Create a cap
+#[utoipa::path(post, path = "/caps", tag = "Campaigns", params(IdempotencyKey), request_body = NewCap, responses((status = 201, body = Cap)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
-    body: Body<CapToSet>,
+    key: IdempotencyKey,
+    body: Body<NewCap>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
-        say(&mut draft, "affiliate", &body.value.affiliate.clone().flatten());
-        say(&mut draft, "metric", &body.value.metric);
-        say(&mut draft, "period", &body.value.period);
-        say(&mut draft, "most", &body.value.most);
-        let cap = NewCap::check(conn, &mut draft, campaign.id).await?;
+        set(&mut draft, "affiliate", &body.value.affiliate.clone().flatten());
+        set(&mut draft, "metric", &body.value.metric);
+        set(&mut draft, "period", &body.value.period);
+        set(&mut draft, "most", &body.value.most);
+        let cap = Settings::check(conn, &mut draft, campaign.id).await?;
         let cap = draft.accepted(cap)?;
         Ok(Cap::from(
             caps::create(conn, &access.author(), &cap, clock::now()).await?,
         ))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Remove a cap
+/// Delete a cap
 #[utoipa::path(
     delete, path = "/caps/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::CapId), Path)),
@@ -125,9 +125,9 @@ pub(crate) async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let cap = caps::find(&mut conn, id).await?.ok_or(ApiError::NotFound)?;
-    match caps::remove(&mut conn, &access.author(), cap.campaign_id, id, clock::now()).await? {
-        true => conn.commit().await?,
-        false => return Err(ApiError::NotFound),
+    if !caps::remove(&mut conn, &access.author(), cap.campaign_id, id, clock::now()).await? {
+        return Err(ApiError::NotFound);
     }
-    done()
+    conn.commit().await?;
+    no_content()
 }

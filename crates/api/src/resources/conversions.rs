@@ -1,27 +1,28 @@
-//! `/conversions`: what postbacks made, and what is decided of it.
+//! `/conversions`: conversions, and their approval or rejection.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use conversions::{Conversion as Stored, ConversionFilter, ReviewBecause};
 use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::{Actor, ChangeError, Permission, needs, networks};
-use tracking::conversions::{self, Conversion as Stored, ConversionFilter, ConversionStatus, ReviewBecause};
+use tenancy::{Actor, Permission, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
 use crate::page::{Page, Window, items, text, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// A conversion.
+/// An accepted postback of a goal.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Conversion {
     #[schema(value_type = schemas::ConversionId)]
     id: ConversionId,
-    /// When the postback came.
+    /// Time when the postback was received.
     converted_at: DateTime<Utc>,
     #[schema(value_type = schemas::ConversionStatus)]
     status: &'static str,
@@ -35,36 +36,36 @@ pub(crate) struct Conversion {
     link: LinkId,
     #[schema(value_type = schemas::AttributedBy)]
     attributed_by: &'static str,
-    /// The conversion of the parent goal it came after.
+    /// Conversion of the parent goal; null if the goal has no parent.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     parent: Option<ConversionId>,
-    /// The postback that made it.
+    /// Postback that created the conversion.
     #[schema(value_type = schemas::PostbackId)]
     postback: PostbackId,
     #[schema(required, value_type = Option<schemas::Text>)]
     order_id: Option<String>,
-    /// The advertiser's own id of its customer; null for affiliates.
+    /// Advertiser's ID of the customer; null if none was sent, and for affiliates.
     #[schema(required, value_type = Option<schemas::Text>)]
     customer_id: Option<String>,
     #[schema(required, value_type = Option<schemas::Text>)]
     coupon: Option<String>,
-    /// The order amount, if one was sent.
+    /// Order amount; null if none was sent.
     #[schema(required, value_type = Option<schemas::Money>)]
     amount: Option<String>,
-    /// What the affiliate earns; null for those who may not see it.
+    /// Commission of the affiliate; null if the caller may not see it.
     #[schema(required, value_type = Option<schemas::Money>)]
     commission: Option<String>,
-    /// What the advertiser owes; null for those who may not see it.
+    /// Revenue from the advertiser; null if the caller may not see it.
     #[schema(required, value_type = Option<schemas::Money>)]
     revenue: Option<String>,
-    /// Why it pays nothing although the goal does.
+    /// Reason why the conversion pays nothing although the goal does; null otherwise.
     #[schema(required, value_type = Option<schemas::Text>)]
     unpaid_because: Option<String>,
-    /// When it approves itself.
+    /// Time of the automatic approval; null if none is due.
     #[schema(required)]
     hold_until: Option<DateTime<Utc>>,
-    /// Why it is pending until somebody of the network has looked: its amount is above the goal's limit, or in a currency
-    /// that cannot be compared with it. Null where nobody must, or somebody has, and for those who are not of the network.
+    /// Reason for a manual review: the amount is above the limit of the goal, or in another currency than the limit.
+    /// Null if no review is needed or the review is done, and for callers outside the network's staff.
     #[schema(required, value_type = Option<schemas::ReviewBecause>)]
     review_because: Option<&'static str>,
 }
@@ -72,28 +73,30 @@ pub(crate) struct Conversion {
 items!(Conversion);
 
 impl Conversion {
-    fn new(it: Stored, actor: &Actor) -> Self {
-        let money = |needed, money: schema::Money| actor.may(needed).then(|| money.to_string());
+    fn new(stored: Stored, actor: &Actor) -> Self {
+        let money = |permission, money: schema::Money| actor.may(permission).then(|| money.to_string());
         Self {
-            id: it.id,
-            converted_at: it.converted_at,
-            status: it.status.as_str(),
-            campaign: it.campaign_id,
-            goal: it.goal_id,
-            affiliate: it.affiliate_id,
-            link: it.link_id,
-            attributed_by: it.attributed_by.as_str(),
-            parent: it.parent_id,
-            postback: it.postback_id,
-            amount: it.amount().map(|amount| amount.to_string()),
-            commission: money(Permission::SeeCommission, it.commission()),
-            revenue: money(Permission::SeeRevenue, it.revenue()),
-            order_id: it.order_id,
-            customer_id: it.customer_id.filter(|_| actor.role.scope().affiliate.is_none()),
-            coupon: it.coupon,
-            unpaid_because: it.unpaid_because,
-            hold_until: it.hold_until.filter(|_| it.review_because.is_none()),
-            review_because: it
+            id: stored.id,
+            converted_at: stored.converted_at,
+            status: stored.status.as_str(),
+            campaign: stored.campaign_id,
+            goal: stored.goal_id,
+            affiliate: stored.affiliate_id,
+            link: stored.link_id,
+            attributed_by: stored.attributed_by.as_str(),
+            parent: stored.parent_id,
+            postback: stored.postback_id,
+            amount: stored.amount().map(|amount| amount.to_string()),
+            commission: money(Permission::SeeCommission, stored.commission()),
+            revenue: money(Permission::SeeRevenue, stored.revenue()),
+            order_id: stored.order_id,
+            customer_id: stored
+                .customer_id
+                .filter(|_| actor.role.scope().affiliate.is_none()),
+            coupon: stored.coupon,
+            unpaid_because: stored.unpaid_because,
+            hold_until: stored.hold_until.filter(|_| stored.review_because.is_none()),
+            review_because: stored
                 .review_because
                 .filter(|_| actor.role.scope().is_whole())
                 .map(ReviewBecause::as_str),
@@ -101,30 +104,30 @@ impl Conversion {
     }
 }
 
-/// Which conversions.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ConversionParams {
-    /// Only of this status.
+    /// Only conversions with this status.
     #[param(value_type = schemas::ConversionStatus, inline, required = false)]
     status: Option<String>,
-    /// Only those that somebody of the network must look at; for the network's own people.
+    /// Only conversions that need a manual review. Available to the network's staff.
     #[param(value_type = bool, required = false)]
     review: Option<bool>,
-    /// Only of this order of the advertiser.
+    /// Only conversions of this order.
     #[param(value_type = schemas::Filter, inline, required = false)]
     order_id: Option<String>,
-    /// Only of this campaign.
+    /// Only conversions of this campaign.
     #[param(value_type = schemas::CampaignId, inline, required = false)]
     campaign: Option<String>,
-    /// Only of this affiliate.
+    /// Only conversions of this affiliate.
     #[param(value_type = schemas::AffiliateId, inline, required = false)]
     affiliate: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::ConversionId, inline, required = false)]
     after: Option<String>,
 }
@@ -150,25 +153,25 @@ pub(crate) async fn list(
         ..ConversionFilter::default()
     };
     let mut conn = access.network(&api.db).await?;
-    let rows = conversions::list(&mut conn, &filter, window.ask()).await?;
+    let rows = conversions::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(
         window.page_by(rows, |row| Conversion::new(row.conversion, &access)),
     ))
 }
 
-/// Whether only those in review are asked for, by somebody who may know which they are.
-fn in_review(actor: &Actor, asked: Option<bool>) -> Result<bool, ApiError> {
-    match asked {
+/// Value of the filter `review`, which only staff of the network may set.
+fn in_review(actor: &Actor, review: Option<bool>) -> Result<bool, ApiError> {
+    match review {
         Some(true) if !actor.role.scope().is_whole() => {
-            let message = "Only the network's own people may ask for those.";
+            let message = "Only staff of the network may use this filter.";
             Err(ApiError::field("review", message))
         }
-        asked => Ok(asked.unwrap_or_default()),
+        review => Ok(review.unwrap_or_default()),
     }
 }
 
-/// A conversion
+/// Get a conversion
 #[utoipa::path(
     get, path = "/conversions/{id}", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
@@ -193,7 +196,7 @@ pub(crate) async fn show(
 
 /// Approve a conversion
 ///
-/// One that is pending.
+/// The conversion must be pending. Approving an approved conversion has no effect.
 #[utoipa::path(
     post, path = "/conversions/{id}/approve", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
@@ -209,7 +212,7 @@ pub(crate) async fn approve(
 
 /// Reject a conversion
 ///
-/// One that is pending.
+/// The conversion must be pending. Rejecting a rejected conversion has no effect.
 #[utoipa::path(
     post, path = "/conversions/{id}/reject", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
@@ -232,28 +235,7 @@ async fn decide(
     let mut conn = access.network(&api.db).await?;
     let zone = networks::current(&mut conn).await?.time_zone();
     let author = access.author();
-    let settled = conversions::settle(&mut conn, &author, zone, id, approve, clock::now()).await?;
-    let wanted = match approve {
-        true => ConversionStatus::Approved,
-        false => ConversionStatus::Rejected,
-    };
-    let conversion = match settled {
-        Some(conversion) => conversion,
-        None => {
-            let filter = ConversionFilter {
-                id: Some(id),
-                ..ConversionFilter::default()
-            };
-            let found = conversions::list(&mut conn, &filter, 1).await?.pop();
-            let conversion = found.ok_or(ApiError::NotFound)?.conversion;
-            // Saying it again changes nothing; saying the opposite comes too late.
-            if conversion.status != wanted {
-                let message = format!("This conversion is {} already.", conversion.status);
-                return Err(ChangeError::Conflict(message).into());
-            }
-            conversion
-        }
-    };
+    let conversion = conversions::decide(&mut conn, &author, zone, id, approve, clock::now()).await?;
     conn.commit().await?;
     Ok(HttpResponse::Ok().json(Conversion::new(conversion, access)))
 }

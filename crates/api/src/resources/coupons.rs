@@ -1,4 +1,4 @@
-//! `/coupons`: codes by which an order without a click is an affiliate's.
+//! `/coupons`: codes that attribute an order without a click to an affiliate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 use tenancy::{Draft, needs};
 use utoipa::ToSchema;
 
-use super::{Answer, OfCampaign, done};
-use crate::door::Allowed;
+use super::{Answer, OfCampaign, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Params};
-use crate::fields::say;
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::fields::set;
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// A coupon by its campaign and its code: `cmp_2y6c3r8.SUMMER`.
+/// ID of a coupon, of its campaign and its code: `cmp_2y6c3r8.SUMMER`.
 #[derive(Clone)]
 pub(crate) struct CouponId(CampaignId, String);
 
@@ -35,36 +35,36 @@ impl FromStr for CouponId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (campaign, code) = text.split_once('.').ok_or("not the id of a coupon")?;
-        let campaign = campaign.parse().map_err(|_| "not the id of a coupon")?;
-        let code = coupons::check_code(code).map_err(|_| "not the id of a coupon")?;
+        let (campaign, code) = text.split_once('.').ok_or("not the ID of a coupon")?;
+        let campaign = campaign.parse().map_err(|_| "not the ID of a coupon")?;
+        let code = coupons::check_code(code).map_err(|_| "not the ID of a coupon")?;
         Ok(Self(campaign, code))
     }
 }
 
-/// A coupon.
+/// A code that attributes an order without a click to an affiliate.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Coupon {
-    /// Its campaign and its code.
+    /// ID, composed of the campaign and the code.
     #[schema(value_type = schemas::Text)]
     id: String,
     #[schema(value_type = schemas::CampaignId)]
     campaign: CampaignId,
-    /// In upper case: letter case does not count.
+    /// Code in upper case; comparison ignores case.
     #[schema(value_type = schemas::Text)]
     code: String,
-    /// Who hands it out.
+    /// Affiliate that distributes the coupon.
     #[schema(value_type = schemas::AffiliateId)]
     affiliate: AffiliateId,
 }
 
 impl From<Stored> for Coupon {
-    fn from(it: Stored) -> Self {
+    fn from(coupon: Stored) -> Self {
         Self {
-            id: CouponId(it.campaign_id, it.code.clone()).to_string(),
-            campaign: it.campaign_id,
-            code: it.code,
-            affiliate: it.affiliate_id,
+            id: CouponId(coupon.campaign_id, coupon.code.clone()).to_string(),
+            campaign: coupon.campaign_id,
+            code: coupon.code,
+            affiliate: coupon.affiliate_id,
         }
     }
 }
@@ -72,16 +72,16 @@ impl From<Stored> for Coupon {
 impl Created for Coupon {}
 items!(Coupon);
 
-/// A coupon to enter.
+/// A coupon to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "campaign": "Nova shop", "code": "SUMMER", "affiliate": "Orbit Blog" }))]
-pub(crate) struct CouponToEnter {
+pub(crate) struct NewCoupon {
     #[schema(value_type = schemas::Reference)]
     campaign: String,
     #[schema(value_type = schemas::Text)]
     code: String,
-    /// Who hands it out.
+    /// Affiliate that distributes the coupon.
     #[schema(value_type = schemas::Reference)]
     affiliate: String,
 }
@@ -100,33 +100,33 @@ pub(crate) async fn list(
         .clone()
         .map(|CouponId(campaign, code)| (campaign, code));
     let mut conn = access.network(&api.db).await?;
-    let rows = coupons::list(&mut conn, campaign, after.as_ref(), window.ask()).await?;
+    let rows = coupons::list(&mut conn, campaign, after.as_ref(), window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Enter a coupon
-#[utoipa::path(post, path = "/coupons", tag = "Campaigns", params(IdempotencyKey), request_body = CouponToEnter, responses((status = 201, body = Coupon)))]
+/// Create a coupon
+#[utoipa::path(post, path = "/coupons", tag = "Campaigns", params(IdempotencyKey), request_body = NewCoupon, responses((status = 201, body = Coupon)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
-    body: Body<CouponToEnter>,
+    key: IdempotencyKey,
+    body: Body<NewCoupon>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
-        say(&mut draft, "code", &body.value.code);
-        say(&mut draft, "affiliate", &body.value.affiliate);
+        set(&mut draft, "code", &body.value.code);
+        set(&mut draft, "affiliate", &body.value.affiliate);
         let coupon = Stored::check(conn, &mut draft, campaign.id).await?;
         let coupon = draft.accepted(coupon)?;
         coupons::create(conn, &access.author(), &coupon, clock::now()).await?;
         Ok(Coupon::from(coupon))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Remove a coupon
+/// Delete a coupon
 #[utoipa::path(
     delete, path = "/coupons/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::Text), Path)),
@@ -138,9 +138,9 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    match coupons::remove(&mut conn, &access.author(), campaign, &code, clock::now()).await? {
-        true => conn.commit().await?,
-        false => return Err(ApiError::NotFound),
+    if !coupons::remove(&mut conn, &access.author(), campaign, &code, clock::now()).await? {
+        return Err(ApiError::NotFound);
     }
-    done()
+    conn.commit().await?;
+    no_content()
 }

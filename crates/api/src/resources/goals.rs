@@ -1,4 +1,4 @@
-//! `/goals`: what counts as a conversion of a campaign, and what it pays where no rule says otherwise.
+//! `/goals`: kinds of conversions of a campaign, with their default commission and revenue.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -8,17 +8,17 @@ use schema::{CampaignId, GoalId, clock};
 use tenancy::needs;
 
 use super::{Answer, OfCampaign};
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, Whole, given};
+use crate::extract::{Body, Id, Integer, Params};
 use crate::fields::resource;
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A goal of a campaign.
+    /// A kind of conversion of a campaign.
     Goal;
     /// A goal to create.
     #[schema(example = json!({
@@ -26,50 +26,52 @@ resource! {
     }))]
     NewGoal;
     change
-    /// What is to change. Absent fields stay as they are; what was paid before stays as it was.
+    /// Fields to update. Absent fields keep their values. Earlier conversions keep their commission and revenue.
     #[schema(example = json!({ "commission": "12 %" }))]
     GoalPatch;
     head {
         id: GoalId as schemas::GoalId,
-        /// Counts changes of what it pays.
+        /// Version of commission and revenue.
         version: i32 as i32,
     }
     new {
-        /// The campaign it belongs to.
+        /// Campaign of the goal.
         campaign: String as schemas::Reference,
     }
     must {
-        /// What a postback names it by: lower-case letters, digits, `_` and `-`.
+        /// Code of the goal in postbacks: lower-case letters, digits, `_` and `-`.
         code: String as schemas::Text,
-        /// As affiliates see it.
+        /// Name that affiliates see.
         name: String as schemas::Name,
+        /// Kind of the goal.
         kind: String as schemas::GoalKind,
-        /// What the affiliate earns.
+        /// Commission of the affiliate, where no commission rule matches.
         commission: String as schemas::Pay,
-        /// What the advertiser pays.
+        /// Revenue from the advertiser, where no commission rule matches.
         revenue: String as schemas::Pay,
     }
     may {
-        /// What the advertiser or a former system calls it; unique within the campaign.
+        /// ID in another system; unique within the campaign. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
-        /// The amount of a postback that carries none.
+        /// Order amount of postbacks without one.
         default_amount: Option<String> as Option<schemas::Amount>,
+        /// Key by which conversions are deduplicated.
         unique_by: String as schemas::UniqueBy,
-        /// The goal of the campaign that must have been reached before.
+        /// Goal of the campaign that must be converted first.
         parent_goal: Option<String> as Option<schemas::GoalId>,
-        /// How often it counts after one conversion of its parent; null for always.
-        times_per_parent: Option<Whole> as Option<i64>,
-        /// How many hours a postback waits for its parent, or for the order it changes: 0 to 2160.
-        wait_hours: Whole as i64,
-        /// Names of parameters that a postback must carry.
+        /// Maximum conversions per conversion of the parent goal; null for no limit.
+        times_per_parent: Option<Integer> as Option<i64>,
+        /// Hours for which a postback is held until its parent conversion, or the order it updates, arrives: 0 to 2160.
+        wait_hours: Integer as i64,
+        /// Names of parameters that a postback must have.
         required_parameters: Vec<String> as Vec<schemas::Text>,
-        /// Names of parameters that it must not carry.
+        /// Names of parameters that a postback must not have.
         forbidden_parameters: Vec<String> as Vec<schemas::Text>,
-        /// Whether conversions approve themselves, at once or after the days on hold.
+        /// True if conversions are approved automatically, after the hold period if one is set.
         auto_approve: bool as bool,
-        /// 0 to 365.
-        hold_days: Whole as i64,
-        /// Above which amount somebody of the network must look at a conversion before it is approved; null for never.
+        /// Hold period in days: 0 to 365.
+        hold_days: Integer as i64,
+        /// Order amount above which a conversion needs a manual review; null for never.
         review_above: Option<String> as Option<schemas::Amount>,
     }
 }
@@ -77,13 +79,9 @@ resource! {
 items!(Goal);
 
 impl From<Stored> for Goal {
-    fn from(it: Stored) -> Self {
-        Self::of(
-            it.id,
-            it.version,
-            it.campaign_id.to_string(),
-            &it.settings.draft(),
-        )
+    fn from(goal: Stored) -> Self {
+        let campaign = goal.campaign_id.to_string();
+        Self::from_draft(goal.id, goal.version, campaign, &goal.settings.draft())
     }
 }
 
@@ -97,7 +95,7 @@ pub(crate) async fn list(
     let window = Window::<GoalId>::of(params.limit, params.after.as_deref())?;
     let campaign: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
     let mut conn = access.network(&api.db).await?;
-    let rows = goals::list(&mut conn, campaign, window.after, window.ask()).await?;
+    let rows = goals::list(&mut conn, campaign, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
@@ -107,21 +105,21 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewGoal>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(GoalSettings::blank());
         let settings = GoalSettings::check(&mut draft, campaign.currency);
         let settings = draft.accepted(settings)?;
-        let made = goals::create(conn, &access.author(), campaign.id, &settings, clock::now()).await?;
-        Ok(Goal::from(made))
+        let created = goals::create(conn, &access.author(), campaign.id, &settings, clock::now()).await?;
+        Ok(Goal::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// A goal
+/// Get a goal
 #[utoipa::path(
     get, path = "/goals/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::GoalId), Path)),
@@ -138,7 +136,7 @@ pub(crate) async fn show(
     Ok(Json(found.ok_or(ApiError::NotFound)?.into()))
 }
 
-/// Change a goal
+/// Update a goal
 #[utoipa::path(
     patch, path = "/goals/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::GoalId), Path)),

@@ -1,4 +1,4 @@
-//! `/affiliate-groups`: affiliates that are treated alike.
+//! `/affiliate-groups`: groups of affiliates.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use tenancy::{groups, needs};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Params};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 /// A group of affiliates.
 #[derive(Serialize, ToSchema)]
@@ -26,10 +26,10 @@ pub(crate) struct Group {
 }
 
 impl From<groups::Group> for Group {
-    fn from(it: groups::Group) -> Self {
+    fn from(group: groups::Group) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
+            id: group.id,
+            name: group.name,
         }
     }
 }
@@ -37,7 +37,7 @@ impl From<groups::Group> for Group {
 impl Created for Group {}
 items!(Group);
 
-/// What a group is called; no two alike.
+/// Name of an affiliate group; unique.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupName {
@@ -45,22 +45,22 @@ pub(crate) struct GroupName {
     name: String,
 }
 
-/// Which part of the list.
+/// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct GroupParams {
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::GroupId, inline, required = false)]
     after: Option<String>,
 }
 
-/// List groups
+/// List affiliate groups
 ///
-/// By name.
+/// In the order of their names.
 #[utoipa::path(get, path = "/affiliate-groups", tag = "Affiliates", params(GroupParams), responses((status = 200, body = Page<Group>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeParties>,
@@ -71,25 +71,25 @@ pub(crate) async fn list(
     let mut conn = access.network(&api.db).await?;
     let groups = groups::all(&mut conn).await?;
     conn.commit().await?;
-    Ok(Json(window.page_of_whole(groups)?))
+    Ok(Json(window.page_of_all(groups)?))
 }
 
-/// Create a group
+/// Create an affiliate group
 #[utoipa::path(post, path = "/affiliate-groups", tag = "Affiliates", params(IdempotencyKey), request_body = GroupName, responses((status = 201, body = Group)))]
 pub(crate) async fn create(
     access: Allowed<needs::ManageParties>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<GroupName>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let made = groups::create(conn, &access.author(), &body.value.name, clock::now()).await?;
-        Ok(Group::from(made))
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let created = groups::create(conn, &access.author(), &body.value.name, clock::now()).await?;
+        Ok(Group::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Rename a group
+/// Rename an affiliate group
 #[utoipa::path(
     patch, path = "/affiliate-groups/{id}", tag = "Affiliates",
     params(("id" = inline(schemas::GroupId), Path)),
@@ -108,9 +108,9 @@ pub(crate) async fn update(
     Ok(Json(renamed.into()))
 }
 
-/// Remove a group
+/// Delete an affiliate group
 ///
-/// One that nobody is in.
+/// The group must have no affiliates and no commission rules.
 #[utoipa::path(
     delete, path = "/affiliate-groups/{id}", tag = "Affiliates",
     params(("id" = inline(schemas::GroupId), Path)),
@@ -124,5 +124,5 @@ pub(crate) async fn remove(
     let mut conn = access.network(&api.db).await?;
     groups::remove(&mut conn, &access.author(), id, clock::now()).await?;
     conn.commit().await?;
-    done()
+    no_content()
 }

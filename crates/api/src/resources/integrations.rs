@@ -1,147 +1,157 @@
-//! `/integrations/{advertiser}`: how an advertiser's server talks to us, and how it proves who it is.
+//! Integrations, and `/integrations/{advertiser}`: the integration of an advertiser. `campaign_integrations` has the
+//! same endpoints for the integration of a campaign.
 
 use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::integrations::{self, Integration as Stored, IntegrationSettings};
+use campaigns::integrations::{self, Holder, Integration as Stored, IntegrationSettings, Token};
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{AdvertiserId, CampaignId, NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{ChangeError, Scope, advertisers, needs};
+use tenancy::{Author, ChangeError, Scope, advertisers, needs};
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Whole, given};
+use crate::extract::{Body, Id, Integer, present};
 use crate::fields::{Field as _, resource};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
-use crate::{Api, schemas};
+use crate::idempotency::{Created, IdempotencyKey};
+use crate::schemas;
+use crate::state::Api;
 
-/// How an advertiser's server talks to us.
+/// The integration of an advertiser or a campaign: how the advertiser's server sends postbacks.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Integration {
     #[schema(value_type = schemas::AdvertiserId)]
     advertiser: AdvertiserId,
-    /// The campaign whose own it is; null for the advertiser's, which decides for all campaigns that have none.
+    /// Campaign of the integration; null for the advertiser's, which applies to all campaigns without one.
     #[schema(required, value_type = Option<schemas::CampaignId>)]
     campaign: Option<CampaignId>,
-    /// Where its postbacks go.
+    /// URL for postbacks.
     #[schema(value_type = schemas::Url)]
     postback_url: String,
-    /// The last four characters of the token; null where there is none yet.
+    /// Last four characters of the token; null until a token is created.
     #[schema(required, value_type = Option<schemas::Text>)]
     token_hint: Option<String>,
-    /// When the token was made.
+    /// Creation time of the token.
     #[schema(required)]
     token_made_at: Option<DateTime<Utc>>,
-    /// Until when the token before is still taken.
+    /// End of the overlap in which the previous token is still accepted; null without an overlap.
     #[schema(required)]
     previous_token_until: Option<DateTime<Utc>>,
-    /// Until when the advertiser's token is taken for the campaign as well; null for the advertiser's own integration.
+    /// End of the overlap in which the advertiser's token is accepted for the campaign as well; null for the
+    /// integration of an advertiser.
     #[schema(required)]
     advertiser_token_until: Option<DateTime<Utc>>,
-    /// Whether there is a secret to sign with.
+    /// True if a signing secret exists.
     has_signing_secret: bool,
-    /// Key of the system in whose spelling the advertiser calls; null where it is not known.
+    /// Dialect of the advertiser's system; null if unknown.
     #[schema(required, value_type = Option<schemas::Dialect>)]
     dialect: Option<String>,
-    /// In whose voice it is answered.
+    /// Format of the response to a postback.
     #[schema(value_type = schemas::AnswerFormat)]
     answer_format: &'static str,
-    /// Whether a call must have come over https, as a trusted proxy says.
+    /// True if postbacks must arrive over https, as reported by a trusted proxy.
     requires_https: bool,
-    /// Whether a call must carry the token.
+    /// True if postbacks must contain the token.
     requires_token: bool,
-    /// Whether a call must be signed.
+    /// True if postbacks must be signed.
     requires_signature: bool,
-    /// How far the time of a signature may be from ours, in seconds.
+    /// Maximum difference between the time of a signature and the time of the server, in seconds.
     signature_seconds: i32,
-    /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
+    /// IP addresses and networks (CIDR) that may send postbacks; empty for all.
     #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
     allowed_addresses: Vec<String>,
-    /// Whether https, token, signature and address are only looked at.
+    /// Monitor only: true to accept and flag postbacks that fail the checks of https, token, signature and address.
     is_monitoring: bool,
-    /// What the advertiser's own words for statuses mean.
+    /// Meanings of the advertiser's words for statuses.
     status_map: BTreeMap<String, String>,
-    /// Whether a commission that the advertiser sends is paid where the goal's own is zero.
+    /// True to pay the commission of a postback where the commission of the goal is zero.
     takes_commission: bool,
-    /// Whether a click id that differs in letter case only is taken.
+    /// True to accept click IDs in the wrong case.
     ignores_letter_case: bool,
 }
 
 impl Integration {
-    pub(super) fn new(advertiser: AdvertiserId, base: &str, it: Option<Stored>) -> Self {
-        let is_there = it.is_some();
-        let it = it.unwrap_or_else(|| Stored::unset(advertiser));
-        let map = it.settings.draft();
+    pub(super) fn new(advertiser: AdvertiserId, base: &str, stored: Option<Stored>) -> Self {
+        let exists = stored.is_some();
+        let stored = stored.unwrap_or_else(|| Stored::unset(advertiser));
+        let draft = stored.settings.draft();
         Self {
             advertiser,
-            campaign: it.campaign_id,
+            campaign: stored.campaign_id,
             postback_url: format!("{base}/postback"),
-            has_signing_secret: it.has_signing_secret(),
-            token_hint: is_there.then_some(it.token_hint),
-            token_made_at: is_there.then_some(it.created_at),
-            previous_token_until: it.previous_token_until,
-            advertiser_token_until: it.advertiser_token_until,
-            dialect: it.settings.dialect,
-            answer_format: it.settings.answer_format.as_str(),
-            requires_https: it.settings.requires_https,
-            requires_token: it.settings.requires_token,
-            requires_signature: it.settings.requires_signature,
-            signature_seconds: it.settings.signature_seconds,
-            allowed_addresses: it.settings.allowed_addresses.0,
-            is_monitoring: it.settings.is_monitoring,
-            status_map: BTreeMap::of(map.of("status_map")),
-            takes_commission: it.settings.takes_commission,
-            ignores_letter_case: it.settings.ignores_letter_case,
+            has_signing_secret: stored.has_signing_secret(),
+            token_hint: exists.then_some(stored.token_hint),
+            token_made_at: exists.then_some(stored.created_at),
+            previous_token_until: stored.previous_token_until,
+            advertiser_token_until: stored.advertiser_token_until,
+            dialect: stored.settings.dialect,
+            answer_format: stored.settings.answer_format.as_str(),
+            requires_https: stored.settings.requires_https,
+            requires_token: stored.settings.requires_token,
+            requires_signature: stored.settings.requires_signature,
+            signature_seconds: stored.settings.signature_seconds,
+            allowed_addresses: stored.settings.allowed_addresses.0,
+            is_monitoring: stored.settings.is_monitoring,
+            status_map: BTreeMap::from_draft(draft.of("status_map")),
+            takes_commission: stored.settings.takes_commission,
+            ignores_letter_case: stored.settings.ignores_letter_case,
         }
     }
 }
 
 resource! {
     @change [
-        /// What is to change. Absent fields stay as they are.
+        /// Fields to update. Absent fields keep their values.
         #[schema(example = json!({ "answer_format": "always_ok", "allowed_addresses": ["203.0.113.0/24"] }))]
         IntegrationPatch
     ]
-    /// In whose spelling the advertiser calls: shown to it, and noted in the steps of a call in another one.
+    /// Dialect of the advertiser's system. Shown to the advertiser; the trace of a postback in another dialect mentions
+    /// it.
     dialect: Option<String> as Option<schemas::Dialect>,
+    /// Format of the response to a postback.
     answer_format: String as schemas::AnswerFormat,
+    /// True if postbacks must arrive over https, as reported by a trusted proxy.
     requires_https: bool as bool,
+    /// True if postbacks must contain the token.
     requires_token: bool as bool,
-    /// Needs a signing secret.
+    /// True if postbacks must be signed; needs a signing secret.
     requires_signature: bool as bool,
-    /// 10 seconds to a day.
-    signature_seconds: Whole as i64,
+    /// Maximum difference between the time of a signature and the time of the server, in seconds: 10 to 86,400.
+    signature_seconds: Integer as i64,
+    /// IP addresses and networks (CIDR) that may send postbacks; empty for all.
     allowed_addresses: Vec<String> as Vec<schemas::AddressOrNetwork>,
+    /// Monitor only: true to accept and flag postbacks that fail the checks of https, token, signature and address.
     is_monitoring: bool as bool,
-    /// Each word means `pending`, `held`, `approved`, `rejected` or `ignored`.
+    /// Meanings of the advertiser's words for statuses: `pending`, `held`, `approved`, `rejected` or `ignored`.
     status_map: BTreeMap<String, String> as BTreeMap<String, String>,
+    /// True to pay the commission of a postback where the commission of the goal is zero.
     takes_commission: bool as bool,
+    /// True to accept click IDs in the wrong case.
     ignores_letter_case: bool as bool,
 }
 
-/// How long the token before is still taken.
+/// Options of a new token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "overlap_hours": 24 }))]
 pub(crate) struct NewToken {
-    /// 0 to 720; not at all unless said otherwise.
-    #[serde(default, deserialize_with = "given")]
+    /// Hours for which the previous token is still accepted: 0, the default, to 720.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = i64, minimum = 0, maximum = 720, required = false)]
-    overlap_hours: Option<Whole>,
+    overlap_hours: Option<Integer>,
 }
 
-/// Nothing is to be said.
+/// Empty object.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSecret {}
 
-/// A secret that was just made. It is shown once: null in a repeated answer.
+/// A new secret. Shown only once: null in a replayed response.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FreshSecret {
     #[schema(required, value_type = Option<schemas::Text>)]
@@ -149,37 +159,88 @@ pub(crate) struct FreshSecret {
 }
 
 impl NewToken {
-    /// How long the token before is still taken.
+    /// Time for which the previous token is still accepted.
     pub(super) fn overlap(&self) -> Result<TimeDelta, ApiError> {
         let hours = self.overlap_hours.as_ref().map_or(0, |hours| hours.0);
-        match (0..=integrations::LONGEST_OVERLAP_HOURS).contains(&hours) {
-            true => Ok(TimeDelta::hours(hours)),
-            false => {
-                let message = format!("Send 0 to {} hours.", integrations::LONGEST_OVERLAP_HOURS);
-                Err(ApiError::field("overlap_hours", message))
-            }
+        if (0..=integrations::LONGEST_OVERLAP_HOURS).contains(&hours) {
+            Ok(TimeDelta::hours(hours))
+        } else {
+            let message = format!("Send 0 to {} hours.", integrations::LONGEST_OVERLAP_HOURS);
+            Err(ApiError::field("overlap_hours", message))
         }
     }
 }
 
 impl FreshSecret {
-    pub(super) fn new(secret: &str) -> Self {
+    pub(super) fn of(token: &Token) -> Self {
         Self {
-            secret: Some(secret.to_owned()),
+            secret: Some(token.as_str().to_owned()),
         }
     }
 }
 
 impl Created for FreshSecret {
-    fn kept(&self) -> Value {
+    fn stored(&self) -> Value {
         json!({ "secret": null })
     }
 }
 
-/// An integration
+/// Updates the integration of a holder.
+pub(super) async fn change(
+    conn: &mut NetworkConn,
+    author: &Author,
+    api: &Api,
+    holder: Holder,
+    patch: &IntegrationPatch,
+) -> Result<Integration, ApiError> {
+    let base = api.tracking_url(conn).await?;
+    let old = integrations::lock(conn, holder).await?;
+    let old = old.ok_or_else(|| no_integration(holder))?;
+    let mut draft = patch.over(old.settings.draft());
+    let settings = IntegrationSettings::check(&mut draft, &old);
+    let settings = draft.accepted(settings)?;
+    integrations::update(conn, author, holder, &settings, clock::now()).await?;
+    let new = integrations::find(conn, holder).await?;
+    Ok(Integration::new(holder.advertiser_id, &base, new))
+}
+
+/// Creates a token of a holder, and its integration with the first token.
+pub(super) async fn create_token(
+    conn: &mut NetworkConn,
+    author: &Author,
+    holder: Holder,
+    overlap: TimeDelta,
+) -> Result<FreshSecret, ApiError> {
+    let token = integrations::new_token(conn, author, holder, overlap, clock::now()).await?;
+    Ok(FreshSecret::of(&token))
+}
+
+/// Creates a signing secret of a holder.
+pub(super) async fn create_signing_secret(
+    conn: &mut NetworkConn,
+    author: &Author,
+    api: &Api,
+    holder: Holder,
+) -> Result<FreshSecret, ApiError> {
+    let secret = integrations::new_signing_secret(conn, author, &api.secret, holder, clock::now()).await?;
+    Ok(FreshSecret {
+        secret: Some(secret.ok_or_else(|| no_integration(holder))?),
+    })
+}
+
+/// Error for a holder without an integration.
+pub(super) fn no_integration(holder: Holder) -> ApiError {
+    let message = match holder.campaign_id {
+        Some(_) => "The campaign has no integration; the integration of its advertiser applies.",
+        None => "The advertiser has no integration. Create a token first.",
+    };
+    ChangeError::Conflict(message.to_owned()).into()
+}
+
+/// Get the integration of an advertiser
 #[utoipa::path(
     get, path = "/integrations/{id}", tag = "Integrations",
-    params(("id" = inline(schemas::AdvertiserId), Path, description = "The advertiser.")),
+    params(("id" = inline(schemas::AdvertiserId), Path, description = "ID of the advertiser.")),
     responses((status = 200, body = Integration))
 )]
 pub(crate) async fn show(
@@ -188,19 +249,19 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    visible(&mut conn, access.role.scope(), id).await?;
+    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let found = integrations::find(&mut conn, id).await?;
+    let found = integrations::find(&mut conn, holder).await?;
     conn.commit().await?;
     Ok(Json(Integration::new(id, &base, found)))
 }
 
-/// Change an integration
+/// Update the integration of an advertiser
 ///
-/// Of an advertiser that has a token.
+/// The advertiser must have a token.
 #[utoipa::path(
     patch, path = "/integrations/{id}", tag = "Integrations",
-    params(("id" = inline(schemas::AdvertiserId), Path, description = "The advertiser.")),
+    params(("id" = inline(schemas::AdvertiserId), Path, description = "ID of the advertiser.")),
     request_body = IntegrationPatch,
     responses((status = 200, body = Integration))
 )]
@@ -211,24 +272,19 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    visible(&mut conn, access.role.scope(), id).await?;
-    let base = api.tracking_url(&mut conn).await?;
-    let old = integrations::lock(&mut conn, id).await?.ok_or_else(no_token)?;
-    let mut draft = body.value.over(old.settings.draft());
-    let settings = IntegrationSettings::check(&mut draft, &old);
-    let settings = draft.accepted(settings)?;
-    integrations::update(&mut conn, &access.author(), id, &settings, clock::now()).await?;
-    let new = integrations::find(&mut conn, id).await?;
+    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
+    let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
-    Ok(Json(Integration::new(id, &base, new)))
+    Ok(Json(integration))
 }
 
-/// Make a token
+/// Create a token of an advertiser
 ///
-/// It is shown once. The one before is taken for as long as is said, so that a server can change over.
+/// The token is shown only once. The previous token is accepted until the overlap ends, for the change in the
+/// advertiser's system.
 #[utoipa::path(
     post, path = "/integrations/{id}/token", tag = "Integrations",
-    params(("id" = inline(schemas::AdvertiserId), Path, description = "The advertiser."), IdempotencyKey),
+    params(("id" = inline(schemas::AdvertiserId), Path, description = "ID of the advertiser."), IdempotencyKey),
     request_body = NewToken,
     responses((status = 201, body = FreshSecret))
 )]
@@ -236,24 +292,22 @@ pub(crate) async fn new_token(
     access: Allowed<needs::RotateToken>,
     Id(id): Id<AdvertiserId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        visible(conn, access.role.scope(), id).await?;
-        let (author, overlap) = (access.author(), body.value.overlap()?);
-        let token = integrations::new_token(conn, &author, id, overlap, clock::now()).await?;
-        Ok(FreshSecret::new(token.as_str()))
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let holder = visible_holder(conn, access.role.scope(), id).await?;
+        create_token(conn, &access.author(), holder, body.value.overlap()?).await
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Make a signing secret
+/// Create a signing secret of an advertiser
 ///
-/// It is shown once, and takes the place of the one before at once.
+/// The secret is shown only once, and replaces the previous one immediately.
 #[utoipa::path(
     post, path = "/integrations/{id}/signing-secret", tag = "Integrations",
-    params(("id" = inline(schemas::AdvertiserId), Path, description = "The advertiser."), IdempotencyKey),
+    params(("id" = inline(schemas::AdvertiserId), Path, description = "ID of the advertiser."), IdempotencyKey),
     request_body = NewSecret,
     responses((status = 201, body = FreshSecret))
 )]
@@ -261,27 +315,17 @@ pub(crate) async fn new_signing_secret(
     access: Allowed<needs::RotateToken>,
     Id(id): Id<AdvertiserId>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        visible(conn, access.role.scope(), id).await?;
-        let author = access.author();
-        let secret = integrations::new_signing_secret(conn, &author, &api.secret, id, clock::now()).await?;
-        Ok(FreshSecret::new(&secret.ok_or_else(no_token)?))
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let holder = visible_holder(conn, access.role.scope(), id).await?;
+        create_signing_secret(conn, &access.author(), &api, holder).await
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Refuses an advertiser that is not there, or not the caller's.
-async fn visible(conn: &mut NetworkConn, scope: Scope, id: AdvertiserId) -> Result<(), ApiError> {
-    let found = advertisers::find(conn, id).await?;
-    found
-        .filter(|it| scope.advertiser.is_none_or(|own| own == it.id))
-        .map(|_| ())
-        .ok_or(ApiError::NotFound)
-}
-
-fn no_token() -> ApiError {
-    ChangeError::Conflict("Make a token first: there is nothing to set yet.".to_owned()).into()
+/// Advertiser within the scope of the caller, as the holder of its integration.
+async fn visible_holder(conn: &mut NetworkConn, scope: Scope, id: AdvertiserId) -> Result<Holder, ApiError> {
+    Ok(advertisers::find_visible(conn, scope, id).await?.id.into())
 }

@@ -1,4 +1,4 @@
-//! `/invitations`: roles offered to e-mail addresses.
+//! `/invitations`: open invitations to become a member.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -6,19 +6,19 @@ use chrono::{DateTime, Utc};
 use schema::{AdvertiserId, AffiliateId, InvitationId, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{ChangeError, Mail, Role, RoleKind, Scope, invitations, letters, needs, networks};
+use tenancy::{ChangeError, Mail, Role, RoleKind, Scope, invitations, mail_templates, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, done, mail};
-use crate::door::Allowed;
+use super::{Answer, mail, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Params};
-use crate::once::{Created, Made, Once};
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::{Created, IdempotencyKey, Outcome};
 use crate::page::{Page, Window, items};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An invitation that is open.
+/// An open invitation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitation {
     #[schema(value_type = schemas::InvitationId)]
@@ -26,13 +26,13 @@ pub(crate) struct Invitation {
     email: String,
     #[schema(value_type = schemas::Role)]
     role: &'static str,
-    /// The advertiser it is for, if it is one.
+    /// Advertiser of the future member; null for other roles.
     #[schema(required, value_type = Option<schemas::AdvertiserId>)]
     advertiser: Option<AdvertiserId>,
-    /// The affiliate it is for, if it is one.
+    /// Affiliate of the future member; null for other roles.
     #[schema(required, value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<AffiliateId>,
-    /// The name of either.
+    /// Name of that advertiser or affiliate.
     #[schema(required)]
     party: Option<String>,
     created_at: DateTime<Utc>,
@@ -40,44 +40,44 @@ pub(crate) struct Invitation {
 }
 
 impl From<invitations::Invitation> for Invitation {
-    fn from(it: invitations::Invitation) -> Self {
-        let scope = it.role.scope();
+    fn from(invitation: invitations::Invitation) -> Self {
+        let scope = invitation.role.scope();
         Self {
-            id: it.id,
-            email: it.email,
-            role: it.role.as_str(),
+            id: invitation.id,
+            email: invitation.email,
+            role: invitation.role.as_str(),
             advertiser: scope.advertiser,
             affiliate: scope.affiliate,
-            party: it.party,
-            created_at: it.created_at,
-            expires_at: it.expires_at,
+            party: invitation.party,
+            created_at: invitation.created_at,
+            expires_at: invitation.expires_at,
         }
     }
 }
 
 items!(Invitation);
 
-/// An invitation that was just made.
+/// A new invitation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invited {
     invitation: Invitation,
-    /// Where it is accepted; shown this once, null in a repeated answer.
+    /// Link to accept the invitation. Shown only once: null in a replayed response.
     #[schema(required)]
     link: Option<String>,
-    /// What became of the mail; null in a repeated answer.
+    /// Result of mailing the invitation; null in a replayed response.
     #[schema(required, value_type = Option<schemas::MailDelivery>)]
     mail: Option<&'static str>,
     #[serde(skip)]
-    letter: Mail,
+    message: Mail,
 }
 
 impl Created for Invited {
-    fn kept(&self) -> Value {
+    fn stored(&self) -> Value {
         json!({ "invitation": self.invitation, "link": null, "mail": null })
     }
 }
 
-/// Whom to invite.
+/// An invitation to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "email": "ada@example.com", "role": "manager" }))]
@@ -86,11 +86,11 @@ pub(crate) struct NewInvitation {
     email: String,
     #[schema(value_type = schemas::Role)]
     role: String,
-    /// For the roles that act for an advertiser.
+    /// Advertiser of the member; required for the roles of an advertiser.
     #[serde(default)]
     #[schema(value_type = Option<schemas::AdvertiserId>)]
     advertiser: Option<String>,
-    /// For the role that acts for an affiliate.
+    /// Affiliate of the member; required for the role of an affiliate.
     #[serde(default)]
     #[schema(value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<String>,
@@ -102,34 +102,34 @@ impl NewInvitation {
             .role
             .parse()
             .map_err(|message: String| ChangeError::field("role", message))?;
-        // An id that is none is told like one of another network.
+        // A malformed ID gets the same error as one of another network.
         let advertiser = self.advertiser.as_deref().map(str::parse).transpose();
         let affiliate = self.affiliate.as_deref().map(str::parse).transpose();
         Role::of(
             kind,
-            advertiser.map_err(|_| ChangeError::field("advertiser", "Choose one of your advertisers."))?,
-            affiliate.map_err(|_| ChangeError::field("affiliate", "Choose one of your affiliates."))?,
+            advertiser.map_err(|_| ChangeError::field("advertiser", "Unknown advertiser."))?,
+            affiliate.map_err(|_| ChangeError::field("affiliate", "Unknown affiliate."))?,
         )
     }
 }
 
-/// Which part of the list.
+/// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InvitationParams {
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::InvitationId, inline, required = false)]
     after: Option<String>,
 }
 
 /// List open invitations
 ///
-/// The newest first.
-#[utoipa::path(get, path = "/invitations", tag = "People", params(InvitationParams), responses((status = 200, body = Page<Invitation>)))]
+/// Newest first.
+#[utoipa::path(get, path = "/invitations", tag = "Members", params(InvitationParams), responses((status = 200, body = Page<Invitation>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeMembers>,
     api: Data<Api>,
@@ -139,55 +139,56 @@ pub(crate) async fn list(
     let mut conn = access.network(&api.db).await?;
     let open = invitations::list(&mut conn, Scope::default(), clock::now()).await?;
     conn.commit().await?;
-    Ok(Json(window.page_of_whole(open)?))
+    Ok(Json(window.page_of_all(open)?))
 }
 
-/// Invite somebody
+/// Create an invitation
 ///
-/// An open invitation of the same address to the same role is replaced. Parties' people may be invited by whoever manages
-/// parties, the network's own by whoever manages members, owners by owners.
-#[utoipa::path(post, path = "/invitations", tag = "People", params(IdempotencyKey), request_body = NewInvitation, responses((status = 201, body = Invited)))]
+/// Replaces an open invitation of the same address to the same role. Inviting members of advertisers and affiliates
+/// requires the permission to manage advertisers and affiliates; inviting staff, the permission to manage members; inviting
+/// owners, the role of an owner.
+#[utoipa::path(post, path = "/invitations", tag = "Members", params(IdempotencyKey), request_body = NewInvitation, responses((status = 201, body = Invited)))]
 pub(crate) async fn create(
     access: Allowed<needs::InviteParties>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewInvitation>,
 ) -> Result<HttpResponse, ApiError> {
     let (email, role) = (&body.value.email, body.value.role()?);
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let now = clock::now();
         let (_, token) = invitations::create(conn, &access, email, role, now).await?;
-        let made = invitations::by_token(conn, &token, now)
+        let invitation = invitations::by_token(conn, &token, now)
             .await?
             .ok_or(ApiError::NotFound)?;
         let network = networks::current(conn).await?.name;
-        let party = made.party.as_deref();
+        let party = invitation.party.as_deref();
         Ok(Invited {
-            letter: letters::invitation(
+            message: mail_templates::invitation(
                 &api.dashboard_url,
                 &network,
                 role.kind(),
                 party,
-                &made.email,
+                &invitation.email,
                 &token,
             ),
-            link: Some(letters::invitation_link(&api.dashboard_url, &token)),
-            invitation: made.into(),
+            link: Some(mail_templates::invitation_link(&api.dashboard_url, &token)),
+            invitation: invitation.into(),
             mail: None,
         })
     });
-    Ok(match made.await? {
-        Made::Now(mut invited) => {
-            invited.mail = Some(mail::word(&api.mailer.send(&invited.letter).await));
-            Made::Now(invited).answer()
+    Ok(match outcome.await? {
+        Outcome::Executed(mut invited) => {
+            invited.mail = Some(mail::result(&api.mailer.send(&invited.message).await));
+            Outcome::Executed(invited).response()
         }
-        before => before.answer(),
+        replayed => replayed.response(),
     })
 }
 
 /// Withdraw an invitation
 #[utoipa::path(
-    delete, path = "/invitations/{id}", tag = "People",
+    delete, path = "/invitations/{id}", tag = "Members",
     params(("id" = inline(schemas::InvitationId), Path)),
     responses((status = 204))
 )]
@@ -199,5 +200,5 @@ pub(crate) async fn withdraw(
     let mut conn = access.network(&api.db).await?;
     invitations::withdraw(&mut conn, &access, id, clock::now()).await?;
     conn.commit().await?;
-    done()
+    no_content()
 }

@@ -1,4 +1,4 @@
-//! `/network/joining`: how affiliates join the network.
+//! `/network/joining`: applications of affiliates to the network.
 
 use actix_web::web::{Data, Json};
 use schema::{Words, clock};
@@ -7,24 +7,26 @@ use tenancy::{ChangeError, needs, networks};
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::door::Allowed;
-use crate::extract::{Body, given};
-use crate::{Api, schemas};
+use crate::auth::Allowed;
+use crate::extract::{Body, present};
+use crate::schemas;
+use crate::state::Api;
 
-/// How affiliates join.
+/// Settings for applications of affiliates.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Joining {
-    /// Whether they may apply at all.
+    /// True if the network accepts applications.
     join_open: bool,
-    /// What they read first.
+    /// Introduction to the application form.
     #[schema(value_type = schemas::Notes)]
     join_greeting: String,
-    /// What they are asked; one that ends with * must be answered.
+    /// Questions to applicants. A question that ends with * requires an answer.
     #[schema(value_type = Vec<schemas::Name>)]
     join_questions: Vec<String>,
+    /// Applications that are approved automatically.
     #[schema(value_type = schemas::AutoApprove)]
     auto_approve: &'static str,
-    /// From which e-mail domains, for `listed`.
+    /// E-mail domains for `listed`.
     #[schema(value_type = Vec<schemas::Domain>)]
     auto_approve_domains: Vec<String>,
 }
@@ -41,26 +43,28 @@ impl From<networks::Joining> for Joining {
     }
 }
 
-/// What is to change. Absent fields stay as they are.
+/// Fields to update. Absent fields keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JoiningPatch {
-    /// Whether they may apply at all.
-    #[serde(default, deserialize_with = "given")]
+    /// True if the network accepts applications.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     join_open: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
+    /// Introduction to the application form.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Notes, required = false)]
     join_greeting: Option<String>,
-    /// All of them, in their order; one that ends with * must be answered.
-    #[serde(default, deserialize_with = "given")]
+    /// Questions to applicants, as a complete list. A question that ends with * requires an answer.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::Name>, max_items = 20, required = false)]
     join_questions: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
+    /// Applications to approve automatically.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::AutoApprove, required = false)]
     auto_approve: Option<String>,
-    /// All of them.
-    #[serde(default, deserialize_with = "given")]
+    /// E-mail domains for `listed`, as a complete list.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::Domain>, max_items = 100, required = false)]
     auto_approve_domains: Option<Vec<String>>,
 }
@@ -84,7 +88,7 @@ impl JoiningPatch {
     }
 }
 
-/// How affiliates join
+/// Get the application settings
 #[utoipa::path(get, path = "/network/joining", tag = "Network", responses((status = 200, body = Joining)))]
 pub(crate) async fn show(access: Allowed<needs::SeeNetwork>, api: Data<Api>) -> Answer<Joining> {
     let mut conn = access.network(&api.db).await?;
@@ -93,7 +97,7 @@ pub(crate) async fn show(access: Allowed<needs::SeeNetwork>, api: Data<Api>) -> 
     Ok(Json(network.joining.into()))
 }
 
-/// Change how affiliates join
+/// Update the application settings
 #[utoipa::path(patch, path = "/network/joining", tag = "Network", request_body = JoiningPatch, responses((status = 200, body = Joining)))]
 pub(crate) async fn update(
     access: Allowed<needs::ManageNetwork>,

@@ -1,4 +1,4 @@
-//! `/keys`: what programs sign in with.
+//! `/keys`: API keys.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -10,89 +10,89 @@ use tenancy::api_keys::{self, KeyDraft};
 use tenancy::{Permission, needs};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, Whole, given};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::extract::{Body, Id, Integer, Params, present};
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// An API key that works.
+/// An API key that is neither revoked nor expired.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Key {
     #[schema(value_type = schemas::ApiKeyId)]
     id: ApiKeyId,
-    /// What it is for.
+    /// Name, such as the purpose of the key.
     #[schema(value_type = schemas::Name)]
     name: String,
-    /// Its last four characters.
+    /// Last four characters of the key.
     hint: String,
     #[schema(value_type = Vec<schemas::Scope>)]
     scopes: Vec<String>,
-    /// Whose it is, by name.
+    /// Name of the member who created the key.
     person: String,
-    /// Under whose membership it acts.
+    /// Membership whose permissions the key has.
     #[schema(value_type = schemas::MembershipId)]
     membership_id: MembershipId,
     created_at: DateTime<Utc>,
-    /// When it stops working by itself.
+    /// Expiry; null for none.
     #[schema(required)]
     expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to the minute.
+    /// Time of the last use, to the minute; null if never used.
     #[schema(required)]
     used_at: Option<DateTime<Utc>>,
 }
 
 impl From<api_keys::ListedKey> for Key {
-    fn from(it: api_keys::ListedKey) -> Self {
+    fn from(key: api_keys::ListedKey) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
-            hint: it.hint,
-            scopes: it.scopes.0,
-            person: it.person,
-            membership_id: it.membership_id,
-            created_at: it.created_at,
-            expires_at: it.expires_at,
-            used_at: it.used_at,
+            id: key.id,
+            name: key.name,
+            hint: key.hint,
+            scopes: key.scopes.0,
+            person: key.person,
+            membership_id: key.membership_id,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            used_at: key.used_at,
         }
     }
 }
 
 items!(Key);
 
-/// A key that was just made.
+/// A new API key.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FreshKey {
     key: Key,
-    /// The key itself; shown this once, null in a repeated answer.
+    /// The key. Shown only once: null in a replayed response.
     #[schema(required)]
     secret: Option<String>,
 }
 
 impl Created for FreshKey {
-    fn kept(&self) -> Value {
+    fn stored(&self) -> Value {
         json!({ "key": self.key, "secret": null })
     }
 }
 
-/// A key to make.
+/// An API key to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "Nightly sync", "scopes": ["parties:read"], "expires_in_days": 90 }))]
 pub(crate) struct NewKey {
-    /// What it is for.
+    /// Name, such as the purpose of the key.
     #[schema(value_type = schemas::Name)]
     name: String,
-    /// Only such as the caller has too.
+    /// Scopes of the key; the caller must have each of them.
     #[schema(value_type = Vec<schemas::Scope>, min_items = 1)]
     scopes: Vec<String>,
-    /// Absent or null for never.
-    #[serde(default, deserialize_with = "given")]
+    /// Days until the key expires; null for never, the default.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 3650, required = false)]
-    expires_in_days: Option<Option<Whole>>,
+    expires_in_days: Option<Option<Integer>>,
 }
 
 impl From<NewKey> for KeyDraft {
@@ -103,29 +103,28 @@ impl From<NewKey> for KeyDraft {
             expires_in_days: key
                 .expires_in_days
                 .flatten()
-                .map(|days| days.0.to_string())
-                .unwrap_or_default(),
+                .map_or_else(String::new, |days| days.0.to_string()),
         }
     }
 }
 
-/// Which part of the list.
+/// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct KeyParams {
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::ApiKeyId, inline, required = false)]
     after: Option<String>,
 }
 
 /// List API keys
 ///
-/// The caller's own; everybody's for whoever manages members. The newest first.
-#[utoipa::path(get, path = "/keys", tag = "Keys", params(KeyParams), responses((status = 200, body = Page<Key>)))]
+/// Keys of the caller; with the permission to manage members, keys of all members. Newest first.
+#[utoipa::path(get, path = "/keys", tag = "API keys", params(KeyParams), responses((status = 200, body = Page<Key>)))]
 pub(crate) async fn list(
     access: Allowed<needs::UseApi>,
     api: Data<Api>,
@@ -136,41 +135,42 @@ pub(crate) async fn list(
     let mut conn = access.network(&api.db).await?;
     let keys = api_keys::list(&mut conn, own, clock::now()).await?;
     conn.commit().await?;
-    Ok(Json(window.page_of_whole(keys)?))
+    Ok(Json(window.page_of_all(keys)?))
 }
 
-/// Make an API key
+/// Create an API key
 ///
-/// It acts under the caller's membership.
-#[utoipa::path(post, path = "/keys", tag = "Keys", params(IdempotencyKey), request_body = NewKey, responses((status = 201, body = FreshKey)))]
+/// The key acts under the membership of the caller.
+#[utoipa::path(post, path = "/keys", tag = "API keys", params(IdempotencyKey), request_body = NewKey, responses((status = 201, body = FreshKey)))]
 pub(crate) async fn create(
     access: Allowed<needs::UseApi>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewKey>,
 ) -> Result<HttpResponse, ApiError> {
     let draft = KeyDraft::from(body.value);
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let now = clock::now();
         let (id, key) = api_keys::create(conn, &access, &draft, now).await?;
         let own = api_keys::list(conn, Some(access.membership_id), now).await?;
-        let made = own
+        let created = own
             .into_iter()
             .find(|key| key.id == id)
             .ok_or(ApiError::NotFound)?;
         Ok(FreshKey {
-            key: made.into(),
+            key: created.into(),
             secret: Some(key.as_str().to_owned()),
         })
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
 /// Revoke an API key
 ///
-/// One's own; anybody's for whoever manages members. Tokens that were made from it stop working at once.
+/// Keys of other members require the permission to manage members. Tokens created from the key become invalid
+/// immediately.
 #[utoipa::path(
-    delete, path = "/keys/{id}", tag = "Keys",
+    delete, path = "/keys/{id}", tag = "API keys",
     params(("id" = inline(schemas::ApiKeyId), Path)),
     responses((status = 204))
 )]
@@ -182,5 +182,5 @@ pub(crate) async fn revoke(
     let mut conn = access.network(&api.db).await?;
     api_keys::revoke(&mut conn, &access, id, clock::now()).await?;
     conn.commit().await?;
-    done()
+    no_content()
 }

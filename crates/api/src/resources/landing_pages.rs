@@ -1,4 +1,4 @@
-//! `/landing-pages`: further destinations of a campaign, chosen by weight or by a link.
+//! `/landing-pages`: additional destinations of a campaign, selected by weight or by a link.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -7,47 +7,49 @@ use campaigns::landing_pages::{self, LandingPage as Stored, LandingPageSettings}
 use schema::{CampaignId, LandingPageId, clock};
 use tenancy::needs;
 
-use super::{Answer, OfCampaign, done};
-use crate::door::Allowed;
+use super::{Answer, OfCampaign, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, Whole, given};
+use crate::extract::{Body, Id, Integer, Params};
 use crate::fields::resource;
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A landing page.
+    /// An additional destination of a campaign.
     LandingPage;
-    /// A landing page to add to a campaign.
+    /// A landing page to create.
     #[schema(example = json!({ "campaign": "Nova shop", "name": "Boots", "url": "https://shop.example/boots?id={click_id}" }))]
     NewLandingPage;
     change
-    /// What is to change. Absent fields stay as they are.
+    /// Fields to update. Absent fields keep their values.
     LandingPagePatch;
     head {
         id: LandingPageId as schemas::LandingPageId,
     }
     new {
+        /// Campaign of the landing page.
         campaign: String as schemas::Reference,
     }
     must {
-        /// As affiliates see it.
+        /// Name that affiliates see.
         name: String as schemas::Name,
+        /// Destination of the visitors.
         url: String as schemas::Url,
     }
     may {
-        /// Its share of the clicks of links that name no landing page: 0 to 1000, 1 unless said otherwise.
-        weight: Whole as i64,
+        /// Weight in the rotation of links without a landing page: 0 to 1000; 1 by default.
+        weight: Integer as i64,
     }
 }
 
 items!(LandingPage);
 
 impl From<Stored> for LandingPage {
-    fn from(it: Stored) -> Self {
-        Self::of(it.id, it.campaign_id.to_string(), &it.settings().draft())
+    fn from(page: Stored) -> Self {
+        Self::from_draft(page.id, page.campaign_id.to_string(), &page.settings().draft())
     }
 }
 
@@ -61,32 +63,32 @@ pub(crate) async fn list(
     let window = Window::<LandingPageId>::of(params.limit, params.after.as_deref())?;
     let campaign: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
     let mut conn = access.network(&api.db).await?;
-    let rows = landing_pages::list(&mut conn, campaign, window.after, window.ask()).await?;
+    let rows = landing_pages::list(&mut conn, campaign, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Add a landing page
+/// Create a landing page
 #[utoipa::path(post, path = "/landing-pages", tag = "Campaigns", params(IdempotencyKey), request_body = NewLandingPage, responses((status = 201, body = LandingPage)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewLandingPage>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(LandingPageSettings::blank());
         let settings = LandingPageSettings::check(&mut draft, &campaign.sending);
         let settings = draft.accepted(settings)?;
-        let made =
+        let created =
             landing_pages::create(conn, &access.author(), campaign.id, &settings, clock::now()).await?;
-        Ok(LandingPage::from(made))
+        Ok(LandingPage::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Change a landing page
+/// Update a landing page
 #[utoipa::path(
     patch, path = "/landing-pages/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::LandingPageId), Path)),
@@ -105,7 +107,7 @@ pub(crate) async fn update(
         .ok_or(ApiError::NotFound)?;
     let campaign = campaign_table::lock(&mut conn, old.campaign_id).await?;
     let campaign = campaign.ok_or(ApiError::NotFound)?;
-    // Once more, now that nobody else changes what belongs to the campaign.
+    // Read again under the lock of the campaign, which serialises updates of its landing pages.
     let old = landing_pages::find(&mut conn, id)
         .await?
         .ok_or(ApiError::NotFound)?;
@@ -120,9 +122,9 @@ pub(crate) async fn update(
     Ok(Json(new.into()))
 }
 
-/// Remove a landing page
+/// Delete a landing page
 ///
-/// Links that lead to it go to the campaign's destinations from now on.
+/// Links to it lead to the destinations of the campaign from then on.
 #[utoipa::path(
     delete, path = "/landing-pages/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::LandingPageId), Path)),
@@ -134,9 +136,9 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    match landing_pages::remove(&mut conn, &access.author(), id, clock::now()).await? {
-        true => conn.commit().await?,
-        false => return Err(ApiError::NotFound),
+    if !landing_pages::remove(&mut conn, &access.author(), id, clock::now()).await? {
+        return Err(ApiError::NotFound);
     }
-    done()
+    conn.commit().await?;
+    no_content()
 }

@@ -1,61 +1,65 @@
-//! `/links`: an affiliate's ways into campaigns.
+//! `/links`: tracking links of affiliates.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use campaigns::links::{self, Link as Stored, LinkFilter, LinkSettings, NewLink, Presets};
-use schema::{AffiliateId, CampaignId, LinkId, NetworkConn, clock};
+use campaigns::links::{self, Link as Stored, LinkFilter, LinkSettings, NewLink as Settings, Presets};
+use schema::{AffiliateId, CampaignId, LinkId, clock};
 use serde::Deserialize;
-use tenancy::{Actor, ChangeError, Draft, Permission, Scope, needs};
+use tenancy::{Actor, ChangeError, Draft, Permission, needs};
 use utoipa::IntoParams;
 
 use super::Answer;
-use crate::condition::{Condition, tagged};
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, given};
-use crate::fields::{resource, say};
-use crate::once::Once;
-use crate::openapi::{IdempotencyKey, IfMatch};
+use crate::extract::{Body, Id, Params};
+use crate::fields::{resource, set};
+use crate::idempotency::IdempotencyKey;
+use crate::if_match::{IfMatch, tagged};
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A tracking link.
+    /// A tracking link of an affiliate to a campaign.
     Link;
     /// A tracking link to create.
     #[schema(example = json!({ "campaign": "Nova shop", "affiliate": "Orbit Blog", "sub1": "newsletter" }))]
-    LinkToMake;
+    NewLink;
     change
-    /// What is to change. Absent fields stay as they are; whose it is, its campaign, its alias and whether it is a test
-    /// always do.
+    /// Fields to update. Absent fields keep their values. Affiliate, campaign, alias and `is_test` cannot be changed.
     LinkPatch;
     head {
         id: LinkId as schemas::LinkId,
-        /// What visitors follow.
+        /// URL for visitors.
         url: String as schemas::Url,
-        /// Counts changes; the `ETag` too.
+        /// Version, as in `ETag`; every update increments it.
         version: i32 as i32,
     }
     new {
+        /// Campaign that the link promotes.
         campaign: String as schemas::Reference,
-        /// Who earns.
+        /// Affiliate that earns the commission.
         affiliate: String as schemas::Reference,
     }
     stays {
-        /// Its path on the tracking host; made up where none is said.
+        /// Path on the tracking host; random if absent.
         alias: String as schemas::Text,
-        /// Whether its conversions are tests, which are never paid.
+        /// True for a test link, whose conversions are never paid.
         is_test: bool as bool,
     }
     must {}
     may {
-        /// Where it leads; the campaign's destinations by weight if null.
+        /// Landing page; null for the destinations of the campaign in rotation.
         landing_page: Option<String> as Option<schemas::Reference>,
-        /// What the sub id is where a visit brings none.
+        /// Default of the sub ID, for visits without one.
         sub1: Option<String> as Option<schemas::Text>,
+        /// Default of the sub ID, for visits without one.
         sub2: Option<String> as Option<schemas::Text>,
+        /// Default of the sub ID, for visits without one.
         sub3: Option<String> as Option<schemas::Text>,
+        /// Default of the sub ID, for visits without one.
         sub4: Option<String> as Option<schemas::Text>,
+        /// Default of the sub ID, for visits without one.
         sub5: Option<String> as Option<schemas::Text>,
     }
 }
@@ -63,39 +67,39 @@ resource! {
 items!(Link);
 
 impl Link {
-    fn new(mut it: Stored, base: &str, actor: &Actor) -> Self {
-        let url = format!("{base}/{}", it.alias);
-        // Sub ids are the affiliate's.
+    pub(super) fn new(mut link: Stored, base: &str, actor: &Actor) -> Self {
+        let url = format!("{base}/{}", link.alias);
+        // Sub IDs are confidential to the affiliate and the network.
         if !actor.may(Permission::SeeClicks) {
-            it.presets = Presets::default();
+            link.presets = Presets::default();
         }
-        let (campaign, affiliate) = (it.campaign_id.to_string(), it.affiliate_id.to_string());
-        Self::of(it.id, url, it.version, campaign, affiliate, &it.draft())
+        let (campaign, affiliate) = (link.campaign_id.to_string(), link.affiliate_id.to_string());
+        Self::from_draft(link.id, url, link.version, campaign, affiliate, &link.draft())
     }
 }
 
-/// Which links.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LinkParams {
-    /// Only of this campaign.
+    /// Only links to this campaign.
     #[param(value_type = schemas::CampaignId, inline, required = false)]
     campaign: Option<String>,
-    /// Only of this affiliate.
+    /// Only links of this affiliate.
     #[param(value_type = schemas::AffiliateId, inline, required = false)]
     affiliate: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::LinkId, inline, required = false)]
     after: Option<String>,
 }
 
-/// List links
+/// List tracking links
 ///
-/// An affiliate sees its own; an advertiser those to its campaigns, without sub ids.
+/// Affiliates see their links; advertisers see the links to their campaigns, without sub IDs.
 #[utoipa::path(get, path = "/links", tag = "Links", params(LinkParams), responses((status = 200, body = Page<Link>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeCampaigns>,
@@ -114,50 +118,51 @@ pub(crate) async fn list(
     };
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let rows = links::list(&mut conn, &filter, window.ask()).await?;
+    let rows = links::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page_by(rows, |row| Link::new(row, &base, &access))))
 }
 
-/// Create a link
+/// Create a tracking link
 ///
-/// Of an affiliate who may promote the campaign. An affiliate makes its own, and no test links.
-#[utoipa::path(post, path = "/links", tag = "Links", params(IdempotencyKey), request_body = LinkToMake, responses((status = 201, body = Link)))]
+/// The affiliate must be approved to promote the campaign. Affiliates create links for themselves only, and no test
+/// links.
+#[utoipa::path(post, path = "/links", tag = "Links", params(IdempotencyKey), request_body = NewLink, responses((status = 201, body = Link)))]
 pub(crate) async fn create(
     access: Allowed<needs::MakeLinks>,
     api: Data<Api>,
-    once: Once,
-    body: Body<LinkToMake>,
+    key: IdempotencyKey,
+    body: Body<NewLink>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let base = api.tracking_url(conn).await?;
         let mut draft = body.value.over(Draft::default());
-        say(&mut draft, "affiliate", &body.value.affiliate);
-        // Other affiliates are told apart by nothing.
+        set(&mut draft, "affiliate", &body.value.affiliate);
+        // The same error for every other affiliate: it does not reveal which IDs exist.
         if let Some(own) = access.role.scope().affiliate {
             if draft.of("affiliate") != own.to_string() {
-                return Err(ChangeError::field("affiliate", "Send your own id.").into());
+                return Err(ChangeError::field("affiliate", "Send the ID of your affiliate.").into());
             }
-            if draft.says_yes("is_test") {
-                return Err(ChangeError::field("is_test", "Test links are made by the network.").into());
+            if draft.is_set("is_test") {
+                return Err(ChangeError::field("is_test", "Only the network creates test links.").into());
             }
         }
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
-        let link = NewLink::check(conn, &mut draft, &campaign).await?;
+        let link = Settings::check(conn, &mut draft, &campaign).await?;
         let link = draft.accepted(link)?;
-        let made = links::create(conn, &access.author(), &link, clock::now()).await?;
-        Ok(Link::new(made, &base, &access))
+        let created = links::create(conn, &access.author(), &link, clock::now()).await?;
+        Ok(Link::new(created, &base, &access))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// A link
+/// Get a tracking link
 ///
-/// An affiliate sees its own; an advertiser those to its campaigns, without sub ids.
+/// Affiliates see their links; advertisers see the links to their campaigns, without sub IDs.
 #[utoipa::path(
     get, path = "/links/{id}", tag = "Links",
     params(("id" = inline(schemas::LinkId), Path)),
-    responses((status = 200, body = Link, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Link, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn show(
     access: Allowed<needs::SeeCampaigns>,
@@ -166,51 +171,38 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let found = find(&mut conn, access.role.scope(), id).await?;
+    let found = links::find_visible(&mut conn, access.role.scope(), id).await?;
     conn.commit().await?;
     Ok(tagged(found.version, Link::new(found, &base, &access)))
 }
 
-/// Change a link
+/// Update a tracking link
 ///
-/// Where it leads and what its sub ids are, from the next click on. An affiliate changes its own. With `If-Match`, only if
-/// nobody else has changed it since.
+/// Changes the landing page and the default sub IDs from the next click on. Affiliates can update only their links.
+/// With `If-Match`, fails if the link has changed since that version.
 #[utoipa::path(
     patch, path = "/links/{id}", tag = "Links",
     params(("id" = inline(schemas::LinkId), Path), IfMatch),
     request_body = LinkPatch,
-    responses((status = 200, body = Link, headers(("ETag" = String, description = "Its version, for `If-Match`."))))
+    responses((status = 200, body = Link, headers(("ETag" = String, description = "Version for `If-Match`."))))
 )]
 pub(crate) async fn update(
     access: Allowed<needs::MakeLinks>,
     Id(id): Id<LinkId>,
     api: Data<Api>,
-    condition: Condition,
+    if_match: IfMatch,
     body: Body<LinkPatch>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let old = find(&mut conn, access.role.scope(), id).await?;
-    condition.check(old.version)?;
+    let old = links::find_visible(&mut conn, access.role.scope(), id).await?;
+    if_match.check(old.version)?;
     let mut draft = body.value.over(old.draft());
     let settings = LinkSettings::check(&mut conn, &mut draft, old.campaign_id).await?;
     let settings = draft.accepted(settings)?;
-    // Fields that were not sent must not undo what somebody changes at this moment.
+    // The fields that the body leaves out were read above: a concurrent update must not be undone.
     let version = Some(old.version);
     let new = links::update(&mut conn, &access.author(), id, version, &settings, clock::now()).await?;
     conn.commit().await?;
     Ok(tagged(new.version, Link::new(new, &base, &access)))
-}
-
-/// The link with this id, if it is in scope.
-async fn find(conn: &mut NetworkConn, scope: Scope, id: LinkId) -> Result<Stored, ApiError> {
-    let filter = LinkFilter {
-        scope,
-        id: Some(id),
-        ..LinkFilter::default()
-    };
-    links::list(conn, &filter, 1)
-        .await?
-        .pop()
-        .ok_or(ApiError::NotFound)
 }

@@ -1,9 +1,9 @@
-//! What callers are told of a mail that their call sent.
+//! Result of a mail in responses.
 
 use tenancy::Delivery;
 
-/// The word for what became of a mail.
-pub(crate) fn word(delivery: &Delivery) -> &'static str {
+/// Value of a field `mail`.
+pub(crate) fn result(delivery: &Delivery) -> &'static str {
     match delivery {
         Delivery::Sent => "sent",
         Delivery::NotConfigured => "not_configured",

@@ -1,4 +1,4 @@
-//! `/me`: who calls, and what they may do.
+//! `/me`: the authenticated caller.
 
 use actix_web::web::{Data, Json};
 use schema::{AdvertiserId, AffiliateId, MembershipId, NetworkId};
@@ -7,35 +7,36 @@ use tenancy::{Permission, needs, networks};
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::door::Allowed;
-use crate::{Api, schemas};
+use crate::auth::Allowed;
+use crate::schemas;
+use crate::state::Api;
 
-/// Who calls, and what they may do.
+/// The authenticated caller, with role and permissions.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Me {
-    /// The membership acted under.
+    /// Membership under which the caller acts.
     #[schema(value_type = schemas::MembershipId)]
     membership_id: MembershipId,
-    /// The person's name.
+    /// Name of the member.
     name: String,
     #[schema(value_type = schemas::Role)]
     role: &'static str,
-    /// The advertiser acted for, if it is one.
+    /// Advertiser of the member; null for other roles.
     #[schema(required, value_type = Option<schemas::AdvertiserId>)]
     advertiser: Option<AdvertiserId>,
-    /// The affiliate acted for, if it is one.
+    /// Affiliate of the member; null for other roles.
     #[schema(required, value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<AffiliateId>,
-    /// What the key is limited to; null for a token made in the dashboard.
+    /// Scopes of the key; null for a token created in the dashboard.
     #[schema(required, value_type = Option<Vec<schemas::Scope>>)]
     scopes: Option<Vec<&'static str>>,
-    /// What role and scopes together permit.
+    /// Permissions that role and scopes grant.
     #[schema(example = json!(["sign_in", "see_parties"]))]
     permissions: Vec<String>,
     network: MyNetwork,
 }
 
-/// The network acted in.
+/// The network of the caller.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MyNetwork {
     #[schema(value_type = schemas::NetworkId)]
@@ -44,10 +45,10 @@ pub(crate) struct MyNetwork {
     name: String,
 }
 
-/// Who calls
+/// Get the caller
 ///
-/// Any key or token may ask, whatever its scopes.
-#[utoipa::path(get, path = "/me", tag = "You", responses((status = 200, body = Me)))]
+/// Available to every key and token, whatever its scopes.
+#[utoipa::path(get, path = "/me", tag = "Authentication", responses((status = 200, body = Me)))]
 pub(crate) async fn show(access: Allowed<needs::SignIn>, api: Data<Api>) -> Answer<Me> {
     let mut conn = access.network(&api.db).await?;
     let network = networks::current(&mut conn).await?;
@@ -66,7 +67,7 @@ pub(crate) async fn show(access: Allowed<needs::SignIn>, api: Data<Api>) -> Answ
             .scopes
             .as_ref()
             .map(|scopes| scopes.iter().map(|scope| scope.as_str()).collect()),
-        permissions: permitted.map(|permission| word(*permission)).collect(),
+        permissions: permitted.map(|permission| snake_case(*permission)).collect(),
         network: MyNetwork {
             id: network.id,
             name: network.name,
@@ -74,8 +75,8 @@ pub(crate) async fn show(access: Allowed<needs::SignIn>, api: Data<Api>) -> Answ
     }))
 }
 
-/// `SeeParties` as `see_parties`.
-fn word(permission: Permission) -> String {
+/// Name of a permission, such as `see_parties` for `SeeParties`.
+fn snake_case(permission: Permission) -> String {
     let mut word = String::new();
     for c in format!("{permission:?}").chars() {
         if c.is_ascii_uppercase() && !word.is_empty() {
@@ -91,8 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_are_words() {
-        assert_eq!(word(Permission::SeeParties), "see_parties");
-        assert_eq!(word(Permission::UseApi), "use_api");
+    fn permissions_are_in_snake_case() {
+        assert_eq!(snake_case(Permission::SeeParties), "see_parties");
+        assert_eq!(snake_case(Permission::UseApi), "use_api");
     }
 }

@@ -1,4 +1,4 @@
-//! `/members`: who works here, and as what.
+//! `/members`: members of the network and their roles.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -9,17 +9,18 @@ use tenancy::memberships::{self, MemberFilter};
 use tenancy::{ChangeError, RoleKind, needs};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Id, Params};
 use crate::page::{Page, Window, items, unknown_after};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// More than any network has seats.
+/// Limit that loads all staff: more than any network has seats.
 const ALL_STAFF: i64 = 100_000;
 
-/// A member: a person in a role.
+/// A person with a role in the network.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Member {
     #[schema(value_type = schemas::MembershipId)]
@@ -28,52 +29,54 @@ pub(crate) struct Member {
     email: String,
     #[schema(value_type = schemas::Role)]
     role: &'static str,
-    /// The advertiser acted for, if it is one.
+    /// Advertiser of the member; null for other roles.
     #[schema(required, value_type = Option<schemas::AdvertiserId>)]
     advertiser: Option<AdvertiserId>,
-    /// The affiliate acted for, if it is one.
+    /// Affiliate of the member; null for other roles.
     #[schema(required, value_type = Option<schemas::AffiliateId>)]
     affiliate: Option<AffiliateId>,
-    /// The name of either.
+    /// Name of that advertiser or affiliate.
     #[schema(required)]
     party: Option<String>,
+    /// True if two-factor authentication is enabled.
     has_second_factor: bool,
+    /// Start of the membership.
     since: DateTime<Utc>,
 }
 
 impl From<memberships::Member> for Member {
-    fn from(it: memberships::Member) -> Self {
-        let scope = it.role.scope();
+    fn from(member: memberships::Member) -> Self {
+        let scope = member.role.scope();
         Self {
-            id: it.id,
-            name: it.person_name,
-            email: it.email,
-            role: it.role.as_str(),
+            id: member.id,
+            name: member.person_name,
+            email: member.email,
+            role: member.role.as_str(),
             advertiser: scope.advertiser,
             affiliate: scope.affiliate,
-            party: it.party,
-            has_second_factor: it.has_second_factor,
-            since: it.since,
+            party: member.party,
+            has_second_factor: member.has_second_factor,
+            since: member.since,
         }
     }
 }
 
 items!(Member);
 
-/// Which members.
+/// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MemberParams {
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::MembershipId, inline, required = false)]
     after: Option<String>,
 }
 
-/// Another role.
+/// The new role of a member.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRole {
@@ -83,8 +86,8 @@ pub(crate) struct NewRole {
 
 /// List members
 ///
-/// In the order in which they came.
-#[utoipa::path(get, path = "/members", tag = "People", params(MemberParams), responses((status = 200, body = Page<Member>)))]
+/// Oldest first.
+#[utoipa::path(get, path = "/members", tag = "Members", params(MemberParams), responses((status = 200, body = Page<Member>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeMembers>,
     api: Data<Api>,
@@ -101,17 +104,16 @@ pub(crate) async fn list(
             .await?
             .ok_or_else(unknown_after)?;
     }
-    let rows = memberships::list(&mut conn, &filter, window.ask()).await?;
+    let rows = memberships::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Change a member's role
+/// Change the role of a member
 ///
-/// The network's own roles only. It ends the membership, with its sessions and keys, and makes another, which has an id
-/// of its own.
+/// Between staff roles only. Ends the membership, with its sessions and API keys, and creates a new one with a new ID.
 #[utoipa::path(
-    patch, path = "/members/{id}", tag = "People",
+    patch, path = "/members/{id}", tag = "Members",
     params(("id" = inline(schemas::MembershipId), Path)),
     request_body = NewRole,
     responses((status = 200, body = Member))
@@ -147,9 +149,9 @@ pub(crate) async fn update(
 
 /// Remove a member
 ///
-/// Sessions and API keys end with the membership.
+/// Ends the sessions and API keys of the membership.
 #[utoipa::path(
-    delete, path = "/members/{id}", tag = "People",
+    delete, path = "/members/{id}", tag = "Members",
     params(("id" = inline(schemas::MembershipId), Path)),
     responses((status = 204))
 )]
@@ -161,5 +163,5 @@ pub(crate) async fn remove(
     let mut conn = access.network(&api.db).await?;
     memberships::remove(&mut conn, &access, id, clock::now()).await?;
     conn.commit().await?;
-    done()
+    no_content()
 }

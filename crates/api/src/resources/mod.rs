@@ -1,4 +1,4 @@
-//! The endpoints: one module per kind of thing, each with its views, its bodies and its handlers.
+//! Endpoints: one module per resource, with its views, bodies and handlers.
 
 pub(crate) mod advertisers;
 pub(crate) mod affiliates;
@@ -11,7 +11,9 @@ pub(crate) mod caps;
 pub(crate) mod conversions;
 pub(crate) mod coupons;
 pub(crate) mod goals;
+pub(crate) mod going_live;
 pub(crate) mod groups;
+pub(crate) mod impersonations;
 pub(crate) mod integrations;
 pub(crate) mod invitations;
 pub(crate) mod joining;
@@ -25,6 +27,7 @@ pub(crate) mod network;
 mod parties;
 pub(crate) mod postbacks;
 pub(crate) mod promoters;
+pub(crate) mod quick_start;
 pub(crate) mod replays;
 pub(crate) mod rules;
 pub(crate) mod sheets;
@@ -41,34 +44,34 @@ use utoipa::IntoParams;
 use crate::error::ApiError;
 use crate::schemas;
 
-/// A thing, or why not.
+/// JSON response, or an error.
 pub(crate) type Answer<T> = Result<web::Json<T>, ApiError>;
 
-/// Done, and nothing to say about it.
-pub(crate) fn done() -> Result<HttpResponse, ApiError> {
+/// Response without a body.
+pub(crate) fn no_content() -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which part of a list, of one campaign or of all.
+/// Parameters of a list that can be limited to one campaign.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfCampaign {
-    /// Only of this campaign.
+    /// Only objects of this campaign.
     #[param(value_type = schemas::CampaignId, inline, required = false)]
     campaign: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::Cursor, inline, required = false)]
     after: Option<String>,
 }
 
-/// The campaign that a body names; what is not in scope is as absent.
-async fn campaign(conn: &mut NetworkConn, scope: Scope, named: &str) -> Result<Campaign, ApiError> {
-    let absent = || ChangeError::field("campaign", "Name one of your campaigns.");
-    let known = campaign_table::known_as(conn, named.trim()).await?;
+/// Campaign that a body refers to. A campaign outside the scope of the caller is unknown.
+async fn campaign(conn: &mut NetworkConn, scope: Scope, reference: &str) -> Result<Campaign, ApiError> {
+    let absent = || ChangeError::field("campaign", "Unknown campaign.");
+    let known = campaign_table::known_as(conn, reference.trim()).await?;
     let known = known.ok_or_else(absent)?;
     let visible = campaign_table::visible(conn, scope, Some(known.id)).await?.pop();
     let (campaign, _) = visible.ok_or_else(absent)?;

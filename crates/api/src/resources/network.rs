@@ -1,4 +1,4 @@
-//! `/network`: the network's profile, limits and use.
+//! `/network`: profile, limits and usage of the network.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -11,55 +11,57 @@ use tenancy::{memberships, needs};
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, given};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
-use crate::{Api, schemas};
+use crate::extract::{Body, present};
+use crate::idempotency::{Created, IdempotencyKey};
+use crate::schemas;
+use crate::state::Api;
 
-/// A network.
+/// The network of the caller.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Network {
     #[schema(value_type = schemas::NetworkId)]
     id: NetworkId,
     #[schema(value_type = schemas::Name)]
     name: String,
-    /// Its name in addresses.
+    /// Name in URLs.
     #[schema(value_type = schemas::Slug)]
     slug: String,
-    /// Its days are counted in this zone.
+    /// Time zone of days in reports, caps and campaigns.
     #[schema(value_type = schemas::TimeZone)]
     time_zone: &'static str,
-    /// Proposed for new campaigns.
+    /// Default currency of new campaigns.
     #[schema(value_type = schemas::Currency)]
     currency: String,
-    /// The hosts that its clicks and postbacks come to; none uses the shared one.
+    /// Tracking hosts of the network; empty if it uses the shared host.
     #[schema(value_type = Vec<schemas::Host>)]
     tracking_hosts: Vec<String>,
-    /// Whether everyone must have a second factor, also for the API.
+    /// True if members need two-factor authentication, for the API as well.
     require_two_factor: bool,
-    /// Whether a campaign goes live only when two test orders of every goal have arrived.
+    /// True if a campaign can only go live after two test orders of each goal.
     require_tests: bool,
-    /// Addresses and networks (CIDR) whose clicks are flagged.
+    /// IP addresses and networks (CIDR) whose clicks are flagged.
     #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
     blocked_addresses: Vec<String>,
+    /// Key that signs new click IDs.
     click_key: ClickKey,
     #[schema(value_type = schemas::NetworkStatus)]
     status: &'static str,
-    /// Why it does not work, where it does not.
+    /// Reason for the status; empty for an active network.
     status_reason: String,
     limits: Limits,
     usage: Usage,
     created_at: DateTime<Utc>,
 }
 
-/// Which of the network's keys signs its click ids.
+/// The key that signs new click IDs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ClickKey {
+    /// Number of the key; every replacement increments it.
     #[schema(minimum = 1, maximum = 127)]
     number: i16,
-    /// Click ids under an earlier key are good only from before.
+    /// Start of use. Click IDs of earlier keys are valid only if issued before.
     since: DateTime<Utc>,
 }
 
@@ -76,7 +78,7 @@ impl Created for ClickKey {
     const STATUS: StatusCode = StatusCode::OK;
 }
 
-/// How much the network may use; set by whoever runs the installation.
+/// The limits of the network, set by the operator of the installation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Limits {
     #[schema(minimum = 1)]
@@ -87,49 +89,52 @@ pub(crate) struct Limits {
     max_links: i32,
 }
 
-/// How much it uses.
+/// The usage of the network.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Usage {
-    /// The network's own people, and those who are invited.
+    /// Staff of the network, including open invitations.
     #[schema(minimum = 0)]
     seats: i64,
 }
 
-/// What is to change. Absent fields stay as they are.
+/// Fields to update. Absent fields keep their values.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetworkPatch {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Name, required = false)]
     name: Option<String>,
-    /// Its name in addresses. The old one leads nowhere any more.
-    #[serde(default, deserialize_with = "given")]
+    /// Name in URLs. URLs with the old name stop working.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Slug, required = false)]
     slug: Option<String>,
-    /// Only to one whose hours begin when those of the present one do.
-    #[serde(default, deserialize_with = "given")]
+    /// Time zone; its hours must start at the same minutes as those of the current one.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::TimeZone, required = false)]
     time_zone: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    /// Default currency of new campaigns.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Currency, required = false)]
     currency: Option<String>,
-    /// All of them: those that are not listed are given up.
-    #[serde(default, deserialize_with = "given")]
+    /// Tracking hosts, as a complete list: hosts that are missing from it are released.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::Host>, max_items = 20, required = false)]
     tracking_hosts: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
+    /// True if members need two-factor authentication, for the API as well.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     require_two_factor: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
+    /// True if a campaign can only go live after two test orders of each goal.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     require_tests: Option<bool>,
-    /// All of them: addresses, and networks (CIDR), whose clicks are flagged.
-    #[serde(default, deserialize_with = "given")]
+    /// IP addresses and networks (CIDR) whose clicks are flagged, as a complete list.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::AddressOrNetwork>, max_items = 200, required = false)]
     blocked_addresses: Option<Vec<String>>,
 }
 
-/// The network
+/// Get the network
 #[utoipa::path(get, path = "/network", tag = "Network", responses((status = 200, body = Network)))]
 pub(crate) async fn show(access: Allowed<needs::SeeNetwork>, api: Data<Api>) -> Answer<Network> {
     let mut conn = access.network(&api.db).await?;
@@ -138,7 +143,7 @@ pub(crate) async fn show(access: Allowed<needs::SeeNetwork>, api: Data<Api>) -> 
     Ok(Json(network))
 }
 
-/// Change the network
+/// Update the network
 #[utoipa::path(patch, path = "/network", tag = "Network", request_body = NetworkPatch, responses((status = 200, body = Network)))]
 pub(crate) async fn update(
     access: Allowed<needs::ManageNetwork>,
@@ -165,22 +170,21 @@ pub(crate) async fn update(
     Ok(Json(network))
 }
 
-/// Replace the click-id key
+/// Replace the click ID key
 ///
-/// Five seconds later, when every node has heard of it, the network's next key signs click ids (`since` in the answer).
-/// Ids that were given out before then go on working; ids that somebody makes up with a leaked old key for a later time
-/// do not.
+/// The next key signs click IDs from `since` on, five seconds later, when all nodes use it. Click IDs issued before
+/// remain valid; an ID that is forged with a leaked old key for a later time is not.
 #[utoipa::path(post, path = "/network/click-key", tag = "Network", params(IdempotencyKey), responses((status = 200, body = ClickKey)))]
 pub(crate) async fn replace_click_key(
     access: Allowed<needs::ManageNetwork>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, b"", async |conn| {
+    let outcome = key.execute(&api, &access, b"", async |conn| {
         let key = networks::replace_click_key(conn, &access.author(), clock::now()).await?;
         Ok(ClickKey::from(key))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
 async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {

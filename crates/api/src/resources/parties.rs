@@ -1,4 +1,4 @@
-//! What advertisers and affiliates have in common: their fields, the filter of their lists, their files.
+//! Common parts of advertisers and affiliates: tags, filters of lists, import and export.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,65 +6,57 @@ use std::str::FromStr;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
-use schema::{NetworkConn, Words};
+use schema::NetworkConn;
 use serde::{Deserialize, Serialize};
-use tenancy::parties::{PartyDraft, PartyFilter};
-use tenancy::table::{Outcome, Report};
+use tenancy::parties::PartyFilter;
+use tenancy::table::{Outcome as RowOutcome, Report};
 use tenancy::{Author, ChangeError};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::once::{Created, Made, Once};
-use crate::{Api, page, schemas};
+use crate::fields::Field;
+use crate::idempotency::{Created, IdempotencyKey, Outcome};
+use crate::state::Api;
+use crate::{page, schemas};
 
-/// Most rows of an export.
-pub(super) const MOST_EXPORTED: i64 = 100_000;
-/// Most tags of a party, and most characters of each.
-const TAGS: usize = 20;
-const TAG_LENGTH: usize = 40;
+/// Maximum rows of an export.
+pub(super) const MAX_EXPORT_ROWS: i64 = 100_000;
+/// Maximum tags of an advertiser or affiliate.
+const MAX_TAGS: usize = 20;
+/// Maximum length of a tag in characters.
+const MAX_TAG_LENGTH: usize = 40;
 
-/// The fields of a party as far as they are given, over those that it has.
-pub(super) fn draft(
-    name: String,
-    external_id: Option<String>,
-    notes: String,
-    tags: &[String],
-) -> Result<PartyDraft, ChangeError> {
-    Ok(PartyDraft {
-        name,
-        external_id: external_id.unwrap_or_default(),
-        notes,
-        tags: on_one_line(tags)?,
-    })
-}
+/// Tags of an advertiser or affiliate, counted and measured as sent: before duplicates and surrounding white space are
+/// removed.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Tags(Vec<String>);
 
-/// Tags as a person would type them. A comma in one would make two of it, and a semicolon does so in a file: both are
-/// refused.
-fn on_one_line(tags: &[String]) -> Result<String, ChangeError> {
-    let odd = |tag: &String| {
-        tag.trim().is_empty()
-            || tag.chars().count() > TAG_LENGTH
-            || tag.contains(|c: char| matches!(c, ',' | ';') || c.is_control())
-    };
-    if tags.len() > TAGS || tags.iter().any(odd) {
-        let message = format!(
-            "Send at most {TAGS} tags of at most {TAG_LENGTH} characters each, without commas and semicolons."
-        );
-        return Err(ChangeError::field("tags", message));
+impl Field for Tags {
+    /// A comma would split a tag in two, and so would a semicolon in a file: both are errors.
+    fn to_draft(&self) -> Result<String, String> {
+        let is_invalid = |tag: &String| {
+            tag.trim().is_empty()
+                || tag.chars().count() > MAX_TAG_LENGTH
+                || tag.contains(|c: char| matches!(c, ',' | ';') || c.is_control())
+        };
+        if self.0.len() > MAX_TAGS || self.0.iter().any(is_invalid) {
+            Err(format!(
+                "Send at most {MAX_TAGS} tags of at most {MAX_TAG_LENGTH} characters each, without commas and \
+                 semicolons."
+            ))
+        } else {
+            self.0.to_draft()
+        }
     }
-    Ok(Words(tags.to_vec()).on_one_line())
-}
 
-/// An external id that was sent: an empty one would read as none, which is said with null.
-pub(super) fn named(external_id: Option<String>) -> Result<Option<String>, ChangeError> {
-    match external_id {
-        Some(text) if text.trim().is_empty() => Err(ChangeError::field("external_id", "Send null for none.")),
-        external_id => Ok(external_id),
+    fn from_draft(text: &str) -> Self {
+        Self(Vec::from_draft(text))
     }
 }
 
-/// The filter that the parameters of a list ask for.
+/// Filter of the parameters of a list.
 pub(super) fn filter<S: FromStr<Err: Display>, I>(
     search: Option<&str>,
     status: Option<&str>,
@@ -75,30 +67,30 @@ pub(super) fn filter<S: FromStr<Err: Display>, I>(
     Ok(PartyFilter {
         search: page::text("search", search)?,
         status: page::word("status", status)?,
-        archived_too: archived.unwrap_or_default(),
+        include_archived: archived.unwrap_or_default(),
         sort: page::word("sort", sort)?.unwrap_or_default(),
         after,
     })
 }
 
-/// What to export.
+/// Filters of an export.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportParams {
-    /// Also the archived ones.
+    /// True to include archived rows.
     #[param(value_type = bool, required = false)]
     pub(super) archived: Option<bool>,
 }
 
-/// A file to keep. Its rows were asked for with one more than may be, so that none is left out silently.
+/// Response with a CSV file. The caller loads one row more than the maximum, so an incomplete export is an error.
 pub(super) async fn file<R: Send + 'static>(
     name: &'static str,
     rows: Vec<R>,
     write: impl FnOnce(&[R]) -> String + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    if i64::try_from(rows.len()).is_ok_and(|count| count > MOST_EXPORTED) {
-        let message = format!("There are more than {MOST_EXPORTED}; read them page by page.");
+    if i64::try_from(rows.len()).map_or(true, |count| count > MAX_EXPORT_ROWS) {
+        let message = format!("The export has more than {MAX_EXPORT_ROWS} rows. Read the list page by page.");
         return Err(ChangeError::Limit(message).into());
     }
     let text = web::block(move || write(&rows))
@@ -110,49 +102,49 @@ pub(super) async fn file<R: Send + 'static>(
         .body(text))
 }
 
-/// How to import.
+/// Options of an import.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportParams {
-    /// Only say what would happen.
+    /// True to report the changes without making them.
     #[param(value_type = bool, required = false)]
     dry_run: Option<bool>,
 }
 
-/// What became, or would become, of a file.
+/// The result of an import.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImportReport {
-    /// Whether nothing was changed because only a preview was asked for.
+    /// True if nothing was changed.
     dry_run: bool,
-    /// How many rows made something new.
+    /// Number of rows that created an object.
     #[schema(minimum = 0)]
     created: usize,
-    /// How many changed something.
+    /// Number of rows that updated an object.
     #[schema(minimum = 0)]
     updated: usize,
-    /// How many said what was so already.
+    /// Number of rows without changes.
     #[schema(minimum = 0)]
     unchanged: usize,
-    /// How many could not be accepted; the others are not held up by them.
+    /// Number of invalid rows. They do not affect the other rows.
     #[schema(minimum = 0)]
     refused: usize,
-    /// Columns that are not understood.
+    /// Names of unknown columns.
     ignored_columns: Vec<String>,
     rows: Vec<ImportedRow>,
 }
 
-/// What became, or would become, of a row.
+/// The result of a row.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImportedRow {
-    /// Its line in the file.
+    /// Line in the file.
     #[schema(minimum = 0)]
     line: u64,
-    /// What it is called, as far as that could be read.
+    /// Name of the object, if it could be read.
     name: String,
     #[schema(value_type = schemas::Outcome)]
     outcome: &'static str,
-    /// Why it was refused, or empty.
+    /// Error; empty unless the row was refused.
     problem: String,
 }
 
@@ -164,10 +156,10 @@ impl ImportReport {
     fn of(report: Report, dry_run: bool) -> Self {
         Self {
             dry_run,
-            created: report.count(Outcome::Create),
-            updated: report.count(Outcome::Update),
-            unchanged: report.count(Outcome::Unchanged),
-            refused: report.count(Outcome::Refused),
+            created: report.count(RowOutcome::Create),
+            updated: report.count(RowOutcome::Update),
+            unchanged: report.count(RowOutcome::Unchanged),
+            refused: report.count(RowOutcome::Refused),
             ignored_columns: report.ignored,
             rows: report
                 .rows
@@ -183,11 +175,11 @@ impl ImportReport {
     }
 }
 
-/// Imports a file, or says what that would do: the same, in a transaction that is not committed.
+/// Imports a file. A dry run is the same import in a transaction that is not committed.
 pub(super) async fn import<P>(
     access: &Allowed<P>,
     api: &Api,
-    once: &Once,
+    key: &IdempotencyKey,
     params: &ImportParams,
     text: &str,
     run: impl AsyncFn(&mut NetworkConn, &Author) -> Result<Report, ChangeError>,
@@ -196,13 +188,13 @@ pub(super) async fn import<P>(
     if params.dry_run.unwrap_or_default() {
         let mut conn = access.network(&api.db).await?;
         let report = run(&mut conn, &author).await?;
-        return Ok(Made::Now(ImportReport::of(report, true)).answer());
+        return Ok(Outcome::Executed(ImportReport::of(report, true)).response());
     }
-    let made = once.run(api, access, text.as_bytes(), async |conn| {
+    let outcome = key.execute(api, access, text.as_bytes(), async |conn| {
         let report = run(conn, &author).await?;
         Ok(ImportReport::of(report, false))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
 #[cfg(test)]
@@ -210,9 +202,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_one_tag() {
-        let tags = |tags: &[&str]| on_one_line(&tags.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(tags(&["vip", "a b"]).unwrap(), "vip, a b");
+    fn a_tag_stays_one_tag() {
+        let draft = |tags: &[&str]| Tags(tags.iter().map(ToString::to_string).collect()).to_draft();
+        assert_eq!(draft(&["vip", "a b"]).unwrap(), "vip,a b");
         for odd in [
             &["a,b"][..],
             &["a;b"],
@@ -221,7 +213,7 @@ mod tests {
             &["x".repeat(41).as_str()],
             &["x"; 21],
         ] {
-            assert!(tags(odd).is_err(), "{odd:?}");
+            assert!(draft(odd).is_err(), "{odd:?}");
         }
     }
 }

@@ -1,161 +1,165 @@
-//! `/postbacks`: every call of an advertiser's server, with its verdict and the steps that led to it.
+//! `/postbacks`: postbacks of advertisers, with their verdicts and traces.
 
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use postbacks::trace::CheckResult;
+use postbacks::{PostbackFilter, PostbackSummary, StoredPostback};
 use schema::{ConversionId, PostbackId};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, needs};
-use tracking::postbacks::{self, PostbackFilter, PostbackSummary, StoredPostback};
-use tracking::trace::{Found, Trace};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
 use crate::page::{Page, Window, items, text, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// A postback with its verdict.
+/// A postback and its verdict.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Postback {
-    /// The receipt.
+    /// ID: the receipt in the response to the postback.
     #[schema(value_type = schemas::PostbackId)]
     id: PostbackId,
+    /// Time when the postback was received.
     received_at: DateTime<Utc>,
     #[schema(value_type = schemas::PostbackStatus)]
     status: &'static str,
-    /// The reason code; `/docs/reasons/{code}` of the dashboard explains it.
+    /// Reason code, explained in the dashboard at `/docs/reasons/{code}`.
     #[schema(value_type = schemas::Text)]
     reason: String,
-    /// What happened, in a sentence.
+    /// Verdict in one sentence.
     #[schema(value_type = schemas::Text)]
     message: String,
-    /// Status of the HTTP answer.
+    /// HTTP status of the response.
     http_status: i32,
-    /// Microseconds from the last byte of the call to the verdict.
+    /// Time from the last byte of the request to the verdict, in microseconds.
     took_us: i32,
     #[schema(required, value_type = Option<schemas::Text>)]
     order_id: Option<String>,
-    /// Key of the system whose spelling it is in.
+    /// Dialect of the postback.
     #[schema(value_type = schemas::Text)]
     dialect: String,
-    /// Whether it was of a test.
+    /// True for a test.
     is_test: bool,
 }
 
 items!(Postback);
 
 impl From<(PostbackSummary, Option<String>)> for Postback {
-    fn from((it, _): (PostbackSummary, Option<String>)) -> Self {
+    fn from((summary, _): (PostbackSummary, Option<String>)) -> Self {
         Self {
-            id: it.id,
-            received_at: it.received_at,
-            status: it.status.as_str(),
-            reason: it.reason,
-            message: it.message,
-            http_status: it.http_status,
-            took_us: it.took_us,
-            order_id: it.order_id,
-            dialect: it.dialect,
-            is_test: it.is_test,
+            id: summary.id,
+            received_at: summary.received_at,
+            status: summary.status.as_str(),
+            reason: summary.reason,
+            message: summary.message,
+            http_status: summary.http_status,
+            took_us: summary.took_us,
+            order_id: summary.order_id,
+            dialect: summary.dialect,
+            is_test: summary.is_test,
         }
     }
 }
 
-/// A postback whole.
+/// A postback with request and trace.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExplainedPostback {
     #[serde(flatten)]
     postback: Postback,
-    /// What to do about it.
+    /// Suggested fix; null if none is needed.
     #[schema(required, value_type = Option<schemas::Text>)]
     hint: Option<String>,
-    /// The conversion it made or is about.
+    /// Conversion that the postback created or updated; null if none.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     conversion: Option<ConversionId>,
-    /// Method and request target, secrets blanked.
+    /// Method and target of the request, with secrets removed.
     #[schema(value_type = schemas::Text)]
     request: String,
-    /// The body, secrets blanked.
+    /// Body of the request, with secrets removed.
     #[schema(value_type = schemas::Text)]
     body: String,
-    /// What was looked at, in order; without what affiliates earn for those who may not see it.
+    /// Steps that led to the verdict, without commissions if the caller may not see them.
     trace: Vec<Step>,
 }
 
-/// One thing that was looked at on the way to the verdict.
+/// A step on the way to the verdict.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Step {
+    /// Name of the check.
     #[schema(value_type = schemas::Text)]
     check: String,
     #[schema(value_type = schemas::Found)]
     found: &'static str,
+    /// Finding in words.
     #[schema(value_type = schemas::Text)]
     words: String,
 }
 
 impl ExplainedPostback {
-    fn new(it: StoredPostback, actor: &Actor) -> Self {
-        let steps = Trace::from_text(&it.trace);
+    fn new(stored: StoredPostback, actor: &Actor) -> Self {
+        let steps = stored.trace();
         let steps = steps.steps().iter();
         let steps = steps.filter(|step| step.is_for(actor));
         let steps = steps.map(|step| Step {
             check: step.0.clone(),
             found: match step.1 {
-                Found::Good => "good",
-                Found::Tolerated => "tolerated",
-                Found::Noted => "noted",
+                CheckResult::Passed => "good",
+                CheckResult::Tolerated => "tolerated",
+                CheckResult::Noted => "noted",
             },
             words: step.2.clone(),
         });
         Self {
             trace: steps.collect(),
-            hint: it.hint,
-            conversion: it.conversion_id,
-            request: format!("{} {}", it.method, it.target),
-            body: String::from_utf8_lossy(&it.body).into_owned(),
+            hint: stored.hint,
+            conversion: stored.conversion_id,
+            request: format!("{} {}", stored.method, stored.target),
+            body: String::from_utf8_lossy(&stored.body).into_owned(),
             postback: Postback {
-                id: it.id,
-                received_at: it.received_at,
-                status: it.status.as_str(),
-                reason: it.reason,
-                message: it.message,
-                http_status: it.http_status,
-                took_us: it.took_us,
-                order_id: it.order_id,
-                dialect: it.dialect,
-                is_test: it.is_test,
+                id: stored.id,
+                received_at: stored.received_at,
+                status: stored.status.as_str(),
+                reason: stored.reason,
+                message: stored.message,
+                http_status: stored.http_status,
+                took_us: stored.took_us,
+                order_id: stored.order_id,
+                dialect: stored.dialect,
+                is_test: stored.is_test,
             },
         }
     }
 }
 
-/// Which postbacks.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PostbackParams {
-    /// Only of this status.
+    /// Only postbacks with this status.
     #[param(value_type = schemas::PostbackStatus, inline, required = false)]
     status: Option<String>,
-    /// Only with this reason.
+    /// Only postbacks with this reason code.
     #[param(value_type = schemas::Filter, inline, required = false)]
     reason: Option<String>,
-    /// Only those that were sent with this order id and not accepted: the order of one that was is a conversion.
+    /// Only postbacks with this order ID that were not accepted. For accepted ones, filter the conversions.
     #[param(value_type = schemas::Filter, inline, required = false)]
     order_id: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::PostbackId, inline, required = false)]
     after: Option<String>,
 }
 
 /// List postbacks
 ///
-/// Newest first. An advertiser sees its own.
+/// Newest first. Advertisers see only their postbacks.
 #[utoipa::path(get, path = "/postbacks", tag = "Postbacks", params(PostbackParams), responses((status = 200, body = Page<Postback>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeePostbacks>,
@@ -172,12 +176,14 @@ pub(crate) async fn list(
         ..PostbackFilter::default()
     };
     let mut conn = access.network(&api.db).await?;
-    let rows = postbacks::list(&mut conn, &filter, window.ask()).await?;
+    let rows = postbacks::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// A postback, explained
+/// Get a postback
+///
+/// With its request, and the steps that led to the verdict.
 #[utoipa::path(
     get, path = "/postbacks/{id}", tag = "Postbacks",
     params(("id" = inline(schemas::PostbackId), Path)),

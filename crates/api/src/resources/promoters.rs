@@ -14,15 +14,15 @@ use tenancy::{FieldErrors, affiliates, needs};
 use utoipa::ToSchema;
 
 use super::{Answer, OfCampaign};
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Params};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
-/// A standing by its campaign and its affiliate.
+/// ID of a promoter, of its campaign and its affiliate.
 #[derive(Clone, Copy)]
 pub(crate) struct PromoterId(CampaignId, AffiliateId);
 
@@ -43,10 +43,10 @@ impl FromStr for PromoterId {
     }
 }
 
-/// An affiliate's standing with a campaign.
+/// An affiliate's access to a campaign.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Promoter {
-    /// Its campaign and its affiliate.
+    /// ID, composed of the campaign and the affiliate.
     #[schema(value_type = schemas::Text)]
     id: String,
     #[schema(value_type = schemas::CampaignId)]
@@ -55,21 +55,22 @@ pub(crate) struct Promoter {
     affiliate: AffiliateId,
     #[schema(value_type = schemas::PromoterStatus)]
     status: &'static str,
-    /// What they said when asking.
+    /// Message of the affiliate with the application; empty if none.
     #[schema(value_type = schemas::Text)]
     note: String,
+    /// Time of the last change of the status.
     changed_at: DateTime<Utc>,
 }
 
 impl From<Stored> for Promoter {
-    fn from(it: Stored) -> Self {
+    fn from(promoter: Stored) -> Self {
         Self {
-            id: PromoterId(it.campaign_id, it.affiliate_id).to_string(),
-            campaign: it.campaign_id,
-            affiliate: it.affiliate_id,
-            status: it.status.as_str(),
-            note: it.note,
-            changed_at: it.changed_at,
+            id: PromoterId(promoter.campaign_id, promoter.affiliate_id).to_string(),
+            campaign: promoter.campaign_id,
+            affiliate: promoter.affiliate_id,
+            status: promoter.status.as_str(),
+            note: promoter.note,
+            changed_at: promoter.changed_at,
         }
     }
 }
@@ -79,11 +80,11 @@ impl Created for Promoter {
 }
 items!(Promoter);
 
-/// Whether an affiliate may promote a campaign.
+/// The new status of an affiliate's access to a campaign.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "campaign": "Nova shop", "affiliate": "Orbit Blog", "status": "approved" }))]
-pub(crate) struct Standing {
+pub(crate) struct PromoterUpdate {
     #[schema(value_type = schemas::Reference)]
     campaign: String,
     #[schema(value_type = schemas::Reference)]
@@ -92,7 +93,7 @@ pub(crate) struct Standing {
     status: String,
 }
 
-/// List who may promote
+/// List promoters
 #[utoipa::path(get, path = "/promoters", tag = "Campaigns", params(OfCampaign), responses((status = 200, body = Page<Promoter>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeSetup>,
@@ -105,36 +106,36 @@ pub(crate) async fn list(
         .after
         .map(|PromoterId(campaign, affiliate)| (campaign, affiliate));
     let mut conn = access.network(&api.db).await?;
-    let rows = promoters::list(&mut conn, campaign, after, window.ask()).await?;
+    let rows = promoters::list(&mut conn, campaign, after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Let an affiliate promote a campaign, or not
-#[utoipa::path(post, path = "/promoters", tag = "Campaigns", params(IdempotencyKey), request_body = Standing, responses((status = 200, body = Promoter)))]
+/// Set an affiliate's access to a campaign
+#[utoipa::path(post, path = "/promoters", tag = "Campaigns", params(IdempotencyKey), request_body = PromoterUpdate, responses((status = 200, body = Promoter)))]
 pub(crate) async fn set(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
-    body: Body<Standing>,
+    key: IdempotencyKey,
+    body: Body<PromoterUpdate>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
         let mut errors = FieldErrors::default();
         let affiliate = affiliates::known_as(conn, &body.value.affiliate).await?;
-        let affiliate = errors.take("affiliate", affiliate.ok_or("Name one of your affiliates."));
+        let affiliate = errors.take("affiliate", affiliate.ok_or("Unknown affiliate."));
         let status = errors.take("status", body.value.status.parse::<PromoterStatus>());
         let (affiliate, status) = errors.or(affiliate.zip(status))?;
-        let asked = promoters::find(conn, campaign.id, affiliate.id).await?;
+        let existing = promoters::find(conn, campaign.id, affiliate.id).await?;
         let promoter = Stored {
             campaign_id: campaign.id,
             affiliate_id: affiliate.id,
             status,
-            note: asked.map_or_else(String::new, |asked| asked.note),
+            note: existing.map_or_else(String::new, |existing| existing.note),
             changed_at: clock::now(),
         };
         promoters::set(conn, &access.author(), &promoter).await?;
         Ok(Promoter::from(promoter))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }

@@ -1,171 +1,180 @@
-//! `/replays`: rejected postbacks decided once more under today's configuration, or a look at what would change.
+//! `/replays`: rejected postbacks decided again with the current configuration, as a dry run or for real.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use postbacks::replays::{self, BATCH_LIMIT, Replay as Stored, ReplayFilter};
 use schema::{AdvertiserId, ConversionId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{ChangeError, FieldErrors, advertisers, needs};
-use tracking::replays::{self, MOST, Replay as Stored, ReplayFilter};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Answer;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, given};
-use crate::once::{Created, Once};
-use crate::openapi::IdempotencyKey;
-use crate::{Api, schemas};
+use crate::extract::{Body, Id, present};
+use crate::idempotency::{Created, IdempotencyKey};
+use crate::schemas;
+use crate::state::Api;
 
-/// Which rejected postbacks to decide once more. All that is said must fit; at most 10,000 are taken, oldest first.
+/// Rejected postbacks to decide again. Combines all filters; takes at most 10,000 postbacks, oldest first.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "unknown_goal", "dry_run": true }))]
-pub(crate) struct Wanted {
-    /// Whether nothing is changed: `true` says what would be.
+pub(crate) struct NewReplay {
+    /// True to report the changes without making them.
     dry_run: bool,
-    /// Only these.
-    #[serde(default, deserialize_with = "given")]
+    /// Only these postbacks.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::PostbackId>, max_items = 200, required = false)]
     postbacks: Option<Vec<String>>,
-    /// Only with this reason.
-    #[serde(default, deserialize_with = "given")]
+    /// Only postbacks with this reason code.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Text, required = false)]
     reason: Option<String>,
-    /// Only of this advertiser.
-    #[serde(default, deserialize_with = "given")]
+    /// Only postbacks of this advertiser.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Reference, required = false)]
     advertiser: Option<String>,
-    /// Only those that came since.
-    #[serde(default, deserialize_with = "given")]
+    /// Only postbacks received at or after this time.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = DateTime<Utc>, required = false)]
     since: Option<DateTime<Utc>>,
 }
 
-/// A replay that was asked for. A node takes it up within two seconds: ask `GET /replays/{id}` what came of it.
+/// A replay. It starts within two seconds; `GET /replays/{id}` returns its results.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Replay {
     #[schema(value_type = schemas::ReplayId)]
     id: Uuid,
-    /// Whether nothing is changed.
+    /// True if nothing is changed.
     dry_run: bool,
-    /// How many postbacks fit.
+    /// Number of matching postbacks.
     #[schema(minimum = 0)]
     postbacks: usize,
 }
 
 impl Created for Replay {}
 
-/// What came of a replay, or would come.
+/// The results of a replay.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReplayReport {
     #[schema(value_type = schemas::ReplayId)]
     id: Uuid,
+    /// True if nothing is changed.
     dry_run: bool,
-    /// How many postbacks it is about.
+    /// Number of postbacks.
     #[schema(minimum = 0)]
     postbacks: usize,
-    /// How many are not decided yet.
+    /// Number of postbacks that are not decided yet.
     #[schema(minimum = 0)]
     waiting: usize,
-    /// How many have, or would have, another reason now.
+    /// Number of postbacks whose reason code changes.
     #[schema(minimum = 0)]
     changed: usize,
-    /// At most 500, those that change first.
+    /// Results by postback: at most 500, changes first.
     results: Vec<ReplayResult>,
 }
 
-/// What came of one postback, or would come.
+/// The result of a replay for one postback.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReplayResult {
     #[schema(value_type = schemas::PostbackId)]
     postback: PostbackId,
+    /// Reason code before the replay.
     #[schema(value_type = schemas::Text)]
     reason_before: String,
-    /// Null where it is not decided yet.
+    /// Reason code after the replay; null until the postback is decided.
     #[schema(required, value_type = Option<schemas::Text>)]
     reason: Option<String>,
+    /// Verdict in one sentence; null until the postback is decided.
     #[schema(required, value_type = Option<schemas::Text>)]
     message: Option<String>,
-    /// The conversion it makes or is about.
+    /// Conversion that the postback creates or updates; null if none.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     conversion: Option<ConversionId>,
-    /// What the affiliate earns by a conversion that it makes.
+    /// Commission of a new conversion; null if none is created.
     #[schema(required, value_type = Option<schemas::Money>)]
     commission: Option<String>,
 }
 
 impl From<Stored> for ReplayResult {
-    fn from(it: Stored) -> Self {
+    fn from(replay: Stored) -> Self {
         Self {
-            commission: it.commission().map(|money| money.to_string()),
-            postback: it.postback_id,
-            reason_before: it.reason_before,
-            reason: it.reason,
-            message: it.message,
-            conversion: it.conversion_id,
+            commission: replay.commission().map(|money| money.to_string()),
+            postback: replay.postback_id,
+            reason_before: replay.reason_before,
+            reason: replay.reason,
+            message: replay.message,
+            conversion: replay.conversion_id,
         }
     }
 }
 
-/// Most results that are listed.
-const LISTED: usize = 500;
+/// Maximum receipts of a filter.
+const MAX_RECEIPTS: usize = 200;
+/// Maximum results of a report.
+const MAX_RESULTS: usize = 500;
 
 /// Replay postbacks
 ///
-/// Accepted postbacks are never replayed: what they made stands. Repeating a replay makes nothing twice.
-#[utoipa::path(post, path = "/replays", tag = "Postbacks", params(IdempotencyKey), request_body = Wanted, responses((status = 201, body = Replay)))]
+/// Accepted postbacks are never replayed. Repeating a replay creates no conversion twice.
+#[utoipa::path(post, path = "/replays", tag = "Postbacks", params(IdempotencyKey), request_body = NewReplay, responses((status = 201, body = Replay)))]
 pub(crate) async fn create(
     access: Allowed<needs::DecideConversions>,
     api: Data<Api>,
-    once: Once,
-    body: Body<Wanted>,
+    key: IdempotencyKey,
+    body: Body<NewReplay>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
-        let wanted = &body.value;
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
+        let filter = &body.value;
         let mut errors = FieldErrors::default();
-        let named = wanted.postbacks.iter().flatten();
-        let ids: Result<Vec<PostbackId>, _> = named.map(|id| id.parse()).collect();
-        let ids = errors
-            .take("postbacks", ids.map_err(|_| "Send receipts such as pb_…."))
-            .unwrap_or_default();
-        if wanted.postbacks.is_some() && (ids.is_empty() || ids.len() > 200) {
-            errors.add("postbacks", "Send 1 to 200 receipts such as pb_….");
-        }
-        let advertiser_id: Option<AdvertiserId> = match &wanted.advertiser {
+        let ids = filter.postbacks.as_deref().map_or(Ok(Vec::new()), postback_ids);
+        let ids = errors.take("postbacks", ids);
+        let advertiser_id: Option<AdvertiserId> = match &filter.advertiser {
             None => None,
-            Some(named) => {
-                let found = advertisers::known_as(conn, named.trim()).await?;
-                let found = found.ok_or("Name one of your advertisers.");
+            Some(reference) => {
+                let found = advertisers::known_as(conn, reference.trim()).await?;
+                let found = found.ok_or("Unknown advertiser.");
                 errors.take("advertiser", found).map(|found| found.id)
             }
         };
-        if wanted.since.is_some_and(|since| since < DateTime::UNIX_EPOCH) {
-            errors.add("since", "Send a moment after 1970.");
+        if filter.since.is_some_and(|since| since < DateTime::UNIX_EPOCH) {
+            errors.add("since", "Send a time after 1970.");
         }
-        errors.or(Some(()))?;
+        let ids = errors.or(ids)?;
+        let dry_run = filter.dry_run;
         let filter = ReplayFilter {
             ids,
-            reason: wanted.reason.clone(),
+            reason: filter.reason.clone(),
             advertiser_id,
-            since: wanted.since,
+            since: filter.since,
         };
         let author = access.author();
-        let (id, postbacks) = replays::ask(conn, &author, &filter, wanted.dry_run, clock::now()).await?;
+        let (id, postbacks) = replays::request(conn, &author, &filter, dry_run, clock::now()).await?;
         if postbacks == 0 {
-            return Err(ChangeError::Conflict("No rejected postback is like that.".to_owned()).into());
+            return Err(ChangeError::Conflict("No rejected postback matches.".to_owned()).into());
         }
         Ok(Replay {
             id,
-            dry_run: wanted.dry_run,
+            dry_run,
             postbacks,
         })
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// What came of a replay
+/// Parses the receipts of a filter.
+fn postback_ids(receipts: &[String]) -> Result<Vec<PostbackId>, &'static str> {
+    if !(1..=MAX_RECEIPTS).contains(&receipts.len()) {
+        return Err("Send 1 to 200 receipts such as pb_….");
+    }
+    let ids: Result<_, _> = receipts.iter().map(|receipt| receipt.parse()).collect();
+    ids.map_err(|_| "Send receipts such as pb_….")
+}
+
+/// Get a replay
 #[utoipa::path(
     get, path = "/replays/{id}", tag = "Postbacks",
     params(("id" = inline(schemas::ReplayId), Path)),
@@ -177,15 +186,19 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<ReplayReport> {
     let mut conn = access.network(&api.db).await?;
-    let found = replays::of_batch(&mut conn, id, MOST).await?;
+    let found = replays::of_batch(&mut conn, id, BATCH_LIMIT).await?;
     conn.commit().await?;
     let first = found.first().ok_or(ApiError::NotFound)?;
     Ok(Json(ReplayReport {
         id,
         dry_run: first.is_dry,
         postbacks: found.len(),
-        waiting: found.iter().filter(|it| it.done_at.is_none()).count(),
-        changed: found.iter().filter(|it| it.changes()).count(),
-        results: found.into_iter().take(LISTED).map(ReplayResult::from).collect(),
+        waiting: found.iter().filter(|replay| replay.done_at.is_none()).count(),
+        changed: found.iter().filter(|replay| replay.changes()).count(),
+        results: found
+            .into_iter()
+            .take(MAX_RESULTS)
+            .map(ReplayResult::from)
+            .collect(),
     }))
 }

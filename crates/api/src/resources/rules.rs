@@ -1,4 +1,4 @@
-//! `/rules`: what a goal pays to some; the first that fits wins.
+//! `/rules`: commission rules of goals; the first rule that matches applies.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -10,92 +10,103 @@ use serde::Deserialize;
 use tenancy::{ChangeError, needs};
 use utoipa::IntoParams;
 
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, Whole, given};
+use crate::extract::{Body, Id, Integer, Params};
 use crate::fields::resource;
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::page::{Page, Window, items, word};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A commission rule, in the version that is in force. All that it names must fit.
+    /// A commission rule in its current version. It applies where all its conditions match.
     Rule;
-    /// A rule to create.
+    /// A commission rule to create.
     #[schema(example = json!({
         "goal": "goal_2y6c3r8", "name": "VIP partners", "commission": "12 %", "revenue": "17 %", "group": "VIP"
     }))]
     NewRule;
     change
-    /// What is to change from now on. Absent fields stay as they are; what was paid before stays as it was.
+    /// Fields to update. Absent fields keep their values. Earlier conversions keep their commission and revenue.
     #[schema(example = json!({ "commission": "14 %" }))]
     RulePatch;
     head {
         id: RuleId as schemas::RuleId,
-        /// Counts its changes.
+        /// Version; every update increments it.
         version: i32 as i32,
-        /// Since when this version is in force.
+        /// Start of this version.
         valid_from: DateTime<Utc> as DateTime<Utc>,
     }
     new {
+        /// Goal of the rule.
         goal: String as schemas::GoalId,
     }
     must {
-        /// For the network's own people.
+        /// Name for the network's staff.
         name: String as schemas::Name,
-        /// What the affiliate earns.
+        /// Commission of the affiliate.
         commission: String as schemas::Pay,
-        /// What the advertiser pays.
+        /// Revenue from the advertiser.
         revenue: String as schemas::Pay,
     }
     may {
-        /// Its place: lower ones are looked at first. 100 unless said otherwise.
-        position: Whole as i64,
+        /// Priority: lower positions are evaluated first. 100 by default.
+        position: Integer as i64,
+        /// Condition: affiliate.
         affiliate: Option<String> as Option<schemas::Reference>,
+        /// Condition: affiliate group.
         group: Option<String> as Option<schemas::Reference>,
-        /// Which sub id must have the value: 1 to 5.
-        sub_number: Option<Whole> as Option<i64>,
+        /// Condition: number of the sub ID, 1 to 5, that must equal `sub_value`.
+        sub_number: Option<Integer> as Option<i64>,
+        /// Condition: value of that sub ID.
         sub_value: Option<String> as Option<schemas::Text>,
-        /// Orders from this country (ISO 3166-1).
+        /// Condition: country (ISO 3166-1 code).
         country: Option<String> as Option<schemas::Text>,
+        /// Condition: coupon code.
         coupon: Option<String> as Option<schemas::Text>,
-        /// Items of this category.
+        /// Condition: category of an item of the order.
         category: Option<String> as Option<schemas::Text>,
-        /// From the affiliate's so-many-th conversion of the goal in a month on.
-        month_from: Option<Whole> as Option<i64>,
+        /// Condition: from this conversion of the month on, counted by affiliate and goal.
+        month_from: Option<Integer> as Option<i64>,
     }
 }
 
 items!(Rule);
 
 impl From<Stored> for Rule {
-    fn from(it: Stored) -> Self {
-        let draft = it.settings.draft();
-        Self::of(it.id, it.version, it.valid_from, it.goal_id.to_string(), &draft)
+    fn from(rule: Stored) -> Self {
+        let draft = rule.settings.draft();
+        Self::from_draft(
+            rule.id,
+            rule.version,
+            rule.valid_from,
+            rule.goal_id.to_string(),
+            &draft,
+        )
     }
 }
 
-/// Which rules.
+/// Filters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RuleParams {
-    /// Only of this goal.
+    /// Only rules of this goal.
     #[param(value_type = schemas::GoalId, inline, required = false)]
     goal: Option<String>,
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::RuleId, inline, required = false)]
     after: Option<String>,
 }
 
-/// List rules
+/// List commission rules
 ///
-/// Those in force.
+/// Current rules only.
 #[utoipa::path(get, path = "/rules", tag = "Campaigns", params(RuleParams), responses((status = 200, body = Page<Rule>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeSetup>,
@@ -105,39 +116,39 @@ pub(crate) async fn list(
     let window = Window::<RuleId>::of(params.limit, params.after.as_deref())?;
     let goal: Option<GoalId> = word("goal", params.goal.as_deref())?;
     let mut conn = access.network(&api.db).await?;
-    let rows = rules::list(&mut conn, goal, window.after, window.ask()).await?;
+    let rows = rules::list(&mut conn, goal, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Create a rule
+/// Create a commission rule
 #[utoipa::path(post, path = "/rules", tag = "Campaigns", params(IdempotencyKey), request_body = NewRule, responses((status = 201, body = Rule)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewRule>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let goal_id = body.value.goal.parse().ok();
-        let known = match goal_id {
+        let goal = match goal_id {
             Some(id) => goals::find(conn, id).await?,
             None => None,
         };
-        let goal = known.ok_or_else(|| ChangeError::field("goal", "Name one of your goals by its id."))?;
+        let goal = goal.ok_or_else(|| ChangeError::field("goal", "Unknown goal; send its ID."))?;
         let currency = currency_of(conn, &goal).await?;
         let mut draft = body.value.over(RuleSettings::blank());
         let settings = RuleSettings::check(conn, &mut draft, currency).await?;
         let settings = draft.accepted(settings)?;
-        let made = rules::create(conn, &access.author(), goal.id, &settings, clock::now()).await?;
-        Ok(Rule::from(made))
+        let created = rules::create(conn, &access.author(), goal.id, &settings, clock::now()).await?;
+        Ok(Rule::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// Change a rule
+/// Update a commission rule
 ///
-/// From now on: its next version.
+/// Starts its next version, for conversions from then on.
 #[utoipa::path(
     patch, path = "/rules/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::RuleId), Path)),
@@ -165,9 +176,9 @@ pub(crate) async fn update(
     Ok(Json(new.into()))
 }
 
-/// End a rule
+/// Delete a commission rule
 ///
-/// What was paid by it stays as it was.
+/// Earlier conversions keep their commission and revenue.
 #[utoipa::path(
     delete, path = "/rules/{id}", tag = "Campaigns",
     params(("id" = inline(schemas::RuleId), Path)),
@@ -179,14 +190,14 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    match rules::remove(&mut conn, &access.author(), id, clock::now()).await? {
-        true => conn.commit().await?,
-        false => return Err(ApiError::NotFound),
+    if !rules::remove(&mut conn, &access.author(), id, clock::now()).await? {
+        return Err(ApiError::NotFound);
     }
-    done()
+    conn.commit().await?;
+    no_content()
 }
 
-/// The currency of a goal's fixed sums.
+/// Currency of the fixed amounts of a goal.
 async fn currency_of(conn: &mut NetworkConn, goal: &goals::Goal) -> Result<Currency, ApiError> {
     let campaign = campaign_table::find(conn, goal.campaign_id).await?;
     Ok(campaign.ok_or(ApiError::NotFound)?.currency)

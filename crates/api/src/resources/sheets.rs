@@ -1,13 +1,13 @@
-//! `/{what}/import`, `/{what}/export`: what is configured as files of CSV.
+//! Import and export of configuration as CSV: `/{sheet}/import`, `/{sheet}/export`.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use campaigns::sheets::{self, Sheet};
 use tenancy::needs;
 
-use crate::Api;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
+use crate::state::Api;
 
 async fn export_sheet(
     access: &Allowed<needs::SeeSetup>,
@@ -26,7 +26,7 @@ async fn export_sheet(
         .body(text))
 }
 
-/// The two endpoints of each sheet.
+/// Declares the two endpoints of each sheet.
 macro_rules! endpoints {
     ($($module:ident: $sheet:ident, $tag:literal, $import:literal, $importing:literal, $export:literal, $exporting:literal, $example:literal;)+) => {
         $(pub(crate) mod $module {
@@ -36,18 +36,18 @@ macro_rules! endpoints {
             use schema::{NetworkConn, clock};
             use tenancy::{Author, needs};
 
-            use crate::Api;
-            use crate::door::Allowed;
+            use crate::state::Api;
+            use crate::auth::Allowed;
             use crate::error::ApiError;
             use crate::extract::{Csv, Params};
-            use crate::once::Once;
-            use crate::openapi::IdempotencyKey;
-            use crate::resources::parties::{self, ImportParams, ImportReport};
+            use crate::idempotency::IdempotencyKey;
+                        use crate::resources::parties::{self, ImportParams, ImportReport};
 
             #[utoipa::path(
                 post, path = $import, tag = $tag, summary = $importing,
-                description = "The first line names the columns, those of the export. A row changes what it is about, or makes \
-                               it; columns that are not there and cells that are empty leave what is there as it is.",
+                description = "The first line contains the column names, as in the export. A row updates the object \
+                               that it identifies, or creates it. Missing columns and empty cells keep existing \
+                               values.",
                 params(ImportParams, IdempotencyKey),
                 request_body(content = String, content_type = "text/csv", example = $example),
                 responses((status = 200, body = ImportReport))
@@ -56,18 +56,19 @@ macro_rules! endpoints {
                 access: Allowed<needs::Configure>,
                 api: Data<Api>,
                 Params(params): Params<ImportParams>,
-                once: Once,
+                key: IdempotencyKey,
                 Csv(text): Csv,
             ) -> Result<HttpResponse, ApiError> {
                 let run = async |conn: &mut NetworkConn, author: &Author| {
                     sheets::import(conn, author, Sheet::$sheet, &text, clock::now()).await
                 };
-                parties::import(&access, &api, &once, &params, &text, run).await
+                parties::import(&access, &api, &key, &params, &text, run).await
             }
 
             #[utoipa::path(
                 get, path = $export, tag = $tag, summary = $exporting,
-                description = "The import reads it back. A text that a spreadsheet would calculate has an apostrophe before it.",
+                description = "The import accepts this file. An apostrophe precedes text that a spreadsheet would \
+                               evaluate as a formula.",
                 responses((status = 200, body = String, content_type = "text/csv"))
             )]
             pub(crate) async fn export(

@@ -1,4 +1,4 @@
-//! `/tokens`: a token that lasts a quarter of an hour, for where the key must not go.
+//! `/tokens`: short-lived tokens, for places where an API key must not be exposed.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -9,26 +9,26 @@ use tenancy::api_tokens::TokenSource;
 use tenancy::needs;
 use utoipa::ToSchema;
 
-use crate::Api;
-use crate::door::Allowed;
+use crate::auth::Allowed;
 use crate::error::ApiError;
+use crate::state::Api;
 
-/// A fresh token.
+/// A new token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Token {
-    /// Send it as `Authorization: Bearer …`.
-    token: String,
-    /// When it stops working; at once if its key is revoked.
-    expires_at: DateTime<Utc>,
+    /// Token, to be sent as `Authorization: Bearer …`.
+    pub(super) token: String,
+    /// Expiry. Revoking the API key invalidates the token immediately.
+    pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Make a token
+/// Create a token
 ///
-/// A token does what its key does, for a quarter of an hour. It cannot make another one.
-#[utoipa::path(post, path = "/tokens", tag = "You", responses((status = 201, body = Token)))]
+/// The token has the permissions of the API key for 15 minutes. A token cannot create tokens.
+#[utoipa::path(post, path = "/tokens", tag = "Authentication", responses((status = 201, body = Token)))]
 pub(crate) async fn create(access: Allowed<needs::SignIn>, api: Data<Api>) -> Result<HttpResponse, ApiError> {
     let Some(key) = access.key else {
-        let message = "A token cannot make tokens. Use the API key.";
+        let message = "A token cannot create tokens. Use the API key.";
         return Err(ApiError::NotPermitted(message.into()));
     };
     let source = TokenSource::ApiKey(key, access.membership_id);

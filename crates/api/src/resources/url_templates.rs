@@ -1,4 +1,4 @@
-//! `/url-templates`: URLs with macros, for other systems to call at and of trackers that are called.
+//! `/url-templates`: saved URLs with macros, for incoming and outgoing requests.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
@@ -8,44 +8,45 @@ use serde::Deserialize;
 use tenancy::{Draft, needs};
 use utoipa::IntoParams;
 
-use super::{Answer, done};
-use crate::door::Allowed;
+use super::{Answer, no_content};
+use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params, given};
+use crate::extract::{Body, Id, Params};
 use crate::fields::resource;
-use crate::once::Once;
-use crate::openapi::IdempotencyKey;
+use crate::idempotency::IdempotencyKey;
 use crate::page::{Page, Window, items, unknown_after};
-use crate::{Api, schemas};
+use crate::schemas;
+use crate::state::Api;
 
 resource! {
-    /// A URL with macros that somebody has saved.
+    /// A saved URL with macros.
     UrlTemplate;
-    /// A URL template to save.
+    /// A URL template to create.
     #[schema(example = json!({ "name": "Nova's own tracker", "direction": "outbound", "url": "https://nova.example/p?cid={aff_click_id}&sum={payout}" }))]
     NewUrlTemplate;
     change
-    /// What is to change. Absent fields stay as they are.
+    /// Fields to update. Absent fields keep their values.
     UrlTemplatePatch;
     head {
         id: UrlTemplateId as schemas::UrlTemplateId,
-        /// The advertiser whose people saved it; null where others did.
+        /// Advertiser of the member who saved the template; null for other members.
         advertiser: Option<AdvertiserId> as Option<schemas::AdvertiserId>,
-        /// The affiliate whose people saved it; null where others did.
+        /// Affiliate of the member who saved the template; null for other members.
         affiliate: Option<AffiliateId> as Option<schemas::AffiliateId>,
-        /// The URL with samples in place of its macros.
+        /// URL with sample values for its macros.
         preview: String as schemas::Text,
-        /// Parameters that carry secrets: none is kept, so they are put in where the URL is used.
+        /// Names of the parameters that carry secrets. Their values are not stored; enter them where the URL is used.
         secrets: Vec<String> as Vec<schemas::Text>,
     }
     new {}
     must {
-        /// As people see it.
+        /// Name of the template.
         name: String as schemas::Name,
-        /// inbound: another system calls us. outbound: we call a tracker.
+        /// `inbound`: another system sends requests to this server. `outbound`: this server sends requests to a
+        /// tracker.
         direction: String as schemas::Direction,
-        /// With the other system's macros where it calls us, and with ours where we call it. What stands in a parameter
-        /// that is named like a secret is replaced by `YOUR_TOKEN`.
+        /// URL with macros: of the other system if inbound, of Clickledger if outbound. The value of a parameter with
+        /// the name of a secret is replaced by `YOUR_TOKEN`.
         url: String as schemas::TemplateUrl,
     }
     may {}
@@ -54,30 +55,31 @@ resource! {
 items!(UrlTemplate);
 
 impl From<Stored> for UrlTemplate {
-    fn from(it: Stored) -> Self {
-        let settings = it.settings();
+    fn from(template: Stored) -> Self {
+        let settings = template.settings();
         let (preview, secrets) = (settings.preview(), settings.secrets());
         let draft = settings.draft();
-        Self::of(it.id, it.advertiser_id, it.affiliate_id, preview, secrets, &draft)
+        let (advertiser, affiliate) = (template.advertiser_id, template.affiliate_id);
+        Self::from_draft(template.id, advertiser, affiliate, preview, secrets, &draft)
     }
 }
 
-/// Which part of the list.
+/// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UrlTemplateParams {
-    /// Items of the page: 50 unless said otherwise.
+    /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
-    /// What the page before said as `next`.
+    /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::UrlTemplateId, inline, required = false)]
     after: Option<String>,
 }
 
 /// List URL templates
 ///
-/// An advertiser or affiliate sees its own.
+/// Advertisers and affiliates see only their templates.
 #[utoipa::path(get, path = "/url-templates", tag = "Postbacks", params(UrlTemplateParams), responses((status = 200, body = Page<UrlTemplate>)))]
 pub(crate) async fn list(
     access: Allowed<needs::SeeTemplates>,
@@ -91,33 +93,33 @@ pub(crate) async fn list(
         let last = url_templates::find(&mut conn, scope, id).await?;
         last.ok_or_else(unknown_after)?;
     }
-    let rows = url_templates::list(&mut conn, scope, window.after, window.ask()).await?;
+    let rows = url_templates::list(&mut conn, scope, window.after, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
 }
 
-/// Save a URL template
+/// Create a URL template
 ///
-/// Nothing is called by it: people copy it to where it is used.
+/// Saves the URL for copying; the server sends no requests to it.
 #[utoipa::path(post, path = "/url-templates", tag = "Postbacks", params(IdempotencyKey), request_body = NewUrlTemplate, responses((status = 201, body = UrlTemplate)))]
 pub(crate) async fn create(
     access: Allowed<needs::SaveTemplates>,
     api: Data<Api>,
-    once: Once,
+    key: IdempotencyKey,
     body: Body<NewUrlTemplate>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = once.run(&api, &access, &body.bytes, async |conn| {
+    let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
         let mut draft = body.value.over(Draft::default());
         let settings = UrlTemplateSettings::check(&mut draft);
         let settings = draft.accepted(settings)?;
         let scope = access.role.scope();
-        let made = url_templates::create(conn, &access.author(), scope, &settings, clock::now()).await?;
-        Ok(UrlTemplate::from(made))
+        let created = url_templates::create(conn, &access.author(), scope, &settings, clock::now()).await?;
+        Ok(UrlTemplate::from(created))
     });
-    Ok(made.await?.answer())
+    Ok(outcome.await?.response())
 }
 
-/// A URL template
+/// Get a URL template
 #[utoipa::path(
     get, path = "/url-templates/{id}", tag = "Postbacks",
     params(("id" = inline(schemas::UrlTemplateId), Path)),
@@ -134,7 +136,7 @@ pub(crate) async fn show(
     Ok(Json(found.ok_or(ApiError::NotFound)?.into()))
 }
 
-/// Change a URL template
+/// Update a URL template
 #[utoipa::path(
     patch, path = "/url-templates/{id}", tag = "Postbacks",
     params(("id" = inline(schemas::UrlTemplateId), Path)),
@@ -160,9 +162,9 @@ pub(crate) async fn update(
     Ok(Json(new.ok_or(ApiError::NotFound)?.into()))
 }
 
-/// Remove a URL template
+/// Delete a URL template
 ///
-/// What was copied from it goes on working.
+/// Copies of the URL in other systems keep working.
 #[utoipa::path(
     delete, path = "/url-templates/{id}", tag = "Postbacks",
     params(("id" = inline(schemas::UrlTemplateId), Path)),
@@ -174,9 +176,10 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    match url_templates::remove(&mut conn, &access.author(), access.role.scope(), id, clock::now()).await? {
-        true => conn.commit().await?,
-        false => return Err(ApiError::NotFound),
+    let scope = access.role.scope();
+    if !url_templates::remove(&mut conn, &access.author(), scope, id, clock::now()).await? {
+        return Err(ApiError::NotFound);
     }
-    done()
+    conn.commit().await?;
+    no_content()
 }

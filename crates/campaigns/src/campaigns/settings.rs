@@ -1,68 +1,66 @@
-//! What a person may set on a campaign: as it is stored, and as a draft of text that is checked.
+//! Settings of a campaign: as stored, and as a draft of text to check.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
-use schema::{Words, campaigns, clock};
+use schema::{Words, campaigns, clock, text_enum};
 use serde_json::{Value, json};
 use tenancy::{Draft, check_name, check_number};
 
-use super::{Access, CampaignStatus};
+use crate::access::Access;
 use crate::audience::{self, Audience};
 use crate::destination::{self, Destination, DestinationError};
+use crate::external_id::check_external_id;
+use crate::sending::{Sending, check_weight};
 
-/// Longest terms and notes, in characters.
-const LONGEST_TEXT: usize = 20_000;
+/// Maximum length of terms and notes, in characters.
+const MAX_TEXT_LENGTH: usize = 20_000;
 
-/// How visitors are sent on.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
-#[diesel(table_name = campaigns, treat_none_as_null = true)]
-pub struct Sending {
-    /// What the destination calls the click id; added to destinations that have no `{click_id}`.
-    pub click_parameter: Option<String>,
-    /// Parameters added to every destination, as `a=b&c={sub1}`.
-    pub extra_parameters: String,
-    /// Share of the clicks without a landing page of their own that go to the destination.
-    pub destination_weight: i32,
-    /// Hosts that links may lead to directly, with what is below them.
-    pub deep_link_hosts: Words,
-    /// Where visitors go whom the campaign does not want.
-    pub fallback_url: Option<String>,
-}
-
-impl Default for Sending {
-    fn default() -> Self {
-        Self {
-            click_parameter: None,
-            extra_parameters: String::new(),
-            destination_weight: 1,
-            deep_link_hosts: Words::default(),
-            fallback_url: None,
-        }
+text_enum! {
+    /// Lifecycle of a campaign.
+    pub enum CampaignStatus {
+        /// Being set up; its links are inactive.
+        Draft = "draft",
+        /// Test links only; nothing is paid.
+        Testing = "testing",
+        /// Clicks are redirected and conversions count.
+        Live = "live",
+        /// Visitors see a notice; earlier clicks still convert.
+        Paused = "paused",
+        /// Clicks and conversions are refused.
+        Ended = "ended",
     }
 }
 
-/// From when to when a campaign runs.
+impl CampaignStatus {
+    /// True if conversions are paid: the campaign has left draft and testing, and has not ended.
+    #[must_use]
+    pub fn pays(self) -> bool {
+        matches!(self, Self::Live | Self::Paused)
+    }
+}
+
+/// First and last moment of a campaign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns, treat_none_as_null = true)]
 pub struct Schedule {
-    /// From when on visitors are sent.
+    /// Start, included; `None` for no start.
     pub starts_at: Option<DateTime<Utc>>,
-    /// Until when, not included.
+    /// End, not included; `None` for no end.
     pub ends_at: Option<DateTime<Utc>>,
 }
 
-/// What affiliates are told.
+/// Description of a campaign for affiliates.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns)]
 pub struct Offer {
-    /// Which affiliates may promote it.
+    /// Affiliates that may promote the campaign.
     pub access: Access,
-    /// Words they find it by.
+    /// Keywords for the affiliates' search.
     pub categories: Words,
-    /// What they agree to.
+    /// Terms that affiliates agree to.
     pub terms: String,
-    /// What they should know.
+    /// Notes for affiliates.
     pub notes: String,
 }
 
@@ -77,32 +75,32 @@ impl Default for Offer {
     }
 }
 
-/// What a person may set on a campaign, checked.
+/// Settings of a campaign, checked.
 #[derive(Debug, Clone, PartialEq, Eq, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns, treat_none_as_null = true)]
 pub struct CampaignSettings {
-    /// As people see it; not empty.
+    /// Name shown to users; not empty.
     pub name: String,
-    /// Whether it runs.
+    /// Lifecycle of the campaign.
     pub status: CampaignStatus,
-    /// What the advertiser or a former system calls it; unique within the network.
+    /// Identifier in the advertiser's system or in a former one; unique within the network.
     pub external_id: Option<String>,
-    /// What [`crate::Destination::parse`] accepted.
+    /// Destination of clicks, as accepted by [`crate::Destination::parse`].
     pub destination: String,
-    /// How many days after a click a conversion still counts: 1 to 3650.
+    /// Attribution window in days, 1 to 3650: maximum age of the click of a conversion.
     pub attribution_days: i32,
-    /// How many seconds old a click must be for a conversion to count: 0 to a day.
+    /// Minimum age of the click of a conversion, in seconds: 0 to a day.
     pub attribution_min_seconds: i32,
-    /// How visitors are sent on.
+    /// Redirects of visitors.
     #[diesel(embed)]
     pub sending: Sending,
-    /// From when to when.
+    /// First and last moment of the campaign.
     #[diesel(embed)]
     pub schedule: Schedule,
-    /// Whom it wants.
+    /// Targeting.
     #[diesel(embed)]
     pub audience: Audience,
-    /// What affiliates are told.
+    /// Description for affiliates.
     #[diesel(embed)]
     pub offer: Offer,
 }
@@ -125,7 +123,7 @@ impl CampaignSettings {
         }
     }
 
-    /// What may be said of a campaign in a [`Draft`].
+    /// Fields of a campaign's [`Draft`].
     pub const FIELDS: [&'static str; 19] = [
         "name",
         "status",
@@ -148,7 +146,7 @@ impl CampaignSettings {
         "notes",
     ];
 
-    /// What a campaign is that nothing is said of.
+    /// Draft of a new campaign, with its defaults.
     #[must_use]
     pub fn blank(zone: Tz) -> Draft {
         let blank = Self {
@@ -163,7 +161,7 @@ impl CampaignSettings {
     pub fn draft(&self, zone: Tz) -> Draft {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive().to_string();
-        // The last day is the one before the moment it ends at.
+        // The last day is the day before the end.
         let last_day = |at: DateTime<Utc>| day(at - TimeDelta::seconds(1));
         let (sending, schedule, offer) = (&self.sending, self.schedule, &self.offer);
         Draft::with([
@@ -192,7 +190,7 @@ impl CampaignSettings {
         ])
     }
 
-    /// The settings that a draft says, if all can be accepted; days are of this zone.
+    /// Checks a draft and returns the settings, or `None` with the errors in the draft; days are of this zone.
     pub fn check(draft: &mut Draft, zone: Tz) -> Option<Self> {
         let name = draft.take("name", check_name);
         let status = draft.take("status", str::parse);
@@ -257,8 +255,8 @@ impl CampaignSettings {
         draft.errors.is_empty().then_some(settings)
     }
 
-    /// The settings that a draft says over these, if all can be accepted. Days that are as they were stay the moments they
-    /// were, also where the network's zone has changed meanwhile.
+    /// Checks a draft over these settings, as [`CampaignSettings::check`] does. Unchanged days stay at their moments, even
+    /// if the network's time zone has changed since.
     pub fn changed(&self, draft: &mut Draft, zone: Tz) -> Option<Self> {
         let before = self.draft(zone);
         let is_kept = |field: &str| draft.of(field) == before.of(field);
@@ -297,38 +295,23 @@ impl CampaignSettings {
     }
 }
 
-/// Days of an attribution window as typed.
+/// Parses the days of an attribution window.
 ///
 /// # Errors
-/// A sentence for the person who typed them.
+/// Message to show beside the field.
 pub fn check_window(text: &str) -> Result<i32, String> {
     check_number(text, None, 1..=3650)
 }
 
-/// What another system calls something, as typed; empty for nothing.
-pub(crate) fn check_external_id(text: &str) -> Result<Option<String>, &'static str> {
-    match text {
-        "" => Ok(None),
-        _ if text.chars().count() > 120 || text.contains(char::is_control) => {
-            Err("Use at most 120 characters, and no control characters.")
-        }
-        _ => Ok(Some(text.to_owned())),
-    }
-}
-
-pub(crate) fn check_weight(text: &str) -> Result<i32, String> {
-    check_number(text, Some(1), 0..=1000)
-}
-
 fn check_categories(text: &str) -> Result<Words, &'static str> {
     let words = Words::typed(text);
-    match words.0.len() > 50 || words.0.iter().any(|word| word.chars().count() > 80) {
-        true => Err("Use at most 50 categories of at most 80 characters each."),
-        false => Ok(words),
+    if words.0.len() > 50 || words.0.iter().any(|word| word.chars().count() > 80) {
+        return Err("Use at most 50 categories of at most 80 characters each.");
     }
+    Ok(words)
 }
 
-/// The beginning of a day on the network's clock, so many days later; none where none was typed.
+/// Start of a day in the network's time zone, plus `later` days; `None` for an empty text.
 fn check_day(text: &str, zone: Tz, later: u64) -> Result<Option<DateTime<Utc>>, &'static str> {
     if text.is_empty() {
         return Ok(None);
@@ -342,7 +325,7 @@ fn check_day(text: &str, zone: Tz, later: u64) -> Result<Option<DateTime<Utc>>, 
 
 fn check_text(text: &str) -> Result<String, String> {
     match text.chars().count() {
-        ..=LONGEST_TEXT => Ok(text.to_owned()),
-        _ => Err(format!("Use at most {LONGEST_TEXT} characters.")),
+        ..=MAX_TEXT_LENGTH => Ok(text.to_owned()),
+        _ => Err(format!("Use at most {MAX_TEXT_LENGTH} characters.")),
     }
 }

@@ -1,53 +1,51 @@
-//! What a person may set on an integration.
+//! Settings of an integration.
 
 use diesel::prelude::*;
 use ipnet::IpNet;
 use schema::{Words, integrations, text_enum};
 use serde_json::{Value, json};
-use tenancy::{Draft, check_number, yes_or_nothing};
-
-use super::Integration;
+use tenancy::{Draft, yes_or_empty};
 
 text_enum! {
-    /// In whose voice a postback is answered.
+    /// Format of the response to a postback.
     pub enum AnswerFormat {
-        /// What the sender's own system would answer; our JSON to our own spelling.
+        /// Response of the sender's own system; our JSON for our own dialect.
         Dialect = "dialect",
-        /// Our JSON, with the status that fits.
+        /// Our JSON, with the matching status.
         Ours = "ours",
-        /// Our JSON, always with 200: for senders that repeat everything else for ever.
+        /// Our JSON, always with status 200: for senders that retry everything else for ever.
         AlwaysOk = "always_ok",
-        /// A picture of one pixel.
+        /// A 1×1 GIF.
         Gif = "gif",
     }
 }
 
-/// What a person may set on an integration, checked.
+/// Settings of an integration, checked.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable, AsChangeset)]
 #[diesel(table_name = integrations, treat_none_as_null = true)]
 pub struct IntegrationSettings {
-    /// Key of the system in whose spelling the advertiser calls, as far as it is known: it is shown what that is, and the
-    /// steps of a call in another one say so. Each call is recognised by itself.
+    /// Key of the dialect the advertiser uses; `None` if unknown. Shown to the advertiser as a guide, and a postback in
+    /// another dialect is noted in its trace; each postback's dialect is detected.
     pub dialect: Option<String>,
-    /// Whether a call must have come over https.
+    /// True if a postback must be sent over https.
     pub requires_https: bool,
-    /// Whether a call must carry the token.
+    /// True if a postback must carry the token.
     pub requires_token: bool,
-    /// Whether a call must be signed.
+    /// True if a postback must be signed.
     pub requires_signature: bool,
-    /// How far the time of a signature may be from ours: 10 seconds to a day.
+    /// Maximum difference between the time of a signature and ours, in seconds: 10 seconds to a day.
     pub signature_seconds: i32,
-    /// Addresses and networks (CIDR) that calls may come from; none means anywhere.
+    /// Addresses and networks (CIDR) that may send postbacks; empty allows all.
     pub allowed_addresses: Words,
-    /// Whether https, token, signature and address are only looked at.
+    /// True if failed checks of https, token, signature and address are only flagged (monitor only).
     pub is_monitoring: bool,
-    /// In whose voice it is answered.
+    /// Format of the response.
     pub answer_format: AnswerFormat,
-    /// What the advertiser's own words for statuses mean.
+    /// Meaning of the advertiser's statuses, as a JSON object.
     pub status_map: Value,
-    /// Whether a commission that the advertiser sends is paid where the goal's own is zero.
+    /// True if a commission in the postback is paid where the goal's own is zero.
     pub takes_commission: bool,
-    /// Whether a click id that differs in letter case only is taken.
+    /// True if a click id that differs in letter case only is accepted.
     pub ignores_letter_case: bool,
 }
 
@@ -70,7 +68,7 @@ impl Default for IntegrationSettings {
 }
 
 impl IntegrationSettings {
-    /// What may be said of an integration in a [`Draft`].
+    /// Fields of an integration's [`Draft`].
     pub const FIELDS: [&'static str; 11] = [
         "dialect",
         "answer_format",
@@ -96,46 +94,16 @@ impl IntegrationSettings {
         Draft::with([
             ("dialect", self.dialect.clone().unwrap_or_default()),
             ("answer_format", self.answer_format.to_string()),
-            ("requires_https", yes_or_nothing(self.requires_https)),
-            ("requires_token", yes_or_nothing(self.requires_token)),
-            ("requires_signature", yes_or_nothing(self.requires_signature)),
+            ("requires_https", yes_or_empty(self.requires_https)),
+            ("requires_token", yes_or_empty(self.requires_token)),
+            ("requires_signature", yes_or_empty(self.requires_signature)),
             ("signature_seconds", self.signature_seconds.to_string()),
             ("allowed_addresses", self.allowed_addresses.on_lines()),
-            ("is_monitoring", yes_or_nothing(self.is_monitoring)),
+            ("is_monitoring", yes_or_empty(self.is_monitoring)),
             ("status_map", lines.collect::<Vec<_>>().join("\n")),
-            ("takes_commission", yes_or_nothing(self.takes_commission)),
-            ("ignores_letter_case", yes_or_nothing(self.ignores_letter_case)),
+            ("takes_commission", yes_or_empty(self.takes_commission)),
+            ("ignores_letter_case", yes_or_empty(self.ignores_letter_case)),
         ])
-    }
-
-    /// The settings that a draft says for this integration, if all can be accepted.
-    pub fn check(draft: &mut Draft, known: &Integration) -> Option<Self> {
-        let dialect = draft.take("dialect", check_dialect);
-        let answer_format = draft.take("answer_format", str::parse);
-        let signature_seconds = draft.take("signature_seconds", |text| {
-            check_number(text, Some(300), 10..=86_400)
-        });
-        let allowed_addresses = draft.take("allowed_addresses", check_addresses);
-        let status_map = draft.take("status_map", check_status_map);
-        let requires_signature = draft.says_yes("requires_signature");
-        if requires_signature && !known.has_signing_secret() {
-            let message = "Make a signing secret first, and give it to the advertiser.";
-            draft.errors.add("requires_signature", message);
-            return None;
-        }
-        Some(Self {
-            dialect: dialect?,
-            requires_https: draft.says_yes("requires_https"),
-            requires_token: draft.says_yes("requires_token"),
-            requires_signature,
-            signature_seconds: signature_seconds?,
-            allowed_addresses: allowed_addresses?,
-            is_monitoring: draft.says_yes("is_monitoring"),
-            answer_format: answer_format?,
-            status_map: status_map?,
-            takes_commission: draft.says_yes("takes_commission"),
-            ignores_letter_case: draft.says_yes("ignores_letter_case"),
-        })
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -155,24 +123,23 @@ impl IntegrationSettings {
     }
 }
 
-/// Keys of the systems in whose spelling an advertiser may call.
+/// Keys of all dialects an advertiser may use.
 #[must_use]
 pub fn known_dialects() -> Vec<&'static str> {
-    dialects::all().iter().map(|it| it.key).collect()
+    dialects::all().iter().map(|dialect| dialect.key).collect()
 }
 
-/// The key of a system whose spelling is known; empty for none.
-fn check_dialect(text: &str) -> Result<Option<String>, String> {
-    match text {
-        "" => Ok(None),
-        key => match dialects::of_key(key) {
-            Some(dialect) => Ok(Some(dialect.key.to_owned())),
-            None => Err(format!("“{key}” is none of the systems whose spelling is known.")),
-        },
+/// Checks the key of a dialect; empty for none.
+pub(super) fn check_dialect(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
     }
+    dialects::of_key(text)
+        .map(|dialect| Some(dialect.key.to_owned()))
+        .ok_or_else(|| format!("“{text}” is not a known postback format."))
 }
 
-/// An address or network as typed.
+/// Parses an address or a network.
 pub(super) fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| {
         text.parse()
@@ -181,10 +148,10 @@ pub(super) fn parse_network(text: &str) -> Option<IpNet> {
     })
 }
 
-/// Addresses and networks as typed, with spaces, commas or line breaks between.
+/// Parses addresses and networks separated by spaces, commas or line breaks.
 ///
 /// # Errors
-/// A sentence for the person who typed them.
+/// Message to show beside the field.
 pub fn check_addresses(text: &str) -> Result<Words, String> {
     let entries = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
     let mut addresses = Vec::new();
@@ -196,16 +163,16 @@ pub fn check_addresses(text: &str) -> Result<Words, String> {
         }
         addresses.push(entry.to_owned());
     }
-    match addresses.len() > 200 {
-        true => Err("Enter at most 200 addresses; name networks instead.".to_owned()),
-        false => Ok(Words(addresses)),
+    if addresses.len() > 200 {
+        return Err("Enter at most 200 addresses; use networks instead.".to_owned());
     }
+    Ok(Words(addresses))
 }
 
-/// What statuses mean, as typed: one `word = meaning` per line.
+/// Parses a status map: one `status = meaning` per line.
 ///
 /// # Errors
-/// A sentence for the person who typed it.
+/// Message to show beside the field.
 pub fn check_status_map(text: &str) -> Result<Value, String> {
     const MEANINGS: [&str; 5] = ["pending", "held", "approved", "rejected", "ignored"];
     let mut map = serde_json::Map::new();
@@ -213,19 +180,19 @@ pub fn check_status_map(text: &str) -> Result<Value, String> {
         let (word, meaning) = line
             .split_once('=')
             .map(|(word, meaning)| (word.trim(), meaning.trim()))
-            .ok_or_else(|| format!("“{line}” has no =. Write one “word = meaning” per line."))?;
+            .ok_or_else(|| format!("“{line}” has no =. Write one “status = meaning” per line."))?;
         if word.is_empty() || !MEANINGS.contains(&meaning) {
             return Err(format!(
-                "“{line}”: a word on the left, and one of {} on the right.",
+                "“{line}”: a status on the left and one of {} on the right.",
                 MEANINGS.join(", ")
             ));
         }
         map.insert(word.to_owned(), meaning.into());
     }
-    match map.len() > 100 {
-        true => Err("Enter at most 100 words.".to_owned()),
-        false => Ok(Value::Object(map)),
+    if map.len() > 100 {
+        return Err("Enter at most 100 statuses.".to_owned());
     }
+    Ok(Value::Object(map))
 }
 
 #[cfg(test)]
@@ -240,7 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_map_names_what_each_word_means() {
+    fn a_dialect_is_a_known_key_or_none() {
+        assert_eq!(check_dialect(""), Ok(None));
+        assert_eq!(check_dialect("tune"), Ok(Some("tune".to_owned())));
+        assert!(check_dialect("nothing").is_err());
+    }
+
+    #[test]
+    fn a_status_map_is_parsed_line_by_line() {
         let map = check_status_map("2 = approved\n\n 7=ignored ").unwrap();
         assert_eq!(map, json!({ "2": "approved", "7": "ignored" }));
         assert!(check_status_map("2 approved").unwrap_err().contains("no ="));

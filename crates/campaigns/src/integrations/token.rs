@@ -1,9 +1,9 @@
-//! Postback tokens: shown once, kept as hashes.
+//! Postback tokens: shown once, stored as hashes.
 
 use schema::BASE32;
 use sha2::{Digest, Sha256};
 
-/// A postback token in the clear: exists only between its making and its being shown, and in the advertiser's calls.
+/// A postback token in the clear; never stored.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -24,20 +24,20 @@ impl Token {
         &self.0
     }
 
-    /// The last four characters, by which people tell tokens apart.
+    /// Last four characters, by which users identify a token.
     #[must_use]
     pub fn hint(&self) -> &str {
         let start = self.0.char_indices().rev().nth(3).map_or(0, |(start, _)| start);
         self.0.get(start..).unwrap_or_default()
     }
 
-    /// What is kept of it.
+    /// Hash that is stored.
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0.as_bytes()).into())
     }
 }
 
-/// SHA-256 of a token: what is stored and compared.
+/// SHA-256 of a token, as stored and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);

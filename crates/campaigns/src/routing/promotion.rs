@@ -1,11 +1,13 @@
-//! What a campaign means for the clicks and postbacks of its links.
+//! Configuration of a campaign that its clicks and postbacks need.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{CampaignId, GoalId, LandingPageId, NetworkConn, advertisers, clock};
 
-use super::RoutingError;
+use super::error::RoutingError;
 use crate::Destination;
 use crate::campaigns::{self, Campaign};
 use crate::caps::{self, Cap};
@@ -13,42 +15,41 @@ use crate::goals::{self, Goal};
 use crate::landing_pages;
 use crate::rules::{self, Rule};
 
-/// What a campaign means for the clicks and postbacks of its links.
+/// Configuration of a campaign that its clicks and postbacks need.
 #[derive(Debug, Clone)]
 pub struct Promotion {
     /// The campaign.
     pub campaign: Campaign,
-    /// Since when its advertiser is paused, if it is.
+    /// Time the advertiser was paused; `None` if active.
     pub paused_at: Option<DateTime<Utc>>,
-    /// Where clicks go, each with its weight; the campaign's own first. What has no landing page's id is that.
+    /// Destinations of clicks by weight, the campaign's own first, without a landing page id.
     pub destinations: Vec<Weighted>,
-    /// What counts.
-    pub goals: Vec<Goal>,
-    /// What it pays to some, first ones first, of all goals.
+    /// Goals of the campaign.
+    pub goals: Vec<Arc<Goal>>,
+    /// Commission rules of all goals, by position.
     pub rules: Vec<Rule>,
-    /// How much it wants.
+    /// Caps of the campaign.
     pub caps: Vec<Cap>,
 }
 
 /// A destination with its share of the clicks.
 #[derive(Debug, Clone)]
 pub struct Weighted {
-    /// The landing page it is; the campaign's own destination if none.
+    /// Landing page; `None` for the campaign's own destination.
     pub landing_page_id: Option<LandingPageId>,
-    /// Its share.
+    /// Share of the clicks, relative to the other weights.
     pub weight: u32,
-    /// The address.
+    /// URL with macros.
     pub destination: Destination,
 }
 
 impl Promotion {
-    /// The rules of a goal, first ones first.
+    /// Commission rules of a goal, by position.
     pub fn rules_of(&self, goal_id: GoalId) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.goal_id == goal_id)
     }
 
-    /// Where a click goes: to the landing page of its link, or to one by weight, chosen by a number that is as good as
-    /// random.
+    /// Destination of a click: the landing page of its link, or one by weight, selected by a pseudo-random number.
     #[must_use]
     pub fn destination(&self, landing_page_id: Option<LandingPageId>, number: u32) -> Option<&Destination> {
         choose(&self.destinations, landing_page_id, number)
@@ -62,13 +63,13 @@ fn choose(
 ) -> Option<&Destination> {
     let named = destinations
         .iter()
-        .find(|it| landing_page_id.is_some() && it.landing_page_id == landing_page_id);
-    let all: u32 = destinations.iter().map(|it| it.weight).sum();
+        .find(|weighted| landing_page_id.is_some() && weighted.landing_page_id == landing_page_id);
+    let all: u32 = destinations.iter().map(|weighted| weighted.weight).sum();
     let mut left = number.checked_rem(all).unwrap_or(0);
     let by_weight = || {
-        destinations.iter().find(|it| {
-            let is_here = left < it.weight;
-            left = left.saturating_sub(it.weight);
+        destinations.iter().find(|weighted| {
+            let is_here = left < weighted.weight;
+            left = left.saturating_sub(weighted.weight);
             is_here
         })
     };
@@ -92,7 +93,7 @@ pub(super) async fn load_promotion(
         .first(&mut **conn)
         .await?;
     let goals = goals::of_campaign(conn, campaign_id).await?;
-    // As long as a postback may wait.
+    // Maximum time a postback is held.
     let since = clock::now() - TimeDelta::days(91);
     let rules = rules::of_campaign(conn, campaign_id, since).await?;
     let caps = caps::of_campaign(conn, campaign_id).await?;
@@ -110,15 +111,17 @@ pub(super) async fn load_promotion(
                 weight: page.weight.try_into().unwrap_or(0),
                 destination,
             }),
-            // One broken page must not close the campaign.
-            Err(error) => tracing::error!(page = %page.id, %error, "a landing page is left out"),
+            // One broken page must not stop the campaign.
+            Err(error) => {
+                tracing::error!(page = %page.id, %error, "landing page skipped: its URL is invalid")
+            }
         }
     }
     Ok(Some(Promotion {
         destinations,
         campaign,
         paused_at,
-        goals,
+        goals: goals.into_iter().map(Arc::new).collect(),
         rules,
         caps,
     }))
@@ -149,12 +152,12 @@ mod tests {
         assert_eq!(
             of(Some(9), 0),
             Some(destinations[0].destination.clone()),
-            "a page that is gone"
+            "a page that was removed"
         );
         let nowhere = vec![weighted(None, 0)];
         assert!(
             choose(&nowhere, None, 5).is_some(),
-            "without any weight the campaign's own is taken"
+            "without any weight the campaign's own is used"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What says whose conversion it is where no click does: an advertiser's campaigns, coupons, affiliates by the names
-//! that senders call them.
+//! Configuration that attributes postbacks without a click: an advertiser's campaigns, coupons, and affiliates by
+//! external id.
 
 use std::sync::Arc;
 
@@ -10,23 +10,15 @@ use schema::{
     tracking_links,
 };
 
-use super::{Memory, Routing, RoutingError};
+use super::error::RoutingError;
+use super::memory::{Memory, Named, Routing};
 use crate::coupons::{self, Coupon};
 
-/// An advertiser's campaign, as postbacks without a click id name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// The campaign.
-    pub id: CampaignId,
-    /// What the advertiser calls it.
-    pub external_id: Option<String>,
-}
-
 impl Routing {
-    /// The campaigns of an advertiser.
+    /// Campaigns of an advertiser.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn campaigns_of(
         &self,
         network_id: NetworkId,
@@ -55,10 +47,10 @@ impl Routing {
             .await
     }
 
-    /// The coupons of an advertiser with this code, one per campaign.
+    /// Coupons of an advertiser with this code, at most one per campaign.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn coupons(
         &self,
         network_id: NetworkId,
@@ -77,10 +69,10 @@ impl Routing {
         memory.coupons.get(&key, memory, freshness, load).await
     }
 
-    /// The affiliate that a sender calls so: by our id, or by what another system calls it.
+    /// Affiliate with this key: our id or its external id.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn affiliate_of_key(
         &self,
         network_id: NetworkId,
@@ -106,18 +98,18 @@ impl Routing {
         memory.affiliate_keys.get(&key, memory, freshness, load).await
     }
 
-    /// An affiliate's oldest link to a campaign: whose it is where no click says through which link.
+    /// Oldest link of an affiliate to a campaign, to which conversions without a click are attributed.
     ///
     /// # Errors
-    /// As [`Routing::network`].
+    /// The same as [`Routing::network`].
     pub async fn oldest_link(
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
         campaign_id: CampaignId,
     ) -> Result<Option<LinkId>, RoutingError> {
-        type Ends = (NetworkId, AffiliateId, CampaignId);
-        let load = |memory: Arc<Memory>, (network_id, affiliate_id, campaign_id): Ends| async move {
+        type Key = (NetworkId, AffiliateId, CampaignId);
+        let load = |memory: Arc<Memory>, (network_id, affiliate_id, campaign_id): Key| async move {
             let mut conn = memory.db.network(network_id).await?;
             let found = tracking_links::table
                 .filter(tracking_links::network_id.eq(network_id))

@@ -36,25 +36,25 @@ fn occasion<'a>() -> Occasion<'a> {
 }
 
 #[test]
-fn all_that_a_rule_names_must_fit() {
+fn all_conditions_of_a_rule_must_match() {
     let fits = |change: fn(&mut Conditions)| {
         let mut conditions = Conditions::default();
         change(&mut conditions);
         rule(conditions).fits(&occasion(), Some("Shoes"))
     };
     assert!(fits(|_| {}));
-    assert!(fits(|it| it.affiliate_id = Some(AffiliateId(1))));
-    assert!(!fits(|it| it.affiliate_id = Some(AffiliateId(2))));
-    assert!(fits(|it| it.group_id = Some(GroupId(7))));
-    assert!(!fits(|it| it.group_id = Some(GroupId(8))));
-    assert!(fits(|it| it.country = Some("de".into())));
-    assert!(!fits(|it| it.country = Some("AT".into())));
-    assert!(fits(|it| it.coupon = Some("SPRING20".into())));
-    assert!(!fits(|it| it.coupon = Some("SPRING".into())));
-    assert!(fits(|it| it.category = Some("shoes".into())));
-    assert!(!fits(|it| it.category = Some("hats".into())));
-    assert!(fits(|it| it.month_from = Some(101)));
-    assert!(!fits(|it| it.month_from = Some(102)));
+    assert!(fits(|rule| rule.affiliate_id = Some(AffiliateId(1))));
+    assert!(!fits(|rule| rule.affiliate_id = Some(AffiliateId(2))));
+    assert!(fits(|rule| rule.group_id = Some(GroupId(7))));
+    assert!(!fits(|rule| rule.group_id = Some(GroupId(8))));
+    assert!(fits(|rule| rule.country = Some("de".into())));
+    assert!(!fits(|rule| rule.country = Some("AT".into())));
+    assert!(fits(|rule| rule.coupon = Some("SPRING20".into())));
+    assert!(!fits(|rule| rule.coupon = Some("SPRING".into())));
+    assert!(fits(|rule| rule.category = Some("shoes".into())));
+    assert!(!fits(|rule| rule.category = Some("hats".into())));
+    assert!(fits(|rule| rule.month_from = Some(101)));
+    assert!(!fits(|rule| rule.month_from = Some(102)));
     let sub = |number, value: &str| {
         let conditions = Conditions {
             sub_number: Some(number),
@@ -67,16 +67,16 @@ fn all_that_a_rule_names_must_fit() {
     assert!(!sub(1, "News"), "sub ids are compared exactly");
     assert!(!sub(2, "news"));
     assert!(
-        !fits(|it| {
-            it.affiliate_id = Some(AffiliateId(1));
-            it.country = Some("AT".into());
+        !fits(|rule| {
+            rule.affiliate_id = Some(AffiliateId(1));
+            rule.country = Some("AT".into());
         }),
-        "one that fits does not make up for one that does not"
+        "one match does not make up for one mismatch"
     );
 }
 
 #[test]
-fn a_rule_is_in_force_from_one_moment_to_another() {
+fn a_rule_is_in_force_from_its_start_to_its_end() {
     let mut rule = rule(Conditions::default());
     let fits = |rule: &Rule, when: &str| {
         let occasion = Occasion {

@@ -1,31 +1,31 @@
-//! Figures and how they are told: one per round, their median, and the reference they are held against.
+//! Figures and their presentation: one per round, their median, and their reference.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// What a figure should reach.
+/// Target of a figure.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Reach {
-    /// At least this.
+pub(super) enum Target {
+    /// Lower bound.
     Least(f64),
-    /// At most this.
+    /// Upper bound.
     Most(f64),
 }
 
-/// One line of the result. What is to be reached is the ratio where there is a reference, else the median.
+/// Line of the result. The target applies to the ratio if a reference exists, else to the median.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Line {
     what: String,
     unit: &'static str,
     figures: Vec<f64>,
     reference: Option<(String, Vec<f64>)>,
-    reach: Option<Reach>,
+    target: Option<Target>,
     remark: Option<String>,
 }
 
 impl Line {
-    /// Figures of one thing, one a round.
+    /// Creates a line with one figure per round.
     pub(super) fn of(what: impl Into<String>, unit: &'static str, figures: Vec<f64>) -> Self {
         Self {
             what: what.into(),
@@ -35,31 +35,31 @@ impl Line {
         }
     }
 
-    /// Held against these figures of the same rounds.
+    /// Adds the figures of a reference in the same rounds.
     pub(super) fn against(mut self, reference: impl Into<String>, figures: &[f64]) -> Self {
         self.reference = Some((reference.into(), figures.to_vec()));
         self
     }
 
-    /// Should be at least this.
+    /// Sets a lower bound.
     pub(super) fn at_least(mut self, least: f64) -> Self {
-        self.reach = Some(Reach::Least(least));
+        self.target = Some(Target::Least(least));
         self
     }
 
-    /// Should be at most this.
+    /// Sets an upper bound.
     pub(super) fn at_most(mut self, most: f64) -> Self {
-        self.reach = Some(Reach::Most(most));
+        self.target = Some(Target::Most(most));
         self
     }
 
-    /// With something a reader must know.
+    /// Adds a remark for the reader.
     pub(super) fn remark(mut self, remark: impl Into<String>) -> Self {
         self.remark = Some(remark.into());
         self
     }
 
-    /// The median of the rounds' ratios: what disturbed a round disturbed both.
+    /// Returns the median of the rounds' ratios: a disturbance of a round affects both figures.
     fn ratio(&self) -> Option<f64> {
         let (_, reference) = self.reference.as_ref()?;
         let ratios: Vec<_> = self.figures.iter().zip(reference).map(|(a, b)| a / b).collect();
@@ -68,13 +68,13 @@ impl Line {
 
     fn is_reached(&self) -> Option<bool> {
         let figure = self.ratio().unwrap_or_else(|| median(&self.figures));
-        Some(match self.reach? {
-            Reach::Least(least) => figure >= least,
-            Reach::Most(most) => figure <= most,
+        Some(match self.target? {
+            Target::Least(least) => figure >= least,
+            Target::Most(most) => figure <= most,
         })
     }
 
-    /// For programs.
+    /// Returns the line as JSON.
     pub(super) fn json(&self) -> Value {
         json!({
             "what": self.what,
@@ -85,14 +85,14 @@ impl Line {
                 "what": name, "median": median(figures), "rounds": figures,
             })),
             "ratio": self.ratio(),
-            "reach": self.reach.map(|reach| reach.to_string()),
+            "reach": self.target.map(|target| target.to_string()),
             "reached": self.is_reached(),
             "remark": self.remark,
         })
     }
 }
 
-impl fmt::Display for Reach {
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Least(least) => write!(f, "≥ {least}"),
@@ -115,8 +115,8 @@ impl fmt::Display for Line {
         if let (Some((name, figures)), Some(ratio)) = (&self.reference, self.ratio()) {
             write!(f, "  ÷ {name} {} = {}", short(median(figures)), short(ratio))?;
         }
-        if let (Some(reach), Some(reached)) = (self.reach, self.is_reached()) {
-            write!(f, "  [{reach}: {}]", if reached { "reached" } else { "MISSED" })?;
+        if let (Some(target), Some(reached)) = (self.target, self.is_reached()) {
+            write!(f, "  [{target}: {}]", if reached { "reached" } else { "MISSED" })?;
         }
         match &self.remark {
             Some(remark) => write!(f, "  {remark}"),
@@ -125,16 +125,16 @@ impl fmt::Display for Line {
     }
 }
 
-/// The middle one; 0 of none.
+/// Returns the median; 0 without figures.
 pub(super) fn median(figures: &[f64]) -> f64 {
     percentile(figures, 50.0)
 }
 
-/// So many per cent are at most this (nearest rank); 0 of none.
+/// Returns the percentile by nearest rank; 0 without figures.
 pub(super) fn percentile(figures: &[f64], percent: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
-    // Of a number between 0 and the length, which no platform's memory makes inexact.
+    // Between 0 and the length, which is exact as a float on every platform.
     let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
     sorted
         .get(rank.saturating_sub(1))
@@ -147,7 +147,7 @@ fn ends(figures: &[f64]) -> (f64, f64) {
     (percentile(figures, 0.0), percentile(figures, 100.0))
 }
 
-/// Three digits that count; none behind the point where there are more in front of it.
+/// Formats a figure with three significant digits, and none after the point if more precede it.
 fn short(figure: f64) -> String {
     let places = match figure.abs() {
         0.0 | 100.0.. => 0,
@@ -181,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_whether_it_reaches_what_it_should() {
+    fn a_line_shows_whether_it_reaches_its_target() {
         let line = Line::of("redirects", "/s", vec![50_000.0])
             .against("nginx", &[100_000.0])
             .at_least(0.65);
-        let said = line.to_string();
-        assert!(said.contains("50000 /s"), "{said}");
+        let text = line.to_string();
+        assert!(text.contains("50000 /s"), "{text}");
         assert!(
-            said.ends_with("÷ nginx 100000 = 0.500  [≥ 0.65: MISSED]"),
-            "{said}"
+            text.ends_with("÷ nginx 100000 = 0.500  [≥ 0.65: MISSED]"),
+            "{text}"
         );
         assert_eq!(line.json()["reached"], false);
     }

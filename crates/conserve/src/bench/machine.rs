@@ -1,4 +1,4 @@
-//! Where it was measured, and what: figures mean nothing without.
+//! Machine and commit of the measurement.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 
-/// See the module.
+/// Machine and commit of the measurement.
 pub(super) struct Machine {
     commit: String,
     cores: usize,
@@ -18,13 +18,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// This machine, and the commit of the checkout that the server was built in.
+    /// Reads the data of this machine, and the commit of the checkout in which the server was built.
     pub(super) fn look(server: &Path) -> Outcome<Self> {
         let memory = fs::read_to_string("/proc/meminfo")?;
         let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
         let kib: u64 = total
             .and_then(|total| total.trim().strip_suffix(" kB")?.trim().parse().ok())
-            .ok_or("/proc/meminfo does not tell the memory")?;
+            .ok_or("/proc/meminfo has no MemTotal")?;
         Ok(Self {
             commit: commit(server.parent().unwrap_or(Path::new("."))),
             cores: std::thread::available_parallelism()?.get(),
@@ -33,7 +33,7 @@ impl Machine {
         })
     }
 
-    /// For programs.
+    /// Returns the data as JSON.
     pub(super) fn json(&self) -> Value {
         json!({
             "commit": self.commit,
@@ -59,7 +59,7 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The load averages of the last 1, 5 and 15 minutes.
+/// Returns the load averages of the last 1, 5 and 15 minutes.
 pub(super) fn load() -> Outcome<String> {
     let load = fs::read_to_string("/proc/loadavg")?;
     Ok(load.split(' ').take(3).collect::<Vec<_>>().join(" "))
@@ -73,8 +73,8 @@ fn commit(folder: &Path) -> String {
             .args(arguments)
             .output()
             .ok()?;
-        let said = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| said.trim().to_owned())
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "HEAD"]) else {
         return "unknown".to_owned();

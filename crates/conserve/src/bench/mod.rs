@@ -1,26 +1,26 @@
-//! `conserve bench`: how fast the server is, each figure beside a reference that was measured in turns with it, and
-//! none told before the tables were found to hold everything that was acknowledged.
+//! `conserve bench`: speed of the server, each figure beside a reference measured in alternation with it, and printed
+//! only after the tables were found to contain every acknowledged event.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
-//! | `redirects`, `postbacks`, `promptness`, `reports`, `cost` | what is measured |
-//! | `stage`, `preload`, `traffic` | a Postgres, the server, what is in it, and what is sent to it |
-//! | `books` | what was acknowledged, and whether it is there |
-//! | `pump`, `tools` | our own generator; wrk, nginx and pgbench |
-//! | `figures`, `machine`, `cpu` | medians and ratios, and where they were measured |
+//! | `redirects`, `postbacks`, `latency`, `reports`, `cost` | benchmarks |
+//! | `testbed`, `preload`, `traffic` | Postgres and the server, their content, and the requests |
+//! | `acknowledgements` | acknowledged events, and their comparison with the tables |
+//! | `pump`, `tools` | our generator; wrk, nginx and pgbench |
+//! | `figures`, `machine`, `cpu` | medians and ratios, and the machine |
 
-mod books;
+mod acknowledgements;
 mod cost;
 mod cpu;
 mod figures;
+mod latency;
 mod machine;
 mod postbacks;
 mod preload;
-mod promptness;
 mod pump;
 mod redirects;
 mod reports;
-mod stage;
+mod testbed;
 mod tools;
 mod traffic;
 
@@ -32,43 +32,43 @@ use serde_json::{Value, json};
 
 use figures::Line;
 use machine::Machine;
-use stage::Stage;
+use testbed::Testbed;
 
 use crate::Outcome;
 
-/// Room that a run needs on disk besides what a preloaded click takes while it is loaded, in bytes.
-const ROOM: [u64; 2] = [12 << 30, 400];
+/// Disk space that a run needs besides that of the preloaded clicks, in bytes.
+const DISK_SPACE: [u64; 2] = [12 << 30, 400];
 
-/// What to measure, and how long.
+/// Options of the benchmarks.
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
-    /// The binary under test: a release build.
+    /// Binary under test: a release build.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
-    /// How often each pair is measured.
+    /// Rounds of each pair.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Only these rows [default: all].
+    /// Rows to measure [default: all].
     #[arg(long, value_enum, value_delimiter = ',')]
     rows: Vec<BenchRow>,
-    /// Clicks of the last thirty days that are in the tables before.
+    /// Clicks of the last thirty days that are in the tables before the run.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
     clicks_preloaded: u64,
     /// Links of the row memory.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     many_links: u64,
-    /// Write the result to this file as JSON, too.
+    /// Also write the result to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Where everything lives while it runs; kept when something was lost [default: a new folder in /tmp].
+    /// Folder of the run; stays after a loss [default: a new folder in /tmp].
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
-/// What is measured together.
+/// Rows that are measured together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchRow {
     /// Durable redirects on 64 and 256 kept connections, beside nginx.
@@ -79,31 +79,31 @@ pub(crate) enum BenchRow {
     Inserts,
     /// Decided postbacks on 64 and 256 connections, beside single-row INSERTs.
     Postbacks,
-    /// How long a redirect takes at 30 % of what the server can do.
+    /// Latency of a redirect at 30 % of the server's capacity.
     Latency,
-    /// How long until a click is in a report.
+    /// Time until a click is in a report.
     Visible,
-    /// A report from rollups, beside the same from raw rows.
+    /// Report from rollups, beside the same from raw rows.
     Report,
     /// CPU time per click and per postback.
     Cpu,
-    /// Disk per click.
+    /// Disk space per click.
     Disk,
-    /// Redirects while Postgres stands still.
+    /// Redirects while Postgres is suspended.
     Stopped,
     /// Memory of the server with a hundred and with very many links.
     Memory,
 }
 
-/// How much is measured.
+/// Amount of measuring.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
     rounds: u64,
-    /// Of each measurement.
+    /// Seconds of each measurement.
     seconds: u64,
 }
 
-/// Measures and prints. False when the tables did not hold what was acknowledged.
+/// Measures and prints. Returns false if the tables contradicted the acknowledgements.
 pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
     for (program, package) in [("wrk", "wrk"), ("nginx", "nginx-light")] {
         tools::find(program, package)?;
@@ -116,11 +116,11 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
         .folder
         .clone()
         .unwrap_or_else(|| std::env::temp_dir().join(format!("conserve-bench-{}", std::process::id())));
-    check_room(&folder, options.clicks_preloaded)?;
+    check_disk_space(&folder, options.clicks_preloaded)?;
     let machine = Machine::look(&server)?;
     println!("{machine}");
-    let stage = Stage::set(&server, folder.clone(), options.clicks_preloaded).await?;
-    let (lines, faults) = measure(options, stage).await?;
+    let testbed = Testbed::set(&server, folder.clone(), options.clicks_preloaded).await?;
+    let (lines, faults) = measure(options, testbed).await?;
     let load_after = machine::load()?;
     println!("load average after: {load_after}");
     if let Some(file) = &options.json {
@@ -135,20 +135,21 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
         });
         std::fs::write(file, format!("{result:#}\n"))?;
     }
-    match faults.is_empty() {
-        true => std::fs::remove_dir_all(&folder)?,
-        false => eprintln!("conserve: kept {}", folder.display()),
+    if faults.is_empty() {
+        std::fs::remove_dir_all(&folder)?;
+    } else {
+        eprintln!("conserve: kept {}", folder.display());
     }
     Ok(faults.is_empty())
 }
 
-/// The rows one after the other, each with its books closed before it is told.
-async fn measure(options: &BenchOptions, mut stage: Stage) -> Outcome<(Vec<Value>, Vec<String>)> {
+/// Measures the rows in turn, and prints each after its comparison.
+async fn measure(options: &BenchOptions, mut testbed: Testbed) -> Outcome<(Vec<Value>, Vec<String>)> {
     let chosen = |row: &&BenchRow| options.rows.is_empty() || options.rows.contains(row);
     let (mut all, mut faults) = (Vec::new(), Vec::new());
     for row in BenchRow::value_variants().iter().filter(chosen) {
-        let lines = row.measure(&mut stage, options).await?;
-        let found = stage.books.close(&stage.client).await?;
+        let lines = row.measure(&mut testbed, options).await?;
+        let found = testbed.acknowledgements.compare(&testbed.client).await?;
         for fault in &found {
             println!("{fault}");
         }
@@ -167,38 +168,38 @@ async fn measure(options: &BenchOptions, mut stage: Stage) -> Outcome<(Vec<Value
 }
 
 impl BenchRow {
-    async fn measure(self, stage: &mut Stage, options: &BenchOptions) -> Outcome<Vec<Line>> {
+    async fn measure(self, testbed: &mut Testbed, options: &BenchOptions) -> Outcome<Vec<Line>> {
         let effort = Effort {
             rounds: options.rounds,
             seconds: options.seconds,
         };
         match self {
-            Self::Redirects => redirects::kept(stage, effort).await,
-            Self::NewConnections => redirects::new_connections(stage, effort).await,
-            Self::Inserts => redirects::beside_inserts(stage, effort).await,
-            Self::Postbacks => postbacks::decided(stage, effort).await,
-            Self::Latency => promptness::latency(stage, effort).await,
-            Self::Visible => promptness::visible(stage, effort).await,
-            Self::Report => reports::both(stage, effort).await,
-            Self::Cpu => cost::cpu(stage, effort).await,
-            Self::Disk => cost::disk(stage, effort).await,
-            Self::Stopped => redirects::while_stopped(stage, effort).await,
-            Self::Memory => cost::memory(stage, effort, options.many_links).await,
+            Self::Redirects => redirects::kept(testbed, effort).await,
+            Self::NewConnections => redirects::new_connections(testbed, effort).await,
+            Self::Inserts => redirects::beside_inserts(testbed, effort).await,
+            Self::Postbacks => postbacks::decided(testbed, effort).await,
+            Self::Latency => latency::latency(testbed, effort).await,
+            Self::Visible => latency::visible(testbed, effort).await,
+            Self::Report => reports::both(testbed, effort).await,
+            Self::Cpu => cost::cpu(testbed, effort).await,
+            Self::Disk => cost::disk(testbed, effort).await,
+            Self::Stopped => redirects::while_stopped(testbed, effort).await,
+            Self::Memory => cost::memory(testbed, effort, options.many_links).await,
         }
     }
 }
 
-fn check_room(folder: &Path, clicks: u64) -> Outcome {
+fn check_disk_space(folder: &Path, clicks: u64) -> Outcome {
     if folder.exists() {
         return Err(format!("{} exists; name a folder that does not", folder.display()).into());
     }
     let parent = folder.parent().filter(|parent| parent.exists());
     let disk = statvfs(parent.unwrap_or(Path::new(".")))?;
     let free = disk.blocks_available() * disk.fragment_size();
-    let [least, each] = ROOM;
+    let [least, each] = DISK_SPACE;
     let needed = least + each * clicks;
-    match free < needed {
-        true => Err(format!("a run needs {} MiB, and there are {}", needed >> 20, free >> 20).into()),
-        false => Ok(()),
+    if free < needed {
+        return Err(format!("a run needs {} MiB, and {} are free", needed >> 20, free >> 20).into());
     }
+    Ok(())
 }

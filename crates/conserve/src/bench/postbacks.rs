@@ -1,41 +1,41 @@
-//! Postbacks: how many are decided, beside single-row INSERTs.
+//! Decided postbacks, beside single-row INSERTs.
 
 use std::time::{Duration, Instant};
 
 use super::Effort;
 use super::figures::{Line, median};
-use super::promptness::{SHARE, waits};
+use super::latency::{CAPACITY_SHARE, latencies};
 use super::pump::{Tally, Until};
-use super::stage::Stage;
+use super::testbed::Testbed;
 use crate::Outcome;
 
-/// Decided postbacks on 64 and 256 connections, each for an order of its own; and how long a verdict takes at a share of the
-/// former.
-pub(super) async fn decided(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures decided postbacks on 64 and 256 connections, each for a new order, and the latency of a verdict at a share
+/// of the former rate.
+pub(super) async fn decided(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut single, mut few, mut many) = (vec![], vec![], vec![]);
     let mut odd: Vec<String> = Vec::new();
-    // So that the server knows the configuration.
-    send(stage, 64, 1).await?;
+    // So that the server has the configuration in memory.
+    send(testbed, 64, 1).await?;
     for _ in 0..effort.rounds {
-        single.push(super::redirects::inserts(stage, effort.seconds).await?);
+        single.push(super::redirects::inserts(testbed, effort.seconds).await?);
         for (connections, figures) in [(64, &mut few), (256, &mut many)] {
-            let (tally, seconds) = send(stage, connections, effort.seconds).await?;
+            let (tally, seconds) = send(testbed, connections, effort.seconds).await?;
             odd.extend(tally.others(200));
             let accepted = (tally.count(200) + tally.count(202)) as f64;
             figures.push(accepted / seconds);
         }
     }
     let remark = match odd.as_slice() {
-        [] => "every answer carried its verdict".to_owned(),
-        odd => format!("other answers than 200: {}", odd.join("; ")),
+        [] => "every response carried its verdict".to_owned(),
+        odd => format!("other responses than 200: {}", odd.join("; ")),
     };
-    let rate = SHARE * median(&few);
+    let rate = CAPACITY_SHARE * median(&few);
     let mut tallies = Vec::new();
     for _ in 0..effort.rounds {
-        let pump = stage.pump(64, stage.preloaded.clone().postbacks());
+        let pump = testbed.pump(64, testbed.preloaded.clone().postbacks());
         let tally = pump.open(rate, Duration::from_secs(effort.seconds)).await?;
-        stage.books.postbacks(&tally);
-        stage.settle().await?;
+        testbed.acknowledgements.postbacks(&tally);
+        testbed.settle().await?;
         tallies.push(tally);
     }
     let mut lines = vec![
@@ -47,18 +47,18 @@ pub(super) async fn decided(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Li
             .against("INSERT, pgbench, 8 clients", &single)
             .at_least(2.0),
     ];
-    lines.extend(waits("verdict", rate, &tallies));
+    lines.extend(latencies("verdict", rate, &tallies));
     Ok(lines)
 }
 
-/// Sends postbacks for so long; returns what was answered, and the seconds until every verdict was in the tables: what is
-/// only queued must not look fast.
-pub(super) async fn send(stage: &mut Stage, connections: usize, seconds: u64) -> Outcome<(Tally, f64)> {
-    let pump = stage.pump(connections, stage.preloaded.clone().postbacks());
+/// Sends postbacks for this time; returns the responses, and the seconds until every verdict was in the tables: a
+/// postback that is only queued must not look fast.
+pub(super) async fn send(testbed: &mut Testbed, connections: usize, seconds: u64) -> Outcome<(Tally, f64)> {
+    let pump = testbed.pump(connections, testbed.preloaded.clone().postbacks());
     let began = Instant::now();
     let tally = pump.closed(Until::After(Duration::from_secs(seconds))).await?;
     let sent = began.elapsed();
-    stage.books.postbacks(&tally);
-    let lag = stage.settle().await?;
+    testbed.acknowledgements.postbacks(&tally);
+    let lag = testbed.settle().await?;
     Ok((tally, (sent + lag).as_secs_f64()))
 }

@@ -1,4 +1,4 @@
-//! The clicks that are in the tables before anything is measured: thirty days of them, with their sums.
+//! Clicks in the tables before the measurements: thirty days of them, with their rollups.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use super::traffic::Preloaded;
 use crate::Outcome;
 use crate::scene::Link;
 
-/// Days they are spread over.
+/// Days over which the clicks are spread.
 const DAYS: u64 = 30;
-/// How many are added in one statement.
+/// Clicks added in one statement.
 const STEP: u64 = 2_000_000;
 
-/// As the server writes them, but for what nobody can know: see [`Preloaded`] for their keys.
+/// Clicks as the server writes them, except for values that cannot be known: see [`Preloaded`] for their keys.
 const ADD: &str = "
     INSERT INTO clicks (network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, flag, visitor, device,
                         os, browser, sub1, sub2, ip_prefix, referrer)
@@ -27,7 +27,7 @@ const ADD: &str = "
           FROM generate_series($4::bigint, $5::bigint) AS n) AS visits
     JOIN bench_links ON number = n % $6::bigint";
 
-/// Adds so many clicks through these links.
+/// Adds this number of clicks through these links.
 pub(super) async fn clicks(client: &Client, links: Vec<Link>, count: u64) -> Outcome<Preloaded> {
     let began = Instant::now();
     let span_ms = DAYS * 24 * 3600 * 1000;
@@ -37,7 +37,7 @@ pub(super) async fn clicks(client: &Client, links: Vec<Link>, count: u64) -> Out
     let now_ms = row.get::<_, i64>(0).unsigned_abs();
     let preloaded = Preloaded {
         count,
-        // The last one was a minute ago.
+        // The last click was a minute ago.
         from_ms: now_ms - span_ms - 60_000,
         span_ms,
         links,
@@ -61,13 +61,13 @@ pub(super) async fn clicks(client: &Client, links: Vec<Link>, count: u64) -> Out
              FROM clicks GROUP BY 1, 2, 3, 4, 5",
         )
         .await?;
-    // Nothing is left for later that would disturb what is measured.
+    // No maintenance is left that would disturb the measurements.
     client.batch_execute("VACUUM (ANALYZE)").await?;
     client.batch_execute("CHECKPOINT").await?;
     Ok(preloaded)
 }
 
-/// Makes their months, and numbers their links.
+/// Creates the months of the clicks, and numbers their links.
 async fn prepare(client: &Client, preloaded: &Preloaded) -> Outcome {
     client
         .batch_execute(
@@ -82,7 +82,7 @@ async fn prepare(client: &Client, preloaded: &Preloaded) -> Outcome {
         .execute(
             "INSERT INTO bench_links
              SELECT number - 1, network_id, id, campaign_id, affiliate_id
-             FROM unnest($1::int[]) WITH ORDINALITY AS asked (id, number) JOIN tracking_links USING (id)",
+             FROM unnest($1::int[]) WITH ORDINALITY AS given (id, number) JOIN tracking_links USING (id)",
             &[&links],
         )
         .await?;

@@ -1,5 +1,5 @@
-//! A load generator of our own, for what wrk cannot do: requests that differ, at given times, with every answer counted
-//! by its status. It reads of an answer what it must and allocates nothing per request.
+//! Load generator for requests that wrk cannot send: different ones, at given times, with every response counted by
+//! status. Reads only the necessary part of a response and allocates nothing per request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,56 +16,56 @@ use tokio::time::timeout;
 
 use crate::Outcome;
 
-/// Longest answer, in bytes.
-const LONGEST: usize = 16 * 1024;
-/// How long answers are waited for when nothing is sent any more.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest response, in bytes.
+const MAX_RESPONSE: usize = 16 * 1024;
+/// Longest wait for responses after the last request.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes request number `n`.
+/// Function that writes request number `n`.
 pub(super) type Requests = Arc<dyn Fn(u64, &mut Vec<u8>) + Send + Sync>;
 
-/// When to send no more.
+/// End of a closed loop.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Until {
-    /// So long after the start.
+    /// Time after the start.
     After(Duration),
-    /// When so many have been sent.
+    /// Number of sent requests.
     Sent(u64),
 }
 
-/// An answer, and when it came.
+/// Response in an open loop.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
-    /// When.
+    /// Time of the response.
     pub(super) at: Instant,
-    /// How many requests had been sent by then.
+    /// Number of requests sent by then.
     pub(super) sent: u64,
     /// Milliseconds since the request was due.
     pub(super) took_ms: f64,
-    /// Milliseconds from when the request was due until it was sent: how late the generator was.
+    /// Milliseconds from when the request was due until it was sent: lateness of the generator.
     pub(super) late_ms: f64,
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Answers by status.
+    /// Responses by status.
     pub(super) statuses: BTreeMap<u16, u64>,
-    /// Requests whose answer did not come: whether the server acted is unknown.
+    /// Requests without a response: whether the server acted is unknown.
     pub(super) unknown: u64,
-    /// Each answer of an open-loop run.
+    /// Responses of an open loop.
     pub(super) answers: Vec<Answered>,
-    /// How long it ran, in seconds.
+    /// Duration in seconds.
     pub(super) seconds: f64,
 }
 
 impl Tally {
-    /// How many answers had this status.
+    /// Returns the number of responses with this status.
     pub(super) fn count(&self, status: u16) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
-    /// Every request that did not get this status, in words; none if all did.
+    /// Returns every other outcome than this status as text; none if all requests had this status.
     pub(super) fn others(&self, status: u16) -> Option<String> {
         let mut others: Vec<_> = self
             .statuses
@@ -89,29 +89,29 @@ impl Tally {
 /// Keep-alive connections to one server.
 #[derive(Clone)]
 pub(super) struct Pump {
-    /// The server.
+    /// Address of the server.
     pub(super) address: SocketAddr,
-    /// How many connections.
+    /// Number of connections.
     pub(super) connections: usize,
-    /// What is sent.
+    /// Requests to send.
     pub(super) requests: Requests,
     /// Number of the first request.
     pub(super) first: u64,
 }
 
-/// What all connections share.
+/// State shared by all connections.
 struct Shared {
     requests: Requests,
     first: u64,
     start: Instant,
-    /// How many have been taken to be sent.
+    /// Requests taken to be sent.
     taken: AtomicU64,
-    /// How many have been sent.
+    /// Requests sent.
     sent: AtomicU64,
 }
 
 impl Pump {
-    /// Closed loop: every connection sends its next request when its last was answered.
+    /// Runs a closed loop: every connection sends its next request when its last was answered.
     pub(super) async fn closed(&self, until: Until) -> Outcome<Tally> {
         let wires = self.connect().await?;
         let shared = self.begin();
@@ -119,14 +119,14 @@ impl Pump {
         for wire in wires {
             workers.spawn(closed_loop(wire, Arc::clone(&shared), until));
         }
-        let patience = match until {
-            Until::After(time) => time + PATIENCE,
-            Until::Sent(count) => PATIENCE + Duration::from_millis(count),
+        let limit = match until {
+            Until::After(time) => time + RESPONSE_TIMEOUT,
+            Until::Sent(count) => RESPONSE_TIMEOUT + Duration::from_millis(count),
         };
-        gather(workers, &shared, patience).await
+        gather(workers, &shared, limit).await
     }
 
-    /// Open loop: request `n` is due at `n / rate` seconds, whatever became of those before it.
+    /// Runs an open loop: request `n` is due at `n / rate` seconds, regardless of earlier requests.
     pub(super) async fn open(&self, rate: f64, time: Duration) -> Outcome<Tally> {
         let wires = self.connect().await?;
         let shared = self.begin();
@@ -134,16 +134,18 @@ impl Pump {
         let interval = Duration::from_secs_f64(1.0 / rate);
         let ticking = {
             let (due, start) = (Arc::clone(&due), shared.start);
-            // A thread of its own: the timers of tokio know only whole milliseconds.
+            // On a separate thread, because the timers of tokio have a resolution of a millisecond.
             std::thread::spawn(move || tick(&due, start, interval, time))
         };
         let mut workers = JoinSet::new();
         for wire in wires {
             workers.spawn(open_loop(wire, Arc::clone(&shared), Arc::clone(&due), interval));
         }
-        let tally = gather(workers, &shared, time + PATIENCE).await;
+        let tally = gather(workers, &shared, time + RESPONSE_TIMEOUT).await;
         due.close();
-        ticking.join().map_err(|_| "the clock of the generator broke")?;
+        ticking
+            .join()
+            .map_err(|_| "the clock of the generator panicked")?;
         tally
     }
 
@@ -166,7 +168,7 @@ impl Pump {
     }
 }
 
-async fn gather(mut workers: JoinSet<Tally>, shared: &Shared, patience: Duration) -> Outcome<Tally> {
+async fn gather(mut workers: JoinSet<Tally>, shared: &Shared, limit: Duration) -> Outcome<Tally> {
     let mut tally = Tally::default();
     let all = async {
         while let Some(done) = workers.join_next().await {
@@ -174,7 +176,7 @@ async fn gather(mut workers: JoinSet<Tally>, shared: &Shared, patience: Duration
         }
         Ok::<_, tokio::task::JoinError>(())
     };
-    timeout(patience, all)
+    timeout(limit, all)
         .await
         .map_err(|_| "the server does not answer")??;
     tally.seconds = shared.start.elapsed().as_secs_f64();
@@ -198,7 +200,7 @@ async fn closed_loop(mut wire: Wire, shared: Arc<Shared>, until: Until) -> Tally
     }
 }
 
-/// Lets requests go as they are due. Closes the gate behind the last one.
+/// Releases requests when they are due, and closes the semaphore after the last.
 fn tick(due: &Semaphore, start: Instant, interval: Duration, time: Duration) {
     let mut let_go = 0_u32;
     while start.elapsed() < time && !due.is_closed() {
@@ -211,8 +213,8 @@ fn tick(due: &Semaphore, start: Instant, interval: Duration, time: Duration) {
             }
         }
     }
-    // Those that are due have to be taken before the gate closes.
-    while due.available_permits() > 0 && start.elapsed() < time + PATIENCE {
+    // Due requests must be taken before the semaphore closes.
+    while due.available_permits() > 0 && start.elapsed() < time + RESPONSE_TIMEOUT {
         std::thread::sleep(Duration::from_millis(1));
     }
     due.close();
@@ -241,7 +243,7 @@ async fn open_loop(mut wire: Wire, shared: Arc<Shared>, due: Arc<Semaphore>, int
     tally
 }
 
-/// A connection.
+/// Connection.
 struct Wire {
     address: SocketAddr,
     stream: TcpStream,
@@ -255,11 +257,11 @@ impl Wire {
         Ok(Self {
             address,
             stream,
-            buffer: vec![0; LONGEST],
+            buffer: vec![0; MAX_RESPONSE],
         })
     }
 
-    /// Sends a request and counts what became of it; returns whether it was answered.
+    /// Sends a request and counts its outcome; returns true if it was answered.
     async fn note(&mut self, request: &[u8], tally: &mut Tally) -> bool {
         match self.exchange(request).await {
             Ok(status) => {
@@ -270,7 +272,7 @@ impl Wire {
                 tally.unknown += 1;
                 match Self::open(self.address).await {
                     Ok(fresh) => *self = fresh,
-                    // Nobody is there: do not spin.
+                    // No server: do not spin.
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
                 false
@@ -278,7 +280,7 @@ impl Wire {
         }
     }
 
-    /// Sends a request and reads its answer whole; returns the status.
+    /// Sends a request and reads the whole response; returns the status.
     async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
@@ -297,15 +299,15 @@ impl Wire {
     }
 }
 
-/// What must be known of an answer.
+/// Necessary part of a response.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     status: u16,
-    /// Of the whole answer, in bytes.
+    /// Length of the whole response, in bytes.
     length: usize,
 }
 
-/// Reads the head of an answer; none while it is not there whole.
+/// Parses the head of a response; none while it is incomplete.
 fn read_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
@@ -339,7 +341,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that gives every request this answer, `delay` after it came.
+    /// Starts a server that sends every request this response after `delay`.
     async fn server(answer: &'static [u8], delay: Duration) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -350,7 +352,7 @@ mod tests {
                     let mut request = [0; 64];
                     while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
                         tokio::time::sleep(delay).await;
-                        // In two pieces, as it may come.
+                        // In two pieces, as it may arrive.
                         let (first, second) = answer.split_at(answer.len() / 2);
                         stream.write_all(first).await.unwrap();
                         stream.flush().await.unwrap();
@@ -374,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_when_it_is_there_whole() {
+    fn a_response_is_parsed_when_it_is_complete() {
         let head = |text: &str| read_head(text.as_bytes());
         assert_eq!(head("HTTP/1.1 302 Found\r\nA: b\r\n").unwrap(), None);
         let whole = "HTTP/1.1 200 OK\r\ncontent-Length: 5\r\n\r\nhello";
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_loop_sends_what_it_was_told_and_counts_the_answers() {
+    async fn a_closed_loop_sends_every_request_and_counts_the_responses() {
         let address = server(
             b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok",
             Duration::ZERO,
@@ -403,7 +405,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_open_loop_counts_the_time_a_request_waits_for_a_connection() {
-        // One connection that takes 20 ms for each, and a request every 10 ms.
+        // One connection that takes 20 ms for each request, and a request every 10 ms.
         let address = server(b"HTTP/1.1 302 Found\r\n\r\n", Duration::from_millis(20)).await;
         let tally = pump(address, 1)
             .open(100.0, Duration::from_millis(300))
@@ -416,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_whose_answer_breaks_off_is_counted_as_unknown() {
+    async fn a_request_with_an_incomplete_response_is_counted_as_unknown() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

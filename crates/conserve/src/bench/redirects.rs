@@ -1,5 +1,4 @@
-//! Redirects: how many, beside nginx with nothing behind it, beside one INSERT per click, and while Postgres stands
-//! still.
+//! Redirects, beside a bare nginx, beside one INSERT per click, and while Postgres is suspended.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,14 +6,14 @@ use std::time::Duration;
 
 use super::Effort;
 use super::figures::{Line, median};
-use super::stage::Stage;
+use super::testbed::Testbed;
 use super::tools::{self, WrkRun};
 use crate::Outcome;
 
-/// A table of the same shape as clicks, with the same key, beside them.
+/// Table beside clicks with the same columns and key.
 const SINGLE_TABLE: &str = "CREATE TABLE IF NOT EXISTS single_clicks (LIKE clicks INCLUDING ALL)";
 
-/// A click as it would be inserted by a server that stores each at once. Keys are of the same kind: they grow with time.
+/// Click as a server would insert it that stores each at once. Keys are of the same kind: they grow with time.
 const SINGLE_INSERT: &str = "\\set link random(1, 2000000000)
 \\set chance random(0, 281474976710655)
 INSERT INTO single_clicks (network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, visitor, device, \
@@ -24,20 +23,20 @@ VALUES (1, (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint),
     'desktop', 'Windows', 'Chrome', '0a1b2c3d', '4e5f6a7b', '198.18.7.0/24', 'https://reviews.example/best-running-shoes');
 ";
 
-/// On kept connections, beside nginx.
-pub(super) async fn kept(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures redirects on kept connections, beside nginx.
+pub(super) async fn kept(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut nginx, mut few, mut many, mut lags) = (vec![], vec![], vec![], vec![]);
     let mut bad = Bad::default();
     for _ in 0..effort.rounds {
-        nginx.push(nginx_64(stage, effort.seconds, true).await?);
+        nginx.push(nginx_64(testbed, effort.seconds, true).await?);
         for (connections, figures) in [(64, &mut few), (256, &mut many)] {
-            let (run, lag) = stage.redirects(connections, effort.seconds).await?;
+            let (run, lag) = testbed.redirects(connections, effort.seconds).await?;
             bad.note(&run);
             figures.push(run.rate());
             lags.push(lag.as_secs_f64());
         }
     }
-    stage.capacity = Some(median(&few));
+    testbed.capacity = Some(median(&few));
     Ok(vec![
         Line::of("durable redirects, 64 kept connections", "/s", few)
             .against("nginx", &nginx)
@@ -50,15 +49,18 @@ pub(super) async fn kept(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>
     ])
 }
 
-/// Each on a connection of its own, beside nginx.
-pub(super) async fn new_connections(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures redirects on new connections, beside nginx.
+pub(super) async fn new_connections(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut nginx, mut ours) = (vec![], vec![]);
     let mut bad = Bad::default();
     for _ in 0..effort.rounds {
-        nginx.push(nginx_64(stage, effort.seconds, false).await?);
-        let run = stage.fresh.run(stage.node.tracking, 64, effort.seconds).await?;
-        stage.books.wrk(&run, 64);
-        stage.settle().await?;
+        nginx.push(nginx_64(testbed, effort.seconds, false).await?);
+        let run = testbed
+            .fresh
+            .run(testbed.node.tracking, 64, effort.seconds)
+            .await?;
+        testbed.acknowledgements.wrk(&run, 64);
+        testbed.settle().await?;
         bad.note(&run);
         ours.push(run.rate());
     }
@@ -70,12 +72,12 @@ pub(super) async fn new_connections(stage: &mut Stage, effort: Effort) -> Outcom
     ])
 }
 
-/// Beside one INSERT per click.
-pub(super) async fn beside_inserts(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures redirects beside one INSERT per click.
+pub(super) async fn beside_inserts(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut single, mut ours) = (vec![], vec![]);
     for _ in 0..effort.rounds {
-        single.push(inserts(stage, effort.seconds).await?);
-        ours.push(stage.redirects(64, effort.seconds).await?.0.rate());
+        single.push(inserts(testbed, effort.seconds).await?);
+        ours.push(testbed.redirects(64, effort.seconds).await?.0.rate());
     }
     Ok(vec![
         Line::of("durable redirects, 64 kept connections", "/s", ours)
@@ -84,18 +86,18 @@ pub(super) async fn beside_inserts(stage: &mut Stage, effort: Effort) -> Outcome
     ])
 }
 
-/// While all processes of Postgres are stopped.
-pub(super) async fn while_stopped(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
+/// Measures redirects while all processes of Postgres are suspended.
+pub(super) async fn while_stopped(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
     let (mut before, mut stopped) = (vec![], vec![]);
     let mut bad = Bad::default();
     for _ in 0..effort.rounds {
-        before.push(stage.redirects(64, effort.seconds).await?.0.rate());
-        stage.cluster.freeze();
-        let run = stage.kept.run(stage.node.tracking, 64, effort.seconds).await;
-        stage.cluster.thaw();
+        before.push(testbed.redirects(64, effort.seconds).await?.0.rate());
+        testbed.cluster.freeze();
+        let run = testbed.kept.run(testbed.node.tracking, 64, effort.seconds).await;
+        testbed.cluster.thaw();
         let run = run?;
-        stage.books.wrk(&run, 64);
-        stage.settle().await?;
+        testbed.acknowledgements.wrk(&run, 64);
+        testbed.settle().await?;
         bad.note(&run);
         stopped.push(run.rate());
     }
@@ -108,22 +110,22 @@ pub(super) async fn while_stopped(stage: &mut Stage, effort: Effort) -> Outcome<
     ])
 }
 
-/// Single-row INSERTs per second, as the reference: prepared, eight clients, each commit waits for the disk.
-pub(super) async fn inserts(stage: &Stage, seconds: u64) -> Outcome<f64> {
-    stage.client.batch_execute(SINGLE_TABLE).await?;
-    stage.client.batch_execute("TRUNCATE single_clicks").await?;
-    let script: PathBuf = stage.folder.join("insert.sql");
+/// Measures single-row INSERTs per second as the reference: prepared, eight clients, each commit waits for the disk.
+pub(super) async fn inserts(testbed: &Testbed, seconds: u64) -> Outcome<f64> {
+    testbed.client.batch_execute(SINGLE_TABLE).await?;
+    testbed.client.batch_execute("TRUNCATE single_clicks").await?;
+    let script: PathBuf = testbed.folder.join("insert.sql");
     fs::write(&script, SINGLE_INSERT)?;
-    let rate = tools::pgbench(&stage.cluster, &script, seconds).await?;
-    stage.client.batch_execute("TRUNCATE single_clicks").await?;
+    let rate = tools::pgbench(&testbed.cluster, &script, seconds).await?;
+    testbed.client.batch_execute("TRUNCATE single_clicks").await?;
     Ok(rate)
 }
 
-/// nginx on 64 connections.
-async fn nginx_64(stage: &Stage, seconds: u64, kept: bool) -> Outcome<f64> {
-    let wrk = if kept { &stage.kept } else { &stage.fresh };
-    let run = wrk.run(stage.nginx.address, 64, seconds).await?;
-    // What the last run left in flight is no burden on the next.
+/// Measures nginx on 64 connections.
+async fn nginx_64(testbed: &Testbed, seconds: u64, kept: bool) -> Outcome<f64> {
+    let wrk = if kept { &testbed.kept } else { &testbed.fresh };
+    let run = wrk.run(testbed.nginx.address, 64, seconds).await?;
+    // Requests in flight of the last run must not burden the next.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Ok(run.rate())
 }

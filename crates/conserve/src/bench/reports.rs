@@ -1,4 +1,4 @@
-//! Reports: thirty days by affiliate and day for one network, from the rollups, beside the same from the raw rows.
+//! Report of thirty days by affiliate and day for one network, from the rollups, beside the same from the raw rows.
 
 use std::time::Instant;
 
@@ -6,13 +6,13 @@ use tokio_postgres::{Client, Row};
 
 use super::Effort;
 use super::figures::{Line, median, percentile};
-use super::stage::Stage;
+use super::testbed::Testbed;
 use crate::Outcome;
 
-/// How often the report is asked for in a round.
-const TIMES: usize = 20;
+/// Runs of the report in a round.
+const RUNS_PER_ROUND: usize = 20;
 
-/// The statement of the crate `reports`, but for its bounds.
+/// Statement of the crate `reports`, except for its bounds.
 const FROM_ROLLUPS: &str = "
     SELECT hour AS at, campaign_id, affiliate_id, NULL AS currency, NULL AS status,
            clicks, 0 AS conversions, 0 AS commission_micros, 0 AS revenue_micros
@@ -49,32 +49,32 @@ const REPORT: &str = "
     LEFT JOIN affiliates ON affiliates.network_id = $1 AND affiliates.id = sums.affiliate_id
     ORDER BY 1, 2";
 
-/// The report both ways, behind the walls of the product.
-pub(super) async fn both(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>> {
-    let network = stage.preloaded.links.first().ok_or("no links")?.network;
-    let client = stage.cluster.client().await?;
+/// Measures the report both ways, under row-level security.
+pub(super) async fn both(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
+    let network = testbed.preloaded.links.first().ok_or("no links")?.network;
+    let client = testbed.cluster.client().await?;
     client
         .batch_execute(&format!(
             "SET ROLE clickledger_web; SET clickledger.network_id = '{network}'"
         ))
         .await?;
-    let [rollups, rows] = [FROM_ROLLUPS, FROM_ROWS].map(|events| statement(stage, events));
+    let [rollups, rows] = [FROM_ROLLUPS, FROM_ROWS].map(|events| statement(testbed, events));
     let (mut fast, mut slow, mut all) = (vec![], vec![], vec![]);
     for _ in 0..effort.rounds {
-        let (took, by_rows) = ask(&client, &rows, network).await?;
+        let (took, by_rows) = run(&client, &rows, network).await?;
         slow.push(took);
         let mut times = vec![];
-        for _ in 0..TIMES {
-            let (took, by_rollups) = ask(&client, &rollups, network).await?;
+        for _ in 0..RUNS_PER_ROUND {
+            let (took, by_rollups) = run(&client, &rollups, network).await?;
             times.push(took);
             if by_rollups != by_rows {
-                return Err("the rollups and the rows say different things".into());
+                return Err("the rollups and the rows differ".into());
             }
         }
         fast.push(median(&times));
         all.extend(times);
     }
-    let clicks = stage.preloaded.count / 10;
+    let clicks = testbed.preloaded.count / 10;
     Ok(vec![
         Line::of(
             format!("30 days by affiliate and day, {clicks} clicks"),
@@ -87,12 +87,12 @@ pub(super) async fn both(stage: &mut Stage, effort: Effort) -> Outcome<Vec<Line>
     ])
 }
 
-/// Over the whole hours of the preloaded clicks.
-fn statement(stage: &Stage, events: &str) -> String {
+/// Returns the statement over the whole hours of the preloaded clicks.
+fn statement(testbed: &Testbed, events: &str) -> String {
     let hour = |ms: u64| format!("date_trunc('hour', to_timestamp({ms} / 1000.0))");
     let (from, to) = (
-        stage.preloaded.from_ms,
-        stage.preloaded.from_ms + stage.preloaded.span_ms,
+        testbed.preloaded.from_ms,
+        testbed.preloaded.from_ms + testbed.preloaded.span_ms,
     );
     REPORT
         .replace("{events}", events)
@@ -100,11 +100,11 @@ fn statement(stage: &Stage, events: &str) -> String {
         .replace("{to}", &hour(to))
 }
 
-/// A line of the report: day, affiliate, clicks.
-type Said = (String, i32, i64);
+/// Line of the report: day, affiliate, clicks.
+type ReportLine = (String, i32, i64);
 
-/// Milliseconds until the answer is there whole, and what it says.
-async fn ask(client: &Client, statement: &str, network: i32) -> Outcome<(f64, Vec<Said>)> {
+/// Returns the milliseconds until the whole result has arrived, and the result.
+async fn run(client: &Client, statement: &str, network: i32) -> Outcome<(f64, Vec<ReportLine>)> {
     let statement = client.prepare(statement).await?;
     let group = ["affiliate", "day"].as_slice();
     let began = Instant::now();
@@ -112,10 +112,11 @@ async fn ask(client: &Client, statement: &str, network: i32) -> Outcome<(f64, Ve
         .query(&statement, &[&network, &"Europe/Warsaw", &group])
         .await?;
     let took = began.elapsed().as_secs_f64() * 1e3;
-    let said = |row: &Row| (row.get(0), row.get(1), row.get(2));
-    let said: Vec<Said> = rows.iter().map(said).collect();
-    match said.is_empty() {
-        true => Err("the report is empty".into()),
-        false => Ok((took, said)),
+    let line = |row: &Row| (row.get(0), row.get(1), row.get(2));
+    let lines: Vec<ReportLine> = rows.iter().map(line).collect();
+    if lines.is_empty() {
+        Err("the report is empty".into())
+    } else {
+        Ok((took, lines))
     }
 }

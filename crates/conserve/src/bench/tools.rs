@@ -1,4 +1,4 @@
-//! The tools of others: wrk sends requests, nginx answers them with nothing behind it, pgbench inserts rows one by one.
+//! Third-party tools: wrk sends requests, a bare nginx answers them, pgbench inserts rows one by one.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::{Outcome, free_port};
 /// Threads of wrk, for every server alike.
 const THREADS: usize = 2;
 
-/// Each connection goes through the requests from another place on, so that they arrive mixed.
+/// Script of wrk: each connection starts at another request, so that they arrive mixed.
 const SCRIPT: &str = r#"
 local requests, next_one, threads = {}, 0, 0
 function setup(thread)
@@ -37,10 +37,10 @@ function request()
 end
 "#;
 
-/// Where a program is, or which Debian package brings it.
+/// Returns the path of a program, or an error with its Debian package.
 pub(super) fn find(program: &str, package: &str) -> Outcome<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Not everybody has the folders of the administrator in their PATH.
+    // The PATH of a user may lack the administrator's folders.
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
         .map(|folder| folder.join(program))
@@ -48,35 +48,35 @@ pub(super) fn find(program: &str, package: &str) -> Outcome<PathBuf> {
         .ok_or_else(|| format!("{program} is missing; install the Debian package {package}").into())
 }
 
-/// wrk, with requests to choose from.
+/// Runner of wrk with requests to choose from.
 pub(super) struct Wrk {
     program: PathBuf,
     script: PathBuf,
     requests: PathBuf,
 }
 
-/// What wrk counted.
+/// Result of wrk.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct WrkRun {
-    /// Answers with a status below 400.
+    /// Responses with a status below 400.
     pub(super) answered: u64,
-    /// Answers with another status.
+    /// Responses with another status.
     pub(super) refused: u64,
-    /// Requests that met with an error of the connection.
+    /// Requests with an error of the connection.
     pub(super) broken: u64,
-    /// How long it ran.
+    /// Duration in seconds.
     pub(super) seconds: f64,
 }
 
 impl WrkRun {
-    /// Answers per second.
+    /// Returns the responses per second.
     pub(super) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
     }
 }
 
 impl Wrk {
-    /// Writes its files into this folder.
+    /// Writes the files of wrk into this folder.
     pub(super) fn new(folder: &Path, name: &str, requests: &[String]) -> Outcome<Self> {
         let wrk = Self {
             program: find("wrk", "wrk")?,
@@ -88,7 +88,7 @@ impl Wrk {
         Ok(wrk)
     }
 
-    /// Closed loop on so many connections for so many seconds.
+    /// Runs a closed loop with these connections for these seconds.
     pub(super) async fn run(&self, address: SocketAddr, connections: usize, seconds: u64) -> Outcome<WrkRun> {
         let output = tokio::process::Command::new(&self.program)
             .args(["-t", &THREADS.to_string(), "-c", &connections.to_string()])
@@ -100,21 +100,20 @@ impl Wrk {
             .kill_on_drop(true)
             .output()
             .await?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        match output.status.success() {
-            true => {
-                read_wrk(&said).ok_or_else(|| format!("wrk said what we do not understand: {said}").into())
-            }
-            false => Err(format!("wrk failed: {said}{}", String::from_utf8_lossy(&output.stderr)).into()),
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("wrk failed: {text}{errors}").into());
         }
+        read_wrk(&text).ok_or_else(|| format!("unexpected output of wrk: {text}").into())
     }
 }
 
-fn read_wrk(said: &str) -> Option<WrkRun> {
-    let line = said.lines().find(|line| line.contains(" requests in "))?;
+fn read_wrk(text: &str) -> Option<WrkRun> {
+    let line = text.lines().find(|line| line.contains(" requests in "))?;
     let (requests, rest) = line.trim().split_once(" requests in ")?;
     let seconds = wrk_seconds(rest.split(',').next()?)?;
-    let after = |start: &str| said.lines().find_map(|line| line.trim().strip_prefix(start));
+    let after = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start));
     let refused = after("Non-2xx or 3xx responses: ").map_or(Some(0), |count| count.trim().parse().ok())?;
     // connect 0, read 0, write 0, timeout 0
     let broken = after("Socket errors: ").map_or(Some(0), |errors| {
@@ -131,7 +130,7 @@ fn read_wrk(said: &str) -> Option<WrkRun> {
     })
 }
 
-/// `5.10s`, `1.00m`.
+/// Parses `5.10s` or `1.00m`.
 fn wrk_seconds(text: &str) -> Option<f64> {
     let (number, factor) = match text.strip_suffix("ms") {
         Some(number) => (number, 0.001),
@@ -144,15 +143,15 @@ fn wrk_seconds(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * factor)
 }
 
-/// nginx that answers everything with `return 302`.
+/// Bare nginx that answers everything with `return 302`.
 pub(super) struct Nginx {
     process: Child,
-    /// Where it listens.
+    /// Address of the listener.
     pub(super) address: SocketAddr,
 }
 
 impl Nginx {
-    /// Starts it in this folder and waits until it listens. Two workers, as the server has on two cores.
+    /// Starts nginx in this folder and waits until it listens. Two workers, like the server on two cores.
     pub(super) async fn start(folder: &Path, location: &str) -> Outcome<Self> {
         let program = find("nginx", "nginx-light")?;
         let folder = folder.join("nginx");
@@ -188,7 +187,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Killed outright, it would leave its workers behind.
+        // A kill would leave the workers behind.
         if let Ok(pid) = i32::try_from(self.process.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
@@ -231,20 +230,20 @@ pub(super) async fn pgbench(cluster: &Cluster, script: &Path, seconds: u64) -> O
         .output()
         .await
         .map_err(|error| format!("pgbench: {error}; install the Debian package postgresql"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let rate = read_pgbench(&said).filter(|_| output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rate = read_pgbench(&text).filter(|_| output.status.success());
     rate.ok_or_else(|| {
         format!(
-            "pgbench failed: {said}{}",
+            "pgbench failed: {text}{}",
             String::from_utf8_lossy(&output.stderr)
         )
         .into()
     })
 }
 
-/// The transactions per second; none if any of them failed.
-fn read_pgbench(said: &str) -> Option<f64> {
-    let after = |start: &str| said.lines().find_map(|line| line.strip_prefix(start));
+/// Returns the transactions per second; none if any of them failed.
+fn read_pgbench(text: &str) -> Option<f64> {
+    let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     let failed = after("number of failed transactions: ").unwrap_or("0");
     let rate = after("tps = ")?.split(' ').next()?.parse().ok()?;
     failed.starts_with("0").then_some(rate)
@@ -265,7 +264,7 @@ Requests/sec: 122015.93
 ";
 
     #[test]
-    fn what_wrk_says_is_read() {
+    fn the_output_of_wrk_is_parsed() {
         let run = read_wrk(WRK).unwrap();
         assert_eq!((run.answered, run.refused, run.broken), (622_000, 283, 7));
         assert!((run.rate() - 121_960.8).abs() < 0.1, "{}", run.rate());
@@ -277,13 +276,13 @@ Requests/sec: 122015.93
 
     #[test]
     fn a_run_of_pgbench_with_failures_is_none() {
-        let said = |failed: &str| {
+        let text = |failed: &str| {
             format!(
                 "number of failed transactions: {failed}\ntps = 10400.5 (without initial connection time)\n"
             )
         };
-        assert_eq!(read_pgbench(&said("0 (0.000%)")), Some(10_400.5));
-        assert_eq!(read_pgbench(&said("3 (0.100%)")), None);
+        assert_eq!(read_pgbench(&text("0 (0.000%)")), Some(10_400.5));
+        assert_eq!(read_pgbench(&text("3 (0.100%)")), None);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! What is sent: clicks of many visitors through many links, as browsers send them, and postbacks for clicks that are
-//! in the tables.
+//! Requests: clicks of many visitors through many links, as browsers send them, and postbacks for stored clicks.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use super::pump::Requests;
 use crate::ids::BASE32;
 use crate::scene::Link;
 
-/// The installation's secret, so that click ids can be signed here too.
+/// Secret of the installation, with which click ids are signed here too.
 pub(super) const SECRET: [u8; 32] = *b"of a benchmark known to everyone";
 
-/// Different clicks that wrk sends, over and over.
+/// Different clicks that wrk repeats.
 const ASSORTMENT: u64 = 1 << 16;
 
 const BROWSERS: [&str; 4] = [
@@ -24,18 +23,19 @@ const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 ];
 
-/// Whether a connection is kept for the next request.
+/// Use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Connections {
-    /// It is.
+    /// Kept for the next request.
     Kept,
-    /// Each request has its own.
+    /// New for each request.
     New,
 }
 
-/// Click `n` on this host and alias: a visitor of one of 131,072 addresses, with two sub ids of eight characters.
+/// Writes click `n` on this host and alias: a visitor of one of 131,072 addresses, with two sub ids of eight
+/// characters.
 fn write_click(request: &mut Vec<u8>, host: &str, alias: &str, n: u64, connections: Connections) {
-    // Multiplied by odd numbers, so that neighbours do not look alike.
+    // Multiplied by odd numbers, so that neighbours differ.
     let [.., b, c, d] = n.wrapping_mul(0x9E37_79B1).to_be_bytes();
     let (first, second) = (n.wrapping_mul(2_654_435_761), n.wrapping_mul(2_246_822_519));
     let browser = BROWSERS.get(usize::from(d & 3)).copied().unwrap_or_default();
@@ -43,7 +43,7 @@ fn write_click(request: &mut Vec<u8>, host: &str, alias: &str, n: u64, connectio
         Connections::Kept => "",
         Connections::New => "Connection: close\r\n",
     };
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let _ = write!(
         request,
         "GET /{alias}?sub1={:08x}&sub2={:08x} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 198.{}.{c}.{d}\r\n\
@@ -54,7 +54,7 @@ fn write_click(request: &mut Vec<u8>, host: &str, alias: &str, n: u64, connectio
     );
 }
 
-/// The clicks that wrk chooses from.
+/// Returns the clicks from which wrk chooses.
 pub(super) fn assortment(links: &[Link], connections: Connections) -> Vec<String> {
     let links = links.iter().cycle();
     (0..ASSORTMENT)
@@ -67,7 +67,7 @@ pub(super) fn assortment(links: &[Link], connections: Connections) -> Vec<String
         .collect()
 }
 
-/// Clicks through all links in turn.
+/// Returns clicks through all links in turn.
 pub(super) fn clicks(links: Vec<Link>) -> Requests {
     Arc::new(move |n, request| {
         if let Some(link) = in_turn(&links, n) {
@@ -76,7 +76,7 @@ pub(super) fn clicks(links: Vec<Link>) -> Requests {
     })
 }
 
-/// Clicks through the links `many-0`, `many-1` … of one host, in turn.
+/// Returns clicks through the links `many-0`, `many-1` … of one host, in turn.
 pub(super) fn clicks_through_many(host: String, links: u64) -> Requests {
     Arc::new(move |n, request| {
         let alias = format!("many-{}", n % links);
@@ -89,32 +89,32 @@ fn in_turn(links: &[Link], n: u64) -> Option<&Link> {
     links.get(usize::try_from(n.checked_rem(count)?).ok()?)
 }
 
-/// The clicks that were there before anything is measured: click `n` was at `from_ms + n · span_ms / count` on link
-/// `n mod links`, and its random part is `n`.
+/// Clicks from before the measurements: click `n` was at `from_ms + n · span_ms / count` on link `n mod links`, and its
+/// random part is `n`.
 #[derive(Debug, Clone)]
 pub(super) struct Preloaded {
-    /// How many.
+    /// Number of clicks.
     pub(super) count: u64,
-    /// Milliseconds since 1970.
+    /// Time of the first click, in milliseconds since 1970.
     pub(super) from_ms: u64,
-    /// How long a time they are spread over.
+    /// Time over which the clicks are spread, in milliseconds.
     pub(super) span_ms: u64,
-    /// Their links.
+    /// Links of the clicks.
     pub(super) links: Vec<Link>,
 }
 
 impl Preloaded {
-    /// Postbacks for them, each for an order of its own; the clicks are taken in scattered order.
+    /// Returns postbacks for the clicks in scattered order, each for a new order.
     pub(super) fn postbacks(self) -> Requests {
         Arc::new(move |order, request| {
-            // A prime larger than any count there is, so that every click comes once before one comes again.
+            // A prime larger than any count, so that every click comes once before any comes again.
             let n = order.wrapping_mul(2_147_483_647) % self.count;
             let Some(link) = in_turn(&self.links, n) else {
                 return;
             };
             let id = self.click_id(n, link);
             let (host, token) = (&link.host, &link.token);
-            // Writing into memory does not fail.
+            // Writing to memory does not fail.
             let _ = write!(
                 request,
                 "GET /postback?click_id={id}&goal=sale&amount=49.90&currency=EUR&order_id=order-{order}&token={token} \
@@ -123,7 +123,7 @@ impl Preloaded {
         })
     }
 
-    /// As the server would have given it out.
+    /// Returns the click id as the server would have created it.
     fn click_id(&self, n: u64, link: &Link) -> String {
         let ms = self.from_ms + n * self.span_ms / self.count;
         let mut bytes = vec![1];
@@ -145,7 +145,7 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// The secret as the server is told it.
+/// Returns the secret as the server reads it.
 pub(super) fn secret_text() -> String {
     BASE32.encode(&SECRET)
 }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_click_has_its_postback_before_one_has_a_second() {
+    fn every_click_has_a_postback_before_any_has_a_second() {
         let preloaded = Preloaded {
             count: 1000,
             from_ms: 1_700_000_000_000,

@@ -1,4 +1,4 @@
-//! Any text as an amount: what is read is written as the same.
+//! Any text as an amount: a parsed amount survives a round trip.
 //!
 //! `cargo +nightly fuzz run amount` in `crates/dialects`.
 #![no_main]

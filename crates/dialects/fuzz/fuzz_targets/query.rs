@@ -1,15 +1,15 @@
-//! Any query, in every dialect: read without a panic, and what was read can be told.
+//! Any query, in every dialect: parsed without a panic, and the result can be built for any system.
 //!
 //! `cargo +nightly fuzz run query` in `crates/dialects`.
 #![no_main]
 
-use dialects::{RawCall, all, of_call};
+use dialects::{RawCall, all, parse_call};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|query: &str| {
     let target = format!("/postback?{query}");
     let call = RawCall::get(&target);
-    let _ = of_call(&call);
+    let _ = parse_call(&call);
     for dialect in all() {
         let (read, problem) = dialect.parse(&call);
         assert!(read.click_ids.len() <= dialects::CLICK_LIMIT && read.items.len() <= dialects::ITEM_LIMIT);

@@ -1,4 +1,4 @@
-//! Any text as a template: what is read is written as the same, and its host stays its host.
+//! Any text as a template: a parsed template survives a round trip, and no value changes its host.
 //!
 //! `cargo +nightly fuzz run template` in `crates/dialects`.
 #![no_main]

@@ -1,33 +1,33 @@
-//! Whose spelling a call may be, scored by host, path and parameters.
+//! Candidate dialects of a call, scored by host, path and parameters.
 
 use crate::collect::collect;
 use crate::detect::PastedCall;
 use crate::field::Field;
 use crate::{Dialect, all, of_call, recognise};
 
-/// Fewer points than this are a coincidence.
-const ENOUGH: u8 = 25;
-/// Most candidates named.
-const MOST: usize = 5;
+/// Minimum score of a candidate.
+const MIN_SCORE: u8 = 25;
+/// Maximum number of candidates.
+const MAX_CANDIDATES: usize = 5;
 
-/// A system whose spelling a call may be.
+/// A dialect that a call may be in.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The system.
+    /// The dialect.
     pub dialect: &'static Dialect,
-    /// How much speaks for it, of a hundred.
+    /// Score, 0 to 100.
     pub score: u8,
-    /// What speaks for it, in a sentence.
+    /// Reasons for the score, in one sentence.
     pub why: String,
 }
 
-/// The candidates, the likeliest first.
+/// Candidates, the most likely first.
 pub(crate) fn of(call: &PastedCall) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = all().iter().map(|dialect| score(dialect, call)).collect();
-    candidates.retain(|candidate| candidate.score >= ENOUGH);
-    // Stable: where two score the same, the earlier in the list is meant, as when a call comes in.
+    candidates.retain(|candidate| candidate.score >= MIN_SCORE);
+    // Stable: among equal scores the earlier dialect comes first, as when a call is recognised.
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
-    candidates.truncate(MOST);
+    candidates.truncate(MAX_CANDIDATES);
     candidates
 }
 
@@ -38,7 +38,7 @@ fn score(dialect: &'static Dialect, call: &PastedCall) -> Candidate {
     let key = format!("/postback/{}", dialect.key);
     if raw.path() == key || raw.path().starts_with(&format!("{key}/")) {
         score += 50;
-        reasons.push("the path names it".to_owned());
+        reasons.push("the path names the system".to_owned());
     }
     if let Some(host) = call.host.as_deref().filter(|host| is_host(dialect, host)) {
         score += 30;
@@ -47,12 +47,13 @@ fn score(dialect: &'static Dialect, call: &PastedCall) -> Candidate {
             host.chars().take(64).collect::<String>()
         ));
     }
-    if recognise::speaks_at(dialect, raw.path()) {
+    if recognise::has_path(dialect, raw.path()) {
         let alone = of_call(&raw).is_some_and(|recognised| recognised.key == dialect.key);
         score += if alone { 25 } else { 8 };
-        reasons.push(match alone {
-            true => "path and parameters together are its own".to_owned(),
-            false => "it has such a path".to_owned(),
+        reasons.push(if alone {
+            "path and parameters match this system only".to_owned()
+        } else {
+            "the path is one of its paths".to_owned()
         });
     }
     let sent = collect(dialect, &raw).sent;
@@ -61,12 +62,12 @@ fn score(dialect: &'static Dialect, call: &PastedCall) -> Candidate {
         .filter(|one| one.claim.is_some() || dialect.meaning(&one.name) != Field::Extra)
         .count();
     if known > 0 {
-        // At most 30 of a hundred.
+        // At most 30 of 100.
         score += u8::try_from(30 * known / sent.len().max(1)).unwrap_or(30);
-        reasons.push(format!("{known} of {} parameters are known to it", sent.len()));
+        reasons.push(format!("{known} of {} parameters are documented", sent.len()));
         if missing(dialect, call).is_empty() {
             score += 15;
-            reasons.push("nothing it requires is missing".to_owned());
+            reasons.push("no required parameter is missing".to_owned());
         }
     }
     Candidate {
@@ -92,7 +93,7 @@ fn is_host(dialect: &Dialect, host: &str) -> bool {
     })
 }
 
-/// What the system requires and the call has not; `a|b` where either would do.
+/// Required parameters that the call lacks; `a|b` if either is enough.
 pub(crate) fn missing(dialect: &Dialect, call: &PastedCall) -> Vec<&'static str> {
     let sent = collect(dialect, &call.raw()).sent;
     let has = |name: &str| {
@@ -103,7 +104,7 @@ pub(crate) fn missing(dialect: &Dialect, call: &PastedCall) -> Vec<&'static str>
     required.filter(|names| !names.split('|').any(has)).collect()
 }
 
-/// Whether a name is the required one, an alias of it, or a part of it.
+/// True if a name is the required one, an alias of it, or a part of it.
 fn same(dialect: &Dialect, required: &str, name: &str) -> bool {
     let place = |name| dialect.place_of(name).map(|(place, _)| place);
     let part = || {

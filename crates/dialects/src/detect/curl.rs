@@ -1,14 +1,14 @@
-//! The call that a curl command makes.
+//! Parsing a curl command.
 
 use data_encoding::BASE64;
 
 use crate::detect::{PastedCall, paste};
 use crate::wire::encoded;
 
-/// Most words of a command that are looked at.
+/// Maximum number of words of a command.
 const WORD_LIMIT: usize = 1_000;
 
-/// Options that take a value and say nothing about the call.
+/// Options with a value that do not affect the request.
 const IGNORED: [&str; 22] = [
     "-o",
     "--output",
@@ -34,7 +34,7 @@ const IGNORED: [&str; 22] = [
     "-F",
 ];
 
-/// Reads a command; `None` where it has no URL.
+/// Parses a command; `None` without a URL.
 pub(crate) fn read(command: &str) -> Option<PastedCall> {
     let mut words = words(command).into_iter().skip(1);
     let mut command = Command::default();
@@ -76,7 +76,7 @@ fn takes_value(option: &str) -> bool {
     TAKEN.contains(&option)
 }
 
-/// An option and the value attached to it: `--data=x`, `-XPOST`. A word that is none is no option.
+/// Splits an option from an attached value: `--data=x`, `-XPOST`. The option of any other word is empty.
 fn split(word: &str) -> (&str, Option<&str>) {
     if word.starts_with("--") {
         return match word.split_once('=') {
@@ -123,7 +123,7 @@ impl Command {
                 self.json = true;
                 self.data.push(value);
             }
-            // A file is not here to be read.
+            // The contents of a file are not available here.
             _ if value.starts_with('@') => {}
             _ => self.data.push(value),
         }
@@ -139,10 +139,12 @@ impl Command {
             call.target.push_str(&data);
         } else if has_data {
             call.method = "POST".to_owned();
-            call.content_type = Some(match self.json {
-                true => "application/json".to_owned(),
-                false => "application/x-www-form-urlencoded".to_owned(),
-            });
+            let content_type = if self.json {
+                "application/json"
+            } else {
+                "application/x-www-form-urlencoded"
+            };
+            call.content_type = Some(content_type.to_owned());
             call.body = data;
         }
         if let Some(method) = self.method {
@@ -158,7 +160,7 @@ impl Command {
     }
 }
 
-/// `name=text` with the text encoded; `=text` and `text` are all text.
+/// Encodes the text of `name=text`; `=text` and `text` are encoded whole.
 fn urlencode(value: &str) -> String {
     match value.split_once('=') {
         Some(("", text)) => encoded(text),
@@ -167,8 +169,8 @@ fn urlencode(value: &str) -> String {
     }
 }
 
-/// The words of a command as a POSIX shell takes them apart: quotes, escapes, lines that go on. An open quote ends
-/// with the text.
+/// Splits a command into words as a POSIX shell does: quotes, escapes, continued lines. An unclosed quote ends with the
+/// text.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -179,7 +181,7 @@ fn words(command: &str) -> Vec<String> {
             (Some(open), close) if open == close => quote = None,
             (Some('\''), other) => word.get_or_insert_default().push(other),
             (Some(_), '\\') => {
-                // In double quotes a backslash escapes only these.
+                // In double quotes a backslash escapes only these characters.
                 match characters.next_if(|next| matches!(next, '"' | '\\' | '$' | '`' | '\n')) {
                     Some('\n') => {}
                     Some(escaped) => word.get_or_insert_default().push(escaped),
@@ -193,7 +195,7 @@ fn words(command: &str) -> Vec<String> {
             }
             (None, '\\') => match characters.next() {
                 Some('\n') | None => {}
-                // A line that goes on, saved with the line ends of Windows.
+                // A continued line with a Windows line ending.
                 Some('\r') => drop(characters.next_if_eq(&'\n')),
                 Some(escaped) => word.get_or_insert_default().push(escaped),
             },
@@ -203,7 +205,7 @@ fn words(command: &str) -> Vec<String> {
                 }
                 words.extend(word.take());
             }
-            // What follows is another command.
+            // The rest is another command.
             (None, '|' | ';' | '>') if word.is_none() => break,
             (None, other) => word.get_or_insert_default().push(other),
         }

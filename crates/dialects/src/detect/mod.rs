@@ -1,4 +1,4 @@
-//! What a pasted call is: whose spelling, what each parameter means, and what is wrong with it.
+//! Detection of a pasted call: its dialect, the meaning of its parameters, and what to correct.
 
 mod candidates;
 mod curl;
@@ -12,55 +12,55 @@ use crate::{Dialect, RawCall, recognise};
 pub use candidates::Candidate;
 pub use warnings::{Warning, WarningCode};
 
-/// Longest text looked at, in bytes.
+/// Maximum length of a pasted text, in bytes.
 pub const PASTE_LIMIT: usize = 64 * 1024;
-/// Longest value shown, in characters.
+/// Maximum length of a shown value, in characters.
 const SHOWN: usize = 256;
 
-/// What a pasted text turned out to be.
+/// Result of a detection.
 #[derive(Debug, Clone, Default)]
 pub struct Detection {
-    /// The call in it; `None` where there is none.
+    /// Call in the text; `None` if the text contains no call.
     pub call: Option<PastedCall>,
-    /// Whose spelling it may be, the likeliest first; at most five.
+    /// Dialects the call may be in, the most likely first; at most five.
     pub candidates: Vec<Candidate>,
-    /// What its parameters mean to the likeliest, in the order sent.
+    /// Meaning of the parameters in the most likely dialect, in the order sent.
     pub parameters: Vec<Meaning>,
-    /// What is wrong with it or about to be.
+    /// Problems of the call, current or likely.
     pub warnings: Vec<Warning>,
 }
 
 impl Detection {
-    /// The likeliest system.
+    /// Most likely dialect; `None` without candidates.
     #[must_use]
     pub fn dialect(&self) -> Option<&'static Dialect> {
         self.candidates.first().map(|candidate| candidate.dialect)
     }
 }
 
-/// A call as it was pasted.
+/// A pasted call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PastedCall {
-    /// `GET`, `POST` or whatever was named.
+    /// Method, such as `GET` or `POST`.
     pub method: String,
-    /// Whether it is encrypted; `None` where no scheme was pasted.
+    /// True for https, false for http; `None` without a scheme.
     pub https: Option<bool>,
-    /// The host, lower case; `None` where none was pasted.
+    /// Host in lower case; `None` without a host.
     pub host: Option<String>,
     /// Path and query.
     pub target: String,
-    /// The `Content-Type` header.
+    /// `Content-Type` header; `None` if absent.
     pub content_type: Option<String>,
-    /// The `Authorization` header.
+    /// `Authorization` header; `None` if absent.
     pub authorization: Option<String>,
-    /// The `X-Api-Key` or `Api-Key` header.
+    /// `X-Api-Key` or `Api-Key` header; `None` if absent.
     pub api_key: Option<String>,
-    /// The body.
+    /// Body; may be empty.
     pub body: String,
 }
 
 impl PastedCall {
-    /// The same as it comes over the wire.
+    /// Call as it would be received.
     #[must_use]
     pub fn raw(&self) -> RawCall<'_> {
         RawCall {
@@ -74,18 +74,18 @@ impl PastedCall {
     }
 }
 
-/// What one parameter means.
+/// Meaning of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meaning {
-    /// Its name, as sent.
+    /// Name, as sent.
     pub parameter: String,
-    /// Its value, decoded, at most 256 characters of it; empty for a secret.
+    /// Decoded value, at most 256 characters; empty for a secret.
     pub value: String,
-    /// What it stands for; `None` where it always has this value and says nothing.
+    /// Field; `None` for a parameter with a fixed value.
     pub field: Option<Field>,
 }
 
-/// Looks at a pasted URL, curl command, raw HTTP request, image tag, JSON body or query string.
+/// Detects a pasted URL, curl command, raw HTTP request, image tag, JSON body or query string.
 ///
 /// ```
 /// let found = dialects::detect("curl -X POST https://prf.hn/conversion/tracking_mode:api/clickref:abc");
@@ -96,7 +96,7 @@ pub fn detect(pasted: &str) -> Detection {
     detect_with(pasted, &|_| false)
 }
 
-/// The same, by someone who knows a click id when it is seen.
+/// Detects a pasted call as [`detect`] does; `looks_like_click_id` recognises click ids of this installation.
 #[must_use]
 pub fn detect_with(pasted: &str, looks_like_click_id: &dyn Fn(&str) -> bool) -> Detection {
     if pasted.len() > PASTE_LIMIT {

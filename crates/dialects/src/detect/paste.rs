@@ -1,4 +1,4 @@
-//! The call in a pasted text.
+//! Finding the call in a pasted text.
 
 use crate::detect::{PastedCall, curl};
 
@@ -40,7 +40,7 @@ fn json(text: &str) -> PastedCall {
     }
 }
 
-/// A URL, with or without scheme and host. It ends at the first white space.
+/// Parses a URL, with or without scheme and host. The URL ends at the first white space.
 pub(crate) fn url(text: &str) -> Option<PastedCall> {
     let text = text.split_ascii_whitespace().next()?;
     let (https, rest) = match text.split_once("://") {
@@ -50,7 +50,7 @@ pub(crate) fn url(text: &str) -> Option<PastedCall> {
     };
     let path = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at_checked(path)?;
-    // Without a scheme a host has a dot, and a parameter's name before a `=` has not.
+    // Without a scheme, a host contains a dot, and the name of a parameter contains no `=`.
     if https.is_none() && (authority.contains('=') || (!authority.is_empty() && !authority.contains('.'))) {
         return None;
     }
@@ -64,15 +64,16 @@ pub(crate) fn url(text: &str) -> Option<PastedCall> {
         method: "GET".to_owned(),
         https,
         host: Some(host).filter(|host| !host.is_empty()),
-        target: match target.starts_with('/') {
-            true => target.to_owned(),
-            false => format!("/{target}"),
+        target: if target.starts_with('/') {
+            target.to_owned()
+        } else {
+            format!("/{target}")
         },
         ..PastedCall::default()
     })
 }
 
-/// A bare query string.
+/// Parses a bare query string.
 fn query(text: &str) -> Option<PastedCall> {
     let text = text.trim_start_matches(['?', '&']);
     let name = text.split_once('=').map(|(name, _)| name)?;
@@ -84,7 +85,7 @@ fn query(text: &str) -> Option<PastedCall> {
     })
 }
 
-/// The `src` or `href` of a tag.
+/// Finds the `src` or `href` of a tag.
 fn attribute(text: &str) -> Option<String> {
     let at = ["src=", "href="]
         .iter()
@@ -97,7 +98,7 @@ fn attribute(text: &str) -> Option<String> {
     Some(value.replace("&amp;", "&"))
 }
 
-/// A raw HTTP request: its line, headers, and the body behind an empty line.
+/// Parses a raw HTTP request: request line, headers, and the body after an empty line.
 fn request(text: &str) -> Option<PastedCall> {
     let (head, body) = text
         .split_once("\r\n\r\n")
@@ -122,7 +123,7 @@ fn request(text: &str) -> Option<PastedCall> {
     Some(call)
 }
 
-/// Takes a header in, if it says anything to us.
+/// Applies a header that matters for parsing.
 pub(crate) fn header(call: &mut PastedCall, name: &str, value: &str) {
     let value = value.trim().to_owned();
     match name.trim().to_ascii_lowercase().as_str() {

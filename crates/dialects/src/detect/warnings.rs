@@ -1,4 +1,4 @@
-//! What is wrong with a pasted call, and what to do about it.
+//! Warnings about a pasted call, each with advice.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::field::Field;
 use crate::values::Money;
 use crate::{Dialect, Problem, is_placeholder};
 
-/// Most warnings given.
-const MOST: usize = 50;
+/// Maximum number of warnings.
+const MAX_WARNINGS: usize = 50;
 
-/// What a warning is about, stable for programs.
+/// Code of a warning, stable for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningCode {
     /// A macro was never replaced.
@@ -31,14 +31,14 @@ pub enum WarningCode {
     DoubleEncoded,
     /// A parameter was sent twice.
     Repeated,
-    /// Something else of the call cannot be read.
+    /// Another part of the call cannot be parsed.
     Unreadable,
-    /// The pasted text is too long to look at.
+    /// The pasted text is too long.
     TooLarge,
 }
 
 impl WarningCode {
-    /// Its name for programs.
+    /// Code as programs see it.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -56,16 +56,16 @@ impl WarningCode {
     }
 }
 
-/// Something that is wrong with a call, or about to be.
+/// A problem of a call, current or likely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What it is about.
+    /// Code of the warning.
     pub code: WarningCode,
-    /// The parameter it is about, if it is about one.
+    /// Parameter with the problem; `None` for the whole call.
     pub parameter: Option<String>,
-    /// What is wrong, in a sentence.
+    /// Description, one sentence.
     pub message: String,
-    /// What to do about it.
+    /// Correction, one sentence.
     pub advice: String,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn too_large() -> Warning {
         code: WarningCode::TooLarge,
         parameter: None,
         message: format!("The text has more than {PASTE_LIMIT} bytes."),
-        advice: "Paste one call.".to_owned(),
+        advice: "Paste one request.".to_owned(),
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn of(
             .map(|names| required(dialect, names)),
     );
     warnings.extend(unreadable(dialect, call));
-    warnings.truncate(MOST);
+    warnings.truncate(MAX_WARNINGS);
     warnings
 }
 
@@ -142,9 +142,7 @@ fn of_value(one: &Meaning, money: &Money<'_>) -> Option<Warning> {
             WarningCode::MacroUnreplaced,
             &name,
             format!("{name} is {shown}: a macro that was never replaced."),
-            format!(
-                "Put the value in before the call is sent, or use the macro that your system has for {name}."
-            ),
+            format!("Insert the value before you send the request, or use your system's macro for {name}."),
         ));
     }
     let field = one.field?;
@@ -165,12 +163,12 @@ fn of_value(one: &Meaning, money: &Money<'_>) -> Option<Warning> {
             WarningCode::DoubleEncoded,
             &name,
             format!("{name} is still percent-encoded after it was decoded once."),
-            format!("Encode {name} once: not in the template and by the program too."),
+            format!("Encode {name} once, either in the template or in the program."),
         )
     })
 }
 
-/// Whether a decoded value has another `%2F` in it that stands for a character nobody needs to write so.
+/// True if a decoded value still contains a percent-encoded printable character.
 fn is_encoded(value: &str) -> bool {
     let hex = |digits: &str| {
         u8::from_str_radix(digits, 16)
@@ -209,8 +207,8 @@ fn not_https() -> Warning {
     Warning {
         code: WarningCode::NotHttps,
         parameter: None,
-        message: "The call is sent over http, so anyone on the way can read and change it.".to_owned(),
-        advice: "Call the same address with https.".to_owned(),
+        message: "The request uses http, so it can be read and changed in transit.".to_owned(),
+        advice: "Use https.".to_owned(),
     }
 }
 
@@ -218,8 +216,8 @@ fn secret(parameter: &str) -> Warning {
     about(
         WarningCode::SecretInUrl,
         parameter,
-        format!("{} is a secret and stands in the URL, where logs keep it.", short(parameter)),
-        "Send it as a header (Authorization: Bearer …) where your system can, or restrict the calls to your servers' addresses.".to_owned(),
+        format!("{} is a secret in the URL, where logs store it.", short(parameter)),
+        "Send the secret as a header (Authorization: Bearer …) if your system can, or restrict postbacks to your servers' addresses.".to_owned(),
     )
 }
 
@@ -232,12 +230,15 @@ fn misplaced(dialect: &Dialect, parameter: &str) -> Warning {
         WarningCode::ClickIdMisplaced,
         parameter,
         format!(
-            "{} holds a click id, but that is not where it is looked for.",
+            "{} contains a click ID, but is not the click ID parameter.",
             short(parameter)
         ),
         match right {
             Some(name) => format!("Send it as {name}."),
-            None => format!("{} takes none; use another spelling.", dialect.name),
+            None => format!(
+                "{} has no click ID parameter; use another postback format.",
+                dialect.name
+            ),
         },
     )
 }
@@ -249,17 +250,15 @@ fn required(dialect: &Dialect, names: &str) -> Warning {
         WarningCode::RequiredMissing,
         first,
         format!("{} requires {either}, and it is missing or empty.", dialect.name),
-        format!("Add {either} to the call."),
+        format!("Add {either} to the request."),
     )
 }
 
-/// Parameters that were sent more than once.
+/// Warns of parameters that were sent more than once.
 fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    pairs(&call.raw(), &mut |pair| {
-        if let Ok((name, _)) = pair
-            && !dialect.repeatable.contains(&name.as_str())
-        {
+    for (name, _) in pairs(&call.raw()).into_iter().flatten() {
+        if !dialect.repeatable.contains(&name.as_str()) {
             let key = if dialect.fold_case {
                 name.to_ascii_lowercase()
             } else {
@@ -267,7 +266,7 @@ fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
             };
             *counts.entry(key).or_default() += 1;
         }
-    });
+    }
     let twice = counts.into_iter().filter(|(_, count)| *count > 1);
     twice
         .map(|(name, count)| {
@@ -283,14 +282,14 @@ fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
         .collect()
 }
 
-/// What reading it would end with, unless a warning of its own says so.
+/// Problem of parsing the call, unless a more specific warning describes the problem.
 fn unreadable(dialect: &Dialect, call: &PastedCall) -> Option<Warning> {
     let problem = dialect.parse(&call.raw()).1?;
-    let told = matches!(
+    let is_described = matches!(
         problem,
         Problem::Amount { .. } | Problem::MacroUnreplaced { .. } | Problem::Repeated { .. }
     );
-    (!told).then(|| Warning {
+    (!is_described).then(|| Warning {
         code: WarningCode::Unreadable,
         parameter: None,
         message: problem.message(),

@@ -24,7 +24,7 @@ pub(crate) static CLICKMETER: Dialect = Dialect {
     ..BASE
 };
 
-/// `JotURL`: its documented call has placeholders where others have names.
+/// `JotURL`; its documented call has placeholders in place of parameter names.
 pub(crate) static JOTURL: Dialect = Dialect {
     key: "joturl",
     name: "JotURL",

@@ -1,4 +1,4 @@
-//! The systems themselves: one constant table for each.
+//! Tables of all dialects, one constant each.
 
 mod europe;
 mod links;
@@ -11,7 +11,7 @@ mod trackers;
 
 use crate::dialect::Dialect;
 
-/// Every dialect, our own first. Where two systems could both have sent a call, the earlier is taken.
+/// All dialects, our own first. Among several that match a call, the earliest wins.
 static ALL: &[&Dialect] = &[
     &native::NATIVE,
     &partnerize::PARTNERIZE,
@@ -56,13 +56,13 @@ static ALL: &[&Dialect] = &[
     &trackers::SKRO,
 ];
 
-/// Every dialect, our own first.
+/// All dialects, our own first.
 #[must_use]
 pub fn all() -> &'static [&'static Dialect] {
     ALL
 }
 
-/// The dialect of a key.
+/// Finds the dialect with this key.
 ///
 /// ```
 /// assert_eq!(dialects::of_key("tune").map(|dialect| dialect.name), Some("TUNE"));
@@ -72,7 +72,7 @@ pub fn of_key(key: &str) -> Option<&'static Dialect> {
     ALL.iter().copied().find(|dialect| dialect.key == key)
 }
 
-/// Our own spelling.
+/// Our own dialect.
 #[must_use]
 pub fn native() -> &'static Dialect {
     &native::NATIVE

@@ -1,12 +1,12 @@
-//! Our own spelling: `/postback` with `click_id`, `goal`, `order_id`, `amount`, `currency`, `token` and more, as
-//! query, form or JSON. Every further parameter is kept. `/postback.gif` is the same for browsers, which load a picture.
+//! Our own dialect: `/postback` with `click_id`, `goal`, `order_id`, `amount`, `currency`, `token` and more, as query,
+//! form or JSON. Other parameters are stored as extra. `/postback.gif` is the same for browsers and returns a picture.
 
 use crate::basket::{Basket, Names, Price};
 use crate::dialect::{Auth, BASE, Dialect, Endpoint, Kind, p};
 use crate::field::Field as F;
 use crate::postback::State;
 
-/// Our own spelling.
+/// Our own dialect.
 pub(crate) static NATIVE: Dialect = Dialect {
     key: "clickledger",
     name: "Clickledger",

@@ -5,7 +5,7 @@ use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle
 use crate::field::Field as F;
 use crate::rules::Rule;
 
-/// `FlexOffers`. The names inside `order_items` are undocumented; the plain ones are read.
+/// `FlexOffers`. The names inside `order_items` are undocumented; plausible ones are parsed.
 pub(crate) static FLEXOFFERS: Dialect = Dialect {
     key: "flexoffers",
     name: "FlexOffers",
@@ -38,7 +38,7 @@ pub(crate) static FLEXOFFERS: Dialect = Dialect {
     ..BASE
 };
 
-/// Impact. A disposition code takes an action back.
+/// Impact. A disposition code reverses an action.
 pub(crate) static IMPACT: Dialect = Dialect {
     key: "impact",
     name: "Impact",
@@ -107,7 +107,7 @@ pub(crate) static AWIN: Dialect = Dialect {
     ..BASE
 };
 
-/// CJ (Commission Junction). Names come in any letter case.
+/// CJ (Commission Junction). Parameter names are not case-sensitive.
 pub(crate) static CJ: Dialect = Dialect {
     key: "cj",
     name: "CJ",
@@ -144,7 +144,7 @@ pub(crate) static CJ: Dialect = Dialect {
     ..BASE
 };
 
-/// Rakuten Advertising. Items are lists between bars, amounts in the smallest coins of whole lines.
+/// Rakuten Advertising. Items are lists separated by bars, with amounts of whole lines in minor units.
 pub(crate) static RAKUTEN: Dialect = Dialect {
     key: "rakuten",
     name: "Rakuten Advertising",

@@ -5,7 +5,7 @@ use crate::dialect::{BASE, Dialect, Endpoint, TimeStyle, p};
 use crate::field::Field as F;
 use crate::rules::Rule;
 
-/// Partnerize. Its items' values are read as those of whole lines, net of the voucher.
+/// Partnerize. Values of its items count as those of whole lines, net of the voucher.
 pub(crate) static PARTNERIZE: Dialect = Dialect {
     key: "partnerize",
     name: "Partnerize",
@@ -23,7 +23,7 @@ pub(crate) static PARTNERIZE: Dialect = Dialect {
         p(&["conversion_time"], F::EventTime),
         p(&["publisher_reference"], F::AffiliateKey),
         p(&["customer_reference"], F::CustomerId),
-        // Without brackets it is the order's own.
+        // Outside of brackets it is the value of the order.
         p(&["value"], F::Amount),
         p(&["category"], F::Goal),
     ],

@@ -1,11 +1,11 @@
-//! Platforms that networks run on: Everflow, TUNE, CAKE, Affise, Scaleo, Trackier, Trackdesk.
+//! Platforms that networks use: Everflow, TUNE, CAKE, Affise, Scaleo, Trackier, Trackdesk.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, Voice, p};
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, ResponseStyle, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 
-/// Everflow, at the root of a tracking domain. A decimal comma is documented; `currency` is not, for Everflow takes the
-/// offer's.
+/// Everflow, at the root of a tracking domain. A decimal comma is documented; `currency` is not, because Everflow uses
+/// the offer's.
 pub(crate) static EVERFLOW: Dialect = Dialect {
     key: "everflow",
     name: "Everflow",
@@ -33,7 +33,7 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
     ..BASE
 };
 
-/// TUNE (`HasOffers`). `adv_unique1` is what it tells duplicates by.
+/// TUNE (`HasOffers`). TUNE deduplicates by `adv_unique1`.
 pub(crate) static TUNE: Dialect = Dialect {
     key: "tune",
     name: "TUNE",
@@ -60,11 +60,11 @@ pub(crate) static TUNE: Dialect = Dialect {
     ],
     required: &["transaction_id"],
     time: TimeStyle::Spaced,
-    voice: Voice::Tune,
+    response: ResponseStyle::Tune,
     ..BASE
 };
 
-/// CAKE. Names come in any letter case; `f` says how it is fired.
+/// CAKE. Parameter names are not case-sensitive; `f` is the way of firing.
 pub(crate) static CAKE: Dialect = Dialect {
     key: "cake",
     name: "CAKE",
@@ -87,7 +87,7 @@ pub(crate) static CAKE: Dialect = Dialect {
     ],
     required: &["r"],
     fold_case: true,
-    voice: Voice::Cake,
+    response: ResponseStyle::Cake,
     ..BASE
 };
 
@@ -127,7 +127,7 @@ pub(crate) static AFFISE: Dialect = Dialect {
     ..BASE
 };
 
-/// Affise Reach: other names, and 4 is its hold.
+/// Affise Reach: other names, and status 4 is a hold.
 pub(crate) static AFFISE_REACH: Dialect = Dialect {
     key: "affise_reach",
     name: "Affise Reach",
@@ -159,7 +159,7 @@ pub(crate) static AFFISE_REACH: Dialect = Dialect {
     ..BASE
 };
 
-/// Scaleo: the path says whether a conversion is made, changed or either.
+/// Scaleo: the path decides between creating, changing and upserting a conversion.
 pub(crate) static SCALEO: Dialect = Dialect {
     key: "scaleo",
     name: "Scaleo",

@@ -5,7 +5,7 @@ use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 
-/// PartnerStack, the sign-up that a click led to.
+/// PartnerStack: sign-ups from clicks.
 pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
     key: "partnerstack_s2s",
     name: "PartnerStack",
@@ -27,7 +27,7 @@ pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
     ..BASE
 };
 
-/// PartnerStack, what a customer did later.
+/// PartnerStack: later actions of customers.
 pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
     key: "partnerstack_action",
     name: "PartnerStack actions",
@@ -96,7 +96,7 @@ pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
     ..BASE
 };
 
-/// Dub. Amounts are in the currency's smallest coins.
+/// Dub. Amounts are in minor units of the currency.
 pub(crate) static DUB: Dialect = Dialect {
     key: "dub",
     name: "Dub",
@@ -125,7 +125,7 @@ pub(crate) static DUB: Dialect = Dialect {
 };
 
 /// Post Affiliate Pro. `track.php` carries the sale as a JSON list in one parameter. `AffiliateID`, `PStatus`, `Coupon`
-/// and `data1` to `data5` of `sale.php` are not in our reference: to be confirmed.
+/// and `data1` to `data5` of `sale.php` are not in our reference and need confirmation.
 pub(crate) static PAP: Dialect = Dialect {
     key: "pap",
     name: "Post Affiliate Pro",
@@ -164,7 +164,7 @@ pub(crate) static PAP: Dialect = Dialect {
     ..BASE
 };
 
-/// Webgains. The click stands in a list of named ids. The names inside of its items are to be confirmed.
+/// Webgains. The click ID is in a list of named ids. The names inside its items need confirmation.
 pub(crate) static WEBGAINS: Dialect = Dialect {
     key: "webgains",
     name: "Webgains",
@@ -198,7 +198,7 @@ pub(crate) static WEBGAINS: Dialect = Dialect {
     ..BASE
 };
 
-/// Taboola, a traffic source. The bulk call is read where it holds one action.
+/// Taboola, a traffic source. The bulk call is accepted with one action.
 pub(crate) static TABOOLA: Dialect = Dialect {
     key: "taboola",
     name: "Taboola",

@@ -1,19 +1,19 @@
-//! Affiliates' trackers, which networks report conversions to. Their payout is what the affiliate earns: the
+//! Trackers of affiliates, to which networks report conversions. Their payout is what the affiliate earns: the
 //! commission.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Kind, Voice, p};
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Kind, ResponseStyle, p};
 use crate::field::Field as F;
 use crate::postback::State;
 use crate::rules::Rule;
 
-/// That a tracker is content with `OK` is documented for Keitaro only; no other is known to want more.
+/// Defaults of trackers. The response `OK` is documented for Keitaro only; no other tracker is known to need more.
 const TRACKER: Dialect = Dialect {
     kind: Kind::Tracker,
-    voice: Voice::Ok,
+    response: ResponseStyle::Ok,
     ..BASE
 };
 
-/// The words that trackers leave to the network, as most networks write them.
+/// Statuses as most networks send them to trackers, which leave the words to the network.
 const WORDS: &[(&str, State)] = &[
     ("approved", State::Approved),
     ("pending", State::Pending),
@@ -44,7 +44,7 @@ pub(crate) static VOLUUM: Dialect = Dialect {
     ..TRACKER
 };
 
-/// Keitaro. The call itself may say which statuses mean what, and what is to be answered.
+/// Keitaro. The call can map its statuses and choose the text of the response.
 pub(crate) static KEITARO: Dialect = Dialect {
     key: "keitaro",
     name: "Keitaro",
@@ -96,7 +96,7 @@ pub(crate) static BINOM_V1: Dialect = Dialect {
     ..TRACKER
 };
 
-/// Binom 2: two third parties disagree on its path, so a user must confirm it.
+/// Binom 2: two third parties disagree about its path, so a user must confirm the path.
 pub(crate) static BINOM_V2: Dialect = Dialect {
     key: "binom_v2",
     name: "Binom 2",
@@ -165,7 +165,7 @@ pub(crate) static PEERCLICK: Dialect = Dialect {
     ..TRACKER
 };
 
-/// Prosper202. The order is the first of six names.
+/// Prosper202. The first of six names that is sent is the order ID.
 pub(crate) static PROSPER202: Dialect = Dialect {
     key: "prosper202",
     name: "Prosper202",

@@ -1,4 +1,4 @@
-//! The URL that another system calls us at, with its own macros in it, whatever stands around them: `{sub1}`, `#tid#`.
+//! URLs at which another system calls us, with that system's macros in any delimiters: `{sub1}`, `#tid#`.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use crate::field::Field;
 use crate::senders::sample;
 use crate::{Dialect, RawCall, is_placeholder, native, of_call, wire};
 
-/// A URL of ours with another system's macros in it.
+/// A URL of ours with the macros of another system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incoming {
     text: String,
     host_end: usize,
 }
 
-/// Why a text is no such URL, and the byte it is about, counted from 0.
+/// Reason a text is no such URL, with the byte offset counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IncomingProblem {
-    /// It does not begin with `http://` or `https://` and a host.
+    /// The text does not begin with `http://` or `https://` and a host.
     NotAUrl,
-    /// It is longer than [`TEMPLATE_LIMIT`].
+    /// The text is longer than [`TEMPLATE_LIMIT`].
     TooLong,
-    /// A character that nobody can send: a space, a control character.
+    /// A character that cannot be sent: a space, a control character.
     NotSendable {
-        /// Where.
+        /// Byte offset of the character.
         at: usize,
     },
-    /// No parameter in it says anything of an order.
+    /// No parameter of the URL describes an order.
     NothingOfOurs,
 }
 
@@ -36,10 +36,13 @@ impl fmt::Display for IncomingProblem {
             Self::NotAUrl => TemplateProblem::NotAUrl.fmt(f),
             Self::TooLong => TemplateProblem::TooLong.fmt(f),
             Self::NotSendable { at } => {
-                write!(f, "At {at}: no space or control character may stand in a URL.")
+                write!(
+                    f,
+                    "At {at}: a space or control character is not allowed in a URL."
+                )
             }
             Self::NothingOfOurs => {
-                f.write_str("It has none of our parameters in its query, such as click_id={sub1}.")
+                f.write_str("The query has none of our parameters, such as click_id={sub1}.")
             }
         }
     }
@@ -48,7 +51,7 @@ impl fmt::Display for IncomingProblem {
 impl std::error::Error for IncomingProblem {}
 
 impl Incoming {
-    /// Reads such a URL. Its macros are not ours to know, so none of them is refused.
+    /// Parses such a URL. The macros are the other system's, so any name is accepted.
     ///
     /// ```
     /// use dialects::template::{Incoming, IncomingProblem};
@@ -58,7 +61,7 @@ impl Incoming {
     /// ```
     ///
     /// # Errors
-    /// [`IncomingProblem`], which names what is wrong and its place.
+    /// [`IncomingProblem`], which names the problem and its offset.
     pub fn parse(text: &str) -> Result<Self, IncomingProblem> {
         if text.len() > TEMPLATE_LIMIT {
             return Err(IncomingProblem::TooLong);
@@ -73,38 +76,41 @@ impl Incoming {
             host_end,
         };
         let dialect = read.dialect();
-        let says_something = read
-            .pairs()
-            .any(|(name, _)| says_something(dialect.meaning(name)));
-        match says_something {
-            true => Ok(read),
-            false => Err(IncomingProblem::NothingOfOurs),
+        let has_order_fields = read.pairs().any(|(name, _)| is_of_order(dialect.meaning(name)));
+        if has_order_fields {
+            Ok(read)
+        } else {
+            Err(IncomingProblem::NothingOfOurs)
         }
     }
 
-    /// The URL as it may arrive once every macro is replaced.
+    /// URL with a sample in place of every macro.
     #[must_use]
     pub fn preview(&self) -> String {
         let dialect = self.dialect();
-        let filled = self.pairs().map(|(name, value)| match is_placeholder(value) {
-            true => format!("{name}={}", wire::encoded(sample(dialect.meaning(name)))),
-            false if value.is_empty() => name.to_owned(),
-            false => format!("{name}={value}"),
+        let filled = self.pairs().map(|(name, value)| {
+            if is_placeholder(value) {
+                format!("{name}={}", wire::encoded(sample(dialect.meaning(name))))
+            } else if value.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name}={value}")
+            }
         });
         let filled: Vec<String> = filled.collect();
         let (before, _) = self.text.split_once('?').unwrap_or((&self.text, ""));
         format!("{before}?{}", filled.join("&"))
     }
 
-    /// The parameters of its query. A `#` ends none of them: some systems write it around their macros.
+    /// Parameters of the query. A `#` does not end the query: some systems delimit macros with it.
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         let (_, query) = self.text.split_once('?').unwrap_or_default();
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
-    /// Whose parameters they are, by the path, which a network's slug may stand in front of; where it can be read in
-    /// several ways, the one in which most of them say something.
+    /// Dialect of the URL by its path, with or without a network's slug; if both readings are possible, the one in
+    /// which more parameters describe the order.
     fn dialect(&self) -> &'static Dialect {
         let target = self.text.get(self.host_end..).unwrap_or_default();
         let path = target.split('?').next().unwrap_or_default();
@@ -112,18 +118,18 @@ impl Incoming {
             .strip_prefix('/')
             .and_then(|path| path.find('/'))
             .and_then(|at| target.get(at + 1..));
-        let spoken = [behind_slug, Some(target)].into_iter().flatten();
-        let known = spoken.filter_map(|target| of_call(&RawCall::get(target)));
-        let said = |dialect: &&Dialect| {
+        let targets = [behind_slug, Some(target)].into_iter().flatten();
+        let known = targets.filter_map(|target| of_call(&RawCall::get(target)));
+        let order_fields = |dialect: &&Dialect| {
             let names = self.pairs().map(|(name, _)| dialect.meaning(name));
-            names.filter(|field| says_something(*field)).count()
+            names.filter(|field| is_of_order(*field)).count()
         };
-        known.max_by_key(said).unwrap_or(native())
+        known.max_by_key(order_fields).unwrap_or(native())
     }
 }
 
-/// Whether a field is about an order, and not only about the call.
-fn says_something(field: Field) -> bool {
+/// True for a field that describes the order, not only the call.
+fn is_of_order(field: Field) -> bool {
     !matches!(
         field,
         Field::Extra
@@ -144,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_systems_own_url_is_one() {
+    fn the_url_of_every_sender_is_valid() {
         for sender in crate::senders::all() {
             for base in ["https://t.example", "http://t.example:81/orbit"] {
                 let url = sender.url(base, Some("YOUR_TOKEN"));
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_of_another_system_is_read_by_its_path() {
+    fn the_dialect_of_another_system_is_recognised_by_its_path() {
         for base in ["https://t.example", "https://t.example/orbit"] {
             let url = format!("{base}/postback/affise?clickid={{sub1}}&sum={{payout}}");
             let preview = Incoming::parse(&url).unwrap().preview();
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_url_is_refused_with_its_place() {
+    fn an_invalid_url_is_refused_with_its_offset() {
         let problem = |text: &str| Incoming::parse(text).unwrap_err();
         for text in [
             "",
@@ -194,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "(https://t\\.example)?.{0,80}") {
+        fn no_text_causes_a_panic(text in "(https://t\\.example)?.{0,80}") {
             if let Ok(read) = Incoming::parse(&text) {
                 let _ = read.preview();
             }

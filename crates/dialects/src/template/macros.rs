@@ -1,59 +1,59 @@
-//! The macros of partner postbacks: what of a conversion a template can carry.
+//! Macros of partner postbacks: the values of a conversion that a template can carry.
 
 /// A value of a conversion that a template can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Macro {
-    /// The affiliate's own click id.
+    /// Click ID of the affiliate.
     AffClickId,
-    /// What the affiliate earns.
+    /// Commission of the affiliate.
     Payout,
-    /// Currency of the payout and the amount.
+    /// Currency of payout and amount.
     Currency,
-    /// Our id of the conversion.
+    /// Our ID of the conversion.
     ConversionId,
-    /// The goal's code.
+    /// Code of the goal.
     Event,
-    /// The conversion's state, in the receiver's words.
+    /// State of the conversion, in the receiver's words.
     Status,
-    /// The advertiser's order id.
+    /// Order ID of the advertiser.
     OrderId,
-    /// The order's amount.
+    /// Amount of the order.
     Amount,
-    /// Our click id.
+    /// Our click ID.
     ClickId,
-    /// The campaign's id.
+    /// ID of the campaign.
     CampaignId,
-    /// The affiliate's id.
+    /// ID of the affiliate.
     AffiliateId,
-    /// The tracking link's id.
+    /// ID of the tracking link.
     LinkId,
-    /// The coupon used.
+    /// Coupon code.
     Coupon,
-    /// The visitor's country.
+    /// Country of the visitor.
     Country,
-    /// When it happened, in seconds since 1970.
+    /// Time of the conversion, in seconds since 1970.
     Timestamp,
-    /// The affiliate's first sub id.
+    /// First sub ID of the affiliate.
     Sub1,
-    /// The second.
+    /// Second sub ID.
     Sub2,
-    /// The third.
+    /// Third sub ID.
     Sub3,
-    /// The fourth.
+    /// Fourth sub ID.
     Sub4,
-    /// The fifth.
+    /// Fifth sub ID.
     Sub5,
 }
 
-/// Every macro: its name, what it stands for, and a sample.
+/// All macros: name, meaning, sample.
 const MACROS: [(Macro, &str, &str, &str); 20] = [
     (
         Macro::AffClickId,
         "aff_click_id",
-        "The affiliate's own click id, as it came with the click",
+        "Click ID of the affiliate, as passed with the click",
         "k7f2q9",
     ),
-    (Macro::Payout, "payout", "What the affiliate earns", "12.50"),
+    (Macro::Payout, "payout", "Commission of the affiliate", "12.50"),
     (
         Macro::Currency,
         "currency",
@@ -63,38 +63,38 @@ const MACROS: [(Macro, &str, &str, &str); 20] = [
     (
         Macro::ConversionId,
         "conversion_id",
-        "Our id of the conversion",
+        "Our ID of the conversion",
         "cnv_01j0sample",
     ),
-    (Macro::Event, "event", "Code of the goal reached", "sale"),
+    (Macro::Event, "event", "Code of the goal", "sale"),
     (
         Macro::Status,
         "status",
         "State of the conversion, in the receiver's words",
         "approved",
     ),
-    (Macro::OrderId, "order_id", "The advertiser's order id", "A-1001"),
-    (Macro::Amount, "amount", "The order's amount", "99.90"),
-    (Macro::ClickId, "click_id", "Our click id", "01j0sampleclick"),
+    (Macro::OrderId, "order_id", "Order ID of the advertiser", "A-1001"),
+    (Macro::Amount, "amount", "Amount of the order", "99.90"),
+    (Macro::ClickId, "click_id", "Our click ID", "01j0sampleclick"),
     (
         Macro::CampaignId,
         "campaign_id",
-        "The campaign's id",
+        "ID of the campaign",
         "cmp_01j0sample",
     ),
     (
         Macro::AffiliateId,
         "affiliate_id",
-        "The affiliate's id",
+        "ID of the affiliate",
         "aff_01j0sample",
     ),
     (
         Macro::LinkId,
         "link_id",
-        "The tracking link's id",
+        "ID of the tracking link",
         "lnk_01j0sample",
     ),
-    (Macro::Coupon, "coupon", "The coupon used", "SPRING 20"),
+    (Macro::Coupon, "coupon", "Coupon code", "SPRING 20"),
     (
         Macro::Country,
         "country",
@@ -104,14 +104,14 @@ const MACROS: [(Macro, &str, &str, &str); 20] = [
     (
         Macro::Timestamp,
         "timestamp",
-        "When it happened, in seconds since 1970",
+        "Time of the conversion, in seconds since 1970",
         "1777638600",
     ),
-    (Macro::Sub1, "sub1", "The affiliate's first sub id", "newsletter"),
-    (Macro::Sub2, "sub2", "The affiliate's second sub id", "summer"),
-    (Macro::Sub3, "sub3", "The affiliate's third sub id", "banner 3"),
-    (Macro::Sub4, "sub4", "The affiliate's fourth sub id", "d"),
-    (Macro::Sub5, "sub5", "The affiliate's fifth sub id", "e"),
+    (Macro::Sub1, "sub1", "First sub ID of the affiliate", "newsletter"),
+    (Macro::Sub2, "sub2", "Second sub ID of the affiliate", "summer"),
+    (Macro::Sub3, "sub3", "Third sub ID of the affiliate", "banner 3"),
+    (Macro::Sub4, "sub4", "Fourth sub ID of the affiliate", "d"),
+    (Macro::Sub5, "sub5", "Fifth sub ID of the affiliate", "e"),
 ];
 
 impl Macro {
@@ -120,7 +120,7 @@ impl Macro {
         MACROS.iter().map(|(one, ..)| *one)
     }
 
-    /// The macro of a name, without braces.
+    /// Finds the macro with this name, without braces.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         MACROS
@@ -133,19 +133,19 @@ impl Macro {
         MACROS.iter().find(|(one, ..)| *one == self)
     }
 
-    /// Its name, without braces.
+    /// Name, without braces.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().map_or("", |(_, name, ..)| name)
     }
 
-    /// What it stands for.
+    /// Meaning, shown to users.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.row().map_or("", |(_, _, meaning, _)| meaning)
     }
 
-    /// A value it may have.
+    /// Sample value.
     #[must_use]
     pub fn sample(self) -> &'static str {
         self.row().map_or("", |(.., sample)| sample)

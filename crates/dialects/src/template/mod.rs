@@ -1,5 +1,5 @@
-//! URLs with macros that people write: of an affiliate's tracker, with our macros in it, `…?cid={aff_click_id}`; and ours,
-//! with the macros of another system.
+//! URLs with macros that users write: URLs of an affiliate's tracker with our macros, `…?cid={aff_click_id}`; and URLs
+//! of ours with the macros of another system.
 
 mod incoming;
 mod macros;
@@ -15,10 +15,10 @@ pub use macros::Macro;
 pub use outgoing::{Outgoing, outgoing};
 pub use secrets::{secrets, without_secrets};
 
-/// Longest template, in bytes.
+/// Maximum length of a template, in bytes.
 pub const TEMPLATE_LIMIT: usize = 2048;
 
-/// A URL with macros, every one of which is known.
+/// A URL with macros, all of them known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -30,38 +30,38 @@ enum Part {
     Macro(Macro),
 }
 
-/// Why a text is not a template, and the byte it is about, counted from 0.
+/// Reason a text is not a template, with the byte offset counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateProblem {
-    /// It does not begin with `http://` or `https://` and a host.
+    /// The text does not begin with `http://` or `https://` and a host.
     NotAUrl,
-    /// It is longer than [`TEMPLATE_LIMIT`].
+    /// The text is longer than [`TEMPLATE_LIMIT`].
     TooLong,
-    /// A macro stands in scheme, host or port, so that a value could send the call elsewhere.
+    /// A macro in scheme, host or port, where its value could redirect the call to another host.
     MacroInHost {
-        /// Where.
+        /// Byte offset of the macro.
         at: usize,
     },
-    /// There is no such macro.
+    /// An unknown macro.
     Unknown {
-        /// Its name, at most 64 characters of it.
+        /// Name, at most 64 characters.
         name: String,
-        /// Where.
+        /// Byte offset of the macro.
         at: usize,
     },
-    /// A brace that opens is never closed.
+    /// An opening brace without a closing one.
     Unclosed {
-        /// Where.
+        /// Byte offset of the brace.
         at: usize,
     },
-    /// A brace closes what was not opened.
+    /// A closing brace without an opening one.
     Stray {
-        /// Where.
+        /// Byte offset of the brace.
         at: usize,
     },
-    /// A character that no URL may have.
+    /// A character that is not allowed in a URL.
     NotInUrls {
-        /// Where.
+        /// Byte offset of the character.
         at: usize,
     },
 }
@@ -69,12 +69,15 @@ pub enum TemplateProblem {
 impl fmt::Display for TemplateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAUrl => f.write_str("It must begin with https:// and a host."),
-            Self::TooLong => write!(f, "It has more than {TEMPLATE_LIMIT} bytes."),
-            Self::MacroInHost { at } => write!(f, "At {at}: a macro may not stand in the host."),
-            Self::Unknown { name, at } => write!(f, "At {at}: there is no macro {{{name}}}."),
-            Self::Unclosed { at } => write!(f, "At {at}: this {{ is never closed."),
-            Self::Stray { at } => write!(f, "At {at}: this }} closes nothing; write %7D for a brace."),
+            Self::NotAUrl => f.write_str("The URL must begin with https:// and a host."),
+            Self::TooLong => write!(f, "The URL has more than {TEMPLATE_LIMIT} bytes."),
+            Self::MacroInHost { at } => write!(f, "At {at}: a macro is not allowed in the host."),
+            Self::Unknown { name, at } => write!(f, "At {at}: {{{name}}} is not a macro."),
+            Self::Unclosed { at } => write!(f, "At {at}: this {{ has no closing brace."),
+            Self::Stray { at } => write!(
+                f,
+                "At {at}: this }} has no opening brace; write %7D for a literal brace."
+            ),
             Self::NotInUrls { at } => write!(f, "At {at}: this character must be percent-encoded in a URL."),
         }
     }
@@ -83,7 +86,7 @@ impl fmt::Display for TemplateProblem {
 impl std::error::Error for TemplateProblem {}
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// ```
     /// use dialects::{Template, TemplateProblem};
@@ -94,7 +97,7 @@ impl Template {
     /// ```
     ///
     /// # Errors
-    /// [`TemplateProblem`], which names what is wrong and its place.
+    /// [`TemplateProblem`], which names the problem and its offset.
     pub fn parse(text: &str) -> Result<Self, TemplateProblem> {
         if text.len() > TEMPLATE_LIMIT {
             return Err(TemplateProblem::TooLong);
@@ -125,7 +128,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// The macros in it, in order, as often as they stand there.
+    /// Macros in order, with repetitions.
     pub fn macros(&self) -> impl Iterator<Item = Macro> {
         self.parts.iter().filter_map(|part| match part {
             Part::Macro(one) => Some(*one),
@@ -133,7 +136,7 @@ impl Template {
         })
     }
 
-    /// The URL with every macro's value in place, percent-encoded; nothing where there is no value.
+    /// URL with the percent-encoded value of every macro; empty for a macro without a value.
     #[must_use]
     pub fn expand(&self, value: &dyn Fn(Macro) -> Option<String>) -> String {
         let text = |part: &Part| match part {
@@ -143,14 +146,14 @@ impl Template {
         self.parts.iter().map(text).collect()
     }
 
-    /// The URL with a sample for every macro.
+    /// URL with a sample for every macro.
     #[must_use]
     pub fn preview(&self) -> String {
         self.expand(&|one| Some(one.sample().to_owned()))
     }
 }
 
-/// The text it was read from.
+/// The text that was parsed.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
@@ -160,7 +163,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// Where scheme, host and port end.
+/// Offset at which scheme, host and port end.
 fn host_end(text: &str) -> Result<usize, TemplateProblem> {
     let scheme = ["https://", "http://"]
         .iter()
@@ -170,7 +173,7 @@ fn host_end(text: &str) -> Result<usize, TemplateProblem> {
         })
         .ok_or(TemplateProblem::NotAUrl)?;
     let rest = text.get(scheme.len()..).unwrap_or_default();
-    // A backslash ends the host too, for those who read URLs as browsers do.
+    // Browsers end the host at a backslash too.
     match rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()) {
         0 => Err(TemplateProblem::NotAUrl),
         length => Ok(scheme.len() + length),
@@ -187,7 +190,7 @@ fn literal(text: &str, at: usize) -> Result<Part, TemplateProblem> {
     }
 }
 
-/// The macro that a text begins with, and its length with braces.
+/// Macro at the start of a text, and its length with braces.
 fn read_macro(text: &str, at: usize) -> Result<(Macro, usize), TemplateProblem> {
     let inner = text.strip_prefix('{').ok_or(TemplateProblem::Stray { at })?;
     let name = match inner.find(['{', '}']) {

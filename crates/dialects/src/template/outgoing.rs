@@ -1,8 +1,8 @@
-//! The templates that trackers' users begin with.
+//! Default postback templates for trackers.
 
 use crate::{Confidence, Dialect, of_key};
 
-/// What a tracker is told, in our macros: everything behind its address.
+/// Path and query of each tracker's template, with our macros.
 const OUTGOING: [(&str, &str); 12] = [
     (
         "voluum",
@@ -45,30 +45,31 @@ const OUTGOING: [(&str, &str); 12] = [
     ),
 ];
 
-/// A template that a tracker's user begins with.
+/// A default template for a tracker.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing {
-    /// The tracker; its words for states are [`Dialect::word_for`].
+    /// Dialect of the tracker; [`Dialect::word_for`] gives its words for states.
     pub dialect: &'static Dialect,
-    /// Everything behind the tracker's address, macros in place. Keitaro's address ends with its postback key.
+    /// Path and query with macros. The path of Keitaro's postback URL starts with its key, which is part of the base
+    /// URL.
     pub path: &'static str,
 }
 
 impl Outgoing {
-    /// The template for a tracker at an address, `https://tracker.example`.
+    /// Template for a tracker at a base URL such as `https://tracker.example`.
     #[must_use]
     pub fn at(&self, base_url: &str) -> String {
         format!("{}{}", base_url.trim_end_matches('/'), self.path)
     }
 
-    /// Whether the user must confirm it, since its source is none of the vendor's.
+    /// True if the user must confirm the template, because its source is not the vendor.
     #[must_use]
     pub fn to_confirm(&self) -> bool {
         self.dialect.confidence != Confidence::High
     }
 }
 
-/// The templates of all trackers.
+/// Templates of all trackers.
 pub fn outgoing() -> impl Iterator<Item = Outgoing> {
     OUTGOING.iter().filter_map(|(key, path)| {
         Some(Outgoing {

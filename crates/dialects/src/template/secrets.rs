@@ -1,8 +1,8 @@
-//! Secrets in a URL, which is kept without them.
+//! Secrets in URLs, which are removed before storage.
 
 use crate::is_placeholder;
 
-/// What the names of parameters end with whose values are secrets.
+/// Endings of the names of parameters whose values are secrets.
 const NAMES: [&str; 9] = [
     "token",
     "secret",
@@ -15,17 +15,17 @@ const NAMES: [&str; 9] = [
     "secure",
 ];
 
-/// What stands where a secret stood.
-const INSTEAD: &str = "YOUR_TOKEN";
+/// Placeholder for a removed secret.
+const PLACEHOLDER: &str = "YOUR_TOKEN";
 
-/// The parameters of a URL's query whose values are secrets, to go by their names.
+/// Parameters of a URL's query whose values are secrets, recognised by name.
 pub fn secrets(url: &str) -> impl Iterator<Item = &str> {
     let (_, query) = url.split_once('?').unwrap_or_default();
     let names = query.split('&').filter_map(|pair| pair.split_once('='));
     names.map(|(name, _)| name).filter(|name| is_secret(name))
 }
 
-/// The URL with a placeholder in place of every secret. Macros stay: they are replaced when the call is made.
+/// URL with a placeholder for every secret. Macros stay, because they are replaced when the call is made.
 ///
 /// ```
 /// let url = "https://t.example/postback?click_id={sub1}&token=abc&secret={secret}";
@@ -39,7 +39,7 @@ pub fn without_secrets(url: &str) -> String {
     };
     let kept = query.split('&').map(|pair| match pair.split_once('=') {
         Some((name, value)) if is_secret(name) && !value.is_empty() && !is_placeholder(value) => {
-            format!("{name}={INSTEAD}")
+            format!("{name}={PLACEHOLDER}")
         }
         _ => pair.to_owned(),
     });

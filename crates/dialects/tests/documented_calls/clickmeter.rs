@@ -24,19 +24,19 @@ fn the_documented_call() {
 }
 
 #[test]
-fn a_percentage_counts_only_where_the_fixed_commission_is_zero() {
-    let said = |tail: &str| {
+fn a_percentage_counts_only_if_the_fixed_commission_is_zero() {
+    let commission = |tail: &str| {
         let read = get("clickmeter", &format!("{URL}{tail}"));
         (read.commission, read.commission_rate_ppm)
     };
-    assert_eq!(said("&com=0&comperc=10"), (None, Some(100_000)));
-    assert_eq!(said("&comperc=7.25"), (None, Some(72_500)));
-    assert_eq!(said("&com=3&comperc=10"), (amount("3"), None));
-    assert_eq!(said("&com=0"), (amount("0"), None));
+    assert_eq!(commission("&com=0&comperc=10"), (None, Some(100_000)));
+    assert_eq!(commission("&comperc=7.25"), (None, Some(72_500)));
+    assert_eq!(commission("&com=3&comperc=10"), (amount("3"), None));
+    assert_eq!(commission("&com=0"), (amount("0"), None));
 }
 
 #[test]
-fn its_names_have_one_letter_case() {
+fn parameter_names_are_case_sensitive() {
     let read = get("clickmeter", "/postback/clickmeter?clickid=c1&id=1");
     assert_eq!(read.click_ids, [""; 0]);
     assert_eq!(read.extra, extra(&[("clickid", "c1")]));

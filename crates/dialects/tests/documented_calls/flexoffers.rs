@@ -23,13 +23,13 @@ fn the_documented_call() {
 }
 
 #[test]
-fn a_lead_costs_nothing() {
+fn a_lead_has_an_amount_of_zero() {
     let url = "https://track.flexlinks.com/da.ashx?advertiserid=g&clickid=r1&orderamount=0&ordernumber=A-1";
     assert_eq!(get("flexoffers", url).amount, amount("0"));
 }
 
 #[test]
-fn items_come_in_the_body() {
+fn items_are_parsed_from_the_body() {
     let body =
         r#"{"order_items":[{"sku":"S1","quantity":1,"amount":5},{"sku":"S2","quantity":2,"amount":"7.50"}]}"#;
     let call = json(

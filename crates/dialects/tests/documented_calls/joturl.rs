@@ -18,7 +18,7 @@ fn the_generic_call() {
 }
 
 #[test]
-fn the_pixel_wants_an_image() {
+fn the_pixel_is_answered_with_an_image() {
     let read = get(
         "joturl",
         "https://jo.example/c/?id=conv&val=5.00&comm=1&param=x&ep00=a&ep14=o",

@@ -1,4 +1,4 @@
-//! Each system's documented call, word for word but for the values: who sent it, and what it says.
+//! Documented call of each system, word for word but for the values: its dialect and its parsed postback.
 
 mod clickmeter;
 mod flexoffers;
@@ -11,7 +11,8 @@ mod programs;
 mod trackers;
 
 use dialects::{
-    Amount, CustomerType, Intent, Item, Postback, Problem, RawCall, State, Wish, of_call, of_key,
+    Amount, CustomerType, Intent, Item, ParsedCall, Postback, Problem, RawCall, State, Wish,
+    is_postback_target, of_call, of_key, parse_call,
 };
 
 /// The request target of a URL.
@@ -21,10 +22,21 @@ fn target(url: &str) -> &str {
 }
 
 fn parsed(key: &str, call: &RawCall<'_>) -> (Postback, Option<Problem>) {
-    let dialect = of_call(call).unwrap_or_else(|| panic!("nobody's: {}", call.target));
+    let ParsedCall {
+        dialect,
+        postback,
+        problem,
+    } = parse_call(call);
     assert_eq!(dialect.key, key, "{}", call.target);
-    let (postback, problem) = dialect.parse(call);
-    // Naming the dialect in the path says the same.
+    assert_eq!(
+        of_call(call).map(|dialect| dialect.key),
+        Some(key),
+        "{}",
+        call.target
+    );
+    assert_eq!(dialect.parse(call), (postback.clone(), problem.clone()));
+    assert!(is_postback_target(call.target), "{}", call.target);
+    // The dialect named in the path gives the same result.
     let named = format!("/postback/{key}{}", call.target);
     let named = RawCall {
         target: &named,
@@ -96,7 +108,7 @@ fn click(id: &str) -> Postback {
 }
 
 #[test]
-fn every_key_names_its_dialect_whatever_follows() {
+fn every_key_in_the_path_selects_its_dialect() {
     for dialect in dialects::all() {
         let target = format!("/postback/{}", dialect.key);
         assert_eq!(
@@ -108,7 +120,7 @@ fn every_key_names_its_dialect_whatever_follows() {
 }
 
 #[test]
-fn a_path_that_is_nobodys_is_a_tracking_link() {
+fn a_path_of_no_dialect_is_a_tracking_link() {
     for target in [
         "/summer",
         "/",
@@ -118,6 +130,8 @@ fn a_path_that_is_nobodys_is_a_tracking_link() {
         "/aff_lsr2",
     ] {
         assert!(of_call(&RawCall::get(target)).is_none(), "{target}");
+        assert!(!is_postback_target(target), "{target}");
+        assert_eq!(parse_call(&RawCall::get(target)).dialect.key, "clickledger");
     }
     let reserved: Vec<&str> = dialects::reserved_segments().collect();
     for segment in [

@@ -30,7 +30,7 @@ fn impact() {
 }
 
 #[test]
-fn impact_takes_an_action_back() {
+fn impact_reverses_an_action() {
     let body =
         "CampaignId=7&EventTypeId=3&EventDate=2026-05-01T14:30:00%2B02:00&Oid=A-1&DispositionCode=REJECTED";
     let read = read(
@@ -115,7 +115,7 @@ fn cj_in_any_letter_case() {
 }
 
 #[test]
-fn rakuten_counts_in_the_smallest_coins() {
+fn rakuten_amounts_are_in_minor_units() {
     let url = "https://track.linksynergy.com/ep?mid=12345&ord=A-1&tr=c1&land=20260501_1200&date=20260501_1230&cur=USD&skulist=a|b&qlist=1|2&amtlist=1999|1100&namelist=x|y";
     let line = |sku: &str, name: &str, quantity, line: &str| Item {
         name: some(name),
@@ -182,7 +182,7 @@ fn webgains() {
 }
 
 #[test]
-fn the_reconstructed_ones() {
+fn reconstructed_dialects() {
     let expected = |goal: Option<&str>, reference: Option<&str>| Postback {
         goal: goal.map(str::to_owned),
         reference: reference.map(str::to_owned),

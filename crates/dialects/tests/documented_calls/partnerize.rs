@@ -28,7 +28,7 @@ fn the_documented_call_with_and_without_the_slash_before_the_items() {
 }
 
 #[test]
-fn brackets_that_a_library_encoded_are_brackets() {
+fn percent_encoded_brackets_delimit_items() {
     let basket = BASKET.replace('[', "%5B").replace(']', "%5D");
     assert_eq!(get("partnerize", &format!("{HEAD}/{basket}")), order());
     let basket = basket.replace("%5D%5B", "%5D/%5B");
@@ -72,7 +72,7 @@ fn encoded_delimiters_in_values_are_values() {
 }
 
 #[test]
-fn what_is_sent_behind_the_items_is_seen() {
+fn parameters_after_the_items_are_parsed() {
     let read = get(
         "partnerize",
         "https://prf.hn/conversion/clickref:c/[value:1]/conversionref:A",
@@ -81,7 +81,7 @@ fn what_is_sent_behind_the_items_is_seen() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn problems_are_named() {
     let problem = |path: &str| parsed("partnerize", &RawCall::get(path)).1;
     assert!(matches!(
         problem("/conversion/clickref:a/clickref:b"),
@@ -99,6 +99,6 @@ fn what_is_wrong_is_named() {
         problem("/conversion/clickref:%7Bclickref%7D"),
         Some(Problem::MacroUnreplaced { parameter, .. }) if parameter == "clickref"
     ));
-    // The same key in two items is no repetition.
+    // The same key in two items is not repeated.
     assert_eq!(problem("/conversion/clickref:a/[value:1][value:1]"), None);
 }

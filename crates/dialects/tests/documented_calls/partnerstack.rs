@@ -41,7 +41,7 @@ fn a_sign_up_without_a_type_is_a_sign_up() {
 }
 
 #[test]
-fn more_sub_ids_than_there_are_places_are_kept() {
+fn a_sixth_sub_id_is_stored_as_extra() {
     let call = json(
         "https://partnerlinks.io/conversion/xid",
         r#"{"sub_ids":["1","2","3","4","5","6"]}"#,

@@ -1,4 +1,4 @@
-//! Platforms that networks run on.
+//! Platforms that networks use.
 
 use crate::*;
 

@@ -63,7 +63,7 @@ fn tapfiliate() {
 }
 
 #[test]
-fn firstpromoter_counts_in_cents() {
+fn firstpromoter_amounts_are_in_cents() {
     let form = "application/x-www-form-urlencoded";
     let body = "email=a%40b.example&uid=u1&event_id=A-1&amount=1250&plan=pro&tid=c1&ref_id=ann";
     let call = |path| RawCall {

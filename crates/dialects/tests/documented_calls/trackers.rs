@@ -1,4 +1,4 @@
-//! Affiliates' trackers.
+//! Trackers of affiliates.
 
 use crate::*;
 
@@ -31,7 +31,7 @@ fn voluum() {
 }
 
 #[test]
-fn keitaro_says_itself_what_its_statuses_mean() {
+fn keitaro_maps_its_statuses_in_the_call() {
     let url = "https://k.example/0a1b2c/postback?subid=c1&status=sale&payout=2.50&tid=A-1&currency=USD&cost=1&sub_id_1=a&return=OK";
     let expected = Postback {
         currency: some("USD"),
@@ -74,7 +74,7 @@ fn binom_in_both_versions() {
 }
 
 #[test]
-fn those_that_share_a_path_are_told_apart() {
+fn trackers_with_the_same_path_are_distinguished() {
     let url = "http://id.bemobtrcks.com/postback?cid=c1&payout=2.50&txid=A-1&status=approved";
     assert_eq!(
         get("bemob", url),
@@ -116,7 +116,7 @@ fn those_that_share_a_path_are_told_apart() {
 }
 
 #[test]
-fn prosper202_takes_the_order_from_six_names() {
+fn prosper202_reads_the_order_id_from_six_names() {
     let base = "http://p.example/tracking202/static/gpb.php?amount=2.50";
     assert_eq!(
         get("prosper202", &format!("{base}&subid=c1&oid=B&transaction_id=A-1")).order_id,

@@ -1,7 +1,7 @@
-//! Any bytes in a segment: the reader neither panics nor spins, and gives numbers in order, each once.
+//! Any bytes in a segment: the reader neither panics nor loops, and returns numbers in order, without duplicates.
 //!
-//! The segment is composed of frames that are sound but for what the fuzzer wants otherwise, since random bytes alone
-//! do not get past a checksum. The encoder here follows the description of the format, not the crate's code.
+//! The segment consists of valid frames with faults chosen by the fuzzer, because random bytes alone never pass a
+//! checksum. The encoder here follows the description of the format, not the crate's code.
 //!
 //! `cargo +nightly fuzz run reader` in `crates/journal`.
 #![no_main]
@@ -13,13 +13,13 @@ const IDENTITY: [u8; 16] = [7; 16];
 
 #[derive(Arbitrary, Debug)]
 enum Piece {
-    /// A frame with a right checksum, whatever it claims.
+    /// A frame with a valid checksum and any header.
     Frame { segment: u8, first: u8, count: u8, time: u64, payload: Vec<u8>, length_off: i8 },
-    /// A frame as the writer makes it, of `records` that follow the one before.
+    /// A frame as the writer would write it, with `records` records after the previous ones.
     Sound { records: Vec<Vec<u8>> },
     Zeros(u8),
     Bytes(Vec<u8>),
-    /// A bit of what was composed so far.
+    /// A flipped bit in the bytes so far.
     Flip(u16),
 }
 

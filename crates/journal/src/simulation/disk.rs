@@ -1,4 +1,4 @@
-//! A disk in memory that loses what was not synced, in any subset of its sectors and names, and that fails on demand.
+//! A disk in memory that loses unsynced data, in any subset of its sectors and names, and fails at random.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,25 +10,25 @@ use crate::locked;
 
 const SECTOR: usize = 512;
 
-/// How likely what fails, in a thousand.
+/// Probability of each fault, in thousandths.
 #[derive(Clone, Default)]
-pub(super) struct Weather {
+pub(super) struct FaultRates {
     pub(super) write: u64,
     pub(super) short: u64,
     pub(super) sync: u64,
     pub(super) folder: u64,
     pub(super) other: u64,
-    /// All bytes the disk takes.
+    /// Capacity of the disk in bytes; `None` for no limit.
     pub(super) capacity: Option<u64>,
-    /// Whether the disk says how many are left.
+    /// True if the disk reports its free bytes.
     pub(super) honest: bool,
 }
 
 #[derive(Default, Clone)]
 struct Inode {
-    /// What a process sees.
+    /// Contents as processes see them.
     cached: Vec<u8>,
-    /// What is on the platter.
+    /// Contents that survive a power cut.
     durable: Vec<u8>,
     dirty: BTreeSet<usize>,
     cut: bool,
@@ -44,7 +44,7 @@ impl Inode {
         }
     }
 
-    /// Persists the sectors and the length for which `lot` says so; the others are clean but never written.
+    /// Persists the sectors and the length for which `lot` returns true; the others become clean without being written.
     fn flush(&mut self, mut lot: impl FnMut() -> bool) {
         for sector in std::mem::take(&mut self.dirty) {
             if lot() {
@@ -62,12 +62,12 @@ type Change = Vec<(String, Option<usize>)>;
 
 struct State {
     random: Random,
-    weather: Weather,
+    fault_rates: FaultRates,
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     changes: Vec<Change>,
-    /// Operations until the machine stops.
+    /// Operations until the machine stops; `None` for no stop.
     fuse: Option<u64>,
     stopped: bool,
     syncs_failed: u64,
@@ -87,7 +87,7 @@ fn eio() -> io::Error {
 }
 
 impl State {
-    /// Counts an operation; an error if it fails or the machine has stopped.
+    /// Counts an operation; fails by chance or if the machine has stopped.
     fn operate(&mut self, permille: u64) -> io::Result<()> {
         match &mut self.fuse {
             Some(0) => self.stopped = true,
@@ -122,19 +122,19 @@ impl State {
     }
 
     fn write(&mut self, inode: usize, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let failure = self.operate(self.weather.write);
+        let failure = self.operate(self.fault_rates.write);
         let mut taken = bytes.len();
-        if failure.is_err() || self.random.chance(self.weather.short) {
+        if failure.is_err() || self.random.chance(self.fault_rates.short) {
             taken = self.random.below(bytes.len() as u64) as usize;
         }
         let from = offset as usize;
         let growth = (from + taken).saturating_sub(self.inodes[inode].cached.len()) as u64;
         let room = self
-            .weather
+            .fault_rates
             .capacity
             .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()));
         taken -= (growth.saturating_sub(room) as usize).min(taken);
-        // Even an error leaves part of the write behind, sometimes.
+        // Even a failed write leaves a part behind, sometimes.
         let file = &mut self.inodes[inode];
         if taken > 0 {
             file.cached.resize(file.cached.len().max(from + taken), 0);
@@ -150,7 +150,7 @@ impl State {
     }
 
     fn sync(&mut self, inode: usize) -> io::Result<()> {
-        let failure = self.operate(self.weather.sync);
+        let failure = self.operate(self.fault_rates.sync);
         if self.stopped {
             return failure;
         }
@@ -158,7 +158,7 @@ impl State {
         let file = &mut self.inodes[inode];
         match failure {
             Ok(()) => file.flush(|| true),
-            // What was not written is forgotten, and the next sync will find nothing to do: as Linux has it.
+            // Unwritten data is dropped and the next sync succeeds, as on Linux.
             Err(_) => {
                 self.syncs_failed += 1;
                 file.flush(|| random.chance(500));
@@ -168,7 +168,7 @@ impl State {
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        let failure = self.operate(self.weather.folder);
+        let failure = self.operate(self.fault_rates.folder);
         if self.stopped {
             return failure;
         }
@@ -182,7 +182,7 @@ impl State {
     }
 }
 
-/// Handle of the disk; clones are the same disk.
+/// Handle of the disk; clones share it.
 #[derive(Clone)]
 pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -190,7 +190,7 @@ impl SimulatedDisk {
     pub(super) fn new(random: Random) -> Self {
         SimulatedDisk(Arc::new(Mutex::new(State {
             random,
-            weather: Weather::default(),
+            fault_rates: FaultRates::default(),
             inodes: Vec::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
@@ -201,8 +201,8 @@ impl SimulatedDisk {
         })))
     }
 
-    pub(super) fn set_weather(&self, weather: Weather) {
-        locked(&self.0).weather = weather;
+    pub(super) fn set_fault_rates(&self, fault_rates: FaultRates) {
+        locked(&self.0).fault_rates = fault_rates;
     }
 
     pub(super) fn set_fuse(&self, operations: Option<u64>) {
@@ -217,19 +217,19 @@ impl SimulatedDisk {
         locked(&self.0).syncs_failed
     }
 
-    /// Bytes of all files but the few of the identity.
+    /// Total length of all files except the identity.
     pub(super) fn used(&self) -> u64 {
         locked(&self.0).used().saturating_sub(40)
     }
 
-    /// The process is gone; the machine runs on and may write back what it has.
+    /// Ends the process; the machine continues and may write back cached data.
     pub(super) fn kill_process(&self) {
         let mut state = locked(&self.0);
         state.stopped = false;
         state.fuse = None;
     }
 
-    /// The machine is gone, with what was not on the platter.
+    /// Ends the machine with all data that was not durable.
     pub(super) fn cut_power(&self) {
         let mut guard = locked(&self.0);
         let state = &mut *guard;
@@ -241,10 +241,10 @@ impl SimulatedDisk {
             }
         }
         state.names = state.durable_names.clone();
-        // Some power cuts lose nearly all, some nearly nothing.
-        let kept = state.random.below(1_001);
+        // Some power cuts report_damage nearly everything, some nearly nothing.
+        let segment_file = state.random.below(1_001);
         for file in &mut state.inodes {
-            file.flush(|| state.random.chance(kept));
+            file.flush(|| state.random.chance(segment_file));
             file.cached = file.durable.clone();
         }
     }
@@ -255,7 +255,7 @@ impl Disk for SimulatedDisk {
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut state = locked(&self.0);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         let files = state.names.iter();
         Ok(files
@@ -265,7 +265,7 @@ impl Disk for SimulatedDisk {
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
         let mut state = locked(&self.0);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         Ok(SimulatedFile {
             state: Arc::clone(&self.0),
@@ -275,7 +275,7 @@ impl Disk for SimulatedDisk {
 
     fn create(&self, name: &str) -> io::Result<SimulatedFile> {
         let mut state = locked(&self.0);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
@@ -288,7 +288,7 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = locked(&self.0);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         let inode = state.inode(from)?;
         state.change(vec![(from.to_owned(), None), (to.to_owned(), Some(inode))]);
@@ -297,7 +297,7 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = locked(&self.0);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         state.inode(name)?;
         state.change(vec![(name.to_owned(), None)]);
@@ -310,7 +310,7 @@ impl Disk for SimulatedDisk {
 
     fn free_bytes(&self) -> io::Result<u64> {
         let state = locked(&self.0);
-        let capacity = state.weather.capacity.filter(|_| state.weather.honest);
+        let capacity = state.fault_rates.capacity.filter(|_| state.fault_rates.honest);
         Ok(capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
     }
 }
@@ -328,7 +328,7 @@ impl DiskFile for SimulatedFile {
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = locked(&self.state);
-        let other = state.weather.other;
+        let other = state.fault_rates.other;
         state.operate(other)?;
         let cached = &state.inodes[self.inode].cached;
         let from = (offset as usize).min(cached.len());
@@ -347,8 +347,8 @@ impl DiskFile for SimulatedFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut state = locked(&self.state);
-        // Often not possible when the disk has just failed.
-        let failing = if state.weather.write + state.weather.sync > 0 {
+        // Often impossible if the disk has just failed.
+        let failing = if state.fault_rates.write + state.fault_rates.sync > 0 {
             500
         } else {
             0

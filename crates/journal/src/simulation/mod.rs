@@ -1,6 +1,7 @@
-//! The journal on a simulated, treacherous disk: seeded, single-threaded, and compared with what was acknowledged.
+//! The journal on a simulated disk with injected faults: seeded, single-threaded, compared with the acknowledged
+//! records.
 //!
-//! `JOURNAL_SEEDS=100000 cargo nextest run --release -p journal simulation` is the long run.
+//! `JOURNAL_SEEDS=100000 cargo nextest run --release -p journal simulation` runs longer.
 
 mod disk;
 mod random;
@@ -10,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::bugs::{self, Bug};
 
-/// Seeds within which every seeded mistake has to show.
-const PATIENCE: u64 = 1_000;
+/// Maximum number of seeds to catch an injected fault.
+const MAX_SEEDS: u64 = 1_000;
 
 const BUGS: [Bug; 16] = [
     Bug::AckBeforeSync,
@@ -34,14 +35,14 @@ const BUGS: [Bug; 16] = [
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the length of the long run is for whoever starts it to say"
+    reason = "the user chooses the length of a long run"
 )]
 fn seeds() -> u64 {
     std::env::var("JOURNAL_SEEDS").map_or(1_000, |seeds| seeds.parse().unwrap())
 }
 
 #[test]
-fn what_was_acknowledged_survives_whatever_the_disk_does() {
+fn acknowledged_records_survive_all_disk_faults() {
     let mut survived = world::Tally::default();
     for seed in 0..seeds() {
         match world::run(seed) {
@@ -54,25 +55,28 @@ fn what_was_acknowledged_survives_whatever_the_disk_does() {
 }
 
 #[test]
-fn every_seeded_mistake_is_caught() {
+fn every_injected_fault_is_caught() {
     std::panic::set_hook(Box::new(|_| {}));
-    let mut blind = Vec::new();
+    let mut missed = Vec::new();
     for bug in BUGS {
         bugs::set(Some(bug));
-        // A mistake may also trip an assertion or an overflow: that is caught, too.
-        let caught = (0..PATIENCE).find_map(|seed| {
+        // A fault may also trip an assertion or an overflow, which counts as caught.
+        let caught = (0..MAX_SEEDS).find_map(|seed| {
             let outcome = catch_unwind(AssertUnwindSafe(|| world::run(seed)));
             outcome
-                .unwrap_or_else(|_| Err("it panicked".to_owned()))
+                .unwrap_or_else(|_| Err("the journal panicked".to_owned()))
                 .err()
                 .map(|violation| (seed, violation))
         });
         bugs::set(None);
         match caught {
             Some((seed, violation)) => println!("{bug:?}: seed {seed}: {violation}"),
-            None => blind.push(bug),
+            None => missed.push(bug),
         }
     }
     let _ = std::panic::take_hook();
-    assert!(blind.is_empty(), "not caught within {PATIENCE} seeds: {blind:?}");
+    assert!(
+        missed.is_empty(),
+        "not caught within {MAX_SEEDS} seeds: {missed:?}"
+    );
 }

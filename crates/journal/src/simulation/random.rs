@@ -1,4 +1,4 @@
-//! Numbers that follow from a seed (splitmix64).
+//! Pseudo-random numbers from a seed (splitmix64).
 
 #[derive(Clone)]
 pub(super) struct Random(u64);
@@ -16,12 +16,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `bound`.
+    /// Number below `bound`.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    /// True in so many of a thousand cases.
+    /// True with a probability of `permille` thousandths.
     pub(super) fn chance(&mut self, permille: u64) -> bool {
         self.below(1_000) < permille
     }

@@ -1,26 +1,26 @@
-//! One seeded life of a journal: batches, a consumer that applies and releases, faults, kills and power cuts; and the
-//! judge, who compares every record read with what was acknowledged.
+//! One seeded run of a journal: batches, a consumer that applies and releases, faults, kills and power cuts. Every
+//! record that is read is compared with the acknowledged ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{SimulatedDisk, Weather};
+use super::disk::{FaultRates, SimulatedDisk};
 use super::random::Random;
 use crate::Seq;
 use crate::cursor::{Cursor, View};
+use crate::folder::JournalFolder;
 use crate::format::Frame;
-use crate::keeper::Keeper;
 use crate::reader::{Damage, Records};
 use crate::recovery;
 use crate::settings::{Refused, Settings};
-use crate::stats::Figures;
+use crate::stats::Counters;
 use crate::writer::{Moment, Writer};
 
 const SEGMENT: u64 = 12 << 10;
 const STEPS: u64 = 70;
 
-/// What happened, so that a run in which nothing happens does not pass for a good one.
+/// Counts of events, so that a run without events does not pass.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     acked: u64,
@@ -65,9 +65,9 @@ impl Tally {
     }
 }
 
-/// A process that runs.
+/// A running process.
 struct Node {
-    keeper: Arc<Keeper<SimulatedDisk>>,
+    folder: Arc<JournalFolder<SimulatedDisk>>,
     writer: Writer<SimulatedDisk>,
     reader: Cursor<SimulatedDisk>,
     next: Seq,
@@ -76,7 +76,7 @@ struct Node {
 impl Node {
     fn view(&self) -> View {
         View {
-            segments: self.keeper.segments(),
+            segments: self.folder.segments(),
             end: Some(self.next),
         }
     }
@@ -87,25 +87,25 @@ struct World {
     disk: SimulatedDisk,
     settings: Settings,
     now_ms: u64,
-    /// What readers were or will be told: acknowledged, or found at a recovery.
-    told: BTreeMap<Seq, Vec<u8>>,
-    /// Told of at a recovery after a kill, though a sync had failed: the kernel may have lied about these, and
-    /// nobody was ever promised them.
+    /// Records that readers got or will get: acknowledged, or found at a recovery.
+    published: BTreeMap<Seq, Vec<u8>>,
+    /// Records found at a recovery after a kill although a sync had failed: the kernel may have lied about them, and
+    /// they were never acknowledged.
     soft: BTreeSet<Seq>,
     numbers: HashMap<Vec<u8>, Seq>,
     attempted: BTreeSet<Vec<u8>>,
-    /// Where the consumer is: it lives elsewhere and loses nothing.
+    /// Position of the consumer, which is stored elsewhere and never lost.
     cursor: Seq,
     released: Seq,
     syncs_failed_before: u64,
-    /// The quota; or what was there at the start, if a power cut brought removed files back.
+    /// The quota, or the total at the start if a power cut restored removed files.
     allowance: u64,
     tally: Tally,
 }
 
 type Verdict<T> = Result<T, String>;
 
-/// One life from a seed. The error says which promise was broken.
+/// Runs one seed. The error names the broken guarantee.
 pub(super) fn run(seed: u64) -> Verdict<Tally> {
     let mut random = Random::new(seed);
     let disk = SimulatedDisk::new(random.clone());
@@ -120,7 +120,7 @@ pub(super) fn run(seed: u64) -> Verdict<Tally> {
         disk,
         settings,
         now_ms: 1_000_000,
-        told: BTreeMap::new(),
+        published: BTreeMap::new(),
         soft: BTreeSet::new(),
         numbers: HashMap::new(),
         attempted: BTreeSet::new(),
@@ -161,18 +161,18 @@ impl World {
             13..=14 => {
                 let back = self.random.below(self.cursor.min(3) + 1);
                 self.released = self.released.max(self.cursor - back);
-                node.keeper.release(self.released);
+                node.folder.release(self.released);
                 Ok(())
             }
             15..=16 => {
-                let before = node.keeper.first();
-                // It says no when the weather is bad: the next round will do.
-                let _ = node.keeper.tend(self.now_ms);
-                self.tally.recycled += u64::from(node.keeper.first() > before);
+                let before = node.folder.first();
+                // Fails while faults are active; the next round retries.
+                let _ = node.folder.maintain(self.now_ms);
+                self.tally.recycled += u64::from(node.folder.first() > before);
                 Ok(())
             }
             17..=18 => {
-                self.change_weather();
+                self.change_fault_rates();
                 Ok(())
             }
             19 if self.random.chance(300) => {
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    fn change_weather(&mut self) {
+    fn change_fault_rates(&mut self) {
         let is_fine = self.random.chance(400);
         let bad = [0, 0, 100, 400, 1_000];
         let mut pick = || {
@@ -201,19 +201,19 @@ impl World {
                 bad[self.random.below(5) as usize]
             }
         };
-        let mut weather = Weather {
+        let mut fault_rates = FaultRates {
             write: pick(),
             short: pick(),
             sync: pick(),
             folder: pick(),
-            ..Weather::default()
+            ..FaultRates::default()
         };
-        weather.other = pick() / 20;
+        fault_rates.other = pick() / 20;
         if !is_fine && self.random.chance(200) {
-            weather.capacity = Some(SEGMENT * self.random.below(4) + self.random.below(SEGMENT));
-            weather.honest = self.random.chance(500);
+            fault_rates.capacity = Some(SEGMENT * self.random.below(4) + self.random.below(SEGMENT));
+            fault_rates.honest = self.random.chance(500);
         }
-        self.disk.set_weather(weather);
+        self.disk.set_fault_rates(fault_rates);
     }
 
     fn commit(&mut self, node: &mut Node) -> Verdict<Result<Seq, Refused>> {
@@ -238,7 +238,7 @@ impl World {
                 let first = next - records.len() as u64;
                 for (seq, record) in (first..).zip(records) {
                     self.soft.remove(&seq);
-                    self.tell(seq, record)?;
+                    self.publish(seq, record)?;
                 }
                 node.next = next;
             }
@@ -247,17 +247,17 @@ impl World {
         Ok(outcome)
     }
 
-    /// A record has its number for good now.
-    fn tell(&mut self, seq: Seq, record: Vec<u8>) -> Verdict<()> {
+    /// Publishes a record: its number is final.
+    fn publish(&mut self, seq: Seq, record: Vec<u8>) -> Verdict<()> {
         if let Some(other) = self
             .numbers
             .insert(record.clone(), seq)
             .filter(|other| *other != seq)
         {
-            return Err(format!("record {seq} was there before, as {other}"));
+            return Err(format!("record {seq} was published before, as {other}"));
         }
-        match self.told.insert(seq, record.clone()) {
-            Some(other) if other != record => Err(format!("number {seq} was given twice")),
+        match self.published.insert(seq, record.clone()) {
+            Some(other) if other != record => Err(format!("number {seq} was assigned twice")),
             _ => Ok(()),
         }
     }
@@ -267,10 +267,14 @@ impl World {
         let Ok(records) = node.reader.read(node.view(), most, 4_000) else {
             return Ok(());
         };
-        self.judge_damage(&records.damage)?;
+        self.check_damage(&records.damage)?;
         for (seq, record) in records.iter() {
-            if self.told.get(&seq).is_none_or(|told| told != record) {
-                return Err(format!("the live reader was given something else as {seq}"));
+            if self
+                .published
+                .get(&seq)
+                .is_none_or(|published| published != record)
+            {
+                return Err(format!("the live reader returned another record as {seq}"));
             }
         }
         if self.cursor <= records.next {
@@ -281,20 +285,20 @@ impl World {
         Ok(())
     }
 
-    /// Everything told of between the two numbers is among the records.
+    /// Checks that every published record between the two numbers is among the records.
     fn must_be_whole(&self, from: Seq, to: Seq, records: &Records) -> Verdict<()> {
         let read: BTreeSet<Seq> = records.iter().map(|(seq, _)| seq).collect();
-        let missing = self.told.range(from..to).map(|(seq, _)| *seq);
+        let missing = self.published.range(from..to).map(|(seq, _)| *seq);
         match missing
             .into_iter()
             .find(|seq| !read.contains(seq) && !self.soft.contains(seq))
         {
-            Some(seq) => Err(format!("record {seq} is gone")),
+            Some(seq) => Err(format!("record {seq} is lost")),
             None => Ok(()),
         }
     }
 
-    fn judge_damage(&self, damage: &[Damage]) -> Verdict<()> {
+    fn check_damage(&self, damage: &[Damage]) -> Verdict<()> {
         let is_unexplained = |damage: &&Damage| {
             (damage.from.max(self.released)..damage.to).any(|seq| !self.soft.contains(&seq))
         };
@@ -314,9 +318,9 @@ impl World {
             self.tally.power_cuts += 1;
             self.disk.cut_power();
         }
-        self.disk.set_weather(Weather::default());
+        self.disk.set_fault_rates(FaultRates::default());
         if self.random.chance(200) {
-            // It may happen again before the journal is open.
+            // The machine may stop again before the journal is open.
             self.disk.set_fuse(Some(self.random.below(30)));
             let again = self.start();
             drop(again);
@@ -333,7 +337,7 @@ impl World {
         let found = recovery::survey(&*disk, &self.settings, identity)?;
         let segments = found.segments.keys().copied().collect();
         let (recovery, ended) = recovery::recover(&disk, &identity, segments)?;
-        let keeper = Arc::new(Keeper::new(
+        let folder = Arc::new(JournalFolder::new(
             Arc::clone(&disk),
             self.settings.clone(),
             identity,
@@ -341,15 +345,15 @@ impl World {
             found.spare,
         ));
         let writer = Writer::new(
-            Arc::clone(&keeper),
-            Arc::new(Figures::default()),
+            Arc::clone(&folder),
+            Arc::new(Counters::default()),
             recovery.next,
             ended,
         );
         let reader = Cursor::new(disk, &identity, self.cursor);
         Ok((
             Node {
-                keeper,
+                folder,
                 writer,
                 reader,
                 next: recovery.next,
@@ -358,31 +362,31 @@ impl World {
         ))
     }
 
-    /// Starts the process again and compares all that is there with all that was told.
+    /// Starts the process again and compares all stored records with the published ones.
     fn open(&mut self, is_kill: bool) -> Verdict<Node> {
         let (mut node, recovery) = self.start().map_err(|error| format!("not opened: {error:?}"))?;
         self.allowance = self.settings.quota_bytes.max(self.disk.used());
         self.tally.torn += u64::from(recovery.cut.is_some());
-        let may_be_lies = is_kill && self.disk.syncs_failed() > self.syncs_failed_before;
+        let may_be_lost = is_kill && self.disk.syncs_failed() > self.syncs_failed_before;
         if !is_kill {
             self.syncs_failed_before = self.disk.syncs_failed();
         }
-        self.judge_damage(&recovery.damage)?;
-        let mut all = Cursor::new(Arc::new(self.disk.clone()), &node.keeper.identity, self.released);
+        self.check_damage(&recovery.damage)?;
+        let mut all = Cursor::new(Arc::new(self.disk.clone()), &node.folder.identity, self.released);
         let records = all
             .read(node.view(), usize::MAX, usize::MAX)
             .map_err(|error| error.to_string())?;
-        self.judge_damage(&records.damage)?;
+        self.check_damage(&records.damage)?;
         self.must_be_whole(self.released, Seq::MAX, &records)?;
-        self.forget_lies(&records);
+        self.forget_lost(&records);
         for (seq, record) in records.iter() {
-            self.judge_recovered(seq, record, may_be_lies)?;
+            self.check_recovered(seq, record, may_be_lost)?;
         }
         if self.cursor > node.next {
             self.released = self.cursor;
-            node.keeper.release(self.released);
+            node.folder.release(self.released);
             let Ok(next) = node.writer.skip_to(self.cursor, self.moment()) else {
-                return Err("numbers could not be skipped in fine weather".to_owned());
+                return Err("numbers could not be skipped without faults".to_owned());
             };
             self.tally.skips += 1;
             node.next = next;
@@ -390,22 +394,22 @@ impl World {
         Ok(node)
     }
 
-    fn judge_recovered(&mut self, seq: Seq, record: &[u8], may_be_lies: bool) -> Verdict<()> {
-        match self.told.get(&seq) {
-            Some(told) if told == record => Ok(()),
+    fn check_recovered(&mut self, seq: Seq, record: &[u8], may_be_lost: bool) -> Verdict<()> {
+        match self.published.get(&seq) {
+            Some(published) if published == record => Ok(()),
             Some(_) => Err(format!("record {seq} was altered")),
             None if !self.attempted.contains(record) => Err(format!("record {seq} was invented")),
             None => {
                 self.tally.recovered_unacked += 1;
-                if may_be_lies {
+                if may_be_lost {
                     self.soft.insert(seq);
                 }
-                self.tell(seq, record.to_vec())
+                self.publish(seq, record.to_vec())
             }
         }
     }
 
-    fn forget_lies(&mut self, records: &Records) {
+    fn forget_lost(&mut self, records: &Records) {
         let read: BTreeSet<Seq> = records.iter().map(|(seq, _)| seq).collect();
         let gone: Vec<Seq> = self
             .soft
@@ -415,7 +419,7 @@ impl World {
             .collect();
         for seq in gone {
             if seq >= self.released
-                && let Some(record) = self.told.remove(&seq)
+                && let Some(record) = self.published.remove(&seq)
             {
                 self.numbers.remove(&record);
                 self.tally.soft_lost += 1;
@@ -423,9 +427,9 @@ impl World {
         }
     }
 
-    /// In fine weather, with all applied, it takes records again within half a second.
+    /// Checks that without faults, with all records applied, records are accepted again within half a second.
     fn must_recover(&mut self, node: &mut Node) -> Verdict<()> {
-        self.disk.set_weather(Weather::default());
+        self.disk.set_fault_rates(FaultRates::default());
         while self.cursor < node.next {
             let before = self.cursor;
             self.consume(node)?;
@@ -434,13 +438,13 @@ impl World {
             }
         }
         self.released = self.cursor;
-        node.keeper.release(self.released);
+        node.folder.release(self.released);
         for _ in 0..5 {
             if self.commit(node)?.is_ok() {
                 return self.consume(node);
             }
             self.now_ms += 100;
         }
-        Err("it does not recover".to_owned())
+        Err("the journal does not recover".to_owned())
     }
 }

@@ -1,66 +1,66 @@
-//! `clickledger replay`: rejected postbacks decided once more, after a look at what would change.
+//! `clickledger replay`: rejected postbacks decided again, after a dry run that shows what would change.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use postbacks::Reason;
+use postbacks::replays::{self, BATCH_LIMIT, Decider, Replay, ReplayFilter};
 use schema::{Db, Money, NetworkConn, PostbackId, clock};
 use tenancy::networks::Network;
 use tenancy::{Author, advertisers, unscoped};
-use tracking::Reason;
-use tracking::replays::{self, Decider, MOST, Replay, ReplayFilter};
 use uuid::Uuid;
 
-use super::{CommandError, WrongUsage, open_or_use};
+use super::{CommandError, WrongUsage, open};
 use crate::config::{ReplayOptions, Since};
 
-/// How long a statement may run: nobody waits but whoever typed the command.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(600);
-/// How long postbacks are waited for that a node which serves has taken up: a little longer than its transactions last.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How many postbacks are shown one by one.
-const SHOWN: usize = 20;
+/// Longest time Postgres may spend on a statement: only the user of the command waits.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest wait for postbacks that a serving node is deciding: a little longer than its transactions last.
+const SERVING_NODE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Most postbacks shown one by one.
+const MAX_SHOWN: usize = 20;
 
-/// Shows what rejected postbacks would become if they were decided once more; told to do it for real, looks first and
-/// then does exactly what it looked at.
+/// Shows the verdicts that rejected postbacks would get if they were decided again. With `--for-real`, makes the same dry
+/// run first and then decides exactly its postbacks.
 ///
 /// # Errors
-/// [`WrongUsage`] when there is no such network, advertiser, reason or look; when no postback fits, some could not be
-/// decided, or the database fails.
+/// [`WrongUsage`] for an unknown network, advertiser, reason or dry run; another error when no postback matches, some
+/// could not be decided, or the database fails.
 pub async fn replay(options: ReplayOptions) -> Result<(), CommandError> {
-    let database = open_or_use(&options.store, "/postbacks").await?;
-    let db = Db::new(&database.url, 2, LONGEST_STATEMENT);
+    let database = open(&options.store, "/postbacks").await?;
+    let db = Db::new(&database.url, 2, STATEMENT_TIMEOUT);
     let network = unscoped::network_of_slug(&db, &options.network).await?;
     let network = network.ok_or_else(|| WrongUsage(format!("no network is called “{}”", options.network)))?;
     let mut conn = db.network(network.id).await?;
-    let filter = wanted(&mut conn, &network, &options).await?;
+    let filter = filter_of(&mut conn, &network, &options).await?;
     conn.commit().await?;
     let decider = Decider::connect(db.clone(), &database.url, database.secret.clone()).await?;
     let mut run = Run { db, network, decider };
 
-    // What an earlier look showed needs no other one.
+    // The user has seen the dry run already.
     if options.looked_at.is_some() {
-        let done = run.decide(&filter, false).await?;
-        return run.conclude(&filter, &done.1);
+        let (_, decided) = run.decide(&filter, false).await?;
+        return run.conclude(&filter, &decided);
     }
-    let (look, found) = run.decide(&filter, true).await?;
+    let (dry_run, found) = run.decide(&filter, true).await?;
     if options.for_real {
-        let looked_at = ReplayFilter {
+        let of_dry_run = ReplayFilter {
             ids: found.iter().map(|replay| replay.postback_id).collect(),
             ..ReplayFilter::default()
         };
-        let done = run.decide(&looked_at, false).await?;
-        return run.conclude(&filter, &done.1);
+        let (_, decided) = run.decide(&of_dry_run, false).await?;
+        return run.conclude(&filter, &decided);
     }
-    run.tell(&found, true)?;
+    run.print(&found, true)?;
     println!(
-        "\nNothing was changed. To do this and nothing else:\n  clickledger replay --network {} --looked-at {look} --for-real",
+        "\nNothing was changed. To do this and nothing else:\n  clickledger replay --network {} --looked-at {dry_run} --for-real",
         options.network
     );
-    complain(&filter, &found)
+    check_complete(&filter, &found)
 }
 
-/// A network's replays on their way from the question to what came of it.
+/// Replays of one network, with what decides them.
 struct Run {
     db: Db,
     network: Network,
@@ -68,7 +68,7 @@ struct Run {
 }
 
 impl Run {
-    /// Asks for the postbacks that fit, and has them decided. Returns the number of the batch and what came of it.
+    /// Requests the matching postbacks and decides them. Returns the number of the batch and the replays.
     async fn decide(
         &mut self,
         filter: &ReplayFilter,
@@ -76,50 +76,57 @@ impl Run {
     ) -> Result<(Uuid, Vec<Replay>), CommandError> {
         let mut conn = self.db.network(self.network.id).await?;
         let author = Author::command_line();
-        let (batch, asked) = replays::ask(&mut conn, &author, filter, is_dry, clock::now()).await?;
+        let (batch, requested) = replays::request(&mut conn, &author, filter, is_dry, clock::now()).await?;
         conn.commit().await?;
-        if asked == 0 {
-            return Err(format!("no rejected postback of {} is like that", self.network.name).into());
+        if requested == 0 {
+            return Err(format!("no rejected postback of {} matches", self.network.name).into());
         }
-        let decided = self.decider.decide(self.network.id, batch, PATIENCE).await;
-        Ok((batch, decided.map_err(|error| stays(batch, is_dry, &error))?))
+        let decided = self
+            .decider
+            .decide(self.network.id, batch, SERVING_NODE_TIMEOUT)
+            .await;
+        Ok((
+            batch,
+            decided.map_err(|error| still_requested(batch, is_dry, &error))?,
+        ))
     }
 
-    /// Prints what came of it, and fails where not everything was decided.
-    fn conclude(&self, filter: &ReplayFilter, done: &[Replay]) -> Result<(), CommandError> {
-        self.tell(done, false)?;
-        complain(filter, done)
+    /// Prints the replays, and fails if some were not decided.
+    fn conclude(&self, filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandError> {
+        self.print(decided, false)?;
+        check_complete(filter, decided)
     }
 
-    fn tell(&self, found: &[Replay], is_dry: bool) -> io::Result<()> {
+    fn print(&self, found: &[Replay], is_dry: bool) -> io::Result<()> {
         print(&mut io::stdout().lock(), &self.network.name, found, is_dry)
     }
 }
 
-/// Says that what was asked for is not forgotten.
-fn stays(batch: Uuid, is_dry: bool, error: &replays::DecideError) -> String {
-    match is_dry {
-        true => error.to_string(),
-        false => format!(
-            "{error}\n(They stay asked for: a node that serves decides them, or this command when it is run again. What \
-             came of them is on the page /replays/{batch}.)"
-        ),
+/// Adds to an error that the requested replays are not lost.
+fn still_requested(batch: Uuid, is_dry: bool, error: &replays::DecideError) -> String {
+    if is_dry {
+        error.to_string()
+    } else {
+        format!(
+            "{error}\n(The postbacks stay requested: a serving node decides them, or this command when it is run again. \
+             Their new verdicts are on the page /replays/{batch}.)"
+        )
     }
 }
 
-/// Which postbacks the options name.
-async fn wanted(
+/// Returns the filter that the options describe.
+async fn filter_of(
     conn: &mut NetworkConn,
     network: &Network,
     options: &ReplayOptions,
 ) -> Result<ReplayFilter, CommandError> {
-    if let Some(look) = options.looked_at {
-        let looked_at = replays::of_batch(conn, look, MOST).await?;
-        if looked_at.is_empty() {
-            return Err(WrongUsage(format!("{} has no look numbered {look}", network.name)).into());
+    if let Some(batch) = options.looked_at {
+        let of_dry_run = replays::of_batch(conn, batch, BATCH_LIMIT).await?;
+        if of_dry_run.is_empty() {
+            return Err(WrongUsage(format!("{} has no dry run numbered {batch}", network.name)).into());
         }
         return Ok(ReplayFilter {
-            ids: looked_at.into_iter().map(|replay| replay.postback_id).collect(),
+            ids: of_dry_run.into_iter().map(|replay| replay.postback_id).collect(),
             ..ReplayFilter::default()
         });
     }
@@ -129,7 +136,7 @@ async fn wanted(
         .filter(|code| Reason::of_code(code).is_none())
     {
         return Err(WrongUsage(format!(
-            "there is no reason “{reason}”; /docs/postback lists them all"
+            "unknown reason “{reason}”; /docs/postback lists all reasons"
         ))
         .into());
     }
@@ -152,8 +159,8 @@ async fn wanted(
     })
 }
 
-/// Fails where something that was asked for by name was not decided.
-fn complain(filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandError> {
+/// Fails if a postback of the filter was not decided.
+fn check_complete(filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandError> {
     let is_among = |id: &PostbackId| decided.iter().any(|replay| replay.postback_id == *id);
     let left_out = filter.ids.iter().filter(|id| !is_among(id)).count();
     let undecided = decided.iter().filter(|replay| replay.reason.is_none()).count();
@@ -161,7 +168,7 @@ fn complain(filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandErro
         (0, 0) => Ok(()),
         (0, _) => Err(format!("{undecided} of {} could not be decided", decided.len()).into()),
         _ => Err(format!(
-            "{left_out} of {} that were named are no rejected postbacks like that; {undecided} could not be decided",
+            "{left_out} of the {} named postbacks do not match or are not rejected; {undecided} could not be decided",
             filter.ids.len()
         )
         .into()),
@@ -169,9 +176,10 @@ fn complain(filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandErro
 }
 
 fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) -> io::Result<()> {
-    let (would, were) = match is_dry {
-        true => ("would change", "looked at"),
-        false => ("changed", "decided once more"),
+    let (would, were) = if is_dry {
+        ("would change", "checked")
+    } else {
+        ("changed", "decided again")
     };
     let changing = found.iter().filter(|replay| replay.changes()).count();
     writeln!(
@@ -179,17 +187,19 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
         "{network}: {} {were}, {changing} {would}",
         postbacks(found.len())
     )?;
-    if i64::try_from(found.len()).is_ok_and(|found| found >= MOST) {
+    if i64::try_from(found.len()).is_ok_and(|found| found >= BATCH_LIMIT) {
         writeln!(
             out,
-            "These are the oldest {MOST}, as many as are taken at once; there may be more."
+            "These are the oldest {BATCH_LIMIT}, the most in one run; more may match."
         )?;
     }
     writeln!(out)?;
-    let mut ways: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut transitions: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut sums: BTreeMap<_, (usize, Money, Money)> = BTreeMap::new();
     for replay in found {
-        *ways.entry((&replay.reason_before, now(replay))).or_default() += 1;
+        *transitions
+            .entry((&replay.reason_before, reason_now(replay)))
+            .or_default() += 1;
         if let (Some(commission), Some(revenue)) = (replay.commission(), replay.revenue()) {
             let none = Money {
                 micros: 0,
@@ -201,7 +211,7 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
             sum.2.micros = sum.2.micros.saturating_add(revenue.micros);
         }
     }
-    for ((before, after), count) in ways {
+    for ((before, after), count) in transitions {
         writeln!(out, "{count:>8}  {before} → {after}")?;
     }
     for (count, commission, revenue) in sums.into_values() {
@@ -212,7 +222,7 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
         )?;
     }
     writeln!(out)?;
-    for replay in found.iter().take(SHOWN) {
+    for replay in found.iter().take(MAX_SHOWN) {
         let (id, before, message) = (
             replay.postback_id,
             &replay.reason_before,
@@ -221,18 +231,18 @@ fn print(out: &mut impl Write, network: &str, found: &[Replay], is_dry: bool) ->
         writeln!(
             out,
             "{id}  {before} → {}  {}",
-            now(replay),
+            reason_now(replay),
             message.unwrap_or_default()
         )?;
     }
-    if found.len() > SHOWN {
-        writeln!(out, "… and {} more", found.len() - SHOWN)?;
+    if found.len() > MAX_SHOWN {
+        writeln!(out, "… and {} more", found.len() - MAX_SHOWN)?;
     }
     Ok(())
 }
 
-/// The reason a postback has or would have now.
-fn now(replay: &Replay) -> &str {
+/// Returns the reason a postback has or would have now.
+fn reason_now(replay: &Replay) -> &str {
     replay.reason.as_deref().unwrap_or("not decided")
 }
 

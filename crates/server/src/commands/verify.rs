@@ -1,40 +1,38 @@
-//! `clickledger verify`: the proof, network by network, with all the time it needs.
+//! `clickledger verify`: the consistency check, network by network.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use monitoring::verify::{self, Check, Period, Verification};
 use schema::{Db, clock};
-use tenancy::networks::{self, Network};
+use tenancy::networks::Network;
 use tenancy::operators;
-use tracking::verify::{self, Check, Period, Verification};
+use tracing::{Instrument as _, info_span};
 
-use super::{CommandError, journal_folder, open_or_use};
+use super::{CommandError, current, open};
 use crate::config::VerifyOptions;
 
-/// How long a statement may run: nobody waits but whoever typed the command.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(3600);
+/// Longest time Postgres may spend on a statement: only the user of the command waits.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Proves for one network or for all that what was acknowledged is stored, counted and booked, and prints what was
-/// compared.
+/// Verifies for one network or for all that every acknowledged event is stored, summed and booked, and prints each check.
 ///
 /// # Errors
-/// When something differs, there is no such network, or database or journals cannot be read.
+/// When a check fails, no network has the id, or database or journals cannot be read.
 pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
-    let database = open_or_use(&options.store, "/settings/proof").await?;
-    let db = Db::new(&database.url, 1, LONGEST_STATEMENT);
-    let journals = options.journals.unwrap_or_else(|| journal_folder(&options.store));
-    let asked = match options.network {
-        Some(id) => {
-            let mut conn = db.network(id).await?;
-            let network = networks::current(&mut conn).await;
-            vec![network.map_err(|_| "there is no such network")?]
-        }
+    let database = open(&options.store, "/settings/proof").await?;
+    let db = Db::new(&database.url, 1, STATEMENT_TIMEOUT);
+    let journals = options.journals.unwrap_or_else(|| options.store.journal_folder());
+    let networks = match options.network {
+        Some(id) => vec![current(&mut db.network(id).await?).await?],
         None => all(&db).await?,
     };
     let (mut checks, mut failing) = (0, 0);
-    for network in asked {
-        let found = prove(&db, &network, &journals, options.days).await?;
+    for network in networks {
+        let span = info_span!("network", id = %network.id);
+        let checking = verify_network(&db, &network, &journals, options.days);
+        let found = checking.instrument(span).await?;
         print(&mut io::stdout().lock(), &network, &found)?;
         checks += found.checks.len();
         failing += found.checks.iter().filter(|check| !check.holds()).count();
@@ -46,7 +44,7 @@ pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Every network, the newest first.
+/// Returns every network, the newest first.
 async fn all(db: &Db) -> Result<Vec<Network>, CommandError> {
     let mut networks: Vec<Network> = Vec::new();
     loop {
@@ -59,7 +57,12 @@ async fn all(db: &Db) -> Result<Vec<Network>, CommandError> {
     }
 }
 
-async fn prove(db: &Db, network: &Network, journals: &Path, days: u16) -> Result<Verification, CommandError> {
+async fn verify_network(
+    db: &Db,
+    network: &Network,
+    journals: &Path,
+    days: u16,
+) -> Result<Verification, CommandError> {
     let now = clock::now();
     let period = Period::last_days(days.into(), network.time_zone(), now);
     let mut conn = db.network(network.id).await?;

@@ -1,26 +1,26 @@
-//! Finding the machine's Postgres binaries, or saying how to install them.
+//! Search for the machine's Postgres binaries, and the command that installs them.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest major version that has everything we use.
+/// Oldest supported major version.
 const OLDEST: u32 = 15;
 
-/// A folder with `postgres` and `initdb` of one version.
+/// Folder with `postgres` and `initdb` of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     directory: PathBuf,
     version: u32,
 }
 
-/// There are no usable binaries on this machine.
+/// Error of a machine without usable binaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoBinaries {
-    /// The version an existing cluster was made with, which only the same version can open.
+    /// Version of an existing cluster, which no other version can open; none without a cluster.
     needed: Option<u32>,
-    /// What was found instead: (folder, version).
+    /// Unusable binaries: folder and version.
     found: Vec<(PathBuf, u32)>,
     platform: String,
 }
@@ -48,7 +48,7 @@ impl fmt::Display for NoBinaries {
 
 impl std::error::Error for NoBinaries {}
 
-/// The command that installs Postgres, by the `ID` and `ID_LIKE` of /etc/os-release (or `macos`).
+/// Returns the command that installs Postgres, by the `ID` and `ID_LIKE` of /etc/os-release (or `macos`).
 #[must_use]
 pub fn install_command(platform: &str) -> &'static str {
     let is = |names: &[&str]| platform.split_whitespace().any(|word| names.contains(&word));
@@ -83,7 +83,7 @@ fn platform() -> String {
 }
 
 impl Binaries {
-    /// The binaries to use: those in `only` if given; those of the cluster's version if there is a cluster; else the
+    /// Returns the binaries to use: those in `only` if given, those of the cluster's version if a cluster exists, else the
     /// newest.
     pub(super) fn find(only: Option<&Path>, cluster: Option<u32>) -> Result<Self, NoBinaries> {
         let candidates = match only {
@@ -102,7 +102,10 @@ impl Binaries {
             .max_by_key(|binaries| binaries.version)
             .cloned()
             .ok_or_else(|| {
-                let mut found: Vec<_> = found.into_iter().map(|it| (it.directory, it.version)).collect();
+                let mut found: Vec<_> = found
+                    .into_iter()
+                    .map(|binaries| (binaries.directory, binaries.version))
+                    .collect();
                 found.sort();
                 found.dedup();
                 NoBinaries {
@@ -125,7 +128,7 @@ impl Binaries {
         self.directory.join("initdb")
     }
 
-    /// What is in a folder, after following the link that a `postgres` on the PATH may be.
+    /// Returns the binaries in a folder, after following the link that a `postgres` on the PATH may be.
     fn at(directory: &Path) -> Option<Self> {
         let postgres = directory.join("postgres").canonicalize().ok()?;
         let directory = postgres.parent()?.to_owned();
@@ -138,7 +141,7 @@ impl Binaries {
     }
 }
 
-/// `postgres (PostgreSQL) 15.18 (Debian …)` → 15.
+/// Reads 15 from `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn parse_version(text: &str) -> Option<u32> {
     let number = text.split_once("(PostgreSQL) ")?.1;
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_what_postgres_prints() {
+    fn versions_are_read_from_the_output_of_postgres() {
         assert_eq!(
             parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
             Some(15)
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_binaries_is_told_its_own_command() {
+    fn the_error_without_binaries_names_the_command_of_the_platform() {
         let nowhere = tempfile::tempdir().unwrap();
         let refusal = Binaries::find(Some(nowhere.path()), None).unwrap_err();
         assert!(
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_opened_by_its_own_version_only() {
+    fn a_cluster_is_opened_by_the_version_that_created_it_only() {
         let refusal = Binaries::find(None, Some(9)).unwrap_err();
         assert!(
             refusal.to_string().contains("cluster of PostgreSQL 9"),

@@ -1,5 +1,5 @@
-//! The postmaster as a child process: another user where we are root, a process group of its own, and gone when we
-//! are, also when we are killed.
+//! Postmaster as a child process: under another user if we are root, in a separate process group, and stopped when this
+//! process ends, even when it is killed.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -10,22 +10,33 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, getppid, setgid, setpgid, setuid};
+use tracing::info_span;
 
-/// A running postmaster. Dropping it stops it: fast shutdown first, then at once.
+/// Ways to stop the postmaster, from the cleanest on, each with the longest wait for its end.
+const STOP_TIMEOUTS: [(Signal, Duration); 3] = [
+    (Signal::SIGINT, Duration::from_secs(30)),
+    (Signal::SIGQUIT, Duration::from_secs(5)),
+    (Signal::SIGKILL, Duration::from_secs(5)),
+];
+/// Time between looks at a process that is stopping.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Running postmaster. Dropping it stops it: fast shutdown first, then immediate.
 #[derive(Debug)]
 pub(super) struct Child {
     process: Mutex<std::process::Child>,
     pid: Pid,
 }
 
-/// Starts the postmaster from a thread that lives as long as we do: the kernel's "tell me when my parent dies"
-/// follows the thread that started the child, not the process.
+/// Starts the postmaster from a thread that lives as long as this process: the kernel's parent-death signal follows the
+/// thread that started the child, not the process.
 pub(super) fn spawn(mut command: Command, user: Option<User>) -> io::Result<Child> {
     prepare(&mut command, user, true);
     let (report, started) = mpsc::channel();
     std::thread::Builder::new()
         .name("postgres-parent".into())
         .spawn(move || {
+            // The receiver waits below.
             let _ = report.send(command.spawn());
             loop {
                 std::thread::park();
@@ -39,14 +50,14 @@ pub(super) fn spawn(mut command: Command, user: Option<User>) -> io::Result<Chil
     })
 }
 
-/// Runs a command as the database's user and waits for its end.
+/// Runs a command as the database's user to its end.
 pub(super) fn output(mut command: Command, user: Option<&User>) -> io::Result<Output> {
     prepare(&mut command, user.cloned(), false);
     command.output()
 }
 
 fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
-    // The child may not be allowed into the folder we were started in.
+    // The child's user may have no access to the present folder.
     command.current_dir("/");
     let parent = nix::unistd::getpid();
     let become_child = move || -> io::Result<()> {
@@ -58,14 +69,14 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
         }
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         if own_group {
-            // Ctrl-C is for us: we drain first and stop the database last.
+            // Ctrl-C must reach this process only, which drains first and stops the database last.
             setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
             // After setuid, which clears it. SIGINT is Postgres's fast, clean shutdown.
             #[cfg(target_os = "linux")]
             nix::sys::prctl::set_pdeathsig(Signal::SIGINT)?;
             if getppid() != parent {
                 return Err(io::Error::other(
-                    "the parent died while the database was starting",
+                    "the parent process ended while the database was starting",
                 ));
             }
         }
@@ -84,7 +95,7 @@ fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
 }
 
 impl Child {
-    /// Whether the postmaster is alive.
+    /// Returns true while the postmaster runs.
     pub(super) fn is_running(&self) -> bool {
         self.process
             .lock()
@@ -94,13 +105,21 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        for (signal, patience) in [(Signal::SIGINT, 30), (Signal::SIGQUIT, 5), (Signal::SIGKILL, 5)] {
-            if !self.is_running() || kill(self.pid, signal).is_err() {
+        let _span = info_span!("stop_postgres", pid = self.pid.as_raw()).entered();
+        for (signal, timeout) in STOP_TIMEOUTS {
+            if !self.is_running() {
                 return;
             }
-            let give_up = Instant::now() + Duration::from_secs(patience);
-            while self.is_running() && Instant::now() < give_up {
-                std::thread::sleep(Duration::from_millis(5));
+            if let Err(error) = kill(self.pid, signal) {
+                tracing::error!(%signal, %error, "signal not sent");
+                return;
+            }
+            let deadline = Instant::now() + timeout;
+            while self.is_running() && Instant::now() < deadline {
+                std::thread::sleep(STOP_POLL_INTERVAL);
+            }
+            if self.is_running() {
+                tracing::warn!(%signal, ?timeout, "still running");
             }
         }
     }

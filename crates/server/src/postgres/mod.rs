@@ -1,11 +1,12 @@
-//! A private Postgres for zero configuration: the machine's own binaries, a cluster in our data directory, reachable
-//! through a unix socket only, stopped with us however we end.
+//! Private Postgres for zero configuration: the machine's binaries, a cluster in the data directory, reachable through a
+//! unix socket only, stopped with this process however it ends.
 
 mod binaries;
 mod child;
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
@@ -22,90 +23,101 @@ use crate::database::DatabaseError;
 use binaries::Binaries;
 pub use binaries::{NoBinaries, install_command};
 
-/// The database's role and name inside the cluster.
+/// Name of the role and of the database in the cluster.
 const NAME: &str = "clickledger";
-/// Unix socket addresses end at 107 bytes (103 on macOS); the socket's own name takes 20.
+/// Longest path of the socket's folder: socket addresses end at 107 bytes (103 on macOS), of which the file name takes 20.
 const SOCKET_DIRECTORY_LIMIT: usize = 80;
+/// Longest time from the start until the server is ready: recovery after a crash replays the write-ahead log first.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Ways to stop an orphaned server, from the cleanest on, each with the longest wait for its end.
+const ORPHAN_STOP_TIMEOUTS: [(Signal, Duration); 2] = [
+    (Signal::SIGINT, Duration::from_secs(20)),
+    (Signal::SIGQUIT, Duration::from_secs(15)),
+];
+const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Last lines of the server's log in an error.
+const LOG_TAIL_LINES: usize = 12;
 
-/// What to start.
+/// Settings of a private Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// Where the cluster lives, in a folder `postgres`; created if missing.
+    /// Directory of the cluster's folder `postgres`; created if missing.
     pub data_dir: PathBuf,
-    /// Only look for the binaries here.
+    /// Folder of the binaries; searched if none.
     pub bin_dir: Option<PathBuf>,
-    /// Further `name=value` settings for the server.
+    /// Additional `name=value` settings for the server.
     pub options: Vec<String>,
 }
 
-/// Why there is no Postgres.
+/// Reason why the private Postgres does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    /// The machine has no usable binaries.
+    /// No usable binaries on the machine.
     #[error(transparent)]
     NoBinaries(#[from] NoBinaries),
-    /// Another process uses the data directory.
+    /// Data directory in use by another process.
     #[error(
         "{0} is in use by another clickledger. Stop that one, or choose another directory with --data-dir"
     )]
     Locked(PathBuf),
-    /// Started as root, and the unprivileged user cannot get to the directory.
+    /// Start as root with a directory that the unprivileged user cannot enter.
     #[error(
         "the user {user}, which the database runs as, may not enter {directory}. Choose another directory with --data-dir, such as /var/lib/clickledger"
     )]
     Unreachable {
-        /// The unprivileged user.
+        /// Unprivileged user.
         user: String,
-        /// The folder it may not enter.
+        /// Folder that the user may not enter.
         directory: PathBuf,
     },
-    /// Started as root, and there is nobody else to be.
+    /// Start as root on a machine without an unprivileged user.
     #[error(
-        "started as root, but the database must not run as root and there is neither a user postgres nor a user nobody"
+        "started as root, but the database must not run as root, and the machine has neither a user postgres nor a user nobody"
     )]
     NoUser,
-    /// A short folder for the socket belongs to somebody else.
+    /// Short folder for the socket that belongs to another user.
     #[error("{0} belongs to another user; remove it or choose a shorter --data-dir")]
     ForeignSocketDirectory(PathBuf),
-    /// A database of a killed server does not stop.
+    /// Postmaster of a killed server that does not stop.
     #[error("process {0}, the database of a server that was killed, does not stop; end it and try again")]
     StubbornOrphan(i32),
-    /// `initdb` failed.
+    /// Failure of `initdb`.
     #[error("initdb failed: {0}")]
     Initdb(String),
-    /// The server did not come up.
-    #[error("the database did not start; the end of {log} says:\n{tail}")]
+    /// Server that did not become ready.
+    #[error("the database did not start; the end of {log}:\n{tail}")]
     NotReady {
-        /// Its log file.
+        /// Log file of the server.
         log: PathBuf,
-        /// The last lines of it.
+        /// Last lines of the log.
         tail: String,
     },
-    /// A file or process could not be handled.
-    #[error("{what}: {error}")]
+    /// Failed operation on a file or process.
+    #[error("{operation}: {error}")]
     Io {
-        /// What was being done.
-        what: String,
-        /// What the system said.
+        /// Operation, such as `creating /data`.
+        operation: String,
+        /// Error of the system.
         error: io::Error,
     },
 }
 
-/// Names what was being done when the system refused.
-fn doing<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, PostgresError> {
+/// Adds the operation to its error.
+fn doing<T>(operation: impl Into<String>, result: io::Result<T>) -> Result<T, PostgresError> {
     result.map_err(|error| PostgresError::Io {
-        what: what.into(),
+        operation: operation.into(),
         error,
     })
 }
 
-/// A running private Postgres. Dropping it, or the end of the process by whatever means, stops it.
+/// Running private Postgres. Stopped when dropped, and when the process ends by any means.
 #[derive(Debug)]
 pub struct Postgres {
     url: String,
     sockets: PathBuf,
     child: child::Child,
-    /// Held until we end: two servers on one directory would destroy it.
+    /// Held until the end: two servers on one directory would destroy the cluster.
     _lock: Flock<fs::File>,
 }
 
@@ -113,7 +125,8 @@ impl Postgres {
     /// Starts the private Postgres of a data directory, creating its cluster on the first start.
     ///
     /// # Errors
-    /// [`PostgresError`], whose text says what to do.
+    /// [`PostgresError`], whose text names the remedy.
+    #[tracing::instrument(name = "start_postgres", skip_all, fields(data_dir = %settings.data_dir.display()))]
     pub fn start(settings: &PostgresSettings) -> Result<Self, PostgresError> {
         let data_dir = create_data_dir(&settings.data_dir)?;
         let lock = lock(&data_dir)?;
@@ -135,7 +148,7 @@ impl Postgres {
             user,
         )
         .map_err(|error| PostgresError::Io {
-            what: "starting postgres".into(),
+            operation: "starting postgres".into(),
             error,
         })?;
         let postgres = Self {
@@ -148,18 +161,18 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Where to connect: role and database `clickledger`, through the socket. The database may not exist yet.
+    /// Returns the address of the role and database `clickledger`, through the socket. The database may not exist yet.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Makes the database that [`Postgres::url`] names, unless it exists.
+    /// Creates the database of [`Postgres::url`], unless it exists.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn create_database(&self) -> Result<(), DatabaseError> {
-        let mut conn = AsyncPgConnection::establish(&self.url_of("postgres")).await?;
+        let mut conn = schema::connect(&self.url_of("postgres")).await?;
         let exists: Vec<Exists> = sql_query("SELECT 1 AS one FROM pg_database WHERE datname = $1")
             .bind::<Text, _>(NAME)
             .load(&mut conn)
@@ -172,25 +185,26 @@ impl Postgres {
         Ok(())
     }
 
-    /// Where to connect for another database of the same cluster.
+    /// Returns the address of another database of the same cluster.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         url(&self.sockets, database)
     }
 
     fn wait_until_ready(&self, cluster: &Path, log: &Path) -> Result<(), PostgresError> {
-        // Recovery after a crash replays the write-ahead log first; it is given time as long as the process lives.
-        let give_up = Instant::now() + Duration::from_secs(300);
-        while Instant::now() < give_up && self.child.is_running() {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while Instant::now() < deadline && self.child.is_running() {
+            // The file is missing until the postmaster writes it.
             let status = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
             if status.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(READY_POLL_INTERVAL);
         }
-        let text = fs::read_to_string(log).unwrap_or_default();
+        let text = doing(format!("reading {}", log.display()), fs::read_to_string(log))?;
         let lines: Vec<_> = text.lines().collect();
-        let tail = lines.split_at(lines.len().saturating_sub(12)).1.join("\n");
+        let (_, tail) = lines.split_at(lines.len().saturating_sub(LOG_TAIL_LINES));
+        let tail = tail.join("\n");
         Err(PostgresError::NotReady {
             log: log.to_owned(),
             tail,
@@ -201,36 +215,36 @@ impl Postgres {
 #[derive(QueryableByName)]
 struct Exists {
     #[diesel(sql_type = Integer)]
-    #[expect(dead_code, reason = "only whether there is a row matters")]
+    #[expect(dead_code, reason = "only the existence of a row matters")]
     one: i32,
 }
 
-/// Removes the cluster of a data directory, and the named files beside it, unless a server is using them.
+/// Removes the cluster of a data directory, and the named files beside it, unless a server uses them.
 ///
 /// # Errors
-/// [`PostgresError::Locked`] when one is; or the system's refusal.
+/// [`PostgresError::Locked`] when a server does; [`PostgresError::Io`] when a file cannot be removed.
 pub fn remove_cluster(data_dir: &Path, files: &[&str]) -> Result<(), PostgresError> {
     let data_dir = create_data_dir(data_dir)?;
     let _lock = lock(&data_dir)?;
     let cluster = data_dir.join("postgres");
     stop_orphan(&cluster)?;
-    let gone = |result: io::Result<()>| match result {
+    let ignore_missing = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
     for file in files {
         doing(
             format!("removing {file}"),
-            gone(fs::remove_file(data_dir.join(file))),
+            ignore_missing(fs::remove_file(data_dir.join(file))),
         )?;
     }
     doing(
         format!("removing {}", cluster.display()),
-        gone(fs::remove_dir_all(&cluster)),
+        ignore_missing(fs::remove_dir_all(&cluster)),
     )
 }
 
-/// The folder of the binaries that a new cluster would be made with; none where there are none.
+/// Returns the folder of the binaries for a new cluster; none without usable binaries.
 #[must_use]
 pub fn newest_bin_dir() -> Option<PathBuf> {
     Binaries::find(None, None)
@@ -239,15 +253,13 @@ pub fn newest_bin_dir() -> Option<PathBuf> {
 }
 
 fn url(sockets: &Path, database: &str) -> String {
-    let host = percent_encoding::utf8_percent_encode(
-        sockets.to_str().unwrap_or_default(),
-        percent_encoding::NON_ALPHANUMERIC,
-    );
+    let path = sockets.as_os_str().as_bytes();
+    let host = percent_encoding::percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
     format!("postgresql://{NAME}@/{database}?host={host}")
 }
 
-/// Creates the directory. As root, what is made may be entered by others, whatever the umask says: the database's
-/// user must get through (the cluster inside is closed to them).
+/// Creates the directory. As root, every created folder may be entered by all users, regardless of the umask: the
+/// database's user must get through (the cluster inside is closed to others).
 fn create_data_dir(path: &Path) -> Result<PathBuf, PostgresError> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
@@ -256,10 +268,10 @@ fn create_data_dir(path: &Path) -> Result<PathBuf, PostgresError> {
         .rev()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        let what = || format!("creating {}", folder.display());
-        doing(what(), fs::create_dir(folder))?;
+        let operation = || format!("creating {}", folder.display());
+        doing(operation(), fs::create_dir(folder))?;
         doing(
-            what(),
+            operation(),
             fs::set_permissions(folder, fs::Permissions::from_mode(mode)),
         )?;
     }
@@ -279,7 +291,7 @@ fn lock(data_dir: &Path) -> Result<Flock<fs::File>, PostgresError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| PostgresError::Locked(data_dir.to_owned()))
 }
 
-/// Whom to run as: nobody else when we are not root; Postgres itself refuses to run as root.
+/// Returns the user to run as, because Postgres refuses to run as root; none if this process is not root.
 fn unprivileged_user() -> Result<Option<User>, PostgresError> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -298,10 +310,12 @@ fn check_reachable(data_dir: &Path, user: &User) -> Result<(), PostgresError> {
             fs::metadata(directory),
         )?;
         let (uid, gid, mode) = (user.uid.as_raw(), user.gid.as_raw(), meta.mode());
-        let may_enter = match () {
-            () if meta.uid() == uid => mode & 0o100 != 0,
-            () if meta.gid() == gid => mode & 0o010 != 0,
-            () => mode & 0o001 != 0,
+        let may_enter = if meta.uid() == uid {
+            mode & 0o100 != 0
+        } else if meta.gid() == gid {
+            mode & 0o010 != 0
+        } else {
+            mode & 0o001 != 0
         };
         if !may_enter {
             return Err(PostgresError::Unreachable {
@@ -321,8 +335,8 @@ fn cluster_version(cluster: &Path) -> Option<u32> {
         .ok()
 }
 
-/// A folder for the socket that only the database's user (and root) may enter: in the data directory where its path
-/// is short enough for a socket address, else a short one under the system's temporary folder.
+/// Creates the folder of the socket, which only the database's user (and root) may enter: in the data directory if its
+/// path is short enough for a socket address, else a short folder under the system's temporary folder.
 fn socket_dir(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresError> {
     let mut directory = data_dir.join("socket");
     if directory.as_os_str().len() > SOCKET_DIRECTORY_LIMIT {
@@ -341,29 +355,32 @@ fn socket_dir(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresE
     Ok(directory)
 }
 
-/// Creates a folder, unless it exists, that only its owner may enter.
+/// Creates a folder that only its owner may enter, unless it exists.
 fn private_dir(path: &Path, owner: Option<&User>) -> Result<(), PostgresError> {
-    let what = || format!("creating {}", path.display());
+    let operation = || format!("creating {}", path.display());
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {
             doing(
-                what(),
+                operation(),
                 fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
             )?;
             match owner {
                 Some(user) => doing(
-                    what(),
+                    operation(),
                     chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
                 ),
                 None => Ok(()),
             }
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(PostgresError::Io { what: what(), error }),
+        Err(error) => Err(PostgresError::Io {
+            operation: operation(),
+            error,
+        }),
     }
 }
 
-/// Makes the cluster under another name and renames it when it is whole, so that there is never half a cluster.
+/// Creates the cluster under another name and renames it when complete, so that an incomplete cluster is never used.
 fn init_cluster(
     binaries: &Binaries,
     data_dir: &Path,
@@ -395,13 +412,22 @@ fn init_cluster(
     )
 }
 
-/// Stops a postmaster that outlived the process that started it. We hold the lock, so it is nobody's.
+/// Stops a postmaster that outlived the process that started it: the caller holds the lock, so no server uses it.
 fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
-    let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
+    let text = match fs::read_to_string(cluster.join("postmaster.pid")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(PostgresError::Io {
+                operation: "reading postmaster.pid".to_owned(),
+                error,
+            });
+        }
+    };
     let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
         return Ok(());
     };
-    for (signal, patience) in [(Signal::SIGINT, 20), (Signal::SIGQUIT, 15)] {
+    for (signal, timeout) in ORPHAN_STOP_TIMEOUTS {
         if !is_postmaster(pid, cluster) {
             return Ok(());
         }
@@ -410,9 +436,9 @@ fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
             "stopping an orphaned postgres",
             kill(Pid::from_raw(pid), signal).map_err(io::Error::from),
         )?;
-        let give_up = Instant::now() + Duration::from_secs(patience);
-        while is_postmaster(pid, cluster) && Instant::now() < give_up {
-            std::thread::sleep(Duration::from_millis(20));
+        let deadline = Instant::now() + timeout;
+        while is_postmaster(pid, cluster) && Instant::now() < deadline {
+            std::thread::sleep(ORPHAN_POLL_INTERVAL);
         }
     }
     // Two postmasters on one cluster would destroy it.
@@ -423,8 +449,8 @@ fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
     }
 }
 
-/// Whether the process with this id is a Postgres on this cluster: neither a reused id nor somebody who merely names
-/// the folder (a zombie has no command line).
+/// Returns true if the process with this id is a Postgres on this cluster: neither a reused id nor another program that
+/// merely names the folder (a zombie has no command line).
 fn is_postmaster(pid: i32, cluster: &Path) -> bool {
     let cluster = cluster.to_string_lossy();
     match fs::read_to_string(format!("/proc/{pid}/cmdline")) {
@@ -446,7 +472,7 @@ fn is_postmaster(pid: i32, cluster: &Path) -> bool {
     }
 }
 
-/// Removes what a killed postmaster leaves behind: with a reused process id in it, Postgres would refuse to start.
+/// Removes the files of a killed postmaster: if they named a reused process id, Postgres would refuse to start.
 fn remove_stale(cluster: &Path, sockets: &Path) -> Result<(), PostgresError> {
     for path in [
         cluster.join("postmaster.pid"),
@@ -456,7 +482,7 @@ fn remove_stale(cluster: &Path, sockets: &Path) -> Result<(), PostgresError> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(PostgresError::Io {
-                    what: format!("removing {}", path.display()),
+                    operation: format!("removing {}", path.display()),
                     error,
                 });
             }

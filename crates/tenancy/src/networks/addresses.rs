@@ -1,4 +1,4 @@
-//! Where a network is found: its slug, and the hosts of its own.
+//! Addresses of a network: its slug and its tracking hosts.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -6,15 +6,15 @@ use schema::{NetworkConn, network_slugs, tracking_hosts};
 
 use crate::error::{ChangeError, taken};
 
-/// First words of paths that no network can be called, because the tracking hosts or the dashboard use them.
+/// Reserved slugs, which the tracking hosts or the dashboard use as the first segment of their paths.
 const RESERVED_SLUGS: [&str; 8] = [
     "postback", "health", "static", "docs", "api", "admin", "ops", "join",
 ];
 
-/// A name for addresses: two to forty lower-case letters, digits and hyphens.
+/// Validates a slug: 2 to 40 lower-case letters, digits and hyphens.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_slug(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -31,7 +31,7 @@ pub fn check_slug(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A name for addresses made from a name for people; may be too short to be one.
+/// Proposes a slug from a display name; the result may be too short to be valid.
 #[must_use]
 pub fn slug_from(name: &str) -> String {
     let mut slug = String::new();
@@ -46,10 +46,10 @@ pub fn slug_from(name: &str) -> String {
     slug.trim_matches('-').to_owned()
 }
 
-/// A tracking host: a name or an address, with a port if need be.
+/// Validates a tracking host: a DNS name or an IP address, with an optional port.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_host(text: &str) -> Result<String, String> {
     let host = normal_host(text);
     let (name, port) = match host.rsplit_once(':') {
@@ -67,7 +67,7 @@ pub fn check_host(text: &str) -> Result<String, String> {
         Ok(host)
     } else {
         Err(format!(
-            "“{}” is not a host such as trk.example.com; write it without https:// and path.",
+            "“{}” is not a host name such as trk.example.com. Enter it without https:// and without a path.",
             text.trim()
         ))
     }
@@ -83,7 +83,7 @@ pub(super) fn is_host(name: &str) -> bool {
     })
 }
 
-/// Where visitors and servers reach the network: its own first host, or its part of the host that all share, which is at
+/// Base URL for visitors and postbacks: the network's first tracking host, or its path on the shared host, whose URL is
 /// `shared`.
 ///
 /// # Errors
@@ -97,7 +97,7 @@ pub async fn tracking_url(conn: &mut NetworkConn, shared: &str) -> QueryResult<S
     })
 }
 
-/// The network's name in addresses.
+/// Slug of the network.
 ///
 /// # Errors
 /// When the database fails.
@@ -110,7 +110,7 @@ pub async fn slug(conn: &mut NetworkConn) -> QueryResult<String> {
         .await
 }
 
-/// The hosts that clicks and postbacks of this network come to, in alphabetical order.
+/// Tracking hosts of this network, in alphabetical order.
 ///
 /// # Errors
 /// When the database fails.
@@ -124,10 +124,10 @@ pub async fn tracking_hosts(conn: &mut NetworkConn) -> QueryResult<Vec<String>> 
         .await
 }
 
-/// Makes these the only hosts of this network.
+/// Replaces the tracking hosts of this network.
 ///
 /// # Errors
-/// When the database fails, or a host belongs to another network ([`ChangeError::Fields`]).
+/// [`ChangeError::Fields`] if a host belongs to another network, or when the database fails.
 pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Result<(), ChangeError> {
     let network_id = conn.network_id();
     diesel::delete(tracking_hosts::table.filter(tracking_hosts::network_id.eq(network_id)))
@@ -154,14 +154,14 @@ pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Res
     Ok(())
 }
 
-/// The host of an address, as it is stored and compared.
+/// Host of a URL, normalised.
 #[must_use]
 pub fn host_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     normal_host(rest.split('/').next().unwrap_or(rest))
 }
 
-/// A host as it is stored and compared: lower case, without the dot of a full name and without a default port.
+/// Normalises a host for storage and comparison: lower case, without a trailing dot and without a default port.
 #[must_use]
 pub fn normal_host(host: &str) -> String {
     let lower = host.trim().to_lowercase();
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_the_same_however_it_is_spelled() {
+    fn spellings_of_one_host_are_normalised_alike() {
         for host in [
             "trk.example.com",
             "TRK.example.com",
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_written_alone() {
+    fn a_host_stands_alone() {
         for good in [
             "trk.example.com",
             "localhost:8081",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slug_is_made_from_a_name() {
+    fn a_slug_is_derived_from_a_name() {
         assert_eq!(slug_from("Orbit Partners, Inc."), "orbit-partners-inc");
         assert_eq!(slug_from("株式会社"), "");
         assert!(check_slug("orbit-partners").is_ok());

@@ -1,4 +1,4 @@
-//! Addresses whose clicks a network does not take for valid ones.
+//! Blocked IP addresses of a network, whose clicks are flagged.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,13 @@ use ipnet::IpNet;
 
 use crate::error::FieldErrors;
 
-/// Most addresses of a network: each click is compared with all of them.
-const MOST: usize = 200;
+/// Maximum number of blocked addresses, because every click is compared with all of them.
+const MAX_ADDRESSES: usize = 200;
 
-/// An address or a network (CIDR) in its usual spelling: without what a network's own bits leave out, and a network of
-/// one address as that address.
+/// Normalises an IP address or a CIDR range: host bits are cleared, and a range of one address becomes that address.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_address(text: &str) -> Result<String, String> {
     let text = text.trim();
     let net = match text.parse::<IpAddr>() {
@@ -22,19 +21,20 @@ pub fn check_address(text: &str) -> Result<String, String> {
     };
     let net = net
         .map_err(|_| {
-            format!("“{text}” is not an address such as 203.0.113.7, or a network such as 203.0.113.0/24.")
+            format!("“{text}” is not an address such as 203.0.113.7 or a range such as 203.0.113.0/24.")
         })?
         .trunc();
-    Ok(match net.prefix_len() == net.max_prefix_len() {
-        true => net.addr().to_string(),
-        false => net.to_string(),
+    Ok(if net.prefix_len() == net.max_prefix_len() {
+        net.addr().to_string()
+    } else {
+        net.to_string()
     })
 }
 
-/// All of them checked, each once; what is wrong stands under `blocked_addresses`.
+/// Normalises and deduplicates the addresses; adds an error to the field `blocked_addresses` if one is invalid.
 pub(super) fn check_addresses(typed: &[String], errors: &mut FieldErrors) -> Vec<String> {
     let mut checked: Vec<String> = Vec::new();
-    // The first that is wrong is told: people mend them from the top.
+    // Only the first invalid address is reported: users correct the list from the top.
     let mut wrong = None;
     for text in typed {
         match check_address(text) {
@@ -46,8 +46,11 @@ pub(super) fn check_addresses(typed: &[String], errors: &mut FieldErrors) -> Vec
     if let Some(message) = wrong {
         errors.add("blocked_addresses", message);
     }
-    if typed.len() > MOST {
-        errors.add("blocked_addresses", format!("Block at most {MOST} addresses."));
+    if typed.len() > MAX_ADDRESSES {
+        errors.add(
+            "blocked_addresses",
+            format!("Block at most {MAX_ADDRESSES} addresses."),
+        );
     }
     checked
 }
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_the_same_however_it_is_spelled() {
+    fn spellings_of_one_address_are_normalised_alike() {
         for (typed, kept) in [
             (" 203.0.113.7 ", "203.0.113.7"),
             ("203.0.113.7/32", "203.0.113.7"),
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_kept_once_and_there_are_not_too_many() {
+    fn addresses_are_deduplicated_and_limited() {
         let list = |count: usize| {
             (0..count)
                 .map(|i| format!("10.0.{}.{}", i / 256, i % 256))

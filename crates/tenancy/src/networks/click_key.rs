@@ -1,45 +1,26 @@
-//! Which key signs a network's click ids, and how it is replaced.
+//! Signing key of a network's click IDs, and its rotation.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, networks};
-use serde_json::{Value, json};
 
-use super::current;
-use crate::actor::Author;
+use super::network::{ClickKeyInUse, current};
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::ChangeError;
 
-/// The highest number of a key: it has seven bits in a click id.
-const LAST: i16 = 127;
-/// How long after it was made a key begins to sign: until then every node has heard of it, also one that hears nothing
-/// and asks again every second.
-const NOTICE: TimeDelta = TimeDelta::seconds(5);
+/// Highest key number: click IDs have seven bits for it.
+const LAST_KEY: i16 = 127;
+/// Delay before a new key signs. By then every node has loaded it, including nodes without notifications, which poll
+/// every second.
+const ACTIVATION_DELAY: TimeDelta = TimeDelta::seconds(5);
 
-/// Which of the network's keys signs its click ids. The keys themselves come from the installation's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
-#[diesel(table_name = networks)]
-pub struct ClickKeyInUse {
-    /// Its number, from 1 to 127.
-    #[diesel(column_name = click_key_number)]
-    pub number: i16,
-    /// Since when it signs: ids under an earlier key are good only from before.
-    #[diesel(column_name = click_key_since)]
-    pub since: DateTime<Utc>,
-}
-
-impl ClickKeyInUse {
-    fn to_json(self) -> Value {
-        json!({ "number": self.number, "since": self.since })
-    }
-}
-
-/// Replaces the key that signs the network's click ids by the next one, a few seconds after `now`. Ids that were given out
-/// before then go on working; ids that somebody makes up with an earlier key for a later time do not.
+/// Replaces the signing key of the network's click IDs with the next one, effective a few seconds after `now`. Click
+/// IDs issued before stay valid; IDs forged with an earlier key for a later time are rejected.
 ///
 /// # Errors
-/// [`ChangeError::Conflict`] when the last key is in use, or somebody else replaced the key at this moment.
+/// [`ChangeError::Conflict`] if the last key is in use, or another request replaced the key at the same time.
 pub async fn replace_click_key(
     conn: &mut NetworkConn,
     author: &Author,
@@ -47,15 +28,16 @@ pub async fn replace_click_key(
 ) -> Result<ClickKeyInUse, ChangeError> {
     let network = current(conn).await?;
     let old = network.click_key;
-    if old.number >= LAST {
-        let sentence = format!("The network has used all of its {LAST} keys; the present one stays.");
-        return Err(ChangeError::Conflict(sentence));
+    if old.number >= LAST_KEY {
+        let message =
+            format!("The network has used all of its {LAST_KEY} keys. The current key stays in use.");
+        return Err(ChangeError::Conflict(message));
     }
     let new = ClickKeyInUse {
         number: old.number + 1,
-        since: now + NOTICE,
+        since: now + ACTIVATION_DELAY,
     };
-    // The old number once more: of two who replace it at once, one did not see what they replaced.
+    // Checked again in the update: of two concurrent replacements, only the first succeeds.
     let changed = diesel::update(networks::table.find(network.id))
         .filter(networks::click_key_number.eq(old.number))
         .set((
@@ -65,8 +47,8 @@ pub async fn replace_click_key(
         .execute(&mut **conn)
         .await?;
     if changed != 1 {
-        let sentence = "Somebody else replaced the key just now.";
-        return Err(ChangeError::Conflict(sentence.to_owned()));
+        let message = "The key was replaced by another user just now. Reload the page.";
+        return Err(ChangeError::Conflict(message.to_owned()));
     }
     let (before, after) = (old.to_json(), new.to_json());
     let change = Change::between(

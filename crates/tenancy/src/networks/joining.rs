@@ -1,70 +1,65 @@
-//! How affiliates join a network.
+//! Settings for affiliates' applications to a network.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use schema::{NetworkConn, Words, networks, text_enum};
+use schema::{Words, networks, text_enum};
 use serde_json::{Value, json};
 
 use super::addresses::is_host;
-use super::current;
-use crate::actor::Author;
-use crate::audit::{self, Change};
 use crate::error::{ChangeError, FieldErrors, check_name, check_text};
 
 text_enum! {
-    /// Whose application is approved at once.
+    /// Rule for approving applications automatically.
     pub enum AutoApprove {
-        /// Nobody's: somebody decides each.
-        Nobody = "nobody",
-        /// Those from the listed e-mail domains.
+        /// Every application is decided by a user.
+        None = "none",
+        /// Applications from the listed e-mail domains are approved.
         Listed = "listed",
-        /// Everybody's.
-        Everybody = "everybody",
+        /// Every application is approved.
+        All = "all",
     }
 }
 
-/// How affiliates join a network.
+/// Settings for affiliates' applications.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = networks)]
 pub struct Joining {
-    /// Whether they may apply at all.
+    /// True if affiliates can apply.
     pub join_open: bool,
-    /// What they read first.
+    /// Text shown above the application form.
     pub join_greeting: String,
-    /// What they are asked; one that ends with * must be answered.
+    /// Questions for applicants; one that ends with * is required.
     pub join_questions: Words,
-    /// Who is approved at once.
+    /// Rule for approving applications automatically.
     pub auto_approve: AutoApprove,
-    /// From which e-mail domains, for [`AutoApprove::Listed`].
+    /// E-mail domains for [`AutoApprove::Listed`].
     pub auto_approve_domains: Words,
 }
 
 impl Joining {
-    /// Nobody may apply.
+    /// Settings of a network that accepts no applications.
     #[must_use]
     pub fn closed() -> Self {
         Self {
             join_open: false,
             join_greeting: String::new(),
             join_questions: Words::default(),
-            auto_approve: AutoApprove::Nobody,
+            auto_approve: AutoApprove::None,
             auto_approve_domains: Words::default(),
         }
     }
 
-    /// Whether an application from this address is approved at once.
+    /// True if an application from this e-mail address is approved automatically.
     #[must_use]
     pub fn approves(&self, email: &str) -> bool {
         let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain);
         match self.auto_approve {
-            AutoApprove::Nobody => false,
-            AutoApprove::Everybody => true,
+            AutoApprove::None => false,
+            AutoApprove::All => true,
             AutoApprove::Listed => self.auto_approve_domains.0.iter().any(|listed| listed == domain),
         }
     }
 
-    /// The same, checked, with domains in lower case.
+    /// Validates the settings and lower-cases the domains.
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
@@ -72,10 +67,10 @@ impl Joining {
         let mut errors = FieldErrors::default();
         let greeting = errors.take("join_greeting", check_text(&self.join_greeting));
         let questions = &self.join_questions.0;
-        if questions.len() > 20 || questions.iter().any(|it| check_name(it).is_err()) {
+        if questions.len() > 20 || questions.iter().any(|question| check_name(question).is_err()) {
             errors.add(
                 "join_questions",
-                "Ask at most 20 questions of at most 120 characters each.",
+                "Enter at most 20 questions of at most 120 characters each.",
             );
         }
         for domain in &mut self.auto_approve_domains.0 {
@@ -94,7 +89,7 @@ impl Joining {
         Ok(self)
     }
 
-    fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({
             "join_open": self.join_open,
             "join_greeting": self.join_greeting,
@@ -105,32 +100,12 @@ impl Joining {
     }
 }
 
-/// Changes how affiliates join.
-///
-/// # Errors
-/// When the database fails.
-pub async fn update_joining(
-    conn: &mut NetworkConn,
-    author: &Author,
-    joining: &Joining,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let old = current(conn).await?;
-    diesel::update(networks::table.find(old.id))
-        .set(joining)
-        .execute(&mut **conn)
-        .await?;
-    let (before, after) = (old.joining.to_json(), joining.to_json());
-    let change = Change::between("network.update_joining", old.id, &old.name, before, after);
-    audit::record(conn, author, change, now).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_approves_by_domain() {
+    fn applications_are_approved_by_domain() {
         let mut joining = Joining::closed();
         joining.auto_approve = AutoApprove::Listed;
         joining.auto_approve_domains = Words(vec!["@Good.example".to_owned()]);

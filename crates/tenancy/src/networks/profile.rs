@@ -1,4 +1,4 @@
-//! What a network's own people may change of it.
+//! Network settings that its staff can change.
 
 use chrono::{DateTime, Offset, Utc};
 use chrono_tz::Tz;
@@ -9,39 +9,39 @@ use serde_json::{Value, json};
 
 use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
 use super::blocked::check_addresses;
-use super::{SLUG_TAKEN, current};
-use crate::actor::Author;
+use super::network::{SLUG_TAKEN, current};
 use crate::audit::{self, Change};
+use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_name, taken};
 
-/// A time zone by its IANA name.
+/// Parses a time zone by its IANA name.
 ///
 /// # Errors
-/// What is wrong, for the person who typed it.
+/// Error message for the field.
 pub fn check_time_zone(text: &str) -> Result<Tz, String> {
     text.trim()
         .parse()
         .map_err(|_| format!("“{text}” is not a time zone such as Europe/Warsaw."))
 }
 
-/// What people may change of a network.
+/// Validated network settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Its name in addresses.
+    /// Slug, the network's name in URLs.
     pub slug: String,
-    /// The zone its days are counted in.
+    /// Time zone for calendar days and hours.
     pub time_zone: Tz,
-    /// Proposed for new campaigns.
+    /// Default currency for new campaigns.
     pub currency: Currency,
-    /// The hosts that its clicks and postbacks come to; none uses the shared one.
+    /// Tracking hosts for clicks and postbacks; empty for the shared host.
     pub tracking_hosts: Vec<String>,
-    /// Whether everyone must have a second factor.
+    /// True if members must set up two-factor authentication.
     pub require_two_factor: bool,
-    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
-    /// Addresses and networks (CIDR) whose clicks are flagged.
+    /// IP addresses and CIDR ranges whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
 
@@ -60,29 +60,29 @@ impl Profile {
     }
 }
 
-/// A profile as typed or sent.
+/// Unvalidated network settings.
 #[derive(Debug, Clone, Default)]
 pub struct ProfileDraft {
-    /// As people see it.
+    /// Display name.
     pub name: String,
-    /// Its name in addresses.
+    /// Slug, the network's name in URLs.
     pub slug: String,
-    /// IANA name of a time zone.
+    /// IANA name of the time zone.
     pub time_zone: String,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The hosts that its clicks and postbacks come to.
+    /// Tracking hosts for clicks and postbacks.
     pub tracking_hosts: Vec<String>,
-    /// Whether everyone must have a second factor.
+    /// True if members must set up two-factor authentication.
     pub require_two_factor: bool,
-    /// Whether a campaign goes live only when test orders of every goal have arrived.
+    /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
-    /// Addresses and networks (CIDR) whose clicks are flagged.
+    /// IP addresses and CIDR ranges whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
 
 impl ProfileDraft {
-    /// The profile, if everything in it can be accepted.
+    /// Validates the settings.
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
@@ -121,7 +121,7 @@ impl ProfileDraft {
     }
 }
 
-/// The profile as it is.
+/// Current network settings.
 ///
 /// # Errors
 /// When the database fails.
@@ -139,13 +139,13 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
     })
 }
 
-/// Changes the profile.
+/// Changes the network settings.
 ///
-/// `reserved_hosts` are the installation's own, which no network can take.
+/// `reserved_hosts` belong to the installation and cannot be taken by a network.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when slug or host belong to another network or cannot be taken, or when the hours of the new time zone begin
-/// at other minutes: the sums that reports are made of are kept by hours of the network's clock.
+/// [`ChangeError::Fields`] if the slug or a host is taken or invalid, or if hours of the new time zone start at other
+/// minutes than those of the current one: rollups are stored by hours of the network's time zone.
 pub async fn update_profile(
     conn: &mut NetworkConn,
     author: &Author,
@@ -163,8 +163,8 @@ pub async fn update_profile(
         check_claim(host, reserved_hosts).map_err(|message| ChangeError::field("tracking_hosts", message))?;
     }
     if minutes_past(new.time_zone, now) != minutes_past(old.time_zone, now) {
-        let message = "The hours of this zone begin at other minutes than those of the present one, and sums are \
-                       kept by the hour. Choose a zone whose hours begin when yours do.";
+        let message = "Hours in this time zone start at other minutes than in the current one, and totals are stored by \
+                       the hour. Choose a time zone whose hours start at the same minute.";
         return Err(ChangeError::field("time_zone", message));
     }
     if new.slug != old.slug {
@@ -198,24 +198,22 @@ pub async fn update_profile(
     Ok(audit::record(conn, author, change, now).await?)
 }
 
-/// Whether a network may take this host by itself: a name that others can find, and not one of the installation's own.
+/// Checks that a network may take this host: a full DNS name that is not one of the installation's hosts.
 fn check_claim(host: &str, reserved_hosts: &[String]) -> Result<(), String> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_address = host.starts_with('[') || name.parse::<std::net::IpAddr>().is_ok();
     if reserved_hosts.iter().any(|reserved| reserved == host) {
-        Err(format!(
-            "{host} belongs to this installation; all networks share it."
-        ))
+        Err(format!("{host} is reserved by this installation."))
     } else if is_address || !name.contains('.') {
         Err(format!(
-            "Use a full name such as trk.example.com instead of {host}."
+            "Enter a full host name such as trk.example.com instead of {host}."
         ))
     } else {
         Ok(())
     }
 }
 
-/// How many minutes past the hour of UTC an hour of this zone begins.
+/// Minutes past the hour in UTC at which hours of this time zone start.
 fn minutes_past(zone: Tz, now: DateTime<Utc>) -> i32 {
     now.with_timezone(&zone)
         .offset()
@@ -229,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_takes_names_of_its_own_only() {
+    fn a_network_takes_full_host_names_only() {
         let reserved = ["trk.example.com".to_owned()];
         assert_eq!(check_claim("go.nova.example", &reserved), Ok(()));
         for host in [
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_zones_whose_hours_begin_together_can_follow_each_other() {
+    fn only_time_zones_with_hours_at_the_same_minute_are_interchangeable() {
         let now = schema::clock::now();
         let minutes = |zone: &str| minutes_past(zone.parse().unwrap(), now);
         assert_eq!(minutes("Europe/Warsaw"), minutes("America/New_York"));

@@ -1,4 +1,4 @@
-//! A click, top to bottom: find the link, give the click its id, put it on disk, send the visitor on.
+//! Endpoint of clicks: finds the link, assigns the click ID, journals the click, and redirects the visitor.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use actix_http::body::BoxBody;
 use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
 use actix_http::{Method, RequestHead, Response, StatusCode};
 use campaigns::campaigns::CampaignStatus;
-use campaigns::{DestinationError, MacroValues, Route};
+use campaigns::{ClickFlag, ClickId, ClickIds, DestinationError, MacroValues, Route};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use schema::clock;
@@ -15,34 +15,35 @@ use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
 use visitors::Country;
 
-use super::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of, pages};
-use crate::click_id::{ClickId, ClickIds};
-use crate::clicks::{Flag, NewClick};
-use crate::tracker::{Intake, Tracker, WhenDiskFails};
+use super::pages;
+use super::request::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of};
+use crate::clicks::NewClick;
+use crate::settings::WhenDiskFails;
+use crate::tracker::{Intake, Tracker};
 use crate::visits::Facts;
 
-/// How long a visitor is made to wait before being asked to come back.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of a click; the visitor is asked to try again then.
+const CLICK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// `GET /{alias}?sub1=…`: a 302 to the campaign's destination, sent when the click is on disk.
+/// `GET /{alias}?sub1=…`: responds with 302 to the campaign's destination once the click is on disk.
 ///
-/// HEAD is the same without a body. It is kept, because its answer carries a click id that must exist, as one that
-/// nobody saw.
+/// A HEAD request is recorded too, because its response contains a click ID that must exist; it is flagged as a
+/// prefetch.
 pub(super) async fn follow(
     request: &RequestHead,
     slug: Option<&str>,
     alias: &str,
     intake: &Intake,
 ) -> Response<BoxBody> {
-    match tokio::time::timeout(PATIENCE, take_in(request, slug, alias, intake)).await {
+    match tokio::time::timeout(CLICK_TIMEOUT, record(request, slug, alias, intake)).await {
         Ok(Ok((status, location))) => redirect(status, location, intake.tracker.is_draining()),
         Ok(Err(page)) => page,
-        Err(_) => unavailable(&"no answer within 3 s"),
+        Err(_) => unavailable(&"not recorded within 3 s"),
     }
 }
 
-/// Where the visitor goes, once the click is on disk; or the page that is shown instead.
-async fn take_in(
+/// Journals the click. Returns status and location of the redirect, or an error page.
+async fn record(
     request: &RequestHead,
     slug: Option<&str>,
     alias: &str,
@@ -74,8 +75,8 @@ async fn take_in(
     let subs = read_subs(query, route.presets.as_deref()).map_err(|problem| pages::unreadable(&problem))?;
     let page = read_page(query);
     let click = new_click(request, tracker, &network, &route, subs);
-    let location = match unwanted(&route, &click) {
-        Some(fallback) => fallback.to_owned(),
+    let location = match fallback(&route, &click) {
+        Some(url) => url.to_owned(),
         None => destination(&tracker.click_ids, &network, &route, &click, page.as_deref())
             .map_err(|problem| pages::deep_link(&problem))?,
     };
@@ -86,7 +87,7 @@ async fn take_in(
         }
         Err(refused) => {
             tracker.counts.unrecorded_clicks.increment(1);
-            tracing::error!(%refused, "click not recorded");
+            tracing::error!(network = %network.id, link = %route.link_id, %refused, "click not recorded");
             match tracker.when_disk_fails {
                 WhenDiskFails::Redirect => Ok((StatusCode::TEMPORARY_REDIRECT, location)),
                 WhenDiskFails::Refuse => Err(pages::unavailable()),
@@ -95,7 +96,7 @@ async fn take_in(
     }
 }
 
-/// Whether visitors are sent to the campaign now, through this link; or the page that says why not.
+/// Checks that the link redirects now. The error is the page with the reason.
 fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>> {
     let campaign = route.campaign();
     match campaign.status {
@@ -122,16 +123,18 @@ fn check_open(route: &Route, now: DateTime<Utc>) -> Result<(), Response<BoxBody>
     }
 }
 
-/// Where a visitor goes whom the campaign does not want, or who comes beyond a cap: to its fallback, if it has one. The
-/// click is kept as what it is.
-fn unwanted<'a>(route: &'a Route, click: &NewClick) -> Option<&'a str> {
-    let is_unwanted = matches!(click.visitor.flag, Some(Flag::NotTargeted | Flag::CapReached));
-    let fallback = route.campaign().sending.fallback_url.as_deref();
-    fallback.filter(|_| is_unwanted)
+/// Fallback URL of the campaign, for a click outside its targeting or above a cap. The click is recorded with its flag.
+fn fallback<'a>(route: &'a Route, click: &NewClick) -> Option<&'a str> {
+    let is_excluded = matches!(
+        click.visitor.flag,
+        Some(ClickFlag::NotTargeted | ClickFlag::CapReached)
+    );
+    let url = route.campaign().sending.fallback_url.as_deref();
+    url.filter(|_| is_excluded)
 }
 
-/// 302 says that the click is on disk; any other status, that it is not.
-fn redirect(status: StatusCode, location: String, closing: bool) -> Response<BoxBody> {
+/// Redirect: 302 if the click is on disk, any other status if it is not.
+fn redirect(status: StatusCode, location: String, is_draining: bool) -> Response<BoxBody> {
     let mut response = Response::build(status);
     response
         .insert_header((LOCATION, location))
@@ -140,7 +143,7 @@ fn redirect(status: StatusCode, location: String, closing: bool) -> Response<Box
     if status != StatusCode::FOUND {
         response.insert_header(("X-Click-Status", "unrecorded"));
     }
-    if closing {
+    if is_draining {
         response.force_close();
     }
     response.finish().map_into_boxed_body()
@@ -151,8 +154,8 @@ fn unavailable(error: &dyn std::fmt::Display) -> Response<BoxBody> {
     pages::unavailable()
 }
 
-/// `sub1` … `sub5`. Where one comes twice the first counts, and other parameters may be as broken as they like:
-/// losing the visitor would help nobody. An empty one is as good as none.
+/// `sub1` … `sub5`: of repeated ones the first, without empty ones, and the link's presets for missing ones. Other
+/// parameters may be malformed, because an error would only lose the visitor.
 fn read_subs(
     query: &str,
     presets: Option<&[Option<String>; 5]>,
@@ -176,7 +179,7 @@ fn read_subs(
     Ok(subs)
 }
 
-/// The page of a deep link: the parameter `url`, if there is one.
+/// Page of a deep link: the parameter `url`.
 fn read_page(query: &str) -> Option<String> {
     let mut pairs = query.split('&').filter(|pair| pair.starts_with("url="));
     let (_, page) = dialects::decode_pairs(pairs.next()?).next()?.ok()?;
@@ -211,31 +214,31 @@ fn new_click(
         subs,
         ip_prefix: ip.and_then(network_part),
         referrer: header(request, REFERER, 1024),
-        visitor: tracker.visits.know(facts, network, route, now),
+        visitor: tracker.visits.classify(facts, network, route, now),
     }
 }
 
-/// The country that a trusted proxy found out.
+/// Country that a trusted proxy reports.
 fn country(request: &RequestHead, tracker: &Tracker) -> Option<Country> {
     let name = tracker.country_header.as_deref()?;
     let is_trusted = is_from_proxy(request, &tracker.trusted_proxies)?;
-    let said = request.headers.get(name).filter(|_| is_trusted)?;
-    said.to_str().ok()?.parse().ok()
+    let country = request.headers.get(name).filter(|_| is_trusted)?;
+    country.to_str().ok()?.parse().ok()
 }
 
-/// Whether a browser only fetches in advance (`Sec-Purpose`, and what it was called before), or asks for the headers.
+/// True for a HEAD request or a browser's prefetch (`Sec-Purpose`, and its predecessors `Purpose` and `X-Moz`).
 fn is_prefetch(request: &RequestHead) -> bool {
-    let says = |name: &str| {
+    let announces = |name: &str| {
         let value = request
             .headers
             .get(name)
             .map(|value| value.as_bytes().to_ascii_lowercase());
         value.is_some_and(|value| value.starts_with(b"prefetch") || value.starts_with(b"preview"))
     };
-    request.method == Method::HEAD || says("sec-purpose") || says("purpose") || says("x-moz")
+    request.method == Method::HEAD || announces("sec-purpose") || announces("purpose") || announces("x-moz")
 }
 
-/// The part of a visitor's address that is kept: /24 of IPv4, /48 of IPv6.
+/// Stored part of a visitor's address: /24 of IPv4, /48 of IPv6.
 fn network_part(ip: IpAddr) -> Option<IpNet> {
     let ip = ip.to_canonical();
     let bits = if ip.is_ipv4() { 24 } else { 48 };
@@ -293,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn a_links_own_sub_ids_stand_where_a_visit_brings_none() {
+    fn presets_of_a_link_replace_missing_sub_ids() {
         let presets = [Some("p1".to_owned()), Some("p2".to_owned()), None, None, None];
         let subs = read_subs("sub1=a&sub2=", Some(&presets)).unwrap();
         assert_eq!(subs, [Some("a".into()), Some("p2".into()), None, None, None]);
     }
 
     #[test]
-    fn a_deep_link_names_its_page() {
+    fn the_page_of_a_deep_link_is_read() {
         assert_eq!(
             read_page("sub1=a&url=https%3A%2F%2Fs.example%2Fp%3Fa%3D1"),
             Some("https://s.example/p?a=1".into())

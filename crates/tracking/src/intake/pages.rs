@@ -1,4 +1,4 @@
-//! The few pages a visitor can see on a tracking host: no script, no style, no link, nothing to be abused.
+//! Error pages for visitors of a tracking host. They contain no script, style or link, so that they cannot be abused.
 
 use actix_http::body::BoxBody;
 use actix_http::header::{
@@ -28,32 +28,32 @@ fn page(status: StatusCode, html: &'static str) -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
-/// No link has this alias on this host.
+/// Page for an alias without a link on this host.
 pub(super) fn unknown_link() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, UNKNOWN_LINK)
 }
 
-/// The link's campaign is paused.
+/// Page for a link whose campaign or advertiser is paused.
 pub(super) fn paused() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, PAUSED)
 }
 
-/// The link's campaign has not begun, or is over.
+/// Page for a link whose campaign is not live, or outside its schedule.
 pub(super) fn closed() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, CLOSED)
 }
 
-/// The network does not work with the link's affiliate at present.
+/// Page for a link whose affiliate is not active.
 pub(super) fn inactive() -> Response<BoxBody> {
     page(StatusCode::NOT_FOUND, INACTIVE)
 }
 
-/// The network is suspended.
+/// Page for a link of a suspended network.
 pub(super) fn suspended() -> Response<BoxBody> {
     page(StatusCode::FORBIDDEN, SUSPENDED)
 }
 
-/// The click could not be stored.
+/// Page for a click that could not be journaled.
 pub(super) fn unavailable() -> Response<BoxBody> {
     let mut response = page(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
     response
@@ -62,7 +62,7 @@ pub(super) fn unavailable() -> Response<BoxBody> {
     response
 }
 
-/// The request target is too long.
+/// Response to a request target that is too long.
 pub(super) fn too_long() -> Response<BoxBody> {
     Response::build(StatusCode::URI_TOO_LONG)
         .content_type("text/plain; charset=utf-8")
@@ -70,17 +70,17 @@ pub(super) fn too_long() -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
-/// A parameter does not decode. Plain text, so that what is quoted stays text.
+/// Response to a parameter that does not decode: plain text, because it quotes the parameter.
 pub(super) fn unreadable(problem: &Problem) -> Response<BoxBody> {
-    broken(&problem.message())
+    broken_link(&problem.message())
 }
 
-/// A link leads to a page that the campaign does not allow.
+/// Response to a deep link to a page that the campaign does not allow.
 pub(super) fn deep_link(problem: &DestinationError) -> Response<BoxBody> {
-    broken(&problem.to_string())
+    broken_link(&problem.to_string())
 }
 
-fn broken(problem: &str) -> Response<BoxBody> {
+fn broken_link(problem: &str) -> Response<BoxBody> {
     Response::build(StatusCode::BAD_REQUEST)
         .content_type("text/plain; charset=utf-8")
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -1,4 +1,4 @@
-//! Which User-Agents are programs' rather than people's.
+//! Detection of User-Agents that programs send.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use super::patterns::Patterns;
 use super::regexes::{Rule, rules};
 use super::words::Words;
 
-/// Our own list; its first lines say how it is written.
+/// Our own list; its first lines describe the format.
 const LIST: &str = include_str!("../../data/bots.txt");
 
 /// The compiled lists.
@@ -17,7 +17,7 @@ pub(super) struct Bots {
 }
 
 impl Bots {
-    /// Compiles our list and, of uap-core's devices, the ones called "Spider".
+    /// Compiles our list and the devices named "Spider" of uap-core.
     pub(super) fn new(yaml: &str) -> Result<Self, Box<dyn Error>> {
         let lines = || {
             LIST.lines()
@@ -35,7 +35,7 @@ impl Bots {
         })
     }
 
-    /// Whether a program sent it.
+    /// True if a program sent the User-Agent.
     pub(super) fn is_bot(&self, user_agent: &str) -> bool {
         self.words.any(user_agent)
             || (self.spiders.name(user_agent).is_some() && !self.people.any(user_agent))

@@ -1,12 +1,12 @@
-//! What kind of device a User-Agent speaks of.
+//! Kind of device of a User-Agent.
 
 use aho_corasick::BuildError;
 
 use super::words::Words;
 
-/// The kind of device. uap-core knows models, not kinds, so this list is ours.
+/// Kind of device. uap-core has models, not kinds, so this list is ours.
 ///
-/// An iPad that asks for desktop pages (the default since iPadOS 13) says that it is a Macintosh, and is one here.
+/// An iPad that requests desktop pages (the default since iPadOS 13) identifies as a Macintosh and counts as one here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
     /// A computer with a keyboard.
@@ -17,15 +17,15 @@ pub enum Device {
     Tablet,
     /// A television, or a box or stick that is plugged into one.
     Tv,
-    /// Anything else: consoles, cars, programs, nothing said.
+    /// Any other device: consoles, cars, programs, or unknown.
     Other,
 }
 
 impl Device {
-    /// Every kind, in the order of their codes' appearance in reports.
+    /// Every kind, in the order of reports.
     pub const ALL: [Self; 5] = [Self::Desktop, Self::Mobile, Self::Tablet, Self::Tv, Self::Other];
 
-    /// The code it is stored and filtered by.
+    /// Code for storage and filters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Device {
     }
 }
 
-/// Rules in order: the first of which a word is in the User-Agent decides.
+/// Rules in order: the first rule with a word in the User-Agent decides.
 const RULES: [(Device, &[&str]); 6] = [
     (Device::Other, &["playstation", "xbox", "nintendo"]),
     (
@@ -119,7 +119,7 @@ const RULES: [(Device, &[&str]); 6] = [
             "phone;",
         ],
     ),
-    // Android without "Mobile" is how tablets have told themselves apart since Android 3.
+    // Since Android 3, tablets send "Android" without "Mobile".
     (Device::Tablet, &["android"]),
     (
         Device::Desktop,
@@ -143,7 +143,7 @@ const RULES: [(Device, &[&str]); 6] = [
 /// The compiled rules.
 pub(super) struct Devices {
     words: Words,
-    /// The number of its rule, by the number of the word.
+    /// Number of the rule, by the number of the word.
     rule_of_word: Vec<usize>,
 }
 
@@ -162,7 +162,7 @@ impl Devices {
         })
     }
 
-    /// The kind of device.
+    /// Kind of device of a User-Agent.
     pub(super) fn device(&self, user_agent: &str) -> Device {
         let rules = self
             .words

@@ -1,4 +1,4 @@
-//! User-Agent → device, browser, system, bot or not.
+//! Parsing of User-Agents: device, browser, operating system, bot.
 
 mod bots;
 mod device;
@@ -20,30 +20,30 @@ use self::patterns::Patterns;
 use self::regexes::rules;
 use crate::cut;
 
-/// uap-core's rules; `data/NOTICE.md` says which edition.
+/// Rules of uap-core; `data/NOTICE.md` names the edition.
 const REGEXES: &str = include_str!("../../data/regexes.yaml");
-/// What the cache may hold, in bytes: some ten thousand User-Agents of today's length.
+/// Size of the cache in bytes: about ten thousand User-Agents of current length.
 const CACHE_BYTES: u64 = 3 << 20;
-/// What an entry costs beside the text of its key: the entry, two short names, the share of the tables.
+/// Size of a cache entry besides its key: the entry, two short names, its share of the tables.
 const ENTRY_BYTES: usize = 160;
-/// A name longer than this is not one.
+/// Maximum length of a name in bytes.
 const NAME_BYTES: usize = 64;
 
-/// What a User-Agent says. Cheap to clone.
+/// Parsed User-Agent. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// The kind of device it claims to run on, which a bot claims too.
+    /// Kind of device it claims to run on; bots claim one too.
     pub device: Device,
-    /// Family of the browser, app or bot in uap-core's words, like `Chrome Mobile`; none when it is not known.
+    /// Family of the browser, app or bot as uap-core names it, like `Chrome Mobile`; `None` if unknown.
     pub browser: Option<Arc<str>>,
-    /// Family of the operating system in uap-core's words, like `Mac OS X`; none when it is not known.
+    /// Family of the operating system as uap-core names it, like `Mac OS X`; `None` if unknown.
     pub os: Option<Arc<str>>,
-    /// Whether a program sent it: a crawler, a link preview, a monitor, an HTTP library, a browser without a screen.
-    /// Whoever sends no User-Agent or an empty one is a bot: every browser sends one.
+    /// True if a program sent it: a crawler, a link preview, a monitor, an HTTP library, a headless browser. A missing
+    /// or empty User-Agent counts as a bot, because every browser sends one.
     pub bot: bool,
 }
 
-/// Reads User-Agents: some 50 ns for one of the last ten thousand, some microseconds for a new one.
+/// Parser of User-Agents: about 50 ns for one of the last ten thousand, some microseconds for a new one.
 pub struct Agents {
     browsers: Patterns,
     systems: Patterns,
@@ -62,7 +62,7 @@ impl Weighter<Box<str>, Agent> for ByBytes {
 }
 
 impl Agents {
-    /// Compiles the rules, which takes some milliseconds: make one and share it.
+    /// Compiles the rules, which takes some milliseconds: create one parser and share it.
     #[must_use]
     pub fn new() -> Self {
         #[expect(
@@ -83,7 +83,7 @@ impl Agents {
         })
     }
 
-    /// What a User-Agent says. Of longer ones, the first 512 bytes do.
+    /// Parses a User-Agent, up to 512 bytes.
     pub fn read(&self, user_agent: Option<&str>) -> Agent {
         let user_agent = cut(user_agent.unwrap_or_default().trim());
         if let Some(known) = self.cache.get(user_agent) {
@@ -110,7 +110,7 @@ impl Default for Agents {
     }
 }
 
-/// Names come out of what visitors send, and go into reports.
+/// Rejects names unfit for reports, because names come from text that visitors send.
 fn presentable(name: String) -> Option<Arc<str>> {
     (name.len() <= NAME_BYTES && !name.contains(char::is_control)).then(|| name.into())
 }

@@ -1,10 +1,10 @@
-//! An ordered list of regular expressions of which the first that matches gives a name, at a few microseconds for
-//! hundreds of them and a few kilobytes for each.
+//! An ordered list of regular expressions, of which the first match yields a name, within a few microseconds for
+//! hundreds of expressions and a few kilobytes each.
 //!
-//! Words that an expression cannot match without are searched for all at once, and only the expressions whose words
-//! were found are tried, each by a bounded backtracker. Its memory is the plain automaton: the crate `regex` would add
-//! caches per expression and thread, which grow with what is searched. Measured with browsers and systems (563 expressions)
-//! over 16,000 User-Agents: `ua-parser` on `regex` 10 MiB, 15 MiB after the first thread, 27 MiB after five.
+//! Words that an expression requires are searched for all at once, and only expressions whose words were found are
+//! tried, each by a bounded backtracker. Its memory is the plain automaton: the crate `regex` would add caches per
+//! expression and thread, which grow with use. Measured with browsers and systems (563 expressions) over 16,000
+//! User-Agents: `ua-parser` on `regex` 10 MiB, 15 MiB after the first thread, 27 MiB after five.
 
 use std::error::Error;
 
@@ -19,14 +19,14 @@ use regex_filtered::model::Model;
 
 use super::regexes::Rule;
 
-/// The shortest word to search for first: shorter ones are found everywhere.
+/// Minimum length of a word to search for; shorter ones occur everywhere.
 const WORD_BYTES: usize = 3;
-/// Groups a name can refer to, the whole match included; uap-core goes to `$4` or so, its specification to `$9`.
+/// Number of groups a name can refer to, the whole match included; uap-core uses up to `$4`, its specification `$9`.
 const GROUPS: usize = 10;
 
 type Slots = [Option<NonMaxUsize>; 2 * GROUPS];
 
-/// The compiled list.
+/// A compiled list.
 pub(super) struct Patterns {
     patterns: Vec<Pattern>,
     words: AhoCorasick,
@@ -42,7 +42,7 @@ impl Patterns {
     /// Compiles the rules.
     ///
     /// # Errors
-    /// An expression that does not compile.
+    /// Errors of expressions that do not compile.
     pub(super) fn new(rules: &[Rule]) -> Result<Self, Box<dyn Error>> {
         let mut words = mapper::Builder::new(WORD_BYTES);
         let mut patterns = Vec::with_capacity(rules.len());
@@ -71,7 +71,7 @@ impl Patterns {
         })
     }
 
-    /// The name that the first matching rule gives; none when none matches or the name is empty.
+    /// Name of the first matching rule; `None` without a match or for an empty name.
     pub(super) fn name(&self, text: &str) -> Option<String> {
         let words = self
             .words
@@ -88,7 +88,7 @@ impl Patterns {
             let found = pattern
                 .matcher
                 .try_search_slots(&mut cache, &Input::new(text), &mut slots);
-            // The one error is a text too long for the automaton's table of visited states; a test rules it out.
+            // The only error is a text too long for the automaton's table of visited states, which a test excludes.
             if matches!(found, Ok(Some(_))) {
                 return pattern.name(text, &slots).filter(|name| !name.is_empty());
             }
@@ -126,7 +126,7 @@ impl Pattern {
     }
 }
 
-/// Bytes instead of characters: `\d` and `\w` then mean ASCII, as in uap-core's reference, and not tables of Unicode.
+/// Matches bytes instead of characters: `\d` and `\w` are ASCII, as in uap-core's reference, without Unicode tables.
 fn matcher(regex: &str, ignore_case: bool) -> Result<BoundedBacktracker, Box<dyn Error>> {
     Ok(BoundedBacktracker::builder()
         .syntax(
@@ -139,9 +139,8 @@ fn matcher(regex: &str, ignore_case: bool) -> Result<BoundedBacktracker, Box<dyn
         .build(regex)?)
 }
 
-/// Replaces `{0,100}` by `*` and `{1,100}` by `+`, for any number of three digits. uap-core writes them to keep engines
-/// that backtrack without bound from hanging; ours is bounded by other means, and a hundred copies of a state are not
-/// free.
+/// Replaces `{0,100}` by `*` and `{1,100}` by `+`, for any number of three digits. uap-core limits repetitions for
+/// engines that backtrack without bound; ours is bounded, and a hundred copies of a state cost memory.
 fn unbounded(regex: &str) -> String {
     let mut out = String::with_capacity(regex.len());
     let mut rest = regex;
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_matches_gives_the_name() {
+    fn the_first_matching_rule_yields_the_name() {
         let list = patterns(&[
             (r"(Fox)/\d+ Pro", None),
             (r"(Fox)/(\d)", Some("$1 $2 of $9$x")),
@@ -201,7 +200,7 @@ mod tests {
         assert_eq!(
             list.name("Bird 7"),
             None,
-            "a rule without a group and a name matches, and gives none"
+            "a rule without a group and a name matches, but yields no name"
         );
         assert_eq!(
             list.name("a 42").as_deref(),
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn large_counts_become_unbounded_and_small_ones_stay() {
+    fn large_counts_become_unbounded_and_small_ones_remain() {
         assert_eq!(
             unbounded(r"a{0,100}b{1,200}?c{0,2}d{2,300}e\{f"),
             r"a*b+?c{0,2}d{2,300}e\{f"
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_for_words_first_misses_nothing() {
+    fn the_search_for_words_misses_no_match() {
         let rules = rules(FILE, "user_agent_parsers");
         let list = Patterns::new(&rules).unwrap();
         let texts = include_str!("../../tests/user_agents.txt")

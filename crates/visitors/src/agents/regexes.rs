@@ -1,17 +1,17 @@
-//! Reads uap-core's `regexes.yaml`: the few forms of YAML that file is written in, line by line.
+//! Parsing of uap-core's `regexes.yaml`: only the subset of YAML that the file uses, line by line.
 
-/// One entry of the file.
+/// An entry of the file.
 #[derive(Debug, Default)]
 pub(super) struct Rule<'a> {
-    /// The expression, in the syntax that Python, JavaScript and we share.
+    /// Regular expression, in the syntax shared with Python and JavaScript.
     pub(super) regex: &'a str,
-    /// Whether letter case is ignored.
+    /// True if letter case is ignored.
     pub(super) ignore_case: bool,
-    /// The name to give, `$1` standing for the first group; without it, the first group is the name.
+    /// Name of the match, with `$1` for the first group; `None` stands for the first group.
     pub(super) name: Option<&'a str>,
 }
 
-/// The rules of one section (`user_agent_parsers`, `os_parsers`, `device_parsers`), in the order they are to be tried.
+/// Rules of one section (`user_agent_parsers`, `os_parsers`, `device_parsers`), in the order to try them.
 pub(super) fn rules<'a>(yaml: &'a str, section: &str) -> Vec<Rule<'a>> {
     let mut rules: Vec<Rule> = Vec::new();
     let lines = yaml
@@ -45,7 +45,7 @@ fn each_last<'a>(rules: &mut [Rule<'a>], change: impl FnOnce(&mut Rule<'a>)) {
     }
 }
 
-/// What stands between the first quote and the last; a comment may follow.
+/// Text between the first quote and the last; a comment may follow.
 fn unquoted(value: &str) -> &str {
     let value = value.trim();
     let Some(quote @ ('\'' | '"')) = value.chars().next() else {
@@ -65,7 +65,7 @@ mod tests {
     const FILE: &str = include_str!("../../data/regexes.yaml");
 
     #[test]
-    fn every_entry_of_the_file_is_read() {
+    fn every_entry_of_the_file_is_parsed() {
         let sections = ["user_agent_parsers", "os_parsers", "device_parsers"];
         let read: usize = sections.iter().map(|section| rules(FILE, section).len()).sum();
         let written = FILE
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_has_the_parts_that_are_written() {
+    fn a_rule_has_all_its_written_parts() {
         let yaml = "a_parsers:\n  # one\n  - regex: 'x''y'\n    regex_flag: 'i'\n    os_replacement: '$1 OS' # why\n\n  \
                     - regex: \"z\"\nb_parsers:\n  - regex: 'b'\n";
         let found = rules(yaml, "a_parsers");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_needs_no_more_yaml_than_is_understood() {
+    fn the_file_uses_only_the_supported_yaml() {
         let entries = FILE
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'))

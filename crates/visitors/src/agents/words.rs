@@ -1,4 +1,4 @@
-//! Lists of words, all searched for at once, in any letter case.
+//! Lists of words, searched for all at once, in any letter case.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
@@ -9,7 +9,7 @@ impl Words {
     /// Compiles the list.
     ///
     /// # Errors
-    /// More words than fit in the automaton, which needs millions.
+    /// Errors of the automaton if the list has millions of words.
     pub(super) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, BuildError> {
         let kind = Some(AhoCorasickKind::ContiguousNFA);
         AhoCorasick::builder()
@@ -19,12 +19,12 @@ impl Words {
             .map(Self)
     }
 
-    /// Whether any of the words is in the text.
+    /// True if the text contains any of the words.
     pub(super) fn any(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 
-    /// The numbers of the words that are in the text, in the order of their ends, overlapping ones too.
+    /// Numbers of the words in the text, in the order of their ends, overlapping ones included.
     pub(super) fn all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.0
             .find_overlapping_iter(text)

@@ -1,9 +1,9 @@
-//! Countries by their two letters.
+//! Countries by their two-letter codes.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A country: its ISO 3166-1 alpha-2 code in upper case. Any two letters are taken, for `XK` and what is to come.
+/// A country: its ISO 3166-1 alpha-2 code in upper case. Any two letters are accepted, for `XK` and future codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 
@@ -13,10 +13,11 @@ pub struct Country([u8; 2]);
 pub struct NotACountry;
 
 impl Country {
-    /// The code, like `DE`.
+    /// Code, like `DE`.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "a country has two ASCII letters only")]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
+        str::from_utf8(&self.0).expect("ASCII letters are UTF-8")
     }
 }
 

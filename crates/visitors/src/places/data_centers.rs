@@ -1,8 +1,8 @@
-//! The autonomous systems of hosting companies.
+//! Autonomous systems of hosting companies.
 
 const LIST: &str = include_str!("../../data/data_centers.txt");
 
-/// Their numbers, sorted.
+/// Sorted numbers of the autonomous systems.
 pub(super) struct DataCenters(Box<[u32]>);
 
 impl DataCenters {

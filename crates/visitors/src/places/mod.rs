@@ -1,4 +1,4 @@
-//! Address → country and autonomous system, by MMDB files.
+//! Country and autonomous system of an address, from MMDB files.
 
 mod country;
 mod data_centers;
@@ -18,23 +18,23 @@ use self::data_centers::DataCenters;
 const COUNTRY: [PathElement<'static>; 2] = [PathElement::Key("country"), PathElement::Key("iso_code")];
 const ASN: [PathElement<'static>; 1] = [PathElement::Key("autonomous_system_number")];
 
-/// Where an address is, as far as the files know.
+/// Location of an address, as far as the files contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Country.
+    /// Country; `None` if unknown.
     pub country: Option<Country>,
-    /// Number of the autonomous system (RFC 6793) that announces the address.
+    /// Number of the autonomous system (RFC 6793) that announces the address; `None` if unknown.
     pub asn: Option<u32>,
-    /// Whether that is a hosting company, from where people seldom come.
+    /// True if the autonomous system belongs to a hosting company, whose addresses few people use.
     pub data_center: bool,
 }
 
-/// Finds places. Holds its files in memory, so they cost what they weigh.
+/// Look-up of places. Holds its files in memory.
 pub struct Places {
     files: Vec<PathBuf>,
     loaded: ArcSwap<Vec<Database>>,
     data_centers: DataCenters,
-    /// One reload at a time.
+    /// Locked during a reload.
     reloading: Mutex<()>,
 }
 
@@ -43,59 +43,59 @@ struct Database {
     edition: Edition,
 }
 
-/// By what a file tells that it has changed.
+/// Identity of a file's contents.
 #[derive(PartialEq, Eq)]
 struct Edition {
     modified: SystemTime,
     bytes: u64,
 }
 
-/// Why files cannot be used.
+/// Reason files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlacesError {
     /// The file cannot be read.
     #[error("{}: {cause}", file.display())]
     Unreadable {
-        /// Which file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// The file is no MMDB, or a damaged one.
-    #[error("{} is not a whole MMDB file: {cause}", file.display())]
+    /// The file is no MMDB file, or damaged.
+    #[error("{} is not a valid MMDB file: {cause}", file.display())]
     Broken {
-        /// Which file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// Error of the parser.
         #[source]
         cause: MaxMindDbError,
     },
-    /// The file tells neither countries nor autonomous systems.
+    /// The file contains neither countries nor autonomous systems.
     #[error(
         "{} is a database of kind {kind:?} with neither country.iso_code nor autonomous_system_number in it",
         file.display()
     )]
     Useless {
-        /// Which file.
+        /// Path of the file.
         file: PathBuf,
-        /// What it says that it is.
+        /// Type of the database according to the file.
         kind: String,
     },
 }
 
 impl Places {
-    /// Knows no place.
+    /// Returns an instance without files.
     #[must_use]
     pub fn none() -> Self {
         Self::of(Vec::new(), Vec::new())
     }
 
-    /// Reads country and AS databases in the layout that MaxMind and DB-IP share, in any order. What several files
-    /// know, the first of them tells.
+    /// Reads country and AS databases in the layout that MaxMind and DB-IP share, in any order. The first file with a
+    /// value wins.
     ///
     /// # Errors
-    /// The first file that cannot be used, and why.
+    /// [`PlacesError`] of the first file that cannot be used.
     pub fn open(files: &[PathBuf]) -> Result<Self, PlacesError> {
         Ok(Self::of(files.to_vec(), load(files)?))
     }
@@ -109,12 +109,12 @@ impl Places {
         }
     }
 
-    /// Where the address is. IPv4 inside IPv6 (`::ffff:192.0.2.1`) is IPv4. Private addresses are nowhere.
+    /// Looks up an address. IPv4 inside IPv6 (`::ffff:192.0.2.1`) counts as IPv4. Private addresses have no place.
     pub fn find(&self, ip: IpAddr) -> Place {
         let ip = ip.to_canonical();
         let mut place = Place::default();
         for database in self.loaded.load().iter() {
-            // A record that does not decode says nothing. Files with such records are refused when they are read.
+            // A record that does not decode is skipped. Files with such records are refused when opened.
             let Ok(found) = database.reader.lookup(ip) else {
                 continue;
             };
@@ -130,13 +130,13 @@ impl Places {
         place
     }
 
-    /// Reads the files again if one has another time or size than before; says whether it did. Takes as long as
-    /// opening: call it now and then from a thread that may wait. Until it has succeeded, the old files answer.
+    /// Reads the files again if the time or size of one has changed; returns true if so. As slow as opening: call it
+    /// periodically from a thread that may block. Until it succeeds, the old files are used.
     ///
     /// # Errors
-    /// A file that cannot be used, and why; every call says so until the file is whole.
+    /// [`PlacesError`] of a file that cannot be used, at every call until the file is valid.
     pub fn reload_if_changed(&self) -> Result<bool, PlacesError> {
-        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
         for (file, database) in self.files.iter().zip(self.loaded.load().iter()) {
             changed |= edition(file)? != database.edition;
@@ -157,7 +157,7 @@ fn open(file: &Path) -> Result<Database, PlacesError> {
         file: file.to_owned(),
         cause,
     };
-    // Before the bytes: a change in between is then seen as a change.
+    // Before the bytes, so that a change in between is detected later.
     let edition = edition(file)?;
     let bytes = fs::read(file).map_err(|cause| PlacesError::Unreadable {
         file: file.to_owned(),
@@ -175,7 +175,7 @@ fn open(file: &Path) -> Result<Database, PlacesError> {
     Ok(Database { reader, edition })
 }
 
-/// Whether any record has what is looked for; usually the first has.
+/// True if any record has a requested value; usually the first one does.
 fn is_useful(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
     for record in reader.networks(maxminddb::WithinOptions::default())? {
         let record = record?;

@@ -1,14 +1,14 @@
-//! How often a visitor clicks: a count-min sketch whose cells begin anew with each minute.
+//! Click rates of visitors: a count-min sketch whose cells restart with each minute.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::hashing::{mix, place};
 
 const ROWS: u64 = 4;
-/// Cells of a row; four rows are 2 MiB.
+/// Cells per row; four rows take 2 MiB.
 const CELLS: usize = 131_072;
 const MINUTE_MS: i64 = 60_000;
-/// A cell holds the minute (its low 16 bits, which come round after 45 days) above the count.
+/// Bits of the count in a cell; the minute (its low 16 bits, repeating after 45 days) is above.
 const COUNT_BITS: u32 = 16;
 const COUNT: u32 = (1 << COUNT_BITS) - 1;
 
@@ -19,7 +19,7 @@ impl Rates {
         Self((0..CELLS * ROWS as usize).map(|_| AtomicU32::new(0)).collect())
     }
 
-    /// Counts one and says how many there are in this minute.
+    /// Counts a click and returns the number in this minute.
     pub(super) fn count(&self, key: u64, now_ms: i64) -> u32 {
         let minute = now_ms.div_euclid(MINUTE_MS) as u16;
         let rows = self.0.chunks_exact(CELLS).zip(1..);
@@ -34,8 +34,8 @@ impl Rates {
     }
 }
 
-/// The cell with one more. A cell that is a minute or two ahead stays there: a thread that is a little behind must not
-/// wipe out what others have counted since. Every other minute is over, however long ago it was.
+/// Increments a cell. A cell that is a minute or two ahead stays there: a thread that is slightly behind must not reset
+/// the counts of others. Every other minute is over, however long ago.
 fn counted(cell: u32, minute: u16) -> u32 {
     let present = (cell >> COUNT_BITS) as u16;
     if present.wrapping_sub(minute) <= 2 {

@@ -1,8 +1,8 @@
-//! Who was here on a day: a Bloom filter for each of three days.
+//! Visitors of a day: a Bloom filter for each of three days.
 //!
-//! A key's bits are all in one 64-bit word, so that one atomic operation asks and notes, one cache line is touched, and
-//! of two threads with the same key exactly one sees it missing. That costs some accuracy against bits spread over
-//! the whole filter, which is in the bound that [`super::Recent::is_unique`] states.
+//! All bits of a key are in one 64-bit word, so that one atomic operation queries and records, one cache line is
+//! touched, and of two threads with the same key exactly one finds it missing. This costs accuracy compared with bits
+//! spread over the whole filter, which the bound of [`super::Recent::is_unique`] includes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::hashing::{mix, place};
 
-/// 1.5 MiB.
+/// Words of a filter, 1.5 MiB.
 const WORDS: usize = 196_608;
-/// Each takes one of 64 bits, by six bits of the key.
+/// Bits of a key, each selected by six bits of its hash.
 const BITS_OF_KEY: u32 = 4;
-/// Somewhere on Earth it is the day before, somewhere the day after.
+/// Number of days: around the world, the day before and the day after are current too.
 const DAYS: usize = 3;
 
-/// The filters, each at the remainder of its day.
+/// Filters, each at the remainder of its day.
 pub(super) struct Uniques([ArcSwap<Day>; DAYS]);
 
 struct Day {
@@ -36,12 +36,12 @@ impl Uniques {
         }))
     }
 
-    /// Whether the key is new on this day; of days that are gone, nothing is.
+    /// True if the key is new on this day; always false for past days.
     pub(super) fn first(&self, key: u64, day: i32) -> bool {
         self.filter(day).is_some_and(|filter| filter.first(key))
     }
 
-    /// The filter of a day, in place of an older one if need be; none when a newer one is in its place.
+    /// Filter of a day, which replaces an older one; `None` if a newer one is in its place.
     fn filter(&self, day: i32) -> Option<Guard<Arc<Day>>> {
         let slot = self.0.get(usize::try_from(day.rem_euclid(DAYS as i32)).ok()?)?;
         loop {
@@ -52,7 +52,7 @@ impl Uniques {
             if present.number > day {
                 return None;
             }
-            // Whoever loses this race finds the winner's filter in the next round.
+            // A thread that loses this race finds the winner's filter in the next round.
             slot.compare_and_swap(&present, Arc::new(Day::new(day)));
         }
     }

@@ -1,4 +1,4 @@
-//! Writes small MMDB files, by https://maxmind.github.io/MaxMind-DB/: IPv6 trees with IPv4 at `::/96`, 24-bit records.
+//! Small MMDB files, by https://maxmind.github.io/MaxMind-DB/: IPv6 trees with IPv4 at `::/96`, 24-bit records.
 #![expect(clippy::indexing_slicing, reason = "nodes are indexed by numbers made here")]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ pub(crate) enum Value {
     Map(Vec<(&'static str, Value)>),
 }
 
-/// `country.iso_code`, beside a name, as both makers write it.
+/// `country.iso_code` beside a name, as both vendors write it.
 pub(crate) fn country(code: &'static str) -> Value {
     let names = Value::Map(vec![("en", Value::Text("somewhere"))]);
     Value::Map(vec![(
@@ -29,7 +29,7 @@ pub(crate) fn asn(number: u32) -> Value {
     ])
 }
 
-/// A whole file: `networks` are `address/prefix`, none within another.
+/// Encodes a whole file: `networks` are `address/prefix`, none within another.
 pub(crate) fn file(kind: &'static str, networks: &[(&str, Value)]) -> Vec<u8> {
     let mut tree = Tree(vec![[Record::Nothing; 2]]);
     let mut data = Vec::new();

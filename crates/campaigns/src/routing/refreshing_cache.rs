@@ -1,0 +1,224 @@
+//! Bounded cache whose values are loaded on first use and reloaded when they may be outdated.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use schema::NetworkId;
+use tracing::{Instrument, debug_span};
+
+use super::error::RoutingError;
+
+/// Time a caller waits for a reload before it uses the outdated value; also the minimum time between two reloads.
+const RELOAD_TIMEOUT: Duration = Duration::from_millis(250);
+/// Time during which callers do not wait for reloads after one timed out: otherwise each of many values would make its
+/// caller wait.
+const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// Freshness of a value that was loaded a while ago.
+pub(super) enum Freshness {
+    /// Unchanged.
+    Good,
+    /// Probably unchanged, but due for a reload.
+    Aged,
+    /// Possibly changed.
+    Stale,
+}
+
+/// Key of a cache that, if it belongs to a network, names it in spans.
+pub(super) trait Key: Hash + Eq + Clone + Send + Sync + 'static {
+    fn network(&self) -> Option<NetworkId> {
+        None
+    }
+}
+
+impl Key for String {}
+
+impl Key for NetworkId {
+    fn network(&self) -> Option<NetworkId> {
+        Some(*self)
+    }
+}
+
+impl<A: Hash + Eq + Clone + Send + Sync + 'static> Key for (NetworkId, A) {
+    fn network(&self) -> Option<NetworkId> {
+        Some(self.0)
+    }
+}
+
+impl<A, B> Key for (NetworkId, A, B)
+where
+    A: Hash + Eq + Clone + Send + Sync + 'static,
+    B: Hash + Eq + Clone + Send + Sync + 'static,
+{
+    fn network(&self) -> Option<NetworkId> {
+        Some(self.0)
+    }
+}
+
+#[derive(Clone)]
+struct Entry<V> {
+    value: V,
+    at: Instant,
+    /// Start of the last reload in milliseconds after `at`; zero for none.
+    tried: Arc<AtomicU64>,
+}
+
+impl<V> Entry<V> {
+    fn new(value: V, at: Instant) -> Self {
+        Self {
+            value,
+            at,
+            tried: Arc::default(),
+        }
+    }
+
+    /// Returns true if the caller is to reload the value: one caller at a time, and not while the last reload may run.
+    fn claim(&self) -> bool {
+        let now = millis(self.at.elapsed()).max(1);
+        let last = self.tried.load(Ordering::Relaxed);
+        (last == 0 || now.saturating_sub(last) > millis(RELOAD_TIMEOUT))
+            && self
+                .tried
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// Bounded cache whose values are loaded on first use and reloaded when they may be outdated.
+pub(super) struct RefreshingCache<K, V> {
+    /// Name in spans.
+    name: &'static str,
+    cache: Arc<Cache<K, Entry<V>>>,
+    back_off: Arc<BackOff>,
+}
+
+/// Period in which callers do not wait for the database.
+struct BackOff {
+    start: Instant,
+    /// End of the period in milliseconds after `start`.
+    until: AtomicU64,
+}
+
+impl BackOff {
+    fn is_on(&self) -> bool {
+        millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        self.until
+            .store(millis(self.start.elapsed() + BACK_OFF), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<K, V> RefreshingCache<K, V>
+where
+    K: Key,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new(name: &'static str, entries: usize) -> Self {
+        Self {
+            name,
+            cache: Arc::new(Cache::new(entries)),
+            back_off: Arc::new(BackOff {
+                start: Instant::now(),
+                until: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Returns the value of a key. `load` gets `with` and the key.
+    ///
+    /// The first caller that finds a stale value reloads it and waits up to [`RELOAD_TIMEOUT`]; all others get the stale
+    /// value meanwhile, and so does the first if the database does not answer. During a back-off no caller waits.
+    pub(super) async fn get<Q, W, F, Fut>(
+        &self,
+        key: &Q,
+        with: &Arc<W>,
+        freshness: impl Fn(&V, Instant) -> Freshness,
+        load: F,
+    ) -> Result<V, RoutingError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: Fn(Arc<W>, K) -> Fut,
+        Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
+    {
+        let Some(entry) = self.cache.get(key) else {
+            // Boxed: misses are rare, and hits should not pay for the size of their future.
+            return Box::pin(self.load(key.to_owned(), load(with.clone(), key.to_owned()))).await;
+        };
+        let freshness = freshness(&entry.value, entry.at);
+        if matches!(freshness, Freshness::Good) || !entry.claim() {
+            return Ok(entry.value);
+        }
+        let reload = tokio::spawn(self.reload(key.to_owned(), load(with.clone(), key.to_owned())));
+        if matches!(freshness, Freshness::Aged) || self.back_off.is_on() {
+            return Ok(entry.value);
+        }
+        match tokio::time::timeout(RELOAD_TIMEOUT, reload).await {
+            // The reloaded value, or the old one if that failed.
+            Ok(_) => Ok(self.cache.get(key).map_or(entry.value, |entry| entry.value)),
+            Err(_) => {
+                self.back_off.begin();
+                Ok(entry.value)
+            }
+        }
+    }
+
+    /// Loads a missing value; concurrent callers wait for the same load.
+    async fn load(
+        &self,
+        key: K,
+        loading: impl Future<Output = Result<V, RoutingError>>,
+    ) -> Result<V, RoutingError> {
+        let at = Instant::now();
+        match self.cache.get_value_or_guard_async(&key).await {
+            Ok(entry) => Ok(entry.value),
+            Err(vacancy) => {
+                let span = debug_span!(
+                    "routing_miss",
+                    cache = self.name,
+                    network = key.network().map(tracing::field::display)
+                );
+                let value = loading.instrument(span).await?;
+                if vacancy.insert(Entry::new(value.clone(), at)).is_err() {
+                    tracing::debug!(cache = self.name, "entry removed while it was loaded; not cached");
+                }
+                Ok(value)
+            }
+        }
+    }
+
+    /// Reloads a value that may be outdated; on an error the old one stays.
+    fn reload<Fut>(&self, key: K, loading: Fut) -> impl Future<Output = ()> + Send + use<K, V, Fut>
+    where
+        Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
+    {
+        let (cache, back_off, name) = (self.cache.clone(), self.back_off.clone(), self.name);
+        let span = debug_span!(
+            "routing_refresh",
+            cache = name,
+            network = key.network().map(tracing::field::display)
+        );
+        let reload = async move {
+            let at = Instant::now();
+            match tokio::time::timeout(4 * RELOAD_TIMEOUT, loading).await {
+                Ok(Ok(value)) => cache.insert(key, Entry::new(value, at)),
+                Ok(Err(error)) => tracing::warn!(cache = name, %error, "configuration not reloaded"),
+                Err(_) => {
+                    back_off.begin();
+                    tracing::warn!(cache = name, "configuration not reloaded within a second");
+                }
+            }
+        };
+        reload.instrument(span)
+    }
+}

@@ -1,0 +1,172 @@
+//! Testbed: Postgres, the server, ten networks with a hundred links, and their earlier clicks.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::acknowledgements::Acknowledgements;
+use super::cpu;
+use super::pump::{Pump, Requests};
+use super::tools::{Nginx, Wrk, WrkRun};
+use super::traffic::{self, Connections, Preloaded};
+use crate::Outcome;
+use crate::cluster::Cluster;
+use crate::node::{Node, NodeSettings};
+use crate::scene::{self, Link};
+
+/// Networks.
+const NETWORKS: usize = 10;
+/// Links of each network, every link with a separate campaign and affiliate.
+const LINKS: usize = 10;
+
+/// Testbed of the benchmarks. Leaves no process when dropped.
+pub(super) struct Testbed {
+    /// Server under test.
+    pub(super) node: Node,
+    /// Bare nginx that answers every request.
+    pub(super) nginx: Nginx,
+    /// Sender of clicks on kept connections.
+    pub(super) kept: Wrk,
+    /// Sender of clicks on new connections.
+    pub(super) fresh: Wrk,
+    /// Connection of a superuser.
+    pub(super) client: Client,
+    /// Postgres; outlives everything that is connected to it.
+    pub(super) cluster: Cluster,
+    /// Clicks from before the measurements.
+    pub(super) preloaded: Preloaded,
+    /// Acknowledgements since the last comparison.
+    pub(super) acknowledgements: Acknowledgements,
+    /// Redirects per second on 64 kept connections, once measured.
+    pub(super) capacity: Option<f64>,
+    /// Folder of the run.
+    pub(super) folder: PathBuf,
+    /// Number of the next request of our generator.
+    next: u64,
+}
+
+impl Testbed {
+    /// Creates the testbed in a folder that does not exist.
+    pub(super) async fn set(server: &Path, folder: PathBuf, preloaded: u64) -> Outcome<Self> {
+        std::fs::create_dir_all(&folder)?;
+        // Postgres runs as another user.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+        let cluster = Cluster::create(folder.join("postgres")).await?;
+        let mut node = Node::new(node_settings(server, &cluster, &folder))?;
+        node.start().await?;
+        let client = cluster.client().await?;
+        let links = set_scene(&client).await?;
+        let networks = links.iter().map(|link| link.network).collect();
+        let preloaded = super::preload::clicks(&client, links, preloaded).await?;
+        let links = &preloaded.links;
+        let kept = Wrk::new(&folder, "kept", &traffic::assortment(links, Connections::Kept))?;
+        let fresh = Wrk::new(&folder, "new", &traffic::assortment(links, Connections::New))?;
+        let mut acknowledgements = Acknowledgements::begin(&client, networks).await?;
+        let nginx = Nginx::start(&folder, &location(&node, links).await?).await?;
+        acknowledgements.one_click();
+        let mut testbed = Self {
+            node,
+            nginx,
+            kept,
+            fresh,
+            client,
+            cluster,
+            preloaded,
+            acknowledgements,
+            capacity: None,
+            folder,
+            next: 0,
+        };
+        // Warms both up, so that the first measurement has no disadvantage.
+        testbed.redirects(64, 1).await?;
+        testbed.kept.run(testbed.nginx.address, 64, 1).await?;
+        Ok(testbed)
+    }
+
+    /// Sends clicks of wrk on kept connections for these seconds, and waits until the tables contain them.
+    pub(super) async fn redirects(
+        &mut self,
+        connections: usize,
+        seconds: u64,
+    ) -> Outcome<(WrkRun, Duration)> {
+        let run = self.kept.run(self.node.tracking, connections, seconds).await?;
+        self.acknowledgements.wrk(&run, connections);
+        let lag = self.settle().await?;
+        Ok((run, lag))
+    }
+
+    /// Waits until the tables contain every acknowledged event; returns the time it took.
+    pub(super) async fn settle(&self) -> Outcome<Duration> {
+        self.acknowledgements.settle(&self.client).await
+    }
+
+    /// Returns our generator for the server, with request numbers that no other run has.
+    pub(super) fn pump(&mut self, connections: usize, requests: Requests) -> Pump {
+        let first = self.next;
+        // More than any run sends.
+        self.next += 10_000_000;
+        Pump {
+            address: self.node.tracking,
+            connections,
+            requests,
+            first,
+        }
+    }
+
+    /// Returns the CPU time of the server and Postgres so far, in microseconds.
+    pub(super) fn cpu_us(&self) -> f64 {
+        let server = self.node.pid().map_or(0.0, cpu::alone_us);
+        let postmaster = self.cluster.postmaster_pid();
+        let reaped = postmaster.map_or(0.0, cpu::reaped_us);
+        let postgres = postmaster.into_iter().chain(self.cluster.children());
+        server + reaped + postgres.map(cpu::alone_us).sum::<f64>()
+    }
+
+    /// Stops the server in order and starts it again.
+    pub(super) async fn restart(&mut self) -> Outcome {
+        self.node
+            .terminate()
+            .await
+            .ok_or("the server did not stop by itself")?;
+        self.node.start().await
+    }
+}
+
+fn node_settings(server: &Path, cluster: &Cluster, folder: &Path) -> NodeSettings {
+    NodeSettings {
+        server: server.to_owned(),
+        database_url: cluster.url("clickledger_app"),
+        owner_database_url: cluster.url("clickledger_owner"),
+        data: folder.join("data"),
+        log: folder.join("server.log"),
+        // Defaults of the server.
+        segment_mib: 64,
+        quota_mib: 8192,
+        environment: vec![("CLICKLEDGER_SECRET".to_owned(), traffic::secret_text())],
+    }
+}
+
+async fn set_scene(client: &Client) -> Outcome<Vec<Link>> {
+    let mut links = Vec::new();
+    for number in 0..NETWORKS {
+        let name = format!("bench-{number}");
+        let network = scene::set_network(client, &name, "Europe/Warsaw").await?;
+        for number in 0..LINKS {
+            links.push(scene::set_link(client, network, &name, number).await?);
+        }
+    }
+    Ok(links)
+}
+
+/// Returns the server's destination of a visitor, which nginx answers too.
+async fn location(node: &Node, links: &[Link]) -> Outcome<String> {
+    let clicks = traffic::assortment(links, Connections::Kept);
+    let mut connection = crate::http::Connection::open(node.tracking).await?;
+    let answer = connection.send(clicks.first().ok_or("no links")?).await?;
+    let location = answer.header("location").filter(|_| answer.status == 302);
+    Ok(location
+        .ok_or_else(|| format!("the server does not redirect: {}", answer.status))?
+        .to_owned())
+}

@@ -1,0 +1,167 @@
+//! Conversions: postbacks that were accepted for a goal, each made once.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use schema::{
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money,
+    NetworkId, PostbackId, conversions, text_enum,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::pricing::Pricing;
+
+text_enum! {
+    /// Status of a conversion.
+    pub enum ConversionStatus {
+        /// Waits for a decision or for the end of its hold period.
+        Pending = "pending",
+        /// Counts.
+        Approved = "approved",
+        /// Does not count; its ledger entries are taken back.
+        Rejected = "rejected",
+        /// Counted once, and was taken back.
+        Reversed = "reversed",
+    }
+}
+
+impl ConversionStatus {
+    /// True if the conversion earns its commission and revenue.
+    #[must_use]
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Pending | Self::Approved)
+    }
+}
+
+text_enum! {
+    /// Proof by which a conversion was attributed to its affiliate.
+    pub enum AttributedBy {
+        /// The click that the postback names.
+        Click = "click",
+        /// An earlier conversion of the same customer.
+        Customer = "customer",
+        /// A coupon code.
+        Coupon = "coupon",
+        /// The affiliate that the sender names.
+        Affiliate = "affiliate",
+    }
+}
+
+text_enum! {
+    /// Reason for the manual review of a conversion.
+    pub enum ReviewBecause {
+        /// Its amount is above the goal's limit.
+        Amount = "amount",
+        /// It is in a currency that cannot be compared with the goal's limit.
+        Currency = "currency",
+    }
+}
+
+schema::row! {
+    /// Conversion as stored.
+    #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
+    #[diesel(table_name = conversions)]
+    pub struct Conversion(read) {
+        /// Tenant.
+        pub network_id: NetworkId,
+        /// Identifier; the same as that of the postback that made it.
+        pub id: ConversionId,
+        /// Arrival of the postback.
+        pub converted_at: DateTime<Utc>,
+        /// Advertiser, who owes the revenue.
+        pub advertiser_id: AdvertiserId,
+        /// Campaign of the link.
+        pub campaign_id: CampaignId,
+        /// Goal that was reached.
+        pub goal_id: GoalId,
+        /// Affiliate, who earns the commission.
+        pub affiliate_id: AffiliateId,
+        /// Tracking link that brought the customer.
+        pub link_id: LinkId,
+        /// Click; `None` where a coupon, a customer or the sender attributed it.
+        pub click_id: Option<ClickKey>,
+        /// Proof that attributed it.
+        pub attributed_by: AttributedBy,
+        /// Conversion of the parent goal that came first.
+        pub parent_id: Option<ConversionId>,
+        /// Postback that made it.
+        pub postback_id: PostbackId,
+        /// Value that the goal deduplicates by: order ID, click, customer ID or postback.
+        pub unique_key: String,
+        /// The advertiser's order ID.
+        pub order_id: Option<String>,
+        /// Order amount in micro-units; `None` if no amount was sent.
+        pub amount_micros: Option<i64>,
+        /// Currency of all three amounts.
+        pub currency: Currency,
+        /// Commission of the affiliate, in micro-units.
+        pub commission_micros: i64,
+        /// Revenue that the advertiser owes, in micro-units.
+        pub revenue_micros: i64,
+        /// Status.
+        pub status: ConversionStatus,
+        /// The advertiser's customer ID.
+        pub customer_id: Option<String>,
+        /// Coupon code that was used.
+        pub coupon: Option<String>,
+        /// Country that the advertiser sent.
+        pub country: Option<String>,
+        /// Reason for paying nothing although the goal pays; `None` if it is paid.
+        pub unpaid_because: Option<String>,
+        /// End of its hold period, when it is approved automatically.
+        pub hold_until: Option<DateTime<Utc>>,
+        /// [`Pricing`] as JSON.
+        pub terms: Value,
+        /// Reason for its manual review; `None` if it needs none, or had it.
+        pub review_because: Option<ReviewBecause>,
+    }
+}
+
+impl Conversion {
+    /// Pricing that the conversion was made with; its own sums if it is older than stored pricings.
+    ///
+    /// # Errors
+    /// When the stored terms are not those of a pricing.
+    pub fn pricing(&self) -> Result<Pricing, serde_json::Error> {
+        let stored = Pricing::deserialize(&self.terms)?;
+        if stored.parts.is_empty() {
+            return Ok(Pricing::of_sums(self));
+        }
+        Ok(stored)
+    }
+
+    /// Commission and revenue that it adds to accounts in its status, in micro-units.
+    #[must_use]
+    pub fn worth(&self) -> (i64, i64) {
+        if self.status.counts() {
+            (self.commission_micros, self.revenue_micros)
+        } else {
+            (0, 0)
+        }
+    }
+
+    /// Order amount; `None` if no amount was sent.
+    #[must_use]
+    pub fn amount(&self) -> Option<Money> {
+        self.amount_micros.map(|micros| self.money(micros))
+    }
+
+    /// Commission of the affiliate.
+    #[must_use]
+    pub fn commission(&self) -> Money {
+        self.money(self.commission_micros)
+    }
+
+    /// Revenue that the advertiser owes.
+    #[must_use]
+    pub fn revenue(&self) -> Money {
+        self.money(self.revenue_micros)
+    }
+
+    fn money(&self, micros: i64) -> Money {
+        Money {
+            micros,
+            currency: self.currency,
+        }
+    }
+}

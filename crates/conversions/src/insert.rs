@@ -1,0 +1,26 @@
+//! New conversions, each inserted once.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use schema::ConversionId;
+use schema::batch::{self, BatchError, Row, Tx};
+
+use crate::conversion::Conversion;
+
+/// The unique key decides, also between nodes; Postgres waits for a twin in an open transaction.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING id",
+        Conversion::insert_into("conversions")
+    )
+});
+
+/// Inserts the conversions whose unique keys are new; returns their ids.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(tx: Tx<'_>, conversions: &[Conversion]) -> Result<HashSet<ConversionId>, BatchError> {
+    let inserted = tx.query_batch(&INSERT, conversions).await?;
+    inserted.iter().map(|row| batch::read(row, 0)).collect()
+}

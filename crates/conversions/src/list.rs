@@ -1,0 +1,129 @@
+//! Lists of conversions, for pages and the API.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{
+    AffiliateId, CampaignId, ClickKey, ConversionId, NetworkConn, affiliates, campaigns, conversions, goals,
+};
+use tenancy::Scope;
+
+use crate::conversion::{Conversion, ConversionStatus};
+
+/// Conversion with the names of its parties.
+#[derive(Debug, Clone, Queryable)]
+pub struct NamedConversion {
+    /// The conversion.
+    pub conversion: Conversion,
+    /// The affiliate's name.
+    pub affiliate: String,
+    /// The campaign's name.
+    pub campaign: String,
+    /// The goal's name.
+    pub goal: String,
+}
+
+/// Filter of a list; every given field must match.
+#[derive(Debug, Clone, Default)]
+pub struct ConversionFilter {
+    /// Advertiser or affiliate whose conversions are visible.
+    pub scope: Scope,
+    /// Status.
+    pub status: Option<ConversionStatus>,
+    /// True for conversions in manual review only.
+    pub in_review: bool,
+    /// Identifier.
+    pub id: Option<ConversionId>,
+    /// Order ID.
+    pub order_id: Option<String>,
+    /// Click.
+    pub click: Option<ClickKey>,
+    /// Campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Affiliate.
+    pub affiliate_id: Option<AffiliateId>,
+    /// Last conversion of the previous page: only older ones are listed.
+    pub before: Option<ConversionId>,
+}
+
+/// Conversions, newest first: at most `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut NetworkConn,
+    filter: &ConversionFilter,
+    limit: i64,
+) -> QueryResult<Vec<NamedConversion>> {
+    let network_id = conn.network_id();
+    let mut query = conversions::table
+        .inner_join(
+            affiliates::table.on(affiliates::network_id
+                .eq(conversions::network_id)
+                .and(affiliates::id.eq(conversions::affiliate_id))),
+        )
+        .inner_join(
+            campaigns::table.on(campaigns::network_id
+                .eq(conversions::network_id)
+                .and(campaigns::id.eq(conversions::campaign_id))),
+        )
+        .inner_join(
+            goals::table.on(goals::network_id
+                .eq(conversions::network_id)
+                .and(goals::id.eq(conversions::goal_id))),
+        )
+        .filter(conversions::network_id.eq(network_id))
+        .order(conversions::id.desc())
+        .limit(limit)
+        .select((
+            Conversion::as_select(),
+            affiliates::name,
+            campaigns::name,
+            goals::name,
+        ))
+        .into_boxed();
+    if let Some(id) = filter.scope.advertiser {
+        query = query.filter(conversions::advertiser_id.eq(id));
+    }
+    if let Some(id) = filter.scope.affiliate {
+        query = query.filter(conversions::affiliate_id.eq(id));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(conversions::status.eq(status));
+    }
+    if filter.in_review {
+        query = query.filter(conversions::review_because.is_not_null());
+    }
+    if let Some(id) = filter.id {
+        query = query.filter(conversions::id.eq(id));
+    }
+    if let Some(order_id) = &filter.order_id {
+        query = query.filter(conversions::order_id.eq(order_id));
+    }
+    if let Some(key) = filter.click {
+        query = query.filter(conversions::click_id.eq(key));
+    }
+    if let Some(id) = filter.campaign_id {
+        query = query.filter(conversions::campaign_id.eq(id));
+    }
+    if let Some(id) = filter.affiliate_id {
+        query = query.filter(conversions::affiliate_id.eq(id));
+    }
+    if let Some(id) = filter.before {
+        query = query.filter(conversions::id.lt(id));
+    }
+    query.load(&mut **conn).await
+}
+
+/// Conversion with this id, locked until the end of the transaction.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn lock(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Option<Conversion>> {
+    let network_id = conn.network_id();
+    Conversion::query()
+        .filter(conversions::network_id.eq(network_id).and(conversions::id.eq(id)))
+        .for_update()
+        .first(&mut **conn)
+        .await
+        .optional()
+}

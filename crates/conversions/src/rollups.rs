@@ -1,0 +1,105 @@
+//! Rollups of conversions, which reports read. They are moved in the transaction that stores the conversions, so that
+//! they are exact and instant. (`tracking` keeps those of clicks.)
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use schema::batch::Row;
+use schema::{AffiliateId, CampaignId, Currency, GoalId, LinkId, NetworkId, clock};
+
+use crate::conversion::{Conversion, ConversionStatus};
+
+schema::row! {
+    /// Amount by which a row of the rollup moves.
+    #[derive(Debug)]
+    pub(crate) struct RollupMove(bind) {
+        network_id: NetworkId,
+        hour: DateTime<Utc>,
+        campaign_id: CampaignId,
+        affiliate_id: AffiliateId,
+        link_id: LinkId,
+        goal_id: GoalId,
+        currency: Currency,
+        status: ConversionStatus,
+        conversions: i64,
+        amount_micros: i64,
+        commission_micros: i64,
+        revenue_micros: i64,
+    }
+}
+
+/// One upsert for all moves of a batch.
+pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
+         SET conversions = conversion_rollups.conversions + EXCLUDED.conversions,
+             amount_micros = conversion_rollups.amount_micros + EXCLUDED.amount_micros,
+             commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
+             revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros",
+        RollupMove::insert_into("conversion_rollups")
+    )
+});
+
+type Key = (
+    NetworkId,
+    DateTime<Utc>,
+    CampaignId,
+    AffiliateId,
+    LinkId,
+    GoalId,
+    Currency,
+    ConversionStatus,
+);
+
+/// Moves of a batch by the key of their row. Sorted, so that two nodes lock the rows in the same order and cannot
+/// deadlock.
+#[derive(Debug, Default)]
+pub(crate) struct RollupMoves {
+    /// Conversions, amount, commission, revenue.
+    sums: BTreeMap<Key, [i64; 4]>,
+}
+
+impl RollupMoves {
+    /// Adds a conversion, or takes it away (`sign` −1).
+    pub(crate) fn add(&mut self, conversion: &Conversion, time_zone: Tz, sign: i64) {
+        let key = (
+            conversion.network_id,
+            clock::start_of_hour(conversion.converted_at, time_zone),
+            conversion.campaign_id,
+            conversion.affiliate_id,
+            conversion.link_id,
+            conversion.goal_id,
+            conversion.currency,
+            conversion.status,
+        );
+        let [conversions, amount, commission, revenue] = self.sums.entry(key).or_default();
+        *conversions += sign;
+        *amount += sign * conversion.amount_micros.unwrap_or(0);
+        *commission += sign * conversion.commission_micros;
+        *revenue += sign * conversion.revenue_micros;
+    }
+
+    pub(crate) fn rows(&self) -> Vec<RollupMove> {
+        let row = |(key, sums): (&Key, &[i64; 4])| {
+            let (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) = *key;
+            let [conversions, amount_micros, commission_micros, revenue_micros] = *sums;
+            RollupMove {
+                network_id,
+                hour,
+                campaign_id,
+                affiliate_id,
+                link_id,
+                goal_id,
+                currency,
+                status,
+                conversions,
+                amount_micros,
+                commission_micros,
+                revenue_micros,
+            }
+        };
+        self.sums.iter().map(row).collect()
+    }
+}

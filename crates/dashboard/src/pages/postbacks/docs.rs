@@ -1,0 +1,73 @@
+//! Documentation of postbacks: parameters, statuses, and reasons.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use askama::Template;
+use postbacks::Reason;
+use tenancy::{needs, networks};
+
+use crate::auth::find_visit;
+use crate::page::PageRequest;
+use crate::shell::{PageResult, html};
+use crate::urls;
+
+/// `GET /docs/postback`: public, because a developer who receives a response may have no account. Shows a signed-in member
+/// the address of their network.
+pub(super) async fn postback(request: PageRequest) -> PageResult {
+    let visit = find_visit(&request.http).await?;
+    let access = visit
+        .and_then(|visit| visit.actor)
+        .and_then(|actor| actor.access::<needs::SignIn>().ok());
+    let url = match access {
+        Some(access) => {
+            let mut conn = access.network(&request.dashboard.db).await?;
+            let url = networks::tracking_url(&mut conn, &request.dashboard.tracking_url).await?;
+            conn.commit().await?;
+            url
+        }
+        None => request.dashboard.tracking_url.clone(),
+    };
+    html(&Postback {
+        theme: request.theme(),
+        example: urls::postback_template(&url, "sale", None),
+        systems: dialects::all().len() - 1,
+        reasons: Reason::ALL
+            .into_iter()
+            .map(|reason| ReasonRow {
+                code: reason.code(),
+                status: reason.status().to_string(),
+                http_status: reason.http_status(),
+                meaning: reason.meaning(),
+                fix: reason.fix(),
+            })
+            .collect(),
+    })
+}
+
+/// `GET|POST /postback`: refuses postbacks sent to the dashboard instead of the tracking host.
+pub(super) async fn misdirected(request: PageRequest) -> HttpResponse {
+    HttpResponse::MisdirectedRequest()
+        .content_type(ContentType::plaintext())
+        .body(format!(
+            "This is the dashboard; the postback was not stored. Send postbacks to the tracking host, as in the URL you were \
+             given: {}/postback\n",
+            request.dashboard.tracking_url
+        ))
+}
+
+struct ReasonRow {
+    code: &'static str,
+    status: String,
+    http_status: u16,
+    meaning: &'static str,
+    fix: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/docs/show.html")]
+struct Postback {
+    theme: &'static str,
+    example: String,
+    systems: usize,
+    reasons: Vec<ReasonRow>,
+}

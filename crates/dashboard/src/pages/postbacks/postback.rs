@@ -1,0 +1,244 @@
+//! Received postbacks: the list, and one postback with its request, its verdict, and the steps of the decision.
+
+use actix_web::web;
+use askama::Template;
+use postbacks::trace::{CheckResult, Step};
+use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
+use schema::{Money, PostbackId};
+use serde::Deserialize;
+use tenancy::{Permission, advertisers, needs};
+
+use crate::error::PageError;
+use crate::forms::Choice;
+use crate::listing::{self, Tab};
+use crate::page::{Frame, Page};
+use crate::pages::id;
+use crate::shell::{PageResult, Shell, TimeCell, html};
+use crate::{format, urls};
+
+/// Filters of the list, from the query string.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Filters {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    before: String,
+}
+
+/// `GET /postbacks`
+pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Query<Filters>) -> PageResult {
+    let status = listing::word(&filters.status)?;
+    let (reason, order) = (listing::text(&filters.reason), listing::text(&filters.order));
+    let filter = PostbackFilter {
+        scope: page.actor.role.scope(),
+        status,
+        reason: reason.clone(),
+        order_id: order.clone(),
+        before: listing::id(&filters.before)?,
+        click: None,
+        integration: None,
+    };
+    let found = postbacks::list(&mut page.conn, &filter, listing::QUERIED).await?;
+    // The replay form applies to all postbacks of the filters; it has no filter by order ID.
+    let may_replay = page.actor.may(Permission::DecideConversions) && order.is_none();
+    // The request that refreshes the page every second uses the list of postbacks only.
+    let is_refresh = page.request.http.headers().contains_key("HX-Request");
+    let advertisers = if may_replay && !is_refresh {
+        advertisers::active(&mut page.conn).await?
+    } else {
+        Vec::new()
+    };
+    let frame = page.commit().await?;
+
+    let kept = [
+        ("status", filters.status.as_str()),
+        ("reason", filters.reason.as_str()),
+        ("order", filters.order.as_str()),
+    ];
+    let (found, older) = listing::cut(found, "/postbacks", &kept, |(row, _)| row.id);
+    let all = std::iter::once((String::new(), "All advertisers".to_owned()));
+    let advertisers = advertisers
+        .into_iter()
+        .map(|advertiser| (advertiser.id.to_string(), advertiser.name));
+    html(&List {
+        shell: frame.shell("Postbacks", "Inbound postbacks"),
+        may_replay,
+        advertisers: Choice::list(all.chain(advertisers), ""),
+        tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
+        reason,
+        conversions: order
+            .as_deref()
+            .filter(|_| frame.actor.may(Permission::SeeConversions))
+            .map(urls::order),
+        order,
+        rows: found
+            .into_iter()
+            .map(|(postback, advertiser)| PostbackRow::new(postback, advertiser, &frame))
+            .collect(),
+        older,
+    })
+}
+
+/// `GET /postbacks/{id}`
+pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<String>) -> PageResult {
+    let postback_id: PostbackId = id(&path)?;
+    let found = postbacks::find(&mut page.conn, page.actor.role.scope(), postback_id).await?;
+    let frame = page.commit().await?;
+    let postback = found.ok_or(PageError::NotFound)?;
+    let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
+    html(&Show {
+        shell: frame.shell("Postbacks", &title),
+        time: frame.time(postback.received_at),
+        facts: facts(&postback),
+        click: postback.click_id.map(|key| frame.click_url(key)),
+        reason_url: urls::reason(&postback.reason),
+        request_text: request_text(&postback),
+        took: format::duration(postback.took_us),
+        steps: postback
+            .trace()
+            .steps()
+            .iter()
+            .filter(|step| step.is_for(&frame.actor))
+            .map(StepRow::new)
+            .collect(),
+        system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),
+        may_replay: frame.actor.may(Permission::DecideConversions)
+            && postback.status == PostbackStatus::Rejected,
+        decided_anew: postback.decided_at.map(|at| frame.time(at)),
+        postback,
+    })
+}
+
+/// Parsed values of a postback, in the order of the documentation. A dash stands for an absent value.
+fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
+    let amount = match (
+        postback.amount_micros,
+        postback.currency.as_deref().map(str::parse),
+    ) {
+        (Some(micros), Some(Ok(currency))) => Some(format::money(Money { micros, currency })),
+        (Some(micros), _) => Some(format::number(micros)),
+        (None, _) => None,
+    };
+    let mut facts: Vec<_> = [
+        ("order_id", postback.order_id.clone()),
+        ("amount", amount),
+        ("currency", postback.currency.clone()),
+        ("Conversion", postback.conversion_id.map(|id| id.to_string())),
+        ("Sent from", postback.remote_ip.map(|net| net.addr().to_string())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name, value.unwrap_or_else(|| "—".to_owned())))
+    .collect();
+    if postback.extra.as_object().is_some_and(|extra| !extra.is_empty()) {
+        facts.push(("Extra parameters", postback.extra.to_string()));
+    }
+    facts
+}
+
+/// Raw request, as far as it was stored.
+fn request_text(postback: &StoredPostback) -> String {
+    let mut text = format!("{} {}\n", postback.method, postback.target);
+    if let Some(content_type) = &postback.content_type {
+        text.push_str(&format!("Content-Type: {content_type}\n"));
+    }
+    if !postback.body.is_empty() {
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&postback.body));
+    }
+    text
+}
+
+/// Row of a table of postbacks.
+pub(crate) struct PostbackRow {
+    pub(crate) time: TimeCell,
+    pub(crate) id: String,
+    pub(crate) url: String,
+    pub(crate) short_id: String,
+    pub(crate) status: &'static str,
+    pub(crate) http_status: i32,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) method: String,
+    pub(crate) advertiser: String,
+    pub(crate) order_id: String,
+    pub(crate) took: String,
+}
+
+impl PostbackRow {
+    pub(crate) fn new<P>(postback: PostbackSummary, advertiser: Option<String>, frame: &Frame<P>) -> Self {
+        Self {
+            time: frame.time(postback.received_at),
+            id: postback.id.to_string(),
+            url: urls::postback(postback.id),
+            short_id: format::short_id(&postback.id.to_string()),
+            status: postback.status.as_str(),
+            http_status: postback.http_status,
+            reason: postback.reason,
+            message: postback.message,
+            method: postback.method,
+            advertiser: advertiser.unwrap_or_else(|| "unknown".to_owned()),
+            order_id: postback.order_id.unwrap_or_else(|| "—".to_owned()),
+            took: format::duration(postback.took_us),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/postback/list.html")]
+struct List {
+    shell: Shell,
+    may_replay: bool,
+    advertisers: Vec<Choice>,
+    tabs: Vec<Tab>,
+    reason: Option<String>,
+    order: Option<String>,
+    /// URL of the conversions of that order. None without an order or the permission.
+    conversions: Option<String>,
+    rows: Vec<PostbackRow>,
+    older: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/postback/show.html")]
+struct Show {
+    shell: Shell,
+    time: TimeCell,
+    facts: Vec<(&'static str, String)>,
+    click: Option<String>,
+    reason_url: String,
+    request_text: String,
+    took: String,
+    steps: Vec<StepRow>,
+    system: &'static str,
+    decided_anew: Option<TimeCell>,
+    may_replay: bool,
+    postback: StoredPostback,
+}
+
+/// Row of the steps of a decision.
+struct StepRow {
+    check: String,
+    badge: &'static str,
+    found: &'static str,
+    words: String,
+}
+
+impl StepRow {
+    fn new(step: &Step) -> Self {
+        let (badge, found) = match step.1 {
+            CheckResult::Passed => ("accepted", "passed"),
+            CheckResult::Tolerated => ("held", "flagged"),
+            CheckResult::Noted => ("duplicate", "noted"),
+        };
+        Self {
+            check: step.0.clone(),
+            badge,
+            found,
+            words: step.2.clone(),
+        }
+    }
+}

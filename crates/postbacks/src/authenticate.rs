@@ -1,0 +1,376 @@
+//! Authenticates and attributes a journaled postback from its fields and the configuration alone; checks that need stored
+//! state follow in [`crate::deciding`].
+//!
+//! The steps, in order: identify the sender, read the click, choose the integration, authenticate, attribute. Each may end
+//! with a verdict; the findings so far are stored with it.
+
+use std::sync::Arc;
+
+use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds};
+use campaigns::integrations::{Integration, Integrations};
+use campaigns::{Route, Routing, RoutingError};
+use schema::{AdvertiserId, LinkId};
+use tenancy::Secret;
+use tenancy::networks::NetworkStatus;
+
+use crate::attributed::{Attempt, Attributed, Findings, Stopped};
+use crate::attribution::{
+    Attribution, Customers, EligibleCampaigns, WithoutClick, read_clicks, trace_click, without_click,
+};
+use crate::received::Received;
+use crate::sender::{TokenScope, check_browser, check_sender, check_token, enforce, trace_integration};
+use crate::verdict::{Reason, Verdict};
+
+/// Authenticates and attributes postbacks. Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator {
+    routing: Routing,
+    click_ids: ClickIds,
+    secret: Secret,
+}
+
+/// Known parts of a postback whose sender is identified.
+struct Sender {
+    advertiser_id: AdvertiserId,
+    token: TokenScope,
+    integrations: Arc<Integrations>,
+}
+
+/// Early end of the steps: a verdict or a hold, or a failure of ours.
+enum Stop {
+    Stopped(Stopped),
+    Failed(RoutingError),
+}
+
+impl From<Verdict> for Stop {
+    fn from(verdict: Verdict) -> Self {
+        Self::Stopped(Stopped::Verdict(verdict))
+    }
+}
+
+impl From<RoutingError> for Stop {
+    fn from(error: RoutingError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Authenticator {
+    /// Uses this configuration, these click IDs, and the installation's secret for the signing secrets.
+    #[must_use]
+    pub fn new(routing: Routing, click_ids: ClickIds, secret: Secret) -> Self {
+        Self {
+            routing,
+            click_ids,
+            secret,
+        }
+    }
+
+    /// Configuration in memory.
+    #[must_use]
+    pub fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Authenticates and attributes a postback; `None` if its network does not exist any more.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read; the postback is to be decided later.
+    pub(crate) async fn attribute(
+        &self,
+        customers: &Customers,
+        received: Received,
+    ) -> Result<Option<Attempt>, RoutingError> {
+        let Some(network) = self.routing.network_of_id(received.record.network).await? else {
+            return Ok(None);
+        };
+        let mut findings = Box::new(Findings::new(received, network));
+        match self.take_steps(customers, &mut findings).await {
+            Ok((sender, integration, attribution, route)) => {
+                Ok(Some(Attempt::Attributed(Box::new(Attributed {
+                    advertiser_id: sender.advertiser_id,
+                    is_authenticated: findings.is_authenticated,
+                    integration,
+                    attribution,
+                    route,
+                    record: findings.record,
+                    origin: findings.origin,
+                    network: findings.network,
+                    trace: findings.trace,
+                }))))
+            }
+            Err(Stop::Stopped(stopped)) => Ok(Some(Attempt::Stopped(findings, stopped))),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn take_steps(
+        &self,
+        customers: &Customers,
+        findings: &mut Findings,
+    ) -> Result<(Sender, Arc<Integration>, Attribution, Route), Stop> {
+        findings.trace.pass("dialect", findings.record.dialect().name);
+        let token = self.identify_sender(findings).await?;
+        let (click, integrations) = self.read_click(findings).await?;
+        check_acceptable(findings)?;
+        let sender = self.require_sender(findings, token, integrations, &click).await?;
+        let integration = choose_integration(findings, &sender);
+        self.authenticate(findings, &integration, sender.token)?;
+        check_campaign(findings, &sender)?;
+        let (attribution, route, integration) = self
+            .attribute_to(customers, findings, &sender, integration, click)
+            .await?;
+        Ok((sender, integration, attribution, route))
+    }
+
+    /// Finds the advertiser whose token was sent; a held or replayed postback was identified when it arrived.
+    async fn identify_sender(&self, findings: &mut Findings) -> Result<TokenScope, Stop> {
+        let record = &findings.record;
+        let owner = match record.token() {
+            Some(token) => self.routing.token_owner(record.network, token).await?,
+            None => None,
+        };
+        let sender = findings.sender;
+        findings.advertiser_id = sender
+            .map(|sender| sender.advertiser_id)
+            .or(owner.map(|owner| owner.holder.advertiser_id));
+        Ok(TokenScope {
+            campaign_id: match sender {
+                Some(sender) => sender.campaign_id,
+                None => owner.and_then(|owner| owner.holder.campaign_id),
+            },
+            expired: owner
+                .and_then(|owner| owner.until)
+                .filter(|until| *until <= record.received_at),
+        })
+    }
+
+    /// Reads the click ID and looks up its link. Returns the sender's integrations too, if they were needed.
+    async fn read_click(
+        &self,
+        findings: &mut Findings,
+    ) -> Result<(Result<ClickId, Verdict>, Option<Arc<Integrations>>), Stop> {
+        let network = &findings.network;
+        let integrations = match findings.advertiser_id {
+            Some(id) => Some(self.routing.integrations(network.id, id).await?),
+            None => None,
+        };
+        // Case-insensitive click IDs are accepted only if the campaign's integration allows it and the token identified
+        // the advertiser.
+        let lenient = match &integrations {
+            Some(integrations) => self.links_in_any_case(findings, integrations).await?,
+            None => Vec::new(),
+        };
+        let click = read_clicks(&self.click_ids, network, &findings.record.postback, &lenient);
+        if let Ok(click) = click {
+            findings.route = self.routing.route(network.id, click.link_id()).await?;
+            findings.attribution = Some(Attribution::of_click(click));
+        }
+        Ok((click, integrations))
+    }
+
+    /// Identifies the sender by the click if no token was sent: the network signed the click's ID.
+    async fn require_sender(
+        &self,
+        findings: &mut Findings,
+        token: TokenScope,
+        integrations: Option<Arc<Integrations>>,
+        click: &Result<ClickId, Verdict>,
+    ) -> Result<Sender, Stop> {
+        let record = &findings.record;
+        if findings.advertiser_id.is_none() && record.token().is_none() {
+            findings.advertiser_id = findings
+                .route
+                .as_ref()
+                .map(|route| route.campaign().advertiser_id);
+        }
+        let Some(advertiser_id) = findings.advertiser_id else {
+            return Err(match (record.token(), click) {
+                (Some(_), _) => Verdict::of(Reason::TokenInvalid),
+                (None, Err(verdict)) if !record.postback.click_ids.is_empty() => verdict.clone(),
+                (None, _) => Verdict::of(Reason::TokenMissing),
+            }
+            .into());
+        };
+        let integrations = match integrations {
+            Some(integrations) => integrations,
+            None => self.routing.integrations(record.network, advertiser_id).await?,
+        };
+        Ok(Sender {
+            advertiser_id,
+            token,
+            integrations,
+        })
+    }
+
+    /// Links of clicks that the postback names in other letter case, as far as the integrations of their campaigns accept
+    /// that.
+    async fn links_in_any_case(
+        &self,
+        findings: &Findings,
+        integrations: &Integrations,
+    ) -> Result<Vec<LinkId>, RoutingError> {
+        let mut links = Vec::new();
+        // Most advertisers do not allow it, and their IDs need no second reading.
+        if !integrations.ignore_letter_case() {
+            return Ok(links);
+        }
+        let network = &findings.network;
+        let read = |text: &str| self.click_ids.read(text, network.id, network.click_key);
+        for text in &findings.record.postback.click_ids {
+            let Err(ClickIdFlaw::LetterCase { correct }) = read(text) else {
+                continue;
+            };
+            let Ok(click) = read(&correct) else { continue };
+            let route = self.routing.route(network.id, click.link_id()).await?;
+            let campaign = route.map(|route| route.campaign().id);
+            let deciding = integrations.deciding(campaign);
+            if deciding.is_some_and(|integration| integration.settings.ignores_letter_case) {
+                links.push(click.link_id());
+            }
+        }
+        Ok(links)
+    }
+
+    /// Checks HTTPS, token, signature and address as the integration requires them.
+    fn authenticate(
+        &self,
+        findings: &mut Findings,
+        integration: &Arc<Integration>,
+        token: TokenScope,
+    ) -> Result<(), Stop> {
+        findings.integration = Some(integration.clone());
+        let Findings { record, trace, .. } = findings;
+        findings.is_authenticated = match findings.sender {
+            Some(sender) => {
+                trace.pass("sender", "was authenticated on arrival");
+                sender.is_authenticated
+            }
+            None => check_sender(&self.secret, record, integration, token, trace)?,
+        };
+        if record.postback.is_from_browser && !findings.is_authenticated {
+            check_browser(&record.postback, trace)?;
+        }
+        Ok(())
+    }
+
+    /// Attributes to the click, or else by the other proofs; then the campaign is known, and its own integration decides.
+    async fn attribute_to(
+        &self,
+        customers: &Customers,
+        findings: &mut Findings,
+        sender: &Sender,
+        integration: Arc<Integration>,
+        click: Result<ClickId, Verdict>,
+    ) -> Result<(Attribution, Route, Arc<Integration>), Stop> {
+        let record = &findings.record;
+        let missing = match click {
+            Ok(click) => {
+                let route = findings.route.clone();
+                let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
+                let sent = record.postback.click_ids.len();
+                trace_click(&mut findings.trace, click, &route, record.received_at, sent);
+                return Ok((Attribution::of_click(click), route, integration));
+            }
+            Err(verdict) if !record.postback.click_ids.is_empty() => return Err(verdict.into()),
+            Err(missing) => missing,
+        };
+        let eligible = EligibleCampaigns {
+            network: record.network,
+            advertiser_id: sender.advertiser_id,
+            integrations: &sender.integrations,
+            campaign_id: sender.token.campaign_id,
+            at: record.received_at,
+        };
+        let found = without_click(
+            &self.routing,
+            customers,
+            eligible,
+            &record.postback,
+            &mut findings.trace,
+        );
+        let attribution = match found.await? {
+            WithoutClick::Found(attribution) => attribution,
+            WithoutClick::WaitForCustomer(customer) => {
+                return Err(Stop::Stopped(Stopped::WaitForCustomer(customer)));
+            }
+            WithoutClick::Rejected(verdict) if verdict.reason == Reason::ClickIdMissing => {
+                return Err(missing.into());
+            }
+            WithoutClick::Rejected(verdict) => return Err(verdict.into()),
+        };
+        let route = self.routing.route(record.network, attribution.link_id).await?;
+        findings.attribution = Some(attribution);
+        findings.route.clone_from(&route);
+        let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
+        let integration = self.choose_again(findings, sender, integration, &route)?;
+        Ok((attribution, route, integration))
+    }
+
+    /// Authenticates by the campaign's own integration, if attribution found a campaign with one.
+    fn choose_again(
+        &self,
+        findings: &mut Findings,
+        sender: &Sender,
+        integration: Arc<Integration>,
+        route: &Route,
+    ) -> Result<Arc<Integration>, Verdict> {
+        let own = sender.integrations.own_of(route.campaign().id);
+        let Some(own) = own.filter(|own| own.campaign_id != integration.campaign_id) else {
+            return Ok(integration);
+        };
+        findings.integration = Some(own.clone());
+        let Findings { record, trace, .. } = findings;
+        findings.is_authenticated = match findings.sender {
+            Some(known) => {
+                trace_integration(own, trace);
+                let is_valid = enforce(own, trace, "token", check_token(record, own, sender.token))?;
+                known.is_authenticated && is_valid
+            }
+            None => check_sender(&self.secret, record, own, sender.token, trace)?,
+        };
+        Ok(own.clone())
+    }
+}
+
+/// Refuses postbacks of suspended networks, and requests that could not be read.
+fn check_acceptable(findings: &Findings) -> Result<(), Verdict> {
+    if findings.network.status != NetworkStatus::Active {
+        return Err(Verdict::of(Reason::NetworkSuspended));
+    }
+    findings.record.problem().map_or(Ok(()), Err)
+}
+
+/// Integration for the postback: that of the campaign whose token was sent, or else of the click's campaign, or else the
+/// advertiser's.
+fn choose_integration(findings: &Findings, sender: &Sender) -> Arc<Integration> {
+    let is_own = |route: &&Route| route.campaign().advertiser_id == sender.advertiser_id;
+    let clicked = findings.route.as_ref().filter(is_own);
+    let campaign = sender
+        .token
+        .campaign_id
+        .or(clicked.map(|route| route.campaign().id));
+    let integration = sender.integrations.deciding(campaign).cloned();
+    integration.unwrap_or_else(|| Arc::new(Integration::unset(sender.advertiser_id)))
+}
+
+/// Refuses a click of another advertiser's campaign, or of another campaign than that of the token.
+fn check_campaign(findings: &mut Findings, sender: &Sender) -> Result<(), Verdict> {
+    let Some(route) = &findings.route else {
+        return Ok(());
+    };
+    if route.campaign().advertiser_id != sender.advertiser_id {
+        // The sender must not learn about the click of another advertiser.
+        (findings.route, findings.attribution) = (None, None);
+        return Err(Verdict::of(Reason::WrongCampaign));
+    }
+    if sender
+        .token
+        .campaign_id
+        .is_some_and(|id| id != route.campaign().id)
+    {
+        let message = "The click belongs to another campaign than the token.";
+        return Err(Verdict::with_message(Reason::WrongCampaign, message)
+            .with_hint("Send the token of the campaign that the visitor clicked."));
+    }
+    Ok(())
+}

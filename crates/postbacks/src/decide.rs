@@ -1,0 +1,443 @@
+//! Pure decision on a postback, from its fields and the configuration. It yields a [`Claim`]: the action that the postback
+//! is entitled to, before any stored state is looked up.
+
+use std::sync::Arc;
+
+use campaigns::Route;
+use campaigns::campaigns::CampaignStatus;
+use campaigns::goals::{Goal, UniqueBy};
+use campaigns::integrations::Integration;
+use chrono::{DateTime, TimeDelta, Utc};
+use conversions::ConversionStatus;
+use dialects::{Amount, Intent, Postback, State};
+use schema::clock::in_words;
+use schema::{AdvertiserId, ClickKey, Currency, PostbackId};
+use tenancy::affiliates::AffiliateStatus;
+
+use crate::trace::Trace;
+use crate::verdict::{Reason, Verdict};
+
+/// Input of a decision.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'a> {
+    /// Parsed fields.
+    pub(crate) postback: &'a Postback,
+    /// Receipt.
+    pub(crate) postback_id: PostbackId,
+    /// Advertiser that sent it.
+    pub(crate) advertiser_id: AdvertiserId,
+    /// Integration of the advertiser or campaign.
+    pub(crate) integration: &'a Integration,
+    /// Click; `None` if another proof attributed it.
+    pub(crate) click: Option<ClickKey>,
+    /// Time of the click; `None` if the postback does not name the click itself.
+    pub(crate) clicked_at: Option<DateTime<Utc>>,
+    /// Link with its current configuration.
+    pub(crate) route: &'a Route,
+    /// Arrival.
+    pub(crate) received_at: DateTime<Utc>,
+    /// Signature that it was sent with.
+    pub(crate) signature: Option<&'a str>,
+}
+
+impl Case<'_> {
+    /// True for a test, which never pays.
+    pub(crate) fn is_test(&self) -> bool {
+        self.route.is_test || self.route.campaign().status == CampaignStatus::Testing
+    }
+}
+
+/// Action that a postback is entitled to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Goal that was reached.
+    pub(crate) goal: Arc<Goal>,
+    /// Value that the goal deduplicates by.
+    pub(crate) unique_key: String,
+    /// Amount of a new conversion, in micro-units.
+    pub(crate) amount_micros: Option<i64>,
+    /// Amount that was sent, in micro-units.
+    pub(crate) sent_micros: Option<i64>,
+    /// Currency of amount, commission and revenue.
+    pub(crate) currency: Currency,
+    /// Action.
+    pub(crate) action: Action,
+    /// Reason why a new conversion must not be created; an existing one may still be updated: after the attribution window,
+    /// without an amount, after the end of the campaign.
+    pub(crate) blocks_creation: Option<Verdict>,
+}
+
+/// Action of a postback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Create a conversion with this status.
+    Create(ConversionStatus),
+    /// Create a conversion, or update the existing one.
+    Upsert {
+        /// Status of a new conversion if none was sent.
+        initial: ConversionStatus,
+        /// Status that was sent.
+        sent: Option<ConversionStatus>,
+    },
+    /// Update the existing conversion; to this status, if one was sent.
+    Update(Option<ConversionStatus>),
+    /// Refund the amount that was sent, or all of the existing conversion.
+    Refund,
+}
+
+impl Action {
+    /// True if the action may create a conversion.
+    pub(crate) fn creates(self) -> bool {
+        matches!(self, Self::Create(_) | Self::Upsert { .. })
+    }
+}
+
+/// Decides a postback that was authenticated and attributed.
+///
+/// # Errors
+/// The verdict, when it is entitled to nothing; that of the first broken rule.
+pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdict> {
+    if case.route.campaign().advertiser_id != case.advertiser_id {
+        return Err(Verdict::of(Reason::WrongCampaign));
+    }
+    if case.postback.is_test && !case.is_test() {
+        return Err(Verdict::of(Reason::WrongMode));
+    }
+    let goal = find_goal(case)?;
+    trace.pass("goal", format!("{} ({})", goal.settings.name, goal.code()));
+    check_reference(case, goal, trace)?;
+    let action = action(case, goal, trace)?;
+    let unique_key = unique_key(case, goal)?;
+    trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
+    let currency = find_currency(case)?;
+    let sent_micros = sent_amount(case, trace)?;
+    let mut claim = Claim {
+        goal: Arc::clone(goal),
+        unique_key,
+        amount_micros: sent_micros,
+        sent_micros,
+        currency,
+        action,
+        blocks_creation: None,
+    };
+    if action.creates() {
+        match check_new(case, goal, sent_micros, trace) {
+            Ok(amount_micros) => claim.amount_micros = amount_micros,
+            Err(verdict) => claim.blocks_creation = Some(verdict),
+        }
+    }
+    Ok(claim)
+}
+
+/// Checks the rules for a new conversion, and returns its amount.
+fn check_new(
+    case: &Case<'_>,
+    goal: &Goal,
+    sent: Option<i64>,
+    trace: &mut Trace,
+) -> Result<Option<i64>, Verdict> {
+    check_campaign(case, trace)?;
+    check_window(case, trace)?;
+    check_parameters(case, goal, trace)?;
+    amount(case, goal, sent, trace)
+}
+
+fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let campaign = case.route.campaign();
+    match campaign.status {
+        CampaignStatus::Draft | CampaignStatus::Ended => {
+            let message = format!(
+                "The campaign is {}.",
+                match campaign.status {
+                    CampaignStatus::Ended => "over",
+                    _ => "a draft",
+                }
+            );
+            return Err(Verdict::with_message(Reason::CampaignInactive, message));
+        }
+        // Its links are inactive while it is paused, so the click is older.
+        CampaignStatus::Paused | CampaignStatus::Testing | CampaignStatus::Live => {}
+    }
+    // Tests continue, so that the advertiser can fix the problem.
+    if let Some(since) = case.route.promotion.paused_at.filter(|_| !case.is_test()) {
+        trace.note("paused", format!("since {}", since.format("%F %R UTC")));
+        return Err(Verdict::of(Reason::AdvertiserPaused));
+    }
+    if case.route.affiliate.status == AffiliateStatus::Blocked {
+        return Err(Verdict::of(Reason::AffiliateBlocked));
+    }
+    if case.postback.is_test && !case.is_test() {
+        return Err(Verdict::of(Reason::WrongMode));
+    }
+    trace.pass("campaign", format!("{} is {}", campaign.name, campaign.status));
+    if case.is_test() {
+        trace.note("mode", "test: never pays");
+    }
+    Ok(())
+}
+
+fn check_window(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let Some(clicked_at) = case.clicked_at else {
+        return Ok(());
+    };
+    let campaign = case.route.campaign();
+    let (days, seconds) = (campaign.attribution_days, campaign.attribution_min_seconds);
+    let age = case.received_at - clicked_at;
+    if age > TimeDelta::days(days.into()) {
+        let message = format!(
+            "The click is {} old; the attribution window is {days} days.",
+            in_words(age)
+        );
+        return Err(Verdict::with_message(Reason::ClickExpired, message));
+    }
+    if age < TimeDelta::seconds(seconds.into()) && !case.is_test() {
+        let message = format!(
+            "The click is {} old; the minimum click-to-conversion time is {seconds} seconds.",
+            in_words(age)
+        );
+        return Err(Verdict::with_message(Reason::TooFast, message));
+    }
+    trace.pass(
+        "window",
+        format!("{} old; the window is {seconds} s to {days} days", in_words(age)),
+    );
+    Ok(())
+}
+
+/// Goal that the postback names, by its code or external ID; without a name, the one whose external ID the reference is,
+/// or the only goal.
+fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Arc<Goal>, Verdict> {
+    let goals = &case.route.promotion.goals;
+    let find = |name: &str| {
+        goals.iter().find(|goal| goal.code() == name).or_else(|| {
+            goals
+                .iter()
+                .find(|goal| goal.settings.external_id.as_deref() == Some(name))
+        })
+    };
+    // Some systems send one value as the goal and as the category of all items; it need not be a goal.
+    let items = &case.postback.items;
+    let is_category = |name: &str| {
+        items
+            .first()
+            .is_some_and(|item| item.category.as_deref() == Some(name))
+    };
+    let named = case
+        .postback
+        .goal
+        .as_deref()
+        .filter(|name| find(name).is_some() || !is_category(name));
+    let by_reference = || {
+        let name = case.postback.reference.as_deref()?;
+        goals
+            .iter()
+            .find(|goal| goal.settings.external_id.as_deref() == Some(name))
+    };
+    let found = match (named, goals.as_slice()) {
+        (Some(name), _) => find(name),
+        (None, [only]) => Some(only),
+        (None, _) => by_reference(),
+    };
+    found.ok_or_else(|| {
+        let codes: Vec<_> = goals.iter().map(|goal| goal.code()).collect();
+        let message = match named {
+            Some(code) => format!("The campaign has no goal “{code}”."),
+            None => "goal is missing, and the campaign has more than one.".to_owned(),
+        };
+        Verdict::with_message(Reason::GoalUnknown, message)
+            .with_hint(format!("Send one of: {}.", codes.join(", ")))
+    })
+}
+
+/// Checks that the sender's ID of campaign, goal or advertiser does not contradict the click.
+fn check_reference(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
+    let Some(reference) = case.postback.reference.as_deref() else {
+        return Ok(());
+    };
+    let campaign = case.route.campaign();
+    let matches = |id: &dyn std::fmt::Display, external: &Option<String>| {
+        external.as_deref() == Some(reference) || id.to_string() == reference
+    };
+    let fits = matches(&campaign.id, &campaign.external_id)
+        || matches(&goal.id, &goal.settings.external_id)
+        || campaign.advertiser_id.to_string() == reference;
+    match (fits, &campaign.external_id) {
+        (true, _) => trace.pass("reference", format!("{reference} matches")),
+        (false, None) => trace.note(
+            "reference",
+            format!("{reference} is unknown; set it as the external ID of the campaign to have it checked"),
+        ),
+        (false, Some(own)) => {
+            let message =
+                format!("The click belongs to the campaign {own}, but the postback names {reference}.");
+            return Err(Verdict::with_message(Reason::WrongCampaign, message));
+        }
+    }
+    Ok(())
+}
+
+/// Action of the postback, from its intent and status.
+fn action(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Action, Verdict> {
+    let postback = case.postback;
+    let mapped = postback
+        .status
+        .as_deref()
+        .and_then(|status| case.integration.meaning_of(status));
+    let state = match mapped {
+        Some("ignored") => return Err(Verdict::of(Reason::StatusIgnored)),
+        Some("pending") => Some(State::Pending),
+        Some("held") => Some(State::Held),
+        Some("approved") => Some(State::Approved),
+        Some("rejected") => Some(State::Rejected),
+        _ => postback.state,
+    };
+    let status = state.map(|state| match state {
+        State::Pending | State::Held => ConversionStatus::Pending,
+        State::Approved => ConversionStatus::Approved,
+        State::Rejected => ConversionStatus::Rejected,
+    });
+    if let Some(sent) = &postback.status {
+        match status {
+            Some(status) => trace.pass("status", format!("{sent} means {status}")),
+            None => trace.note("status", format!("{sent} is unknown and changes nothing")),
+        }
+    }
+    let initial = if goal.settings.auto_approve && goal.settings.hold_days == 0 {
+        ConversionStatus::Approved
+    } else {
+        ConversionStatus::Pending
+    };
+    Ok(match (postback.intent, status) {
+        (Intent::Refund, _) => Action::Refund,
+        (Intent::Update, status) => Action::Update(status),
+        (Intent::Report, None) => Action::Create(initial),
+        (Intent::Report | Intent::Upsert, sent) => Action::Upsert { initial, sent },
+    })
+}
+
+fn check_parameters(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
+    let parameters = &goal.settings.demands;
+    let (required, forbidden) = (
+        &parameters.required_parameters.0,
+        &parameters.forbidden_parameters.0,
+    );
+    if let Some(name) = required.iter().find(|name| !has_parameter(case.postback, name)) {
+        let message = format!("{name} is missing or empty, and the goal requires it.");
+        return Err(Verdict::with_message(Reason::ParamMissing, message).with_hint(format!("Send {name}.")));
+    }
+    if let Some(name) = forbidden.iter().find(|name| has_parameter(case.postback, name)) {
+        let message = format!("{name} was sent, and the goal forbids it.");
+        return Err(
+            Verdict::with_message(Reason::ParamForbidden, message).with_hint(format!("Remove {name}."))
+        );
+    }
+    if !required.is_empty() || !forbidden.is_empty() {
+        trace.pass("parameters", "all required ones, no forbidden one");
+    }
+    Ok(())
+}
+
+/// True if a postback has a parameter, by our name or, for further parameters, by the sender's.
+fn has_parameter(postback: &Postback, name: &str) -> bool {
+    match name {
+        "click_id" => !postback.click_ids.is_empty(),
+        "order_id" => postback.order_id.is_some(),
+        "amount" => postback.amount.is_some(),
+        "currency" => postback.currency.is_some(),
+        "goal" => postback.goal.is_some(),
+        "status" => postback.status.is_some(),
+        "coupon" => postback.coupon.is_some(),
+        "country" => postback.country.is_some(),
+        "customer_id" => postback.customer_id.is_some(),
+        "customer_type" => postback.customer_type.is_some(),
+        "event_time" => postback.event_time.is_some(),
+        "items" => !postback.items.is_empty(),
+        "partner_key" => postback.affiliate_key.is_some(),
+        "campaign" => postback.reference.is_some(),
+        _ => {
+            let sub = name
+                .strip_prefix("sub")
+                .and_then(|number| number.parse::<usize>().ok())
+                .and_then(|number| postback.subs.get(number.wrapping_sub(1)));
+            sub.is_some_and(Option::is_some)
+                || postback
+                    .extra
+                    .iter()
+                    .any(|(known, value)| known == name && !value.is_empty())
+        }
+    }
+}
+
+fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
+    let order = || case.postback.order_id.clone();
+    match goal.settings.unique_by {
+        UniqueBy::Order => order().ok_or_else(|| Verdict::of(Reason::OrderIdMissing)),
+        UniqueBy::Click => case
+            .click
+            .map(|key| key.to_string())
+            .or_else(order)
+            .ok_or_else(|| Verdict::of(Reason::ClickIdMissing)),
+        UniqueBy::Customer => case
+            .postback
+            .customer_id
+            .clone()
+            .ok_or_else(|| Verdict::of(Reason::CustomerIdMissing)),
+        // A signed postback that is sent again is the same one.
+        UniqueBy::Fire => Ok(order()
+            .or_else(|| case.signature.map(str::to_owned))
+            .unwrap_or_else(|| case.postback_id.to_string())),
+    }
+}
+
+fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
+    match case.postback.currency.as_deref() {
+        None => Ok(case.route.campaign().currency),
+        Some(sent) => sent.parse().map_err(|unknown| {
+            Verdict::with_message(Reason::CurrencyUnknown, format!("currency {unknown}."))
+        }),
+    }
+}
+
+/// Amount as sent, or else the sum of the items.
+fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
+    if let Some(amount) = case.postback.amount {
+        return Ok(Some(amount.micros));
+    }
+    let items = &case.postback.items;
+    let sum = items
+        .iter()
+        .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
+    let Some(sum) = sum.filter(|_| !items.is_empty()) else {
+        return Ok(None);
+    };
+    if Amount::from_micros(sum).is_none() {
+        let message = "The items add up to more than 1000000000.";
+        return Err(Verdict::with_message(Reason::AmountInvalid, message));
+    }
+    trace.note("amount", format!("the sum of {} items", items.len()));
+    Ok(Some(sum))
+}
+
+/// Amount that was sent, or else the default of the goal.
+fn amount(
+    case: &Case<'_>,
+    goal: &Goal,
+    sent: Option<i64>,
+    trace: &mut Trace,
+) -> Result<Option<i64>, Verdict> {
+    if sent.is_some() {
+        return Ok(sent);
+    }
+    if let Some(default) = goal.settings.demands.default_amount_micros {
+        trace.note("amount", "none was sent; the goal's default is used");
+        return Ok(Some(default));
+    }
+    let rules = || case.route.promotion.rules_of(goal.id);
+    if goal.terms().need_amount() || rules().any(|rule| rule.terms().need_amount()) {
+        return Err(Verdict::of(Reason::AmountMissing));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! The last two phases of a postback: claimed, and decided. A decided postback is made only by ending a claim, or by the
+//! steps that never reached one.
+
+use campaigns::goals::UniqueBy;
+use chrono::{DateTime, Utc};
+use conversions::ConversionKey;
+use dialects::AnswerFormat;
+use schema::{ClickKey, GoalId};
+
+use super::hold::Hold;
+use crate::attributed::{Attempt, Attributed, Findings, Stopped};
+use crate::decide::{Case, Claim, decide};
+use crate::received::Origin;
+use crate::signature::Signed;
+use crate::trace::Trace;
+use crate::verdict::{Reason, Reply, Verdict};
+
+/// A postback with a claim.
+pub(super) struct Claimed {
+    /// Position in its batch.
+    pub(super) position: usize,
+    pub(super) postback: Box<Attributed>,
+    pub(super) claim: Claim,
+    pub(super) trace: Trace,
+}
+
+/// A decided postback, to be stored.
+pub(super) struct Decided {
+    pub(super) findings: Findings,
+    pub(super) ending: Ending,
+    pub(super) goal_id: Option<GoalId>,
+    /// Amount that was sent, in micro-units.
+    pub(super) sent_micros: Option<i64>,
+}
+
+/// End of a decision.
+pub(super) enum Ending {
+    Verdict(Verdict),
+    Hold(Hold),
+}
+
+impl Ending {
+    /// Verdict to store and to reply.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Verdict(verdict) => verdict.clone(),
+            Self::Hold(hold) => hold.verdict(),
+        }
+    }
+}
+
+impl Claimed {
+    /// Claim of a postback; its end if it is entitled to nothing.
+    pub(super) fn of(attempt: Attempt, position: usize) -> Result<Self, Box<Decided>> {
+        let mut postback = match attempt {
+            Attempt::Attributed(postback) => postback,
+            Attempt::Stopped(findings, stopped) => return Err(Box::new(Decided::of(*findings, stopped))),
+        };
+        let mut trace = std::mem::take(&mut postback.trace);
+        match decide(&case(&postback), &mut trace).and_then(|claim| check_replay(&postback, claim)) {
+            Ok(claim) => Ok(Self {
+                position,
+                postback,
+                claim,
+                trace,
+            }),
+            Err(verdict) => {
+                postback.trace = trace;
+                Err(Box::new(Decided {
+                    findings: postback.into_findings(),
+                    ending: Ending::Verdict(verdict),
+                    goal_id: None,
+                    sent_micros: None,
+                }))
+            }
+        }
+    }
+
+    /// Ends the claim with a verdict.
+    pub(super) fn end(self, verdict: Verdict) -> Decided {
+        self.decided(Ending::Verdict(verdict))
+    }
+
+    /// Ends the claim with a hold.
+    pub(super) fn hold(self, hold: Hold) -> Decided {
+        self.decided(Ending::Hold(hold))
+    }
+
+    /// Ends the claim with a hold, or with a rejection if it was held as long as it may be.
+    pub(super) fn hold_unless_overdue(self, hold: impl FnOnce(&Self) -> Hold, reason: Reason) -> Decided {
+        if self.postback.origin == Origin::Overdue {
+            self.end(Verdict::of(reason))
+        } else {
+            let hold = hold(&self);
+            self.hold(hold)
+        }
+    }
+
+    fn decided(self, ending: Ending) -> Decided {
+        let mut findings = self.postback.into_findings();
+        findings.trace = self.trace;
+        Decided {
+            findings,
+            ending,
+            goal_id: Some(self.claim.goal.id),
+            sent_micros: self.claim.sent_micros,
+        }
+    }
+
+    /// Key of the conversion that it claims.
+    pub(super) fn key(&self) -> ConversionKey {
+        ConversionKey {
+            network_id: self.postback.network.id,
+            goal_id: self.claim.goal.id,
+            unique_key: self.claim.unique_key.clone(),
+        }
+    }
+
+    pub(super) fn click_id(&self) -> Option<ClickKey> {
+        self.postback.attribution.click
+    }
+
+    pub(super) fn received_at(&self) -> DateTime<Utc> {
+        self.postback.record.received_at
+    }
+
+    /// True if its goal needs a conversion of a parent goal.
+    pub(super) fn needs_parent(&self) -> bool {
+        self.claim.goal.settings.chain.parent_goal_id.is_some()
+    }
+}
+
+impl Decided {
+    fn of(findings: Findings, stopped: Stopped) -> Self {
+        let ending = match stopped {
+            Stopped::Verdict(verdict) => Ending::Verdict(verdict),
+            Stopped::WaitForCustomer(_) if findings.origin == Origin::Overdue => {
+                let message = "This customer had no conversion in time.";
+                Ending::Verdict(Verdict::with_message(Reason::ParentMissing, message))
+            }
+            Stopped::WaitForCustomer(customer) => Ending::Hold(Hold::for_customer(&findings, &customer)),
+        };
+        Self {
+            findings,
+            ending,
+            goal_id: None,
+            sent_micros: None,
+        }
+    }
+
+    /// Reply to the sender.
+    pub(super) fn reply(&self) -> Reply {
+        use campaigns::integrations::AnswerFormat as Setting;
+        let integration = self.findings.integration.as_ref();
+        let format = match integration.map(|integration| integration.settings.answer_format) {
+            None | Some(Setting::Dialect) => AnswerFormat::Dialect,
+            Some(Setting::Ours) => AnswerFormat::Ours,
+            Some(Setting::AlwaysOk) => AnswerFormat::AlwaysOk,
+            Some(Setting::Gif) => AnswerFormat::Gif,
+        };
+        Reply {
+            verdict: self.ending.verdict(),
+            is_test: self.findings.is_test(),
+            format,
+        }
+    }
+}
+
+fn case(postback: &Attributed) -> Case<'_> {
+    Case {
+        postback: &postback.record.postback,
+        postback_id: postback.record.id,
+        advertiser_id: postback.advertiser_id,
+        integration: &postback.integration,
+        click: postback.attribution.click,
+        clicked_at: postback.attribution.clicked_at,
+        route: &postback.route,
+        received_at: postback.record.received_at,
+        signature: postback.record.signed.as_ref().map(Signed::signature),
+    }
+}
+
+/// Refuses to replay a postback that the sender may have sent again: the two cannot be distinguished.
+fn check_replay(postback: &Attributed, claim: Claim) -> Result<Claim, Verdict> {
+    let counts_every_postback = claim.goal.settings.unique_by == UniqueBy::Fire;
+    let has_order = postback.record.postback.order_id.is_some();
+    if postback.origin == Origin::Replay && counts_every_postback && !has_order {
+        let message =
+            "The goal counts every postback, and this one has no order ID: a replay could count it twice.";
+        return Err(Verdict::with_message(Reason::OrderIdMissing, message));
+    }
+    Ok(claim)
+}

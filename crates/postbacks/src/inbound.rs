@@ -1,0 +1,77 @@
+//! A postback as it arrived.
+
+use chrono::{DateTime, Utc};
+use dialects::{ParsedCall, RawCall};
+use ipnet::IpNet;
+use schema::PostbackId;
+
+use crate::verdict::Reason;
+
+/// HTTP request of a postback.
+#[derive(Debug, Clone)]
+pub struct InboundRequest {
+    /// Receipt.
+    pub id: PostbackId,
+    /// Arrival.
+    pub received_at: DateTime<Utc>,
+    /// GET or POST.
+    pub method: String,
+    /// Request target as received.
+    pub target: String,
+    /// Byte of the target where the postback begins: behind the network's slug on the shared host.
+    pub offset: usize,
+    /// `Content-Type` header.
+    pub content_type: Option<String>,
+    /// `Authorization` header.
+    pub authorization: Option<String>,
+    /// `X-Api-Key` or `Api-Key` header.
+    pub api_key: Option<String>,
+    /// Header of that name: [`crate::signature::HEADER`].
+    pub signature: Option<String>,
+    /// Body as received.
+    pub body: Vec<u8>,
+    /// Address of the sender.
+    pub remote_ip: Option<IpNet>,
+    /// True if it came over HTTPS; `None` if that is unknown.
+    pub over_https: Option<bool>,
+    /// True if our simulation sent it.
+    pub is_simulated: bool,
+    /// Reason for rejecting it unread: it did not arrive whole.
+    pub problem: Option<Reason>,
+}
+
+impl InboundRequest {
+    /// Plain GET of a target that arrived at this time.
+    #[must_use]
+    pub fn get(target: &str, received_at: DateTime<Utc>, remote_ip: Option<IpNet>) -> Self {
+        Self {
+            id: PostbackId::fresh(received_at),
+            received_at,
+            method: "GET".to_owned(),
+            target: target.to_owned(),
+            offset: 0,
+            content_type: None,
+            authorization: None,
+            api_key: None,
+            signature: None,
+            body: Vec::new(),
+            remote_ip,
+            over_https: None,
+            is_simulated: false,
+            problem: None,
+        }
+    }
+
+    /// Recognises the dialect and parses the request by it.
+    #[must_use]
+    pub fn parse(&self) -> ParsedCall {
+        dialects::parse_call(&RawCall {
+            method: &self.method,
+            target: self.target.get(self.offset..).unwrap_or_default(),
+            content_type: self.content_type.as_deref(),
+            authorization: self.authorization.as_deref(),
+            api_key: self.api_key.as_deref(),
+            body: &self.body,
+        })
+    }
+}

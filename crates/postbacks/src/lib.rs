@@ -1,0 +1,32 @@
+//! Postbacks: what advertisers' servers report. Redacted, authenticated, attributed, decided, stored with verdict and
+//! trace; held where they arrive before what they depend on; replayed where they were rejected.
+//!
+//! A postback goes through phases in types: [`InboundRequest`] → [`PostbackRecord`] (journaled) → [`Received`] →
+//! `Attributed` → `Claimed` → `Decided`. Only the last can be stored, and only ending the one before makes it.
+
+mod attributed;
+mod attribution;
+mod authenticate;
+mod decide;
+mod deciding;
+mod inbound;
+mod received;
+mod record;
+mod redaction;
+pub mod replays;
+mod sender;
+pub mod signature;
+mod stored;
+mod target;
+pub mod test_progress;
+pub mod trace;
+pub mod verdict;
+
+pub use authenticate::Authenticator;
+pub use deciding::{DecideError, Outcome, Sweeper, decide_all};
+pub use inbound::InboundRequest;
+pub use received::Received;
+pub use record::PostbackRecord;
+pub use stored::{Incomplete, PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback, find, list};
+pub use target::Target;
+pub use verdict::{Reason, Reply, Verdict};

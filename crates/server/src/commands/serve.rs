@@ -1,0 +1,101 @@
+//! `clickledger serve`.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use listenfd::ListenFd;
+use tenancy::{Mailer, operators};
+use tracing::{Instrument as _, info_span};
+
+use super::{CommandError, stop_signal};
+use crate::config::ServeOptions;
+use crate::database::Database;
+use crate::metrics;
+use crate::serve::{self, Listeners, ServeSettings, bind};
+
+/// Time for which responses ask clients to close their connections before the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Serves until a signal to stop, then drains.
+///
+/// # Errors
+/// When the server cannot start.
+pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
+    let mut inherited = InheritedListeners::of_process();
+    let listeners = Listeners {
+        dashboard: inherited.next_or_bind(options.listen.dashboard_listen)?,
+        tracking: inherited.next_or_bind(options.listen.tracking_listen)?,
+        metrics: options.listen.metrics_listen.map(bind).transpose()?,
+        are_shared: inherited.exist,
+    };
+    if listeners.metrics.is_some() {
+        metrics::record()?;
+    }
+    let opening = Database::open(&options.store).instrument(info_span!("open_database"));
+    let database = opening.await?;
+    let running = serve::start(ServeSettings {
+        database_url: database.url.clone(),
+        secret: database.secret.clone(),
+        listeners,
+        storage: options.storage.settings(&options.store),
+        places: options.storage.places,
+        urls: options.urls,
+        proxies: options.proxies.settings(),
+        mailer: Mailer::new(&options.mail.settings())?,
+        allow_sign_up: options.limits.allow_signup,
+        limits: options.limits.api(),
+        drain: DRAIN_TIME,
+    })?;
+    let mut conn = running.db.unscoped().await?;
+    if let Some(token) = operators::setup_token(&mut conn).await? {
+        // Printed, not only logged: without the link no one can sign in.
+        println!(
+            "This installation has no operator yet. Become its operator: {}/setup/{}",
+            running.dashboard_url,
+            token.as_str()
+        );
+    }
+    drop(conn);
+    tracing::info!(
+        dashboard = running.dashboard_url,
+        tracking = running.tracking_url,
+        "serving"
+    );
+    stop_signal().await?;
+    tracing::info!("stopping: requests in flight end first");
+    running.stop().await;
+    Ok(())
+}
+
+/// Listeners inherited from the process that started this one (systemd's socket activation): the dashboard's first, then
+/// that of tracking. They are never closed, so no connection is refused while one process takes over from another.
+struct InheritedListeners {
+    listeners: ListenFd,
+    next: usize,
+    exist: bool,
+}
+
+impl InheritedListeners {
+    fn of_process() -> Self {
+        let listeners = ListenFd::from_env();
+        Self {
+            exist: listeners.len() > 0,
+            listeners,
+            next: 0,
+        }
+    }
+
+    /// Returns the next inherited listener, or a new one if none are inherited.
+    fn next_or_bind(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+        let inherited = self.listeners.take_tcp_listener(self.next)?;
+        self.next += 1;
+        match inherited {
+            Some(listener) => Ok(listener),
+            None if self.exist => Err(io::Error::other(
+                "two listeners must be handed over: the dashboard's, then that of tracking",
+            )),
+            None => bind(address),
+        }
+    }
+}

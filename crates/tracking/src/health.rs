@@ -1,0 +1,199 @@
+//! Health of this node: figures of its journals, and alarms for operators.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use journal::Stats;
+use schema::clock;
+use serde::Serialize;
+
+use crate::journals::Journals;
+
+/// Names of all alarms.
+pub const ALARMS: [&str; 6] = [
+    "journal_failing",
+    "journal_late",
+    "journal_filling",
+    "disk_slow",
+    "journal_damaged",
+    "clock_step",
+];
+
+/// Age of the oldest unapplied record above which an alarm fires.
+const MAX_UNAPPLIED_AGE: Duration = Duration::from_secs(30);
+/// 99th percentile of the time of a sync above which an alarm fires.
+const MAX_SYNC_TIME: Duration = Duration::from_millis(50);
+/// Free share of a journal's quota below which an alarm fires.
+const MIN_FREE_SHARE: f64 = 0.2;
+/// Step of the clock above which an alarm fires.
+const MAX_CLOCK_STEP: Duration = Duration::from_secs(1);
+/// Time for which a step of the clock is reported.
+const CLOCK_ALARM_TIME: Duration = Duration::from_secs(600);
+
+/// Health of one journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct JournalHealth {
+    /// `clicks` or `postbacks`.
+    pub stream: &'static str,
+    /// Number of records acknowledged since the journal was created.
+    pub next: u64,
+    /// Number of records that are durably in Postgres.
+    pub applied: u64,
+    /// Age of the oldest record that is not, in seconds; 0 if all are.
+    pub oldest_unapplied_seconds: f64,
+    /// Free share of its quota, as far as the disk has that space, from 0 to 1.
+    pub free: f64,
+    /// Size on disk, in bytes.
+    pub bytes: u64,
+    /// 99th percentile of the time of recent syncs, in seconds.
+    pub sync_p99_seconds: f64,
+    /// Number of records refused since the start.
+    pub refused: u64,
+    /// Number of damaged places found since the start.
+    pub damaged: u64,
+    /// True if the last batch was refused.
+    pub failing: bool,
+}
+
+impl JournalHealth {
+    fn of(stream: &'static str, stats: &Stats) -> Self {
+        let now: SystemTime = clock::now().into();
+        let age = stats
+            .oldest_unreleased_at
+            .and_then(|at| now.duration_since(at).ok());
+        Self {
+            stream,
+            next: stats.next,
+            applied: stats.released,
+            oldest_unapplied_seconds: age.unwrap_or_default().as_secs_f64(),
+            free: stats.free,
+            bytes: stats.bytes_on_disk,
+            sync_p99_seconds: stats.sync_p99.as_secs_f64(),
+            refused: stats.refused,
+            damaged: stats.damaged,
+            failing: stats.failing,
+        }
+    }
+}
+
+/// Condition that needs an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// Name, stable for programs.
+    pub name: &'static str,
+    /// Sentence for operators.
+    pub message: String,
+}
+
+/// Health of this node.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    /// True if it accepts clicks and postbacks: the result of the health check of load balancers.
+    pub ready: bool,
+    /// True if it is about to stop.
+    pub draining: bool,
+    /// Journals.
+    pub journals: Vec<JournalHealth>,
+    /// Conditions that need an operator.
+    pub alarms: Vec<Alarm>,
+}
+
+/// State of the node besides its journals.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub(crate) draining: AtomicBool,
+    clock_step: Mutex<Option<(Instant, Duration)>>,
+}
+
+impl Watch {
+    /// Compares the wall clock with the monotonic clock every second, and records steps.
+    pub(crate) async fn watch_clock(self: Arc<Self>) {
+        let mut before = (Instant::now(), clock::now());
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let (elapsed, now) = (before.0.elapsed(), clock::now());
+            let counted = (now - before.1).to_std().unwrap_or_default();
+            let step = counted.abs_diff(elapsed);
+            if step > MAX_CLOCK_STEP {
+                tracing::error!(
+                    ?step,
+                    "the system clock was changed; times around this moment may be wrong"
+                );
+                *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((Instant::now(), step));
+            }
+            before = (Instant::now(), now);
+        }
+    }
+
+    pub(crate) fn health(&self, journals: &Journals) -> Health {
+        let journals = vec![
+            JournalHealth::of("clicks", &journals.clicks.stats()),
+            JournalHealth::of("postbacks", &journals.postbacks.stats()),
+        ];
+        let draining = self.draining.load(Ordering::Relaxed);
+        let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
+        let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
+            alarms.push(Alarm {
+                name: "clock_step",
+                message: format!("The system clock was changed by {:.1} s.", step.as_secs_f64()),
+            });
+        }
+        Health {
+            ready: !draining && journals.iter().all(|journal| !journal.failing),
+            draining,
+            journals,
+            alarms,
+        }
+    }
+}
+
+fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
+    let stream = journal.stream;
+    let age = journal.oldest_unapplied_seconds;
+    let sync = journal.sync_p99_seconds;
+    [
+        (
+            journal.failing,
+            "journal_failing",
+            format!("The journal of {stream} accepts no records: its disk is full or failing."),
+        ),
+        (
+            age > MAX_UNAPPLIED_AGE.as_secs_f64(),
+            "journal_late",
+            format!(
+                "The oldest record of the {stream} journal that is not in Postgres yet is {age:.0} s old."
+            ),
+        ),
+        (
+            journal.free < MIN_FREE_SHARE,
+            "journal_filling",
+            format!(
+                "The journal of {stream} has {:.0} % of its quota left.",
+                journal.free * 100.0
+            ),
+        ),
+        (
+            sync > MAX_SYNC_TIME.as_secs_f64(),
+            "disk_slow",
+            format!(
+                "Syncs of the {stream} journal take up to {:.0} ms (99th percentile).",
+                sync * 1000.0
+            ),
+        ),
+        (
+            journal.damaged > 0,
+            "journal_damaged",
+            format!(
+                "The journal of {stream} is damaged in {} places.",
+                journal.damaged
+            ),
+        ),
+    ]
+    .into_iter()
+    .filter(|(fires, ..)| *fires)
+    .map(|(_, name, message)| Alarm { name, message })
+    .collect()
+}

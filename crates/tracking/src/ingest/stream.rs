@@ -1,0 +1,55 @@
+//! Stream: one kind of journal, and the way its records are stored.
+
+use std::time::Duration;
+
+use journal::Seq;
+use schema::NetworkId;
+use schema::batch::Prepared;
+use tokio_postgres::{Client, Transaction};
+
+use super::error::ApplyError;
+
+/// Record of a journal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) seq: Seq,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Kind of a journal, and the way its records are stored.
+pub(crate) trait Stream: Send + Sync + 'static {
+    /// `clicks` or `postbacks`.
+    const NAME: &'static str;
+    /// True if each commit waits for the disk of Postgres. Otherwise the journal is what survives a crash.
+    const SYNCHRONOUS: bool;
+    /// Maximum number of records of a batch.
+    const BATCH: usize;
+    /// Time for which single records are collected into a batch.
+    const COLLECT: Duration;
+    /// Results that callers wait for, published once the transaction is committed.
+    type Receipts: Send;
+
+    /// Network of a record; `None` if it is unreadable.
+    fn network(record: &[u8]) -> Option<NetworkId>;
+
+    /// Called for every new connection.
+    fn connected(&self) {}
+
+    /// Creates missing partitions, before the transaction begins.
+    fn ensure_partitions(
+        &self,
+        client: &Client,
+        records: &[Record<'_>],
+    ) -> impl Future<Output = Result<(), ApplyError>> + Send;
+
+    /// Stores the records, all or none.
+    fn store(
+        &self,
+        transaction: &Transaction<'_>,
+        prepared: &Prepared,
+        records: &[Record<'_>],
+    ) -> impl Future<Output = Result<Self::Receipts, ApplyError>> + Send;
+
+    /// Publishes the results of a committed transaction.
+    fn committed(&self, receipts: Self::Receipts);
+}

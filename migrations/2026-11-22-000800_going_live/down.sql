@@ -1,2 +1,0 @@
-DROP INDEX postbacks_of_tests;
-ALTER TABLE networks DROP COLUMN require_tests;

@@ -1,1 +1,0 @@
-DROP INDEX postbacks_of_order;

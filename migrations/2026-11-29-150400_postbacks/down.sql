@@ -1,0 +1,1 @@
+DROP TABLE replays, held_postbacks, postbacks;

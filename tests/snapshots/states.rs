@@ -1,0 +1,55 @@
+//! Pages of the owner: filtered lists, postbacks of each verdict, a simulation.
+
+use crate::fixture::Fixture;
+use crate::pages::text_of;
+use crate::recorder::Recorder;
+
+/// Makes the snapshots.
+pub(crate) async fn check(fixture: &Fixture) {
+    let mut snapshots = Recorder::new("pages/states");
+    for (reason, postback) in &fixture.postbacks {
+        let page = fixture.owner.get(&format!("/postbacks/{postback}")).await;
+        snapshots.check(&format!("postback.{reason}"), &text_of(&fixture.redaction, &page));
+    }
+    let advertiser = fixture.app.sign_in(&fixture.app.scene.advertiser).await;
+    let page = advertiser
+        .get(&format!("/postbacks/{}", fixture.postbacks["accepted"]))
+        .await;
+    snapshots.check(
+        "postback.accepted.advertiser",
+        &text_of(&fixture.redaction, &page),
+    );
+    for (name, path) in [
+        ("conversions.pending", "/conversions?status=pending"),
+        ("conversions.order", "/conversions?order=A-2"),
+        ("postbacks.held", "/postbacks?status=held"),
+        ("postbacks.reason", "/postbacks?reason=goal_unknown"),
+        ("postbacks.paused", "/postbacks?live=off"),
+        ("alerts.open", "/alerts?open=yes"),
+        ("reports.day", "/reports?group=day"),
+        ("reports.affiliate", "/reports?group=affiliate"),
+        ("reports.empty", "/reports?from=2020-01-01&to=2020-01-02"),
+        ("audit.links", "/settings/audit?action=link.create"),
+        ("saved", "/settings?saved=yes"),
+        ("docs.accepted", "/docs/reasons/accepted"),
+        ("docs.rate_limited", "/docs/reasons/rate_limited"),
+    ] {
+        let page = fixture.owner.get(path).await;
+        snapshots.check(name, &text_of(&fixture.redaction, &page));
+    }
+    let simulate = format!("/campaigns/{}/test", fixture.app.scene.campaign.id);
+    let token = fixture.app.scene.token.clone();
+    let page = fixture
+        .owner
+        .submit(&simulate, &format!("{simulate}/simulate"), &[("token", &token)])
+        .await;
+    // Its own click may not be stored yet.
+    let text = text_of(&fixture.redaction, &page);
+    let (counted, stored) = (
+        "Test clicks in the last 30 days: 1",
+        "Test clicks in the last 30 days: 2",
+    );
+    assert_ne!(text.contains(counted), text.contains(stored), "{text}");
+    snapshots.check("simulation", &text.replace(stored, counted));
+    snapshots.finish();
+}

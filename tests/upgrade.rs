@@ -1,0 +1,317 @@
+//! Upgrades and erasure of a database with rows of two networks in every table.
+//!
+//! `tests/upgrade/` has a file for each migration that creates tables: rows of network `{n}` for those tables. A migration
+//! that is added later runs on top of all earlier rows; if it creates a table, the test demands its file.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use schema::{Db, NetworkId};
+use serde_json::{Map, Value};
+use testkit::{TestApp, TestDatabase, TestOptions};
+
+/// Networks of the fixtures, `{n}` = 1 and 2.
+const NETWORKS: [NetworkId; 2] = [NetworkId(101), NetworkId(102)];
+
+/// Tables and columns that a migration renames or drops: (`table` or `table.column` before it, the name after it or ""
+/// if dropped). Values of a column that a migration rewrites count as dropped.
+const RENAMED: [(&str, &str); 0] = [];
+
+type Row = Map<String, Value>;
+/// Rows by table.
+type Rows = BTreeMap<String, Vec<Row>>;
+
+#[derive(QueryableByName)]
+struct OneText {
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+#[derive(QueryableByName)]
+struct OneNumber {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+async fn texts(conn: &mut AsyncPgConnection, sql: &str) -> Vec<String> {
+    let found: Vec<OneText> = diesel::sql_query(sql)
+        .load(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    found.into_iter().map(|row| row.text).collect()
+}
+
+async fn number(conn: &mut AsyncPgConnection, sql: &str) -> i64 {
+    let found: OneNumber = diesel::sql_query(format!("SELECT ({sql}) AS number"))
+        .get_result(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    found.number
+}
+
+/// Tables of the schema, without partitions and the list of migrations.
+const TABLES: &str = "SELECT oid::regclass::text AS text FROM pg_class
+     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+       AND relname <> '__diesel_schema_migrations' ORDER BY 1";
+/// Tables with rows of networks in any schema, without partitions.
+const NETWORK_TABLES: &str = "SELECT t.oid::regclass::text AS text FROM pg_class t
+     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'network_id' AND NOT a.attisdropped
+     WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition ORDER BY 1";
+const SECURED_TABLES: &str = "SELECT t.oid::regclass::text AS text FROM pg_class t
+     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'network_id' AND NOT a.attisdropped
+     WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND t.relrowsecurity ORDER BY 1";
+
+async fn all_rows(database: &TestDatabase) -> Rows {
+    let mut conn = database.owner().await;
+    let mut rows = Rows::new();
+    for table in texts(&mut conn, TABLES).await {
+        let sql = format!("SELECT to_jsonb(t)::text AS text FROM {table} t ORDER BY 1");
+        let found = texts(&mut conn, &sql).await;
+        let found = found
+            .iter()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect();
+        rows.insert(table, found);
+    }
+    rows
+}
+
+fn migrations() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
+    folders.sort();
+    folders
+}
+
+/// Adds the rows of both networks for the tables of a migration.
+async fn fill(database: &TestDatabase, migration: &str) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/upgrade");
+    let Ok(fixture) = std::fs::read_to_string(fixtures.join(format!("{migration}.sql"))) else {
+        return;
+    };
+    let mut conn = database.owner().await;
+    for number in ["1", "2"] {
+        conn.batch_execute(&fixture.replace("{n}", number))
+            .await
+            .unwrap_or_else(|error| panic!("tests/upgrade/{migration}.sql: {error}"));
+    }
+}
+
+/// Applies each migration on top of the rows of all earlier ones and checks its effect on them.
+async fn upgrade() -> TestDatabase {
+    let database = TestDatabase::empty().await;
+    let mut before = Rows::new();
+    for folder in migrations() {
+        let migration = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let applied = schema::migrate_one(&database.url).await.unwrap().unwrap();
+        assert_eq!(applied, migration.split('_').next().unwrap().replace('-', ""));
+        check_rows_are_kept(&migration, &before, &all_rows(&database).await);
+        fill(&database, &migration).await;
+        check_every_table_has_rows(&database, &migration).await;
+        check_networks_are_isolated(&database).await;
+        before = all_rows(&database).await;
+    }
+    assert_eq!(schema::migrate_one(&database.url).await.unwrap(), None);
+    database
+}
+
+/// The name after a migration, or None if it was dropped.
+fn renamed(name: &str) -> Option<&str> {
+    match RENAMED.iter().find(|(before, _)| *before == name) {
+        Some((_, "")) => None,
+        Some((_, after)) => Some(after),
+        None => Some(name),
+    }
+}
+
+fn check_rows_are_kept(migration: &str, before: &Rows, after: &Rows) {
+    for (table, rows) in before {
+        let Some(new_table) = renamed(table) else { continue };
+        let found = after
+            .get(new_table)
+            .unwrap_or_else(|| panic!("{migration} drops {table}, which RENAMED does not list"));
+        for row in rows {
+            let expected: Row = row
+                .iter()
+                .filter_map(|(column, value)| {
+                    let path = format!("{table}.{column}");
+                    let path = renamed(&path)?;
+                    let column = path.rsplit('.').next()?;
+                    Some((column.to_owned(), value.clone()))
+                })
+                .collect();
+            let is_kept = |row: &Row| {
+                expected
+                    .iter()
+                    .all(|(column, value)| row.get(column) == Some(value))
+            };
+            assert!(
+                found.iter().any(is_kept),
+                "{migration} loses or changes a row of {table}: {row:?}"
+            );
+        }
+    }
+}
+
+async fn check_every_table_has_rows(database: &TestDatabase, migration: &str) {
+    let mut conn = database.owner().await;
+    for table in texts(&mut conn, NETWORK_TABLES).await {
+        for network in NETWORKS {
+            let count = format!("SELECT count(*) FROM {table} WHERE network_id = {}", network.0);
+            assert!(
+                number(&mut conn, &count).await > 0,
+                "{table} has no row of network {}: add one to tests/upgrade/{migration}.sql",
+                network.0
+            );
+        }
+    }
+}
+
+/// Checks that each network reads its rows, and no others, in every table with row-level security.
+async fn check_networks_are_isolated(database: &TestDatabase) {
+    let tables = texts(&mut database.owner().await, SECURED_TABLES).await;
+    let db = Db::new(&database.url, 1, Duration::from_secs(15));
+    for network in NETWORKS {
+        let mut conn = db.network(network).await.unwrap();
+        for table in &tables {
+            let count = |condition: &str| {
+                format!(
+                    "SELECT count(*) FROM {table} WHERE network_id {condition} {}",
+                    network.0
+                )
+            };
+            assert!(number(&mut conn, &count("=")).await > 0, "{table}");
+            assert_eq!(number(&mut conn, &count("IS DISTINCT FROM")).await, 0, "{table}");
+        }
+    }
+    for table in &tables {
+        let count = format!("SELECT count(*) FROM {table}");
+        assert_eq!(
+            number(&mut db.unscoped().await.unwrap(), &count).await,
+            0,
+            "{table}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_keep_the_rows_of_every_network_and_the_server_serves_them() {
+    let database = upgrade().await;
+    let app = TestApp::spawn_with(TestOptions {
+        database: Some(database),
+        ..TestOptions::default()
+    })
+    .await;
+    let click = app.visitor().click("").await;
+    app.advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "10")])
+        .await;
+    // A quarantined record of the fixture, and never of this server.
+    TestApp::execute(&app, "DELETE FROM quarantine WHERE reason = 'unreadable'").await;
+    // Runs `clickledger verify` for every network of the database.
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_row_and_a_changed_value_are_noticed() {
+    let row = |id: i32, name: &str| {
+        serde_json::json!({"id": id, "name": name})
+            .as_object()
+            .unwrap()
+            .clone()
+    };
+    let rows = |rows: &[Row]| Rows::from([("people".to_owned(), rows.to_vec())]);
+    let before = rows(&[row(1, "a"), row(2, "b")]);
+    let is_refused =
+        |after: Rows| std::panic::catch_unwind(|| check_rows_are_kept("test", &before, &after)).is_err();
+    assert!(is_refused(rows(&[row(1, "a")])));
+    assert!(is_refused(rows(&[row(1, "a"), row(2, "B")])));
+    assert!(is_refused(Rows::new()));
+    assert!(!is_refused(rows(&[row(2, "b"), row(1, "a"), row(3, "c")])));
+}
+
+/// Tables of later migrations: a chain of foreign keys against the order of their names, a partitioned table, and a table
+/// that refers to itself.
+const LATER_TABLES: &str = "
+    CREATE TABLE z_payouts (network_id integer REFERENCES networks (id), id integer, PRIMARY KEY (network_id, id));
+    CREATE TABLE a_payments (network_id integer, id integer, payout_id integer, previous_id integer,
+        PRIMARY KEY (network_id, id), FOREIGN KEY (network_id, payout_id) REFERENCES z_payouts (network_id, id),
+        FOREIGN KEY (network_id, previous_id) REFERENCES a_payments (network_id, id));
+    CREATE TABLE m_attempts (network_id integer, id integer, payment_id integer,
+        FOREIGN KEY (network_id, payment_id) REFERENCES a_payments (network_id, id)) PARTITION BY LIST (id);
+    CREATE TABLE m_attempts_1 PARTITION OF m_attempts DEFAULT;
+    INSERT INTO z_payouts VALUES (101, 1), (102, 1);
+    INSERT INTO a_payments VALUES (101, 1, 1, NULL), (101, 2, 1, 1), (102, 1, 1, 1);
+    INSERT INTO m_attempts VALUES (101, 1, 2), (102, 1, 1);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_network_leaves_no_row_in_any_table() {
+    let database = upgrade().await;
+    let mut owner = database.owner().await;
+    owner.batch_execute(LATER_TABLES).await.unwrap();
+    let of_network = |rows: &Rows, id: NetworkId| {
+        let id = Value::from(id.0);
+        let mut found = Rows::new();
+        for (table, rows) in rows {
+            let column = if table == "networks" { "id" } else { "network_id" };
+            let rows = rows.iter().filter(|row| row.get(column) == Some(&id));
+            found.insert(table.clone(), rows.cloned().collect());
+        }
+        found
+    };
+    let [erased, neighbour] = NETWORKS;
+    let before = all_rows(&database).await;
+    let db = Db::new(&database.url, 1, Duration::from_secs(15));
+
+    let mut conn = db.network(erased).await.unwrap();
+    let refused = tenancy::erasure::erase(&mut conn).await.unwrap_err();
+    assert_eq!(refused.to_string(), "only a closed network can be erased");
+    drop(conn);
+    let close = format!("UPDATE networks SET status = 'closed' WHERE id = {}", erased.0);
+    owner.batch_execute(&close).await.unwrap();
+    let mut conn = db.network(erased).await.unwrap();
+    let exported = number(&mut conn, "SELECT count(*) - 1 FROM export_network()").await;
+    assert_eq!(tenancy::erasure::erase(&mut conn).await.unwrap(), exported);
+    conn.commit().await.unwrap();
+
+    let after = all_rows(&database).await;
+    let left: BTreeSet<_> = of_network(&after, erased)
+        .into_iter()
+        .filter_map(|(table, rows)| (!rows.is_empty()).then_some(table))
+        .collect();
+    assert_eq!(left, BTreeSet::new());
+    for table in texts(&mut owner, NETWORK_TABLES).await {
+        let count = format!("SELECT count(*) FROM {table} WHERE network_id = {}", erased.0);
+        assert_eq!(number(&mut owner, &count).await, 0, "{table}");
+    }
+    assert_eq!(of_network(&after, neighbour), of_network(&before, neighbour));
+    for table in ["people", "operator_log", "installation", "ingest_cursors"] {
+        assert_eq!(after[table], before[table], "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erasure_refuses_foreign_keys_in_a_circle() {
+    let database = upgrade().await;
+    let mut owner = database.owner().await;
+    owner
+        .batch_execute(
+            "CREATE TABLE hen (network_id integer, id integer, PRIMARY KEY (network_id, id));
+             CREATE TABLE egg (network_id integer, id integer, PRIMARY KEY (network_id, id),
+                 FOREIGN KEY (network_id, id) REFERENCES hen (network_id, id));
+             ALTER TABLE hen ADD FOREIGN KEY (network_id, id) REFERENCES egg (network_id, id);
+             UPDATE networks SET status = 'closed'",
+        )
+        .await
+        .unwrap();
+    let db = Db::new(&database.url, 1, Duration::from_secs(15));
+    let mut conn = db.network(NETWORKS[0]).await.unwrap();
+    let refused = tenancy::erasure::erase(&mut conn).await.unwrap_err().to_string();
+    assert!(refused.contains("form a circle"), "{refused}");
+}

@@ -1,0 +1,1 @@
+INSERT INTO installation (secret_fingerprint) VALUES ('\x00') ON CONFLICT DO NOTHING;
