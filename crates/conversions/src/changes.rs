@@ -117,7 +117,7 @@ impl Change {
 /// Stored changes of a conversion, oldest first.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn history(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Vec<Change>> {
     let network_id = conn.network_id();
     Change::query()

@@ -121,7 +121,7 @@ impl Conversion {
     /// Pricing that the conversion was made with; its own sums if it is older than stored pricings.
     ///
     /// # Errors
-    /// When the stored terms are not those of a pricing.
+    /// Returns an error if the stored terms cannot be parsed as a pricing.
     pub fn pricing(&self) -> Result<Pricing, serde_json::Error> {
         let stored = Pricing::deserialize(&self.terms)?;
         if stored.parts.is_empty() {

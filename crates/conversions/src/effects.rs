@@ -31,7 +31,7 @@ impl Effects {
     /// Stores the ledger entries.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Returns an error if the database fails.
     pub async fn store_entries<S: StoreBatch>(&self, transaction: &mut S) -> Result<(), S::Error> {
         transaction.store(&ledger::INSERT, &self.entries).await
     }
@@ -39,7 +39,7 @@ impl Effects {
     /// Stores the rollup moves.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Returns an error if the database fails.
     pub async fn store_rollups<S: StoreBatch>(&self, transaction: &mut S) -> Result<(), S::Error> {
         transaction.store(&rollups::UPSERT, &self.moves.rows()).await
     }

@@ -19,7 +19,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Inserts the conversions whose unique keys are new; returns their ids.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn insert(tx: Tx<'_>, conversions: &[Conversion]) -> Result<HashSet<ConversionId>, BatchError> {
     let inserted = tx.query_batch(&INSERT, conversions).await?;
     inserted.iter().map(|row| batch::read(row, 0)).collect()

@@ -119,7 +119,7 @@ pub(crate) fn entries(
 /// Entries of a click's conversions, oldest first; an advertiser or affiliate sees only its entries.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn of_click(
     conn: &mut NetworkConn,
     scope: Scope,

@@ -48,7 +48,7 @@ pub struct ConversionFilter {
 /// Conversions, newest first: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     filter: &ConversionFilter,
@@ -117,7 +117,7 @@ pub async fn list(
 /// Conversion with this id, locked until the end of the transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub(crate) async fn lock(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Option<Conversion>> {
     let network_id = conn.network_id();
     Conversion::query()

@@ -119,7 +119,7 @@ impl Revision {
     /// Begins with a locked conversion and its stored history; a conversion without one begins with its report.
     ///
     /// # Errors
-    /// When the stored terms of the conversion are not those of a pricing.
+    /// Returns an error if the stored terms of the conversion cannot be parsed as a pricing.
     pub fn new(conversion: Conversion, mut history: Vec<Change>) -> Result<Self, serde_json::Error> {
         let stored = history.len();
         if history.is_empty() {
@@ -221,7 +221,7 @@ impl Revision {
 /// Locks the conversions with these keys; those that do not exist are left out.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn lock(
     tx: Tx<'_>,
     keys: &[ConversionKey],
@@ -242,7 +242,7 @@ pub async fn lock(
 /// Locks pending conversions of all networks whose hold period is over, and approves them. Returns at most 500.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn due(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Revision>, BatchError> {
     let rows = tx.query(&LOCK_DUE, &[&now]).await?;
     let mut due = read(tx, &rows).await?;
@@ -279,7 +279,7 @@ async fn read(tx: Tx<'_>, rows: &[tokio_postgres::Row]) -> Result<Vec<Revision>,
 /// a conversion's network.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn store<S: StoreBatch>(
     transaction: &mut S,
     mut revisions: Vec<Revision>,
@@ -310,7 +310,7 @@ pub async fn store<S: StoreBatch>(
 /// Stores changes; those that are stored already are left as they are.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn store_changes<S: StoreBatch>(transaction: &mut S, changes: &[Change]) -> Result<(), S::Error> {
     transaction.store(&INSERT_CHANGES, changes).await
 }

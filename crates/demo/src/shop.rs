@@ -103,7 +103,7 @@ const PRODUCTS: [Product; 3] = [
 /// Starts the shop on a bound listener.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// Returns an error if the listener cannot be used.
 pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<RunningShop> {
     let http = reqwest::Client::builder()
         .timeout(POSTBACK_TIMEOUT)

@@ -22,7 +22,7 @@ pub struct QuarantinedRecord {
 /// Number of quarantined records.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn count(db: &Db) -> Result<i64, DbError> {
     let mut conn = db.operator().await?;
     let count = quarantine::table.count().get_result(&mut *conn).await?;
@@ -33,7 +33,7 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
 /// Newest quarantined records, at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn newest(db: &Db, limit: i64) -> Result<Vec<QuarantinedRecord>, DbError> {
     let mut conn = db.operator().await?;
     let newest = QuarantinedRecord::query()

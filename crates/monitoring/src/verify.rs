@@ -199,7 +199,7 @@ const CLAIMS: [(&str, &str, &str); 7] = [
 /// their records, only applied ones are expected in the tables.
 ///
 /// # Errors
-/// When the database fails or a journal cannot be read.
+/// Returns an error if the database fails or a journal cannot be read.
 #[tracing::instrument(skip_all, fields(network = %network.id))]
 pub async fn verify(
     conn: &mut NetworkConn,
@@ -227,7 +227,7 @@ pub async fn verify(
 /// Result of the last run on this network.
 ///
 /// # Errors
-/// When the database fails, or the stored result cannot be read.
+/// Returns an error if the database fails, or the stored result cannot be read.
 pub async fn last(conn: &mut NetworkConn) -> QueryResult<Option<Verification>> {
     type Row = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, serde_json::Value);
     let network_id = conn.network_id();

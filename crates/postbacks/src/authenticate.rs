@@ -74,7 +74,7 @@ impl Authenticator {
     /// Authenticates and attributes a postback; `None` if its network does not exist any more.
     ///
     /// # Errors
-    /// When the configuration cannot be read; the postback is to be decided later.
+    /// Returns an error if the configuration cannot be read; the postback is to be decided later.
     pub(crate) async fn attribute(
         &self,
         customers: &Customers,

@@ -201,7 +201,7 @@ impl PostbackRecord {
     /// Body, with its secrets redacted.
     ///
     /// # Errors
-    /// When the record's body is not Base64.
+    /// Returns an error if the record's body is not Base64.
     pub(crate) fn body(&self) -> Result<Vec<u8>, data_encoding::DecodeError> {
         BASE64.decode(self.body.as_bytes())
     }

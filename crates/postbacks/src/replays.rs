@@ -96,7 +96,7 @@ pub struct ReplayFilter {
 /// size.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn request(
     conn: &mut NetworkConn,
     author: &Author,
@@ -137,7 +137,7 @@ pub async fn request(
 /// Replays of a batch, those that change something first: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn of_batch(conn: &mut NetworkConn, batch: Uuid, limit: i64) -> QueryResult<Vec<Replay>> {
     let network_id = conn.network_id();
     Replay::query()
@@ -180,7 +180,7 @@ impl Decider {
     /// Connects to a database whose click IDs are signed with this secret.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// Returns an error if the database cannot be reached.
     pub async fn connect(db: Db, database_url: &str, secret: Secret) -> Result<Self, DecideError> {
         let routing = Routing::new(db.clone(), Changes::listen(database_url));
         let authenticator = Authenticator::new(routing, ClickIds::new(secret.clone()), secret);

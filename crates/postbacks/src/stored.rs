@@ -173,7 +173,7 @@ pub struct PostbackFilter {
 /// Postbacks with the names of their advertisers, newest first: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     filter: &PostbackFilter,
@@ -230,7 +230,7 @@ pub async fn list(
 /// Postback with this receipt, if it is visible in this scope.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(
     conn: &mut NetworkConn,
     scope: Scope,

@@ -85,7 +85,7 @@ impl TestProgress {
     /// Reads the test progress of a campaign.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Returns an error if the database fails.
     pub async fn of(conn: &mut NetworkConn, campaign: &Campaign, now: DateTime<Utc>) -> QueryResult<Self> {
         let network_id = conn.network_id();
         let links: Vec<(LinkId, String)> = tracking_links::table

@@ -105,7 +105,7 @@ const SUMS: &str = "
 /// Runs a report over the rows in `scope`. A filter outside of the scope finds nothing.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn run(
     conn: &mut NetworkConn,
     network: &Network,

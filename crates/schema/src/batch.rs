@@ -191,7 +191,7 @@ pub trait ReadRow: Sized {
     /// Reads a row whose first columns are those of the type, in its order.
     ///
     /// # Errors
-    /// When a value is not of its column's type.
+    /// Returns an error if a value is not of its column's type.
     fn read(row: &tokio_postgres::Row) -> Result<Self, tokio_postgres::Error>;
 }
 
@@ -274,7 +274,7 @@ pub trait StoreBatch {
     /// Executes a statement with the arrays of these rows; does nothing without rows.
     ///
     /// # Errors
-    /// When Postgres fails or refuses the batch.
+    /// Returns an error if Postgres fails or refuses the batch.
     fn store<R: BindRow>(
         &mut self,
         sql: &'static str,
@@ -341,7 +341,7 @@ impl<'a> Tx<'a> {
     /// Executes statements without parameters, such as those of savepoints.
     ///
     /// # Errors
-    /// When Postgres fails.
+    /// Returns an error if Postgres fails.
     pub async fn run(&self, sql: &str) -> Result<(), BatchError> {
         Ok(self.transaction.batch_execute(sql).await?)
     }
@@ -349,7 +349,7 @@ impl<'a> Tx<'a> {
     /// Queries with single parameters.
     ///
     /// # Errors
-    /// When Postgres fails.
+    /// Returns an error if Postgres fails.
     pub async fn query(
         &self,
         sql: &'static str,
@@ -362,7 +362,7 @@ impl<'a> Tx<'a> {
     /// Queries with the arrays of these rows; returns nothing without rows.
     ///
     /// # Errors
-    /// When Postgres fails or refuses the batch.
+    /// Returns an error if Postgres fails or refuses the batch.
     pub async fn query_batch<R: Row>(
         &self,
         sql: &'static str,
@@ -379,7 +379,7 @@ impl<'a> Tx<'a> {
     /// Executes a statement with the arrays of these rows, if any; returns the number of affected rows.
     ///
     /// # Errors
-    /// When Postgres fails or refuses the batch.
+    /// Returns an error if Postgres fails or refuses the batch.
     pub async fn execute_batch<R: Row>(&self, sql: &'static str, rows: &[R]) -> Result<u64, BatchError> {
         if rows.is_empty() {
             return Ok(0);
@@ -409,7 +409,7 @@ fn parameters<'a>(arrays: &'a Arrays<'_>) -> Vec<&'a (dyn ToSql + Sync)> {
 /// Row of the batch that a result belongs to, by a column `position` of [`Row::unnest_with_position`].
 ///
 /// # Errors
-/// When the batch has no such row.
+/// Returns an error if the batch has no such row.
 pub fn row_of<'r, R>(row: &tokio_postgres::Row, column: usize, rows: &'r [R]) -> Result<&'r R, BatchError> {
     let position: i64 = read(row, column)?;
     let index = usize::try_from(position)
@@ -423,7 +423,7 @@ pub fn row_of<'r, R>(row: &tokio_postgres::Row, column: usize, rows: &'r [R]) ->
 /// Reads a column of a stored row.
 ///
 /// # Errors
-/// When the value is not of this type.
+/// Returns an error if the value is not of this type.
 pub fn read<T: FromSqlOwned>(row: &tokio_postgres::Row, column: usize) -> Result<T, BatchError> {
     Ok(row.try_get(column)?)
 }
@@ -431,7 +431,7 @@ pub fn read<T: FromSqlOwned>(row: &tokio_postgres::Row, column: usize) -> Result
 /// Opens a connection of the role that stores events of all networks.
 ///
 /// # Errors
-/// When Postgres cannot be reached within 5 s.
+/// Returns an error if Postgres cannot be reached within 5 s.
 pub async fn connect_ingest(url: &str) -> Result<Client, BatchError> {
     let connecting = connect_client(url);
     let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
@@ -453,7 +453,7 @@ impl IngestClient {
     /// Connects as [`connect_ingest`].
     ///
     /// # Errors
-    /// When Postgres cannot be reached within 5 s.
+    /// Returns an error if Postgres cannot be reached within 5 s.
     pub async fn connect(url: &str) -> Result<Self, BatchError> {
         Ok(Self {
             client: connect_ingest(url).await?,
@@ -464,7 +464,7 @@ impl IngestClient {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// When Postgres fails.
+    /// Returns an error if Postgres fails.
     pub async fn begin(&mut self) -> Result<IngestTransaction<'_>, BatchError> {
         Ok(IngestTransaction {
             transaction: self.client.transaction().await?,
@@ -489,7 +489,7 @@ impl IngestTransaction<'_> {
     /// Commits.
     ///
     /// # Errors
-    /// When Postgres does not confirm it.
+    /// Returns an error if Postgres does not confirm it.
     pub async fn commit(self) -> Result<(), BatchError> {
         Ok(self.transaction.commit().await?)
     }
@@ -497,7 +497,7 @@ impl IngestTransaction<'_> {
     /// Rolls back.
     ///
     /// # Errors
-    /// When Postgres does not confirm it.
+    /// Returns an error if Postgres does not confirm it.
     pub async fn rollback(self) -> Result<(), BatchError> {
         Ok(self.transaction.rollback().await?)
     }

@@ -28,7 +28,7 @@ const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// this name.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn announce(conn: &mut NetworkConn, kind: &str, name: impl Display) -> QueryResult<()> {
     let payload = format!("{} {kind} {name}", conn.network_id().0);
     diesel::sql_query("SELECT pg_notify($1, left($2, 1000))")

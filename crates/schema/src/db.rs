@@ -83,7 +83,7 @@ impl Db {
     /// Begins a transaction on the rows of one network.
     ///
     /// # Errors
-    /// When no connection is free within 2 s or Postgres does not answer.
+    /// Returns an error if no connection is free within 2 s or Postgres does not answer.
     pub async fn network(&self, network_id: NetworkId) -> Result<NetworkConn, DbError> {
         let transaction = self
             .begin("clickledger.network_id", &network_id.0.to_string())
@@ -166,7 +166,7 @@ impl Transaction {
     /// Commits the transaction.
     ///
     /// # Errors
-    /// When Postgres does not confirm the commit; its outcome is then unknown.
+    /// Returns an error if Postgres does not confirm the commit; its outcome is then unknown.
     pub async fn commit(mut self) -> Result<(), DbError> {
         Transactions::commit_transaction(&mut *self).await?;
         // Returns the connection to the pool without the rollback of `Drop`.
@@ -197,7 +197,7 @@ impl DerefMut for Transaction {
 /// Rolls back the transaction with its open savepoints.
 ///
 /// # Errors
-/// When a statement fails, or the state is unknown because BEGIN, COMMIT or a savepoint was interrupted.
+/// Returns an error if a statement fails, or the state is unknown because BEGIN, COMMIT or a savepoint was interrupted.
 async fn roll_back(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     loop {
         if Transactions::is_broken_transaction_manager(connection) {

@@ -17,7 +17,7 @@ const SETTINGS: &str = "SET jit = off";
 /// Opens a session as the login in `url`. A plain `SET`, because connection poolers refuse start-up options.
 ///
 /// # Errors
-/// When the database does not answer or refuses the login.
+/// Returns an error if the database does not answer or refuses the login.
 pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let mut connection = AsyncPgConnection::establish(url).await?;
     connection
@@ -30,7 +30,7 @@ pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
 /// Opens a session below diesel, for COPY, pipelines and notifications. The caller drives the connection.
 ///
 /// # Errors
-/// When the database does not answer or refuses the login.
+/// Returns an error if the database does not answer or refuses the login.
 pub async fn connect_client(url: &str) -> Result<(Client, Connection<Socket, NoTlsStream>), Error> {
     let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
     set(&client, &mut connection).await?;

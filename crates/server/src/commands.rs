@@ -43,7 +43,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Migrates the database.
 ///
 /// # Errors
-/// When the database cannot be opened, or the owner's address is missing for a database that is not private.
+/// Returns an error if the database cannot be opened, or the owner's address is missing for a database that is not
+/// private.
 pub async fn migrate(options: StoreOptions) -> Result<(), CommandError> {
     if options.database_url.is_some() && options.owner_database_url.is_none() {
         return Err("give the address of the database's owner as OWNER_DATABASE_URL".into());

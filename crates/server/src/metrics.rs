@@ -22,7 +22,7 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Installs the recorder. Must run before any counter is created.
 ///
 /// # Errors
-/// When another recorder is installed.
+/// Returns an error if another recorder is installed.
 pub(crate) fn record() -> io::Result<()> {
     let handle = RECORDER.get_or_init(|| {
         let installed = PrometheusBuilder::new().install_recorder();
@@ -39,7 +39,7 @@ pub(crate) fn record() -> io::Result<()> {
 /// Serves `/metrics` and nothing else.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// Returns an error if the listener cannot be used.
 pub(crate) fn listen(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
     describe();
     tokio::spawn(run_upkeep());

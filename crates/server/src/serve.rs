@@ -101,7 +101,7 @@ pub struct Running {
 /// Binds a listener.
 ///
 /// # Errors
-/// When the address cannot be bound, with the address in the text.
+/// Returns an error if the address cannot be bound, with the address in the text.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
@@ -110,7 +110,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Starts serving on the current runtime.
 ///
 /// # Errors
-/// When a listener or the journals cannot be used.
+/// Returns an error if a listener or the journals cannot be used.
 #[tracing::instrument(name = "start_server", skip_all)]
 pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let listeners = settings.listeners;

@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Serves clicks, postbacks and `/health/…`.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// Returns an error if the listener cannot be used.
 pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Server> {
     let server = Server::build().disable_signals().shutdown_timeout(DRAIN_SECONDS);
     let stopping = server.graceful_shutdown_signal();

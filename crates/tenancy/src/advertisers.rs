@@ -232,7 +232,7 @@ pub async fn update(
 /// Advertiser with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: AdvertiserId) -> QueryResult<Option<Advertiser>> {
     let network_id = conn.network_id();
     Advertiser::query()
@@ -260,7 +260,7 @@ pub async fn find_visible(
 /// Advertisers that match the filter, at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     filter: &PartyFilter<AdvertiserStatus, AdvertiserId>,
@@ -282,7 +282,7 @@ pub async fn list(
 /// Active advertisers by name, for select fields.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
     let filter = PartyFilter {
         status: Some(AdvertiserStatus::Active),
@@ -294,7 +294,7 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Advertiser>> {
 /// Advertiser with this ID or external ID, or the only one with this name.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Advertiser>> {
     if let Ok(id) = text.parse() {
         return find(conn, id).await;
@@ -315,7 +315,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
 /// of these settings updates.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn matching(
     conn: &mut NetworkConn,
     settings: &AdvertiserSettings,

@@ -260,7 +260,7 @@ pub async fn update(
 /// Affiliate with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: AffiliateId) -> QueryResult<Option<Affiliate>> {
     let network_id = conn.network_id();
     Affiliate::query()
@@ -273,7 +273,7 @@ pub async fn find(conn: &mut NetworkConn, id: AffiliateId) -> QueryResult<Option
 /// Affiliates that match the filter, of one group if given, at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     filter: &PartyFilter<AffiliateStatus, AffiliateId>,
@@ -299,7 +299,7 @@ pub async fn list(
 /// Active affiliates by name, for select fields.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
         status: Some(AffiliateStatus::Active),
@@ -311,7 +311,7 @@ pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
 /// All affiliates by name, whatever their status: for filters of past activity.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
         include_archived: true,
@@ -323,7 +323,7 @@ pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
 /// Affiliate with this ID or external ID, or the only one with this name.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Affiliate>> {
     if let Ok(id) = text.parse() {
         return find(conn, id).await;
@@ -344,7 +344,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
 /// error and returns None.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn named(
     conn: &mut NetworkConn,
     draft: &mut Draft,
@@ -364,7 +364,7 @@ pub async fn named(
 /// these settings updates.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn matching(
     conn: &mut NetworkConn,
     settings: &AffiliateSettings,

@@ -196,7 +196,7 @@ pub async fn create(
 /// Active keys of one membership, or of all if None; newest first, at most 1,000.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     of: Option<MembershipId>,
@@ -302,7 +302,7 @@ pub async fn revoke(
 /// Updates the time of last use.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn actor(
     db: &Db,
@@ -356,7 +356,7 @@ pub async fn actor(
 /// Scopes of a member's API key; None if it is revoked or expired. For tokens that were issued for the key.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn scopes(
     conn: &mut NetworkConn,
     id: ApiKeyId,

@@ -218,7 +218,7 @@ fn header(period: i64) -> Header {
 /// an operator.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(network = %claims.network_id))]
 pub async fn actor_of(
     db: &Db,

@@ -316,7 +316,7 @@ async fn decide(
 /// Applications with this status, or all if None; newest first, at most `limit`; with `before`, only older ones.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     status: Option<ApplicationStatus>,
@@ -351,7 +351,7 @@ pub async fn list(
 /// Application with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: ApplicationId) -> QueryResult<Option<Application>> {
     let network_id = conn.network_id();
     Application::query()
@@ -365,7 +365,7 @@ pub async fn find(conn: &mut NetworkConn, id: ApplicationId) -> QueryResult<Opti
 /// Application whose status page has this token in its URL.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn by_token(conn: &mut NetworkConn, token: &OneTimeToken) -> QueryResult<Option<Application>> {
     let network_id = conn.network_id();
     Application::query()

@@ -79,7 +79,7 @@ fn difference(before: Value, after: Value) -> (Value, Value) {
 /// reflects the latest entry is up to date.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn record(
     conn: &mut NetworkConn,
     author: &Author,
@@ -157,7 +157,7 @@ pub struct AuditFilter {
 /// Entries that match the filter, newest first, at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(conn: &mut NetworkConn, filter: &AuditFilter, limit: i64) -> QueryResult<Vec<Entry>> {
     let mut query = Entry::query()
         .filter(audit_log::network_id.eq(conn.network_id()))

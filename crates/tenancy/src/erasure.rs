@@ -26,7 +26,7 @@ struct Row {
 /// snapshot. Disables the statement timeout of this transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn export(
     conn: &mut NetworkConn,
 ) -> QueryResult<impl Stream<Item = QueryResult<String>> + use<'_>> {
@@ -42,7 +42,7 @@ pub async fn export(
 /// among them.
 ///
 /// # Errors
-/// When the database fails, or the network is not closed.
+/// Returns an error if the database fails, or the network is not closed.
 #[tracing::instrument(skip_all, fields(network = %conn.network_id()))]
 pub async fn erase(conn: &mut NetworkConn) -> QueryResult<i64> {
     #[derive(QueryableByName)]

@@ -137,7 +137,7 @@ pub async fn remove(
 /// Group with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: GroupId) -> QueryResult<Option<Group>> {
     let network_id = conn.network_id();
     Group::query()
@@ -151,7 +151,7 @@ pub async fn find(conn: &mut NetworkConn, id: GroupId) -> QueryResult<Option<Gro
 /// Group with this ID or name (case-insensitive).
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Group>> {
     if let Ok(id) = text.parse() {
         return find(conn, id).await;
@@ -165,7 +165,7 @@ pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<
 /// All groups by name, at most 1,000.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Group>> {
     let network_id = conn.network_id();
     Group::query()

@@ -40,7 +40,7 @@ pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
 /// Claims a key for a request. Waits for a concurrent transaction that claims the same key.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn claim(
     conn: &mut NetworkConn,
     membership_id: MembershipId,
@@ -94,7 +94,7 @@ pub async fn claim(
 /// Stores the response of a claimed request.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn keep(
     conn: &mut NetworkConn,
     membership_id: MembershipId,

@@ -168,7 +168,7 @@ pub struct Ended {
 /// Returns None if the session is not an impersonation or has ended.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(
     skip_all,
     fields(network = session.network_id.map(tracing::field::display), person = %session.person_id)

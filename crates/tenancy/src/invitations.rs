@@ -212,7 +212,7 @@ async fn open(conn: &mut NetworkConn, which: Which<'_>, now: DateTime<Utc>) -> Q
 /// Open invitations, newest first, at most 500; of one party if the scope is limited to it.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(conn: &mut NetworkConn, scope: Scope, now: DateTime<Utc>) -> QueryResult<Vec<Invitation>> {
     open(conn, Which::All(scope), now).await
 }
@@ -220,7 +220,7 @@ pub async fn list(conn: &mut NetworkConn, scope: Scope, now: DateTime<Utc>) -> Q
 /// Open invitation with this token.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn by_token(
     conn: &mut NetworkConn,
     token: &OneTimeToken,

@@ -63,7 +63,7 @@ impl Mailer {
     /// Prepares the connection to the mail server; without a server, mails are logged instead.
     ///
     /// # Errors
-    /// When the server's address or the sender is malformed.
+    /// Returns an error if the server's address or the sender is malformed.
     pub fn new(settings: &MailSettings) -> Result<Self, MailError> {
         let Some(url) = &settings.smtp_url else {
             return Ok(Self::default());

@@ -23,7 +23,7 @@ text_enum! {
 /// Creates a link token for a person. Earlier links of the person, for either purpose, stop working.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(person = %person_id, purpose = %purpose))]
 pub async fn create(
     conn: &mut AsyncPgConnection,
@@ -51,7 +51,7 @@ pub async fn create(
 /// Person the link belongs to; None if it is unknown, used or expired.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(
     conn: &mut AsyncPgConnection,
     token: &OneTimeToken,
@@ -72,7 +72,7 @@ pub async fn find(
 /// twice, even concurrently.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(purpose = %purpose))]
 pub async fn take(
     conn: &mut AsyncPgConnection,

@@ -88,7 +88,8 @@ impl Actor {
 /// Makes a person a member with this role; revives an ended membership of the same person and role.
 ///
 /// # Errors
-/// When the database fails, or the person, advertiser or affiliate does not exist (foreign-key violation).
+/// Returns an error if the database fails, or the person, advertiser or affiliate does not exist (foreign-key
+/// violation).
 #[tracing::instrument(skip_all, fields(network = %conn.network_id(), person = %person_id, role = role.as_str()))]
 pub async fn give(
     conn: &mut NetworkConn,
@@ -223,7 +224,7 @@ pub struct MemberFilter {
 /// Members that match the filter, in order of creation, at most `limit`; ended memberships excluded.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(conn: &mut NetworkConn, filter: &MemberFilter, limit: i64) -> QueryResult<Vec<Member>> {
     let network_id = conn.network_id();
     let mut query = memberships::table
@@ -291,7 +292,7 @@ pub async fn list(conn: &mut NetworkConn, filter: &MemberFilter, limit: i64) -> 
 /// Active membership with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: MembershipId) -> QueryResult<Option<Member>> {
     let filter = MemberFilter {
         id: Some(id),
@@ -428,7 +429,7 @@ async fn check_another_owner(conn: &mut NetworkConn, leaving: &Member) -> Result
 /// Number of seats in use: staff members and open invitations to staff roles.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn seats_taken(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<i64> {
     let network_id = conn.network_id();
     let staff = STAFF.map(RoleKind::as_str);

@@ -17,7 +17,7 @@ use crate::one_time::OneTimeToken;
 /// Creates the token of the set-up link, if the installation has no operator yet. Replaces an earlier one.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn setup_token(conn: &mut AsyncPgConnection) -> QueryResult<Option<OneTimeToken>> {
     if any(conn).await? {
         return Ok(None);
@@ -41,7 +41,7 @@ async fn any(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
 /// True if this is the token of the set-up link.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn is_setup_token(conn: &mut AsyncPgConnection, token: &OneTimeToken) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         installation::table.filter(installation::setup_token_hash.eq(Some(token.hash()))),
@@ -53,7 +53,7 @@ pub async fn is_setup_token(conn: &mut AsyncPgConnection, token: &OneTimeToken) 
 /// Uses up the set-up token and returns true if it was the right one; it cannot be used twice, even concurrently.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn take_setup_token(conn: &mut AsyncPgConnection, token: &OneTimeToken) -> QueryResult<bool> {
     let taken =
         diesel::update(installation::table.filter(installation::setup_token_hash.eq(Some(token.hash()))))
@@ -89,7 +89,7 @@ pub struct Usage {
 /// network. `limit` should be one page, because each network's usage is counted in a transaction of that network.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list_networks(
     db: &Db,
     search: Option<&str>,
@@ -137,7 +137,7 @@ pub async fn list_networks(
 /// A network in the operators' list, by ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find_network(db: &Db, id: NetworkId, now: DateTime<Utc>) -> Result<Option<Listed>, DbError> {
     let mut conn = db.operator().await?;
     let found = Network::query()
@@ -190,7 +190,7 @@ async fn usage(db: &Db, network_id: NetworkId, now: DateTime<Utc>) -> Result<Usa
 /// Members of a network, whom an operator can impersonate; at most 200.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn members(db: &Db, network_id: NetworkId) -> Result<Vec<memberships::Member>, DbError> {
     let mut conn = db.network(network_id).await?;
     let found = memberships::list(&mut conn, &MemberFilter::default(), 200).await?;
@@ -201,7 +201,7 @@ pub async fn members(db: &Db, network_id: NetworkId) -> Result<Vec<memberships::
 /// Records an operator's action in the operator log.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn record(
     conn: &mut AsyncPgConnection,
     author: &Author,
@@ -252,7 +252,7 @@ pub struct Entry {
 /// Entries of the operator log, newest first, at most `limit`; with `before`, only older ones.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn log(
     conn: &mut AsyncPgConnection,
     before: Option<AuditId>,

@@ -67,7 +67,7 @@ pub async fn create(
 /// Person with this e-mail address.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn by_email(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<Option<Person>> {
     Person::query()
         .filter(people::email.eq(email.trim().to_lowercase()))
@@ -79,7 +79,7 @@ pub async fn by_email(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<
 /// Person with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut AsyncPgConnection, id: PersonId) -> QueryResult<Option<Person>> {
     Person::query().find(id).first(conn).await.optional()
 }
@@ -87,7 +87,7 @@ pub async fn find(conn: &mut AsyncPgConnection, id: PersonId) -> QueryResult<Opt
 /// Stored password hash of a person; None if the person has no password.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn password_hash(conn: &mut AsyncPgConnection, id: PersonId) -> QueryResult<Option<PasswordHash>> {
     let phc: Option<String> = people::table
         .find(id)
@@ -100,7 +100,7 @@ pub async fn password_hash(conn: &mut AsyncPgConnection, id: PersonId) -> QueryR
 /// Sets a person's password; mailed links stop working.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(person = %id))]
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
@@ -120,7 +120,7 @@ pub async fn set_password(
 /// Renames a person.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn rename(conn: &mut AsyncPgConnection, id: PersonId, name: &str) -> QueryResult<()> {
     diesel::update(people::table.find(id))
         .set(people::name.eq(name))

@@ -74,7 +74,7 @@ pub struct NewSession {
 /// Starts a session, always with a fresh token, which prevents session fixation.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(person = %session.person_id, impersonation = session.operator_reason.is_some()))]
 pub async fn start(
     conn: &mut AsyncPgConnection,
@@ -155,7 +155,7 @@ impl Session {
 /// Session of this cookie; None if it has ended. Updates the time of last use.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn open(
     conn: &mut AsyncPgConnection,
     token: &SessionToken,
@@ -182,7 +182,7 @@ pub async fn open(
 /// Session with this ID; None if it has ended. For API tokens that were issued for the session.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(
     conn: &mut AsyncPgConnection,
     id: SessionId,
@@ -200,7 +200,7 @@ pub async fn find(
 /// Active sessions of a person, most recently used first.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn of_person(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
@@ -219,7 +219,7 @@ pub async fn of_person(
 /// Ends a session; does nothing if it has ended already.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn end(conn: &mut AsyncPgConnection, token: &SessionToken) -> QueryResult<()> {
     diesel::delete(sessions::table.filter(sessions::token_hash.eq(token.hash())))
         .execute(conn)
@@ -230,7 +230,7 @@ pub async fn end(conn: &mut AsyncPgConnection, token: &SessionToken) -> QueryRes
 /// Ends one of a person's sessions and returns true if it was active.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn end_one(conn: &mut AsyncPgConnection, person_id: PersonId, id: SessionId) -> QueryResult<bool> {
     let ended =
         diesel::delete(sessions::table.filter(sessions::person_id.eq(person_id).and(sessions::id.eq(id))))
@@ -242,7 +242,7 @@ pub async fn end_one(conn: &mut AsyncPgConnection, person_id: PersonId, id: Sess
 /// Ends all sessions of a person, except `but` if given.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn end_others(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
@@ -276,7 +276,7 @@ pub(crate) async fn end_of_membership(
 /// Deletes expired and idle sessions.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn sweep(conn: &mut AsyncPgConnection, now: DateTime<Utc>) -> QueryResult<usize> {
     diesel::delete(sessions::table.filter(sessions::expires_at.lt(now).or(sessions::seen_at.lt(now - IDLE))))
         .execute(conn)

@@ -175,7 +175,7 @@ impl Table {
     /// object, `reference` its key, which only one row of the file may have.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Returns an error if the database fails.
     pub async fn apply_rows(
         &self,
         conn: &mut NetworkConn,

@@ -71,7 +71,7 @@ impl Enrolment {
     /// Sets up two-factor authentication if the code is right, and returns fresh recovery codes; None if it is wrong.
     ///
     /// # Errors
-    /// When the database fails.
+    /// Returns an error if the database fails.
     #[tracing::instrument(skip_all, fields(person = %person_id))]
     pub async fn confirm(
         &self,
@@ -129,7 +129,7 @@ pub fn code_at(typed_secret: &str, now: DateTime<Utc>) -> Option<String> {
 /// Replaces a person's recovery codes. They are shown once; only hashes are stored.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn fresh_recovery_codes(
     conn: &mut AsyncPgConnection,
     person_id: PersonId,
@@ -171,7 +171,7 @@ fn hash(code: &str) -> Vec<u8> {
 /// concurrently.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn use_code(
     conn: &mut AsyncPgConnection,
@@ -215,7 +215,7 @@ pub async fn use_code(
 /// Number of recovery codes left; None if the person has not set up two-factor authentication.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn state(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryResult<Option<i64>> {
     let has: bool = people::table
         .find(person_id)
@@ -233,7 +233,7 @@ pub async fn state(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryRe
 /// Turns off two-factor authentication for a person.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(person = %person_id))]
 pub async fn remove(conn: &mut AsyncPgConnection, person_id: PersonId) -> QueryResult<()> {
     diesel::update(people::table.find(person_id))

@@ -22,7 +22,7 @@ use crate::{PasswordHash, memberships};
 /// Network that owns a tracking host.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbError> {
     let owner: Option<NetworkId> = tracking_hosts::table
         .filter(tracking_hosts::host.eq(networks::normal_host(host)))
@@ -36,7 +36,7 @@ pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbE
 /// Network with this slug.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn network_of_slug(db: &Db, slug: &str) -> Result<Option<Network>, DbError> {
     let owner: Option<NetworkId> = network_slugs::table
         .find(slug)
@@ -57,7 +57,7 @@ async fn network(db: &Db, id: Option<NetworkId>) -> Result<Option<Network>, DbEr
 /// Network with this ID.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn network_of_id(db: &Db, network_id: NetworkId) -> Result<Option<Network>, DbError> {
     let mut conn = db.network(network_id).await?;
     let network = networks::current(&mut conn).await.optional()?;
@@ -68,7 +68,7 @@ pub async fn network_of_id(db: &Db, network_id: NetworkId) -> Result<Option<Netw
 /// Fresh ID for a network to create.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn new_network_id(conn: &mut AsyncPgConnection) -> QueryResult<NetworkId> {
     #[derive(QueryableByName)]
     struct Fresh {
@@ -94,7 +94,7 @@ pub struct Credentials {
 /// Credentials of the person with this e-mail address.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn credentials(db: &Db, email: &str) -> Result<Option<Credentials>, DbError> {
     let found: Option<(Person, Option<String>, bool)> = people::table
         .filter(people::email.eq(email.trim().to_lowercase()))
@@ -131,7 +131,7 @@ pub struct Place {
 /// Memberships that a person can sign in to, oldest first, at most 50.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError> {
     let mut places = Vec::new();
     for held in held(db, person_id).await? {
@@ -143,7 +143,7 @@ pub async fn places(db: &Db, person_id: PersonId) -> Result<Vec<Place>, DbError>
 /// Membership that signing in opens: the person's oldest in a network that is not closed.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn first_place(db: &Db, person_id: PersonId) -> Result<Option<(NetworkId, MembershipId)>, DbError> {
     for held in held(db, person_id).await? {
         if place(db, held).await?.is_some() {
@@ -202,7 +202,7 @@ pub struct Visit {
 /// Authenticates a session cookie; None if the session has ended.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn visit(
     db: &Db,
     token: &SessionToken,
@@ -250,7 +250,7 @@ pub async fn visit(
 /// Actor for a membership; None if it has ended or its network is closed.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn actor(
     db: &Db,
     network_id: NetworkId,

@@ -100,7 +100,7 @@ pub struct ClickDetail {
 /// Click with this key, if it is in scope.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, scope: Scope, key: ClickKey) -> QueryResult<Option<ClickDetail>> {
     let network_id = conn.network_id();
     let mut query = clicks::table

@@ -67,7 +67,7 @@ impl Tracker {
     /// Opens the journals, and starts the appliers and the other background tasks on the current runtime.
     ///
     /// # Errors
-    /// When the journals, the keys of visitors or the `GeoIP` databases cannot be opened.
+    /// Returns an error if the journals, the keys of visitors or the `GeoIP` databases cannot be opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -247,8 +247,8 @@ impl Intake {
     /// Journals a click. When this returns `Ok`, the click is on disk.
     ///
     /// # Errors
-    /// When the disk is full or fails. A click may be journaled although its caller stopped waiting; such an
-    /// unacknowledged click does no harm.
+    /// Returns an error if the disk is full or fails. A click may be journaled although its caller stopped waiting; such
+    /// an unacknowledged click does no harm.
     #[tracing::instrument(level = "trace", skip_all, fields(network = %network.id, link = %click.link_id))]
     pub async fn record(&self, network: &Network, click: &NewClick) -> Result<(), Refused> {
         let time_zone = network.time_zone();

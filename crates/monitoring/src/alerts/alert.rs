@@ -98,7 +98,7 @@ fn advertiser_of_alert() -> _ {
 /// Alerts with the names of their advertisers, newest first: at most `limit`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     conn: &mut NetworkConn,
     filter: &AlertFilter,
@@ -130,7 +130,7 @@ pub async fn list(
 /// Alert with this id, and the name of its advertiser.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, id: AlertId) -> QueryResult<Option<(Alert, String)>> {
     let network_id = conn.network_id();
     alerts::table
@@ -146,7 +146,7 @@ pub async fn find(conn: &mut NetworkConn, id: AlertId) -> QueryResult<Option<(Al
 /// exist.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn acknowledge(
     conn: &mut NetworkConn,
     author: &Author,

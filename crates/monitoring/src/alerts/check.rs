@@ -16,7 +16,7 @@ use super::rules::Finding;
 /// over. Any number of nodes may do so at once.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub(super) async fn check(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryResult<()> {
     let network_id = conn.network_id();
     let activities = activity::of_network(conn, now).await?;

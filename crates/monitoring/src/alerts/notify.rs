@@ -48,7 +48,7 @@ pub async fn keep_watch(db: Db, mailer: Mailer, dashboard_url: String) {
 /// Checks one network, and mails notices of its alerts.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(network = %network_id))]
 pub async fn watch(
     db: &Db,

@@ -149,7 +149,7 @@ fn outcomes(decided: &[Decided], created: &[Conversion]) -> Vec<Outcome> {
 /// Approves pending conversions of all networks whose hold period is over. Returns the events.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 #[tracing::instrument(level = "debug", skip_all)]
 pub(super) async fn approve_due(
     tx: Tx<'_>,

@@ -121,7 +121,7 @@ impl Replayer {
     /// Connects to the database.
     ///
     /// # Errors
-    /// When Postgres cannot be reached.
+    /// Returns an error if Postgres cannot be reached.
     pub(crate) async fn connect(url: &str, authenticator: Authenticator) -> Result<Self, DecideError> {
         Ok(Self {
             client: IngestClient::connect(url).await?,

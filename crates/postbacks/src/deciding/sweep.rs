@@ -44,7 +44,7 @@ impl Sweeper {
     /// Connects to the database.
     ///
     /// # Errors
-    /// When Postgres cannot be reached.
+    /// Returns an error if Postgres cannot be reached.
     pub async fn connect(url: &str, authenticator: Authenticator) -> Result<Self, DecideError> {
         Ok(Self {
             client: IngestClient::connect(url).await?,

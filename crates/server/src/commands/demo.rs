@@ -23,7 +23,7 @@ const UNFINISHED: &str = "demo.unfinished";
 /// Serves the demo until a signal to stop.
 ///
 /// # Errors
-/// When the demo cannot start.
+/// Returns an error if the demo cannot start.
 pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     let data_dir = options
         .data_dir

@@ -24,7 +24,7 @@ const PAGE_SIZE: i64 = 100;
 /// Creates a network with its owner and prints the owner's password.
 ///
 /// # Errors
-/// When the database cannot be opened, or the owner's address or a host is taken.
+/// Returns an error if the database cannot be opened, or the owner's address or a host is taken.
 pub async fn create_network(options: CreateNetworkOptions) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
@@ -66,7 +66,7 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
 /// Lists every network with its id, status and name.
 ///
 /// # Errors
-/// When the database cannot be opened or read.
+/// Returns an error if the database cannot be opened or read.
 pub async fn list_networks(store: StoreOptions) -> Result<(), CommandError> {
     let database = open(&store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
@@ -89,7 +89,7 @@ pub async fn list_networks(store: StoreOptions) -> Result<(), CommandError> {
 /// Suspends or resumes a network, or sets its limits.
 ///
 /// # Errors
-/// When no network has the id, or the change is not allowed.
+/// Returns an error if no network has the id, or the change is not allowed.
 pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
@@ -128,7 +128,7 @@ pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), Command
 /// Signs a network's click ids with its next key.
 ///
 /// # Errors
-/// When no network has the id, or the network has used all its keys.
+/// Returns an error if no network has the id, or the network has used all its keys.
 pub async fn replace_click_key(options: ReplaceClickKeyOptions) -> Result<(), CommandError> {
     let database = open(&options.store, "/settings").await?;
     let db = pool(&database, 1);
@@ -148,7 +148,7 @@ pub async fn replace_click_key(options: ReplaceClickKeyOptions) -> Result<(), Co
 /// Writes everything a network owns to standard output.
 ///
 /// # Errors
-/// When the database cannot be opened or read.
+/// Returns an error if the database cannot be opened or read.
 pub async fn export_network(options: ExportNetworkOptions) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 1);
@@ -166,7 +166,7 @@ pub async fn export_network(options: ExportNetworkOptions) -> Result<(), Command
 /// Closes a network, writes everything it owns to a file, and erases it.
 ///
 /// # Errors
-/// When the name is not the network's, or the database or the file fails.
+/// Returns an error if the name is not the network's, or the database or the file fails.
 pub async fn delete_network(options: DeleteNetworkOptions) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);

@@ -20,7 +20,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Serves until a signal to stop, then drains.
 ///
 /// # Errors
-/// When the server cannot start.
+/// Returns an error if the server cannot start.
 pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     let mut inherited = InheritedListeners::of_process();
     let listeners = Listeners {

@@ -19,7 +19,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Verifies for one network or for all that every acknowledged event is stored, summed and booked, and prints each check.
 ///
 /// # Errors
-/// When a check fails, no network has the id, or database or journals cannot be read.
+/// Returns an error if a check fails, no network has the id, or database or journals cannot be read.
 pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
     let database = open(&options.store, "/settings/proof").await?;
     let db = Db::new(&database.url, 1, STATEMENT_TIMEOUT);

@@ -170,7 +170,7 @@ impl Postgres {
     /// Creates the database of [`Postgres::url`], unless it exists.
     ///
     /// # Errors
-    /// When the server does not answer.
+    /// Returns an error if the server does not answer.
     pub async fn create_database(&self) -> Result<(), DatabaseError> {
         let mut conn = schema::connect(&self.url_of("postgres")).await?;
         let exists: Vec<Exists> = sql_query("SELECT 1 AS one FROM pg_database WHERE datname = $1")

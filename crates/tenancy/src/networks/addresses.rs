@@ -87,7 +87,7 @@ pub(super) fn is_host(name: &str) -> bool {
 /// `shared`.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn tracking_url(conn: &mut NetworkConn, shared: &str) -> QueryResult<String> {
     let scheme = shared.split_once("://").map_or("https", |(scheme, _)| scheme);
     let own = tracking_hosts(conn).await?.into_iter().next();
@@ -100,7 +100,7 @@ pub async fn tracking_url(conn: &mut NetworkConn, shared: &str) -> QueryResult<S
 /// Slug of the network.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn slug(conn: &mut NetworkConn) -> QueryResult<String> {
     let network_id = conn.network_id();
     network_slugs::table
@@ -113,7 +113,7 @@ pub async fn slug(conn: &mut NetworkConn) -> QueryResult<String> {
 /// Tracking hosts of this network, in alphabetical order.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn tracking_hosts(conn: &mut NetworkConn) -> QueryResult<Vec<String>> {
     let network_id = conn.network_id();
     tracking_hosts::table

@@ -178,7 +178,7 @@ pub(super) const SLUG_TAKEN: &str = "This slug is already in use by another netw
 /// Network of this transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn current(conn: &mut NetworkConn) -> QueryResult<Network> {
     let network_id = conn.network_id();
     Network::query()
@@ -264,7 +264,7 @@ pub async fn set_status(
 /// Changes the settings for applications.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn update_joining(
     conn: &mut NetworkConn,
     author: &Author,

@@ -124,7 +124,7 @@ impl ProfileDraft {
 /// Current network settings.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
     let network = current(conn).await?;
     Ok(Profile {
