@@ -202,11 +202,11 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        let logging = tracing::subscriber::set_default(subscriber);
+        // Global, not of this thread: a thread without a subscriber would switch a span off for all.
+        tracing::subscriber::set_global_default(subscriber).unwrap();
         let request = TestRequest::with_uri("/api/v1/affiliates/aff_misplaced?access_token=misplaced")
             .append_header(("authorization", "Bearer misplaced"));
         let (_, headers, _) = answer(request).await;
-        drop(logging);
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let id = headers.get("x-request-id").unwrap().to_str().unwrap();
         assert!(log.contains(&format!("request_id=\"{id}\"")), "{log}");
