@@ -16,7 +16,7 @@ use testkit::{Answer, PAY, TestApp};
 async fn ledger(app: &TestApp) -> String {
     app.text(
         "SELECT coalesce(string_agg(concat_ws(' ', status, amount_micros / 1000000, commission_micros / 1000000), ', ' ORDER BY unique_key), '')
-             || ' = ' || (SELECT coalesce(sum(amount_micros), 0)::bigint / 1000000 FROM ledger_entries WHERE account = 'affiliate')
+             || ' = ' || (SELECT coalesce(sum(commission_pending_micros + commission_payable_micros), 0)::bigint / 1000000 FROM ledger_entries)
          FROM conversions",
     )
     .await
@@ -27,10 +27,18 @@ async fn orders_approvals_adjustments_and_refunds_give_the_same_ledger_in_any_or
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let calls: [&[(&str, &str)]; 4] = [
-        &[("amount", "100")],
-        &[("action", "update"), ("amount", "80")],
-        &[("status", "approved"), ("amount", "100")],
-        &[("refund", "30")],
+        &[("amount", "100"), ("event_time", "2026-11-20T10:00:00Z")],
+        &[
+            ("action", "update"),
+            ("amount", "80"),
+            ("event_time", "2026-11-20T12:00:00Z"),
+        ],
+        &[
+            ("status", "approved"),
+            ("amount", "100"),
+            ("event_time", "2026-11-20T11:00:00Z"),
+        ],
+        &[("refund", "30"), ("event_time", "2026-11-20T11:30:00Z")],
     ];
     let orders = [
         [0, 1, 2, 3],
@@ -63,7 +71,6 @@ async fn orders_approvals_adjustments_and_refunds_give_the_same_ledger_in_any_or
             ("click_id", &click.id),
             ("order_id", "A-0"),
             ("status", "rejected"),
-            ("amount", "100"),
         ])
         .await;
     assert_eq!(rejected.reason(), "updated", "{}", rejected.text);
@@ -79,7 +86,7 @@ async fn orders_approvals_adjustments_and_refunds_give_the_same_ledger_in_any_or
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statuses_sent_with_the_order_have_the_same_result_in_any_order_of_arrival() {
+async fn statuses_sent_with_the_order_count_by_their_time_in_any_order_of_arrival() {
     let app = TestApp::spawn().await;
     app.change_sale(|sale| sale.demands.default_amount_micros = Some(10_000_000))
         .await;
@@ -91,15 +98,14 @@ async fn statuses_sent_with_the_order_have_the_same_result_in_any_order_of_arriv
             assert!(answer.status.is_success(), "{order} {call:?}: {}", answer.text);
         }
     };
-    let (pending, approved, rejected): (&[_], &[_], &[_]) = (
-        &[("status", "pending"), ("amount", "100")],
-        &[("status", "approved"), ("amount", "100")],
-        &[("status", "rejected"), ("amount", "100")],
-    );
-    order("1", &[pending, rejected]).await;
-    order("2", &[rejected, pending]).await;
-    order("3", &[pending, approved]).await;
-    order("4", &[approved, pending]).await;
+    let (early, late) = ("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z");
+    let pending = [("status", "pending"), ("amount", "100"), ("event_time", early)];
+    let approved = [("status", "approved"), ("amount", "100"), ("event_time", late)];
+    let rejected = [("status", "rejected"), ("amount", "100"), ("event_time", late)];
+    order("1", &[&pending, &rejected]).await;
+    order("2", &[&rejected, &pending]).await;
+    order("3", &[&pending, &approved]).await;
+    order("4", &[&approved, &pending]).await;
     // The goal's default amount applies to orders without an amount, not to later changes of them.
     order("5", &[&[("amount", "100")], &[("status", "approved")]]).await;
     order("6", &[&[("status", "approved")]]).await;
@@ -137,13 +143,15 @@ async fn a_caller_without_a_token_cannot_change_orders_of_other_clicks() {
         .raw(&format!("click_id={}&goal=sale&order_id=1&refund=all", mine.id))
         .await;
     assert_eq!(refused.reason(), "duplicate_conflict", "{}", refused.text);
-    let own = server
-        .raw(&format!(
-            "click_id={}&goal=sale&order_id=1&status=approved",
-            theirs.id
-        ))
-        .await;
-    assert_eq!(own.reason(), "updated", "{}", own.text);
+    // Nor the orders that a sender with a token reported for the same click.
+    let status = format!("click_id={}&goal=sale&order_id=1&status=approved", theirs.id);
+    assert_eq!(server.raw(&status).await.reason(), "duplicate_conflict");
+    let own = format!("click_id={}&goal=sale&order_id=2", theirs.id);
+    assert_eq!(server.raw(&format!("{own}&amount=10")).await.reason(), "accepted");
+    assert_eq!(
+        server.raw(&format!("{own}&status=approved")).await.reason(),
+        "updated"
+    );
     let proven = server
         .postback(&[("click_id", &mine.id), ("order_id", "1"), ("refund", "all")])
         .await;
@@ -364,10 +372,18 @@ async fn a_large_order_is_approved_by_a_user_of_the_network_only_whichever_postb
     );
 
     let calls: [&[(&str, &str)]; 4] = [
-        &[("amount", "600")],
-        &[("status", "approved"), ("amount", "600")],
-        &[("action", "update"), ("amount", "800")],
-        &[("refund", "30")],
+        &[("amount", "600"), ("event_time", "2026-11-20T10:00:00Z")],
+        &[
+            ("status", "approved"),
+            ("amount", "600"),
+            ("event_time", "2026-11-20T11:00:00Z"),
+        ],
+        &[
+            ("action", "update"),
+            ("amount", "800"),
+            ("event_time", "2026-11-20T12:00:00Z"),
+        ],
+        &[("refund", "30"), ("event_time", "2026-11-20T11:30:00Z")],
     ];
     for (number, order) in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]]
         .iter()

@@ -188,6 +188,7 @@ async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
         metric: Metric::Revenue,
         period: CapPeriod::Month,
         most: 150_000_000,
+        currency: None,
     };
     caps::create(&mut conn, &author, &cap, now).await.unwrap();
     conn.commit().await.unwrap();

@@ -430,7 +430,7 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_without_a_re
         .await
         .unwrap();
     let path = page.find(find(".path")).await.unwrap().text().await.unwrap();
-    for expected in ["desk-lamp-review", "accepted", "8.90 EUR", "affiliate"] {
+    for expected in ["desk-lamp-review", "accepted", "8.90 EUR", "earned"] {
         assert!(path.contains(expected), "{expected} is missing in: {path}");
     }
     assert_eq!(violations(page).await, [""; 0]);

@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("conserve", &[]),
     ("tenancy", &["schema"]),
     ("campaigns", &["dialects", "schema", "tenancy"]),
-    ("conversions", &["campaigns", "schema", "tenancy"]),
+    ("conversions", &["campaigns", "dialects", "schema", "tenancy"]),
     (
         "postbacks",
         &["campaigns", "conversions", "dialects", "schema", "tenancy"],
@@ -37,7 +37,14 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ),
     (
         "monitoring",
-        &["journal", "postbacks", "schema", "tenancy", "tracking"],
+        &[
+            "conversions",
+            "journal",
+            "postbacks",
+            "schema",
+            "tenancy",
+            "tracking",
+        ],
     ),
     ("reports", &["schema", "tenancy"]),
     (

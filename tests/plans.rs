@@ -138,9 +138,9 @@ const ROWS: &str = "
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
             -1 - i * 7 % 2000, -i, 1 FROM generate_series(1, 80000) i;
     INSERT INTO conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
-            conversions, amount_micros, commission_micros, revenue_micros)
+            conversions, paid, amount_micros, commission_micros, revenue_micros)
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
-            -1 - i * 7 % 2000, -i, 1, 'EUR', 'approved', 1, 1, 1, 1 FROM generate_series(1, 40000) i;
+            -1 - i * 7 % 2000, -i, 1, 'EUR', 'approved', 1, 1, 1, 1, 1 FROM generate_series(1, 40000) i;
     ANALYZE;";
 
 /// Hot statement, with a table it reads, and the columns by which it must find rows in an index of that table.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use campaigns::{ClickId, ClickIds};
 use chrono::TimeDelta;
+use conversions::Correction;
 use reqwest::StatusCode;
 use schema::{Money, clock};
 use tenancy::Author;
@@ -446,24 +447,24 @@ async fn a_decision_moves_the_money_and_the_rollups() {
     let filter = conversions::ConversionFilter::default();
     let found = conversions::list(&mut conn, &filter, 10).await.unwrap();
     let zone = app.scene.network.time_zone();
-    let decide = async |conn: &mut schema::NetworkConn, index: usize, approve| {
+    let decide = async |conn: &mut schema::NetworkConn, index: usize, correction: Correction| {
         let id = found[index].conversion.id;
-        conversions::decide(conn, &Author::system(), zone, id, approve, clock::now()).await
+        let (author, now) = (Author::system(), clock::now());
+        conversions::correct(conn, &author, zone, id, &correction.into(), now)
+            .await
+            .unwrap()
+            .version
     };
-    assert!(decide(&mut conn, 0, true).await.is_ok());
-    assert!(decide(&mut conn, 1, false).await.is_ok());
-    assert!(
-        decide(&mut conn, 1, false).await.is_ok(),
-        "a repeated decision is no conflict"
-    );
-    let refused = decide(&mut conn, 1, true).await;
-    assert!(
-        matches!(refused, Err(tenancy::ChangeError::Conflict(_))),
-        "a decision is final"
+    assert_eq!(decide(&mut conn, 0, Correction::Approve).await, 2);
+    assert_eq!(decide(&mut conn, 1, Correction::Reject).await, 2);
+    assert_eq!(
+        decide(&mut conn, 1, Correction::Reject).await,
+        2,
+        "a repeated decision changes nothing"
     );
     conn.commit().await.unwrap();
     let balance = app
-        .count("SELECT sum(amount_micros) FROM ledger_entries WHERE account = 'affiliate'")
+        .count("SELECT sum(commission_pending_micros + commission_payable_micros) FROM ledger_entries")
         .await;
     let balance = Money {
         micros: balance,

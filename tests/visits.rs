@@ -355,6 +355,7 @@ async fn conversions_of_clicks_outside_the_targeting_or_beyond_a_cap_pay_nothing
         metric: Metric::Clicks,
         period: CapPeriod::Total,
         most: 1,
+        currency: None,
     };
     let mut conn = app.network().await;
     caps::create(&mut conn, &Author::system(), &cap, clock::now())

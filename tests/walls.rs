@@ -118,12 +118,12 @@ async fn a_row_can_neither_be_written_into_nor_point_into_another_network() {
             "foreign key",
         ),
         (
-            "UPDATE ledger_entries SET amount_micros = 0".to_owned(),
+            "UPDATE ledger_entries SET commission_payable_micros = 0".to_owned(),
             "permission denied",
         ),
         ("DELETE FROM postbacks".to_owned(), "permission denied"),
         (
-            "UPDATE conversions SET commission_micros = 1".to_owned(),
+            "UPDATE conversions SET terms = '{}'".to_owned(),
             "permission denied",
         ),
         ("DROP POLICY own_network ON clicks".to_owned(), "must be owner"),

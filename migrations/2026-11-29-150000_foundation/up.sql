@@ -70,3 +70,30 @@ GRANT USAGE ON SEQUENCE configuration_ids TO clickledger_web;
 GRANT SELECT ON __diesel_schema_migrations TO clickledger_web;
 GRANT SELECT, INSERT ON installation TO clickledger_web;
 GRANT UPDATE (setup_token_hash) ON installation TO clickledger_web;
+
+-- Walls between networks ----------------------------------------------------------------------------------------
+
+CREATE PROCEDURE enclose(VARIADIC tables text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY tables LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
+                        WITH CHECK (network_id = current_network())', tenant_table);
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE enclose(text[]) IS 'Restricts tables to the rows of the network of the transaction.';
+
+CREATE PROCEDURE admit_applier(VARIADIC tables text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY tables LOOP
+        EXECUTE format('CREATE POLICY ingest ON %I TO clickledger_ingest USING (true) WITH CHECK (true)', tenant_table);
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE admit_applier(text[]) IS 'Opens enclosed tables to the appliers, who handle the events of all networks.';

@@ -413,19 +413,8 @@ COMMENT ON COLUMN operator_log.detail IS 'Reason given, or other details.';
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-DO $$
-DECLARE
-    tenant_table text;
-BEGIN
-    FOREACH tenant_table IN ARRAY ARRAY['advertisers', 'affiliate_groups', 'affiliates', 'api_keys', 'applications',
-                                        'audit_log', 'idempotency_keys', 'invitations', 'memberships'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
-                        WITH CHECK (network_id = current_network())', tenant_table);
-    END LOOP;
-END
-$$;
+CALL enclose('advertisers', 'affiliate_groups', 'affiliates', 'api_keys', 'applications', 'audit_log',
+             'idempotency_keys', 'invitations', 'memberships');
 ALTER TABLE networks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE networks FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_network ON networks USING (id = current_network()) WITH CHECK (id = current_network());

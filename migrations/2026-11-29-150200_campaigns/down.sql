@@ -1,3 +1,3 @@
-DROP TABLE url_templates, integrations, coupons, tracking_links, commission_rules, goals, promoters, caps,
+DROP TABLE url_templates, integrations, coupons, tracking_links, commission_rules, goal_versions, goals, promoters, caps,
     landing_pages,
     campaigns;

@@ -21,6 +21,7 @@ CREATE TABLE campaigns (
     devices text[] NOT NULL DEFAULT '{}'
         CHECK (devices <@ ARRAY['desktop', 'mobile', 'tablet', 'tv', 'other']),
     attribution_days integer NOT NULL CHECK (attribution_days BETWEEN 1 AND 3650),
+    customer_days integer NOT NULL DEFAULT 365 CHECK (customer_days BETWEEN 1 AND 3650),
     attribution_min_seconds integer NOT NULL DEFAULT 0 CHECK (attribution_min_seconds BETWEEN 0 AND 86400),
     categories text[] NOT NULL DEFAULT '{}',
     terms text NOT NULL DEFAULT '',
@@ -52,6 +53,7 @@ COMMENT ON COLUMN campaigns.fallback_url IS 'URL for visitors outside of the tar
 COMMENT ON COLUMN campaigns.countries IS 'Targeted countries (ISO 3166-1); empty for all.';
 COMMENT ON COLUMN campaigns.devices IS 'Targeted device types; empty for all.';
 COMMENT ON COLUMN campaigns.attribution_days IS 'Attribution window: days from click to conversion.';
+COMMENT ON COLUMN campaigns.customer_days IS 'Customer window: maximum days since the latest conversion of a customer to which an order without a click is attributed.';
 COMMENT ON COLUMN campaigns.attribution_min_seconds IS 'Minimum age of a click for a conversion, in seconds; faster conversions are rejected.';
 COMMENT ON COLUMN campaigns.categories IS 'Categories for affiliates'' search.';
 COMMENT ON COLUMN campaigns.terms IS 'Terms that affiliates agree to.';
@@ -87,11 +89,13 @@ CREATE TABLE caps (
     metric text NOT NULL CHECK (metric IN ('clicks', 'conversions', 'commission', 'revenue')),
     period text NOT NULL CHECK (period IN ('day', 'month', 'total')),
     most bigint NOT NULL CHECK (most > 0),
+    currency text CHECK (currency ~ '^[A-Z]{3}$'),
     created_at timestamptz NOT NULL,
     PRIMARY KEY (network_id, id),
     FOREIGN KEY (network_id, campaign_id) REFERENCES campaigns (network_id, id),
     FOREIGN KEY (network_id, affiliate_id) REFERENCES affiliates (network_id, id),
-    UNIQUE NULLS NOT DISTINCT (network_id, campaign_id, affiliate_id, metric, period)
+    UNIQUE NULLS NOT DISTINCT (network_id, campaign_id, affiliate_id, metric, period, currency),
+    CONSTRAINT caps_currency CHECK (currency IS NULL OR metric IN ('commission', 'revenue'))
 );
 COMMENT ON TABLE caps IS 'A limit on clicks, conversions or money of a campaign per period.';
 COMMENT ON COLUMN caps.network_id IS 'Network that owns the row.';
@@ -100,7 +104,8 @@ COMMENT ON COLUMN caps.campaign_id IS 'Campaign of the cap.';
 COMMENT ON COLUMN caps.affiliate_id IS 'Affiliate the cap applies to; NULL for all affiliates together.';
 COMMENT ON COLUMN caps.metric IS 'Limited quantity: valid clicks, conversions that are not rejected, or their commission or revenue.';
 COMMENT ON COLUMN caps.period IS 'Day or month in the time zone of the network, or total.';
-COMMENT ON COLUMN caps.most IS 'Limit: a number, or micro-units of the campaign''s currency.';
+COMMENT ON COLUMN caps.most IS 'Limit: a number, or micro-units of the currency.';
+COMMENT ON COLUMN caps.currency IS 'Currency of a money cap, which counts conversions in this currency only; NULL for the currency of the campaign.';
 COMMENT ON COLUMN caps.created_at IS 'Time of creation.';
 
 CREATE TABLE promoters (
@@ -132,6 +137,7 @@ CREATE TABLE goals (
     kind text NOT NULL DEFAULT 'custom' CHECK (kind IN ('lead', 'sale', 'install', 'deposit', 'custom')),
     external_id text CHECK (external_id <> ''),
     unique_by text NOT NULL CHECK (unique_by IN ('order', 'click', 'customer', 'fire')),
+    has_other_keys boolean NOT NULL DEFAULT false,
     auto_approve boolean NOT NULL,
     hold_days integer NOT NULL DEFAULT 0 CHECK (hold_days BETWEEN 0 AND 365),
     review_above_micros bigint CHECK (review_above_micros >= 0),
@@ -164,6 +170,7 @@ COMMENT ON COLUMN goals.name IS 'Display name.';
 COMMENT ON COLUMN goals.kind IS 'Type of conversion.';
 COMMENT ON COLUMN goals.external_id IS 'Id of the goal in the system of the advertiser or in a former system, accepted in postbacks; NULL if none.';
 COMMENT ON COLUMN goals.unique_by IS 'Deduplication of conversions: by order ID, click, customer, or not at all (fire).';
+COMMENT ON COLUMN goals.has_other_keys IS 'True if conversions may have another deduplication key than unique_by says, because it was changed.';
 COMMENT ON COLUMN goals.auto_approve IS 'True if conversions are approved automatically: at once, or after hold_days.';
 COMMENT ON COLUMN goals.hold_days IS 'Hold period: days a conversion stays pending before auto-approval.';
 COMMENT ON COLUMN goals.review_above_micros IS 'Amount, in micro-units of the campaign''s currency, above which a user of the network must review a conversion before it is approved; NULL for no review.';
@@ -179,6 +186,28 @@ COMMENT ON COLUMN goals.revenue_fixed_micros IS 'Revenue owed by the advertiser 
 COMMENT ON COLUMN goals.revenue_rate_ppm IS 'Revenue owed by the advertiser as a share of the order amount, in parts per million.';
 COMMENT ON COLUMN goals.created_at IS 'Time of creation.';
 COMMENT ON COLUMN goals.changed_at IS 'Start of the current version of commission and revenue.';
+
+CREATE TABLE goal_versions (
+    network_id integer NOT NULL REFERENCES networks (id),
+    goal_id integer NOT NULL,
+    version integer NOT NULL,
+    valid_to timestamptz NOT NULL,
+    commission_fixed_micros bigint NOT NULL CHECK (commission_fixed_micros >= 0),
+    commission_rate_ppm integer NOT NULL CHECK (commission_rate_ppm BETWEEN 0 AND 1000000),
+    revenue_fixed_micros bigint NOT NULL CHECK (revenue_fixed_micros >= 0),
+    revenue_rate_ppm integer NOT NULL CHECK (revenue_rate_ppm BETWEEN 0 AND 1000000),
+    PRIMARY KEY (network_id, goal_id, version),
+    FOREIGN KEY (network_id, goal_id) REFERENCES goals (network_id, id)
+);
+COMMENT ON TABLE goal_versions IS 'Former commission and revenue of a goal: an order is paid by what was in force at its time, whenever it is decided.';
+COMMENT ON COLUMN goal_versions.network_id IS 'Network that owns the row.';
+COMMENT ON COLUMN goal_versions.goal_id IS 'Goal.';
+COMMENT ON COLUMN goal_versions.version IS 'Number of the version.';
+COMMENT ON COLUMN goal_versions.valid_to IS 'End of the version, when the next one began.';
+COMMENT ON COLUMN goal_versions.commission_fixed_micros IS 'As goals.commission_fixed_micros.';
+COMMENT ON COLUMN goal_versions.commission_rate_ppm IS 'As goals.commission_rate_ppm.';
+COMMENT ON COLUMN goal_versions.revenue_fixed_micros IS 'As goals.revenue_fixed_micros.';
+COMMENT ON COLUMN goal_versions.revenue_rate_ppm IS 'As goals.revenue_rate_ppm.';
 
 CREATE TABLE commission_rules (
     network_id integer NOT NULL REFERENCES networks (id),
@@ -307,6 +336,7 @@ CREATE TABLE integrations (
     answer_format text NOT NULL DEFAULT 'dialect' CHECK (answer_format IN ('ours', 'dialect', 'always_ok', 'gif')),
     status_map jsonb NOT NULL DEFAULT '{}',
     takes_commission boolean NOT NULL DEFAULT false,
+    counts_orders_once boolean NOT NULL DEFAULT false,
     ignores_letter_case boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (network_id, id),
@@ -340,6 +370,7 @@ COMMENT ON COLUMN integrations.is_monitoring IS 'True for monitor only: postback
 COMMENT ON COLUMN integrations.answer_format IS 'Response format. ours: JSON of Clickledger. dialect: the response of the sender''s system. always_ok: status 200 with an honest body. gif: an image of one pixel.';
 COMMENT ON COLUMN integrations.status_map IS 'Object of the advertiser''s status words to pending, held, approved, rejected or ignored.';
 COMMENT ON COLUMN integrations.takes_commission IS 'True if the commission in a postback is paid where the goal''s commission is zero.';
+COMMENT ON COLUMN integrations.counts_orders_once IS 'True if an order ID counts once for all campaigns of the advertiser.';
 COMMENT ON COLUMN integrations.ignores_letter_case IS 'True if a click ID that differs in letter case only is accepted.';
 COMMENT ON COLUMN integrations.created_at IS 'Time the current token was created.';
 
@@ -371,23 +402,12 @@ COMMENT ON COLUMN url_templates.created_at IS 'Time of creation.';
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-DO $$
-DECLARE
-    tenant_table text;
-BEGIN
-    FOREACH tenant_table IN ARRAY ARRAY['campaigns', 'caps', 'commission_rules', 'coupons', 'goals', 'integrations',
-                                        'landing_pages', 'promoters', 'tracking_links', 'url_templates'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
-                        WITH CHECK (network_id = current_network())', tenant_table);
-    END LOOP;
-END
-$$;
+CALL enclose('campaigns', 'caps', 'commission_rules', 'coupons', 'goal_versions', 'goals', 'integrations',
+             'landing_pages', 'promoters', 'tracking_links', 'url_templates');
 
 GRANT SELECT, INSERT, UPDATE ON campaigns, goals, tracking_links TO clickledger_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON landing_pages, caps, promoters, coupons, integrations, url_templates
     TO clickledger_web;
 -- A version is closed, never changed.
-GRANT SELECT, INSERT ON commission_rules TO clickledger_web;
+GRANT SELECT, INSERT ON commission_rules, goal_versions TO clickledger_web;
 GRANT UPDATE (valid_to) ON commission_rules TO clickledger_web;

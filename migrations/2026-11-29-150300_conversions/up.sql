@@ -4,6 +4,17 @@
 -- The applier takes every id from the configuration, which is only deleted together with its network, and
 -- `clickledger verify` checks that each id exists.
 
+CREATE FUNCTION minor_unit(currency text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
+                          'VUV', 'XAF', 'XOF', 'XPF') THEN 1000000
+        WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 1000
+        WHEN currency IN ('CLF', 'UYW') THEN 100
+        ELSE 10000
+    END
+$$;
+COMMENT ON FUNCTION minor_unit(text) IS 'Micro-units of the minor unit of a currency (ISO 4217): 10000 for a cent. Every booked amount is a multiple of it.';
+
 CREATE TABLE conversions (
     network_id integer NOT NULL,
     id uuid NOT NULL,
@@ -25,21 +36,29 @@ CREATE TABLE conversions (
     country text,
     status text NOT NULL CHECK (status IN ('pending', 'approved', 'rejected', 'reversed')),
     hold_until timestamptz,
-    review_because text CHECK (review_because IN ('amount', 'currency')),
+    review_because text CHECK (review_because IN ('amount', 'currency', 'commission', 'cap', 'parent', 'person')),
     unpaid_because text CHECK (unpaid_because IN ('cap_reached', 'not_targeted')),
     amount_micros bigint,
     commission_micros bigint NOT NULL CHECK (commission_micros >= 0),
     revenue_micros bigint NOT NULL CHECK (revenue_micros >= 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     terms jsonb NOT NULL DEFAULT '{}',
+    version integer NOT NULL DEFAULT 1,
+    changed_at timestamptz NOT NULL,
     PRIMARY KEY (network_id, id),
     UNIQUE (network_id, goal_id, unique_key),
-    CONSTRAINT conversions_click CHECK (attributed_by <> 'click' OR click_id IS NOT NULL)
+    -- A user may move it to a link without a click.
+    CONSTRAINT conversions_click CHECK (attributed_by <> 'click' OR click_id IS NOT NULL OR version > 1),
+    CONSTRAINT conversions_payable CHECK (commission_micros % minor_unit(currency) = 0
+        AND revenue_micros % minor_unit(currency) = 0)
 );
 CREATE INDEX conversions_of_affiliate ON conversions (network_id, affiliate_id, id);
 CREATE INDEX conversions_of_advertiser ON conversions (network_id, advertiser_id, id);
 CREATE INDEX conversions_of_click ON conversions (network_id, click_id);
 CREATE INDEX conversions_of_order ON conversions (network_id, order_id) WHERE order_id IS NOT NULL;
+-- Conversions with an order ID that is not their deduplication key: an order counts once whatever the key of its goal is.
+CREATE INDEX conversions_of_order_by_goal ON conversions (network_id, goal_id, order_id)
+    WHERE order_id IS NOT NULL AND order_id <> unique_key;
 CREATE INDEX conversions_of_customer ON conversions (network_id, customer_id, id) WHERE customer_id IS NOT NULL;
 CREATE INDEX conversions_of_parent ON conversions (network_id, parent_id) WHERE parent_id IS NOT NULL;
 -- Most conversions are approved: lists of those go along the key, which sorts by time; only the others have an entry.
@@ -67,13 +86,15 @@ COMMENT ON COLUMN conversions.coupon IS 'Coupon code of the order; NULL if none 
 COMMENT ON COLUMN conversions.country IS 'Country reported by the advertiser; NULL if none was sent.';
 COMMENT ON COLUMN conversions.status IS 'pending, then approved or rejected; reversed if it was rejected after approval.';
 COMMENT ON COLUMN conversions.hold_until IS 'End of the hold period, at which the conversion is approved unless it is in review; NULL if it is decided or needs a decision by a user.';
-COMMENT ON COLUMN conversions.review_because IS 'Reason for the manual review: amount above the limit of the goal, or in a currency not comparable with the limit. NULL if no review is pending.';
+COMMENT ON COLUMN conversions.review_because IS 'Reason for the manual review. amount: above the limit of the goal. currency: not comparable with the limit. commission: the commission sent is more than the revenue or the order. cap: it exceeds a cap. parent: its parent conversion no longer counts. person: a user put it on hold. NULL if no review is pending.';
 COMMENT ON COLUMN conversions.unpaid_because IS 'Reason the conversion pays nothing although its goal does; NULL if it pays.';
-COMMENT ON COLUMN conversions.amount_micros IS 'Order amount in micro-units; NULL if none was sent.';
+COMMENT ON COLUMN conversions.amount_micros IS 'Order amount after refunds, in micro-units; NULL if none was sent.';
 COMMENT ON COLUMN conversions.commission_micros IS 'Commission of the affiliate in micro-units.';
 COMMENT ON COLUMN conversions.revenue_micros IS 'Revenue owed by the advertiser in micro-units.';
 COMMENT ON COLUMN conversions.currency IS 'ISO 4217: currency of all three amounts.';
-COMMENT ON COLUMN conversions.terms IS 'Inputs of the pricing: rules, versions, rates and amounts.';
+COMMENT ON COLUMN conversions.terms IS 'Terms that price the conversion and each later change: rates by rule and category, versions, review limit. Never changed.';
+COMMENT ON COLUMN conversions.version IS 'Number of changes, from 1 for the report. A decision of a user names the version it is based on.';
+COMMENT ON COLUMN conversions.changed_at IS 'Time of the last change.';
 
 CREATE TABLE conversion_changes (
     network_id integer NOT NULL REFERENCES networks (id),
@@ -81,22 +102,64 @@ CREATE TABLE conversion_changes (
     id uuid NOT NULL,
     changed_at timestamptz NOT NULL,
     event_time timestamptz,
-    source text NOT NULL CHECK (source IN ('report', 'postback', 'person', 'hold')),
+    source text NOT NULL CHECK (source IN ('report', 'postback', 'person', 'hold', 'parent')),
+    is_proven boolean NOT NULL DEFAULT true,
     status text CHECK (status IN ('pending', 'approved', 'rejected')),
-    amount_micros bigint,
+    is_released boolean NOT NULL DEFAULT false,
+    amount_micros bigint CHECK (amount_micros >= 0),
+    remaining_micros bigint CHECK (remaining_micros >= 0),
     refund_micros bigint CHECK (refund_micros > 0),
-    PRIMARY KEY (network_id, conversion_id, id)
+    items jsonb,
+    commission_micros bigint CHECK (commission_micros >= 0),
+    revenue_micros bigint CHECK (revenue_micros >= 0),
+    event_id text,
+    exceeds_cap boolean NOT NULL DEFAULT false,
+    seen_amount_micros bigint,
+    seen_commission_micros bigint,
+    affiliate_id integer,
+    link_id integer,
+    click_id uuid,
+    postback_id uuid,
+    author text,
+    reason_code text CHECK (reason_code IN ('returned', 'payment_failed', 'test', 'duplicate', 'other_channel', 'voucher',
+                                            'terms_broken', 'fraud', 'agreement', 'correction')),
+    reason text,
+    batch uuid,
+    undoes uuid,
+    PRIMARY KEY (network_id, conversion_id, id),
+    CONSTRAINT conversion_changes_money CHECK (num_nonnulls(amount_micros, remaining_micros, refund_micros) <= 1),
+    CONSTRAINT conversion_changes_author CHECK ((source = 'person') = (author IS NOT NULL))
 );
-COMMENT ON TABLE conversion_changes IS 'Change events of a conversion, its creation included. The state of the conversion follows from the set of events, in any order of arrival.';
+CREATE INDEX conversion_changes_of_batch ON conversion_changes (network_id, batch) WHERE batch IS NOT NULL;
+COMMENT ON TABLE conversion_changes IS 'Everything that was stated about a conversion. Its state follows from these statements and its terms (crates/conversions/src/outcome.rs). A conversion without one has only its report, whose values its row has.';
 COMMENT ON COLUMN conversion_changes.network_id IS 'Network that owns the row.';
 COMMENT ON COLUMN conversion_changes.conversion_id IS 'Changed conversion.';
-COMMENT ON COLUMN conversion_changes.id IS 'Postback of the change, or a generated id.';
+COMMENT ON COLUMN conversion_changes.id IS 'Id of the change: that of its postback, or a generated one.';
 COMMENT ON COLUMN conversion_changes.changed_at IS 'Time the change was received.';
-COMMENT ON COLUMN conversion_changes.event_time IS 'Time of the event as reported by the sender; NULL if none was sent.';
-COMMENT ON COLUMN conversion_changes.source IS 'report: the postback that created the conversion. postback: a change by the advertiser. person: a decision by a user of the network. hold: the end of the hold period.';
+COMMENT ON COLUMN conversion_changes.event_time IS 'Time of the event as reported by an authenticated sender; NULL if none was sent.';
+COMMENT ON COLUMN conversion_changes.source IS 'report: the postback that created the conversion. postback: a change by the advertiser. person: a decision by a user of the network. hold: the end of the hold period. parent: its parent conversion no longer counts.';
+COMMENT ON COLUMN conversion_changes.is_proven IS 'False if the sender of the postback was not authenticated.';
 COMMENT ON COLUMN conversion_changes.status IS 'New status; NULL if unchanged.';
-COMMENT ON COLUMN conversion_changes.amount_micros IS 'New order amount in micro-units; NULL if unchanged.';
-COMMENT ON COLUMN conversion_changes.refund_micros IS 'Refunded part of the order amount in micro-units; NULL if none.';
+COMMENT ON COLUMN conversion_changes.is_released IS 'True if a user returns the decision on the status to the advertiser.';
+COMMENT ON COLUMN conversion_changes.amount_micros IS 'New order total before refunds, in micro-units; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.remaining_micros IS 'New order total after refunds, in micro-units, 0 for a full refund; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.refund_micros IS 'Refunded part of the order, in micro-units; NULL if none.';
+COMMENT ON COLUMN conversion_changes.items IS 'Items of the total or of the refund, summed by category; NULL if none or irrelevant.';
+COMMENT ON COLUMN conversion_changes.commission_micros IS 'Commission of the whole order in micro-units, sent by the advertiser or set by a user; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.revenue_micros IS 'Revenue of the whole order in micro-units, set by a user; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.event_id IS 'Id of the event or refund in the system of the sender; NULL if none was sent.';
+COMMENT ON COLUMN conversion_changes.exceeds_cap IS 'True if the change exceeded a cap, so that the conversion needs a review.';
+COMMENT ON COLUMN conversion_changes.seen_amount_micros IS 'Order amount that the user saw or set, in micro-units; NULL for other sources.';
+COMMENT ON COLUMN conversion_changes.seen_commission_micros IS 'Commission that the user saw or set, in micro-units; NULL for other sources.';
+COMMENT ON COLUMN conversion_changes.affiliate_id IS 'Affiliate of the report, or that a user moved the conversion to; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.link_id IS 'Tracking link of the report, or that a user moved the conversion to; NULL if unchanged.';
+COMMENT ON COLUMN conversion_changes.click_id IS 'Click of the report, or that a user moved the conversion to; NULL if unchanged or none.';
+COMMENT ON COLUMN conversion_changes.postback_id IS 'Postback that made the change; NULL for other sources.';
+COMMENT ON COLUMN conversion_changes.author IS 'Name of the user who made the change; NULL for other sources.';
+COMMENT ON COLUMN conversion_changes.reason_code IS 'Reason of the user; NULL if none was given.';
+COMMENT ON COLUMN conversion_changes.reason IS 'Reason of the user in words; NULL if none was given.';
+COMMENT ON COLUMN conversion_changes.batch IS 'Id shared by the corrections of a user that were made together; NULL for single ones.';
+COMMENT ON COLUMN conversion_changes.undoes IS 'Correction that this change undoes: neither counts any more; NULL for other changes.';
 
 CREATE TABLE test_conversions (
     network_id integer NOT NULL REFERENCES networks (id),
@@ -136,29 +199,51 @@ CREATE TABLE ledger_entries (
     network_id integer NOT NULL,
     id uuid NOT NULL,
     booked_at timestamptz NOT NULL,
-    conversion_id uuid NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('earned', 'rejected', 'adjusted')),
-    account text NOT NULL CHECK (account IN ('advertiser', 'affiliate', 'network')),
-    advertiser_id integer,
-    affiliate_id integer,
+    effective_at timestamptz NOT NULL,
+    conversion_id uuid,
+    change_id uuid,
+    kind text NOT NULL CHECK (kind IN ('earned', 'approved', 'reopened', 'refunded', 'amended', 'rejected', 'reversed',
+                                       'reinstated', 'adjusted', 'moved')),
+    reason_code text,
+    advertiser_id integer NOT NULL,
+    affiliate_id integer NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    amount_micros bigint NOT NULL,
-    -- Entries are only looked up by their conversion, so the key is the one index.
-    PRIMARY KEY (network_id, conversion_id, id),
-    CONSTRAINT ledger_entries_party CHECK ((account = 'advertiser') = (advertiser_id IS NOT NULL)
-        AND (account = 'affiliate') = (affiliate_id IS NOT NULL))
+    commission_pending_micros bigint NOT NULL CHECK (commission_pending_micros % minor_unit(currency) = 0),
+    commission_payable_micros bigint NOT NULL CHECK (commission_payable_micros % minor_unit(currency) = 0),
+    revenue_pending_micros bigint NOT NULL CHECK (revenue_pending_micros % minor_unit(currency) = 0),
+    revenue_payable_micros bigint NOT NULL CHECK (revenue_payable_micros % minor_unit(currency) = 0),
+    PRIMARY KEY (network_id, id)
 );
-COMMENT ON TABLE ledger_entries IS 'Append-only money movements. The entries of a conversion sum to zero: the debt of the advertiser equals the commission of the affiliate plus the margin of the network. A balance is a sum.';
+CREATE INDEX ledger_entries_of_conversion ON ledger_entries (network_id, conversion_id) WHERE conversion_id IS NOT NULL;
+CREATE INDEX ledger_entries_of_affiliate ON ledger_entries (network_id, affiliate_id, currency, booked_at);
+CREATE INDEX ledger_entries_of_advertiser ON ledger_entries (network_id, advertiser_id, currency, booked_at);
+COMMENT ON TABLE ledger_entries IS 'Append-only movements of what advertisers owe and affiliates earn, pending and payable apart. The margin of the network is their difference. A balance is a sum.';
 COMMENT ON COLUMN ledger_entries.network_id IS 'Network that owns the row.';
-COMMENT ON COLUMN ledger_entries.id IS 'Id of the entry; sorts by time.';
-COMMENT ON COLUMN ledger_entries.booked_at IS 'Time of the entry.';
-COMMENT ON COLUMN ledger_entries.conversion_id IS 'Conversion of the entry.';
-COMMENT ON COLUMN ledger_entries.kind IS 'earned: the conversion was created. rejected: the conversion no longer counts, and this entry cancels the earlier ones. adjusted: difference after a change of the conversion.';
-COMMENT ON COLUMN ledger_entries.account IS 'Owner of the account.';
-COMMENT ON COLUMN ledger_entries.advertiser_id IS 'Advertiser of the account; NULL unless account is advertiser.';
-COMMENT ON COLUMN ledger_entries.affiliate_id IS 'Affiliate of the account; NULL unless account is affiliate.';
+COMMENT ON COLUMN ledger_entries.id IS 'Id of the entry; sorts by the time of booking.';
+COMMENT ON COLUMN ledger_entries.booked_at IS 'Time of booking. A period that is over gets no more entries.';
+COMMENT ON COLUMN ledger_entries.effective_at IS 'Time of the event: of the order, refund or decision.';
+COMMENT ON COLUMN ledger_entries.conversion_id IS 'Conversion of the entry; NULL for an entry made by hand.';
+COMMENT ON COLUMN ledger_entries.change_id IS 'Change that caused the entry (conversion_changes.id); the id of the conversion for its report.';
+COMMENT ON COLUMN ledger_entries.kind IS 'earned: created. approved: pending became payable. reopened: payable became pending. refunded: a refund. amended: another amount or commission from the advertiser. rejected, reversed: no longer counts, without or after an approval. reinstated: counts again. adjusted: changed by a user. moved: to another affiliate.';
+COMMENT ON COLUMN ledger_entries.reason_code IS 'Reason of the user; NULL if none was given.';
+COMMENT ON COLUMN ledger_entries.advertiser_id IS 'Advertiser who owes the revenue.';
+COMMENT ON COLUMN ledger_entries.affiliate_id IS 'Affiliate who earns the commission.';
 COMMENT ON COLUMN ledger_entries.currency IS 'ISO 4217.';
-COMMENT ON COLUMN ledger_entries.amount_micros IS 'Amount in micro-units: positive for a credit, negative for a debit.';
+COMMENT ON COLUMN ledger_entries.commission_pending_micros IS 'Movement of the commission awaiting approval, in micro-units.';
+COMMENT ON COLUMN ledger_entries.commission_payable_micros IS 'Movement of the approved commission, in micro-units.';
+COMMENT ON COLUMN ledger_entries.revenue_pending_micros IS 'Movement of the revenue awaiting approval, in micro-units.';
+COMMENT ON COLUMN ledger_entries.revenue_payable_micros IS 'Movement of the approved revenue, in micro-units.';
+
+CREATE TABLE conversion_proofs (
+    network_id integer NOT NULL REFERENCES networks (id),
+    day date NOT NULL,
+    fingerprint text NOT NULL,
+    PRIMARY KEY (network_id, day)
+);
+COMMENT ON TABLE conversion_proofs IS 'Days whose conversions were proven to follow from their statements and terms (clickledger verify).';
+COMMENT ON COLUMN conversion_proofs.network_id IS 'Network that owns the row.';
+COMMENT ON COLUMN conversion_proofs.day IS 'Day of the conversions in UTC.';
+COMMENT ON COLUMN conversion_proofs.fingerprint IS 'Fingerprint of the proven rows: if it differs from the present rows, the day is proven again.';
 
 CREATE TABLE conversion_rollups (
     network_id integer NOT NULL REFERENCES networks (id),
@@ -170,9 +255,10 @@ CREATE TABLE conversion_rollups (
     currency text NOT NULL,
     status text NOT NULL,
     conversions bigint NOT NULL,
-    amount_micros bigint NOT NULL,
-    commission_micros bigint NOT NULL,
-    revenue_micros bigint NOT NULL,
+    paid bigint NOT NULL,
+    amount_micros numeric NOT NULL,
+    commission_micros numeric NOT NULL,
+    revenue_micros numeric NOT NULL,
     PRIMARY KEY (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status)
 );
 COMMENT ON TABLE conversion_rollups IS 'Conversions and their money per hour, link, goal, currency and status, updated in the transaction that stores the conversion. A change of status moves sums between rows.';
@@ -185,36 +271,23 @@ COMMENT ON COLUMN conversion_rollups.goal_id IS 'Goal.';
 COMMENT ON COLUMN conversion_rollups.currency IS 'ISO 4217: sums are per currency.';
 COMMENT ON COLUMN conversion_rollups.status IS 'Status of the conversions.';
 COMMENT ON COLUMN conversion_rollups.conversions IS 'Number of conversions.';
+COMMENT ON COLUMN conversion_rollups.paid IS 'Number of those that are pending or approved, and paid: what caps and tiers count.';
 COMMENT ON COLUMN conversion_rollups.amount_micros IS 'Sum of the order amounts in micro-units.';
 COMMENT ON COLUMN conversion_rollups.commission_micros IS 'Sum of the commissions in micro-units.';
 COMMENT ON COLUMN conversion_rollups.revenue_micros IS 'Sum of the revenue in micro-units.';
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-DO $$
-DECLARE
-    tenant_table text;
-BEGIN
-    FOREACH tenant_table IN ARRAY ARRAY['conversion_changes', 'conversion_rollups', 'conversions', 'ledger_entries',
-                                        'test_conversions'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
-                        WITH CHECK (network_id = current_network())', tenant_table);
-    END LOOP;
-    -- The applier handles the postbacks of all networks.
-    FOREACH tenant_table IN ARRAY ARRAY['conversion_changes', 'conversion_rollups', 'conversions',
-                                        'test_conversions'] LOOP
-        EXECUTE format('CREATE POLICY ingest ON %I TO clickledger_ingest USING (true) WITH CHECK (true)', tenant_table);
-    END LOOP;
-END
-$$;
+CALL enclose('conversion_changes', 'conversion_proofs', 'conversion_rollups', 'conversions', 'ledger_entries', 'test_conversions');
+CALL admit_applier('conversion_changes', 'conversion_rollups', 'conversions', 'test_conversions');
 CREATE POLICY ingest ON ledger_entries FOR INSERT TO clickledger_ingest WITH CHECK (true);
 
--- Events are added and read, never rewritten; of a conversion, a user's decision changes the columns named here.
+-- Events are added and read, never rewritten; of a conversion, a user's correction changes the columns named here.
 GRANT SELECT ON conversions, test_conversions TO clickledger_web;
-GRANT UPDATE (status, review_because, hold_until) ON conversions TO clickledger_web;
+GRANT UPDATE (affiliate_id, link_id, click_id, status, amount_micros, commission_micros, revenue_micros, hold_until,
+              review_because, version, changed_at) ON conversions TO clickledger_web;
 GRANT SELECT, INSERT ON conversion_changes, ledger_entries TO clickledger_web;
+GRANT SELECT, INSERT, UPDATE ON conversion_proofs TO clickledger_web;
 GRANT SELECT, INSERT, UPDATE ON conversion_rollups TO clickledger_web;
 GRANT INSERT ON ledger_entries TO clickledger_ingest;
 GRANT SELECT, INSERT ON conversion_changes, test_conversions TO clickledger_ingest;

@@ -159,20 +159,8 @@ COMMENT ON COLUMN replays.currency IS 'ISO 4217: currency of both amounts; NULL 
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-DO $$
-DECLARE
-    tenant_table text;
-BEGIN
-    FOREACH tenant_table IN ARRAY ARRAY['held_postbacks', 'postbacks', 'replays'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
-                        WITH CHECK (network_id = current_network())', tenant_table);
-        -- The applier handles the postbacks of all networks.
-        EXECUTE format('CREATE POLICY ingest ON %I TO clickledger_ingest USING (true) WITH CHECK (true)', tenant_table);
-    END LOOP;
-END
-$$;
+CALL enclose('held_postbacks', 'postbacks', 'replays');
+CALL admit_applier('held_postbacks', 'postbacks', 'replays');
 
 GRANT SELECT ON postbacks, held_postbacks TO clickledger_web;
 GRANT SELECT, INSERT ON replays TO clickledger_web;

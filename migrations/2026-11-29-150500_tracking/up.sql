@@ -150,6 +150,7 @@ CREATE TABLE quarantine (
     journal uuid NOT NULL,
     seq bigint NOT NULL,
     network_id integer,
+    event_id uuid,
     quarantined_at timestamptz NOT NULL,
     reason text NOT NULL,
     record bytea NOT NULL,
@@ -159,25 +160,15 @@ COMMENT ON TABLE quarantine IS 'Journal records that Postgres refuses, and gaps 
 COMMENT ON COLUMN quarantine.journal IS 'Identity of the journal''s folder.';
 COMMENT ON COLUMN quarantine.seq IS 'Number of the record, or of the first missing one.';
 COMMENT ON COLUMN quarantine.network_id IS 'Network of the record; NULL if unreadable.';
+COMMENT ON COLUMN quarantine.event_id IS 'Click or postback of the record; NULL if unreadable.';
 COMMENT ON COLUMN quarantine.quarantined_at IS 'Time of the quarantine.';
 COMMENT ON COLUMN quarantine.reason IS 'Error of Postgres or of the journal''s reader.';
 COMMENT ON COLUMN quarantine.record IS 'Record as journaled; empty for a gap.';
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-DO $$
-DECLARE
-    tenant_table text;
-BEGIN
-    FOREACH tenant_table IN ARRAY ARRAY['click_rollups', 'clicks', 'quarantine'] LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
-        EXECUTE format('CREATE POLICY own_network ON %I USING (network_id = current_network())
-                        WITH CHECK (network_id = current_network())', tenant_table);
-    END LOOP;
-END
-$$;
-CREATE POLICY ingest ON click_rollups TO clickledger_ingest USING (true) WITH CHECK (true);
+CALL enclose('click_rollups', 'clicks', 'quarantine');
+CALL admit_applier('click_rollups');
 CREATE POLICY ingest ON clicks FOR SELECT TO clickledger_ingest USING (true);
 CREATE POLICY ingest ON quarantine FOR INSERT TO clickledger_ingest WITH CHECK (true);
 CREATE POLICY operators_look ON quarantine FOR SELECT USING (operating());

@@ -140,8 +140,9 @@ async fn a_campaign_is_configured_and_pays_without_the_dashboard() {
         let approved = program.post(&format!("{conversion}/approve"), &json!({})).await;
         assert_eq!(approved.json["status"], "approved", "{}", approved.text);
     }
-    let late = program.post(&format!("{conversion}/reject"), &json!({})).await;
-    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    let stale = json!({ "version": 1 });
+    let late = program.post(&format!("{conversion}/reject"), &stale).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{}", late.text);
 
     for (list, object) in [
         ("/campaigns", &campaign),

@@ -128,7 +128,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
         )
     };
     let (holds, output) = verify(&[]);
-    assert!(holds && output.contains("All 18 checks hold."), "{output}");
+    assert!(holds && output.contains("All 22 checks hold."), "{output}");
     assert!(
         output.contains("Orbit") && output.contains("Rival") && !output.contains("DIFFERS"),
         "{output}"
@@ -141,7 +141,10 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     )
     .await;
     let (holds, output) = verify(&["--network", &id, "--days", "1"]);
-    assert!(!holds && output.contains("1 of 9 checks do not hold"), "{output}");
+    assert!(
+        !holds && output.contains("1 of 11 checks do not hold"),
+        "{output}"
+    );
     assert!(
         output.contains("DIFFERS  The rollups of conversions equal the conversions, hour by hour")
             && output.contains("\"commission\": 20000001"),
@@ -149,7 +152,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     );
     assert!(!output.contains("Rival"), "{output}");
     let (holds, output) = verify(&["--network", &rival.network.id.to_string()]);
-    assert!(holds && output.contains("All 9 checks hold."), "{output}");
+    assert!(holds && output.contains("All 11 checks hold."), "{output}");
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",
@@ -159,17 +162,17 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     // A row that foreign keys would refuse.
     tamper(
         &app,
-        "UPDATE ledger_entries SET conversion_id = gen_random_uuid() WHERE account = 'network'",
+        "UPDATE ledger_entries SET conversion_id = gen_random_uuid()",
     )
     .await;
     let (holds, output) = verify(&["--network", &id]);
     assert!(
-        !holds && output.contains("DIFFERS  Every conversion belongs to a link"),
+        !holds && output.contains("DIFFERS  Every ledger entry has its cause"),
         "{output}"
     );
     tamper(
         &app,
-        "UPDATE ledger_entries SET conversion_id = (SELECT id FROM conversions) WHERE account = 'network'",
+        "UPDATE ledger_entries SET conversion_id = (SELECT id FROM conversions)",
     )
     .await;
 

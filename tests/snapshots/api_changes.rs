@@ -197,7 +197,11 @@ async fn errors(fixture: &Fixture, owner: &ApiClient) {
     let affiliate = fixture.app.program(&fixture.app.scene.affiliate).await;
     let campaign = format!("/campaigns/{}", fixture.app.scene.campaign.id);
     let advertiser = format!("/advertisers/{}", fixture.app.scene.advertiser_id);
-    let approved = format!("/conversions/{}/reject", fixture.conversions["approved"]);
+    let undone = format!(
+        "/conversions/{}/corrections/{}/undo",
+        fixture.conversions["approved"],
+        uuid::Uuid::nil()
+    );
     let json = [("Content-Type", "application/json")];
     let send = async |method: Method, path: &str, headers: &[(&str, &str)], body: &'static str| {
         owner.call(method, path, headers, body).await
@@ -255,7 +259,7 @@ async fn errors(fixture: &Fixture, owner: &ApiClient) {
             "422.unknown-parameter",
             owner.get("/conversions?colour=red").await,
         ),
-        ("409.decided", send(Method::POST, &approved, &json, "{}").await),
+        ("409.undone", send(Method::POST, &undone, &json, "{}").await),
         (
             "412.stale",
             send(Method::PATCH, &advertiser, &stale, r#"{"name": "x"}"#).await,

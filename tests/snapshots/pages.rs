@@ -51,6 +51,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> Option<String> {
         ["applications", ..] => with(&scene.application_id),
         ["tools", "templates", ..] => with(&scene.url_template_id),
         ["ops", "networks", ..] => with(&scene.network.id),
+        ["conversions", ..] => with(&fixture.conversions["approved"]),
         ["postbacks", ..] => with(&fixture.postbacks["goal_unknown"]),
         ["clicks", ..] => path.replace("{click_id}", &fixture.click),
         ["replays", ..] => replay.to_owned(),

@@ -14,6 +14,9 @@ INSERT INTO goals (network_id, id, campaign_id, code, name, kind, unique_by, aut
     commission_fixed_micros, commission_rate_ppm, revenue_fixed_micros, revenue_rate_ppm, created_at, changed_at)
 VALUES (10{n}, 431, 401, 'lead', 'Lead', 'lead', 'click', true, NULL, 1000000, 0, 2000000, 0, now(), now()),
        (10{n}, 432, 401, 'sale', 'Sale', 'sale', 'order', false, 431, 0, 100000, 0, 150000, now(), now());
+INSERT INTO goal_versions (network_id, goal_id, version, valid_to, commission_fixed_micros, commission_rate_ppm,
+    revenue_fixed_micros, revenue_rate_ppm)
+VALUES (10{n}, 432, 0, now(), 0, 90000, 0, 140000);
 INSERT INTO commission_rules (network_id, id, goal_id, position, name, affiliate_id, group_id, commission_fixed_micros,
     commission_rate_ppm, revenue_fixed_micros, revenue_rate_ppm, valid_from)
 VALUES (10{n}, 441, 432, 1, 'Blogs', 321, 311, 0, 120000, 0, 170000, now());

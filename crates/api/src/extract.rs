@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::Serialize;
@@ -87,6 +88,25 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let value = json(&bytes)?;
             Ok(Self { value, bytes })
         })
+    }
+}
+
+/// JSON body that may be absent.
+pub(crate) struct OptionalBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let length = request.headers().get(CONTENT_LENGTH);
+        let is_empty =
+            length.is_none_or(|length| length == "0") && !request.headers().contains_key(CONTENT_TYPE);
+        if is_empty {
+            return Box::pin(ready(Ok(Self(T::default()))));
+        }
+        let body = Body::from_request(request, payload);
+        Box::pin(async move { Ok(Self(body.await?.value)) })
     }
 }
 

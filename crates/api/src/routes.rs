@@ -12,9 +12,9 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
-    conversions, coupons, goals, going_live, groups, impersonations, integrations, invitations, joining,
-    keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays, rules,
-    tokens, url_templates,
+    conversions, corrections, coupons, goals, going_live, groups, impersonations, integrations, invitations,
+    joining, keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays,
+    rules, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -136,9 +136,15 @@ routes! {
         "/campaigns/{id}/simulation": post going_live::simulate;
         "/campaigns/{id}/go-live": post going_live::go_live;
         "/conversions": get conversions::list;
+        "/conversions/corrections": post corrections::create_many;
+        "/conversions/corrections/import": post corrections::import;
+        "/conversions/corrections/{batch}/undo": post corrections::undo_many;
         "/conversions/{id}": get conversions::show;
-        "/conversions/{id}/approve": post conversions::approve;
-        "/conversions/{id}/reject": post conversions::reject;
+        "/conversions/{id}/statements": get conversions::statements;
+        "/conversions/{id}/corrections": post corrections::create;
+        "/conversions/{id}/corrections/{statement}/undo": post corrections::undo;
+        "/conversions/{id}/approve": post corrections::approve;
+        "/conversions/{id}/reject": post corrections::reject;
         "/postbacks": get postbacks::list;
         "/postbacks/{id}": get postbacks::show;
         "/alerts": get alerts::list;

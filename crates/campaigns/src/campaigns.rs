@@ -37,6 +37,8 @@ pub struct Campaign {
     pub destination: String,
     /// Attribution window in days: maximum age of the click of a conversion.
     pub attribution_days: i32,
+    /// Customer window in days: maximum age of the customer's latest conversion, for an order without a click.
+    pub customer_days: i32,
     /// Minimum age of the click of a conversion, in seconds.
     pub attribution_min_seconds: i32,
     /// Redirects of visitors.
@@ -63,6 +65,7 @@ impl Campaign {
             external_id: self.external_id.clone(),
             destination: self.destination.clone(),
             attribution_days: self.attribution_days,
+            customer_days: self.customer_days,
             attribution_min_seconds: self.attribution_min_seconds,
             sending: self.sending.clone(),
             schedule: self.schedule,

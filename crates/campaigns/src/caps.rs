@@ -17,11 +17,11 @@ text_enum! {
     pub enum Metric {
         /// Valid clicks.
         Clicks = "clicks",
-        /// Conversions that are not rejected.
+        /// Paid conversions that are pending or approved.
         Conversions = "conversions",
-        /// Commission of affiliates, in the campaign's currency.
+        /// Commission of affiliates, in the cap's currency.
         Commission = "commission",
-        /// Revenue from the advertiser, in the campaign's currency.
+        /// Revenue from the advertiser, in the cap's currency.
         Revenue = "revenue",
     }
 }
@@ -75,8 +75,10 @@ pub struct Cap {
     pub metric: Metric,
     /// Period of the limit.
     pub period: CapPeriod,
-    /// Limit: a count, or micro-units of the campaign's currency.
+    /// Limit: a count, or micro-units of the currency.
     pub most: i64,
+    /// Currency of a money cap; `None` for the campaign's currency.
+    pub currency: Option<Currency>,
 }
 
 impl Cap {
@@ -86,7 +88,7 @@ impl Cap {
         self.affiliate_id.is_none_or(|named| named == affiliate_id)
     }
 
-    /// The limit as users type it: a count, or an amount in the campaign's currency.
+    /// The limit as users type it: a count, or an amount.
     #[must_use]
     pub fn most_as_typed(&self) -> String {
         match self.metric {
@@ -95,9 +97,10 @@ impl Cap {
         }
     }
 
-    /// Text of the cap: `500 clicks a day`, `1000.00 EUR commission a month`.
+    /// Text of the cap in a campaign of this currency: `500 clicks a day`, `1000.00 EUR commission a month`.
     #[must_use]
     pub fn in_words(&self, currency: Currency) -> String {
+        let currency = self.currency.unwrap_or(currency);
         let what = match self.metric {
             Metric::Clicks | Metric::Conversions => format!("{} {}", self.most, self.metric),
             Metric::Commission | Metric::Revenue => {
@@ -128,13 +131,15 @@ pub struct NewCap {
     pub metric: Metric,
     /// Period of the limit.
     pub period: CapPeriod,
-    /// Limit above 0: a count, or micro-units of the campaign's currency.
+    /// Limit above 0: a count, or micro-units of the currency.
     pub most: i64,
+    /// Currency of a money cap; `None` for the campaign's currency.
+    pub currency: Option<Currency>,
 }
 
 impl NewCap {
     /// Fields of a cap's [`Draft`].
-    pub const FIELDS: [&'static str; 4] = ["affiliate", "metric", "period", "most"];
+    pub const FIELDS: [&'static str; 5] = ["affiliate", "metric", "period", "most", "currency"];
 
     /// Checks a draft and returns the cap, or `None` with the errors in the draft.
     ///
@@ -149,17 +154,31 @@ impl NewCap {
         let metric = draft.take("metric", str::parse);
         let period = draft.take("period", str::parse);
         let most = draft.take("most", |text| check_most(text, metric));
-        Ok(affiliate_id
-            .zip(metric)
-            .zip(period)
-            .zip(most)
-            .map(|(((affiliate_id, metric), period), most)| Self {
+        let currency = draft.take("currency", |text| check_currency(text, metric));
+        Ok(affiliate_id.zip(metric).zip(period).zip(most).zip(currency).map(
+            |((((affiliate_id, metric), period), most), currency)| Self {
                 campaign_id,
                 affiliate_id,
                 metric,
                 period,
                 most,
-            }))
+                currency,
+            },
+        ))
+    }
+}
+
+/// Parses the currency of a money cap; an empty text is none.
+fn check_currency(text: &str, metric: Option<Metric>) -> Result<Option<Currency>, String> {
+    match (text, metric) {
+        ("", _) => Ok(None),
+        (_, Some(Metric::Clicks | Metric::Conversions)) => {
+            Err("Only a limit of money has a currency.".to_owned())
+        }
+        (text, _) => {
+            let currency: Currency = text.parse().map_err(|unknown| format!("{unknown}."))?;
+            Ok(Some(currency))
+        }
     }
 }
 
@@ -252,6 +271,7 @@ fn described(cap: &Cap) -> serde_json::Value {
         "metric": cap.metric.as_str(),
         "period": cap.period.as_str(),
         "most": cap.most,
+        "currency": cap.currency.map(Currency::code),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Goals: the kinds of conversions of a campaign, with their default commission and revenue.
 
 mod check;
+mod versions;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,6 +14,8 @@ use tenancy::{Author, ChangeError, Draft, check_name, check_number, taken, yes_o
 pub use self::check::check_code;
 pub(crate) use self::check::check_times;
 use self::check::{check_amount, check_goal_id, check_parameters};
+use self::versions::keep_version;
+pub use self::versions::{GoalVersion, versions_of_campaign};
 use crate::external_id::check_external_id;
 use crate::terms::{LOSES_MONEY, Pay, Terms, decimal};
 
@@ -323,6 +326,8 @@ pub struct Goal {
     pub version: i32,
     /// Start of the current version of the terms.
     pub changed_at: DateTime<Utc>,
+    /// True if conversions may have another key than `unique_by` says, because it was changed.
+    pub has_other_keys: bool,
     /// Settings of the goal.
     #[diesel(embed)]
     pub settings: GoalSettings,
@@ -418,8 +423,17 @@ pub async fn update(
     } else {
         (old.version + 1, now)
     };
+    let has_other_keys = old.has_other_keys || old.settings.unique_by != settings.unique_by;
+    if version != old.version {
+        keep_version(conn, &old, now).await?;
+    }
     let updated = diesel::update(goals::table.find((network_id, id)))
-        .set((goals::version.eq(version), goals::changed_at.eq(since), settings))
+        .set((
+            goals::version.eq(version),
+            goals::changed_at.eq(since),
+            goals::has_other_keys.eq(has_other_keys),
+            settings,
+        ))
         .execute(&mut **conn)
         .await;
     names_are_free(updated)?;

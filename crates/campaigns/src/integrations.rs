@@ -185,6 +185,7 @@ impl IntegrationSettings {
             answer_format: answer_format?,
             status_map: status_map?,
             takes_commission: draft.is_set("takes_commission"),
+            counts_orders_once: draft.is_set("counts_orders_once"),
             ignores_letter_case: draft.is_set("ignores_letter_case"),
         })
     }
@@ -477,7 +478,10 @@ pub struct TokenOwner {
 }
 
 /// Finds the owner of the current or previous token with this hash.
-pub(crate) async fn owner_of_token(
+///
+/// # Errors
+/// Database errors.
+pub async fn owner_of_token(
     conn: &mut NetworkConn,
     token_hash: &TokenHash,
 ) -> QueryResult<Option<TokenOwner>> {

@@ -512,6 +512,21 @@ pub async fn find_visible(conn: &mut NetworkConn, scope: Scope, id: LinkId) -> R
     list(conn, &filter, 1).await?.pop().ok_or(ChangeError::NotFound)
 }
 
+/// Finds a link by its id or its alias.
+///
+/// # Errors
+/// Database errors.
+pub async fn known_as(conn: &mut NetworkConn, text: &str) -> QueryResult<Option<Link>> {
+    let by_id = match text.parse() {
+        Ok(id) => find(conn, id).await?,
+        Err(_) => None,
+    };
+    match by_id {
+        Some(link) => Ok(Some(link)),
+        None => of_alias(conn, text).await,
+    }
+}
+
 /// A link with the names of its affiliate and campaign.
 #[derive(Debug, Clone)]
 pub struct NamedLink {

@@ -14,9 +14,13 @@ mod without_click;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, AffiliateId, CampaignId, GroupId, LandingPageId, LinkId, NetworkId, affiliates};
+use schema::{
+    AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, NetworkId, affiliates,
+};
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tenancy::unscoped;
@@ -29,6 +33,7 @@ pub use self::promotion::{Promotion, Weighted};
 use crate::campaigns::Campaign;
 use crate::integrations::{self, Integrations, TokenHash, TokenOwner};
 use crate::links::is_alias;
+use crate::rules::{self, Rule};
 
 /// Maximum length of a host name with its port, in bytes.
 const MAX_HOST_LENGTH: usize = 260;
@@ -251,6 +256,23 @@ impl Routing {
             .promotions
             .get(&(network_id, campaign_id), memory, freshness, load)
             .await
+    }
+
+    /// Commission rules of a goal that were in force at a moment, by position: for orders that are older than the rules in
+    /// memory.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn rules_at(
+        &self,
+        network_id: NetworkId,
+        goal_id: GoalId,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<Rule>, RoutingError> {
+        let mut conn = self.memory.db.network(network_id).await?;
+        let found = rules::of_goal_at(&mut conn, goal_id, at).await?;
+        conn.commit().await?;
+        Ok(found)
     }
 
     async fn affiliate_state(

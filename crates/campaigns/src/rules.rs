@@ -138,7 +138,9 @@ impl Rule {
                 .is_none_or(|from| occasion.number_in_month >= i64::from(from))
     }
 
-    fn is_valid(&self, at: DateTime<Utc>) -> bool {
+    /// True if the version was in force at a moment.
+    #[must_use]
+    pub fn is_valid(&self, at: DateTime<Utc>) -> bool {
         self.valid_from <= at && self.valid_to.is_none_or(|end| at < end)
     }
 }
@@ -485,6 +487,33 @@ pub async fn of_goal(conn: &mut NetworkConn, goal_id: GoalId) -> QueryResult<Vec
                 .and(commission_rules::goal_id.eq(goal_id)),
         )
         .filter(commission_rules::valid_to.is_null())
+        .order((commission_rules::position, commission_rules::id))
+        .load(&mut **conn)
+        .await
+}
+
+/// Rules of a goal that were in force at a moment, by position.
+///
+/// # Errors
+/// Database errors.
+pub(crate) async fn of_goal_at(
+    conn: &mut NetworkConn,
+    goal_id: GoalId,
+    at: DateTime<Utc>,
+) -> QueryResult<Vec<Rule>> {
+    let network_id = conn.network_id();
+    Rule::query()
+        .filter(
+            commission_rules::network_id
+                .eq(network_id)
+                .and(commission_rules::goal_id.eq(goal_id)),
+        )
+        .filter(commission_rules::valid_from.le(at))
+        .filter(
+            commission_rules::valid_to
+                .is_null()
+                .or(commission_rules::valid_to.gt(at)),
+        )
         .order((commission_rules::position, commission_rules::id))
         .load(&mut **conn)
         .await

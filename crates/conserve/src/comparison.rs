@@ -346,8 +346,13 @@ impl Comparison<'_> {
     async fn check_ledger(&mut self, client: &Client) -> Outcome {
         let rows = client
             .query(
-                "SELECT network_id, account, coalesce(affiliate_id, advertiser_id, 0), currency, \
-                        sum(amount_micros)::bigint FROM ledger_entries GROUP BY 1, 2, 3, 4",
+                "WITH moved AS (SELECT network_id, advertiser_id, affiliate_id, currency, \
+                            sum(commission_pending_micros + commission_payable_micros)::bigint AS commission, \
+                            sum(revenue_pending_micros + revenue_payable_micros)::bigint AS revenue \
+                     FROM ledger_entries GROUP BY 1, 2, 3, 4) \
+                 SELECT network_id, account, party, currency, sum(micros)::bigint FROM moved, LATERAL (VALUES \
+                     ('affiliate', affiliate_id, commission), ('advertiser', advertiser_id, -revenue), \
+                     ('network', 0, revenue - commission)) AS held (account, party, micros) GROUP BY 1, 2, 3, 4",
                 &[],
             )
             .await?;
@@ -364,8 +369,13 @@ impl Comparison<'_> {
         }
         let row = client
             .query_one(
-                "SELECT count(*) FROM (SELECT 1 FROM ledger_entries GROUP BY network_id, conversion_id, currency \
-                 HAVING sum(amount_micros) <> 0) unbalanced",
+                "SELECT count(*) FROM conversions c FULL JOIN (SELECT network_id, conversion_id, \
+                     sum(commission_pending_micros + commission_payable_micros) AS commission, \
+                     sum(revenue_pending_micros + revenue_payable_micros) AS revenue \
+                     FROM ledger_entries GROUP BY 1, 2) l ON l.network_id = c.network_id AND l.conversion_id = c.id \
+                 WHERE (coalesce(l.commission, 0), coalesce(l.revenue, 0)) IS DISTINCT FROM (\
+                     CASE WHEN c.status IN ('pending', 'approved') THEN c.commission_micros ELSE 0 END, \
+                     CASE WHEN c.status IN ('pending', 'approved') THEN c.revenue_micros ELSE 0 END)",
                 &[],
             )
             .await?;

@@ -51,7 +51,7 @@ const TAMPERING: [(&str, Rule); 13] = [
         Rule::Altered,
     ),
     (
-        "UPDATE ledger_entries SET amount_micros = amount_micros + 1
+        "UPDATE ledger_entries SET commission_pending_micros = commission_pending_micros + minor_unit(currency)
          WHERE id = (SELECT id FROM ledger_entries LIMIT 1)",
         Rule::Money,
     ),

@@ -50,10 +50,18 @@ text_enum! {
 text_enum! {
     /// Reason for the manual review of a conversion.
     pub enum ReviewBecause {
-        /// Its amount is above the goal's limit.
+        /// Its amount after refunds is above the goal's limit.
         Amount = "amount",
         /// It is in a currency that cannot be compared with the goal's limit.
         Currency = "currency",
+        /// The commission that the advertiser sent is more than the revenue or the order.
+        Commission = "commission",
+        /// It exceeds a cap of the campaign, or is in a currency that a cap does not limit.
+        Cap = "cap",
+        /// Its parent conversion does not count any more.
+        Parent = "parent",
+        /// A user put it on hold.
+        Person = "person",
     }
 }
 
@@ -90,7 +98,7 @@ schema::row! {
         pub unique_key: String,
         /// The advertiser's order ID.
         pub order_id: Option<String>,
-        /// Order amount in micro-units; `None` if no amount was sent.
+        /// Order amount after refunds, in micro-units; `None` if no amount was sent.
         pub amount_micros: Option<i64>,
         /// Currency of all three amounts.
         pub currency: Currency,
@@ -114,20 +122,20 @@ schema::row! {
         pub terms: Value,
         /// Reason for its manual review; `None` if it needs none, or had it.
         pub review_because: Option<ReviewBecause>,
+        /// Number of changes, from 1 for the report; a user's decision names the one that it is based on.
+        pub version: i32,
+        /// Time of the last change.
+        pub changed_at: DateTime<Utc>,
     }
 }
 
 impl Conversion {
-    /// Pricing that the conversion was made with; its own sums if it is older than stored pricings.
+    /// Terms that the conversion was made with.
     ///
     /// # Errors
-    /// Returns an error if the stored terms cannot be parsed as a pricing.
+    /// Returns an error if the stored terms cannot be parsed.
     pub fn pricing(&self) -> Result<Pricing, serde_json::Error> {
-        let stored = Pricing::deserialize(&self.terms)?;
-        if stored.parts.is_empty() {
-            return Ok(Pricing::of_sums(self));
-        }
-        Ok(stored)
+        Pricing::deserialize(&self.terms)
     }
 
     /// Commission and revenue that it adds to accounts in its status, in micro-units.
@@ -138,6 +146,12 @@ impl Conversion {
         } else {
             (0, 0)
         }
+    }
+
+    /// True if caps and tiers count it: it counts, and is paid.
+    #[must_use]
+    pub fn is_paid(&self) -> bool {
+        self.status.counts() && self.unpaid_because.is_none()
     }
 
     /// Order amount; `None` if no amount was sent.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::batch::StoreBatch;
 
+use crate::changes::Change;
 use crate::conversion::Conversion;
 use crate::events::Event;
 use crate::ledger::{self, LedgerEntry};
@@ -18,9 +19,16 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Adds the effects of a step from one state of a conversion (`None` if it is new) to another.
-    pub fn add(&mut self, before: Option<&Conversion>, after: &Conversion, time_zone: Tz, at: DateTime<Utc>) {
-        self.entries.extend(ledger::entries(before, after, at));
+    /// Adds the effects of a change that leads from one state of a conversion (`None` if it is new) to another.
+    pub fn add(
+        &mut self,
+        before: Option<&Conversion>,
+        after: &Conversion,
+        change: &Change,
+        time_zone: Tz,
+        at: DateTime<Utc>,
+    ) {
+        self.entries.extend(ledger::entries(before, after, change, at));
         if let Some(before) = before {
             self.moves.add(before, time_zone, -1);
         }

@@ -1,7 +1,7 @@
 //! Events of conversions, for those who are to be notified of them.
 
 use chrono::{DateTime, Utc};
-use schema::text_enum;
+use schema::{AffiliateId, text_enum};
 
 use crate::conversion::{Conversion, ConversionStatus};
 
@@ -18,7 +18,7 @@ text_enum! {
         Reversed = "reversed",
         /// It is pending again: it needs a review.
         Reopened = "reopened",
-        /// Its amount, commission or revenue changed, and its status did not.
+        /// Its amount, commission, revenue or affiliate changed, and its status did not.
         Adjusted = "adjusted",
     }
 }
@@ -61,8 +61,9 @@ impl Event {
     }
 }
 
-fn money(conversion: &Conversion) -> (Option<i64>, i64, i64) {
+fn money(conversion: &Conversion) -> (AffiliateId, Option<i64>, i64, i64) {
     (
+        conversion.affiliate_id,
         conversion.amount_micros,
         conversion.commission_micros,
         conversion.revenue_micros,

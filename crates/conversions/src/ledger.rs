@@ -1,9 +1,10 @@
-//! The ledger: append-only money movements that sum to zero per conversion.
+//! The ledger: what the parties earn and owe, in movements that are only ever added.
 
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use schema::batch::Row;
 use schema::{
@@ -11,67 +12,92 @@ use schema::{
     NetworkId, conversions, ledger_entries, text_enum,
 };
 use tenancy::Scope;
+use uuid::Uuid;
 
-use crate::conversion::Conversion;
+use crate::changes::{Change, ReasonCode, Source};
+use crate::conversion::{Conversion, ConversionStatus};
 
 text_enum! {
-    /// Reason for an entry.
+    /// Kind of an entry.
     pub enum EntryKind {
         /// The conversion was made.
         Earned = "earned",
-        /// The conversion does not count any more: takes the earned entries back.
+        /// It was approved: its money moves from pending to payable.
+        Approved = "approved",
+        /// It is pending again: its money moves from payable to pending.
+        Reopened = "reopened",
+        /// A part or all of the order was refunded.
+        Refunded = "refunded",
+        /// The advertiser stated another amount or commission.
+        Amended = "amended",
+        /// It was rejected before it was approved.
         Rejected = "rejected",
-        /// The worth of the conversion changed by this amount.
+        /// It was taken back after it was approved.
+        Reversed = "reversed",
+        /// It counts again after it was rejected or reversed.
+        Reinstated = "reinstated",
+        /// A user of the network changed the amount, the commission or the revenue.
         Adjusted = "adjusted",
-    }
-}
-
-text_enum! {
-    /// Account that an entry moves.
-    pub enum Account {
-        /// The advertiser, who owes the revenue.
-        Advertiser = "advertiser",
-        /// The affiliate, who earns the commission.
-        Affiliate = "affiliate",
-        /// The network, which earns the margin.
-        Network = "network",
+        /// A user of the network moved it to another affiliate.
+        Moved = "moved",
     }
 }
 
 schema::row! {
-    /// Ledger entry as stored.
-    #[derive(Debug, Clone, HasQuery)]
+    /// Ledger entry as stored: one movement of what an advertiser owes and an affiliate earns. The network's margin is
+    /// their difference.
+    #[derive(Debug, Clone, PartialEq, Eq, HasQuery)]
     #[diesel(table_name = ledger_entries)]
     pub struct LedgerEntry(bind) {
         /// Tenant.
         pub network_id: NetworkId,
-        /// Identifier.
+        /// Identifier; sorts by the time of booking.
         pub id: LedgerEntryId,
-        /// Time of the entry.
+        /// Time of booking: now, whenever the event was.
         pub booked_at: DateTime<Utc>,
-        /// Conversion that it belongs to.
-        pub conversion_id: ConversionId,
-        /// Reason.
+        /// Time of the event.
+        pub effective_at: DateTime<Utc>,
+        /// Conversion that it belongs to; `None` for an entry that a user made by hand.
+        pub conversion_id: Option<ConversionId>,
+        /// Change that caused it; that of the report has the conversion's own id.
+        pub change_id: Option<Uuid>,
+        /// Kind.
         pub kind: EntryKind,
-        /// Account.
-        pub account: Account,
-        /// Advertiser of the account; `None` for other accounts.
-        pub advertiser_id: Option<AdvertiserId>,
-        /// Affiliate of the account; `None` for other accounts.
-        pub affiliate_id: Option<AffiliateId>,
-        /// Currency of the amount.
+        /// A user's reason.
+        pub reason_code: Option<ReasonCode>,
+        /// Advertiser, who owes the revenue.
+        pub advertiser_id: AdvertiserId,
+        /// Affiliate, who earns the commission.
+        pub affiliate_id: AffiliateId,
+        /// Currency of the amounts.
         pub currency: Currency,
-        /// Amount in micro-units. Positive: the account earns. Negative: it owes.
-        pub amount_micros: i64,
+        /// Commission in micro-units that waits for approval: added if positive, taken away if negative.
+        pub commission_pending_micros: i64,
+        /// Commission in micro-units that is approved.
+        pub commission_payable_micros: i64,
+        /// Revenue in micro-units that waits for approval.
+        pub revenue_pending_micros: i64,
+        /// Revenue in micro-units that is approved.
+        pub revenue_payable_micros: i64,
     }
 }
 
 impl LedgerEntry {
-    /// Amount as money.
+    /// Commission that it moves, pending and payable together.
     #[must_use]
-    pub fn amount(&self) -> Money {
+    pub fn commission(&self) -> Money {
+        self.money(self.commission_pending_micros + self.commission_payable_micros)
+    }
+
+    /// Revenue that it moves, pending and payable together.
+    #[must_use]
+    pub fn revenue(&self) -> Money {
+        self.money(self.revenue_pending_micros + self.revenue_payable_micros)
+    }
+
+    fn money(&self, micros: i64) -> Money {
         Money {
-            micros: self.amount_micros,
+            micros,
             currency: self.currency,
         }
     }
@@ -80,43 +106,103 @@ impl LedgerEntry {
 /// Inserts entries; nothing else ever writes the table.
 pub(crate) static INSERT: LazyLock<String> = LazyLock::new(|| LedgerEntry::insert_into("ledger_entries"));
 
-/// Entries of a step from one state of a conversion (`None` if it is new) to another: the advertiser's debt, the
-/// affiliate's commission, the network's margin. An account that does not move has no entry.
-pub(crate) fn entries(
-    before: Option<&Conversion>,
-    conversion: &Conversion,
-    now: DateTime<Utc>,
-) -> impl Iterator<Item = LedgerEntry> {
-    let was = before.map_or((0, 0), Conversion::worth);
-    let is = conversion.worth();
-    let (commission, revenue) = (is.0 - was.0, is.1 - was.1);
-    let kind = match before {
-        None => EntryKind::Earned,
-        Some(before) if before.status.counts() && !conversion.status.counts() => EntryKind::Rejected,
-        Some(_) => EntryKind::Adjusted,
-    };
-    let entry = |account: Account, amount_micros: i64| LedgerEntry {
-        network_id: conversion.network_id,
-        id: LedgerEntryId::fresh(now),
-        booked_at: now,
-        conversion_id: conversion.id,
-        kind,
-        account,
-        advertiser_id: (account == Account::Advertiser).then_some(conversion.advertiser_id),
-        affiliate_id: (account == Account::Affiliate).then_some(conversion.affiliate_id),
-        currency: conversion.currency,
-        amount_micros,
-    };
-    [
-        entry(Account::Advertiser, -revenue),
-        entry(Account::Affiliate, commission),
-        entry(Account::Network, revenue - commission),
-    ]
-    .into_iter()
-    .filter(|entry| entry.amount_micros != 0)
+/// Commission and revenue of a conversion in its status, each pending and payable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing([i64; 4]);
+
+impl Standing {
+    fn of(conversion: &Conversion) -> Self {
+        let (commission, revenue) = conversion.worth();
+        Self(match conversion.status {
+            ConversionStatus::Approved => [0, commission, 0, revenue],
+            _ => [commission, 0, revenue, 0],
+        })
+    }
 }
 
-/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees only its entries.
+/// Entries of a change that leads from one state of a conversion (`None` if it is new) to another; two if it moves to
+/// another affiliate.
+pub(crate) fn entries(
+    before: Option<&Conversion>,
+    after: &Conversion,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Vec<LedgerEntry> {
+    let kind = kind(before, after, change);
+    let entry = |conversion: &Conversion, moved: [i64; 4]| {
+        let [
+            commission_pending,
+            commission_payable,
+            revenue_pending,
+            revenue_payable,
+        ] = moved;
+        LedgerEntry {
+            network_id: conversion.network_id,
+            id: LedgerEntryId::fresh(now),
+            booked_at: now,
+            effective_at: change.time(),
+            conversion_id: Some(conversion.id),
+            change_id: Some(change.id),
+            kind,
+            reason_code: change.reason_code,
+            advertiser_id: conversion.advertiser_id,
+            affiliate_id: conversion.affiliate_id,
+            currency: conversion.currency,
+            commission_pending_micros: commission_pending,
+            commission_payable_micros: commission_payable,
+            revenue_pending_micros: revenue_pending,
+            revenue_payable_micros: revenue_payable,
+        }
+    };
+    let is = Standing::of(after).0;
+    let was = before.map_or([0; 4], |before| Standing::of(before).0);
+    let entries = match before {
+        Some(before) if before.affiliate_id != after.affiliate_id => {
+            vec![entry(before, was.map(|micros| -micros)), entry(after, is)]
+        }
+        _ => {
+            let mut moved = is;
+            for (moved, was) in moved.iter_mut().zip(was) {
+                *moved -= was;
+            }
+            vec![entry(after, moved)]
+        }
+    };
+    let moves = |entry: &LedgerEntry| {
+        [
+            entry.commission_pending_micros,
+            entry.commission_payable_micros,
+            entry.revenue_pending_micros,
+            entry.revenue_payable_micros,
+        ] != [0; 4]
+    };
+    entries.into_iter().filter(moves).collect()
+}
+
+fn kind(before: Option<&Conversion>, after: &Conversion, change: &Change) -> EntryKind {
+    let Some(before) = before else {
+        return EntryKind::Earned;
+    };
+    if before.affiliate_id != after.affiliate_id {
+        return EntryKind::Moved;
+    }
+    let is_refund = change.refund_micros.is_some() || change.remaining_micros.is_some();
+    match (before.status, after.status) {
+        (was, is) if was.counts() && !is.counts() => match is {
+            _ if is_refund && change.is_of_sender() => EntryKind::Refunded,
+            ConversionStatus::Reversed => EntryKind::Reversed,
+            _ => EntryKind::Rejected,
+        },
+        (was, is) if !was.counts() && is.counts() => EntryKind::Reinstated,
+        (ConversionStatus::Pending, ConversionStatus::Approved) => EntryKind::Approved,
+        (ConversionStatus::Approved, ConversionStatus::Pending) => EntryKind::Reopened,
+        _ if change.source == Source::Person => EntryKind::Adjusted,
+        _ if is_refund => EntryKind::Refunded,
+        _ => EntryKind::Amended,
+    }
+}
+
+/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees only its own.
 ///
 /// # Errors
 /// Returns an error if the database fails.
@@ -135,7 +221,7 @@ pub async fn of_click(
         .select(conversions::id);
     let mut query = LedgerEntry::query()
         .filter(ledger_entries::network_id.eq(network_id))
-        .filter(ledger_entries::conversion_id.eq_any(of_click))
+        .filter(ledger_entries::conversion_id.eq_any(of_click.nullable()))
         .order(ledger_entries::id)
         .into_boxed();
     if let Some(id) = scope.advertiser {
@@ -145,4 +231,92 @@ pub async fn of_click(
         query = query.filter(ledger_entries::affiliate_id.eq(id));
     }
     query.load(&mut **conn).await
+}
+
+/// Entries of a conversion, oldest first; an advertiser or affiliate sees only its own.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn of_conversion(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    conversion: ConversionId,
+) -> QueryResult<Vec<LedgerEntry>> {
+    let network_id = conn.network_id();
+    let mut query = LedgerEntry::query()
+        .filter(ledger_entries::network_id.eq(network_id))
+        .filter(ledger_entries::conversion_id.eq(conversion))
+        .order(ledger_entries::id)
+        .into_boxed();
+    if let Some(id) = scope.advertiser {
+        query = query.filter(ledger_entries::advertiser_id.eq(id));
+    }
+    if let Some(id) = scope.affiliate {
+        query = query.filter(ledger_entries::affiliate_id.eq(id));
+    }
+    query.load(&mut **conn).await
+}
+
+/// Party of a balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// Affiliate, who earns commission.
+    Affiliate(AffiliateId),
+    /// Advertiser, who owes revenue.
+    Advertiser(AdvertiserId),
+}
+
+/// Balance of a party in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// Sum that waits for approval.
+    pub pending: Money,
+    /// Sum that is approved.
+    pub payable: Money,
+}
+
+/// Balances of a party as of a moment, one per currency, in the order of the codes: the sum of the entries that were booked
+/// until then.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn balances(conn: &mut NetworkConn, party: Party, at: DateTime<Utc>) -> QueryResult<Vec<Balance>> {
+    #[derive(QueryableByName)]
+    struct Sum {
+        #[diesel(sql_type = Text)]
+        currency: Currency,
+        #[diesel(sql_type = BigInt)]
+        pending: i64,
+        #[diesel(sql_type = BigInt)]
+        payable: i64,
+    }
+    const BALANCES: &str = "
+        SELECT currency, sum(commission_pending_micros)::bigint AS pending, sum(commission_payable_micros)::bigint AS payable
+        FROM ledger_entries WHERE network_id = $1 AND affiliate_id = $2 AND booked_at <= $4 GROUP BY currency
+        UNION ALL
+        SELECT currency, sum(revenue_pending_micros)::bigint, sum(revenue_payable_micros)::bigint
+        FROM ledger_entries WHERE network_id = $1 AND advertiser_id = $3 AND booked_at <= $4 GROUP BY currency
+        ORDER BY currency";
+    let (affiliate, advertiser) = match party {
+        Party::Affiliate(id) => (Some(id), None),
+        Party::Advertiser(id) => (None, Some(id)),
+    };
+    let sums: Vec<Sum> = diesel::sql_query(BALANCES)
+        .bind::<Integer, _>(conn.network_id())
+        .bind::<Nullable<Integer>, _>(affiliate)
+        .bind::<Nullable<Integer>, _>(advertiser)
+        .bind::<Timestamptz, _>(at)
+        .load(&mut **conn)
+        .await?;
+    let balance = |sum: Sum| {
+        let money = |micros| Money {
+            micros,
+            currency: sum.currency,
+        };
+        Balance {
+            pending: money(sum.pending),
+            payable: money(sum.payable),
+        }
+    };
+    Ok(sums.into_iter().map(balance).collect())
 }

@@ -1,27 +1,37 @@
 //! Earnings: conversions with their changes, pricing, ledger entries and rollups.
 //!
 //! A conversion changes in one way, for a postback, a user and the end of its hold period alike: a [`Change`] is added
-//! to its history, the pure fold of the history ([`outcome`]) yields its state, and [`Effects`] yields what follows from
-//! the step: ledger entries, rollup moves and an [`Event`]. A postback adds its changes through a [`Revision`]; so does a
-//! user's decision ([`decide`]).
+//! to its history, the pure fold of the history ([`outcome`], the rules of money) yields its state, and [`Effects`] yields
+//! what follows from the step: ledger entries, rollup moves and an [`Event`]. A postback adds its changes through a
+//! [`Revision`]; so does a user's correction ([`correct`]).
 
+pub mod basket;
 mod changes;
 mod conversion;
-mod decision;
+mod correction;
 mod effects;
 mod events;
 mod insert;
 pub mod ledger;
 mod list;
+mod outcome;
 pub mod pricing;
+mod proof;
 mod revision;
 mod rollups;
+mod statements;
 
-pub use changes::{Change, Outcome, Source, history, outcome};
+pub use changes::{Change, Novelty, ReasonCode, Source, history};
 pub use conversion::{AttributedBy, Conversion, ConversionStatus, ReviewBecause};
-pub use decision::decide;
+pub use correction::{
+    BulkReport, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Selection, correct, correct_all,
+    correct_file, reason, undo_all,
+};
 pub use effects::Effects;
 pub use events::{Event, EventKind};
 pub use insert::insert;
 pub use list::{ConversionFilter, NamedConversion, list};
-pub use revision::{ConversionKey, Revision, due, lock, store, store_changes};
+pub use outcome::{Outcome, outcome};
+pub use proof::{Proof, prove};
+pub use revision::{ConversionKey, Revision, due, lock, review_children, store, store_changes};
+pub use statements::{Statement, statements};

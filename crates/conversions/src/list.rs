@@ -114,6 +114,19 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
+/// Conversion with this id.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub(crate) async fn find(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Option<Conversion>> {
+    let network_id = conn.network_id();
+    Conversion::query()
+        .filter(conversions::network_id.eq(network_id).and(conversions::id.eq(id)))
+        .first(&mut **conn)
+        .await
+        .optional()
+}
+
 /// Conversion with this id, locked until the end of the transaction.
 ///
 /// # Errors
@@ -126,4 +139,26 @@ pub(crate) async fn lock(conn: &mut NetworkConn, id: ConversionId) -> QueryResul
         .first(&mut **conn)
         .await
         .optional()
+}
+
+/// Conversions of a child goal that count and have this parent, locked until the end of the transaction.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub(crate) async fn lock_children(
+    conn: &mut NetworkConn,
+    parent: ConversionId,
+) -> QueryResult<Vec<Conversion>> {
+    let network_id = conn.network_id();
+    Conversion::query()
+        .filter(
+            conversions::network_id
+                .eq(network_id)
+                .and(conversions::parent_id.eq(parent)),
+        )
+        .filter(conversions::status.eq_any([ConversionStatus::Pending, ConversionStatus::Approved]))
+        .order(conversions::id)
+        .for_update()
+        .load(&mut **conn)
+        .await
 }

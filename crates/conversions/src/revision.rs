@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::batch::{BatchError, ReadRow, Row, StoreBatch, Tx};
-use schema::{ConversionId, GoalId, NetworkId};
-use serde_json::Value;
+use schema::{AffiliateId, ClickKey, ConversionId, GoalId, LinkId, NetworkId};
 
-use crate::changes::{self, Change, Source};
+use crate::changes::{Change, Source};
 use crate::conversion::{Conversion, ConversionStatus, ReviewBecause};
 use crate::effects::Effects;
 use crate::events::Event;
+use crate::outcome::{Outcome, outcome};
 use crate::pricing::Pricing;
 
 /// Number of conversions approved at the end of their hold period in one transaction.
@@ -36,26 +36,20 @@ schema::row! {
 }
 
 schema::row! {
-    struct StatusUpdate(bind) {
-        network_id: NetworkId,
-        id: ConversionId,
-        status: ConversionStatus,
-        hold_until: Option<DateTime<Utc>>,
-        review_because: Option<ReviewBecause>,
-    }
-}
-
-schema::row! {
     struct Update(bind) {
         network_id: NetworkId,
         id: ConversionId,
+        affiliate_id: AffiliateId,
+        link_id: LinkId,
+        click_id: Option<ClickKey>,
         status: ConversionStatus,
         amount_micros: Option<i64>,
         commission_micros: i64,
         revenue_micros: i64,
-        terms: Value,
         hold_until: Option<DateTime<Utc>>,
         review_because: Option<ReviewBecause>,
+        version: i32,
+        changed_at: DateTime<Utc>,
     }
 }
 
@@ -86,10 +80,22 @@ static HISTORY: LazyLock<String> = LazyLock::new(|| {
         HistoryKey::unnest()
     )
 });
-/// Changes no amount: the role of page and API may run this one only.
-static UPDATE_STATUS: LazyLock<String> =
-    LazyLock::new(|| update(&StatusUpdate::assignments(2), &StatusUpdate::unnest()));
-static UPDATE: LazyLock<String> = LazyLock::new(|| update(&Update::assignments(2), &Update::unnest()));
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE conversions c SET {} FROM {} WHERE c.network_id = k.network_id AND c.id = k.id",
+        Update::assignments(2),
+        Update::unnest()
+    )
+});
+/// Children that count, of conversions that do not count any more.
+static LOCK_CHILDREN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {} FROM {} JOIN conversions c ON c.network_id = k.network_id AND c.parent_id = k.conversion_id
+         WHERE c.status IN ('pending', 'approved') ORDER BY c.network_id, c.id FOR UPDATE OF c",
+        Conversion::columns_of("c"),
+        HistoryKey::unnest()
+    )
+});
 static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} ON CONFLICT DO NOTHING",
@@ -97,40 +103,46 @@ static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-fn update(assignments: &str, batch: &str) -> String {
-    format!(
-        "UPDATE conversions c SET {assignments} FROM {batch} WHERE c.network_id = k.network_id AND c.id = k.id"
-    )
-}
-
 /// A conversion while changes are added to its history.
 #[derive(Debug, Clone)]
 pub struct Revision {
     before: Conversion,
     after: Conversion,
-    /// Pricing that the conversion was made with.
+    /// Terms that the conversion was made with.
     pricing: Pricing,
     history: Vec<Change>,
     /// Number of changes that are stored.
     stored: usize,
+    /// States after each change that was added.
+    steps: Vec<Step>,
+}
+
+/// A change with the states before and after it.
+#[derive(Debug, Clone)]
+struct Step {
+    change: Change,
+    before: Conversion,
+    after: Conversion,
 }
 
 impl Revision {
     /// Begins with a locked conversion and its stored history; a conversion without one begins with its report.
     ///
     /// # Errors
-    /// Returns an error if the stored terms of the conversion cannot be parsed as a pricing.
+    /// Returns an error if the stored terms of the conversion cannot be parsed.
     pub fn new(conversion: Conversion, mut history: Vec<Change>) -> Result<Self, serde_json::Error> {
+        let pricing = conversion.pricing()?;
         let stored = history.len();
-        if history.is_empty() {
-            history.push(Change::report(&conversion, conversion.status));
+        if !history.iter().any(|change| change.source == Source::Report) {
+            history.insert(0, Change::report(&conversion, !pricing.is_unproven));
         }
         Ok(Self {
-            pricing: conversion.pricing()?,
+            pricing,
             after: conversion.clone(),
             before: conversion,
             history,
             stored,
+            steps: Vec::new(),
         })
     }
 
@@ -146,60 +158,71 @@ impl Revision {
         &self.after
     }
 
-    /// Amount that the conversion was made with; `None` if its report is not known.
+    /// Terms that the conversion was made with.
     #[must_use]
-    pub fn reported_amount(&self) -> Option<Option<i64>> {
-        let report = self.history.iter().find(|change| change.source == Source::Report);
-        report.map(|report| report.amount_micros)
+    pub fn pricing(&self) -> &Pricing {
+        &self.pricing
     }
 
-    /// Adds a change to the history and derives the conversion from it; returns false if the history has the change.
-    pub fn add(&mut self, change: Change) -> bool {
-        if self.history.iter().any(|known| known.id == change.id) {
-            return false;
-        }
-        self.history.push(change);
-        let outcome = changes::outcome(&self.history, self.pricing.review);
-        self.after.status = outcome.status;
-        self.after.review_because = outcome.review_because;
-        let is_decided = |change: &Change| change.source != Source::Report && change.status.is_some();
-        if self.history.iter().any(is_decided) {
-            self.after.hold_until = None;
-        }
-        if outcome.amount_micros != self.after.amount_micros {
-            let pricing = self.pricing.with_amount(outcome.amount_micros.unwrap_or(0));
-            let (commission, revenue) = pricing.pay(self.after.currency);
-            self.after.amount_micros = outcome.amount_micros;
-            self.after.commission_micros = commission;
-            self.after.revenue_micros = revenue;
-            self.after.terms = pricing.to_terms();
-        }
-        true
+    /// All changes, those that were added last.
+    #[must_use]
+    pub fn history(&self) -> &[Change] {
+        &self.history
     }
 
-    /// Changes that are not stored yet. The report alone is not worth a row: the conversion has its values.
-    fn fresh(&self) -> impl Iterator<Item = &Change> {
-        let is_needed = self.history.len() > self.stored.max(1);
-        self.history.iter().skip(self.stored).filter(move |_| is_needed)
+    /// Report that made the conversion.
+    #[must_use]
+    pub fn report(&self) -> Option<&Change> {
+        self.history.iter().find(|change| change.source == Source::Report)
     }
 
-    fn is_changed(&self) -> bool {
-        self.before != self.after
+    /// True if a user decided on the status.
+    #[must_use]
+    pub fn is_decided_by_user(&self) -> bool {
+        let decisions = self.history.iter().filter(|change| {
+            change.source == Source::Person && (change.status.is_some() || change.is_released)
+        });
+        decisions
+            .max_by_key(|change| change.arrival())
+            .is_some_and(|decision| !decision.is_released)
     }
 
-    fn has_other_amounts(&self) -> bool {
-        self.before.amount_micros != self.after.amount_micros
+    /// State that would follow from one more change.
+    #[must_use]
+    pub fn with(&self, change: &Change) -> Outcome {
+        let mut history = self.history.clone();
+        history.push(change.clone());
+        outcome(&history, &self.pricing, self.after.currency)
     }
 
-    fn status_update(&self) -> StatusUpdate {
-        let after = &self.after;
-        StatusUpdate {
-            network_id: after.network_id,
-            id: after.id,
-            status: after.status,
-            hold_until: after.hold_until,
-            review_because: after.review_because,
-        }
+    /// Adds a change to the history and derives the conversion from it.
+    pub fn add(&mut self, change: Change) {
+        let before = self.after.clone();
+        self.history.push(change.clone());
+        let outcome = outcome(&self.history, &self.pricing, self.after.currency);
+        outcome.apply_to(&mut self.after);
+        self.after.version += 1;
+        self.after.changed_at = change.changed_at;
+        let after = self.after.clone();
+        self.steps.push(Step {
+            change,
+            before,
+            after,
+        });
+    }
+
+    /// Changes that are not stored yet; the report only if the conversion does not have its values any more.
+    fn fresh(&self) -> Vec<&Change> {
+        let is_report = |change: &&Change| change.source == Source::Report;
+        let is_stored = self.stored == self.history.len() - self.steps.len();
+        let report = self.report().filter(|_| !is_stored && !self.steps.is_empty());
+        let added = self.steps.iter().map(|step| &step.change);
+        report.into_iter().filter(is_report).chain(added).collect()
+    }
+
+    /// True if it stopped counting.
+    fn fell(&self) -> bool {
+        self.before.status.counts() && !self.after.status.counts()
     }
 
     fn update(&self) -> Update {
@@ -207,13 +230,17 @@ impl Revision {
         Update {
             network_id: after.network_id,
             id: after.id,
+            affiliate_id: after.affiliate_id,
+            link_id: after.link_id,
+            click_id: after.click_id,
             status: after.status,
             amount_micros: after.amount_micros,
             commission_micros: after.commission_micros,
             revenue_micros: after.revenue_micros,
-            terms: after.terms.clone(),
             hold_until: after.hold_until,
             review_because: after.review_because,
+            version: after.version,
+            changed_at: after.changed_at,
         }
     }
 }
@@ -247,20 +274,46 @@ pub async fn due(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Revision>, BatchE
     let rows = tx.query(&LOCK_DUE, &[&now]).await?;
     let mut due = read(tx, &rows).await?;
     for revision in &mut due {
-        let approval =
-            Change::of(&revision.before, Source::Hold, now).with_status(ConversionStatus::Approved);
-        revision.add(approval.identified("hold"));
+        let approval = Change::of(&revision.before, Source::Hold, now);
+        revision.add(approval);
     }
     Ok(due)
 }
 
-async fn read(tx: Tx<'_>, rows: &[tokio_postgres::Row]) -> Result<Vec<Revision>, BatchError> {
-    let conversions: Vec<Conversion> = rows.iter().map(Conversion::read).collect::<Result<_, _>>()?;
-    let key = |conversion: &Conversion| HistoryKey {
+/// Puts the children of the revised conversions that stopped counting into review. Returns their revisions.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn review_children(
+    tx: Tx<'_>,
+    revisions: &[Revision],
+    now: DateTime<Utc>,
+) -> Result<Vec<Revision>, BatchError> {
+    let fallen: Vec<HistoryKey> = revisions
+        .iter()
+        .filter(|revision| revision.fell())
+        .map(|revision| history_key(&revision.before))
+        .collect();
+    let rows = tx.query_batch(&LOCK_CHILDREN, &fallen).await?;
+    let mut children = read(tx, &rows).await?;
+    // A child that is revised in the same batch is locked by it already.
+    children.retain(|child| !revisions.iter().any(|known| known.before.id == child.before.id));
+    for child in &mut children {
+        child.add(Change::of(&child.before, Source::Parent, now));
+    }
+    Ok(children)
+}
+
+fn history_key(conversion: &Conversion) -> HistoryKey {
+    HistoryKey {
         network_id: conversion.network_id,
         conversion_id: conversion.id,
-    };
-    let keys: Vec<HistoryKey> = conversions.iter().map(key).collect();
+    }
+}
+
+async fn read(tx: Tx<'_>, rows: &[tokio_postgres::Row]) -> Result<Vec<Revision>, BatchError> {
+    let conversions: Vec<Conversion> = rows.iter().map(Conversion::read).collect::<Result<_, _>>()?;
+    let keys: Vec<HistoryKey> = conversions.iter().map(history_key).collect();
     let mut histories: HashMap<ConversionId, Vec<Change>> = HashMap::new();
     for row in &tx.query_batch(&HISTORY, &keys).await? {
         let change = Change::read(row)?;
@@ -287,20 +340,17 @@ pub async fn store<S: StoreBatch>(
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, S::Error> {
     revisions.sort_by_key(|revision| (revision.before.network_id, revision.before.id));
-    let fresh: Vec<Change> = revisions.iter().flat_map(Revision::fresh).copied().collect();
+    revisions.retain(|revision| !revision.steps.is_empty());
+    let fresh: Vec<Change> = revisions.iter().flat_map(Revision::fresh).cloned().collect();
     store_changes(transaction, &fresh).await?;
-    revisions.retain(Revision::is_changed);
-    let (with_amounts, status_only): (Vec<_>, Vec<_>) = revisions
-        .iter()
-        .partition(|revision| revision.has_other_amounts());
-    let updates: Vec<Update> = with_amounts.into_iter().map(Revision::update).collect();
+    let updates: Vec<Update> = revisions.iter().map(Revision::update).collect();
     transaction.store(&UPDATE, &updates).await?;
-    let updates: Vec<StatusUpdate> = status_only.into_iter().map(Revision::status_update).collect();
-    transaction.store(&UPDATE_STATUS, &updates).await?;
     let mut effects = Effects::default();
     for revision in &revisions {
         let zone = time_zone(revision.before.network_id);
-        effects.add(Some(&revision.before), &revision.after, zone, now);
+        for step in &revision.steps {
+            effects.add(Some(&step.before), &step.after, &step.change, zone, now);
+        }
     }
     effects.store_entries(transaction).await?;
     effects.store_rollups(transaction).await?;

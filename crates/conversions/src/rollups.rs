@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::batch::Row;
-use schema::{AffiliateId, CampaignId, Currency, GoalId, LinkId, NetworkId, clock};
+use schema::{AffiliateId, CampaignId, Currency, GoalId, LinkId, NetworkId, WideNumber, clock};
 
 use crate::conversion::{Conversion, ConversionStatus};
 
@@ -24,9 +24,10 @@ schema::row! {
         currency: Currency,
         status: ConversionStatus,
         conversions: i64,
-        amount_micros: i64,
-        commission_micros: i64,
-        revenue_micros: i64,
+        paid: i64,
+        amount_micros: WideNumber,
+        commission_micros: WideNumber,
+        revenue_micros: WideNumber,
     }
 }
 
@@ -35,6 +36,7 @@ pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
          SET conversions = conversion_rollups.conversions + EXCLUDED.conversions,
+             paid = conversion_rollups.paid + EXCLUDED.paid,
              amount_micros = conversion_rollups.amount_micros + EXCLUDED.amount_micros,
              commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
              revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros",
@@ -57,8 +59,8 @@ type Key = (
 /// deadlock.
 #[derive(Debug, Default)]
 pub(crate) struct RollupMoves {
-    /// Conversions, amount, commission, revenue.
-    sums: BTreeMap<Key, [i64; 4]>,
+    /// Conversions, paid ones, and amount, commission and revenue in micro-units.
+    sums: BTreeMap<Key, (i64, i64, [i128; 3])>,
 }
 
 impl RollupMoves {
@@ -74,17 +76,20 @@ impl RollupMoves {
             conversion.currency,
             conversion.status,
         );
-        let [conversions, amount, commission, revenue] = self.sums.entry(key).or_default();
+        let (conversions, paid, [amount, commission, revenue]) = self.sums.entry(key).or_default();
         *conversions += sign;
-        *amount += sign * conversion.amount_micros.unwrap_or(0);
-        *commission += sign * conversion.commission_micros;
-        *revenue += sign * conversion.revenue_micros;
+        *paid += sign * i64::from(conversion.is_paid());
+        let signed = |micros: i64| i128::from(sign) * i128::from(micros);
+        *amount += signed(conversion.amount_micros.unwrap_or(0));
+        *commission += signed(conversion.commission_micros);
+        *revenue += signed(conversion.revenue_micros);
     }
 
     pub(crate) fn rows(&self) -> Vec<RollupMove> {
-        let row = |(key, sums): (&Key, &[i64; 4])| {
+        let row = |(key, sums): (&Key, &(i64, i64, [i128; 3]))| {
             let (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) = *key;
-            let [conversions, amount_micros, commission_micros, revenue_micros] = *sums;
+            let (conversions, paid, money) = *sums;
+            let [amount_micros, commission_micros, revenue_micros] = money.map(WideNumber);
             RollupMove {
                 network_id,
                 hour,
@@ -95,6 +100,7 @@ impl RollupMoves {
                 currency,
                 status,
                 conversions,
+                paid,
                 amount_micros,
                 commission_micros,
                 revenue_micros,

@@ -4,6 +4,7 @@ use campaigns::campaigns::{Access, CampaignStatus};
 use campaigns::caps::{CapPeriod, Metric};
 use campaigns::goals::{GoalKind, UniqueBy};
 use campaigns::integrations::AnswerFormat;
+use conversions::ReasonCode;
 
 pub(crate) fn campaign_status(status: CampaignStatus) -> &'static str {
     match status {
@@ -21,6 +22,22 @@ pub(crate) fn access(access: Access) -> &'static str {
         Access::Open => "Public",
         Access::Approval => "Approval required",
         Access::Private => "Private (invite only)",
+    }
+}
+
+/// Reason for a correction of a conversion.
+pub(crate) fn reason(code: ReasonCode) -> &'static str {
+    match code {
+        ReasonCode::Returned => "Cancelled or returned",
+        ReasonCode::PaymentFailed => "Payment failed",
+        ReasonCode::Test => "Test order",
+        ReasonCode::Duplicate => "Duplicate order",
+        ReasonCode::OtherChannel => "Other channel credited",
+        ReasonCode::Voucher => "Voucher not allowed",
+        ReasonCode::TermsBroken => "Terms broken",
+        ReasonCode::Fraud => "Fraud",
+        ReasonCode::Agreement => "By agreement",
+        ReasonCode::Correction => "Correction of an error",
     }
 }
 

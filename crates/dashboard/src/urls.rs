@@ -5,6 +5,7 @@ use schema::{
     AdvertiserId, AffiliateId, AlertId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId,
     PostbackId, UrlTemplateId,
 };
+use uuid::Uuid;
 
 fn with(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -53,6 +54,21 @@ pub(crate) fn see_alert(id: AlertId) -> String {
 /// Tracking link.
 pub(crate) fn link(id: LinkId) -> String {
     format!("/links/{id}")
+}
+
+/// Conversion.
+pub(crate) fn conversion(id: ConversionId) -> String {
+    format!("/conversions/{id}")
+}
+
+/// Corrections that were made together.
+pub(crate) fn corrected(batch: Uuid) -> String {
+    format!("/conversions/corrections?batch={batch}")
+}
+
+/// Form action that corrects a conversion.
+pub(crate) fn corrections(id: ConversionId) -> String {
+    format!("/conversions/{id}/corrections")
 }
 
 /// Goal.

@@ -8,7 +8,7 @@ use campaigns::ClickFlag;
 use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
-use conversions::{ConversionFilter, ConversionStatus};
+use conversions::{ConversionFilter, ConversionStatus, Correction};
 use postbacks::InboundRequest;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -339,13 +339,17 @@ async fn decide_old_ones(
     for (done, named) in waiting.into_iter().enumerate() {
         let decided_at =
             named.conversion.converted_at + TimeDelta::days(7) + TimeDelta::minutes(i64::from(now.minute()));
-        let approve = random.random_ratio(9, 10);
-        conversions::decide(
+        let correction = if random.random_ratio(9, 10) {
+            Correction::Approve
+        } else {
+            Correction::Reject
+        };
+        conversions::correct(
             &mut conn,
             &Author::system(),
             demo.network.time_zone(),
             named.conversion.id,
-            approve,
+            &correction.into(),
             decided_at.min(now),
         )
         .await?;

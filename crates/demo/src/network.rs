@@ -275,6 +275,7 @@ async fn create_campaign(
             metric: Metric::Clicks,
             period: CapPeriod::Day,
             most,
+            currency: None,
         };
         caps::create(conn, &author, &cap, now).await?;
     }

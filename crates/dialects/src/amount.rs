@@ -5,8 +5,9 @@ use std::fmt;
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
-/// Largest accepted amount, in whole units: a thousand million. The sum of nine thousand of them fits in an `i64`.
-const MAX_UNITS: i64 = 1_000_000_000;
+/// Largest accepted amount, in whole units: a million million, which is a plausible order in the currencies with the
+/// smallest units. Limits by currency are the caller's.
+const MAX_UNITS: i64 = 1_000_000_000_000;
 /// Decimals of a micro-unit.
 const MAX_DECIMALS: usize = 6;
 
@@ -14,7 +15,7 @@ const MAX_DECIMALS: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Amount {
-    /// Millionths of the unit: `12.50` is 12 500 000. Never negative.
+    /// Millionths of the unit: `12.50` is 12 500 000. Negative for the line of a discount only.
     pub micros: i64,
 }
 
@@ -29,7 +30,7 @@ pub enum AmountProblem {
     Exponent,
     /// The text has more than six decimals.
     TooPrecise,
-    /// The amount exceeds a thousand million.
+    /// The amount exceeds a million million.
     TooLarge,
     /// Any other text: letters, spaces, digits other than 0-9, a missing part.
     NotANumber,
@@ -57,7 +58,7 @@ impl fmt::Display for AmountProblem {
             Self::Comma => "has a comma",
             Self::Exponent => "has an exponent",
             Self::TooPrecise => "has more than six decimals",
-            Self::TooLarge => "is more than 1000000000",
+            Self::TooLarge => "is more than 1000000000000",
             Self::NotANumber => "is not a decimal number",
         })
     }
@@ -85,6 +86,22 @@ impl Amount {
     /// [`AmountProblem`] for any other text.
     pub fn parse(text: &str) -> Result<Self, AmountProblem> {
         Self::from_wide(micros(text)?)
+    }
+
+    /// Parses the amount of a line of an order with `parse`; a minus in front makes it a discount.
+    ///
+    /// # Errors
+    /// The same as `parse`.
+    pub(crate) fn of_line(
+        text: &str,
+        parse: impl Fn(&str) -> Result<Self, AmountProblem>,
+    ) -> Result<Self, AmountProblem> {
+        match text.strip_prefix('-') {
+            Some(discount) if !discount.starts_with('-') => parse(discount).map(|amount| Self {
+                micros: -amount.micros,
+            }),
+            _ => parse(text),
+        }
     }
 
     /// Parses an amount with a decimal point or a decimal comma, for dialects that document the comma.
@@ -171,10 +188,14 @@ impl Amount {
 /// Two decimals, and up to six if needed: `12.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (units, fraction) = (self.micros / 1_000_000, (self.micros % 1_000_000).abs());
+        let sign = if self.micros < 0 { "-" } else { "" };
+        let (units, fraction) = (
+            self.micros.unsigned_abs() / 1_000_000,
+            self.micros.unsigned_abs() % 1_000_000,
+        );
         let decimals = format!("{fraction:06}");
         let (cents, finer) = decimals.split_at_checked(2).unwrap_or((&decimals, ""));
-        write!(f, "{units}.{cents}{}", finer.trim_end_matches('0'))
+        write!(f, "{sign}{units}.{cents}{}", finer.trim_end_matches('0'))
     }
 }
 
@@ -225,8 +246,8 @@ mod tests {
             ("12.50", 12_500_000),
             ("0012", 12_000_000),
             ("0.000001", 1),
-            ("999999999.999999", 999_999_999_999_999),
-            ("1000000000", 1_000_000_000_000_000),
+            ("999999999999.999999", 999_999_999_999_999_999),
+            ("1000000000000", 1_000_000_000_000_000_000),
         ] {
             assert_eq!(Amount::parse(text), Ok(Amount { micros }), "{text}");
         }
@@ -257,7 +278,7 @@ mod tests {
             (" 5", NotANumber),
             ("5 EUR", NotANumber),
             ("0.0000001", TooPrecise),
-            ("1000000000.000001", TooLarge),
+            ("1000000000000.000001", TooLarge),
             ("99999999999999999999", TooLarge),
         ] {
             assert_eq!(Amount::parse(text), Err(problem), "{text}");

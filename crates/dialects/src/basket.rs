@@ -245,7 +245,7 @@ impl Draft {
     ) -> Result<(), Problem> {
         let item = self.item(number, parameter)?;
         match part {
-            Part::Amount => item.amount = Some(money.read(parameter, value)?),
+            Part::Amount => item.amount = Some(money.read_line(parameter, value)?),
             Part::Quantity => item.quantity = Some(quantity(parameter, value)?),
             _ => {
                 within(TEXT_LIMIT, parameter, value)?;
@@ -266,7 +266,8 @@ impl Draft {
         let whole = |mut item: Item| {
             if let (true, Some(amount), Some(quantity)) = (per_piece, item.amount, item.quantity) {
                 let line = amount.micros.checked_mul(i64::from(quantity));
-                item.amount = line.and_then(Amount::from_micros);
+                let size = line.and_then(|line| Amount::from_micros(line.checked_abs()?));
+                item.amount = line.filter(|_| size.is_some()).map(|micros| Amount { micros });
                 too_large |= item.amount.is_none();
             }
             item

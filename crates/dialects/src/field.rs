@@ -21,6 +21,8 @@ pub enum Field {
     Amount,
     /// Discount of the order.
     Discount,
+    /// Amount of the order that is left after refunds.
+    Remaining,
     /// Currency of the amounts.
     Currency,
     /// Commission of the affiliate.
@@ -41,6 +43,8 @@ pub enum Field {
     CustomerType,
     /// Time of the event.
     EventTime,
+    /// Id of the event or refund in the sender's system.
+    EventId,
     /// Line items.
     Items,
     /// One of the five sub IDs, counted from 1.
@@ -90,6 +94,8 @@ impl Field {
             Self::OrderId => "order_id",
             Self::Amount => "amount",
             Self::Discount => "discount",
+            Self::Remaining => "remaining",
+            Self::EventId => "event_id",
             Self::Currency => "currency",
             Self::Commission => "commission",
             Self::CommissionPercent => "commission_percent",
@@ -126,8 +132,8 @@ impl Field {
     /// by one.
     pub(crate) fn must_be_real(self) -> bool {
         use Field::{
-            Amount, Commission, CommissionPercent, Currency, Discount, Goal, OrderId, ParentGoal, Refund,
-            Revenue, Token,
+            Amount, Commission, CommissionPercent, Currency, Discount, EventId, Goal, OrderId, ParentGoal,
+            Refund, Remaining, Revenue, Token,
         };
         matches!(
             self,
@@ -142,6 +148,8 @@ impl Field {
                 | CommissionPercent
                 | Revenue
                 | Discount
+                | EventId
+                | Remaining
         )
     }
 
@@ -149,7 +157,7 @@ impl Field {
     pub(crate) fn is_money(self) -> bool {
         matches!(
             self,
-            Self::Amount | Self::Discount | Self::Commission | Self::Revenue | Self::Refund
+            Self::Amount | Self::Discount | Self::Remaining | Self::Commission | Self::Revenue | Self::Refund
         )
     }
 }
@@ -168,6 +176,7 @@ impl Postback {
             Field::Coupon => &mut self.coupon,
             Field::Country => &mut self.country,
             Field::CustomerId => &mut self.customer_id,
+            Field::EventId => &mut self.event_id,
             Field::Token => &mut self.token,
             Field::Signature => &mut self.signature,
             Field::Timestamp => &mut self.timestamp,
@@ -189,6 +198,7 @@ impl Postback {
             Field::Coupon => self.coupon.as_deref(),
             Field::Country => self.country.as_deref(),
             Field::CustomerId => self.customer_id.as_deref(),
+            Field::EventId => self.event_id.as_deref(),
             Field::Token => self.token.as_deref(),
             Field::Signature => self.signature.as_deref(),
             Field::Timestamp => self.timestamp.as_deref(),
@@ -202,6 +212,7 @@ impl Postback {
         Some(match field {
             Field::Amount => &mut self.amount,
             Field::Discount => &mut self.discount,
+            Field::Remaining => &mut self.remaining,
             Field::Commission => &mut self.commission,
             Field::Revenue => &mut self.revenue,
             _ => return None,
@@ -213,6 +224,7 @@ impl Postback {
         match field {
             Field::Amount => self.amount,
             Field::Discount => self.discount,
+            Field::Remaining => self.remaining,
             Field::Commission => self.commission,
             Field::Revenue => self.revenue,
             _ => None,

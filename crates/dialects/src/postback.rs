@@ -40,6 +40,9 @@ pub struct Postback {
     /// Discount of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<Amount>,
+    /// Amount of the order that is left after refunds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<Amount>,
     /// Currency of the amounts, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
@@ -76,6 +79,9 @@ pub struct Postback {
     /// Time of the event by the sender's clock. A time that cannot be parsed is in `extra`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_time: Option<DateTime<Utc>>,
+    /// Id of the event or refund in the sender's system, by which it tells repetitions from new events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
     /// Line items; at most [`ITEM_LIMIT`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
@@ -104,10 +110,40 @@ pub struct Postback {
     /// Response body that the sender requests.
     #[serde(skip_serializing_if = "is_default")]
     pub wish: Wish,
+    /// True if the amounts were sent in the minor unit of a currency that was not named, and read as hundredths:
+    /// [`Self::with_decimals`] reads them in the currency that the receiver assumes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_in_hundredths: bool,
     /// True if the postback came to our own endpoint for browsers, where everything sent is public. The pixel endpoints
     /// of other systems count as those systems' own.
     #[serde(skip_serializing_if = "is_default")]
     pub is_from_browser: bool,
+}
+
+impl Postback {
+    /// The same postback in a currency with this number of decimals, if its amounts were sent in the minor unit of a
+    /// currency that was not named.
+    pub fn with_decimals(&mut self, decimals: usize) {
+        if !std::mem::take(&mut self.is_in_hundredths) {
+            return;
+        }
+        let power = |exponent: usize| 10_i64.saturating_pow(u32::try_from(exponent).unwrap_or(u32::MAX));
+        let (up, down) = (
+            power(2_usize.saturating_sub(decimals)),
+            power(decimals.saturating_sub(2)),
+        );
+        let items = self.items.iter_mut().map(|item| &mut item.amount);
+        let sums = [
+            &mut self.amount,
+            &mut self.discount,
+            &mut self.remaining,
+            &mut self.commission,
+            &mut self.revenue,
+        ];
+        for amount in sums.into_iter().chain(items).flatten() {
+            amount.micros = amount.micros.saturating_mul(up) / down;
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -130,7 +166,7 @@ pub struct Item {
     /// Number of pieces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<u32>,
-    /// Amount of the whole line: all pieces together, in every dialect.
+    /// Amount of the whole line: all pieces together, in every dialect. Negative for a discount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
 }
@@ -191,4 +227,28 @@ pub enum CustomerType {
     New,
     /// Later order of the customer.
     Existing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hundredths_are_read_in_the_currency_that_is_assumed() {
+        for (decimals, micros) in [(0, 5_000_000_000), (2, 50_000_000), (3, 5_000_000), (4, 500_000)] {
+            let mut postback = Postback {
+                amount: Some(Amount { micros: 50_000_000 }),
+                is_in_hundredths: true,
+                ..Postback::default()
+            };
+            postback.with_decimals(decimals);
+            assert_eq!(
+                postback.amount,
+                Some(Amount { micros }),
+                "5000 with {decimals} decimals"
+            );
+            postback.with_decimals(decimals);
+            assert_eq!(postback.amount, Some(Amount { micros }), "once");
+        }
+    }
 }

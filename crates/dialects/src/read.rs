@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
 use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
-use crate::dialect::{Auth, Dialect, Endpoint, Kind};
+use crate::dialect::{Auth, Dialect, Endpoint, Kind, Money as MoneyFormat};
 use crate::field::Field;
 use crate::postback::{CLICK_LIMIT, Intent};
 use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
@@ -62,6 +62,7 @@ impl Reading<'_> {
             Some(Field::Currency) => Some(one.value.clone()),
             _ => None,
         });
+        self.postback.is_in_hundredths = currency.is_none() && self.dialect.money == MoneyFormat::Minor;
         for one in sent {
             let money = Money::of(self.dialect, currency.as_deref());
             let taken = match (one.claim, self.winning(&winners, one)) {

@@ -21,12 +21,22 @@ impl<'a> Money<'a> {
 
     /// Parses one amount.
     pub(crate) fn read(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
-        let read = match self.format {
+        self.parse(text)
+            .map_err(|problem| amount_problem(parameter, text, problem))
+    }
+
+    /// Parses the amount of a line of an order, which is negative for a discount.
+    pub(crate) fn read_line(&self, parameter: &str, text: &str) -> Result<Amount, Problem> {
+        Amount::of_line(text, |text| self.parse(text))
+            .map_err(|problem| amount_problem(parameter, text, problem))
+    }
+
+    fn parse(&self, text: &str) -> Result<Amount, AmountProblem> {
+        match self.format {
             MoneyFormat::Major | MoneyFormat::Quoted => Amount::parse(text),
             MoneyFormat::Comma => Amount::parse_with_comma(text),
             MoneyFormat::Minor => Amount::parse_minor(text, self.currency),
-        };
-        read.map_err(|problem| amount_problem(parameter, text, problem))
+        }
     }
 }
 

@@ -456,7 +456,7 @@ fn ten_thousand_items_are_refused_in_every_format() {
 fn an_overflowing_line_amount_is_refused() {
     let target = "/u?CJEVENT=c&ITEM1=a&AMT1=999999999&QTY1=4000000000";
     assert!(matches!(problem_of(target, "", ""), Some(Problem::Amount { .. })));
-    let target = "/conversion/clickref:c/[value:1000000000][value:1000000000]";
+    let target = "/conversion/clickref:c/[value:1000000000000][value:1000000000000]";
     let raw = RawCall::get(target);
     let read = parse_call(&raw).postback;
     assert_eq!((read.items.len(), read.amount), (2, None));

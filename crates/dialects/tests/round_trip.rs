@@ -79,12 +79,13 @@ prop_compose! {
     fn any_postback()(
         base in attributed(),
         amount in of(amount()), discount in of(amount()), commission in of(amount()), revenue in of(amount()),
+        remaining in of(amount()), event_id in of(text()),
         rate in of(0_u32..2_000_000), currency in of(prop_oneof![Just("EUR"), Just("JPY"), Just("KWD")]),
         intent in intent(), items in vec(item(), 0..4), subs in proptest::array::uniform5(of(text())),
         minutes in of(17_000_000_i64..60_000_000),
     ) -> Postback {
         Postback {
-            amount, discount, commission, revenue, intent, items, subs,
+            amount, discount, commission, revenue, intent, items, subs, remaining, event_id,
             commission_rate_ppm: rate,
             currency: currency.map(str::to_owned),
             event_time: minutes.and_then(|minutes| DateTime::from_timestamp(minutes * 60, 0)),
@@ -128,6 +129,7 @@ fn restricted(
     postback.parent_goal = only(postback.parent_goal, Field::ParentGoal);
     postback.order_id = only(postback.order_id, Field::OrderId);
     postback.currency = only(postback.currency, Field::Currency);
+    postback.event_id = only(postback.event_id, Field::EventId);
     postback.coupon = only(postback.coupon, Field::Coupon);
     postback.country = only(postback.country, Field::Country);
     postback.customer_id = only(postback.customer_id, Field::CustomerId);
@@ -136,6 +138,7 @@ fn restricted(
     postback.timestamp = only(postback.timestamp, Field::Timestamp);
     postback.amount = money(postback.amount, Field::Amount);
     postback.discount = money(postback.discount, Field::Discount);
+    postback.remaining = money(postback.remaining, Field::Remaining);
     postback.commission = money(postback.commission, Field::Commission);
     postback.revenue = money(postback.revenue, Field::Revenue);
     postback.commission_rate_ppm = postback
@@ -160,6 +163,8 @@ fn restricted(
     if carries(Field::Status) {
         set_status(dialect, &mut postback, status);
     }
+    let is_minor = matches!(dialect.key, "dub" | "firstpromoter" | "rakuten");
+    postback.is_in_hundredths = is_minor && postback.currency.is_none();
     with_items(dialect, &mut postback);
     agreed(dialect, &mut postback);
     postback

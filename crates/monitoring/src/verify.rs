@@ -24,8 +24,6 @@ use tracking::ClickRecord;
 const MAX_EXAMPLES: i64 = 20;
 /// Number of keys per look-up.
 const LOOKUP_SIZE: usize = 5_000;
-/// Index of the key in the row of a click.
-const KEY_FIELD: usize = 1;
 
 /// Period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +106,10 @@ pub enum VerifyError {
     },
 }
 
-/// Claims about the database, each with two queries whose rows must be equal: expected and found. `$1` is the network,
-/// `$2` and `$3` the period, `$4` the network's time zone. `clicks_kept.since` is the start of the oldest month of
-/// clicks; of months that retention dropped only rollups remain.
-const CLAIMS: [(&str, &str, &str); 7] = [
+/// Claims about the events of a period, each with two queries whose rows must be equal: expected and found. `$1` is the
+/// network, `$2` and `$3` the period, `$4` the network's time zone. `clicks_kept.since` is the start of the oldest month
+/// of clicks; of months that retention dropped only rollups remain.
+const CLAIMS: [(&str, &str, &str); 3] = [
     (
         "The rollups of clicks equal the clicks, hour by hour",
         "SELECT date_trunc('hour', clicked_at, $4) AS hour, campaign_id, affiliate_id, link_id, count(*) AS clicks,
@@ -141,57 +139,57 @@ const CLAIMS: [(&str, &str, &str); 7] = [
          WHERE p.network_id = $1 AND received_at >= $2 AND received_at < $3 AND p.status = 'duplicate' AND NOT p.is_test
            AND p.reason <> 'status_ignored'",
     ),
+];
+
+/// Claims about all money of a network, whatever the period: a refund today changes an order of last year.
+const MONEY: [(&str, &str, &str); 4] = [
     (
         "The rollups of conversions equal the conversions, hour by hour",
         "SELECT date_trunc('hour', converted_at, $4) AS hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
-                count(*) AS conversions, sum(coalesce(amount_micros, 0)) AS amount, sum(commission_micros) AS commission,
+                count(*) AS conversions,
+                count(*) FILTER (WHERE status IN ('pending', 'approved') AND unpaid_because IS NULL) AS paid,
+                sum(coalesce(amount_micros, 0)) AS amount, sum(commission_micros) AS commission,
                 sum(revenue_micros) AS revenue
-         FROM conversions WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3
-         GROUP BY 1, 2, 3, 4, 5, 6, 7",
-        "SELECT hour, campaign_id, affiliate_id, link_id, goal_id, currency, status, conversions, amount_micros::numeric,
-                commission_micros::numeric, revenue_micros::numeric
-         FROM conversion_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
+         FROM conversions WHERE network_id = $1 GROUP BY 1, 2, 3, 4, 5, 6, 7",
+        "SELECT hour, campaign_id, affiliate_id, link_id, goal_id, currency, status, conversions, paid, amount_micros,
+                commission_micros, revenue_micros
+         FROM conversion_rollups WHERE network_id = $1
            AND (conversions, amount_micros, commission_micros, revenue_micros) <> (0, 0, 0, 0)",
     ),
     (
-        "The ledger equals commission, revenue and margin of the pending and approved conversions, to the micro-unit",
-        "SELECT id AS conversion, account, micros::numeric AS micros, currency FROM conversions, LATERAL (VALUES
-             ('affiliate', commission_micros), ('advertiser', -revenue_micros),
-             ('network', revenue_micros - commission_micros)) AS owed (account, micros)
-         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3 AND status IN ('pending', 'approved') AND micros <> 0",
-        "SELECT conversion_id, account, sum(l.amount_micros), l.currency FROM ledger_entries l
-         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
-         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3
-         GROUP BY 1, 2, 4 HAVING sum(l.amount_micros) <> 0",
+        "The ledger equals commission and revenue of the conversions, pending and payable, to the micro-unit",
+        "SELECT id AS conversion, advertiser_id, affiliate_id, currency,
+                CASE status WHEN 'pending' THEN commission_micros ELSE 0 END::numeric AS commission_pending,
+                CASE status WHEN 'approved' THEN commission_micros ELSE 0 END::numeric AS commission_payable,
+                CASE status WHEN 'pending' THEN revenue_micros ELSE 0 END::numeric AS revenue_pending,
+                CASE status WHEN 'approved' THEN revenue_micros ELSE 0 END::numeric AS revenue_payable
+         FROM conversions WHERE network_id = $1 AND status IN ('pending', 'approved')
+           AND (commission_micros, revenue_micros) <> (0, 0)",
+        "SELECT conversion_id, advertiser_id, affiliate_id, currency, sum(commission_pending_micros),
+                sum(commission_payable_micros), sum(revenue_pending_micros), sum(revenue_payable_micros)
+         FROM ledger_entries WHERE network_id = $1 AND conversion_id IS NOT NULL GROUP BY 1, 2, 3, 4
+         HAVING (sum(commission_pending_micros), sum(commission_payable_micros), sum(revenue_pending_micros),
+                 sum(revenue_payable_micros)) <> (0, 0, 0, 0)",
     ),
     (
-        "The ledger entries of every conversion sum to zero",
-        "SELECT conversion_id AS conversion, 0::numeric AS sum FROM ledger_entries l
-         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
-         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
-        "SELECT conversion_id, sum(l.amount_micros) FROM ledger_entries l
-         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
-         WHERE l.network_id = $1 AND converted_at >= $2 AND converted_at < $3 GROUP BY 1",
+        "Every ledger entry has its cause: a statement about a conversion",
+        "SELECT id AS entry FROM ledger_entries WHERE network_id = $1 AND conversion_id IS NOT NULL",
+        "SELECT l.id FROM ledger_entries l
+         WHERE l.network_id = $1 AND (l.change_id = l.conversion_id
+               AND EXISTS (SELECT FROM conversions c WHERE c.network_id = l.network_id AND c.id = l.conversion_id)
+            OR EXISTS (SELECT FROM conversion_changes h WHERE h.network_id = l.network_id
+                       AND h.conversion_id = l.conversion_id AND h.id = l.change_id))",
     ),
     // No foreign keys check these references, because they would slow down inserts.
     (
-        "Every conversion belongs to a link, a goal and an advertiser of one campaign, and every ledger entry to a conversion",
-        "SELECT 'conversion' AS kind, id FROM conversions
-         WHERE network_id = $1 AND converted_at >= $2 AND converted_at < $3
-         UNION ALL
-         SELECT 'ledger entry', id FROM ledger_entries WHERE network_id = $1 AND booked_at >= $2 AND booked_at < $3",
-        "SELECT 'conversion', c.id FROM conversions c
+        "Every conversion belongs to a link, a goal and an advertiser of one campaign",
+        "SELECT id AS conversion FROM conversions WHERE network_id = $1",
+        "SELECT c.id FROM conversions c
          JOIN campaigns k ON (k.network_id, k.id, k.advertiser_id) = (c.network_id, c.campaign_id, c.advertiser_id)
          JOIN goals g ON (g.network_id, g.id, g.campaign_id) = (c.network_id, c.goal_id, c.campaign_id)
          JOIN tracking_links l ON (l.network_id, l.id, l.campaign_id, l.affiliate_id)
                                 = (c.network_id, c.link_id, c.campaign_id, c.affiliate_id)
-         WHERE c.network_id = $1 AND converted_at >= $2 AND converted_at < $3
-         UNION ALL
-         SELECT 'ledger entry', l.id FROM ledger_entries l
-         JOIN conversions c ON c.network_id = l.network_id AND c.id = l.conversion_id
-         WHERE l.network_id = $1 AND booked_at >= $2 AND booked_at < $3
-           AND coalesce(l.advertiser_id, c.advertiser_id) = c.advertiser_id
-           AND coalesce(l.affiliate_id, c.affiliate_id) = c.affiliate_id",
+         WHERE c.network_id = $1",
     ),
 ];
 
@@ -212,7 +210,9 @@ pub async fn verify(
     for stream in [Stream::Clicks, Stream::Postbacks] {
         checks.push(compare_journals(conn, journals, stream, period).await?);
     }
-    for (claim, expected, found) in CLAIMS {
+    checks.push(check_quarantine(conn).await?);
+    checks.push(check_conversions(conn).await?);
+    for (claim, expected, found) in CLAIMS.into_iter().chain(MONEY) {
         checks.push(compare(conn, network.time_zone(), period, claim, expected, found).await?);
     }
     let verification = Verification {
@@ -271,6 +271,41 @@ async fn store(conn: &mut NetworkConn, verification: &Verification) -> QueryResu
         .execute(&mut **conn)
         .await?;
     Ok(())
+}
+
+/// Checks that every conversion follows from its statements and terms.
+async fn check_conversions(conn: &mut NetworkConn) -> QueryResult<Check> {
+    let proof = conversions::prove(conn).await?;
+    let differing = count(proof.differing.len());
+    let examples = usize::try_from(MAX_EXAMPLES).unwrap_or(0);
+    Ok(Check {
+        claim: "Status and money of every conversion follow from its statements and terms".to_owned(),
+        expected: proof.conversions,
+        found: proof.conversions - differing,
+        differing,
+        examples: proof.differing.into_iter().take(examples).collect(),
+    })
+}
+
+/// Checks that no record of the network was quarantined: it was acknowledged, and is in no table.
+async fn check_quarantine(conn: &mut NetworkConn) -> QueryResult<Check> {
+    let of_network = || quarantine::table.filter(quarantine::network_id.eq(conn.network_id()));
+    let (all, some) = (of_network(), of_network());
+    let differing: i64 = all.count().get_result(&mut **conn).await?;
+    let records: Vec<(i64, String)> = some
+        .order((quarantine::quarantined_at.desc(), quarantine::seq.desc()))
+        .limit(MAX_EXAMPLES)
+        .select((quarantine::seq, quarantine::reason))
+        .load(&mut **conn)
+        .await?;
+    let example = |(seq, reason): (i64, String)| format!("record {seq}: {reason}");
+    Ok(Check {
+        claim: "No record is quarantined".to_owned(),
+        expected: 0,
+        found: differing,
+        differing,
+        examples: records.into_iter().map(example).collect(),
+    })
 }
 
 /// Compares the rows of two queries, in both directions and including the number of equal rows.
@@ -342,11 +377,7 @@ impl Stream {
             Self::Clicks => {
                 let click = ClickRecord::read(record)?;
                 let at = DateTime::from_timestamp_micros(click.clicked_at)?;
-                Some((
-                    click.network_id,
-                    at,
-                    Uuid::from_slice(click.field(KEY_FIELD)?).ok()?,
-                ))
+                Some((click.network_id, at, click.key()?))
             }
             Self::Postbacks => {
                 let postback = PostbackRecord::read(record).ok()?;

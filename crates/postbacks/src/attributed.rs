@@ -6,6 +6,7 @@ use campaigns::Route;
 use campaigns::campaigns::CampaignStatus;
 use campaigns::integrations::Integration;
 use chrono_tz::Tz;
+use conversions::AttributedBy;
 use schema::{AdvertiserId, CampaignId, ClickKey};
 use tenancy::networks::Network;
 
@@ -92,7 +93,8 @@ impl Findings {
 
     /// True for a test, which never pays.
     pub(crate) fn is_test(&self) -> bool {
-        self.route.as_ref().is_some_and(is_test)
+        let by = self.attribution.map(|attribution| attribution.by);
+        self.route.as_ref().is_some_and(|route| is_test(route, by))
     }
 }
 
@@ -115,7 +117,7 @@ impl Attributed {
 
     /// True for a test, which never pays.
     pub(crate) fn is_test(&self) -> bool {
-        is_test(&self.route)
+        is_test(&self.route, Some(self.attribution.by))
     }
 
     pub(crate) fn time_zone(&self) -> Tz {
@@ -123,6 +125,9 @@ impl Attributed {
     }
 }
 
-fn is_test(route: &Route) -> bool {
-    route.is_test || route.campaign().status == CampaignStatus::Testing
+/// True for a test: through a test link, or without click and customer while the campaign is tested. A click through any
+/// other link, and a customer, are from a time when the campaign was live.
+pub(crate) fn is_test(route: &Route, by: Option<AttributedBy>) -> bool {
+    let is_earlier = matches!(by, Some(AttributedBy::Click | AttributedBy::Customer));
+    route.is_test || !is_earlier && route.campaign().status == CampaignStatus::Testing
 }

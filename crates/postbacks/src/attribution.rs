@@ -25,6 +25,7 @@ pub(crate) struct Earlier {
     pub(crate) campaign_id: CampaignId,
     pub(crate) click: Option<ClickKey>,
     pub(crate) link_id: LinkId,
+    pub(crate) converted_at: DateTime<Utc>,
 }
 
 /// Campaigns that a postback without a click may be attributed to.
@@ -71,6 +72,8 @@ pub(crate) struct Attribution {
     pub(crate) by: AttributedBy,
     pub(crate) click: Option<ClickKey>,
     pub(crate) clicked_at: Option<DateTime<Utc>>,
+    /// Time of the customer's conversion that attributes it; `None` for other proofs.
+    pub(crate) customer_at: Option<DateTime<Utc>>,
     pub(crate) link_id: LinkId,
 }
 
@@ -80,6 +83,7 @@ impl Attribution {
             by: AttributedBy::Click,
             click: Some(click.key),
             clicked_at: Some(click.clicked_at()),
+            customer_at: None,
             link_id: click.link_id(),
         }
     }
@@ -240,10 +244,16 @@ pub(crate) async fn without_click(
                 "click",
                 format!("none was sent; customer {customer} has an earlier conversion"),
             );
+            if let Some(coupon) = &postback.coupon {
+                let words =
+                    format!("{coupon} is not used: the earlier conversion of the customer comes first");
+                trace.note("coupon", words);
+            }
             return Ok(WithoutClick::Found(Attribution {
                 by: AttributedBy::Customer,
                 click: earlier.click,
                 clicked_at: None,
+                customer_at: Some(earlier.converted_at),
                 link_id: earlier.link_id,
             }));
         }
@@ -293,6 +303,7 @@ fn found(by: AttributedBy, link_id: LinkId) -> WithoutClick {
         by,
         click: None,
         clicked_at: None,
+        customer_at: None,
         link_id,
     })
 }

@@ -86,6 +86,8 @@ impl Authenticator {
         let mut findings = Box::new(Findings::new(received, network));
         match self.take_steps(customers, &mut findings).await {
             Ok((sender, integration, attribution, route)) => {
+                let decimals = route.campaign().currency.decimals();
+                findings.record.postback.with_decimals(decimals);
                 Ok(Some(Attempt::Attributed(Box::new(Attributed {
                     advertiser_id: sender.advertiser_id,
                     is_authenticated: findings.is_authenticated,

@@ -8,14 +8,18 @@ use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{Goal, UniqueBy};
 use campaigns::integrations::Integration;
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::ConversionStatus;
+use conversions::{AttributedBy, ConversionStatus};
 use dialects::{Amount, Intent, Postback, State};
 use schema::clock::in_words;
-use schema::{AdvertiserId, ClickKey, Currency, PostbackId};
+use schema::{AdvertiserId, ClickKey, Currency, Money, PostbackId};
 use tenancy::affiliates::AffiliateStatus;
 
+use crate::attributed::is_test;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
+
+/// Difference by which the clock of a sender may be ahead.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Input of a decision.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,12 @@ pub(crate) struct Case<'a> {
     pub(crate) click: Option<ClickKey>,
     /// Time of the click; `None` if the postback does not name the click itself.
     pub(crate) clicked_at: Option<DateTime<Utc>>,
+    /// Proof that attributed it.
+    pub(crate) by: AttributedBy,
+    /// Time of the customer's conversion that attributed it; `None` for other proofs.
+    pub(crate) customer_at: Option<DateTime<Utc>>,
+    /// True if a token, a signature or an allowed address identified the sender.
+    pub(crate) is_authenticated: bool,
     /// Link with its current configuration.
     pub(crate) route: &'a Route,
     /// Arrival.
@@ -43,7 +53,7 @@ pub(crate) struct Case<'a> {
 impl Case<'_> {
     /// True for a test, which never pays.
     pub(crate) fn is_test(&self) -> bool {
-        self.route.is_test || self.route.campaign().status == CampaignStatus::Testing
+        is_test(self.route, Some(self.by))
     }
 }
 
@@ -103,6 +113,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
     if case.postback.is_test && !case.is_test() {
         return Err(Verdict::of(Reason::WrongMode));
     }
+    check_event_time(case, trace)?;
     let goal = find_goal(case)?;
     trace.pass("goal", format!("{} ({})", goal.settings.name, goal.code()));
     check_reference(case, goal, trace)?;
@@ -110,6 +121,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
     let unique_key = unique_key(case, goal)?;
     trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
     let currency = find_currency(case)?;
+    check_sums(case, currency)?;
     let sent_micros = sent_amount(case, trace)?;
     let mut claim = Claim {
         goal: Arc::clone(goal),
@@ -121,7 +133,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
         blocks_creation: None,
     };
     if action.creates() {
-        match check_new(case, goal, sent_micros, trace) {
+        match check_new(case, goal, sent_micros, currency, trace) {
             Ok(amount_micros) => claim.amount_micros = amount_micros,
             Err(verdict) => claim.blocks_creation = Some(verdict),
         }
@@ -134,12 +146,53 @@ fn check_new(
     case: &Case<'_>,
     goal: &Goal,
     sent: Option<i64>,
+    currency: Currency,
     trace: &mut Trace,
 ) -> Result<Option<i64>, Verdict> {
     check_campaign(case, trace)?;
     check_window(case, trace)?;
     check_parameters(case, goal, trace)?;
-    amount(case, goal, sent, trace)
+    amount(case, goal, sent, currency, trace)
+}
+
+/// Refuses the time of an event that lies in the future. That of a sender who is not authenticated does not count.
+fn check_event_time(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let Some(at) = case.postback.event_time else {
+        return Ok(());
+    };
+    if !case.is_authenticated {
+        trace.note("event_time", "not used: the sender is not authenticated");
+        return Ok(());
+    }
+    if at - case.received_at > CLOCK_TOLERANCE {
+        let message = format!("event_time is {} in the future.", in_words(at - case.received_at));
+        return Err(Verdict::with_message(Reason::EventTimeInvalid, message));
+    }
+    trace.pass("event_time", at.format("%F %T UTC").to_string());
+    Ok(())
+}
+
+/// Refuses sums beyond the limit of their currency.
+fn check_sums(case: &Case<'_>, currency: Currency) -> Result<(), Verdict> {
+    let postback = case.postback;
+    let sums = [
+        ("amount", postback.amount),
+        ("remaining", postback.remaining),
+        ("commission", postback.commission),
+        ("revenue", postback.revenue),
+    ];
+    let most = currency.largest_amount();
+    for (name, sum) in sums {
+        if sum.is_some_and(|sum| sum.micros > most) {
+            let limit = Money {
+                micros: most,
+                currency,
+            };
+            let message = format!("{name} is more than {limit}, the limit of one order.");
+            return Err(Verdict::with_message(Reason::AmountInvalid, message));
+        }
+    }
+    Ok(())
 }
 
 fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
@@ -177,10 +230,25 @@ fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
 }
 
 fn check_window(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+    let campaign = case.route.campaign();
+    if let Some(customer_at) = case.customer_at {
+        let (age, days) = (case.received_at - customer_at, campaign.customer_days);
+        if age > TimeDelta::days(days.into()) {
+            let message = format!(
+                "The customer's latest conversion is {} old; the customer window is {days} days.",
+                in_words(age)
+            );
+            return Err(Verdict::with_message(Reason::ClickExpired, message));
+        }
+        let words = format!(
+            "the customer's conversion is {} old; the window is {days} days",
+            in_words(age)
+        );
+        trace.pass("window", words);
+    }
     let Some(clicked_at) = case.clicked_at else {
         return Ok(());
     };
-    let campaign = case.route.campaign();
     let (days, seconds) = (campaign.attribution_days, campaign.attribution_min_seconds);
     let age = case.received_at - clicked_at;
     if age > TimeDelta::days(days.into()) {
@@ -309,6 +377,8 @@ fn action(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Action, Ver
     };
     Ok(match (postback.intent, status) {
         (Intent::Refund, _) => Action::Refund,
+        // What is left of an order presupposes the order.
+        (_, status) if postback.remaining.is_some() => Action::Update(status),
         (Intent::Update, status) => Action::Update(status),
         (Intent::Report, None) => Action::Create(initial),
         (Intent::Report | Intent::Upsert, sent) => Action::Upsert { initial, sent },
@@ -398,7 +468,7 @@ fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
     }
 }
 
-/// Amount as sent, or else the sum of the items.
+/// Amount as sent, or else the sum of the items less the discount of the order.
 fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
     if let Some(amount) = case.postback.amount {
         return Ok(Some(amount.micros));
@@ -410,11 +480,18 @@ fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdic
     let Some(sum) = sum.filter(|_| !items.is_empty()) else {
         return Ok(None);
     };
+    let discount = case.postback.discount.map_or(0, |discount| discount.micros);
+    let sum = sum.saturating_sub(discount);
     if Amount::from_micros(sum).is_none() {
-        let message = "The items add up to more than 1000000000.";
+        let message = if sum < 0 {
+            "The discounts exceed the items."
+        } else {
+            "The items add up to more than 1000000000000."
+        };
         return Err(Verdict::with_message(Reason::AmountInvalid, message));
     }
-    trace.note("amount", format!("the sum of {} items", items.len()));
+    let less = if discount > 0 { " less the discount" } else { "" };
+    trace.note("amount", format!("the sum of {} items{less}", items.len()));
     Ok(Some(sum))
 }
 
@@ -423,12 +500,20 @@ fn amount(
     case: &Case<'_>,
     goal: &Goal,
     sent: Option<i64>,
+    currency: Currency,
     trace: &mut Trace,
 ) -> Result<Option<i64>, Verdict> {
     if sent.is_some() {
         return Ok(sent);
     }
     if let Some(default) = goal.settings.demands.default_amount_micros {
+        let ours = case.route.campaign().currency;
+        if currency != ours {
+            let message = format!(
+                "No amount was sent; the goal's default is in {ours}, but the order is in {currency}."
+            );
+            return Err(Verdict::with_message(Reason::CurrencyMismatch, message));
+        }
         trace.note("amount", "none was sent; the goal's default is used");
         return Ok(Some(default));
     }

@@ -10,6 +10,7 @@ mod authenticate;
 mod decide;
 mod deciding;
 mod inbound;
+mod quarantined;
 mod received;
 mod record;
 mod redaction;

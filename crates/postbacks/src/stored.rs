@@ -10,6 +10,7 @@ use schema::{
 };
 use tenancy::Scope;
 
+use crate::quarantined;
 use crate::trace::Trace;
 use crate::verdict::Reason;
 
@@ -246,5 +247,8 @@ pub async fn find(
     if let Some(id) = scope.advertiser {
         query = query.filter(postbacks::advertiser_id.eq(id));
     }
-    query.first(&mut **conn).await.optional()
+    match query.first(&mut **conn).await.optional()? {
+        Some(found) => Ok(Some(found)),
+        None => quarantined::find(conn, scope, id).await,
+    }
 }

@@ -82,6 +82,8 @@ pub enum Reason {
     AmountMissing,
     /// The amount is not a plain decimal.
     AmountInvalid,
+    /// The time of the event is in the future.
+    EventTimeInvalid,
     /// The currency is not one of ISO 4217.
     CurrencyUnknown,
     /// The goal pays a fixed sum in another currency.
@@ -126,6 +128,8 @@ pub enum Reason {
     RateLimited,
     /// Stored on disk; decided as soon as the database responds.
     Queued,
+    /// Stored on disk; Postgres refused to decide it.
+    Quarantined,
     /// Failure on our side.
     Unavailable,
 }
@@ -135,7 +139,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 63] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -174,6 +178,7 @@ impl Reason {
         Self::ParamForbidden,
         Self::AmountMissing,
         Self::AmountInvalid,
+        Self::EventTimeInvalid,
         Self::CurrencyUnknown,
         Self::CurrencyMismatch,
         Self::TokenMissing,
@@ -196,6 +201,7 @@ impl Reason {
         Self::UnknownHost,
         Self::RateLimited,
         Self::Queued,
+        Self::Quarantined,
         Self::Unavailable,
     ];
 
@@ -241,6 +247,7 @@ impl Reason {
             Self::ParamForbidden => Line("param_forbidden", Rejected, 400, "A parameter was sent that the goal forbids.", "Remove the parameter."),
             Self::AmountMissing => Line("amount_missing", Rejected, 400, "amount is missing or empty, and the goal pays a percentage of it.", "Send the order amount; 0 is an amount."),
             Self::AmountInvalid => Line("amount_invalid", Rejected, 400, "amount is not a plain decimal number.", "Send digits with at most one decimal point: 12.50."),
+            Self::EventTimeInvalid => Line("event_time_invalid", Rejected, 400, "event_time is in the future.", "Send the time of the event in UTC or with its offset, from a synchronized clock."),
             Self::CurrencyUnknown => Line("currency_unknown", Rejected, 400, "currency is not a code of ISO 4217.", "Send three capital letters, such as EUR."),
             Self::CurrencyMismatch => Line("currency_mismatch", Rejected, 422, "The goal pays a fixed sum in the campaign's currency, but the order is in another currency.", "Send the amount in the campaign's currency, or ask the network to pay a percentage."),
             Self::TokenMissing => Line("token_missing", Rejected, 401, "token is missing or empty.", "Send the token that the network gave you."),
@@ -263,6 +270,7 @@ impl Reason {
             Self::UnknownHost => Line("unknown_host", Rejected, 404, "This host belongs to no network, so the postback was not stored.", "Use the tracking host of your network, as in the URL you were given."),
             Self::RateLimited => Line("rate_limited", Rejected, 429, "The network exceeded its postback rate limit, so this postback was not stored.", "Send the postback again after the time in Retry-After; repeating it is safe."),
             Self::Queued => Line("queued", Queued, 202, "The postback is stored safely; its verdict follows.", "Nothing to do: look up the receipt later. Repeating the postback is safe."),
+            Self::Quarantined => Line("quarantined", Unavailable, 503, "The postback is stored safely, but could not be decided because of a failure on our side.", "Nothing to do: the operator of the network is informed, and decides it later."),
             Self::Unavailable => Line("unavailable", Unavailable, 503, "We could not confirm that the postback was stored, because of a failure on our side.", "Send the postback again after the time in Retry-After; repeating it is safe."),
         }
     }

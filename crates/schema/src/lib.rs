@@ -12,6 +12,7 @@ mod text_enum;
 mod ids;
 mod migrations;
 mod money;
+mod numeric;
 mod schema;
 mod session;
 mod words;
@@ -25,6 +26,7 @@ pub use ids::{
 };
 pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency};
+pub use numeric::WideNumber;
 pub use schema::*;
 pub use session::{connect, connect_client};
 pub use words::Words;

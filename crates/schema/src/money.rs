@@ -9,7 +9,8 @@ use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
-/// Currency of ISO 4217, stored as its three-letter code.
+/// Currency of ISO 4217 that people pay with, stored as its three-letter code. Metals, funds and test codes such as `XAU`
+/// or `XXX` have no minor unit, and are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 pub struct Currency(iso_currency::Currency);
@@ -31,6 +32,28 @@ impl Currency {
     pub fn decimals(self) -> usize {
         self.0.exponent().map_or(2, usize::from)
     }
+
+    /// Returns the largest amount of one order, in micro-units: a thousand million units, or a million million of the
+    /// currencies of which a thousand are worth less than a few dollars.
+    #[must_use]
+    pub fn largest_amount(self) -> i64 {
+        const SMALL: [&str; 24] = [
+            "BIF", "COP", "GNF", "IDR", "IQD", "IRR", "KHR", "KMF", "KRW", "LAK", "LBP", "MGA", "MMK", "MNT",
+            "MWK", "NGN", "PYG", "RWF", "STN", "SYP", "TZS", "UGX", "UZS", "VND",
+        ];
+        let units = if SMALL.contains(&self.code()) {
+            1_000_000_000_000
+        } else {
+            1_000_000_000
+        };
+        units * Money::UNIT
+    }
+
+    /// Returns the micro-units of the minor unit: 10 000 for a cent. The SQL function `minor_unit` says the same.
+    #[must_use]
+    pub fn minor_unit(self) -> i64 {
+        10_i64.pow(6_u32.saturating_sub(self.decimals().try_into().unwrap_or(6)))
+    }
 }
 
 impl FromStr for Currency {
@@ -38,6 +61,7 @@ impl FromStr for Currency {
 
     fn from_str(code: &str) -> Result<Self, UnknownCurrency> {
         iso_currency::Currency::from_code(code)
+            .filter(|currency| currency.exponent().is_some())
             .map(Self)
             .ok_or_else(|| UnknownCurrency(code.to_owned()))
     }
@@ -91,19 +115,25 @@ impl Money {
     /// Micro-units in one unit.
     pub const UNIT: i64 = 1_000_000;
 
-    /// Returns a share of this amount, rounded half to even at the currency's minor unit, so that the share can be paid:
-    /// the only rounding rule of the product. Computed in 128 bits, so a rate of at most 100 % cannot overflow.
+    /// Returns a share of this amount, rounded.
     #[must_use]
     pub fn share(self, parts_per_million: i32) -> Money {
-        let minor_unit = i128::from(self.minor_unit());
-        let divisor = 1_000_000 * minor_unit;
         let product = i128::from(self.micros) * i128::from(parts_per_million);
-        let (whole, rest) = (product.div_euclid(divisor), product.rem_euclid(divisor));
+        Self::rounded(product, 1_000_000, self.currency)
+    }
+
+    /// Returns `micros / divisor`, rounded half to even at the currency's minor unit, so that the amount can be paid: the
+    /// only rounding rule of the product. The divisor is positive.
+    #[must_use]
+    pub fn rounded(micros: i128, divisor: i128, currency: Currency) -> Money {
+        let minor_unit = i128::from(currency.minor_unit());
+        let divisor = divisor * minor_unit;
+        let (whole, rest) = (micros.div_euclid(divisor), micros.rem_euclid(divisor));
         let round_up = rest * 2 > divisor || (rest * 2 == divisor && whole % 2 != 0);
         let micros = (whole + i128::from(round_up)) * minor_unit;
         Money {
             micros: i64::try_from(micros).unwrap_or(i64::MAX),
-            ..self
+            currency,
         }
     }
 }
@@ -112,12 +142,7 @@ impl Money {
     /// True if the amount is a whole number of the currency's minor units.
     #[must_use]
     pub fn can_be_paid(self) -> bool {
-        self.micros % self.minor_unit() == 0
-    }
-
-    /// Returns the micro-units of the currency's minor unit: 10 000 for a cent.
-    fn minor_unit(self) -> i64 {
-        10_i64.pow(6_u32.saturating_sub(self.currency.decimals().try_into().unwrap_or(6)))
+        self.micros % self.currency.minor_unit() == 0
     }
 }
 
@@ -201,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_code_that_iso_4217_does_not_list_is_refused() {
-        for code in ["", "eur", "EURO", "ZZZ", "€"] {
+        for code in ["", "eur", "EURO", "ZZZ", "€", "XXX", "XAU"] {
             assert_eq!(code.parse::<Currency>(), Err(UnknownCurrency(code.to_owned())));
         }
     }

@@ -227,6 +227,8 @@ diesel::table! {
         devices -> Array<Nullable<Text>>,
         /// Attribution window: days from click to conversion.
         attribution_days -> Int4,
+        /// Customer window: maximum days since the latest conversion of a customer to which an order without a click is attributed.
+        customer_days -> Int4,
         /// Minimum age of a click for a conversion, in seconds; faster conversions are rejected.
         attribution_min_seconds -> Int4,
         /// Categories for affiliates' search.
@@ -255,8 +257,10 @@ diesel::table! {
         metric -> Text,
         /// Day or month in the time zone of the network, or total.
         period -> Text,
-        /// Limit: a number, or micro-units of the campaign's currency.
+        /// Limit: a number, or micro-units of the currency.
         most -> Int8,
+        /// Currency of a money cap, which counts conversions in this currency only; NULL for the currency of the campaign.
+        currency -> Nullable<Text>,
         /// Time of creation.
         created_at -> Timestamptz,
     }
@@ -379,26 +383,76 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Change events of a conversion, its creation included. The state of the conversion follows from the set of events, in any order of arrival.
+    /// Everything that was stated about a conversion. Its state follows from these statements and its terms (crates/conversions/src/outcome.rs). A conversion without one has only its report, whose values its row has.
     conversion_changes (network_id, conversion_id, id) {
         /// Network that owns the row.
         network_id -> Int4,
         /// Changed conversion.
         conversion_id -> Uuid,
-        /// Postback of the change, or a generated id.
+        /// Id of the change: that of its postback, or a generated one.
         id -> Uuid,
         /// Time the change was received.
         changed_at -> Timestamptz,
-        /// Time of the event as reported by the sender; NULL if none was sent.
+        /// Time of the event as reported by an authenticated sender; NULL if none was sent.
         event_time -> Nullable<Timestamptz>,
-        /// report: the postback that created the conversion. postback: a change by the advertiser. person: a decision by a user of the network. hold: the end of the hold period.
+        /// report: the postback that created the conversion. postback: a change by the advertiser. person: a decision by a user of the network. hold: the end of the hold period. parent: its parent conversion no longer counts.
         source -> Text,
+        /// False if the sender of the postback was not authenticated.
+        is_proven -> Bool,
         /// New status; NULL if unchanged.
         status -> Nullable<Text>,
-        /// New order amount in micro-units; NULL if unchanged.
+        /// True if a user returns the decision on the status to the advertiser.
+        is_released -> Bool,
+        /// New order total before refunds, in micro-units; NULL if unchanged.
         amount_micros -> Nullable<Int8>,
-        /// Refunded part of the order amount in micro-units; NULL if none.
+        /// New order total after refunds, in micro-units, 0 for a full refund; NULL if unchanged.
+        remaining_micros -> Nullable<Int8>,
+        /// Refunded part of the order, in micro-units; NULL if none.
         refund_micros -> Nullable<Int8>,
+        /// Items of the total or of the refund, summed by category; NULL if none or irrelevant.
+        items -> Nullable<Jsonb>,
+        /// Commission of the whole order in micro-units, sent by the advertiser or set by a user; NULL if unchanged.
+        commission_micros -> Nullable<Int8>,
+        /// Revenue of the whole order in micro-units, set by a user; NULL if unchanged.
+        revenue_micros -> Nullable<Int8>,
+        /// Id of the event or refund in the system of the sender; NULL if none was sent.
+        event_id -> Nullable<Text>,
+        /// True if the change exceeded a cap, so that the conversion needs a review.
+        exceeds_cap -> Bool,
+        /// Order amount that the user saw or set, in micro-units; NULL for other sources.
+        seen_amount_micros -> Nullable<Int8>,
+        /// Commission that the user saw or set, in micro-units; NULL for other sources.
+        seen_commission_micros -> Nullable<Int8>,
+        /// Affiliate of the report, or that a user moved the conversion to; NULL if unchanged.
+        affiliate_id -> Nullable<Int4>,
+        /// Tracking link of the report, or that a user moved the conversion to; NULL if unchanged.
+        link_id -> Nullable<Int4>,
+        /// Click of the report, or that a user moved the conversion to; NULL if unchanged or none.
+        click_id -> Nullable<Uuid>,
+        /// Postback that made the change; NULL for other sources.
+        postback_id -> Nullable<Uuid>,
+        /// Name of the user who made the change; NULL for other sources.
+        author -> Nullable<Text>,
+        /// Reason of the user; NULL if none was given.
+        reason_code -> Nullable<Text>,
+        /// Reason of the user in words; NULL if none was given.
+        reason -> Nullable<Text>,
+        /// Id shared by the corrections of a user that were made together; NULL for single ones.
+        batch -> Nullable<Uuid>,
+        /// Correction that this change undoes: neither counts any more; NULL for other changes.
+        undoes -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    /// Days whose conversions were proven to follow from their statements and terms (clickledger verify).
+    conversion_proofs (network_id, day) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Day of the conversions in UTC.
+        day -> Date,
+        /// Fingerprint of the proven rows: if it differs from the present rows, the day is proven again.
+        fingerprint -> Text,
     }
 }
 
@@ -423,12 +477,14 @@ diesel::table! {
         status -> Text,
         /// Number of conversions.
         conversions -> Int8,
+        /// Number of those that are pending or approved, and paid: what caps and tiers count.
+        paid -> Int8,
         /// Sum of the order amounts in micro-units.
-        amount_micros -> Int8,
+        amount_micros -> Numeric,
         /// Sum of the commissions in micro-units.
-        commission_micros -> Int8,
+        commission_micros -> Numeric,
         /// Sum of the revenue in micro-units.
-        revenue_micros -> Int8,
+        revenue_micros -> Numeric,
     }
 }
 
@@ -473,11 +529,11 @@ diesel::table! {
         status -> Text,
         /// End of the hold period, at which the conversion is approved unless it is in review; NULL if it is decided or needs a decision by a user.
         hold_until -> Nullable<Timestamptz>,
-        /// Reason for the manual review: amount above the limit of the goal, or in a currency not comparable with the limit. NULL if no review is pending.
+        /// Reason for the manual review. amount: above the limit of the goal. currency: not comparable with the limit. commission: the commission sent is more than the revenue or the order. cap: it exceeds a cap. parent: its parent conversion no longer counts. person: a user put it on hold. NULL if no review is pending.
         review_because -> Nullable<Text>,
         /// Reason the conversion pays nothing although its goal does; NULL if it pays.
         unpaid_because -> Nullable<Text>,
-        /// Order amount in micro-units; NULL if none was sent.
+        /// Order amount after refunds, in micro-units; NULL if none was sent.
         amount_micros -> Nullable<Int8>,
         /// Commission of the affiliate in micro-units.
         commission_micros -> Int8,
@@ -485,8 +541,12 @@ diesel::table! {
         revenue_micros -> Int8,
         /// ISO 4217: currency of all three amounts.
         currency -> Text,
-        /// Inputs of the pricing: rules, versions, rates and amounts.
+        /// Terms that price the conversion and each later change: rates by rule and category, versions, review limit. Never changed.
         terms -> Jsonb,
+        /// Number of changes, from 1 for the report. A decision of a user names the version it is based on.
+        version -> Int4,
+        /// Time of the last change.
+        changed_at -> Timestamptz,
     }
 }
 
@@ -503,6 +563,28 @@ diesel::table! {
         affiliate_id -> Int4,
         /// Time of creation.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Former commission and revenue of a goal: an order is paid by what was in force at its time, whenever it is decided.
+    goal_versions (network_id, goal_id, version) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Goal.
+        goal_id -> Int4,
+        /// Number of the version.
+        version -> Int4,
+        /// End of the version, when the next one began.
+        valid_to -> Timestamptz,
+        /// As goals.commission_fixed_micros.
+        commission_fixed_micros -> Int8,
+        /// As goals.commission_rate_ppm.
+        commission_rate_ppm -> Int4,
+        /// As goals.revenue_fixed_micros.
+        revenue_fixed_micros -> Int8,
+        /// As goals.revenue_rate_ppm.
+        revenue_rate_ppm -> Int4,
     }
 }
 
@@ -527,6 +609,8 @@ diesel::table! {
         external_id -> Nullable<Text>,
         /// Deduplication of conversions: by order ID, click, customer, or not at all (fire).
         unique_by -> Text,
+        /// True if conversions may have another deduplication key than unique_by says, because it was changed.
+        has_other_keys -> Bool,
         /// True if conversions are approved automatically: at once, or after hold_days.
         auto_approve -> Bool,
         /// Hold period: days a conversion stays pending before auto-approval.
@@ -683,6 +767,8 @@ diesel::table! {
         status_map -> Jsonb,
         /// True if the commission in a postback is paid where the goal's commission is zero.
         takes_commission -> Bool,
+        /// True if an order ID counts once for all campaigns of the advertiser.
+        counts_orders_once -> Bool,
         /// True if a click ID that differs in letter case only is accepted.
         ignores_letter_case -> Bool,
         /// Time the current token was created.
@@ -737,28 +823,38 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Append-only money movements. The entries of a conversion sum to zero: the debt of the advertiser equals the commission of the affiliate plus the margin of the network. A balance is a sum.
-    ledger_entries (network_id, conversion_id, id) {
+    /// Append-only movements of what advertisers owe and affiliates earn, pending and payable apart. The margin of the network is their difference. A balance is a sum.
+    ledger_entries (network_id, id) {
         /// Network that owns the row.
         network_id -> Int4,
-        /// Id of the entry; sorts by time.
+        /// Id of the entry; sorts by the time of booking.
         id -> Uuid,
-        /// Time of the entry.
+        /// Time of booking. A period that is over gets no more entries.
         booked_at -> Timestamptz,
-        /// Conversion of the entry.
-        conversion_id -> Uuid,
-        /// earned: the conversion was created. rejected: the conversion no longer counts, and this entry cancels the earlier ones. adjusted: difference after a change of the conversion.
+        /// Time of the event: of the order, refund or decision.
+        effective_at -> Timestamptz,
+        /// Conversion of the entry; NULL for an entry made by hand.
+        conversion_id -> Nullable<Uuid>,
+        /// Change that caused the entry (conversion_changes.id); the id of the conversion for its report.
+        change_id -> Nullable<Uuid>,
+        /// earned: created. approved: pending became payable. reopened: payable became pending. refunded: a refund. amended: another amount or commission from the advertiser. rejected, reversed: no longer counts, without or after an approval. reinstated: counts again. adjusted: changed by a user. moved: to another affiliate.
         kind -> Text,
-        /// Owner of the account.
-        account -> Text,
-        /// Advertiser of the account; NULL unless account is advertiser.
-        advertiser_id -> Nullable<Int4>,
-        /// Affiliate of the account; NULL unless account is affiliate.
-        affiliate_id -> Nullable<Int4>,
+        /// Reason of the user; NULL if none was given.
+        reason_code -> Nullable<Text>,
+        /// Advertiser who owes the revenue.
+        advertiser_id -> Int4,
+        /// Affiliate who earns the commission.
+        affiliate_id -> Int4,
         /// ISO 4217.
         currency -> Text,
-        /// Amount in micro-units: positive for a credit, negative for a debit.
-        amount_micros -> Int8,
+        /// Movement of the commission awaiting approval, in micro-units.
+        commission_pending_micros -> Int8,
+        /// Movement of the approved commission, in micro-units.
+        commission_payable_micros -> Int8,
+        /// Movement of the revenue awaiting approval, in micro-units.
+        revenue_pending_micros -> Int8,
+        /// Movement of the approved revenue, in micro-units.
+        revenue_payable_micros -> Int8,
     }
 }
 
@@ -997,6 +1093,8 @@ diesel::table! {
         seq -> Int8,
         /// Network of the record; NULL if unreadable.
         network_id -> Nullable<Int4>,
+        /// Click or postback of the record; NULL if unreadable.
+        event_id -> Nullable<Uuid>,
         /// Time of the quarantine.
         quarantined_at -> Timestamptz,
         /// Error of Postgres or of the journal's reader.
@@ -1215,8 +1313,10 @@ diesel::joinable!(caps -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(commission_rules -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
+diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
+diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
 diesel::joinable!(held_postbacks -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
@@ -1252,9 +1352,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     clicks,
     commission_rules,
     conversion_changes,
+    conversion_proofs,
     conversion_rollups,
     conversions,
     coupons,
+    goal_versions,
     goals,
     held_postbacks,
     idempotency_keys,

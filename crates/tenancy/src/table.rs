@@ -171,6 +171,14 @@ impl Table {
         })
     }
 
+    /// Cells of the rows, in their order.
+    pub fn rows(&self) -> impl Iterator<Item = Cells<'_>> {
+        self.records.iter().map(|record| Cells {
+            places: &self.places,
+            record,
+        })
+    }
+
     /// Applies every valid row in a savepoint: a refused row leaves nothing behind. `named` returns the name of a row's
     /// object, `reference` its key, which only one row of the file may have.
     ///
@@ -185,11 +193,8 @@ impl Table {
     ) -> Result<Report, ChangeError> {
         let mut rows = Vec::new();
         let mut seen: HashMap<String, u64> = HashMap::new();
-        for record in &self.records {
-            let cells = Cells {
-                places: &self.places,
-                record,
-            };
+        for cells in self.rows() {
+            let record = cells.record;
             let line = cells.line();
             let made = match self.check(&cells, reference(&cells), &mut seen) {
                 Err(refusal) => Err(refusal),

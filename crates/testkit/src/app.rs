@@ -142,6 +142,12 @@ impl TestApp {
         AdvertiserServer::new(&self.tracking_url, &self.scene.token)
     }
 
+    /// Returns the advertiser's server, which sends its postbacks to another node.
+    #[must_use]
+    pub fn advertiser_of(&self, node: &Running) -> AdvertiserServer {
+        AdvertiserServer::new(&node.tracking_url, &self.scene.token)
+    }
+
     /// Signs a person in to the dashboard.
     pub async fn sign_in(&self, person: &SignIn) -> Member {
         self.stranger().sign_in(&person.email, &person.password).await

@@ -129,6 +129,7 @@ impl Parts {
             metric: Metric::Conversions,
             period: CapPeriod::Total,
             most: 1_000_000_000,
+            currency: None,
         };
         Self {
             rule_id: rules::create(conn, author, sale_id, &rule, now).await.unwrap().id,

@@ -193,8 +193,8 @@ async fn clicks(conn: &mut NetworkConn, cap: &Cap, since: DateTime<Utc>) -> Quer
     Ok(stored.iter().map(|(clicks, invalid)| clicks - invalid).sum())
 }
 
-/// Pending and approved conversions that count towards a cap, or their commission or revenue: money in the campaign's
-/// currency only, like the check of caps when a conversion is priced.
+/// Paid conversions that count towards a cap, or their commission or revenue: money in the cap's currency only, like the
+/// check of caps when a conversion is priced.
 async fn conversions(
     conn: &mut NetworkConn,
     cap: &Cap,
@@ -209,10 +209,10 @@ async fn conversions(
     let column = match cap.metric {
         Metric::Commission => "commission_micros",
         Metric::Revenue => "revenue_micros",
-        Metric::Clicks | Metric::Conversions => "conversions",
+        Metric::Clicks | Metric::Conversions => "paid",
     };
     let sum: Sum = diesel::sql_query(format!(
-        "SELECT coalesce(sum({column}), 0)::bigint AS sum FROM conversion_rollups
+        "SELECT least(coalesce(sum({column}), 0), 9223372036854775807)::bigint AS sum FROM conversion_rollups
          WHERE network_id = $1 AND hour >= $2 AND campaign_id = $3 AND ($4 IS NULL OR affiliate_id = $4)
            AND status IN ('pending', 'approved') AND ($5 OR currency = $6)"
     ))
@@ -221,7 +221,7 @@ async fn conversions(
     .bind::<Integer, _>(cap.campaign_id)
     .bind::<Nullable<Integer>, _>(cap.affiliate_id)
     .bind::<Bool, _>(cap.metric == Metric::Conversions)
-    .bind::<Text, _>(currency)
+    .bind::<Text, _>(cap.currency.unwrap_or(currency))
     .get_result(&mut **conn)
     .await?;
     Ok(sum.sum)

@@ -20,6 +20,7 @@ use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
+use uuid::Uuid;
 
 use crate::clicks::NewClick;
 
@@ -31,6 +32,8 @@ const FLAGGED: u8 = 2;
 pub(crate) const COLUMNS: &str = "network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, flag, \
      visitor, country, asn, device, os, browser, sub1, sub2, sub3, sub4, sub5, ip_prefix, referrer";
 const FIELDS: i16 = 21;
+/// Index of the column `id`.
+const KEY_FIELD: usize = 1;
 
 /// Time from 1970, the Unix epoch, to 2000, the epoch of Postgres, in microseconds.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
@@ -80,6 +83,12 @@ impl<'a> ClickRecord<'a> {
             is_flagged: bits & FLAGGED != 0,
             row,
         })
+    }
+
+    /// Key of the click; `None` if the record is malformed.
+    #[must_use]
+    pub fn key(&self) -> Option<Uuid> {
+        Uuid::from_slice(self.field(KEY_FIELD)?).ok()
     }
 
     /// Field of the row at this index, in the encoding of Postgres; `None` for NULL.

@@ -68,6 +68,8 @@ resource! {
         ends_on: Option<String> as Option<schemas::Day>,
         /// Attribution window: days from click to conversion, 1 to 3650.
         attribution_days: Integer as i64,
+        /// Customer window: days from the customer's latest conversion to an order without a click, 1 to 3650.
+        customer_days: Integer as i64,
         /// Minimum time from click to conversion, in seconds.
         attribution_min_seconds: Integer as i64,
         /// Targeted countries (ISO 3166-1 codes); empty for all.

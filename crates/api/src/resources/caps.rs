@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use campaigns::caps::{self, Cap as Stored, NewCap as Settings};
-use schema::{AffiliateId, CampaignId, CapId, clock};
+use schema::{AffiliateId, CampaignId, CapId, Currency, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Draft, needs};
 use utoipa::ToSchema;
@@ -32,9 +32,12 @@ pub(crate) struct Cap {
     metric: &'static str,
     #[schema(value_type = schemas::CapPeriod)]
     period: &'static str,
-    /// Limit: a number, or an amount in the campaign's currency.
+    /// Limit: a number, or an amount in the currency.
     #[schema(value_type = schemas::Amount)]
     most: String,
+    /// Currency of a limit of money, which counts conversions in this currency only; null for that of the campaign.
+    #[schema(required, value_type = Option<schemas::Currency>)]
+    currency: Option<&'static str>,
 }
 
 impl From<Stored> for Cap {
@@ -46,6 +49,7 @@ impl From<Stored> for Cap {
             metric: cap.metric.as_str(),
             period: cap.period.as_str(),
             most: cap.most_as_typed(),
+            currency: cap.currency.map(Currency::code),
         }
     }
 }
@@ -68,9 +72,13 @@ pub(crate) struct NewCap {
     metric: String,
     #[schema(value_type = schemas::CapPeriod)]
     period: String,
-    /// Limit: a number, or an amount in the campaign's currency.
+    /// Limit: a number, or an amount in the currency.
     #[schema(value_type = schemas::Amount)]
     most: String,
+    /// Currency of a limit of money, which counts conversions in this currency only; null for that of the campaign.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<schemas::Currency>, required = false)]
+    currency: Option<Option<String>>,
 }
 
 /// List caps
@@ -103,6 +111,7 @@ pub(crate) async fn create(
         set(&mut draft, "metric", &body.value.metric);
         set(&mut draft, "period", &body.value.period);
         set(&mut draft, "most", &body.value.most);
+        set(&mut draft, "currency", &body.value.currency.clone().flatten());
         let cap = Settings::check(conn, &mut draft, campaign.id).await?;
         let cap = draft.accepted(cap)?;
         Ok(Cap::from(

@@ -1,13 +1,13 @@
-//! `/conversions`: conversions, and their approval or rejection.
+//! `/conversions`: conversions, and the statements about them.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
-use conversions::{Conversion as Stored, ConversionFilter, ReviewBecause};
-use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId, clock};
+use conversions::{Conversion as Stored, ConversionFilter, ReasonCode, ReviewBecause};
+use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId};
 use serde::{Deserialize, Serialize};
-use tenancy::{Actor, Permission, needs, networks};
+use tenancy::{Actor, Permission, needs};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::Answer;
 use crate::auth::Allowed;
@@ -49,7 +49,7 @@ pub(crate) struct Conversion {
     customer_id: Option<String>,
     #[schema(required, value_type = Option<schemas::Text>)]
     coupon: Option<String>,
-    /// Order amount; null if none was sent.
+    /// Order amount after refunds; null if none was sent.
     #[schema(required, value_type = Option<schemas::Money>)]
     amount: Option<String>,
     /// Commission of the affiliate; null if the caller may not see it.
@@ -64,16 +64,21 @@ pub(crate) struct Conversion {
     /// Time of the automatic approval; null if none is due.
     #[schema(required)]
     hold_until: Option<DateTime<Utc>>,
-    /// Reason for a manual review: the amount is above the limit of the goal, or in another currency than the limit.
-    /// Null if no review is needed or the review is done, and for callers outside the network's staff.
+    /// Reason for a manual review. `amount`: above the limit of the goal. `currency`: in another currency than the limit.
+    /// `commission`: the commission sent is more than the revenue or the order. `cap`: it exceeds a cap. `parent`: its
+    /// parent no longer counts. `person`: a user put it on hold. Null if no review is needed or the review is done, and for callers outside the network's staff.
     #[schema(required, value_type = Option<schemas::ReviewBecause>)]
     review_because: Option<&'static str>,
+    /// Number of statements about the conversion, counted from 1.
+    version: i32,
+    /// Time of the last statement that was stored.
+    changed_at: DateTime<Utc>,
 }
 
 items!(Conversion);
 
 impl Conversion {
-    fn new(stored: Stored, actor: &Actor) -> Self {
+    pub(super) fn new(stored: Stored, actor: &Actor) -> Self {
         let money = |permission, money: schema::Money| actor.may(permission).then(|| money.to_string());
         Self {
             id: stored.id,
@@ -100,6 +105,8 @@ impl Conversion {
                 .review_because
                 .filter(|_| actor.role.scope().is_whole())
                 .map(ReviewBecause::as_str),
+            version: stored.version,
+            changed_at: stored.changed_at,
         }
     }
 }
@@ -194,48 +201,98 @@ pub(crate) async fn show(
     Ok(Json(Conversion::new(found.conversion, &access)))
 }
 
-/// Approve a conversion
+/// List the statements about a conversion
 ///
-/// The conversion must be pending. Approving an approved conversion has no effect.
+/// Everything that was stated about it, in order of arrival, with its effect or the reason why it had none.
 #[utoipa::path(
-    post, path = "/conversions/{id}/approve", tag = "Conversions",
+    get, path = "/conversions/{id}/statements", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
-    responses((status = 200, body = Conversion))
+    responses((status = 200, body = Statements))
 )]
-pub(crate) async fn approve(
-    access: Allowed<needs::DecideConversions>,
+pub(crate) async fn statements(
+    access: Allowed<needs::SeeConversions>,
     Id(id): Id<ConversionId>,
     api: Data<Api>,
-) -> Result<HttpResponse, ApiError> {
-    decide(&access, &api, id, true).await
-}
-
-/// Reject a conversion
-///
-/// The conversion must be pending. Rejecting a rejected conversion has no effect.
-#[utoipa::path(
-    post, path = "/conversions/{id}/reject", tag = "Conversions",
-    params(("id" = inline(schemas::ConversionId), Path)),
-    responses((status = 200, body = Conversion))
-)]
-pub(crate) async fn reject(
-    access: Allowed<needs::DecideConversions>,
-    Id(id): Id<ConversionId>,
-    api: Data<Api>,
-) -> Result<HttpResponse, ApiError> {
-    decide(&access, &api, id, false).await
-}
-
-async fn decide(
-    access: &Allowed<needs::DecideConversions>,
-    api: &Api,
-    id: ConversionId,
-    approve: bool,
-) -> Result<HttpResponse, ApiError> {
+) -> Answer<Statements> {
     let mut conn = access.network(&api.db).await?;
-    let zone = networks::current(&mut conn).await?.time_zone();
-    let author = access.author();
-    let conversion = conversions::decide(&mut conn, &author, zone, id, approve, clock::now()).await?;
+    let filter = ConversionFilter {
+        scope: access.role.scope(),
+        id: Some(id),
+        ..ConversionFilter::default()
+    };
+    let found = conversions::list(&mut conn, &filter, 1).await?.pop();
+    let conversion = found.ok_or(ApiError::NotFound)?.conversion;
+    let currency = conversion.currency;
+    let statements = conversions::statements(&mut conn, conversion).await?;
     conn.commit().await?;
-    Ok(HttpResponse::Ok().json(Conversion::new(conversion, access)))
+    let visible = |statement: &conversions::Statement| statement.is_for(&access);
+    let items = statements.into_iter().filter(visible);
+    Ok(Json(Statements {
+        items: items
+            .map(|statement| Statement::new(statement, currency, &access))
+            .collect(),
+    }))
+}
+
+/// Statements about a conversion.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Statements {
+    items: Vec<Statement>,
+}
+
+/// Statement about a conversion.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Statement {
+    #[schema(value_type = schemas::StatementId)]
+    id: Uuid,
+    /// Time when it arrived.
+    received_at: DateTime<Utc>,
+    /// Time of the event, as an authenticated sender gave it; null otherwise.
+    #[schema(required)]
+    event_time: Option<DateTime<Utc>>,
+    #[schema(value_type = schemas::StatementSource)]
+    source: &'static str,
+    /// True unless the sender was not authenticated.
+    is_authenticated: bool,
+    /// Content in words.
+    #[schema(value_type = schemas::Text)]
+    says: String,
+    /// Effect in words, or the reason why it had none.
+    #[schema(value_type = schemas::Text)]
+    effect: String,
+    /// The sender's ID of the event; null if none was sent.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    event_id: Option<String>,
+    /// Postback that made it; null for other sources, and for affiliates.
+    #[schema(required, value_type = Option<schemas::PostbackId>)]
+    postback: Option<PostbackId>,
+    /// User who made it; null for other sources, and for callers outside the network's staff.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    author: Option<String>,
+    /// The user's reason.
+    #[schema(required, value_type = Option<schemas::ReasonCode>)]
+    reason_code: Option<&'static str>,
+    /// The user's reason in words.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    reason: Option<String>,
+}
+
+impl Statement {
+    fn new(stored: conversions::Statement, currency: schema::Currency, actor: &Actor) -> Self {
+        let scope = actor.role.scope();
+        Self {
+            id: stored.change.id,
+            received_at: stored.change.changed_at,
+            event_time: stored.change.event_time,
+            source: stored.change.source.as_str(),
+            is_authenticated: stored.change.is_proven,
+            says: stored.says(currency),
+            effect: stored.effect(currency),
+            postback: stored.change.postback_id.filter(|_| scope.affiliate.is_none()),
+            event_id: stored.change.event_id,
+            author: stored.change.author.filter(|_| scope.is_whole()),
+            reason_code: stored.change.reason_code.map(ReasonCode::as_str),
+            reason: stored.change.reason,
+        }
+    }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Integration {
     status_map: BTreeMap<String, String>,
     /// True to pay the commission of a postback where the commission of the goal is zero.
     takes_commission: bool,
+    /// True if an order ID counts once for all campaigns of the advertiser.
+    counts_orders_once: bool,
     /// True to accept click IDs in the wrong case.
     ignores_letter_case: bool,
 }
@@ -99,6 +101,7 @@ impl Integration {
             is_monitoring: stored.settings.is_monitoring,
             status_map: BTreeMap::from_draft(draft.of("status_map")),
             takes_commission: stored.settings.takes_commission,
+            counts_orders_once: stored.settings.counts_orders_once,
             ignores_letter_case: stored.settings.ignores_letter_case,
         }
     }
@@ -131,6 +134,8 @@ resource! {
     status_map: BTreeMap<String, String> as BTreeMap<String, String>,
     /// True to pay the commission of a postback where the commission of the goal is zero.
     takes_commission: bool as bool,
+    /// True if an order ID counts once for all campaigns of the advertiser.
+    counts_orders_once: bool as bool,
     /// True to accept click IDs in the wrong case.
     ignores_letter_case: bool as bool,
 }

@@ -9,6 +9,7 @@ pub(crate) mod campaign_integrations;
 pub(crate) mod campaigns;
 pub(crate) mod caps;
 pub(crate) mod conversions;
+pub(crate) mod corrections;
 pub(crate) mod coupons;
 pub(crate) mod goals;
 pub(crate) mod going_live;

@@ -89,6 +89,8 @@ pub struct CampaignSettings {
     pub destination: String,
     /// Attribution window in days, 1 to 3650: maximum age of the click of a conversion.
     pub attribution_days: i32,
+    /// Customer window in days, 1 to 3650: maximum age of the customer's latest conversion, for an order without a click.
+    pub customer_days: i32,
     /// Minimum age of the click of a conversion, in seconds: 0 to a day.
     pub attribution_min_seconds: i32,
     /// Redirects of visitors.
@@ -115,6 +117,7 @@ impl CampaignSettings {
             external_id: None,
             destination: destination.to_owned(),
             attribution_days: 30,
+            customer_days: 365,
             attribution_min_seconds: 0,
             sending: Sending::default(),
             schedule: Schedule::default(),
@@ -124,7 +127,7 @@ impl CampaignSettings {
     }
 
     /// Fields of a campaign's [`Draft`].
-    pub const FIELDS: [&'static str; 19] = [
+    pub const FIELDS: [&'static str; 20] = [
         "name",
         "status",
         "external_id",
@@ -137,6 +140,7 @@ impl CampaignSettings {
         "starts_on",
         "ends_on",
         "attribution_days",
+        "customer_days",
         "attribution_min_seconds",
         "countries",
         "devices",
@@ -177,6 +181,7 @@ impl CampaignSettings {
             ("starts_on", schedule.starts_at.map(day).unwrap_or_default()),
             ("ends_on", schedule.ends_at.map(last_day).unwrap_or_default()),
             ("attribution_days", self.attribution_days.to_string()),
+            ("customer_days", self.customer_days.to_string()),
             (
                 "attribution_min_seconds",
                 self.attribution_min_seconds.to_string(),
@@ -203,6 +208,7 @@ impl CampaignSettings {
         let starts_at = draft.take("starts_on", |text| check_day(text, zone, 0));
         let ends_at = draft.take("ends_on", |text| check_day(text, zone, 1));
         let attribution_days = draft.take("attribution_days", check_window);
+        let customer_days = draft.take("customer_days", |text| check_number(text, Some(365), 1..=3_650));
         let attribution_min_seconds = draft.take("attribution_min_seconds", |text| {
             check_number(text, Some(0), 0..=86_400)
         });
@@ -235,6 +241,7 @@ impl CampaignSettings {
             external_id: external_id?,
             destination: destination?,
             attribution_days: attribution_days?,
+            customer_days: customer_days?,
             attribution_min_seconds: attribution_min_seconds?,
             sending,
             schedule: Schedule {
@@ -278,6 +285,7 @@ impl CampaignSettings {
             "external_id": self.external_id,
             "destination": self.destination,
             "attribution_days": self.attribution_days,
+            "customer_days": self.customer_days,
             "attribution_min_seconds": self.attribution_min_seconds,
             "click_parameter": self.sending.click_parameter,
             "extra_parameters": self.sending.extra_parameters,

@@ -45,6 +45,8 @@ pub struct IntegrationSettings {
     pub status_map: Value,
     /// True if a commission in the postback is paid where the goal's own is zero.
     pub takes_commission: bool,
+    /// True if an order ID counts once for all campaigns of the advertiser.
+    pub counts_orders_once: bool,
     /// True if a click id that differs in letter case only is accepted.
     pub ignores_letter_case: bool,
 }
@@ -62,6 +64,7 @@ impl Default for IntegrationSettings {
             answer_format: AnswerFormat::Dialect,
             status_map: json!({}),
             takes_commission: false,
+            counts_orders_once: false,
             ignores_letter_case: false,
         }
     }
@@ -69,7 +72,7 @@ impl Default for IntegrationSettings {
 
 impl IntegrationSettings {
     /// Fields of an integration's [`Draft`].
-    pub const FIELDS: [&'static str; 11] = [
+    pub const FIELDS: [&'static str; 12] = [
         "dialect",
         "answer_format",
         "requires_https",
@@ -80,6 +83,7 @@ impl IntegrationSettings {
         "is_monitoring",
         "status_map",
         "takes_commission",
+        "counts_orders_once",
         "ignores_letter_case",
     ];
 
@@ -102,6 +106,7 @@ impl IntegrationSettings {
             ("is_monitoring", yes_or_empty(self.is_monitoring)),
             ("status_map", lines.collect::<Vec<_>>().join("\n")),
             ("takes_commission", yes_or_empty(self.takes_commission)),
+            ("counts_orders_once", yes_or_empty(self.counts_orders_once)),
             ("ignores_letter_case", yes_or_empty(self.ignores_letter_case)),
         ])
     }
@@ -118,6 +123,7 @@ impl IntegrationSettings {
             "answer_format": self.answer_format.as_str(),
             "status_map": self.status_map,
             "takes_commission": self.takes_commission,
+            "counts_orders_once": self.counts_orders_once,
             "ignores_letter_case": self.ignores_letter_case,
         })
     }

@@ -11,9 +11,10 @@ use super::error::RoutingError;
 use crate::Destination;
 use crate::campaigns::{self, Campaign};
 use crate::caps::{self, Cap};
-use crate::goals::{self, Goal};
+use crate::goals::{self, Goal, GoalVersion};
 use crate::landing_pages;
 use crate::rules::{self, Rule};
+use crate::terms::Terms;
 
 /// Configuration of a campaign that its clicks and postbacks need.
 #[derive(Debug, Clone)]
@@ -26,8 +27,12 @@ pub struct Promotion {
     pub destinations: Vec<Weighted>,
     /// Goals of the campaign.
     pub goals: Vec<Arc<Goal>>,
-    /// Commission rules of all goals, by position.
+    /// Former terms of the goals, oldest first.
+    pub former_terms: Vec<GoalVersion>,
+    /// Commission rules of all goals, by position: those that were in force at or after `rules_since`.
     pub rules: Vec<Rule>,
+    /// Time from which on `rules` is complete.
+    pub rules_since: DateTime<Utc>,
     /// Caps of the campaign.
     pub caps: Vec<Cap>,
 }
@@ -44,6 +49,19 @@ pub struct Weighted {
 }
 
 impl Promotion {
+    /// Commission and revenue of a goal that were in force at a moment, with their version.
+    #[must_use]
+    pub fn terms_at(&self, goal: &Goal, at: DateTime<Utc>) -> (Terms, i32) {
+        let former = self
+            .former_terms
+            .iter()
+            .find(|former| former.goal_id == goal.id && at < former.valid_to);
+        former.map_or_else(
+            || (goal.terms(), goal.version),
+            |former| (former.terms(), former.version),
+        )
+    }
+
     /// Commission rules of a goal, by position.
     pub fn rules_of(&self, goal_id: GoalId) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.goal_id == goal_id)
@@ -96,6 +114,7 @@ pub(super) async fn load_promotion(
     // Maximum time a postback is held.
     let since = clock::now() - TimeDelta::days(91);
     let rules = rules::of_campaign(conn, campaign_id, since).await?;
+    let former_terms = goals::versions_of_campaign(conn, campaign_id).await?;
     let caps = caps::of_campaign(conn, campaign_id).await?;
     let pages = landing_pages::of_campaign(conn, campaign_id).await?;
     let own = Destination::completed(&campaign.destination, &campaign.sending)?;
@@ -122,7 +141,9 @@ pub(super) async fn load_promotion(
         campaign,
         paused_at,
         goals: goals.into_iter().map(Arc::new).collect(),
+        former_terms,
         rules,
+        rules_since: since,
         caps,
     }))
 }

@@ -79,6 +79,7 @@ fn firstpromoter_amounts_are_in_cents() {
         token: some("tok"),
         personal: extra(&[("email", "a@b.example")]),
         extra: extra(&[("plan", "pro")]),
+        is_in_hundredths: true,
         ..click("c1")
     };
     assert_eq!(

@@ -30,6 +30,7 @@ fn goal(id: i32, code: &str, unique_by: UniqueBy, fixed_micros: i64, rate_ppm: i
         campaign_id: CampaignId(1),
         version: 1,
         changed_at: at("2026-01-01T00:00:00Z"),
+        has_other_keys: false,
         settings: GoalSettings {
             unique_by,
             ..GoalSettings::new(code, code, GoalKind::Sale, terms)
@@ -48,6 +49,7 @@ fn campaign() -> Campaign {
         external_id: None,
         destination: settings.destination,
         attribution_days: 30,
+        customer_days: 365,
         attribution_min_seconds: 0,
         sending: settings.sending,
         schedule: settings.schedule,
@@ -77,7 +79,9 @@ fn route() -> Route {
                 goal(3, "visit", UniqueBy::Fire, 1_000, 0).into(),
                 goal(4, "customer", UniqueBy::Customer, 1_000, 0).into(),
             ],
+            former_terms: Vec::new(),
             rules: Vec::new(),
+            rules_since: at("2026-01-01T00:00:00Z"),
             caps: Vec::new(),
         }),
     }
@@ -134,6 +138,9 @@ impl World {
             integration: &self.integration,
             click: Some(ClickIds::fresh_key(LinkId(1), clicked_at)),
             clicked_at: Some(clicked_at),
+            by: AttributedBy::Click,
+            customer_at: None,
+            is_authenticated: true,
             route: &self.route,
             received_at: self.received_at,
             signature: None,

@@ -12,7 +12,7 @@ use schema::{Currency, NetworkId, PostbackId, clock};
 use super::claimed::{Claimed, Decided};
 use super::create::Creating;
 use super::error::DecideError;
-use super::{held, lookups, store, test_conversions, update};
+use super::{held, lookups, store, sums, test_conversions, update};
 use crate::authenticate::Authenticator;
 use crate::received::{Origin, Received};
 use crate::verdict::Reply;
@@ -83,16 +83,26 @@ async fn decide_batch(
             Err(ended) => decided.push(*ended),
         }
     }
-    let (tests, claims): (Vec<_>, Vec<_>) =
+    let routing = authenticator.routing();
+    for claimed in &mut claims {
+        let (network, goal) = (claimed.postback.network.id, claimed.claim.goal.id);
+        let at = claimed.order_time();
+        if at < claimed.postback.route.promotion.rules_since {
+            claimed.former_rules = Some(routing.rules_at(network, goal, at).await?);
+        }
+    }
+    let (tests, mut claims): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|claimed| claimed.postback.is_test());
+    sums::lock(tx, &claims).await?;
+    lookups::find_orders(tx, &mut claims).await?;
     decided.extend(test_conversions::decide(tx, tests, now).await?);
     let (creations, updates): (Vec<_>, Vec<_>) = claims
         .into_iter()
         .partition(|claimed| claimed.claim.action.creates());
-    let mut created = Creating::all(tx, creations, now).await?;
+    let mut created = Creating::all(tx, routing, creations, now).await?;
     decided.append(&mut created.decided);
     created.updates.extend(updates);
-    let (updated, update_events) = update::update(tx, created.updates, now).await?;
+    let (updated, update_events) = update::update(tx, created.updates, created.ledger, now).await?;
     decided.extend(updated);
     let released = store_all(tx, &created.created, &created.effects, &decided, now).await?;
     let outcomes = outcomes(&decided, &created.created);

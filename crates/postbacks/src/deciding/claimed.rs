@@ -2,6 +2,7 @@
 //! steps that never reached one.
 
 use campaigns::goals::UniqueBy;
+use campaigns::rules::Rule;
 use chrono::{DateTime, Utc};
 use conversions::ConversionKey;
 use dialects::AnswerFormat;
@@ -21,6 +22,8 @@ pub(super) struct Claimed {
     pub(super) position: usize,
     pub(super) postback: Box<Attributed>,
     pub(super) claim: Claim,
+    /// Rules at the time of an order that is older than the rules in memory; `None` for those in memory.
+    pub(super) former_rules: Option<Vec<Rule>>,
     pub(super) trace: Trace,
 }
 
@@ -62,6 +65,7 @@ impl Claimed {
                 position,
                 postback,
                 claim,
+                former_rules: None,
                 trace,
             }),
             Err(verdict) => {
@@ -124,6 +128,26 @@ impl Claimed {
         self.postback.record.received_at
     }
 
+    /// Time of the event by the clock of an authenticated sender; `None` if none was sent.
+    pub(super) fn event_time(&self) -> Option<DateTime<Utc>> {
+        let sent = self.postback.record.postback.event_time;
+        sent.filter(|_| self.postback.is_authenticated)
+    }
+
+    /// Time by which the order is priced.
+    pub(super) fn order_time(&self) -> DateTime<Utc> {
+        self.event_time().unwrap_or(self.received_at())
+    }
+
+    pub(super) fn order_id(&self) -> Option<&str> {
+        self.postback.record.postback.order_id.as_deref()
+    }
+
+    /// True if an order ID counts once for all campaigns of the advertiser.
+    pub(super) fn counts_order_once(&self) -> bool {
+        self.postback.integration.settings.counts_orders_once
+    }
+
     /// True if its goal needs a conversion of a parent goal.
     pub(super) fn needs_parent(&self) -> bool {
         self.claim.goal.settings.chain.parent_goal_id.is_some()
@@ -172,6 +196,9 @@ fn case(postback: &Attributed) -> Case<'_> {
         postback_id: postback.record.id,
         advertiser_id: postback.advertiser_id,
         integration: &postback.integration,
+        is_authenticated: postback.is_authenticated,
+        by: postback.attribution.by,
+        customer_at: postback.attribution.customer_at,
         click: postback.attribution.click,
         clicked_at: postback.attribution.clicked_at,
         route: &postback.route,

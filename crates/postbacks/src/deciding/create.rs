@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 
+use campaigns::Routing;
 use chrono::{DateTime, Utc};
-use conversions::{Change, Conversion, ConversionKey, Effects};
-use schema::ConversionId;
+use conversions::{AttributedBy, Change, Conversion, ConversionKey, Effects};
 use schema::batch::{BatchError, Tx};
+use schema::{AdvertiserId, CampaignId};
 
 use super::claimed::{Claimed, Decided};
+use super::error::DecideError;
 use super::hold::Hold;
-use super::lookups::{self, Existing, Lookups};
+use super::lookups::{self, Existing, Lookups, Parent};
 use super::price::{self, NotPriced};
+use super::sums::Ledger;
 use crate::decide::Action;
 use crate::verdict::{Reason, Verdict};
 
@@ -26,15 +29,19 @@ pub(super) struct Creating<'a> {
     pub(super) created: Vec<Conversion>,
     /// Effects of the new conversions, to be stored.
     pub(super) effects: Effects,
+    /// Sums that caps depend on, with the new conversions.
+    pub(super) ledger: Ledger,
+    routing: &'a Routing,
 }
 
 impl<'a> Creating<'a> {
     /// Creates the conversions of these claims.
     pub(super) async fn all(
         tx: Tx<'a>,
+        routing: &'a Routing,
         claims: Vec<Claimed>,
         now: DateTime<Utc>,
-    ) -> Result<Self, BatchError> {
+    ) -> Result<Self, DecideError> {
         let mut creating = Self {
             tx,
             now,
@@ -42,7 +49,22 @@ impl<'a> Creating<'a> {
             updates: Vec::new(),
             created: Vec::new(),
             effects: Effects::default(),
+            ledger: Ledger::default(),
+            routing,
         };
+        let (claims, again) = apart(claims);
+        creating.round(claims).await?;
+        if !again.is_empty() {
+            creating.round(again).await?;
+        }
+        Ok(creating)
+    }
+
+    /// Creates the conversions of claims of which no two may exclude each other across campaigns.
+    async fn round(&mut self, claims: Vec<Claimed>) -> Result<(), DecideError> {
+        let creating = self;
+        let tx = creating.tx;
+        let claims = creating.end_counted_elsewhere(claims).await?;
         let (claims, blocked) = creating.take_existing(claims).await?;
         let mut lookups = Lookups::of(tx, &claims).await?;
         let (children, others): (Vec<_>, Vec<_>) =
@@ -51,7 +73,25 @@ impl<'a> Creating<'a> {
         let (children, parents) = creating.find_parents(children).await?;
         creating.create(&mut lookups, children, &parents).await?;
         creating.end_blocked(blocked).await?;
-        Ok(creating)
+        creating.ledger = lookups.ledger;
+        Ok(())
+    }
+
+    /// Ends claims on orders that another campaign has, where the advertiser counts an order once.
+    async fn end_counted_elsewhere(&mut self, claims: Vec<Claimed>) -> Result<Vec<Claimed>, BatchError> {
+        let elsewhere = lookups::elsewhere(self.tx, &claims).await?;
+        let mut left = Vec::with_capacity(claims.len());
+        for claimed in claims {
+            match elsewhere.get(&claimed.position) {
+                Some(id) => {
+                    let message = "Another campaign of this advertiser has recorded this order.";
+                    let verdict = Verdict::with_message(Reason::DuplicateOrder, message).about(*id);
+                    self.decided.push(claimed.end(verdict));
+                }
+                None => left.push(claimed),
+            }
+        }
+        Ok(left)
     }
 
     /// Takes out claims on conversions that exist, where that matters first: of goals with a parent, and of postbacks that
@@ -60,7 +100,12 @@ impl<'a> Creating<'a> {
         &mut self,
         claims: Vec<Claimed>,
     ) -> Result<(Vec<Claimed>, Vec<Claimed>), BatchError> {
-        let matters = |claimed: &Claimed| claimed.claim.blocks_creation.is_some() || claimed.needs_parent();
+        let matters = |claimed: &Claimed| {
+            let is_other_key = claimed
+                .order_id()
+                .is_some_and(|order| order != claimed.claim.unique_key);
+            claimed.claim.blocks_creation.is_some() || claimed.needs_parent() || is_other_key
+        };
         let (unsure, mut creating): (Vec<_>, Vec<_>) = claims.into_iter().partition(matters);
         let existing = lookups::existing(self.tx, &keys(&unsure)).await?;
         let mut blocked = Vec::new();
@@ -93,8 +138,11 @@ impl<'a> Creating<'a> {
     }
 
     /// Ends a claim on a conversion that exists as a duplicate, unless it updates it.
-    fn repeat(&mut self, claimed: Claimed, existing: &Existing) {
-        if matches!(claimed.claim.action, Action::Upsert { .. }) {
+    fn repeat(&mut self, mut claimed: Claimed, existing: &Existing) {
+        claimed.claim.unique_key.clone_from(&existing.key.unique_key);
+        // The report of an authenticated sender stands above one that is not.
+        let is_better = existing.is_unproven && claimed.postback.is_authenticated;
+        if matches!(claimed.claim.action, Action::Upsert { .. }) || is_better {
             self.updates.push(claimed);
         } else {
             let verdict = existing.duplicate(&claimed);
@@ -107,16 +155,16 @@ impl<'a> Creating<'a> {
         &mut self,
         lookups: &mut Lookups,
         claims: Vec<Claimed>,
-        parents: &HashMap<usize, ConversionId>,
+        parents: &HashMap<usize, Parent>,
     ) -> Result<(), BatchError> {
         let mut priced = Vec::with_capacity(claims.len());
         for mut claimed in claims {
-            let parent = parents.get(&claimed.position).copied();
+            let parent = parents.get(&claimed.position).map(|parent| parent.id);
             let mut trace = std::mem::take(&mut claimed.trace);
             let result = price::conversion(&claimed, lookups, parent, self.now, &mut trace);
             claimed.trace = trace;
             match result {
-                Ok(conversion) => priced.push((claimed.key(), claimed, conversion)),
+                Ok(made) => priced.push((claimed.key(), claimed, made)),
                 Err(NotPriced::Verdict(verdict)) => self.decided.push(claimed.end(verdict)),
                 Err(NotPriced::WaitForClick) => {
                     let hold = Hold::for_click(&claimed.postback, self.now);
@@ -126,22 +174,25 @@ impl<'a> Creating<'a> {
         }
         // Sorted, so that two nodes wait for each other in the same order; stable, so that the earlier of twins is first.
         priced.sort_by(|(key, ..), (other, ..)| key.cmp(other));
-        let (claims, conversions): (Vec<_>, Vec<_>) = priced
-            .into_iter()
-            .map(|(_, claimed, conversion)| (claimed, conversion))
-            .unzip();
+        let (mut reports, mut conversions) = (Vec::new(), Vec::with_capacity(priced.len()));
+        for (_, claimed, made) in priced {
+            reports.push((claimed, made.report));
+            conversions.push(made.conversion);
+        }
         let mut inserted = conversions::insert(self.tx, &conversions).await?;
         let mut history: Vec<Change> = Vec::new();
         let mut repeated = Vec::new();
-        for (claimed, conversion) in claims.into_iter().zip(conversions) {
+        for ((claimed, report), conversion) in reports.into_iter().zip(conversions) {
             // Removed: the same postback twice in a batch is not two conversions.
             if !inserted.remove(&conversion.id) {
                 repeated.push(claimed);
                 continue;
             }
-            history.extend(price::history(&claimed, &conversion));
-            let (zone, at) = (claimed.postback.time_zone(), conversion.converted_at);
-            self.effects.add(None, &conversion, zone, at);
+            let zone = claimed.postback.time_zone();
+            self.effects.add(None, &conversion, &report, zone, self.now);
+            if report.is_more_than_its_conversion() {
+                history.push(report);
+            }
             let verdict = price::verdict(&claimed, lookups, &conversion);
             self.decided.push(claimed.end(verdict));
             self.created.push(conversion);
@@ -156,11 +207,12 @@ impl<'a> Creating<'a> {
         Ok(())
     }
 
-    /// Finds the parents of claims that need one. A claim without one is held, or rejected if it is overdue.
+    /// Finds the parents of claims that need one. A claim without one is held, or rejected if it is overdue. A customer's
+    /// conversion belongs to the affiliate of its parent.
     async fn find_parents(
         &mut self,
         claims: Vec<Claimed>,
-    ) -> Result<(Vec<Claimed>, HashMap<usize, ConversionId>), BatchError> {
+    ) -> Result<(Vec<Claimed>, HashMap<usize, Parent>), DecideError> {
         let parents = lookups::parents(self.tx, &claims).await?;
         let exhausted = lookups::exhausted(self.tx, &claims, &parents).await?;
         let mut ready = Vec::with_capacity(claims.len());
@@ -172,15 +224,41 @@ impl<'a> Creating<'a> {
                 continue;
             };
             if exhausted.contains(&claimed.position) {
-                let verdict = Verdict::of(Reason::ParentExhausted).about(parent);
+                let verdict = Verdict::of(Reason::ParentExhausted).about(parent.id);
                 self.decided.push(claimed.end(verdict));
                 continue;
             }
-            claimed.trace.pass("parent", format!("{parent} came before"));
+            claimed.trace.pass("parent", format!("{} came before", parent.id));
+            let attribution = &mut claimed.postback.attribution;
+            if attribution.by == AttributedBy::Customer && attribution.link_id != parent.link_id {
+                let network = claimed.postback.network.id;
+                if let Some(route) = self.routing.route(network, parent.link_id).await? {
+                    attribution.link_id = parent.link_id;
+                    attribution.click = parent.click_id;
+                    claimed.postback.route = route;
+                    claimed
+                        .trace
+                        .note("parent", "its affiliate gets this conversion too");
+                }
+            }
             ready.push(claimed);
         }
         Ok((ready, parents))
     }
+}
+
+/// Takes claims on an order apart that may exclude each other, because the advertiser counts an order once for all
+/// campaigns: those behind the first campaign's are decided after it.
+fn apart(claims: Vec<Claimed>) -> (Vec<Claimed>, Vec<Claimed>) {
+    let mut first: HashMap<(AdvertiserId, String), CampaignId> = HashMap::new();
+    claims.into_iter().partition(|claimed| {
+        let Some(order) = claimed.order_id().filter(|_| claimed.counts_order_once()) else {
+            return true;
+        };
+        let campaign = claimed.postback.route.campaign().id;
+        let key = (claimed.postback.advertiser_id, order.to_owned());
+        *first.entry(key).or_insert(campaign) == campaign
+    })
 }
 
 fn keys(claims: &[Claimed]) -> Vec<ConversionKey> {

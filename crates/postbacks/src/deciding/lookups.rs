@@ -1,19 +1,19 @@
 //! Look-ups of stored state that decisions depend on; each is made only if a postback of the batch needs it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use campaigns::caps::{Cap, CapPeriod, Metric};
+use campaigns::caps::{Cap, Metric};
+use campaigns::goals::UniqueBy;
 use campaigns::{ClickFlag, Route};
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::{Conversion, ConversionKey};
+use conversions::ConversionKey;
 use schema::batch::{self, BatchError, Row, Tx};
 use schema::clock::in_words;
-use schema::{
-    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId,
-};
+use schema::{AdvertiserId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId};
 
 use super::claimed::Claimed;
+use super::sums::Ledger;
 use crate::attribution::{Customers, Earlier};
 use crate::received::Received;
 use crate::verdict::{Reason, Verdict};
@@ -40,16 +40,11 @@ schema::row! {
 }
 
 schema::row! {
-    /// Rollup sum that caps and tiers depend on.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    struct SumKey() {
+    struct OrderKey<'a>() {
         network_id: NetworkId,
+        advertiser_id: AdvertiserId,
         campaign_id: CampaignId,
-        affiliate_id: Option<AffiliateId>,
-        goal_id: Option<GoalId>,
-        since: DateTime<Utc>,
-        until: DateTime<Utc>,
-        currency: Currency,
+        order_id: &'a str,
     }
 }
 
@@ -60,9 +55,10 @@ schema::row! {
 static CUSTOMERS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT DISTINCT ON (k.network_id, k.customer_id, c.advertiser_id, c.campaign_id)
-         c.network_id, c.advertiser_id, c.customer_id, c.click_id, c.link_id, c.campaign_id, c.id
+         c.network_id, c.advertiser_id, c.customer_id, c.click_id, c.link_id, c.campaign_id, c.id, c.converted_at
      FROM (SELECT DISTINCT * FROM {}) k
      JOIN conversions c ON c.network_id = k.network_id AND c.customer_id = k.customer_id
+        AND c.status IN ('pending', 'approved')
      ORDER BY k.network_id, k.customer_id, c.advertiser_id, c.campaign_id, c.id DESC",
         CustomerKey::unnest()
     )
@@ -71,23 +67,49 @@ static CUSTOMERS: LazyLock<String> = LazyLock::new(|| {
 static EXISTING: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT c.network_id, c.goal_id, c.unique_key, c.id,
-         CASE WHEN h.id IS NULL THEN c.amount_micros ELSE h.amount_micros END, c.currency, c.click_id, c.converted_at
+         CASE WHEN h.id IS NULL THEN c.amount_micros ELSE h.amount_micros END, c.currency, c.click_id, c.converted_at,
+         coalesce((c.terms->>'is_unproven')::boolean, false), c.order_id
      FROM {}
      JOIN conversions c ON c.network_id = k.network_id AND c.goal_id = k.goal_id AND c.unique_key = k.unique_key
      LEFT JOIN conversion_changes h ON h.network_id = c.network_id AND h.conversion_id = c.id AND h.id = c.id",
         ConversionKey::unnest()
     )
 });
+/// Keys of conversions of an order, whatever their goal deduplicates by.
+static OF_ORDER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT k.position, c.unique_key FROM {}
+     CROSS JOIN LATERAL (
+         SELECT c.unique_key FROM conversions c WHERE c.network_id = k.network_id AND c.goal_id = k.goal_id
+            AND c.unique_key = k.unique_key AND c.order_id = k.unique_key
+         UNION ALL
+         SELECT c.unique_key FROM conversions c WHERE c.network_id = k.network_id AND c.goal_id = k.goal_id
+            AND c.order_id = k.unique_key AND c.order_id <> c.unique_key
+         LIMIT 1) AS c",
+        ConversionKey::unnest_with_position()
+    )
+});
+/// Conversions of an order in other campaigns of the advertiser.
+static ELSEWHERE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT k.position, c.id FROM {}
+     CROSS JOIN LATERAL (
+         SELECT c.id FROM conversions c WHERE c.network_id = k.network_id AND c.order_id = k.order_id
+            AND c.advertiser_id = k.advertiser_id AND c.campaign_id <> k.campaign_id
+         ORDER BY c.id LIMIT 1) AS c",
+        OrderKey::unnest_with_position()
+    )
+});
 static PARENTS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT k.position, p.id FROM {}
+        "SELECT k.position, p.id, p.link_id, p.click_id FROM {}
      CROSS JOIN LATERAL (
-         SELECT id FROM (
-             SELECT c.id FROM conversions c WHERE c.network_id = k.network_id AND c.click_id = k.click_id
+         SELECT id, link_id, click_id FROM (
+             SELECT c.id, c.link_id, c.click_id FROM conversions c WHERE c.network_id = k.network_id AND c.click_id = k.click_id
                 AND c.goal_id = k.goal_id AND c.status IN ('pending', 'approved')
              UNION ALL
-             SELECT c.id FROM conversions c WHERE c.network_id = k.network_id AND c.customer_id = k.customer_id
-                AND c.goal_id = k.goal_id AND c.status IN ('pending', 'approved')) AS found
+             SELECT c.id, c.link_id, c.click_id FROM conversions c
+                WHERE c.network_id = k.network_id AND c.customer_id = k.customer_id AND c.goal_id = k.goal_id AND c.status IN ('pending', 'approved')) AS found
          ORDER BY id DESC LIMIT 1) AS p",
         ParentKey::unnest_with_position()
     )
@@ -107,20 +129,6 @@ static CHILDREN: LazyLock<String> = LazyLock::new(|| {
      JOIN conversions c ON c.network_id = k.network_id AND c.parent_id = k.id AND c.goal_id = k.goal_id
      WHERE c.status IN ('pending', 'approved')",
         ChildrenKey::unnest()
-    )
-});
-static SUMS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT k.position, coalesce(sum(r.conversions), 0)::bigint,
-         coalesce(sum(r.commission_micros) FILTER (WHERE r.currency = k.currency), 0)::bigint,
-         coalesce(sum(r.revenue_micros) FILTER (WHERE r.currency = k.currency), 0)::bigint
-     FROM {}
-     LEFT JOIN conversion_rollups r ON r.network_id = k.network_id AND r.hour >= k.since AND r.hour < k.until
-        AND r.campaign_id = k.campaign_id
-        AND (k.affiliate_id IS NULL OR r.affiliate_id = k.affiliate_id) AND (k.goal_id IS NULL OR r.goal_id = k.goal_id)
-        AND r.status IN ('pending', 'approved')
-     GROUP BY k.position",
-        SumKey::unnest_with_position()
     )
 });
 static CLICKS: LazyLock<String> = LazyLock::new(|| {
@@ -151,6 +159,7 @@ pub(super) async fn customers(tx: Tx<'_>, received: &[Received]) -> Result<Custo
             campaign_id: batch::read(row, 5)?,
             click: batch::read(row, 3)?,
             link_id: batch::read::<LinkId>(row, 4)?,
+            converted_at: batch::read(row, 7)?,
         };
         found.push((batch::read(row, 6)?, key, earlier));
     }
@@ -164,7 +173,12 @@ pub(super) async fn customers(tx: Tx<'_>, received: &[Received]) -> Result<Custo
 
 /// Conversion that exists under the key of a claim.
 pub(super) struct Existing {
-    id: ConversionId,
+    pub(super) id: ConversionId,
+    /// Key under which it exists.
+    pub(super) key: ConversionKey,
+    order_id: Option<String>,
+    /// True if its sender was not authenticated.
+    pub(super) is_unproven: bool,
     /// Amount that it was made with.
     amount: Option<Money>,
     currency: Currency,
@@ -176,15 +190,14 @@ impl Existing {
     /// Verdict on a repeated report, by how it differs from the first.
     pub(super) fn duplicate(&self, claimed: &Claimed) -> Verdict {
         let (claim, record) = (&claimed.claim, &claimed.postback.record);
-        let is_order = record.postback.order_id.as_deref() == Some(claim.unique_key.as_str());
-        if !is_order {
+        let order = record.postback.order_id.as_deref();
+        let Some(order) = order.filter(|order| self.order_id.as_deref() == Some(order)) else {
             return Verdict::of(Reason::GoalOnce).about(self.id);
-        }
+        };
         let amount = claim.amount_micros.map(|micros| Money {
             micros,
             currency: claim.currency,
         });
-        let order = &claim.unique_key;
         let age = record.received_at - self.converted_at;
         let age = if age < TimeDelta::seconds(1) {
             "just now".to_owned()
@@ -228,6 +241,9 @@ pub(super) async fn existing(
         let amount: Option<i64> = batch::read(row, 4)?;
         let found = Existing {
             id: batch::read(row, 3)?,
+            key: key.clone(),
+            is_unproven: batch::read(row, 8)?,
+            order_id: batch::read(row, 9)?,
             amount: amount.map(|micros| Money { micros, currency }),
             currency,
             click_id: batch::read(row, 6)?,
@@ -238,11 +254,68 @@ pub(super) async fn existing(
     Ok(existing)
 }
 
-/// Latest conversion of the parent goal by the same click or customer, by the position of the claim.
-pub(super) async fn parents(
+/// Gives claims on an order that exists under another key that key: an order counts once, whatever its goal deduplicates
+/// by now.
+pub(super) async fn find_orders(tx: Tx<'_>, claims: &mut [Claimed]) -> Result<(), BatchError> {
+    let (mut keys, mut positions) = (Vec::new(), Vec::new());
+    for (at, claimed) in claims.iter().enumerate() {
+        let settings = &claimed.claim.goal.settings;
+        let may_differ = settings.unique_by != UniqueBy::Order || claimed.claim.goal.has_other_keys;
+        if let Some(order) = claimed.order_id().filter(|_| may_differ) {
+            keys.push(ConversionKey {
+                unique_key: order.to_owned(),
+                ..claimed.key()
+            });
+            positions.push(at);
+        }
+    }
+    for row in &tx.query_batch(&OF_ORDER, &keys).await? {
+        let at = *batch::row_of(row, 0, &positions)?;
+        if let Some(claimed) = claims.get_mut(at) {
+            claimed.claim.unique_key = batch::read(row, 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// First conversion of a claim's order in another campaign of the advertiser, by the position of the claim, where the
+/// advertiser counts an order once.
+pub(super) async fn elsewhere(
     tx: Tx<'_>,
     claims: &[Claimed],
 ) -> Result<HashMap<usize, ConversionId>, BatchError> {
+    let concerned: Vec<(&Claimed, &str)> = claims
+        .iter()
+        .filter(|claimed| claimed.counts_order_once())
+        .filter_map(|claimed| Some((claimed, claimed.order_id()?)))
+        .collect();
+    let mut keys = Vec::with_capacity(concerned.len());
+    for (claimed, order_id) in &concerned {
+        keys.push(OrderKey {
+            network_id: claimed.postback.network.id,
+            advertiser_id: claimed.postback.advertiser_id,
+            campaign_id: claimed.postback.route.campaign().id,
+            order_id,
+        });
+    }
+    let mut found = HashMap::new();
+    for row in &tx.query_batch(&ELSEWHERE, &keys).await? {
+        let (claimed, _) = batch::row_of(row, 0, &concerned)?;
+        found.insert(claimed.position, batch::read(row, 1)?);
+    }
+    Ok(found)
+}
+
+/// Conversion of a parent goal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) id: ConversionId,
+    pub(super) link_id: LinkId,
+    pub(super) click_id: Option<ClickKey>,
+}
+
+/// Latest conversion of the parent goal by the same click or customer, by the position of the claim.
+pub(super) async fn parents(tx: Tx<'_>, claims: &[Claimed]) -> Result<HashMap<usize, Parent>, BatchError> {
     let mut keys = Vec::with_capacity(claims.len());
     for claimed in claims {
         keys.push(ParentKey {
@@ -255,7 +328,12 @@ pub(super) async fn parents(
     let mut parents = HashMap::new();
     for row in &tx.query_batch(&PARENTS, &keys).await? {
         let claimed = batch::row_of(row, 0, claims)?;
-        parents.insert(claimed.position, batch::read(row, 1)?);
+        let parent = Parent {
+            id: batch::read(row, 1)?,
+            link_id: batch::read(row, 2)?,
+            click_id: batch::read(row, 3)?,
+        };
+        parents.insert(claimed.position, parent);
     }
     Ok(parents)
 }
@@ -264,13 +342,13 @@ pub(super) async fn parents(
 pub(super) async fn exhausted(
     tx: Tx<'_>,
     claims: &[Claimed],
-    parents: &HashMap<usize, ConversionId>,
+    parents: &HashMap<usize, Parent>,
 ) -> Result<HashSet<usize>, BatchError> {
     let limited: Vec<_> = claims
         .iter()
         .filter_map(|claimed| {
             let most = claimed.claim.goal.settings.chain.times_per_parent?;
-            Some((claimed, *parents.get(&claimed.position)?, most))
+            Some((claimed, parents.get(&claimed.position)?.id, most))
         })
         .collect();
     if limited.is_empty() {
@@ -315,21 +393,12 @@ pub(super) struct ClickFacts {
     pub(super) flag: Option<ClickFlag>,
 }
 
-/// Conversions that count, their commission and their revenue in micro-units.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sums {
-    pub(super) conversions: i64,
-    pub(super) commission: i64,
-    pub(super) revenue: i64,
-}
-
 /// Stored state that pricing depends on.
 #[derive(Default)]
 pub(super) struct Lookups {
     clicks: HashMap<(NetworkId, ClickKey), ClickFacts>,
-    sums: HashMap<SumKey, Sums>,
-    /// Keys of conversions that the sums contain.
-    counted: HashSet<ConversionKey>,
+    /// Sums that caps and tiers depend on.
+    pub(super) ledger: Ledger,
 }
 
 impl Lookups {
@@ -344,7 +413,7 @@ impl Lookups {
     pub(super) async fn of(tx: Tx<'_>, claims: &[Claimed]) -> Result<Self, BatchError> {
         let mut lookups = Self::default();
         lookups.read_clicks(tx, claims).await?;
-        lookups.read_sums(tx, claims).await?;
+        lookups.ledger = Ledger::of(tx, claims).await?;
         Ok(lookups)
     }
 
@@ -373,69 +442,10 @@ impl Lookups {
         Ok(())
     }
 
-    async fn read_sums(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
-        let concerned: Vec<_> = claims
-            .iter()
-            .filter(|claimed| !sum_keys(claimed).is_empty())
-            .collect();
-        if concerned.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<ConversionKey> = concerned.iter().map(|claimed| claimed.key()).collect();
-        self.counted = existing(tx, &keys).await?.into_keys().collect();
-        // A set: each sum is queried once.
-        let wanted: BTreeSet<SumKey> = concerned.iter().flat_map(|claimed| sum_keys(claimed)).collect();
-        let wanted: Vec<SumKey> = wanted.into_iter().collect();
-        for row in &tx.query_batch(&SUMS, &wanted).await? {
-            let sums = Sums {
-                conversions: batch::read(row, 1)?,
-                commission: batch::read(row, 2)?,
-                revenue: batch::read(row, 3)?,
-            };
-            self.sums.insert(*batch::row_of(row, 0, &wanted)?, sums);
-        }
-        Ok(())
-    }
-
     /// Click of a claim; `None` if its row is not stored yet, or not any more.
     pub(super) fn click(&self, claimed: &Claimed) -> Option<&ClickFacts> {
         self.clicks
             .get(&(claimed.postback.network.id, claimed.click_id()?))
-    }
-
-    /// Number that the claim would have among the affiliate's conversions of its goal this month.
-    pub(super) fn number_in_month(&self, claimed: &Claimed) -> i64 {
-        let Some(key) = month_key(claimed) else { return 1 };
-        self.sums.get(&key).map_or(0, |sums| sums.conversions) + 1
-    }
-
-    /// Sums under a cap so far.
-    pub(super) fn under_cap(&self, claimed: &Claimed, cap: &Cap) -> Sums {
-        let key = cap_key(claimed, cap);
-        key.and_then(|key| self.sums.get(&key))
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// True if the sums contain the conversion of a claim, so that it pays what it paid.
-    pub(super) fn is_counted(&self, claimed: &Claimed) -> bool {
-        self.counted.contains(&claimed.key())
-    }
-
-    /// Adds a new conversion to the sums, for later claims of the same batch.
-    pub(super) fn count(&mut self, claimed: &Claimed, conversion: &Conversion) {
-        let keys = sum_keys(claimed);
-        if keys.is_empty() || !self.counted.insert(claimed.key()) || !conversion.status.counts() {
-            return;
-        }
-        for key in keys {
-            let sums = self.sums.entry(key).or_default();
-            sums.conversions += 1;
-            if key.currency == conversion.currency {
-                sums.commission += conversion.commission_micros;
-                sums.revenue += conversion.revenue_micros;
-            }
-        }
     }
 }
 
@@ -466,50 +476,4 @@ pub(super) fn needs_click(claimed: &Claimed) -> bool {
         let conditions = &rule.settings.conditions;
         conditions.sub_number.is_some() || conditions.country.is_some() && !has_country
     })
-}
-
-/// Sum that tiers depend on; `None` if the goal has no tiers.
-fn month_key(claimed: &Claimed) -> Option<SumKey> {
-    let route = &claimed.postback.route;
-    let goal = claimed.claim.goal.id;
-    let mut rules = route.promotion.rules_of(goal);
-    let has_tiers = rules.any(|rule| rule.settings.conditions.month_from.is_some());
-    has_tiers.then(|| SumKey {
-        affiliate_id: Some(route.affiliate_id),
-        goal_id: Some(goal),
-        ..sum_key(claimed, CapPeriod::Month)
-    })
-}
-
-fn cap_key(claimed: &Claimed, cap: &Cap) -> Option<SumKey> {
-    let is_of_conversions = cap.metric != Metric::Clicks;
-    (is_of_conversions && cap.concerns(claimed.postback.route.affiliate_id)).then(|| SumKey {
-        campaign_id: cap.campaign_id,
-        affiliate_id: cap.affiliate_id,
-        ..sum_key(claimed, cap.period)
-    })
-}
-
-/// Sum of the campaign over the day, month or all time of a claim.
-fn sum_key(claimed: &Claimed, period: CapPeriod) -> SumKey {
-    let campaign = claimed.postback.route.campaign();
-    let (since, until) = period.range(claimed.postback.time_zone(), claimed.received_at());
-    SumKey {
-        network_id: claimed.postback.network.id,
-        campaign_id: campaign.id,
-        affiliate_id: None,
-        goal_id: None,
-        since,
-        until,
-        currency: campaign.currency,
-    }
-}
-
-/// Sums that a claim depends on, each once: two caps may depend on the same one.
-fn sum_keys(claimed: &Claimed) -> BTreeSet<SumKey> {
-    let caps = &claimed.postback.route.promotion.caps;
-    caps.iter()
-        .filter_map(|cap| cap_key(claimed, cap))
-        .chain(month_key(claimed))
-        .collect()
 }

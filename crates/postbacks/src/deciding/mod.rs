@@ -14,6 +14,7 @@ mod lookups;
 mod price;
 mod replay;
 mod store;
+mod sums;
 mod sweep;
 mod test_conversions;
 mod update;

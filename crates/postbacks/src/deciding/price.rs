@@ -1,19 +1,22 @@
 //! Price of a claimed conversion, with all its inputs.
 
 use campaigns::ClickFlag;
-use campaigns::caps::Metric;
 use campaigns::rules::Occasion;
 use campaigns::terms::percent;
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::pricing::{Item, Part, Pricing, Review, Unpaid};
+use conversions::basket::{self, Item};
+use conversions::pricing::{Pricing, Rate, Review, Unpaid};
 use conversions::{Change, Conversion, ConversionStatus, ReviewBecause, outcome};
 use schema::{ConversionId, Currency, Money};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::claimed::Claimed;
 use super::lookups::{Lookups, caps_clicks, needs_click, pays_for_some_clicks};
-use super::update;
+use super::sums::Counted;
 use crate::decide::Action;
 use crate::received::Origin;
+use crate::record::PostbackRecord;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
@@ -27,6 +30,12 @@ pub(super) enum NotPriced {
     WaitForClick,
 }
 
+/// Conversion that a claim makes, with its report.
+pub(super) struct Made {
+    pub(super) conversion: Conversion,
+    pub(super) report: Change,
+}
+
 /// Conversion that a claim makes.
 pub(super) fn conversion(
     claimed: &Claimed,
@@ -34,16 +43,11 @@ pub(super) fn conversion(
     parent_id: Option<ConversionId>,
     now: DateTime<Utc>,
     trace: &mut Trace,
-) -> Result<Conversion, NotPriced> {
+) -> Result<Made, NotPriced> {
     let (postback, claim) = (&claimed.postback, &claimed.claim);
     let (record, route, attribution) = (&postback.record, &postback.route, postback.attribution);
     let fields = &record.postback;
     let mut pricing = pricing(claimed, lookups, now, trace)?;
-    // Otherwise every visitor with a click could name the commission.
-    if postback.integration.settings.takes_commission && postback.is_authenticated {
-        let fixed = fields.commission.map(|amount| amount.micros);
-        pricing.apply_advertiser_commission(fixed, fields.commission_rate_ppm);
-    }
     let ours = route.campaign().currency;
     if claim.currency != ours && pricing.has_fixed_sum() {
         let message = format!(
@@ -56,25 +60,20 @@ pub(super) fn conversion(
         )));
     }
     check_click(claimed, lookups, &mut pricing, trace);
-    if pricing.unpaid.is_none() && !lookups.is_counted(claimed) {
-        check_caps(claimed, lookups, &mut pricing, trace);
-    }
     let goal = &claim.goal.settings;
-    // A conversion that pays nothing needs no review.
-    pricing.review = goal
-        .review_above_micros
-        .filter(|_| pricing.unpaid.is_none())
-        .map(|limit| {
-            if claim.currency == ours {
-                Review::Above(limit)
-            } else {
-                Review::Any
-            }
-        });
-    let (commission_micros, revenue_micros) = pricing.pay(claim.currency);
-    trace_price(trace, &pricing, claim.currency, commission_micros, revenue_micros);
+    pricing.review = goal.review_above_micros.map(|limit| {
+        if claim.currency == ours {
+            Review::Above(limit)
+        } else {
+            Review::Any
+        }
+    });
     let (initial, sent) = status(claim.action);
-    let holds = sent.is_none() && goal.auto_approve && goal.hold_days > 0;
+    pricing.auto_approve = initial == ConversionStatus::Approved;
+    pricing.is_unproven = !postback.is_authenticated;
+    // A pending order waits for the end of its hold period, whatever the sender calls it.
+    let is_decided = sent.is_some_and(|sent| sent != ConversionStatus::Pending);
+    let holds = !is_decided && goal.auto_approve && goal.hold_days > 0;
     let mut conversion = Conversion {
         network_id: postback.network.id,
         // A postback makes one conversion at most, with its own id: decided again, it is the same one.
@@ -93,8 +92,8 @@ pub(super) fn conversion(
         order_id: fields.order_id.clone(),
         amount_micros: claim.amount_micros,
         currency: claim.currency,
-        commission_micros,
-        revenue_micros,
+        commission_micros: 0,
+        revenue_micros: 0,
         status: initial,
         // A visitor could name any customer in a browser, and would be credited with that customer's later orders.
         customer_id: fields
@@ -103,20 +102,37 @@ pub(super) fn conversion(
             .filter(|_| postback.is_authenticated || !fields.is_from_browser),
         coupon: fields.coupon.clone(),
         country: fields.country.clone(),
-        unpaid_because: pricing.unpaid.map(|unpaid| unpaid.as_str().to_owned()),
+        unpaid_because: None,
         hold_until: holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into())),
-        terms: pricing.to_terms(),
+        terms: Value::Null,
         review_because: None,
+        version: 1,
+        changed_at: record.received_at,
     };
-    let outcome = outcome(&report(claimed, &conversion), pricing.review);
-    conversion.status = outcome.status;
-    conversion.review_because = outcome.review_because;
+    let mut report = Change {
+        event_time: claimed.event_time(),
+        status: sent,
+        commission_micros: sent_commission(claimed, &pricing),
+        event_id: event_id(record).map(str::to_owned),
+        items: items(claimed, &pricing, trace),
+        ..Change::report(&conversion, postback.is_authenticated)
+    };
+    let state =
+        |pricing: &Pricing, report: &Change| outcome(std::slice::from_ref(report), pricing, claim.currency);
+    state(&pricing, &report).apply_to(&mut conversion);
+    if pricing.unpaid.is_none() && !lookups.ledger.contains(claimed) {
+        check_caps(claimed, lookups, &conversion, &mut pricing, &mut report, trace);
+        state(&pricing, &report).apply_to(&mut conversion);
+    }
+    conversion.unpaid_because = pricing.unpaid.map(|unpaid| unpaid.as_str().to_owned());
+    conversion.terms = pricing.to_terms();
+    trace_price(trace, &pricing, &report, &conversion);
     trace_review(trace, &conversion, goal.review_above_micros, ours);
-    lookups.count(claimed, &conversion);
-    Ok(conversion)
+    lookups.ledger.count(claimed, &conversion);
+    Ok(Made { conversion, report })
 }
 
-/// Initial status of a conversion that an action creates, and the status that was sent.
+/// Status that a new conversion begins with, and the one that was sent.
 fn status(action: Action) -> (ConversionStatus, Option<ConversionStatus>) {
     match action {
         Action::Create(initial) => (initial, None),
@@ -125,23 +141,34 @@ fn status(action: Action) -> (ConversionStatus, Option<ConversionStatus>) {
     }
 }
 
-/// History that a new conversion begins with: its report, and the status that was sent with it.
-fn report(claimed: &Claimed, conversion: &Conversion) -> Vec<Change> {
-    let (initial, sent) = status(claimed.claim.action);
-    let report = Change::report(conversion, initial);
-    let amount = report.amount_micros;
-    let mut history = vec![report];
-    history.extend(sent.map(|_| update::change(claimed, conversion, Some(amount))));
-    history
+/// Commission of the whole order that the advertiser sent, if it counts.
+pub(super) fn sent_commission(claimed: &Claimed, pricing: &Pricing) -> Option<i64> {
+    let sent = claimed.postback.record.postback.commission?.micros;
+    // Otherwise every visitor with a click could name the commission.
+    let counts = pricing.takes_commission && claimed.postback.is_authenticated && sent > 0;
+    counts.then_some(sent)
 }
 
-/// History to store with a new conversion; empty if its row has all of it.
-pub(super) fn history(claimed: &Claimed, conversion: &Conversion) -> Vec<Change> {
-    let (initial, sent) = status(claimed.claim.action);
-    if sent.is_some() || initial != conversion.status {
-        report(claimed, conversion)
-    } else {
-        Vec::new()
+/// Items that were sent, by category, if the terms depend on categories.
+pub(super) fn items(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) -> Option<Value> {
+    let sent = &claimed.postback.record.postback.items;
+    if sent.is_empty() || !pricing.has_categories() {
+        return None;
+    }
+    let mut items = Vec::with_capacity(sent.len());
+    for item in sent {
+        items.push(Item {
+            category: item.category.as_deref(),
+            amount_micros: item.amount.map(|amount| amount.micros),
+        });
+    }
+    match basket::lines(&items) {
+        Ok(lines) => Some(lines.iter().map(|line| json!(line)).collect()),
+        Err(problem) => {
+            let words = format!("{problem}: the rules for categories do not apply");
+            trace.note("items", words);
+            None
+        }
     }
 }
 
@@ -172,7 +199,7 @@ fn pricing(
         sent.or_else(|| presets?.get(index)?.as_deref())
     };
     let occasion = Occasion {
-        at: record.received_at,
+        at: claimed.order_time(),
         affiliate_id: route.affiliate_id,
         group_id: route.affiliate.group_id,
         subs: [sub(0), sub(1), sub(2), sub(3), sub(4)],
@@ -182,18 +209,21 @@ fn pricing(
             .as_deref()
             .or_else(|| click.and_then(|click| click.country.as_deref())),
         coupon: record.postback.coupon.as_deref(),
-        number_in_month: lookups.number_in_month(claimed),
+        number_in_month: lookups.ledger.number_in_month(Counted::new(claimed)),
     };
-    let mut items = Vec::with_capacity(record.postback.items.len());
-    for item in &record.postback.items {
-        items.push(Item {
-            category: item.category.as_deref(),
-            amount_micros: item.amount.map(|amount| amount.micros),
-        });
+    let goal = &claimed.claim.goal;
+    let (terms, version) = route.promotion.terms_at(goal, occasion.at);
+    let mut pricing = match &claimed.former_rules {
+        Some(rules) => Pricing::of(terms, version, rules.iter(), &occasion),
+        None => Pricing::of(terms, version, route.promotion.rules_of(goal.id), &occasion),
+    };
+    if postback.integration.settings.takes_commission && postback.is_authenticated {
+        let fixed = record.postback.commission.filter(|amount| amount.micros > 0);
+        // A rate counts only without a fixed sum.
+        let rate = record.postback.commission_rate_ppm.filter(|_| fixed.is_none());
+        pricing.take_commission(rate);
     }
-    let rules = route.promotion.rules_of(claimed.claim.goal.id);
-    let amount = claimed.claim.amount_micros.unwrap_or(0);
-    Ok(Pricing::of(&claimed.claim.goal, rules, &occasion, &items, amount))
+    Ok(pricing)
 }
 
 /// Pays nothing for a click that did not match the targeting, or that exceeded a cap of clicks.
@@ -238,46 +268,52 @@ pub(super) fn verdict(claimed: &Claimed, lookups: &Lookups, conversion: &Convers
     verdict.about(conversion.id)
 }
 
-/// Pays nothing for a conversion that exceeds a cap.
-fn check_caps(claimed: &Claimed, lookups: &Lookups, pricing: &mut Pricing, trace: &mut Trace) {
-    let route = &claimed.postback.route;
-    let ours = route.campaign().currency;
-    let (commission, revenue) = if claimed.claim.currency == ours {
-        pricing.pay(ours)
-    } else {
-        (0, 0)
-    };
-    for cap in &route.promotion.caps {
-        let sums = lookups.under_cap(claimed, cap);
-        let with_this = match cap.metric {
-            Metric::Clicks => continue,
-            Metric::Conversions => sums.conversions + 1,
-            Metric::Commission => sums.commission.saturating_add(commission),
-            Metric::Revenue => sums.revenue.saturating_add(revenue),
-        };
-        if cap.concerns(route.affiliate_id) && with_this > cap.most {
-            trace.note(
-                "cap",
-                format!("{} are reached: the conversion is not paid", cap.in_words(ours)),
-            );
-            pricing.unpaid = Some(Unpaid::CapReached);
-            return;
-        }
+/// Pays nothing for a conversion that exceeds a cap; one in a currency that no cap limits needs a review.
+fn check_caps(
+    claimed: &Claimed,
+    lookups: &Lookups,
+    conversion: &Conversion,
+    pricing: &mut Pricing,
+    report: &mut Change,
+    trace: &mut Trace,
+) {
+    let counted = Counted::new(claimed);
+    let ours = claimed.postback.route.campaign().currency;
+    if let Some(cap) = lookups.ledger.exceeded(counted, None, conversion) {
+        let words = format!("{} are reached: the conversion is not paid", cap.in_words(ours));
+        trace.note("cap", words);
+        pricing.unpaid = Some(Unpaid::CapReached);
+    } else if counted.is_in_uncapped_currency() {
+        let words = format!("no cap limits {}: needs a manual review", conversion.currency);
+        trace.note("cap", words);
+        report.exceeds_cap = true;
     }
 }
 
-fn trace_price(trace: &mut Trace, pricing: &Pricing, currency: Currency, commission: i64, revenue: i64) {
+fn trace_price(trace: &mut Trace, pricing: &Pricing, report: &Change, conversion: &Conversion) {
+    let currency = conversion.currency;
     let money = |micros| Money { micros, currency };
-    for part in &pricing.parts {
-        let by = match (part.sent, part.rule) {
-            (true, _) => "the commission that the advertiser sent".to_owned(),
+    let amount = conversion.amount_micros.unwrap_or(0);
+    let lines = report
+        .items
+        .as_ref()
+        .and_then(|items| Vec::deserialize(items).ok());
+    let lines = lines.map(|lines| basket::reconciled(lines, amount));
+    for part in pricing.parts(lines.as_deref(), amount) {
+        let rate = part.rate;
+        let by = match (rate.is_sent, rate.rule) {
+            (true, _) => "the commission rate that the advertiser sent".to_owned(),
             (false, Some((id, version))) => format!("rule {id}, version {version}"),
             (false, None) => format!("the goal's terms, version {}", pricing.goal_version),
         };
         trace.pass(
             "terms",
-            format!("{} by {by}: {}", money(part.amount), in_words(part, currency)),
+            format!("{} by {by}: {}", money(part.amount), in_words(rate, currency)),
         );
+    }
+    if let Some(commission) = report.commission_micros {
+        let words = format!("{} to the affiliate, sent by the advertiser", money(commission));
+        trace.pass("terms", words);
     }
     if let Some(number) = pricing.number_in_month {
         trace.note(
@@ -285,8 +321,13 @@ fn trace_price(trace: &mut Trace, pricing: &Pricing, currency: Currency, commiss
             format!("conversion no. {number} of the affiliate this month"),
         );
     }
-    let words = format!("commission {}, revenue {}", money(commission), money(revenue));
-    trace.pass("money", words);
+    let (commission, revenue) = (conversion.commission(), conversion.revenue());
+    if commission.micros > revenue.micros {
+        let words =
+            format!("the commission {commission} is more than the revenue {revenue}: the network loses");
+        trace.note("margin", words);
+    }
+    trace.pass("money", format!("commission {commission}, revenue {revenue}"));
 }
 
 /// Adds the reason for a manual review to the trace, which only the network sees.
@@ -304,15 +345,30 @@ fn trace_review(trace: &mut Trace, conversion: &Conversion, limit: Option<i64>, 
             "in {}, which cannot be compared with {limit}: needs a manual review",
             conversion.currency
         ),
-        None => return,
+        Some(ReviewBecause::Commission) => {
+            "the commission sent is more than the revenue or the order: needs a manual review".to_owned()
+        }
+        Some(ReviewBecause::Cap | ReviewBecause::Parent | ReviewBecause::Person) | None => return,
     };
     trace.note("review", words);
 }
 
-fn in_words(part: &Part, currency: Currency) -> String {
-    let terms = part.terms();
-    let (commission, revenue) = if part.commission.0 == 0 && part.revenue.0 == 0 {
-        (percent(part.commission.1), percent(part.revenue.1))
+/// Identifier by which the sender tells a repeated event from a new one.
+pub(super) fn event_id(record: &PostbackRecord) -> Option<&str> {
+    let find = |wanted: &str| {
+        let mut extra = record.postback.extra.iter();
+        extra
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str())
+    };
+    let named = record.postback.event_id.as_deref();
+    named.or_else(|| find("refund_id")).or_else(|| find("event_id"))
+}
+
+fn in_words(rate: &Rate, currency: Currency) -> String {
+    let terms = rate.terms();
+    let (commission, revenue) = if rate.commission.0 == 0 && rate.revenue.0 == 0 {
+        (percent(rate.commission.1), percent(rate.revenue.1))
     } else {
         (
             terms.commission.in_words(currency),

@@ -68,7 +68,7 @@ pub(super) async fn decide(
         let result = price::conversion(&claimed, &mut lookups, None, now, &mut trace);
         claimed.trace = trace;
         match result {
-            Ok(conversion) => priced.push((claimed, conversion)),
+            Ok(made) => priced.push((claimed, made.conversion)),
             Err(NotPriced::Verdict(verdict)) => decided.push(claimed.end(verdict)),
             Err(NotPriced::WaitForClick) => {
                 let hold = Hold::for_click(&claimed.postback, now);

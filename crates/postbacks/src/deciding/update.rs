@@ -1,17 +1,19 @@
-//! Updates of existing conversions by postbacks: approvals, rejections, other amounts, refunds.
+//! Changes of existing conversions by postbacks: statuses, other amounts, refunds.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use conversions::{Change, Conversion, ConversionKey, ConversionStatus, Event, Revision, Source};
+use conversions::{Change, Conversion, ConversionKey, Event, Novelty, Revision, Source};
 use schema::NetworkId;
 use schema::batch::{BatchError, Tx};
 
 use super::claimed::{Claimed, Decided};
 use super::hold::Hold;
+use super::price;
+use super::sums::{Counted, Ledger};
 use crate::decide::Action;
-use crate::record::PostbackRecord;
+use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
 /// Updates the conversions that the claims name, in the order of the claims. A claim without a conversion is held, or
@@ -19,6 +21,7 @@ use crate::verdict::{Reason, Verdict};
 pub(super) async fn update(
     tx: Tx<'_>,
     mut claims: Vec<Claimed>,
+    mut ledger: Ledger,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Decided>, Vec<Event>), BatchError> {
     if claims.is_empty() {
@@ -29,6 +32,11 @@ pub(super) async fn update(
     keys.sort();
     keys.dedup();
     let mut revisions = conversions::lock(tx, &keys).await?;
+    let counted = claims.iter().filter_map(|claimed| {
+        let revision = revisions.get(&claimed.key())?;
+        Some(Counted::changed(claimed, revision.before()))
+    });
+    ledger.add(tx, counted).await?;
     let mut time_zones: HashMap<NetworkId, Tz> = HashMap::new();
     let mut decided = Vec::with_capacity(claims.len());
     for mut claimed in claims {
@@ -38,98 +46,198 @@ pub(super) async fn update(
             decided.push(claimed.hold_unless_overdue(hold, Reason::ConversionNotFound));
             continue;
         };
-        let verdict = revise(revision, &claimed);
-        claimed.trace.pass("change", verdict.message.clone());
+        let mut trace = std::mem::take(&mut claimed.trace);
+        let verdict = revise(revision, &claimed, &mut ledger, &mut trace);
+        trace.pass("change", verdict.message.clone());
         let commission = revision.after().commission();
-        claimed
-            .trace
-            .pass("money", format!("the commission is {commission}"));
+        trace.pass("money", format!("the commission is {commission}"));
+        claimed.trace = trace;
         decided.push(claimed.end(verdict));
     }
     let time_zone = |network: NetworkId| time_zones.get(&network).copied().unwrap_or(Tz::UTC);
-    let revisions = revisions.into_values().collect();
+    let mut revisions: Vec<Revision> = revisions.into_values().collect();
+    let children = conversions::review_children(tx, &revisions, now).await?;
+    revisions.extend(children);
     let events = conversions::store(&mut { tx }, revisions, time_zone, now).await?;
     Ok((decided, events))
 }
 
 /// Adds the change of a claim to a conversion.
-fn revise(revision: &mut Revision, claimed: &Claimed) -> Verdict {
+fn revise(revision: &mut Revision, claimed: &Claimed, ledger: &mut Ledger, trace: &mut Trace) -> Verdict {
     let before = revision.after().clone();
+    match change_of(revision, claimed, trace) {
+        Ok(change) => add(revision, claimed, change, ledger, trace),
+        Err(verdict) => verdict,
+    }
+    .about(before.id)
+}
+
+/// Change that a claim makes to a conversion.
+///
+/// # Errors
+/// The verdict, if it may not change it or says nothing.
+fn change_of(revision: &Revision, claimed: &Claimed, trace: &mut Trace) -> Result<Change, Verdict> {
+    let before = revision.after();
     let sent = claimed.postback.record.postback.currency.as_deref();
     if sent.is_some_and(|sent| sent != before.currency.code()) {
         let message = format!(
             "The order was recorded in {}, and this postback is in {}.",
             before.currency, claimed.claim.currency
         );
-        return Verdict::with_message(Reason::CurrencyMismatch, message).about(before.id);
+        return Err(Verdict::with_message(Reason::CurrencyMismatch, message));
     }
-    // A sender with a click must not be able to change the orders of others.
-    if !claimed.postback.is_authenticated && claimed.click_id() != before.click_id {
-        let message = "The order was recorded for another click, and the sender is not authenticated.";
-        return Verdict::with_message(Reason::DuplicateConflict, message).about(before.id);
+    if !claimed.postback.is_authenticated {
+        // A sender with a click must not be able to change the orders of others.
+        if claimed.click_id() != before.click_id {
+            let message = "The order was recorded for another click, and the sender is not authenticated.";
+            return Err(Verdict::with_message(Reason::DuplicateConflict, message));
+        }
+        if !revision.pricing().is_unproven {
+            let message = "An authenticated sender recorded the order, and this sender is not authenticated. The first values stand.";
+            return Err(Verdict::with_message(Reason::DuplicateConflict, message));
+        }
     }
-    if !revision.add(change(claimed, &before, revision.reported_amount())) {
-        let message = "This update was received before.";
-        return Verdict::with_message(Reason::Unchanged, message).about(before.id);
-    }
-    let after = revision.after();
-    if *after != before {
-        // Without commission and revenue: the advertiser receives this.
-        return Verdict::with_message(Reason::Updated, described(&before, after)).about(before.id);
-    }
-    let because = if after.review_because.is_some() {
-        "it awaits manual review"
-    } else {
-        "an earlier update takes precedence"
-    };
-    let message = format!("The conversion stays {}: {because}.", state(after));
-    Verdict::with_message(Reason::Unchanged, message).about(before.id)
-}
-
-/// Change that a postback makes to a conversion. The amount of the first report (`reported`), sent again without an event
-/// time, is no new amount: the report was repeated.
-pub(super) fn change(claimed: &Claimed, conversion: &Conversion, reported: Option<Option<i64>>) -> Change {
     let record = &claimed.postback.record;
-    let event_time = record.postback.event_time;
     let mut change = Change {
-        event_time,
-        ..Change::of(conversion, Source::Postback, record.received_at)
+        id: record.id.0,
+        event_time: claimed.event_time(),
+        is_proven: claimed.postback.is_authenticated,
+        event_id: price::event_id(record).map(str::to_owned),
+        postback_id: Some(record.id),
+        ..Change::of(before, Source::Postback, record.received_at)
     };
-    let mut key = String::new();
-    match (claimed.claim.action, claimed.claim.sent_micros) {
-        (Action::Refund, Some(amount)) if amount > 0 => {
-            change.refund_micros = Some(amount);
-            key = refund_id(record).map_or_else(String::new, |id| format!("refund {id}"));
+    let amount = claimed.claim.sent_micros;
+    match (claimed.claim.action, amount) {
+        (Action::Refund, Some(0)) => {
+            let message = "A refund of 0 takes nothing off. Send refund=all to refund the whole order.";
+            return Err(Verdict::with_message(Reason::Unchanged, message));
         }
-        (Action::Refund, _) => change.status = Some(ConversionStatus::Rejected),
+        (Action::Refund, Some(_)) if before.amount_micros.is_none() => {
+            let message = "The order has no amount, so a part of it cannot be refunded.";
+            let hint = "Send refund=all, or send the order's amount first.";
+            return Err(Verdict::with_message(Reason::AmountMissing, message).with_hint(hint));
+        }
+        (Action::Refund, Some(amount)) => change.refund_micros = Some(amount),
+        (Action::Refund, None) => change.remaining_micros = Some(0),
         (Action::Update(status), amount) => {
+            let remaining = record.postback.remaining;
             change.status = status;
-            change.amount_micros = amount;
+            change.remaining_micros = remaining.map(|remaining| remaining.micros);
+            change.amount_micros = amount.filter(|_| remaining.is_none());
         }
-        (Action::Create(_), _) => {}
+        (Action::Create(_), amount) => change.amount_micros = amount,
         (Action::Upsert { sent, .. }, amount) => {
             change.status = sent;
-            change.amount_micros =
-                amount.filter(|_| event_time.is_some() || reported.is_none_or(|reported| reported != amount));
+            change.amount_micros = amount;
         }
     }
-    // The identifier depends on the time as sent; the state must not depend on a time in the future.
-    let identified = change.identified(&key);
-    Change {
-        event_time: event_time.map(|at| at.min(record.received_at)),
-        ..identified
+    change.items = price::items(claimed, revision.pricing(), trace);
+    change.commission_micros = price::sent_commission(claimed, revision.pricing());
+    if change.status.is_none() && !has_money(&change) {
+        let message = "The postback says nothing new about the order: no status, amount or refund.";
+        return Err(Verdict::with_message(Reason::Unchanged, message));
+    }
+    note_unused(before, claimed, trace);
+    Ok(change)
+}
+
+fn has_money(change: &Change) -> bool {
+    let sums = [
+        change.amount_micros,
+        change.remaining_micros,
+        change.refund_micros,
+        change.commission_micros,
+    ];
+    sums.iter().any(Option::is_some)
+}
+
+/// Adds what an update does not change to the trace.
+fn note_unused(before: &Conversion, claimed: &Claimed, trace: &mut Trace) {
+    let sent = &claimed.postback.record.postback;
+    let differs = |sent: &Option<String>, known: &Option<String>| sent.is_some() && sent != known;
+    let unused: Vec<&str> = [
+        ("coupon", differs(&sent.coupon, &before.coupon)),
+        ("country", differs(&sent.country, &before.country)),
+        ("customer_id", differs(&sent.customer_id, &before.customer_id)),
+        (
+            "click_id",
+            claimed.click_id().is_some() && claimed.click_id() != before.click_id,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect();
+    if !unused.is_empty() {
+        let words = format!("{}: an update does not change it", unused.join(", "));
+        trace.note("unused", words);
     }
 }
 
-/// Identifier by which the sender distinguishes two refunds of the same amount.
-fn refund_id(record: &PostbackRecord) -> Option<&str> {
-    let find = |wanted: &str| {
-        let mut extra = record.postback.extra.iter();
-        extra
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
+fn add(
+    revision: &mut Revision,
+    claimed: &Claimed,
+    mut change: Change,
+    ledger: &mut Ledger,
+    trace: &mut Trace,
+) -> Verdict {
+    match change.novelty(revision.history()) {
+        Novelty::New => {}
+        Novelty::Repeated => {
+            let message = "This update was received before.";
+            return Verdict::with_message(Reason::Unchanged, message);
+        }
+        Novelty::Conflict => {
+            let id = change.event_id.unwrap_or_default();
+            let message =
+                format!("The ID {id} was received before, with other values. The first values stand.");
+            return Verdict::with_message(Reason::DuplicateConflict, message);
+        }
+        Novelty::TooMany => {
+            let message =
+                "The order has as many updates as one order may have. Ask the network to correct it.";
+            return Verdict::with_message(Reason::DuplicateConflict, message);
+        }
+    }
+    let before = revision.after().clone();
+    let counted = Counted::changed(claimed, &before);
+    let mut trial = before.clone();
+    revision.with(&change).apply_to(&mut trial);
+    if let Some(cap) = ledger.exceeded(counted, Some(&before), &trial) {
+        let ours = claimed.postback.route.campaign().currency;
+        let words = format!("{} are reached: needs a manual review", cap.in_words(ours));
+        trace.note("cap", words);
+        change.exceeds_cap = true;
+    }
+    let is_timed = change.event_time.is_some();
+    revision.add(change);
+    let after = revision.after();
+    ledger.step(counted, Some(&before), after);
+    if described(&before) != described(after) {
+        // Without commission and revenue: the advertiser receives this.
+        return Verdict::with_message(Reason::Updated, changed(&before, after));
+    }
+    let because = if revision.is_decided_by_user() {
+        "a user of the network decided"
+    } else if after.review_because.is_some() {
+        "it awaits manual review"
+    } else if is_timed {
+        "it has this state already, or a later update takes precedence"
+    } else {
+        "it has this state already"
     };
-    find("refund_id").or_else(|| find("event_id"))
+    let message = format!("The conversion stays {}: {because}.", state(after));
+    Verdict::with_message(Reason::Unchanged, message)
+}
+
+/// Values of a conversion that a change may alter.
+fn described(conversion: &Conversion) -> impl PartialEq {
+    (
+        conversion.status,
+        conversion.amount_micros,
+        conversion.commission_micros,
+        conversion.revenue_micros,
+        conversion.review_because,
+    )
 }
 
 /// Status and amount of a conversion: `approved (50.00 EUR)`.
@@ -140,7 +248,7 @@ fn state(conversion: &Conversion) -> String {
     }
 }
 
-fn described(before: &Conversion, after: &Conversion) -> String {
+fn changed(before: &Conversion, after: &Conversion) -> String {
     if before.status != after.status && before.amount_micros == after.amount_micros {
         let amount = after.amount().map(|amount| format!(" ({amount})"));
         let amount = amount.unwrap_or_default();

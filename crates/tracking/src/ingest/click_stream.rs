@@ -12,6 +12,7 @@ use futures_util::SinkExt;
 use schema::batch::{BatchError, Prepared, Row, Tx};
 use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
 use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
 
 use super::error::ApplyError;
 use super::stream::{Record, Stream};
@@ -66,7 +67,7 @@ impl ClickStream {
     async fn deleted(&self, records: &[Record<'_>]) -> Result<Vec<NetworkId>, ApplyError> {
         let mut networks: Vec<_> = records
             .iter()
-            .filter_map(|record| Self::network(record.bytes))
+            .filter_map(|record| Self::identity(record.bytes).map(|(network, _)| network))
             .collect();
         networks.sort_unstable();
         networks.dedup();
@@ -90,8 +91,9 @@ impl Stream for ClickStream {
     const COLLECT: Duration = Duration::from_millis(100);
     type Receipts = ();
 
-    fn network(record: &[u8]) -> Option<NetworkId> {
-        ClickRecord::read(record).map(|click| click.network_id)
+    fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)> {
+        let click = ClickRecord::read(record)?;
+        Some((click.network_id, click.key()?))
     }
 
     fn connected(&self) {

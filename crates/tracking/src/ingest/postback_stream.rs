@@ -7,6 +7,7 @@ use postbacks::{Authenticator, PostbackRecord, Received, Reply, decide_all};
 use schema::batch::{BatchError, Prepared, Tx};
 use schema::{NetworkId, PostbackId};
 use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
 
 use super::error::ApplyError;
 use super::stream::{Record, Stream};
@@ -29,8 +30,9 @@ impl Stream for PostbackStream {
     const COLLECT: Duration = Duration::ZERO;
     type Receipts = (Vec<(PostbackId, Reply)>, Vec<Event>);
 
-    fn network(record: &[u8]) -> Option<NetworkId> {
-        PostbackRecord::read(record).ok().map(|record| record.network)
+    fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)> {
+        let record = PostbackRecord::read(record).ok()?;
+        Some((record.network, record.id.0))
     }
 
     async fn ensure_partitions(&self, _: &Client, _: &[Record<'_>]) -> Result<(), ApplyError> {

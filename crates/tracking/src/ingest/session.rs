@@ -16,8 +16,9 @@ use super::stream::{Record, Stream};
 
 const MOVE_CURSOR: &str =
     "UPDATE ingest_cursors SET next_seq = $3, moved_at = $4 WHERE journal = $1 AND next_seq = $2";
-const QUARANTINE: &str = "INSERT INTO quarantine (journal, seq, network_id, quarantined_at, reason, record)
-     VALUES ($1, $2, $6, $3, $4, $5) ON CONFLICT DO NOTHING";
+const QUARANTINE: &str =
+    "INSERT INTO quarantine (journal, seq, network_id, event_id, quarantined_at, reason, record)
+     VALUES ($1, $2, $6, $7, $3, $4, $5) ON CONFLICT DO NOTHING";
 
 /// Connection on which one journal is applied.
 pub(super) struct Session<S: Stream> {
@@ -143,7 +144,8 @@ impl<S: Stream> Session<S> {
         next: Seq,
         reason: &str,
     ) -> Result<(), ApplyError> {
-        let network_id = S::network(record.bytes).map(|id| id.0);
+        let identity = S::identity(record.bytes);
+        let (network_id, event_id) = (identity.map(|(network, _)| network.0), identity.map(|(_, id)| id));
         let transaction = self.client.transaction().await?;
         let now: DateTime<Utc> = clock::now();
         let moved = transaction
@@ -165,6 +167,7 @@ impl<S: Stream> Session<S> {
                     &reason,
                     &record.bytes,
                     &network_id,
+                    &event_id,
                 ],
             )
             .await?;
@@ -190,6 +193,7 @@ impl<S: Stream> Session<S> {
                     &reason,
                     &empty,
                     &None::<i32>,
+                    &None::<Uuid>,
                 ],
             )
             .await?;

@@ -6,6 +6,7 @@ use journal::Seq;
 use schema::NetworkId;
 use schema::batch::Prepared;
 use tokio_postgres::{Client, Transaction};
+use uuid::Uuid;
 
 use super::error::ApplyError;
 
@@ -29,8 +30,8 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// Results that callers wait for, published once the transaction is committed.
     type Receipts: Send;
 
-    /// Network of a record; `None` if it is unreadable.
-    fn network(record: &[u8]) -> Option<NetworkId>;
+    /// Network and id of a record's event; `None` if it is unreadable.
+    fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)>;
 
     /// Called for every new connection.
     fn connected(&self) {}

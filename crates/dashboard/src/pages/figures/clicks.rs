@@ -8,12 +8,13 @@ use postbacks::PostbackFilter;
 use tenancy::{Permission, needs};
 use tracking::clicks::{self, ClickDetail};
 
+use super::conversion::LedgerRow;
 use super::conversions::ConversionRow;
 use crate::error::PageError;
 use crate::page::Page;
 use crate::pages::postbacks::postback::PostbackRow;
 use crate::shell::{PageResult, Shell, TimeCell, html};
-use crate::{format, urls};
+use crate::urls;
 
 /// Maximum number of postbacks, and of conversions, on the page.
 const LIMIT: i64 = 100;
@@ -57,13 +58,7 @@ pub(super) async fn show(mut page: Page<needs::SeeConversions>, path: web::Path<
             .collect(),
         entries: entries
             .into_iter()
-            .map(|entry| LedgerRow {
-                time: frame.time(entry.booked_at),
-                account: entry.account.as_str(),
-                kind: entry.kind.as_str(),
-                conversion: format::short_id(&entry.conversion_id.to_string()),
-                amount: format::money(entry.amount()),
-            })
+            .map(|entry| LedgerRow::new(&entry, &frame))
             .collect(),
         sees_postbacks: frame.actor.may(Permission::SeePostbacks),
         sees_commission: frame.actor.may(Permission::SeeCommission),
@@ -103,14 +98,6 @@ fn facts(click: &ClickDetail) -> Vec<(&'static str, String)> {
         .chain(visitor)
         .map(|(name, value)| (name, value.unwrap_or_else(|| "—".to_owned())))
         .collect()
-}
-
-struct LedgerRow {
-    time: TimeCell,
-    account: &'static str,
-    kind: &'static str,
-    conversion: String,
-    amount: String,
 }
 
 #[derive(Template)]

@@ -3,7 +3,9 @@
 use actix_web::web;
 use askama::Template;
 use conversions::pricing::Review;
-use conversions::{self, Conversion, ConversionFilter, ConversionStatus, NamedConversion, ReviewBecause};
+use conversions::{
+    self, Conversion, ConversionFilter, ConversionStatus, Correction, NamedConversion, ReviewBecause,
+};
 use schema::{ConversionId, Money};
 use serde::Deserialize;
 use tenancy::{Permission, needs};
@@ -74,6 +76,11 @@ pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Qu
             .map(|named| ConversionRow::new(named, &frame))
             .collect(),
         older,
+        correct: match (filters.status.as_str(), in_review) {
+            (_, true) => "/conversions/corrections?review=yes".to_owned(),
+            ("", false) => "/conversions/corrections".to_owned(),
+            (status, false) => format!("/conversions/corrections?status={status}"),
+        },
         may_decide: frame.actor.may(Permission::DecideConversions),
         sees_commission: frame.actor.may(Permission::SeeCommission),
         sees_revenue: frame.actor.may(Permission::SeeRevenue),
@@ -86,21 +93,21 @@ pub(super) async fn decide(
     path: web::Path<String>,
 ) -> PageResult {
     let conversion_id: ConversionId = id(&path)?;
-    let approve = match form.get("decision") {
-        "approve" => true,
-        "reject" => false,
+    let correction = match form.get("decision") {
+        "approve" => Correction::Approve,
+        "reject" => Correction::Reject,
         other => {
             return Err(PageError::BadRequest(format!(
                 "decision is “{other}”; allowed are approve and reject."
             )));
         }
     };
-    conversions::decide(
+    conversions::correct(
         &mut page.conn,
         &page.actor.author(),
         page.network.time_zone(),
         conversion_id,
-        approve,
+        &correction.into(),
         page.now,
     )
     .await?;
@@ -123,7 +130,8 @@ pub(crate) struct ConversionRow {
     pub(crate) amount: String,
     pub(crate) commission: String,
     pub(crate) revenue: String,
-    pub(crate) click: Option<String>,
+    /// Page of the conversion.
+    pub(crate) url: String,
     pub(crate) attributed_by: &'static str,
     /// URL that decides the conversion. None if decided, or without the permission.
     pub(crate) settle: Option<String>,
@@ -157,7 +165,7 @@ impl ConversionRow {
             amount: conversion.amount().map_or("—".to_owned(), format::money),
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
-            click: conversion.click_id.map(|key| frame.click_url(key)),
+            url: urls::conversion(conversion.id),
             attributed_by: conversion.attributed_by.as_str(),
             settle: (pending && may_decide).then(|| urls::settle(conversion.id)),
             named: conversion.order_id.clone().unwrap_or_else(|| short_id.clone()),
@@ -168,7 +176,7 @@ impl ConversionRow {
 }
 
 /// Reason of a manual review, as a sentence.
-fn review(because: ReviewBecause, conversion: &Conversion) -> String {
+pub(super) fn review(because: ReviewBecause, conversion: &Conversion) -> String {
     let pricing = conversion.pricing().inspect_err(|error| {
         tracing::error!(conversion = %conversion.id, %error, "stored terms are unreadable");
     });
@@ -182,6 +190,12 @@ fn review(because: ReviewBecause, conversion: &Conversion) -> String {
         }
         (ReviewBecause::Amount, _) => "Needs review: above the goal’s limit".to_owned(),
         (ReviewBecause::Currency, _) => "Needs review: currency differs from the goal’s limit".to_owned(),
+        (ReviewBecause::Commission, _) => {
+            "Needs review: the commission sent exceeds the revenue or the order".to_owned()
+        }
+        (ReviewBecause::Cap, _) => "Needs review: exceeds a cap".to_owned(),
+        (ReviewBecause::Parent, _) => "Needs review: its parent conversion no longer counts".to_owned(),
+        (ReviewBecause::Person, _) => "On hold".to_owned(),
     }
 }
 
@@ -195,6 +209,8 @@ struct List {
     postbacks: Option<String>,
     rows: Vec<ConversionRow>,
     older: Option<String>,
+    /// URL of the form that corrects the conversions of the list.
+    correct: String,
     may_decide: bool,
     sees_commission: bool,
     sees_revenue: bool,

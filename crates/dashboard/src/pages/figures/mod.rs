@@ -1,7 +1,9 @@
 //! Pages of figures: home, reports, conversions, clicks, search.
 
 mod clicks;
+mod conversion;
 mod conversions;
+mod corrections;
 mod home;
 mod reports;
 mod search;
@@ -16,6 +18,11 @@ routes! {
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/conversions" => conversions::list;
+    get "/conversions/corrections" => corrections::show;
+    post "/conversions/corrections" => corrections::submit;
+    post "/conversions/corrections/undo" => corrections::undo;
+    get "/conversions/{id}" => conversion::show;
     post "/conversions/{id}" => conversions::decide;
+    post "/conversions/{id}/corrections" => conversion::correct;
     get "/clicks/{click_id}" => clicks::show;
 }

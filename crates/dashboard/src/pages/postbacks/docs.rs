@@ -44,6 +44,13 @@ pub(super) async fn postback(request: PageRequest) -> PageResult {
     })
 }
 
+/// `GET /docs/earnings`: public, because affiliates decide by it whether to join.
+pub(super) async fn earnings(request: PageRequest) -> PageResult {
+    html(&Earnings {
+        theme: request.theme(),
+    })
+}
+
 /// `GET|POST /postback`: refuses postbacks sent to the dashboard instead of the tracking host.
 pub(super) async fn misdirected(request: PageRequest) -> HttpResponse {
     HttpResponse::MisdirectedRequest()
@@ -61,6 +68,12 @@ struct ReasonRow {
     http_status: u16,
     meaning: &'static str,
     fix: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/earnings/show.html")]
+struct Earnings {
+    theme: &'static str,
 }
 
 #[derive(Template)]

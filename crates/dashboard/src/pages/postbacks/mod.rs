@@ -14,6 +14,7 @@ routes! {
     /// Documentation, without sign-in.
     public, PUBLIC, "":
     get "/docs/postback" => docs::postback;
+    get "/docs/earnings" => docs::earnings;
     get "/docs/reasons/{code}" => reasons::show;
     get "/postback" => docs::misdirected;
     post "/postback" => docs::misdirected;

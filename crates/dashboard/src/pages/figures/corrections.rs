@@ -1,0 +1,195 @@
+//! Corrections of many conversions: by a list of order IDs, a file or a filter; the effect first, undo after.
+
+use actix_web::web;
+use askama::Template;
+use conversions::{
+    BulkReport, ConversionFilter, ConversionStatus, CorrectionDraft, CorrectionRequest, ReasonCode, Selection,
+};
+use serde::Deserialize;
+use tenancy::{ChangeError, Draft, needs};
+use uuid::Uuid;
+
+use crate::error::PageError;
+use crate::forms::{Choice, field_errors, status};
+use crate::listing;
+use crate::page::{Page, Submitted};
+use crate::pages::network::import::file;
+use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::{format, labels, urls};
+
+/// Fields of the form.
+const FIELDS: [&str; 7] = [
+    "action",
+    "orders",
+    "csv",
+    "status",
+    "review",
+    "reason_code",
+    "reason",
+];
+/// Decisions on many conversions, with their labels.
+const ACTIONS: [(&str, &str); 4] = [
+    ("approve", "Approve"),
+    ("reject", "Reject or reverse"),
+    ("hold", "Hold"),
+    ("release", "Release to the advertiser"),
+];
+
+/// Filter of the conversions to correct, and corrections that were made, from the query string.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    review: String,
+    #[serde(default)]
+    batch: String,
+}
+
+/// `GET /conversions/corrections`
+pub(super) async fn show(page: Page<needs::DecideConversions>, query: web::Query<Query>) -> PageResult {
+    let mut form = Draft::default();
+    form.set("status", &*query.status);
+    form.set("review", &*query.review);
+    let batch = query.batch.parse().ok();
+    render(page, form, None, batch).await
+}
+
+/// `POST /conversions/corrections`: previews corrections; with `confirm`, makes them.
+pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
+    let mut draft = form.draft("", &FIELDS);
+    draft.set("csv", file(&form));
+    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    let corrected = match request(&draft) {
+        Ok(Request::File(text)) => conversions::correct_file(&mut page.conn, &author, zone, &text, now).await,
+        Ok(Request::Selected(selection, request)) => {
+            conversions::correct_all(&mut page.conn, &author, zone, &selection, &request, now).await
+        }
+        Err(error) => Err(error),
+    };
+    match corrected {
+        Ok(report) if form.ticked("confirm") => {
+            page.commit().await?;
+            see_other(&urls::corrected(report.batch))
+        }
+        Ok(report) => {
+            let page = page.reopen().await?;
+            render(page, draft, Some(report), None).await
+        }
+        Err(error) => {
+            draft.errors = field_errors(error)?;
+            let page = page.reopen().await?;
+            render(page, draft, None, None).await
+        }
+    }
+}
+
+/// `POST /conversions/corrections/undo`
+pub(super) async fn undo(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
+    let batch: Uuid = form.get("batch").parse().map_err(|_| PageError::NotFound)?;
+    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    conversions::undo_all(&mut page.conn, &author, zone, batch, now).await?;
+    page.commit().await?;
+    see_other("/conversions")
+}
+
+/// Corrections that a form asks for.
+enum Request {
+    File(String),
+    Selected(Selection, CorrectionRequest),
+}
+
+fn request(draft: &Draft) -> Result<Request, ChangeError> {
+    if !draft.of("csv").is_empty() {
+        return Ok(Request::File(draft.of("csv").to_owned()));
+    }
+    let decision = CorrectionDraft {
+        action: draft.of("action").to_owned(),
+        ..CorrectionDraft::default()
+    };
+    let reason = conversions::reason(draft.of("reason_code"))?;
+    let request = CorrectionRequest::of(decision.decision()?, reason, draft.of("reason"))?;
+    let orders: Vec<String> = draft
+        .of("orders")
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect();
+    if !orders.is_empty() {
+        return Ok(Request::Selected(Selection::Orders(orders), request));
+    }
+    let status: Option<ConversionStatus> = match draft.of("status") {
+        "" => None,
+        word => Some(
+            word.parse()
+                .map_err(|error: String| ChangeError::field("orders", error))?,
+        ),
+    };
+    let in_review = draft.of("review") == "yes";
+    if status.is_none() && !in_review {
+        let message = "Enter order IDs, or choose a file.";
+        return Err(ChangeError::field("orders", message));
+    }
+    let filter = ConversionFilter {
+        status,
+        in_review,
+        ..ConversionFilter::default()
+    };
+    Ok(Request::Selected(Selection::Filter(Box::new(filter)), request))
+}
+
+async fn render<P>(
+    page: Page<P>,
+    form: Draft,
+    preview: Option<BulkReport>,
+    batch: Option<Uuid>,
+) -> PageResult {
+    let frame = page.commit().await?;
+    let choose = |options: &mut dyn Iterator<Item = (&'static str, &'static str)>, chosen: &str| {
+        let options: Vec<_> = options.collect();
+        Choice::list(options, chosen)
+    };
+    let reasons = ReasonCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), labels::reason(*code)));
+    let selected = match (form.of("status"), form.of("review")) {
+        (_, "yes") => Some("All conversions in review".to_owned()),
+        ("", _) => None,
+        (status, _) => Some(format!("All {status} conversions")),
+    };
+    html_with(
+        status(&form.errors),
+        &Corrections {
+            shell: frame.shell("Conversions", "Correct conversions"),
+            actions: choose(&mut ACTIONS.into_iter(), form.of("action")),
+            reasons: choose(
+                &mut std::iter::once(("", "No reason")).chain(reasons),
+                form.of("reason_code"),
+            ),
+            selected: selected.filter(|_| listing::word::<ConversionStatus>(form.of("status")).is_ok()),
+            money: preview
+                .iter()
+                .flat_map(|report| &report.money)
+                .map(|(commission, revenue)| (format::money(*commission), format::money(*revenue)))
+                .collect(),
+            preview,
+            batch,
+            form,
+        },
+    )
+}
+
+#[derive(Template)]
+#[template(path = "figures/conversions/corrections.html")]
+struct Corrections {
+    shell: Shell,
+    form: Draft,
+    actions: Vec<Choice>,
+    reasons: Vec<Choice>,
+    /// Conversions of the filter, in words. None if the form is for a list or a file.
+    selected: Option<String>,
+    preview: Option<BulkReport>,
+    money: Vec<(String, String)>,
+    /// Corrections that were just made.
+    batch: Option<Uuid>,
+}

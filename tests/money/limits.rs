@@ -1,0 +1,126 @@
+//! Caps, uniqueness, tests.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_counts_what_is_paid_and_is_checked_again_on_changes() {
+    let world = World::new().await;
+    world.cap(Metric::Conversions, 2).await;
+    let order = [("amount", "100")];
+    for (number, reason) in [
+        ("1", "accepted"),
+        ("2", "accepted"),
+        ("3", "cap_reached"),
+        ("4", "cap_reached"),
+    ] {
+        assert_eq!(world.reason(number, &order).await, reason, "{number}");
+    }
+    // What is rejected makes room again.
+    world.all("1", &[&[("status", "rejected")]]).await;
+    assert_eq!(world.reason("5", &order).await, "accepted");
+    // What counts again where no room is left needs a review.
+    let back = world.send("1", &[("status", "approved")]).await;
+    assert_eq!(back.reason(), "updated", "{}", back.text);
+    assert_eq!(
+        world
+            .app
+            .text("SELECT concat_ws(' ', status, review_because) FROM conversions WHERE order_id = '1'")
+            .await,
+        "pending cap"
+    );
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_of_money_limits_later_amounts_and_other_currencies() {
+    let world = World::new().await;
+    world.cap(Metric::Commission, 15_000_000).await;
+    assert_eq!(world.reason("1", &[("amount", "100")]).await, "accepted");
+    world
+        .all("1", &[&[("action", "update"), ("amount", "100000")]])
+        .await;
+    let review = "SELECT concat_ws(' ', status, review_because) FROM conversions WHERE order_id = ";
+    assert_eq!(world.app.text(&format!("{review}'1'")).await, "pending cap");
+    let dollars = world
+        .send("2", &[("amount", "100000"), ("currency", "USD")])
+        .await;
+    assert_eq!(dollars.reason(), "held_for_review", "{}", dollars.text);
+    assert_eq!(world.app.text(&format!("{review}'2'")).await, "pending cap");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_counts_once_whatever_the_goal_deduplicates_by() {
+    let world = World::new().await;
+    let customer = [("amount", "100"), ("customer_id", "c1")];
+    world.all("u1", &[&customer]).await;
+    world
+        .app
+        .change_sale(|sale| sale.unique_by = UniqueBy::Customer)
+        .await;
+    let again = world.send("u1", &customer).await;
+    assert_eq!(again.reason(), "duplicate_order", "{}", again.text);
+    world
+        .all("u1", &[&[("refund", "all"), ("customer_id", "c1")]])
+        .await;
+    assert_eq!(world.order("u1").await, "rejected 0 0");
+    world
+        .all("u2", &[&[("amount", "100"), ("customer_id", "c2")]])
+        .await;
+    world
+        .app
+        .change_sale(|sale| sale.unique_by = UniqueBy::Order)
+        .await;
+    assert_eq!(
+        world
+            .reason("u2", &[("amount", "100"), ("customer_id", "c2")])
+            .await,
+        "duplicate_order"
+    );
+    assert_eq!(world.order("u2").await, "pending 100 10");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_order_changes_while_its_campaign_is_tested() {
+    let world = World::new().await;
+    world.all("1", &[&[("amount", "100")]]).await;
+    world
+        .app
+        .change_campaign(|campaign| campaign.status = CampaignStatus::Testing)
+        .await;
+    let refund = world.send("1", &[("refund", "all")]).await;
+    assert_eq!(refund.reason(), "updated", "{}", refund.text);
+    assert_eq!(world.ledger("1").await, "0 0");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caps_and_tiers_are_exact_over_two_nodes() {
+    let world = World::new().await;
+    world.cap(Metric::Conversions, 57).await;
+    let second = world.app.another_node().await;
+    let calls = (0..160).map(|number| {
+        let order = format!("n{number}");
+        let world = &world;
+        let server = if number % 2 == 0 {
+            world.app.advertiser()
+        } else {
+            world.app.advertiser_of(&second)
+        };
+        async move {
+            let parameters = [
+                ("click_id", world.click.as_str()),
+                ("goal", "sale"),
+                ("order_id", &order),
+                ("amount", "10"),
+            ];
+            server.postback(&parameters).await.reason().to_owned()
+        }
+    });
+    let reasons = futures_util::future::join_all(calls).await;
+    let paid = reasons.iter().filter(|reason| *reason == "accepted").count();
+    assert_eq!((paid, reasons.len()), (57, 160), "{reasons:?}");
+    second.stop().await;
+    world.finish().await;
+}
