@@ -198,7 +198,7 @@ async fn a_refund_is_money_taken_off_and_not_a_status() {
     let send = async |parameters: &[(&str, &str)]| {
         let named = [
             ("click_id", world.click.as_str()),
-            ("goal", "lead"),
+            ("goal", "quote"),
             ("order_id", "4"),
         ];
         let answer = world
