@@ -191,7 +191,7 @@ async fn a_demo_has_data_for_every_feature_and_commands_work_on_it_while_it_is_s
         // Half of the test progress.
         (
             &format!("/campaigns/{bikes}/test"),
-            &["matched", "postback received", "FB-TEST-2"],
+            &["Matched", "Postback received", "FB-TEST-2"],
         ),
         ("/postbacks?order=NS-WRONG-1", &["letter case"]),
         ("/postbacks?order=NS-WRONG-2", &["NS-WRONG-2"]),

@@ -24,7 +24,7 @@ use chrono::{DateTime, TimeDelta};
 use monitoring::verify::{self, Period};
 use schema::clock;
 use serde_json::json;
-use tenancy::Author;
+use tenancy::{Author, RoleKind};
 use testkit::{Answer, TestApp};
 
 /// 10 % for the affiliate, 13 % from the advertiser.

@@ -240,6 +240,60 @@ const HOT: [Hot; 10] = [
     },
 ];
 
+/// Tables that no statement of the appliers may read whole, however large they are.
+const EVENTS: [&str; 5] = [
+    "clicks",
+    "conversion_changes",
+    "conversion_rollups",
+    "conversions",
+    "held_postbacks",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_the_appliers_read_no_table_of_events_whole() {
+    let app = TestApp::spawn().await;
+    let mut conn = app.database.owner().await;
+    conn.batch_execute(schema::batch::INGEST_SETTINGS).await.unwrap();
+    let statements = conversions::applier_statements()
+        .into_iter()
+        .chain(postbacks::applier_statements());
+    for (name, statement) in statements {
+        assert_eq!(whole_tables(&mut conn, statement).await, [""; 0], "{name}: {statement}");
+    }
+    // The check would see a statement that no index serves.
+    let careless = "SELECT id FROM conversions WHERE coupon = ANY ($1::text[])";
+    assert_eq!(whole_tables(&mut conn, careless).await, ["conversions"]);
+    drop(conn);
+    app.finish().await;
+}
+
+/// Tables of events that the generic plan of a statement reads whole.
+async fn whole_tables(conn: &mut AsyncPgConnection, statement: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Explained {
+        #[diesel(sql_type = Json)]
+        #[diesel(column_name = "QUERY PLAN")]
+        plan: Value,
+    }
+    let count = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let nulls = vec!["NULL"; count].join(", ");
+    conn.batch_execute(&format!("PREPARE hot AS {statement}"))
+        .await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    let explained: Explained = diesel::sql_query(format!("EXPLAIN (FORMAT JSON) EXECUTE hot({nulls})"))
+        .get_result(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    conn.batch_execute("DEALLOCATE hot").await.unwrap();
+    let plan = Plan {
+        mode: "force_generic_plan",
+        root: explained.plan.pointer("/0/Plan").cloned().unwrap(),
+    };
+    let whole = plan.nodes().into_iter().filter(|node| node["Node Type"] == "Seq Scan");
+    let tables = whole.map(|node| parent(&node["Relation Name"]));
+    tables.filter(|table| EVENTS.contains(&table.as_str())).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hot_statements_use_their_indexes() {
     set_default_instrumentation(recorder).unwrap();

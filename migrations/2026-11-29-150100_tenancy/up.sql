@@ -14,6 +14,7 @@ CREATE TABLE networks (
     max_links integer NOT NULL CHECK (max_links BETWEEN 1 AND 100000000),
     require_two_factor boolean NOT NULL,
     require_tests boolean NOT NULL,
+    second_user_above_micros bigint CHECK (second_user_above_micros >= 0),
     join_open boolean NOT NULL,
     join_greeting text NOT NULL,
     join_questions text[] NOT NULL,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN networks.max_seats IS 'Limit on members of the network itself;
 COMMENT ON COLUMN networks.max_links IS 'Limit on tracking links.';
 COMMENT ON COLUMN networks.require_two_factor IS 'True if every member must use two-factor authentication.';
 COMMENT ON COLUMN networks.require_tests IS 'True if a campaign can go live only after test orders of every goal have arrived.';
+COMMENT ON COLUMN networks.second_user_above_micros IS 'Commission or revenue, in micro-units of the currency of a conversion, above which a correction needs a second user; NULL for never.';
 COMMENT ON COLUMN networks.join_open IS 'True if affiliates may apply on the page /join/{slug}.';
 COMMENT ON COLUMN networks.join_greeting IS 'Introduction of the application form.';
 COMMENT ON COLUMN networks.join_questions IS 'Questions of the application form besides name, e-mail address and website. A trailing * marks a required answer.';

@@ -94,7 +94,7 @@ CREATE TABLE caps (
     PRIMARY KEY (network_id, id),
     FOREIGN KEY (network_id, campaign_id) REFERENCES campaigns (network_id, id),
     FOREIGN KEY (network_id, affiliate_id) REFERENCES affiliates (network_id, id),
-    UNIQUE NULLS NOT DISTINCT (network_id, campaign_id, affiliate_id, metric, period, currency),
+    CONSTRAINT caps_once UNIQUE NULLS NOT DISTINCT (network_id, campaign_id, affiliate_id, metric, period, currency),
     CONSTRAINT caps_currency CHECK (currency IS NULL OR metric IN ('commission', 'revenue'))
 );
 COMMENT ON TABLE caps IS 'A limit on clicks, conversions or money of a campaign per period.';

@@ -1,2 +1,2 @@
-DROP TABLE conversion_rollups, conversion_proofs, ledger_entries, test_conversions, conversion_changes, conversions;
+DROP TABLE waiting_corrections, conversion_rollups, conversion_proofs, ledger_entries, test_conversions, conversion_changes, conversions;
 DROP FUNCTION minor_unit(text);

@@ -245,6 +245,36 @@ COMMENT ON COLUMN conversion_proofs.network_id IS 'Network that owns the row.';
 COMMENT ON COLUMN conversion_proofs.day IS 'Day of the conversions in UTC.';
 COMMENT ON COLUMN conversion_proofs.fingerprint IS 'Fingerprint of the proven rows: if it differs from the present rows, the day is proven again.';
 
+CREATE TABLE waiting_corrections (
+    network_id integer NOT NULL REFERENCES networks (id),
+    id uuid NOT NULL,
+    conversion_id uuid NOT NULL,
+    version integer NOT NULL,
+    requested_at timestamptz NOT NULL,
+    requested_by integer NOT NULL,
+    author text NOT NULL,
+    correction jsonb NOT NULL,
+    effect text NOT NULL,
+    reason_code text,
+    reason text,
+    batch uuid,
+    PRIMARY KEY (network_id, id),
+    UNIQUE (network_id, conversion_id)
+);
+COMMENT ON TABLE waiting_corrections IS 'Corrections of conversions that wait for a second user; removed when decided.';
+COMMENT ON COLUMN waiting_corrections.network_id IS 'Network that owns the row.';
+COMMENT ON COLUMN waiting_corrections.id IS 'Id of the correction; sorts by time.';
+COMMENT ON COLUMN waiting_corrections.conversion_id IS 'Conversion to correct.';
+COMMENT ON COLUMN waiting_corrections.version IS 'Version of the conversion that the first user saw.';
+COMMENT ON COLUMN waiting_corrections.requested_at IS 'Time of the request.';
+COMMENT ON COLUMN waiting_corrections.requested_by IS 'Person who asked for it, and may not approve it.';
+COMMENT ON COLUMN waiting_corrections.author IS 'Name of that person.';
+COMMENT ON COLUMN waiting_corrections.correction IS 'The correction.';
+COMMENT ON COLUMN waiting_corrections.effect IS 'Its effect in words.';
+COMMENT ON COLUMN waiting_corrections.reason_code IS 'Reason; NULL if none was given.';
+COMMENT ON COLUMN waiting_corrections.reason IS 'Reason in words; NULL if none was given.';
+COMMENT ON COLUMN waiting_corrections.batch IS 'Id shared by corrections that were asked for together; NULL for single ones.';
+
 CREATE TABLE conversion_rollups (
     network_id integer NOT NULL REFERENCES networks (id),
     hour timestamptz NOT NULL,
@@ -278,7 +308,8 @@ COMMENT ON COLUMN conversion_rollups.revenue_micros IS 'Sum of the revenue in mi
 
 -- Row-level security --------------------------------------------------------------------------------------------
 
-CALL enclose('conversion_changes', 'conversion_proofs', 'conversion_rollups', 'conversions', 'ledger_entries', 'test_conversions');
+CALL enclose('conversion_changes', 'conversion_proofs', 'conversion_rollups', 'conversions', 'ledger_entries', 'test_conversions',
+             'waiting_corrections');
 CALL admit_applier('conversion_changes', 'conversion_rollups', 'conversions', 'test_conversions');
 CREATE POLICY ingest ON ledger_entries FOR INSERT TO clickledger_ingest WITH CHECK (true);
 
@@ -288,6 +319,7 @@ GRANT UPDATE (affiliate_id, link_id, click_id, status, amount_micros, commission
               review_because, version, changed_at) ON conversions TO clickledger_web;
 GRANT SELECT, INSERT ON conversion_changes, ledger_entries TO clickledger_web;
 GRANT SELECT, INSERT, UPDATE ON conversion_proofs TO clickledger_web;
+GRANT SELECT, INSERT, DELETE ON waiting_corrections TO clickledger_web;
 GRANT SELECT, INSERT, UPDATE ON conversion_rollups TO clickledger_web;
 GRANT INSERT ON ledger_entries TO clickledger_ingest;
 GRANT SELECT, INSERT ON conversion_changes, test_conversions TO clickledger_ingest;

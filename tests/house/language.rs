@@ -49,15 +49,16 @@ pub(crate) struct Finding {
     pub(crate) found: String,
 }
 
-/// Doc comments that begin with a relative or interrogative word. Only the first line of a block counts.
+/// Doc comments that begin with a relative or interrogative word: in the first line of a block, and below `# Errors`.
 pub(crate) fn doc_comments(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut previous = None;
+    let mut is_below_errors = false;
     for (index, line) in text.lines().enumerate() {
         let comment = doc_comment(line);
         let marker = comment.map(|(marker, _)| marker);
         if let Some((_, body)) = comment
-            && marker != previous
+            && (marker != previous || is_below_errors)
         {
             let first = body.trim_start().split(|c: char| !c.is_alphabetic()).next();
             let first = first
@@ -70,6 +71,7 @@ pub(crate) fn doc_comments(text: &str) -> Vec<Finding> {
             }));
         }
         previous = marker;
+        is_below_errors = comment.is_some_and(|(_, body)| body.trim() == "# Errors");
     }
     findings
 }
@@ -234,13 +236,17 @@ mod tests {
             lines(&doc_comments("/// Name.\nx: u8,\n/// What's\ny: u8,\n//! Why.")),
             [3, 5]
         );
+        assert_eq!(
+            lines(&doc_comments("/// Name.\n///\n/// # Errors\n/// When the database fails.\n/// What else.")),
+            [4]
+        );
         for fine in [
             "/// Whatever.",
             "/// Assigns.",
             "// What a plain comment may begin with.",
             "//// What.",
             "/// Name.\n/// Where it is shown.",
-            "/// # Errors\n/// When the database fails.",
+            "/// # Errors\n/// Returns an error if the database fails.",
             "let text = \"/// What\";",
         ] {
             assert_eq!(doc_comments(fine), [], "{fine}");

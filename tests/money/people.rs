@@ -347,6 +347,33 @@ async fn a_conversion_moves_to_another_affiliate_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_balance_of_a_past_moment_stays_what_it_was() {
+    let world = World::new().await;
+    world.all("1", &[&[("amount", "100")]]).await;
+    let before = clock::now();
+    world.all("1", &[&[("status", "approved")]]).await;
+    world.all("2", &[&[("amount", "50"), ("currency", "USD")]]).await;
+    let affiliate = world.app.program(&world.app.scene.affiliate).await;
+    let at = before.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let now = affiliate.get("/balances").await;
+    let euro = json!({ "pending": "0.00 EUR", "payable": "10.00 EUR" });
+    let dollar = json!({ "pending": "5.00 USD", "payable": "0.00 USD" });
+    assert_eq!(now.json["items"], json!([euro, dollar]), "{}", now.text);
+    let then = affiliate.get(&format!("/balances?at={at}")).await;
+    let euro = json!({ "pending": "10.00 EUR", "payable": "0.00 EUR" });
+    assert_eq!(then.json["items"], json!([euro]), "{}", then.text);
+    let advertiser = world.app.program(&world.app.scene.advertiser).await;
+    let owed = advertiser.get("/balances").await;
+    assert_eq!(owed.json["items"][0]["payable"], "13.00 EUR", "{}", owed.text);
+    let foreign = format!("/balances?affiliate={}", world.app.scene.affiliate_id);
+    assert_eq!(advertiser.get(&foreign).await.status, 422, "one party at a time");
+    let owner = world.app.program(&world.app.scene.owner).await;
+    assert_eq!(owner.get("/balances").await.status, 422);
+    assert_eq!(owner.get(&foreign).await.json["items"][0]["payable"], "10.00 EUR");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verify_sees_every_kind_of_error_in_the_money() {
     let world = World::new().await;
     world
@@ -401,5 +428,51 @@ async fn verify_sees_every_kind_of_error_in_the_money() {
         world.app.execute(repair).await;
         assert_eq!(world.differing().await, [""; 0], "{repair}");
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_above_the_limit_waits_for_a_second_user() {
+    let world = World::new().await;
+    world.all("1", &[&[("amount", "1000")]]).await;
+    world.all("2", &[&[("amount", "100")]]).await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let limit = owner.patch("/network", &json!({ "second_user_above": 50 })).await;
+    assert_eq!(limit.json["second_user_above"], 50, "{}", limit.text);
+    let id = world.id("1").await;
+    let fraud = json!({ "reason_code": "fraud" });
+    let asked = owner.post(&format!("/conversions/{id}/reject"), &fraud).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    assert_eq!(asked.json["effect"], "commission -100.00 EUR, revenue -130.00 EUR");
+    assert_eq!(world.order("1").await, "pending 1000 100");
+    assert_eq!(world.correct("2", json!({ "action": "reject" })).await, 200, "below the limit");
+    let again = owner.post(&format!("/conversions/{id}/reject"), &fraud).await;
+    assert_eq!(again.status, 409, "{}", again.text);
+    let waiting = asked.json["id"].as_str().unwrap();
+    let path = format!("/waiting-corrections/{waiting}");
+    assert_eq!(owner.post(&format!("{path}/approve"), &json!({})).await.status, 409, "not the same user");
+    let admin = world.app.program(world.app.scene.person(RoleKind::Admin)).await;
+    assert_eq!(admin.get("/waiting-corrections").await.json["items"][0]["id"], waiting);
+    let member = world.app.sign_in(world.app.scene.person(RoleKind::Admin)).await;
+    let page = member.get(&format!("/conversions/{id}")).await.html;
+    assert!(page.contains("Waits for a second user"), "{page}");
+    assert_eq!(admin.post(&format!("{path}/approve"), &json!({})).await.status, 204);
+    assert_eq!(world.order("1").await, "rejected 1000 100");
+    let history = admin.get(&format!("/conversions/{id}/statements")).await.text;
+    assert!(history.contains(", approved by "), "{history}");
+    assert_eq!(admin.post(&format!("{path}/approve"), &json!({})).await.status, 404);
+    // Asked from the page, and declined.
+    let reinstated = member
+        .submit(&format!("/conversions/{id}"), &format!("/conversions/{id}/corrections"), &[("action", "approve"), ("version", "2")])
+        .await;
+    assert_eq!(reinstated.status, 303, "{}", reinstated.html);
+    let list = "/conversions/corrections";
+    let shown = member.get(list).await.html;
+    let value = shown.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let declined = member
+        .submit(list, "/conversions/corrections/waiting", &[("id", &value), ("decision", "decline")])
+        .await;
+    assert_eq!(declined.status, 303);
+    assert_eq!(world.order("1").await, "rejected 1000 100");
     world.finish().await;
 }

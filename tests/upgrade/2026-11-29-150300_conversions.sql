@@ -25,3 +25,7 @@ INSERT INTO conversion_rollups (network_id, hour, campaign_id, affiliate_id, lin
     amount_micros, commission_micros, revenue_micros)
 SELECT 10{n}, date_trunc('hour', now(), time_zone), 401, 321, 451, 432, 'EUR', 'pending', 1, 1, 10000000, 1000000, 1500000
 FROM networks WHERE id = 10{n};
+INSERT INTO waiting_corrections (network_id, id, conversion_id, version, requested_at, requested_by, author, correction,
+    effect)
+VALUES (10{n}, '01930000-0000-7000-8000-000000000121', '01930000-0000-7000-8000-000000000101', 1, now(), 1, 'Ann',
+    '"approve"', 'commission 0.00 EUR, revenue 0.00 EUR');

@@ -91,7 +91,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
-/// JSON body that may be absent.
+/// JSON body that may be absent or null.
 pub(crate) struct OptionalBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
@@ -105,8 +105,14 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
         if is_empty {
             return Box::pin(ready(Ok(Self(T::default()))));
         }
-        let body = Body::from_request(request, payload);
-        Box::pin(async move { Ok(Self(body.await?.value)) })
+        let bytes = read(request, payload, "application/json", (JSON_LIMIT, JSON_TOO_LARGE));
+        Box::pin(async move {
+            let bytes = bytes.await?;
+            Ok(Self(match bytes.trim_ascii() {
+                b"null" => T::default(),
+                _ => json(&bytes)?,
+            }))
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::resources::sheets::{
     campaign_sheet, coupon_sheet, goal_sheet, landing_page_sheet, link_sheet, rule_sheet,
 };
 use crate::resources::{
-    advertisers, affiliates, alerts, applications, audit, campaign_integrations, campaigns, caps,
+    advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
     conversions, corrections, coupons, goals, going_live, groups, impersonations, integrations, invitations,
     joining, keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays,
     rules, tokens, url_templates,
@@ -135,6 +135,10 @@ routes! {
         "/campaigns/{id}/test-link": post going_live::create_test_link;
         "/campaigns/{id}/simulation": post going_live::simulate;
         "/campaigns/{id}/go-live": post going_live::go_live;
+        "/waiting-corrections": get corrections::list_waiting;
+        "/waiting-corrections/{id}/approve": post corrections::approve_waiting;
+        "/waiting-corrections/{id}/decline": post corrections::decline_waiting;
+        "/balances": get balances::show;
         "/conversions": get conversions::list;
         "/conversions/corrections": post corrections::create_many;
         "/conversions/corrections/import": post corrections::import;

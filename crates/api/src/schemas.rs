@@ -230,6 +230,8 @@ texts! {
     Text: 0 to _ like None, such as "clickref";
     /// ID of a replay.
     ReplayId: 36 to 36 like Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), such as "019aa4f2-5c1e-7000-8000-0f6b7d3a9c11";
+    /// ID of a correction that waits for a second user.
+    WaitingCorrectionId: 30 to 30 like Some("^wai_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "wai_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// ID of a statement about a conversion, or of corrections that were made together.
     StatementId: 36 to 36 like Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), such as "019aa4f2-5c1e-7000-8000-0f6b7d3a9c11";
     /// ID of a conversion.

@@ -218,7 +218,7 @@ pub async fn create(
         .get_result(&mut **conn)
         .await
         .map_err(taken(
-            "caps_network_id_campaign_id_affiliate_id_metric_period_key",
+            "caps_once",
             "metric",
             "The campaign already has this cap; remove it first.",
         ))?;

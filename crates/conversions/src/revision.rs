@@ -103,6 +103,19 @@ static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Statements of the appliers by name, so that a test can check their plans.
+#[must_use]
+pub fn applier_statements() -> [(&'static str, &'static str); 6] {
+    [
+        ("lock conversions", &LOCK),
+        ("lock those on hold", &LOCK_DUE),
+        ("lock children", &LOCK_CHILDREN),
+        ("read changes", &HISTORY),
+        ("update conversions", &UPDATE),
+        ("move rollups", &crate::rollups::UPSERT),
+    ]
+}
+
 /// A conversion while changes are added to its history.
 #[derive(Debug, Clone)]
 pub struct Revision {

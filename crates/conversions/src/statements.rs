@@ -26,7 +26,7 @@ pub struct Statement {
 /// Statements about a conversion, in the order of their arrival.
 ///
 /// # Errors
-/// When the database fails or the stored terms are unreadable.
+/// Returns an error when the database fails or the stored terms are unreadable.
 pub async fn statements(
     conn: &mut NetworkConn,
     conversion: Conversion,

@@ -118,7 +118,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
     trace.pass("goal", format!("{} ({})", goal.settings.name, goal.code()));
     check_reference(case, goal, trace)?;
     let action = action(case, goal, trace)?;
-    let unique_key = unique_key(case, goal)?;
+    let unique_key = unique_key(case, goal, action)?;
     trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
     let currency = find_currency(case)?;
     check_sums(case, currency)?;
@@ -438,7 +438,7 @@ fn has_parameter(postback: &Postback, name: &str) -> bool {
     }
 }
 
-fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
+fn unique_key(case: &Case<'_>, goal: &Goal, action: Action) -> Result<String, Verdict> {
     let order = || case.postback.order_id.clone();
     match goal.settings.unique_by {
         UniqueBy::Order => order().ok_or_else(|| Verdict::of(Reason::OrderIdMissing)),
@@ -451,6 +451,8 @@ fn unique_key(case: &Case<'_>, goal: &Goal) -> Result<String, Verdict> {
             .postback
             .customer_id
             .clone()
+            // An order that exists is found by its ID, whatever the goal deduplicates by.
+            .or_else(|| order().filter(|_| !action.creates()))
             .ok_or_else(|| Verdict::of(Reason::CustomerIdMissing)),
         // A signed postback that is sent again is the same one.
         UniqueBy::Fire => Ok(order()

@@ -24,7 +24,7 @@ pub mod trace;
 pub mod verdict;
 
 pub use authenticate::Authenticator;
-pub use deciding::{DecideError, Outcome, Sweeper, decide_all};
+pub use deciding::{DecideError, Outcome, Sweeper, applier_statements, decide_all};
 pub use inbound::InboundRequest;
 pub use received::Received;
 pub use record::PostbackRecord;

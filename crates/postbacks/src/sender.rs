@@ -122,17 +122,17 @@ pub(crate) fn check_token(
         return Err(Verdict::with_message(Reason::TokenExpired, message));
     }
     match (integration.campaign_id, scope.campaign_id) {
-        (Some(_), Some(_)) => Ok("that of the campaign".to_owned()),
+        (Some(_), Some(_)) => Ok("campaign token".to_owned()),
         (Some(_), None) if integration.took_advertisers_token(record.received_at) => {
-            Ok("that of the advertiser, which was still valid for this campaign".to_owned())
+            Ok("advertiser token, still valid for this campaign".to_owned())
         }
         (Some(_), None) => {
             let message =
-                "The campaign has its own token, and the postback was sent with that of the advertiser.";
+                "The campaign has its own token, and the postback was sent with the advertiser token.";
             Err(Verdict::with_message(Reason::TokenInvalid, message)
                 .with_hint("Send the token of the campaign; the campaign page creates a new one."))
         }
-        (None, _) => Ok("that of the advertiser".to_owned()),
+        (None, _) => Ok("advertiser token".to_owned()),
     }
 }
 

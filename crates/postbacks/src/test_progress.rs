@@ -35,17 +35,17 @@ text_enum! {
 impl TestStage {
     /// Stages to reach, with their labels.
     pub const STAGES: [(Self, &'static str); 4] = [
-        (Self::ClickSeen, "click seen"),
-        (Self::PostbackReceived, "postback received"),
-        (Self::Matched, "matched"),
-        (Self::Verified, "two test orders verified"),
+        (Self::ClickSeen, "Click seen"),
+        (Self::PostbackReceived, "Postback received"),
+        (Self::Matched, "Matched"),
+        (Self::Verified, "Two test orders verified"),
     ];
 
     /// Label.
     #[must_use]
     pub fn label(self) -> &'static str {
         let found = Self::STAGES.iter().find(|(stage, _)| *stage == self);
-        found.map_or("waiting for a click", |(_, label)| label)
+        found.map_or("Waiting for a click", |(_, label)| label)
     }
 }
 
@@ -167,6 +167,6 @@ mod tests {
         assert_eq!(stage(true, true, 1), TestStage::Matched);
         assert_eq!(stage(false, true, 2), TestStage::Verified);
         assert!(TestStage::STAGES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert_eq!(TestStage::WaitingForClick.label(), "waiting for a click");
+        assert_eq!(TestStage::WaitingForClick.label(), "Waiting for a click");
     }
 }

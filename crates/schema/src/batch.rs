@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// index: the first plan may be made while a table is so small that reading all of it is cheaper, and is kept while the
 /// table grows. Without just-in-time compilation: a plan with a disabled node costs 10¹⁰, so Postgres would compile it
 /// with every optimisation, 600 ms of CPU for a statement that runs 0.2 ms.
-const INGEST_SETTINGS: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; \
+pub const INGEST_SETTINGS: &str = "SET ROLE clickledger_ingest; SET plan_cache_mode = force_generic_plan; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET statement_timeout = '50s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
 

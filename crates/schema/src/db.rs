@@ -98,7 +98,7 @@ impl Db {
     /// person and no other tenant row.
     ///
     /// # Errors
-    /// As [`Db::network`].
+    /// The same as [`Db::network`].
     pub async fn person(&self, person_id: PersonId) -> Result<Transaction, DbError> {
         self.begin("clickledger.person_id", &person_id.0.to_string())
             .await
@@ -107,7 +107,7 @@ impl Db {
     /// Begins a transaction for an operator: it sees the list of networks and none of their rows.
     ///
     /// # Errors
-    /// As [`Db::network`].
+    /// The same as [`Db::network`].
     pub async fn operator(&self) -> Result<Transaction, DbError> {
         self.begin("clickledger.operating", "yes").await
     }
@@ -116,7 +116,7 @@ impl Db {
     /// hides all tenant rows from it.
     ///
     /// # Errors
-    /// As [`Db::network`].
+    /// The same as [`Db::network`].
     pub async fn unscoped(&self) -> Result<Object<AsyncPgConnection>, DbError> {
         Ok(self.pool.get().await?)
     }
@@ -243,7 +243,7 @@ impl NetworkConn {
     /// Runs an action in a savepoint: if the action fails, its writes are rolled back and the transaction continues.
     ///
     /// # Errors
-    /// As the action.
+    /// The same as the action.
     pub async fn attempt<T, E: From<diesel::result::Error>>(
         &mut self,
         action: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
@@ -264,7 +264,7 @@ impl NetworkConn {
     /// Commits the transaction.
     ///
     /// # Errors
-    /// As [`Transaction::commit`].
+    /// The same as [`Transaction::commit`].
     pub async fn commit(self) -> Result<(), DbError> {
         self.transaction.commit().await
     }

@@ -211,12 +211,15 @@ event_id!(
     /// Id of a ledger entry.
     LedgerEntryId, "led");
 event_id!(
+    /// Id of a correction that waits for a second user.
+    WaitingCorrectionId, "wai");
+event_id!(
     /// Id of an entry of the audit log.
     AuditId, "aud");
 event_id!(
     /// Id of an alert about an integration.
     AlertId, "alr");
-fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, AuditId, AlertId);
+fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, WaitingCorrectionId, AuditId, AlertId);
 
 #[cfg(test)]
 mod tests {

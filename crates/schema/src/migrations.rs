@@ -81,7 +81,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
 /// Applies the oldest pending migration only and returns its name, or None if none is pending. For tests of upgrades.
 ///
 /// # Errors
-/// As [`migrate`].
+/// The same as [`migrate`].
 ///
 /// # Panics
 /// As [`migrate`].

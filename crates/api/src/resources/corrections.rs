@@ -1,20 +1,22 @@
 //! `/conversions/{id}/approve`, `/reject`, `/corrections`: corrections of conversions, one or many.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use conversions::{BulkReport, ConversionFilter, Correction, CorrectionDraft, CorrectionRequest, Selection};
-use schema::{ConversionId, NetworkConn, clock};
+use conversions::{BulkReport, Corrected, ReasonCode, ConversionFilter, Correction, CorrectionDraft, CorrectionRequest, Selection};
+use schema::{ConversionId, NetworkConn, WaitingCorrectionId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Author, ChangeError, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::conversions::Conversion;
+use super::{Answer, no_content};
 use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Csv, Id, Integer, OptionalBody, Params, present};
-use crate::page::word;
+use crate::page::{items, word};
 use crate::schemas;
 use crate::state::Api;
 
@@ -65,7 +67,7 @@ impl Decision {
     post, path = "/conversions/{id}/approve", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
     request_body = Option<Decision>,
-    responses((status = 200, body = Conversion))
+    responses((status = 200, body = Conversion), (status = 202, body = WaitingCorrection))
 )]
 pub(crate) async fn approve(
     access: Allowed<needs::DecideConversions>,
@@ -84,7 +86,7 @@ pub(crate) async fn approve(
     post, path = "/conversions/{id}/reject", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
     request_body = Option<Decision>,
-    responses((status = 200, body = Conversion))
+    responses((status = 200, body = Conversion), (status = 202, body = WaitingCorrection))
 )]
 pub(crate) async fn reject(
     access: Allowed<needs::DecideConversions>,
@@ -137,12 +139,13 @@ pub(crate) struct NewCorrection {
 
 /// Correct a conversion
 ///
-/// Every correction is a separate statement, with author and reason; nothing is overwritten.
+/// Every correction is a separate statement, with author and reason; nothing is overwritten. 202: it moves more money than
+/// the network lets one user move, and waits for a second user.
 #[utoipa::path(
     post, path = "/conversions/{id}/corrections", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path)),
     request_body = NewCorrection,
-    responses((status = 200, body = Conversion))
+    responses((status = 200, body = Conversion), (status = 202, body = WaitingCorrection))
 )]
 pub(crate) async fn create(
     access: Allowed<needs::DecideConversions>,
@@ -186,7 +189,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     post, path = "/conversions/{id}/corrections/{statement}/undo", tag = "Conversions",
     params(("id" = inline(schemas::ConversionId), Path), ("statement" = inline(schemas::StatementId), Path)),
-    responses((status = 200, body = Conversion))
+    responses((status = 200, body = Conversion), (status = 202, body = WaitingCorrection))
 )]
 pub(crate) async fn undo(
     access: Allowed<needs::DecideConversions>,
@@ -255,6 +258,110 @@ pub(crate) struct BulkFilter {
     affiliate: Option<Option<String>>,
 }
 
+/// Correction that waits for a second user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WaitingCorrection {
+    #[schema(value_type = schemas::WaitingCorrectionId)]
+    id: WaitingCorrectionId,
+    #[schema(value_type = schemas::ConversionId)]
+    conversion: ConversionId,
+    #[schema(value_type = schemas::Text)]
+    action: &'static str,
+    /// Effect in words.
+    #[schema(value_type = schemas::Text)]
+    effect: String,
+    /// User who asked for it, and may not approve it.
+    #[schema(value_type = schemas::Text)]
+    requested_by: String,
+    requested_at: DateTime<Utc>,
+    #[schema(required, value_type = Option<schemas::ReasonCode>)]
+    reason_code: Option<&'static str>,
+    #[schema(required, value_type = Option<schemas::Text>)]
+    reason: Option<String>,
+}
+
+items!(WaitingCorrection);
+
+impl From<conversions::WaitingCorrection> for WaitingCorrection {
+    fn from(stored: conversions::WaitingCorrection) -> Self {
+        Self {
+            action: stored.correction().map_or("unreadable", Correction::name),
+            id: stored.id,
+            conversion: stored.conversion_id,
+            effect: stored.effect,
+            requested_by: stored.author,
+            requested_at: stored.requested_at,
+            reason_code: stored.reason_code.map(ReasonCode::as_str),
+            reason: stored.reason,
+        }
+    }
+}
+
+/// Corrections that wait for a second user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WaitingCorrections {
+    items: Vec<WaitingCorrection>,
+}
+
+/// List corrections that wait for a second user
+///
+/// Oldest first, at most 1000.
+#[utoipa::path(get, path = "/waiting-corrections", tag = "Conversions", responses((status = 200, body = WaitingCorrections)))]
+pub(crate) async fn list_waiting(
+    access: Allowed<needs::DecideConversions>,
+    api: Data<Api>,
+) -> Answer<WaitingCorrections> {
+    let mut conn = access.network(&api.db).await?;
+    let waiting = conversions::waiting(&mut conn, None, 1_000).await?;
+    conn.commit().await?;
+    Ok(Json(WaitingCorrections {
+        items: waiting.into_iter().map(WaitingCorrection::from).collect(),
+    }))
+}
+
+/// Approve a correction as the second user
+#[utoipa::path(
+    post, path = "/waiting-corrections/{id}/approve", tag = "Conversions",
+    params(("id" = inline(schemas::WaitingCorrectionId), Path)),
+    responses((status = 204))
+)]
+pub(crate) async fn approve_waiting(
+    access: Allowed<needs::DecideConversions>,
+    Id(id): Id<WaitingCorrectionId>,
+    api: Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    decide_waiting(&access, &api, id, true).await
+}
+
+/// Decline a correction
+///
+/// The user who asked for it may withdraw it in this way.
+#[utoipa::path(
+    post, path = "/waiting-corrections/{id}/decline", tag = "Conversions",
+    params(("id" = inline(schemas::WaitingCorrectionId), Path)),
+    responses((status = 204))
+)]
+pub(crate) async fn decline_waiting(
+    access: Allowed<needs::DecideConversions>,
+    Id(id): Id<WaitingCorrectionId>,
+    api: Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    decide_waiting(&access, &api, id, false).await
+}
+
+async fn decide_waiting(
+    access: &Allowed<needs::DecideConversions>,
+    api: &Api,
+    id: WaitingCorrectionId,
+    approve: bool,
+) -> Result<HttpResponse, ApiError> {
+    let mut conn = access.network(&api.db).await?;
+    let zone = networks::current(&mut conn).await?.time_zone();
+    conversions::decide_waiting(&mut conn, &access.author(), zone, id, approve, clock::now()).await?;
+    conn.commit().await?;
+    no_content()
+}
+
 /// Effect of corrections.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BulkCorrection {
@@ -265,6 +372,8 @@ pub(crate) struct BulkCorrection {
     changed: usize,
     /// Number of conversions that are in the wanted state already.
     unchanged: usize,
+    /// Number of corrections that wait for a second user.
+    waiting: usize,
     /// Orders or conversions that are not corrected.
     refused: Vec<Refused>,
     /// Money that the corrections add, or take away, per currency.
@@ -301,6 +410,7 @@ impl BulkCorrection {
             batch: (!is_dry).then_some(report.batch),
             changed: report.changed,
             unchanged: report.unchanged,
+            waiting: report.waiting,
             refused: report.refused.into_iter().map(refused).collect(),
             money: report.money.into_iter().map(moved).collect(),
         }
@@ -435,7 +545,10 @@ async fn correct(
     let zone = networks::current(&mut conn).await?.time_zone();
     let author = access.author();
     let request = request(&mut conn).await?;
-    let conversion = conversions::correct(&mut conn, &author, zone, id, &request, clock::now()).await?;
+    let corrected = conversions::propose(&mut conn, &author, zone, id, &request, clock::now()).await?;
     conn.commit().await?;
-    Ok(HttpResponse::Ok().json(Conversion::new(conversion, access)))
+    Ok(match corrected {
+        Corrected::Done(conversion) => HttpResponse::Ok().json(Conversion::new(*conversion, access)),
+        Corrected::Waiting(waiting) => HttpResponse::Accepted().json(WaitingCorrection::from(*waiting)),
+    })
 }

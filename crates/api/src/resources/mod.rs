@@ -5,6 +5,7 @@ pub(crate) mod affiliates;
 pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod balances;
 pub(crate) mod campaign_integrations;
 pub(crate) mod campaigns;
 pub(crate) mod caps;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::Answer;
 use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, present};
+use crate::extract::{Body, Integer, present};
 use crate::idempotency::{Created, IdempotencyKey};
 use crate::schemas;
 use crate::state::Api;
@@ -41,6 +41,9 @@ pub(crate) struct Network {
     require_two_factor: bool,
     /// True if a campaign can only go live after two test orders of each goal.
     require_tests: bool,
+    /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
+    #[schema(required, minimum = 0)]
+    second_user_above: Option<i64>,
     /// IP addresses and networks (CIDR) whose clicks are flagged.
     #[schema(value_type = Vec<schemas::AddressOrNetwork>)]
     blocked_addresses: Vec<String>,
@@ -128,6 +131,10 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     require_tests: Option<bool>,
+    /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000, required = false)]
+    second_user_above: Option<Option<Integer>>,
     /// IP addresses and networks (CIDR) whose clicks are flagged, as a complete list.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<schemas::AddressOrNetwork>, max_items = 200, required = false)]
@@ -153,6 +160,10 @@ pub(crate) async fn update(
     let patch = body.value;
     let mut conn = access.network(&api.db).await?;
     let old = networks::profile(&mut conn).await?;
+    let second_user_above = match patch.second_user_above {
+        Some(limit) => limit.map_or_else(String::new, |Integer(limit)| limit.to_string()),
+        None => old.second_user_above(),
+    };
     let draft = ProfileDraft {
         name: patch.name.unwrap_or(old.name),
         slug: patch.slug.unwrap_or(old.slug),
@@ -161,6 +172,7 @@ pub(crate) async fn update(
         tracking_hosts: patch.tracking_hosts.unwrap_or(old.tracking_hosts),
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
         require_tests: patch.require_tests.unwrap_or(old.require_tests),
+        second_user_above,
         blocked_addresses: patch.blocked_addresses.unwrap_or(old.blocked_addresses),
     };
     let (author, profile) = (access.author(), draft.checked()?);
@@ -200,6 +212,7 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         tracking_hosts: profile.tracking_hosts,
         require_two_factor: profile.require_two_factor,
         require_tests: profile.require_tests,
+        second_user_above: profile.second_user_above_micros.map(|micros| micros / schema::Money::UNIT),
         blocked_addresses: profile.blocked_addresses,
         click_key: network.click_key.into(),
         status: network.status.as_str(),

@@ -11,7 +11,7 @@ use tenancy::table::{Column, Table};
 use tenancy::{Author, ChangeError};
 use uuid::Uuid;
 
-use super::{Correction, CorrectionDraft, CorrectionRequest, correct};
+use super::{Corrected, Correction, CorrectionDraft, CorrectionRequest, propose};
 use crate::conversion::Conversion;
 use crate::list::{self, ConversionFilter};
 
@@ -50,6 +50,8 @@ pub struct BulkReport {
     pub changed: usize,
     /// Number of conversions that were in the wanted state already.
     pub unchanged: usize,
+    /// Number of corrections that wait for a second user.
+    pub waiting: usize,
     /// Orders or conversions that were not corrected, each with the reason.
     pub refused: Vec<(String, String)>,
     /// Commission and revenue that the corrections add, or take away, per currency.
@@ -92,11 +94,12 @@ impl<'a> Bulk<'a> {
         };
         let (author, zone, now) = (self.author, self.time_zone, self.now);
         let corrected = conn
-            .attempt(async |conn| correct(conn, author, zone, before.id, &request, now).await)
+            .attempt(async |conn| propose(conn, author, zone, before.id, &request, now).await)
             .await;
         match corrected {
-            Ok(after) if after.version == before.version => self.report.unchanged += 1,
-            Ok(after) => {
+            Ok(Corrected::Waiting(_)) => self.report.waiting += 1,
+            Ok(Corrected::Done(after)) if after.version == before.version => self.report.unchanged += 1,
+            Ok(Corrected::Done(after)) => {
                 self.report.changed += 1;
                 let (was, is) = (before.worth(), after.worth());
                 let (commission, revenue) = self.money.entry(after.currency).or_default();

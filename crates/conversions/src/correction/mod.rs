@@ -2,6 +2,7 @@
 //! author and a reason, based on the version that the user saw.
 
 mod bulk;
+mod second_user;
 
 use campaigns::links;
 use chrono::{DateTime, Utc};
@@ -9,10 +10,12 @@ use chrono_tz::Tz;
 use dialects::Amount;
 use diesel::QueryResult;
 use schema::{AffiliateId, ClickKey, ConversionId, LinkId, Money, NetworkConn};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tenancy::{Author, ChangeError, audit};
 use uuid::Uuid;
 
+pub use self::second_user::{Corrected, WaitingCorrection, decide_waiting, propose, waiting};
 pub use self::bulk::{BulkReport, MAX_BULK, Selection, correct_all, correct_file, undo_all};
 use crate::changes::{self, Change, ReasonCode, Source};
 use crate::conversion::{Conversion, ConversionStatus};
@@ -23,7 +26,8 @@ use crate::revision::{self, Revision};
 const MAX_REASON: usize = 500;
 
 /// Correction of a conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Correction {
     /// Approves it; reinstates it if it was rejected or reversed.
     Approve,
@@ -56,6 +60,20 @@ pub enum Correction {
 }
 
 impl Correction {
+    /// Name for users.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Amount(_) | Self::Money { .. } => "adjust",
+            Self::Undo(_) => "undo",
+            Self::Move { .. } => "move",
+        }
+    }
+
     /// Action in the audit log.
     fn action(self) -> &'static str {
         match self {
@@ -243,12 +261,7 @@ pub async fn correct(
     request: &CorrectionRequest,
     now: DateTime<Utc>,
 ) -> Result<Conversion, ChangeError> {
-    let conversion = list::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
-    if request.version.is_some_and(|seen| seen != conversion.version) {
-        return Err(ChangeError::Stale);
-    }
-    let history = changes::history(conn, id).await?;
-    let mut revision = revision(conversion, history)?;
+    let mut revision = begin(conn, id, request).await?;
     let Some(change) = change(&revision, author, request, now)? else {
         return Ok(revision.after().clone());
     };
@@ -274,6 +287,20 @@ pub async fn correct(
     );
     audit::record(conn, author, change, now).await?;
     Ok(after)
+}
+
+/// Begins the revision of a conversion in the version that the user saw.
+async fn begin(
+    conn: &mut NetworkConn,
+    id: ConversionId,
+    request: &CorrectionRequest,
+) -> Result<Revision, ChangeError> {
+    let conversion = list::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    if request.version.is_some_and(|seen| seen != conversion.version) {
+        return Err(ChangeError::Stale);
+    }
+    let history = changes::history(conn, id).await?;
+    Ok(revision(conversion, history)?)
 }
 
 fn revision(conversion: Conversion, history: Vec<Change>) -> QueryResult<Revision> {

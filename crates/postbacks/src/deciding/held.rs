@@ -125,6 +125,16 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
 /// Time by which a held postback is postponed that cannot be decided.
 const POSTPONEMENT: TimeDelta = TimeDelta::minutes(10);
 
+/// Statement that takes the postbacks that wait for new conversions.
+pub(super) fn release_statement() -> &'static str {
+    &RELEASE
+}
+
+/// Statement that takes the postbacks whose dependency exists.
+pub(super) fn ready_statement() -> &'static str {
+    &TAKE_READY
+}
+
 /// Stores the held ones of these postbacks.
 pub(super) async fn insert(tx: Tx<'_>, decided: &[Decided]) -> Result<(), BatchError> {
     let rows: Vec<HeldPostback<'_>> = decided.iter().filter_map(row).collect();

@@ -13,7 +13,8 @@ use schema::clock::in_words;
 use schema::{AdvertiserId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId};
 
 use super::claimed::Claimed;
-use super::sums::Ledger;
+use super::sums::{self, Ledger};
+use super::held;
 use crate::attribution::{Customers, Earlier};
 use crate::received::Received;
 use crate::verdict::{Reason, Verdict};
@@ -138,6 +139,23 @@ static CLICKS: LazyLock<String> = LazyLock::new(|| {
         ClickId::unnest()
     )
 });
+
+/// Statements of the appliers by name, so that a test can check their plans.
+#[must_use]
+pub fn applier_statements() -> [(&'static str, &'static str); 10] {
+    [
+        ("customers", &CUSTOMERS),
+        ("existing conversions", &EXISTING),
+        ("conversions of orders", &OF_ORDER),
+        ("orders elsewhere", &ELSEWHERE),
+        ("parents", &PARENTS),
+        ("children", &CHILDREN),
+        ("clicks", &CLICKS),
+        ("sums of caps", sums::statement()),
+        ("release of held postbacks", held::release_statement()),
+        ("held postbacks that are ready", held::ready_statement()),
+    ]
+}
 
 /// Latest conversions of every customer that is named where no click is.
 pub(super) async fn customers(tx: Tx<'_>, received: &[Received]) -> Result<Customers, BatchError> {

@@ -57,6 +57,11 @@ static SUMS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Statement that reads the sums.
+pub(super) fn statement() -> &'static str {
+    &SUMS
+}
+
 /// Paid conversions, their commission and their revenue in micro-units: a sum, or what a change adds to it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sums {

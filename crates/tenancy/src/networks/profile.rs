@@ -4,7 +4,7 @@ use chrono::{DateTime, Offset, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{Currency, NetworkConn, Words, network_slugs, networks};
+use schema::{Currency, Money, NetworkConn, Words, network_slugs, networks};
 use serde_json::{Value, json};
 
 use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
@@ -41,6 +41,8 @@ pub struct Profile {
     pub require_two_factor: bool,
     /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
+    /// Commission or revenue, in micro-units, above which a correction of a conversion needs a second user; `None` for never.
+    pub second_user_above_micros: Option<i64>,
     /// IP addresses and CIDR ranges whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
@@ -55,6 +57,7 @@ impl Profile {
             "tracking_hosts": self.tracking_hosts,
             "require_two_factor": self.require_two_factor,
             "require_tests": self.require_tests,
+            "second_user_above_micros": self.second_user_above_micros,
             "blocked_addresses": self.blocked_addresses,
         })
     }
@@ -77,6 +80,8 @@ pub struct ProfileDraft {
     pub require_two_factor: bool,
     /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
+    /// Commission or revenue in whole units above which a correction needs a second user; empty for never.
+    pub second_user_above: String,
     /// IP addresses and CIDR ranges whose clicks are flagged.
     pub blocked_addresses: Vec<String>,
 }
@@ -104,6 +109,9 @@ impl ProfileDraft {
             errors.add("tracking_hosts", "Use at most 20 hosts.");
         }
         let blocked_addresses = check_addresses(&self.blocked_addresses, &mut errors);
+        let second_user_above_micros = errors
+            .take("second_user_above", check_units(&self.second_user_above))
+            .flatten();
         let profile = match (name, slug, time_zone, currency) {
             (Some(name), Some(slug), Some(time_zone), Some(currency)) => Some(Profile {
                 name,
@@ -113,11 +121,30 @@ impl ProfileDraft {
                 tracking_hosts: hosts,
                 require_two_factor: self.require_two_factor,
                 require_tests: self.require_tests,
+                second_user_above_micros,
                 blocked_addresses,
             }),
             _ => None,
         };
         errors.or(profile)
+    }
+}
+
+/// Parses whole units of money as micro-units; none for an empty text.
+fn check_units(text: &str) -> Result<Option<i64>, &'static str> {
+    match text.trim().parse::<i64>() {
+        _ if text.trim().is_empty() => Ok(None),
+        Ok(units @ 0..=1_000_000_000) => Ok(Some(units * Money::UNIT)),
+        _ => Err("Enter a whole number from 0 to 1000000000, or nothing."),
+    }
+}
+
+impl Profile {
+    /// Limit for corrections by one user as typed.
+    #[must_use]
+    pub fn second_user_above(&self) -> String {
+        let limit = self.second_user_above_micros;
+        limit.map_or_else(String::new, |micros| (micros / Money::UNIT).to_string())
     }
 }
 
@@ -135,6 +162,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
         currency: network.currency,
         require_two_factor: network.require_two_factor,
         require_tests: network.require_tests,
+        second_user_above_micros: network.second_user_above_micros,
         blocked_addresses: network.blocked_addresses.0,
     })
 }
@@ -184,6 +212,7 @@ pub async fn update_profile(
             networks::currency.eq(new.currency),
             networks::require_two_factor.eq(new.require_two_factor),
             networks::require_tests.eq(new.require_tests),
+            networks::second_user_above_micros.eq(new.second_user_above_micros),
             networks::blocked_addresses.eq(Words(new.blocked_addresses.clone())),
         ))
         .execute(&mut **conn)

@@ -6,7 +6,7 @@ use askama::Template;
 use conversions::ledger::{self, LedgerEntry};
 use conversions::{
     Conversion, ConversionFilter, ConversionStatus, Correction, CorrectionDraft, CorrectionRequest,
-    NamedConversion, ReasonCode, Source, Statement,
+    NamedConversion, ReasonCode, Source, Statement, WaitingCorrection,
 };
 use schema::ConversionId;
 use tenancy::{ChangeError, Draft, Permission, needs};
@@ -50,7 +50,7 @@ pub(super) async fn correct(
         .conn
         .attempt(async |conn| {
             let request = request(conn, conversion_id, &draft, version).await?;
-            conversions::correct(conn, &author, zone, conversion_id, &request, now).await
+            conversions::propose(conn, &author, zone, conversion_id, &request, now).await
         })
         .await;
     match corrected {
@@ -102,6 +102,11 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
     let statements = conversions::statements(&mut page.conn, named.conversion.clone()).await?;
     let entries = ledger::of_conversion(&mut page.conn, scope, id).await?;
     let may_correct = page.actor.may(Permission::DecideConversions);
+    let waiting = if may_correct {
+        conversions::waiting(&mut page.conn, Some(id), 1).await?
+    } else {
+        Vec::new()
+    };
     let frame = page.commit().await?;
     let is_held = named.conversion.review_because == Some(conversions::ReviewBecause::Person);
     let decided = last_decision(&statements);
@@ -153,6 +158,10 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
             may_release: decided || is_held,
             sees_commission: frame.actor.may(Permission::SeeCommission),
             sees_revenue: frame.actor.may(Permission::SeeRevenue),
+            waiting: waiting
+                .into_iter()
+                .map(|waiting| WaitingRow::new(waiting, &frame))
+                .collect(),
             may_correct,
             action: urls::corrections(id),
             conversion: named.conversion,
@@ -246,6 +255,35 @@ impl StatementRow {
     }
 }
 
+/// Correction that waits for a second user.
+pub(super) struct WaitingRow {
+    pub(super) id: String,
+    pub(super) time: TimeCell,
+    pub(super) url: String,
+    pub(super) conversion: String,
+    pub(super) action: &'static str,
+    pub(super) effect: String,
+    pub(super) author: String,
+    pub(super) reason: String,
+}
+
+impl WaitingRow {
+    pub(super) fn new<P>(waiting: WaitingCorrection, frame: &Frame<P>) -> Self {
+        let code = waiting.reason_code.map(|code| labels::reason(code).to_owned());
+        let action = waiting.correction().map_or("unreadable", Correction::name);
+        Self {
+            id: waiting.id.to_string(),
+            time: frame.time(waiting.requested_at),
+            url: urls::conversion(waiting.conversion_id),
+            conversion: format::short_id(&waiting.conversion_id.to_string()),
+            action,
+            effect: waiting.effect,
+            author: waiting.author,
+            reason: code.into_iter().chain(waiting.reason).collect::<Vec<_>>().join(": "),
+        }
+    }
+}
+
 /// Row of a table of ledger entries.
 pub(super) struct LedgerRow {
     pub(super) time: TimeCell,
@@ -299,6 +337,8 @@ struct Show {
     statements: Vec<StatementRow>,
     entries: Vec<LedgerRow>,
     reasons: Vec<Choice>,
+    /// Correction that waits for a second user.
+    waiting: Vec<WaitingRow>,
     may_correct: bool,
     may_approve: bool,
     may_reject: bool,

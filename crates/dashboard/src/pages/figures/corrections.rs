@@ -5,18 +5,23 @@ use askama::Template;
 use conversions::{
     BulkReport, ConversionFilter, ConversionStatus, CorrectionDraft, CorrectionRequest, ReasonCode, Selection,
 };
+use schema::WaitingCorrectionId;
 use serde::Deserialize;
 use tenancy::{ChangeError, Draft, needs};
 use uuid::Uuid;
 
+use super::conversion::WaitingRow;
 use crate::error::PageError;
 use crate::forms::{Choice, field_errors, status};
 use crate::listing;
 use crate::page::{Page, Submitted};
 use crate::pages::network::import::file;
+use crate::pages::id;
 use crate::shell::{PageResult, Shell, html_with, see_other};
 use crate::{format, labels, urls};
 
+/// Maximum number of waiting corrections on the page.
+const LIMIT: i64 = 200;
 /// Fields of the form.
 const FIELDS: [&str; 7] = [
     "action",
@@ -93,6 +98,18 @@ pub(super) async fn undo(Submitted(mut page, form): Submitted<needs::DecideConve
     see_other("/conversions")
 }
 
+/// `POST /conversions/corrections/waiting` with `decision=approve` or `decline`: decides as the second user.
+pub(super) async fn decide_waiting(
+    Submitted(mut page, form): Submitted<needs::DecideConversions>,
+) -> PageResult {
+    let waiting: WaitingCorrectionId = id(form.get("id"))?;
+    let approve = form.get("decision") == "approve";
+    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    conversions::decide_waiting(&mut page.conn, &author, zone, waiting, approve, now).await?;
+    page.commit().await?;
+    see_other(urls::local(form.get("here")))
+}
+
 /// Corrections that a form asks for.
 enum Request {
     File(String),
@@ -139,11 +156,12 @@ fn request(draft: &Draft) -> Result<Request, ChangeError> {
 }
 
 async fn render<P>(
-    page: Page<P>,
+    mut page: Page<P>,
     form: Draft,
     preview: Option<BulkReport>,
     batch: Option<Uuid>,
 ) -> PageResult {
+    let waiting = conversions::waiting(&mut page.conn, None, LIMIT).await?;
     let frame = page.commit().await?;
     let choose = |options: &mut dyn Iterator<Item = (&'static str, &'static str)>, chosen: &str| {
         let options: Vec<_> = options.collect();
@@ -172,6 +190,10 @@ async fn render<P>(
                 .flat_map(|report| &report.money)
                 .map(|(commission, revenue)| (format::money(*commission), format::money(*revenue)))
                 .collect(),
+            waiting: waiting
+                .into_iter()
+                .map(|waiting| WaitingRow::new(waiting, &frame))
+                .collect(),
             preview,
             batch,
             form,
@@ -190,6 +212,8 @@ struct Corrections {
     selected: Option<String>,
     preview: Option<BulkReport>,
     money: Vec<(String, String)>,
+    /// Corrections that wait for a second user.
+    waiting: Vec<WaitingRow>,
     /// Corrections that were just made.
     batch: Option<Uuid>,
 }

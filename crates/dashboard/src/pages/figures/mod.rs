@@ -21,6 +21,7 @@ routes! {
     get "/conversions/corrections" => corrections::show;
     post "/conversions/corrections" => corrections::submit;
     post "/conversions/corrections/undo" => corrections::undo;
+    post "/conversions/corrections/waiting" => corrections::decide_waiting;
     get "/conversions/{id}" => conversion::show;
     post "/conversions/{id}" => conversions::decide;
     post "/conversions/{id}/corrections" => conversion::correct;

@@ -24,6 +24,7 @@ pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNet
         tracking_hosts: Words::typed(form.get("tracking_hosts")).0,
         require_two_factor: form.ticked("require_two_factor"),
         require_tests: form.ticked("require_tests"),
+        second_user_above: form.get("second_user_above").to_owned(),
         blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
     let outcome = match draft.checked() {
@@ -56,6 +57,7 @@ async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors
     let click_key = frame.network.click_key;
     let (draft, errors) = refused.unwrap_or_else(|| {
         let draft = ProfileDraft {
+            second_user_above: profile.second_user_above(),
             name: profile.name,
             slug: profile.slug,
             time_zone: profile.time_zone.name().to_owned(),

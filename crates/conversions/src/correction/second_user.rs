@@ -1,0 +1,239 @@
+//! Corrections that move more money than a network lets one user move: a second user approves or declines them.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{
+    ConversionId, NetworkConn, NetworkId, PersonId, WaitingCorrectionId, networks, waiting_corrections,
+};
+use serde_json::{Value, json};
+use tenancy::{Author, ChangeError, audit};
+use uuid::Uuid;
+
+use super::{Correction, CorrectionRequest, ReasonCode, begin, change, correct};
+use crate::conversion::Conversion;
+
+/// Correction that waits for a second user.
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable)]
+#[diesel(table_name = waiting_corrections)]
+pub struct WaitingCorrection {
+    /// Tenant.
+    pub network_id: NetworkId,
+    /// Identifier.
+    pub id: WaitingCorrectionId,
+    /// Conversion.
+    pub conversion_id: ConversionId,
+    /// Version of the conversion that the first user saw.
+    pub version: i32,
+    /// Time of the request.
+    pub requested_at: DateTime<Utc>,
+    /// The first user.
+    pub requested_by: PersonId,
+    /// Name of the first user.
+    pub author: String,
+    correction: Value,
+    /// Effect in words: `commission -10.00 EUR, revenue -13.00 EUR`.
+    pub effect: String,
+    /// Reason.
+    pub reason_code: Option<ReasonCode>,
+    /// Reason in words.
+    pub reason: Option<String>,
+    batch: Option<Uuid>,
+}
+
+impl WaitingCorrection {
+    /// Correction that is asked for; `None` if the stored one is unreadable.
+    #[must_use]
+    pub fn correction(&self) -> Option<Correction> {
+        serde_json::from_value(self.correction.clone()).ok()
+    }
+}
+
+/// Result of a correction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Corrected {
+    /// The conversion as it is now.
+    Done(Box<Conversion>),
+    /// The correction waits for a second user.
+    Waiting(Box<WaitingCorrection>),
+}
+
+/// Corrects a conversion; where it moves more commission or revenue than the network lets one user move, it waits for a
+/// second user instead.
+///
+/// The caller has checked the permission.
+///
+/// # Errors
+/// The same as [`correct`]; [`ChangeError::Conflict`] if another correction of the conversion waits already.
+pub async fn propose(
+    conn: &mut NetworkConn,
+    author: &Author,
+    time_zone: Tz,
+    id: ConversionId,
+    request: &CorrectionRequest,
+    now: DateTime<Utc>,
+) -> Result<Corrected, ChangeError> {
+    let network_id = conn.network_id();
+    let limit: Option<i64> = networks::table
+        .find(network_id)
+        .select(networks::second_user_above_micros)
+        .first(&mut **conn)
+        .await?;
+    if let (Some(limit), Some(person)) = (limit, author.person_id) {
+        let revision = begin(conn, id, request).await?;
+        let before = revision.after().clone();
+        let mut after = before.clone();
+        if let Some(change) = change(&revision, author, request, now)? {
+            revision.with(&change).apply_to(&mut after);
+        }
+        let moved = |is: i64, was: i64| is.abs_diff(was);
+        let ((was_commission, was_revenue), (commission, revenue)) = (before.worth(), after.worth());
+        let most = moved(commission, was_commission).max(moved(revenue, was_revenue));
+        let changes_hands = before.affiliate_id != after.affiliate_id;
+        let most = if changes_hands {
+            most.max(commission.unsigned_abs())
+        } else {
+            most
+        };
+        if most > limit.unsigned_abs() {
+            let money = |micros| schema::Money {
+                micros,
+                currency: before.currency,
+            };
+            let effect = if changes_hands {
+                format!("commission {} to another affiliate", money(commission))
+            } else {
+                format!(
+                    "commission {}, revenue {}",
+                    money(commission - was_commission),
+                    money(revenue - was_revenue)
+                )
+            };
+            let waiting = store(conn, author, person, &before, request, effect, now).await?;
+            return Ok(Corrected::Waiting(Box::new(waiting)));
+        }
+    }
+    let corrected = correct(conn, author, time_zone, id, request, now).await?;
+    Ok(Corrected::Done(Box::new(corrected)))
+}
+
+async fn store(
+    conn: &mut NetworkConn,
+    author: &Author,
+    person: PersonId,
+    conversion: &Conversion,
+    request: &CorrectionRequest,
+    effect: String,
+    now: DateTime<Utc>,
+) -> Result<WaitingCorrection, ChangeError> {
+    #[expect(clippy::expect_used, reason = "numbers and words always serialize")]
+    let correction = serde_json::to_value(request.correction).expect("numbers and words serialize");
+    let waiting = WaitingCorrection {
+        network_id: conversion.network_id,
+        id: WaitingCorrectionId::fresh(now),
+        conversion_id: conversion.id,
+        version: conversion.version,
+        requested_at: now,
+        requested_by: person,
+        author: author.name.clone(),
+        correction,
+        effect,
+        reason_code: request.reason_code,
+        reason: request.reason.clone(),
+        batch: request.batch,
+    };
+    let stored = diesel::insert_into(waiting_corrections::table)
+        .values(&waiting)
+        .on_conflict_do_nothing()
+        .execute(&mut **conn)
+        .await?;
+    if stored == 0 {
+        let message = "Another correction of this conversion waits for a second user.".to_owned();
+        return Err(ChangeError::Conflict(message));
+    }
+    let change = audit::Change::created(
+        "conversion.ask",
+        conversion.id,
+        conversion.order_id.as_deref().unwrap_or_default(),
+        json!({ "effect": waiting.effect, "correction": waiting.correction }),
+    );
+    audit::record(conn, author, change, now).await?;
+    Ok(waiting)
+}
+
+/// Corrections that wait for a second user, oldest first; of one conversion if given.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn waiting(
+    conn: &mut NetworkConn,
+    conversion: Option<ConversionId>,
+    limit: i64,
+) -> QueryResult<Vec<WaitingCorrection>> {
+    let network_id = conn.network_id();
+    let mut query = WaitingCorrection::query()
+        .filter(waiting_corrections::network_id.eq(network_id))
+        .order(waiting_corrections::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = conversion {
+        query = query.filter(waiting_corrections::conversion_id.eq(id));
+    }
+    query.load(&mut **conn).await
+}
+
+/// Approves or declines a correction as the second user; returns the conversion if it was corrected.
+///
+/// The caller has checked the permission.
+///
+/// # Errors
+/// [`ChangeError::NotFound`] if no such correction waits, [`ChangeError::Conflict`] if the same user asked for it and
+/// approves it, [`ChangeError::Stale`] if the conversion has changed since; when the database fails.
+pub async fn decide_waiting(
+    conn: &mut NetworkConn,
+    author: &Author,
+    time_zone: Tz,
+    id: WaitingCorrectionId,
+    approve: bool,
+    now: DateTime<Utc>,
+) -> Result<Option<Conversion>, ChangeError> {
+    let network_id = conn.network_id();
+    let found: Option<WaitingCorrection> =
+        diesel::delete(waiting_corrections::table.find((network_id, id)))
+            .returning(WaitingCorrection::as_returning())
+            .get_result(&mut **conn)
+            .await
+            .optional()?;
+    let waiting = found.ok_or(ChangeError::NotFound)?;
+    if approve && author.person_id == Some(waiting.requested_by) {
+        let message = "You asked for this correction: another user has to approve it.".to_owned();
+        return Err(ChangeError::Conflict(message));
+    }
+    let change = audit::Change::created(
+        if approve { "conversion.second" } else { "conversion.decline" },
+        waiting.conversion_id,
+        "",
+        json!({ "effect": waiting.effect, "asked_by": waiting.author }),
+    );
+    audit::record(conn, author, change, now).await?;
+    if !approve {
+        return Ok(None);
+    }
+    let correction = waiting.correction().ok_or_else(|| {
+        ChangeError::Conflict("The stored correction is unreadable. Decline it.".to_owned())
+    })?;
+    let request = CorrectionRequest {
+        correction,
+        reason_code: waiting.reason_code,
+        reason: waiting.reason,
+        version: Some(waiting.version),
+        batch: waiting.batch,
+    };
+    let both = Author {
+        name: format!("{}, approved by {}", waiting.author, author.name),
+        ..author.clone()
+    };
+    let corrected = correct(conn, &both, time_zone, waiting.conversion_id, &request, now).await?;
+    Ok(Some(corrected))
+}
