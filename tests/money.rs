@@ -125,7 +125,13 @@ impl World {
     async fn id(&self, order: &str) -> String {
         let program = self.app.program(&self.app.scene.owner).await;
         let found = program.get(&format!("/conversions?order_id={order}")).await;
-        found.json["items"][0]["id"].as_str().unwrap().to_owned()
+        found
+            .json
+            .pointer("/items/0/id")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Corrects an order as the owner of the network; returns the HTTP status.

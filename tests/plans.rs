@@ -258,7 +258,11 @@ async fn statements_of_the_appliers_read_no_table_of_events_whole() {
         .into_iter()
         .chain(postbacks::applier_statements());
     for (name, statement) in statements {
-        assert_eq!(whole_tables(&mut conn, statement).await, [""; 0], "{name}: {statement}");
+        assert_eq!(
+            whole_tables(&mut conn, statement).await,
+            [""; 0],
+            "{name}: {statement}"
+        );
     }
     // The check would see a statement that no index serves.
     let careless = "SELECT id FROM conversions WHERE coupon = ANY ($1::text[])";
@@ -275,7 +279,9 @@ async fn whole_tables(conn: &mut AsyncPgConnection, statement: &str) -> Vec<Stri
         #[diesel(column_name = "QUERY PLAN")]
         plan: Value,
     }
-    let count = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let count = (1..)
+        .take_while(|number| statement.contains(&format!("${number}")))
+        .count();
     let nulls = vec!["NULL"; count].join(", ");
     conn.batch_execute(&format!("PREPARE hot AS {statement}"))
         .await
@@ -289,7 +295,10 @@ async fn whole_tables(conn: &mut AsyncPgConnection, statement: &str) -> Vec<Stri
         mode: "force_generic_plan",
         root: explained.plan.pointer("/0/Plan").cloned().unwrap(),
     };
-    let whole = plan.nodes().into_iter().filter(|node| node["Node Type"] == "Seq Scan");
+    let whole = plan
+        .nodes()
+        .into_iter()
+        .filter(|node| node["Node Type"] == "Seq Scan");
     let tables = whole.map(|node| parent(&node["Relation Name"]));
     tables.filter(|table| EVENTS.contains(&table.as_str())).collect()
 }

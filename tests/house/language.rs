@@ -237,7 +237,9 @@ mod tests {
             [3, 5]
         );
         assert_eq!(
-            lines(&doc_comments("/// Name.\n///\n/// # Errors\n/// When the database fails.\n/// What else.")),
+            lines(&doc_comments(
+                "/// Name.\n///\n/// # Errors\n/// When the database fails.\n/// What else."
+            )),
             [4]
         );
         for fine in [

@@ -60,9 +60,7 @@ async fn an_order_counts_once_whatever_the_goal_deduplicates_by() {
         .await;
     let again = world.send("u1", &customer).await;
     assert_eq!(again.reason(), "duplicate_order", "{}", again.text);
-    world
-        .all("u1", &[&[("refund", "all")]])
-        .await;
+    world.all("u1", &[&[("refund", "all")]]).await;
     assert_eq!(world.order("u1").await, "rejected 0 0");
     world
         .all("u2", &[&[("amount", "100"), ("customer_id", "c2")]])

@@ -443,34 +443,69 @@ async fn a_correction_above_the_limit_waits_for_a_second_user() {
     let fraud = json!({ "reason_code": "fraud" });
     let asked = owner.post(&format!("/conversions/{id}/reject"), &fraud).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
-    assert_eq!(asked.json["effect"], "commission -100.00 EUR, revenue -130.00 EUR");
+    assert_eq!(
+        asked.json["effect"],
+        "commission -100.00 EUR, revenue -130.00 EUR"
+    );
     assert_eq!(world.order("1").await, "pending 1000 100");
-    assert_eq!(world.correct("2", json!({ "action": "reject" })).await, 200, "below the limit");
+    assert_eq!(
+        world.correct("2", json!({ "action": "reject" })).await,
+        200,
+        "below the limit"
+    );
     let again = owner.post(&format!("/conversions/{id}/reject"), &fraud).await;
     assert_eq!(again.status, 409, "{}", again.text);
     let waiting = asked.json["id"].as_str().unwrap();
     let path = format!("/waiting-corrections/{waiting}");
-    assert_eq!(owner.post(&format!("{path}/approve"), &json!({})).await.status, 409, "not the same user");
+    assert_eq!(
+        owner.post(&format!("{path}/approve"), &json!({})).await.status,
+        409,
+        "not the same user"
+    );
     let admin = world.app.program(world.app.scene.person(RoleKind::Admin)).await;
-    assert_eq!(admin.get("/waiting-corrections").await.json["items"][0]["id"], waiting);
+    assert_eq!(
+        admin.get("/waiting-corrections").await.json["items"][0]["id"],
+        waiting
+    );
     let member = world.app.sign_in(world.app.scene.person(RoleKind::Admin)).await;
     let page = member.get(&format!("/conversions/{id}")).await.html;
     assert!(page.contains("Waits for a second user"), "{page}");
-    assert_eq!(admin.post(&format!("{path}/approve"), &json!({})).await.status, 204);
+    assert_eq!(
+        admin.post(&format!("{path}/approve"), &json!({})).await.status,
+        204
+    );
     assert_eq!(world.order("1").await, "rejected 1000 100");
     let history = admin.get(&format!("/conversions/{id}/statements")).await.text;
     assert!(history.contains(", approved by "), "{history}");
-    assert_eq!(admin.post(&format!("{path}/approve"), &json!({})).await.status, 404);
+    assert_eq!(
+        admin.post(&format!("{path}/approve"), &json!({})).await.status,
+        404
+    );
     // Asked from the page, and declined.
     let reinstated = member
-        .submit(&format!("/conversions/{id}"), &format!("/conversions/{id}/corrections"), &[("action", "approve"), ("version", "2")])
+        .submit(
+            &format!("/conversions/{id}"),
+            &format!("/conversions/{id}/corrections"),
+            &[("action", "approve"), ("version", "2")],
+        )
         .await;
     assert_eq!(reinstated.status, 303, "{}", reinstated.html);
     let list = "/conversions/corrections";
     let shown = member.get(list).await.html;
-    let value = shown.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let value = shown
+        .split("name=\"id\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
     let declined = member
-        .submit(list, "/conversions/corrections/waiting", &[("id", &value), ("decision", "decline")])
+        .submit(
+            list,
+            "/conversions/corrections/waiting",
+            &[("id", &value), ("decision", "decline")],
+        )
         .await;
     assert_eq!(declined.status, 303);
     assert_eq!(world.order("1").await, "rejected 1000 100");

@@ -24,8 +24,9 @@ mod statements;
 pub use changes::{Change, Novelty, ReasonCode, Source, history};
 pub use conversion::{AttributedBy, Conversion, ConversionStatus, ReviewBecause};
 pub use correction::{
-    BulkReport, Corrected, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Selection, WaitingCorrection, correct,
-    correct_all, correct_file, decide_waiting, propose, reason, undo_all, waiting,
+    BulkReport, Corrected, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Selection,
+    WaitingCorrection, correct, correct_all, correct_file, decide_waiting, propose, reason, undo_all,
+    waiting,
 };
 pub use effects::Effects;
 pub use events::{Event, EventKind};
@@ -33,5 +34,7 @@ pub use insert::insert;
 pub use list::{ConversionFilter, NamedConversion, list};
 pub use outcome::{Outcome, outcome};
 pub use proof::{Proof, prove};
-pub use revision::{ConversionKey, applier_statements, Revision, due, lock, review_children, store, store_changes};
+pub use revision::{
+    ConversionKey, Revision, applier_statements, due, lock, review_children, store, store_changes,
+};
 pub use statements::{Statement, statements};

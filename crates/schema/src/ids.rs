@@ -219,7 +219,14 @@ event_id!(
 event_id!(
     /// Id of an alert about an integration.
     AlertId, "alr");
-fresh_event_id!(PostbackId, ConversionId, LedgerEntryId, WaitingCorrectionId, AuditId, AlertId);
+fresh_event_id!(
+    PostbackId,
+    ConversionId,
+    LedgerEntryId,
+    WaitingCorrectionId,
+    AuditId,
+    AlertId
+);
 
 #[cfg(test)]
 mod tests {

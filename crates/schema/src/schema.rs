@@ -931,6 +931,8 @@ diesel::table! {
         require_two_factor -> Bool,
         /// True if a campaign can go live only after test orders of every goal have arrived.
         require_tests -> Bool,
+        /// Commission or revenue, in micro-units of the currency of a conversion, above which a correction needs a second user; NULL for never.
+        second_user_above_micros -> Nullable<Int8>,
         /// True if affiliates may apply on the page /join/{slug}.
         join_open -> Bool,
         /// Introduction of the application form.
@@ -1300,6 +1302,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Corrections of conversions that wait for a second user; removed when decided.
+    waiting_corrections (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the correction; sorts by time.
+        id -> Uuid,
+        /// Conversion to correct.
+        conversion_id -> Uuid,
+        /// Version of the conversion that the first user saw.
+        version -> Int4,
+        /// Time of the request.
+        requested_at -> Timestamptz,
+        /// Person who asked for it, and may not approve it.
+        requested_by -> Int4,
+        /// Name of that person.
+        author -> Text,
+        /// The correction.
+        correction -> Jsonb,
+        /// Its effect in words.
+        effect -> Text,
+        /// Reason; NULL if none was given.
+        reason_code -> Nullable<Text>,
+        /// Reason in words; NULL if none was given.
+        reason -> Nullable<Text>,
+        /// Id shared by corrections that were asked for together; NULL for single ones.
+        batch -> Nullable<Uuid>,
+    }
+}
+
 diesel::joinable!(advertisers -> networks (network_id));
 diesel::joinable!(affiliate_groups -> networks (network_id));
 diesel::joinable!(affiliates -> networks (network_id));
@@ -1337,6 +1369,7 @@ diesel::joinable!(tracking_hosts -> networks (network_id));
 diesel::joinable!(tracking_links -> networks (network_id));
 diesel::joinable!(url_templates -> networks (network_id));
 diesel::joinable!(verifications -> networks (network_id));
+diesel::joinable!(waiting_corrections -> networks (network_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     advertisers,
@@ -1383,4 +1416,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     tracking_links,
     url_templates,
     verifications,
+    waiting_corrections,
 );

@@ -4,7 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use conversions::{BulkReport, Corrected, ReasonCode, ConversionFilter, Correction, CorrectionDraft, CorrectionRequest, Selection};
+use conversions::{
+    BulkReport, ConversionFilter, Corrected, Correction, CorrectionDraft, CorrectionRequest, ReasonCode,
+    Selection,
+};
 use schema::{ConversionId, NetworkConn, WaitingCorrectionId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Author, ChangeError, needs, networks};

@@ -212,7 +212,9 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         tracking_hosts: profile.tracking_hosts,
         require_two_factor: profile.require_two_factor,
         require_tests: profile.require_tests,
-        second_user_above: profile.second_user_above_micros.map(|micros| micros / schema::Money::UNIT),
+        second_user_above: profile
+            .second_user_above_micros
+            .map(|micros| micros / schema::Money::UNIT),
         blocked_addresses: profile.blocked_addresses,
         click_key: network.click_key.into(),
         status: network.status.as_str(),

@@ -15,8 +15,8 @@ use serde_json::json;
 use tenancy::{Author, ChangeError, audit};
 use uuid::Uuid;
 
-pub use self::second_user::{Corrected, WaitingCorrection, decide_waiting, propose, waiting};
 pub use self::bulk::{BulkReport, MAX_BULK, Selection, correct_all, correct_file, undo_all};
+pub use self::second_user::{Corrected, WaitingCorrection, decide_waiting, propose, waiting};
 use crate::changes::{self, Change, ReasonCode, Source};
 use crate::conversion::{Conversion, ConversionStatus};
 use crate::list;

@@ -199,19 +199,22 @@ pub async fn decide_waiting(
     now: DateTime<Utc>,
 ) -> Result<Option<Conversion>, ChangeError> {
     let network_id = conn.network_id();
-    let found: Option<WaitingCorrection> =
-        diesel::delete(waiting_corrections::table.find((network_id, id)))
-            .returning(WaitingCorrection::as_returning())
-            .get_result(&mut **conn)
-            .await
-            .optional()?;
+    let found: Option<WaitingCorrection> = diesel::delete(waiting_corrections::table.find((network_id, id)))
+        .returning(WaitingCorrection::as_returning())
+        .get_result(&mut **conn)
+        .await
+        .optional()?;
     let waiting = found.ok_or(ChangeError::NotFound)?;
     if approve && author.person_id == Some(waiting.requested_by) {
         let message = "You asked for this correction: another user has to approve it.".to_owned();
         return Err(ChangeError::Conflict(message));
     }
     let change = audit::Change::created(
-        if approve { "conversion.second" } else { "conversion.decline" },
+        if approve {
+            "conversion.second"
+        } else {
+            "conversion.decline"
+        },
         waiting.conversion_id,
         "",
         json!({ "effect": waiting.effect, "asked_by": waiting.author }),

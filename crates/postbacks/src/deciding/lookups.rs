@@ -13,8 +13,8 @@ use schema::clock::in_words;
 use schema::{AdvertiserId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId};
 
 use super::claimed::Claimed;
-use super::sums::{self, Ledger};
 use super::held;
+use super::sums::{self, Ledger};
 use crate::attribution::{Customers, Earlier};
 use crate::received::Received;
 use crate::verdict::{Reason, Verdict};

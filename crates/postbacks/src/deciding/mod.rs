@@ -20,7 +20,7 @@ mod test_conversions;
 mod update;
 
 pub use batch::{Outcome, decide_all};
-pub use lookups::applier_statements;
 pub use error::DecideError;
+pub use lookups::applier_statements;
 pub(crate) use replay::Replayer;
 pub use sweep::Sweeper;

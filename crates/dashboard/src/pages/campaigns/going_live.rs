@@ -145,7 +145,6 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
                 .actor
                 .may(Permission::SeeCampaigns)
                 .then(|| urls::campaign(campaign.id)),
-            name: campaign.name.clone(),
             certificate: urls::certificate(campaign.id),
             integration,
             token_label,
@@ -217,7 +216,6 @@ struct Show {
     shell: Shell,
     url: String,
     campaign: Option<String>,
-    name: String,
     certificate: String,
     integration: String,
     token_label: &'static str,

@@ -172,10 +172,12 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
 
 /// True if a user's decision on the status is in force.
 fn last_decision(statements: &[Statement]) -> bool {
-    let decisions = statements.iter().map(|statement| &statement.change);
-    let decisions = decisions
+    let changes = statements.iter().map(|statement| &statement.change);
+    let mut decisions = changes
         .filter(|change| change.source == Source::Person && (change.status.is_some() || change.is_released));
-    decisions.last().is_some_and(|decision| !decision.is_released)
+    decisions
+        .next_back()
+        .is_some_and(|decision| !decision.is_released)
 }
 
 /// Values of a conversion. A dash stands for an absent value.
@@ -279,7 +281,11 @@ impl WaitingRow {
             action,
             effect: waiting.effect,
             author: waiting.author,
-            reason: code.into_iter().chain(waiting.reason).collect::<Vec<_>>().join(": "),
+            reason: code
+                .into_iter()
+                .chain(waiting.reason)
+                .collect::<Vec<_>>()
+                .join(": "),
         }
     }
 }

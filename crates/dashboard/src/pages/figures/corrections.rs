@@ -15,8 +15,8 @@ use crate::error::PageError;
 use crate::forms::{Choice, field_errors, status};
 use crate::listing;
 use crate::page::{Page, Submitted};
-use crate::pages::network::import::file;
 use crate::pages::id;
+use crate::pages::network::import::file;
 use crate::shell::{PageResult, Shell, html_with, see_other};
 use crate::{format, labels, urls};
 
