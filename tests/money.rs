@@ -10,6 +10,8 @@
 mod amounts;
 #[path = "money/limits.rs"]
 mod limits;
+#[path = "money/orders.rs"]
+mod orders;
 #[path = "money/people.rs"]
 mod people;
 #[path = "money/statements.rs"]

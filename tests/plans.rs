@@ -258,9 +258,14 @@ async fn statements_of_the_appliers_read_no_table_of_events_whole() {
         .into_iter()
         .chain(postbacks::applier_statements());
     for (name, statement) in statements {
+        // The sweep looks at every held postback; each look is by an index.
+        let expected: &[&str] = match name {
+            "held postbacks that are ready" => &["held_postbacks"],
+            _ => &[],
+        };
         assert_eq!(
             whole_tables(&mut conn, statement).await,
-            [""; 0],
+            expected,
             "{name}: {statement}"
         );
     }

@@ -291,6 +291,8 @@ CREATE TABLE conversion_rollups (
     revenue_micros numeric NOT NULL,
     PRIMARY KEY (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status)
 );
+-- Sums of caps over long periods.
+CREATE INDEX conversion_rollups_of_campaign ON conversion_rollups (network_id, campaign_id, hour);
 COMMENT ON TABLE conversion_rollups IS 'Conversions and their money per hour, link, goal, currency and status, updated in the transaction that stores the conversion. A change of status moves sums between rows.';
 COMMENT ON COLUMN conversion_rollups.network_id IS 'Network that owns the row.';
 COMMENT ON COLUMN conversion_rollups.hour IS 'Start of the hour of the conversion in the time zone of the network.';

@@ -47,6 +47,22 @@ async fn a_basket_is_reconciled_with_the_order() {
         )
         .await;
     assert_eq!(world.order("5").await, "pending 40 8");
+    // A refund that is less than the items returned: they were discounted.
+    world
+        .all(
+            "less",
+            &[&[("items", &both)], &[("refund", "30"), ("items", &returned)]],
+        )
+        .await;
+    assert_eq!(world.order("less").await, "pending 70 18.5");
+    let one = items(&[("a", "60")]);
+    world
+        .all(
+            "rest",
+            &[&[("items", &one)], &[("refund", "55"), ("items", &returned)]],
+        )
+        .await;
+    assert_eq!(world.order("rest").await, "pending 5 1.75");
     let left = items(&[("b", "40")]);
     world
         .all(
@@ -178,6 +194,18 @@ async fn a_commission_that_is_sent_follows_the_order_and_needs_a_review_above_th
         )
         .await;
     assert_eq!(world.order("5").await, "pending 1 0.12");
+    let routine = [("status", "approved"), ("amount", "100"), ("commission", "12")];
+    world
+        .all(
+            "again",
+            &[
+                &[("amount", "100"), ("commission", "12")],
+                &[("refund", "30")],
+                &routine,
+            ],
+        )
+        .await;
+    assert_eq!(world.order("again").await, "approved 70 8.4");
     world
         .all(
             "6",

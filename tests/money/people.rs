@@ -293,9 +293,28 @@ async fn many_conversions_are_corrected_with_their_effect_first_and_undo_after()
         preview.html
     );
     assert_eq!(world.order("3").await, "rejected 100 10");
-    let made = owner
-        .submit(page, page, &[&fields[..], &[("confirm", "yes")]].concat())
-        .await;
+    let hidden = |name: &str| {
+        let value = preview
+            .html
+            .split(&format!("name=\"{name}\" value=\""))
+            .nth(1)
+            .unwrap();
+        value.split('"').next().unwrap().to_owned()
+    };
+    let (seen, confirm) = (hidden("seen"), hidden("confirm"));
+    let confirmed = [&fields[..], &[("confirm", &confirm), ("seen", &seen)]].concat();
+    let other = [
+        ("orders", "2\n3"),
+        ("action", "hold"),
+        ("confirm", &confirm),
+        ("seen", &seen),
+    ];
+    let looked = owner.submit(page, page, &other).await;
+    assert_eq!(
+        looked.status, 200,
+        "another action than that of the preview is previewed first"
+    );
+    let made = owner.submit(page, page, &confirmed).await;
     let done = owner.get(made.location()).await.html;
     assert!(done.contains("The conversions were corrected."), "{done}");
     assert_eq!(world.order("3").await, "approved 100 10");

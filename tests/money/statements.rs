@@ -235,11 +235,22 @@ async fn an_unauthenticated_sender_never_changes_the_order_of_an_authenticated_o
     assert_eq!(raw("2", "amount=9999").await.reason(), "accepted");
     assert_eq!(world.reason("2", &[("amount", "10")]).await, "updated");
     assert_eq!(world.order("2").await, "pending 10 1");
-    assert_eq!(raw("2", "amount=500&status=approved").await.reason(), "updated");
+    let late = raw("2", "amount=500&status=approved").await;
+    assert_eq!(late.reason(), "duplicate_conflict", "{}", late.text);
+    assert_eq!(world.order("2").await, "pending 10 1");
+    // Whoever confirms an order, nobody without a token raises it then; what it said before stands.
+    assert_eq!(raw("3", "amount=100").await.reason(), "accepted");
+    assert_eq!(raw("3", "refund=30").await.reason(), "updated");
     assert_eq!(
-        world.order("2").await,
-        "approved 10 1",
-        "it may still send the status, which no other sender has"
+        world
+            .correct("3", json!({ "action": "adjust", "commission": "5" }))
+            .await,
+        200
     );
+    assert_eq!(world.order("3").await, "pending 70 5");
+    assert_eq!(world.correct("3", json!({ "action": "approve" })).await, 200);
+    let raised = raw("3", "amount=9999&status=approved").await;
+    assert_eq!(raised.reason(), "duplicate_conflict", "{}", raised.text);
+    assert_eq!(world.order("3").await, "approved 70 5");
     world.finish().await;
 }

@@ -20,6 +20,14 @@ impl Line {
             amount,
         }
     }
+
+    fn is_of(&self, category: Option<&str>) -> bool {
+        match (self.category.as_deref(), category) {
+            (Some(own), Some(category)) => own.eq_ignore_ascii_case(category),
+            (None, None) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Category and amount in micro-units of an item as sent.
@@ -40,12 +48,7 @@ pub fn lines(items: &[Item<'_>]) -> Result<Vec<Line>, &'static str> {
     let mut lines: Vec<Line> = Vec::new();
     for item in items {
         let amount = item.amount_micros.ok_or("an item has no amount")?;
-        let same = |line: &&mut Line| match (line.category.as_deref(), item.category) {
-            (Some(known), Some(category)) => known.eq_ignore_ascii_case(category),
-            (None, None) => true,
-            _ => false,
-        };
-        match lines.iter_mut().find(same) {
+        match lines.iter_mut().find(|line| line.is_of(item.category)) {
             Some(line) => line.amount = line.amount.checked_add(amount).ok_or("the items are too large")?,
             None => lines.push(Line {
                 category: item.category.map(str::to_owned),
@@ -108,16 +111,22 @@ pub(crate) fn scale(lines: &mut [Line], amount: i64) {
     }
 }
 
+/// Returned items of a refund of this amount: items that are more were discounted, and are scaled down to it.
+#[must_use]
+pub(crate) fn refunded(mut lines: Vec<Line>, refund: i64) -> Vec<Line> {
+    let total: i128 = lines.iter().map(|line| i128::from(line.amount)).sum();
+    if total > i128::from(refund) {
+        scale(&mut lines, refund);
+    }
+    lines
+}
+
 /// Takes the returned items off the lines of their categories; more than a category has is taken off all in proportion.
 #[must_use]
 pub(crate) fn returned(mut lines: Vec<Line>, returns: &[Line]) -> Vec<Line> {
     let mut excess = 0_i64;
     for back in returns {
-        let same = |line: &&mut Line| match (line.category.as_deref(), back.category.as_deref()) {
-            (Some(known), Some(category)) => known.eq_ignore_ascii_case(category),
-            (None, None) => true,
-            _ => false,
-        };
+        let same = |line: &&mut Line| line.is_of(back.category.as_deref());
         let taken = lines.iter_mut().find(same).map_or(0, |line| {
             let taken = line.amount.min(back.amount);
             line.amount -= taken;
@@ -126,7 +135,8 @@ pub(crate) fn returned(mut lines: Vec<Line>, returns: &[Line]) -> Vec<Line> {
         excess = excess.saturating_add(back.amount - taken);
     }
     // A category of which nothing is left has no part in the order any more: its fixed sum is not paid.
-    let is_left = |line: &Line| line.amount > 0 || !returns.iter().any(|back| back.category == line.category);
+    let is_left =
+        |line: &Line| line.amount > 0 || !returns.iter().any(|back| line.is_of(back.category.as_deref()));
     lines.retain(is_left);
     let total: i64 = lines.iter().map(|line| line.amount).sum();
     if excess > 0 {
@@ -184,6 +194,12 @@ mod tests {
             sums(&returned(basket.clone(), &back(&[item("c", 50)]))),
             [("a", 30), ("b", 20)]
         );
+        assert_eq!(
+            sums(&returned(basket.clone(), &back(&[item("A", 60)]))),
+            [("b", 40)]
+        );
+        let half = refunded(back(&[item("a", 60)]), 30);
+        assert_eq!(sums(&returned(basket, &half)), [("a", 30), ("b", 40)]);
     }
 
     proptest! {

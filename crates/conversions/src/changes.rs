@@ -14,8 +14,10 @@ use crate::conversion::{Conversion, ConversionStatus};
 
 /// Period in which a repeated statement without an id is the same one.
 pub(crate) const REPETITION: TimeDelta = TimeDelta::days(1);
-/// Maximum number of changes of a conversion by its advertiser.
-const MAX_CHANGES: usize = 250;
+/// Maximum number of changes of a conversion by its advertiser, and by users.
+pub(crate) const MAX_CHANGES: usize = 250;
+/// Maximum number of changes of a conversion by its advertiser, for a change that takes money off.
+const MAX_DEDUCTIONS: usize = 1_000;
 
 text_enum! {
     /// Origin of a change.
@@ -249,6 +251,13 @@ impl Change {
         }
     }
 
+    /// True if it takes money off.
+    fn is_deduction(&self) -> bool {
+        self.refund_micros.is_some()
+            || self.remaining_micros.is_some()
+            || self.status == Some(ConversionStatus::Rejected)
+    }
+
     /// True if both say the same, whenever they were sent.
     fn says_the_same(&self, other: &Self) -> bool {
         let content = |change: &Self| {
@@ -271,7 +280,9 @@ impl Change {
     /// same, at the same time, and arrived within a day.
     #[must_use]
     pub fn novelty(&self, history: &[Self]) -> Novelty {
-        let of_sender = || history.iter().filter(|known| known.is_of_sender());
+        // An unauthenticated sender can neither use up the ids nor the number of changes of an authenticated one.
+        let is_peer = |known: &&Self| known.is_of_sender() && (known.is_proven || !self.is_proven);
+        let of_sender = || history.iter().filter(is_peer);
         if self.event_id.is_some() {
             match of_sender().find(|known| known.event_id == self.event_id) {
                 Some(known) if known.says_the_same(self) => return Novelty::Repeated,
@@ -282,7 +293,12 @@ impl Change {
         if history.iter().any(|known| known.id == self.id) {
             return Novelty::Repeated;
         }
-        if of_sender().count() >= MAX_CHANGES {
+        let most = if self.is_proven && self.is_deduction() {
+            MAX_DEDUCTIONS
+        } else {
+            MAX_CHANGES
+        };
+        if of_sender().count() >= most {
             return Novelty::TooMany;
         }
         let shares_a_matter = |known: &&Self| {

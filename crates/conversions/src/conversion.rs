@@ -148,6 +148,15 @@ impl Conversion {
         }
     }
 
+    /// Commission and revenue that it makes payable in its status, in micro-units.
+    #[must_use]
+    pub fn payable(&self) -> (i64, i64) {
+        match self.status {
+            ConversionStatus::Approved => self.worth(),
+            ConversionStatus::Pending | ConversionStatus::Rejected | ConversionStatus::Reversed => (0, 0),
+        }
+    }
+
     /// True if caps and tiers count it: it counts, and is paid.
     #[must_use]
     pub fn is_paid(&self) -> bool {

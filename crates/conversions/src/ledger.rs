@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
@@ -256,6 +256,9 @@ pub async fn of_conversion(
     }
     query.load(&mut **conn).await
 }
+
+/// Time after which no entry is booked with an earlier moment: longer than any transaction that books entries.
+pub const BOOKING_TIME: TimeDelta = TimeDelta::minutes(5);
 
 /// Party of a balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

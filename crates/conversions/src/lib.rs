@@ -24,9 +24,9 @@ mod statements;
 pub use changes::{Change, Novelty, ReasonCode, Source, history};
 pub use conversion::{AttributedBy, Conversion, ConversionStatus, ReviewBecause};
 pub use correction::{
-    BulkReport, Corrected, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Selection,
-    WaitingCorrection, correct, correct_all, correct_file, decide_waiting, propose, reason, undo_all,
-    waiting,
+    BulkReport, Corrected, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Seen, SeenVersions,
+    Selection, WaitingCorrection, correct, correct_all, correct_file, decide_waiting, propose, reason,
+    undo_all, waiting,
 };
 pub use effects::Effects;
 pub use events::{Event, EventKind};
@@ -35,6 +35,6 @@ pub use list::{ConversionFilter, NamedConversion, list};
 pub use outcome::{Outcome, outcome};
 pub use proof::{Proof, prove};
 pub use revision::{
-    ConversionKey, Revision, applier_statements, due, lock, review_children, store, store_changes,
+    ConversionKey, Revision, applier_statements, due, follow_parents, lock, store, store_changes,
 };
 pub use statements::{Statement, statements};

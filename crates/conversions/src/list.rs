@@ -141,22 +141,21 @@ pub(crate) async fn lock(conn: &mut NetworkConn, id: ConversionId) -> QueryResul
         .optional()
 }
 
-/// Conversions of a child goal that count and have this parent, locked until the end of the transaction.
+/// Conversions of child goals with one of these parents, locked until the end of the transaction.
 ///
 /// # Errors
 /// Returns an error if the database fails.
 pub(crate) async fn lock_children(
     conn: &mut NetworkConn,
-    parent: ConversionId,
+    parents: &[ConversionId],
 ) -> QueryResult<Vec<Conversion>> {
+    if parents.is_empty() {
+        return Ok(Vec::new());
+    }
     let network_id = conn.network_id();
     Conversion::query()
-        .filter(
-            conversions::network_id
-                .eq(network_id)
-                .and(conversions::parent_id.eq(parent)),
-        )
-        .filter(conversions::status.eq_any([ConversionStatus::Pending, ConversionStatus::Approved]))
+        .filter(conversions::network_id.eq(network_id))
+        .filter(conversions::parent_id.eq_any(parents))
         .order(conversions::id)
         .for_update()
         .load(&mut **conn)

@@ -5,17 +5,20 @@
 //!
 //! * **Authority.** Users of the network stand above the advertiser, an authenticated sender above one that is not. A user's
 //!   decision on the status holds until a user releases it. A user's amount holds, but for refunds and lower amounts of the
-//!   advertiser. A statement of an authenticated sender or a user
-//!   is never changed by an unauthenticated one.
+//!   advertiser. Nothing that a user or an authenticated sender states is changed by an unauthenticated sender: its
+//!   statements count until one of the others states anything. An authenticated sender's status or total replaces those
+//!   that came before, too.
 //! * **Time.** Within one authority the latest statement wins. The report comes first, unless it has a time.
 //! * **Refunds** are money taken off, not a status. A full refund takes off what is left; only a later total or a user's
 //!   amount brings it back. While nothing is left, the conversion does not count.
 //! * **Undo.** A correction that a user undoes, and the undoing itself, do not count.
 //! * **Review.** It is pending while its amount after refunds, its commission, a cap or its parent asks for a review that no
-//!   user has given for at least this amount and commission.
+//!   user has given for at least this amount and commission. Approving it, or setting its sums, is a review.
 
+use chrono::{DateTime, Utc};
 use schema::{AffiliateId, ClickKey, Currency, LinkId, Money};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::basket::{self, Line};
 use crate::changes::{Change, Matter, Place, REPETITION, Source};
@@ -35,8 +38,8 @@ pub struct Outcome {
     pub revenue_micros: i64,
     /// Reason for a manual review; `None` if it needs none.
     pub review_because: Option<ReviewBecause>,
-    /// True if someone decided on the status, so that the end of the hold period does not.
-    pub is_decided: bool,
+    /// End of the hold period, at which it is approved; `None` if it is decided, on hold, or has no such period.
+    pub hold_until: Option<DateTime<Utc>>,
     /// True if it is refunded in full.
     pub is_refunded: bool,
     /// Affiliate, link and click that it was reported for, or that a user moved it to.
@@ -51,9 +54,7 @@ impl Outcome {
         conversion.commission_micros = self.commission_micros;
         conversion.revenue_micros = self.revenue_micros;
         conversion.review_because = self.review_because;
-        if self.is_decided || self.review_because == Some(ReviewBecause::Person) {
-            conversion.hold_until = None;
-        }
+        conversion.hold_until = self.hold_until;
         if let Some((affiliate, link, click)) = self.moved_to {
             conversion.affiliate_id = affiliate;
             conversion.link_id = link;
@@ -75,6 +76,7 @@ pub fn outcome(changes: &[Change], pricing: &Pricing, currency: Currency) -> Out
     let was_approved = |length: usize| {
         let before = ordered.get(..length).unwrap_or_default();
         before.iter().any(|change| change.source == Source::Report)
+            && status(before, pricing) == ConversionStatus::Approved
             && self::state(before, pricing, currency).status == ConversionStatus::Approved
     };
     if state.status == ConversionStatus::Rejected && (1..ordered.len()).any(was_approved) {
@@ -85,7 +87,7 @@ pub fn outcome(changes: &[Change], pricing: &Pricing, currency: Currency) -> Out
 
 /// State after these changes, in order of time; `Rejected` also where it was approved before.
 fn state(ordered: &[&Change], pricing: &Pricing, currency: Currency) -> Outcome {
-    let order = Order::of(ordered, pricing);
+    let order = Order::walk(&counting(ordered, Matter::Money), pricing);
     let amount = order.amount();
     let (commission_micros, revenue_micros) = order.pay(pricing, currency);
     let status = if order.is_gone() {
@@ -95,7 +97,9 @@ fn state(ordered: &[&Change], pricing: &Pricing, currency: Currency) -> Outcome 
     };
     let asks =
         review(ordered, pricing, &order, commission_micros, revenue_micros).filter(|_| status.counts());
-    let held = status == ConversionStatus::Pending && last_decision(ordered).is_some_and(is_held);
+    let is_pending = status == ConversionStatus::Pending;
+    let is_held = is_pending && last_decision(ordered).is_some();
+    let is_over = ordered.iter().any(|change| change.source == Source::Hold);
     Outcome {
         status: if asks.is_some() {
             ConversionStatus::Pending
@@ -105,28 +109,30 @@ fn state(ordered: &[&Change], pricing: &Pricing, currency: Currency) -> Outcome 
         amount_micros: amount,
         commission_micros,
         revenue_micros,
-        review_because: asks.or(held.then_some(ReviewBecause::Person)),
-        is_decided: status != ConversionStatus::Pending,
+        review_because: asks.or(is_held.then_some(ReviewBecause::Person)),
+        hold_until: pricing.hold_until.filter(|_| is_pending && !is_held && !is_over),
         is_refunded: order.is_gone(),
         moved_to: moved_to(ordered),
     }
 }
 
-/// True for changes that may count in a matter: those of unauthenticated senders only if no other source states it.
+/// Changes that count in a matter. A statement of an unauthenticated sender counts only if it arrived before all those of
+/// users and authenticated senders, and only until an authenticated sender states the status or the total.
 fn counting<'a>(ordered: &[&'a Change], matter: Matter) -> Vec<&'a Change> {
-    let is_proven = |change: &&&Change| {
-        let says = change.is_about(matter) || change.source == Source::Report;
-        says && change.is_proven
-            && matches!(change.source, Source::Report | Source::Postback | Source::Person)
+    let proven = || ordered.iter().filter(|change| change.is_proven);
+    let is_statement = |change: &&&Change| change.is_of_sender() || change.source == Source::Person;
+    let first_proven = proven().filter(is_statement).map(|change| change.arrival()).min();
+    let is_replaced = proven()
+        .filter(|change| change.is_of_sender())
+        .any(|change| match matter {
+            Matter::Status => change.status.is_some(),
+            Matter::Money => total_of(change).is_some(),
+        });
+    let counts = |change: &&Change| {
+        let is_unopposed = || !is_replaced && first_proven.is_none_or(|first| change.arrival() < first);
+        change.is_about(matter) && (change.is_proven || change.source == Source::Report || is_unopposed())
     };
-    let only_proven = ordered.iter().any(|change| is_proven(&change));
-    ordered
-        .iter()
-        .copied()
-        .filter(move |change| {
-            change.is_about(matter) && (change.is_proven || change.source == Source::Report || !only_proven)
-        })
-        .collect()
+    ordered.iter().copied().filter(counts).collect()
 }
 
 /// The user's decision on the status that is in force.
@@ -137,10 +143,6 @@ fn last_decision<'a>(ordered: &[&'a Change]) -> Option<&'a Change> {
         .filter(|change| change.source == Source::Person && change.is_about(Matter::Status))
         .max_by_key(|change| change.arrival())
         .filter(|change| !change.is_released)
-}
-
-fn is_held(decision: &Change) -> bool {
-    decision.status == Some(ConversionStatus::Pending)
 }
 
 fn status(ordered: &[&Change], pricing: &Pricing) -> ConversionStatus {
@@ -161,20 +163,20 @@ fn status(ordered: &[&Change], pricing: &Pricing) -> ConversionStatus {
     counting(ordered, Matter::Status)
         .into_iter()
         .filter(|change| change.is_of_sender())
-        .filter(is_over)
-        .last()
+        .rfind(is_over)
         .and_then(|change| change.status)
         .unwrap_or(initial)
 }
 
 /// Money of an order while its changes are walked.
 #[derive(Debug, Clone, Default)]
-struct Order {
+struct Order<'a> {
     total: Option<i64>,
-    /// Items of the total, which add up to it; `None` if they do not matter.
-    lines: Option<Vec<Line>>,
+    /// Latest items of the whole order, with the total that they were sent with.
+    items: Option<(&'a Value, i64)>,
     refunds: i64,
-    returned: Vec<Line>,
+    /// Returned items, with the refund that they were sent with.
+    returned: Vec<(&'a Value, i64)>,
     is_refunded: bool,
     commission: Option<Stated>,
     revenue: Option<Stated>,
@@ -203,13 +205,9 @@ impl Stated {
     }
 }
 
-impl Order {
-    fn of(ordered: &[&Change], pricing: &Pricing) -> Self {
-        Self::walk(&counting(ordered, Matter::Money), pricing)
-    }
-
+impl<'a> Order<'a> {
     /// Walks changes in order of time; a user's amount ends what arrived before it.
-    fn walk(changes: &[&Change], pricing: &Pricing) -> Self {
+    fn walk(changes: &[&'a Change], pricing: &Pricing) -> Self {
         let figure = changes
             .iter()
             .copied()
@@ -221,9 +219,9 @@ impl Order {
         let mut order = match figure {
             Some(figure) => {
                 let earlier = |change: &&&Change| change.arrival() < figure.arrival();
-                let earlier: Vec<&Change> = changes.iter().filter(earlier).copied().collect();
+                let earlier: Vec<&'a Change> = changes.iter().filter(earlier).copied().collect();
                 let mut order = Self::walk(&earlier, pricing);
-                order.apply(figure, pricing);
+                order.apply(figure);
                 order.state_commission(figure, pricing);
                 order
             }
@@ -235,7 +233,7 @@ impl Order {
             let is_money = total_of(change).is_some() || change.refund_micros.is_some();
             if is_money && is_lower {
                 if !last.is_some_and(|last| is_same_refund(last, change)) {
-                    order.apply(change, pricing);
+                    order.apply(change);
                 }
                 last = Some(change);
             }
@@ -244,14 +242,11 @@ impl Order {
         order
     }
 
-    fn apply(&mut self, change: &Change, pricing: &Pricing) {
-        let items = || {
-            let items = change.items.as_ref().filter(|_| pricing.has_categories())?;
-            Vec::<Line>::deserialize(items).ok()
-        };
+    fn apply(&mut self, change: &'a Change) {
         if let Some(refund) = change.refund_micros {
             self.refunds = self.refunds.saturating_add(refund);
-            self.returned.extend(items().unwrap_or_default());
+            self.returned
+                .extend(change.items.as_ref().map(|items| (items, refund)));
             return;
         }
         let Some(total) = total_of(change) else { return };
@@ -261,11 +256,8 @@ impl Order {
         }
         self.is_refunded = change.remaining_micros == Some(0);
         self.total = Some(total);
-        if let Some(lines) = items() {
-            self.lines = Some(basket::reconciled(lines, total));
-        } else if let Some(lines) = self.lines.as_mut().filter(|_| total > 0) {
-            // Nothing tells the categories of nothing apart, so the last lines stay for a later total.
-            basket::scale(lines, total);
+        if let Some(items) = &change.items {
+            self.items = Some((items, total));
         }
     }
 
@@ -274,7 +266,8 @@ impl Order {
         let seen = change.seen_amount_micros.filter(|_| by_user);
         let stated = |micros: i64| Stated {
             micros,
-            base: seen.or(self.amount()),
+            // A total that is sent with it is its base, even if refunds were taken off.
+            base: seen.or(total_of(change)).or(self.amount()),
             by_user,
             place: change.place(),
         };
@@ -303,15 +296,30 @@ impl Order {
         self.is_refunded || self.refunds > 0 && self.amount() == Some(0)
     }
 
+    /// The rest of the order by category; `None` if the terms do not depend on categories.
+    fn lines(&self, pricing: &Pricing, net: i64) -> Option<Vec<Line>> {
+        let (items, stated) = self.items.filter(|_| pricing.has_categories())?;
+        let read = |items: &Value| Vec::<Line>::deserialize(items).ok();
+        let mut lines = basket::reconciled(read(items)?, stated);
+        let total = self.total.unwrap_or(stated);
+        if total != stated {
+            basket::scale(&mut lines, total);
+        }
+        for (items, refund) in &self.returned {
+            lines = basket::returned(lines, &basket::refunded(read(items)?, *refund));
+        }
+        if lines.is_empty() {
+            lines.push(Line::rest(net));
+        }
+        basket::scale(&mut lines, net);
+        Some(lines)
+    }
+
     /// Commission and revenue in micro-units.
     fn pay(&self, pricing: &Pricing, currency: Currency) -> (i64, i64) {
         let amount = self.amount();
         let net = amount.unwrap_or(0);
-        let lines = self.lines.clone().map(|lines| {
-            let mut lines = basket::returned(lines, &self.returned);
-            basket::scale(&mut lines, net);
-            lines
-        });
+        let lines = self.lines(pricing, net);
         let (mut commission, mut revenue) = pricing.pay(&pricing.parts(lines.as_deref(), net), currency);
         if pricing.unpaid.is_none()
             && let Some(stated) = self.commission
@@ -349,12 +357,14 @@ fn is_same_refund(before: &Change, refund: &Change) -> bool {
 fn review(
     ordered: &[&Change],
     pricing: &Pricing,
-    order: &Order,
+    order: &Order<'_>,
     commission: i64,
     revenue: i64,
 ) -> Option<ReviewBecause> {
-    let users = || ordered.iter().filter(|change| change.source == Source::Person);
-    let seen_at = users().map(|change| change.changed_at).max();
+    let is_review =
+        |change: &&&Change| change.source == Source::Person && change.seen_commission_micros.is_some();
+    let reviews = || ordered.iter().filter(is_review);
+    let seen_at = reviews().map(|change| change.changed_at).max();
     let is_unseen = |change: &&&Change| seen_at.is_none_or(|seen| seen < change.changed_at);
     let mut unseen = ordered.iter().filter(is_unseen);
     if unseen.clone().any(|change| change.source == Source::Parent) {
@@ -367,8 +377,7 @@ fn review(
         return Some(ReviewBecause::Cap);
     }
     let amount = order.amount();
-    let covered = users()
-        .filter(|change| change.seen_commission_micros.is_some())
+    let covered = reviews()
         .max_by_key(|change| change.arrival())
         .is_some_and(|seen| {
             amount.unwrap_or(0) <= seen.seen_amount_micros.unwrap_or(0)

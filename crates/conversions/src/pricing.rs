@@ -5,6 +5,7 @@
 
 use campaigns::rules::{Occasion, Rule};
 use campaigns::terms::{Pay, Terms};
+use chrono::{DateTime, Utc};
 use schema::{Currency, Money, RuleId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -84,6 +85,9 @@ pub struct Pricing {
     /// True if it is approved unless someone decides otherwise; else it is pending until then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_approve: bool,
+    /// End of the hold period, at which it is approved; `None` if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<DateTime<Utc>>,
     /// True if a commission that the advertiser sends counts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub takes_commission: bool,

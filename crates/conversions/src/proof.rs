@@ -1,15 +1,17 @@
 //! Proof that stored conversions follow from their statements and terms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDate;
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Date, Integer, Text};
+use diesel::sql_types::{Array, Bool, Date, Integer, Text};
 use diesel_async::RunQueryDsl;
 use schema::{ConversionId, NetworkConn, conversion_changes, conversion_proofs, conversions};
 
-use crate::changes::Change;
+use crate::changes::{self, Change};
 use crate::conversion::Conversion;
+use crate::list;
 use crate::outcome::outcome;
 use crate::revision::Revision;
 
@@ -64,23 +66,19 @@ pub async fn prove(conn: &mut NetworkConn) -> QueryResult<Proof> {
         .bind::<Integer, _>(network_id)
         .load(&mut **conn)
         .await?;
-    let mut differing = Vec::new();
-    for day in days {
-        let found = prove_day(conn, day.day).await?;
-        if found.is_empty() {
-            diesel::insert_into(conversion_proofs::table)
-                .values((
-                    conversion_proofs::network_id.eq(network_id),
-                    conversion_proofs::day.eq(day.day),
-                    conversion_proofs::fingerprint.eq(&day.fingerprint),
-                ))
-                .on_conflict((conversion_proofs::network_id, conversion_proofs::day))
-                .do_update()
-                .set(conversion_proofs::fingerprint.eq(&day.fingerprint))
-                .execute(&mut **conn)
-                .await?;
-        }
-        differing.extend(found);
+    let (differing, unproven) = differences(conn, &days).await?;
+    for day in days.iter().filter(|day| !unproven.contains(&day.day)) {
+        diesel::insert_into(conversion_proofs::table)
+            .values((
+                conversion_proofs::network_id.eq(network_id),
+                conversion_proofs::day.eq(day.day),
+                conversion_proofs::fingerprint.eq(&day.fingerprint),
+            ))
+            .on_conflict((conversion_proofs::network_id, conversion_proofs::day))
+            .do_update()
+            .set(conversion_proofs::fingerprint.eq(&day.fingerprint))
+            .execute(&mut **conn)
+            .await?;
     }
     Ok(Proof {
         conversions,
@@ -88,16 +86,22 @@ pub async fn prove(conn: &mut NetworkConn) -> QueryResult<Proof> {
     })
 }
 
-async fn prove_day(conn: &mut NetworkConn, day: NaiveDate) -> QueryResult<Vec<String>> {
+/// Differences of the conversions of these days, and the days that have some.
+async fn differences(conn: &mut NetworkConn, days: &[Day]) -> QueryResult<(Vec<String>, HashSet<NaiveDate>)> {
     let network_id = conn.network_id();
-    let start = day.and_time(chrono::NaiveTime::MIN).and_utc();
-    let mut differing = Vec::new();
+    let days: Vec<NaiveDate> = days.iter().map(|day| day.day).collect();
+    let (mut differing, mut unproven) = (Vec::new(), HashSet::new());
+    if days.is_empty() {
+        return Ok((differing, unproven));
+    }
     let mut after: Option<ConversionId> = None;
     loop {
+        let of_days = sql::<Bool>("(converted_at AT TIME ZONE 'UTC')::date = ANY (")
+            .bind::<Array<Date>, _>(days.clone())
+            .sql(")");
         let mut query = Conversion::query()
             .filter(conversions::network_id.eq(network_id))
-            .filter(conversions::converted_at.ge(start))
-            .filter(conversions::converted_at.lt(start + chrono::TimeDelta::days(1)))
+            .filter(of_days)
             .order(conversions::id)
             .limit(BATCH)
             .into_boxed();
@@ -106,7 +110,7 @@ async fn prove_day(conn: &mut NetworkConn, day: NaiveDate) -> QueryResult<Vec<St
         }
         let batch: Vec<Conversion> = query.load(&mut **conn).await?;
         let Some(last) = batch.last() else {
-            return Ok(differing);
+            return Ok((differing, unproven));
         };
         after = Some(last.id);
         let ids: Vec<ConversionId> = batch.iter().map(|conversion| conversion.id).collect();
@@ -120,8 +124,20 @@ async fn prove_day(conn: &mut NetworkConn, day: NaiveDate) -> QueryResult<Vec<St
             histories.entry(change.conversion_id).or_default().push(change);
         }
         for conversion in batch {
-            let history = histories.remove(&conversion.id).unwrap_or_default();
-            differing.extend(difference(conversion, history));
+            let (id, day) = (conversion.id, conversion.converted_at.date_naive());
+            let history = histories.remove(&id).unwrap_or_default();
+            if difference(conversion, history).is_none() {
+                continue;
+            }
+            // It may have changed between the two statements: only what differs while it is locked does differ.
+            let Some(conversion) = list::lock(conn, id).await? else {
+                continue;
+            };
+            let history = changes::history(conn, id).await?;
+            if let Some(difference) = difference(conversion, history) {
+                differing.push(difference);
+                unproven.insert(day);
+            }
         }
     }
 }
@@ -136,7 +152,6 @@ fn difference(conversion: Conversion, history: Vec<Change>) -> Option<String> {
     let stored = revision.before();
     let mut expected = stored.clone();
     outcome(revision.history(), revision.pricing(), stored.currency).apply_to(&mut expected);
-    // The end of the hold period is no statement: only that a decided conversion has none is checked.
     if expected == *stored {
         return None;
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use schema::batch::{BatchError, ReadRow, Row, StoreBatch, Tx};
 use schema::{AffiliateId, ClickKey, ConversionId, GoalId, LinkId, NetworkId};
+use uuid::Uuid;
 
 use crate::changes::{Change, Source};
 use crate::conversion::{Conversion, ConversionStatus, ReviewBecause};
@@ -87,11 +88,10 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
         Update::unnest()
     )
 });
-/// Children that count, of conversions that do not count any more.
 static LOCK_CHILDREN: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {} FROM {} JOIN conversions c ON c.network_id = k.network_id AND c.parent_id = k.conversion_id
-         WHERE c.status IN ('pending', 'approved') ORDER BY c.network_id, c.id FOR UPDATE OF c",
+         ORDER BY c.network_id, c.id FOR UPDATE OF c",
         Conversion::columns_of("c"),
         HistoryKey::unnest()
     )
@@ -144,7 +144,9 @@ impl Revision {
     /// # Errors
     /// Returns an error if the stored terms of the conversion cannot be parsed.
     pub fn new(conversion: Conversion, mut history: Vec<Change>) -> Result<Self, serde_json::Error> {
-        let pricing = conversion.pricing()?;
+        let mut pricing = conversion.pricing()?;
+        // Terms of conversions of older versions do not contain it.
+        pricing.hold_until = pricing.hold_until.or(conversion.hold_until);
         let stored = history.len();
         if !history.iter().any(|change| change.source == Source::Report) {
             history.insert(0, Change::report(&conversion, !pricing.is_unproven));
@@ -189,15 +191,33 @@ impl Revision {
         self.history.iter().find(|change| change.source == Source::Report)
     }
 
-    /// True if a user decided on the status.
+    /// A user's decision on the status that is in force.
     #[must_use]
-    pub fn is_decided_by_user(&self) -> bool {
+    pub fn decision_of_user(&self) -> Option<ConversionStatus> {
+        let is_undone = |change: &Change| self.history.iter().any(|undo| undo.undoes == Some(change.id));
         let decisions = self.history.iter().filter(|change| {
-            change.source == Source::Person && (change.status.is_some() || change.is_released)
+            change.source == Source::Person
+                && (change.status.is_some() || change.is_released)
+                && !is_undone(change)
         });
-        decisions
-            .max_by_key(|change| change.arrival())
-            .is_some_and(|decision| !decision.is_released)
+        decisions.max_by_key(|change| change.arrival())?.status
+    }
+
+    /// True if an authenticated sender or a user stated anything about it: an unauthenticated sender cannot change it any more.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        let is_statement = |change: &&Change| change.is_of_sender() || change.source == Source::Person;
+        self.history
+            .iter()
+            .filter(is_statement)
+            .any(|change| change.is_proven)
+    }
+
+    /// Moment for a change that comes after all others: now, unless another node's clock is ahead.
+    #[must_use]
+    pub fn next_moment(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let last = self.history.iter().map(|change| change.changed_at).max();
+        last.map_or(now, |last| now.max(last + TimeDelta::microseconds(1)))
     }
 
     /// State that would follow from one more change.
@@ -233,9 +253,29 @@ impl Revision {
         report.into_iter().filter(is_report).chain(added).collect()
     }
 
-    /// True if it stopped counting.
-    fn fell(&self) -> bool {
-        self.before.status.counts() && !self.after.status.counts()
+    /// Its id, if it stopped counting or counts again, which its children follow.
+    #[must_use]
+    pub(crate) fn moved_parent(&self) -> Option<ConversionId> {
+        (self.before.status.counts() != self.after.status.counts()).then_some(self.before.id)
+    }
+
+    /// Puts it into review because its parent stopped counting, or takes that back because the parent counts again.
+    fn follow_parent(&mut self, parent_counts: bool, now: DateTime<Utc>) {
+        let is_undone = |change: &Change| self.history.iter().any(|undo| undo.undoes == Some(change.id));
+        let falls = self.history.iter().filter(|change| {
+            change.source == Source::Parent && change.undoes.is_none() && !is_undone(change)
+        });
+        let falls: Vec<Uuid> = falls.map(|change| change.id).collect();
+        if parent_counts {
+            for fall in falls {
+                self.add(Change {
+                    undoes: Some(fall),
+                    ..Change::of(&self.before, Source::Parent, self.next_moment(now))
+                });
+            }
+        } else if falls.is_empty() {
+            self.add(Change::of(&self.before, Source::Parent, self.next_moment(now)));
+        }
     }
 
     fn update(&self) -> Update {
@@ -293,28 +333,46 @@ pub async fn due(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Revision>, BatchE
     Ok(due)
 }
 
-/// Puts the children of the revised conversions that stopped counting into review. Returns their revisions.
+/// Lets the children of revised conversions follow them: into review if the parent stopped counting, out of it if it
+/// counts again. Adds their revisions.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn review_children(
+pub async fn follow_parents(
     tx: Tx<'_>,
-    revisions: &[Revision],
+    revisions: &mut Vec<Revision>,
     now: DateTime<Utc>,
-) -> Result<Vec<Revision>, BatchError> {
-    let fallen: Vec<HistoryKey> = revisions
+) -> Result<(), BatchError> {
+    let parents = revisions
         .iter()
-        .filter(|revision| revision.fell())
-        .map(|revision| history_key(&revision.before))
-        .collect();
-    let rows = tx.query_batch(&LOCK_CHILDREN, &fallen).await?;
-    let mut children = read(tx, &rows).await?;
-    // A child that is revised in the same batch is locked by it already.
-    children.retain(|child| !revisions.iter().any(|known| known.before.id == child.before.id));
-    for child in &mut children {
-        child.add(Change::of(&child.before, Source::Parent, now));
+        .filter(|revision| revision.moved_parent().is_some());
+    let parents: Vec<HistoryKey> = parents.map(|revision| history_key(&revision.before)).collect();
+    let rows = tx.query_batch(&LOCK_CHILDREN, &parents).await?;
+    for child in read(tx, &rows).await? {
+        follow(revisions, child, now);
     }
-    Ok(children)
+    Ok(())
+}
+
+/// Lets a locked child follow its parent, which is one of these revisions; the child may be one of them too.
+pub(crate) fn follow(revisions: &mut Vec<Revision>, child: Revision, now: DateTime<Utc>) {
+    let parent = revisions
+        .iter()
+        .find(|known| Some(known.before.id) == child.before.parent_id);
+    let Some(counts) = parent.map(|parent| parent.after.status.counts()) else {
+        return;
+    };
+    match revisions
+        .iter_mut()
+        .find(|known| known.before.id == child.before.id)
+    {
+        Some(known) => known.follow_parent(counts, now),
+        None => {
+            let mut child = child;
+            child.follow_parent(counts, now);
+            revisions.push(child);
+        }
+    }
 }
 
 fn history_key(conversion: &Conversion) -> HistoryKey {

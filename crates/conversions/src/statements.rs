@@ -87,19 +87,23 @@ fn why_without_effect(change: &Change, earlier: &[Change]) -> &'static str {
 }
 
 impl Statement {
-    /// True if an actor may see it: commissions and revenue need their permissions, and holds are the network's.
+    /// True if an actor may see it: holds are the network's, and it must say something that the actor may see.
     #[must_use]
-    pub fn is_for(&self, actor: &Actor) -> bool {
+    pub fn is_for(&self, actor: &Actor, currency: Currency) -> bool {
         let is_about_hold = self.change.source == Source::Person
             && (self.change.status == Some(ConversionStatus::Pending) || self.change.is_released);
-        (self.change.commission_micros.is_none() || actor.may(Permission::SeeCommission))
-            && (self.change.revenue_micros.is_none() || actor.may(Permission::SeeRevenue))
-            && (!is_about_hold || actor.role.scope().is_whole())
+        (!is_about_hold || is_staff(actor)) && !self.says(actor, currency).is_empty()
     }
 
-    /// Content in words: `approved`, `total 80.00 EUR`, `refund 10.00 EUR`.
+    /// True if its sender was not authenticated, and the actor may know: for others, it is the advertiser.
     #[must_use]
-    pub fn says(&self, currency: Currency) -> String {
+    pub fn is_shown_as_unproven(&self, actor: &Actor) -> bool {
+        !self.change.is_proven && actor.role.scope().affiliate.is_none()
+    }
+
+    /// Content in words, as far as the actor may see it: `approved`, `total 80.00 EUR`, `refund 10.00 EUR`.
+    #[must_use]
+    pub fn says(&self, actor: &Actor, currency: Currency) -> String {
         let change = &self.change;
         let money = |micros: i64| Money { micros, currency }.to_string();
         let mut parts: Vec<String> = Vec::new();
@@ -125,32 +129,41 @@ impl Statement {
                 .refund_micros
                 .map(|micros| format!("refund {}", money(micros))),
         );
-        parts.extend(
-            change
-                .commission_micros
-                .map(|micros| format!("commission {}", money(micros))),
-        );
-        parts.extend(
-            change
-                .revenue_micros
-                .map(|micros| format!("revenue {}", money(micros))),
-        );
+        let commission = change
+            .commission_micros
+            .filter(|_| actor.may(Permission::SeeCommission));
+        parts.extend(commission.map(|micros| format!("commission {}", money(micros))));
+        let revenue = change
+            .revenue_micros
+            .filter(|_| actor.may(Permission::SeeRevenue));
+        parts.extend(revenue.map(|micros| format!("revenue {}", money(micros))));
         let moved = change.affiliate_id.filter(|_| change.source == Source::Person);
-        parts.extend(moved.map(|id| format!("moved to affiliate {id}")));
+        parts.extend(moved.map(|id| {
+            if is_staff(actor) {
+                format!("moved to affiliate {id}")
+            } else {
+                "moved to another affiliate".to_owned()
+            }
+        }));
         if change.undoes.is_some() {
             parts.push("correction undone".to_owned());
         }
         match change.source {
             Source::Report if parts.is_empty() => "order reported".to_owned(),
             Source::Hold => "hold period over".to_owned(),
+            Source::Parent if change.undoes.is_some() => "parent conversion counts again".to_owned(),
             Source::Parent => "parent conversion no longer counts".to_owned(),
             _ => parts.join(", "),
         }
     }
 
-    /// Effect in words: `pending → approved`, `100.00 EUR → 80.00 EUR`; the reason if there was none.
+    /// Effect in words, as far as the actor may see it: `pending → approved`, `100.00 EUR → 80.00 EUR`; the reason if there
+    /// was none.
     #[must_use]
-    pub fn effect(&self, currency: Currency) -> String {
+    pub fn effect(&self, actor: &Actor, currency: Currency) -> String {
+        if self.is_without_effect_of_sender() && !self.is_shown_as_unproven(actor) {
+            return "no effect: a stronger statement exists".to_owned();
+        }
         if let Some(reason) = self.without_effect {
             return format!("no effect: {reason}");
         }
@@ -170,6 +183,8 @@ impl Statement {
             effects.push(format!("{} → {}", amount(before), amount(&self.after)));
         }
         match (before.review_because, self.after.review_because) {
+            // Reviews are the network's.
+            _ if !is_staff(actor) => {}
             (None, Some(_)) => effects.push("needs review".to_owned()),
             (Some(_), None) => effects.push("reviewed".to_owned()),
             _ => {}
@@ -177,9 +192,22 @@ impl Statement {
         if before.moved_to != self.after.moved_to {
             effects.push("moved".to_owned());
         }
-        if effects.is_empty() {
+        let money = |outcome: &Outcome| (outcome.commission_micros, outcome.revenue_micros);
+        if effects.is_empty() && money(before) != money(&self.after) {
             effects.push("commission or revenue changed".to_owned());
+        }
+        if effects.is_empty() {
+            effects.push("status and amount stay".to_owned());
         }
         effects.join(", ")
     }
+
+    /// True if it had no effect because its sender was not authenticated.
+    fn is_without_effect_of_sender(&self) -> bool {
+        self.without_effect.is_some() && !self.change.is_proven
+    }
+}
+
+fn is_staff(actor: &Actor) -> bool {
+    actor.role.scope().is_whole()
 }

@@ -9,7 +9,7 @@ use campaigns::goals::{Goal, UniqueBy};
 use campaigns::integrations::Integration;
 use chrono::{DateTime, TimeDelta, Utc};
 use conversions::{AttributedBy, ConversionStatus};
-use dialects::{Amount, Intent, Postback, State};
+use dialects::{Intent, Postback, State};
 use schema::clock::in_words;
 use schema::{AdvertiserId, ClickKey, Currency, Money, PostbackId};
 use tenancy::affiliates::AffiliateStatus;
@@ -122,7 +122,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
     trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
     let currency = find_currency(case)?;
     check_sums(case, currency)?;
-    let sent_micros = sent_amount(case, trace)?;
+    let sent_micros = sent_amount(case, currency, trace)?;
     let mut claim = Claim {
         goal: Arc::clone(goal),
         unique_key,
@@ -149,7 +149,7 @@ fn check_new(
     currency: Currency,
     trace: &mut Trace,
 ) -> Result<Option<i64>, Verdict> {
-    check_campaign(case, trace)?;
+    check_campaign(case, goal, trace)?;
     check_window(case, trace)?;
     check_parameters(case, goal, trace)?;
     amount(case, goal, sent, currency, trace)
@@ -195,7 +195,7 @@ fn check_sums(case: &Case<'_>, currency: Currency) -> Result<(), Verdict> {
     Ok(())
 }
 
-fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
+fn check_campaign(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {
     let campaign = case.route.campaign();
     match campaign.status {
         CampaignStatus::Draft | CampaignStatus::Ended => {
@@ -216,7 +216,9 @@ fn check_campaign(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
         trace.note("paused", format!("since {}", since.format("%F %R UTC")));
         return Err(Verdict::of(Reason::AdvertiserPaused));
     }
-    if case.route.affiliate.status == AffiliateStatus::Blocked {
+    // A customer's later conversion belongs to the affiliate of its parent, which is not known yet.
+    let follows_parent = case.by == AttributedBy::Customer && goal.settings.chain.parent_goal_id.is_some();
+    if case.route.affiliate.status == AffiliateStatus::Blocked && !follows_parent {
         return Err(Verdict::of(Reason::AffiliateBlocked));
     }
     if case.postback.is_test && !case.is_test() {
@@ -471,7 +473,7 @@ fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
 }
 
 /// Amount as sent, or else the sum of the items less the discount of the order.
-fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
+fn sent_amount(case: &Case<'_>, currency: Currency, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
     if let Some(amount) = case.postback.amount {
         return Ok(Some(amount.micros));
     }
@@ -484,11 +486,13 @@ fn sent_amount(case: &Case<'_>, trace: &mut Trace) -> Result<Option<i64>, Verdic
     };
     let discount = case.postback.discount.map_or(0, |discount| discount.micros);
     let sum = sum.saturating_sub(discount);
-    if Amount::from_micros(sum).is_none() {
+    let micros = currency.largest_amount();
+    if sum < 0 || sum > micros {
         let message = if sum < 0 {
-            "The discounts exceed the items."
+            "The discounts exceed the items.".to_owned()
         } else {
-            "The items add up to more than 1000000000000."
+            let limit = Money { micros, currency };
+            format!("The items add up to more than {limit}, the limit of one order.")
         };
         return Err(Verdict::with_message(Reason::AmountInvalid, message));
     }

@@ -37,6 +37,8 @@ pub(crate) struct BalanceParams {
 pub(crate) struct Balances {
     /// Moment of the balances.
     at: DateTime<Utc>,
+    /// True if they cannot change any more, because the moment is more than five minutes ago.
+    is_final: bool,
     /// Balances, one per currency.
     items: Vec<Balance>,
 }
@@ -55,7 +57,7 @@ pub(crate) struct Balance {
 /// Get balances
 ///
 /// The sum of the ledger entries of one affiliate or advertiser that were booked until a moment, per currency. Entries are
-/// never changed, so the balances of a past moment stay the same.
+/// never changed, so the balances of a past moment stay the same: `is_final`.
 #[utoipa::path(get, path = "/balances", tag = "Conversions", params(BalanceParams), responses((status = 200, body = Balances)))]
 pub(crate) async fn show(
     access: Allowed<needs::SeeConversions>,
@@ -96,6 +98,7 @@ pub(crate) async fn show(
     });
     Ok(Json(Balances {
         at,
+        is_final: at + ledger::BOOKING_TIME < clock::now(),
         items: items.collect(),
     }))
 }

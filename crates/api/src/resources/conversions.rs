@@ -225,7 +225,7 @@ pub(crate) async fn statements(
     let currency = conversion.currency;
     let statements = conversions::statements(&mut conn, conversion).await?;
     conn.commit().await?;
-    let visible = |statement: &conversions::Statement| statement.is_for(&access);
+    let visible = |statement: &conversions::Statement| statement.is_for(&access, currency);
     let items = statements.into_iter().filter(visible);
     Ok(Json(Statements {
         items: items
@@ -252,8 +252,9 @@ pub(crate) struct Statement {
     event_time: Option<DateTime<Utc>>,
     #[schema(value_type = schemas::StatementSource)]
     source: &'static str,
-    /// True unless the sender was not authenticated.
-    is_authenticated: bool,
+    /// True unless the sender was not authenticated; null for affiliates.
+    #[schema(required)]
+    is_authenticated: Option<bool>,
     /// Content in words.
     #[schema(value_type = schemas::Text)]
     says: String,
@@ -285,9 +286,9 @@ impl Statement {
             received_at: stored.change.changed_at,
             event_time: stored.change.event_time,
             source: stored.change.source.as_str(),
-            is_authenticated: stored.change.is_proven,
-            says: stored.says(currency),
-            effect: stored.effect(currency),
+            is_authenticated: scope.affiliate.is_none().then_some(stored.change.is_proven),
+            says: stored.says(actor, currency),
+            effect: stored.effect(actor, currency),
             postback: stored.change.postback_id.filter(|_| scope.affiliate.is_none()),
             event_id: stored.change.event_id,
             author: stored.change.author.filter(|_| scope.is_whole()),

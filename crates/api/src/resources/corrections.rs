@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use conversions::{
     BulkReport, ConversionFilter, Corrected, Correction, CorrectionDraft, CorrectionRequest, ReasonCode,
-    Selection,
+    Seen, Selection,
 };
 use schema::{ConversionId, NetworkConn, WaitingCorrectionId, clock};
 use serde::{Deserialize, Serialize};
@@ -228,6 +228,10 @@ pub(crate) struct NewBulkCorrection {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<schemas::ConversionId>>, required = false)]
     conversions: Option<Option<Vec<String>>>,
+    /// Versions of `conversions`, in their order: one that changed since is refused. Omit it to correct them as they are.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<i64>>, required = false)]
+    versions: Option<Option<Vec<Integer>>>,
     /// All conversions of a filter.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<BulkFilter>, required = false)]
@@ -444,12 +448,7 @@ pub(crate) async fn create_many(
         body.filter.flatten(),
     ) {
         (Some(orders), None, None) => Selection::Orders(orders),
-        (None, Some(ids), None) => Selection::Ids(
-            ids.iter()
-                .map(|id| id.parse())
-                .collect::<Result<_, _>>()
-                .map_err(|_| ApiError::field("conversions", "Send IDs of conversions."))?,
-        ),
+        (None, Some(ids), None) => Selection::Ids(seen(&ids, body.versions.flatten())?),
         (None, None, Some(filter)) => Selection::Filter(Box::new(ConversionFilter {
             status: word("filter.status", filter.status.flatten().as_deref())?,
             in_review: filter.review,
@@ -466,9 +465,42 @@ pub(crate) async fn create_many(
     let reason = body.reason.flatten().unwrap_or_default();
     let request = CorrectionRequest::of(draft.decision()?, code, &reason)?;
     let run = async |conn: &mut NetworkConn, author: &Author, zone: Tz| {
-        conversions::correct_all(conn, author, zone, &selection, &request, clock::now()).await
+        conversions::correct_all(
+            conn,
+            author,
+            zone,
+            &selection,
+            &request,
+            body.dry_run,
+            clock::now(),
+        )
+        .await
     };
     bulk(&access, &api, body.dry_run, run).await
+}
+
+/// Conversions by ID, each in the version that the caller saw.
+fn seen(
+    ids: &[String],
+    versions: Option<Vec<Integer>>,
+) -> Result<Vec<(ConversionId, Option<i32>)>, ApiError> {
+    let ids: Vec<ConversionId> = ids
+        .iter()
+        .map(|id| id.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|_| ApiError::field("conversions", "Send IDs of conversions."))?;
+    let Some(versions) = versions else {
+        return Ok(ids.into_iter().map(|id| (id, None)).collect());
+    };
+    let versions: Vec<i32> = versions
+        .into_iter()
+        .map(|Integer(version)| i32::try_from(version))
+        .collect::<Result<_, _>>()
+        .map_err(|_| ApiError::field("versions", "Send the versions of the conversions."))?;
+    if versions.len() != ids.len() {
+        return Err(ApiError::field("versions", "Send one version per conversion."));
+    }
+    Ok(ids.into_iter().zip(versions.into_iter().map(Some)).collect())
 }
 
 /// Correct the conversions of a file
@@ -487,10 +519,12 @@ pub(crate) async fn import(
     Params(params): Params<BulkParams>,
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
+    let is_dry = params.dry_run.unwrap_or_default();
     let run = async |conn: &mut NetworkConn, author: &Author, zone: Tz| {
-        conversions::correct_file(conn, author, zone, &text, clock::now()).await
+        let seen = if is_dry { Seen::Preview } else { Seen::Nothing };
+        conversions::correct_file(conn, author, zone, &text, seen, clock::now()).await
     };
-    bulk(&access, &api, params.dry_run.unwrap_or_default(), run).await
+    bulk(&access, &api, is_dry, run).await
 }
 
 /// Options of an import of corrections.

@@ -15,7 +15,9 @@ use serde_json::json;
 use tenancy::{Author, ChangeError, audit};
 use uuid::Uuid;
 
-pub use self::bulk::{BulkReport, MAX_BULK, Selection, correct_all, correct_file, undo_all};
+pub use self::bulk::{
+    BulkReport, MAX_BULK, Seen, SeenVersions, Selection, correct_all, correct_file, undo_all,
+};
 pub use self::second_user::{Corrected, WaitingCorrection, decide_waiting, propose, waiting};
 use crate::changes::{self, Change, ReasonCode, Source};
 use crate::conversion::{Conversion, ConversionStatus};
@@ -244,7 +246,7 @@ impl From<Correction> for CorrectionRequest {
     }
 }
 
-/// Corrects a conversion, and returns it as it is now. A decision that stands already changes nothing.
+/// Corrects a conversion, and returns it as it is now. A user's decision that is in force already changes nothing.
 ///
 /// The caller has checked the permission.
 ///
@@ -261,46 +263,112 @@ pub async fn correct(
     request: &CorrectionRequest,
     now: DateTime<Utc>,
 ) -> Result<Conversion, ChangeError> {
-    let mut revision = begin(conn, id, request).await?;
-    let Some(change) = change(&revision, author, request, now)? else {
-        return Ok(revision.after().clone());
-    };
-    revision.add(change);
-    let (before, after) = (revision.before().clone(), revision.after().clone());
-    let mut revisions = vec![revision];
-    if before.status.counts() && !after.status.counts() {
-        for child in list::lock_children(conn, id).await? {
-            let history = changes::history(conn, child.id).await?;
-            let mut child = self::revision(child, history)?;
-            child.add(Change::of(child.before(), Source::Parent, now));
-            revisions.push(child);
-        }
-    }
-    let events = revision::store(conn, revisions, |_| time_zone, now).await?;
-    tracing::debug!(events = events.len(), status = %after.status, "conversion corrected");
-    let change = audit::Change::between(
-        request.correction.action(),
-        after.id,
-        after.order_id.as_deref().unwrap_or_default(),
-        described(&before, None),
-        described(&after, Some(request)),
-    );
-    audit::record(conn, author, change, now).await?;
+    let prepared = Prepared::locked(conn, author, id, request, now).await?;
+    let after = prepared.after.clone();
+    make(conn, author, time_zone, vec![prepared], now).await?;
     Ok(after)
 }
 
-/// Begins the revision of a conversion in the version that the user saw.
-async fn begin(
-    conn: &mut NetworkConn,
-    id: ConversionId,
-    request: &CorrectionRequest,
-) -> Result<Revision, ChangeError> {
-    let conversion = list::lock(conn, id).await?.ok_or(ChangeError::NotFound)?;
-    if request.version.is_some_and(|seen| seen != conversion.version) {
-        return Err(ChangeError::Stale);
+/// Correction that was checked, and is not made yet.
+struct Prepared {
+    revision: Revision,
+    request: CorrectionRequest,
+    /// `None` if it changes nothing.
+    change: Option<Change>,
+    /// Conversion with the correction.
+    after: Conversion,
+}
+
+impl Prepared {
+    /// Checks a correction of a conversion, and locks the conversion until the end of the transaction.
+    async fn locked(
+        conn: &mut NetworkConn,
+        author: &Author,
+        id: ConversionId,
+        request: &CorrectionRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ChangeError> {
+        let conversion = list::lock(conn, id).await?;
+        Self::of(conn, author, conversion, request, now).await
     }
-    let history = changes::history(conn, id).await?;
-    Ok(revision(conversion, history)?)
+
+    /// Checks a correction of a conversion without locking anything, to preview it.
+    async fn unlocked(
+        conn: &mut NetworkConn,
+        author: &Author,
+        id: ConversionId,
+        request: &CorrectionRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ChangeError> {
+        let conversion = list::find(conn, id).await?;
+        Self::of(conn, author, conversion, request, now).await
+    }
+
+    async fn of(
+        conn: &mut NetworkConn,
+        author: &Author,
+        conversion: Option<Conversion>,
+        request: &CorrectionRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ChangeError> {
+        let conversion = conversion.ok_or(ChangeError::NotFound)?;
+        if request.version.is_some_and(|seen| seen != conversion.version) {
+            return Err(ChangeError::Stale);
+        }
+        let history = changes::history(conn, conversion.id).await?;
+        let revision = revision(conversion, history)?;
+        let change = change(&revision, author, request, now)?;
+        let mut after = revision.after().clone();
+        if let Some(change) = &change {
+            let mut corrected = revision.clone();
+            corrected.add(change.clone());
+            after = corrected.after().clone();
+        }
+        Ok(Self {
+            revision,
+            request: request.clone(),
+            change,
+            after,
+        })
+    }
+
+    fn before(&self) -> &Conversion {
+        self.revision.before()
+    }
+}
+
+/// Makes corrections of locked conversions, each of another one.
+async fn make(
+    conn: &mut NetworkConn,
+    author: &Author,
+    time_zone: Tz,
+    corrections: Vec<Prepared>,
+    now: DateTime<Utc>,
+) -> Result<(), ChangeError> {
+    let mut revisions: Vec<Revision> = Vec::with_capacity(corrections.len());
+    for prepared in corrections {
+        let Some(change) = prepared.change else { continue };
+        let (mut revision, request, after) = (prepared.revision, prepared.request, prepared.after);
+        revision.add(change);
+        let entry = audit::Change::between(
+            request.correction.action(),
+            after.id,
+            after.order_id.as_deref().unwrap_or_default(),
+            described(revision.before(), None),
+            described(&after, Some(&request)),
+        );
+        audit::record(conn, author, entry, now).await?;
+        revisions.push(revision);
+    }
+    let parents: Vec<ConversionId> = revisions.iter().filter_map(Revision::moved_parent).collect();
+    for child in list::lock_children(conn, &parents).await? {
+        let history = changes::history(conn, child.id).await?;
+        revision::follow(&mut revisions, self::revision(child, history)?, now);
+    }
+    let corrected = revisions.len();
+    let events = revision::store(conn, revisions, |_| time_zone, now).await?;
+    tracing::debug!(corrected, events = events.len(), "conversions corrected");
+    Ok(())
 }
 
 fn revision(conversion: Conversion, history: Vec<Change>) -> QueryResult<Revision> {
@@ -316,28 +384,40 @@ fn change(
     now: DateTime<Utc>,
 ) -> Result<Option<Change>, ChangeError> {
     let conversion = revision.after();
+    let by_users = revision
+        .history()
+        .iter()
+        .filter(|known| known.source == Source::Person);
+    if by_users.count() >= changes::MAX_CHANGES {
+        let message = format!(
+            "A conversion can have at most {} corrections.",
+            changes::MAX_CHANGES
+        );
+        return Err(ChangeError::Conflict(message));
+    }
     let mut change = Change {
         author: Some(author.name.clone()),
         reason_code: request.reason_code,
         reason: request.reason.clone(),
         batch: request.batch,
-        ..Change::of(conversion, Source::Person, now)
+        ..Change::of(conversion, Source::Person, revision.next_moment(now))
     };
-    let is = |status: ConversionStatus| conversion.status == status && conversion.review_because.is_none();
+    let decided = revision.decision_of_user();
     match request.correction {
         Correction::Approve => {
-            if is(ConversionStatus::Approved) {
+            let is_approved = conversion.status == ConversionStatus::Approved;
+            if is_approved && decided == Some(ConversionStatus::Approved) {
                 return Ok(None);
             }
             change.status = Some(ConversionStatus::Approved);
         }
         Correction::Reject => {
-            if !conversion.status.counts() {
+            if decided == Some(ConversionStatus::Rejected) {
                 return Ok(None);
             }
             change.status = Some(ConversionStatus::Rejected);
         }
-        Correction::Undo(_) => {}
+        Correction::Undo(id) => change.undoes = Some(undoable(revision, id)?),
         Correction::Hold => change.status = Some(ConversionStatus::Pending),
         Correction::Release => change.is_released = true,
         Correction::Amount(micros) => change.remaining_micros = Some(payable(conversion, "amount", micros)?),
@@ -360,20 +440,11 @@ fn change(
             change.click_id = click_id;
         }
     }
-    if let Correction::Undo(id) = request.correction {
-        let is_undone = revision.history().iter().any(|known| known.undoes == Some(id));
-        let undone = revision.history().iter().find(|known| known.id == id);
-        let may_be_undone =
-            undone.is_some_and(|known| known.source == Source::Person && known.undoes.is_none());
-        if is_undone || !may_be_undone {
-            let message = "Only a correction by a user can be undone, and only once.".to_owned();
-            return Err(ChangeError::Conflict(message));
-        }
-        change.undoes = Some(id);
-        return Ok(Some(change));
-    }
-    // What follows from the correction is what the user wants and sees.
-    if change.status != Some(ConversionStatus::Rejected) {
+    // These follow from sums that the user wants and sees, so they are a review of them.
+    if matches!(
+        request.correction,
+        Correction::Approve | Correction::Amount(_) | Correction::Money { .. }
+    ) {
         change.seen_amount_micros = conversion.amount_micros;
         let outcome = revision.with(&change);
         change.seen_amount_micros = outcome.amount_micros;
@@ -385,6 +456,18 @@ fn change(
         return Err(ChangeError::Conflict(message));
     }
     Ok(Some(change))
+}
+
+/// Id of a user's correction, if it can be undone.
+fn undoable(revision: &Revision, id: Uuid) -> Result<Uuid, ChangeError> {
+    let history = revision.history();
+    let is_undone = history.iter().any(|known| known.undoes == Some(id));
+    let is_correction = |known: &Change| known.source == Source::Person && known.undoes.is_none();
+    if !is_undone && history.iter().any(|known| known.id == id && is_correction(known)) {
+        return Ok(id);
+    }
+    let message = "Only a correction by a user can be undone, and only once.".to_owned();
+    Err(ChangeError::Conflict(message))
 }
 
 /// Sum that can be paid in the conversion's currency.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tenancy::{Author, ChangeError, audit};
 use uuid::Uuid;
 
-use super::{Correction, CorrectionRequest, ReasonCode, begin, change, correct};
+use super::{Correction, CorrectionRequest, Prepared, ReasonCode, correct, make};
 use crate::conversion::Conversion;
 
 /// Correction that waits for a second user.
@@ -59,8 +59,8 @@ pub enum Corrected {
     Waiting(Box<WaitingCorrection>),
 }
 
-/// Corrects a conversion; where it moves more commission or revenue than the network lets one user move, it waits for a
-/// second user instead.
+/// Corrects a conversion; where it moves more commission or revenue than the network lets one user move, or makes more of
+/// it payable, it waits for a second user instead.
 ///
 /// The caller has checked the permission.
 ///
@@ -74,59 +74,81 @@ pub async fn propose(
     request: &CorrectionRequest,
     now: DateTime<Utc>,
 ) -> Result<Corrected, ChangeError> {
-    let network_id = conn.network_id();
-    let limit: Option<i64> = networks::table
-        .find(network_id)
-        .select(networks::second_user_above_micros)
-        .first(&mut **conn)
-        .await?;
-    if let (Some(limit), Some(person)) = (limit, author.person_id) {
-        let revision = begin(conn, id, request).await?;
-        let before = revision.after().clone();
-        let mut after = before.clone();
-        if let Some(change) = change(&revision, author, request, now)? {
-            revision.with(&change).apply_to(&mut after);
-        }
-        let moved = |is: i64, was: i64| is.abs_diff(was);
-        let ((was_commission, was_revenue), (commission, revenue)) = (before.worth(), after.worth());
-        let most = moved(commission, was_commission).max(moved(revenue, was_revenue));
-        let changes_hands = before.affiliate_id != after.affiliate_id;
-        let most = if changes_hands {
-            most.max(commission.unsigned_abs())
-        } else {
-            most
-        };
-        if most > limit.unsigned_abs() {
-            let money = |micros| schema::Money {
-                micros,
-                currency: before.currency,
-            };
-            let effect = if changes_hands {
-                format!("commission {} to another affiliate", money(commission))
-            } else {
-                format!(
-                    "commission {}, revenue {}",
-                    money(commission - was_commission),
-                    money(revenue - was_revenue)
-                )
-            };
-            let waiting = store(conn, author, person, &before, request, effect, now).await?;
-            return Ok(Corrected::Waiting(Box::new(waiting)));
-        }
+    let limit = Limit::of(conn, author).await?;
+    let prepared = Prepared::locked(conn, author, id, request, now).await?;
+    if let Some((person, effect)) = limit.exceeded(&prepared) {
+        let waiting = store(conn, author, person, &prepared, effect, now).await?;
+        return Ok(Corrected::Waiting(Box::new(waiting)));
     }
-    let corrected = correct(conn, author, time_zone, id, request, now).await?;
-    Ok(Corrected::Done(Box::new(corrected)))
+    let after = prepared.after.clone();
+    make(conn, author, time_zone, vec![prepared], now).await?;
+    Ok(Corrected::Done(Box::new(after)))
 }
 
-async fn store(
+/// Money that the network lets one user move.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    micros: Option<i64>,
+    person: Option<PersonId>,
+}
+
+impl Limit {
+    pub(super) async fn of(conn: &mut NetworkConn, author: &Author) -> QueryResult<Self> {
+        let micros: Option<i64> = networks::table
+            .find(conn.network_id())
+            .select(networks::second_user_above_micros)
+            .first(&mut **conn)
+            .await?;
+        Ok(Self {
+            micros,
+            person: author.person_id,
+        })
+    }
+
+    /// The user and the effect in words, if the correction moves more.
+    pub(super) fn exceeded(self, prepared: &Prepared) -> Option<(PersonId, String)> {
+        let (limit, person) = (self.micros?, self.person?);
+        let (before, after) = (prepared.before(), &prepared.after);
+        let moved = |of: fn(&Conversion) -> (i64, i64)| {
+            let (was, is) = (of(before), of(after));
+            (is.0 - was.0, is.1 - was.1)
+        };
+        let (worth, payable) = (moved(Conversion::worth), moved(Conversion::payable));
+        let changes_hands = before.affiliate_id != after.affiliate_id;
+        let commission = after.worth().0;
+        let sums = [worth.0, worth.1, payable.0, payable.1];
+        let handed = changes_hands.then_some(commission);
+        let most = sums.into_iter().chain(handed).map(i64::unsigned_abs).max()?;
+        let money = |micros| schema::Money {
+            micros,
+            currency: before.currency,
+        };
+        (most > limit.unsigned_abs()).then(|| {
+            let effect = if changes_hands {
+                format!("commission {} to another affiliate", money(commission))
+            } else if worth == (0, 0) {
+                format!(
+                    "payable commission {}, payable revenue {}",
+                    money(payable.0),
+                    money(payable.1)
+                )
+            } else {
+                format!("commission {}, revenue {}", money(worth.0), money(worth.1))
+            };
+            (person, effect)
+        })
+    }
+}
+
+pub(super) async fn store(
     conn: &mut NetworkConn,
     author: &Author,
     person: PersonId,
-    conversion: &Conversion,
-    request: &CorrectionRequest,
+    prepared: &Prepared,
     effect: String,
     now: DateTime<Utc>,
 ) -> Result<WaitingCorrection, ChangeError> {
+    let (conversion, request) = (prepared.before(), &prepared.request);
     #[expect(clippy::expect_used, reason = "numbers and words always serialize")]
     let correction = serde_json::to_value(request.correction).expect("numbers and words serialize");
     let waiting = WaitingCorrection {

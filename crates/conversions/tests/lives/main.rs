@@ -1,7 +1,12 @@
 //! Random lives of orders: the rules of money against a model that was written apart from them.
 //!
 //! `./x lives` runs a million.
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed step fails the test"
+)]
+#![expect(clippy::disallowed_methods, reason = "`./x lives` sets the number of lives")]
 
 #[rustfmt::skip]
 mod model;
@@ -133,6 +138,7 @@ prop_compose! {
             Just(ReviewRule::None), Just(ReviewRule::Any), (0_i64..30_000_000).prop_map(ReviewRule::Above),
         ],
         unpaid in prop::bool::weighted(0.1),
+        has_hold in any::<bool>(),
         currency in prop::sample::select(CURRENCIES.to_vec()),
     ) -> (Terms, Currency, bool) {
         let currency: Currency = currency.parse().unwrap();
@@ -145,6 +151,7 @@ prop_compose! {
             revenue: rate(revenue),
             review,
             unpaid,
+            has_hold,
             coin,
             report_proven: true,
         };
@@ -230,6 +237,7 @@ fn pricing(terms: &Terms, takes_commission: bool) -> Pricing {
             ..Rate::default()
         }],
         unpaid: terms.unpaid.then_some(Unpaid::CapReached),
+        hold_until: terms.has_hold.then(start),
         review: match terms.review {
             ReviewRule::None => None,
             ReviewRule::Above(limit) => Some(Review::Above(limit)),
@@ -278,8 +286,14 @@ proptest! {
             model::Review::Commission => ReviewBecause::Commission,
         });
         prop_assert_eq!(
-            (found.status, found.amount_micros, found.commission_micros, found.revenue_micros, review),
-            (known(expected.status), expected.net, expected.commission, expected.revenue, because),
+            (
+                (found.status, found.amount_micros, found.commission_micros, found.revenue_micros),
+                (review, found.hold_until.is_some()),
+            ),
+            (
+                (known(expected.status), expected.net, expected.commission, expected.revenue),
+                (because, expected.waits),
+            ),
             "{:#?}\n{:#?}", life, terms
         );
     }

@@ -97,6 +97,7 @@ pub(crate) struct Terms {
     pub(crate) revenue: Rate, // Revenue by rate.
     pub(crate) review: ReviewRule, // When the amount needs a review.
     pub(crate) unpaid: bool, // Nothing is paid for this conversion.
+    pub(crate) has_hold: bool, // It has a hold period.
     pub(crate) coin: i64, // Smallest coin of the currency in micros.
     pub(crate) report_proven: bool, // The report is proven.
 }
@@ -118,6 +119,7 @@ pub(crate) struct State {
     pub(crate) commission: i64, // Commission, whether or not the conversion counts.
     pub(crate) revenue: i64, // Revenue, whether or not the conversion counts.
     pub(crate) review: Option<Review>, // The first reason for a review, if it is in review.
+    pub(crate) waits: bool, // The end of its hold period approves it.
 }
 /// The state of a conversion: all rules. `statements` may come in any order, with one report.
 pub(crate) fn state(statements: &[Statement], terms: &Terms) -> State {
@@ -134,9 +136,15 @@ pub(crate) fn state(statements: &[Statement], terms: &Terms) -> State {
     }
     result
 }
+/// Subject of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Matter {
+    Status,
+    Money,
+}
 /// Rules 1 to 9, for statements in order of time.
 fn before_reversal(ordered: &[Statement], terms: &Terms) -> State {
-    let money = counting(ordered, terms, Statement::on_money);
+    let money = counting(ordered, terms, Matter::Money);
     let walk = walk(&money);
     let net = walk.net();
     // Rules 6 and 7: commission.
@@ -161,6 +169,10 @@ fn before_reversal(ordered: &[Statement], terms: &Terms) -> State {
     if walk.gone() {
         status = Status::Rejected;
     }
+    // Rule 11: the hold period goes on while it is pending, was not put on hold by a person, and has not ended.
+    let held = last_by_person(ordered, Statement::on_status).is_some_and(|s| s.status.is_some());
+    let over = ordered.iter().any(|s| s.by == By::Hold);
+    let waits = terms.has_hold && status == Status::Pending && !held && !over;
     // Rule 9: review; the first that applies.
     let too_much = from_sender && (commission > revenue || net.is_some_and(|n| commission > n));
     let review = match amount_review(terms.review, net) {
@@ -176,15 +188,29 @@ fn before_reversal(ordered: &[Statement], terms: &Terms) -> State {
     if review.is_some() && status == Status::Approved {
         status = Status::Pending;
     }
-    State { status, total: walk.total, net, commission, revenue, review }
+    State { status, total: walk.total, net, commission, revenue, review, waits }
 }
-/// Rule 1: the statements of report, senders and persons that count in a matter, in order of time.
-fn counting(ordered: &[Statement], terms: &Terms, on: fn(&Statement) -> bool) -> Vec<Statement> {
-    let proof = terms.report_proven
-        || ordered.iter().any(|s| on(s) && (s.by == By::Person || (s.by == By::Sender && s.proven)));
+/// Rule 1: the statements of report, senders and persons that count in a matter, in order of time. An unproven sender is
+/// silenced by any earlier statement of a person or a proven sender, and by a status or total of a proven sender at any time.
+fn counting(ordered: &[Statement], terms: &Terms, matter: Matter) -> Vec<Statement> {
+    let proven = |s: &Statement| match s.by {
+        By::Report => terms.report_proven,
+        By::Sender => s.proven,
+        By::Person | By::Hold | By::Parent => false,
+    };
+    let strong = |s: &Statement| proven(s) || s.by == By::Person;
+    let first = ordered.iter().filter(|s| strong(s)).map(|s| s.arrival()).min();
+    let replaced = ordered.iter().any(|s| proven(s) && match matter {
+        Matter::Status => s.status.is_some(),
+        Matter::Money => figure(s).is_some(),
+    });
+    let on = |s: &Statement| match matter {
+        Matter::Status => s.on_status(),
+        Matter::Money => s.on_money(),
+    };
     let counts = |s: &Statement| match s.by {
         By::Report | By::Person => true,
-        By::Sender => s.proven || !proof,
+        By::Sender => s.proven || (!replaced && first.is_none_or(|f| f > s.arrival())),
         By::Hold | By::Parent => false,
     };
     ordered.iter().copied().filter(|s| on(s) && counts(s)).collect()
@@ -200,7 +226,7 @@ fn last_by_advertiser(list: &[Statement], what: impl Fn(&Statement) -> bool) -> 
 }
 /// Rule 2: the status by the words alone.
 fn status_by_words(ordered: &[Statement], terms: &Terms) -> Status {
-    let words = counting(ordered, terms, Statement::on_status);
+    let words = counting(ordered, terms, Matter::Status);
     // A person's word decides; a release has none and leaves it to the advertiser.
     if let Some(word) = last_by_person(&words, |_| true).and_then(|s| s.status) {
         return word;
@@ -286,6 +312,9 @@ fn base(s: &Statement, money: &[Statement]) -> Option<i64> {
     if let Some(seen) = s.seen.filter(|_| s.by == By::Person) {
         return seen.net;
     }
+    if figure(s).is_some() {
+        return figure(s); // A total that is stated with it.
+    }
     match person_figure(money) {
         // A person set a figure after it: go back to how things stood before that.
         Some(p) if s.arrival() < p.arrival() => {
@@ -321,9 +350,9 @@ fn to_i64(amount: i128) -> i64 {
     assert!((i64::MIN as i128..=i64::MAX as i128).contains(&amount), "amount beyond i64");
     amount as i64
 }
-/// Rule 9: such a statement exists, and no person's statement arrived at or after it.
+/// Rule 9: such a statement exists, and no person's review arrived at or after it.
 fn unanswered(ordered: &[Statement], what: impl Fn(&Statement) -> bool) -> bool {
-    let answer = last_by_person(ordered, |_| true).map(|s| s.arrival());
+    let answer = last_by_person(ordered, |s| s.seen.is_some()).map(|s| s.arrival());
     ordered.iter().any(|s| what(s) && Some(s.arrival()) > answer)
 }
 /// Rule 9: the review asked for the net amount.

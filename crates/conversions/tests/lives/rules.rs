@@ -13,6 +13,7 @@ fn terms() -> Terms {
         revenue: Rate { fixed: 0, ppm: 200_000 },
         review: ReviewRule::None,
         unpaid: false,
+        has_hold: false,
         coin: 10_000,
         report_proven: false,
     }
@@ -60,7 +61,7 @@ fn report_alone() {
     let s = state(&[report(100 * E)], &terms());
     let expected = State {
         status: Pending, total: Some(100 * E), net: Some(100 * E),
-        commission: 10 * E, revenue: 20 * E, review: None,
+        commission: 10 * E, revenue: 20 * E, review: None, waits: false,
     };
     assert_eq!(s, expected);
 }
@@ -95,21 +96,43 @@ fn untimed_report_is_first_timed_report_takes_its_place() {
 }
 
 #[test]
-fn unproven_gives_way_to_proof_per_matter() {
+fn unproven_counts_until_others_speak() {
     let u = unproven(word(By::Sender, 2, Approved));
     assert_eq!(status(&[report(E), u], &terms()), Approved);
     assert_eq!(status(&[report(E), u], &Terms { report_proven: true, ..terms() }), Pending);
-    // A proven word, though earlier, silences it in status.
+    // A proven word, though earlier, replaces it in status.
     let p = Statement { event_time: Some(0), ..word(By::Sender, 3, Pending) };
     assert_eq!(status(&[report(E), u, p], &terms()), Pending);
-    // Proof in money does not matter for status, but does for money.
+    // A proven total replaces unproven money, and silences everything unproven that follows.
     let m = cash(By::Sender, 4, Total(7 * E));
-    let um = unproven(cash(By::Sender, 5, Total(3 * E)));
-    let s = state(&[report(E), u, m, um], &terms());
+    let um = unproven(cash(By::Sender, 3, Total(3 * E)));
+    let late = unproven(word(By::Sender, 5, Rejected));
+    let s = state(&[report(E), u, um, m, late], &terms());
     assert_eq!((s.status, s.net), (Approved, Some(7 * E)));
-    // A person's revenue is a statement on money.
-    let person = Statement { revenue: Some(E), ..st(By::Person, 6) };
-    assert_eq!(net(&[report(E), um, person]), Some(E));
+    // A person's word does not take back what came before it.
+    let refund = unproven(cash(By::Sender, 2, Refund(30 * E, true)));
+    let person = Statement { commission: Some(E), ..st(By::Person, 3) };
+    assert_eq!(net(&[report(100 * E), refund, person]), Some(70 * E));
+    // An unproven sender does not raise an order that a person or a proven sender approved.
+    for by in [By::Person, By::Sender] {
+        let raise = unproven(cash(By::Sender, 4, Total(9_999 * E)));
+        assert_eq!(net(&[report(10 * E), word(by, 3, Approved), raise]), Some(10 * E));
+    }
+}
+
+#[test]
+fn a_hold_period_goes_on_while_it_is_pending() {
+    let t = Terms { has_hold: true, ..terms() };
+    let waits = |list: &[Statement]| state(list, &t).waits;
+    let hold = word(By::Person, 2, Pending);
+    let release = Statement { releases: true, ..st(By::Person, 3) };
+    assert!(waits(&[report(E)]));
+    assert!(!waits(&[report(E), hold]));
+    assert!(waits(&[report(E), hold, release]));
+    assert!(!waits(&[report(E), word(By::Sender, 2, Rejected)]));
+    assert!(waits(&[report(E), word(By::Sender, 2, Rejected), word(By::Sender, 3, Pending)]));
+    assert!(waits(&[report(E), cash(By::Sender, 2, Remaining(0)), cash(By::Sender, 3, Total(E))]));
+    assert!(!waits(&[report(E), st(By::Hold, 2), word(By::Sender, 3, Pending)]));
 }
 
 #[test]
@@ -122,9 +145,9 @@ fn person_decides_and_releases() {
     assert_eq!(status(&list, &terms()), Rejected);
     list.push(Statement { releases: true, ..st(By::Person, 12) });
     assert_eq!(status(&list, &terms()), Approved);
-    // After a release an unproven word still does not count.
+    // A release does not take back an unproven word from before.
     let released = [report(E), unproven(sender), Statement { releases: true, ..st(By::Person, 12) }];
-    assert_eq!(status(&released, &terms()), Pending);
+    assert_eq!(status(&released, &terms()), Approved);
 }
 
 #[test]
@@ -220,6 +243,9 @@ fn set_commission_shrinks() {
     // The base is the net amount after its own money.
     let own = Statement { money: Some(Total(200 * E)), ..set(2, 8 * E) };
     assert_eq!(c(&[r, own, refund]), 6 * E);
+    // A total that is sent again after a refund is the base, not what is left of it.
+    let again = Statement { money: Some(Total(100 * E)), ..set(7, 12 * E) };
+    assert_eq!(c(&[r, cash(By::Sender, 5, Refund(30 * E, true)), again]), 8_400_000);
     assert_eq!(c(&[r, set(6, 8 * E), refund]), 8 * E);
     assert_eq!(c(&[r, set(2, 8 * E), cash(By::Sender, 5, Total(300 * E))]), 8 * E);
     // No base, no shrinking.

@@ -102,7 +102,11 @@ async fn decide_batch(
     let mut created = Creating::all(tx, routing, creations, now).await?;
     decided.append(&mut created.decided);
     created.updates.extend(updates);
-    let (updated, update_events) = update::update(tx, created.updates, created.ledger, now).await?;
+    if !created.created.is_empty() {
+        // What they update may just have been created, under another key.
+        lookups::find_orders(tx, &mut created.updates).await?;
+    }
+    let (updated, update_events) = update::update(tx, created.updates, created.lookups.ledger, now).await?;
     decided.extend(updated);
     let released = store_all(tx, &created.created, &created.effects, &decided, now).await?;
     let outcomes = outcomes(&decided, &created.created);

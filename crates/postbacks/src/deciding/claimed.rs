@@ -22,7 +22,7 @@ pub(super) struct Claimed {
     pub(super) position: usize,
     pub(super) postback: Box<Attributed>,
     pub(super) claim: Claim,
-    /// Rules at the time of an order that is older than the rules in memory; `None` for those in memory.
+    /// Rules at the time of an order that is older than the rules in memory; `None` if those in memory hold.
     pub(super) former_rules: Option<Vec<Rule>>,
     pub(super) trace: Trace,
 }
@@ -141,6 +141,26 @@ impl Claimed {
 
     pub(super) fn order_id(&self) -> Option<&str> {
         self.postback.record.postback.order_id.as_deref()
+    }
+
+    /// Order ID, if the order may have been recorded under another key.
+    pub(super) fn order_under_other_key(&self) -> Option<&str> {
+        let goal = &self.claim.goal;
+        let may_be = goal.settings.unique_by != UniqueBy::Order || goal.has_other_keys;
+        self.order_id().filter(|_| may_be)
+    }
+
+    /// Rules of its goal: those of the time of the order, if it is older than the rules in memory.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let promotion = &self.postback.route.promotion;
+        let in_memory = self
+            .former_rules
+            .is_none()
+            .then(|| promotion.rules_of(self.claim.goal.id));
+        self.former_rules
+            .iter()
+            .flatten()
+            .chain(in_memory.into_iter().flatten())
     }
 
     /// True if an order ID counts once for all campaigns of the advertiser.

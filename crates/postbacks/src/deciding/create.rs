@@ -6,14 +6,14 @@ use campaigns::Routing;
 use chrono::{DateTime, Utc};
 use conversions::{AttributedBy, Change, Conversion, ConversionKey, Effects};
 use schema::batch::{BatchError, Tx};
-use schema::{AdvertiserId, CampaignId};
+use schema::{AdvertiserId, CampaignId, GoalId, NetworkId};
+use tenancy::affiliates::AffiliateStatus;
 
 use super::claimed::{Claimed, Decided};
 use super::error::DecideError;
 use super::hold::Hold;
 use super::lookups::{self, Existing, Lookups, Parent};
 use super::price::{self, NotPriced};
-use super::sums::Ledger;
 use crate::decide::Action;
 use crate::verdict::{Reason, Verdict};
 
@@ -29,8 +29,8 @@ pub(super) struct Creating<'a> {
     pub(super) created: Vec<Conversion>,
     /// Effects of the new conversions, to be stored.
     pub(super) effects: Effects,
-    /// Sums that caps depend on, with the new conversions.
-    pub(super) ledger: Ledger,
+    /// Clicks and sums that prices depend on; the sums with the new conversions.
+    pub(super) lookups: Lookups,
     routing: &'a Routing,
 }
 
@@ -49,48 +49,53 @@ impl<'a> Creating<'a> {
             updates: Vec::new(),
             created: Vec::new(),
             effects: Effects::default(),
-            ledger: Ledger::default(),
+            lookups: Lookups::default(),
             routing,
         };
-        let (claims, again) = apart(claims);
-        creating.round(claims).await?;
-        if !again.is_empty() {
-            creating.round(again).await?;
+        let mut left = claims;
+        while !left.is_empty() {
+            let (claims, later) = apart(left);
+            creating.round(claims).await?;
+            left = later;
+            lookups::find_orders(tx, &mut left).await?;
         }
         Ok(creating)
     }
 
-    /// Creates the conversions of claims of which no two may exclude each other across campaigns.
+    /// Creates the conversions of claims of which no two may be the same order.
     async fn round(&mut self, claims: Vec<Claimed>) -> Result<(), DecideError> {
-        let creating = self;
-        let tx = creating.tx;
-        let claims = creating.end_counted_elsewhere(claims).await?;
-        let (claims, blocked) = creating.take_existing(claims).await?;
-        let mut lookups = Lookups::of(tx, &claims).await?;
+        let claims = self.end_counted_elsewhere(claims).await?;
+        let (claims, blocked) = self.take_existing(claims).await?;
         let (children, others): (Vec<_>, Vec<_>) =
             claims.into_iter().partition(|claimed| claimed.needs_parent());
-        creating.create(&mut lookups, others, &HashMap::new()).await?;
-        let (children, parents) = creating.find_parents(children).await?;
-        creating.create(&mut lookups, children, &parents).await?;
-        creating.end_blocked(blocked).await?;
-        creating.ledger = lookups.ledger;
+        self.lookups.read(self.tx, &others).await?;
+        self.create(others, &HashMap::new()).await?;
+        let (children, parents) = self.find_parents(children).await?;
+        self.lookups.read(self.tx, &children).await?;
+        self.create(children, &parents).await?;
+        self.end_blocked(blocked).await?;
         Ok(())
     }
 
-    /// Ends claims on orders that another campaign has, where the advertiser counts an order once.
+    /// Ends claims on new orders that another campaign has, where the advertiser counts an order once.
     async fn end_counted_elsewhere(&mut self, claims: Vec<Claimed>) -> Result<Vec<Claimed>, BatchError> {
         let elsewhere = lookups::elsewhere(self.tx, &claims).await?;
-        let mut left = Vec::with_capacity(claims.len());
-        for claimed in claims {
+        let (counted, mut left): (Vec<_>, Vec<_>) = claims
+            .into_iter()
+            .partition(|claimed| elsewhere.contains_key(&claimed.position));
+        let existing = lookups::existing(self.tx, &keys(&counted)).await?;
+        for claimed in counted {
             match elsewhere.get(&claimed.position) {
-                Some(id) => {
+                // This campaign has it too, from before the setting: its status must still be able to change.
+                Some(id) if !existing.contains_key(&claimed.key()) => {
                     let message = "Another campaign of this advertiser has recorded this order.";
                     let verdict = Verdict::with_message(Reason::DuplicateOrder, message).about(*id);
                     self.decided.push(claimed.end(verdict));
                 }
-                None => left.push(claimed),
+                _ => left.push(claimed),
             }
         }
+        left.sort_by_key(|claimed| claimed.position);
         Ok(left)
     }
 
@@ -153,19 +158,18 @@ impl<'a> Creating<'a> {
     /// Creates conversions, each once.
     async fn create(
         &mut self,
-        lookups: &mut Lookups,
         claims: Vec<Claimed>,
         parents: &HashMap<usize, Parent>,
     ) -> Result<(), BatchError> {
-        let mut priced = Vec::with_capacity(claims.len());
+        let (mut priced, mut refused) = (Vec::with_capacity(claims.len()), Vec::new());
         for mut claimed in claims {
             let parent = parents.get(&claimed.position).map(|parent| parent.id);
             let mut trace = std::mem::take(&mut claimed.trace);
-            let result = price::conversion(&claimed, lookups, parent, self.now, &mut trace);
+            let result = price::conversion(&claimed, &mut self.lookups, parent, self.now, &mut trace);
             claimed.trace = trace;
             match result {
                 Ok(made) => priced.push((claimed.key(), claimed, made)),
-                Err(NotPriced::Verdict(verdict)) => self.decided.push(claimed.end(verdict)),
+                Err(NotPriced::Verdict(verdict)) => refused.push((claimed, verdict)),
                 Err(NotPriced::WaitForClick) => {
                     let hold = Hold::for_click(&claimed.postback, self.now);
                     self.decided.push(claimed.hold(hold));
@@ -193,7 +197,7 @@ impl<'a> Creating<'a> {
             if report.is_more_than_its_conversion() {
                 history.push(report);
             }
-            let verdict = price::verdict(&claimed, lookups, &conversion);
+            let verdict = price::verdict(&claimed, &self.lookups, &conversion);
             self.decided.push(claimed.end(verdict));
             self.created.push(conversion);
         }
@@ -203,6 +207,15 @@ impl<'a> Creating<'a> {
             let found = existing.get(&claimed.key());
             let gone = || BatchError::Invalid("the first conversion of a duplicate is gone".to_owned());
             self.repeat(claimed, found.ok_or_else(gone)?);
+        }
+        let keys: Vec<ConversionKey> = refused.iter().map(|(claimed, _)| claimed.key()).collect();
+        let existing = lookups::existing(self.tx, &keys).await?;
+        for (claimed, verdict) in refused {
+            match existing.get(&claimed.key()) {
+                // The terms of a new conversion do not matter to one that exists.
+                Some(found) => self.repeat(claimed, found),
+                None => self.decided.push(claimed.end(verdict)),
+            }
         }
         Ok(())
     }
@@ -241,23 +254,39 @@ impl<'a> Creating<'a> {
                         .note("parent", "its affiliate gets this conversion too");
                 }
             }
+            if claimed.postback.route.affiliate.status == AffiliateStatus::Blocked {
+                let verdict = Verdict::of(Reason::AffiliateBlocked).about(parent.id);
+                self.decided.push(claimed.end(verdict));
+                continue;
+            }
             ready.push(claimed);
         }
         Ok((ready, parents))
     }
 }
 
-/// Takes claims on an order apart that may exclude each other, because the advertiser counts an order once for all
-/// campaigns: those behind the first campaign's are decided after it.
+/// Takes claims apart that may be the same order under different keys, or in different campaigns of an advertiser that counts
+/// an order once: all but the first one's are decided after it.
 fn apart(claims: Vec<Claimed>) -> (Vec<Claimed>, Vec<Claimed>) {
-    let mut first: HashMap<(AdvertiserId, String), CampaignId> = HashMap::new();
+    let mut keys: HashMap<(NetworkId, GoalId, String), String> = HashMap::new();
+    let mut campaigns: HashMap<(AdvertiserId, String), CampaignId> = HashMap::new();
     claims.into_iter().partition(|claimed| {
-        let Some(order) = claimed.order_id().filter(|_| claimed.counts_order_once()) else {
-            return true;
-        };
-        let campaign = claimed.postback.route.campaign().id;
-        let key = (claimed.postback.advertiser_id, order.to_owned());
-        *first.entry(key).or_insert(campaign) == campaign
+        let is_first_key = claimed.order_under_other_key().is_none_or(|order| {
+            let ConversionKey {
+                network_id,
+                goal_id,
+                unique_key,
+            } = claimed.key();
+            let order = (network_id, goal_id, order.to_owned());
+            *keys.entry(order).or_insert(unique_key.clone()) == unique_key
+        });
+        let order = claimed.order_id().filter(|_| claimed.counts_order_once());
+        let is_first_campaign = order.is_none_or(|order| {
+            let campaign = claimed.postback.route.campaign().id;
+            let order = (claimed.postback.advertiser_id, order.to_owned());
+            *campaigns.entry(order).or_insert(campaign) == campaign
+        });
+        is_first_key && is_first_campaign
     })
 }
 

@@ -99,7 +99,7 @@ static TAKE_READY: LazyLock<String> = LazyLock::new(|| {
                 SELECT FROM conversions c WHERE c.network_id = p.network_id AND c.goal_id = p.goal_id AND c.unique_key = p.unique_key)
             OR p.waits_for = 'customer' AND EXISTS (
                 SELECT FROM conversions c WHERE c.network_id = p.network_id AND c.customer_id = p.customer_id
-                   AND c.advertiser_id = p.advertiser_id
+                   AND c.advertiser_id = p.advertiser_id AND c.status IN ('pending', 'approved')
                    AND (p.integration_campaign_id IS NULL OR p.integration_campaign_id = c.campaign_id)))
          LIMIT {SWEEP_BATCH} FOR UPDATE OF p SKIP LOCKED"
     )

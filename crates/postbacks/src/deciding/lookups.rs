@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use campaigns::caps::{Cap, Metric};
-use campaigns::goals::UniqueBy;
 use campaigns::{ClickFlag, Route};
 use chrono::{DateTime, TimeDelta, Utc};
 use conversions::ConversionKey;
@@ -115,12 +114,13 @@ static PARENTS: LazyLock<String> = LazyLock::new(|| {
         ParentKey::unnest_with_position()
     )
 });
-/// Serializes the children of a parent. A statement for itself, so that the next one sees rows that were committed while
-/// this one waited.
+/// Locks parents that still count: their children are made one after the other, and none slips past the fall of its parent.
+/// A statement for itself, so that the next one sees rows that were committed while this one waited.
 static LOCK_PARENTS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT p.id FROM {}
-     JOIN conversions p ON p.network_id = k.network_id AND p.id = k.id ORDER BY p.network_id, p.id FOR UPDATE OF p",
+     JOIN conversions p ON p.network_id = k.network_id AND p.id = k.id AND p.status IN ('pending', 'approved')
+     ORDER BY p.network_id, p.id FOR UPDATE OF p",
         ParentId::unnest()
     )
 });
@@ -277,9 +277,7 @@ pub(super) async fn existing(
 pub(super) async fn find_orders(tx: Tx<'_>, claims: &mut [Claimed]) -> Result<(), BatchError> {
     let (mut keys, mut positions) = (Vec::new(), Vec::new());
     for (at, claimed) in claims.iter().enumerate() {
-        let settings = &claimed.claim.goal.settings;
-        let may_differ = settings.unique_by != UniqueBy::Order || claimed.claim.goal.has_other_keys;
-        if let Some(order) = claimed.order_id().filter(|_| may_differ) {
+        if let Some(order) = claimed.order_under_other_key() {
             keys.push(ConversionKey {
                 unique_key: order.to_owned(),
                 ..claimed.key()
@@ -332,7 +330,7 @@ pub(super) struct Parent {
     pub(super) click_id: Option<ClickKey>,
 }
 
-/// Latest conversion of the parent goal by the same click or customer, by the position of the claim.
+/// Latest conversion of the parent goal by the same click or customer, locked, by the position of the claim.
 pub(super) async fn parents(tx: Tx<'_>, claims: &[Claimed]) -> Result<HashMap<usize, Parent>, BatchError> {
     let mut keys = Vec::with_capacity(claims.len());
     for claimed in claims {
@@ -343,7 +341,7 @@ pub(super) async fn parents(tx: Tx<'_>, claims: &[Claimed]) -> Result<HashMap<us
             customer_id: claimed.postback.record.postback.customer_id.as_deref(),
         });
     }
-    let mut parents = HashMap::new();
+    let (mut parents, mut ids) = (HashMap::new(), Vec::new());
     for row in &tx.query_batch(&PARENTS, &keys).await? {
         let claimed = batch::row_of(row, 0, claims)?;
         let parent = Parent {
@@ -352,7 +350,16 @@ pub(super) async fn parents(tx: Tx<'_>, claims: &[Claimed]) -> Result<HashMap<us
             click_id: batch::read(row, 3)?,
         };
         parents.insert(claimed.position, parent);
+        ids.push(ParentId {
+            network_id: claimed.postback.network.id,
+            id: parent.id,
+        });
     }
+    let mut counting = HashSet::new();
+    for row in &tx.query_batch(&LOCK_PARENTS, &ids).await? {
+        counting.insert(batch::read::<ConversionId>(row, 0)?);
+    }
+    parents.retain(|_, parent| counting.contains(&parent.id));
     Ok(parents)
 }
 
@@ -378,12 +385,6 @@ pub(super) async fn exhausted(
         goal_id: claimed.claim.goal.id,
     };
     let keys: Vec<ChildrenKey> = limited.iter().map(key).collect();
-    let parent = |key: &ChildrenKey| ParentId {
-        network_id: key.network_id,
-        id: key.id,
-    };
-    let parent_ids: Vec<ParentId> = keys.iter().map(parent).collect();
-    tx.query_batch(&LOCK_PARENTS, &parent_ids).await?;
     let mut children: HashMap<(ConversionId, GoalId), HashSet<String>> = HashMap::new();
     for row in &tx.query_batch(&CHILDREN, &keys).await? {
         let key = (batch::read(row, 0)?, batch::read(row, 1)?);
@@ -427,12 +428,10 @@ impl Lookups {
         Ok(lookups)
     }
 
-    /// Looks up clicks and sums of these claims.
-    pub(super) async fn of(tx: Tx<'_>, claims: &[Claimed]) -> Result<Self, BatchError> {
-        let mut lookups = Self::default();
-        lookups.read_clicks(tx, claims).await?;
-        lookups.ledger = Ledger::of(tx, claims).await?;
-        Ok(lookups)
+    /// Looks up clicks and sums of these claims that are not known yet.
+    pub(super) async fn read(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
+        self.read_clicks(tx, claims).await?;
+        self.ledger.add_new(tx, claims).await
     }
 
     async fn read_clicks(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
@@ -489,8 +488,7 @@ pub(super) fn needs_click(claimed: &Claimed) -> bool {
         return true;
     }
     let has_country = claimed.postback.record.postback.country.is_some();
-    let mut rules = claimed.postback.route.promotion.rules_of(claimed.claim.goal.id);
-    rules.any(|rule| {
+    claimed.rules().any(|rule| {
         let conditions = &rule.settings.conditions;
         conditions.sub_number.is_some() || conditions.country.is_some() && !has_country
     })

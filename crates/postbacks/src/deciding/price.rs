@@ -74,6 +74,7 @@ pub(super) fn conversion(
     // A pending order waits for the end of its hold period, whatever the sender calls it.
     let is_decided = sent.is_some_and(|sent| sent != ConversionStatus::Pending);
     let holds = !is_decided && goal.auto_approve && goal.hold_days > 0;
+    pricing.hold_until = holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into()));
     let mut conversion = Conversion {
         network_id: postback.network.id,
         // A postback makes one conversion at most, with its own id: decided again, it is the same one.
@@ -103,7 +104,7 @@ pub(super) fn conversion(
         coupon: fields.coupon.clone(),
         country: fields.country.clone(),
         unpaid_because: None,
-        hold_until: holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into())),
+        hold_until: pricing.hold_until,
         terms: Value::Null,
         review_because: None,
         version: 1,
@@ -213,10 +214,7 @@ fn pricing(
     };
     let goal = &claimed.claim.goal;
     let (terms, version) = route.promotion.terms_at(goal, occasion.at);
-    let mut pricing = match &claimed.former_rules {
-        Some(rules) => Pricing::of(terms, version, rules.iter(), &occasion),
-        None => Pricing::of(terms, version, route.promotion.rules_of(goal.id), &occasion),
-    };
+    let mut pricing = Pricing::of(terms, version, claimed.rules(), &occasion);
     if postback.integration.settings.takes_commission && postback.is_authenticated {
         let fixed = record.postback.commission.filter(|amount| amount.micros > 0);
         // A rate counts only without a fixed sum.

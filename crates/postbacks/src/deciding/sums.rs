@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use campaigns::Route;
 use campaigns::caps::{Cap, CapPeriod, Metric};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use conversions::{Conversion, ConversionKey};
 use schema::batch::{self, BatchError, Row, Tx};
 use schema::{AffiliateId, CampaignId, Currency, GoalId, NetworkId};
@@ -95,9 +94,7 @@ impl Sums {
 /// Conversion to be counted: its campaign's caps, and the moment by which it belongs to a period.
 #[derive(Clone, Copy)]
 pub(super) struct Counted<'a> {
-    network_id: NetworkId,
-    time_zone: Tz,
-    route: &'a Route,
+    claimed: &'a Claimed,
     affiliate_id: AffiliateId,
     goal_id: GoalId,
     at: DateTime<Utc>,
@@ -108,9 +105,7 @@ impl<'a> Counted<'a> {
     /// New conversion of a claim.
     pub(super) fn new(claimed: &'a Claimed) -> Self {
         Self {
-            network_id: claimed.postback.network.id,
-            time_zone: claimed.postback.time_zone(),
-            route: &claimed.postback.route,
+            claimed,
             affiliate_id: claimed.postback.route.affiliate_id,
             goal_id: claimed.claim.goal.id,
             at: claimed.received_at(),
@@ -129,21 +124,28 @@ impl<'a> Counted<'a> {
         }
     }
 
+    fn route(self) -> &'a Route {
+        &self.claimed.postback.route
+    }
+
     /// Caps that may refuse it.
     fn caps(self) -> impl Iterator<Item = &'a Cap> {
-        let caps = self.route.promotion.caps.iter();
+        let caps = self.route().promotion.caps.iter();
         caps.filter(move |cap| cap.metric != Metric::Clicks && cap.concerns(self.affiliate_id))
     }
 
     fn ours(self) -> Currency {
-        self.route.campaign().currency
+        self.route().campaign().currency
+    }
+
+    fn has_tiers(self) -> bool {
+        let mut rules = self.claimed.rules();
+        rules.any(|rule| rule.settings.conditions.month_from.is_some())
     }
 
     /// Sum that tiers depend on; `None` if the goal has no tiers.
     fn month_key(self) -> Option<SumKey> {
-        let mut rules = self.route.promotion.rules_of(self.goal_id);
-        let has_tiers = rules.any(|rule| rule.settings.conditions.month_from.is_some());
-        has_tiers.then(|| SumKey {
+        self.has_tiers().then(|| SumKey {
             affiliate_id: Some(self.affiliate_id),
             goal_id: Some(self.goal_id),
             ..self.key(CapPeriod::Month, self.ours())
@@ -159,10 +161,10 @@ impl<'a> Counted<'a> {
     }
 
     fn key(self, period: CapPeriod, currency: Currency) -> SumKey {
-        let (since, until) = period.range(self.time_zone, self.at);
+        let (since, until) = period.range(self.claimed.postback.time_zone(), self.at);
         SumKey {
-            network_id: self.network_id,
-            campaign_id: self.route.campaign().id,
+            network_id: self.claimed.postback.network.id,
+            campaign_id: self.route().campaign().id,
             affiliate_id: None,
             goal_id: None,
             since,
@@ -191,25 +193,34 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// Locks what must be decided one after the other: the sums of campaigns with caps or tiers, and the orders of advertisers
-/// that count an order once for all campaigns.
+/// Locks what must be decided one after the other: the sums of campaigns with caps or tiers, the orders of goals that do not
+/// deduplicate by them, and the orders of advertisers that count an order once for all campaigns.
 pub(super) async fn lock(tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
     let mut keys = BTreeSet::new();
     for claimed in claims.iter().filter(|claimed| !claimed.postback.is_test()) {
-        let counted = Counted::new(claimed);
-        if counted.caps().next().is_some() || counted.month_key().is_some() {
+        let route = &claimed.postback.route;
+        let mut lock = |number: i32| {
             keys.insert(LockKey {
-                network_id: counted.network_id,
-                number: counted.route.campaign().id.0,
+                network_id: claimed.postback.network.id,
+                number,
             });
+        };
+        // Those of other affiliates too: a customer's conversion may belong to the affiliate of its parent.
+        let is_capped = route
+            .promotion
+            .caps
+            .iter()
+            .any(|cap| cap.metric != Metric::Clicks);
+        if is_capped || Counted::new(claimed).has_tiers() {
+            lock(route.campaign().id.0);
+        }
+        if let Some(order) = claimed.order_under_other_key() {
+            lock(hash(claimed.claim.goal.id.0, order));
         }
         if claimed.counts_order_once()
             && let Some(order) = claimed.order_id()
         {
-            keys.insert(LockKey {
-                network_id: counted.network_id,
-                number: hash(claimed.postback.advertiser_id.0, order),
-            });
+            lock(hash(claimed.postback.advertiser_id.0, order));
         }
     }
     let keys: Vec<LockKey> = keys.into_iter().collect();
@@ -217,9 +228,9 @@ pub(super) async fn lock(tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchErro
     Ok(())
 }
 
-/// Number of an order. Two orders with the same one merely wait for each other. (FNV-1a)
-fn hash(advertiser: i32, order: &str) -> i32 {
-    let bytes = advertiser.to_le_bytes().into_iter().chain(order.bytes());
+/// Number of an order of an advertiser or goal. Two orders with the same one merely wait for each other. (FNV-1a)
+fn hash(owner: i32, order: &str) -> i32 {
+    let bytes = owner.to_le_bytes().into_iter().chain(order.bytes());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
@@ -235,22 +246,18 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the sums that new conversions of these claims depend on.
-    pub(super) async fn of(tx: Tx<'_>, claims: &[Claimed]) -> Result<Self, BatchError> {
-        let mut ledger = Self::default();
+    /// Reads the sums that new conversions of these claims depend on, and that are not known yet.
+    pub(super) async fn add_new(&mut self, tx: Tx<'_>, claims: &[Claimed]) -> Result<(), BatchError> {
         let concerned: Vec<_> = claims
             .iter()
             .filter(|claimed| !Counted::new(claimed).keys().is_empty())
             .collect();
         if concerned.is_empty() {
-            return Ok(ledger);
+            return Ok(());
         }
         let keys: Vec<ConversionKey> = concerned.iter().map(|claimed| claimed.key()).collect();
-        ledger.counted = existing(tx, &keys).await?.into_keys().collect();
-        let wanted = concerned.iter().flat_map(|claimed| Counted::new(claimed).keys());
-        let wanted: BTreeSet<SumKey> = wanted.collect();
-        ledger.read(tx, wanted).await?;
-        Ok(ledger)
+        self.counted.extend(existing(tx, &keys).await?.into_keys());
+        self.add(tx, concerned.into_iter().map(Counted::new)).await
     }
 
     /// Reads the sums of these conversions that are not known yet.

@@ -11,6 +11,9 @@ use super::{held, replay};
 use crate::authenticate::Authenticator;
 use crate::received::{Origin, Received};
 
+/// Maximum number of batches of held postbacks per sweep, so that nothing else waits for them.
+const MAX_BATCHES: usize = 20;
+
 /// Sweeps on a connection of its kind.
 pub struct Sweeper {
     client: IngestClient,
@@ -71,13 +74,14 @@ impl Sweeper {
 
     async fn decide_held(&mut self, due: Due) -> Result<Vec<Event>, DecideError> {
         let mut events = Vec::new();
-        loop {
+        for _ in 0..MAX_BATCHES {
             let (found, more) = self.decide_held_batch(due).await?;
             events.extend(more);
             if found < held::SWEEP_BATCH {
-                return Ok(events);
+                break;
             }
         }
+        Ok(events)
     }
 
     /// Decides due postbacks in one transaction; if one of them has invalid data, each in a transaction for itself.

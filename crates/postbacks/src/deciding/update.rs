@@ -56,8 +56,7 @@ pub(super) async fn update(
     }
     let time_zone = |network: NetworkId| time_zones.get(&network).copied().unwrap_or(Tz::UTC);
     let mut revisions: Vec<Revision> = revisions.into_values().collect();
-    let children = conversions::review_children(tx, &revisions, now).await?;
-    revisions.extend(children);
+    conversions::follow_parents(tx, &mut revisions, now).await?;
     let events = conversions::store(&mut { tx }, revisions, time_zone, now).await?;
     Ok((decided, events))
 }
@@ -92,8 +91,8 @@ fn change_of(revision: &Revision, claimed: &Claimed, trace: &mut Trace) -> Resul
             let message = "The order was recorded for another click, and the sender is not authenticated.";
             return Err(Verdict::with_message(Reason::DuplicateConflict, message));
         }
-        if !revision.pricing().is_unproven {
-            let message = "An authenticated sender recorded the order, and this sender is not authenticated. The first values stand.";
+        if revision.is_proven() {
+            let message = "An authenticated sender or a user has confirmed the order, and this sender is not authenticated. The order stays as it is.";
             return Err(Verdict::with_message(Reason::DuplicateConflict, message));
         }
     }
@@ -208,6 +207,12 @@ fn add(
         trace.note("cap", words);
         change.exceeds_cap = true;
     }
+    let (was, is) = (before.worth(), trial.worth());
+    if counted.is_in_uncapped_currency() && (is.0 > was.0 || is.1 > was.1) {
+        let words = format!("no cap limits {}: needs a manual review", before.currency);
+        trace.note("cap", words);
+        change.exceeds_cap = true;
+    }
     let is_timed = change.event_time.is_some();
     revision.add(change);
     let after = revision.after();
@@ -216,7 +221,7 @@ fn add(
         // Without commission and revenue: the advertiser receives this.
         return Verdict::with_message(Reason::Updated, changed(&before, after));
     }
-    let because = if revision.is_decided_by_user() {
+    let because = if revision.decision_of_user().is_some() {
         "a user of the network decided"
     } else if after.review_because.is_some() {
         "it awaits manual review"

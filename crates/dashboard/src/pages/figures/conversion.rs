@@ -133,7 +133,7 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
                 .map(|because| review(because, &named.conversion)),
             statements: statements
                 .iter()
-                .filter(|statement| statement.is_for(&frame.actor))
+                .filter(|statement| statement.is_for(&frame.actor, named.conversion.currency))
                 .map(|statement| StatementRow::new(statement, &named.conversion, &frame))
                 .collect(),
             entries: entries
@@ -233,8 +233,10 @@ impl StatementRow {
     fn new<P>(statement: &Statement, conversion: &Conversion, frame: &Frame<P>) -> Self {
         let change = &statement.change;
         let by = match change.source {
-            Source::Report | Source::Postback if change.is_proven => "Advertiser".to_owned(),
-            Source::Report | Source::Postback => "Sender without a token".to_owned(),
+            Source::Report | Source::Postback if statement.is_shown_as_unproven(&frame.actor) => {
+                "Sender without a token".to_owned()
+            }
+            Source::Report | Source::Postback => "Advertiser".to_owned(),
             Source::Person => match &change.author {
                 Some(author) if frame.actor.role.scope().is_whole() => author.clone(),
                 _ => "Network".to_owned(),
@@ -247,8 +249,8 @@ impl StatementRow {
             time: frame.time(change.changed_at),
             event_time: change.event_time.map(|at| frame.time(at).full),
             by,
-            says: statement.says(conversion.currency),
-            effect: statement.effect(conversion.currency),
+            says: statement.says(&frame.actor, conversion.currency),
+            effect: statement.effect(&frame.actor, conversion.currency),
             reason: reason.into_iter().flatten().collect::<Vec<_>>().join(": "),
             has_effect: statement.without_effect.is_none(),
             undo: (statement.may_be_undone && frame.actor.may(Permission::DecideConversions))

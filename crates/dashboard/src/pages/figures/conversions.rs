@@ -4,7 +4,8 @@ use actix_web::web;
 use askama::Template;
 use conversions::pricing::Review;
 use conversions::{
-    self, Conversion, ConversionFilter, ConversionStatus, Correction, NamedConversion, ReviewBecause,
+    self, Conversion, ConversionFilter, ConversionStatus, Corrected, Correction, CorrectionRequest,
+    NamedConversion, ReviewBecause,
 };
 use schema::{ConversionId, Money};
 use serde::Deserialize;
@@ -102,17 +103,18 @@ pub(super) async fn decide(
             )));
         }
     };
-    conversions::correct(
-        &mut page.conn,
-        &page.actor.author(),
-        page.network.time_zone(),
-        conversion_id,
-        &correction.into(),
-        page.now,
-    )
-    .await?;
+    let request = CorrectionRequest {
+        version: form.get("version").parse().ok(),
+        ..CorrectionRequest::from(correction)
+    };
+    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    let corrected = conversions::propose(&mut page.conn, &author, zone, conversion_id, &request, now).await?;
     page.commit().await?;
-    see_other(urls::local(form.get("here")))
+    match corrected {
+        Corrected::Done(_) => see_other(urls::local(form.get("here"))),
+        // Its page says that it waits for a second user.
+        Corrected::Waiting(_) => see_other(&urls::conversion(conversion_id)),
+    }
 }
 
 /// Row of a table of conversions.
@@ -133,6 +135,8 @@ pub(crate) struct ConversionRow {
     /// Page of the conversion.
     pub(crate) url: String,
     pub(crate) attributed_by: &'static str,
+    /// Version that the actor sees, and decides on.
+    pub(crate) version: i32,
     /// URL that decides the conversion. None if decided, or without the permission.
     pub(crate) settle: Option<String>,
     /// Order ID, or short ID without one, for the labels of buttons.
@@ -167,6 +171,7 @@ impl ConversionRow {
             revenue: format::money(conversion.revenue()),
             url: urls::conversion(conversion.id),
             attributed_by: conversion.attributed_by.as_str(),
+            version: conversion.version,
             settle: (pending && may_decide).then(|| urls::settle(conversion.id)),
             named: conversion.order_id.clone().unwrap_or_else(|| short_id.clone()),
             short_id,

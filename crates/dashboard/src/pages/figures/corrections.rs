@@ -1,9 +1,12 @@
 //! Corrections of many conversions: by a list of order IDs, a file or a filter; the effect first, undo after.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use actix_web::web;
 use askama::Template;
 use conversions::{
-    BulkReport, ConversionFilter, ConversionStatus, CorrectionDraft, CorrectionRequest, ReasonCode, Selection,
+    BulkReport, ConversionFilter, ConversionStatus, CorrectionDraft, CorrectionRequest, ReasonCode, Seen,
+    SeenVersions, Selection,
 };
 use schema::WaitingCorrectionId;
 use serde::Deserialize;
@@ -23,7 +26,7 @@ use crate::{format, labels, urls};
 /// Maximum number of waiting corrections on the page.
 const LIMIT: i64 = 200;
 /// Fields of the form.
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "action",
     "orders",
     "csv",
@@ -31,6 +34,7 @@ const FIELDS: [&str; 7] = [
     "review",
     "reason_code",
     "reason",
+    "seen",
 ];
 /// Decisions on many conversions, with their labels.
 const ACTIONS: [(&str, &str); 4] = [
@@ -60,24 +64,39 @@ pub(super) async fn show(page: Page<needs::DecideConversions>, query: web::Query
     render(page, form, None, batch).await
 }
 
-/// `POST /conversions/corrections`: previews corrections; with `confirm`, makes them.
+/// `POST /conversions/corrections`: previews corrections; with `confirm`, makes those of the preview, in the versions that it
+/// showed.
 pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let mut draft = form.draft("", &FIELDS);
     draft.set("csv", file(&form));
     let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
-    let corrected = match request(&draft) {
-        Ok(Request::File(text)) => conversions::correct_file(&mut page.conn, &author, zone, &text, now).await,
-        Ok(Request::Selected(selection, request)) => {
-            conversions::correct_all(&mut page.conn, &author, zone, &selection, &request, now).await
+    // What was changed in the form since the preview is previewed first.
+    let is_confirmed = form.get("confirm") == previewed(&draft);
+    let seen = is_confirmed.then(|| versions(draft.of("seen")));
+    let is_preview = seen.is_none();
+    let corrected = match (request(&draft), &seen) {
+        (Ok(Request::File(text)), seen) => {
+            let seen = seen.as_ref().map_or(Seen::Preview, Seen::Versions);
+            conversions::correct_file(&mut page.conn, &author, zone, &text, seen, now).await
         }
-        Err(error) => Err(error),
+        (Ok(Request::Selected(selection, request)), seen) => {
+            let selection = seen.as_ref().map_or(selection, |seen| {
+                Selection::Ids(seen.iter().map(|(id, version)| (*id, Some(*version))).collect())
+            });
+            let conn = &mut page.conn;
+            conversions::correct_all(conn, &author, zone, &selection, &request, is_preview, now).await
+        }
+        (Err(error), _) => Err(error),
     };
     match corrected {
-        Ok(report) if form.ticked("confirm") => {
+        Ok(report) if !is_preview => {
             page.commit().await?;
             see_other(&urls::corrected(report.batch))
         }
         Ok(report) => {
+            let seen = report.versions.iter();
+            let seen: Vec<String> = seen.map(|(id, version)| format!("{id} {version}")).collect();
+            draft.set("seen", seen.join(","));
             let page = page.reopen().await?;
             render(page, draft, Some(report), None).await
         }
@@ -108,6 +127,21 @@ pub(super) async fn decide_waiting(
     conversions::decide_waiting(&mut page.conn, &author, zone, waiting, approve, now).await?;
     page.commit().await?;
     see_other(urls::local(form.get("here")))
+}
+
+/// What a preview is of: its action or file, as a number.
+fn previewed(draft: &Draft) -> String {
+    let mut hasher = DefaultHasher::new();
+    (draft.of("action"), draft.of("csv")).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Versions of the conversions of a preview: `id version`, separated by commas.
+fn versions(text: &str) -> SeenVersions {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once(' '));
+    pairs
+        .filter_map(|(id, version)| Some((id.parse().ok()?, version.parse().ok()?)))
+        .collect()
 }
 
 /// Corrections that a form asks for.
@@ -194,6 +228,7 @@ async fn render<P>(
                 .into_iter()
                 .map(|waiting| WaitingRow::new(waiting, &frame))
                 .collect(),
+            previewed: previewed(&form),
             preview,
             batch,
             form,
@@ -211,6 +246,8 @@ struct Corrections {
     /// Conversions of the filter, in words. None if the form is for a list or a file.
     selected: Option<String>,
     preview: Option<BulkReport>,
+    /// What the preview is of, which the form sends to confirm it.
+    previewed: String,
     money: Vec<(String, String)>,
     /// Corrections that wait for a second user.
     waiting: Vec<WaitingRow>,
