@@ -19,6 +19,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
     let with = |id: &dyn std::fmt::Display| path.replace("{id}", &id.to_string());
     let segments: Vec<_> = path.split('/').collect();
     match segments[1..] {
+        ["balances"] => format!("{path}?affiliate={}", scene.affiliate_id),
         _ if !path.contains('{') => path.to_owned(),
         ["campaigns", ..] => with(&scene.campaign.id),
         ["goals", _] => with(&scene.sale_id),
