@@ -183,7 +183,7 @@ async fn a_token_is_valid_for_its_own_campaigns_only() {
     let trace = trace.await;
     for step in [
         "[\"integration\",\"+\",\"that of the campaign, in place of the advertiser's\"",
-        "[\"token\",\"+\",\"that of the campaign\"]",
+        "[\"token\",\"+\",\"campaign token\"]",
     ] {
         assert!(trace.contains(step), "{step} is not in {trace}");
     }

@@ -410,8 +410,7 @@ async fn a_large_order_is_approved_by_a_user_of_the_network_only_whichever_postb
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     call("C-0", &[("amount", "501")]).await;
     call("C-1", &[("amount", "499")]).await;
-    app.execute("UPDATE conversions SET hold_until = now() - interval '1 second' WHERE order_id LIKE 'C-_'")
-        .await;
+    app.end_hold_period("order_id LIKE 'C-_'").await;
     let status = "SELECT status FROM conversions WHERE order_id = ";
     app.eventually(&format!("{status}'C-1'"), "approved").await;
     assert_eq!(app.text(&format!("{status}'C-0'")).await, "pending");

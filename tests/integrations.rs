@@ -245,7 +245,7 @@ async fn a_trace_shows_each_step_and_the_commission_to_the_network_only() {
     let page = format!("/postbacks/{}", answer.get("request_id"));
     let owner = app.sign_in(&app.scene.owner).await.get(&page).await;
     for words in [
-        "that of the advertiser",
+        "advertiser token",
         "by order: 1",
         "10 % to the affiliate",
         "commission 10.00 EUR",

@@ -65,10 +65,7 @@ async fn pending_is_no_decision_and_the_hold_period_goes_on() {
     world
         .all("2", &[&[("amount", "100")], &[("status", "pending")]])
         .await;
-    world
-        .app
-        .execute("UPDATE conversions SET hold_until = now() - interval '1 second'")
-        .await;
+    world.app.end_hold_period("true").await;
     let all = "SELECT string_agg(DISTINCT status, ' ') FROM conversions";
     world.app.eventually(all, "approved").await;
     assert_eq!(world.kinds("1").await, "earned approved");

@@ -238,7 +238,7 @@ async fn an_unauthenticated_sender_never_changes_the_order_of_an_authenticated_o
     let late = raw("2", "amount=500&status=approved").await;
     assert_eq!(late.reason(), "duplicate_conflict", "{}", late.text);
     assert_eq!(world.order("2").await, "pending 10 1");
-    // Whoever confirms an order, nobody without a token raises it then; what it said before stands.
+    // Once a user states anything about an order, a sender without a token changes it no more; its earlier statements stand.
     assert_eq!(raw("3", "amount=100").await.reason(), "accepted");
     assert_eq!(raw("3", "refund=30").await.reason(), "updated");
     assert_eq!(

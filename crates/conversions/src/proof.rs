@@ -157,12 +157,13 @@ fn difference(conversion: Conversion, history: Vec<Change>) -> Option<String> {
     }
     let sums = |conversion: &Conversion| {
         format!(
-            "{} {:?} commission {} revenue {} review {:?}",
+            "{} {:?} commission {} revenue {} review {:?} hold {:?}",
             conversion.status,
             conversion.amount_micros,
             conversion.commission_micros,
             conversion.revenue_micros,
-            conversion.review_because
+            conversion.review_because,
+            conversion.hold_until
         )
     };
     Some(format!(

@@ -72,6 +72,17 @@ impl TestApp {
         conn.commit().await.unwrap();
     }
 
+    /// Moves the end of the hold period of these conversions (an SQL condition) into the past.
+    pub async fn end_hold_period(&self, condition: &str) {
+        self.execute(&format!(
+            "UPDATE conversions SET hold_until = past.at, terms = terms || jsonb_build_object('hold_until', past.text)
+             FROM (SELECT at, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS text
+                   FROM (SELECT date_trunc('second', now()) - interval '2 seconds' AS at) moment) past
+             WHERE {condition}"
+        ))
+        .await;
+    }
+
     /// Waits until a query returns this text, at most ten seconds.
     pub async fn eventually(&self, sql: &str, expected: &str) {
         for _ in 0..100 {

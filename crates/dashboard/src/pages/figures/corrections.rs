@@ -129,7 +129,7 @@ pub(super) async fn decide_waiting(
     see_other(urls::local(form.get("here")))
 }
 
-/// What a preview is of: its action or file, as a number.
+/// Number of the action or file that is previewed.
 fn previewed(draft: &Draft) -> String {
     let mut hasher = DefaultHasher::new();
     (draft.of("action"), draft.of("csv")).hash(&mut hasher);
@@ -246,7 +246,7 @@ struct Corrections {
     /// Conversions of the filter, in words. None if the form is for a list or a file.
     selected: Option<String>,
     preview: Option<BulkReport>,
-    /// What the preview is of, which the form sends to confirm it.
+    /// Number of the previewed action or file, which confirms it.
     previewed: String,
     money: Vec<(String, String)>,
     /// Corrections that wait for a second user.
