@@ -63,10 +63,12 @@ async fn requests_without_a_valid_link_get_a_defined_response() {
     assert_eq!(status("/").await, StatusCode::NOT_FOUND);
     assert_eq!(status("/a/b/c").await, StatusCode::NOT_FOUND);
     assert_eq!(status("/%FF%00").await, StatusCode::NOT_FOUND);
+    // A broken sub ID loses no visitor.
     assert_eq!(
         visitor.request(Method::GET, "?sub1=%FF").await.status(),
-        StatusCode::BAD_REQUEST
+        StatusCode::FOUND
     );
+    assert_eq!(status("/robots.txt").await, StatusCode::OK);
     let long = format!("?sub1={}", "x".repeat(8 * 1024));
     assert_eq!(
         visitor.request(Method::GET, &long).await.status(),
@@ -84,13 +86,13 @@ async fn requests_without_a_valid_link_get_a_defined_response() {
         assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(refused.headers()["allow"], "GET, HEAD");
     }
-    assert_eq!(app.count("SELECT count(*) FROM clicks").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM clicks").await, 1);
     let head = visitor.request(Method::HEAD, "").await;
     assert_eq!(
         (head.status(), head.headers().contains_key("location")),
         (StatusCode::FOUND, true)
     );
-    assert_eq!(app.count("SELECT count(*) FROM clicks").await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM clicks").await, 2);
     app.finish().await;
 }
 

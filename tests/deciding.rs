@@ -315,12 +315,13 @@ async fn a_wrong_click_id_is_explained() {
     let id = click.id.as_str();
     let upper = id.to_uppercase();
     let short = &id[..32];
-    let quoted = format!("\"{id}\"");
+    let (quoted, braced) = (format!("\"{id}\""), format!("{{{id}}}"));
     let twice: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
     for (sent, reason, explanation) in [
         (upper.as_str(), "click_not_found", "differ only in letter case"),
         (short, "click_not_found", "so it was truncated"),
-        (&quoted, "click_not_found", "spaces or quotes"),
+        (&quoted, "click_not_found", "brackets or quotes"),
+        (&braced, "click_not_found", "brackets or quotes"),
         (&twice, "click_not_found", "percent-encoded twice"),
         ("{click_id}", "macro_unreplaced", "placeholder"),
         ("[[subid]]", "macro_unreplaced", "placeholder"),
@@ -346,7 +347,9 @@ async fn a_wrong_click_id_is_explained() {
         ])
         .await;
     assert!(
-        misplaced.get("message").contains("sub3 holds a click ID"),
+        misplaced
+            .get("message")
+            .contains("sub3 holds one of our click IDs"),
         "{}",
         misplaced.text
     );

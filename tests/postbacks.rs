@@ -174,7 +174,7 @@ async fn every_rejection_has_its_reason_and_is_stored() {
     let mut truncated = good;
     truncated[0].1 = cut;
     let cases = [
-        (with("click_id", ""), 400, "click_id_missing", "missing"),
+        (with("click_id", ""), 400, "click_id_missing", "click_id is empty"),
         (
             with("click_id", "{click_id}"),
             400,

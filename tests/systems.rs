@@ -237,3 +237,131 @@ async fn senders_are_answered_in_their_own_format() {
     );
     app.finish().await;
 }
+
+/// Network whose advertiser is authenticated by nothing but the clicks.
+async fn open(external_id: &str) -> TestApp {
+    let app = migrated(external_id).await;
+    app.change_integration(|integration| {
+        integration.allowed_addresses = schema::Words(Vec::new());
+        integration.takes_commission = false;
+    })
+    .await;
+    app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_its_click_names_what_its_format_calls_it() {
+    let app = open("10l1234").await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let id = &click.id;
+    for (target, reason, message) in [
+        (
+            "/conversion/campaign:10l1234/clickref:/conversionref:A/currency:EUR/[value:1/category:x]"
+                .to_owned(),
+            "click_id_missing",
+            "clickref is empty.",
+        ),
+        (
+            "/conversion/campaign:10l1234/conversionref:A/currency:EUR/[value:1/category:x]".to_owned(),
+            "click_id_missing",
+            "clickref is missing.",
+        ),
+        (
+            format!("/da.ashx?advertiserid=10l1234&refid={id}&orderamount=1&ordernumber=A"),
+            "click_id_missing",
+            "clickid is missing, but refid holds one of our click IDs.",
+        ),
+        (
+            format!("/da.ashx?advertiserid=10l1234&clickid={id}&orderamount=1"),
+            "order_id_missing",
+            "ordernumber is missing or empty, and the goal counts each order once.",
+        ),
+    ] {
+        let answer = server.call(&target).await;
+        assert_eq!(answer.reason(), reason, "{target}: {}", answer.text);
+        assert_eq!(answer.get("message"), message, "{target}");
+        // The advertiser whose campaign it names sees it.
+        let kept = format!(
+            "SELECT (advertiser_id IS NOT NULL)::text FROM postbacks WHERE id = '{}'",
+            app.text("SELECT id FROM postbacks ORDER BY id DESC LIMIT 1")
+                .await
+        );
+        assert_eq!(app.text(&kept).await, "true", "{target}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_is_unknown_approves_nothing_and_another_channel_is_not_paid() {
+    let app = migrated("1234").await;
+    app.change_sale(|sale| sale.auto_approve = true).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let id = &click.id;
+    let made = server
+        .call(&format!(
+            "/postback?click_id={id}&order_id=1&amount=10&status=shipped"
+        ))
+        .await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    assert!(
+        made.get("message").contains("“shipped” is none that we know"),
+        "{}",
+        made.text
+    );
+    assert!(
+        made.text
+            .contains("\"notes\":[\"status: shipped is no status that we know\"]"),
+        "{}",
+        made.text
+    );
+    let status = "SELECT status FROM conversions WHERE order_id = '1'";
+    assert_eq!(app.text(status).await, "pending");
+    let again = server
+        .call(&format!("/postback?click_id={id}&order_id=1&status=shipped"))
+        .await;
+    assert_eq!(again.reason(), "status_unknown", "{}", again.text);
+    let reversed = server
+        .call(&format!("/postback?click_id={id}&order_id=1&status=Refunded"))
+        .await;
+    assert_eq!(reversed.reason(), "updated", "{}", reversed.text);
+    assert_eq!(app.text(status).await, "rejected");
+    let awin = |channel: &str| {
+        format!(
+            "/sread.php?tt=ss&tv=2&merchant=1234&amount=30.00&ch={channel}&cr=EUR&ref={channel}&parts=DEFAULT:30.00&cks={id}"
+        )
+    };
+    assert_eq!(server.call(&awin("ppc")).await.reason(), "other_channel");
+    assert_eq!(server.call(&awin("aw")).await.reason(), "accepted");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_useless_click_gives_way_to_another_proof() {
+    let app = migrated("1234").await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let first = format!(
+        "/postback?click_id={}&order_id=1&amount=10&customer_id=c1",
+        click.id
+    );
+    assert_eq!(server.call(&first).await.reason(), "accepted");
+    for (order, proof) in [("2", "customer_id=c1"), ("3", "coupon=scene")] {
+        let answer = server
+            .call(&format!(
+                "/postback?click_id=banana&campaign=1234&order_id={order}&amount=10&{proof}"
+            ))
+            .await;
+        assert_eq!(answer.reason(), "accepted", "{proof}: {}", answer.text);
+        assert!(
+            answer.text.contains("click_id: No click has this ID"),
+            "{}",
+            answer.text
+        );
+    }
+    let by = "SELECT string_agg(attributed_by, ' ' ORDER BY order_id) FROM conversions";
+    assert_eq!(app.text(by).await, "click customer coupon");
+    let alone = server
+        .call("/postback?click_id=banana&campaign=1234&order_id=4&amount=10&customer_id=unknown")
+        .await;
+    assert_eq!(alone.reason(), "click_not_found", "{}", alone.text);
+    app.finish().await;
+}

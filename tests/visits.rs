@@ -86,7 +86,14 @@ async fn an_invalid_click_is_redirected_and_flagged() {
     assert_eq!(column(&app, "is_unique", "again").await, "false");
     let sums =
         "SELECT concat_ws(' ', sum(clicks), sum(unique_clicks), sum(invalid_clicks)) FROM click_rollups";
-    assert_eq!(app.text(sums).await, "6 5 5");
+    assert_eq!(app.text(sums).await, "6 1 5", "machines are no visitors");
+    // A prefetch or a preview before the click of a person does not make that click a repetition.
+    let machine = [from("203.0.113.6"), chrome, early];
+    click(&app, get.clone(), "preview", &machine).await;
+    click(&app, Method::HEAD, "look", &machine).await;
+    click(&app, get.clone(), "human", &[from("203.0.113.6"), chrome]).await;
+    assert_eq!(column(&app, "flag", "human").await, "none");
+    assert_eq!(column(&app, "is_unique", "human").await, "true");
     app.finish().await;
 }
 

@@ -42,6 +42,11 @@ pub(super) async fn accepted(verdicts: &mut Verdicts, id: &str) {
         ("unchanged", of(id, "order_id=1&status=approved")),
         ("updated.refund", of(id, "order_id=1&refund=10")),
         ("updated.rejected", of(id, "order_id=1&status=rejected")),
+        (
+            "accepted.status_unknown",
+            of(id, "order_id=7&status=shipped&amount=1"),
+        ),
+        ("status_unknown", of(id, "order_id=7&status=shipped&amount=1")),
         ("status_ignored", of(id, "order_id=2&status=spam&amount=1")),
         ("accepted.coupon", "coupon=scene&order_id=3&amount=10".to_owned()),
         (

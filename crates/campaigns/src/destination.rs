@@ -224,6 +224,8 @@ impl Destination {
         }
         // Braces of the page are literal, not macros.
         let literal = url.as_str().replace('{', "%7B").replace('}', "%7D");
+        // A link that was copied from the address bar has the click ID of that visit.
+        let literal = without_parameter(&literal, parameter);
         let click = format!("{parameter}={{click_id}}");
         Self::parse(&with_parameters(&literal, [&click, &sending.extra_parameters]))
     }
@@ -240,6 +242,26 @@ impl Destination {
         }
         address
     }
+}
+
+/// URL without a parameter of its query.
+fn without_parameter(text: &str, parameter: &str) -> String {
+    let (address, fragment) = text.split_once('#').map_or((text, None), |(a, f)| (a, Some(f)));
+    let Some((page, query)) = address.split_once('?') else {
+        return text.to_owned();
+    };
+    let is_other = |pair: &&str| pair.split('=').next() != Some(parameter);
+    let left: Vec<&str> = query.split('&').filter(is_other).collect();
+    let mut url = page.to_owned();
+    if !left.is_empty() {
+        url.push('?');
+        url.push_str(&left.join("&"));
+    }
+    if let Some(fragment) = fragment {
+        url.push('#');
+        url.push_str(fragment);
+    }
+    url
 }
 
 /// Appends parameters to the query of a URL; empty ones are skipped.
@@ -465,6 +487,11 @@ mod tests {
                 "https://shop.example/p/%7Bsub1%7D?clickref=k1",
             ),
             ("https:\\\\shop.example\\p", "https://shop.example/p?clickref=k1"),
+            // The click of an earlier visit is replaced.
+            (
+                "https://shop.example/p?clickref=old&a=1#x",
+                "https://shop.example/p?a=1&clickref=k1#x",
+            ),
         ] {
             assert_eq!(deep(page).as_deref(), Ok(address), "{page}");
         }

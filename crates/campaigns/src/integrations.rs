@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
-use serde_json::{Value, json};
+use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Secret, check_number};
 
@@ -154,7 +154,9 @@ impl Integration {
     /// Meaning of a status in the network's status map: `pending`, `held`, `approved`, `rejected` or `ignored`.
     #[must_use]
     pub fn meaning_of(&self, status: &str) -> Option<&str> {
-        self.settings.status_map.get(status).and_then(Value::as_str)
+        let words = self.settings.status_map.as_object()?;
+        let (_, meaning) = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(status))?;
+        meaning.as_str()
     }
 }
 

@@ -203,16 +203,6 @@ impl Revision {
         decisions.max_by_key(|change| change.arrival())?.status
     }
 
-    /// True if an authenticated sender or a user stated anything about it: an unauthenticated sender cannot change it any more.
-    #[must_use]
-    pub fn is_proven(&self) -> bool {
-        let is_statement = |change: &&Change| change.is_of_sender() || change.source == Source::Person;
-        self.history
-            .iter()
-            .filter(is_statement)
-            .any(|change| change.is_proven)
-    }
-
     /// Moment for a change that comes after all others: now, unless another node's clock is ahead.
     #[must_use]
     pub fn next_moment(&self, now: DateTime<Utc>) -> DateTime<Utc> {

@@ -144,6 +144,12 @@ impl Amount {
         Self::from_wide(wide / scale)
     }
 
+    /// Parses an amount in hundredths, or in whole units of a currency without decimals.
+    pub(crate) fn parse_hundredths(text: &str, currency: Option<&str>) -> Result<Self, AmountProblem> {
+        let coins = currency.filter(|_| minor_scale(currency) < 100);
+        Self::parse_minor(text, coins.or(Some("EUR")))
+    }
+
     /// Amount in the currency's minor unit, rounded down.
     ///
     /// ```
@@ -154,6 +160,12 @@ impl Amount {
     pub fn to_minor(self, currency: Option<&str>) -> String {
         let coins = i128::from(self.micros) * minor_scale(currency);
         (coins / 1_000_000).to_string()
+    }
+
+    /// Amount in hundredths, or in whole units of a currency without decimals, rounded down.
+    pub(crate) fn to_hundredths(self, currency: Option<&str>) -> String {
+        let coins = currency.filter(|_| minor_scale(currency) < 100);
+        self.to_minor(coins.or(Some("EUR")))
     }
 
     fn from_wide(micros: i128) -> Result<Self, AmountProblem> {
@@ -221,7 +233,7 @@ fn micros(text: &str) -> Result<i128, AmountProblem> {
         return Err(AmountProblem::NotANumber);
     }
     if decimals.len() > MAX_DECIMALS {
-        return Err(AmountProblem::TooPrecise);
+        return of_float(whole, decimals).ok_or(AmountProblem::TooPrecise);
     }
     // Only digits are left, so parsing fails only if they are too many.
     let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
@@ -231,11 +243,42 @@ fn micros(text: &str) -> Result<i128, AmountProblem> {
     Ok(i128::from(units) * 1_000_000 + i128::from(fraction))
 }
 
+/// Micro-units of a number that a program wrote as a binary fraction, `19.990000000000002` or `1998.9999999999998`: it
+/// differs from an amount of micro-units by less than a thousandth of one. `None` for other decimals, which were meant.
+fn of_float(whole: &str, decimals: &str) -> Option<i128> {
+    const NOISE: usize = 3;
+    let (kept, rest) = decimals.split_at_checked(MAX_DECIMALS)?;
+    let micros = micros(&format!("{whole}.{kept}")).ok()?;
+    let (first, _) = rest.split_at_checked(NOISE)?;
+    match first {
+        "000" => Some(micros),
+        "999" => Some(micros + 1),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_binary_fraction_is_the_amount_that_it_stands_for() {
+        for (text, micros) in [
+            ("19.990000000000002", 19_990_000),
+            ("1998.9999999999998", 1_999_000_000),
+            ("0.30000000000000004", 300_000),
+            ("0.99999999999999", 1_000_000),
+        ] {
+            assert_eq!(Amount::parse(text), Ok(Amount { micros }), "{text}");
+        }
+        assert_eq!(Amount::parse("1.2345678"), Err(AmountProblem::TooPrecise));
+        assert_eq!(
+            Amount::parse_minor("1998.9999999999998", Some("USD")),
+            Amount::parse("19.99")
+        );
+    }
 
     #[test]
     fn plain_decimals_are_read_exactly() {

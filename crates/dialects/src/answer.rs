@@ -54,6 +54,9 @@ pub struct Answer {
     pub message: String,
     /// Correction the sender can make; `None` if none is needed.
     pub hint: Option<String>,
+    /// Values that were understood and are not used, each with the reason; left out if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Receipt (`pb_…`).
     pub request_id: String,
     /// Conversion that was created, or the first one for a duplicate; `None` for none.

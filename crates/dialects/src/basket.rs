@@ -22,13 +22,16 @@ pub(crate) enum Basket {
     Numbered(Names, Price),
     /// A JSON list in one parameter or member.
     Json(&'static str, Names, Price),
-    /// One parameter per part, with values separated by `|` and amounts of whole lines in minor units.
-    Lists(Names),
+    /// One parameter per part, with values separated by this character.
+    Lists(Names, char, Price),
+    /// `reportInfo=f1=SKU&f2=name&f3=price&f4=quantity|…`, prices of a piece.
+    Tradedoubler,
     /// `bd[0]=AW:P|advertiser|order|product|name|price|quantity|sku|group|category`.
     Awin,
 }
 
-/// Names of an item's parts; empty for parts the system does not have.
+/// Names of an item's parts, `a|b` for two of the same part; empty for parts the system does not have. Letter case does not
+/// matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) sku: &'static str,
@@ -36,6 +39,28 @@ pub(crate) struct Names {
     pub(crate) name: &'static str,
     pub(crate) quantity: &'static str,
     pub(crate) amount: &'static str,
+    /// Amount of the whole line, where it is sent in place of the price of a piece.
+    pub(crate) total: &'static str,
+    /// Discount of the whole line.
+    pub(crate) discount: &'static str,
+}
+
+impl Names {
+    /// No names.
+    pub(crate) const NONE: Self = Self {
+        sku: "",
+        category: "",
+        name: "",
+        quantity: "",
+        amount: "",
+        total: "",
+        discount: "",
+    };
+
+    /// Name under which a part is sent.
+    pub(crate) fn sent(name: &'static str) -> &'static str {
+        name.split('|').next().unwrap_or(name)
+    }
 }
 
 /// Quantity that an item's amount is the price of.
@@ -62,6 +87,8 @@ pub(crate) enum Part {
     Name,
     Quantity,
     Amount,
+    Total,
+    Discount,
     /// The whole item, or the whole basket.
     Whole,
     /// A part that our items do not have.
@@ -79,9 +106,14 @@ impl Names {
             (self.name, Part::Name),
             (self.quantity, Part::Quantity),
             (self.amount, Part::Amount),
+            (self.total, Part::Total),
+            (self.discount, Part::Discount),
         ]
         .into_iter()
-        .find_map(|(known, part)| (known == name).then_some(part))
+        .find_map(|(known, part)| {
+            let is_same = known.split('|').any(|known| known.eq_ignore_ascii_case(name));
+            is_same.then_some(part)
+        })
     }
 }
 
@@ -92,9 +124,7 @@ impl Basket {
             Self::None | Self::Path(_) => None,
             Self::Numbered(names, _) => {
                 let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-                let part = names
-                    .part(&stem.to_ascii_uppercase())
-                    .or_else(|| names.part(stem))?;
+                let part = names.part(stem)?;
                 let item = name.get(stem.len()..)?.parse().ok()?;
                 Some(Claim { item, part })
             }
@@ -102,7 +132,11 @@ impl Basket {
                 item: 0,
                 part: Part::Whole,
             }),
-            Self::Lists(names) => names.part(name).map(|part| Claim { item: 0, part }),
+            Self::Tradedoubler => name.eq_ignore_ascii_case("reportInfo").then_some(Claim {
+                item: 0,
+                part: Part::Whole,
+            }),
+            Self::Lists(names, ..) => names.part(name).map(|part| Claim { item: 0, part }),
             Self::Awin => {
                 let number = name.strip_prefix("bd[")?.strip_suffix(']')?;
                 let item = number.parse().ok()?;
@@ -126,6 +160,10 @@ impl Basket {
 #[derive(Default)]
 pub(crate) struct Draft {
     items: BTreeMap<usize, Item>,
+    /// Amounts of whole lines, which replace the price of a piece.
+    totals: BTreeMap<usize, Amount>,
+    /// Discounts of whole lines.
+    discounts: BTreeMap<usize, Amount>,
     /// True if amounts are per piece, to be multiplied once the quantity is known.
     per_piece: bool,
 }
@@ -147,7 +185,11 @@ impl Draft {
         match (basket, claim.part) {
             (Basket::Json(_, names, price), _) => self.take_json(name, value, (names, *price), money, other),
             (Basket::Awin, _) => self.take_awin(claim.item, name, value, money),
-            (Basket::Lists(_), part) => self.take_list(part, name, value, money),
+            (Basket::Tradedoubler, _) => self.take_tradedoubler(name, value, money),
+            (Basket::Lists(_, separator, price), part) => {
+                self.per_piece = *price == Price::Piece;
+                self.take_list(part, *separator, (name, value), money)
+            }
             (_, Part::Other) => {
                 other.push((format!("item{}.{name}", claim.item), value.to_owned()));
                 Ok(())
@@ -213,8 +255,34 @@ impl Draft {
         Ok(())
     }
 
-    fn take_list(&mut self, part: Part, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
-        for (number, text) in value.split('|').enumerate() {
+    fn take_tradedoubler(&mut self, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
+        self.per_piece = true;
+        for (number, line) in value.split('|').enumerate() {
+            for pair in line.split('&') {
+                let (field, text) = pair.split_once('=').unwrap_or((pair, ""));
+                let part = match field {
+                    "f1" => Part::Sku,
+                    "f2" => Part::Name,
+                    "f3" => Part::Amount,
+                    "f4" => Part::Quantity,
+                    _ => continue,
+                };
+                if !text.is_empty() {
+                    self.set(number, part, name, text, money)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_list(
+        &mut self,
+        part: Part,
+        separator: char,
+        (name, value): (&str, &str),
+        money: &Money<'_>,
+    ) -> Result<(), Problem> {
+        for (number, text) in value.split(separator).enumerate() {
             if text.is_empty() {
                 // An empty value still takes its place in the list.
                 self.item(number, name)?;
@@ -246,6 +314,12 @@ impl Draft {
         let item = self.item(number, parameter)?;
         match part {
             Part::Amount => item.amount = Some(money.read_line(parameter, value)?),
+            Part::Total => {
+                self.totals.insert(number, money.read_line(parameter, value)?);
+            }
+            Part::Discount => {
+                self.discounts.insert(number, money.read(parameter, value)?);
+            }
             Part::Quantity => item.quantity = Some(quantity(parameter, value)?),
             _ => {
                 within(TEXT_LIMIT, parameter, value)?;
@@ -262,19 +336,32 @@ impl Draft {
     /// Returns the items in order, and true if the amount of a line was too large.
     pub(crate) fn finish(self) -> (Vec<Item>, bool) {
         let mut too_large = false;
-        let per_piece = self.per_piece;
-        let whole = |mut item: Item| {
-            if let (true, Some(amount), Some(quantity)) = (per_piece, item.amount, item.quantity) {
-                let line = amount.micros.checked_mul(i64::from(quantity));
-                let size = line.and_then(|line| Amount::from_micros(line.checked_abs()?));
-                item.amount = line.filter(|_| size.is_some()).map(|micros| Amount { micros });
-                too_large |= item.amount.is_none();
-            }
-            item
-        };
-        let items = self.items.into_values().map(whole).collect();
+        let mut items = Vec::with_capacity(self.items.len());
+        for (number, mut item) in self.items {
+            let quantity = item.quantity.filter(|_| self.per_piece).map_or(1, i64::from);
+            let line = match self.totals.get(&number) {
+                Some(total) => Some(*total),
+                None => item.amount.and_then(|price| {
+                    let line = times(price, quantity);
+                    too_large |= line.is_none();
+                    line
+                }),
+            };
+            let discount = self.discounts.get(&number).map_or(0, |discount| discount.micros);
+            item.amount = line.map(|line| Amount {
+                micros: line.micros.saturating_sub(discount),
+            });
+            items.push(item);
+        }
         (items, too_large)
     }
+}
+
+/// Amount of several pieces; `None` if it is too large.
+fn times(price: Amount, quantity: i64) -> Option<Amount> {
+    let micros = price.micros.checked_mul(quantity)?;
+    Amount::from_micros(micros.checked_abs()?)?;
+    Some(Amount { micros })
 }
 
 fn quantity(parameter: &str, value: &str) -> Result<u32, Problem> {

@@ -132,7 +132,7 @@ impl Dialect {
         Some(Written::Text(text))
     }
 
-    fn has(&self, field: Field) -> bool {
+    pub(crate) fn has(&self, field: Field) -> bool {
         self.parameters.iter().any(|parameter| parameter.field == field)
     }
 
@@ -173,6 +173,7 @@ impl Dialect {
     pub(crate) fn money(&self, amount: Amount, postback: &Postback) -> Written {
         match self.money {
             Money::Minor => Written::Raw(amount.to_minor(postback.currency.as_deref())),
+            Money::Hundredths => Written::Raw(amount.to_hundredths(postback.currency.as_deref())),
             Money::Quoted => Written::Text(amount.to_string()),
             Money::Major | Money::Comma => Written::Raw(amount.to_string()),
         }

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use crate::basket::{Claim, within};
+use crate::decode::{Broken, decode_or_repair};
 use crate::dialect::{Dialect, Wire};
 use crate::field::Field;
-use crate::{Problem, RawCall, decode_pairs, json, path};
+use crate::{Problem, RawCall, json, path};
 
 /// Maximum number of parameters, items aside.
 pub(crate) const PARAMETER_LIMIT: usize = 100;
@@ -34,7 +35,7 @@ pub(crate) struct Collected {
 }
 
 /// Decoded name and value of a parameter, or the problem with it.
-pub(crate) type Pair = Result<(String, String), Problem>;
+pub(crate) type Pair = Result<(String, String), Broken>;
 
 /// Collects every parameter of a call. One that cannot be decoded is left out; the first of those is the problem.
 pub(crate) fn collect(dialect: &Dialect, call: &RawCall<'_>) -> Collected {
@@ -49,7 +50,9 @@ pub(crate) fn collect_pairs(dialect: &Dialect, path: &str, pairs: Vec<Pair>) -> 
         .iter()
         .any(|endpoint| endpoint.wire == Wire::Path)
     {
-        path::pairs(path, &mut |(item, pair)| collector.take(item, pair));
+        path::pairs(path, &mut |(item, pair)| {
+            collector.take(item, pair.map_err(Broken::from))
+        });
     }
     for pair in pairs {
         collector.take(None, pair);
@@ -62,7 +65,7 @@ pub(crate) fn collect_pairs(dialect: &Dialect, path: &str, pairs: Vec<Pair>) -> 
 
 /// Decodes the parameters of query and body, in that order.
 pub(crate) fn pairs(call: &RawCall<'_>) -> Vec<Pair> {
-    let mut pairs: Vec<Pair> = decode_pairs(call.query()).collect();
+    let mut pairs: Vec<Pair> = decode_or_repair(call.query()).collect();
     body(call, &mut |pair| pairs.push(pair));
     pairs
 }
@@ -71,10 +74,12 @@ fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
     if call.body.is_empty() {
         return;
     }
-    let unreadable = |detail| Err(Problem::Body { detail });
+    let unreadable = |detail| Err(Broken::from(Problem::Body { detail }));
     let content_type = call.content_type.unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let text = match std::str::from_utf8(call.body) {
+    // A byte-order mark says nothing that UTF-8 leaves open.
+    let bytes = call.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(call.body);
+    let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(broken) => {
             return sink(unreadable(format!(
@@ -83,12 +88,17 @@ fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
             )));
         }
     };
-    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        for pair in decode_pairs(text) {
+    let is = |wanted: &str| media_type.eq_ignore_ascii_case(wanted);
+    let (is_form, is_json) = (is("application/x-www-form-urlencoded"), is("application/json"));
+    // `curl -d` calls everything a form, and some programs send no type, or that of plain text.
+    let is_unclear = is_form || media_type.is_empty() || is("text/plain") || is("text/json");
+    let trimmed = text.trim();
+    if is_json || is_unclear && trimmed.starts_with('{') && trimmed.ends_with('}') {
+        json::parameters(text, &mut |pair| sink(pair.map_err(Broken::from)));
+    } else if is_form || is_unclear && trimmed.contains('=') {
+        for pair in decode_or_repair(trimmed) {
             sink(pair);
         }
-    } else if media_type.eq_ignore_ascii_case("application/json") {
-        json::parameters(text, sink);
     } else {
         let named: String = match media_type {
             "" => "missing".to_owned(),
@@ -121,7 +131,17 @@ impl<'d> Collector<'d> {
 
     fn take(&mut self, item: Option<usize>, pair: Pair) {
         self.at += 1;
-        let taken = pair.and_then(|(name, value)| self.keep(item, name, value));
+        let taken = match pair {
+            Ok((name, value)) => self.keep(item, name, value),
+            // A further parameter decides nothing: it is kept as far as it can be read.
+            Err(Broken {
+                repaired: Some((name, value)),
+                ..
+            }) if item.is_none() && self.dialect.meaning(&name) == Field::Extra => {
+                self.keep(item, name, value)
+            }
+            Err(broken) => Err(broken.problem),
+        };
         if let Err(problem) = taken {
             self.problem.get_or_insert((self.at, problem));
         }
@@ -134,12 +154,8 @@ impl<'d> Collector<'d> {
         };
         self.count(claim.is_some())?;
         within(NAME_LIMIT, &name, &name)?;
-        let key = if self.dialect.fold_case {
-            name.to_ascii_lowercase()
-        } else {
-            name.clone()
-        };
-        if !self.dialect.repeatable.contains(&name.as_str()) && !self.seen.insert((item, key)) {
+        let key = self.dialect.name_key(&name);
+        if !self.dialect.is_repeatable(&name) && !self.seen.insert((item, key)) {
             return Err(Problem::Repeated { parameter: name });
         }
         if claim.is_none() && self.is_sale(&name) {

@@ -1,5 +1,7 @@
 //! Strict decoding of `name=value&…`: invalid encodings are refused with their offset.
 
+use percent_encoding::percent_decode_str;
+
 use crate::Problem;
 
 /// Decodes percent-encoded pairs (a query string or a form body) one by one; `+` is a space. Pairs without a name are
@@ -11,15 +13,66 @@ use crate::Problem;
 /// assert_eq!(pairs.unwrap()[1], ("note".to_owned(), "café au lait".to_owned()));
 /// ```
 pub fn decode_pairs(encoded: &str) -> impl Iterator<Item = Result<(String, String), Problem>> {
+    decode_or_repair(encoded).map(|pair| pair.map_err(|broken| broken.problem))
+}
+
+/// Decodes pairs for a reader that must not fail, such as the redirect of a visitor: broken bytes become `�`.
+///
+/// ```
+/// let mut pairs = dialects::decode_lossy("sub1=caf%E9&sub2=100%");
+/// assert_eq!(pairs.next(), Some(("sub1".to_owned(), "caf\u{FFFD}".to_owned())));
+/// assert_eq!(pairs.next(), Some(("sub2".to_owned(), "100%".to_owned())));
+/// ```
+pub fn decode_lossy(encoded: &str) -> impl Iterator<Item = (String, String)> {
+    decode_or_repair(encoded).filter_map(|pair| match pair {
+        Ok(pair) => Some(pair),
+        Err(broken) => broken.repaired,
+    })
+}
+
+/// Parameter that does not decode.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) problem: Problem,
+    /// Name and value with `�` in place of the broken bytes; `None` if the problem is not about one parameter.
+    pub(crate) repaired: Option<(String, String)>,
+}
+
+impl From<Problem> for Broken {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            repaired: None,
+        }
+    }
+}
+
+/// Decodes pairs like [`decode_pairs`], with what is left of broken ones.
+pub(crate) fn decode_or_repair(encoded: &str) -> impl Iterator<Item = Result<(String, String), Broken>> {
     encoded
         .split('&')
+        // HTML that was never decoded: `&amp;order_id=1`.
+        .map(|pair| pair.strip_prefix("amp;").unwrap_or(pair))
         .filter(|pair| !pair.is_empty() && !pair.starts_with('='))
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let read = decode(name, Plus::IsSpace).map_err(|flaw| flaw.of(name))?;
-            let value = decode(value, Plus::IsSpace).map_err(|flaw| flaw.of(&read))?;
-            Ok((read, value))
+            decoded(name, value).map_err(|problem| Broken {
+                problem,
+                repaired: Some((repaired(name), repaired(value))),
+            })
         })
+}
+
+fn decoded(name: &str, value: &str) -> Result<(String, String), Problem> {
+    let read = decode(name, Plus::IsSpace).map_err(|flaw| flaw.of(name))?;
+    let value = decode(value, Plus::IsSpace).map_err(|flaw| flaw.of(&read))?;
+    Ok((read, value))
+}
+
+fn repaired(encoded: &str) -> String {
+    let spaced = encoded.replace('+', " ");
+    let text = percent_decode_str(&spaced).decode_utf8_lossy();
+    text.replace('\0', "\u{FFFD}")
 }
 
 /// Decodes one name and value of a path, where `+` is literal.
@@ -92,8 +145,23 @@ mod tests {
 
     use super::*;
 
-    fn decoded(encoded: &str) -> Result<Vec<(String, String)>, Problem> {
+    fn pairs(encoded: &str) -> Result<Vec<(String, String)>, Problem> {
         decode_pairs(encoded).collect()
+    }
+
+    #[test]
+    fn broken_values_are_repaired() {
+        let mut repaired = decode_or_repair("title=50%+off&name=caf%E9&nul=a%00b");
+        let mut next = || repaired.next().unwrap().unwrap_err().repaired.unwrap().1;
+        assert_eq!(
+            (next(), next(), next()),
+            (
+                "50% off".to_owned(),
+                "caf\u{FFFD}".to_owned(),
+                "a\u{FFFD}b".to_owned()
+            )
+        );
+        assert_eq!(pairs("a=1&amp;b=2").unwrap().len(), 2);
     }
 
     #[test]
@@ -112,14 +180,14 @@ mod tests {
                 parameter: parameter.into(),
                 offset,
             };
-            assert_eq!(decoded(encoded), Err(expected), "{encoded}");
+            assert_eq!(pairs(encoded), Err(expected), "{encoded}");
         }
     }
 
     #[test]
     fn a_nul_byte_is_refused() {
         assert_eq!(
-            decoded("b=x%00"),
+            pairs("b=x%00"),
             Err(Problem::Nul {
                 parameter: "b".into()
             })
@@ -128,19 +196,19 @@ mod tests {
 
     #[test]
     fn a_value_is_decoded_once() {
-        assert_eq!(decoded("b=%2525"), Ok(vec![("b".into(), "%25".into())]));
+        assert_eq!(pairs("b=%2525"), Ok(vec![("b".into(), "%25".into())]));
     }
 
     proptest! {
         #[test]
         fn an_encoded_value_survives_a_round_trip(value in "[^\0]{0,60}") {
             let encoded = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
-            prop_assert_eq!(decoded(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
+            prop_assert_eq!(pairs(&format!("v={encoded}")), Ok(vec![("v".to_owned(), value)]));
         }
 
         #[test]
         fn no_text_causes_a_panic(text in ".{0,200}") {
-            let _ = decoded(&text);
+            let _ = pairs(&text);
         }
     }
 }

@@ -49,8 +49,6 @@ pub struct Dialect {
     /// Parameters that may be repeated.
     pub(crate) repeatable: &'static [&'static str],
     pub(crate) states: &'static [(&'static str, State)],
-    /// True if parameter names are not case-sensitive.
-    pub(crate) fold_case: bool,
     pub(crate) money: Money,
     pub(crate) basket: Basket,
     /// Headers that carry the secret; empty if a parameter does.
@@ -75,7 +73,6 @@ pub(crate) const BASE: Dialect = Dialect {
     required: &[],
     repeatable: &[],
     states: &[],
-    fold_case: false,
     money: Money::Major,
     basket: Basket::None,
     auth: &[],
@@ -193,6 +190,8 @@ pub(crate) enum Money {
     Comma,
     /// Minor units of the currency.
     Minor,
+    /// Hundredths, and whole units of currencies without decimals; also of currencies with three decimals.
+    Hundredths,
 }
 
 /// Header that carries the secret.
@@ -295,30 +294,115 @@ impl Dialect {
         match known {
             Some(parameter) => parameter.field,
             None if is_personal(name) => Field::Personal,
+            // A system without a parameter for a secret or a goal takes ours.
+            None if name.eq_ignore_ascii_case("token") && !self.has(Field::Token) => Field::Token,
+            None if name.eq_ignore_ascii_case("goal") && !self.has(Field::Goal) => Field::Goal,
             None => Field::Extra,
         }
     }
 
-    /// Position of a name among the parameters, and among the names of that parameter.
-    pub(crate) fn place_of(&self, name: &str) -> Option<(usize, usize)> {
-        self.parameters.iter().enumerate().find_map(|(place, parameter)| {
-            let rank = parameter
-                .names
-                .iter()
-                .position(|known| self.same_name(known, name))?;
-            Some((place, rank))
-        })
+    /// True if the system has a place for a secret token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        !self.auth.is_empty() || self.has(Field::Token)
     }
 
-    pub(crate) fn same_name(&self, known: &str, name: &str) -> bool {
-        known == name || (self.fold_case && known.eq_ignore_ascii_case(name))
+    /// True if its calls are the first event of a customer, so that each must name a click.
+    #[must_use]
+    pub fn needs_click(&self) -> bool {
+        self.rules.contains(&Rule::NeedsClick)
+    }
+
+    /// Name that the dialect sends for a field; `None` if it has none.
+    #[must_use]
+    pub fn name_of(&self, field: Field) -> Option<&'static str> {
+        let known = self
+            .parameters
+            .iter()
+            .find(|parameter| parameter.field == field)?;
+        known.names.first().copied()
+    }
+
+    /// A sentence for the sender in which our names of parameters are replaced by the dialect's own: those with an
+    /// underscore wherever they stand, others as the first word.
+    #[must_use]
+    pub fn in_its_words(&self, sentence: &str) -> String {
+        const FIELDS: [Field; 14] = [
+            Field::ClickId,
+            Field::AffiliateKey,
+            Field::OrderId,
+            Field::CustomerId,
+            Field::EventTime,
+            Field::EventId,
+            Field::CustomerType,
+            Field::Amount,
+            Field::Currency,
+            Field::Goal,
+            Field::Token,
+            Field::Status,
+            Field::Commission,
+            Field::Discount,
+        ];
+        let translated = |word: &str, is_first: bool| {
+            let field = FIELDS.into_iter().find(|field| field.label() == word)?;
+            (is_first || word.contains('_'))
+                .then(|| self.name_of(field))
+                .flatten()
+        };
+        let mut words = String::with_capacity(sentence.len());
+        for (at, word) in sentence.split(' ').enumerate() {
+            if at > 0 {
+                words.push(' ');
+            }
+            let name = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '_');
+            match translated(name, at == 0) {
+                Some(own) => {
+                    words.push_str(own);
+                    words.push_str(word.get(name.len()..).unwrap_or_default());
+                }
+                None => words.push_str(word),
+            }
+        }
+        words
+    }
+
+    /// Position of a name among the parameters, and among the names of that parameter. A name in other letter case is the
+    /// same, unless it is another parameter: `Amount` or `Status` must not be lost.
+    pub(crate) fn place_of(&self, name: &str) -> Option<(usize, usize)> {
+        let find = |is_same: &dyn Fn(&str) -> bool| {
+            self.parameters.iter().enumerate().find_map(|(place, parameter)| {
+                let rank = parameter.names.iter().position(|known| is_same(known))?;
+                Some((place, rank))
+            })
+        };
+        find(&|known| known == name).or_else(|| find(&|known| known.eq_ignore_ascii_case(name)))
+    }
+
+    /// True if a parameter may be sent more than once.
+    pub(crate) fn is_repeatable(&self, name: &str) -> bool {
+        self.repeatable
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Name by which a repetition of a parameter is found: the letter case of known names does not matter.
+    pub(crate) fn name_key(&self, name: &str) -> String {
+        match self.place_of(name) {
+            Some(_) => name.to_ascii_lowercase(),
+            None => name.to_owned(),
+        }
     }
 }
 
 /// True if a parameter of this name is personal data in any system; such values are never stored.
 fn is_personal(name: &str) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 17] = [
+        "promoter_email",
         "email",
+        "mail",
+        "eml",
+        "customermail",
+        "emailaddress",
         "e-mail",
         "e_mail",
         "customer_email",

@@ -128,16 +128,21 @@ impl Field {
         }
     }
 
-    /// True if a placeholder as the value makes the call worthless: orders, money, secrets. Click IDs are checked one
-    /// by one.
+    /// True if a placeholder as the value makes the call worthless: it identifies an order, an affiliate or a customer, or
+    /// decides about money. Click IDs are checked one by one.
     pub(crate) fn must_be_real(self) -> bool {
         use Field::{
-            Amount, Commission, CommissionPercent, Currency, Discount, EventId, Goal, OrderId, ParentGoal,
-            Refund, Remaining, Revenue, Token,
+            AffiliateKey, Amount, Commission, CommissionPercent, Coupon, Currency, CustomerId, Discount,
+            EventId, Goal, OrderId, ParentGoal, Reference, Refund, Remaining, Revenue, Status, Token,
         };
         matches!(
             self,
             OrderId
+                | AffiliateKey
+                | Coupon
+                | CustomerId
+                | Reference
+                | Status
                 | Amount
                 | Goal
                 | ParentGoal

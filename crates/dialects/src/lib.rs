@@ -40,7 +40,7 @@ mod wire;
 pub use amount::Amount;
 pub use answer::{Answer, AnswerFormat, Rendered, Status, Wish};
 pub use call::{OutgoingCall, RawCall};
-pub use decode::decode_pairs;
+pub use decode::{decode_lossy, decode_pairs};
 pub use detect::{Detection, detect};
 pub use dialect::{Confidence, Dialect, Kind};
 pub use field::Field;

@@ -1,15 +1,21 @@
 //! Writing the line items of an order: the inverse of [`crate::basket`].
 
 use crate::basket::{Basket, Names, Price};
+use crate::field::Field;
 use crate::wire::{self, Pairs, Written};
 use crate::{Amount, Dialect, Item, Postback};
 
 /// Writes the line items into parameters, or returns them if they belong in the path.
 pub(crate) fn write(dialect: &Dialect, postback: &Postback, pairs: &mut Pairs) -> Vec<Pairs> {
     let alone = [order_as_item(postback)];
+    let has_only_items = match dialect.basket {
+        Basket::Path(_) => true,
+        Basket::Lists(..) => !dialect.has(Field::Amount),
+        _ => false,
+    };
     let items = match (postback.items.is_empty(), postback.amount) {
         (false, _) => postback.items.as_slice(),
-        (true, Some(_)) if matches!(dialect.basket, Basket::Path(_) | Basket::Lists(_)) => alone.as_slice(),
+        (true, Some(_)) if has_only_items => alone.as_slice(),
         _ => return Vec::new(),
     };
     let writer = Writer { dialect, postback };
@@ -37,7 +43,11 @@ pub(crate) fn write(dialect: &Dialect, postback: &Postback, pairs: &mut Pairs) -
                 Written::Raw(format!("[{}]", objects.join(","))),
             ));
         }
-        Basket::Lists(names) => writer.lists(items, names, pairs),
+        Basket::Lists(names, separator, price) => writer.lists(items, names, (*separator, *price), pairs),
+        Basket::Tradedoubler => {
+            let lines: Vec<String> = items.iter().map(|item| writer.tradedoubler(item)).collect();
+            pairs.push(("reportInfo".to_owned(), Written::Text(lines.join("|"))));
+        }
         Basket::Awin => {
             let lines = items
                 .iter()
@@ -108,15 +118,19 @@ impl Writer<'_> {
         ]
         .into_iter()
         .filter(|(name, _)| !name.is_empty())
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .filter_map(|(name, value)| Some((Names::sent(name).to_owned(), value?)))
         .collect()
     }
 
-    fn lists(&self, items: &[Item], names: &Names, pairs: &mut Pairs) {
+    fn lists(&self, items: &[Item], names: &Names, (separator, price): (char, Price), pairs: &mut Pairs) {
+        let line = |item: &Item| match price {
+            Price::Piece => piece(item),
+            Price::Line => (item.quantity, item.amount),
+        };
         let money = |amount| match self.dialect.money(amount, self.postback) {
             Written::Text(text) | Written::Raw(text) => text,
         };
-        let text = |text: &Option<String>| text.as_deref().map(without_bars);
+        let text = |text: &Option<String>| text.as_deref().map(|text| text.replace(separator, " "));
         let list = |part: &dyn Fn(&Item) -> Option<String>| {
             let parts: Vec<Option<String>> = items.iter().map(part).collect();
             let sent = parts.iter().any(Option::is_some);
@@ -124,22 +138,37 @@ impl Writer<'_> {
                 .into_iter()
                 .map(Option::unwrap_or_default)
                 .collect::<Vec<_>>()
-                .join("|");
+                .join(separator.to_string().as_str());
             sent.then_some(joined)
         };
         for (name, list) in [
             (names.sku, list(&|item| text(&item.sku))),
             (
                 names.quantity,
-                list(&|item| item.quantity.map(|quantity| quantity.to_string())),
+                list(&|item| line(item).0.map(|quantity| quantity.to_string())),
             ),
-            (names.amount, list(&|item| item.amount.map(money))),
+            (names.amount, list(&|item| line(item).1.map(money))),
             (names.name, list(&|item| text(&item.name))),
         ] {
-            if let Some(list) = list {
+            if let Some(list) = list.filter(|_| !name.is_empty()) {
                 pairs.push((name.to_owned(), Written::Text(list)));
             }
         }
+    }
+
+    fn tradedoubler(&self, item: &Item) -> String {
+        let text = |text: &Option<String>| text.as_deref().map(|text| text.replace(['|', '&'], " "));
+        let (quantity, price) = piece(item);
+        let fields = [
+            ("f1", text(&item.sku)),
+            ("f2", text(&item.name)),
+            ("f3", price.map(|price| price.to_string())),
+            ("f4", quantity.map(|quantity| quantity.to_string())),
+        ];
+        let sent = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+        sent.collect::<Vec<_>>().join("&")
     }
 
     fn awin(&self, number: usize, item: &Item) -> (String, Written) {

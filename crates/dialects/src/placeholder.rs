@@ -3,10 +3,12 @@
 use percent_encoding::percent_decode_str;
 
 /// Words that programs write for a missing value, or documents for a value to insert.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 17] = [
     "undefined",
     "null",
     "NULL",
+    "(null)",
+    "nil",
     "NaN",
     "None",
     "[object Object]",
@@ -61,6 +63,13 @@ pub fn is_placeholder(value: &str) -> bool {
         }
     }
     false
+}
+
+/// True for an opaque id in the delimiters of a macro, such as `{6f1c…}`: someone left the brackets around a real value.
+pub(crate) fn is_wrapped_id(value: &str) -> bool {
+    let inner = value.trim_matches(|c: char| c.is_ascii_punctuation());
+    let is_opaque = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    inner.len() >= 20 && inner.bytes().all(is_opaque) && inner.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn is_plain_placeholder(value: &str) -> bool {

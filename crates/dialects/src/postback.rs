@@ -19,6 +19,9 @@ pub struct Postback {
     /// Click IDs exactly as sent, in order; at most [`CLICK_LIMIT`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub click_ids: Vec<String>,
+    /// True if the parameter of the click ID was sent without a value.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_click_empty: bool,
     /// External ID of the affiliate, for attribution without a click id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affiliate_key: Option<String>,
@@ -61,6 +64,9 @@ pub struct Postback {
     /// State that the status stands for in the dialect; `None` for an undocumented status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// Sales channel that the sender credits in place of an affiliate; `None` if it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_channel: Option<String>,
     /// Change that the postback requests.
     #[serde(skip_serializing_if = "is_default")]
     pub intent: Intent,

@@ -1,5 +1,7 @@
 //! Parsing collected parameters into a postback: the second of the two steps of parsing.
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64;
 
 use crate::amount::AmountProblem;
@@ -7,9 +9,10 @@ use crate::basket::{Draft, within};
 use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
 use crate::dialect::{Auth, Dialect, Endpoint, Kind, Money as MoneyFormat};
 use crate::field::Field;
+use crate::placeholder::{is_placeholder, is_wrapped_id};
 use crate::postback::{CLICK_LIMIT, Intent};
 use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
-use crate::{Amount, Postback, Problem, RawCall, Wish, is_placeholder, json, recognise, rules, time};
+use crate::{Amount, Postback, Problem, RawCall, Wish, json, recognise, rules, time};
 
 /// Maximum length of a click id, goal, order id, currency or token, in bytes.
 const FIELD_LIMIT: usize = 256;
@@ -59,10 +62,11 @@ impl Reading<'_> {
         let refund = |one: &Sent| !one.value.is_empty() && self.winning(&winners, one) == Some(Field::Refund);
         self.refunds = sent.iter().any(refund);
         let currency = sent.iter().find_map(|one| match self.winning(&winners, one) {
-            Some(Field::Currency) => Some(one.value.clone()),
+            Some(Field::Currency) => Some(one.value.trim().to_ascii_uppercase()),
             _ => None,
         });
-        self.postback.is_in_hundredths = currency.is_none() && self.dialect.money == MoneyFormat::Minor;
+        let is_in_coins = matches!(self.dialect.money, MoneyFormat::Minor | MoneyFormat::Hundredths);
+        self.postback.is_in_hundredths = currency.is_none() && is_in_coins;
         for one in sent {
             let money = Money::of(self.dialect, currency.as_deref());
             let taken = match (one.claim, self.winning(&winners, one)) {
@@ -79,10 +83,12 @@ impl Reading<'_> {
                     )
                 }
                 (None, Some(field)) => self.set(field, &one.name, &one.value, &money),
-                (None, None) if self.dialect.meaning(&one.name) == Field::Personal => {
-                    self.set(Field::Personal, &one.name, &one.value, &money)
-                }
-                (None, None) => self.keep(&one.name, &one.value),
+                (None, None) => match self.dialect.meaning(&one.name) {
+                    field @ (Field::Personal | Field::Token | Field::Goal) => {
+                        self.set(field, &one.name, &one.value, &money)
+                    }
+                    _ => self.keep(&one.name, &one.value),
+                },
             };
             if let Err(problem) = taken {
                 self.note(one.at, problem);
@@ -125,7 +131,14 @@ impl Reading<'_> {
     }
 
     fn set(&mut self, field: Field, name: &str, value: &str, money: &Money<'_>) -> Result<(), Problem> {
+        let is_plain = field == Field::ClickId
+            || field == Field::CommissionPercent
+            || field.is_money()
+            || self.postback.text_mut(field).is_some();
+        // Spaces and line breaks around a plain value come from templates and files.
+        let value = if is_plain { value.trim() } else { value };
         if value.is_empty() {
+            self.postback.is_click_empty |= field == Field::ClickId;
             return Ok(());
         }
         within(limit_of(field), name, value)?;
@@ -138,7 +151,15 @@ impl Reading<'_> {
             return self.set_money(field, name, value, money);
         }
         if let Some(text) = self.postback.text_mut(field) {
-            *text = Some(value.to_owned());
+            *text = Some(match field {
+                Field::Currency => value.to_ascii_uppercase(),
+                // A list in JSON, of which the first decides.
+                Field::Coupon if value.starts_with('[') => {
+                    let codes = json::texts(value, CLICK_LIMIT).unwrap_or_default();
+                    codes.into_iter().next().unwrap_or_else(|| value.to_owned())
+                }
+                _ => value.to_owned(),
+            });
             return Ok(());
         }
         self.set_special(field, name, value)
@@ -224,7 +245,8 @@ impl Reading<'_> {
     fn set_clicks(&mut self, name: &str, clicks: Vec<String>) -> Result<(), Problem> {
         for click in clicks {
             within(FIELD_LIMIT, name, &click)?;
-            if is_placeholder(&click) {
+            // A genuine click ID in brackets is an error that only its reader can name.
+            if is_placeholder(&click) && !is_wrapped_id(&click) {
                 return Err(unreplaced(Field::ClickId, name, &click));
             }
             if self.postback.click_ids.len() == CLICK_LIMIT {
@@ -271,10 +293,10 @@ impl Reading<'_> {
     /// Adds a parameter without a field to `extra`.
     fn keep(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         within(FIELD_LIMIT, name, name)?;
-        within(EXTRA_LIMIT, name, value)?;
+        let value = truncated(value, EXTRA_LIMIT);
         let fixed = self.endpoint.is_some_and(|endpoint| {
             let same =
-                |(known, always): &(&str, &str)| self.dialect.same_name(known, name) && *always == value;
+                |(known, always): &(&str, &str)| known.eq_ignore_ascii_case(name) && **always == *value;
             endpoint.fixed.iter().any(same)
         });
         if fixed {
@@ -286,7 +308,7 @@ impl Reading<'_> {
                 limit: PARAMETER_LIMIT,
             });
         }
-        self.postback.extra.push((name.to_owned(), value.to_owned()));
+        self.postback.extra.push((name.to_owned(), value.into_owned()));
         Ok(())
     }
 
@@ -294,20 +316,25 @@ impl Reading<'_> {
         if self.postback.token.is_some() {
             return;
         }
+        // The system's own place first, then every other: a token is a token wherever it is sent.
+        let whole = self.dialect.auth.contains(&Auth::Basic);
         let header = |auth: &Auth| match auth {
             Auth::Bearer => scheme(call.authorization?, "Bearer").map(str::to_owned),
             Auth::Basic => {
                 let encoded = scheme(call.authorization?, "Basic")?;
-                String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()
+                let pair = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
+                Some(if whole { pair } else { password(&pair).to_owned() })
             }
             Auth::ApiKey => call.api_key.map(|key| key.trim().to_owned()),
         };
+        let everywhere = [Auth::Bearer, Auth::ApiKey, Auth::Basic];
         let token = self
             .dialect
             .auth
             .iter()
-            .find_map(header)
-            .filter(|token| !token.is_empty());
+            .chain(&everywhere)
+            .filter_map(header)
+            .find(|token| !token.is_empty());
         match token.map(|token| within(FIELD_LIMIT, "token", &token).map(|()| token)) {
             Some(Ok(token)) if token.contains('\0') => {
                 let parameter = "token".to_owned();
@@ -348,6 +375,26 @@ impl Reading<'_> {
         rules::apply(self.dialect, &mut self.postback);
         (self.postback, self.problem.map(|(_, problem)| problem))
     }
+}
+
+/// Password of the credentials of a Basic header; the user where the password is empty.
+fn password(credentials: &str) -> &str {
+    match credentials.split_once(':') {
+        Some((user, "")) => user,
+        Some((_, password)) => password,
+        None => credentials,
+    }
+}
+
+/// The first bytes of a text, with a mark where it was cut: further parameters are kept as far as they can be.
+fn truncated(value: &str, limit: usize) -> Cow<'_, str> {
+    if value.len() <= limit {
+        return Cow::Borrowed(value);
+    }
+    let end = (0..=limit - '…'.len_utf8())
+        .rev()
+        .find(|at| value.is_char_boundary(*at));
+    Cow::Owned(format!("{}…", value.get(..end.unwrap_or(0)).unwrap_or_default()))
 }
 
 fn limit_of(field: Field) -> usize {

@@ -1,7 +1,7 @@
 //! Rules of dialects that apply to the whole postback after parsing.
 
 use crate::basket::within;
-use crate::dialect::{Dialect, Kind};
+use crate::dialect::Dialect;
 use crate::postback::{ITEM_LIMIT, Intent, Item, State};
 use crate::values::amount_problem;
 use crate::{Amount, Postback, Problem};
@@ -15,8 +15,23 @@ pub(crate) enum Rule {
     GoalFromItems,
     /// A percentage counts only if the fixed commission is 0 (ClickMeter).
     PercentWithoutFixed,
-    /// Any status reverses an existing conversion (Impact's disposition codes).
+    /// The dialect's statuses reverse an existing conversion, and no other status means anything (Impact's disposition codes).
     StatusReverses,
+    /// Another sales channel than this is credited: the sender says so in the parameter (Awin's `ch`).
+    Channel {
+        /// Parameter.
+        parameter: &'static str,
+        /// Value for us.
+        ours: &'static str,
+    },
+    /// A call is the first event of a customer, so that it must name a click (PartnerStack's sign-ups).
+    NeedsClick,
+    /// The first sub ID is the order ID where none is sent (TUNE's `adv_sub`).
+    OrderFromSub,
+    /// A goal of this name is none.
+    NoGoal(&'static str),
+    /// An order is reported in one call per position, so that an order ID is that of the position (Admitad).
+    Positions,
     /// The call maps its statuses to states (Keitaro).
     OwnStatusMap,
 }
@@ -29,26 +44,116 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
             Rule::AmountFromItems => amount_from_items(postback),
             Rule::GoalFromItems => goal_from_items(postback),
             Rule::PercentWithoutFixed => percent_without_fixed(postback),
-            Rule::StatusReverses => {
-                if postback.status.is_some() {
-                    postback.state = Some(State::Rejected);
-                    postback.intent = Intent::Update;
-                }
+            Rule::OrderFromSub => {
+                let [first, ..] = &postback.subs;
+                postback.order_id = postback.order_id.take().or_else(|| first.clone());
             }
+            Rule::NeedsClick => {}
+            Rule::StatusReverses => reverse(dialect, postback),
+            Rule::Channel { parameter, ours } => channel(postback, parameter, ours),
+            Rule::NoGoal(none) => {
+                postback.goal = postback
+                    .goal
+                    .take()
+                    .filter(|goal| !goal.eq_ignore_ascii_case(none));
+            }
+            Rule::Positions => positions(postback),
             Rule::OwnStatusMap => own_status_map(postback),
         }
     }
 }
 
+/// Words for states that systems share, beside those of the dialect.
+const WORDS: [(&str, State); 34] = [
+    ("approved", State::Approved),
+    ("approve", State::Approved),
+    ("accepted", State::Approved),
+    ("confirmed", State::Approved),
+    ("validated", State::Approved),
+    ("completed", State::Approved),
+    ("complete", State::Approved),
+    ("pending", State::Pending),
+    ("processing", State::Pending),
+    ("open", State::Pending),
+    ("unconfirmed", State::Pending),
+    ("hold", State::Held),
+    ("held", State::Held),
+    ("on-hold", State::Held),
+    ("on_hold", State::Held),
+    ("rejected", State::Rejected),
+    ("reject", State::Rejected),
+    ("declined", State::Rejected),
+    ("cancelled", State::Rejected),
+    ("canceled", State::Rejected),
+    ("reversed", State::Rejected),
+    ("refunded", State::Rejected),
+    ("returned", State::Rejected),
+    ("chargeback", State::Rejected),
+    ("charged_back", State::Rejected),
+    ("void", State::Rejected),
+    ("voided", State::Rejected),
+    ("trash", State::Rejected),
+    ("failed", State::Rejected),
+    ("invalid", State::Rejected),
+    ("fraud", State::Rejected),
+    ("expired", State::Rejected),
+    ("deleted", State::Rejected),
+    ("denied", State::Rejected),
+];
+
+/// State of a status: by the dialect's words, or else by those that systems share; in any letter case.
 fn state(dialect: &Dialect, status: Option<&str>) -> Option<State> {
     let status = status?;
-    // Other systems compare exactly; in ours `Approved` can only mean `approved`.
-    let lenient = dialect.kind == Kind::Own;
-    let same = |(known, state): &(&str, State)| {
-        let matches = *known == status || (lenient && known.eq_ignore_ascii_case(status));
-        matches.then_some(*state)
+    let find = |words: &[(&str, State)]| {
+        let mut words = words.iter();
+        words.find_map(|(known, state)| known.eq_ignore_ascii_case(status).then_some(*state))
     };
-    dialect.states.iter().find_map(same)
+    find(dialect.states).or_else(|| find(&WORDS))
+}
+
+fn reverse(dialect: &Dialect, postback: &mut Postback) {
+    let Some(status) = postback.status.clone() else {
+        return;
+    };
+    if dialect
+        .states
+        .iter()
+        .any(|(code, _)| code.eq_ignore_ascii_case(&status))
+    {
+        postback.intent = Intent::Update;
+    } else {
+        // The reason of a change, such as `ORDER_UPDATE`.
+        postback.status = None;
+        postback.state = None;
+        postback.extra.push(("disposition".to_owned(), status));
+    }
+}
+
+fn channel(postback: &mut Postback, parameter: &str, ours: &str) {
+    let sent = postback
+        .extra
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(parameter));
+    let other = sent.map(|(_, value)| value.clone());
+    postback.other_channel = other.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case(ours));
+}
+
+fn positions(postback: &mut Postback) {
+    let named = |wanted: &str| {
+        let mut extra = postback.extra.iter();
+        extra
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.clone())
+    };
+    let (number, count) = (named("position_id"), named("position_count"));
+    if let (Some(number), Some(order), true) = (
+        number,
+        postback.order_id.as_mut(),
+        count.is_some_and(|count| count != "1"),
+    ) {
+        order.push('/');
+        order.push_str(&number);
+    }
 }
 
 fn amount_from_items(postback: &mut Postback) {
@@ -59,8 +164,7 @@ fn amount_from_items(postback: &mut Postback) {
         .items
         .iter()
         .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
-    // The items of CJ and Impact count as gross, so the order's discount is subtracted. Our reference does not confirm
-    // this. The other dialects with this rule have no discount.
+    // An order's discount comes off the sum of its items: Impact documents it, and so do those whose items are gross.
     let discount = postback.discount.map_or(0, |discount| discount.micros);
     postback.amount = micros.and_then(|sum| Amount::from_micros(sum.checked_sub(discount)?));
 }

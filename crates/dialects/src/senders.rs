@@ -127,7 +127,7 @@ use Field::{
     Status,
 };
 
-static SENDERS: [Sender; 16] = [
+static SENDERS: [Sender; 17] = [
     Sender {
         key: "own",
         name: "Own shop",
@@ -252,8 +252,8 @@ static SENDERS: [Sender; 16] = [
         link_parameter: Some("s1"),
         macros: &[
             yes(ClickId, "#s1#"),
-            perhaps(OrderId, "#tid#"),
-            perhaps(Revenue, "#price#"),
+            yes(OrderId, "#tid#"),
+            yes(Revenue, "#price#"),
         ],
         note: None,
     },
@@ -343,7 +343,22 @@ static SENDERS: [Sender; 16] = [
             perhaps(Amount, "{Amount}"),
             perhaps(Revenue, "{Payout}"),
             perhaps(Currency, "{Currency}"),
+            perhaps(Status, "{Status}"),
         ],
         note: None,
+    },
+    Sender {
+        key: "digistore24",
+        name: "Digistore24",
+        link_parameter: Some("cid"),
+        macros: &[
+            yes(ClickId, "{cid}"),
+            yes(OrderId, "{transaction_id}"),
+            yes(Revenue, "{amount_affiliate}"),
+            yes(Currency, "{currency}"),
+            yes(Country, "{country}"),
+            yes(Reference, "{product_id}"),
+        ],
+        note: Some("{transaction_type} tells payments from refunds: use a URL with refund=all for refunds."),
     },
 ];

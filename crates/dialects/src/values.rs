@@ -36,6 +36,7 @@ impl<'a> Money<'a> {
             MoneyFormat::Major | MoneyFormat::Quoted => Amount::parse(text),
             MoneyFormat::Comma => Amount::parse_with_comma(text),
             MoneyFormat::Minor => Amount::parse_minor(text, self.currency),
+            MoneyFormat::Hundredths => Amount::parse_hundredths(text, self.currency),
         }
     }
 }
@@ -70,7 +71,8 @@ pub(crate) fn clicks(value: &str, dialect: &Dialect) -> Vec<String> {
 }
 
 pub(crate) fn customer_type(value: &str) -> Option<CustomerType> {
-    const EXISTING: [&str; 6] = [
+    const EXISTING: [&str; 7] = [
+        "lapsed",
         "existing",
         "returning",
         "return",

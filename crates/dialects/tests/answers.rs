@@ -8,6 +8,7 @@ fn answer(status: Status) -> Answer {
         reason: "click_not_found".into(),
         message: "No click <1> & \"2\".".into(),
         hint: None,
+        notes: Vec::new(),
         request_id: "pb_1".into(),
         conversion_id: None,
         mode: "live",

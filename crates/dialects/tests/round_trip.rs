@@ -14,7 +14,10 @@ use proptest::prelude::*;
 const ONLY_ITEMS: [&str; 2] = ["partnerize", "rakuten"];
 
 fn text() -> impl Strategy<Value = String> {
-    "[^\u{0}]{1,20}".prop_filter("placeholder", |text| !is_placeholder(text))
+    // Spaces around a value say nothing.
+    "[^\u{0}]{1,20}"
+        .prop_map(|text| text.trim().to_owned())
+        .prop_filter("placeholder", |text| !text.is_empty() && !is_placeholder(text))
 }
 
 fn click() -> impl Strategy<Value = String> {
@@ -189,11 +192,19 @@ fn with_items(dialect: &Dialect, postback: &mut Postback) {
         return;
     }
     for item in &mut postback.items {
-        if matches!(dialect.key, "cj" | "rakuten") {
+        let key = dialect.key;
+        if matches!(
+            key,
+            "cj" | "rakuten" | "tradedoubler" | "shareasale" | "pepperjam"
+        ) {
             item.category = None;
         }
-        if dialect.key == "cj" {
+        if matches!(key, "cj" | "shareasale" | "pepperjam") {
             item.name = None;
+        }
+        // The system separates its items by these.
+        for text in [&mut item.sku, &mut item.name].into_iter().flatten() {
+            *text = text.replace([',', '&'], "-");
         }
     }
     let sum = || {
@@ -202,9 +213,10 @@ fn with_items(dialect: &Dialect, postback: &mut Postback) {
             .iter()
             .filter_map(|item| item.amount)
             .map(|amount| amount.micros)
-            .sum()
+            .sum::<i64>()
     };
-    let summed = (!postback.items.is_empty()).then(|| Amount { micros: sum() });
+    let discount = postback.discount.map_or(0, |discount| discount.micros);
+    let summed = Amount::from_micros(sum() - discount).filter(|_| !postback.items.is_empty());
     match dialect.key {
         key if ONLY_ITEMS.contains(&key) => postback.amount = summed,
         "clickledger" => {}
@@ -223,6 +235,7 @@ fn agreed(dialect: &Dialect, postback: &mut Postback) {
         "partnerstack_s2s" | "dub" => {
             postback.goal.get_or_insert("sale".to_owned());
         }
+        "tune" => postback.order_id = postback.order_id.take().or_else(|| postback.subs[0].clone()),
         "clickmeter" if postback.commission_rate_ppm.is_some() => postback.commission = None,
         _ => {}
     }

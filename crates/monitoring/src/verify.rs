@@ -134,10 +134,10 @@ const CLAIMS: [(&str, &str, &str); 3] = [
         "Every duplicate postback refers to an existing conversion",
         "SELECT id AS postback FROM postbacks
          WHERE network_id = $1 AND received_at >= $2 AND received_at < $3 AND status = 'duplicate' AND NOT is_test
-           AND reason <> 'status_ignored'",
+           AND reason NOT IN ('status_ignored', 'other_channel')",
         "SELECT p.id FROM postbacks p JOIN conversions c ON c.network_id = p.network_id AND c.id = p.conversion_id
          WHERE p.network_id = $1 AND received_at >= $2 AND received_at < $3 AND p.status = 'duplicate' AND NOT p.is_test
-           AND p.reason <> 'status_ignored'",
+           AND p.reason NOT IN ('status_ignored', 'other_channel')",
     ),
 ];
 

@@ -7,11 +7,12 @@ use campaigns::integrations::Integrations;
 use campaigns::{Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
 use conversions::AttributedBy;
-use dialects::Postback;
+use dialects::{Field, Postback};
 use schema::clock::in_words;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ClickKey, LinkId, NetworkId};
 use tenancy::networks::Network;
 
+use crate::record::PostbackRecord;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
 
@@ -97,9 +98,11 @@ impl Attribution {
 pub(crate) fn read_clicks(
     click_ids: &ClickIds,
     network: &Network,
-    postback: &Postback,
+    record: &PostbackRecord,
     lenient: &[LinkId],
 ) -> Result<ClickId, Verdict> {
+    let postback = &record.postback;
+    let own = record.dialect().name_of(Field::ClickId).unwrap_or("click_id");
     let read = |text: &str| match click_ids.read(text, network.id, network.click_key) {
         Err(ClickIdFlaw::LetterCase { correct }) if !lenient.is_empty() => {
             let click = click_ids.read(&correct, network.id, network.click_key)?;
@@ -117,19 +120,27 @@ pub(crate) fn read_clicks(
     }
     let elsewhere = || find_elsewhere(postback, |text| read(text).is_ok());
     match postback.click_ids.first() {
-        None => Err(elsewhere().map_or_else(
-            || Verdict::of(Reason::ClickIdMissing),
-            |name| {
-                let message = format!("The click ID is missing, but {name} holds one.");
+        None => Err(match elsewhere() {
+            Some(name) => {
+                let message = format!("{own} is missing, but {name} holds one of our click IDs.");
                 Verdict::with_message(Reason::ClickIdMissing, message)
-                    .with_hint(format!("Send the value of {name} as click_id."))
-            },
-        )),
+                    .with_hint(format!(
+                        "This format calls it {own}: send the value of {name} as {own}."
+                    ))
+                    .with_their_names()
+            }
+            None if postback.is_click_empty => {
+                let message = format!("{own} is empty.");
+                Verdict::with_message(Reason::ClickIdMissing, message)
+            }
+            None => Verdict::of(Reason::ClickIdMissing),
+        }),
         Some(text) => Err(match elsewhere() {
             Some(name) => {
-                let message = format!("No click has the ID {text}, but {name} holds a click ID.");
+                let message = format!("No click has the ID {text}, but {name} holds one of our click IDs.");
                 Verdict::with_message(Reason::ClickNotFound, message)
-                    .with_hint(format!("Send the value of {name} as click_id."))
+                    .with_hint(format!("Send the value of {name} as {own}."))
+                    .with_their_names()
             }
             None => match read(text) {
                 Ok(_) => Verdict::of(Reason::ClickNotFound),
@@ -168,6 +179,12 @@ fn find_elsewhere(postback: &Postback, is_genuine: impl Fn(&str) -> bool) -> Opt
 /// Verdict with the most specific explanation of an invalid click ID. An ID of another network is explained like one that
 /// does not exist, so that networks stay hidden from each other.
 fn explain(text: &str, flaw: &ClickIdFlaw, is_genuine: impl Fn(&str) -> bool) -> Verdict {
+    let bare = text.trim_matches(|c: char| c.is_ascii_punctuation());
+    if bare != text && is_genuine(bare) {
+        let message = "No click has this ID as sent: it has brackets or quotes around it.";
+        return Verdict::with_message(Reason::ClickNotFound, message)
+            .with_hint("Send the value alone. A common cause is a macro whose brackets were left in place.");
+    }
     if let Some(decoded) = decoded_again(text).filter(|decoded| is_genuine(decoded)) {
         let message =
             format!("No click has this ID as sent: it was percent-encoded twice. Decoded, it is {decoded}.");

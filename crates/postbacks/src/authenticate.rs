@@ -9,6 +9,7 @@ use std::sync::Arc;
 use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds};
 use campaigns::integrations::{Integration, Integrations};
 use campaigns::{Route, Routing, RoutingError};
+use chrono::{DateTime, TimeDelta, Utc};
 use schema::{AdvertiserId, LinkId};
 use tenancy::Secret;
 use tenancy::networks::NetworkStatus;
@@ -71,6 +72,25 @@ impl Authenticator {
         &self.routing
     }
 
+    /// True if a postback may be attributed by its customer: it names one, and no click of ours that is young enough.
+    pub(crate) async fn asks_for_customer(&self, received: &Received) -> Result<bool, RoutingError> {
+        let record = &received.record;
+        if record.postback.customer_id.is_none() {
+            return Ok(false);
+        }
+        if record.postback.click_ids.is_empty() {
+            return Ok(true);
+        }
+        let Some(network) = self.routing.network_of_id(record.network).await? else {
+            return Ok(false);
+        };
+        let Ok(click) = read_clicks(&self.click_ids, &network, record, &[]) else {
+            return Ok(true);
+        };
+        let route = self.routing.route(network.id, click.link_id()).await?;
+        Ok(route.is_none_or(|route| is_expired(click, &route, record.received_at)))
+    }
+
     /// Authenticates and attributes a postback; `None` if its network does not exist any more.
     ///
     /// # Errors
@@ -112,12 +132,14 @@ impl Authenticator {
     ) -> Result<(Sender, Arc<Integration>, Attribution, Route), Stop> {
         findings.trace.pass("dialect", findings.record.dialect().name);
         let token = self.identify_sender(findings).await?;
-        let (click, integrations) = self.read_click(findings).await?;
+        let (mut click, integrations) = self.read_click(findings).await?;
         check_acceptable(findings)?;
         let sender = self.require_sender(findings, token, integrations, &click).await?;
         let integration = choose_integration(findings, &sender);
         self.authenticate(findings, &integration, sender.token)?;
-        check_campaign(findings, &sender)?;
+        if let Err(verdict) = check_campaign(findings, &sender) {
+            click = Err(verdict);
+        }
         let (attribution, route, integration) = self
             .attribute_to(customers, findings, &sender, integration, click)
             .await?;
@@ -162,7 +184,7 @@ impl Authenticator {
             Some(integrations) => self.links_in_any_case(findings, integrations).await?,
             None => Vec::new(),
         };
-        let click = read_clicks(&self.click_ids, network, &findings.record.postback, &lenient);
+        let click = read_clicks(&self.click_ids, network, &findings.record, &lenient);
         if let Ok(click) = click {
             findings.route = self.routing.route(network.id, click.link_id()).await?;
             findings.attribution = Some(Attribution::of_click(click));
@@ -180,15 +202,31 @@ impl Authenticator {
     ) -> Result<Sender, Stop> {
         let record = &findings.record;
         if findings.advertiser_id.is_none() && record.token().is_none() {
-            findings.advertiser_id = findings
+            let clicked = findings
                 .route
                 .as_ref()
                 .map(|route| route.campaign().advertiser_id);
+            findings.advertiser_id = match (clicked, &record.postback.reference) {
+                (Some(clicked), _) => Some(clicked),
+                (None, Some(reference)) => {
+                    self.routing
+                        .advertiser_of_reference(record.network, reference)
+                        .await?
+                }
+                (None, None) => None,
+            };
         }
         let Some(advertiser_id) = findings.advertiser_id else {
             return Err(match (record.token(), click) {
                 (Some(_), _) => Verdict::of(Reason::TokenInvalid),
-                (None, Err(verdict)) if !record.postback.click_ids.is_empty() => verdict.clone(),
+                // A format without a place for a token leaves the click to identify the sender.
+                (None, Err(verdict))
+                    if !record.postback.click_ids.is_empty()
+                        || verdict.names_are_theirs
+                        || !record.dialect().has_token() =>
+                {
+                    verdict.clone()
+                }
                 (None, _) => Verdict::of(Reason::TokenMissing),
             }
             .into());
@@ -265,17 +303,28 @@ impl Authenticator {
         click: Result<ClickId, Verdict>,
     ) -> Result<(Attribution, Route, Arc<Integration>), Stop> {
         let record = &findings.record;
-        let missing = match click {
+        let has_other_proof = record.postback.customer_id.is_some()
+            || record.postback.coupon.is_some()
+            || record.postback.affiliate_key.is_some();
+        let useless = match click {
             Ok(click) => {
                 let route = findings.route.clone();
                 let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
-                let sent = record.postback.click_ids.len();
-                trace_click(&mut findings.trace, click, &route, record.received_at, sent);
-                return Ok((Attribution::of_click(click), route, integration));
+                if !(has_other_proof && is_expired(click, &route, record.received_at)) {
+                    let sent = record.postback.click_ids.len();
+                    trace_click(&mut findings.trace, click, &route, record.received_at, sent);
+                    return Ok((Attribution::of_click(click), route, integration));
+                }
+                let message = "The click is older than the campaign's attribution window.";
+                Verdict::with_message(Reason::ClickExpired, message)
             }
-            Err(verdict) if !record.postback.click_ids.is_empty() => return Err(verdict.into()),
-            Err(missing) => missing,
+            Err(useless) => useless,
         };
+        let sent_click = !record.postback.click_ids.is_empty();
+        let record_needs_click = record.dialect().needs_click();
+        if sent_click && !has_other_proof {
+            return Err(useless.into());
+        }
         let eligible = EligibleCampaigns {
             network: record.network,
             advertiser_id: sender.advertiser_id,
@@ -290,13 +339,23 @@ impl Authenticator {
             &record.postback,
             &mut findings.trace,
         );
-        let attribution = match found.await? {
+        let found = found.await?;
+        if sent_click {
+            // The click is what the sender meant: its fault is the reason, unless another proof stands in.
+            let WithoutClick::Found(_) = found else {
+                return Err(useless.into());
+            };
+            findings.trace.unused("click_id", useless.message.clone());
+        }
+        let attribution = match found {
             WithoutClick::Found(attribution) => attribution,
+            // The first event of a customer names the click itself: waiting cannot help.
+            WithoutClick::WaitForCustomer(_) if record_needs_click => return Err(useless.into()),
             WithoutClick::WaitForCustomer(customer) => {
                 return Err(Stop::Stopped(Stopped::WaitForCustomer(customer)));
             }
             WithoutClick::Rejected(verdict) if verdict.reason == Reason::ClickIdMissing => {
-                return Err(missing.into());
+                return Err(useless.into());
             }
             WithoutClick::Rejected(verdict) => return Err(verdict.into()),
         };
@@ -332,6 +391,11 @@ impl Authenticator {
         };
         Ok(own.clone())
     }
+}
+
+/// True if a click is older than the attribution window of its campaign.
+fn is_expired(click: ClickId, route: &Route, at: DateTime<Utc>) -> bool {
+    at - click.clicked_at() > TimeDelta::days(route.campaign().attribution_days.into())
 }
 
 /// Refuses postbacks of suspended networks, and requests that could not be read.

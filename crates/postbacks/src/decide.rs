@@ -72,6 +72,8 @@ pub(crate) struct Claim {
     pub(crate) currency: Currency,
     /// Action.
     pub(crate) action: Action,
+    /// True if a status was sent that is none we know: a new conversion is pending then, whatever the goal says.
+    pub(crate) is_status_unknown: bool,
     /// Reason why a new conversion must not be created; an existing one may still be updated: after the attribution window,
     /// without an amount, after the end of the campaign.
     pub(crate) blocks_creation: Option<Verdict>,
@@ -114,10 +116,13 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
         return Err(Verdict::of(Reason::WrongMode));
     }
     check_event_time(case, trace)?;
+    check_authority(case)?;
     let goal = find_goal(case)?;
     trace.pass("goal", format!("{} ({})", goal.settings.name, goal.code()));
     check_reference(case, goal, trace)?;
-    let action = action(case, goal, trace)?;
+    let status = status(case, trace)?;
+    let is_status_unknown = status.is_none() && case.postback.status.is_some() && case.is_authenticated;
+    let action = action(case, goal, status, is_status_unknown)?;
     let unique_key = unique_key(case, goal, action)?;
     trace.pass("unique", format!("by {}: {unique_key}", goal.settings.unique_by));
     let currency = find_currency(case)?;
@@ -130,6 +135,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
         sent_micros,
         currency,
         action,
+        is_status_unknown,
         blocks_creation: None,
     };
     if action.creates() {
@@ -153,6 +159,18 @@ fn check_new(
     check_window(case, trace)?;
     check_parameters(case, goal, trace)?;
     amount(case, goal, sent, currency, trace)
+}
+
+/// Refuses more than a report from a sender who is not authenticated: everyone with the click could send it.
+fn check_authority(case: &Case<'_>) -> Result<(), Verdict> {
+    let postback = case.postback;
+    let is_report =
+        matches!(postback.intent, Intent::Report | Intent::Upsert) && postback.remaining.is_none();
+    if case.is_authenticated || is_report {
+        return Ok(());
+    }
+    let message = "The sender is not authenticated, so that it may report an order and nothing else.";
+    Err(Verdict::with_message(Reason::ReportOnly, message))
 }
 
 /// Refuses the time of an event that lies in the future. That of a sender who is not authenticated does not count.
@@ -346,14 +364,21 @@ fn check_reference(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<()
     Ok(())
 }
 
-/// Action of the postback, from its intent and status.
-fn action(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Action, Verdict> {
+/// Status that was sent, by the network's own words or those of the dialect; `None` if none was sent, or an unknown one.
+fn status(case: &Case<'_>, trace: &mut Trace) -> Result<Option<ConversionStatus>, Verdict> {
     let postback = case.postback;
-    let mapped = postback
-        .status
-        .as_deref()
-        .and_then(|status| case.integration.meaning_of(status));
-    let state = match mapped {
+    let mapped = |word: &str| case.integration.meaning_of(word);
+    let channel = postback.other_channel.as_deref();
+    if let Some(channel) = channel.filter(|channel| mapped(channel).is_none()) {
+        let message = format!("The sender credits the channel {channel}, so no conversion is made.");
+        return Err(Verdict::with_message(Reason::OtherChannel, message));
+    }
+    let word = channel.or(postback.status.as_deref());
+    if word.is_some() && !case.is_authenticated {
+        trace.unused("status", "the sender is not authenticated");
+        return Ok(None);
+    }
+    let state = match word.and_then(mapped) {
         Some("ignored") => return Err(Verdict::of(Reason::StatusIgnored)),
         Some("pending") => Some(State::Pending),
         Some("held") => Some(State::Held),
@@ -366,25 +391,48 @@ fn action(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<Action, Ver
         State::Approved => ConversionStatus::Approved,
         State::Rejected => ConversionStatus::Rejected,
     });
-    if let Some(sent) = &postback.status {
+    if let Some(sent) = word {
         match status {
             Some(status) => trace.pass("status", format!("{sent} means {status}")),
-            None => trace.note("status", format!("{sent} is unknown and changes nothing")),
+            None => trace.unused("status", format!("{sent} is no status that we know")),
         }
     }
-    let initial = if goal.settings.auto_approve && goal.settings.hold_days == 0 {
+    Ok(status)
+}
+
+/// Action of the postback, from its intent and status.
+fn action(
+    case: &Case<'_>,
+    goal: &Goal,
+    status: Option<ConversionStatus>,
+    is_status_unknown: bool,
+) -> Result<Action, Verdict> {
+    let postback = case.postback;
+    let approves_itself = goal.settings.auto_approve && goal.settings.hold_days == 0;
+    let initial = if approves_itself && !is_status_unknown {
         ConversionStatus::Approved
     } else {
         ConversionStatus::Pending
     };
+    let has_money = postback.amount.is_some() || !postback.items.is_empty() || postback.remaining.is_some();
     Ok(match (postback.intent, status) {
         (Intent::Refund, _) => Action::Refund,
         // What is left of an order presupposes the order.
         (_, status) if postback.remaining.is_some() => Action::Update(status),
+        (Intent::Update, None) if is_status_unknown && !has_money => return Err(status_unknown(postback)),
         (Intent::Update, status) => Action::Update(status),
         (Intent::Report, None) => Action::Create(initial),
+        // Of two reports of an unauthenticated sender the first counts.
+        (Intent::Upsert, None) if !case.is_authenticated => Action::Create(initial),
         (Intent::Report | Intent::Upsert, sent) => Action::Upsert { initial, sent },
     })
+}
+
+/// Verdict on a status that changes nothing because it is none that we know.
+pub(crate) fn status_unknown(postback: &Postback) -> Verdict {
+    let sent = postback.status.as_deref().unwrap_or_default();
+    let message = format!("The status “{sent}” is none that we know, and it changes nothing.");
+    Verdict::with_message(Reason::StatusUnknown, message)
 }
 
 fn check_parameters(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<(), Verdict> {

@@ -229,6 +229,7 @@ impl PostbackRecord {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
             conversion_id: None,
+            names_are_theirs: true,
         })
     }
 

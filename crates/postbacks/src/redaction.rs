@@ -1,11 +1,18 @@
 //! Redaction of a request before it is stored: of a token the last characters remain, so that it can be identified; of
 //! personal data nothing remains.
 
+use std::collections::BTreeSet;
+
 use dialects::Postback;
+use memchr::{memchr2_iter, memmem};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Endings of the names of parameters whose values are secrets.
 const SECRET_NAMES: [&str; 4] = ["token", "secret", "password", "api_key"];
+
+/// Maximum number of personal values that are looked for. Of a request with more nothing is kept: no program sends them, and
+/// each costs a pass over the request.
+const MAX_PERSONAL: usize = 24;
 
 /// Bytes that end a value. The value of a secret parameter also ends at a percent sign, as it may be part of another,
 /// encoded value.
@@ -39,8 +46,18 @@ impl<'a> Secrets<'a> {
                 redact_token(&String::from_utf8_lossy(value))
             });
         }
-        for (name, value) in self.personal {
-            redacted = redact_named(&redacted, name, true, |_| "…".to_owned());
+        if self.personal.len() > MAX_PERSONAL {
+            return "…".into();
+        }
+        // A nested member is found by its last name.
+        let members = self
+            .personal
+            .iter()
+            .filter_map(|(name, _)| name.rsplit('.').next());
+        for member in members.map(str::to_ascii_lowercase).collect::<BTreeSet<_>>() {
+            redacted = redact_named(&redacted, &member, true, |_| "…".to_owned());
+        }
+        for (_, value) in self.personal {
             redacted = replace_everywhere(&redacted, value, "…");
         }
         match self.token {
@@ -96,10 +113,7 @@ pub(crate) fn redact_token(token: &str) -> String {
 fn redact_named(raw: &[u8], name: &str, whole: bool, redact: impl Fn(&[u8]) -> String) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest
-        .windows(name.len().max(1))
-        .position(|window| window.eq_ignore_ascii_case(name.as_bytes()))
-    {
+    while let Some(at) = find_name(rest, name.as_bytes()) {
         let (before, after) = rest.split_at(at + name.len());
         let (separator, value_on) = after.split_at(separator_length(after));
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -128,6 +142,18 @@ fn redact_named(raw: &[u8], name: &str, whole: bool, redact: impl Fn(&[u8]) -> S
     redacted
 }
 
+/// Position of a name in any letter case.
+fn find_name(text: &[u8], name: &[u8]) -> Option<usize> {
+    let first = *name.first()?;
+    let starts = memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text);
+    let is_here = |at: &usize| {
+        let end = at.saturating_add(name.len());
+        text.get(*at..end)
+            .is_some_and(|found| found.eq_ignore_ascii_case(name))
+    };
+    starts.into_iter().find(is_here)
+}
+
 /// Bytes between a name and its value: in a query, in JSON (encoded twice, or with the wrong quotes), in
 /// XML, in a multipart form, or percent-encoded within another value.
 fn separator_length(after: &[u8]) -> usize {
@@ -153,14 +179,13 @@ fn assigns(separator: &[u8]) -> bool {
 
 fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut replaced = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        let (before, after) = rest.split_at(at);
-        replaced.extend_from_slice(before);
+    let mut end = 0;
+    for at in memmem::find_iter(text, from) {
+        replaced.extend_from_slice(text.get(end..at).unwrap_or_default());
         replaced.extend_from_slice(to);
-        rest = after.get(from.len()..).unwrap_or_default();
+        end = at + from.len();
     }
-    replaced.extend_from_slice(rest);
+    replaced.extend_from_slice(text.get(end..).unwrap_or_default());
     replaced
 }
 
@@ -246,6 +271,26 @@ mod tests {
         ] {
             assert_eq!(secrets.redact_text(raw), redacted);
         }
+    }
+
+    #[test]
+    fn many_personal_values_cost_no_more_than_a_few() {
+        let personal = |count: usize| -> Vec<(String, String)> {
+            (0..count)
+                .map(|number| (format!("{}.email", "a".repeat(240)), format!("{number:a>200}")))
+                .collect()
+        };
+        let body = "a".repeat(64 * 1024);
+        let (few, many) = (personal(MAX_PERSONAL), personal(99));
+        let redacted = |personal: &[(String, String)]| {
+            let secrets = Secrets {
+                token: None,
+                personal,
+            };
+            secrets.redact_text(&format!("{body}&email=x"))
+        };
+        assert!(redacted(&few).ends_with("email=…"));
+        assert_eq!(redacted(&many), "…", "nothing of it is kept");
     }
 
     proptest! {

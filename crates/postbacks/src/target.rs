@@ -37,6 +37,10 @@ impl<'a> Target<'a> {
                 slug: None,
                 alias: path,
             },
+            // `//alias`, as some programs join host and path.
+            Some(("", alias)) if !alias.is_empty() && !alias.contains('/') && !is_postback(target) => {
+                Self::Click { slug: None, alias }
+            }
             Some((first, _)) if may_be_postback(first) && is_postback(target) => {
                 Self::Postback { slug: None }
             }
@@ -44,14 +48,20 @@ impl<'a> Target<'a> {
                 let behind_slug = target.get(slug.len() + 1..).unwrap_or_default();
                 let first = rest.split('/').next().unwrap_or_default();
                 if may_be_postback(first) && is_postback(behind_slug) {
-                    Self::Postback { slug: Some(slug) }
-                } else if rest.is_empty() || rest.contains('/') {
-                    Self::Unknown
-                } else {
-                    Self::Click {
+                    return Self::Postback { slug: Some(slug) };
+                }
+                // A slash at the end says nothing.
+                match rest.trim_end_matches('/') {
+                    "" if slug.is_empty() => Self::Unknown,
+                    "" => Self::Click {
+                        slug: None,
+                        alias: slug,
+                    },
+                    alias if alias.contains('/') => Self::Unknown,
+                    alias => Self::Click {
                         slug: Some(slug),
-                        alias: rest,
-                    }
+                        alias,
+                    },
                 }
             }
         }
@@ -87,7 +97,10 @@ mod tests {
             ("/summer-sale?sub1=a", click(None, "summer-sale")),
             ("/orbit/summer-sale", click(Some("orbit"), "summer-sale")),
             ("/", Target::Unknown),
-            ("/orbit/", Target::Unknown),
+            ("/summer-sale/?sub1=a", click(None, "summer-sale")),
+            ("//summer-sale", click(None, "summer-sale")),
+            ("/orbit/summer-sale/", click(Some("orbit"), "summer-sale")),
+            ("//", Target::Unknown),
             ("/a/b/c", Target::Unknown),
         ] {
             assert_eq!(Target::of(target), expected, "{target}");

@@ -22,6 +22,9 @@ const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
 /// Checks for users of the network only.
 const OF_THE_NETWORK: [&str; 2] = ["paused", "review"];
 
+/// Check of values that are not used.
+const UNUSED: &str = "unused";
+
 /// Check of a decision: its name, its result, and the result in words with the values checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step(pub String, pub CheckResult, pub String);
@@ -49,6 +52,17 @@ impl Trace {
 
     pub(crate) fn note(&mut self, check: &str, words: impl Into<String>) {
         self.add(check, CheckResult::Noted, words);
+    }
+
+    /// Notes a value that was understood and is not used, with the reason; the sender reads it in the answer.
+    pub(crate) fn unused(&mut self, name: &str, words: impl Into<String>) {
+        self.add(UNUSED, CheckResult::Noted, format!("{name}: {}", words.into()));
+    }
+
+    /// Values that were understood and are not used, each with the reason.
+    pub(crate) fn unused_values(&self) -> Vec<String> {
+        let unused = self.0.iter().filter(|Step(check, ..)| check == UNUSED);
+        unused.map(|Step(_, _, words)| words.clone()).collect()
     }
 
     pub(crate) fn add(&mut self, check: &str, result: CheckResult, words: impl Into<String>) {

@@ -1,6 +1,6 @@
 //! Verdicts: the result of a postback and its reason, in one table of reasons.
 
-use dialects::{AnswerFormat, Problem, Status};
+use dialects::{AnswerFormat, Dialect, Problem, Status};
 use schema::ConversionId;
 
 /// Reason of a verdict. The codes never change.
@@ -20,6 +20,10 @@ pub enum Reason {
     Unchanged,
     /// The network ignores this status.
     StatusIgnored,
+    /// The sender credits another sales channel.
+    OtherChannel,
+    /// The status of an order that exists is not understood.
+    StatusUnknown,
     /// A test conversion was recorded; it never pays.
     TestAccepted,
     /// Recorded, but unpaid: a cap is reached.
@@ -139,7 +143,7 @@ struct Line(&'static str, Status, u16, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 65] = [
         Self::Accepted,
         Self::DuplicateOrder,
         Self::DuplicateConflict,
@@ -147,6 +151,8 @@ impl Reason {
         Self::Updated,
         Self::Unchanged,
         Self::StatusIgnored,
+        Self::OtherChannel,
+        Self::StatusUnknown,
         Self::TestAccepted,
         Self::CapReached,
         Self::NotTargeted,
@@ -215,6 +221,8 @@ impl Reason {
             Self::GoalOnce => Line("goal_once", Duplicate, 200, "This click reached the goal before, and the goal counts once per click.", "Nothing to do; repeating a postback is safe."),
             Self::Updated => Line("updated", Accepted, 200, "The conversion was updated.", "Nothing to do."),
             Self::Unchanged => Line("unchanged", Duplicate, 200, "The conversion already has this state.", "Nothing to do; repeating a postback is safe."),
+            Self::OtherChannel => Line("other_channel", Duplicate, 200, "The sender credits another sales channel, so no conversion is made.", "Nothing to do; to pay it all the same, the network maps the channel to a status in the integration."),
+            Self::StatusUnknown => Line("status_unknown", Rejected, 422, "The status is none that we know, and it changes nothing.", "Send pending, approved or rejected, or ask the network to map your word in the integration."),
             Self::StatusIgnored => Line("status_ignored", Duplicate, 200, "The network ignores postbacks with this status.", "Nothing to do."),
             Self::TestAccepted => Line("test_accepted", Accepted, 200, "Test conversion recorded. Test conversions never pay out.", "Nothing to do; send a second test with another order to go live."),
             Self::CapReached => Line("cap_reached", Accepted, 200, "The conversion was recorded, but is not paid: a cap of the campaign is reached.", "Nothing to do, or ask the network for a higher cap."),
@@ -224,7 +232,7 @@ impl Reason {
             Self::WaitingForConversion => Line("waiting_for_conversion", Held, 202, "The order that this postback updates has not arrived yet; the postback is held until it does.", "Nothing to do: it is decided when the order arrives."),
             Self::WaitingForCustomer => Line("waiting_for_customer", Held, 202, "This customer has no conversion yet; the postback is held until it has one.", "Nothing to do: it is decided when the customer's first conversion arrives."),
             Self::WaitingForClick => Line("waiting_for_click", Held, 202, "The commission depends on the click, which is being stored; the postback is held until it is.", "Nothing to do: it is decided within a minute."),
-            Self::ClickIdMissing => Line("click_id_missing", Rejected, 400, "click_id is missing or empty.", "Store the click_id that the landing page receives, and send it with the order."),
+            Self::ClickIdMissing => Line("click_id_missing", Rejected, 400, "click_id is missing.", "Store the click_id that the landing page receives, and send it with the order."),
             Self::MacroUnreplaced => Line("macro_unreplaced", Rejected, 400, "A value is an unreplaced placeholder.", "Replace the placeholder by the real value before sending the postback."),
             Self::ClickNotFound => Line("click_not_found", Rejected, 422, "No click has this click_id.", "Send click_id exactly as the landing page received it."),
             Self::ClickExpired => Line("click_expired", Rejected, 422, "The click is older than the campaign's attribution window.", "Nothing to do, or ask the network for a longer attribution window."),
@@ -258,7 +266,7 @@ impl Reason {
             Self::TimestampSkew => Line("timestamp_skew", Rejected, 401, "The timestamp of the signature is outside the tolerance.", "Synchronize your server's clock, and sign each attempt anew."),
             Self::IpNotAllowed => Line("ip_not_allowed", Rejected, 403, "The address of the sender is not allowed.", "Ask the network to add the address of your server."),
             Self::HttpsRequired => Line("https_required", Rejected, 400, "The postback was sent over HTTP, and the integration requires HTTPS.", "Send the postback to the same URL over HTTPS, and ask the network for a new token: this one was sent unencrypted."),
-            Self::ReportOnly => Line("report_only", Rejected, 403, "A browser may report an order and nothing else, because a browser cannot prove its identity.", "Send statuses, updates, refunds and commissions from your server."),
+            Self::ReportOnly => Line("report_only", Rejected, 403, "A sender that is not authenticated may report an order and nothing else: a browser, or a server without token, signature or allowed address.", "Send statuses, updates, refunds and commissions from your server, with the token."),
             Self::ParamUndecodable => Line("param_undecodable", Rejected, 400, "A value is not percent-encoded UTF-8 text.", "Encode each value once with the URL encoder of your language."),
             Self::ParamRepeated => Line("param_repeated", Rejected, 400, "A parameter was sent more than once.", "Send each parameter once, in the query or in the body."),
             Self::ParamTooLong => Line("param_too_long", Rejected, 400, "A value is longer than its limit.", "Send a shorter value."),
@@ -343,6 +351,8 @@ pub struct Reply {
     pub is_test: bool,
     /// Response format of the integration.
     pub format: AnswerFormat,
+    /// Values that were understood and are not used, each with the reason.
+    pub notes: Vec<String>,
 }
 
 impl Reply {
@@ -353,6 +363,7 @@ impl Reply {
             verdict,
             is_test: false,
             format: AnswerFormat::Dialect,
+            notes: Vec::new(),
         }
     }
 }
@@ -368,6 +379,8 @@ pub struct Verdict {
     pub hint: Option<String>,
     /// Conversion that was made or changed, or the first one for a duplicate.
     pub conversion_id: Option<ConversionId>,
+    /// True if it names parameters as the sender does already.
+    pub(crate) names_are_theirs: bool,
 }
 
 impl Verdict {
@@ -387,6 +400,7 @@ impl Verdict {
             message: message.into(),
             hint,
             conversion_id: None,
+            names_are_theirs: false,
         }
     }
 
@@ -395,6 +409,28 @@ impl Verdict {
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// The same verdict in the words of the sender's format: our names of parameters become its own.
+    #[must_use]
+    pub(crate) fn in_words_of(self, dialect: &Dialect) -> Self {
+        if self.names_are_theirs || dialect.key == dialects::native().key {
+            return self;
+        }
+        Self {
+            message: dialect.in_its_words(&self.message),
+            hint: self.hint.map(|hint| dialect.in_its_words(&hint)),
+            ..self
+        }
+    }
+
+    /// The same verdict, which names parameters as the sender does.
+    #[must_use]
+    pub(crate) fn with_their_names(self) -> Self {
+        Self {
+            names_are_theirs: true,
             ..self
         }
     }
@@ -420,7 +456,9 @@ impl From<Problem> for Verdict {
             Problem::Amount { .. } => Reason::AmountInvalid,
             Problem::MacroUnreplaced { .. } => Reason::MacroUnreplaced,
         };
-        Self::with_message(reason, problem.message()).with_hint(problem.hint())
+        Self::with_message(reason, problem.message())
+            .with_hint(problem.hint())
+            .with_their_names()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rate limit for sign-ins: per account, so that passwords cannot be guessed, and per IP address, so that one machine
 //! cannot try every account.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,7 +26,9 @@ pub struct TooManyAttempts;
 /// Attempt counters of this node. Cheap to clone; clones share the counters.
 #[derive(Clone)]
 pub struct SignInThrottle {
-    attempts: Cache<String, Arc<AtomicU32>>,
+    /// By the hash of what is counted: a typed e-mail address may be of any length.
+    attempts: Cache<u64, Arc<AtomicU32>>,
+    hasher: RandomState,
 }
 
 impl SignInThrottle {
@@ -37,6 +40,7 @@ impl SignInThrottle {
                 .max_capacity(MAX_COUNTERS)
                 .time_to_live(WINDOW)
                 .build(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -45,16 +49,16 @@ impl SignInThrottle {
     /// # Errors
     /// [`TooManyAttempts`]: the password must not be verified.
     pub async fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
-        let account = self.increment(account(email)).await;
-        let address = match address {
-            Some(address) => self.increment(of_address(address)).await,
-            None => 0,
-        };
-        if account > MAX_PER_ACCOUNT || address > MAX_PER_ADDRESS {
-            Err(TooManyAttempts)
-        } else {
-            Ok(())
+        if let Some(address) = address
+            && self.increment(&of_address(address)).await > MAX_PER_ADDRESS
+        {
+            // Before the account, so that one machine cannot fill the memory with accounts.
+            return Err(TooManyAttempts);
         }
+        if self.increment(&account(email)).await > MAX_PER_ACCOUNT {
+            return Err(TooManyAttempts);
+        }
+        Ok(())
     }
 
     /// Rejects an address that has sent too many wrong API keys.
@@ -63,7 +67,7 @@ impl SignInThrottle {
     /// [`TooManyAttempts`]: the key must not be verified.
     pub async fn check_keys(&self, address: Option<IpAddr>) -> Result<(), TooManyAttempts> {
         let Some(address) = address else { return Ok(()) };
-        let wrong_keys = self.attempts.get(&keys(address)).await;
+        let wrong_keys = self.attempts.get(&self.key(&keys(address))).await;
         if wrong_keys.is_some_and(|count| count.load(Ordering::Relaxed) >= MAX_PER_ADDRESS) {
             Err(TooManyAttempts)
         } else {
@@ -74,23 +78,28 @@ impl SignInThrottle {
     /// Counts a wrong API key. Right keys are not counted, because programs may send many requests.
     pub async fn count_wrong_key(&self, address: Option<IpAddr>) {
         if let Some(address) = address {
-            self.increment(keys(address)).await;
+            self.increment(&keys(address)).await;
         }
     }
 
     /// Resets an account's attempts after a right password, and takes back the last attempt of its address, so that the
     /// people of an office do not lock each other out.
     pub async fn forgive(&self, email: &str, address: Option<IpAddr>) {
-        self.attempts.invalidate(&account(email)).await;
+        self.attempts.invalidate(&self.key(&account(email))).await;
         if let Some(address) = address
-            && let Some(attempts) = self.attempts.get(&of_address(address)).await
+            && let Some(attempts) = self.attempts.get(&self.key(&of_address(address))).await
         {
             let _previous =
                 attempts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         }
     }
 
-    async fn increment(&self, key: String) -> u32 {
+    fn key(&self, counted: &str) -> u64 {
+        self.hasher.hash_one(counted)
+    }
+
+    async fn increment(&self, counted: &str) -> u32 {
+        let key = self.key(counted);
         let attempts = self.attempts.get_with(key, async { Arc::default() }).await;
         attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }

@@ -208,6 +208,7 @@ impl Tracker {
             reason: reason.code().to_owned(),
             message: verdict.message.clone(),
             hint: verdict.hint.clone(),
+            notes: reply.notes.clone(),
             request_id: id.to_string(),
             conversion_id: verdict.conversion_id.map(|id| id.to_string()),
             mode: if reply.is_test { "test" } else { "live" },

@@ -93,18 +93,22 @@ impl Visits {
                 .ok()
         });
         let scope = scope(network.id.0, route.campaign().id.0, route.affiliate_id.0);
-        // No check is skipped, because each also counts the click.
-        let is_unique = hash.is_some_and(|hash| self.recent.is_unique(scope, hash, today));
+        let is_blocked = is_blocked(network, facts.ip);
+        let is_machine = facts.is_prefetch || agent.bot || is_blocked || place.data_center;
+        // A prefetch, a preview or a robot comes before the person, and must not make that click a repetition.
+        let counted = hash.filter(|_| !is_machine);
+        // No check is skipped for a person, because each also counts the click.
+        let is_unique = counted.is_some_and(|hash| self.recent.is_unique(scope, hash, today));
         let link = u64::from(route.link_id.0.unsigned_abs()) << 32 | u64::from(network.id.0.unsigned_abs());
-        let is_repeat = hash.is_some_and(|hash| self.recent.is_repeat(link, hash, millis));
-        let rate = hash.map_or(0, |hash| self.recent.rate(hash, millis));
+        let is_repeat = counted.is_some_and(|hash| self.recent.is_repeat(link, hash, millis));
+        let rate = counted.map_or(0, |hash| self.recent.rate(hash, millis));
         let country = facts.country.or(place.country);
         let audience = &route.campaign().audience;
         let is_not_targeted = !audience.wants(country.as_ref().map(Country::as_str), agent.device.as_str());
         let flags = [
             (facts.is_prefetch, ClickFlag::Prefetch),
             (agent.bot, ClickFlag::Bot),
-            (is_blocked(network, facts.ip), ClickFlag::Blocked),
+            (is_blocked, ClickFlag::Blocked),
             (place.data_center, ClickFlag::DataCenter),
             (is_not_targeted, ClickFlag::NotTargeted),
             (rate > MAX_CLICKS_PER_MINUTE, ClickFlag::Velocity),
@@ -144,6 +148,10 @@ impl Visits {
                 let Some(click) = ClickRecord::read(record).filter(|click| click.clicked_at >= since) else {
                     continue;
                 };
+                // Machines are not counted as visitors.
+                if click.is_flagged && !click.is_unique {
+                    continue;
+                }
                 if let Some(hash) = click.field(VISITOR_FIELD).and_then(|field| field.try_into().ok()) {
                     let scope = scope(click.network_id.0, click.campaign_id.0, click.affiliate_id.0);
                     self.recent

@@ -69,6 +69,42 @@ impl Routing {
         memory.coupons.get(&key, memory, freshness, load).await
     }
 
+    /// Advertiser that a sender names: by our ID of the advertiser or of a campaign, or by the external ID of a campaign that
+    /// no other advertiser's campaign has.
+    ///
+    /// # Errors
+    /// The same as [`Routing::network`].
+    pub async fn advertiser_of_reference(
+        &self,
+        network_id: NetworkId,
+        reference: &str,
+    ) -> Result<Option<AdvertiserId>, RoutingError> {
+        let load = |memory: Arc<Memory>, (network_id, reference): (NetworkId, String)| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let mut query = campaign_table::table
+                .filter(campaign_table::network_id.eq(network_id))
+                .select(campaign_table::advertiser_id)
+                .distinct()
+                .limit(2)
+                .into_boxed();
+            query = match (reference.parse::<AdvertiserId>(), reference.parse::<CampaignId>()) {
+                (Ok(id), _) => query.filter(campaign_table::advertiser_id.eq(id)),
+                (_, Ok(id)) => query.filter(campaign_table::id.eq(id)),
+                _ => query.filter(campaign_table::external_id.eq(reference)),
+            };
+            let found: Vec<AdvertiserId> = query.load(&mut *conn).await?;
+            conn.commit().await?;
+            Ok(match found.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            })
+        };
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        let key = (network_id, reference.to_owned());
+        memory.references.get(&key, memory, freshness, load).await
+    }
+
     /// Affiliate with this key: our id or its external id.
     ///
     /// # Errors

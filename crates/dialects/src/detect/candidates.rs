@@ -111,7 +111,7 @@ fn same(dialect: &Dialect, required: &str, name: &str) -> bool {
         name.strip_prefix(required)
             .is_some_and(|rest| rest.starts_with('.'))
     };
-    dialect.same_name(required, name)
+    required.eq_ignore_ascii_case(name)
         || (place(required).is_some() && place(required) == place(name))
         || part()
 }

@@ -132,7 +132,8 @@ pub fn detect_with(pasted: &str, looks_like_click_id: &dyn Fn(&str) -> bool) -> 
 fn meanings(dialect: &Dialect, call: &RawCall<'_>) -> Vec<Meaning> {
     let endpoint = recognise::endpoint(dialect, call.path());
     let meaning = |sent: crate::collect::Sent| {
-        let same = |(name, value): &(&str, &str)| dialect.same_name(name, &sent.name) && *value == sent.value;
+        let same =
+            |(name, value): &(&str, &str)| name.eq_ignore_ascii_case(&sent.name) && *value == sent.value;
         let fixed = endpoint.is_some_and(|endpoint| endpoint.fixed.iter().any(same));
         let field = match sent.claim {
             Some(_) => Field::Items,

@@ -258,13 +258,8 @@ fn required(dialect: &Dialect, names: &str) -> Warning {
 fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (name, _) in pairs(&call.raw()).into_iter().flatten() {
-        if !dialect.repeatable.contains(&name.as_str()) {
-            let key = if dialect.fold_case {
-                name.to_ascii_lowercase()
-            } else {
-                name
-            };
-            *counts.entry(key).or_default() += 1;
+        if !dialect.is_repeatable(&name) {
+            *counts.entry(dialect.name_key(&name)).or_default() += 1;
         }
     }
     let twice = counts.into_iter().filter(|(_, count)| *count > 1);

@@ -1,9 +1,11 @@
-//! European networks: Tradedoubler, `TradeTracker`, ADCELL, belboon, Digistore24.
+//! European networks: Tradedoubler, `TradeTracker`, ADCELL, Ingenious.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, p};
+use crate::basket::Basket;
+use crate::dialect::{BASE, Confidence, Dialect, Endpoint, TimeStyle, p};
 use crate::field::Field as F;
+use crate::rules::Rule;
 
-/// Tradedoubler. Its checksum is `v04` and the MD5 of secret, order number and order value.
+/// Tradedoubler. Its checksum, `v04` and the MD5 of secret, order number and order value, is not checked.
 pub(crate) static TRADEDOUBLER: Dialect = Dialect {
     key: "tradedoubler",
     name: "Tradedoubler",
@@ -12,16 +14,21 @@ pub(crate) static TRADEDOUBLER: Dialect = Dialect {
     click_parameter: Some("tduid"),
     endpoints: &[Endpoint::get("/report")],
     parameters: &[
-        p(&["tduid"], F::ClickId),
+        p(&["tduid", "tdclid"], F::ClickId),
         p(&["organization"], F::Reference),
         p(&["event"], F::Goal),
         p(&["orderNumber", "leadNumber"], F::OrderId),
         p(&["orderValue"], F::Amount),
         p(&["currency"], F::Currency),
         p(&["voucher"], F::Coupon),
-        p(&["checksum"], F::Signature),
+        p(&["event_time"], F::EventTime),
+        p(&["extid"], F::Personal),
+        p(&["checksum", "chksum"], F::Signature),
     ],
     required: &["organization", "event", "orderNumber|leadNumber"],
+    basket: Basket::Tradedoubler,
+    time: TimeStyle::Spaced,
+    rules: &[Rule::AmountFromItems],
     ..BASE
 };
 
@@ -30,15 +37,17 @@ pub(crate) static TRADETRACKER: Dialect = Dialect {
     key: "tradetracker",
     name: "TradeTracker",
     hosts: &["tradetracker.net"],
-    confidence: Confidence::Low,
+    confidence: Confidence::Medium,
     click_parameter: Some("ttid"),
-    endpoints: &[Endpoint::get("/").marks(&["tid", "descrMerchant", "descrAffiliate"])],
+    endpoints: &[Endpoint::get("/").marks(&["tam", "tgi", "descrMerchant", "descrAffiliate"])],
     parameters: &[
         p(&["ttid"], F::ClickId),
         p(&["cid"], F::Reference),
         p(&["pid"], F::Goal),
         p(&["tid"], F::OrderId),
-        p(&["data"], F::Amount),
+        p(&["tam"], F::Amount),
+        p(&["vc"], F::Coupon),
+        p(&["eml"], F::Personal),
         p(&["currency"], F::Currency),
     ],
     required: &["cid", "pid", "tid"],
@@ -50,55 +59,39 @@ pub(crate) static ADCELL: Dialect = Dialect {
     key: "adcell",
     name: "ADCELL",
     hosts: &["adcell.com"],
-    confidence: Confidence::Low,
+    confidence: Confidence::Medium,
     click_parameter: Some("bid"),
-    endpoints: &[Endpoint::get("/t/track")],
+    endpoints: &[Endpoint::get("/t/track"), Endpoint::get("/t/track.js")],
     parameters: &[
         p(&["bid"], F::ClickId),
         p(&["pid"], F::Reference),
-        p(&["eid"], F::Goal),
+        p(&["eventid"], F::Goal),
         p(&["referenz"], F::OrderId),
         p(&["betrag"], F::Amount),
         p(&["currency"], F::Currency),
     ],
-    required: &["pid", "eid", "bid"],
+    required: &["pid", "eventid", "bid"],
     ..BASE
 };
 
-/// belboon.
-pub(crate) static BELBOON: Dialect = Dialect {
-    key: "belboon",
-    name: "belboon",
+/// Ingenious, on which belboon, idealo and other programs run under their own hosts. `cid` is the order, `cli` the click.
+pub(crate) static INGENIOUS: Dialect = Dialect {
+    key: "ingenious",
+    name: "Ingenious (belboon, idealo)",
     hosts: &["belboon.com"],
-    confidence: Confidence::Low,
-    click_parameter: Some("belboon"),
-    endpoints: &[Endpoint::get("/s2s").marks(&["order_id"])],
+    confidence: Confidence::Medium,
+    click_parameter: None,
+    endpoints: &[Endpoint::get("/ts/*/tsa").fixed(&[("typ", "s")])],
     parameters: &[
-        p(&["clickid"], F::ClickId),
-        p(&["order_id"], F::OrderId),
-        p(&["amount"], F::Amount),
-        p(&["currency"], F::Currency),
-        p(&["event"], F::Goal),
+        p(&["cli"], F::ClickId),
+        p(&["trc"], F::Goal),
+        p(&["cid"], F::OrderId),
+        p(&["orv"], F::Amount),
+        p(&["orc"], F::Currency),
+        p(&["dsv"], F::Discount),
+        p(&["dsc"], F::Coupon),
     ],
-    required: &["clickid", "order_id"],
-    ..BASE
-};
-
-/// Digistore24.
-pub(crate) static DIGISTORE24: Dialect = Dialect {
-    key: "digistore24",
-    name: "Digistore24",
-    hosts: &["digistore24.com"],
-    confidence: Confidence::Low,
-    click_parameter: Some("cid"),
-    endpoints: &[Endpoint::get("/tracking/conversion")],
-    parameters: &[
-        p(&["cid"], F::ClickId),
-        p(&["order_id"], F::OrderId),
-        p(&["amount"], F::Amount),
-        p(&["currency"], F::Currency),
-        p(&["event"], F::Goal),
-    ],
-    required: &["cid", "order_id"],
+    required: &["cli", "cid"],
+    rules: &[Rule::NoGoal("default")],
     ..BASE
 };

@@ -73,6 +73,7 @@ pub(crate) static NATIVE: Dialect = Dialect {
             name: "name",
             quantity: "quantity",
             amount: "amount",
+            ..Names::NONE
         },
         Price::Line,
     ),

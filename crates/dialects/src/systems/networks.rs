@@ -1,8 +1,10 @@
-//! Affiliate networks that advertisers' servers report to: `FlexOffers`, Impact, Awin, CJ, Rakuten.
+//! Affiliate networks that advertisers' servers report to: `FlexOffers`, Impact, Awin, CJ, Rakuten, `ShareASale`, Admitad,
+//! Pepperjam.
 
 use crate::basket::{Basket, Names, Price};
 use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, p};
 use crate::field::Field as F;
+use crate::postback::{Intent, State};
 use crate::rules::Rule;
 
 /// `FlexOffers`. The names inside `order_items` are undocumented; plausible ones are parsed.
@@ -31,6 +33,7 @@ pub(crate) static FLEXOFFERS: Dialect = Dialect {
             name: "name",
             quantity: "quantity",
             amount: "amount",
+            ..Names::NONE
         },
         Price::Line,
     ),
@@ -38,15 +41,19 @@ pub(crate) static FLEXOFFERS: Dialect = Dialect {
     ..BASE
 };
 
-/// Impact. A disposition code reverses an action.
+/// Impact. A discount of an item is of its line. Its disposition codes reverse an action; others are reasons of a change.
 pub(crate) static IMPACT: Dialect = Dialect {
     key: "impact",
     name: "Impact",
     hosts: &["api.impact.com"],
     click_parameter: Some("irclickid"),
-    endpoints: &[Endpoint::form("/Advertisers/*/Conversions")],
+    endpoints: &[
+        Endpoint::form("/Advertisers/*/Conversions"),
+        Endpoint::form("/Advertisers/*/Actions").intent(Intent::Update),
+    ],
     parameters: &[
         p(&["ClickId"], F::ClickId),
+        p(&["MediaId"], F::AffiliateKey),
         p(&["CampaignId"], F::Reference),
         p(&["ActionTrackerId", "EventTypeId", "EventTypeCode"], F::Goal),
         p(&["EventDate"], F::EventTime),
@@ -66,6 +73,20 @@ pub(crate) static IMPACT: Dialect = Dialect {
         "ActionTrackerId|EventTypeId|EventTypeCode",
         "EventDate",
         "OrderId|Oid",
+        "ClickId|CustomerId|OrderPromoCode|MediaId",
+    ],
+    states: &[
+        ("REJECTED", State::Rejected),
+        ("CONS_INFO_INVALID", State::Rejected),
+        ("CONS_ERROR", State::Rejected),
+        ("CONS_FRAUD", State::Rejected),
+        ("ITEM_RETURNED", State::Rejected),
+        ("ITEM_OUT_OF_STOCK", State::Rejected),
+        ("ORDER_ERROR", State::Rejected),
+        ("PUB_ACT_DISPUTE", State::Rejected),
+        ("NOT_COMPLIANCE_TERMS", State::Rejected),
+        ("MP_RETURNED", State::Rejected),
+        ("OTHER", State::Rejected),
     ],
     basket: Basket::Numbered(
         Names {
@@ -74,6 +95,8 @@ pub(crate) static IMPACT: Dialect = Dialect {
             name: "ItemName",
             quantity: "ItemQuantity",
             amount: "ItemPrice",
+            total: "ItemSubTotal",
+            discount: "ItemDiscount",
         },
         Price::Piece,
     ),
@@ -89,7 +112,12 @@ pub(crate) static AWIN: Dialect = Dialect {
     name: "Awin",
     hosts: &["awin1.com"],
     click_parameter: Some("awc"),
-    endpoints: &[Endpoint::get("/sread.php").fixed(&[("tt", "ss"), ("tv", "2"), ("ch", "aw")])],
+    endpoints: &[
+        Endpoint::get("/sread.php").fixed(&[("tt", "ss"), ("tv", "2"), ("ch", "aw")]),
+        Endpoint::get("/sread.img")
+            .fixed(&[("tt", "ns"), ("tv", "2"), ("ch", "aw")])
+            .pixel(),
+    ],
     parameters: &[
         p(&["cks"], F::ClickId),
         p(&["merchant"], F::Reference),
@@ -102,12 +130,18 @@ pub(crate) static AWIN: Dialect = Dialect {
         p(&["customeracquisition"], F::CustomerType),
     ],
     required: &["merchant", "amount", "ch", "parts", "ref"],
+    // Two ids, of an ordinary and of a cashback journey, are joined by a comma.
+    repeatable: &["cks"],
     basket: Basket::Awin,
     customer_types: ("NEW", "RETURNING"),
+    rules: &[Rule::Channel {
+        parameter: "ch",
+        ours: "aw",
+    }],
     ..BASE
 };
 
-/// CJ (Commission Junction). Parameter names are not case-sensitive.
+/// CJ (Commission Junction). A discount of an item counts as that of its line, which needs confirmation.
 pub(crate) static CJ: Dialect = Dialect {
     key: "cj",
     name: "CJ",
@@ -128,7 +162,6 @@ pub(crate) static CJ: Dialect = Dialect {
         p(&["CUST_STATUS"], F::CustomerType),
     ],
     required: &["CID", "TYPE", "CJEVENT", "OID"],
-    fold_case: true,
     basket: Basket::Numbered(
         Names {
             sku: "ITEM",
@@ -136,6 +169,8 @@ pub(crate) static CJ: Dialect = Dialect {
             name: "",
             quantity: "QTY",
             amount: "AMT",
+            total: "",
+            discount: "DCNT",
         },
         Price::Piece,
     ),
@@ -158,18 +193,114 @@ pub(crate) static RAKUTEN: Dialect = Dialect {
         p(&["ord"], F::OrderId),
         p(&["cur", "currency"], F::Currency),
         p(&["date"], F::EventTime),
+        p(&["disamt"], F::Discount),
+        p(&["coupon"], F::Coupon),
+        p(&["custid"], F::CustomerId),
+        p(&["custstatus"], F::CustomerType),
+        p(&["shipcountry"], F::Country),
         p(&["img"], F::Pixel),
     ],
     required: &["mid", "ord", "tr", "amtlist"],
-    money: Money::Minor,
-    basket: Basket::Lists(Names {
-        sku: "skulist",
-        category: "",
-        name: "namelist",
-        quantity: "qlist",
-        amount: "amtlist",
-    }),
+    money: Money::Hundredths,
+    basket: Basket::Lists(
+        Names {
+            sku: "skulist",
+            category: "",
+            name: "namelist",
+            quantity: "qlist",
+            amount: "amtlist",
+            ..Names::NONE
+        },
+        '|',
+        Price::Line,
+    ),
     time: TimeStyle::Minutes,
+    rules: &[Rule::AmountFromItems],
+    ..BASE
+};
+
+/// `ShareASale`, now part of Awin: its image and its server call.
+pub(crate) static SHAREASALE: Dialect = Dialect {
+    key: "shareasale",
+    name: "ShareASale",
+    hosts: &["shareasale.com"],
+    confidence: Confidence::Medium,
+    click_parameter: Some("sscid"),
+    endpoints: &[Endpoint::get("/q.cfm"), Endpoint::get("/sale.cfm").pixel()],
+    parameters: &[
+        p(&["sscid"], F::ClickId),
+        p(&["userID"], F::AffiliateKey),
+        p(&["merchantID"], F::Reference),
+        p(&["transtype"], F::Goal),
+        p(&["tracking"], F::OrderId),
+        p(&["amount"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["couponcode"], F::Coupon),
+    ],
+    required: &["tracking", "amount", "sscid|userID"],
+    basket: Basket::Lists(
+        Names {
+            sku: "skulist",
+            quantity: "quantitylist",
+            amount: "pricelist",
+            ..Names::NONE
+        },
+        ',',
+        Price::Piece,
+    ),
+    ..BASE
+};
+
+/// Admitad: one call per position of an order.
+pub(crate) static ADMITAD: Dialect = Dialect {
+    key: "admitad",
+    name: "Admitad",
+    hosts: &["admitad.com"],
+    confidence: Confidence::Medium,
+    click_parameter: Some("admitad_uid"),
+    endpoints: &[Endpoint::get("/r").fixed(&[("postback", "1")])],
+    parameters: &[
+        p(&["uid"], F::ClickId),
+        p(&["campaign_code"], F::Reference),
+        p(&["action_code"], F::Goal),
+        p(&["order_id"], F::OrderId),
+        p(&["price"], F::Amount),
+        p(&["currency_code"], F::Currency),
+        p(&["promocode"], F::Coupon),
+        p(&["client_id"], F::CustomerId),
+        p(&["postback_key"], F::Token),
+    ],
+    required: &["uid", "campaign_code", "order_id"],
+    rules: &[Rule::Positions],
+    ..BASE
+};
+
+/// Pepperjam, also called Ascend. Several click IDs are joined by commas.
+pub(crate) static PEPPERJAM: Dialect = Dialect {
+    key: "pepperjam",
+    name: "Pepperjam (Ascend)",
+    hosts: &["pepperjamnetwork.com"],
+    confidence: Confidence::Medium,
+    click_parameter: Some("clickId"),
+    endpoints: &[Endpoint::get("/track").marks(&["PID", "PROGRAM_ID"])],
+    parameters: &[
+        p(&["CLICK_ID"], F::ClickId),
+        p(&["PID", "PROGRAM_ID"], F::Reference),
+        p(&["OID", "ORDER_ID"], F::OrderId),
+        p(&["AMOUNT"], F::Amount),
+        p(&["PROMOCODE", "COUPON"], F::Coupon),
+    ],
+    required: &["PID|PROGRAM_ID", "OID|ORDER_ID"],
+    repeatable: &["CLICK_ID"],
+    basket: Basket::Numbered(
+        Names {
+            sku: "ITEM|ITEM_ID",
+            quantity: "QTY|QUANTITY",
+            amount: "AMOUNT|ITEM_PRICE",
+            ..Names::NONE
+        },
+        Price::Piece,
+    ),
     rules: &[Rule::AmountFromItems],
     ..BASE
 };

@@ -34,6 +34,7 @@ pub(crate) static PARTNERIZE: Dialect = Dialect {
         name: "name",
         quantity: "quantity",
         amount: "value",
+        ..Names::NONE
     }),
     time: TimeStyle::Spaced,
     rules: &[Rule::AmountFromItems, Rule::GoalFromItems],

@@ -3,6 +3,7 @@
 use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, ResponseStyle, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
+use crate::rules::Rule;
 
 /// Everflow, at the root of a tracking domain. A decimal comma is documented; `currency` is not, because Everflow uses
 /// the offer's.
@@ -11,9 +12,11 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
     name: "Everflow",
     hosts: &["servecvr.com", "everflow.io"],
     click_parameter: Some("_ef_transaction_id"),
-    endpoints: &[Endpoint::get("/")],
+    endpoints: &[Endpoint::get("/").marks(&["nid"])],
     parameters: &[
         p(&["transaction_id"], F::ClickId),
+        p(&["affid"], F::AffiliateKey),
+        p(&["oid"], F::Reference),
         p(&["amount"], F::Amount),
         p(&["event_id", "adv_event_id"], F::Goal),
         p(&["order_id"], F::OrderId),
@@ -28,12 +31,13 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
         p(&["adv4"], F::Sub(4)),
         p(&["adv5"], F::Sub(5)),
     ],
-    required: &["nid", "transaction_id"],
+    required: &["nid", "transaction_id|coupon_code|affid"],
     money: Money::Comma,
     ..BASE
 };
 
-/// TUNE (`HasOffers`). TUNE deduplicates by `adv_unique1`.
+/// TUNE (`HasOffers`). TUNE deduplicates by `conversion_unique_id`, or else by `adv_unique1`; many advertisers send the order
+/// as `adv_sub`.
 pub(crate) static TUNE: Dialect = Dialect {
     key: "tune",
     name: "TUNE",
@@ -47,9 +51,15 @@ pub(crate) static TUNE: Dialect = Dialect {
     parameters: &[
         p(&["transaction_id"], F::ClickId),
         p(&["offer_id"], F::Reference),
-        p(&["goal_id", "goal_name"], F::Goal),
+        p(&["aff_id"], F::AffiliateKey),
+        p(&["goal_id", "goal_name", "goal_ref"], F::Goal),
         p(&["amount"], F::Amount),
-        p(&["adv_unique1"], F::OrderId),
+        p(&["payout"], F::Commission),
+        p(&["revenue"], F::Revenue),
+        p(&["status"], F::Status),
+        p(&["promo_code"], F::Coupon),
+        p(&["user_id"], F::CustomerId),
+        p(&["conversion_unique_id", "adv_unique1"], F::OrderId),
         p(&["adv_sub"], F::Sub(1)),
         p(&["adv_sub2"], F::Sub(2)),
         p(&["adv_sub3"], F::Sub(3)),
@@ -60,6 +70,7 @@ pub(crate) static TUNE: Dialect = Dialect {
     ],
     required: &["transaction_id"],
     time: TimeStyle::Spaced,
+    rules: &[Rule::OrderFromSub],
     response: ResponseStyle::Tune,
     ..BASE
 };
@@ -78,15 +89,14 @@ pub(crate) static CAKE: Dialect = Dialect {
         p(&["r", "click_id"], F::ClickId),
         p(&["o", "offer_id"], F::Reference),
         p(&["e"], F::Goal),
-        p(&["t"], F::OrderId),
-        p(&["p"], F::Amount),
+        p(&["t", "transaction_id"], F::OrderId),
+        p(&["p", "amount"], F::Amount),
         p(&["ap"], F::Commission),
         p(&["u"], F::CustomerId),
         p(&["c"], F::Currency),
         p(&["f"], F::Pixel),
     ],
-    required: &["r"],
-    fold_case: true,
+    required: &["r|click_id"],
     response: ResponseStyle::Cake,
     ..BASE
 };
@@ -108,6 +118,8 @@ pub(crate) static AFFISE: Dialect = Dialect {
     ])],
     parameters: &[
         p(&["clickid", "click_id"], F::ClickId),
+        p(&["pid"], F::AffiliateKey),
+        p(&["offer_id"], F::Reference),
         p(&["action_id"], F::OrderId),
         p(&["goal"], F::Goal),
         p(&["sum"], F::Amount),
@@ -199,7 +211,7 @@ pub(crate) static SCALEO: Dialect = Dialect {
 pub(crate) static TRACKIER: Dialect = Dialect {
     key: "trackier",
     name: "Trackier",
-    hosts: &["trackier.co"],
+    hosts: &["trackier.co", "vnative.co", "vnative.com", "vnative.net"],
     confidence: Confidence::Medium,
     click_parameter: Some("click_id"),
     endpoints: &[Endpoint::get("/acquisition"), Endpoint::get("/pixel").pixel()],
@@ -225,6 +237,7 @@ pub(crate) static TRACKDESK: Dialect = Dialect {
     parameters: &[
         p(&["cid"], F::ClickId),
         p(&["conversionTypeCode"], F::Goal),
+        p(&["status"], F::Status),
         p(&["amount.value"], F::Amount),
         p(&["amount.currency", "currency.code"], F::Currency),
         p(&["customerId"], F::CustomerId),
@@ -236,6 +249,11 @@ pub(crate) static TRACKDESK: Dialect = Dialect {
         p(&["customParams.advS5"], F::Sub(5)),
     ],
     required: &["cid", "conversionTypeCode"],
+    states: &[
+        ("CONVERSION_STATUS_APPROVED", State::Approved),
+        ("CONVERSION_STATUS_PENDING", State::Pending),
+        ("CONVERSION_STATUS_REJECTED", State::Rejected),
+    ],
     money: Money::Quoted,
     ..BASE
 };

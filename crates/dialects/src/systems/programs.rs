@@ -4,6 +4,7 @@ use crate::basket::{Basket, Names, Price};
 use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
+use crate::rules::Rule;
 
 /// PartnerStack: sign-ups from clicks.
 pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
@@ -23,6 +24,7 @@ pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
         p(&["sub_ids"], F::SubList),
     ],
     required: &["xid", "customer_key"],
+    rules: &[Rule::NeedsClick],
     auth: &[Auth::Bearer],
     ..BASE
 };
@@ -49,7 +51,8 @@ pub(crate) static TAPFILIATE: Dialect = Dialect {
     key: "tapfiliate",
     name: "Tapfiliate",
     hosts: &["tapfiliate.com"],
-    click_parameter: Some("tap_click_id"),
+    confidence: Confidence::Medium,
+    click_parameter: Some("ref"),
     endpoints: &[Endpoint::json("/1.6/conversions")],
     parameters: &[
         p(&["click_id", "visitor_id"], F::ClickId),
@@ -57,7 +60,7 @@ pub(crate) static TAPFILIATE: Dialect = Dialect {
         p(&["external_id"], F::OrderId),
         p(&["amount"], F::Amount),
         p(&["currency"], F::Currency),
-        p(&["coupon"], F::Coupon),
+        p(&["coupon", "coupons"], F::Coupon),
         p(&["customer_id"], F::CustomerId),
         p(&["program_id"], F::Reference),
         p(&["commission_type"], F::Goal),
@@ -86,12 +89,15 @@ pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
         p(&["ref_id"], F::AffiliateKey),
         p(&["email"], F::Personal),
         p(&["uid"], F::CustomerId),
-        p(&["event_id"], F::OrderId),
+        // A refund has another id, and names that of the sale.
+        p(&["sale_event_id", "event_id"], F::OrderId),
         p(&["amount"], F::Amount),
         p(&["currency"], F::Currency),
+        p(&["promo_code"], F::Coupon),
+        p(&["created_at"], F::EventTime),
     ],
     required: &["email|uid"],
-    money: Money::Minor,
+    money: Money::Hundredths,
     auth: &[Auth::ApiKey],
     ..BASE
 };
@@ -129,6 +135,7 @@ pub(crate) static DUB: Dialect = Dialect {
 pub(crate) static PAP: Dialect = Dialect {
     key: "pap",
     name: "Post Affiliate Pro",
+    confidence: Confidence::Medium,
     hosts: &["postaffiliatepro.com"],
     click_parameter: Some("PAPVisitorId"),
     endpoints: &[
@@ -188,10 +195,11 @@ pub(crate) static WEBGAINS: Dialect = Dialect {
         "items",
         Names {
             sku: "code",
-            category: "category",
+            category: "event|category",
             name: "name",
             quantity: "quantity",
             amount: "price",
+            ..Names::NONE
         },
         Price::Piece,
     ),

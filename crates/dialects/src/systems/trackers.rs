@@ -54,7 +54,7 @@ pub(crate) static KEITARO: Dialect = Dialect {
         Endpoint::get("/postback").marks(&["subid", "lead_status", "sale_status", "rejected_status"]),
     ],
     parameters: &[
-        p(&["subid"], F::ClickId),
+        p(&["subid", "sub_id"], F::ClickId),
         p(&["status"], F::Status),
         p(&["payout", "revenue"], F::Commission),
         p(&["currency"], F::Currency),
@@ -66,7 +66,7 @@ pub(crate) static KEITARO: Dialect = Dialect {
         p(&["sub_id_5"], F::Sub(5)),
         p(&["return"], F::Return),
     ],
-    required: &["subid"],
+    required: &["subid|sub_id"],
     states: &[
         ("sale", State::Approved),
         ("rebill", State::Approved),

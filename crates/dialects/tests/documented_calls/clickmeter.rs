@@ -36,8 +36,11 @@ fn a_percentage_counts_only_if_the_fixed_commission_is_zero() {
 }
 
 #[test]
-fn parameter_names_are_case_sensitive() {
-    let read = get("clickmeter", "/postback/clickmeter?clickid=c1&id=1");
-    assert_eq!(read.click_ids, [""; 0]);
-    assert_eq!(read.extra, extra(&[("clickid", "c1")]));
+fn names_in_other_letter_case_are_the_same() {
+    let read = get("clickmeter", "/postback/clickmeter?clickid=c1&ID=1&Val=3");
+    assert_eq!(
+        (read.click_ids, read.reference),
+        (vec!["c1".to_owned()], some("1"))
+    );
+    assert_eq!((read.amount, read.extra), (amount("3"), extra(&[])));
 }

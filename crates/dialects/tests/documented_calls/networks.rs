@@ -95,15 +95,15 @@ fn cj_in_any_letter_case() {
         reference: some("15"),
         goal: some("375"),
         order_id: some("A-1"),
-        amount: amount("8.50"),
+        // Two pieces at 5.00, less 0.50 of the line and 1.50 of the order.
+        amount: amount("8"),
         discount: amount("1.5"),
         currency: some("USD"),
         coupon: some("SAVE"),
         customer_type: Some(CustomerType::Existing),
         event_time: time(1_777_638_600),
         signature: some("sig"),
-        items: vec![item("S1", "", 2, "10")],
-        extra: extra(&[("DCNT1", "0.50")]),
+        items: vec![item("S1", "", 2, "9.5")],
         ..click("c1")
     };
     assert_eq!(get("cj", url), expected);
@@ -139,7 +139,7 @@ fn rakuten_amounts_are_in_minor_units() {
 
 #[test]
 fn tradedoubler() {
-    let url = "https://tbs.tradedoubler.com/report?organization=1&event=2&orderNumber=A-1&orderValue=30.00&currency=SEK&tduid=c1&voucher=SAVE&checksum=v04d41d8cd98f00b204e9800998ecf8427e&reportInfo=r";
+    let url = "https://tbs.tradedoubler.com/report?organization=1&event=2&orderNumber=A-1&orderValue=30.00&currency=SEK&tduid=c1&voucher=SAVE&checksum=v04d41d8cd98f00b204e9800998ecf8427e&reportInfo=f1%3DS1%26f2%3DBoot%26f3%3D10.00%26f4%3D2%7Cf1%3DS2%26f3%3D10%26f4%3D1";
     let expected = Postback {
         reference: some("1"),
         goal: some("2"),
@@ -148,10 +148,22 @@ fn tradedoubler() {
         currency: some("SEK"),
         coupon: some("SAVE"),
         signature: some("v04d41d8cd98f00b204e9800998ecf8427e"),
-        extra: extra(&[("reportInfo", "r")]),
+        items: vec![
+            Item {
+                name: some("Boot"),
+                ..item("S1", "", 2, "20")
+            },
+            item("S2", "", 1, "10"),
+        ],
         ..click("c1")
     };
     assert_eq!(get("tradedoubler", url), expected);
+    let lower = "https://tbs.tradedoubler.com/report?organization=1&program=2&event=51&ordernumber=A-1&ordervalue=59.90&currency=EUR&tduid=c1&voucher=V&event_time=2026-05-01+12:30:00";
+    let lower = get("tradedoubler", lower);
+    assert_eq!(
+        (lower.order_id, lower.amount, lower.event_time),
+        (some("A-1"), amount("59.90"), time(1_777_638_600))
+    );
     let lead = get(
         "tradedoubler",
         "https://tbl.tradedoubler.com/report?organization=1&event=2&leadNumber=L-1&tduid=c1",
@@ -182,22 +194,130 @@ fn webgains() {
 }
 
 #[test]
-fn reconstructed_dialects() {
-    let expected = |goal: Option<&str>, reference: Option<&str>| Postback {
-        goal: goal.map(str::to_owned),
-        reference: reference.map(str::to_owned),
-        order_id: some("A-1"),
-        amount: amount("5"),
+fn tradetracker_sends_the_amount_as_tam_and_an_address_that_is_not_kept() {
+    let url = "https://ts.tradetracker.net/?cid=30735&pid=47044&tgi=&tid=100200&tam=59.90&descrMerchant=&descrAffiliate=100200&currency=EUR&data=100200&vc=SAVE&eml=a%40b.example&ttid=c1";
+    let expected = Postback {
+        reference: some("30735"),
+        goal: some("47044"),
+        order_id: some("100200"),
+        amount: amount("59.90"),
+        currency: some("EUR"),
+        coupon: some("SAVE"),
+        personal: extra(&[("eml", "a@b.example")]),
+        extra: extra(&[
+            ("tgi", ""),
+            ("descrMerchant", ""),
+            ("descrAffiliate", "100200"),
+            ("data", "100200"),
+        ]),
         ..click("c1")
     };
-    let url = "https://ts.tradetracker.net/?cid=3&pid=4&tid=A-1&data=5&ttid=c1";
-    assert_eq!(get("tradetracker", url), expected(Some("4"), Some("3")));
-    let url = "https://t.adcell.com/t/track?pid=3&eid=4&referenz=A-1&betrag=5&bid=c1";
-    assert_eq!(get("adcell", url), expected(Some("4"), Some("3")));
-    let url = "https://tracking.belboon.com/s2s?clickid=c1&order_id=A-1&amount=5";
-    assert_eq!(get("belboon", url), expected(None, None));
-    let url = "https://digistore24.com/tracking/conversion?cid=c1&order_id=A-1&amount=5";
-    assert_eq!(get("digistore24", url), expected(None, None));
+    assert_eq!(get("tradetracker", url), expected);
+}
+
+#[test]
+fn adcell_names_its_goal_eventid() {
+    for path in ["track", "track.js"] {
+        let url = format!(
+            "https://t.adcell.com/t/{path}?pid=11532&eventid=14617&referenz=A-1&betrag=59.90&bid=1-2-3"
+        );
+        let expected = Postback {
+            reference: some("11532"),
+            goal: some("14617"),
+            order_id: some("A-1"),
+            amount: amount("59.90"),
+            ..click("1-2-3")
+        };
+        assert_eq!(get("adcell", &url), expected);
+    }
+}
+
+#[test]
+fn ingenious_calls_the_order_cid_and_the_click_cli() {
+    let url = "https://perf.example/ts/i5543965/tsa?typ=s&tst=1777638600&trc=default&ctg=Request&sid=&cid=A-1&orv=59.90&cli=c1&orc=EUR";
+    let read = get("ingenious", url);
+    assert_eq!((read.order_id, read.amount), (some("A-1"), amount("59.90")));
+    assert_eq!((read.currency, read.goal), (some("EUR"), None));
+    assert_eq!(read.click_ids, ["c1"]);
+}
+
+#[test]
+fn awin_names_two_clicks_in_one_value_and_other_channels() {
+    let base = "https://www.awin1.com/sread.php?tt=ss&tv=2&merchant=1234&amount=30.00&cr=GBP&ref=A-1&parts=DEFAULT:30.00";
+    let two = get("awin", &format!("{base}&ch=aw&cks=1001_1_aaa%2C1001_2_bbb"));
+    assert_eq!(two.click_ids, ["1001_1_aaa", "1001_2_bbb"]);
+    assert_eq!(two.other_channel, None);
+    let other = get("awin", &format!("{base}&ch=ppc&cks=c1"));
+    assert_eq!(other.other_channel, some("ppc"));
+}
+
+#[test]
+fn impact_takes_discounts_off_the_lines_and_reverses_by_some_codes_only() {
+    let base = "CampaignId=7&EventTypeId=3&EventDate=2026-05-01T14:30:00%2B02:00&OrderId=A-1&ClickId=c1";
+    let send = |rest: &str| {
+        let body = format!("{base}&{rest}");
+        read(
+            "impact",
+            &post("https://api.impact.com/Advertisers/SID/Conversions", FORM, &body),
+        )
+    };
+    let total = send("ItemSku1=S1&ItemQuantity1=2&ItemSubTotal1=20.00");
+    assert_eq!(total.amount, amount("20"));
+    let less = send("ItemSku1=S1&ItemQuantity1=2&ItemPrice1=10.00&ItemDiscount1=3.00&OrderDiscount=2");
+    assert_eq!((less.items[0].amount, less.amount), (amount("17"), amount("15")));
+    let reason = send("DispositionCode=APPROVED&Amount=5");
+    assert_eq!((reason.state, reason.intent), (None, Intent::Report));
+    let body = "ActionTrackerId=3&OrderId=A-1&DispositionCode=ITEM_RETURNED";
+    let undone = read(
+        "impact",
+        &post("https://api.impact.com/Advertisers/SID/Actions", FORM, body),
+    );
+    assert_eq!(
+        (undone.state, undone.intent),
+        (Some(State::Rejected), Intent::Update)
+    );
+}
+
+#[test]
+fn rakuten_sends_a_voucher_as_a_line_and_sums_as_programs_round_them() {
+    let url = "https://track.linksynergy.com/ep?mid=12345&ord=A-1&tr=c1&land=20260501_1200&cur=USD&skulist=a|Discount&qlist=2|0&amtlist=2000|-500&namelist=x|Discount";
+    let read = get("rakuten", url);
+    assert_eq!(
+        (read.amount, read.items[1].amount.map(|amount| amount.micros)),
+        (amount("15"), Some(-5_000_000))
+    );
+    let float = "https://track.linksynergy.com/ep?mid=1&ord=A-1&tr=%20&cur=USD&amtlist=1998.9999999999998";
+    let float = get("rakuten", float);
+    assert_eq!((float.amount, float.click_ids.len()), (amount("19.99"), 0));
+    let dinar = get(
+        "rakuten",
+        "https://track.linksynergy.com/ep?mid=1&ord=A-1&tr=c1&cur=KWD&amtlist=1000",
+    );
+    assert_eq!(dinar.amount, amount("10"), "hundredths, whatever the currency");
+}
+
+#[test]
+fn shareasale_admitad_and_pepperjam() {
+    let url = "https://www.shareasale.com/q.cfm?amount=20.00&tracking=A-1&transtype=sale&merchantID=7&sscidmode=6&sscid=c1&couponcode=SAVE&skulist=a,b&pricelist=5.00,10.00&quantitylist=2,1";
+    let read = get("shareasale", url);
+    assert_eq!(
+        (read.amount, read.order_id, read.coupon),
+        (amount("20"), some("A-1"), some("SAVE"))
+    );
+    assert_eq!(read.items, [item("a", "", 2, "10"), item("b", "", 1, "10")]);
+    let url = "https://ad.admitad.com/r?postback=1&uid=c1&campaign_code=x&action_code=1&order_id=A-1&price=5&currency_code=EUR&position_id=2&position_count=3&postback_key=k";
+    let read = get("admitad", url);
+    assert_eq!(
+        read.order_id,
+        some("A-1/2"),
+        "each position is reported on its own"
+    );
+    assert_eq!((read.token, read.amount), (some("k"), amount("5")));
+    let url = "https://t.pepperjamnetwork.com/track?INT=ITEMIZED&PID=7&OID=A-1&CLICK_ID=c1,c2&ITEM1=a&QTY1=2&AMOUNT1=5.00&PROMOCODE=SAVE";
+    let read = get("pepperjam", url);
+    assert_eq!((read.click_ids.len(), read.amount), (2, amount("10")));
+    let dynamic = "https://t.pepperjamnetwork.com/track?INT=DYNAMIC&PROGRAM_ID=7&ORDER_ID=A-1&ITEM_ID1=a&ITEM_PRICE1=5&QUANTITY1=3";
+    assert_eq!(get("pepperjam", dynamic).amount, amount("15"));
 }
 
 #[test]

@@ -52,6 +52,44 @@ fn tune() {
 }
 
 #[test]
+fn tune_sends_statuses_payouts_and_order_ids() {
+    let url = "http://net.go2cloud.org/aff_lsr?transaction_id=c1&amount=10&status=rejected&payout=2.00&revenue=3.00&promo_code=SAVE&conversion_unique_id=A-1&aff_id=12&goal_ref=deposit&user_id=u1";
+    let read = get("tune", url);
+    assert_eq!(
+        (read.state, read.commission, read.revenue),
+        (Some(State::Rejected), amount("2"), amount("3"))
+    );
+    assert_eq!(
+        (read.coupon, read.order_id, read.affiliate_key),
+        (some("SAVE"), some("A-1"), some("12"))
+    );
+    assert_eq!((read.goal, read.customer_id), (some("deposit"), some("u1")));
+    let sub = get(
+        "tune",
+        "http://net.go2cloud.org/aff_lsr?transaction_id=c1&adv_sub=A-7",
+    );
+    assert_eq!(sub.order_id, some("A-7"));
+}
+
+#[test]
+fn everflow_needs_no_click_and_trackdesk_has_other_words() {
+    let coupon = get(
+        "everflow",
+        "https://trk.example/?nid=5&coupon_code=SAVE&amount=10&order_id=A-1",
+    );
+    assert_eq!((coupon.coupon, coupon.amount), (some("SAVE"), amount("10")));
+    let partner = get("everflow", "https://trk.example/?nid=5&oid=3&affid=7");
+    assert_eq!((partner.reference, partner.affiliate_key), (some("3"), some("7")));
+    let url = "https://x.trackdesk.com/tracking/conversion/v1?status=CONVERSION_STATUS_REJECTED&cid=c1&conversionTypeCode=sale&amount.value=10";
+    assert_eq!(get("trackdesk", url).state, Some(State::Rejected));
+    let cake = get(
+        "cake",
+        "https://c.example/api/2/conversion.json?click_id=c1&offer_id=7&amount=10.00&transaction_id=A-1",
+    );
+    assert_eq!((cake.amount, cake.order_id), (amount("10"), some("A-1")));
+}
+
+#[test]
 fn cake_in_any_letter_case() {
     let url = "https://c.example/p.ashx?o=7&e=2&f=pb&r=c1&t=A-1&p=10.00&ap=2.50&a=3&u=u1&c=USD";
     let expected = Postback {

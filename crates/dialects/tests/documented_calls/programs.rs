@@ -113,7 +113,7 @@ fn dub() {
         parent_goal: some("Sign up"),
         order_id: some("A-1"),
         amount: amount("30.50"),
-        currency: some("usd"),
+        currency: some("USD"),
         customer_id: some("u1"),
         token: some("tok"),
         extra: extra(&[("metadata.plan", "pro")]),

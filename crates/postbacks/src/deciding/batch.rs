@@ -71,7 +71,7 @@ async fn decide_batch(
     received: Vec<Received>,
 ) -> Result<(Vec<Outcome>, Vec<Event>, Vec<Received>), DecideError> {
     let now = clock::now();
-    let customers = lookups::customers(tx, &received).await?;
+    let customers = lookups::customers(tx, authenticator, &received).await?;
     let (mut decided, mut claims) = (Vec::new(), Vec::with_capacity(received.len()));
     for (position, postback) in received.into_iter().enumerate() {
         // The network of a postback may be deleted, and then no user can see it.

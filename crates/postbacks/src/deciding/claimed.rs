@@ -43,8 +43,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// Verdict to store and to reply.
-    pub(super) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         match self {
             Self::Verdict(verdict) => verdict.clone(),
             Self::Hold(hold) => hold.verdict(),
@@ -192,6 +191,11 @@ impl Decided {
         }
     }
 
+    /// Verdict to store and to reply, in the words of the sender's format.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.ending.verdict().in_words_of(self.findings.record.dialect())
+    }
+
     /// Reply to the sender.
     pub(super) fn reply(&self) -> Reply {
         use campaigns::integrations::AnswerFormat as Setting;
@@ -203,9 +207,10 @@ impl Decided {
             Some(Setting::Gif) => AnswerFormat::Gif,
         };
         Reply {
-            verdict: self.ending.verdict(),
+            verdict: self.verdict(),
             is_test: self.findings.is_test(),
             format,
+            notes: self.findings.trace.unused_values(),
         }
     }
 }

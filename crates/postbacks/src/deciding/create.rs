@@ -14,7 +14,7 @@ use super::error::DecideError;
 use super::hold::Hold;
 use super::lookups::{self, Existing, Lookups, Parent};
 use super::price::{self, NotPriced};
-use crate::decide::Action;
+use crate::decide::{Action, status_unknown};
 use crate::verdict::{Reason, Verdict};
 
 /// Claims that create conversions, while they are worked on: a claim leaves by being decided, or as an update.
@@ -149,6 +149,9 @@ impl<'a> Creating<'a> {
         let is_better = existing.is_unproven && claimed.postback.is_authenticated;
         if matches!(claimed.claim.action, Action::Upsert { .. }) || is_better {
             self.updates.push(claimed);
+        } else if claimed.claim.is_status_unknown {
+            let verdict = status_unknown(&claimed.postback.record.postback).about(existing.id);
+            self.decided.push(claimed.end(verdict));
         } else {
             let verdict = existing.duplicate(&claimed);
             self.decided.push(claimed.end(verdict));

@@ -12,9 +12,11 @@ use schema::clock::in_words;
 use schema::{AdvertiserId, CampaignId, ClickKey, ConversionId, Currency, GoalId, LinkId, Money, NetworkId};
 
 use super::claimed::Claimed;
+use super::error::DecideError;
 use super::held;
 use super::sums::{self, Ledger};
 use crate::attribution::{Customers, Earlier};
+use crate::authenticate::Authenticator;
 use crate::received::Received;
 use crate::verdict::{Reason, Verdict};
 
@@ -157,19 +159,24 @@ pub fn applier_statements() -> [(&'static str, &'static str); 10] {
     ]
 }
 
-/// Latest conversions of every customer that is named where no click is.
-pub(super) async fn customers(tx: Tx<'_>, received: &[Received]) -> Result<Customers, BatchError> {
-    let keys: Vec<CustomerKey<'_>> = received
-        .iter()
-        .map(|postback| &postback.record)
-        .filter(|record| record.postback.click_ids.is_empty())
-        .filter_map(|record| {
-            Some(CustomerKey {
+/// Latest conversions of every customer that may attribute one of these postbacks.
+pub(super) async fn customers(
+    tx: Tx<'_>,
+    authenticator: &Authenticator,
+    received: &[Received],
+) -> Result<Customers, DecideError> {
+    let mut keys: Vec<CustomerKey<'_>> = Vec::new();
+    for postback in received {
+        let record = &postback.record;
+        if let Some(customer_id) = record.postback.customer_id.as_deref()
+            && authenticator.asks_for_customer(postback).await?
+        {
+            keys.push(CustomerKey {
                 network_id: record.network,
-                customer_id: record.postback.customer_id.as_deref()?,
-            })
-        })
-        .collect();
+                customer_id,
+            });
+        }
+    }
     let mut found: Vec<(ConversionId, (NetworkId, AdvertiserId, String), Earlier)> = Vec::new();
     for row in &tx.query_batch(&CUSTOMERS, &keys).await? {
         let key = (batch::read(row, 0)?, batch::read(row, 1)?, batch::read(row, 2)?);

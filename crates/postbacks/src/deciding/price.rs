@@ -73,7 +73,7 @@ pub(super) fn conversion(
     pricing.is_unproven = !postback.is_authenticated;
     // A pending order waits for the end of its hold period, whatever the sender calls it.
     let is_decided = sent.is_some_and(|sent| sent != ConversionStatus::Pending);
-    let holds = !is_decided && goal.auto_approve && goal.hold_days > 0;
+    let holds = !is_decided && !claim.is_status_unknown && goal.auto_approve && goal.hold_days > 0;
     pricing.hold_until = holds.then(|| record.received_at + TimeDelta::days(goal.hold_days.into()));
     let mut conversion = Conversion {
         network_id: postback.network.id,
@@ -110,6 +110,7 @@ pub(super) fn conversion(
         version: 1,
         changed_at: record.received_at,
     };
+    note_commission(claimed, &pricing, trace);
     let mut report = Change {
         event_time: claimed.event_time(),
         status: sent,
@@ -150,6 +151,29 @@ pub(super) fn sent_commission(claimed: &Claimed, pricing: &Pricing) -> Option<i6
     counts.then_some(sent)
 }
 
+/// Notes a commission or revenue that was sent and does not count, with the reason.
+fn note_commission(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) {
+    let fields = &claimed.postback.record.postback;
+    let is_sent =
+        fields.commission.is_some_and(|sent| sent.micros > 0) || fields.commission_rate_ppm.is_some();
+    if is_sent && !pricing.takes_commission {
+        let because = if !claimed.postback.integration.settings.takes_commission {
+            "the network does not take commissions from you; the goal's terms apply"
+        } else if !claimed.postback.is_authenticated {
+            "the sender is not authenticated"
+        } else {
+            "the goal pays its own commission"
+        };
+        trace.unused("commission", because);
+    }
+    if fields.commission_rate_ppm.is_some_and(|rate| rate > 1_000_000) {
+        trace.unused("commission_percent", "it is more than 100 %");
+    }
+    if fields.revenue.is_some() {
+        trace.unused("revenue", "it follows from the goal's terms");
+    }
+}
+
 /// Items that were sent, by category, if the terms depend on categories.
 pub(super) fn items(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) -> Option<Value> {
     let sent = &claimed.postback.record.postback.items;
@@ -167,7 +191,7 @@ pub(super) fn items(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) -> 
         Ok(lines) => Some(lines.iter().map(|line| json!(line)).collect()),
         Err(problem) => {
             let words = format!("{problem}: the rules for categories do not apply");
-            trace.note("items", words);
+            trace.unused("items", words);
             None
         }
     }
@@ -261,6 +285,17 @@ pub(super) fn verdict(claimed: &Claimed, lookups: &Lookups, conversion: &Convers
         }
         Some(_) => Verdict::of(Reason::CapReached),
         None if conversion.review_because.is_some() => Verdict::of(Reason::HeldForReview),
+        None if claimed.claim.is_status_unknown => {
+            let sent = claimed
+                .postback
+                .record
+                .postback
+                .status
+                .as_deref()
+                .unwrap_or_default();
+            let message = format!("Recorded as pending: the status “{sent}” is none that we know.");
+            Verdict::with_message(Reason::Accepted, message).with_hint(Reason::StatusUnknown.fix())
+        }
         None => Verdict::of(Reason::Accepted),
     };
     verdict.about(conversion.id)

@@ -95,7 +95,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 pub(super) async fn store(tx: Tx<'_>, decided: &[Decided], now: DateTime<Utc>) -> Result<(), BatchError> {
     let (mut new, mut again) = (Vec::new(), Vec::new());
     for decided in decided {
-        let verdict = decided.ending.verdict();
+        let verdict = decided.verdict();
         if decided.findings.origin == Origin::Journal {
             new.push(new_postback(decided, verdict, now)?);
         } else {

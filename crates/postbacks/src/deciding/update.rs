@@ -85,17 +85,6 @@ fn change_of(revision: &Revision, claimed: &Claimed, trace: &mut Trace) -> Resul
         );
         return Err(Verdict::with_message(Reason::CurrencyMismatch, message));
     }
-    if !claimed.postback.is_authenticated {
-        // A sender with a click must not be able to change the orders of others.
-        if claimed.click_id() != before.click_id {
-            let message = "The order was recorded for another click, and the sender is not authenticated.";
-            return Err(Verdict::with_message(Reason::DuplicateConflict, message));
-        }
-        if revision.is_proven() {
-            let message = "An authenticated sender or a user has confirmed the order, and this sender is not authenticated. The order stays as it is.";
-            return Err(Verdict::with_message(Reason::DuplicateConflict, message));
-        }
-    }
     let record = &claimed.postback.record;
     let mut change = Change {
         id: record.id.0,
@@ -167,8 +156,7 @@ fn note_unused(before: &Conversion, claimed: &Claimed, trace: &mut Trace) {
     .filter_map(|(name, differs)| differs.then_some(name))
     .collect();
     if !unused.is_empty() {
-        let words = format!("{}: an update does not change it", unused.join(", "));
-        trace.note("unused", words);
+        trace.unused(&unused.join(", "), "an update does not change it");
     }
 }
 

@@ -7,9 +7,10 @@ use actix_http::body::BoxBody;
 use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
 use actix_http::{Method, RequestHead, Response, StatusCode};
 use campaigns::campaigns::CampaignStatus;
-use campaigns::{ClickFlag, ClickId, ClickIds, DestinationError, MacroValues, Route};
+use campaigns::{ClickFlag, ClickId, ClickIds, DestinationError, MacroValues, Route, RoutingError};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
@@ -64,15 +65,13 @@ async fn record(
     if network.status != NetworkStatus::Active {
         return Err(pages::suspended());
     }
-    let route = tracker
-        .routing
-        .alias(network.id, alias)
+    let route = find(tracker, &network, alias)
         .await
         .map_err(|error| unavailable(&error))?;
     let route = route.ok_or_else(pages::unknown_link)?;
     check_open(&route, clock::now())?;
     let query = request.uri.query().unwrap_or_default();
-    let subs = read_subs(query, route.presets.as_deref()).map_err(|problem| pages::unreadable(&problem))?;
+    let subs = read_subs(query, route.presets.as_deref());
     let page = read_page(query);
     let click = new_click(request, tracker, &network, &route, subs);
     let location = match fallback(&route, &click) {
@@ -94,6 +93,23 @@ async fn record(
             }
         }
     }
+}
+
+/// Link of an alias; of an alias without what texts and programs add to it, if none has it as sent.
+async fn find(tracker: &Tracker, network: &Network, alias: &str) -> Result<Option<Route>, RoutingError> {
+    let found = tracker.routing.alias(network.id, alias).await?;
+    match cleaned(alias).filter(|_| found.is_none()) {
+        Some(cleaned) => tracker.routing.alias(network.id, &cleaned).await,
+        None => Ok(found),
+    }
+}
+
+/// Alias decoded, without the punctuation of the sentence that a link ended: `sale.`, `sale)`, `summer%2Dsale`. `None` if it
+/// has nothing of that.
+fn cleaned(alias: &str) -> Option<String> {
+    let decoded = percent_decode_str(alias).decode_utf8().ok()?;
+    let cleaned = decoded.trim_end_matches(|c: char| c.is_whitespace() || ".,;:!?)]}>'\"*".contains(c));
+    (cleaned != alias && !cleaned.is_empty()).then(|| cleaned.to_owned())
 }
 
 /// Checks that the link redirects now. The error is the page with the reason.
@@ -154,29 +170,27 @@ fn unavailable(error: &dyn std::fmt::Display) -> Response<BoxBody> {
     pages::unavailable()
 }
 
-/// `sub1` … `sub5`: of repeated ones the first, without empty ones, and the link's presets for missing ones. Other
-/// parameters may be malformed, because an error would only lose the visitor.
-fn read_subs(
-    query: &str,
-    presets: Option<&[Option<String>; 5]>,
-) -> Result<[Option<String>; 5], dialects::Problem> {
+/// `sub1` … `sub5`: of repeated ones the first, without empty ones, and the link's presets for missing ones. Broken bytes
+/// become `�`, because an error would only lose the visitor.
+fn read_subs(query: &str, presets: Option<&[Option<String>; 5]>) -> [Option<String>; 5] {
     let mut subs: [Option<String>; 5] = Default::default();
     for pair in query.split('&') {
+        let pair = pair.strip_prefix("amp;").unwrap_or(pair);
         let number = pair
             .strip_prefix("sub")
             .and_then(|rest| rest.split('=').next()?.parse::<usize>().ok());
         let Some(slot @ None) = number.and_then(|number| subs.get_mut(number.wrapping_sub(1))) else {
             continue;
         };
-        for pair in dialects::decode_pairs(pair) {
-            *slot = Some(pair?.1).filter(|value| !value.is_empty());
+        for (_, value) in dialects::decode_lossy(pair) {
+            *slot = Some(value).filter(|value| !value.is_empty());
         }
     }
     if let Some(presets) = presets {
         let missing = subs.iter_mut().zip(presets).filter(|(sub, _)| sub.is_none());
         missing.for_each(|(sub, preset)| sub.clone_from(preset));
     }
-    Ok(subs)
+    subs
 }
 
 /// Page of a deep link: the parameter `url`.
@@ -290,15 +304,34 @@ mod tests {
         let subs = read_subs(
             "sub1=a&sub2=&sub1=b&sub5=e%20e&sub6=x&sub0=y&sub=z&utm_term=50%&%FF=1",
             None,
-        )
-        .unwrap();
+        );
         assert_eq!(subs, [Some("a".into()), None, None, None, Some("e e".into())]);
+    }
+
+    #[test]
+    fn a_broken_sub_id_loses_no_visitor() {
+        let subs = read_subs(
+            "sub1=caf%E9&sub2=%E2%80&sub3=100%&sub4=%%CACHEBUSTER%%&amp;sub5=x",
+            None,
+        );
+        let text = |index: usize| subs[index].as_deref().unwrap();
+        assert_eq!((text(0), text(2)), ("caf\u{FFFD}", "100%"));
+        assert_eq!((text(3), text(4)), ("%\u{FFFD}CHEBUSTER%%", "x"));
+    }
+
+    #[test]
+    fn an_alias_is_found_without_the_punctuation_around_it() {
+        for alias in ["sale.", "sale,", "sale)", "s%61le", "sale%20", "sale!\""] {
+            assert_eq!(cleaned(alias).as_deref(), Some("sale"), "{alias}");
+        }
+        assert_eq!(cleaned("sale"), None);
+        assert_eq!(cleaned("..."), None);
     }
 
     #[test]
     fn presets_of_a_link_replace_missing_sub_ids() {
         let presets = [Some("p1".to_owned()), Some("p2".to_owned()), None, None, None];
-        let subs = read_subs("sub1=a&sub2=", Some(&presets)).unwrap();
+        let subs = read_subs("sub1=a&sub2=", Some(&presets));
         assert_eq!(subs, [Some("a".into()), Some("p2".into()), None, None, None]);
     }
 

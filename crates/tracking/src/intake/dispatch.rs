@@ -25,6 +25,10 @@ pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> 
             // Boxed, so that the future of a click is not as large as that of a postback.
             Box::pin(postbacks::receive(&request, slug, payload, intake)).await
         }
+        Target::Click {
+            slug: None,
+            alias: "robots.txt",
+        } => pages::robots(),
         Target::Click { .. } if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             not_allowed("GET, HEAD")
         }

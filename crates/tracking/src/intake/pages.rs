@@ -6,7 +6,6 @@ use actix_http::header::{
 };
 use actix_http::{Response, StatusCode};
 use campaigns::DestinationError;
-use dialects::Problem;
 
 const UNKNOWN_LINK: &str = include_str!("../../../../templates/tracking/unknown_link.html");
 const PAUSED: &str = include_str!("../../../../templates/tracking/paused.html");
@@ -70,17 +69,16 @@ pub(super) fn too_long() -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
-/// Response to a parameter that does not decode: plain text, because it quotes the parameter.
-pub(super) fn unreadable(problem: &Problem) -> Response<BoxBody> {
-    broken_link(&problem.message())
+/// Response to crawlers that ask first: links lead to advertisers, and each visit would count.
+pub(super) fn robots() -> Response<BoxBody> {
+    Response::build(StatusCode::OK)
+        .content_type("text/plain; charset=utf-8")
+        .body("User-agent: *\nDisallow: /\n")
+        .map_into_boxed_body()
 }
 
-/// Response to a deep link to a page that the campaign does not allow.
+/// Response to a deep link to a page that the campaign does not allow: plain text, because it quotes the link.
 pub(super) fn deep_link(problem: &DestinationError) -> Response<BoxBody> {
-    broken_link(&problem.to_string())
-}
-
-fn broken_link(problem: &str) -> Response<BoxBody> {
     Response::build(StatusCode::BAD_REQUEST)
         .content_type("text/plain; charset=utf-8")
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))

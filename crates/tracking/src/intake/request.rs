@@ -1,6 +1,6 @@
 //! Request head: network, headers, address of the client, and what trusted proxies report.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_http::RequestHead;
@@ -102,12 +102,19 @@ fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
         if !trusted.iter().any(|proxy| proxy.contains(&client)) {
             break;
         }
-        let Ok(forwarded) = hop.parse::<IpAddr>() else {
+        let Some(forwarded) = forwarded_address(hop) else {
             break;
         };
         client = forwarded.to_canonical();
     }
     client
+}
+
+/// Address that a proxy forwards: plain, with a port, or in brackets.
+fn forwarded_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
+    bare.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -141,6 +148,9 @@ mod tests {
             client("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.2"]),
             ip("198.51.100.1")
         );
+        assert_eq!(client("10.0.0.1", &["198.51.100.9:51008"]), ip("198.51.100.9"));
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]:443"]), ip("2001:db8::1"));
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]"]), ip("2001:db8::1"));
         assert_eq!(client("10.0.0.1", &["nonsense"]), ip("10.0.0.1"));
         assert_eq!(client("10.0.0.1", &[]), ip("10.0.0.1"));
     }
