@@ -101,6 +101,8 @@ async fn tag(app: &TestApp) -> String {
     let page = developer.get(&home).await;
     let (_, rest) = page.html.split_once("<pre>&lt;script ").unwrap();
     let (tag, _) = rest.split_once("</pre>").unwrap();
+    // The pages of this file receive the click ID under our own name, the scene's campaign under another.
+    let tag = tag.replace("data-parameter=\"id\"", "data-parameter=\"click_id\"");
     format!("<script {}", tag.replace("&lt;", "<").replace("&gt;", ">"))
 }
 

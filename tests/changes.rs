@@ -129,7 +129,7 @@ async fn statuses_sent_with_the_order_count_by_their_time_in_any_order_of_arriva
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_without_a_token_cannot_change_orders_of_other_clicks() {
+async fn a_caller_without_a_token_reports_orders_and_changes_none() {
     let app = TestApp::spawn().await;
     app.change_integration(|integration| integration.requires_token = false)
         .await;
@@ -139,19 +139,29 @@ async fn a_caller_without_a_token_cannot_change_orders_of_other_clicks() {
         .postback(&[("click_id", &theirs.id), ("order_id", "1"), ("amount", "100")])
         .await;
     assert_eq!(made.reason(), "accepted");
-    let refused = server
-        .raw(&format!("click_id={}&goal=sale&order_id=1&refund=all", mine.id))
-        .await;
-    assert_eq!(refused.reason(), "duplicate_conflict", "{}", refused.text);
-    // Nor the orders that a sender with a token reported for the same click.
-    let status = format!("click_id={}&goal=sale&order_id=1&status=approved", theirs.id);
-    assert_eq!(server.raw(&status).await.reason(), "duplicate_conflict");
-    let own = format!("click_id={}&goal=sale&order_id=2", theirs.id);
-    assert_eq!(server.raw(&format!("{own}&amount=10")).await.reason(), "accepted");
-    assert_eq!(
-        server.raw(&format!("{own}&status=approved")).await.reason(),
-        "updated"
-    );
+    for change in ["refund=all", "action=update&amount=9"] {
+        let refused = server
+            .raw(&format!("click_id={}&goal=sale&order_id=1&{change}", mine.id))
+            .await;
+        assert_eq!(refused.reason(), "report_only", "{change}: {}", refused.text);
+    }
+    let own = format!("click_id={}&goal=sale&order_id=2&amount=10", mine.id);
+    assert_eq!(server.raw(&own).await.reason(), "accepted");
+    // Neither its own order nor that of a sender with a token is approved.
+    for order in [
+        own,
+        format!("click_id={}&goal=sale&order_id=1&amount=100", theirs.id),
+    ] {
+        let status = server.raw(&format!("{order}&status=approved")).await;
+        assert_eq!(status.reason(), "duplicate_order", "{}", status.text);
+        assert!(
+            status.text.contains("status: the sender is not authenticated"),
+            "{}",
+            status.text
+        );
+    }
+    let statuses = "SELECT string_agg(DISTINCT status, ' ') FROM conversions";
+    assert_eq!(app.text(statuses).await, "pending");
     let proven = server
         .postback(&[("click_id", &mine.id), ("order_id", "1"), ("refund", "all")])
         .await;
@@ -205,8 +215,14 @@ async fn a_replay_is_checked_in_a_dry_run_first_and_runs_once() {
             .await;
         owner.get(asked.location()).await.html
     };
-    let unlike = ask(&[("since", "2999-01-01")]).await;
-    assert!(unlike.contains("No matching rejected postbacks"), "{unlike}");
+    let unlike = [("since", "2999-01-01")];
+    let unlike = owner.submit(list, "/postbacks/replay", &unlike).await;
+    assert_eq!(unlike.status, StatusCode::CONFLICT);
+    assert!(
+        unlike.html.contains("No matching rejected postbacks"),
+        "{}",
+        unlike.html
+    );
     let advertiser = app.scene.advertiser_id.to_string();
     let dry = ask(&[
         ("reason", "goal_unknown"),
@@ -256,8 +272,8 @@ async fn a_replay_is_checked_in_a_dry_run_first_and_runs_once() {
             .await,
         2
     );
-    let again = ask(&batch).await;
-    assert!(again.contains("No matching rejected postbacks"), "{again}");
+    let again = owner.submit(list, "/postbacks/replay", &batch).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.html);
     assert_eq!(ledger(&app).await, "pending 100 1, pending 100 1 = 2");
     app.finish().await;
 }

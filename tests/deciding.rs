@@ -141,6 +141,72 @@ async fn without_a_click_a_conversion_is_attributed_by_customer_coupon_or_affili
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_campaign_sets_the_order_of_proofs() {
+    let app = TestApp::spawn().await;
+    let server = app.advertiser();
+    for (order, parameters, by, words) in [
+        ("click, coupon", "coupon=SCENE", "click", ""),
+        (
+            "coupon, click",
+            "coupon=SCENE",
+            "coupon",
+            "click_id: the campaign attributes by coupon first",
+        ),
+        ("coupon, click", "coupon=UNKNOWN", "click", ""),
+        ("coupon, click", "coupon=NONE,SCENE", "coupon", ""),
+        ("click, customer", "customer_id=c1", "click", ""),
+        (
+            "customer, click",
+            "customer_id=c1",
+            "customer",
+            "click_id: the campaign attributes by customer first",
+        ),
+    ] {
+        app.change_campaign(|campaign| campaign.attribution_order = schema::Words::typed(order))
+            .await;
+        let click = app.visitor().click("").await;
+        let answer = server
+            .call(&format!(
+                "/postback?token={1}&goal=sale&click_id={0}&order_id={0}&amount=10&{parameters}",
+                click.id, app.scene.token
+            ))
+            .await;
+        assert_eq!(answer.reason(), "accepted", "{order}: {}", answer.text);
+        assert!(answer.text.contains(words), "{order}: {}", answer.text);
+        let last = "SELECT attributed_by FROM conversions ORDER BY id DESC LIMIT 1";
+        assert_eq!(app.text(last).await, by, "{order} {parameters}");
+    }
+    for (order, proof, reason, message) in [
+        (
+            "click",
+            "coupon=SCENE",
+            "coupon_unknown",
+            "does not attribute by coupon.",
+        ),
+        (
+            "coupon",
+            "click_id",
+            "click_id_missing",
+            "does not attribute by click.",
+        ),
+    ] {
+        app.change_campaign(|campaign| campaign.attribution_order = schema::Words::typed(order))
+            .await;
+        let click = app.visitor().click("").await;
+        let proof = proof.replace("click_id", &format!("click_id={}", click.id));
+        let answer = server
+            .call(&format!(
+                "/postback?token={}&goal=sale&order_id={order}&amount=10&{proof}",
+                app.scene.token
+            ))
+            .await;
+        assert_eq!(answer.reason(), reason, "{order}: {}", answer.text);
+        assert!(answer.get("message").ends_with(message), "{}", answer.text);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_tiers_caps_and_holds_decide_what_is_paid() {
     let app = TestApp::spawn().await;
     app.change_sale(|sale| {

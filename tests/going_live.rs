@@ -110,6 +110,59 @@ async fn a_campaign_completes_its_tests_and_goes_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tests_on_a_staging_page_alone_do_not_clear_a_campaign() {
+    let app = TestApp::spawn().await;
+    in_testing(&app).await;
+    app.execute("DELETE FROM goals WHERE code = 'lead'").await;
+    let program = app.program(&app.scene.owner).await;
+    let staging = json!({
+        "campaign": app.scene.campaign.id.to_string(), "name": "Staging",
+        "url": "https://staging.shop.example/?id={click_id}", "weight": 0,
+    });
+    let staging = program.post("/landing-pages", &staging).await;
+    let link = |page: Option<&str>| {
+        json!({
+            "campaign": app.scene.campaign.id.to_string(), "affiliate": app.scene.affiliate_id.to_string(),
+            "landing_page": page, "is_test": true,
+        })
+    };
+    let on_staging = program.post("/links", &link(Some(staging.get("id")))).await;
+    let on_live = program.post("/links", &link(None)).await;
+    assert_eq!(on_live.status, StatusCode::CREATED, "{}", on_live.text);
+    let test = format!("{}/test", campaign(&app));
+    let order = async |alias: &str, order: &str| {
+        let click = app.visitor_of(alias).click("").await;
+        let sent = [
+            ("click_id", click.id.as_str()),
+            ("order_id", order),
+            ("amount", "50"),
+        ];
+        assert_eq!(app.advertiser().postback(&sent).await.reason(), "test_accepted");
+        app.settled().await;
+        program.get(&test).await.json["goals"][0].clone()
+    };
+    order(on_staging.get("alias"), "T-1").await;
+    let progress = order(on_staging.get("alias"), "T-2").await;
+    assert_eq!(progress["stage"], "matched", "{progress}");
+    assert_eq!(progress["orders"][0]["host"], "staging.shop.example");
+    let early = program
+        .post(&format!("{}/go-live", campaign(&app)), &json!({}))
+        .await;
+    assert!(
+        early.text.contains("a page that live visitors are sent to"),
+        "{}",
+        early.text
+    );
+    let progress = order(on_live.get("alias"), "T-3").await;
+    assert_eq!(progress["stage"], "verified", "{progress}");
+    let live = program
+        .post(&format!("{}/go-live", campaign(&app)), &json!({}))
+        .await;
+    assert_eq!(live.status, StatusCode::OK, "{}", live.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_progress() {
     let app = TestApp::spawn().await;
     in_testing(&app).await;

@@ -68,6 +68,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "conversions",
             "monitoring",
             "postbacks",
+            "reports",
             "schema",
             "tenancy",
             "tracking",

@@ -38,19 +38,24 @@ async fn pick(page: &Client, field: &str, value: &str) {
 
 async fn press(page: &Client, button: &str) {
     let path = format!("//main//button[normalize-space()='{button}']");
-    let found = page
-        .find(Locator::XPath(&path))
-        .await
-        .unwrap_or_else(|_| panic!("no button {button}"));
-    found.click().await.unwrap();
+    click(page, Locator::XPath(&path), button).await;
 }
 
 async fn follow(page: &Client, link: &str) {
-    let found = page
-        .find(Locator::LinkText(link))
-        .await
-        .unwrap_or_else(|_| panic!("no link {link}"));
-    found.click().await.unwrap();
+    click(page, Locator::LinkText(link), link).await;
+}
+
+/// Clicks an element, which a page that is being loaded may not have yet.
+async fn click(page: &Client, place: Locator<'_>, name: &str) {
+    for _ in 0..50 {
+        if let Ok(found) = page.find(place).await
+            && found.click().await.is_ok()
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing to click: {name}");
 }
 
 async fn text(page: &Client, id: &str) -> String {

@@ -342,6 +342,15 @@ async fn two_factor_authentication_is_required_and_each_code_works_once() {
             .await;
         assert_eq!(used.status, expected, "a recovery code works once");
     }
+    // Nor does the password alone turn it off.
+    for (code, status) in [
+        ("000000", StatusCode::FORBIDDEN),
+        (recovery[0].as_str(), StatusCode::FORBIDDEN),
+    ] {
+        let fields = [("present", password), ("code", code)];
+        let remove = "/account/second-factor/remove";
+        assert_eq!(again.submit("/account", remove, &fields).await.status, status);
+    }
     // Where the network requires it, members must set it up before anything else.
     let settings = [
         ("name", "Orbit"),

@@ -155,7 +155,7 @@ struct Hot {
     columns: &'static [&'static str],
 }
 
-const REPORT: &str = "{n}, now() - interval '30 days', now(), 'Europe/Warsaw', ARRAY['day', 'campaign'], NULL, NULL, false, NULL";
+const REPORT: &str = "{n}, now() - interval '30 days', now(), 'Europe/Warsaw', NULL, NULL";
 
 const HOT: [Hot; 10] = [
     Hot {
@@ -199,16 +199,16 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "key_hash"],
     },
     Hot {
-        statement: &["WITH sums AS", "FROM click_rollups"],
-        types: "(int, timestamptz, timestamptz, text, text[], int, int, bool, int)",
+        statement: &["AS keys, currency, status", "FROM click_rollups"],
+        types: "(int, timestamptz, timestamptz, text, int, int)",
         values: REPORT,
         table: "click_rollups",
         index: "click_rollups_pkey",
         columns: &["network_id", "hour"],
     },
     Hot {
-        statement: &["WITH sums AS", "FROM conversion_rollups"],
-        types: "(int, timestamptz, timestamptz, text, text[], int, int, bool, int)",
+        statement: &["AS keys, currency, status", "FROM conversion_rollups"],
+        types: "(int, timestamptz, timestamptz, text, int, int)",
         values: REPORT,
         table: "conversion_rollups",
         index: "conversion_rollups_pkey",

@@ -4,6 +4,8 @@
 use campaigns::campaigns as campaign_table;
 use campaigns::goals::{self, GoalKind, GoalSettings, UniqueBy};
 use campaigns::integrations;
+use campaigns::landing_pages::{self, LandingPageSettings};
+use campaigns::links::{self, NewLink};
 use campaigns::terms::{Pay, Terms};
 use reqwest::{Method, StatusCode};
 use schema::clock;
@@ -273,8 +275,13 @@ async fn a_call_without_its_click_names_what_its_format_calls_it() {
         ),
         (
             format!("/da.ashx?advertiserid=10l1234&clickid={id}&orderamount=1"),
-            "order_id_missing",
-            "ordernumber is missing or empty, and the goal counts each order once.",
+            "param_missing",
+            "ordernumber is missing or empty, and the format of FlexOffers demands it.",
+        ),
+        (
+            format!("/s2s?clickId={id}&id=10l1234&val=1"),
+            "param_missing",
+            "com is missing or empty, and the format of ClickMeter demands it.",
         ),
     ] {
         let answer = server.call(&target).await;
@@ -336,6 +343,41 @@ async fn a_status_that_is_unknown_approves_nothing_and_another_channel_is_not_pa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_under_a_name_of_another_format_is_named_and_a_goal_is_chosen_in_every_format() {
+    let app = migrated("1234").await;
+    let nothing = Terms {
+        commission: Pay::default(),
+        revenue: Pay::default(),
+    };
+    let install = GoalSettings {
+        unique_by: UniqueBy::Click,
+        ..GoalSettings::new("install", "Install", GoalKind::Install, nothing)
+    };
+    let goal = app.add_goal(&install).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let id = &click.id;
+    let made = server
+        .call(&format!(
+            "/postback/?click={id}&ep00=a&val=5&commission=2&goal=install&order_id=1"
+        ))
+        .await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    for words in [
+        "commission: this format calls it comm",
+        "order_id: this format has no such parameter",
+    ] {
+        assert!(made.text.contains(words), "{words} is not in {}", made.text);
+    }
+    let by_id = server
+        .call(&format!("/s2s?clickId={id}&id={}&val=1&com=0", goal.id))
+        .await;
+    assert_ne!(by_id.reason(), "goal_unknown", "{}", by_id.text);
+    let goals = "SELECT string_agg(DISTINCT goal_id::text, ' ') FROM conversions";
+    assert_eq!(app.text(goals).await, goal.id.0.to_string());
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_useless_click_gives_way_to_another_proof() {
     let app = migrated("1234").await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
@@ -363,5 +405,193 @@ async fn a_useless_click_gives_way_to_another_proof() {
         .call("/postback?click_id=banana&campaign=1234&order_id=4&amount=10&customer_id=unknown")
         .await;
     assert_eq!(alone.reason(), "click_not_found", "{}", alone.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_without_its_xid_is_refused_at_once() {
+    let app = migrated("x").await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let bearer = format!("Bearer {}", app.scene.token);
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    for (member, message) in [
+        (r#""xid":"""#.to_owned(), "xid is empty."),
+        (r#""origin":"web""#.to_owned(), "xid is missing."),
+        (
+            format!(r#""partner_key":"{}""#, app.scene.affiliate_id),
+            "xid is missing.",
+        ),
+        (
+            format!(r#""ps_xid":"{}""#, click.id),
+            "xid is missing, but ps_xid holds one of our click IDs.",
+        ),
+    ] {
+        let body = format!(r#"{{{member},"customer_key":"cus_9"}}"#);
+        let answer = server
+            .call_with(Method::POST, "/conversion/xid", &headers, &body)
+            .await;
+        assert_eq!(
+            (answer.status, answer.reason(), answer.get("message")),
+            (StatusCode::BAD_REQUEST, "click_id_missing", message),
+            "{member}: {}",
+            answer.text
+        );
+    }
+    let held = "SELECT count(*) FROM postbacks WHERE status = 'held'";
+    assert_eq!(app.count(held).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_code_serves_every_link_and_what_was_sent_is_in_the_api() {
+    const CODE: &str = "0123456789abcdef0123456789abcdef";
+    let app = migrated(CODE).await;
+    app.change_sale(|sale| {
+        sale.unique_by = UniqueBy::Click;
+        sale.terms = Terms::default().into();
+    })
+    .await;
+    let mut conn = app.network().await;
+    let (author, now, campaign) = (Author::system(), clock::now(), app.scene.campaign.id);
+    let staging = LandingPageSettings {
+        name: "Staging".to_owned(),
+        url: "https://staging.shop.example/?id={click_id}".to_owned(),
+        weight: 0,
+    };
+    let staging = landing_pages::create(&mut conn, &author, campaign, &staging, now)
+        .await
+        .unwrap();
+    for (alias, is_test) in [("second", false), ("staging", true)] {
+        let link = NewLink {
+            landing_page_id: is_test.then_some(staging.id),
+            is_test,
+            ..NewLink::plain(app.scene.affiliate_id, campaign, alias)
+        };
+        links::create(&mut conn, &author, &link, now).await.unwrap();
+    }
+    conn.commit().await.unwrap();
+    let server = app.advertiser();
+    let call = async |click: &str, more: &str| {
+        let target = format!("/s2s?clickId={click}&id={CODE}&val=20.00{more}");
+        server.call(&target).await
+    };
+    let blank = call("", "&com=0").await;
+    assert_eq!(
+        (blank.status, blank.reason(), blank.get("message")),
+        (StatusCode::BAD_REQUEST, "click_id_missing", "clickId is empty."),
+        "{}",
+        blank.text
+    );
+    for alias in [app.scene.alias.as_str(), "second"] {
+        let click = app.visitor_of(alias).click("").await;
+        let made = call(&click.id, "&com=0.5").await;
+        assert_eq!(made.reason(), "accepted", "{alias}: {}", made.text);
+        assert_eq!(last(&app).await, "- 2000 EUR 50", "{alias}");
+    }
+    let tried = app.visitor_of("staging").click("").await;
+    let host = "https://staging.shop.example/?id=";
+    assert!(tried.location.starts_with(host), "{}", tried.location);
+    assert_eq!(call(&tried.id, "&com=0").await.reason(), "test_accepted");
+
+    let program = app.program(&app.scene.owner).await;
+    let click = app.visitor().click("").await;
+    let sold = server
+        .call(&format!(
+            "/da.ashx?advertiserid={CODE}&clickid={}&orderamount=49.90&ordernumber=F-1&coupon=SAVE&geo=US",
+            click.id
+        ))
+        .await;
+    assert_eq!(sold.reason(), "accepted", "{}", sold.text);
+    app.settled().await;
+    let found = program.get("/conversions?order_id=F-1").await;
+    let sale = &found.json["items"][0];
+    for (name, value) in [("country", "US"), ("coupon", "SAVE")] {
+        assert_eq!(sale[name], value, "{name}: {}", found.text);
+    }
+
+    let click = app.visitor().click("").await;
+    let sold = server
+        .call(&format!(
+            "/conversion/tracking_mode:api/campaign:{CODE}/context:web/clickref:{}/conversionref:P-1/currency:EUR/country:DE/customertype:new/customer_reference:u1/[category:shoes/sku:S1/value:30.00/quantity:1][category:hats/sku:H1/value:20.00/quantity:2]",
+            click.id
+        ))
+        .await;
+    assert_eq!(sold.reason(), "accepted", "{}", sold.text);
+    app.settled().await;
+    let sent = program
+        .get(&format!("/postbacks/{}", sold.get("request_id")))
+        .await;
+    for (name, value) in [
+        ("order_id", "P-1"),
+        ("country", "DE"),
+        ("customer_type", "new"),
+        ("customer_id", "u1"),
+    ] {
+        assert_eq!(sent.json["values"][name], value, "{name}: {}", sent.text);
+    }
+    assert_eq!(sent.json["items"][1]["category"], "hats", "{}", sent.text);
+    assert_eq!(sent.json["parameters"][0]["name"], "context", "{}", sent.text);
+
+    app.change_integration(|integration| integration.takes_commission = false)
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let click = app.visitor().click("").await;
+    let unpaid = call(&click.id, "&com=2").await;
+    let words = "com: the network does not take commissions from you";
+    assert!(unpaid.text.contains(words), "{}", unpaid.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_click_is_named_letter_case_may_differ_and_a_browser_is_noted() {
+    let app = open("x").await;
+    app.change_integration(|integration| integration.ignores_letter_case = true)
+        .await;
+    app.change_sale(|sale| sale.unique_by = UniqueBy::Click).await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let empty = server.call("/postback/?click=&val=5").await;
+    assert_eq!(
+        (empty.reason(), empty.get("message")),
+        ("click_id_missing", "click is empty."),
+        "{}",
+        empty.text
+    );
+    let headers = [("Sec-Fetch-Site", "cross-site")];
+    let target = format!("/s2s?clickId={}&id=x&val=5&com=0", click.id.to_uppercase());
+    let made = server.call_with(Method::GET, &target, &headers, "").await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    let trace = app
+        .text("SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1")
+        .await;
+    assert!(
+        trace.contains("a browser sent it, where a server should"),
+        "{trace}"
+    );
+    let altered = server
+        .call(&format!("/s2s?clickId={}&id=altered&val=5&com=0", click.id))
+        .await;
+    assert_eq!(altered.reason(), "wrong_campaign", "{}", altered.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn impact_takes_an_action_back_by_delete() {
+    let app = migrated("x").await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let common = "CampaignId=x&ActionTrackerId=sale&OrderId=I-1";
+    let body = format!("{common}&EventDate=NOW&Amount=10&ClickId={}", click.id);
+    let target = "/Advertisers/SID/Conversions";
+    let made = server.call_with(Method::POST, target, &form, &body).await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    let body = format!("{common}&DispositionCode=ITEM_RETURNED&ClickId={}", click.id);
+    let target = "/Advertisers/SID/Actions";
+    let gone = server.call_with(Method::DELETE, target, &form, &body).await;
+    assert_eq!(gone.reason(), "updated", "{}", gone.text);
+    let status = "SELECT status FROM conversions WHERE order_id = 'I-1'";
+    assert_eq!(app.text(status).await, "rejected");
     app.finish().await;
 }

@@ -358,6 +358,8 @@ async fn limits_apply_to_one_network_and_not_to_others() {
     assert_eq!(see_other(&set("3", "4", "1").await), url);
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let server = app.advertiser();
+    // The node knows the token after its first call.
+    server.postback(&[("click_id", "x")]).await;
     let calls = futures_util::future::join_all((0..40).map(|_| server.raw("click_id=x&token=y"))).await;
     let limited: Vec<_> = calls.iter().filter(|call| call.status.as_u16() == 429).collect();
     assert!(limited.len() >= 30, "{} of 40 were limited", limited.len());
@@ -366,6 +368,8 @@ async fn limits_apply_to_one_network_and_not_to_others() {
             .iter()
             .all(|call| call.reason() == "rate_limited" && call.headers.contains_key("retry-after"))
     );
+    let genuine = server.postback(&[("click_id", "x")]).await;
+    assert_eq!(genuine.reason(), "click_not_found", "junk starves no advertiser");
     let neighbour = format!("{}/rival/postback?token={}", app.tracking_url, rival.token);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(

@@ -23,6 +23,9 @@ CREATE TABLE campaigns (
     attribution_days integer NOT NULL CHECK (attribution_days BETWEEN 1 AND 3650),
     customer_days integer NOT NULL DEFAULT 365 CHECK (customer_days BETWEEN 1 AND 3650),
     attribution_min_seconds integer NOT NULL DEFAULT 0 CHECK (attribution_min_seconds BETWEEN 0 AND 86400),
+    attribution_order text[] NOT NULL DEFAULT '{click,customer,coupon,affiliate}'
+        CHECK (attribution_order <@ ARRAY['click', 'customer', 'coupon', 'affiliate'] AND cardinality(attribution_order) > 0),
+    passed_parameters text[] NOT NULL DEFAULT '{}',
     categories text[] NOT NULL DEFAULT '{}',
     terms text NOT NULL DEFAULT '',
     notes text NOT NULL DEFAULT '',
@@ -55,6 +58,8 @@ COMMENT ON COLUMN campaigns.devices IS 'Targeted device types; empty for all.';
 COMMENT ON COLUMN campaigns.attribution_days IS 'Attribution window: days from click to conversion.';
 COMMENT ON COLUMN campaigns.customer_days IS 'Customer window: maximum days since the latest conversion of a customer to which an order without a click is attributed.';
 COMMENT ON COLUMN campaigns.attribution_min_seconds IS 'Minimum age of a click for a conversion, in seconds; faster conversions are rejected.';
+COMMENT ON COLUMN campaigns.attribution_order IS 'Proofs that attribute a postback, the first that holds; a proof that is not listed never does.';
+COMMENT ON COLUMN campaigns.passed_parameters IS 'Query parameters of the visitor''s URL that are added to the destination, as gclid or utm_*.';
 COMMENT ON COLUMN campaigns.categories IS 'Categories for affiliates'' search.';
 COMMENT ON COLUMN campaigns.terms IS 'Terms that affiliates agree to.';
 COMMENT ON COLUMN campaigns.notes IS 'Notes for affiliates.';

@@ -176,6 +176,7 @@ CREATE TABLE test_conversions (
     commission_micros bigint NOT NULL,
     revenue_micros bigint NOT NULL,
     is_simulated boolean NOT NULL DEFAULT false,
+    host text,
     PRIMARY KEY (network_id, id),
     UNIQUE (network_id, goal_id, unique_key)
 );
@@ -189,6 +190,7 @@ COMMENT ON COLUMN test_conversions.link_id IS 'Test link.';
 COMMENT ON COLUMN test_conversions.click_id IS 'Click of the test; NULL if attributed without a click.';
 COMMENT ON COLUMN test_conversions.unique_key IS 'As conversions.unique_key.';
 COMMENT ON COLUMN test_conversions.order_id IS 'Order ID of the advertiser; NULL if none was sent.';
+COMMENT ON COLUMN test_conversions.host IS 'Host of the landing page that the click led to; NULL if attributed without a click.';
 COMMENT ON COLUMN test_conversions.amount_micros IS 'Order amount in micro-units; NULL if none was sent.';
 COMMENT ON COLUMN test_conversions.currency IS 'ISO 4217: currency of all three amounts.';
 COMMENT ON COLUMN test_conversions.commission_micros IS 'Commission the affiliate would have earned, in micro-units.';

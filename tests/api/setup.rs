@@ -468,3 +468,59 @@ async fn unusual_values_are_stored_or_refused_and_never_dropped() {
     assert_eq!(app.text(starts).await, before);
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_enters_an_order_whose_postback_never_arrived() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let click = app.visitor().click("").await;
+    app.settled().await;
+    let order = |order_id: &str| {
+        json!({
+            "click": click.id, "goal": "sale", "order_id": order_id, "amount": "100", "currency": "EUR",
+            "status": "approved", "reason": "Order by phone",
+        })
+    };
+    let made = program.post("/conversions", &order("P-1")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let stored = program
+        .get(&format!("/conversions/{}", made.get("conversion")))
+        .await;
+    assert_eq!(
+        (stored.get("status"), stored.get("amount")),
+        ("approved", "100.00 EUR")
+    );
+    let again = program.post("/conversions", &order("P-1")).await;
+    assert_eq!((again.status, again.get("reason")), (StatusCode::OK, "unchanged"));
+    let by_affiliate = json!({
+        "campaign": app.scene.campaign.id.to_string(), "affiliate": app.scene.affiliate_id.to_string(),
+        "goal": "sale", "order_id": "P-2", "amount": "50", "reason": "Order in the shop",
+    });
+    let made = program.post("/conversions", &by_affiliate).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let explained = program.get(&format!("/postbacks/{}", made.get("postback"))).await;
+    assert!(
+        explained.text.contains("a user of the network entered it"),
+        "{}",
+        explained.text
+    );
+    for (field, value) in [
+        ("reason", json!(" ")),
+        ("click", json!("nonsense")),
+        ("goal", json!("unknown")),
+        ("amount", json!("1,5")),
+    ] {
+        let mut wrong = order("P-3");
+        wrong[field] = value;
+        let refused = program.post("/conversions", &wrong).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{field}: {}",
+            refused.text
+        );
+    }
+    let audit = program.get("/audit").await;
+    assert!(audit.text.contains("conversion.create") && audit.text.contains("Order by phone"));
+    app.finish().await;
+}

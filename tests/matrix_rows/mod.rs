@@ -108,6 +108,8 @@ const ROTATORS: Door = Door::Roles(&[Owner, Admin, Manager, Advertiser, Advertis
 const STAFF: Door = Door::Roles(&[Owner, Admin, Manager, Analyst]);
 const MANAGERS: Door = Door::Roles(&[Owner, Admin, Manager]);
 const ADMINS: Door = Door::Roles(&[Owner, Admin]);
+const CLICKERS: Door = Door::Roles(CLICKING);
+const CLICKING: &[RoleKind] = &[Owner, Admin, Manager, Analyst, Affiliate];
 const LINKERS: Door = Door::Roles(&[Owner, Admin, Manager, Affiliate]);
 const OWNERS: Door = Door::Roles(&[Owner]);
 const PUBLIC: Door = Door::Public;
@@ -180,6 +182,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
     row("get", "/conversions/{id}", NOT_DEVELOPERS).of(Id::Conversion),
+    row("get", "/conversions/new", MANAGERS),
+    row("post", "/conversions/new", MANAGERS).with(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]).saying(&[("reason", "by phone"), ("goal", "none")]),
     row("get", "/conversions/corrections", MANAGERS),
     row("post", "/conversions/corrections", MANAGERS).saying(&[("action", "approve"), ("orders", "none")]),
     row("post", "/conversions/corrections/undo", Door::Unasked),
@@ -378,7 +382,13 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/waiting-corrections/{id}/approve", Door::Unasked),
     row("post", "/api/v1/waiting-corrections/{id}/decline", Door::Unasked),
     row("get", "/api/v1/balances", Door::Unasked),
-    row("get", "/api/v1/conversions", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("after", Id::Conversion)]),
+    row("get", "/api/v1/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("link", Id::Link), ("goal", Id::Goal)]),
+    row("get", "/api/v1/reports/definitions", NOT_DEVELOPERS),
+    row("get", "/api/v1/reports/export", NOT_DEVELOPERS),
+    row("get", "/api/v1/clicks", CLICKERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("advertiser", Id::Advertiser), ("link", Id::Link), ("after", Id::Click)]),
+    row("get", "/api/v1/clicks/{id}", Door::Owners(CLICKING)).of(Id::Click),
+    row("get", "/api/v1/conversions", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("advertiser", Id::Advertiser), ("goal", Id::Goal), ("click", Id::Click), ("after", Id::Conversion)]),
+    row("post", "/api/v1/conversions", MANAGERS).with(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]).saying(&[("reason", "by phone"), ("goal", "none")]),
     row("get", "/api/v1/conversions/{id}", NOT_DEVELOPERS).of(Id::Conversion),
     row("get", "/api/v1/conversions/{id}/statements", NOT_DEVELOPERS).of(Id::Conversion),
     row("post", "/api/v1/conversions/corrections", MANAGERS).saying(&[("action", "approve")]),
@@ -388,7 +398,7 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/conversions/{id}/corrections", MANAGERS).of(Id::Conversion).saying(&[("action", "hold")]),
     row("post", "/api/v1/conversions/{id}/approve", MANAGERS).of(Id::Conversion),
     row("post", "/api/v1/conversions/{id}/reject", MANAGERS).of(Id::Conversion),
-    row("get", "/api/v1/postbacks", NOT_AFFILIATES).by(&[("after", Id::Postback)]),
+    row("get", "/api/v1/postbacks", NOT_AFFILIATES).by(&[("campaign", Id::Campaign), ("advertiser", Id::Advertiser), ("goal", Id::Goal), ("click", Id::Click), ("after", Id::Postback)]),
     row("get", "/api/v1/postbacks/{id}", NOT_AFFILIATES).of(Id::Postback),
     row("post", "/api/v1/replays", MANAGERS).with(&[("advertiser", Id::Advertiser)]),
     row("get", "/api/v1/replays/{id}", Door::Unasked),

@@ -28,6 +28,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
         ["affiliates", _] => with(&scene.affiliate_id),
         ["applications", _] => with(&scene.application_id),
         ["url-templates", _] => with(&scene.url_template_id),
+        ["clicks", _] => with(&fixture.click),
         ["conversions", ..] => with(&fixture.conversions["approved"]),
         ["postbacks", _] => with(&fixture.postbacks["goal_unknown"]),
         ["replays", _] => with(&replay.trim_start_matches("/replays/")),

@@ -149,11 +149,7 @@ impl FromRequest for Csv {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = read(request, payload, "text/csv", (table::MAX_BYTES, table::TOO_LARGE));
-        Box::pin(async move {
-            String::from_utf8(bytes.await?.into())
-                .map(Self)
-                .map_err(|error| ApiError::malformed(".", &format!("not UTF-8: {error}")))
-        })
+        Box::pin(async move { Ok(Self(table::decoded(&bytes.await?))) })
     }
 }
 

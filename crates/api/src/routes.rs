@@ -12,9 +12,9 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
-    conversions, corrections, coupons, goals, going_live, groups, impersonations, integrations, invitations,
-    joining, keys, landing_pages, links, me, members, network, postbacks, promoters, quick_start, replays,
-    rules, tokens, url_templates,
+    clicks, conversions, corrections, coupons, entering, goals, going_live, groups, impersonations,
+    integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
+    promoters, quick_start, replays, reports, rules, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -139,7 +139,12 @@ routes! {
         "/waiting-corrections/{id}/approve": post corrections::approve_waiting;
         "/waiting-corrections/{id}/decline": post corrections::decline_waiting;
         "/balances": get balances::show;
-        "/conversions": get conversions::list;
+        "/reports": get reports::show;
+        "/reports/definitions": get reports::definitions;
+        "/reports/export": get reports::export;
+        "/clicks": get clicks::list;
+        "/clicks/{id}": get clicks::show;
+        "/conversions": get conversions::list, post entering::create;
         "/conversions/corrections": post corrections::create_many;
         "/conversions/corrections/import": post corrections::import;
         "/conversions/corrections/{batch}/undo": post corrections::undo_many;

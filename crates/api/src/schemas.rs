@@ -62,7 +62,13 @@ words! {
     /// Status of a conversion.
     ConversionStatus = conversions::ConversionStatus::ALL;
     /// Evidence that attributed a conversion to an affiliate.
-    AttributedBy = conversions::AttributedBy::ALL;
+    AttributedBy = campaigns::AttributedBy::ALL;
+    /// Time by which a report counts conversions.
+    Basis = reports::Basis::ALL;
+    /// Period that a report is compared with.
+    Comparison = reports::Comparison::ALL;
+    /// Dimension of a report.
+    Dimension = reports::Dimension::ALL;
     /// Kind of alert.
     AlertKind = monitoring::alerts::AlertKind::ALL;
     /// Reason why a conversion needs a manual review.
@@ -234,6 +240,8 @@ texts! {
     WaitingCorrectionId: 30 to 30 like Some("^wai_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "wai_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// ID of a statement about a conversion, or of corrections that were made together.
     StatementId: 36 to 36 like Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), such as "019aa4f2-5c1e-7000-8000-0f6b7d3a9c11";
+    /// Click ID, as links send it to landing pages.
+    ClickId: 44 to 44 like Some("^[0-9a-hjkmnp-tv-z]{44}$"), such as "040t4a9aexqnwbarvmpway522nq0bz9h2q0nm8p71kxg";
     /// ID of a conversion.
     ConversionId: 30 to 30 like Some("^cnv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "cnv_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// ID of a postback: the receipt in its response.

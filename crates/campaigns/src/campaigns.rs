@@ -5,13 +5,14 @@ mod settings;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, advertisers, campaigns};
+use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, Words, advertisers, campaigns};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, resolve_reference, taken};
 
 pub use self::settings::{CampaignSettings, CampaignStatus, Offer, Schedule, check_window};
 pub use crate::access::Access;
 use crate::access::PromoterStatus;
+use crate::attribution_order::AttributedBy;
 use crate::audience::Audience;
 use crate::destination::Destination;
 pub use crate::sending::Sending;
@@ -41,6 +42,8 @@ pub struct Campaign {
     pub customer_days: i32,
     /// Minimum age of the click of a conversion, in seconds.
     pub attribution_min_seconds: i32,
+    /// Proofs that attribute a postback, the first that holds.
+    pub attribution_order: Words,
     /// Redirects of visitors.
     #[diesel(embed)]
     pub sending: Sending,
@@ -56,6 +59,22 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// Proofs that attribute a postback, the first that holds.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<AttributedBy> {
+        let words = &self.attribution_order.0;
+        words.iter().filter_map(|word| word.parse().ok()).collect()
+    }
+
+    /// True if this proof decides before the click, or in its place.
+    #[must_use]
+    pub fn comes_before_click(&self, by: AttributedBy) -> bool {
+        let proofs = self.proofs();
+        let click = proofs.iter().position(|proof| *proof == AttributedBy::Click);
+        let own = proofs.iter().position(|proof| *proof == by);
+        own.is_some_and(|own| click.is_none_or(|click| own < click))
+    }
+
     /// Current settings.
     #[must_use]
     pub fn settings(&self) -> CampaignSettings {
@@ -67,6 +86,7 @@ impl Campaign {
             attribution_days: self.attribution_days,
             customer_days: self.customer_days,
             attribution_min_seconds: self.attribution_min_seconds,
+            attribution_order: self.attribution_order.clone(),
             sending: self.sending.clone(),
             schedule: self.schedule,
             audience: self.audience.clone(),

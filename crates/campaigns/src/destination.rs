@@ -1,5 +1,7 @@
 //! Destinations of clicks: URLs with macros, checked once when saved and expanded for every click.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::Words;
 use url::Url;
@@ -11,20 +13,22 @@ const LIMIT: usize = 2048;
 
 /// Everything but the unreserved characters of RFC 3986 is encoded, so that a value can neither end its parameter
 /// nor start another, whether it stands in the path, the query or the fragment.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
 /// A macro of a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Macro {
     ClickId,
     Sub(usize),
     AffiliateId,
     CampaignId,
     LinkId,
+    /// Parameter of the visitor's URL.
+    Query(String),
 }
 
 /// The macros by name, in the order they are offered.
@@ -40,10 +44,52 @@ const MACROS: [(&str, Macro); 9] = [
     ("link_id", Macro::LinkId),
 ];
 
+/// Start of a macro of a parameter of the visitor's URL: `{query:gclid}`.
+const QUERY: &str = "query:";
+
 /// Names of all macros for users: `{click_id}, {sub1}, …`.
 #[must_use]
 pub fn macro_names() -> String {
-    MACROS.map(|(name, _)| format!("{{{name}}}")).join(", ")
+    let names = MACROS.map(|(name, _)| format!("{{{name}}}")).join(", ");
+    format!("{names}, or {{{QUERY}gclid}} for the parameter gclid of the visitor's URL")
+}
+
+/// Macro of this name.
+fn macro_of(name: &str) -> Option<Macro> {
+    if let Some(parameter) = name.strip_prefix(QUERY) {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let is_name = (1..=64).contains(&parameter.len()) && parameter.bytes().all(is_plain);
+        return is_name.then(|| Macro::Query(parameter.to_owned()));
+    }
+    let known = MACROS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, known)| known.clone())
+}
+
+/// Text with macros as we write them: as other systems write them, or encoded by a program, they mean the same.
+/// `[s2sidentifier]` is ClickMeter's click ID.
+fn in_our_spelling(text: &str) -> Cow<'_, str> {
+    let mut ours = Cow::Borrowed(text);
+    let mut replace = |theirs: String, name: &str| {
+        if ours.contains(&theirs) {
+            ours = Cow::Owned(ours.replace(&theirs, &format!("{{{name}}}")));
+        }
+    };
+    if !text.contains(['[', '%', '$']) && !text.contains("{{") {
+        return ours;
+    }
+    replace("[s2sidentifier]".to_owned(), "click_id");
+    for (name, _) in &MACROS {
+        for theirs in [
+            format!("%7B{name}%7D"),
+            format!("%7b{name}%7d"),
+            format!("{{{{{name}}}}}"),
+            format!("${{{name}}}"),
+            format!("[{name}]"),
+        ] {
+            replace(theirs, name);
+        }
+    }
+    ours
 }
 
 /// Values of the macros for one click.
@@ -59,17 +105,27 @@ pub struct MacroValues<'a> {
     pub campaign_id: &'a str,
     /// `{link_id}`
     pub link_id: &'a str,
+    /// Query of the visitor's URL, for `{query:…}`.
+    pub query: &'a str,
 }
 
 impl<'a> MacroValues<'a> {
-    fn get(&self, wanted: Macro) -> &'a str {
-        match wanted {
+    fn get(&self, wanted: &Macro) -> Cow<'a, str> {
+        Cow::Borrowed(match wanted {
             Macro::ClickId => self.click_id,
-            Macro::Sub(index) => self.subs.get(index).copied().unwrap_or_default(),
+            Macro::Sub(index) => self.subs.get(*index).copied().unwrap_or_default(),
             Macro::AffiliateId => self.affiliate_id,
             Macro::CampaignId => self.campaign_id,
             Macro::LinkId => self.link_id,
-        }
+            Macro::Query(name) => return Cow::Owned(self.parameter(name)),
+        })
+    }
+
+    fn parameter(&self, name: &str) -> String {
+        let mut pairs = self.query.split('&');
+        let pair = pairs.find(|pair| pair.split('=').next() == Some(name));
+        let value = pair.and_then(|pair| dialects::decode_lossy(pair).next());
+        value.map(|(_, value)| value).unwrap_or_default()
     }
 }
 
@@ -119,7 +175,7 @@ enum Piece {
 /// use campaigns::{Destination, MacroValues};
 /// let destination = Destination::parse("https://shop.example/p?id={click_id}&s={sub1}#top").unwrap();
 /// let values = MacroValues {
-///     click_id: "abc", subs: ["a&b", "", "", "", ""], affiliate_id: "aff_1", campaign_id: "cmp_1", link_id: "lnk_1",
+///     click_id: "abc", subs: ["a&b", "", "", "", ""], affiliate_id: "aff_1", campaign_id: "cmp_1", link_id: "lnk_1", query: "",
 /// };
 /// assert_eq!(destination.expand(&values), "https://shop.example/p?id=abc&s=a%26b#top");
 /// ```
@@ -134,6 +190,10 @@ impl Destination {
     /// # Errors
     /// [`DestinationError`], whose message names the correction.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
+        Self::exactly(&in_our_spelling(text))
+    }
+
+    fn exactly(text: &str) -> Result<Self, DestinationError> {
         if text.len() > LIMIT {
             return Err(DestinationError::TooLong(text.len()));
         }
@@ -165,6 +225,7 @@ impl Destination {
     /// # Errors
     /// The same as [`Destination::parse`].
     pub fn completed(text: &str, sending: &Sending) -> Result<Self, DestinationError> {
+        let text = &*in_our_spelling(text);
         let click = sending
             .click_parameter
             .as_ref()
@@ -191,6 +252,15 @@ impl Destination {
         let name = before.strip_suffix('=')?;
         let name = name.rsplit(['?', '&']).next()?;
         (ends && !name.is_empty() && !name.contains(['/', '#', '='])).then_some(name)
+    }
+
+    /// Host that visitors are sent to.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        let Some(Piece::Text(start)) = self.pieces.first() else {
+            return None;
+        };
+        Url::parse(start).ok()?.host_str().map(str::to_owned)
     }
 
     /// URL of a deep link: a page named by the visitor's link, on a host the campaign allows.
@@ -227,7 +297,10 @@ impl Destination {
         // A link that was copied from the address bar has the click ID of that visit.
         let literal = without_parameter(&literal, parameter);
         let click = format!("{parameter}={{click_id}}");
-        Self::parse(&with_parameters(&literal, [&click, &sending.extra_parameters]))
+        Self::exactly(&with_parameters(
+            &literal,
+            [&click, &in_our_spelling(&sending.extra_parameters)],
+        ))
     }
 
     /// URL for one click: every value percent-encoded once, everything else as saved.
@@ -237,7 +310,7 @@ impl Destination {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => address.push_str(text),
-                Piece::Macro(wanted) => address.extend(utf8_percent_encode(values.get(*wanted), VALUE)),
+                Piece::Macro(wanted) => address.extend(utf8_percent_encode(&values.get(wanted), VALUE)),
             }
         }
         address
@@ -358,12 +431,9 @@ fn cut(text: &str) -> Result<Vec<Piece>, DestinationError> {
             return Err(DestinationError::LoneBrace);
         }
         let (name, next) = after.split_once('}').ok_or(DestinationError::LoneBrace)?;
-        let (_, known) = MACROS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| DestinationError::UnknownMacro(name.to_owned()))?;
+        let known = macro_of(name).ok_or_else(|| DestinationError::UnknownMacro(name.to_owned()))?;
         pieces.push(Piece::Text(before.to_owned()));
-        pieces.push(Piece::Macro(*known));
+        pieces.push(Piece::Macro(known));
         rest = next;
     }
     if rest.contains('}') {
@@ -399,186 +469,4 @@ fn check_url(pieces: &[Piece]) -> Result<(), DestinationError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn values<'a>(subs: [&'a str; 5]) -> MacroValues<'a> {
-        MacroValues {
-            click_id: "k1",
-            subs,
-            affiliate_id: "aff_1",
-            campaign_id: "cmp_1",
-            link_id: "lnk_1",
-        }
-    }
-
-    #[test]
-    fn every_macro_is_replaced_and_the_rest_is_unchanged() {
-        let text = "https://shop.example/a%20b/{link_id}?x=1&c={click_id}&s={sub1}-{sub5}&a={affiliate_id}&k={campaign_id}#f={sub2}";
-        let destination = Destination::parse(text).unwrap();
-        assert_eq!(
-            destination.expand(&values(["one", "two", "", "", "fünf"])),
-            "https://shop.example/a%20b/lnk_1?x=1&c=k1&s=one-f%C3%BCnf&a=aff_1&k=cmp_1#f=two"
-        );
-    }
-
-    #[test]
-    fn an_invalid_destination_is_refused_with_the_reason() {
-        use DestinationError::*;
-        for (text, error) in [
-            ("", NotAUrl),
-            ("shop.example/?c={click_id}", NotAUrl),
-            ("javascript:alert({click_id})", NotAUrl),
-            ("ftp://shop.example/{click_id}", NotAUrl),
-            (
-                "https://shop.example/?c={clickid}",
-                UnknownMacro("clickid".into()),
-            ),
-            (
-                "https://shop.example/?c={CLICK_ID}",
-                UnknownMacro("CLICK_ID".into()),
-            ),
-            ("https://shop.example/?c={}", UnknownMacro(String::new())),
-            ("https://shop.example/?c={click_id", LoneBrace),
-            ("https://shop.example/?c=click_id}", LoneBrace),
-            ("https://shop.example/?c={click_id}}", LoneBrace),
-            ("https://{sub1}/?c={click_id}", MacroInHost),
-            ("https://shop.example{sub1}/?c={click_id}", MacroInHost),
-            ("https://{sub1}@shop.example/?c={click_id}", MacroInHost),
-            ("https:///{sub1}/?c={click_id}", MacroInHost),
-            ("https:///shop{sub1}.example/?c={click_id}", MacroInHost),
-            ("https://shop.example/", NoClickId),
-            ("https://shop.example/ ?c={click_id}", BadCharacter(' ')),
-            ("https://shop.example/\r\nX: 1?c={click_id}", BadCharacter('\r')),
-            ("https://shöp.example/?c={click_id}", BadCharacter('ö')),
-        ] {
-            assert_eq!(Destination::parse(text), Err(error), "{text}");
-        }
-        let long = format!("https://shop.example/?c={{click_id}}&x={}", "y".repeat(2048));
-        assert!(matches!(Destination::parse(&long), Err(TooLong(_))));
-    }
-
-    fn sending(hosts: &[&str]) -> Sending {
-        Sending {
-            click_parameter: Some("clickref".into()),
-            deep_link_hosts: Words(hosts.iter().map(|host| (*host).to_owned()).collect()),
-            ..Sending::default()
-        }
-    }
-
-    #[test]
-    fn a_deep_link_leads_to_allowed_hosts_only_and_carries_the_click() {
-        let home = Destination::parse("https://shop.example/?c={click_id}").unwrap();
-        let sending = sending(&["shop.example"]);
-        let deep = |page: &str| {
-            home.deep(page, &sending)
-                .map(|target| target.expand(&values([""; 5])))
-        };
-        for (page, address) in [
-            ("https://shop.example/p/1", "https://shop.example/p/1?clickref=k1"),
-            (
-                "https://www.shop.example/p?a=1#x",
-                "https://www.shop.example/p?a=1&clickref=k1#x",
-            ),
-            (
-                "https://SHOP.example/p/{sub1}",
-                "https://shop.example/p/%7Bsub1%7D?clickref=k1",
-            ),
-            ("https:\\\\shop.example\\p", "https://shop.example/p?clickref=k1"),
-            // The click of an earlier visit is replaced.
-            (
-                "https://shop.example/p?clickref=old&a=1#x",
-                "https://shop.example/p?a=1&clickref=k1#x",
-            ),
-        ] {
-            assert_eq!(deep(page).as_deref(), Ok(address), "{page}");
-        }
-        for page in [
-            "https://evil.example/",
-            "https://shop.example.evil.example/",
-            "https://evilshop.example/",
-            "https://shop.example@evil.example/",
-            "https://evil.example#@shop.example/",
-            "https://evil.example\\@shop.example/",
-            "//shop.example/",
-            "/p",
-            "javascript:alert(1)//shop.example",
-            "https://user:pass@shop.example/",
-            "https://shop.example:8443/",
-            "ftp://shop.example/",
-            "",
-        ] {
-            assert!(deep(page).is_err(), "{page}: {:?}", deep(page));
-        }
-        let nowhere = Sending::default();
-        assert!(matches!(
-            home.deep("https://shop.example/", &nowhere),
-            Err(DestinationError::HostNotAllowed(_))
-        ));
-    }
-
-    #[test]
-    fn the_click_id_parameter_is_found_in_the_url() {
-        let name = |text: &str| {
-            Destination::parse(text)
-                .unwrap()
-                .click_parameter()
-                .map(str::to_owned)
-        };
-        assert_eq!(
-            name("https://s.example/?a=1&cid={click_id}&b=2"),
-            Some("cid".into())
-        );
-        assert_eq!(name("https://s.example/?cid={click_id}#x"), Some("cid".into()));
-        assert_eq!(name("https://s.example/{click_id}/?a=1"), None);
-        assert_eq!(name("https://s.example/?cid=x-{click_id}"), None);
-        assert_eq!(name("https://s.example/?cid={click_id}-{sub1}"), None);
-    }
-
-    #[test]
-    fn hosts_and_parameters_are_checked() {
-        assert_eq!(
-            check_hosts("Shop.example, www.x.example").unwrap().0,
-            ["shop.example", "www.x.example"]
-        );
-        for wrong in [
-            "https://shop.example",
-            "shop.example/p",
-            "localhost",
-            "*.shop.example",
-            "a b:1",
-        ] {
-            assert!(check_hosts(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(check_parameters("?a=b&c={sub1}").as_deref(), Ok("a=b&c={sub1}"));
-        assert!(check_parameters("a=#").is_err() && check_parameters("a={sub9}").is_err());
-        assert_eq!(check_click_parameter(" s1 "), Ok(Some("s1".into())));
-        assert!(check_click_parameter("a=b").is_err());
-        assert_eq!(check_address(""), Ok(None));
-        assert!(check_address("javascript:x").is_err());
-    }
-
-    proptest! {
-        /// A value cannot change the host, add a parameter or break a header.
-        #[test]
-        fn a_value_is_expanded_unchanged_and_changes_nothing_else(value in "\\PC{0,60}") {
-            let destination = Destination::parse("https://shop.example/p?c={click_id}&s={sub1}&z=1#end").unwrap();
-            let address = destination.expand(&values([&value, "", "", "", ""]));
-            prop_assert!(address.bytes().all(|byte| byte.is_ascii_graphic()));
-            let url = Url::parse(&address).unwrap();
-            prop_assert_eq!(url.host_str(), Some("shop.example"));
-            prop_assert_eq!(url.fragment(), Some("end"));
-            let pairs: Vec<_> = url.query_pairs().into_owned().collect();
-            prop_assert_eq!(pairs, vec![
-                ("c".to_owned(), "k1".to_owned()), ("s".to_owned(), value), ("z".to_owned(), "1".to_owned()),
-            ]);
-        }
-
-        #[test]
-        fn no_text_causes_a_panic(text in ".{0,120}") {
-            let _ = Destination::parse(&text);
-        }
-    }
-}
+mod tests;

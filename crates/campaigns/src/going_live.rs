@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, NetworkConn, campaigns as campaign_rows};
+use schema::{CampaignId, LinkId, NetworkConn, campaigns as campaign_rows, tracking_links};
 use serde_json::json;
 use tenancy::affiliates::{self, AffiliateSettings};
 use tenancy::audit::{self, Change};
@@ -13,7 +13,7 @@ use crate::campaigns::{self, CampaignSettings, CampaignStatus};
 use crate::goals;
 use crate::links::{self, Link, NewLink};
 use crate::test_orders::unproven;
-pub use crate::test_orders::{ORDERS, SIMULATED, TestOrder, orders};
+pub use crate::test_orders::{ORDERS, Proof, SIMULATED, TestOrder, live_hosts, orders, proof};
 
 /// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.
 const TEST_AFFILIATE: &str = "Test affiliate";
@@ -49,6 +49,23 @@ pub async fn create_test_link(
         ..NewLink::plain(affiliate.id, id, &alias)
     };
     links::create(conn, author, &link, now).await
+}
+
+/// Latest test link of a campaign.
+///
+/// # Errors
+/// Database errors.
+pub async fn test_link(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryResult<Option<LinkId>> {
+    let network_id = conn.network_id();
+    tracking_links::table
+        .filter(tracking_links::network_id.eq(network_id))
+        .filter(tracking_links::campaign_id.eq(campaign_id))
+        .filter(tracking_links::is_test)
+        .order(tracking_links::id.desc())
+        .select(tracking_links::id)
+        .first(&mut **conn)
+        .await
+        .optional()
 }
 
 /// Sets a campaign live. Locks the campaign, so that concurrent changes of other fields are kept.
@@ -96,8 +113,8 @@ pub async fn override_tests(
         ));
     }
     let goals = goals::of_campaign(conn, campaign.id).await?;
-    let missing = unproven(conn, campaign.id, goals).await?;
-    let missing: Vec<String> = missing.into_iter().map(|goal| goal.settings.code).collect();
+    let missing = unproven(conn, &campaign, goals).await?;
+    let missing: Vec<String> = missing.into_iter().map(|(goal, _)| goal.settings.code).collect();
     let network_id = conn.network_id();
     diesel::update(campaign_rows::table.find((network_id, campaign.id)))
         .set(campaign_rows::status.eq(CampaignStatus::Live))

@@ -3,6 +3,7 @@
 //! An advertiser has one integration for all its campaigns. A campaign may have its own, which replaces the
 //! advertiser's.
 
+mod example;
 mod settings;
 mod token;
 
@@ -18,6 +19,7 @@ use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Secret, check_number};
 
+pub use self::example::{ExampleValues, example};
 pub use self::settings::{
     AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
 };

@@ -4,6 +4,7 @@
 //! One module per table, each with its row, its insert and its queries. [`destination`] and [`terms`] do no I/O.
 
 mod access;
+mod attribution_order;
 pub mod audience;
 pub mod campaigns;
 pub mod caps;
@@ -17,6 +18,7 @@ pub mod going_live;
 pub mod integrations;
 pub mod landing_pages;
 pub mod links;
+mod passing;
 pub mod promoters;
 pub mod quick_start;
 mod routing;
@@ -27,7 +29,9 @@ pub mod terms;
 mod test_orders;
 pub mod url_templates;
 
+pub use attribution_order::AttributedBy;
 pub use click_flag::ClickFlag;
 pub use click_id::{ClickId, ClickIds};
 pub use destination::{Destination, DestinationError, MacroValues};
+pub use passing::pass;
 pub use routing::{AffiliateState, Named, Promotion, Route, Routing, RoutingError, Weighted};

@@ -191,6 +191,13 @@ impl Routing {
             .await
     }
 
+    /// True if the token with this hash was that of an advertiser when it was used last on this node.
+    #[must_use]
+    pub fn remembers_token(&self, network_id: NetworkId, token: TokenHash) -> bool {
+        let found = self.memory.tokens.peek(&(network_id, token));
+        found.flatten().is_some()
+    }
+
     /// Integrations of an advertiser: the general one and those of single campaigns.
     ///
     /// # Errors

@@ -4,6 +4,8 @@ use diesel::prelude::*;
 use schema::{Words, campaigns};
 use tenancy::check_number;
 
+use crate::passing;
+
 /// Redirects of a campaign's visitors.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
 #[diesel(table_name = campaigns, treat_none_as_null = true)]
@@ -14,6 +16,8 @@ pub struct Sending {
     pub extra_parameters: String,
     /// Share of the clicks without a landing page in their link that go to the destination.
     pub destination_weight: i32,
+    /// Parameters of the visitor's URL that are added to the destination, as `gclid` or `utm_*`.
+    pub passed_parameters: Words,
     /// Hosts that deep links may lead to, subdomains included.
     pub deep_link_hosts: Words,
     /// URL for visitors who are not accepted; `None` sends them to the destination.
@@ -26,6 +30,7 @@ impl Default for Sending {
             click_parameter: None,
             extra_parameters: String::new(),
             destination_weight: 1,
+            passed_parameters: passing::default_names(),
             deep_link_hosts: Words::default(),
             fallback_url: None,
         }

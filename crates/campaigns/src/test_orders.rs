@@ -6,7 +6,10 @@ use diesel_async::RunQueryDsl;
 use schema::{CampaignId, GoalId, NetworkConn, PostbackId, networks, test_conversions};
 use tenancy::ChangeError;
 
+use crate::campaigns::{self, Campaign};
+use crate::destination::Destination;
 use crate::goals::{self, Goal};
+use crate::landing_pages;
 
 /// Number of different test orders that prove a goal: the first could be sent by hand, the second shows that the order
 /// ID changes.
@@ -27,6 +30,50 @@ pub struct TestOrder {
     pub goal_id: GoalId,
     /// Order ID of the advertiser; `None` if the postback had none.
     pub order_id: Option<String>,
+    /// Host of the landing page that the click led to; `None` if the order came without a click.
+    pub host: Option<String>,
+}
+
+/// Test orders of a goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Too few.
+    Few,
+    /// Enough, but none came through a page that live visitors are sent to.
+    NotLive,
+    /// Enough.
+    Full,
+}
+
+impl TestOrder {
+    /// True if the click led to one of the hosts that live visitors are sent to, or the order came without a click.
+    fn is_live(&self, live: &[String]) -> bool {
+        self.host.as_ref().is_none_or(|host| live.contains(host))
+    }
+}
+
+/// Proof that test orders of one goal are.
+pub fn proof<'a>(orders: impl Iterator<Item = &'a TestOrder> + Clone, live: &[String]) -> Proof {
+    match orders.clone().count() {
+        few if few < ORDERS => Proof::Few,
+        _ if !orders.clone().any(|order| order.is_live(live)) => Proof::NotLive,
+        _ => Proof::Full,
+    }
+}
+
+/// Hosts that live visitors of a campaign are sent to.
+///
+/// # Errors
+/// Database errors.
+pub async fn live_hosts(conn: &mut NetworkConn, campaign: &Campaign) -> QueryResult<Vec<String>> {
+    let pages = landing_pages::of_campaign(conn, campaign.id).await?;
+    let pages = pages.iter().filter(|page| page.weight > 0);
+    let urls = pages.map(|page| page.url.as_str());
+    let own = Some(campaign.destination.as_str()).filter(|_| campaign.sending.destination_weight > 0);
+    let hosts = urls
+        .chain(own)
+        .filter_map(|url| Destination::completed(url, &campaign.sending).ok()?.host());
+    Ok(hosts.collect())
 }
 
 /// The advertiser's test orders of a campaign, oldest first.
@@ -45,20 +92,26 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
             test_conversions::converted_at,
             test_conversions::goal_id,
             test_conversions::order_id,
+            test_conversions::host,
         ))
         .load(&mut **conn)
         .await
 }
 
-/// Goals of a campaign with fewer than [`ORDERS`] test orders.
+/// Goals of a campaign that its test orders do not prove, each with what is missing.
 pub(crate) async fn unproven(
     conn: &mut NetworkConn,
-    campaign_id: CampaignId,
+    campaign: &Campaign,
     goals: Vec<Goal>,
-) -> QueryResult<Vec<Goal>> {
-    let orders = orders(conn, campaign_id).await?;
-    let arrived = |goal: &Goal| orders.iter().filter(|order| order.goal_id == goal.id).count();
-    Ok(goals.into_iter().filter(|goal| arrived(goal) < ORDERS).collect())
+) -> QueryResult<Vec<(Goal, Proof)>> {
+    let orders = orders(conn, campaign.id).await?;
+    let live = live_hosts(conn, campaign).await?;
+    let proven = |goal: &Goal| proof(orders.iter().filter(|order| order.goal_id == goal.id), &live);
+    let goals = goals.into_iter().map(|goal| {
+        let proven = proven(&goal);
+        (goal, proven)
+    });
+    Ok(goals.filter(|(_, proven)| *proven != Proof::Full).collect())
 }
 
 /// Refuses to let a campaign go live if the network requires tests and some goals are not proven.
@@ -84,18 +137,27 @@ pub(crate) async fn check(
         let message = "The campaign has no goal yet, so it has not been tested.";
         return Err(ChangeError::field("status", message));
     }
-    let missing: Vec<String> = unproven(conn, campaign_id, goals)
+    let campaign = campaigns::find(conn, campaign_id)
         .await?
-        .into_iter()
-        .map(|goal| goal.settings.name)
-        .collect();
-    if missing.is_empty() {
+        .ok_or(ChangeError::NotFound)?;
+    let unproven = unproven(conn, &campaign, goals).await?;
+    let names = |wanted: Proof| {
+        let named = unproven.iter().filter(|(_, proof)| *proof == wanted);
+        let names: Vec<&str> = named.map(|(goal, _)| goal.settings.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let few =
+        names(Proof::Few).map(|names| format!("{ORDERS} test orders have to arrive first for: {names}."));
+    let not_live = names(Proof::NotLive).map(|names| {
+        format!("One test order has to come through a page that live visitors are sent to, for: {names}.")
+    });
+    let problems: Vec<String> = few.into_iter().chain(not_live).collect();
+    if problems.is_empty() {
         return Ok(());
     }
     let message = format!(
-        "{ORDERS} test orders have to arrive first for: {}. See the campaign's test page; an owner or admin may let it \
-         go live without them.",
-        missing.join(", ")
+        "{} See the campaign's test page; an owner or admin may let it go live without them.",
+        problems.join(" ")
     );
     Err(ChangeError::field("status", message))
 }

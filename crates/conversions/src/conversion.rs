@@ -1,5 +1,6 @@
 //! Conversions: postbacks that were accepted for a goal, each made once.
 
+use campaigns::AttributedBy;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use schema::{
@@ -30,20 +31,6 @@ impl ConversionStatus {
     #[must_use]
     pub fn counts(self) -> bool {
         matches!(self, Self::Pending | Self::Approved)
-    }
-}
-
-text_enum! {
-    /// Proof by which a conversion was attributed to its affiliate.
-    pub enum AttributedBy {
-        /// The click that the postback names.
-        Click = "click",
-        /// An earlier conversion of the same customer.
-        Customer = "customer",
-        /// A coupon code.
-        Coupon = "coupon",
-        /// The affiliate that the sender names.
-        Affiliate = "affiliate",
     }
 }
 

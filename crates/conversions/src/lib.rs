@@ -22,7 +22,7 @@ mod rollups;
 mod statements;
 
 pub use changes::{Change, Novelty, ReasonCode, Source, history};
-pub use conversion::{AttributedBy, Conversion, ConversionStatus, ReviewBecause};
+pub use conversion::{Conversion, ConversionStatus, ReviewBecause};
 pub use correction::{
     BulkReport, Corrected, Correction, CorrectionDraft, CorrectionRequest, MAX_BULK, Seen, SeenVersions,
     Selection, WaitingCorrection, correct, correct_all, correct_file, decide_waiting, propose, reason,

@@ -1,9 +1,11 @@
 //! Lists of conversions, for pages and the API.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, CampaignId, ClickKey, ConversionId, NetworkConn, affiliates, campaigns, conversions, goals,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, GoalId, NetworkConn, affiliates,
+    campaigns, conversions, goals,
 };
 use tenancy::Scope;
 
@@ -41,6 +43,16 @@ pub struct ConversionFilter {
     pub campaign_id: Option<CampaignId>,
     /// Affiliate.
     pub affiliate_id: Option<AffiliateId>,
+    /// Advertiser.
+    pub advertiser_id: Option<AdvertiserId>,
+    /// Goal.
+    pub goal_id: Option<GoalId>,
+    /// Received at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    pub until: Option<DateTime<Utc>>,
+    /// Changed at this moment or later.
+    pub changed_since: Option<DateTime<Utc>>,
     /// Last conversion of the previous page: only older ones are listed.
     pub before: Option<ConversionId>,
 }
@@ -107,6 +119,21 @@ pub async fn list(
     }
     if let Some(id) = filter.affiliate_id {
         query = query.filter(conversions::affiliate_id.eq(id));
+    }
+    if let Some(id) = filter.advertiser_id {
+        query = query.filter(conversions::advertiser_id.eq(id));
+    }
+    if let Some(id) = filter.goal_id {
+        query = query.filter(conversions::goal_id.eq(id));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(conversions::converted_at.ge(since));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(conversions::converted_at.lt(until));
+    }
+    if let Some(since) = filter.changed_since {
+        query = query.filter(conversions::changed_at.ge(since));
     }
     if let Some(id) = filter.before {
         query = query.filter(conversions::id.lt(id));

@@ -7,11 +7,12 @@ use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use data_encoding::HEXLOWER;
 use schema::clock;
 use tenancy::people::Person;
 use tenancy::sessions::{self, Session, SessionToken};
 use tenancy::unscoped::{self, Visit};
-use tenancy::{Actor, Author};
+use tenancy::{Actor, Author, Secret};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
@@ -21,6 +22,14 @@ use crate::shell::address;
 
 /// Cookie that carries a secret across one redirect, to the page that shows it.
 const FLASH: &str = "fresh_token";
+
+/// Purpose of the sealed value in the cookie of a known browser.
+const DEVICE: &[u8] = b"known device";
+
+/// E-mail address as the throttle counts it.
+fn normal(email: &str) -> String {
+    email.trim().to_lowercase()
+}
 
 /// Fresh secret in the flash cookie of a request. None if the value has not the form of a token or key.
 pub(crate) fn fresh_secret(request: &HttpRequest) -> Option<String> {
@@ -62,6 +71,28 @@ impl Cookies {
         request
             .cookie(self.name())
             .map(|cookie| SessionToken::from_cookie(cookie.value()))
+    }
+
+    fn device_name(self) -> &'static str {
+        if self.secure { "__Host-device" } else { "device" }
+    }
+
+    /// Cookie of a browser in which a person has signed in: attempts from it have a counter that no stranger can use up.
+    pub(crate) fn known_device(self, secret: &Secret, email: &str) -> Cookie<'static> {
+        let nonce: [u8; 16] = rand::random();
+        let plain = [&nonce[..], normal(email).as_bytes()].concat();
+        let sealed = HEXLOWER.encode(&secret.seal(DEVICE, &plain));
+        let lifetime = time::Duration::days(365);
+        self.cookie(self.device_name(), &sealed, "/", SameSite::Lax, lifetime)
+    }
+
+    /// Name of the browser for the counter of attempts, if this person has signed in with it.
+    pub(crate) fn device_of(self, request: &HttpRequest, secret: &Secret, email: &str) -> Option<String> {
+        let cookie = request.cookie(self.device_name())?;
+        let sealed = HEXLOWER.decode(cookie.value().as_bytes()).ok()?;
+        let plain = secret.unseal(DEVICE, &sealed)?;
+        let (nonce, known) = plain.split_at_checked(16)?;
+        (known == normal(email).as_bytes()).then(|| format!("device {}", HEXLOWER.encode(nonce)))
     }
 
     /// Cookie that carries a fresh secret across one redirect, to one page only. So the secret is shown once, and

@@ -24,12 +24,6 @@ pub(crate) fn money(money: Money) -> String {
     )
 }
 
-/// Amount without a known currency: `12.5`, without trailing zeros.
-pub(crate) fn number(micros: i64) -> String {
-    let digits = format!("{}.{:06}", micros / Money::UNIT, micros % Money::UNIT);
-    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// Ratio as a percentage with two decimals; a dash if undefined.
 pub(crate) fn percent(ratio: Option<f64>) -> String {
     ratio.map_or("—".to_owned(), |ratio| format!("{:.2} %", ratio * 100.0))
@@ -149,10 +143,6 @@ mod tests {
     #[test]
     fn rates_times_durations_and_ids() {
         assert_eq!(percent(Some(0.034_24)), "3.42 %");
-        assert_eq!(
-            (number(12_500_000), number(0), number(1_000_000)),
-            ("12.5".into(), "0".into(), "1".into())
-        );
         assert_eq!(percent(None), "—");
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
         let formatted = |at: &str| time(at.parse().unwrap(), now, Tz::Europe__Warsaw);

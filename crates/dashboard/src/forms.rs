@@ -125,12 +125,7 @@ impl PostedForm {
                 while let Some(part) = parts.next_field().await.map_err(malformed)? {
                     let name = part.name().unwrap_or_default().to_owned();
                     let bytes = part.bytes().await.map_err(malformed)?;
-                    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
-                        PageError::BadRequest(
-                            "The file is not UTF-8 text. Save it as UTF-8 and send it again.".to_owned(),
-                        )
-                    })?;
-                    fields.push((name, text));
+                    fields.push((name, table::decoded(&bytes)));
                 }
             }
         }

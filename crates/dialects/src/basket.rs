@@ -43,6 +43,8 @@ pub(crate) struct Names {
     pub(crate) total: &'static str,
     /// Discount of the whole line.
     pub(crate) discount: &'static str,
+    /// Discount of each piece.
+    pub(crate) piece_discount: &'static str,
 }
 
 impl Names {
@@ -55,6 +57,7 @@ impl Names {
         amount: "",
         total: "",
         discount: "",
+        piece_discount: "",
     };
 
     /// Name under which a part is sent.
@@ -89,6 +92,7 @@ pub(crate) enum Part {
     Amount,
     Total,
     Discount,
+    PieceDiscount,
     /// The whole item, or the whole basket.
     Whole,
     /// A part that our items do not have.
@@ -108,6 +112,7 @@ impl Names {
             (self.amount, Part::Amount),
             (self.total, Part::Total),
             (self.discount, Part::Discount),
+            (self.piece_discount, Part::PieceDiscount),
         ]
         .into_iter()
         .find_map(|(known, part)| {
@@ -164,6 +169,8 @@ pub(crate) struct Draft {
     totals: BTreeMap<usize, Amount>,
     /// Discounts of whole lines.
     discounts: BTreeMap<usize, Amount>,
+    /// Discounts of each piece.
+    piece_discounts: BTreeMap<usize, Amount>,
     /// True if amounts are per piece, to be multiplied once the quantity is known.
     per_piece: bool,
 }
@@ -320,6 +327,9 @@ impl Draft {
             Part::Discount => {
                 self.discounts.insert(number, money.read(parameter, value)?);
             }
+            Part::PieceDiscount => {
+                self.piece_discounts.insert(number, money.read(parameter, value)?);
+            }
             Part::Quantity => item.quantity = Some(quantity(parameter, value)?),
             _ => {
                 within(TEXT_LIMIT, parameter, value)?;
@@ -338,7 +348,8 @@ impl Draft {
         let mut too_large = false;
         let mut items = Vec::with_capacity(self.items.len());
         for (number, mut item) in self.items {
-            let quantity = item.quantity.filter(|_| self.per_piece).map_or(1, i64::from);
+            let pieces = item.quantity.map_or(1, i64::from);
+            let quantity = if self.per_piece { pieces } else { 1 };
             let line = match self.totals.get(&number) {
                 Some(total) => Some(*total),
                 None => item.amount.and_then(|price| {
@@ -348,8 +359,10 @@ impl Draft {
                 }),
             };
             let discount = self.discounts.get(&number).map_or(0, |discount| discount.micros);
+            let each = self.piece_discounts.get(&number);
+            let each = each.map_or(0, |each| each.micros.saturating_mul(pieces));
             item.amount = line.map(|line| Amount {
-                micros: line.micros.saturating_sub(discount),
+                micros: line.micros.saturating_sub(discount).saturating_sub(each),
             });
             items.push(item);
         }

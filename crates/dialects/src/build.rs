@@ -199,7 +199,12 @@ impl Dialect {
         };
         match self.auth.first() {
             Some(Auth::Bearer) => (Some(format!("Bearer {token}")), None),
-            Some(Auth::Basic) => (Some(format!("Basic {}", BASE64.encode(token.as_bytes()))), None),
+            Some(Auth::Basic) => {
+                // A token alone is the password.
+                let colon = if token.contains(':') { "" } else { ":" };
+                let pair = format!("{colon}{token}");
+                (Some(format!("Basic {}", BASE64.encode(pair.as_bytes()))), None)
+            }
             Some(Auth::ApiKey) => (None, Some(token.to_owned())),
             None => (None, None),
         }

@@ -5,15 +5,45 @@ use crate::field::Field;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
 
-/// Confidence in a dialect's table.
+/// Kind of document that a dialect's table was made from, the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confidence {
-    /// Documented by the vendor, or confirmed by several independent programs.
-    High,
-    /// Documented by one credible third party.
-    Medium,
-    /// Reconstructed; not yet confirmed by a real call.
-    Low,
+pub enum Evidence {
+    /// The vendor's document or program.
+    Vendor,
+    /// Programs in public that call the system.
+    Code,
+    /// Documents of others.
+    ThirdParty,
+    /// None that shows the whole call.
+    Unverified,
+}
+
+impl Evidence {
+    /// Words for users.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Vendor => "vendor’s documentation",
+            Self::Code => "public code",
+            Self::ThirdParty => "third party",
+            Self::Unverified => "not verified",
+        }
+    }
+}
+
+/// Source of a dialect's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Kind of the document.
+    pub evidence: Evidence,
+    /// Document, and its host.
+    pub document: &'static str,
+}
+
+impl Source {
+    pub(crate) const fn new(evidence: Evidence, document: &'static str) -> Self {
+        Self { evidence, document }
+    }
 }
 
 /// Kind of system.
@@ -34,8 +64,8 @@ pub struct Dialect {
     pub key: &'static str,
     /// Name shown to users: `Partnerize`.
     pub name: &'static str,
-    /// Confidence in the table.
-    pub confidence: Confidence,
+    /// Source of the table.
+    pub source: Source,
     /// Kind of system.
     pub kind: Kind,
     /// Parameter in which the system's landing pages expect the click id; `None` if unknown.
@@ -64,7 +94,7 @@ pub struct Dialect {
 pub(crate) const BASE: Dialect = Dialect {
     key: "",
     name: "",
-    confidence: Confidence::High,
+    source: Source::new(Evidence::Unverified, ""),
     kind: Kind::Network,
     click_parameter: None,
     hosts: &[],
@@ -85,7 +115,7 @@ pub(crate) const BASE: Dialect = Dialect {
 /// A URL path at which a system receives postbacks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Endpoint {
-    /// Path; `*` stands for one segment, a final `**` for any number.
+    /// Path; `*` stands for one segment, `SP*` for one that begins so, a final `**` for any number.
     pub(crate) path: &'static str,
     pub(crate) wire: Wire,
     pub(crate) intent: Intent,
@@ -95,6 +125,8 @@ pub(crate) struct Endpoint {
     pub(crate) fixed: &'static [(&'static str, &'static str)],
     /// Parameters that distinguish the system from others with the same path; one of them is enough.
     pub(crate) marks: &'static [&'static str],
+    /// True if the path is the system's only with a mark: it is so short that a link may have it.
+    pub(crate) needs_mark: bool,
     /// True if browsers load the endpoint, so that the response is an image.
     pub(crate) pixel: bool,
 }
@@ -108,6 +140,7 @@ impl Endpoint {
             goal: None,
             fixed: &[],
             marks: &[],
+            needs_mark: false,
             pixel: false,
         }
     }
@@ -145,6 +178,12 @@ impl Endpoint {
 
     pub(crate) const fn marks(mut self, marks: &'static [&'static str]) -> Self {
         self.marks = marks;
+        self
+    }
+
+    pub(crate) const fn only_with(mut self, marks: &'static [&'static str]) -> Self {
+        self.marks = marks;
+        self.needs_mark = true;
         self
     }
 
@@ -311,6 +350,12 @@ impl Dialect {
     #[must_use]
     pub fn needs_click(&self) -> bool {
         self.rules.contains(&Rule::NeedsClick)
+    }
+
+    /// True if the sender's ID of the campaign or goal must be one that we know.
+    #[must_use]
+    pub fn reference_decides(&self) -> bool {
+        self.rules.contains(&Rule::ReferenceDecides)
     }
 
     /// Name that the dialect sends for a field; `None` if it has none.

@@ -42,7 +42,7 @@ pub use answer::{Answer, AnswerFormat, Rendered, Status, Wish};
 pub use call::{OutgoingCall, RawCall};
 pub use decode::{decode_lossy, decode_pairs};
 pub use detect::{Detection, detect};
-pub use dialect::{Confidence, Dialect, Kind};
+pub use dialect::{Dialect, Evidence, Kind, Source};
 pub use field::Field;
 pub use parsed::{ParsedCall, parse_call};
 pub use placeholder::is_placeholder;

@@ -57,6 +57,13 @@ pub enum Problem {
         /// Value as sent; empty for a secret, which may be a real one in brackets.
         value: String,
     },
+    /// A parameter that the system's document demands is missing or empty.
+    Missing {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// Name of the system.
+        system: &'static str,
+    },
     /// A value with parts (items, a list, packed parameters) cannot be split.
     Malformed {
         /// Name of the parameter.
@@ -93,6 +100,9 @@ impl Problem {
                 problem,
             } => format!("{parameter} “{text}” {problem}."),
             Self::Malformed { parameter, detail } => format!("{parameter} could not be read: {detail}."),
+            Self::Missing { parameter, system } => {
+                format!("{parameter} is missing or empty, and the format of {system} demands it.")
+            }
             Self::MacroUnreplaced { parameter, value } if value.is_empty() => {
                 format!("{parameter} is a placeholder that was never replaced.")
             }
@@ -117,6 +127,7 @@ impl Problem {
                 "Send application/x-www-form-urlencoded, or application/json with one object.".into()
             }
             Self::Amount { problem, .. } => problem.hint().into(),
+            Self::Missing { parameter, .. } => format!("Send {parameter}; 0 is an amount."),
             Self::Malformed { parameter, .. } => {
                 format!("Write {parameter} as your system documents it.")
             }

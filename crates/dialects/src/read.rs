@@ -10,7 +10,7 @@ use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
 use crate::dialect::{Auth, Dialect, Endpoint, Kind, Money as MoneyFormat};
 use crate::field::Field;
 use crate::placeholder::{is_placeholder, is_wrapped_id};
-use crate::postback::{CLICK_LIMIT, Intent};
+use crate::postback::{CLICK_LIMIT, Intent, State};
 use crate::values::{Money, amount_problem, clicks, customer_type, flag, intent, listed_clicks, scheme};
 use crate::{Amount, Postback, Problem, RawCall, Wish, json, recognise, rules, time};
 
@@ -41,7 +41,8 @@ impl Dialect {
         };
         reading.take_all(&collected.sent);
         reading.take_headers(call);
-        reading.finish()
+        reading.check_required(&collected.sent);
+        reading.finish(call.method)
     }
 }
 
@@ -317,13 +318,12 @@ impl Reading<'_> {
             return;
         }
         // The system's own place first, then every other: a token is a token wherever it is sent.
-        let whole = self.dialect.auth.contains(&Auth::Basic);
         let header = |auth: &Auth| match auth {
             Auth::Bearer => scheme(call.authorization?, "Bearer").map(str::to_owned),
             Auth::Basic => {
                 let encoded = scheme(call.authorization?, "Basic")?;
                 let pair = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
-                Some(if whole { pair } else { password(&pair).to_owned() })
+                Some(password(&pair).to_owned())
             }
             Auth::ApiKey => call.api_key.map(|key| key.trim().to_owned()),
         };
@@ -349,7 +349,29 @@ impl Reading<'_> {
         }
     }
 
-    fn finish(mut self) -> (Postback, Option<Problem>) {
+    /// Notes the first demanded parameter that a report does not have.
+    fn check_required(&mut self, sent: &[Sent]) {
+        let dialect = self.dialect;
+        let is_report = self.postback.intent == Intent::Report
+            && self
+                .endpoint
+                .is_none_or(|endpoint| endpoint.intent == Intent::Report);
+        let demanded = dialect.rules.iter().filter_map(|rule| match rule {
+            rules::Rule::Requires(names) => Some(*names),
+            _ => None,
+        });
+        let is_sent = |name: &str| {
+            sent.iter()
+                .any(|one| one.name.eq_ignore_ascii_case(name) && !one.value.trim().is_empty())
+        };
+        let missing = demanded.flatten().find(|names| !names.split('|').any(is_sent));
+        if let Some(names) = missing.filter(|_| is_report) {
+            let (parameter, system) = (names.split('|').next().unwrap_or(names), dialect.name);
+            self.note(usize::MAX, Problem::Missing { parameter, system });
+        }
+    }
+
+    fn finish(mut self, method: &str) -> (Postback, Option<Problem>) {
         let (items, too_large) = std::mem::take(&mut self.draft).finish();
         if too_large {
             self.note(usize::MAX, amount_problem("items", "", AmountProblem::TooLarge));
@@ -373,6 +395,16 @@ impl Reading<'_> {
             }
         }
         rules::apply(self.dialect, &mut self.postback);
+        // Impact and LeadDyno take an order back by DELETE, and Impact changes one by PUT.
+        match method {
+            "DELETE" => {
+                self.postback.intent = Intent::Update;
+                self.postback.status.get_or_insert_with(|| "DELETE".to_owned());
+                self.postback.state = Some(State::Rejected);
+            }
+            "PUT" if self.postback.intent == Intent::Report => self.postback.intent = Intent::Update,
+            _ => {}
+        }
         (self.postback, self.problem.map(|(_, problem)| problem))
     }
 }

@@ -30,7 +30,7 @@ pub fn of_call(call: &RawCall<'_>) -> Option<&'static Dialect> {
 }
 
 /// True if a request target (path and query) belongs to a dialect, so that the request is a postback. Decodes the query
-/// only of a target whose path is `/`.
+/// only of a target whose path does not decide.
 ///
 /// ```
 /// use dialects::is_postback_target;
@@ -41,24 +41,30 @@ pub fn of_call(call: &RawCall<'_>) -> Option<&'static Dialect> {
 pub fn is_postback_target(target: &str) -> bool {
     let call = RawCall::get(target);
     let segments = segments(call.path());
-    if segments.is_empty() {
-        return of_call(&call).is_some();
+    if named(&segments).is_some() {
+        return true;
     }
-    named(&segments).is_some() || !candidates(&segments).is_empty()
+    let candidates = candidates(&segments);
+    let needs_parameters = segments.is_empty() || candidates.iter().all(|(_, endpoint)| endpoint.needs_mark);
+    !candidates.is_empty() && (!needs_parameters || of_call(&call).is_some())
 }
 
 /// Dialect of a path, with the names of the call's parameters decoded only where the path leaves a choice.
-pub(crate) fn recognise(path: &str, names: impl FnOnce() -> HashSet<String>) -> Option<&'static Dialect> {
+pub(crate) fn recognise(path: &str, names: impl FnOnce() -> Names) -> Option<&'static Dialect> {
     let segments = segments(path);
     if let Some(dialect) = named(&segments) {
         return Some(dialect);
     }
-    let candidates = candidates(&segments);
+    let mut candidates = candidates(&segments);
     match candidates.as_slice() {
         [] => None,
         // The root and a shared path do not identify a dialect without parameters.
-        [(only, _)] if !segments.is_empty() => Some(*only),
-        _ => by_parameters(&names(), &candidates, &segments),
+        [(only, endpoint)] if !segments.is_empty() && !endpoint.needs_mark => Some(*only),
+        _ => {
+            let names = names();
+            candidates.retain(|(_, endpoint)| !endpoint.needs_mark || names.have(endpoint.marks));
+            by_parameters(&names, &candidates, &segments)
+        }
     }
 }
 
@@ -75,8 +81,9 @@ pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
     let mut named = HashSet::new();
     systems::all()
         .iter()
-        .flat_map(|dialect| dialect.paths())
-        .filter_map(|path| path.split('/').find(|segment| !segment.is_empty()))
+        .flat_map(|dialect| dialect.endpoints)
+        .filter(|endpoint| !endpoint.needs_mark)
+        .filter_map(|endpoint| endpoint.path.split('/').find(|segment| !segment.is_empty()))
         .filter(move |segment| *segment != "*" && named.insert(*segment))
 }
 
@@ -125,6 +132,10 @@ fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
                 rest.next()?;
                 wildcards += 1;
             }
+            start if start.ends_with('*') => {
+                let segment = rest.next()?;
+                segment.strip_prefix(start.strip_suffix('*')?)?;
+            }
             literal if rest.next() == Some(&literal) => {}
             _ => return None,
         }
@@ -148,21 +159,22 @@ fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
 }
 
 fn by_parameters(
-    names: &HashSet<String>,
+    names: &Names,
     candidates: &[(&'static Dialect, &'static Endpoint)],
     segments: &[&str],
 ) -> Option<&'static Dialect> {
     let own = systems::native();
-    let is_own = names.contains("click_id") && candidates.iter().any(|(dialect, _)| dialect.key == own.key);
+    let filled = &names.filled;
+    let is_own = filled.contains("click_id") && candidates.iter().any(|(dialect, _)| dialect.key == own.key);
     let mut best: Option<(usize, &'static Dialect)> = None;
     for (dialect, endpoint) in candidates {
-        let marked = endpoint.marks.iter().any(|mark| names.contains(*mark));
-        let named = names.iter().any(|name| dialect.meaning(name) == Field::ClickId);
+        let marked = endpoint.marks.iter().any(|mark| filled.contains(*mark));
+        let named = filled.iter().any(|name| dialect.meaning(name) == Field::ClickId);
         let ours = dialect.key == own.key;
         if !(marked || (named && (ours || !is_own))) {
             continue;
         }
-        let known = names
+        let known = filled
             .iter()
             .filter(|name| dialect.meaning(name) != Field::Extra)
             .count();
@@ -170,7 +182,8 @@ fn by_parameters(
             best = Some((known, dialect));
         }
     }
-    let fallback = || candidates.first().map(|(dialect, _)| *dialect);
+    let by_empty = || candidates.iter().find(|(_, endpoint)| names.have(endpoint.marks));
+    let fallback = || by_empty().or(candidates.first()).map(|(dialect, _)| *dialect);
     match best {
         Some((_, dialect)) => Some(dialect),
         None if segments.is_empty() => None,
@@ -178,15 +191,38 @@ fn by_parameters(
     }
 }
 
-/// Names of the first parameters that were not sent empty.
-pub(crate) fn names(pairs: &[Pair]) -> HashSet<String> {
-    let filled = pairs.iter().flatten().filter(|(_, value)| !value.is_empty());
-    let mut names = HashSet::new();
-    for (name, _) in filled {
-        if names.len() == PARAMETER_LIMIT {
-            break;
+/// Names of the first parameters of a call.
+pub(crate) struct Names {
+    /// With a value.
+    filled: HashSet<String>,
+    /// Without one.
+    empty: HashSet<String>,
+}
+
+impl Names {
+    /// True if one of the names was sent, even without a value.
+    fn have(&self, wanted: &[&str]) -> bool {
+        wanted
+            .iter()
+            .any(|name| self.filled.contains(*name) || self.empty.contains(*name))
+    }
+}
+
+/// Names of the first parameters of a call.
+pub(crate) fn names(pairs: &[Pair]) -> Names {
+    let mut names = Names {
+        filled: HashSet::new(),
+        empty: HashSet::new(),
+    };
+    for (name, value) in pairs.iter().flatten().take(2 * PARAMETER_LIMIT) {
+        let set = if value.is_empty() {
+            &mut names.empty
+        } else {
+            &mut names.filled
+        };
+        if set.len() < PARAMETER_LIMIT {
+            set.insert(name.clone());
         }
-        names.insert(name.clone());
     }
     names
 }

@@ -4,7 +4,7 @@ use crate::basket::within;
 use crate::dialect::Dialect;
 use crate::postback::{ITEM_LIMIT, Intent, Item, State};
 use crate::values::amount_problem;
-use crate::{Amount, Postback, Problem};
+use crate::{Amount, Postback, Problem, json};
 
 /// A rule of a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Rule {
     AmountFromItems,
     /// The goal is the common category of all items if not sent.
     GoalFromItems,
-    /// A percentage counts only if the fixed commission is 0 (ClickMeter).
+    /// A percentage counts only if the fixed commission is 0 (ClickMeter); beside one that is not, it is not used.
     PercentWithoutFixed,
     /// The dialect's statuses reverse an existing conversion, and no other status means anything (Impact's disposition codes).
     StatusReverses,
@@ -26,6 +26,10 @@ pub(crate) enum Rule {
     },
     /// A call is the first event of a customer, so that it must name a click (PartnerStack's sign-ups).
     NeedsClick,
+    /// A report must have these parameters, `a|b` for one of two, as the system's document says.
+    Requires(&'static [&'static str]),
+    /// The sender's ID of the campaign or goal must be one that we know (ClickMeter: it must not be modified).
+    ReferenceDecides,
     /// The first sub ID is the order ID where none is sent (TUNE's `adv_sub`).
     OrderFromSub,
     /// A goal of this name is none.
@@ -48,7 +52,8 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
                 let [first, ..] = &postback.subs;
                 postback.order_id = postback.order_id.take().or_else(|| first.clone());
             }
-            Rule::NeedsClick => {}
+            // Checked with the parameters that were sent, or by the receiver.
+            Rule::NeedsClick | Rule::Requires(_) | Rule::ReferenceDecides => {}
             Rule::StatusReverses => reverse(dialect, postback),
             Rule::Channel { parameter, ours } => channel(postback, parameter, ours),
             Rule::NoGoal(none) => {
@@ -179,10 +184,8 @@ fn goal_from_items(postback: &mut Postback) {
 }
 
 fn percent_without_fixed(postback: &mut Postback) {
-    match (postback.commission, postback.commission_rate_ppm) {
-        (Some(Amount { micros: 0 }), Some(_)) => postback.commission = None,
-        (Some(_), Some(_)) => postback.commission_rate_ppm = None,
-        _ => {}
+    if postback.commission_rate_ppm.is_some() {
+        postback.commission = postback.commission.take().filter(|fixed| fixed.micros != 0);
     }
 }
 
@@ -209,31 +212,41 @@ fn own_status_map(postback: &mut Postback) {
     }
 }
 
-/// Awin's `GROUP:12.50|OTHER:3`: one group is the goal, several are line items. `DEFAULT` is Awin's name for no group.
+/// Awin's `GROUP:12.50|OTHER:3`, or `[{"code":"GROUP","amount":12.5}]` of its Conversion API: one group is the goal,
+/// several are line items. `DEFAULT` is Awin's name for no group.
 pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> Result<(), Problem> {
-    let mut groups = Vec::new();
-    let malformed = |detail| Problem::Malformed {
+    let malformed = |detail: String| Problem::Malformed {
         parameter: name.to_owned(),
         detail,
     };
-    for part in value.split('|') {
-        if groups.len() == ITEM_LIMIT {
-            return Err(malformed(format!("it has more than {ITEM_LIMIT} groups")));
-        }
-        let group = part.rsplit_once(':');
-        let (group, amount) = group.ok_or_else(|| malformed("a part is not group:amount".to_owned()))?;
-        within(256, name, group)?;
-        let amount = Amount::parse(amount).map_err(|problem| amount_problem(name, amount, problem))?;
+    let parts = match listed_groups(value) {
+        Some(parts) => parts,
+        None => value
+            .split('|')
+            .map(|part| {
+                let (group, amount) = part.rsplit_once(':')?;
+                Some((group.to_owned(), amount.to_owned()))
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| malformed("a part is not group:amount".to_owned()))?,
+    };
+    if parts.len() > ITEM_LIMIT {
+        return Err(malformed(format!("it has more than {ITEM_LIMIT} groups")));
+    }
+    let mut groups = Vec::with_capacity(parts.len());
+    for (group, amount) in parts {
+        within(256, name, &group)?;
+        let amount = Amount::parse(&amount).map_err(|problem| amount_problem(name, &amount, problem))?;
         groups.push((group, amount));
     }
     match groups.as_slice() {
         [(group, amount)] => {
             postback.amount.get_or_insert(*amount);
-            postback.goal = Some((*group).to_owned()).filter(|group| group != "DEFAULT");
+            postback.goal = Some(group.clone()).filter(|group| group != "DEFAULT");
         }
         groups => {
-            let line = |(group, amount): &(&str, Amount)| Item {
-                category: Some((*group).to_owned()),
+            let line = |(group, amount): &(String, Amount)| Item {
+                category: Some(group.clone()),
                 amount: Some(*amount),
                 ..Item::default()
             };
@@ -241,4 +254,22 @@ pub(crate) fn take_groups(postback: &mut Postback, name: &str, value: &str) -> R
         }
     }
     Ok(())
+}
+
+/// Codes and amounts of a JSON list of groups; `None` for any other text.
+fn listed_groups(value: &str) -> Option<Vec<(String, String)>> {
+    if !value.trim_start().starts_with('[') {
+        return None;
+    }
+    let entries = json::objects(value, ITEM_LIMIT + 1).ok()?;
+    let group = |members: Vec<(String, String)>| {
+        let named = |wanted: &str| {
+            let mut members = members.iter();
+            members
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.clone())
+        };
+        named("code").zip(named("amount"))
+    };
+    entries.into_iter().map(group).collect()
 }

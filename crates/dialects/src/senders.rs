@@ -127,7 +127,7 @@ use Field::{
     Status,
 };
 
-static SENDERS: [Sender; 17] = [
+static SENDERS: [Sender; 26] = [
     Sender {
         key: "own",
         name: "Own shop",
@@ -249,9 +249,9 @@ static SENDERS: [Sender; 17] = [
     Sender {
         key: "cake",
         name: "CAKE",
-        link_parameter: Some("s1"),
+        link_parameter: Some("s2"),
         macros: &[
-            yes(ClickId, "#s1#"),
+            yes(ClickId, "#s2#"),
             yes(OrderId, "#tid#"),
             yes(Revenue, "#price#"),
         ],
@@ -262,11 +262,11 @@ static SENDERS: [Sender; 17] = [
         name: "Prosper202",
         link_parameter: Some("c1"),
         macros: &[
-            perhaps(ClickId, "[[c1]]"),
-            perhaps(OrderId, "[[subid]]"),
-            perhaps(Revenue, "[[payout]]"),
+            yes(ClickId, "[[c1]]"),
+            yes(OrderId, "[[subid]]"),
+            yes(Revenue, "[[payout]]"),
         ],
-        note: Some("The names of the macros are confirmed, their brackets are not."),
+        note: None,
     },
     Sender {
         key: "binom",
@@ -311,7 +311,7 @@ static SENDERS: [Sender; 17] = [
         name: "PeerClick",
         link_parameter: Some("externalid"),
         macros: &[
-            perhaps(ClickId, "{externalid}"),
+            yes(ClickId, "{external_id}"),
             yes(OrderId, "{clickid}"),
             perhaps(Revenue, "{payout}"),
             perhaps(Currency, "{currency}"),
@@ -323,27 +323,27 @@ static SENDERS: [Sender; 17] = [
         name: "Trackier",
         link_parameter: Some("p1"),
         macros: &[
-            perhaps(ClickId, "{p1}"),
+            yes(ClickId, "{p1}"),
             perhaps(Goal, "{goal_value}"),
-            perhaps(OrderId, "{txn_id}"),
+            yes(OrderId, "{txn_id}"),
             perhaps(Amount, "{sale_amount}"),
-            perhaps(Revenue, "{payout}"),
-            perhaps(Currency, "{currency}"),
+            yes(Revenue, "{payout}"),
         ],
-        note: None,
+        note: Some("Payouts are in US dollars: add &currency=USD if the campaign has another currency."),
     },
     Sender {
         key: "impact",
         name: "Impact",
         link_parameter: Some("subId1"),
         macros: &[
-            perhaps(ClickId, "{SubId1}"),
-            perhaps(Goal, "{ActionTrackerId}"),
-            perhaps(OrderId, "{ActionId}"),
-            perhaps(Amount, "{Amount}"),
-            perhaps(Revenue, "{Payout}"),
-            perhaps(Currency, "{Currency}"),
-            perhaps(Status, "{Status}"),
+            yes(ClickId, "{SubId1}"),
+            yes(Goal, "{ActionTrackerId}"),
+            yes(OrderId, "{ActionId}"),
+            yes(Amount, "{Amount}"),
+            yes(Revenue, "{Payout}"),
+            yes(Currency, "{Currency}"),
+            yes(Status, "{Status}"),
+            yes(Reference, "{CampaignId}"),
         ],
         note: None,
     },
@@ -360,5 +360,160 @@ static SENDERS: [Sender; 17] = [
             yes(Reference, "{product_id}"),
         ],
         note: Some("{transaction_type} tells payments from refunds: use a URL with refund=all for refunds."),
+    },
+    Sender {
+        key: "awin",
+        name: "Awin",
+        link_parameter: Some("clickref"),
+        macros: &[
+            yes(ClickId, "!!!clickRef!!!"),
+            yes(OrderId, "!!!transactionId!!!"),
+            yes(Amount, "!!!transactionAmount!!!"),
+            yes(Revenue, "!!!commission!!!"),
+            yes(Currency, "!!!transactionCurrency!!!"),
+            yes(EventTime, "!!!transactionDate!!!"),
+            yes(Reference, "!!!merchantId!!!"),
+        ],
+        note: Some(
+            "Select GET in Transaction Notifications. Awin reports new transactions, not later approvals.",
+        ),
+    },
+    Sender {
+        key: "rakuten",
+        name: "Rakuten Advertising",
+        link_parameter: Some("u1"),
+        macros: &[
+            perhaps(ClickId, "<u1>"),
+            perhaps(OrderId, "<order_id>"),
+            perhaps(Amount, "<sale_amount>"),
+            perhaps(Revenue, "<commissions>"),
+            perhaps(Currency, "<currency>"),
+            perhaps(Reference, "<advertiser_id>"),
+        ],
+        note: Some(
+            "Add &is_event=<is_event>, which Rakuten requires. If Rakuten calls once per product, \
+             use <etransaction_id> as order_id.",
+        ),
+    },
+    Sender {
+        key: "tradedoubler",
+        name: "Tradedoubler",
+        link_parameter: Some("epi"),
+        macros: &[
+            yes(ClickId, "${epi}"),
+            yes(OrderId, "${orderNumber}"),
+            yes(Amount, "${orderValue}"),
+            yes(Revenue, "${publisherCommission}"),
+            perhaps(Currency, "${currencyId}"),
+            yes(Reference, "${programId}"),
+        ],
+        note: Some("Create a subscription in the Conversions API with this URL as a GET receiver."),
+    },
+    Sender {
+        key: "clickbank",
+        name: "ClickBank",
+        link_parameter: Some("tid"),
+        macros: &[
+            yes(ClickId, "{tid}"),
+            yes(OrderId, "{receipt_id}"),
+            perhaps(Amount, "{total_transaction_amount}"),
+            yes(Revenue, "{affiliate_earnings}"),
+            perhaps(Country, "{country}"),
+        ],
+        note: Some(
+            "Earnings are in US dollars: add &currency=USD if the campaign has another currency. \
+             Select purchase events only.",
+        ),
+    },
+    Sender {
+        key: "tealium",
+        name: "Tealium EventStream",
+        link_parameter: None,
+        macros: &[
+            yes(ClickId, "{{click_id}}"),
+            yes(OrderId, "{{#encodeUrl}}{{order_id}}{{/encodeUrl}}"),
+            yes(Amount, "{{amount}}"),
+            yes(Currency, "{{currency}}"),
+            yes(Coupon, "{{#encodeUrl}}{{coupon}}{{/encodeUrl}}"),
+            yes(CustomerId, "{{#encodeUrl}}{{customer_id}}{{/encodeUrl}}"),
+        ],
+        note: Some(
+            "Use the URL as a template of a webhook's custom request, and map an attribute to each \
+             template variable. The shop must store the click ID.",
+        ),
+    },
+    Sender {
+        key: "gtm_server",
+        name: "Google Tag Manager, server container",
+        link_parameter: None,
+        macros: &[
+            yes(ClickId, "{{click_id}}"),
+            yes(OrderId, "{{transaction_id}}"),
+            yes(Amount, "{{value}}"),
+            yes(Currency, "{{currency}}"),
+            yes(Coupon, "{{coupon}}"),
+            yes(CustomerId, "{{user_id}}"),
+        ],
+        note: Some(
+            "Use an HTTP Request tag. Create a variable of each name, with an empty text in place of \
+             undefined. The shop must store the click ID.",
+        ),
+    },
+    Sender {
+        key: "shopify_flow",
+        name: "Shopify Flow",
+        link_parameter: None,
+        macros: &[
+            perhaps(
+                ClickId,
+                "{{order.customAttributes|where:\"key\",\"click_id\"|map:\"value\"|first}}",
+            ),
+            yes(OrderId, "{{order.name|url_encode}}"),
+            yes(Amount, "{{order.totalPriceSet.shopMoney.amount}}"),
+            perhaps(Currency, "{{order.totalPriceSet.shopMoney.currencyCode}}"),
+            perhaps(Coupon, "{{order.discountCode|url_encode}}"),
+            perhaps(CustomerId, "{{order.customer.legacyResourceId}}"),
+        ],
+        note: Some(
+            "Use the Send HTTP request action with GET. The shop must store the click ID as the cart \
+             attribute click_id.",
+        ),
+    },
+    Sender {
+        key: "shopify_pixel",
+        name: "Shopify custom pixel",
+        link_parameter: None,
+        macros: &[
+            yes(
+                ClickId,
+                "${event.data.checkout.attributes.find(a=>a.key==='click_id')?.value??''}",
+            ),
+            yes(OrderId, "${event.data.checkout.order.id}"),
+            yes(Amount, "${event.data.checkout.totalPrice.amount}"),
+            yes(Currency, "${event.data.checkout.currencyCode}"),
+            yes(CustomerId, "${event.data.checkout.order.customer?.id??''}"),
+        ],
+        note: Some(
+            "Remove the token: visitors can read the pixel. Put the URL between backticks in a fetch on \
+             checkout_completed. The shop must store the click ID as the cart attribute click_id.",
+        ),
+    },
+    Sender {
+        key: "woocommerce",
+        name: "WooCommerce, PHP",
+        link_parameter: None,
+        macros: &[
+            yes(ClickId, "{$order->get_meta('click_id')}"),
+            yes(OrderId, "{$order->get_order_number()}"),
+            yes(Amount, "{$order->get_total()}"),
+            yes(Currency, "{$order->get_currency()}"),
+            yes(Status, "{$order->get_status()}"),
+            yes(CustomerId, "{$order->get_customer_id()}"),
+        ],
+        note: Some(
+            "Put the URL between double quotes in wp_remote_get on woocommerce_order_status_changed. \
+             The shop must store the click ID as the order's meta click_id. Webhooks of WooCommerce send \
+             fixed JSON and cannot call this URL.",
+        ),
     },
 ];

@@ -341,11 +341,12 @@ fn valid_calls_have_no_problem() {
 #[test]
 fn a_parameter_sent_twice_is_refused_in_every_dialect() {
     // These document several click IDs.
-    const SEVERAL_CLICKS: [&str; 2] = ["awin", "pepperjam"];
+    const SEVERAL_CLICKS: [&str; 3] = ["awin", "awin_api", "pepperjam"];
     for dialect in all() {
         let is_several = SEVERAL_CLICKS.contains(&dialect.key);
         let mut parameters = dialect.parameters();
-        let found = parameters.find(|(_, field)| !is_several || *field == Field::Reference);
+        let found =
+            parameters.find(|(_, field)| !is_several || matches!(field, Field::Reference | Field::OrderId));
         let Some((names, _)) = found else {
             panic!("{}", dialect.key)
         };

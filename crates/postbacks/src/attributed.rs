@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use campaigns::Route;
 use campaigns::campaigns::CampaignStatus;
 use campaigns::integrations::Integration;
+use campaigns::{AttributedBy, Route};
 use chrono_tz::Tz;
-use conversions::AttributedBy;
 use schema::{AdvertiserId, CampaignId, ClickKey};
 use tenancy::networks::Network;
 

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds, LENGTH};
 use campaigns::integrations::Integrations;
-use campaigns::{Route, Routing, RoutingError};
+use campaigns::{AttributedBy, Route, Routing, RoutingError};
 use chrono::{DateTime, Utc};
-use conversions::AttributedBy;
 use dialects::{Field, Postback};
 use schema::clock::in_words;
 use schema::{AdvertiserId, AffiliateId, CampaignId, ClickKey, LinkId, NetworkId};
@@ -15,6 +14,9 @@ use tenancy::networks::Network;
 use crate::record::PostbackRecord;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
+
+/// Maximum number of coupons of one order that are looked up.
+const MAX_COUPONS: usize = 10;
 
 /// Latest conversions of each customer that the postbacks of a batch name without a click: one per campaign, the latest
 /// first.
@@ -37,6 +39,8 @@ pub(crate) struct EligibleCampaigns<'a> {
     pub(crate) integrations: &'a Integrations,
     /// Campaign whose own token was sent; `None` for the advertiser's token.
     pub(crate) campaign_id: Option<CampaignId>,
+    /// Only campaign that is asked; `None` for all.
+    pub(crate) within: Option<CampaignId>,
     /// Arrival of the postback.
     pub(crate) at: DateTime<Utc>,
 }
@@ -44,7 +48,7 @@ pub(crate) struct EligibleCampaigns<'a> {
 impl EligibleCampaigns<'_> {
     /// True if the postback may be attributed to a campaign: with a campaign's own token to that one only.
     fn contains(&self, campaign: CampaignId) -> bool {
-        self.campaign_id.is_none_or(|own| own == campaign)
+        self.campaign_id.is_none_or(|own| own == campaign) && self.within.is_none_or(|only| only == campaign)
     }
 
     /// True if an eligible campaign accepts the token. A campaign that does not is found only if no other is, so that the
@@ -243,42 +247,161 @@ pub(crate) enum WithoutClick {
     Rejected(Verdict),
 }
 
-/// Attributes a postback without a click: to the customer's earlier conversion, or else to a coupon's affiliate, or else
-/// to the affiliate that the sender names.
-pub(crate) async fn without_click(
-    routing: &Routing,
-    customers: &Customers,
-    eligible: EligibleCampaigns<'_>,
-    postback: &Postback,
-    trace: &mut Trace,
-) -> Result<WithoutClick, RoutingError> {
-    let (network, advertiser_id) = (eligible.network, eligible.advertiser_id);
-    if let Some(customer) = &postback.customer_id {
-        let key = (network, advertiser_id, customer.clone());
-        let earlier = customers.get(&key).map_or(&[][..], Vec::as_slice);
-        if let Some(earlier) = eligible.first(earlier, |earlier| earlier.campaign_id) {
-            trace.pass(
-                "click",
-                format!("none was sent; customer {customer} has an earlier conversion"),
-            );
-            if let Some(coupon) = &postback.coupon {
-                let words =
-                    format!("{coupon} is not used: the earlier conversion of the customer comes first");
-                trace.note("coupon", words);
+/// Result of one proof.
+enum Proof {
+    Found(Attribution),
+    /// The postback has none, or it shows nothing.
+    None,
+    Rejected(Verdict),
+}
+
+/// The postback to attribute, and everything to attribute it with.
+#[derive(Clone, Copy)]
+pub(crate) struct Attributing<'a> {
+    pub(crate) routing: &'a Routing,
+    pub(crate) customers: &'a Customers,
+    pub(crate) eligible: EligibleCampaigns<'a>,
+    pub(crate) postback: &'a Postback,
+}
+
+impl Attributing<'_> {
+    /// Attributes without the click: by the first proof that holds, in the order of the campaign that it leads to.
+    pub(crate) async fn without_click(self, trace: &mut Trace) -> Result<WithoutClick, RoutingError> {
+        let mut last = None;
+        for by in AttributedBy::DEFAULT_ORDER {
+            match self.prove(by).await? {
+                Proof::Found(found) => {
+                    let Some(route) = self.route(found.link_id).await? else {
+                        continue;
+                    };
+                    let order = route.campaign().proofs();
+                    if let Some(found) = self.first_in(&order, route.campaign().id).await? {
+                        self.trace(found.by, trace);
+                        return Ok(WithoutClick::Found(found));
+                    }
+                    let message = format!(
+                        "The campaign {} does not attribute by {by}.",
+                        route.campaign().name
+                    );
+                    last = last.or(Some(Verdict::with_message(rejected_as(by), message)));
+                }
+                Proof::None => {}
+                Proof::Rejected(verdict) => last = last.or(Some(verdict)),
             }
-            return Ok(WithoutClick::Found(Attribution {
+        }
+        if let Some(verdict) = last {
+            return Ok(WithoutClick::Rejected(verdict));
+        }
+        Ok(match (&self.postback.customer_id, &self.postback.coupon) {
+            (Some(customer), _) => WithoutClick::WaitForCustomer(customer.clone()),
+            (None, Some(code)) => WithoutClick::Rejected(Verdict::with_message(
+                Reason::CouponUnknown,
+                format!("No affiliate with a link has the coupon {code}, and the postback has no click ID."),
+            )),
+            (None, None) => WithoutClick::Rejected(Verdict::of(Reason::ClickIdMissing)),
+        })
+    }
+
+    /// Proof that the campaign of a genuine click accepts before the click: `None` if the click decides.
+    ///
+    /// # Errors
+    /// Inside: the verdict, if the campaign does not attribute by click and no other proof holds.
+    pub(crate) async fn before_click(
+        self,
+        route: &Route,
+        trace: &mut Trace,
+    ) -> Result<Result<Option<Attribution>, Verdict>, RoutingError> {
+        let order = route.campaign().proofs();
+        if order.first() == Some(&AttributedBy::Click) {
+            return Ok(Ok(None));
+        }
+        let at = order.iter().position(|by| *by == AttributedBy::Click);
+        let before = order.get(..at.unwrap_or(order.len())).unwrap_or_default();
+        let found = self.first_in(before, route.campaign().id).await?;
+        if let Some(found) = found {
+            self.trace(found.by, trace);
+        }
+        if found.is_none() && at.is_none() {
+            let message = format!(
+                "The campaign {} does not attribute by click.",
+                route.campaign().name
+            );
+            return Ok(Err(Verdict::with_message(Reason::ClickIdMissing, message)
+                .with_hint(
+                    "Send a proof that it accepts; the network sets the order of proofs.",
+                )));
+        }
+        Ok(Ok(found))
+    }
+
+    /// First of these proofs that leads to the campaign.
+    async fn first_in(
+        self,
+        order: &[AttributedBy],
+        campaign: CampaignId,
+    ) -> Result<Option<Attribution>, RoutingError> {
+        let within = Self {
+            eligible: EligibleCampaigns {
+                within: Some(campaign),
+                ..self.eligible
+            },
+            ..self
+        };
+        for by in order {
+            if let Proof::Found(found) = within.prove(*by).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn prove(self, by: AttributedBy) -> Result<Proof, RoutingError> {
+        match by {
+            AttributedBy::Click => Ok(Proof::None),
+            AttributedBy::Customer => Ok(self.by_customer()),
+            AttributedBy::Coupon => self.by_coupon().await,
+            AttributedBy::Affiliate => self.by_key().await,
+        }
+    }
+
+    fn by_customer(self) -> Proof {
+        let Some(customer) = &self.postback.customer_id else {
+            return Proof::None;
+        };
+        let key = (
+            self.eligible.network,
+            self.eligible.advertiser_id,
+            customer.clone(),
+        );
+        let earlier = self.customers.get(&key).map_or(&[][..], Vec::as_slice);
+        match self.eligible.first(earlier, |earlier| earlier.campaign_id) {
+            Some(earlier) => Proof::Found(Attribution {
                 by: AttributedBy::Customer,
                 click: earlier.click,
                 clicked_at: None,
                 customer_at: Some(earlier.converted_at),
                 link_id: earlier.link_id,
-            }));
+            }),
+            None => Proof::None,
         }
     }
-    if let Some(code) = &postback.coupon {
-        let coupons = routing.coupons(network, advertiser_id, code).await?;
+
+    async fn by_coupon(self) -> Result<Proof, RoutingError> {
+        let Some(code) = &self.postback.coupon else {
+            return Ok(Proof::None);
+        };
+        let (routing, eligible) = (self.routing, self.eligible);
+        let (network, advertiser_id) = (eligible.network, eligible.advertiser_id);
+        // A cart may have several coupons: the first that belongs to an affiliate counts.
+        let mut coupons = Default::default();
+        for code in code.split([',', ';', '|']).map(str::trim).take(MAX_COUPONS) {
+            coupons = routing.coupons(network, advertiser_id, code).await?;
+            if !coupons.is_empty() {
+                break;
+            }
+        }
         let campaigns = routing.campaigns_of(network, advertiser_id).await?;
-        let reference = postback.reference.as_deref();
+        let reference = self.postback.reference.as_deref();
         let named = |id: CampaignId| {
             reference.is_some()
                 && campaigns
@@ -289,75 +412,103 @@ pub(crate) async fn without_click(
             .iter()
             .find(|coupon| eligible.contains(coupon.campaign_id) && named(coupon.campaign_id))
             .or(eligible.first(&coupons, |coupon| coupon.campaign_id));
-        if let Some(coupon) = coupon {
-            let link = routing
-                .oldest_link(network, coupon.affiliate_id, coupon.campaign_id)
-                .await?;
-            if let Some(link_id) = link {
-                trace.pass(
-                    "click",
-                    format!("none was sent; coupon {} belongs to the affiliate", coupon.code),
+        let Some(coupon) = coupon else {
+            return Ok(Proof::None);
+        };
+        let link = routing
+            .oldest_link(network, coupon.affiliate_id, coupon.campaign_id)
+            .await?;
+        Ok(link.map_or(Proof::None, |link_id| found(AttributedBy::Coupon, link_id)))
+    }
+
+    /// Affiliate that the sender names, in the campaign that it names, or else in the advertiser's only campaign that the
+    /// affiliate promotes.
+    async fn by_key(self) -> Result<Proof, RoutingError> {
+        let Some(key) = &self.postback.affiliate_key else {
+            return Ok(Proof::None);
+        };
+        let unknown =
+            |message: String| Proof::Rejected(Verdict::with_message(Reason::AffiliateUnknown, message));
+        let (routing, eligible) = (self.routing, self.eligible);
+        let Some(affiliate_id) = routing.affiliate_of_key(eligible.network, key).await? else {
+            return Ok(unknown(format!("No affiliate has the key {key}.")));
+        };
+        let links = links(
+            routing,
+            eligible,
+            affiliate_id,
+            self.postback.reference.as_deref(),
+        )
+        .await?;
+        Ok(match links.as_slice() {
+            [] => unknown(format!("The affiliate {key} has no link to your campaign.")),
+            [link_id] => found(AttributedBy::Affiliate, *link_id),
+            _ => {
+                let message = format!(
+                    "The affiliate {key} promotes several of your campaigns, and the postback names none."
                 );
-                return Ok(found(AttributedBy::Coupon, link_id));
+                Proof::Rejected(
+                    Verdict::with_message(Reason::AffiliateUnknown, message)
+                        .with_hint("Send the campaign ID as campaign."),
+                )
+            }
+        })
+    }
+
+    async fn route(self, link_id: LinkId) -> Result<Option<Route>, RoutingError> {
+        self.routing.route(self.eligible.network, link_id).await
+    }
+
+    /// Adds the proof to the trace, and those that it comes before.
+    fn trace(self, by: AttributedBy, trace: &mut Trace) {
+        let Postback {
+            customer_id,
+            coupon,
+            affiliate_key,
+            ..
+        } = self.postback;
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let words = match by {
+            AttributedBy::Click => return,
+            AttributedBy::Customer => format!("customer {} has an earlier conversion", text(customer_id)),
+            AttributedBy::Coupon => format!("coupon {} belongs to the affiliate", text(coupon)),
+            AttributedBy::Affiliate => format!("the sender names the affiliate {}", text(affiliate_key)),
+        };
+        let has_click = !self.postback.click_ids.is_empty();
+        let before = if has_click {
+            "does not decide"
+        } else {
+            "none was sent"
+        };
+        trace.pass("click", format!("{before}; {words}"));
+        let others = [
+            ("coupon", AttributedBy::Coupon, coupon),
+            ("partner_key", AttributedBy::Affiliate, affiliate_key),
+        ];
+        for (name, other, value) in others {
+            if let Some(value) = value.as_ref().filter(|_| other != by) {
+                trace.unused(name, format!("{value} does not decide: attributed by {by}"));
             }
         }
     }
-    if let Some(key) = &postback.affiliate_key {
-        return by_key(routing, eligible, postback, key, trace).await;
-    }
-    Ok(match (&postback.customer_id, &postback.coupon) {
-        (Some(customer), _) => WithoutClick::WaitForCustomer(customer.clone()),
-        (None, Some(code)) => WithoutClick::Rejected(Verdict::with_message(
-            Reason::CouponUnknown,
-            format!("No affiliate with a link has the coupon {code}, and the postback has no click ID."),
-        )),
-        (None, None) => WithoutClick::Rejected(Verdict::of(Reason::ClickIdMissing)),
-    })
 }
 
-fn found(by: AttributedBy, link_id: LinkId) -> WithoutClick {
-    WithoutClick::Found(Attribution {
+/// Reason of a rejection for a proof that the campaign does not accept.
+fn rejected_as(by: AttributedBy) -> Reason {
+    match by {
+        AttributedBy::Click | AttributedBy::Customer => Reason::ClickIdMissing,
+        AttributedBy::Coupon => Reason::CouponUnknown,
+        AttributedBy::Affiliate => Reason::AffiliateUnknown,
+    }
+}
+
+fn found(by: AttributedBy, link_id: LinkId) -> Proof {
+    Proof::Found(Attribution {
         by,
         click: None,
         clicked_at: None,
         customer_at: None,
         link_id,
-    })
-}
-
-/// Attributes to the affiliate that the sender names, in the campaign that it names, or else in the advertiser's only
-/// campaign that the affiliate promotes.
-async fn by_key(
-    routing: &Routing,
-    eligible: EligibleCampaigns<'_>,
-    postback: &Postback,
-    key: &str,
-    trace: &mut Trace,
-) -> Result<WithoutClick, RoutingError> {
-    let unknown =
-        |message: String| WithoutClick::Rejected(Verdict::with_message(Reason::AffiliateUnknown, message));
-    let Some(affiliate_id) = routing.affiliate_of_key(eligible.network, key).await? else {
-        return Ok(unknown(format!("No affiliate has the key {key}.")));
-    };
-    let links = links(routing, eligible, affiliate_id, postback.reference.as_deref()).await?;
-    Ok(match links.as_slice() {
-        [] => unknown(format!("The affiliate {key} has no link to your campaign.")),
-        [link_id] => {
-            trace.pass(
-                "click",
-                format!("none was sent; the sender names the affiliate {key}"),
-            );
-            found(AttributedBy::Affiliate, *link_id)
-        }
-        _ => {
-            let message = format!(
-                "The affiliate {key} promotes several of your campaigns, and the postback names none."
-            );
-            WithoutClick::Rejected(
-                Verdict::with_message(Reason::AffiliateUnknown, message)
-                    .with_hint("Send the campaign ID as campaign."),
-            )
-        }
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use campaigns::click_id::{ClickId, ClickIdFlaw, ClickIds};
 use campaigns::integrations::{Integration, Integrations};
-use campaigns::{Route, Routing, RoutingError};
+use campaigns::{AttributedBy, Route, Routing, RoutingError};
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{AdvertiserId, LinkId};
 use tenancy::Secret;
@@ -16,7 +16,7 @@ use tenancy::networks::NetworkStatus;
 
 use crate::attributed::{Attempt, Attributed, Findings, Stopped};
 use crate::attribution::{
-    Attribution, Customers, EligibleCampaigns, WithoutClick, read_clicks, trace_click, without_click,
+    Attributing, Attribution, Customers, EligibleCampaigns, WithoutClick, read_clicks, trace_click,
 };
 use crate::received::Received;
 use crate::sender::{TokenScope, check_browser, check_sender, check_token, enforce, trace_integration};
@@ -72,7 +72,8 @@ impl Authenticator {
         &self.routing
     }
 
-    /// True if a postback may be attributed by its customer: it names one, and no click of ours that is young enough.
+    /// True if a postback may be attributed by its customer: it names one, and no click of ours that is young enough, or the
+    /// campaign asks for the customer first.
     pub(crate) async fn asks_for_customer(&self, received: &Received) -> Result<bool, RoutingError> {
         let record = &received.record;
         if record.postback.customer_id.is_none() {
@@ -88,7 +89,10 @@ impl Authenticator {
             return Ok(true);
         };
         let route = self.routing.route(network.id, click.link_id()).await?;
-        Ok(route.is_none_or(|route| is_expired(click, &route, record.received_at)))
+        Ok(route.is_none_or(|route| {
+            is_expired(click, &route, record.received_at)
+                || route.campaign().comes_before_click(AttributedBy::Customer)
+        }))
     }
 
     /// Authenticates and attributes a postback; `None` if its network does not exist any more.
@@ -133,6 +137,7 @@ impl Authenticator {
         findings.trace.pass("dialect", findings.record.dialect().name);
         let token = self.identify_sender(findings).await?;
         let (mut click, integrations) = self.read_click(findings).await?;
+        self.find_advertiser(findings).await?;
         check_acceptable(findings)?;
         let sender = self.require_sender(findings, token, integrations, &click).await?;
         let integration = choose_integration(findings, &sender);
@@ -178,12 +183,8 @@ impl Authenticator {
             Some(id) => Some(self.routing.integrations(network.id, id).await?),
             None => None,
         };
-        // Case-insensitive click IDs are accepted only if the campaign's integration allows it and the token identified
-        // the advertiser.
-        let lenient = match &integrations {
-            Some(integrations) => self.links_in_any_case(findings, integrations).await?,
-            None => Vec::new(),
-        };
+        // Case-insensitive click IDs are accepted only if the campaign's integration allows it.
+        let lenient = self.links_in_any_case(findings, integrations.as_deref()).await?;
         let click = read_clicks(&self.click_ids, network, &findings.record, &lenient);
         if let Ok(click) = click {
             findings.route = self.routing.route(network.id, click.link_id()).await?;
@@ -192,30 +193,33 @@ impl Authenticator {
         Ok((click, integrations))
     }
 
-    /// Identifies the sender by the click if no token was sent: the network signed the click's ID.
+    /// Finds the advertiser by the click, whose ID the network signed, or by the reference, if no token was sent.
+    async fn find_advertiser(&self, findings: &mut Findings) -> Result<(), RoutingError> {
+        let record = &findings.record;
+        if findings.advertiser_id.is_some() || record.token().is_some() {
+            return Ok(());
+        }
+        findings.advertiser_id = match (&findings.route, &record.postback.reference) {
+            (Some(route), _) => Some(route.campaign().advertiser_id),
+            (None, Some(reference)) => {
+                self.routing
+                    .advertiser_of_reference(record.network, reference)
+                    .await?
+            }
+            (None, None) => None,
+        };
+        Ok(())
+    }
+
+    /// Refuses a sender of whom no advertiser is known.
     async fn require_sender(
         &self,
-        findings: &mut Findings,
+        findings: &Findings,
         token: TokenScope,
         integrations: Option<Arc<Integrations>>,
         click: &Result<ClickId, Verdict>,
     ) -> Result<Sender, Stop> {
         let record = &findings.record;
-        if findings.advertiser_id.is_none() && record.token().is_none() {
-            let clicked = findings
-                .route
-                .as_ref()
-                .map(|route| route.campaign().advertiser_id);
-            findings.advertiser_id = match (clicked, &record.postback.reference) {
-                (Some(clicked), _) => Some(clicked),
-                (None, Some(reference)) => {
-                    self.routing
-                        .advertiser_of_reference(record.network, reference)
-                        .await?
-                }
-                (None, None) => None,
-            };
-        }
         let Some(advertiser_id) = findings.advertiser_id else {
             return Err(match (record.token(), click) {
                 (Some(_), _) => Verdict::of(Reason::TokenInvalid),
@@ -247,11 +251,11 @@ impl Authenticator {
     async fn links_in_any_case(
         &self,
         findings: &Findings,
-        integrations: &Integrations,
+        integrations: Option<&Integrations>,
     ) -> Result<Vec<LinkId>, RoutingError> {
         let mut links = Vec::new();
         // Most advertisers do not allow it, and their IDs need no second reading.
-        if !integrations.ignore_letter_case() {
+        if integrations.is_some_and(|integrations| !integrations.ignore_letter_case()) {
             return Ok(links);
         }
         let network = &findings.network;
@@ -262,8 +266,18 @@ impl Authenticator {
             };
             let Ok(click) = read(&correct) else { continue };
             let route = self.routing.route(network.id, click.link_id()).await?;
-            let campaign = route.map(|route| route.campaign().id);
-            let deciding = integrations.deciding(campaign);
+            let Some(route) = route else { continue };
+            // Without a token, the click identifies the advertiser: its signature holds in either letter case.
+            let clicked;
+            let integrations = match integrations {
+                Some(integrations) => integrations,
+                None => {
+                    let advertiser = route.campaign().advertiser_id;
+                    clicked = self.routing.integrations(network.id, advertiser).await?;
+                    &*clicked
+                }
+            };
+            let deciding = integrations.deciding(Some(route.campaign().id));
             if deciding.is_some_and(|integration| integration.settings.ignores_letter_case) {
                 links.push(click.link_id());
             }
@@ -282,7 +296,13 @@ impl Authenticator {
         let Findings { record, trace, .. } = findings;
         findings.is_authenticated = match findings.sender {
             Some(sender) => {
-                trace.pass("sender", "was authenticated on arrival");
+                trace.pass(
+                    "sender",
+                    match record.entered_for {
+                        Some(_) => "a user of the network entered it",
+                        None => "was authenticated on arrival",
+                    },
+                );
                 sender.is_authenticated
             }
             None => check_sender(&self.secret, record, integration, token, trace)?,
@@ -306,40 +326,45 @@ impl Authenticator {
         let has_other_proof = record.postback.customer_id.is_some()
             || record.postback.coupon.is_some()
             || record.postback.affiliate_key.is_some();
+        let attributing = Attributing {
+            routing: &self.routing,
+            customers,
+            eligible: EligibleCampaigns {
+                network: record.network,
+                advertiser_id: sender.advertiser_id,
+                integrations: &sender.integrations,
+                campaign_id: sender.token.campaign_id,
+                within: None,
+                at: record.received_at,
+            },
+            postback: &record.postback,
+        };
+        let sent_click = !record.postback.click_ids.is_empty();
         let useless = match click {
             Ok(click) => {
                 let route = findings.route.clone();
                 let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;
                 if !(has_other_proof && is_expired(click, &route, record.received_at)) {
-                    let sent = record.postback.click_ids.len();
-                    trace_click(&mut findings.trace, click, &route, record.received_at, sent);
-                    return Ok((Attribution::of_click(click), route, integration));
+                    let before = attributing.before_click(&route, &mut findings.trace).await??;
+                    let Some(attribution) = before else {
+                        let sent = record.postback.click_ids.len();
+                        trace_click(&mut findings.trace, click, &route, record.received_at, sent);
+                        return Ok((Attribution::of_click(click), route, integration));
+                    };
+                    let words = format!("the campaign attributes by {} first", attribution.by);
+                    findings.trace.unused("click_id", words);
+                    return self.attributed(findings, sender, integration, attribution).await;
                 }
                 let message = "The click is older than the campaign's attribution window.";
                 Verdict::with_message(Reason::ClickExpired, message)
             }
             Err(useless) => useless,
         };
-        let sent_click = !record.postback.click_ids.is_empty();
         let record_needs_click = record.dialect().needs_click();
         if sent_click && !has_other_proof {
             return Err(useless.into());
         }
-        let eligible = EligibleCampaigns {
-            network: record.network,
-            advertiser_id: sender.advertiser_id,
-            integrations: &sender.integrations,
-            campaign_id: sender.token.campaign_id,
-            at: record.received_at,
-        };
-        let found = without_click(
-            &self.routing,
-            customers,
-            eligible,
-            &record.postback,
-            &mut findings.trace,
-        );
-        let found = found.await?;
+        let found = attributing.without_click(&mut findings.trace).await?;
         if sent_click {
             // The click is what the sender meant: its fault is the reason, unless another proof stands in.
             let WithoutClick::Found(_) = found else {
@@ -359,7 +384,19 @@ impl Authenticator {
             }
             WithoutClick::Rejected(verdict) => return Err(verdict.into()),
         };
-        let route = self.routing.route(record.network, attribution.link_id).await?;
+        self.attributed(findings, sender, integration, attribution).await
+    }
+
+    /// Looks up the link, whose campaign may have an integration.
+    async fn attributed(
+        &self,
+        findings: &mut Findings,
+        sender: &Sender,
+        integration: Arc<Integration>,
+        attribution: Attribution,
+    ) -> Result<(Attribution, Route, Arc<Integration>), Stop> {
+        let network = findings.record.network;
+        let route = self.routing.route(network, attribution.link_id).await?;
         findings.attribution = Some(attribution);
         findings.route.clone_from(&route);
         let route = route.ok_or_else(|| Verdict::of(Reason::ClickNotFound))?;

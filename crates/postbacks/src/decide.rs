@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use campaigns::Route;
 use campaigns::campaigns::CampaignStatus;
 use campaigns::goals::{Goal, UniqueBy};
 use campaigns::integrations::Integration;
+use campaigns::{AttributedBy, Route};
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::{AttributedBy, ConversionStatus};
-use dialects::{Intent, Postback, State};
+use conversions::ConversionStatus;
+use dialects::{Dialect, Field, Intent, Postback, State};
 use schema::clock::in_words;
-use schema::{AdvertiserId, ClickKey, Currency, Money, PostbackId};
+use schema::{AdvertiserId, ClickKey, Currency, PostbackId};
 use tenancy::affiliates::AffiliateStatus;
 
+use self::amount::{amount, check_sums, find_currency, sent_amount};
 use crate::attributed::is_test;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
@@ -26,6 +27,8 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 pub(crate) struct Case<'a> {
     /// Parsed fields.
     pub(crate) postback: &'a Postback,
+    /// Format in which it was sent.
+    pub(crate) dialect: &'static Dialect,
     /// Receipt.
     pub(crate) postback_id: PostbackId,
     /// Advertiser that sent it.
@@ -115,6 +118,7 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
     if case.postback.is_test && !case.is_test() {
         return Err(Verdict::of(Reason::WrongMode));
     }
+    note_foreign_names(case, trace);
     check_event_time(case, trace)?;
     check_authority(case)?;
     let goal = find_goal(case)?;
@@ -161,6 +165,34 @@ fn check_new(
     amount(case, goal, sent, currency, trace)
 }
 
+/// Notes values that were sent by our names, where the sender's format has another name or none: they do not count.
+fn note_foreign_names(case: &Case<'_>, trace: &mut Trace) {
+    const COUNTING: [Field; 8] = [
+        Field::Amount,
+        Field::Currency,
+        Field::OrderId,
+        Field::Commission,
+        Field::Status,
+        Field::Coupon,
+        Field::CustomerId,
+        Field::Refund,
+    ];
+    let ours = dialects::native();
+    if case.dialect.key == ours.key {
+        return;
+    }
+    for (name, _) in &case.postback.extra {
+        let field = ours.meaning(name);
+        if COUNTING.contains(&field) {
+            let because = match case.dialect.name_of(field) {
+                Some(own) => format!("this format calls it {own}"),
+                None => "this format has no such parameter".to_owned(),
+            };
+            trace.unused(name, because);
+        }
+    }
+}
+
 /// Refuses more than a report from a sender who is not authenticated: everyone with the click could send it.
 fn check_authority(case: &Case<'_>) -> Result<(), Verdict> {
     let postback = case.postback;
@@ -187,29 +219,6 @@ fn check_event_time(case: &Case<'_>, trace: &mut Trace) -> Result<(), Verdict> {
         return Err(Verdict::with_message(Reason::EventTimeInvalid, message));
     }
     trace.pass("event_time", at.format("%F %T UTC").to_string());
-    Ok(())
-}
-
-/// Refuses sums beyond the limit of their currency.
-fn check_sums(case: &Case<'_>, currency: Currency) -> Result<(), Verdict> {
-    let postback = case.postback;
-    let sums = [
-        ("amount", postback.amount),
-        ("remaining", postback.remaining),
-        ("commission", postback.commission),
-        ("revenue", postback.revenue),
-    ];
-    let most = currency.largest_amount();
-    for (name, sum) in sums {
-        if sum.is_some_and(|sum| sum.micros > most) {
-            let limit = Money {
-                micros: most,
-                currency,
-            };
-            let message = format!("{name} is more than {limit}, the limit of one order.");
-            return Err(Verdict::with_message(Reason::AmountInvalid, message));
-        }
-    }
     Ok(())
 }
 
@@ -319,7 +328,7 @@ fn find_goal<'a>(case: &Case<'a>) -> Result<&'a Arc<Goal>, Verdict> {
         let name = case.postback.reference.as_deref()?;
         goals
             .iter()
-            .find(|goal| goal.settings.external_id.as_deref() == Some(name))
+            .find(|goal| goal.settings.external_id.as_deref() == Some(name) || goal.id.to_string() == name)
     };
     let found = match (named, goals.as_slice()) {
         (Some(name), _) => find(name),
@@ -351,6 +360,16 @@ fn check_reference(case: &Case<'_>, goal: &Goal, trace: &mut Trace) -> Result<()
         || campaign.advertiser_id.to_string() == reference;
     match (fits, &campaign.external_id) {
         (true, _) => trace.pass("reference", format!("{reference} matches")),
+        (false, None) if case.dialect.reference_decides() => {
+            let own = case.dialect.name_of(Field::Reference).unwrap_or("campaign");
+            let message = format!("{own} {reference} is the ID of no campaign and no goal of the click.");
+            return Err(
+                Verdict::with_message(Reason::WrongCampaign, message).with_hint(format!(
+                    "Send the {own} that the Integration page shows, or ask the network to set {reference} as the \
+                     external ID of the campaign."
+                )),
+            );
+        }
         (false, None) => trace.note(
             "reference",
             format!("{reference} is unknown; set it as the external ID of the campaign to have it checked"),
@@ -511,72 +530,6 @@ fn unique_key(case: &Case<'_>, goal: &Goal, action: Action) -> Result<String, Ve
     }
 }
 
-fn find_currency(case: &Case<'_>) -> Result<Currency, Verdict> {
-    match case.postback.currency.as_deref() {
-        None => Ok(case.route.campaign().currency),
-        Some(sent) => sent.parse().map_err(|unknown| {
-            Verdict::with_message(Reason::CurrencyUnknown, format!("currency {unknown}."))
-        }),
-    }
-}
-
-/// Amount as sent, or else the sum of the items less the discount of the order.
-fn sent_amount(case: &Case<'_>, currency: Currency, trace: &mut Trace) -> Result<Option<i64>, Verdict> {
-    if let Some(amount) = case.postback.amount {
-        return Ok(Some(amount.micros));
-    }
-    let items = &case.postback.items;
-    let sum = items
-        .iter()
-        .try_fold(0_i64, |sum, item| sum.checked_add(item.amount?.micros));
-    let Some(sum) = sum.filter(|_| !items.is_empty()) else {
-        return Ok(None);
-    };
-    let discount = case.postback.discount.map_or(0, |discount| discount.micros);
-    let sum = sum.saturating_sub(discount);
-    let micros = currency.largest_amount();
-    if sum < 0 || sum > micros {
-        let message = if sum < 0 {
-            "The discounts exceed the items.".to_owned()
-        } else {
-            let limit = Money { micros, currency };
-            format!("The items add up to more than {limit}, the limit of one order.")
-        };
-        return Err(Verdict::with_message(Reason::AmountInvalid, message));
-    }
-    let less = if discount > 0 { " less the discount" } else { "" };
-    trace.note("amount", format!("the sum of {} items{less}", items.len()));
-    Ok(Some(sum))
-}
-
-/// Amount that was sent, or else the default of the goal.
-fn amount(
-    case: &Case<'_>,
-    goal: &Goal,
-    sent: Option<i64>,
-    currency: Currency,
-    trace: &mut Trace,
-) -> Result<Option<i64>, Verdict> {
-    if sent.is_some() {
-        return Ok(sent);
-    }
-    if let Some(default) = goal.settings.demands.default_amount_micros {
-        let ours = case.route.campaign().currency;
-        if currency != ours {
-            let message = format!(
-                "No amount was sent; the goal's default is in {ours}, but the order is in {currency}."
-            );
-            return Err(Verdict::with_message(Reason::CurrencyMismatch, message));
-        }
-        trace.note("amount", "none was sent; the goal's default is used");
-        return Ok(Some(default));
-    }
-    let rules = || case.route.promotion.rules_of(goal.id);
-    if goal.terms().need_amount() || rules().any(|rule| rule.terms().need_amount()) {
-        return Err(Verdict::of(Reason::AmountMissing));
-    }
-    Ok(None)
-}
-
+mod amount;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use dialects::{ParsedCall, RawCall};
 use ipnet::IpNet;
-use schema::PostbackId;
+use schema::{AdvertiserId, PostbackId};
 
 use crate::verdict::Reason;
 
@@ -34,6 +34,10 @@ pub struct InboundRequest {
     pub remote_ip: Option<IpNet>,
     /// True if it came over HTTPS; `None` if that is unknown.
     pub over_https: Option<bool>,
+    /// True if it has headers that browsers add, and programs do not.
+    pub has_browser_headers: bool,
+    /// Advertiser for whom a user of the network entered it by hand.
+    pub entered_for: Option<AdvertiserId>,
     /// True if our simulation sent it.
     pub is_simulated: bool,
     /// Reason for rejecting it unread: it did not arrive whole.
@@ -57,6 +61,8 @@ impl InboundRequest {
             body: Vec::new(),
             remote_ip,
             over_https: None,
+            has_browser_headers: false,
+            entered_for: None,
             is_simulated: false,
             problem: None,
         }

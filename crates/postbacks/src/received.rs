@@ -40,10 +40,16 @@ impl Received {
     /// New postback from the journal.
     #[must_use]
     pub fn from_journal(record: PostbackRecord) -> Self {
+        // A user of the network needs no other proof; the walls of the network were checked when it was entered.
+        let sender = record.entered_for.map(|advertiser_id| KnownSender {
+            advertiser_id,
+            campaign_id: None,
+            is_authenticated: true,
+        });
         Self {
             record,
             origin: Origin::Journal,
-            sender: None,
+            sender,
         }
     }
 }

@@ -7,7 +7,7 @@ use campaigns::integrations::{Token, TokenHash};
 use chrono::{DateTime, Utc};
 use data_encoding::{BASE64, HEXLOWER};
 use dialects::{Dialect, ParsedCall, Postback};
-use schema::{NetworkId, PostbackId};
+use schema::{AdvertiserId, NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
 use crate::inbound::InboundRequest;
@@ -53,6 +53,12 @@ pub struct PostbackRecord {
     /// True if a field that decisions depend on was redacted in the stored request, so that it cannot be replayed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) is_redacted: bool,
+    /// True if it had headers that browsers add, and programs do not.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) has_browser_headers: bool,
+    /// Advertiser for whom a user of the network entered it by hand.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) entered_for: Option<AdvertiserId>,
     /// True if our simulation sent it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub(crate) is_simulated: bool,
@@ -124,6 +130,8 @@ impl PostbackRecord {
                 hint: verdict.hint,
             }),
             is_redacted: is_redacted(&postback, &redacted),
+            has_browser_headers: request.has_browser_headers,
+            entered_for: request.entered_for,
             is_simulated: request.is_simulated,
             postback: redacted,
             method: request.method,
@@ -337,6 +345,8 @@ mod first {
                     ..Postback::default()
                 },
                 is_redacted: false,
+                has_browser_headers: false,
+                entered_for: None,
                 is_simulated: false,
                 problem: first.problem,
             }

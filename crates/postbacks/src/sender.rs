@@ -34,6 +34,12 @@ pub(crate) fn check_sender(
     trace_integration(integration, trace);
     trace_dialect_mismatch(integration, record, trace);
     let settings = &integration.settings;
+    if record.has_browser_headers && !record.postback.is_from_browser {
+        trace.note(
+            "browser",
+            "a browser sent it, where a server should: its visitor can read and repeat it",
+        );
+    }
     if record.has_public_token() {
         trace.note(
             "token",

@@ -167,6 +167,16 @@ pub struct PostbackFilter {
     pub integration: Option<CampaignId>,
     /// Click.
     pub click: Option<ClickKey>,
+    /// Advertiser.
+    pub advertiser_id: Option<AdvertiserId>,
+    /// Campaign of the link.
+    pub campaign_id: Option<CampaignId>,
+    /// Goal.
+    pub goal_id: Option<GoalId>,
+    /// Received at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    pub until: Option<DateTime<Utc>>,
     /// Last postback of the previous page: only older ones are listed.
     pub before: Option<PostbackId>,
 }
@@ -195,8 +205,24 @@ pub async fn list(
         .limit(limit)
         .select((PostbackSummary::as_select(), advertisers::name.nullable()))
         .into_boxed();
-    if let Some(id) = filter.scope.advertiser {
+    for id in [filter.scope.advertiser, filter.advertiser_id]
+        .into_iter()
+        .flatten()
+    {
         query = query.filter(postbacks::advertiser_id.eq(id));
+    }
+    if let Some(id) = filter.campaign_id {
+        query = query.filter(postbacks::campaign_id.eq(id));
+    }
+    if let Some(id) = filter.goal_id {
+        query = query.filter(postbacks::goal_id.eq(id));
+    }
+    // The ID begins with the time, so that the primary key serves ranges of time.
+    if let Some(since) = filter.since {
+        query = query.filter(postbacks::id.ge(PostbackId::lowest(since)));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(postbacks::id.lt(PostbackId::lowest(until)));
     }
     if let Some(status) = filter.status {
         query = query.filter(postbacks::status.eq(status));

@@ -3,7 +3,7 @@
 
 use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal};
-use campaigns::going_live::{self, ORDERS, TestOrder};
+use campaigns::going_live::{self, Proof, TestOrder};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -27,7 +27,7 @@ text_enum! {
         PostbackReceived = "postback_received",
         /// A test order was accepted for the goal.
         Matched = "matched",
-        /// Enough different test orders were accepted.
+        /// Enough different test orders were accepted, and one of them came through a page that live visitors are sent to.
         Verified = "verified",
     }
 }
@@ -58,6 +58,8 @@ pub struct GoalProgress {
     pub stage: TestStage,
     /// Accepted test orders, oldest first.
     pub orders: Vec<TestOrder>,
+    /// True if enough test orders were accepted, but none came through a page that live visitors are sent to.
+    pub misses_live_page: bool,
 }
 
 impl GoalProgress {
@@ -113,6 +115,7 @@ impl TestProgress {
             .load(&mut **conn)
             .await?;
         let orders = going_live::orders(conn, campaign.id).await?;
+        let live = going_live::live_hosts(conn, campaign).await?;
         let received = postbacks.iter().any(|postback| !postback.is_simulated);
         let clicks = clicks.iter().sum();
         let goals = goals::of_campaign(conn, campaign.id)
@@ -121,8 +124,10 @@ impl TestProgress {
             .map(|goal| {
                 let of_goal = orders.iter().filter(|order| order.goal_id == goal.id);
                 let orders: Vec<TestOrder> = of_goal.cloned().collect();
+                let proof = going_live::proof(orders.iter(), &live);
                 GoalProgress {
-                    stage: stage(clicks > 0, received, orders.len()),
+                    stage: stage(clicks > 0, received, orders.len(), proof),
+                    misses_live_page: proof == Proof::NotLive,
                     goal,
                     orders,
                 }
@@ -145,13 +150,13 @@ impl TestProgress {
 
 /// Highest stage that a goal has reached. An order proves the click before it, also one that is older than the clicks
 /// counted.
-fn stage(clicked: bool, received: bool, orders: usize) -> TestStage {
+fn stage(clicked: bool, received: bool, orders: usize, proof: Proof) -> TestStage {
     match orders {
         0 if received => TestStage::PostbackReceived,
         0 if clicked => TestStage::ClickSeen,
         0 => TestStage::WaitingForClick,
-        few if few < ORDERS => TestStage::Matched,
-        _ => TestStage::Verified,
+        _ if proof == Proof::Full => TestStage::Verified,
+        _ => TestStage::Matched,
     }
 }
 
@@ -161,11 +166,12 @@ mod tests {
 
     #[test]
     fn a_goal_advances_stage_by_stage() {
-        assert_eq!(stage(false, false, 0), TestStage::WaitingForClick);
-        assert_eq!(stage(true, false, 0), TestStage::ClickSeen);
-        assert_eq!(stage(true, true, 0), TestStage::PostbackReceived);
-        assert_eq!(stage(true, true, 1), TestStage::Matched);
-        assert_eq!(stage(false, true, 2), TestStage::Verified);
+        assert_eq!(stage(false, false, 0, Proof::Few), TestStage::WaitingForClick);
+        assert_eq!(stage(true, false, 0, Proof::Few), TestStage::ClickSeen);
+        assert_eq!(stage(true, true, 0, Proof::Few), TestStage::PostbackReceived);
+        assert_eq!(stage(true, true, 1, Proof::Few), TestStage::Matched);
+        assert_eq!(stage(true, true, 2, Proof::NotLive), TestStage::Matched);
+        assert_eq!(stage(false, true, 2, Proof::Full), TestStage::Verified);
         assert!(TestStage::STAGES.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert_eq!(TestStage::WaitingForClick.label(), "Waiting for a click");
     }

@@ -455,6 +455,7 @@ impl From<Problem> for Verdict {
             Problem::Body { .. } | Problem::Malformed { .. } => Reason::BodyUnparseable,
             Problem::Amount { .. } => Reason::AmountInvalid,
             Problem::MacroUnreplaced { .. } => Reason::MacroUnreplaced,
+            Problem::Missing { .. } => Reason::ParamMissing,
         };
         Self::with_message(reason, problem.message())
             .with_hint(problem.hint())

@@ -1,9 +1,9 @@
 //! CSV of a report: the rows of the page, one line per row and currency.
 
-use schema::Money;
+use schema::{Currency, Money};
 use tenancy::csv_export::csv_cell;
 
-use crate::{Dimension, Key, Metric, Report, ReportQuery};
+use crate::{Dimension, Key, Metric, Report, ReportQuery, Value};
 
 /// Returns the report as CSV (RFC 4180) with a header line. A row with money in several currencies takes one line for
 /// each; its counts are in the first of them only, so that every column can be summed.
@@ -14,16 +14,17 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
-    let header: Vec<_> = query
+    let header: Vec<String> = query
         .group
         .iter()
-        .flat_map(|dimension| match dimension {
-            Dimension::Day => vec!["day"],
-            Dimension::Campaign => vec!["campaign_id", "campaign"],
-            Dimension::Affiliate => vec!["affiliate_id", "affiliate"],
+        .flat_map(|dimension| match dimension.object() {
+            Some(_) => vec![format!("{dimension}_id"), dimension.to_string()],
+            // The currency of the money has the column of this name.
+            None if *dimension == Dimension::Currency => vec!["conversion_currency".to_owned()],
+            None => vec![dimension.to_string()],
         })
-        .chain(metrics.iter().map(|metric| metric.as_str()))
-        .chain(["currency"])
+        .chain(metrics.iter().map(ToString::to_string))
+        .chain(["currency".to_owned()])
         .collect();
     write(&mut writer, &header);
     for row in &report.rows {
@@ -34,41 +35,35 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
             currencies
         };
         for (line, currency) in lines.into_iter().enumerate() {
-            let mut record: Vec<String> = row.keys.iter().flat_map(key_cells).collect();
-            let sums = currency
-                .and_then(|currency| row.figures.money.get(&currency).copied())
-                .unwrap_or_default();
-            let count = |count: i64| {
-                if line == 0 {
-                    count.to_string()
-                } else {
-                    "0".to_owned()
-                }
-            };
-            let money =
-                |micros| currency.map_or("0".to_owned(), |currency| Money { micros, currency }.decimal());
-            record.extend(metrics.iter().map(|metric| {
-                match metric {
-                    Metric::Clicks => count(row.figures.clicks),
-                    Metric::UniqueClicks => count(row.figures.unique_clicks),
-                    Metric::InvalidClicks => count(row.figures.invalid_clicks),
-                    Metric::Conversions => count(row.figures.conversions()),
-                    Metric::ConversionRate => row
-                        .figures
-                        .conversion_rate()
-                        .map_or(String::new(), |rate| format!("{rate:.6}")),
-                    Metric::Pending => count(row.figures.pending),
-                    Metric::Approved => count(row.figures.approved),
-                    Metric::Rejected => count(row.figures.rejected),
-                    Metric::Commission => money(sums.commission_micros),
-                    Metric::Revenue => money(sums.revenue_micros),
-                }
-            }));
+            let keys = query.group.iter().zip(&row.keys);
+            let mut record: Vec<String> = keys
+                .flat_map(|(dimension, key)| key_cells(*dimension, key))
+                .collect();
+            let metrics = metrics
+                .iter()
+                .map(|metric| cell(row.figures.value(*metric), line, currency));
+            record.extend(metrics);
             record.push(currency.map_or(String::new(), |currency| currency.to_string()));
             write(&mut writer, &record);
         }
     }
     finish(writer)
+}
+
+fn cell(value: Value, line: usize, currency: Option<Currency>) -> String {
+    match value {
+        Value::Count(count) if line == 0 => count.to_string(),
+        Value::Count(_) => "0".to_owned(),
+        Value::Ratio(ratio) => ratio.map_or(String::new(), |ratio| format!("{ratio:.6}")),
+        Value::Money(sums) => {
+            let sum = sums.iter().find(|sum| Some(sum.currency) == currency);
+            match (sum, currency) {
+                (Some(sum), _) => sum.decimal(),
+                (None, Some(currency)) => Money { micros: 0, currency }.decimal(),
+                (None, None) => "0".to_owned(),
+            }
+        }
+    }
 }
 
 /// Writes a record to memory, which cannot fail while all records have as many cells.
@@ -86,11 +81,11 @@ fn finish(writer: csv::Writer<Vec<u8>>) -> String {
     String::from_utf8(bytes).expect("cells of text")
 }
 
-fn key_cells(key: &Key) -> Vec<String> {
-    match key {
-        Key::Day(day) => vec![day.0.to_string()],
-        Key::Campaign(name, id) => vec![id.to_string(), csv_cell(name).into_owned()],
-        Key::Affiliate(name, id) => vec![id.to_string(), csv_cell(name).into_owned()],
+fn key_cells(dimension: Dimension, key: &Key) -> Vec<String> {
+    let label = csv_cell(&key.label).into_owned();
+    match dimension.object() {
+        Some(_) => vec![key.value.clone(), label],
+        None => vec![label],
     }
 }
 
@@ -103,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_line_per_currency_sums_to_the_report() {
-        let query = ReportQuery::parse("group=campaign,affiliate", "2026-11-21".parse().unwrap()).unwrap();
+        let query =
+            ReportQuery::parse("group=campaign,affiliate", &[], "2026-11-21".parse().unwrap()).unwrap();
         let mut figures = Figures {
             clicks: 10,
             unique_clicks: 7,
@@ -116,16 +112,26 @@ mod tests {
             let sums = Sums {
                 commission_micros,
                 revenue_micros: commission_micros * 2,
+                ..Sums::default()
             };
             figures.money.insert(currency.parse().unwrap(), sums);
         }
+        let key = |value: String, label: &str| Key {
+            value,
+            label: label.to_owned(),
+        };
         let keys = vec![
-            Key::Campaign("=HYPERLINK(\"x\"), “a”".into(), CampaignId(7)),
-            Key::Affiliate("Best, Deals".into(), AffiliateId(9)),
+            key(CampaignId(7).to_string(), "=HYPERLINK(\"x\"), “a”"),
+            key(AffiliateId(9).to_string(), "Best, Deals"),
         ];
         let report = Report {
             total: figures.clone(),
-            rows: vec![Row { keys, figures }],
+            total_before: None,
+            rows: vec![Row {
+                keys,
+                figures,
+                before: None,
+            }],
         };
         let (campaign, affiliate) = (CampaignId(7), AffiliateId(9));
         let names = format!("{campaign},\"'=HYPERLINK(\"\"x\"\"), “a”\",{affiliate},\"Best, Deals\"");

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use schema::{Currency, Money};
+use tenancy::Permission;
 
-/// Money in one currency.
+/// Pending and approved conversions in one currency, and their money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sums {
+    /// Conversions.
+    pub conversions: i64,
+    /// Order amounts, in micro-units.
+    pub amount_micros: i64,
     /// Commission of the affiliates, in micro-units.
     pub commission_micros: i64,
     /// Revenue owed by the advertisers, in micro-units.
     pub revenue_micros: i64,
 }
 
-/// Metrics of a row. Money is summed per currency and never converted.
+/// Counts and sums of a row. Money is summed per currency and never converted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Visits through tracking links.
@@ -29,8 +34,31 @@ pub struct Figures {
     pub approved: i64,
     /// Rejected and reversed conversions, which are in no other metric.
     pub rejected: i64,
-    /// Money of pending and approved conversions, by currency.
+    /// Pending and approved conversions, by currency.
     pub money: BTreeMap<Currency, Sums>,
+}
+
+/// Value of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Number of events.
+    Count(i64),
+    /// Share of one count in another; `None` if the other is zero.
+    Ratio(Option<f64>),
+    /// Money per currency, without currencies whose sum is zero.
+    Money(Vec<Money>),
+}
+
+impl Value {
+    /// Number by which rows are sorted: money of several currencies by its first.
+    pub(crate) fn sort_key(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an order for people")]
+        match self {
+            Self::Count(count) => *count as f64,
+            Self::Ratio(ratio) => ratio.unwrap_or(-1.0),
+            Self::Money(sums) => sums.first().map_or(0.0, |sum| sum.micros as f64),
+        }
+    }
 }
 
 impl Figures {
@@ -40,14 +68,16 @@ impl Figures {
         self.pending + self.approved
     }
 
-    /// Returns conversions per click; none without clicks.
+    /// Returns the number of valid clicks.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate for people, of counts far below 2^52"
-    )]
+    pub fn valid_clicks(&self) -> i64 {
+        self.clicks - self.invalid_clicks
+    }
+
+    /// Returns conversions per valid click; none without valid clicks.
+    #[must_use]
     pub fn conversion_rate(&self) -> Option<f64> {
-        (self.clicks > 0).then(|| self.conversions() as f64 / self.clicks as f64)
+        ratio(self.conversions(), self.valid_clicks())
     }
 
     /// Returns the commission by currency, without currencies whose sum is zero.
@@ -72,6 +102,32 @@ impl Figures {
             .filter(|money| money.micros != 0)
             .collect()
     }
+
+    /// Sum per event; none without events. Rounded to the nearest share of the currency's minor unit: to `parts` of it.
+    fn per(&self, parts: i64, events: impl Fn(&Sums) -> i64, micros: impl Fn(&Sums) -> i64) -> Vec<Money> {
+        let averages = self.money.iter().filter(|(_, sums)| events(sums) > 0);
+        let averages = averages.map(|(currency, sums)| {
+            let step = (currency.minor_unit() / parts).max(1);
+            let (sum, whole) = (
+                i128::from(micros(sums)),
+                i128::from(events(sums)) * i128::from(step),
+            );
+            let rounded = (2 * sum + whole * sum.signum()) / (2 * whole) * i128::from(step);
+            Money {
+                micros: i64::try_from(rounded).unwrap_or(i64::MAX),
+                currency: *currency,
+            }
+        });
+        averages.filter(|money| money.micros != 0).collect()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for people, of counts far below 2^52"
+)]
+fn ratio(part: i64, whole: i64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 impl AddAssign<&Figures> for Figures {
@@ -84,6 +140,8 @@ impl AddAssign<&Figures> for Figures {
         self.rejected += other.rejected;
         for (currency, added) in &other.money {
             let sums = self.money.entry(*currency).or_default();
+            sums.conversions += added.conversions;
+            sums.amount_micros = sums.amount_micros.saturating_add(added.amount_micros);
             sums.commission_micros = sums.commission_micros.saturating_add(added.commission_micros);
             sums.revenue_micros = sums.revenue_micros.saturating_add(added.revenue_micros);
         }
@@ -95,13 +153,15 @@ schema::text_enum! {
     pub enum Metric {
         /// Visits through tracking links.
         Clicks = "clicks",
+        /// Clicks that are valid.
+        ValidClicks = "valid_clicks",
         /// Clicks that were the visitor's first of the day through this affiliate for this campaign.
         UniqueClicks = "unique_clicks",
         /// Clicks that are not valid.
         InvalidClicks = "invalid_clicks",
         /// Pending and approved conversions.
         Conversions = "conversions",
-        /// Conversions per click.
+        /// Conversions per valid click.
         ConversionRate = "conversion_rate",
         /// Pending conversions.
         Pending = "pending",
@@ -109,19 +169,48 @@ schema::text_enum! {
         Approved = "approved",
         /// Rejected and reversed conversions.
         Rejected = "rejected",
+        /// Approved conversions among those that are decided.
+        ApprovalRate = "approval_rate",
+        /// Order amounts.
+        Amount = "amount",
+        /// Order amount per conversion.
+        AverageOrder = "average_order",
         /// Commission of the affiliates.
         Commission = "commission",
+        /// Commission per valid click.
+        EarningsPerClick = "earnings_per_click",
         /// Revenue owed by the advertisers.
         Revenue = "revenue",
+        /// Revenue per valid click.
+        RevenuePerClick = "revenue_per_click",
+        /// Revenue less commission.
+        Margin = "margin",
     }
 }
 
 impl Metric {
-    /// Returns the label on pages.
+    /// Metrics that a report shows if none are chosen.
+    pub const USUAL: [Self; 12] = [
+        Self::Clicks,
+        Self::UniqueClicks,
+        Self::InvalidClicks,
+        Self::Conversions,
+        Self::ConversionRate,
+        Self::Pending,
+        Self::Approved,
+        Self::Rejected,
+        Self::Commission,
+        Self::EarningsPerClick,
+        Self::Revenue,
+        Self::Margin,
+    ];
+
+    /// Label on pages.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::Clicks => "Clicks",
+            Self::ValidClicks => "Valid clicks",
             Self::UniqueClicks => "Unique clicks",
             Self::InvalidClicks => "Invalid clicks",
             Self::Conversions => "Conversions",
@@ -129,33 +218,148 @@ impl Metric {
             Self::Pending => "Pending",
             Self::Approved => "Approved",
             Self::Rejected => "Rejected",
+            Self::ApprovalRate => "Approval rate",
+            Self::Amount => "Order amount",
+            Self::AverageOrder => "Average order",
             Self::Commission => "Commission",
+            Self::EarningsPerClick => "EPC",
             Self::Revenue => "Revenue",
+            Self::RevenuePerClick => "Revenue per click",
+            Self::Margin => "Margin",
         }
     }
 
-    /// Returns the definition: term, formula, time basis.
+    /// Definition: term, formula, time basis.
     #[must_use]
     pub fn definition(self) -> &'static str {
         match self {
-            Self::Clicks => "Visits through tracking links, by the time of the visit.",
+            Self::Clicks => {
+                "Visits through tracking links, by the time of the visit. Clicks of test links are in no figure."
+            }
+            Self::ValidClicks => "Clicks less invalid clicks.",
             Self::UniqueClicks => {
-                "Clicks that were the visitor's first of the day through this affiliate for this campaign."
+                "Valid clicks that were the visitor's first of the day through this affiliate for this campaign."
             }
             Self::InvalidClicks => {
                 "Clicks by robots, from data centres or blocked addresses, prefetched or repeated. Also included in Clicks."
             }
-            Self::Conversions => "Pending plus approved conversions, by the time of the conversion.",
-            Self::ConversionRate => "Conversions divided by clicks of the same period.",
+            Self::Conversions => "Pending plus approved conversions, of all goals.",
+            Self::ConversionRate => "Conversions divided by valid clicks of the same period.",
             Self::Pending => "Conversions waiting for a decision.",
             Self::Approved => "Approved conversions.",
-            Self::Rejected => "Rejected and reversed conversions, included in no other metric.",
+            Self::Rejected => {
+                "Rejected and reversed conversions, included in no other metric but the approval rate."
+            }
+            Self::ApprovalRate => "Approved conversions divided by approved, rejected and reversed ones.",
+            Self::Amount => "Order amounts after refunds of pending and approved conversions, per currency.",
+            Self::AverageOrder => "Order amount divided by pending and approved conversions, per currency.",
             Self::Commission => {
                 "Commission of affiliates for pending and approved conversions, per currency."
             }
+            Self::EarningsPerClick => "Commission divided by valid clicks, per currency.",
             Self::Revenue => {
                 "Revenue owed by advertisers for pending and approved conversions, per currency."
             }
+            Self::RevenuePerClick => "Revenue divided by valid clicks, per currency.",
+            Self::Margin => "Revenue less commission, per currency.",
         }
+    }
+
+    /// Unit of the value: `count`, `ratio` or `money`.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match Figures::default().value(self) {
+            Value::Count(_) => "count",
+            Value::Ratio(_) => "ratio",
+            Value::Money(_) => "money",
+        }
+    }
+
+    /// Permissions that it needs, besides that of reports.
+    #[must_use]
+    pub fn permissions(self) -> &'static [Permission] {
+        match self {
+            Self::Commission | Self::EarningsPerClick => &[Permission::SeeCommission],
+            Self::Revenue | Self::RevenuePerClick => &[Permission::SeeRevenue],
+            Self::Margin => &[Permission::SeeCommission, Permission::SeeRevenue],
+            _ => &[],
+        }
+    }
+}
+
+impl Figures {
+    /// Value of a metric.
+    #[must_use]
+    pub fn value(&self, metric: Metric) -> Value {
+        let valid = self.valid_clicks();
+        match metric {
+            Metric::Clicks => Value::Count(self.clicks),
+            Metric::ValidClicks => Value::Count(valid),
+            Metric::UniqueClicks => Value::Count(self.unique_clicks),
+            Metric::InvalidClicks => Value::Count(self.invalid_clicks),
+            Metric::Conversions => Value::Count(self.conversions()),
+            Metric::ConversionRate => Value::Ratio(self.conversion_rate()),
+            Metric::Pending => Value::Count(self.pending),
+            Metric::Approved => Value::Count(self.approved),
+            Metric::Rejected => Value::Count(self.rejected),
+            Metric::ApprovalRate => Value::Ratio(ratio(self.approved, self.approved + self.rejected)),
+            Metric::Amount => Value::Money(self.sums(|sums| sums.amount_micros)),
+            Metric::AverageOrder => {
+                Value::Money(self.per(1, |sums| sums.conversions, |sums| sums.amount_micros))
+            }
+            Metric::Commission => Value::Money(self.commission()),
+            Metric::EarningsPerClick => Value::Money(self.per(100, |_| valid, |sums| sums.commission_micros)),
+            Metric::Revenue => Value::Money(self.revenue()),
+            Metric::RevenuePerClick => Value::Money(self.per(100, |_| valid, |sums| sums.revenue_micros)),
+            Metric::Margin => {
+                Value::Money(self.sums(|sums| sums.revenue_micros.saturating_sub(sums.commission_micros)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_averages_follow_their_formulas() {
+        let mut figures = Figures {
+            clicks: 12,
+            invalid_clicks: 2,
+            pending: 1,
+            approved: 3,
+            rejected: 1,
+            ..Figures::default()
+        };
+        let eur: Currency = "EUR".parse().unwrap();
+        let sums = Sums {
+            conversions: 4,
+            amount_micros: 100_000_001,
+            commission_micros: 10_000_000,
+            revenue_micros: 15_000_000,
+        };
+        figures.money.insert(eur, sums);
+        let money = |metric| match figures.value(metric) {
+            Value::Money(sums) => sums.iter().map(|sum| sum.micros).collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        assert_eq!(figures.value(Metric::ConversionRate), Value::Ratio(Some(0.4)));
+        assert_eq!(figures.value(Metric::ApprovalRate), Value::Ratio(Some(0.75)));
+        assert_eq!(money(Metric::AverageOrder), [25_000_000]);
+        assert_eq!(money(Metric::EarningsPerClick), [1_000_000]);
+        assert_eq!(money(Metric::Margin), [5_000_000]);
+        assert_eq!(
+            Figures::default().value(Metric::ConversionRate),
+            Value::Ratio(None)
+        );
+        assert_eq!(
+            (
+                Metric::Clicks.unit(),
+                Metric::ApprovalRate.unit(),
+                Metric::Margin.unit()
+            ),
+            ("count", "ratio", "money")
+        );
     }
 }

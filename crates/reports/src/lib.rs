@@ -1,11 +1,16 @@
-//! Reports over the rollups: one [`ReportQuery`] in, rows out, for pages and CSV alike.
+//! Reports: one [`ReportQuery`] in, rows out, for pages, CSV and the API alike.
+//!
+//! Dimensions that the sums per hour have are read from them; others from the single clicks and conversions.
 
 mod csv;
+mod dimension;
 mod figures;
 mod query;
 mod report;
+mod statement;
 
 pub use crate::csv::to_csv;
-pub use figures::{Figures, Metric, Sums};
-pub use query::{Dimension, QueryProblem, ReportQuery};
-pub use report::{Key, Report, Row, run};
+pub use dimension::Dimension;
+pub use figures::{Figures, Metric, Sums, Value};
+pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
+pub use report::{Key, Report, ReportError, Row, run};

@@ -1,46 +1,117 @@
 //! Query of a report: everything is in the URL, so that every view can be linked to.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
-use schema::{AffiliateId, CampaignId, clock, text_enum};
+use schema::{clock, text_enum};
+use tenancy::Actor;
+
+use crate::{Dimension, Metric};
 
 /// Longest period in days: two years and a leap day.
 const MAX_DAYS: i64 = 731;
+/// Maximum number of dimensions of the rows.
+pub const MAX_DEPTH: usize = 5;
+/// Maximum number of filters.
+const MAX_FILTERS: usize = 20;
+/// Maximum number of values of a filter.
+const MAX_VALUES: usize = 200;
+/// Maximum length of a value, in characters.
+const MAX_LENGTH: usize = 256;
 
 text_enum! {
-    /// Dimension by which rows are grouped.
-    pub enum Dimension {
-        /// Day in the network's time zone.
-        Day = "day",
-        /// Campaign.
-        Campaign = "campaign",
-        /// Affiliate.
-        Affiliate = "affiliate",
+    /// Time by which conversions are counted.
+    pub enum Basis {
+        /// Time of the conversion.
+        Conversion = "conversion",
+        /// Time of its click; of a conversion without a click, its own.
+        Click = "click",
     }
+}
+
+text_enum! {
+    /// Period that a report is compared with.
+    pub enum Comparison {
+        /// The same number of days before.
+        Previous = "previous",
+        /// The same days a year before.
+        Year = "year",
+        /// The days 52 weeks before, so that the days of the week are the same.
+        YearWeekdays = "year_weekdays",
+    }
+}
+
+/// Test of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// The value is one of these.
+    Is(Vec<String>),
+    /// The value is none of these.
+    IsNot(Vec<String>),
+    /// The value contains this text, in any letter case.
+    Contains(String),
+    /// The value begins with this text, in any letter case.
+    Begins(String),
+    /// True for no value, false for any.
+    Empty(bool),
+}
+
+/// Filter by a dimension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Dimension.
+    pub dimension: Dimension,
+    /// Test that its value passes.
+    pub test: Test,
+}
+
+/// Order of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// Metric; `None` for the names of the rows.
+    pub metric: Option<Metric>,
+    /// True for the largest first.
+    pub is_descending: bool,
 }
 
 /// Query of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportQuery {
-    /// First day, in the network's time zone.
+    /// First day, in the time zone of the report.
     pub from: NaiveDate,
     /// Last day, inclusive.
     pub to: NaiveDate,
-    /// Campaign to filter by; none for all.
-    pub campaign: Option<CampaignId>,
-    /// Affiliate to filter by; none for all.
-    pub affiliate: Option<AffiliateId>,
+    /// Time zone; `None` for that of the network.
+    pub zone: Option<Tz>,
+    /// Time by which conversions are counted.
+    pub by: Basis,
+    /// Filters; every one must hold.
+    pub filters: Vec<Filter>,
     /// Dimensions of the rows, outermost first; each at most once.
     pub group: Vec<Dimension>,
+    /// Metrics to show; `None` for the usual ones.
+    pub metrics: Option<Vec<Metric>>,
+    /// Order of the rows; `None` for spans of time newest first, and names alphabetically.
+    pub sort: Option<Sort>,
+    /// Period to compare with.
+    pub compare: Option<Comparison>,
 }
 
 /// Invalid parameter, with a message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryProblem {
     /// Name of the parameter.
-    pub field: &'static str,
+    pub field: String,
     /// Message for the user.
     pub message: String,
+}
+
+impl QueryProblem {
+    pub(crate) fn new(field: &str, message: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
 }
 
 impl ReportQuery {
@@ -53,73 +124,117 @@ impl ReportQuery {
         Self {
             from,
             to: today,
-            campaign: None,
-            affiliate: None,
+            zone: None,
+            by: Basis::Conversion,
+            filters: Vec::new(),
             group,
+            metrics: None,
+            sort: None,
+            compare: None,
         }
     }
 
-    /// Parses `from`, `to`, `campaign`, `affiliate` and `group` from a query string. Missing or empty parameters take the
-    /// default: the last 30 days by campaign and affiliate. Unknown parameters are ignored.
+    /// Parses the parameters of a query string; those in `others` belong to the caller. Missing or empty parameters take the
+    /// default: the last 30 days by campaign and affiliate.
+    ///
+    /// A dimension is a filter: `campaign=cmp_a,cmp_b`, `sub1.not=x`, `sub1.contains=x`, `sub1.begins=x`, `sub1.empty=yes`.
     ///
     /// # Errors
-    /// Every invalid parameter.
-    pub fn parse(query: &str, today: NaiveDate) -> Result<Self, Vec<QueryProblem>> {
+    /// Every unknown and every invalid parameter.
+    pub fn parse(query: &str, others: &[&str], today: NaiveDate) -> Result<Self, Vec<QueryProblem>> {
         let mut parsed = Self::last_days(30, today, vec![Dimension::Campaign, Dimension::Affiliate]);
-        let mut group = Vec::new();
+        let (mut group, mut metrics) = (Vec::new(), Vec::new());
         let mut problems = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.trim();
-            if value.is_empty() {
+            if value.is_empty() || others.contains(&&*name) {
                 continue;
             }
-            let outcome = match &*name {
-                "from" => date(value)
-                    .map(|date| parsed.from = date)
-                    .map_err(|message| ("from", message)),
-                "to" => date(value)
-                    .map(|date| parsed.to = date)
-                    .map_err(|message| ("to", message)),
-                "campaign" => match value.parse() {
-                    Ok(id) => {
-                        parsed.campaign = Some(id);
-                        Ok(())
-                    }
-                    Err(error) => Err(("campaign", format!("“{value}” is {error}."))),
-                },
-                "affiliate" => match value.parse() {
-                    Ok(id) => {
-                        parsed.affiliate = Some(id);
-                        Ok(())
-                    }
-                    Err(error) => Err(("affiliate", format!("“{value}” is {error}."))),
-                },
-                "group" => dimensions(value, &mut group).map_err(|message| ("group", message)),
-                _ => Ok(()),
+            let taken = match &*name {
+                "from" => date(value).map(|date| parsed.from = date),
+                "to" => date(value).map(|date| parsed.to = date),
+                "tz" => zone(value).map(|zone| parsed.zone = Some(zone)),
+                "by" => value.parse().map(|by| parsed.by = by),
+                "compare" => value.parse().map(|compare| parsed.compare = Some(compare)),
+                "group" => words(value, &mut group),
+                "metrics" => words(value, &mut metrics),
+                "sort" => sort(value).map(|sort| parsed.sort = Some(sort)),
+                _ => filter(&name, value).map(|filter| parsed.filters.push(filter)),
             };
-            if let Err((field, message)) = outcome {
-                problems.push(QueryProblem { field, message });
+            if let Err(message) = taken {
+                problems.push(QueryProblem::new(&name, message));
             }
         }
         if !group.is_empty() {
             parsed.group = group;
         }
-        if parsed.from > parsed.to {
-            problems.push(QueryProblem {
-                field: "to",
-                message: "The last day is before the first.".into(),
-            });
-        } else if (parsed.to - parsed.from).num_days() >= MAX_DAYS {
-            problems.push(QueryProblem {
-                field: "from",
-                message: "At most two years at a time.".into(),
-            });
+        if !metrics.is_empty() {
+            parsed.metrics = Some(metrics);
         }
+        problems.extend(parsed.problems());
         if problems.is_empty() {
             Ok(parsed)
         } else {
             Err(problems)
         }
+    }
+
+    fn problems(&self) -> Vec<QueryProblem> {
+        let mut problems = Vec::new();
+        if self.from > self.to {
+            problems.push(QueryProblem::new("to", "The last day is before the first."));
+        } else if (self.to - self.from).num_days() >= MAX_DAYS {
+            problems.push(QueryProblem::new("from", "At most two years at a time."));
+        }
+        if self.group.len() > MAX_DEPTH {
+            let message = format!("Group by at most {MAX_DEPTH} dimensions.");
+            problems.push(QueryProblem::new("group", message));
+        }
+        if self.filters.len() > MAX_FILTERS {
+            let name = self.filters.last().map_or("", |filter| filter.dimension.as_str());
+            problems.push(QueryProblem::new(
+                name,
+                format!("Use at most {MAX_FILTERS} filters."),
+            ));
+        }
+        problems
+    }
+
+    /// Refuses what the actor may not see: a dimension, as group or filter, and a metric, as column or order.
+    ///
+    /// # Errors
+    /// Every such parameter.
+    pub fn check(&self, actor: &Actor) -> Result<(), Vec<QueryProblem>> {
+        let hidden = |dimension: Dimension| dimension.permission().is_some_and(|needed| !actor.may(needed));
+        let refused =
+            |field: &str, name: &str| QueryProblem::new(field, format!("Your role does not see “{name}”."));
+        let groups = self.group.iter().filter(|dimension| hidden(**dimension));
+        let groups = groups.map(|dimension| refused("group", dimension.as_str()));
+        let filters = self.filters.iter().map(|filter| filter.dimension);
+        let filters = filters.filter(|dimension| hidden(*dimension));
+        let filters = filters.map(|dimension| refused(dimension.as_str(), dimension.as_str()));
+        let metrics = self
+            .metrics
+            .iter()
+            .flatten()
+            .filter(|metric| !sees(actor, **metric));
+        let metrics = metrics.map(|metric| refused("metrics", metric.as_str()));
+        let sort = self.sort.and_then(|sort| sort.metric);
+        let sort = sort.filter(|metric| !sees(actor, *metric));
+        let sort = sort.map(|metric| refused("sort", metric.as_str()));
+        let problems: Vec<_> = groups.chain(filters).chain(metrics).chain(sort).collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Metrics to show to an actor, in the order of the columns.
+    #[must_use]
+    pub fn metrics(&self, actor: &Actor) -> Vec<Metric> {
+        let wanted = self.metrics.clone().unwrap_or_else(|| Metric::USUAL.to_vec());
+        wanted.into_iter().filter(|metric| sees(actor, *metric)).collect()
     }
 
     /// Returns the query string that [`ReportQuery::parse`] parses back to this query.
@@ -129,15 +244,89 @@ impl ReportQuery {
         query
             .append_pair("from", &self.from.to_string())
             .append_pair("to", &self.to.to_string());
-        if let Some(id) = self.campaign {
-            query.append_pair("campaign", &id.to_string());
+        if let Some(zone) = self.zone {
+            query.append_pair("tz", zone.name());
         }
-        if let Some(id) = self.affiliate {
-            query.append_pair("affiliate", &id.to_string());
+        if self.by != Basis::Conversion {
+            query.append_pair("by", self.by.as_str());
         }
-        let group: Vec<_> = self.group.iter().map(|dimension| dimension.as_str()).collect();
-        query.append_pair("group", &group.join(","));
+        for Filter { dimension, test } in &self.filters {
+            let (end, value) = match test {
+                Test::Is(values) => ("", values.join(",")),
+                Test::IsNot(values) => (".not", values.join(",")),
+                Test::Contains(text) => (".contains", text.clone()),
+                Test::Begins(text) => (".begins", text.clone()),
+                Test::Empty(is_empty) => (".empty", if *is_empty { "yes" } else { "no" }.to_owned()),
+            };
+            query.append_pair(&format!("{dimension}{end}"), &value);
+        }
+        let join = |words: Vec<&str>| words.join(",");
+        let group = self.group.iter().map(|dimension| dimension.as_str()).collect();
+        query.append_pair("group", &join(group));
+        if let Some(metrics) = &self.metrics {
+            query.append_pair(
+                "metrics",
+                &join(metrics.iter().map(|metric| metric.as_str()).collect()),
+            );
+        }
+        if let Some(sort) = self.sort {
+            let minus = if sort.is_descending { "-" } else { "" };
+            let name = sort.metric.map_or("name", Metric::as_str);
+            query.append_pair("sort", &format!("{minus}{name}"));
+        }
+        if let Some(compare) = self.compare {
+            query.append_pair("compare", compare.as_str());
+        }
         query.finish()
+    }
+
+    /// The same query of the period to compare with; none without one.
+    #[must_use]
+    pub fn compared(&self) -> Option<Self> {
+        let compare = self.compare?;
+        let back = |date: NaiveDate| match compare {
+            Comparison::Previous => {
+                let days = u64::try_from((self.to - self.from).num_days() + 1).ok()?;
+                date.checked_sub_days(Days::new(days))
+            }
+            Comparison::Year => date.checked_sub_months(Months::new(12)),
+            Comparison::YearWeekdays => date.checked_sub_days(Days::new(52 * 7)),
+        };
+        Some(Self {
+            from: back(self.from)?,
+            to: back(self.to)?,
+            compare: None,
+            ..self.clone()
+        })
+    }
+
+    /// The query narrowed to one value of a dimension.
+    #[must_use]
+    pub fn narrowed(&self, dimension: Dimension, value: &str) -> Self {
+        let mut narrowed = self.clone();
+        match (dimension, value.parse::<NaiveDate>()) {
+            (Dimension::Day, Ok(day)) => (narrowed.from, narrowed.to) = (day, day),
+            _ if dimension.is_time() => {}
+            _ => {
+                let test = match value {
+                    "" => Test::Empty(true),
+                    value => Test::Is(vec![value.to_owned()]),
+                };
+                narrowed.filters.retain(|filter| filter.dimension != dimension);
+                narrowed.filters.push(Filter { dimension, test });
+            }
+        }
+        narrowed
+    }
+
+    /// Value that a dimension is filtered to, if it is one; empty otherwise.
+    #[must_use]
+    pub fn only(&self, dimension: Dimension) -> &str {
+        let filter = self.filters.iter().find(|filter| filter.dimension == dimension);
+        match filter.map(|filter| &filter.test) {
+            Some(Test::Is(values)) => values.first().map_or("", String::as_str),
+            _ => "",
+        }
     }
 
     /// Returns the first instant of the period and the first instant after it.
@@ -151,6 +340,11 @@ impl ReportQuery {
     }
 }
 
+/// True if an actor sees a metric.
+fn sees(actor: &Actor, metric: Metric) -> bool {
+    metric.permissions().iter().all(|needed| actor.may(*needed))
+}
+
 fn date(value: &str) -> Result<NaiveDate, String> {
     NaiveDate::parse_from_str(value, "%Y-%m-%d")
         .ok()
@@ -158,43 +352,123 @@ fn date(value: &str) -> Result<NaiveDate, String> {
         .ok_or_else(|| format!("“{value}” is not a date such as 2026-11-21."))
 }
 
-/// Parses `day,campaign`; several `group=` parameters add up.
-fn dimensions(value: &str, group: &mut Vec<Dimension>) -> Result<(), String> {
-    for word in value.split(',') {
-        let dimension = word.parse()?;
-        if !group.contains(&dimension) {
-            group.push(dimension);
+fn zone(value: &str) -> Result<Tz, String> {
+    value
+        .parse()
+        .map_err(|_| format!("“{value}” is not a time zone such as Europe/Warsaw."))
+}
+
+/// Parses `day,campaign`; several parameters add up.
+fn words<W: std::str::FromStr<Err = String> + PartialEq>(
+    value: &str,
+    words: &mut Vec<W>,
+) -> Result<(), String> {
+    for word in value.split(',').map(str::trim) {
+        let word = word.parse()?;
+        if !words.contains(&word) {
+            words.push(word);
         }
     }
     Ok(())
 }
 
+fn sort(value: &str) -> Result<Sort, String> {
+    let (is_descending, name) = match value.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, value),
+    };
+    let metric = match name {
+        "name" => None,
+        name => Some(name.parse()?),
+    };
+    Ok(Sort {
+        metric,
+        is_descending,
+    })
+}
+
+fn filter(name: &str, value: &str) -> Result<Filter, String> {
+    let (name, test) = name.split_once('.').unwrap_or((name, ""));
+    let dimension: Dimension = name
+        .parse()
+        .map_err(|_| format!("“{name}” is neither a parameter of reports nor a dimension."))?;
+    if dimension.is_time() {
+        return Err("Choose the period with from and to.".to_owned());
+    }
+    if value.chars().any(char::is_control) {
+        return Err("Use no control characters.".to_owned());
+    }
+    let text = || {
+        if dimension.object().is_some() {
+            return Err("IDs are filtered by whole values.".to_owned());
+        }
+        if value.chars().count() > MAX_LENGTH {
+            return Err(format!("Use at most {MAX_LENGTH} characters."));
+        }
+        Ok(value.to_owned())
+    };
+    let values = || {
+        let values: Vec<String> = value.split(',').map(|value| value.trim().to_owned()).collect();
+        if values.len() > MAX_VALUES || values.iter().any(|value| value.chars().count() > MAX_LENGTH) {
+            return Err(format!(
+                "Use at most {MAX_VALUES} values of at most {MAX_LENGTH} characters."
+            ));
+        }
+        values
+            .iter()
+            .try_for_each(|value| dimension.stored(value).map(|_| ()))?;
+        Ok(values)
+    };
+    let test = match test {
+        "" => Test::Is(values()?),
+        "not" => Test::IsNot(values()?),
+        "contains" => Test::Contains(text()?),
+        "begins" => Test::Begins(text()?),
+        "empty" => Test::Empty(match value {
+            "yes" | "true" => true,
+            "no" | "false" => false,
+            _ => return Err("Send yes or no.".to_owned()),
+        }),
+        other => {
+            return Err(format!(
+                "“{other}” is not a test. Use not, contains, begins or empty."
+            ));
+        }
+    };
+    Ok(Filter { dimension, test })
+}
+
 #[cfg(test)]
 mod tests {
+    use schema::{AffiliateId, CampaignId};
+
     use super::*;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
 
+    fn parse(query: &str) -> Result<ReportQuery, Vec<QueryProblem>> {
+        ReportQuery::parse(query, &[], day("2026-11-21"))
+    }
+
     #[test]
     fn a_query_is_parsed_back_from_its_text() {
-        let query = ReportQuery {
-            from: day("2026-11-01"),
-            to: day("2026-11-20"),
-            campaign: Some(CampaignId(7)),
-            affiliate: Some(AffiliateId(9)),
-            group: vec![Dimension::Affiliate, Dimension::Day],
-        };
-        assert_eq!(
-            ReportQuery::parse(&query.to_query_string(), day("2026-11-21")),
-            Ok(query)
+        let text = format!(
+            "from=2026-11-01&to=2026-11-20&tz=Asia/Kathmandu&by=click&campaign={},{}&affiliate.not={}&sub1.contains=a%26b\
+             &sub2.begins=x&country.empty=no&group=affiliate,week,sub1&metrics=clicks,margin&sort=-margin&compare=year",
+            CampaignId(7),
+            CampaignId(8),
+            AffiliateId(9)
         );
+        let query = parse(&text).unwrap();
+        assert_eq!((query.filters.len(), query.group.len()), (5, 3));
+        assert_eq!(parse(&query.to_query_string()), Ok(query));
     }
 
     #[test]
     fn the_default_is_the_last_thirty_days() {
-        let query = ReportQuery::parse("from=&group=", day("2026-11-21")).unwrap();
+        let query = parse("from=&group=").unwrap();
         assert_eq!((query.from, query.to), (day("2026-10-23"), day("2026-11-21")));
         assert_eq!(query.group, [Dimension::Campaign, Dimension::Affiliate]);
     }
@@ -202,19 +476,51 @@ mod tests {
     #[test]
     fn every_invalid_parameter_is_named() {
         let fields = |query| {
-            let problems = ReportQuery::parse(query, day("2026-11-21")).unwrap_err();
-            problems
-                .into_iter()
-                .map(|problem| problem.field)
-                .collect::<Vec<_>>()
+            let problems = parse(query).unwrap_err();
+            let fields = problems.into_iter().map(|problem| problem.field);
+            fields.collect::<Vec<_>>()
         };
         assert_eq!(
-            fields("from=yesterday&campaign=aff_1&affiliate=x&group=hour"),
-            ["from", "campaign", "affiliate", "group"]
+            fields(
+                "from=yesterday&campaign=aff_1&affiliate=x&group=hours&colour=red&tz=Mars&by=x&compare=y&sort=-z"
+            ),
+            [
+                "from",
+                "campaign",
+                "affiliate",
+                "group",
+                "colour",
+                "tz",
+                "by",
+                "compare",
+                "sort"
+            ]
         );
         assert_eq!(fields("from=2026-11-21&to=2026-11-20"), ["to"]);
         assert_eq!(fields("from=2020-01-01"), ["from"]);
         assert_eq!(fields("from=0001-01-01"), ["from"]);
+        assert_eq!(
+            fields("day=2026-11-01&sub1.like=x&campaign.contains=a"),
+            ["day", "sub1.like", "campaign.contains"]
+        );
+        assert_eq!(fields("group=day,campaign,affiliate,sub1,sub2,sub3"), ["group"]);
+        assert_eq!(
+            ReportQuery::parse("limit=5", &["limit"], day("2026-11-21")).map(|_| ()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_period_is_compared_with_the_days_before_it() {
+        let compared = |compare: &str| {
+            let query = parse(&format!("from=2026-11-02&to=2026-11-15&compare={compare}")).unwrap();
+            let compared = query.compared().unwrap();
+            (compared.from.to_string(), compared.to.to_string())
+        };
+        let days = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(compared("previous"), days("2026-10-19", "2026-11-01"));
+        assert_eq!(compared("year"), days("2025-11-02", "2025-11-15"));
+        assert_eq!(compared("year_weekdays"), days("2025-11-03", "2025-11-16"));
     }
 
     #[test]

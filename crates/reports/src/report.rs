@@ -1,26 +1,26 @@
-//! Execution of a report: one statement over the rollups, folded into rows.
+//! Execution of a report: one statement, folded into rows.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Date, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, CampaignId, Currency, NetworkConn};
+use schema::{Currency, NetworkConn};
 use tenancy::Scope;
 use tenancy::networks::Network;
 
+use crate::query::{QueryProblem, Sort};
+use crate::statement::{MAX_SUMS, Statement};
 use crate::{Dimension, Figures, ReportQuery, Sums};
 
-/// Key of a row in one dimension. Sorts days newest first, names alphabetically.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// Day in the network's time zone.
-    Day(std::cmp::Reverse<NaiveDate>),
-    /// Campaign, by name.
-    Campaign(String, CampaignId),
-    /// Affiliate, by name.
-    Affiliate(String, AffiliateId),
+/// Key of a row in one dimension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Value, as filters take it: an ID, a text, a span of time; empty for none.
+    pub value: String,
+    /// Name to show: of an ID the name of the object, otherwise the value.
+    pub label: String,
 }
 
 /// Row of a report.
@@ -28,8 +28,11 @@ pub enum Key {
 pub struct Row {
     /// Keys of the row: one per dimension of the query, in its order.
     pub keys: Vec<Key>,
-    /// Metrics of the row.
+    /// Figures of the row.
     pub figures: Figures,
+    /// Figures of the same keys in the period that is compared; `None` if no period is compared or the rows are spans of
+    /// time.
+    pub before: Option<Figures>,
 }
 
 /// Result of a [`ReportQuery`].
@@ -37,22 +40,45 @@ pub struct Row {
 pub struct Report {
     /// Sums over all rows.
     pub total: Figures,
-    /// Rows, sorted by their keys.
+    /// Sums over all rows of the period that is compared; `None` if no period is compared.
+    pub total_before: Option<Figures>,
+    /// Rows in the order of the query.
     pub rows: Vec<Row>,
+}
+
+/// Reason why a report has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The database fails.
+    #[error(transparent)]
+    Db(#[from] diesel::result::Error),
+    /// The report is too large.
+    #[error("the report has more than {MAX_SUMS} rows")]
+    TooLarge,
+}
+
+impl ReportError {
+    /// The problem, for the user who asked; the error itself if it is ours.
+    ///
+    /// # Errors
+    /// The error of the database.
+    pub fn into_problem(self) -> QueryResult<QueryProblem> {
+        match self {
+            Self::Db(error) => Err(error),
+            Self::TooLarge => Ok(QueryProblem::new(
+                "group",
+                format!(
+                    "The report has more than {MAX_SUMS} rows. Choose fewer dimensions, a shorter period, or a filter."
+                ),
+            )),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
 struct Sum {
-    #[diesel(sql_type = Nullable<Date>)]
-    day: Option<NaiveDate>,
-    #[diesel(sql_type = Nullable<Integer>)]
-    campaign_id: Option<CampaignId>,
-    #[diesel(sql_type = Nullable<Text>)]
-    campaign: Option<String>,
-    #[diesel(sql_type = Nullable<Integer>)]
-    affiliate_id: Option<AffiliateId>,
-    #[diesel(sql_type = Nullable<Text>)]
-    affiliate: Option<String>,
+    #[diesel(sql_type = Array<Text>)]
+    keys: Vec<String>,
     #[diesel(sql_type = Nullable<Text>)]
     currency: Option<Currency>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -66,92 +92,102 @@ struct Sum {
     #[diesel(sql_type = BigInt)]
     conversions: i64,
     #[diesel(sql_type = BigInt)]
+    amount_micros: i64,
+    #[diesel(sql_type = BigInt)]
     commission_micros: i64,
     #[diesel(sql_type = BigInt)]
     revenue_micros: i64,
 }
 
-/// Fixed statement for every report: dimensions outside of the grouping are NULL, absent filters are not compared.
-/// The outer join fetches names for the few rows that remain after grouping.
-const SUMS: &str = "
-    WITH sums AS (
-        SELECT CASE WHEN 'day' = ANY ($5) THEN (hour AT TIME ZONE $4)::date END AS day,
-               CASE WHEN 'campaign' = ANY ($5) THEN campaign_id END AS campaign_id,
-               CASE WHEN 'affiliate' = ANY ($5) THEN affiliate_id END AS affiliate_id,
-               currency, status,
-               sum(clicks)::bigint AS clicks, sum(unique_clicks)::bigint AS unique_clicks,
-               sum(invalid_clicks)::bigint AS invalid_clicks, sum(conversions)::bigint AS conversions,
-               least(sum(commission_micros), 9223372036854775807)::bigint AS commission_micros,
-               least(sum(revenue_micros), 9223372036854775807)::bigint AS revenue_micros
-        FROM (
-            SELECT hour, campaign_id, affiliate_id, NULL AS currency, NULL AS status,
-                   clicks, unique_clicks, invalid_clicks, 0 AS conversions, 0 AS commission_micros, 0 AS revenue_micros
-            FROM click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
-            UNION ALL
-            SELECT hour, campaign_id, affiliate_id, currency, status,
-                   0, 0, 0, conversions, commission_micros, revenue_micros
-            FROM conversion_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3
-        ) events
-        WHERE ($6 IS NULL OR campaign_id = $6)
-          AND ($7 IS NULL OR affiliate_id = $7)
-          AND (NOT $8 OR campaign_id IN (SELECT id FROM campaigns WHERE network_id = $1 AND advertiser_id = $9))
-        GROUP BY 1, 2, 3, currency, status
-    )
-    SELECT sums.*, campaigns.name AS campaign, affiliates.name AS affiliate
-    FROM sums
-    LEFT JOIN campaigns ON campaigns.network_id = $1 AND campaigns.id = sums.campaign_id
-    LEFT JOIN affiliates ON affiliates.network_id = $1 AND affiliates.id = sums.affiliate_id";
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Integer)]
+    id: i32,
+    #[diesel(sql_type = Text)]
+    name: String,
+}
 
-/// Runs a report over the rows in `scope`. A filter outside of the scope finds nothing.
+/// Figures by the stored values of the keys.
+type ByKeys = BTreeMap<Vec<String>, Figures>;
+
+/// Runs a report over the events in `scope`. A filter outside of the scope finds nothing.
 ///
 /// # Errors
-/// Returns an error if the database fails.
+/// [`ReportError`].
 pub async fn run(
     conn: &mut NetworkConn,
     network: &Network,
     scope: Scope,
     query: &ReportQuery,
-) -> QueryResult<Report> {
-    if let (Some(own), Some(filter)) = (scope.affiliate, query.affiliate)
-        && own != filter
-    {
-        return Ok(Report {
-            total: Figures::default(),
-            rows: Vec::new(),
-        });
+) -> Result<Report, ReportError> {
+    let (sums, total) = sums(conn, network, scope, query).await?;
+    let compared = match query.compared() {
+        Some(compared) => Some(self::sums(conn, network, scope, &compared).await?),
+        None => None,
+    };
+    let (mut before, total_before) = compared.unzip();
+    let has_time = query.group.iter().any(|dimension| dimension.is_time());
+    let mut rows = Vec::with_capacity(sums.len());
+    for (keys, figures) in sums {
+        let before = before
+            .as_mut()
+            .filter(|_| !has_time)
+            .map(|before| before.remove(&keys).unwrap_or_default());
+        rows.push((keys, figures, before));
     }
-    let network_id = conn.network_id();
-    let (from, to) = query.bounds(network.time_zone());
-    let group: Vec<_> = query.group.iter().map(|dimension| dimension.as_str()).collect();
-    let sums: Vec<Sum> = diesel::sql_query(SUMS)
-        .bind::<Integer, _>(network_id)
-        .bind::<Timestamptz, _>(from)
-        .bind::<Timestamptz, _>(to)
-        .bind::<Text, _>(network.time_zone().name())
-        .bind::<Array<Text>, _>(group)
-        .bind::<Nullable<Integer>, _>(query.campaign)
-        .bind::<Nullable<Integer>, _>(scope.affiliate.or(query.affiliate))
-        .bind::<Bool, _>(scope.advertiser.is_some())
-        .bind::<Nullable<Integer>, _>(scope.advertiser)
-        .load(&mut **conn)
-        .await?;
-    Ok(fold(&query.group, sums))
+    // Keys of the period before alone, which had figures then.
+    for (keys, figures) in before.into_iter().flatten().filter(|_| !has_time) {
+        rows.push((keys, Figures::default(), Some(figures)));
+    }
+    let names = names(conn, query, &rows).await?;
+    let mut rows: Vec<Row> = rows
+        .into_iter()
+        .map(|(keys, figures, before)| Row {
+            keys: named(&query.group, keys, &names),
+            figures,
+            before,
+        })
+        .collect();
+    rows.sort_by(|one, other| order(query, one, other));
+    Ok(Report {
+        total,
+        total_before,
+        rows,
+    })
 }
 
-/// Sums the rows of the same keys: the statement returns a row per currency and status.
-fn fold(group: &[Dimension], sums: Vec<Sum>) -> Report {
-    let mut rows = BTreeMap::<Vec<Key>, Figures>::new();
+async fn sums(
+    conn: &mut NetworkConn,
+    network: &Network,
+    scope: Scope,
+    query: &ReportQuery,
+) -> Result<(ByKeys, Figures), ReportError> {
+    let zone = query.zone.unwrap_or(network.time_zone());
+    let statement = Statement::of(query, zone == network.time_zone());
+    let (from, to) = query.bounds(zone);
+    let mut bound = diesel::sql_query(statement.text)
+        .into_boxed::<diesel::pg::Pg>()
+        .bind::<Integer, _>(conn.network_id())
+        .bind::<Timestamptz, _>(from)
+        .bind::<Timestamptz, _>(to)
+        .bind::<Text, _>(zone.name())
+        .bind::<Nullable<Integer>, _>(scope.affiliate)
+        .bind::<Nullable<Integer>, _>(scope.advertiser);
+    for values in statement.filters {
+        bound = bound.bind::<Array<Text>, _>(values);
+    }
+    let found: Vec<Sum> = bound.load(&mut **conn).await?;
+    if found.len() > MAX_SUMS {
+        return Err(ReportError::TooLarge);
+    }
+    let mut sums = ByKeys::new();
     let mut total = Figures::default();
-    for sum in sums {
+    for sum in found {
         let figures = figures(&sum);
         total += &figures;
-        *rows.entry(keys(group, sum)).or_default() += &figures;
+        *sums.entry(sum.keys).or_default() += &figures;
     }
-    let rows = rows
-        .into_iter()
-        .map(|(keys, figures)| Row { keys, figures })
-        .collect();
-    Report { total, rows }
+    Ok((sums, total))
 }
 
 fn figures(sum: &Sum) -> Figures {
@@ -169,6 +205,8 @@ fn figures(sum: &Sum) -> Figures {
     }
     if let (Some(currency), Some("pending" | "approved")) = (sum.currency, sum.status.as_deref()) {
         let sums = Sums {
+            conversions: sum.conversions,
+            amount_micros: sum.amount_micros,
             commission_micros: sum.commission_micros,
             revenue_micros: sum.revenue_micros,
         };
@@ -177,22 +215,101 @@ fn figures(sum: &Sum) -> Figures {
     figures
 }
 
-fn keys(group: &[Dimension], sum: Sum) -> Vec<Key> {
-    let Sum {
-        day,
-        campaign_id,
-        campaign,
-        affiliate_id,
-        affiliate,
-        ..
-    } = sum;
-    let (mut campaign, mut affiliate) = (campaign.unwrap_or_default(), affiliate.unwrap_or_default());
-    group
-        .iter()
-        .filter_map(|dimension| match dimension {
-            Dimension::Day => day.map(|day| Key::Day(std::cmp::Reverse(day))),
-            Dimension::Campaign => campaign_id.map(|id| Key::Campaign(std::mem::take(&mut campaign), id)),
-            Dimension::Affiliate => affiliate_id.map(|id| Key::Affiliate(std::mem::take(&mut affiliate), id)),
-        })
-        .collect()
+/// Names of the objects in the keys, by dimension and stored ID.
+async fn names<T>(
+    conn: &mut NetworkConn,
+    query: &ReportQuery,
+    rows: &[(Vec<String>, Figures, T)],
+) -> QueryResult<HashMap<(Dimension, i32), String>> {
+    let mut names = HashMap::new();
+    for (at, dimension) in query.group.iter().enumerate() {
+        let Some(object) = dimension.object() else {
+            continue;
+        };
+        let mut ids: Vec<i32> = rows
+            .iter()
+            .filter_map(|(keys, ..)| keys.get(at)?.parse().ok())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let found: Vec<Name> = diesel::sql_query(object.names())
+            .bind::<Integer, _>(conn.network_id())
+            .bind::<Array<Integer>, _>(ids)
+            .load(&mut **conn)
+            .await?;
+        names.extend(
+            found
+                .into_iter()
+                .map(|found| ((*dimension, found.id), found.name)),
+        );
+    }
+    Ok(names)
+}
+
+fn named(group: &[Dimension], keys: Vec<String>, names: &HashMap<(Dimension, i32), String>) -> Vec<Key> {
+    let key = |(dimension, stored): (&Dimension, String)| {
+        let id = dimension
+            .object()
+            .and_then(|object| Some((object, stored.parse::<i32>().ok()?)));
+        match id {
+            Some((object, id)) => {
+                let value = object.public(id);
+                let label = names.get(&(*dimension, id)).cloned();
+                Key {
+                    label: label.unwrap_or_else(|| value.clone()),
+                    value,
+                }
+            }
+            None => Key {
+                label: stored.clone(),
+                value: stored,
+            },
+        }
+    };
+    group.iter().zip(keys).map(key).collect()
+}
+
+/// Order of two rows: by the metric that is sorted by, then by the keys: spans of time newest first, names alphabetically.
+fn order(query: &ReportQuery, one: &Row, other: &Row) -> Ordering {
+    let by_keys = |time_first: bool| {
+        let pairs = query.group.iter().zip(one.keys.iter().zip(&other.keys));
+        for (dimension, (one, other)) in pairs {
+            let compared = if dimension.is_time() && time_first {
+                other.value.cmp(&one.value)
+            } else {
+                (&one.label, &one.value).cmp(&(&other.label, &other.value))
+            };
+            if compared != Ordering::Equal {
+                return compared;
+            }
+        }
+        Ordering::Equal
+    };
+    match query.sort {
+        None => by_keys(true),
+        Some(Sort {
+            metric: None,
+            is_descending,
+        }) => {
+            let compared = by_keys(false);
+            if is_descending {
+                compared.reverse()
+            } else {
+                compared
+            }
+        }
+        Some(Sort {
+            metric: Some(metric),
+            is_descending,
+        }) => {
+            let value = |row: &Row| row.figures.value(metric).sort_key();
+            let compared = value(one).total_cmp(&value(other));
+            let compared = if is_descending {
+                compared.reverse()
+            } else {
+                compared
+            };
+            compared.then_with(|| by_keys(true))
+        }
+    }
 }

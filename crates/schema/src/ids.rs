@@ -125,6 +125,13 @@ macro_rules! event_id {
             fn from_bytes(bytes: &[u8]) -> Option<Self> {
                 Uuid::from_slice(bytes).ok().map(Self)
             }
+
+            /// Lowest id of an event at this time, to the millisecond: for ranges of time by the primary key.
+            #[must_use]
+            pub fn lowest(at: DateTime<Utc>) -> Self {
+                let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+                Self(Uuid::from_u128(millis << 80))
+            }
         }
     };
 }
@@ -270,5 +277,7 @@ mod tests {
         let early = PostbackId::fresh(DateTime::from_timestamp_millis(1_000).unwrap());
         let late = PostbackId::fresh(DateTime::from_timestamp_millis(1_001).unwrap());
         assert!(early < late && early.to_string() < late.to_string());
+        let at = |millis: i64| PostbackId::lowest(DateTime::from_timestamp_millis(millis).unwrap());
+        assert!(at(1_000) <= early && early < at(1_001) && at(1_001) <= late);
     }
 }

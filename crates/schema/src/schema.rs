@@ -231,6 +231,10 @@ diesel::table! {
         customer_days -> Int4,
         /// Minimum age of a click for a conversion, in seconds; faster conversions are rejected.
         attribution_min_seconds -> Int4,
+        /// Proofs that attribute a postback, the first that holds; a proof that is not listed never does.
+        attribution_order -> Array<Nullable<Text>>,
+        /// Query parameters of the visitor's URL that are added to the destination, as gclid or utm_*.
+        passed_parameters -> Array<Nullable<Text>>,
         /// Categories for affiliates' search.
         categories -> Array<Nullable<Text>>,
         /// Terms that affiliates agree to.
@@ -1213,6 +1217,8 @@ diesel::table! {
         revenue_micros -> Int8,
         /// True if our simulation made it, which proves nothing of the advertiser.
         is_simulated -> Bool,
+        /// Host of the landing page that the click led to; NULL if attributed without a click.
+        host -> Nullable<Text>,
     }
 }
 

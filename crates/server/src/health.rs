@@ -12,8 +12,8 @@ pub(crate) fn live() -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
-/// `GET /health/ready`: 200 while the node takes clicks and postbacks, 503 when its journals take nothing or it is about
-/// to stop, whether or not Postgres answers. The body has the details.
+/// `GET /health/ready`: 200 while the node takes clicks and postbacks, 503 when a journal takes nothing or it is about to
+/// stop, whether or not Postgres answers. Where visitors are redirected without their clicks, those may fail. The body has the details.
 pub(crate) fn ready(tracker: &Tracker) -> Response<BoxBody> {
     let health = tracker.health();
     let status = if health.ready {

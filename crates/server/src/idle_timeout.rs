@@ -9,27 +9,32 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Longest time that a connection may last without a byte sent to the client. A client that has not sent a whole request
+/// Longest time that a connection of a tracking host may last without a byte sent to the client. A client that has not sent a whole request
 /// by then (the connection's first or a later one), or does not take the response, only occupies the connection; idle
 /// connections are closed sooner.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Stream whose reads and writes fail when they wait and nothing has been sent for [`IDLE_TIMEOUT`].
+/// The same of the dashboard, whose imports and exports take longer.
+pub(crate) const DASHBOARD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Stream whose reads and writes fail when they wait and nothing has been sent for a time.
 ///
 /// The framework limits only the time for the headers of a connection's first request.
 pub(crate) struct IdleTimeout {
     stream: TcpStream,
+    timeout: Duration,
     sent_at: Instant,
-    /// Fires when [`IDLE_TIMEOUT`] may be over and is reset only then: most connections end before it fires.
+    /// Fires when the timeout may be over and is reset only then: most connections end before it fires.
     timer: Pin<Box<Sleep>>,
 }
 
 impl IdleTimeout {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, timeout: Duration) -> Self {
         Self {
             stream,
+            timeout,
             sent_at: Instant::now(),
-            timer: Box::pin(sleep(IDLE_TIMEOUT)),
+            timer: Box::pin(sleep(timeout)),
         }
     }
 
@@ -37,7 +42,7 @@ impl IdleTimeout {
     fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            let due = self.sent_at + IDLE_TIMEOUT;
+            let due = self.sent_at + self.timeout;
             if due <= Instant::now() {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
@@ -102,5 +107,30 @@ impl AsyncWrite for IdleTimeout {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_sends_and_never_asks_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let drip = tokio::spawn(async move {
+            while client.write_all(b"a").await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut stream = IdleTimeout::new(stream, Duration::from_millis(200));
+        let ended = stream.read_to_end(&mut Vec::new()).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(stream);
+        drip.await.unwrap();
     }
 }

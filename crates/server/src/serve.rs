@@ -1,22 +1,29 @@
 //! Wiring: one database, two listeners, and their orderly end.
 
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::{Server, ServerHandle};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
 use schema::{Db, DbError, clock};
 use tenancy::{Mailer, Secret, Urls, sessions};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info_span};
 use tracking::{Proxies, StartError, StorageSettings, Tracker, TrackerSettings};
 
 use crate::config::UrlOptions;
+use crate::idle_timeout::{DASHBOARD_IDLE_TIMEOUT, IdleTimeout};
 use crate::{health, metrics, request_span, tracking_host};
 
 /// Connections of the tracking paths and of the pages, in separate pools so that reports cannot starve clicks.
@@ -260,10 +267,26 @@ fn listen_for_browsers(
             .configure(api::configure)
             .configure(dashboard::configure)
     };
-    Ok(HttpServer::new(app)
-        .client_request_timeout(HEADER_TIMEOUT)
-        .disable_signals()
-        .shutdown_timeout(DRAIN_SECONDS)
-        .listen(listener)?
-        .run())
+    // In place of `HttpServer`, which limits only the time for the headers of a connection's first request.
+    let server = Server::build().disable_signals().shutdown_timeout(DRAIN_SECONDS);
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("dashboard", listener, move || {
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(HEADER_TIMEOUT)
+            .h1(map_config(app(), |()| AppConfig::default()));
+        let connected = |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((
+                IdleTimeout::new(stream, DASHBOARD_IDLE_TIMEOUT),
+                peer,
+            )))
+        };
+        fn_service(connected).and_then(http)
+    })?;
+    Ok(server.run())
 }

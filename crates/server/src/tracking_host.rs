@@ -50,7 +50,10 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Serv
             .h1(answering);
         let connected = |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((IdleTimeout::new(stream), peer)))
+            ready(Ok::<_, DispatchError>((
+                IdleTimeout::new(stream, IDLE_TIMEOUT),
+                peer,
+            )))
         };
         fn_service(connected).and_then(http)
     })?;

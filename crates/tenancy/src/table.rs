@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use schema::{NetworkConn, text_enum};
 
 use crate::csv_export;
@@ -75,7 +76,8 @@ pub struct Table {
     header: StringRecord,
     ignored: Vec<String>,
     places: HashMap<&'static str, usize>,
-    records: Vec<StringRecord>,
+    /// Rows, each with the line at which it begins.
+    records: Vec<(u64, StringRecord)>,
 }
 
 /// Cells of a row, by column.
@@ -83,6 +85,19 @@ pub struct Table {
 pub struct Cells<'a> {
     places: &'a HashMap<&'static str, usize>,
     record: &'a StringRecord,
+    /// Line of the file at which the row begins.
+    line: u64,
+}
+
+/// Text of a file as spreadsheets write it: UTF-8, UTF-16 with its mark, or else Windows-1252.
+#[must_use]
+pub fn decoded(bytes: &[u8]) -> String {
+    let encoding = match (Encoding::for_bom(bytes), std::str::from_utf8(bytes)) {
+        (Some((encoding, _)), _) => encoding,
+        (None, Ok(_)) => UTF_8,
+        (None, Err(_)) => WINDOWS_1252,
+    };
+    encoding.decode(bytes).0.into_owned()
 }
 
 impl<'a> Cells<'a> {
@@ -109,10 +124,6 @@ impl<'a> Cells<'a> {
         }
         draft
     }
-
-    fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
-    }
 }
 
 impl Table {
@@ -126,12 +137,14 @@ impl Table {
         }
         let unreadable =
             |error: csv::Error| ChangeError::field("csv", format!("The file is not valid CSV: {error}."));
+        let (delimiter, start) = delimiter(text);
+        let body = text.get(start..).unwrap_or_default();
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
             // A row of another length is refused on its line; it does not invalidate the file.
             .flexible(true)
-            .delimiter(guess_delimiter(text))
-            .from_reader(text.as_bytes());
+            .delimiter(delimiter)
+            .from_reader(body.as_bytes());
         let header = reader.headers().map_err(unreadable)?.clone();
         let (mut places, mut ignored) = (HashMap::new(), Vec::new());
         for (place, title) in header.iter().enumerate() {
@@ -163,19 +176,25 @@ impl Table {
             let message = format!("The file has more than {MAX_ROWS} rows. Split it into smaller files.");
             return Err(ChangeError::field("csv", message));
         }
+        let mut lines = Lines::of(text);
+        let records = records.into_iter().map(|record| {
+            let at = record.position().map_or(0, csv::Position::byte);
+            (lines.at(start + usize::try_from(at).unwrap_or(0)), record)
+        });
         Ok(Self {
             header,
             ignored,
             places,
-            records,
+            records: records.collect(),
         })
     }
 
     /// Cells of the rows, in their order.
     pub fn rows(&self) -> impl Iterator<Item = Cells<'_>> {
-        self.records.iter().map(|record| Cells {
+        self.records.iter().map(|(line, record)| Cells {
             places: &self.places,
             record,
+            line: *line,
         })
     }
 
@@ -195,7 +214,7 @@ impl Table {
         let mut seen: HashMap<String, u64> = HashMap::new();
         for cells in self.rows() {
             let record = cells.record;
-            let line = cells.line();
+            let line = cells.line;
             let made = match self.check(&cells, reference(&cells), &mut seen) {
                 Err(refusal) => Err(refusal),
                 Ok(()) => conn.attempt(async |conn| make(conn, &cells).await).await,
@@ -233,7 +252,7 @@ impl Table {
                 "This row has {found} cells, but the header has {wanted}."
             )));
         }
-        match seen.insert(reference, cells.line()) {
+        match seen.insert(reference, cells.line) {
             Some(earlier) => Err(ChangeError::Conflict(format!(
                 "Line {earlier} refers to the same object. Use one row per object."
             ))),
@@ -242,13 +261,45 @@ impl Table {
     }
 }
 
-/// Guesses the separator from the header: spreadsheets with many European locales write semicolons.
-fn guess_delimiter(text: &str) -> u8 {
+/// Separator, and the byte at which the header begins. A first line `sep=;` names the separator, as Excel writes it;
+/// otherwise the header shows it: spreadsheets with many European locales write semicolons, and copied cells have tabs.
+fn delimiter(text: &str) -> (u8, usize) {
     let first = text.lines().next().unwrap_or_default();
-    if first.matches(';').count() > first.matches(',').count() {
-        b';'
-    } else {
-        b','
+    let named = first.trim_start_matches('\u{feff}').trim().strip_prefix("sep=");
+    if let Some([separator]) = named.map(str::as_bytes) {
+        let start = text.find('\n').map_or(text.len(), |end| end + 1);
+        return (*separator, start);
+    }
+    let count = |separator: char| first.matches(separator).count();
+    let most = [',', ';', '\t']
+        .into_iter()
+        .rev()
+        .max_by_key(|separator| count(*separator));
+    let most = most.and_then(|separator| u8::try_from(separator).ok());
+    (most.unwrap_or(b','), 0)
+}
+
+/// Lines of a text, counted as a spreadsheet or an editor does.
+struct Lines<'a> {
+    text: &'a str,
+    /// Place up to which line breaks are counted.
+    at: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0, line: 1 }
+    }
+
+    /// Line of a row that is read up to this place, which may be before the end of the line before it.
+    fn at(&mut self, place: usize) -> u64 {
+        let rest = self.text.get(place..).unwrap_or_default();
+        let place = place + (rest.len() - rest.trim_start_matches(['\r', '\n']).len());
+        let passed = self.text.get(self.at..place).unwrap_or_default();
+        self.line += u64::try_from(passed.matches('\n').count()).unwrap_or(0);
+        self.at = place;
+        self.line
     }
 }
 
@@ -261,10 +312,7 @@ mod tests {
         let columns: &[Column] = &[("name", &["partner"]), ("external_id", &["publisher_id"])];
         let text = "\u{feff}Publisher ID,Partner,Country\n77,'=Blog,PL\n";
         let table = Table::read(text, columns, &["name"]).unwrap();
-        let cells = Cells {
-            places: &table.places,
-            record: &table.records[0],
-        };
+        let cells = table.rows().next().unwrap();
         assert_eq!((cells.get("external_id"), cells.get("name")), ("77", "=Blog"));
         assert_eq!(cells.get("group"), "");
         assert_eq!(table.ignored, ["Country"]);
@@ -276,18 +324,39 @@ mod tests {
     fn empty_cells_leave_a_field_unchanged() {
         let columns: &[Column] = &[("name", &[]), ("auto_approve", &[])];
         let table = Table::read("name,auto_approve\n,no\n", columns, &[]).unwrap();
-        let cells = Cells {
-            places: &table.places,
-            record: &table.records[0],
-        };
+        let cells = table.rows().next().unwrap();
         let old = Draft::with([("name", "Sale".to_owned()), ("auto_approve", "yes".to_owned())]);
         let new = cells.over(old, &["name", "auto_approve"], &["auto_approve"]);
         assert_eq!((new.of("name"), new.is_set("auto_approve")), ("Sale", false));
     }
 
     #[test]
-    fn semicolons_are_recognised() {
-        assert_eq!(guess_delimiter("name;status;tags\na;b;c,d"), b';');
-        assert_eq!(guess_delimiter("name,status"), b',');
+    fn separators_are_recognised() {
+        assert_eq!(delimiter("name;status;tags\na;b;c,d"), (b';', 0));
+        assert_eq!(delimiter("name,status"), (b',', 0));
+        assert_eq!(delimiter("name"), (b',', 0));
+        assert_eq!(delimiter("name\tstatus"), (b'\t', 0));
+        assert_eq!(delimiter("sep=|\r\nname|status"), (b'|', 7));
+    }
+
+    #[test]
+    fn files_of_spreadsheets_are_decoded() {
+        assert_eq!(decoded("\u{feff}Müller".as_bytes()), "Müller");
+        assert_eq!(decoded("Müller €".as_bytes()), "Müller €");
+        assert_eq!(decoded(b"M\xfcller \x80"), "Müller €");
+        let wide: Vec<u8> = "Müller".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(decoded(&[&[0xff, 0xfe], &wide[..]].concat()), "Müller");
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let lines = |text: &str| {
+            let table = Table::read(text, &[("name", &[])], &["name"]).unwrap();
+            table.rows().map(|cells| cells.line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines("name\na\nb\n"), [2, 3]);
+        assert_eq!(lines("name\r\na\r\nb\r\n"), [2, 3]);
+        assert_eq!(lines("name\r\n\r\n\"a\r\nc\"\r\nb\r\n"), [3, 5]);
+        assert_eq!(lines("sep=,\r\nname\r\na\r\n"), [3]);
     }
 }

@@ -1,12 +1,15 @@
 //! Clicks: visits through tracking links.
 
+use std::collections::HashMap;
+
 use ::campaigns::ClickFlag;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks, tracking_links,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks,
+    tracking_links,
 };
 use tenancy::Scope;
 use visitors::{Agent, Country};
@@ -87,14 +90,45 @@ pub struct ClickDetail {
     pub browser: Option<String>,
     /// `Referer`; `None` if the browser sent none.
     pub referrer: Option<String>,
+    /// Affiliate.
+    pub affiliate_id: AffiliateId,
     /// Name of the affiliate.
     pub affiliate: String,
     /// Campaign.
     pub campaign_id: CampaignId,
     /// Name of the campaign.
     pub campaign: String,
+    /// Tracking link.
+    pub link_id: LinkId,
     /// Alias of the link.
     pub alias: String,
+}
+
+/// Filter of a list; every given field must match.
+#[derive(Debug, Clone, Default)]
+pub struct ClickFilter {
+    /// Advertiser or affiliate whose clicks are visible.
+    pub scope: Scope,
+    /// Identifier.
+    pub key: Option<ClickKey>,
+    /// Campaign.
+    pub campaign_id: Option<CampaignId>,
+    /// Affiliate.
+    pub affiliate_id: Option<AffiliateId>,
+    /// Advertiser.
+    pub advertiser_id: Option<AdvertiserId>,
+    /// Tracking link.
+    pub link_id: Option<LinkId>,
+    /// First sub ID.
+    pub sub1: Option<String>,
+    /// True for valid clicks only, false for invalid ones only.
+    pub is_valid: Option<bool>,
+    /// Received at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    pub until: Option<DateTime<Utc>>,
+    /// Last click of the previous page: only older ones are listed.
+    pub before: Option<ClickKey>,
 }
 
 /// Click with this key, if it is in scope.
@@ -102,6 +136,19 @@ pub struct ClickDetail {
 /// # Errors
 /// Returns an error if the database fails.
 pub async fn find(conn: &mut NetworkConn, scope: Scope, key: ClickKey) -> QueryResult<Option<ClickDetail>> {
+    let filter = ClickFilter {
+        scope,
+        key: Some(key),
+        ..ClickFilter::default()
+    };
+    Ok(list(conn, &filter, 1).await?.pop())
+}
+
+/// Clicks, newest first: at most `limit`.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn list(conn: &mut NetworkConn, filter: &ClickFilter, limit: i64) -> QueryResult<Vec<ClickDetail>> {
     let network_id = conn.network_id();
     let mut query = clicks::table
         .inner_join(
@@ -119,7 +166,9 @@ pub async fn find(conn: &mut NetworkConn, scope: Scope, key: ClickKey) -> QueryR
                 .eq(clicks::network_id)
                 .and(tracking_links::id.eq(clicks::link_id))),
         )
-        .filter(clicks::network_id.eq(network_id).and(clicks::id.eq(key)))
+        .filter(clicks::network_id.eq(network_id))
+        .order(clicks::id.desc())
+        .limit(limit)
         .select((
             clicks::id,
             clicks::clicked_at,
@@ -139,17 +188,85 @@ pub async fn find(conn: &mut NetworkConn, scope: Scope, key: ClickKey) -> QueryR
             clicks::os,
             clicks::browser,
             clicks::referrer,
+            affiliates::id,
             affiliates::name,
             campaigns::id,
             campaigns::name,
+            tracking_links::id,
             tracking_links::alias,
         ))
         .into_boxed();
-    if let Some(advertiser_id) = scope.advertiser {
-        query = query.filter(campaigns::advertiser_id.eq(advertiser_id));
+    for id in [filter.scope.advertiser, filter.advertiser_id]
+        .into_iter()
+        .flatten()
+    {
+        query = query.filter(campaigns::advertiser_id.eq(id));
     }
-    if let Some(affiliate_id) = scope.affiliate {
-        query = query.filter(clicks::affiliate_id.eq(affiliate_id));
+    for id in [filter.scope.affiliate, filter.affiliate_id]
+        .into_iter()
+        .flatten()
+    {
+        query = query.filter(clicks::affiliate_id.eq(id));
     }
-    query.first(&mut **conn).await.optional()
+    if let Some(key) = filter.key {
+        query = query.filter(clicks::id.eq(key));
+    }
+    if let Some(id) = filter.campaign_id {
+        query = query.filter(clicks::campaign_id.eq(id));
+    }
+    if let Some(id) = filter.link_id {
+        query = query.filter(clicks::link_id.eq(id));
+    }
+    if let Some(sub) = &filter.sub1 {
+        query = query.filter(clicks::sub1.eq(sub));
+    }
+    match filter.is_valid {
+        Some(true) => query = query.filter(clicks::flag.is_null()),
+        Some(false) => query = query.filter(clicks::flag.is_not_null()),
+        None => {}
+    }
+    // The key begins with the time, so that the primary key and the partitions serve ranges of time.
+    if let Some(since) = filter.since {
+        query = query.filter(clicks::id.ge(ClickKey::lowest(since)));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(clicks::id.lt(ClickKey::lowest(until)));
+    }
+    if let Some(key) = filter.before {
+        query = query.filter(clicks::id.lt(key));
+    }
+    query.load(&mut **conn).await
+}
+
+/// Times and sub IDs of clicks, by their keys; those whose row was dropped with its month are left out.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn subs_of(
+    conn: &mut NetworkConn,
+    keys: &[ClickKey],
+) -> QueryResult<HashMap<ClickKey, (DateTime<Utc>, Subs)>> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let network_id = conn.network_id();
+    let rows: Vec<(ClickKey, DateTime<Utc>, Subs)> = clicks::table
+        .filter(clicks::network_id.eq(network_id).and(clicks::id.eq_any(keys)))
+        .select((
+            clicks::id,
+            clicks::clicked_at,
+            (
+                clicks::sub1,
+                clicks::sub2,
+                clicks::sub3,
+                clicks::sub4,
+                clicks::sub5,
+            ),
+        ))
+        .load(&mut **conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(key, at, subs)| (key, (at, subs)))
+        .collect())
 }

@@ -9,6 +9,7 @@ use schema::clock;
 use serde::Serialize;
 
 use crate::journals::Journals;
+use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
 pub const ALARMS: [&str; 6] = [
@@ -127,12 +128,13 @@ impl Watch {
         }
     }
 
-    pub(crate) fn health(&self, journals: &Journals) -> Health {
+    pub(crate) fn health(&self, journals: &Journals, when_disk_fails: WhenDiskFails) -> Health {
         let journals = vec![
             JournalHealth::of("clicks", &journals.clicks.stats()),
             JournalHealth::of("postbacks", &journals.postbacks.stats()),
         ];
         let draining = self.draining.load(Ordering::Relaxed);
+        let redirects = matches!(when_disk_fails, WhenDiskFails::Redirect);
         let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
         let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
@@ -142,7 +144,11 @@ impl Watch {
             });
         }
         Health {
-            ready: !draining && journals.iter().all(|journal| !journal.failing),
+            // A balancer must not take the node away while it still redirects visitors as the operator wants.
+            ready: !draining
+                && journals
+                    .iter()
+                    .all(|journal| !journal.failing || (journal.stream == "clicks" && redirects)),
             draining,
             journals,
             alarms,

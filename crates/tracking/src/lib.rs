@@ -7,6 +7,7 @@ mod caps;
 mod click_record;
 pub mod clicks;
 mod counts;
+pub mod entering;
 pub mod health;
 mod ingest;
 pub mod intake;

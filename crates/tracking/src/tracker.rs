@@ -1,6 +1,7 @@
 //! Shared state of the tracking paths: the configuration in memory, the journals, and the callers who wait for
 //! verdicts.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,6 +41,17 @@ pub enum StartError {
     Visits(#[from] VisitsError),
 }
 
+/// Senders of postbacks that a rate limit counts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sender {
+    /// All with a token that is known on this node.
+    Known,
+    /// All others.
+    Unknown,
+    /// Others from one address, or one network of IPv6.
+    Address(IpAddr),
+}
+
 /// Shared state of the tracking paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracker {
@@ -50,8 +62,8 @@ pub struct Tracker {
     pub(crate) country_header: Option<Arc<str>>,
     /// Host shared by all networks.
     pub(crate) shared_host: Arc<str>,
-    /// Rate limit of postbacks per network, over one second.
-    pub(crate) postback_rate: RateLimit<NetworkId>,
+    /// Rate limits of postbacks, over one second.
+    pub(crate) postback_rate: RateLimit<(NetworkId, Sender)>,
     pub(crate) when_disk_fails: WhenDiskFails,
     pub(crate) journals: Journals,
     pub(crate) counts: Arc<Counts>,
@@ -168,7 +180,7 @@ impl Tracker {
     /// Health of this node.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.watch.health(&self.journals)
+        self.watch.health(&self.journals, self.when_disk_fails)
     }
 
     /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that

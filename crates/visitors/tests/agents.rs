@@ -59,9 +59,24 @@ fn a_missing_user_agent_is_a_bot() {
 #[test]
 fn only_the_first_512_bytes_count() {
     let agents = Agents::new();
-    let padded = |length: usize| format!("Mozilla/5.0 {}curl/8", "é".repeat(length / 2));
+    let padded = |length: usize| format!("Mozilla/5.0 Gecko {}curl/8", "é".repeat(length / 2));
     assert!(agents.read(Some(&padded(480))).bot);
     assert!(!agents.read(Some(&padded(8192))).bot);
+}
+
+/// Samples of lists that `update-robots` does not read.
+#[test]
+fn robots_and_people_of_other_lists_are_known_apart() {
+    let agents = Agents::new();
+    let share_of_bots = |list: &'static str| {
+        let lines: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+        let bots = lines.iter().filter(|line| agents.read(Some(line)).bot).count();
+        bots as f64 / lines.len() as f64
+    };
+    let recognised = share_of_bots(include_str!("other_robots.txt"));
+    assert!(recognised > 0.96, "{recognised} of the robots");
+    let mistaken = share_of_bots(include_str!("other_people.txt"));
+    assert!(mistaken < 0.005, "{mistaken} of the people");
 }
 
 #[test]

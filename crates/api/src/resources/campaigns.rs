@@ -58,6 +58,8 @@ resource! {
         click_parameter: Option<String> as Option<schemas::Text>,
         /// Parameters appended to every destination, such as `utm_source=clickledger&pub={affiliate_id}`.
         extra_parameters: String as schemas::Text,
+        /// Parameters of the visitor's URL that are added to the destination; `utm_*` for all that begin with `utm_`.
+        passed_parameters: Vec<String> as Vec<schemas::Text>,
         /// Hosts that deep links (`?url=…`) may lead to.
         deep_link_hosts: Vec<String> as Vec<schemas::Host>,
         /// URL for visitors outside the targeting, or beyond a cap.
@@ -72,6 +74,9 @@ resource! {
         customer_days: Integer as i64,
         /// Minimum time from click to conversion, in seconds.
         attribution_min_seconds: Integer as i64,
+        /// Proofs that attribute a postback, the first that holds: `click`, `customer`, `coupon`, `affiliate`. One that is not
+        /// listed never does.
+        attribution_order: Vec<String> as Vec<schemas::AttributedBy>,
         /// Targeted countries (ISO 3166-1 codes); empty for all.
         countries: Vec<String> as Vec<schemas::Text>,
         /// Targeted devices; empty for all.

@@ -3,13 +3,15 @@
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use conversions::{Conversion as Stored, ConversionFilter, ReasonCode, ReviewBecause};
-use schema::{AffiliateId, CampaignId, ConversionId, GoalId, LinkId, PostbackId};
+use schema::{AdvertiserId, AffiliateId, CampaignId, ConversionId, GoalId, LinkId, NetworkConn, PostbackId};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, Permission, needs};
+use tracking::clicks::Subs;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Answer;
+use super::clicks::{self, Signer};
 use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
@@ -26,6 +28,8 @@ pub(crate) struct Conversion {
     converted_at: DateTime<Utc>,
     #[schema(value_type = schemas::ConversionStatus)]
     status: &'static str,
+    #[schema(value_type = schemas::AdvertiserId)]
+    advertiser: AdvertiserId,
     #[schema(value_type = schemas::CampaignId)]
     campaign: CampaignId,
     #[schema(value_type = schemas::GoalId)]
@@ -49,6 +53,18 @@ pub(crate) struct Conversion {
     customer_id: Option<String>,
     #[schema(required, value_type = Option<schemas::Text>)]
     coupon: Option<String>,
+    /// Click ID; null without a click, and for those who may not see clicks.
+    #[schema(required, value_type = Option<schemas::ClickId>)]
+    click: Option<String>,
+    /// Country that the advertiser sent.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    country: Option<String>,
+    /// Time of the click; null without a click, after the retention of clicks, and for those who may not see clicks.
+    #[schema(required)]
+    clicked_at: Option<DateTime<Utc>>,
+    /// Sub IDs of the click, `sub1` to `sub5`; null like `clicked_at`.
+    #[schema(required, value_type = Option<Vec<Option<schemas::Text>>>)]
+    subs: Option<[Option<String>; 5]>,
     /// Order amount after refunds; null if none was sent.
     #[schema(required, value_type = Option<schemas::Money>)]
     amount: Option<String>,
@@ -78,12 +94,42 @@ pub(crate) struct Conversion {
 items!(Conversion);
 
 impl Conversion {
-    pub(super) fn new(stored: Stored, actor: &Actor) -> Self {
+    /// Conversions with what their clicks tell.
+    pub(super) async fn all(
+        conn: &mut NetworkConn,
+        api: &Api,
+        stored: Vec<Stored>,
+        actor: &Actor,
+    ) -> Result<Vec<Self>, ApiError> {
+        let signer = Signer::of(conn, api).await?;
+        let sees_clicks = actor.may(Permission::SeeClicks);
+        let clicks = stored
+            .iter()
+            .filter_map(|stored| stored.click_id.filter(|_| sees_clicks));
+        let clicks = tracking::clicks::subs_of(conn, &clicks.collect::<Vec<_>>()).await?;
+        let with_click = |stored: Stored| {
+            // A customer's later conversions have the same click.
+            let click = stored.click_id.and_then(|key| clicks.get(&key).cloned());
+            let shown = stored.click_id.filter(|_| sees_clicks);
+            let id = shown.map(|key| signer.write(key));
+            Self::new(stored, id, click, actor)
+        };
+        Ok(stored.into_iter().map(with_click).collect())
+    }
+
+    fn new(
+        stored: Stored,
+        click: Option<String>,
+        facts: Option<(DateTime<Utc>, Subs)>,
+        actor: &Actor,
+    ) -> Self {
+        let (clicked_at, subs) = facts.unzip();
         let money = |permission, money: schema::Money| actor.may(permission).then(|| money.to_string());
         Self {
             id: stored.id,
             converted_at: stored.converted_at,
             status: stored.status.as_str(),
+            advertiser: stored.advertiser_id,
             campaign: stored.campaign_id,
             goal: stored.goal_id,
             affiliate: stored.affiliate_id,
@@ -99,6 +145,10 @@ impl Conversion {
                 .customer_id
                 .filter(|_| actor.role.scope().affiliate.is_none()),
             coupon: stored.coupon,
+            click,
+            country: stored.country,
+            clicked_at,
+            subs: subs.map(|(a, b, c, d, e)| [a, b, c, d, e]),
             unpaid_because: stored.unpaid_because,
             hold_until: stored.hold_until.filter(|_| stored.review_because.is_none()),
             review_because: stored
@@ -131,6 +181,24 @@ pub(crate) struct ConversionParams {
     /// Only conversions of this affiliate.
     #[param(value_type = schemas::AffiliateId, inline, required = false)]
     affiliate: Option<String>,
+    /// Only conversions of this advertiser.
+    #[param(value_type = schemas::AdvertiserId, inline, required = false)]
+    advertiser: Option<String>,
+    /// Only conversions of this click.
+    #[param(value_type = schemas::ClickId, inline, required = false)]
+    click: Option<String>,
+    /// Only conversions of this goal.
+    #[param(value_type = schemas::GoalId, inline, required = false)]
+    goal: Option<String>,
+    /// Only conversions received at this moment or later.
+    #[param(value_type = DateTime<Utc>, required = false)]
+    from: Option<DateTime<Utc>>,
+    /// Only conversions received before this moment.
+    #[param(value_type = DateTime<Utc>, required = false)]
+    until: Option<DateTime<Utc>>,
+    /// Only conversions that changed at this moment or later, to keep a copy up to date.
+    #[param(value_type = DateTime<Utc>, required = false)]
+    changed_since: Option<DateTime<Utc>>,
     /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
@@ -149,22 +217,28 @@ pub(crate) async fn list(
     Params(params): Params<ConversionParams>,
 ) -> Answer<Page<Conversion>> {
     let window = Window::<ConversionId>::of(params.limit, params.after.as_deref())?;
-    let filter = ConversionFilter {
+    let mut filter = ConversionFilter {
         scope: access.role.scope(),
         status: word("status", params.status.as_deref())?,
         in_review: in_review(&access, params.review)?,
         order_id: text("order_id", params.order_id.as_deref())?,
         campaign_id: word("campaign", params.campaign.as_deref())?,
         affiliate_id: word("affiliate", params.affiliate.as_deref())?,
+        advertiser_id: word("advertiser", params.advertiser.as_deref())?,
+        goal_id: word("goal", params.goal.as_deref())?,
+        since: params.from,
+        until: params.until,
+        changed_since: params.changed_since,
         before: window.after,
         ..ConversionFilter::default()
     };
     let mut conn = access.network(&api.db).await?;
+    filter.click = clicks::named(&mut conn, &api, params.click.as_deref()).await?;
     let rows = conversions::list(&mut conn, &filter, window.rows()).await?;
+    let stored = rows.into_iter().map(|row| row.conversion).collect();
+    let rows = Conversion::all(&mut conn, &api, stored, &access).await?;
     conn.commit().await?;
-    Ok(Json(
-        window.page_by(rows, |row| Conversion::new(row.conversion, &access)),
-    ))
+    Ok(Json(window.page_by(rows, |row| row)))
 }
 
 /// Value of the filter `review`, which only staff of the network may set.
@@ -196,9 +270,12 @@ pub(crate) async fn show(
         ..ConversionFilter::default()
     };
     let found = conversions::list(&mut conn, &filter, 1).await?.pop();
+    let stored = found.ok_or(ApiError::NotFound)?.conversion;
+    let found = Conversion::all(&mut conn, &api, vec![stored], &access)
+        .await?
+        .pop();
     conn.commit().await?;
-    let found = found.ok_or(ApiError::NotFound)?;
-    Ok(Json(Conversion::new(found.conversion, &access)))
+    Ok(Json(found.ok_or(ApiError::NotFound)?))
 }
 
 /// List the statements about a conversion

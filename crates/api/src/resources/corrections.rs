@@ -583,9 +583,13 @@ async fn correct(
     let author = access.author();
     let request = request(&mut conn).await?;
     let corrected = conversions::propose(&mut conn, &author, zone, id, &request, clock::now()).await?;
-    conn.commit().await?;
-    Ok(match corrected {
-        Corrected::Done(conversion) => HttpResponse::Ok().json(Conversion::new(*conversion, access)),
+    let response = match corrected {
+        Corrected::Done(conversion) => {
+            let shown = Conversion::all(&mut conn, api, vec![*conversion], access).await?;
+            HttpResponse::Ok().json(shown.first())
+        }
         Corrected::Waiting(waiting) => HttpResponse::Accepted().json(WaitingCorrection::from(*waiting)),
-    })
+    };
+    conn.commit().await?;
+    Ok(response)
 }

@@ -55,7 +55,7 @@ pub(crate) struct GoalReport {
     /// Highest stage that the tests of the goal have reached.
     #[schema(value_type = schemas::TestStage)]
     stage: &'static str,
-    /// True if two different test orders were accepted.
+    /// True if two different test orders were accepted, and one of them came through a page that live visitors are sent to.
     is_verified: bool,
     /// Accepted test orders of the advertiser, oldest first. Simulated orders do not count.
     orders: Vec<TestOrder>,
@@ -72,6 +72,9 @@ pub(crate) struct TestOrder {
     /// Order ID; null if the postback had none.
     #[schema(required, value_type = Option<schemas::Text>)]
     order_id: Option<String>,
+    /// Host of the landing page that the click led to; null if the order came without a click.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    host: Option<String>,
 }
 
 impl From<GoalProgress> for GoalReport {
@@ -80,6 +83,7 @@ impl From<GoalProgress> for GoalReport {
             postback: order.postback_id,
             received_at: order.at,
             order_id: order.order_id.clone(),
+            host: order.host.clone(),
         });
         Self {
             orders: orders.collect(),

@@ -33,6 +33,9 @@ pub(crate) struct Integration {
     /// URL for postbacks.
     #[schema(value_type = schemas::Url)]
     postback_url: String,
+    /// Sentences about settings that contradict each other; empty if none do.
+    #[schema(value_type = Vec<schemas::Text>)]
+    warnings: Vec<String>,
     /// Last four characters of the token; null until a token is created.
     #[schema(required, value_type = Option<schemas::Text>)]
     token_hint: Option<String>,
@@ -86,6 +89,7 @@ impl Integration {
             advertiser,
             campaign: stored.campaign_id,
             postback_url: format!("{base}/postback"),
+            warnings: stored.settings.warnings(),
             has_signing_secret: stored.has_signing_secret(),
             token_hint: exists.then_some(stored.token_hint),
             token_made_at: exists.then_some(stored.created_at),

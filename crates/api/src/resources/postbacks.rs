@@ -1,15 +1,18 @@
 //! `/postbacks`: postbacks of advertisers, with their verdicts and traces.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
 use postbacks::trace::CheckResult;
-use postbacks::{PostbackFilter, PostbackSummary, StoredPostback};
-use schema::{ConversionId, PostbackId};
+use postbacks::{Item, PostbackFilter, PostbackSummary, SentValues, StoredPostback};
+use schema::{AdvertiserId, CampaignId, ConversionId, GoalId, PostbackId};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, needs};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
+use super::clicks::{self, Signer};
 use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
@@ -73,6 +76,25 @@ pub(crate) struct ExplainedPostback {
     /// Suggested fix; null if none is needed.
     #[schema(required, value_type = Option<schemas::Text>)]
     hint: Option<String>,
+    /// Advertiser; null if the sender is unknown.
+    #[schema(required, value_type = Option<schemas::AdvertiserId>)]
+    advertiser: Option<AdvertiserId>,
+    /// Campaign of the link; null if unknown.
+    #[schema(required, value_type = Option<schemas::CampaignId>)]
+    campaign: Option<CampaignId>,
+    /// Goal; null if the postback was refused before its goal was known.
+    #[schema(required, value_type = Option<schemas::GoalId>)]
+    goal: Option<GoalId>,
+    /// Click ID, if it is genuine.
+    #[schema(required, value_type = Option<schemas::ClickId>)]
+    click: Option<String>,
+    /// Values that were sent, by our names, whatever the format calls them. Secrets and personal data are removed.
+    #[schema(value_type = std::collections::HashMap<String, String>)]
+    values: BTreeMap<String, String>,
+    /// Line items that were sent.
+    items: Vec<SentItem>,
+    /// Further parameters, as sent.
+    parameters: Vec<SentParameter>,
     /// Conversion that the postback created or updated; null if none.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     conversion: Option<ConversionId>,
@@ -84,6 +106,43 @@ pub(crate) struct ExplainedPostback {
     body: String,
     /// Steps that led to the verdict, without commissions if the caller may not see them.
     trace: Vec<Step>,
+}
+
+/// A line item that was sent.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SentItem {
+    #[schema(required, value_type = Option<schemas::Text>)]
+    sku: Option<String>,
+    #[schema(required, value_type = Option<schemas::Text>)]
+    name: Option<String>,
+    #[schema(required, value_type = Option<schemas::Text>)]
+    category: Option<String>,
+    #[schema(required)]
+    quantity: Option<u32>,
+    /// Amount of the whole line; negative for a discount.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    amount: Option<String>,
+}
+
+impl From<Item> for SentItem {
+    fn from(item: Item) -> Self {
+        Self {
+            sku: item.sku,
+            name: item.name,
+            category: item.category,
+            quantity: item.quantity,
+            amount: item.amount.map(|amount| amount.to_string()),
+        }
+    }
+}
+
+/// A further parameter that was sent.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SentParameter {
+    #[schema(value_type = schemas::Text)]
+    name: String,
+    #[schema(value_type = schemas::Text)]
+    value: String,
 }
 
 /// A step on the way to the verdict.
@@ -100,7 +159,16 @@ pub(crate) struct Step {
 }
 
 impl ExplainedPostback {
-    fn new(stored: StoredPostback, actor: &Actor) -> Self {
+    fn new(stored: StoredPostback, signer: &Signer, actor: &Actor) -> Self {
+        let sent = SentValues::of(&stored);
+        let values = sent
+            .values
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value));
+        let parameters = sent
+            .further
+            .into_iter()
+            .map(|(name, value)| SentParameter { name, value });
         let steps = stored.trace();
         let steps = steps.steps().iter();
         let steps = steps.filter(|step| step.is_for(actor));
@@ -116,6 +184,13 @@ impl ExplainedPostback {
         Self {
             trace: steps.collect(),
             hint: stored.hint,
+            advertiser: stored.advertiser_id,
+            campaign: stored.campaign_id,
+            goal: stored.goal_id,
+            click: stored.click_id.map(|key| signer.write(key)),
+            values: values.collect(),
+            items: sent.items.into_iter().map(SentItem::from).collect(),
+            parameters: parameters.collect(),
             conversion: stored.conversion_id,
             request: format!("{} {}", stored.method, stored.target),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
@@ -149,6 +224,24 @@ pub(crate) struct PostbackParams {
     /// Only postbacks with this order ID that were not accepted. For accepted ones, filter the conversions.
     #[param(value_type = schemas::Filter, inline, required = false)]
     order_id: Option<String>,
+    /// Only postbacks of this advertiser.
+    #[param(value_type = schemas::AdvertiserId, inline, required = false)]
+    advertiser: Option<String>,
+    /// Only postbacks for this campaign.
+    #[param(value_type = schemas::CampaignId, inline, required = false)]
+    campaign: Option<String>,
+    /// Only postbacks for this goal.
+    #[param(value_type = schemas::GoalId, inline, required = false)]
+    goal: Option<String>,
+    /// Only postbacks that name this click.
+    #[param(value_type = schemas::ClickId, inline, required = false)]
+    click: Option<String>,
+    /// Only postbacks received at this moment or later.
+    #[param(value_type = DateTime<Utc>, required = false)]
+    from: Option<DateTime<Utc>>,
+    /// Only postbacks received before this moment.
+    #[param(value_type = DateTime<Utc>, required = false)]
+    until: Option<DateTime<Utc>>,
     /// Maximum number of items of the page; 50 by default.
     #[param(value_type = i64, minimum = 1, maximum = 200, required = false)]
     limit: Option<i64>,
@@ -167,15 +260,21 @@ pub(crate) async fn list(
     Params(params): Params<PostbackParams>,
 ) -> Answer<Page<Postback>> {
     let window = Window::<PostbackId>::of(params.limit, params.after.as_deref())?;
-    let filter = PostbackFilter {
+    let mut filter = PostbackFilter {
         scope: access.role.scope(),
         status: word("status", params.status.as_deref())?,
         reason: text("reason", params.reason.as_deref())?,
         order_id: text("order_id", params.order_id.as_deref())?,
+        advertiser_id: word("advertiser", params.advertiser.as_deref())?,
+        campaign_id: word("campaign", params.campaign.as_deref())?,
+        goal_id: word("goal", params.goal.as_deref())?,
+        since: params.from,
+        until: params.until,
         before: window.after,
         ..PostbackFilter::default()
     };
     let mut conn = access.network(&api.db).await?;
+    filter.click = clicks::named(&mut conn, &api, params.click.as_deref()).await?;
     let rows = postbacks::list(&mut conn, &filter, window.rows()).await?;
     conn.commit().await?;
     Ok(Json(window.page(rows)))
@@ -196,7 +295,8 @@ pub(crate) async fn show(
 ) -> Answer<ExplainedPostback> {
     let mut conn = access.network(&api.db).await?;
     let found = postbacks::find(&mut conn, access.role.scope(), id).await?;
+    let signer = Signer::of(&mut conn, &api).await?;
     conn.commit().await?;
     let found = found.ok_or(ApiError::NotFound)?;
-    Ok(Json(ExplainedPostback::new(found, &access)))
+    Ok(Json(ExplainedPostback::new(found, &signer, &access)))
 }

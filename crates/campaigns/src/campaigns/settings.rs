@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tenancy::{Draft, check_name, check_number};
 
 use crate::access::Access;
+use crate::attribution_order;
 use crate::audience::{self, Audience};
 use crate::destination::{self, Destination, DestinationError};
 use crate::external_id::check_external_id;
+use crate::passing;
 use crate::sending::{Sending, check_weight};
 
 /// Maximum length of terms and notes, in characters.
@@ -93,6 +95,8 @@ pub struct CampaignSettings {
     pub customer_days: i32,
     /// Minimum age of the click of a conversion, in seconds: 0 to a day.
     pub attribution_min_seconds: i32,
+    /// Proofs that attribute a postback, the first that holds; one that is not listed never does.
+    pub attribution_order: Words,
     /// Redirects of visitors.
     #[diesel(embed)]
     pub sending: Sending,
@@ -119,6 +123,7 @@ impl CampaignSettings {
             attribution_days: 30,
             customer_days: 365,
             attribution_min_seconds: 0,
+            attribution_order: attribution_order::default_order(),
             sending: Sending::default(),
             schedule: Schedule::default(),
             audience: Audience::default(),
@@ -127,7 +132,7 @@ impl CampaignSettings {
     }
 
     /// Fields of a campaign's [`Draft`].
-    pub const FIELDS: [&'static str; 20] = [
+    pub const FIELDS: [&'static str; 22] = [
         "name",
         "status",
         "external_id",
@@ -135,6 +140,7 @@ impl CampaignSettings {
         "destination_weight",
         "click_parameter",
         "extra_parameters",
+        "passed_parameters",
         "deep_link_hosts",
         "fallback_url",
         "starts_on",
@@ -142,6 +148,7 @@ impl CampaignSettings {
         "attribution_days",
         "customer_days",
         "attribution_min_seconds",
+        "attribution_order",
         "countries",
         "devices",
         "access",
@@ -176,6 +183,7 @@ impl CampaignSettings {
             ("destination_weight", sending.destination_weight.to_string()),
             ("click_parameter", optional(&sending.click_parameter)),
             ("extra_parameters", sending.extra_parameters.clone()),
+            ("passed_parameters", sending.passed_parameters.on_one_line()),
             ("deep_link_hosts", sending.deep_link_hosts.on_one_line()),
             ("fallback_url", optional(&sending.fallback_url)),
             ("starts_on", schedule.starts_at.map(day).unwrap_or_default()),
@@ -186,6 +194,7 @@ impl CampaignSettings {
                 "attribution_min_seconds",
                 self.attribution_min_seconds.to_string(),
             ),
+            ("attribution_order", self.attribution_order.on_one_line()),
             ("countries", self.audience.countries.on_one_line()),
             ("devices", self.audience.devices.on_one_line()),
             ("access", offer.access.to_string()),
@@ -203,6 +212,7 @@ impl CampaignSettings {
         let weight = draft.take("destination_weight", check_weight);
         let click_parameter = draft.take("click_parameter", destination::check_click_parameter);
         let extra_parameters = draft.take("extra_parameters", destination::check_parameters);
+        let passed_parameters = draft.take("passed_parameters", passing::check_names);
         let deep_link_hosts = draft.take("deep_link_hosts", destination::check_hosts);
         let fallback_url = draft.take("fallback_url", destination::check_address);
         let starts_at = draft.take("starts_on", |text| check_day(text, zone, 0));
@@ -212,6 +222,7 @@ impl CampaignSettings {
         let attribution_min_seconds = draft.take("attribution_min_seconds", |text| {
             check_number(text, Some(0), 0..=86_400)
         });
+        let attribution_order = draft.take("attribution_order", attribution_order::check_order);
         let countries = draft.take("countries", audience::check_countries);
         let devices = draft.take("devices", audience::check_devices);
         let access = draft.take("access", str::parse);
@@ -228,6 +239,7 @@ impl CampaignSettings {
             click_parameter: click_parameter?,
             extra_parameters: extra_parameters?,
             destination_weight: weight?,
+            passed_parameters: passed_parameters?,
             deep_link_hosts: deep_link_hosts?,
             fallback_url: fallback_url?,
         };
@@ -243,6 +255,7 @@ impl CampaignSettings {
             attribution_days: attribution_days?,
             customer_days: customer_days?,
             attribution_min_seconds: attribution_min_seconds?,
+            attribution_order: attribution_order?,
             sending,
             schedule: Schedule {
                 starts_at: starts_at?,
@@ -287,9 +300,11 @@ impl CampaignSettings {
             "attribution_days": self.attribution_days,
             "customer_days": self.customer_days,
             "attribution_min_seconds": self.attribution_min_seconds,
+            "attribution_order": self.attribution_order,
             "click_parameter": self.sending.click_parameter,
             "extra_parameters": self.sending.extra_parameters,
             "destination_weight": self.sending.destination_weight,
+            "passed_parameters": self.sending.passed_parameters,
             "deep_link_hosts": self.sending.deep_link_hosts,
             "fallback_url": self.sending.fallback_url,
             "starts_at": self.schedule.starts_at,

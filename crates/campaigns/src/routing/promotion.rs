@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, GoalId, LandingPageId, NetworkConn, advertisers, clock};
+use schema::{CampaignId, ClickKey, GoalId, LandingPageId, NetworkConn, advertisers, clock};
 
 use super::error::RoutingError;
 use crate::Destination;
@@ -71,6 +71,17 @@ impl Promotion {
     #[must_use]
     pub fn destination(&self, landing_page_id: Option<LandingPageId>, number: u32) -> Option<&Destination> {
         choose(&self.destinations, landing_page_id, number)
+    }
+
+    /// Destination of a click with this key.
+    #[must_use]
+    pub fn destination_of(
+        &self,
+        landing_page_id: Option<LandingPageId>,
+        click: ClickKey,
+    ) -> Option<&Destination> {
+        let [.., a, b, c, d] = click.0.into_bytes();
+        self.destination(landing_page_id, u32::from_be_bytes([a, b, c, d]))
     }
 }
 

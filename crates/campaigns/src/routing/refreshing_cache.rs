@@ -173,6 +173,15 @@ where
         }
     }
 
+    /// Value of a key that is in memory, as it was loaded.
+    pub(super) fn peek<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.cache.get(key).map(|entry| entry.value)
+    }
+
     /// Loads a missing value; concurrent callers wait for the same load.
     async fn load(
         &self,

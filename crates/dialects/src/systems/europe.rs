@@ -1,7 +1,7 @@
 //! European networks: Tradedoubler, `TradeTracker`, ADCELL, Ingenious.
 
 use crate::basket::Basket;
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, TimeStyle, p};
+use crate::dialect::{BASE, Dialect, Endpoint, Evidence, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::rules::Rule;
 
@@ -9,8 +9,8 @@ use crate::rules::Rule;
 pub(crate) static TRADEDOUBLER: Dialect = Dialect {
     key: "tradedoubler",
     name: "Tradedoubler",
+    source: Source::new(Evidence::Code, "A public tag, and Tradedoubler’s mobile SDK"),
     hosts: &["tradedoubler.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("tduid"),
     endpoints: &[Endpoint::get("/report")],
     parameters: &[
@@ -36,8 +36,8 @@ pub(crate) static TRADEDOUBLER: Dialect = Dialect {
 pub(crate) static TRADETRACKER: Dialect = Dialect {
     key: "tradetracker",
     name: "TradeTracker",
+    source: Source::new(Evidence::Code, "Ten public integrations"),
     hosts: &["tradetracker.net"],
-    confidence: Confidence::Medium,
     click_parameter: Some("ttid"),
     endpoints: &[Endpoint::get("/").marks(&["tam", "tgi", "descrMerchant", "descrAffiliate"])],
     parameters: &[
@@ -58,8 +58,8 @@ pub(crate) static TRADETRACKER: Dialect = Dialect {
 pub(crate) static ADCELL: Dialect = Dialect {
     key: "adcell",
     name: "ADCELL",
+    source: Source::new(Evidence::Code, "Nine public integrations"),
     hosts: &["adcell.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("bid"),
     endpoints: &[Endpoint::get("/t/track"), Endpoint::get("/t/track.js")],
     parameters: &[
@@ -78,8 +78,8 @@ pub(crate) static ADCELL: Dialect = Dialect {
 pub(crate) static INGENIOUS: Dialect = Dialect {
     key: "ingenious",
     name: "Ingenious (belboon, idealo)",
+    source: Source::new(Evidence::Code, "Seven public integrations"),
     hosts: &["belboon.com"],
-    confidence: Confidence::Medium,
     click_parameter: None,
     endpoints: &[Endpoint::get("/ts/*/tsa").fixed(&[("typ", "s")])],
     parameters: &[
@@ -93,5 +93,27 @@ pub(crate) static INGENIOUS: Dialect = Dialect {
     ],
     required: &["cli", "cid"],
     rules: &[Rule::NoGoal("default")],
+    ..BASE
+};
+
+/// Kwanko, formerly `NetAffiliation`. The landing page's `kwks2s` returns as `cible`.
+pub(crate) static KWANKO: Dialect = Dialect {
+    key: "kwanko",
+    name: "Kwanko",
+    source: Source::new(Evidence::ThirdParty, "Documents of two tag managers"),
+    hosts: &["metaffiliation.com"],
+    click_parameter: Some("kwks2s"),
+    endpoints: &[Endpoint::get("/trk.php")],
+    parameters: &[
+        p(&["cible"], F::ClickId),
+        p(&["mclic"], F::Reference),
+        p(&["argann"], F::OrderId),
+        p(&["argmon"], F::Amount),
+        p(&["nacur"], F::Currency),
+        p(&["argbr"], F::Coupon),
+        // Programs send e-mail addresses in it.
+        p(&["altid"], F::Personal),
+    ],
+    required: &["mclic", "cible"],
     ..BASE
 };

@@ -1,6 +1,6 @@
 //! Link shorteners with conversions: `ClickMeter` and `JotURL`.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, p};
+use crate::dialect::{BASE, Dialect, Endpoint, Evidence, Source, p};
 use crate::field::Field as F;
 use crate::rules::Rule;
 
@@ -8,6 +8,10 @@ use crate::rules::Rule;
 pub(crate) static CLICKMETER: Dialect = Dialect {
     key: "clickmeter",
     name: "ClickMeter",
+    source: Source::new(
+        Evidence::Vendor,
+        "ClickMeter support, “Server to Server conversions (postback URL)” (support.clickmeter.com)",
+    ),
     hosts: &["clickmeter.com"],
     click_parameter: Some("clickId"),
     endpoints: &[Endpoint::get("/s2s").marks(&["id", "val", "com", "comperc"])],
@@ -19,8 +23,12 @@ pub(crate) static CLICKMETER: Dialect = Dialect {
         p(&["comperc"], F::CommissionPercent),
         p(&["param"], F::Packed),
     ],
-    required: &["clickId", "id"],
-    rules: &[Rule::PercentWithoutFixed],
+    required: &["clickId", "id", "val", "com"],
+    rules: &[
+        Rule::PercentWithoutFixed,
+        Rule::Requires(&["id", "val", "com"]),
+        Rule::ReferenceDecides,
+    ],
     ..BASE
 };
 
@@ -28,8 +36,11 @@ pub(crate) static CLICKMETER: Dialect = Dialect {
 pub(crate) static JOTURL: Dialect = Dialect {
     key: "joturl",
     name: "JotURL",
+    source: Source::new(
+        Evidence::Unverified,
+        "JotURL describes its postback without the names of its parameters",
+    ),
     hosts: &["joturl.com"],
-    confidence: Confidence::Low,
     click_parameter: Some("click"),
     endpoints: &[
         Endpoint::get("/postback").marks(&["click", "comm", "ep00"]),

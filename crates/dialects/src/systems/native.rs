@@ -2,7 +2,7 @@
 //! form or JSON. Other parameters are stored as extra. `/postback.gif` is the same for browsers and returns a picture.
 
 use crate::basket::{Basket, Names, Price};
-use crate::dialect::{Auth, BASE, Dialect, Endpoint, Kind, p};
+use crate::dialect::{Auth, BASE, Dialect, Endpoint, Evidence, Kind, Source, p};
 use crate::field::Field as F;
 use crate::postback::State;
 
@@ -10,6 +10,7 @@ use crate::postback::State;
 pub(crate) static NATIVE: Dialect = Dialect {
     key: "clickledger",
     name: "Clickledger",
+    source: Source::new(Evidence::Vendor, "Our own documentation"),
     kind: Kind::Own,
     click_parameter: Some("click_id"),
     endpoints: &[

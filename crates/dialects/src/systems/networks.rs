@@ -2,7 +2,7 @@
 //! Pepperjam.
 
 use crate::basket::{Basket, Names, Price};
-use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, p};
+use crate::dialect::{Auth, BASE, Dialect, Endpoint, Evidence, Money, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
@@ -11,6 +11,10 @@ use crate::rules::Rule;
 pub(crate) static FLEXOFFERS: Dialect = Dialect {
     key: "flexoffers",
     name: "FlexOffers",
+    source: Source::new(
+        Evidence::Vendor,
+        "FlexOffers support, “Server-to-Server (S2S) Tracking” (support.flexoffers.com)",
+    ),
     hosts: &["flexlinks.com", "flexlinkspro.com"],
     click_parameter: Some("refid"),
     endpoints: &[Endpoint::get("/da.ashx")],
@@ -37,14 +41,21 @@ pub(crate) static FLEXOFFERS: Dialect = Dialect {
         },
         Price::Line,
     ),
-    rules: &[Rule::AmountFromItems],
+    rules: &[
+        Rule::AmountFromItems,
+        Rule::Requires(&["ordernumber", "orderamount|order_items"]),
+    ],
     ..BASE
 };
 
-/// Impact. A discount of an item is of its line. Its disposition codes reverse an action; others are reasons of a change.
+/// Impact. `ItemDiscount` is of each piece. Its disposition codes reverse an action; others are reasons of a change.
 pub(crate) static IMPACT: Dialect = Dialect {
     key: "impact",
     name: "Impact",
+    source: Source::new(
+        Evidence::Vendor,
+        "Impact, “Submit a conversion” (integrations.impact.com), and its OpenAPI document",
+    ),
     hosts: &["api.impact.com"],
     click_parameter: Some("irclickid"),
     endpoints: &[
@@ -53,7 +64,7 @@ pub(crate) static IMPACT: Dialect = Dialect {
     ],
     parameters: &[
         p(&["ClickId"], F::ClickId),
-        p(&["MediaId"], F::AffiliateKey),
+        p(&["MediaId", "MediaPartnerId"], F::AffiliateKey),
         p(&["CampaignId"], F::Reference),
         p(&["ActionTrackerId", "EventTypeId", "EventTypeCode"], F::Goal),
         p(&["EventDate"], F::EventTime),
@@ -61,12 +72,16 @@ pub(crate) static IMPACT: Dialect = Dialect {
         p(&["CustomerId"], F::CustomerId),
         p(&["CustomerEmail"], F::Personal),
         p(&["CurrencyCode", "Currency"], F::Currency),
-        p(&["Amount"], F::Amount),
+        p(&["Amount", "OrderSubTotalPostDiscount"], F::Amount),
         p(&["OrderPromoCode"], F::Coupon),
         p(&["OrderDiscount"], F::Discount),
         p(&["CustomerStatus"], F::CustomerType),
         p(&["CustomerCountry"], F::Country),
         p(&["DispositionCode"], F::Status),
+        p(&["SubId1"], F::Sub(1)),
+        p(&["SubId2"], F::Sub(2)),
+        p(&["SubId3"], F::Sub(3)),
+        p(&["CallerId"], F::Personal),
     ],
     required: &[
         "CampaignId",
@@ -86,6 +101,9 @@ pub(crate) static IMPACT: Dialect = Dialect {
         ("PUB_ACT_DISPUTE", State::Rejected),
         ("NOT_COMPLIANCE_TERMS", State::Rejected),
         ("MP_RETURNED", State::Rejected),
+        ("CREDITED_DIFFERENT_MP", State::Rejected),
+        ("ADV_ACT_DISPUTE", State::Rejected),
+        ("TEST_ACTION", State::Rejected),
         ("OTHER", State::Rejected),
     ],
     basket: Basket::Numbered(
@@ -96,7 +114,8 @@ pub(crate) static IMPACT: Dialect = Dialect {
             quantity: "ItemQuantity",
             amount: "ItemPrice",
             total: "ItemSubTotal",
-            discount: "ItemDiscount",
+            discount: "ItemTotalDiscount",
+            piece_discount: "ItemDiscount",
         },
         Price::Piece,
     ),
@@ -110,6 +129,10 @@ pub(crate) static IMPACT: Dialect = Dialect {
 pub(crate) static AWIN: Dialect = Dialect {
     key: "awin",
     name: "Awin",
+    source: Source::new(
+        Evidence::Vendor,
+        "Awin, “Fall-back Conversion Pixel” (help.awin.com)",
+    ),
     hosts: &["awin1.com"],
     click_parameter: Some("awc"),
     endpoints: &[
@@ -145,6 +168,7 @@ pub(crate) static AWIN: Dialect = Dialect {
 pub(crate) static CJ: Dialect = Dialect {
     key: "cj",
     name: "CJ",
+    source: Source::new(Evidence::Vendor, "CJ, “S2S implementation” (docs.cj.com)"),
     hosts: &["emjcd.com"],
     click_parameter: Some("cjevent"),
     endpoints: &[Endpoint::get("/u").fixed(&[("METHOD", "S2S")])],
@@ -171,6 +195,7 @@ pub(crate) static CJ: Dialect = Dialect {
             amount: "AMT",
             total: "",
             discount: "DCNT",
+            piece_discount: "",
         },
         Price::Piece,
     ),
@@ -183,8 +208,8 @@ pub(crate) static CJ: Dialect = Dialect {
 pub(crate) static RAKUTEN: Dialect = Dialect {
     key: "rakuten",
     name: "Rakuten Advertising",
+    source: Source::new(Evidence::Code, "Public integrations of two tag managers"),
     hosts: &["linksynergy.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("ranSiteID"),
     endpoints: &[Endpoint::get("/ep")],
     parameters: &[
@@ -193,7 +218,6 @@ pub(crate) static RAKUTEN: Dialect = Dialect {
         p(&["ord"], F::OrderId),
         p(&["cur", "currency"], F::Currency),
         p(&["date"], F::EventTime),
-        p(&["disamt"], F::Discount),
         p(&["coupon"], F::Coupon),
         p(&["custid"], F::CustomerId),
         p(&["custstatus"], F::CustomerType),
@@ -223,8 +247,8 @@ pub(crate) static RAKUTEN: Dialect = Dialect {
 pub(crate) static SHAREASALE: Dialect = Dialect {
     key: "shareasale",
     name: "ShareASale",
+    source: Source::new(Evidence::Code, "Fifteen public integrations"),
     hosts: &["shareasale.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("sscid"),
     endpoints: &[Endpoint::get("/q.cfm"), Endpoint::get("/sale.cfm").pixel()],
     parameters: &[
@@ -255,8 +279,8 @@ pub(crate) static SHAREASALE: Dialect = Dialect {
 pub(crate) static ADMITAD: Dialect = Dialect {
     key: "admitad",
     name: "Admitad",
+    source: Source::new(Evidence::Code, "A public tag"),
     hosts: &["admitad.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("admitad_uid"),
     endpoints: &[Endpoint::get("/r").fixed(&[("postback", "1")])],
     parameters: &[
@@ -279,8 +303,8 @@ pub(crate) static ADMITAD: Dialect = Dialect {
 pub(crate) static PEPPERJAM: Dialect = Dialect {
     key: "pepperjam",
     name: "Pepperjam (Ascend)",
+    source: Source::new(Evidence::Code, "Public integrations"),
     hosts: &["pepperjamnetwork.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("clickId"),
     endpoints: &[Endpoint::get("/track").marks(&["PID", "PROGRAM_ID"])],
     parameters: &[
@@ -302,5 +326,57 @@ pub(crate) static PEPPERJAM: Dialect = Dialect {
         Price::Piece,
     ),
     rules: &[Rule::AmountFromItems],
+    ..BASE
+};
+
+/// Awin's Conversion API, which replaces its server call. A call can have a thousand orders; one is accepted.
+pub(crate) static AWIN_API: Dialect = Dialect {
+    key: "awin_api",
+    name: "Awin Conversion API",
+    source: Source::new(Evidence::Vendor, "Awin, “Conversion API” (help.awin.com)"),
+    hosts: &["api.awin.com"],
+    click_parameter: Some("awc"),
+    endpoints: &[Endpoint::json("/s2s/advertiser/*/orders").fixed(&[("orders.channel", "aw")])],
+    parameters: &[
+        p(&["orders.awc"], F::ClickId),
+        p(&["orders.publisherId"], F::AffiliateKey),
+        p(&["orders.orderReference"], F::OrderId),
+        p(&["orders.amount"], F::Amount),
+        p(&["orders.currency"], F::Currency),
+        p(&["orders.commissionGroups"], F::Groups),
+        p(&["orders.voucher"], F::Coupon),
+        p(&["orders.customerAcquisition"], F::CustomerType),
+        p(&["orders.isTest"], F::Test),
+        p(&["orders.transactionTime"], F::EventTime),
+        p(&["orders"], F::Sale),
+    ],
+    required: &[
+        "orders.orderReference",
+        "orders.amount",
+        "orders.currency",
+        "orders.commissionGroups",
+        "orders.awc|orders.voucher|orders.publisherId",
+    ],
+    // Two ids, of an ordinary and of a cashback journey, as in `cks`.
+    repeatable: &["orders.awc"],
+    basket: Basket::Json(
+        "orders.basket",
+        Names {
+            sku: "sku|id",
+            // The group decides about the commission, the category does not.
+            category: "commissionGroupCode",
+            name: "name",
+            quantity: "quantity",
+            amount: "price",
+            ..Names::NONE
+        },
+        Price::Piece,
+    ),
+    auth: &[Auth::ApiKey],
+    customer_types: ("NEW", "RETURNING"),
+    rules: &[Rule::Channel {
+        parameter: "orders.channel",
+        ours: "aw",
+    }],
     ..BASE
 };

@@ -1,7 +1,7 @@
 //! Partnerize: parameters as `key:value` segments of the path.
 
 use crate::basket::{Basket, Names};
-use crate::dialect::{BASE, Dialect, Endpoint, TimeStyle, p};
+use crate::dialect::{BASE, Dialect, Endpoint, Evidence, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::rules::Rule;
 
@@ -9,6 +9,10 @@ use crate::rules::Rule;
 pub(crate) static PARTNERIZE: Dialect = Dialect {
     key: "partnerize",
     name: "Partnerize",
+    source: Source::new(
+        Evidence::Vendor,
+        "Partnerize help, “S2S integration” (help.phgsupport.com)",
+    ),
     hosts: &["prf.hn"],
     click_parameter: Some("clickref"),
     endpoints: &[Endpoint::path("/conversion/**").fixed(&[("tracking_mode", "api")])],

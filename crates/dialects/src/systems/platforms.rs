@@ -1,6 +1,6 @@
 //! Platforms that networks use: Everflow, TUNE, CAKE, Affise, Scaleo, Trackier, Trackdesk.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Money, ResponseStyle, TimeStyle, p};
+use crate::dialect::{BASE, Dialect, Endpoint, Evidence, Money, ResponseStyle, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
@@ -10,6 +10,10 @@ use crate::rules::Rule;
 pub(crate) static EVERFLOW: Dialect = Dialect {
     key: "everflow",
     name: "Everflow",
+    source: Source::new(
+        Evidence::Vendor,
+        "Everflow developers, “Conversion Tracking” (developers.everflow.io)",
+    ),
     hosts: &["servecvr.com", "everflow.io"],
     click_parameter: Some("_ef_transaction_id"),
     endpoints: &[Endpoint::get("/").marks(&["nid"])],
@@ -41,12 +45,18 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
 pub(crate) static TUNE: Dialect = Dialect {
     key: "tune",
     name: "TUNE",
+    source: Source::new(
+        Evidence::Vendor,
+        "TUNE support, “Receiving Conversions via Postback URL” (support.tune.com)",
+    ),
     hosts: &["go2cloud.org"],
     click_parameter: Some("transaction_id"),
     endpoints: &[
         Endpoint::get("/aff_lsr"),
         Endpoint::get("/aff_l").pixel(),
         Endpoint::get("/aff_goal").fixed(&[("a", "lsr"), ("a", "l")]),
+        // An offer's own short path: `/SPab1`.
+        Endpoint::get("/SP*").only_with(&["transaction_id"]),
     ],
     parameters: &[
         p(&["transaction_id"], F::ClickId),
@@ -68,7 +78,7 @@ pub(crate) static TUNE: Dialect = Dialect {
         p(&["security_token"], F::Token),
         p(&["datetime"], F::EventTime),
     ],
-    required: &["transaction_id"],
+    required: &["transaction_id|aff_id"],
     time: TimeStyle::Spaced,
     rules: &[Rule::OrderFromSub],
     response: ResponseStyle::Tune,
@@ -79,6 +89,7 @@ pub(crate) static TUNE: Dialect = Dialect {
 pub(crate) static CAKE: Dialect = Dialect {
     key: "cake",
     name: "CAKE",
+    source: Source::new(Evidence::Vendor, "CAKE support (support.getcake.com)"),
     hosts: &["cakemarketing.com"],
     click_parameter: Some("reqid"),
     endpoints: &[
@@ -105,6 +116,7 @@ pub(crate) static CAKE: Dialect = Dialect {
 pub(crate) static AFFISE: Dialect = Dialect {
     key: "affise",
     name: "Affise",
+    source: Source::new(Evidence::Vendor, "Affise help center (help-center.affise.com)"),
     hosts: &["affise.com"],
     click_parameter: Some("clickid"),
     endpoints: &[Endpoint::get("/postback").marks(&[
@@ -143,6 +155,7 @@ pub(crate) static AFFISE: Dialect = Dialect {
 pub(crate) static AFFISE_REACH: Dialect = Dialect {
     key: "affise_reach",
     name: "Affise Reach",
+    source: Source::new(Evidence::Vendor, "Affise Reach help"),
     click_parameter: Some("click_id"),
     endpoints: &[Endpoint::get("/postback").marks(&[
         "sale_amount",
@@ -175,6 +188,7 @@ pub(crate) static AFFISE_REACH: Dialect = Dialect {
 pub(crate) static SCALEO: Dialect = Dialect {
     key: "scaleo",
     name: "Scaleo",
+    source: Source::new(Evidence::Code, "Public integrations"),
     hosts: &["scaletrk.com"],
     click_parameter: Some("click_id"),
     endpoints: &[
@@ -211,8 +225,8 @@ pub(crate) static SCALEO: Dialect = Dialect {
 pub(crate) static TRACKIER: Dialect = Dialect {
     key: "trackier",
     name: "Trackier",
+    source: Source::new(Evidence::Code, "Public integrations"),
     hosts: &["trackier.co", "vnative.co", "vnative.com", "vnative.net"],
-    confidence: Confidence::Medium,
     click_parameter: Some("click_id"),
     endpoints: &[Endpoint::get("/acquisition"), Endpoint::get("/pixel").pixel()],
     parameters: &[
@@ -231,6 +245,7 @@ pub(crate) static TRACKIER: Dialect = Dialect {
 pub(crate) static TRACKDESK: Dialect = Dialect {
     key: "trackdesk",
     name: "Trackdesk",
+    source: Source::new(Evidence::Code, "Three public integrations"),
     hosts: &["trackdesk.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::json("/tracking/conversion/v1")],
@@ -255,5 +270,32 @@ pub(crate) static TRACKDESK: Dialect = Dialect {
         ("CONVERSION_STATUS_REJECTED", State::Rejected),
     ],
     money: Money::Quoted,
+    ..BASE
+};
+
+/// `Offer18`. Its sub IDs carry what the advertiser sends, mostly the order ID in the first.
+pub(crate) static OFFER18: Dialect = Dialect {
+    key: "offer18",
+    name: "Offer18",
+    source: Source::new(
+        Evidence::Vendor,
+        "Offer18 knowledge base (knowledgebase.offer18.com), and public integrations",
+    ),
+    hosts: &["o18.click", "offer18.com"],
+    endpoints: &[Endpoint::get("/p").only_with(&["tid"])],
+    parameters: &[
+        p(&["tid"], F::ClickId),
+        p(&["mid"], F::Reference),
+        p(&["event"], F::Goal),
+        p(&["sale"], F::Amount),
+        p(&["auth_token"], F::Token),
+        p(&["adv_sub1"], F::Sub(1)),
+        p(&["adv_sub2"], F::Sub(2)),
+        p(&["adv_sub3"], F::Sub(3)),
+        p(&["adv_sub4"], F::Sub(4)),
+        p(&["adv_sub5"], F::Sub(5)),
+    ],
+    required: &["mid", "tid"],
+    rules: &[Rule::OrderFromSub],
     ..BASE
 };

@@ -1,7 +1,7 @@
 //! Partner programs of software companies: PartnerStack, Tapfiliate, FirstPromoter, Dub, Post Affiliate Pro.
 
 use crate::basket::{Basket, Names, Price};
-use crate::dialect::{Auth, BASE, Confidence, Dialect, Endpoint, Money, TimeStyle, p};
+use crate::dialect::{Auth, BASE, Dialect, Endpoint, Evidence, Money, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
@@ -10,6 +10,10 @@ use crate::rules::Rule;
 pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
     key: "partnerstack_s2s",
     name: "PartnerStack",
+    source: Source::new(
+        Evidence::Vendor,
+        "PartnerStack docs, “Step 3: Tracking conversions” (docs.partnerstack.com)",
+    ),
     hosts: &["partnerlinks.io"],
     click_parameter: Some("ps_xid"),
     endpoints: &[Endpoint::json("/conversion/xid").goal("signup")],
@@ -29,19 +33,22 @@ pub(crate) static PARTNERSTACK_S2S: Dialect = Dialect {
     ..BASE
 };
 
-/// PartnerStack: later actions of customers.
+/// PartnerStack: later actions of customers. `value` is how often the action was performed, not an amount.
 pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
     key: "partnerstack_action",
     name: "PartnerStack actions",
+    source: Source::new(
+        Evidence::Vendor,
+        "PartnerStack API, “Record action” (docs.partnerstack.com)",
+    ),
     hosts: &["api.partnerstack.com"],
-    confidence: Confidence::Medium,
     endpoints: &[Endpoint::json("/api/v2/actions").fixed(&[("target_type", "customer")])],
     parameters: &[
         p(&["type"], F::Goal),
-        p(&["value"], F::Amount),
+        p(&["key"], F::OrderId),
         p(&["target_key"], F::CustomerId),
     ],
-    required: &["type", "target_key"],
+    required: &["type", "value", "target_type", "target_key"],
     auth: &[Auth::Basic],
     ..BASE
 };
@@ -50,8 +57,8 @@ pub(crate) static PARTNERSTACK_ACTION: Dialect = Dialect {
 pub(crate) static TAPFILIATE: Dialect = Dialect {
     key: "tapfiliate",
     name: "Tapfiliate",
+    source: Source::new(Evidence::Code, "A public tag"),
     hosts: &["tapfiliate.com"],
-    confidence: Confidence::Medium,
     click_parameter: Some("ref"),
     endpoints: &[Endpoint::json("/1.6/conversions")],
     parameters: &[
@@ -76,6 +83,7 @@ pub(crate) static TAPFILIATE: Dialect = Dialect {
 pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
     key: "firstpromoter",
     name: "FirstPromoter",
+    source: Source::new(Evidence::Vendor, "FirstPromoter’s public API document"),
     hosts: &["firstpromoter.com"],
     click_parameter: Some("fpr"),
     endpoints: &[
@@ -106,6 +114,7 @@ pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
 pub(crate) static DUB: Dialect = Dialect {
     key: "dub",
     name: "Dub",
+    source: Source::new(Evidence::Vendor, "Dub’s public program"),
     hosts: &["dub.co"],
     click_parameter: Some("dub_id"),
     endpoints: &[
@@ -135,7 +144,10 @@ pub(crate) static DUB: Dialect = Dialect {
 pub(crate) static PAP: Dialect = Dialect {
     key: "pap",
     name: "Post Affiliate Pro",
-    confidence: Confidence::Medium,
+    source: Source::new(
+        Evidence::Code,
+        "Public calls; AffiliateID, PStatus, Coupon and data1 to data5 are not confirmed",
+    ),
     hosts: &["postaffiliatepro.com"],
     click_parameter: Some("PAPVisitorId"),
     endpoints: &[
@@ -175,8 +187,8 @@ pub(crate) static PAP: Dialect = Dialect {
 pub(crate) static WEBGAINS: Dialect = Dialect {
     key: "webgains",
     name: "Webgains",
+    source: Source::new(Evidence::Code, "A public tag"),
     hosts: &["webgains.io"],
-    confidence: Confidence::Medium,
     click_parameter: Some("wgu"),
     endpoints: &[Endpoint::json("/queue-conversion")],
     parameters: &[
@@ -210,6 +222,10 @@ pub(crate) static WEBGAINS: Dialect = Dialect {
 pub(crate) static TABOOLA: Dialect = Dialect {
     key: "taboola",
     name: "Taboola",
+    source: Source::new(
+        Evidence::Vendor,
+        "Taboola developers, “The S2S postback URL” (developers.taboola.com)",
+    ),
     hosts: &["taboola.com"],
     click_parameter: Some("tblci"),
     endpoints: &[
@@ -227,5 +243,153 @@ pub(crate) static TABOOLA: Dialect = Dialect {
     ],
     required: &["click-id|actions", "name|actions"],
     time: TimeStyle::UnixMillis,
+    ..BASE
+};
+
+/// PartnerStack: customers of a partner, without a click. PartnerStack recommends its sign-ups instead.
+pub(crate) static PARTNERSTACK_CUSTOMER: Dialect = Dialect {
+    key: "partnerstack_customer",
+    name: "PartnerStack customers",
+    source: Source::new(
+        Evidence::Vendor,
+        "PartnerStack API, “Create customer” (docs.partnerstack.com)",
+    ),
+    hosts: &["api.partnerstack.com"],
+    endpoints: &[Endpoint::json("/api/v2/customers").goal("signup")],
+    parameters: &[
+        p(&["partner_key"], F::AffiliateKey),
+        p(&["customer_key"], F::CustomerId),
+        p(&["email"], F::Personal),
+        p(&["name"], F::Personal),
+    ],
+    required: &["partner_key", "customer_key", "email"],
+    auth: &[Auth::Basic],
+    ..BASE
+};
+
+/// PartnerStack: payments of customers, in minor units. The customer has the key of the sign-up, or PartnerStack's own.
+pub(crate) static PARTNERSTACK_TRANSACTION: Dialect = Dialect {
+    key: "partnerstack_transaction",
+    name: "PartnerStack transactions",
+    source: Source::new(
+        Evidence::Vendor,
+        "PartnerStack API, “Create transaction” (docs.partnerstack.com)",
+    ),
+    hosts: &["api.partnerstack.com"],
+    endpoints: &[Endpoint::json("/api/v2/transactions")],
+    parameters: &[
+        p(&["customer_external_key", "customer_key"], F::CustomerId),
+        p(&["customer_email"], F::Personal),
+        p(&["amount"], F::Amount),
+        p(&["currency"], F::Currency),
+        p(&["key"], F::OrderId),
+        p(&["category_key"], F::Goal),
+        p(&["created_at"], F::EventTime),
+    ],
+    required: &[
+        "customer_external_key|customer_key|customer_email",
+        "amount",
+        "currency",
+    ],
+    money: Money::Minor,
+    auth: &[Auth::Basic],
+    time: TimeStyle::UnixMillis,
+    ..BASE
+};
+
+/// `LeadDyno`, which finds the lead by e-mail: a call without the affiliate's code has no proof here.
+pub(crate) static LEADDYNO: Dialect = Dialect {
+    key: "leaddyno",
+    name: "LeadDyno",
+    source: Source::new(Evidence::Vendor, "LeadDyno API document"),
+    hosts: &["leaddyno.com"],
+    endpoints: &[
+        Endpoint::form("/v1/purchases").goal("sale"),
+        Endpoint::form("/v1/leads").goal("lead"),
+    ],
+    parameters: &[
+        p(&["tracking_code"], F::ClickId),
+        p(&["code", "affiliate"], F::AffiliateKey),
+        p(&["email"], F::Personal),
+        p(&["first_name"], F::Personal),
+        p(&["last_name"], F::Personal),
+        p(&["address1"], F::Personal),
+        p(&["address2"], F::Personal),
+        p(&["purchase_code"], F::OrderId),
+        p(&["purchase_amount"], F::Amount),
+        p(&["commission_amount_override"], F::Commission),
+        p(&["plan_code"], F::Goal),
+        p(&["key"], F::Token),
+    ],
+    required: &["key", "email"],
+    ..BASE
+};
+
+/// Tolt. Amounts are in minor units. The customer of a payment is the ID that Tolt's answer to the sign-up gave.
+pub(crate) static TOLT: Dialect = Dialect {
+    key: "tolt",
+    name: "Tolt",
+    source: Source::new(Evidence::Vendor, "Tolt API document"),
+    hosts: &["tolt.com"],
+    endpoints: &[
+        Endpoint::json("/v1/transactions").goal("sale"),
+        Endpoint::json("/v1/customers").goal("lead"),
+        Endpoint::json("/v2/transactions").goal("sale"),
+        Endpoint::json("/v2/customers").goal("lead"),
+    ],
+    parameters: &[
+        p(&["click_id"], F::ClickId),
+        p(&["partner_id"], F::AffiliateKey),
+        p(&["customer_id"], F::CustomerId),
+        p(&["email"], F::Personal),
+        p(&["name"], F::Personal),
+        p(&["amount"], F::Amount),
+        p(&["charge_id"], F::OrderId),
+        p(&["promotion_code"], F::Coupon),
+        p(&["created_at"], F::EventTime),
+    ],
+    required: &["amount|partner_id|link_id", "customer_id|email"],
+    money: Money::Minor,
+    auth: &[Auth::Bearer],
+    ..BASE
+};
+
+/// `Refersion`. The cart's ID ties an order to its visitor; the order's amount is that of its items, less the discount.
+pub(crate) static REFERSION: Dialect = Dialect {
+    key: "refersion",
+    name: "Refersion",
+    source: Source::new(
+        Evidence::Vendor,
+        "Refersion developers, “Conversion tracking”, and public integrations",
+    ),
+    hosts: &["refersion.com"],
+    click_parameter: Some("rfsn"),
+    endpoints: &[Endpoint::json("/tracker/orders/paid")],
+    parameters: &[
+        p(&["cart_id"], F::ClickId),
+        p(&["auto_credit_affiliate_id"], F::AffiliateKey),
+        p(&["order_id"], F::OrderId),
+        p(&["currency_code"], F::Currency),
+        p(&["discount"], F::Discount),
+        p(&["discount_code"], F::Coupon),
+        p(&["customer.first_name"], F::Personal),
+        p(&["customer.last_name"], F::Personal),
+        p(&["customer.email"], F::Personal),
+        p(&["customer.ip_address"], F::Personal),
+    ],
+    required: &["cart_id", "order_id", "currency_code", "items"],
+    basket: Basket::Json(
+        "items",
+        Names {
+            sku: "sku",
+            name: "name",
+            quantity: "quantity",
+            amount: "price",
+            ..Names::NONE
+        },
+        Price::Piece,
+    ),
+    // Its secret is in `Refersion-Secret-Key`, which `RawCall` does not carry.
+    rules: &[Rule::AmountFromItems],
     ..BASE
 };

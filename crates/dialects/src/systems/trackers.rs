@@ -1,7 +1,7 @@
 //! Trackers of affiliates, to which networks report conversions. Their payout is what the affiliate earns: the
 //! commission.
 
-use crate::dialect::{BASE, Confidence, Dialect, Endpoint, Kind, ResponseStyle, p};
+use crate::dialect::{BASE, Dialect, Endpoint, Evidence, Kind, ResponseStyle, Source, p};
 use crate::field::Field as F;
 use crate::postback::State;
 use crate::rules::Rule;
@@ -26,6 +26,10 @@ const WORDS: &[(&str, State)] = &[
 pub(crate) static VOLUUM: Dialect = Dialect {
     key: "voluum",
     name: "Voluum",
+    source: Source::new(
+        Evidence::Vendor,
+        "Voluum, “Track Conversions Using S2S Postback URL” (doc.voluum.com)",
+    ),
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/postback").marks(&["cid", "et"])],
     parameters: &[
@@ -48,6 +52,7 @@ pub(crate) static VOLUUM: Dialect = Dialect {
 pub(crate) static KEITARO: Dialect = Dialect {
     key: "keitaro",
     name: "Keitaro",
+    source: Source::new(Evidence::Vendor, "Keitaro, “Postback” (docs.keitaro.io)"),
     click_parameter: Some("subid"),
     endpoints: &[
         Endpoint::get("/*/postback"),
@@ -88,6 +93,7 @@ const BINOM: &[crate::dialect::Parameter] = &[
 pub(crate) static BINOM_V1: Dialect = Dialect {
     key: "binom_v1",
     name: "Binom 1",
+    source: Source::new(Evidence::Vendor, "Binom documentation (docs.binom.org)"),
     click_parameter: Some("cnv_id"),
     endpoints: &[Endpoint::get("/click.php")],
     parameters: BINOM,
@@ -100,7 +106,10 @@ pub(crate) static BINOM_V1: Dialect = Dialect {
 pub(crate) static BINOM_V2: Dialect = Dialect {
     key: "binom_v2",
     name: "Binom 2",
-    confidence: Confidence::Medium,
+    source: Source::new(
+        Evidence::ThirdParty,
+        "Names from Binom’s documentation, the path from two third parties that disagree",
+    ),
     click_parameter: Some("cnv_id"),
     endpoints: &[Endpoint::get("/click")],
     parameters: BINOM,
@@ -113,6 +122,10 @@ pub(crate) static BINOM_V2: Dialect = Dialect {
 pub(crate) static BEMOB: Dialect = Dialect {
     key: "bemob",
     name: "BeMob",
+    source: Source::new(
+        Evidence::Vendor,
+        "BeMob, “Create custom affiliate network” (docs.bemob.com)",
+    ),
     hosts: &["bemobtrcks.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/postback")],
@@ -131,6 +144,7 @@ pub(crate) static BEMOB: Dialect = Dialect {
 pub(crate) static REDTRACK: Dialect = Dialect {
     key: "redtrack",
     name: "RedTrack",
+    source: Source::new(Evidence::Vendor, "RedTrack help"),
     click_parameter: Some("clickid"),
     endpoints: &[Endpoint::get("/postback").marks(&["rdtk_event_id"])],
     parameters: &[
@@ -150,6 +164,10 @@ pub(crate) static REDTRACK: Dialect = Dialect {
 pub(crate) static PEERCLICK: Dialect = Dialect {
     key: "peerclick",
     name: "PeerClick",
+    source: Source::new(
+        Evidence::Vendor,
+        "PeerClick help center (help-center.peerclick.com)",
+    ),
     hosts: &["peerclick.com"],
     click_parameter: Some("cid"),
     endpoints: &[Endpoint::get("/postback").marks(&["conversion_id"])],
@@ -157,7 +175,7 @@ pub(crate) static PEERCLICK: Dialect = Dialect {
         p(&["cid"], F::ClickId),
         p(&["payout"], F::Commission),
         p(&["status"], F::Status),
-        p(&["txid", "conversion_id"], F::OrderId),
+        p(&["txid"], F::OrderId),
         p(&["currency"], F::Currency),
     ],
     required: &["cid"],
@@ -169,6 +187,7 @@ pub(crate) static PEERCLICK: Dialect = Dialect {
 pub(crate) static PROSPER202: Dialect = Dialect {
     key: "prosper202",
     name: "Prosper202",
+    source: Source::new(Evidence::Vendor, "Prosper202’s public program"),
     click_parameter: Some("subid"),
     endpoints: &[
         Endpoint::get("/tracking202/static/gpb.php"),
@@ -198,7 +217,7 @@ pub(crate) static PROSPER202: Dialect = Dialect {
 pub(crate) static EVOCLICK: Dialect = Dialect {
     key: "evoclick",
     name: "EvoClick",
-    confidence: Confidence::Medium,
+    source: Source::new(Evidence::Code, "EvoClick’s public program"),
     click_parameter: Some("pid"),
     endpoints: &[Endpoint::get("/api/postback")],
     parameters: &[p(&["pid"], F::ClickId), p(&["payout"], F::Commission)],
@@ -206,16 +225,23 @@ pub(crate) static EVOCLICK: Dialect = Dialect {
     ..TRACKER
 };
 
-/// `FunnelFlux`.
+/// `FunnelFlux` Pro. A hit is a visit of one page.
 pub(crate) static FUNNELFLUX: Dialect = Dialect {
     key: "funnelflux",
     name: "FunnelFlux",
+    source: Source::new(
+        Evidence::Vendor,
+        "FunnelFlux, “Tracking conversions” (help.funnelflux.pro)",
+    ),
     hosts: &["funnelflux.pro"],
-    confidence: Confidence::Low,
-    click_parameter: Some("tid"),
-    endpoints: &[Endpoint::get("/postback")],
-    parameters: &[p(&["tid"], F::ClickId), p(&["payout"], F::Commission)],
-    required: &["tid"],
+    click_parameter: Some("hit"),
+    endpoints: &[Endpoint::get("/pb").only_with(&["hit"])],
+    parameters: &[
+        p(&["hit"], F::ClickId),
+        p(&["rev"], F::Commission),
+        p(&["tx"], F::OrderId),
+    ],
+    required: &["hit"],
     ..TRACKER
 };
 
@@ -223,8 +249,8 @@ pub(crate) static FUNNELFLUX: Dialect = Dialect {
 pub(crate) static SKRO: Dialect = Dialect {
     key: "skro",
     name: "Skro",
+    source: Source::new(Evidence::Code, "Programs of one author"),
     hosts: &["skro.eu"],
-    confidence: Confidence::Low,
     click_parameter: Some("clickid"),
     endpoints: &[Endpoint::get("/postback")],
     parameters: &[p(&["clickid"], F::ClickId), p(&["payout"], F::Commission)],

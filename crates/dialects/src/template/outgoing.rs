@@ -1,6 +1,6 @@
 //! Default postback templates for trackers.
 
-use crate::{Confidence, Dialect, of_key};
+use crate::{Dialect, Evidence, of_key};
 
 /// Path and query of each tracker's template, with our macros.
 const OUTGOING: [(&str, &str); 12] = [
@@ -37,7 +37,10 @@ const OUTGOING: [(&str, &str); 12] = [
         "/tracking202/static/gpb.php?amount={payout}&subid={aff_click_id}&txid={conversion_id}",
     ),
     ("evoclick", "/api/postback?pid={aff_click_id}&payout={payout}"),
-    ("funnelflux", "/postback?tid={aff_click_id}&payout={payout}"),
+    (
+        "funnelflux",
+        "/pb/?hit={aff_click_id}&tx={conversion_id}&rev={payout}",
+    ),
     ("skro", "/postback?clickid={aff_click_id}&payout={payout}"),
     (
         "affise",
@@ -65,7 +68,7 @@ impl Outgoing {
     /// True if the user must confirm the template, because its source is not the vendor.
     #[must_use]
     pub fn to_confirm(&self) -> bool {
-        self.dialect.confidence != Confidence::High
+        self.dialect.source.evidence != Evidence::Vendor
     }
 }
 

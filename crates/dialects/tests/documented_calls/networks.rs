@@ -21,7 +21,7 @@ fn impact() {
         coupon: some("SAVE"),
         customer_id: some("u1"),
         customer_type: Some(CustomerType::Existing),
-        token: some("SID:Token"),
+        token: some("Token"),
         items: vec![item("S1", "", 2, "10"), item("S2", "", 1, "3.5")],
         personal: extra(&[("CustomerEmail", "hash")]),
         ..click("c1")
@@ -264,7 +264,9 @@ fn impact_takes_discounts_off_the_lines_and_reverses_by_some_codes_only() {
     let total = send("ItemSku1=S1&ItemQuantity1=2&ItemSubTotal1=20.00");
     assert_eq!(total.amount, amount("20"));
     let less = send("ItemSku1=S1&ItemQuantity1=2&ItemPrice1=10.00&ItemDiscount1=3.00&OrderDiscount=2");
-    assert_eq!((less.items[0].amount, less.amount), (amount("17"), amount("15")));
+    assert_eq!((less.items[0].amount, less.amount), (amount("14"), amount("12")));
+    let line = send("ItemSku1=S1&ItemQuantity1=2&ItemPrice1=10.00&ItemTotalDiscount1=3.00");
+    assert_eq!(line.amount, amount("17"));
     let reason = send("DispositionCode=APPROVED&Amount=5");
     assert_eq!((reason.state, reason.intent), (None, Intent::Report));
     let body = "ActionTrackerId=3&OrderId=A-1&DispositionCode=ITEM_RETURNED";
@@ -343,4 +345,85 @@ fn taboola() {
         parsed("taboola", &two).1,
         Some(Problem::Malformed { .. })
     ));
+}
+
+#[test]
+fn awin_conversion_api() {
+    let body = r##"{"orders":[{"orderReference":"#1100011","amount":111,"channel":"aw","currency":"GBP","voucher":"10_OFF","isTest":false,"awc":"1001_1_aaa","customerAcquisition":"NEW","commissionGroups":[{"code":"DEFAULT","amount":111}],"basket":[{"id":"77","name":"Boot","price":55.5,"quantity":2,"sku":"S1","category":"feet","commissionGroupCode":"SHOES"}],"custom":{"1":"x"}}]}"##;
+    let url = "https://api.awin.com/s2s/advertiser/1001/orders";
+    let call = RawCall {
+        api_key: Some("tok"),
+        ..json(url, body)
+    };
+    let expected = Postback {
+        order_id: some("#1100011"),
+        amount: amount("111"),
+        currency: some("GBP"),
+        coupon: some("10_OFF"),
+        customer_type: Some(CustomerType::New),
+        token: some("tok"),
+        items: vec![Item {
+            name: some("Boot"),
+            ..item("S1", "SHOES", 2, "111")
+        }],
+        extra: extra(&[("item0.category", "feet"), ("orders.custom.1", "x")]),
+        ..click("1001_1_aaa")
+    };
+    assert_eq!(read("awin_api", &call), expected);
+    let groups = r#"{"orders":[{"orderReference":"A-1","amount":30,"channel":"ppc","currency":"GBP","awc":"1001_1_aaa,1001_2_bbb","commissionGroups":[{"code":"A","amount":20},{"code":"B","amount":10}]}]}"#;
+    let groups = read("awin_api", &json(url, groups));
+    assert_eq!(groups.click_ids, ["1001_1_aaa", "1001_2_bbb"]);
+    assert_eq!(groups.other_channel, some("ppc"));
+    assert_eq!((groups.items.len(), groups.items[1].amount), (2, amount("10")));
+    let two = json(url, r#"{"orders":[{"amount":1},{"amount":2}]}"#);
+    assert!(matches!(
+        parsed("awin_api", &two).1,
+        Some(Problem::Malformed { .. })
+    ));
+}
+
+#[test]
+fn kwanko() {
+    let url = "https://action.metaffiliation.com/trk.php?mclic=G4DD511011&argmon=59.90&argann=A-1&argmodp=creditcard&nacur=USD&altid=a%40b.example&argbr=SAVE&cible=c1";
+    let expected = Postback {
+        reference: some("G4DD511011"),
+        order_id: some("A-1"),
+        amount: amount("59.90"),
+        currency: some("USD"),
+        coupon: some("SAVE"),
+        personal: extra(&[("altid", "a@b.example")]),
+        extra: extra(&[("argmodp", "creditcard")]),
+        ..click("c1")
+    };
+    assert_eq!(get("kwanko", url), expected);
+}
+
+#[test]
+fn impact_changes_an_action_by_put_and_takes_it_back_by_delete() {
+    let url = "https://api.impact.com/Advertisers/SID/Actions";
+    let by = |method, body: &'static str| {
+        read(
+            "impact",
+            &RawCall {
+                method,
+                ..post(url, FORM, body)
+            },
+        )
+    };
+    let changed = by(
+        "PUT",
+        "ActionTrackerId=3&OrderId=A-1&Amount=20.00&Reason=ORDER_UPDATE",
+    );
+    assert_eq!(
+        (changed.intent, changed.amount, changed.state),
+        (Intent::Update, amount("20"), None)
+    );
+    let gone = by(
+        "DELETE",
+        "ActionTrackerId=3&OrderId=A-1&DispositionCode=ITEM_RETURNED",
+    );
+    assert_eq!(
+        (gone.intent, gone.state, gone.order_id),
+        (Intent::Update, Some(State::Rejected), some("A-1"))
+    );
 }

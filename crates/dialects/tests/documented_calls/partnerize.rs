@@ -102,3 +102,35 @@ fn problems_are_named() {
     // The same key in two items is not repeated.
     assert_eq!(problem("/conversion/clickref:a/[value:1][value:1]"), None);
 }
+
+#[test]
+fn a_post_is_the_same_call_and_its_body_may_have_the_rest() {
+    let form = "application/x-www-form-urlencoded";
+    let whole = format!("{HEAD}/{BASKET}");
+    assert_eq!(read("partnerize", &post(&whole, form, "")), order());
+    let start = "https://prf.hn/conversion/tracking_mode:api/campaign:10abc1234/clickref:1101lAbC";
+    let expected = Postback {
+        reference: some("10abc1234"),
+        order_id: some("A-1"),
+        currency: some("EUR"),
+        ..click("1101lAbC")
+    };
+    let call = post(start, form, "conversionref=A-1&currency=EUR");
+    assert_eq!(read("partnerize", &call), expected);
+}
+
+#[test]
+fn a_value_that_does_not_decode_is_named() {
+    for (segment, parameter) in [
+        ("clickref:caf%E9", "clickref"),
+        ("conversionref:50%", "conversionref"),
+        ("note:%FF", "note"),
+    ] {
+        let path = format!("/conversion/tracking_mode:api/{segment}/currency:EUR");
+        let (_, problem) = parsed("partnerize", &RawCall::get(&path));
+        assert!(
+            matches!(&problem, Some(Problem::Undecodable { parameter: named, .. }) if named == parameter),
+            "{segment}: {problem:?}"
+        );
+    }
+}

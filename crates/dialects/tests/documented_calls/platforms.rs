@@ -232,3 +232,18 @@ fn trackdesk_as_query_and_as_json() {
     );
     assert_eq!(read("trackdesk", &call).amount, amount("100.5"));
 }
+
+#[test]
+fn offer18() {
+    let url = "http://imdm.o18.click/p?mid=1796&adv_sub1=A-1&tid=c1&event=deposit&sale=50&auth_token=43643";
+    let expected = Postback {
+        reference: some("1796"),
+        goal: some("deposit"),
+        order_id: some("A-1"),
+        amount: amount("50"),
+        token: some("43643"),
+        subs: [some("A-1"), None, None, None, None],
+        ..click("c1")
+    };
+    assert_eq!(get("offer18", url), expected);
+}

@@ -126,3 +126,99 @@ fn dub() {
     );
     assert_eq!(read("dub", &lead).goal, some("Sign up"));
 }
+
+#[test]
+fn leaddyno_as_form_and_as_json() {
+    let body = "key=tok&email=a%40b.example&purchase_code=A-1&purchase_amount=40.50&code=ann";
+    let expected = Postback {
+        affiliate_key: some("ann"),
+        goal: some("sale"),
+        order_id: some("A-1"),
+        amount: amount("40.50"),
+        token: some("tok"),
+        personal: extra(&[("email", "a@b.example")]),
+        ..Postback::default()
+    };
+    let form = post(
+        "https://api.leaddyno.com/v1/purchases",
+        "application/x-www-form-urlencoded",
+        body,
+    );
+    assert_eq!(read("leaddyno", &form), expected);
+    let body = r#"{"email":"a@b.example","purchase_code":"A-1","purchase_amount":40.5,"code":"ann","plan_code":"p1","commission_amount_override":5}"#;
+    let planned = json("https://api.leaddyno.com/v1/purchases?key=tok", body);
+    let expected = Postback {
+        goal: some("p1"),
+        commission: amount("5"),
+        ..expected
+    };
+    assert_eq!(read("leaddyno", &planned), expected);
+    let lead = json(
+        "https://api.leaddyno.com/v1/leads?key=tok",
+        r#"{"email":"a@b.example","affiliate":"ann"}"#,
+    );
+    let lead = read("leaddyno", &lead);
+    assert_eq!((lead.goal, lead.affiliate_key), (some("lead"), some("ann")));
+}
+
+#[test]
+fn tolt() {
+    let body = r#"{"amount":9999,"customer_id":"cust_dK9bzRGn46BhVgNFHD6fDgXW","billing_type":"subscription","charge_id":"ch_9bzRGn46BhVgNFHD6fDgXW","click_id":"clk_7mbzRGn46BhVgNFHD6fDgXW","product_id":"prod_123","product_name":"Premium Plan","source":"stripe","interval":"month","created_at":"2025-01-15T14:30:00.000Z"}"#;
+    let call = RawCall {
+        authorization: Some("Bearer tok"),
+        ..json("https://api.tolt.com/v1/transactions", body)
+    };
+    let expected = Postback {
+        goal: some("sale"),
+        order_id: some("ch_9bzRGn46BhVgNFHD6fDgXW"),
+        amount: amount("99.99"),
+        customer_id: some("cust_dK9bzRGn46BhVgNFHD6fDgXW"),
+        event_time: time(1_736_951_400),
+        token: some("tok"),
+        extra: extra(&[
+            ("billing_type", "subscription"),
+            ("product_id", "prod_123"),
+            ("product_name", "Premium Plan"),
+            ("source", "stripe"),
+            ("interval", "month"),
+        ]),
+        is_in_hundredths: true,
+        ..click("clk_7mbzRGn46BhVgNFHD6fDgXW")
+    };
+    assert_eq!(read("tolt", &call), expected);
+    let customer = json(
+        "https://api.tolt.com/v1/customers",
+        r#"{"email":"a@b.example","partner_id":"part_1","customer_id":"u1","click_id":"click_abc","status":"active"}"#,
+    );
+    let customer = read("tolt", &customer);
+    assert_eq!(
+        (customer.goal, customer.affiliate_key, customer.state),
+        (some("lead"), some("part_1"), None)
+    );
+}
+
+#[test]
+fn refersion_sums_its_items() {
+    let body = r#"{"cart_id":"c1","order_id":"20150401102883","shipping":9.99,"tax":0.57,"discount":2.25,"discount_code":"HOLIDAY1","currency_code":"USD","customer":{"first_name":"John","last_name":"Doe","email":"jdoe@example.com","ip_address":"203.0.113.75"},"items":[{"price":5.50,"quantity":2,"sku":"PROD_A","name":"Product A"}]}"#;
+    let expected = Postback {
+        order_id: some("20150401102883"),
+        amount: amount("8.75"),
+        discount: amount("2.25"),
+        currency: some("USD"),
+        coupon: some("HOLIDAY1"),
+        items: vec![Item {
+            name: some("Product A"),
+            ..item("PROD_A", "", 2, "11")
+        }],
+        personal: extra(&[
+            ("customer.first_name", "John"),
+            ("customer.last_name", "Doe"),
+            ("customer.email", "jdoe@example.com"),
+            ("customer.ip_address", "203.0.113.75"),
+        ]),
+        extra: extra(&[("shipping", "9.99"), ("tax", "0.57")]),
+        ..click("c1")
+    };
+    let call = json("https://inbound-webhooks.refersion.com/tracker/orders/paid", body);
+    assert_eq!(read("refersion", &call), expected);
+}

@@ -95,13 +95,6 @@ fn trackers_with_the_same_path_are_distinguished() {
     };
     assert_eq!(get("peerclick", url), expected);
     assert_eq!(
-        get(
-            "funnelflux",
-            "https://i.funnelflux.pro/postback?tid=c1&payout=2.50"
-        ),
-        paid(None)
-    );
-    assert_eq!(
         get("skro", "https://s2s.skro.eu/postback?clickid=c1&payout=2.50"),
         paid(None)
     );
@@ -138,5 +131,13 @@ fn evoclick() {
     assert_eq!(
         get("evoclick", "https://e.example/api/postback?pid=c1&payout=2.50"),
         paid(None)
+    );
+}
+
+#[test]
+fn funnelflux() {
+    assert_eq!(
+        get("funnelflux", "https://f.example/pb/?hit=c1&tx=A-1&rev=2.50"),
+        paid(Some("A-1"))
     );
 }

@@ -218,6 +218,7 @@ impl Decided {
 fn case(postback: &Attributed) -> Case<'_> {
     Case {
         postback: &postback.record.postback,
+        dialect: postback.record.dialect(),
         postback_id: postback.record.id,
         advertiser_id: postback.advertiser_id,
         integration: &postback.integration,

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use campaigns::AttributedBy;
 use campaigns::Routing;
 use chrono::{DateTime, Utc};
-use conversions::{AttributedBy, Change, Conversion, ConversionKey, Effects};
+use conversions::{Change, Conversion, ConversionKey, Effects};
 use schema::batch::{BatchError, Tx};
 use schema::{AdvertiserId, CampaignId, GoalId, NetworkId};
 use tenancy::affiliates::AffiliateStatus;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use campaigns::caps::{Cap, Metric};
+use campaigns::goals::UniqueBy;
 use campaigns::{ClickFlag, Route};
 use chrono::{DateTime, TimeDelta, Utc};
 use conversions::ConversionKey;
@@ -217,7 +218,16 @@ impl Existing {
         let (claim, record) = (&claimed.claim, &claimed.postback.record);
         let order = record.postback.order_id.as_deref();
         let Some(order) = order.filter(|order| self.order_id.as_deref() == Some(order)) else {
-            return Verdict::of(Reason::GoalOnce).about(self.id);
+            let once = match (claim.goal.settings.unique_by, &record.postback.customer_id) {
+                (UniqueBy::Customer, Some(customer)) => {
+                    let message = format!(
+                        "Customer {customer} reached the goal before, and the goal counts once per customer."
+                    );
+                    Verdict::with_message(Reason::GoalOnce, message)
+                }
+                _ => Verdict::of(Reason::GoalOnce),
+            };
+            return once.about(self.id);
         };
         let amount = claim.amount_micros.map(|micros| Money {
             micros,

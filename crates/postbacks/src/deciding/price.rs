@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use conversions::basket::{self, Item};
 use conversions::pricing::{Pricing, Rate, Review, Unpaid};
 use conversions::{Change, Conversion, ConversionStatus, ReviewBecause, outcome};
+use dialects::Field;
 use schema::{ConversionId, Currency, Money};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -154,6 +155,12 @@ pub(super) fn sent_commission(claimed: &Claimed, pricing: &Pricing) -> Option<i6
 /// Notes a commission or revenue that was sent and does not count, with the reason.
 fn note_commission(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) {
     let fields = &claimed.postback.record.postback;
+    let dialect = claimed.postback.record.dialect();
+    let name = |field, ours| dialect.name_of(field).unwrap_or(ours);
+    let percent = name(Field::CommissionPercent, "commission_percent");
+    if fields.commission.is_some_and(|sent| sent.micros > 0) && fields.commission_rate_ppm.is_some() {
+        trace.unused(percent, "the fixed commission counts");
+    }
     let is_sent =
         fields.commission.is_some_and(|sent| sent.micros > 0) || fields.commission_rate_ppm.is_some();
     if is_sent && !pricing.takes_commission {
@@ -164,13 +171,16 @@ fn note_commission(claimed: &Claimed, pricing: &Pricing, trace: &mut Trace) {
         } else {
             "the goal pays its own commission"
         };
-        trace.unused("commission", because);
+        trace.unused(name(Field::Commission, "commission"), because);
     }
     if fields.commission_rate_ppm.is_some_and(|rate| rate > 1_000_000) {
-        trace.unused("commission_percent", "it is more than 100 %");
+        trace.unused(percent, "it is more than 100 %");
     }
     if fields.revenue.is_some() {
-        trace.unused("revenue", "it follows from the goal's terms");
+        trace.unused(
+            name(Field::Revenue, "revenue"),
+            "it follows from the goal's terms",
+        );
     }
 }
 

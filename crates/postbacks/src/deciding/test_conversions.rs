@@ -30,6 +30,7 @@ schema::row! {
         commission_micros: i64,
         revenue_micros: i64,
         is_simulated: bool,
+        host: Option<String>,
     }
 }
 
@@ -92,6 +93,15 @@ pub(super) async fn decide(
     Ok(decided)
 }
 
+/// Host that the click led to.
+fn host(claimed: &Claimed, conversion: &Conversion) -> Option<String> {
+    let route = &claimed.postback.route;
+    let destination = route
+        .promotion
+        .destination_of(route.landing_page_id, conversion.click_id?)?;
+    destination.host()
+}
+
 fn row((claimed, conversion): &(Claimed, Conversion)) -> TestConversion<'_> {
     TestConversion {
         network_id: conversion.network_id,
@@ -108,5 +118,6 @@ fn row((claimed, conversion): &(Claimed, Conversion)) -> TestConversion<'_> {
         commission_micros: conversion.commission_micros,
         revenue_micros: conversion.revenue_micros,
         is_simulated: claimed.postback.record.is_simulated,
+        host: host(claimed, conversion),
     }
 }

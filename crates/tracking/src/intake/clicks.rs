@@ -72,11 +72,10 @@ async fn record(
     check_open(&route, clock::now())?;
     let query = request.uri.query().unwrap_or_default();
     let subs = read_subs(query, route.presets.as_deref());
-    let page = read_page(query);
     let click = new_click(request, tracker, &network, &route, subs);
     let location = match fallback(&route, &click) {
         Some(url) => url.to_owned(),
-        None => destination(&tracker.click_ids, &network, &route, &click, page.as_deref())
+        None => destination(&tracker.click_ids, &network, &route, &click, query)
             .map_err(|problem| pages::deep_link(&problem))?,
     };
     match intake.record(&network, &click).await {
@@ -264,7 +263,7 @@ fn destination(
     network: &Network,
     route: &Route,
     click: &NewClick,
-    page: Option<&str>,
+    query: &str,
 ) -> Result<String, DestinationError> {
     let sub = |index: usize| {
         click
@@ -283,16 +282,19 @@ fn destination(
         affiliate_id: &route.affiliate_id.to_string(),
         campaign_id: &route.campaign().id.to_string(),
         link_id: &route.link_id.to_string(),
+        query,
     };
-    let [.., a, b, c, d] = click.key.0.into_bytes();
     let chosen = route
         .promotion
-        .destination(route.landing_page_id, u32::from_be_bytes([a, b, c, d]))
+        .destination_of(route.landing_page_id, click.key)
         .ok_or(DestinationError::NotAUrl)?;
-    match page {
-        None => Ok(chosen.expand(&values)),
-        Some(page) => Ok(chosen.deep(page, &route.campaign().sending)?.expand(&values)),
-    }
+    let sending = &route.campaign().sending;
+    let mut location = match read_page(query) {
+        None => chosen.expand(&values),
+        Some(page) => chosen.deep(&page, sending)?.expand(&values),
+    };
+    campaigns::pass(&mut location, query, &sending.passed_parameters);
+    Ok(location)
 }
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ pub async fn answer(intake: &Intake, mut request: Request) -> Response<BoxBody> 
         .map_or("/", |target| target.as_str());
     match Target::of(target) {
         Target::Postback { slug } => {
-            let method = request.method();
-            if *method != Method::GET && *method != Method::POST {
-                return not_allowed("GET, POST");
+            // Impact and LeadDyno change and reverse orders by PUT and DELETE.
+            const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+            if !METHODS.contains(request.method()) {
+                return not_allowed("GET, POST, PUT, DELETE");
             }
             // Boxed, so that the future of a click is not as large as that of a postback.
             Box::pin(postbacks::receive(&request, slug, payload, intake)).await

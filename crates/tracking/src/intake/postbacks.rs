@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use ::postbacks::{InboundRequest, Reason, Reply, Verdict};
 use actix_http::body::BoxBody;
 use actix_http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use actix_http::{HttpMessage, Payload, Request, RequestHead, Response, StatusCode};
-use dialects::{Dialect, Wish};
+use campaigns::integrations::Token;
+use dialects::{Dialect, ParsedCall, Wish};
 use futures_util::StreamExt;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
+use tenancy::networks::Network;
 
 use super::request::{Simulated, TARGET_LIMIT, client_ip, header, network_of, over_https};
-use crate::tracker::{Intake, Tracker};
+use crate::tracker::{Intake, Sender, Tracker};
 
 /// Maximum size of a body, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -42,7 +46,7 @@ pub(super) async fn receive(
     inbound.is_simulated = is_simulated;
     let parsed = inbound.parse();
     let (dialect, wish) = (parsed.dialect, parsed.postback.wish.clone());
-    let (id, received_at) = (inbound.id, inbound.received_at);
+    let id = inbound.id;
     let reply = |reply: &Reply| respond(request, tracker, dialect, &wish, id, reply);
     let native = |reason: Reason| reply(&Reply::native(Verdict::of(reason)));
     let network = match tokio::time::timeout(HOST_TIMEOUT, network_of(request, slug, tracker)).await {
@@ -54,15 +58,46 @@ pub(super) async fn receive(
         }
         Err(_) => return native(Reason::Unavailable),
     };
-    let most = u32::try_from(network.limits.max_postbacks_per_second).unwrap_or(u32::MAX);
-    if !tracker
-        .postback_rate
-        .count(network.id, most, clock::since_epoch(received_at))
-        .allowed
-    {
+    if !is_within_rate(tracker, &network, &inbound, &parsed) {
         return native(Reason::RateLimited);
     }
     reply(&intake.receive(&network, inbound, parsed).await)
+}
+
+/// Counts a postback. Senders with a known token have the whole rate of the network, so that others cannot use it up; of
+/// the others, one address has at most half of theirs.
+fn is_within_rate(
+    tracker: &Tracker,
+    network: &Network,
+    inbound: &InboundRequest,
+    parsed: &ParsedCall,
+) -> bool {
+    let most = u32::try_from(network.limits.max_postbacks_per_second).unwrap_or(u32::MAX);
+    let at = clock::since_epoch(inbound.received_at);
+    let count = |sender, most| {
+        tracker
+            .postback_rate
+            .count((network.id, sender), most, at)
+            .allowed
+    };
+    let token = parsed.postback.token.as_deref().map(Token::from_call);
+    if token.is_some_and(|token| tracker.routing.remembers_token(network.id, token.hash())) {
+        return count(Sender::Known, most);
+    }
+    let address = inbound.remote_ip.map(|ip| match ip {
+        IpNet::V4(ip) => IpAddr::V4(ip.addr()),
+        // A customer of a provider has a /64 of addresses.
+        IpNet::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip.addr()) >> 64 << 64)),
+    });
+    address.is_none_or(|address| count(Sender::Address(address), most.div_ceil(2)))
+        && count(Sender::Unknown, most)
+}
+
+/// True if the headers are those that browsers add, and programs do not.
+fn is_from_browser(request: &RequestHead) -> bool {
+    ["sec-fetch-site", "sec-fetch-mode", "sec-ch-ua"]
+        .iter()
+        .any(|name| request.headers.contains_key(*name))
 }
 
 async fn read(
@@ -101,6 +136,8 @@ async fn read(
         body,
         remote_ip: client_ip(request, &tracker.trusted_proxies).map(IpNet::from),
         over_https: over_https(request, &tracker.trusted_proxies),
+        has_browser_headers: is_from_browser(request),
+        entered_for: None,
         is_simulated: false,
         problem,
     }

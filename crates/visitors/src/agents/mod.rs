@@ -38,8 +38,9 @@ pub struct Agent {
     pub browser: Option<Arc<str>>,
     /// Family of the operating system as uap-core names it, like `Mac OS X`; `None` if unknown.
     pub os: Option<Arc<str>>,
-    /// True if a program sent it: a crawler, a link preview, a monitor, an HTTP library, a headless browser. A missing
-    /// or empty User-Agent counts as a bot, because every browser sends one.
+    /// True if a program sent it: a crawler, a link preview, a monitor, an HTTP library, a headless browser, or an
+    /// unknown one that names no browser. A missing or empty User-Agent counts as a bot, because every browser sends
+    /// one.
     pub bot: bool,
 }
 
@@ -78,7 +79,7 @@ impl Agents {
             browsers: Patterns::new(&rules(yaml, "user_agent_parsers"))?,
             systems: Patterns::new(&rules(yaml, "os_parsers"))?,
             devices: Devices::new()?,
-            bots: Bots::new(yaml)?,
+            bots: Bots::new()?,
             cache: Cache::with_weighter(items, CACHE_BYTES, ByBytes),
         })
     }

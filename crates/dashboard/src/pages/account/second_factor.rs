@@ -75,7 +75,24 @@ pub(super) async fn remove(user: SignedIn, form: PostedForm) -> PageResult {
     if let Err(message) = check_current_password(&user, &form).await? {
         return Err(PageError::Refused(message.to_owned()));
     }
-    let mut conn = user.request.dashboard.db.person(user.person.id).await?;
+    // Otherwise a stolen password and an open session would be enough.
+    let dashboard = &user.request.dashboard;
+    let account = format!("code {}", user.person.email);
+    let address = user.request.address();
+    if dashboard.throttle.count(&account, address).await.is_err() {
+        return Err(PageError::Refused(
+            "Too many attempts. Try again in 15 minutes.".to_owned(),
+        ));
+    }
+    let (person, code, now) = (user.person.id, form.get("code"), clock::now());
+    let mut conn = dashboard.db.unscoped().await?;
+    if !two_factor::use_code(&mut conn, &dashboard.secret, person, code, now).await? {
+        let message = "Incorrect or used code. Enter the next code of your app, or a recovery code.";
+        return Err(PageError::Refused(message.to_owned()));
+    }
+    drop(conn);
+    dashboard.throttle.forgive(&account, address).await;
+    let mut conn = dashboard.db.person(person).await?;
     two_factor::remove(&mut conn, user.person.id).await?;
     conn.commit().await?;
     note(

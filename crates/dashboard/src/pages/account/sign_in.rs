@@ -38,8 +38,16 @@ pub(super) async fn submit(request: PageRequest, form: PostedForm) -> PageResult
     let refuse = |status, refusal| html_with(status, &SignIn::new(&request, next, email, refusal));
     let address = request.address();
     // Each kind of attempt has a prefix, so that no typed address can collide with the counter of another kind.
-    let account = format!("sign-in {email}");
-    if request.dashboard.throttle.count(&account, address).await.is_err() {
+    let dashboard = &request.dashboard;
+    let device = dashboard
+        .cookies
+        .device_of(&request.http, &dashboard.secret, email);
+    // Strangers can lock an account for strangers only.
+    let (account, address) = match &device {
+        Some(device) => (device.clone(), None),
+        None => (format!("sign-in {email}"), address),
+    };
+    if dashboard.throttle.count(&account, address).await.is_err() {
         return Ok(retry_later(refuse(
             StatusCode::TOO_MANY_REQUESTS,
             TOO_MANY_ATTEMPTS,
@@ -61,7 +69,12 @@ pub(super) async fn submit(request: PageRequest, form: PostedForm) -> PageResult
                 person: known.person,
                 awaits_second_factor: known.has_second_factor,
             };
-            enter(&request, entrance, urls::local(next)).await
+            let mut response = enter(&request, entrance, urls::local(next)).await?;
+            if device.is_none() {
+                let known = dashboard.cookies.known_device(&dashboard.secret, email);
+                set_cookie(&mut response, &known);
+            }
+            Ok(response)
         }
         known => {
             if let Some(known) = known {

@@ -123,6 +123,8 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
     let progress = TestProgress::of(&mut page.conn, &campaign, page.now).await?;
     let url = page.tracking_url().await?;
     let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
+    let advertiser = tenancy::advertisers::find(&mut page.conn, campaign.advertiser_id).await?;
+    let advertiser = advertiser.map(|advertiser| advertiser.name);
     let frame = page.commit().await?;
     let has_own = integrations.own_of(campaign.id).is_some();
     let status = if state.problem.is_empty() {
@@ -163,7 +165,7 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
             postbacks: progress
                 .postbacks
                 .into_iter()
-                .map(|postback| PostbackRow::new(postback, None, &frame))
+                .map(|postback| PostbackRow::new(postback, advertiser.clone(), &frame))
                 .collect(),
             steps: state.steps,
             problem: state.problem,
@@ -181,6 +183,7 @@ fn goal_rows<P>(progress: &TestProgress, frame: &Frame<P>) -> Vec<GoalRow> {
             .filter(|(stage, _)| *stage <= progress.stage)
             .count(),
         is_verified: progress.is_verified(),
+        misses_live_page: progress.misses_live_page,
         orders: progress
             .orders
             .iter()
@@ -188,6 +191,7 @@ fn goal_rows<P>(progress: &TestProgress, frame: &Frame<P>) -> Vec<GoalRow> {
                 at: frame.time(order.at).full,
                 receipt: order.postback_id.to_string(),
                 order_id: order.order_id.clone().unwrap_or_else(|| "—".to_owned()),
+                host: order.host.clone().unwrap_or_else(|| "—".to_owned()),
             })
             .collect(),
     };
@@ -201,6 +205,7 @@ struct GoalRow {
     /// Number of reached test stages.
     reached: usize,
     is_verified: bool,
+    misses_live_page: bool,
     orders: Vec<OrderRow>,
 }
 
@@ -208,6 +213,7 @@ struct OrderRow {
     at: String,
     receipt: String,
     order_id: String,
+    host: String,
 }
 
 #[derive(Template)]

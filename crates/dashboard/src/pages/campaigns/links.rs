@@ -207,6 +207,7 @@ fn destination(
         affiliate_id: &link.affiliate_id.to_string(),
         campaign_id: &campaign.id.to_string(),
         link_id: &link.id.to_string(),
+        query: "",
     }))
 }
 

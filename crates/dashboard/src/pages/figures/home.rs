@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use askama::Template;
 use chrono::NaiveDate;
 use conversions::ConversionFilter;
-use reports::{Dimension, Figures, Key, Report, ReportQuery};
+use reports::{Dimension, Figures, Report, ReportQuery};
 use schema::Money;
 use tenancy::{Permission, needs};
 
 use super::conversions::ConversionRow;
 use crate::chart::DayChart;
+use crate::error::PageError;
 use crate::format;
 use crate::page::Page;
 use crate::pages::postbacks::alerts;
@@ -27,7 +28,11 @@ pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
     let scope = page.actor.role.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let query = ReportQuery::last_days(30, today, vec![Dimension::Day]);
-    let report = reports::run(&mut page.conn, &page.network, scope, &query).await?;
+    let report = reports::run(&mut page.conn, &page.network, scope, &query).await;
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => return Err(PageError::BadRequest(error.into_problem()?.message)),
+    };
     let filter = ConversionFilter {
         scope,
         ..ConversionFilter::default()
@@ -70,13 +75,10 @@ pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
 
 /// Figures of every day of the period, oldest first. A day without events has zeros, not a gap.
 fn by_day(query: &ReportQuery, report: &Report) -> Vec<(NaiveDate, Figures)> {
-    let of_day: HashMap<_, _> = report
+    let of_day: HashMap<NaiveDate, _> = report
         .rows
         .iter()
-        .filter_map(|row| match row.keys.first() {
-            Some(Key::Day(day)) => Some((day.0, &row.figures)),
-            _ => None,
-        })
+        .filter_map(|row| Some((row.keys.first()?.value.parse().ok()?, &row.figures)))
         .collect();
     query
         .from

@@ -4,6 +4,7 @@ mod clicks;
 mod conversion;
 mod conversions;
 mod corrections;
+mod entering;
 mod home;
 mod reports;
 mod search;
@@ -18,6 +19,8 @@ routes! {
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/conversions" => conversions::list;
+    get "/conversions/new" => entering::show;
+    post "/conversions/new" => entering::submit;
     get "/conversions/corrections" => corrections::show;
     post "/conversions/corrections" => corrections::submit;
     post "/conversions/corrections/undo" => corrections::undo;

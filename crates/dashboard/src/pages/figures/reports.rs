@@ -4,8 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
-use reports::{Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row};
-use schema::Money;
+use reports::{
+    Basis, Comparison, Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row, Sort, Value,
+};
 use tenancy::{Actor, Permission, affiliates, needs};
 
 use crate::error::PageError;
@@ -17,29 +18,32 @@ use crate::shell::{PageResult, Shell, csv_file, html_with};
 /// Maximum number of rows on the page. The CSV has all.
 const ROWS: usize = 500;
 
-/// Groupings of the form. The URL accepts others.
-const GROUPINGS: [(&str, &str); 7] = [
-    ("campaign,affiliate", "Campaign, affiliate"),
-    ("affiliate,campaign", "Affiliate, campaign"),
-    ("affiliate,day", "Affiliate, day"),
-    ("campaign,day", "Campaign, day"),
-    ("day", "Day"),
-    ("campaign", "Campaign"),
-    ("affiliate", "Affiliate"),
-];
+/// Dimensions that the form offers. The URL accepts up to [`reports::MAX_DEPTH`].
+const GROUPS: usize = 3;
 
 /// `GET /reports`
 pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     let scope = page.actor.role.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
-    let (query, problems) = match ReportQuery::parse(page.request.http.query_string(), today) {
+    let fallback = || ReportQuery::last_days(30, today, vec![Dimension::Campaign]);
+    let parsed = ReportQuery::parse(page.request.http.query_string(), &[], today)
+        .and_then(|query| query.check(&page.actor).map(|()| query));
+    let (mut query, mut problems) = match parsed {
         Ok(query) => (query, Vec::new()),
-        Err(problems) => (
-            ReportQuery::last_days(30, today, vec![Dimension::Campaign]),
-            problems,
-        ),
+        Err(problems) => (fallback(), problems),
     };
-    let report = reports::run(&mut page.conn, &page.network, scope, &query).await?;
+    let report = match reports::run(&mut page.conn, &page.network, scope, &query).await {
+        Ok(report) => report,
+        Err(error) => {
+            problems.push(error.into_problem()?);
+            query = fallback();
+            let report = reports::run(&mut page.conn, &page.network, scope, &query).await;
+            match report {
+                Ok(report) => report,
+                Err(error) => return Err(PageError::BadRequest(error.into_problem()?.message)),
+            }
+        }
+    };
     let campaigns = campaign_table::visible(&mut page.conn, scope, None).await?;
     let affiliates = if page.actor.may(Permission::SeeParties) {
         affiliates::all(&mut page.conn).await?
@@ -48,61 +52,162 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     };
     let frame = page.commit().await?;
 
-    let metrics = metrics(&frame.actor);
+    let metrics = query.metrics(&frame.actor);
     let status = if problems.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let group: Vec<_> = query.group.iter().map(|dimension| dimension.as_str()).collect();
+    let zone = query.zone.unwrap_or(frame.network.time_zone());
     html_with(
         status,
         &Show {
             shell: frame.shell("Reports", "Report"),
             problems,
             csv: format!("/reports.csv?{}", query.to_query_string()),
+            all_metrics: query
+                .metrics
+                .is_none()
+                .then(|| with_all_metrics(&query, &frame.actor)),
             from: query.from.to_string(),
             to: query.to.to_string(),
+            zone: zone.name(),
             campaigns: Choice::list(
                 campaigns
                     .into_iter()
                     .map(|(campaign, _)| (campaign.id, campaign.name)),
-                &query.campaign.map_or(String::new(), |id| id.to_string()),
+                query.only(Dimension::Campaign),
             ),
             affiliates: Choice::list(
                 affiliates
                     .into_iter()
                     .map(|affiliate| (affiliate.id, affiliate.name)),
-                &query.affiliate.map_or(String::new(), |id| id.to_string()),
+                query.only(Dimension::Affiliate),
             ),
-            groupings: Choice::list(GROUPINGS, &group.join(",")),
-            dimensions: query.group.iter().map(|dimension| heading(*dimension)).collect(),
+            groups: (0..GROUPS)
+                .map(|at| group_choices(&query, at, &frame.actor))
+                .collect(),
+            bases: Choice::list(
+                BASES.map(|(basis, label)| (basis.as_str(), label)),
+                query.by.as_str(),
+            ),
+            comparisons: Choice::list(
+                COMPARISONS.map(|(compare, label)| (compare.as_str(), label)),
+                query.compare.map_or("", Comparison::as_str),
+            ),
+            kept: kept(&query),
+            narrowings: narrowings(&query),
+            dimensions: query.group.iter().map(|dimension| dimension.label()).collect(),
             metrics: metrics
                 .iter()
-                .map(|metric| (metric.label(), metric.definition()))
+                .map(|metric| Heading::new(&query, *metric))
                 .collect(),
-            total: cells(&metrics, &report.total),
+            total: cells(&metrics, &report.total, report.total_before.as_ref()),
             hidden_rows: report.rows.len().saturating_sub(ROWS),
             rows: rows(&query, &metrics, &report, today),
         },
     )
 }
 
+/// URL of the report with every metric that the actor sees.
+fn with_all_metrics(query: &ReportQuery, actor: &Actor) -> String {
+    let all = ReportQuery {
+        metrics: Some(Metric::ALL.to_vec()),
+        ..query.clone()
+    };
+    let visible = ReportQuery {
+        metrics: Some(all.metrics(actor)),
+        ..all
+    };
+    format!("/reports?{}", visible.to_query_string())
+}
+
+const BASES: [(Basis, &str); 2] = [
+    (Basis::Conversion, "Time of the conversion"),
+    (Basis::Click, "Time of the click"),
+];
+
+const COMPARISONS: [(Comparison, &str); 3] = [
+    (Comparison::Previous, "Days before"),
+    (Comparison::Year, "A year before"),
+    (Comparison::YearWeekdays, "52 weeks before"),
+];
+
+/// Choices of one level of the grouping.
+fn group_choices(query: &ReportQuery, at: usize, actor: &Actor) -> Vec<Choice> {
+    let none = (at > 0).then_some(("", "—"));
+    let visible = Dimension::ALL
+        .iter()
+        .filter(|dimension| dimension.permission().is_none_or(|needed| actor.may(needed)));
+    let visible = visible.map(|dimension| (dimension.as_str(), dimension.label()));
+    let chosen = query.group.get(at).map_or("", |dimension| dimension.as_str());
+    Choice::list(none.into_iter().chain(visible), chosen)
+}
+
+/// Parameters of the query that the form has no field for, so that they survive a change of the form.
+fn kept(query: &ReportQuery) -> Vec<(String, String)> {
+    const FIELDS: [&str; 8] = [
+        "from",
+        "to",
+        "tz",
+        "by",
+        "campaign",
+        "affiliate",
+        "group",
+        "compare",
+    ];
+    let text = query.to_query_string();
+    let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
+    pairs
+        .filter(|(name, _)| !FIELDS.contains(&name.as_str()))
+        .collect()
+}
+
+/// Filters without a field in the form, each with the URL of the report without it.
+fn narrowings(query: &ReportQuery) -> Vec<(String, String)> {
+    let others = query
+        .filters
+        .iter()
+        .filter(|filter| !matches!(filter.dimension, Dimension::Campaign | Dimension::Affiliate));
+    others
+        .map(|filter| {
+            let mut without = query.clone();
+            without.filters.retain(|other| other != filter);
+            let alone = ReportQuery {
+                filters: vec![filter.clone()],
+                ..query.clone()
+            };
+            let words = kept(&alone)
+                .into_iter()
+                .find(|(name, _)| name.starts_with(filter.dimension.as_str()))
+                .map_or_else(String::new, |(name, value)| format!("{name} = {value}"));
+            (words, format!("/reports?{}", without.to_query_string()))
+        })
+        .collect()
+}
+
 /// `GET /reports.csv`: all rows of the report.
 pub(super) async fn csv(mut page: Page<needs::SeeReports>) -> PageResult {
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
-    let query = ReportQuery::parse(page.request.http.query_string(), today).map_err(|problems| {
+    let refuse = |problems: Vec<QueryProblem>| {
         let sentences: Vec<_> = problems
             .into_iter()
             .map(|problem| format!("{}: {}", problem.field, problem.message))
             .collect();
         PageError::BadRequest(sentences.join(" "))
-    })?;
-    let report = reports::run(&mut page.conn, &page.network, page.actor.role.scope(), &query).await?;
+    };
+    let query = ReportQuery::parse(page.request.http.query_string(), &[], today).map_err(refuse)?;
+    query.check(&page.actor).map_err(refuse)?;
+    let report = reports::run(&mut page.conn, &page.network, page.actor.role.scope(), &query).await;
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => return Err(refuse(vec![error.into_problem()?])),
+    };
     let frame = page.commit().await?;
-    let zone = frame.network.time_zone().name().replace('/', "-");
+    let zone = query.zone.unwrap_or(frame.network.time_zone());
+    let zone = zone.name().replace('/', "-");
     let (from, to) = (query.from, query.to);
-    let metrics = metrics(&frame.actor);
+    let metrics = query.metrics(&frame.actor);
     // Hundreds of thousands of lines take long: not on an actix worker.
     let csv = web::block(move || reports::to_csv(&query, &metrics, &report))
         .await
@@ -111,24 +216,36 @@ pub(super) async fn csv(mut page: Page<needs::SeeReports>) -> PageResult {
     Ok(csv_file(&name, csv))
 }
 
-/// Metrics that the actor may see, in the order of the columns.
-fn metrics(actor: &Actor) -> Vec<Metric> {
-    Metric::ALL
-        .iter()
-        .copied()
-        .filter(|metric| match metric {
-            Metric::Commission => actor.may(Permission::SeeCommission),
-            Metric::Revenue => actor.may(Permission::SeeRevenue),
-            _ => true,
-        })
-        .collect()
+/// Heading of a metric.
+struct Heading {
+    label: &'static str,
+    definition: &'static str,
+    /// The report sorted by the metric, or the other way round if it is.
+    sorted: String,
+    /// Arrow, if the rows are sorted by it.
+    arrow: &'static str,
 }
 
-fn heading(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Day => "Day",
-        Dimension::Campaign => "Campaign",
-        Dimension::Affiliate => "Affiliate",
+impl Heading {
+    fn new(query: &ReportQuery, metric: Metric) -> Self {
+        let sort = query.sort.filter(|sort| sort.metric == Some(metric));
+        let sorted = ReportQuery {
+            sort: Some(Sort {
+                metric: Some(metric),
+                is_descending: sort.is_none_or(|sort| !sort.is_descending),
+            }),
+            ..query.clone()
+        };
+        Self {
+            label: metric.label(),
+            definition: metric.definition(),
+            sorted: format!("/reports?{}", sorted.to_query_string()),
+            arrow: match sort {
+                None => "",
+                Some(sort) if sort.is_descending => " ↓",
+                Some(_) => " ↑",
+            },
+        }
     }
 }
 
@@ -142,71 +259,67 @@ fn rows(
         .rows
         .iter()
         .take(ROWS)
-        .map(|Row { keys, figures }| ReportRow {
-            keys: keys.iter().map(|key| key_cell(query, key, today)).collect(),
-            cells: cells(metrics, figures),
-        })
+        .map(
+            |Row {
+                 keys,
+                 figures,
+                 before,
+             }| ReportRow {
+                keys: query
+                    .group
+                    .iter()
+                    .zip(keys)
+                    .map(|(dimension, key)| key_cell(query, *dimension, key, today))
+                    .collect(),
+                cells: cells(metrics, figures, before.as_ref()),
+            },
+        )
         .collect()
 }
 
 /// Text of a key, and the URL of the report narrowed to it.
-fn key_cell(query: &ReportQuery, key: &Key, today: chrono::NaiveDate) -> (String, String) {
-    let mut narrowed = query.clone();
-    let text = match key {
-        Key::Day(day) => {
-            (narrowed.from, narrowed.to) = (day.0, day.0);
-            format::day(day.0, today)
-        }
-        Key::Campaign(name, id) => {
-            narrowed.campaign = Some(*id);
-            name.clone()
-        }
-        Key::Affiliate(name, id) => {
-            narrowed.affiliate = Some(*id);
-            name.clone()
-        }
+fn key_cell(
+    query: &ReportQuery,
+    dimension: Dimension,
+    key: &Key,
+    today: chrono::NaiveDate,
+) -> (String, String) {
+    let text = match (dimension, key.value.parse()) {
+        (Dimension::Day, Ok(day)) => format::day(day, today),
+        _ if key.label.is_empty() => "—".to_owned(),
+        _ => key.label.clone(),
     };
+    let narrowed = query.narrowed(dimension, &key.value);
     (text, format!("/reports?{}", narrowed.to_query_string()))
 }
 
 /// Cells of a row. A sum of money has a line per currency.
-fn cells(metrics: &[Metric], figures: &Figures) -> Vec<Cell> {
-    let count = |count: i64| Cell {
-        lines: vec![format::count(count)],
-        zero: count == 0,
-    };
-    let money = |sums: Vec<Money>| {
-        let zero = sums.is_empty();
-        let lines = if zero {
-            vec!["0".to_owned()]
-        } else {
-            sums.into_iter().map(format::money).collect()
-        };
-        Cell { lines, zero }
-    };
+fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
     metrics
         .iter()
-        .map(|metric| match metric {
-            Metric::Clicks => count(figures.clicks),
-            Metric::UniqueClicks => count(figures.unique_clicks),
-            Metric::InvalidClicks => count(figures.invalid_clicks),
-            Metric::Conversions => count(figures.conversions()),
-            Metric::ConversionRate => Cell {
-                lines: vec![format::percent(figures.conversion_rate())],
-                zero: false,
-            },
-            Metric::Pending => count(figures.pending),
-            Metric::Approved => count(figures.approved),
-            Metric::Rejected => count(figures.rejected),
-            Metric::Commission => money(figures.commission()),
-            Metric::Revenue => money(figures.revenue()),
+        .map(|metric| {
+            let (lines, zero) = lines(figures.value(*metric));
+            let before = before.map_or(Vec::new(), |before| self::lines(before.value(*metric)).0);
+            Cell { lines, zero, before }
         })
         .collect()
+}
+
+/// Lines of a value, and true if it is zero.
+fn lines(value: Value) -> (Vec<String>, bool) {
+    match value {
+        Value::Count(count) => (vec![format::count(count)], count == 0),
+        Value::Ratio(ratio) => (vec![format::percent(ratio)], false),
+        Value::Money(sums) if sums.is_empty() => (vec!["0".to_owned()], true),
+        Value::Money(sums) => (sums.into_iter().map(format::money).collect(), false),
+    }
 }
 
 struct Cell {
     lines: Vec<String>,
     zero: bool,
+    /// Lines of the same in the period that is compared.
+    before: Vec<String>,
 }
 
 struct ReportRow {
@@ -220,13 +333,20 @@ struct Show {
     shell: Shell,
     problems: Vec<QueryProblem>,
     csv: String,
+    /// URL of the report with every metric; `None` if metrics are chosen.
+    all_metrics: Option<String>,
     from: String,
     to: String,
+    zone: &'static str,
     campaigns: Vec<Choice>,
     affiliates: Vec<Choice>,
-    groupings: Vec<Choice>,
+    groups: Vec<Vec<Choice>>,
+    bases: Vec<Choice>,
+    comparisons: Vec<Choice>,
+    kept: Vec<(String, String)>,
+    narrowings: Vec<(String, String)>,
     dimensions: Vec<&'static str>,
-    metrics: Vec<(&'static str, &'static str)>,
+    metrics: Vec<Heading>,
     total: Vec<Cell>,
     hidden_rows: usize,
     rows: Vec<ReportRow>,

@@ -1,15 +1,19 @@
 //! Page of an integration, of an advertiser or of one campaign: everything its developer needs, and the latest postbacks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use askama::Template;
 use campaigns::campaigns::{self as campaign_table, Campaign};
 use campaigns::goals;
-use campaigns::integrations::{self, AnswerFormat, Holder, Integration, Integrations, Token};
+use campaigns::integrations::{self, AnswerFormat, ExampleValues, Holder, Integration, Integrations, Token};
+use campaigns::{ClickId, ClickIds, Destination, going_live};
+use chrono::{DateTime, Utc};
 use postbacks::PostbackFilter;
-use schema::{Currency, NetworkConn};
+use schema::{Currency, LinkId, NetworkConn};
 use tenancy::advertisers::Advertiser;
+use tenancy::networks::Network;
 use tenancy::{Actor, Draft, Permission, Scope};
 
 use super::snippets::{self, InBrowser, Snippet, Values};
@@ -75,7 +79,20 @@ pub(super) async fn render<P>(mut page: Page<P>, owner: Owner, draft: Option<Dra
     let url = page.tracking_url().await?;
     let fresh = Fresh::of(&page.request);
     let integrations = integrations::of_advertiser(&mut page.conn, holder.advertiser_id).await?;
-    let goals = Goals::load(&mut page.conn, holder, &integrations, &url, fresh.token.as_ref()).await?;
+    let signer = TestClicks {
+        click_ids: &page.request.dashboard.click_ids,
+        network: &page.network,
+        now: page.now,
+    };
+    let goals = Goals::load(
+        &mut page.conn,
+        holder,
+        &integrations,
+        &url,
+        fresh.token.as_ref(),
+        signer,
+    )
+    .await?;
     let filter = PostbackFilter {
         scope,
         integration: holder.campaign_id,
@@ -86,6 +103,7 @@ pub(super) async fn render<P>(mut page: Page<P>, owner: Owner, draft: Option<Dra
     let frame = page.commit().await?;
 
     let integration = integrations.deciding(holder.campaign_id);
+    let click_parameters = goals.click_parameters();
     let (snippets, in_browser) = code(&frame, &url, &goals, &fresh, integration)?;
     let form = draft.or_else(|| integration.map(|integration| integration.settings.draft()));
     let status = form
@@ -120,6 +138,8 @@ pub(super) async fn render<P>(mut page: Page<P>, owner: Owner, draft: Option<Dra
                 .map(|_| urls::integration(holder.advertiser_id)),
             others: goals.others,
             capture: format!("{}/capture.js", frame.request.dashboard.dashboard_url),
+            click_parameters,
+            warnings: integration.map_or_else(Vec::new, |integration| integration.settings.warnings()),
             ways: goals.ways,
             snippets,
             in_browser,
@@ -187,9 +207,28 @@ impl Fresh {
     }
 }
 
+/// Maker of click IDs for examples: those of test links, which pay nothing.
+struct TestClicks<'a> {
+    click_ids: &'a ClickIds,
+    network: &'a Network,
+    now: DateTime<Utc>,
+}
+
+impl TestClicks<'_> {
+    fn write(&self, link: LinkId) -> String {
+        let id = ClickId {
+            network_id: self.network.id,
+            key: ClickIds::fresh_key(link, self.now),
+        };
+        self.click_ids.write(id, self.network.click_key)
+    }
+}
+
 /// Goals that use an integration.
 struct Goals {
     ways: Vec<Way>,
+    /// Parameters in which the campaigns' landing pages receive the click ID.
+    parameters: BTreeSet<String>,
     /// Campaigns with a specific integration, each with the URL of its page.
     others: Vec<(String, String)>,
     /// Code and currency of the first goal, for the snippets.
@@ -203,13 +242,18 @@ impl Goals {
         integrations: &Integrations,
         url: &str,
         token: Option<&Token>,
+        clicks: TestClicks<'_>,
     ) -> Result<Self, PageError> {
+        let integration = integrations.deciding(holder.campaign_id);
+        let system = integration.and_then(|integration| integration.settings.dialect.as_deref());
+        let dialect = system.and_then(dialects::of_key).unwrap_or(dialects::native());
         let scope = Scope {
             advertiser: Some(holder.advertiser_id),
             affiliate: None,
         };
         let mut all = Self {
             ways: Vec::new(),
+            parameters: BTreeSet::new(),
             others: Vec::new(),
             first: None,
         };
@@ -219,12 +263,22 @@ impl Goals {
                     .push((campaign.name, urls::campaign_integration(campaign.id)));
                 continue;
             }
+            all.parameters.extend(click_parameter(&campaign));
+            let link = going_live::test_link(conn, campaign.id).await?;
+            let click = link.map(|link| clicks.write(link));
             for goal in goals::of_campaign(conn, campaign.id).await? {
+                let values = ExampleValues {
+                    base_url: url,
+                    click_id: click.as_deref().unwrap_or("CLICK_ID"),
+                    token: token.map_or("YOUR_TOKEN", Token::as_str),
+                };
+                let command = integrations::example(dialect, &campaign, &goal, values);
                 all.first
                     .get_or_insert_with(|| (goal.settings.code.clone(), campaign.currency));
                 all.ways.push(Way {
                     campaign: campaign.name.clone(),
-                    url: urls::postback_template(url, goal.code(), token),
+                    command: command.unwrap_or_default(),
+                    test: click.is_none().then(|| urls::test(campaign.id)),
                     once_per: labels::unique_by(goal.settings.unique_by),
                     goal: goal.settings.name,
                 });
@@ -232,13 +286,30 @@ impl Goals {
         }
         Ok(all)
     }
+
+    /// Names of the click parameters, ours if no campaign has one.
+    fn click_parameters(&self) -> Vec<String> {
+        if self.parameters.is_empty() {
+            return vec!["click_id".to_owned()];
+        }
+        self.parameters.iter().cloned().collect()
+    }
 }
 
-/// Postback URL of one goal.
+/// Parameter in which the landing page of a campaign receives the click ID; `None` if it is in the path.
+fn click_parameter(campaign: &Campaign) -> Option<String> {
+    let destination = Destination::completed(&campaign.destination, &campaign.sending).ok()?;
+    destination.click_parameter().map(str::to_owned)
+}
+
+/// Example of a postback of one goal.
 struct Way {
     campaign: String,
     goal: String,
-    url: String,
+    /// Command that sends it.
+    command: String,
+    /// Test page, where a test link can be created; `None` if the click ID of the command works.
+    test: Option<String>,
     once_per: &'static str,
 }
 
@@ -273,6 +344,8 @@ impl TokenTexts {
 /// Postback format of another platform: the addresses for its postbacks, and its parameters.
 struct PostbackFormat {
     name: &'static str,
+    /// Document that the format was made from, and its kind.
+    source: (&'static str, &'static str),
     addresses: Vec<String>,
     /// Names of a parameter, and the field it fills.
     names: Vec<(String, &'static str)>,
@@ -285,6 +358,7 @@ impl PostbackFormat {
         let own = dialect.paths().map(|path| format!("{base}{path}"));
         Some(Self {
             name: dialect.name,
+            source: (dialect.source.document, dialect.source.evidence.words()),
             addresses: own.chain([named]).collect(),
             names: dialect
                 .parameters()
@@ -311,6 +385,8 @@ struct Show {
     /// Campaigns with a specific integration, each with the URL of its page.
     others: Vec<(String, String)>,
     capture: String,
+    click_parameters: Vec<String>,
+    warnings: Vec<String>,
     ways: Vec<Way>,
     snippets: Vec<Snippet>,
     in_browser: InBrowser,

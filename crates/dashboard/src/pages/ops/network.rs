@@ -173,16 +173,19 @@ pub(super) async fn erase(user: SignedIn, path: web::Path<String>, _form: Posted
             "Only a network that its owner has deleted can be erased.".to_owned(),
         ));
     }
-    let folder = &user.request.dashboard.exports;
-    erasure::export_and_erase(
-        &user.request.dashboard.db,
-        folder,
-        network_id,
-        user.author(),
-        clock::now(),
-    )
-    .await
-    .map_err(|error| match error {
+    let dashboard = &user.request.dashboard;
+    let (db, folder, author) = (
+        dashboard.db.clone(),
+        dashboard.exports.clone(),
+        user.author().clone(),
+    );
+    // In a task: a large network takes longer than a connection may wait.
+    let erasing =
+        async move { erasure::export_and_erase(&db, &folder, network_id, &author, clock::now()).await };
+    let erased = tokio::spawn(erasing)
+        .await
+        .map_err(|error| PageError::Conflict(format!("The erasure ended early: {error}")))?;
+    erased.map_err(|error| match error {
         EraseError::Db(error) => PageError::Db(error),
         other => PageError::Conflict(format!("Nothing was erased. {other}")),
     })?;

@@ -3,8 +3,8 @@
 use actix_web::web;
 use askama::Template;
 use postbacks::trace::{CheckResult, Step};
-use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, StoredPostback};
-use schema::{Money, PostbackId};
+use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, SentValues, StoredPostback};
+use schema::PostbackId;
 use serde::Deserialize;
 use tenancy::{Permission, advertisers, needs};
 
@@ -39,8 +39,7 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
         reason: reason.clone(),
         order_id: order.clone(),
         before: listing::id(&filters.before)?,
-        click: None,
-        integration: None,
+        ..PostbackFilter::default()
     };
     let found = postbacks::list(&mut page.conn, &filter, listing::QUERIED).await?;
     // The replay form applies to all postbacks of the filters; it has no filter by order ID.
@@ -113,30 +112,34 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
     })
 }
 
-/// Parsed values of a postback, in the order of the documentation. A dash stands for an absent value.
-fn facts(postback: &StoredPostback) -> Vec<(&'static str, String)> {
-    let amount = match (
-        postback.amount_micros,
-        postback.currency.as_deref().map(str::parse),
-    ) {
-        (Some(micros), Some(Ok(currency))) => Some(format::money(Money { micros, currency })),
-        (Some(micros), _) => Some(format::number(micros)),
-        (None, _) => None,
-    };
-    let mut facts: Vec<_> = [
-        ("order_id", postback.order_id.clone()),
-        ("amount", amount),
-        ("currency", postback.currency.clone()),
+/// Values that a postback sent, by our names, and further parameters by the sender's.
+fn facts(postback: &StoredPostback) -> Vec<(String, String)> {
+    let sent = SentValues::of(postback);
+    let items = sent.items.iter().map(|item| {
+        let parts = [
+            item.sku.clone(),
+            item.name.clone(),
+            item.category.clone(),
+            item.quantity.map(|quantity| format!("× {quantity}")),
+            item.amount.map(|amount| amount.to_string()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        ("item".to_owned(), parts.join(" · "))
+    });
+    let others = [
         ("Conversion", postback.conversion_id.map(|id| id.to_string())),
         ("Sent from", postback.remote_ip.map(|net| net.addr().to_string())),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name, value.unwrap_or_else(|| "—".to_owned())))
-    .collect();
-    if postback.extra.as_object().is_some_and(|extra| !extra.is_empty()) {
-        facts.push(("Extra parameters", postback.extra.to_string()));
-    }
-    facts
+    ];
+    let others = others
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.unwrap_or_else(|| "—".to_owned())));
+    sent.values
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.clone()))
+        .chain(items)
+        .chain(sent.further.iter().cloned())
+        .chain(others)
+        .collect()
 }
 
 /// Raw request, as far as it was stored.
@@ -207,7 +210,7 @@ struct List {
 struct Show {
     shell: Shell,
     time: TimeCell,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(String, String)>,
     click: Option<String>,
     reason_url: String,
     request_text: String,

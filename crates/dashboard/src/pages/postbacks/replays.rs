@@ -31,8 +31,13 @@ pub(super) async fn one(
         ..ReplayFilter::default()
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) =
+    let (batch, count) =
         replays::request(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    if count == 0 {
+        return Err(PageError::Conflict(
+            "No matching rejected postbacks. Accepted postbacks are never replayed.".to_owned(),
+        ));
+    }
     page.commit().await?;
     see_other(&urls::replay(batch))
 }
@@ -54,8 +59,13 @@ pub(super) async fn many(Submitted(mut page, form): Submitted<needs::DecideConve
         }
     };
     let is_dry = form.get("how") != "real";
-    let (batch, _) =
+    let (batch, count) =
         replays::request(&mut page.conn, &page.actor.author(), &filter, is_dry, page.now).await?;
+    if count == 0 {
+        return Err(PageError::Conflict(
+            "No matching rejected postbacks. Accepted postbacks are never replayed.".to_owned(),
+        ));
+    }
     page.commit().await?;
     see_other(&urls::replay(batch))
 }
@@ -93,7 +103,7 @@ pub(super) async fn show(mut page: Page<needs::DecideConversions>, path: web::Pa
     let batch: Uuid = id(&path)?;
     let found = replays::of_batch(&mut page.conn, batch, BATCH_LIMIT).await?;
     let frame = page.commit().await?;
-    let is_dry = found.first().is_none_or(|replay| replay.is_dry);
+    let is_dry = found.first().ok_or(PageError::NotFound)?.is_dry;
     let to_do = found.iter().filter(|replay| replay.done_at.is_none()).count();
     let changing = found.iter().filter(|replay| replay.changes()).count();
     let title = if is_dry { "Replay (dry run)" } else { "Replay" };

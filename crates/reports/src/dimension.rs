@@ -1,0 +1,301 @@
+//! Dimensions: what rows are grouped and filtered by.
+
+use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LinkId, text_enum};
+use tenancy::Permission;
+
+text_enum! {
+    /// Dimension by which rows are grouped and filtered.
+    pub enum Dimension {
+        /// Day in the time zone of the report.
+        Day = "day",
+        /// Hour.
+        Hour = "hour",
+        /// Week of ISO 8601, which begins on Monday.
+        Week = "week",
+        /// Month.
+        Month = "month",
+        /// Quarter.
+        Quarter = "quarter",
+        /// Hour of the day, 00 to 23.
+        HourOfDay = "hour_of_day",
+        /// Day of the week, 1 for Monday to 7 for Sunday.
+        Weekday = "weekday",
+        /// Advertiser.
+        Advertiser = "advertiser",
+        /// Campaign.
+        Campaign = "campaign",
+        /// Goal.
+        Goal = "goal",
+        /// Affiliate.
+        Affiliate = "affiliate",
+        /// Group of the affiliate.
+        Group = "affiliate_group",
+        /// Tracking link.
+        Link = "link",
+        /// First sub ID of the click.
+        Sub1 = "sub1",
+        /// Second sub ID of the click.
+        Sub2 = "sub2",
+        /// Third sub ID of the click.
+        Sub3 = "sub3",
+        /// Fourth sub ID of the click.
+        Sub4 = "sub4",
+        /// Fifth sub ID of the click.
+        Sub5 = "sub5",
+        /// Country of the visitor.
+        Country = "country",
+        /// Device of the visitor.
+        Device = "device",
+        /// Operating system of the visitor.
+        Os = "os",
+        /// Browser of the visitor.
+        Browser = "browser",
+        /// Reason why the click is invalid.
+        InvalidBecause = "invalid_because",
+        /// Coupon of the order.
+        Coupon = "coupon",
+        /// Status of the conversion.
+        Status = "status",
+        /// Currency of the conversion.
+        Currency = "currency",
+    }
+}
+
+/// Objects that the values of a dimension are the IDs of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Object {
+    Advertiser,
+    Campaign,
+    Goal,
+    Affiliate,
+    Group,
+    Link,
+}
+
+impl Object {
+    /// Public text of an ID as stored.
+    pub(crate) fn public(self, id: i32) -> String {
+        match self {
+            Self::Advertiser => AdvertiserId(id).to_string(),
+            Self::Campaign => CampaignId(id).to_string(),
+            Self::Goal => GoalId(id).to_string(),
+            Self::Affiliate => AffiliateId(id).to_string(),
+            Self::Group => GroupId(id).to_string(),
+            Self::Link => LinkId(id).to_string(),
+        }
+    }
+
+    /// Stored ID of a public text.
+    fn stored(self, text: &str) -> Result<i32, String> {
+        fn parsed<I: std::str::FromStr<Err: std::fmt::Display>>(
+            text: &str,
+            number: fn(I) -> i32,
+        ) -> Result<i32, String> {
+            text.parse()
+                .map(number)
+                .map_err(|error: I::Err| format!("“{text}” is {error}."))
+        }
+        match self {
+            Self::Advertiser => parsed(text, |id: AdvertiserId| id.0),
+            Self::Campaign => parsed(text, |id: CampaignId| id.0),
+            Self::Goal => parsed(text, |id: GoalId| id.0),
+            Self::Affiliate => parsed(text, |id: AffiliateId| id.0),
+            Self::Group => parsed(text, |id: GroupId| id.0),
+            Self::Link => parsed(text, |id: LinkId| id.0),
+        }
+    }
+
+    /// Statement that reads the names of IDs.
+    pub(crate) fn names(self) -> &'static str {
+        match self {
+            Self::Advertiser => "SELECT id, name FROM advertisers WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Campaign => "SELECT id, name FROM campaigns WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Goal => "SELECT id, name FROM goals WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Affiliate => "SELECT id, name FROM affiliates WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Group => "SELECT id, name FROM affiliate_groups WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Link => {
+                "SELECT id, alias AS name FROM tracking_links WHERE network_id = $1 AND id = ANY ($2)"
+            }
+        }
+    }
+}
+
+impl Dimension {
+    /// Label on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Day => "Day",
+            Self::Hour => "Hour",
+            Self::Week => "Week",
+            Self::Month => "Month",
+            Self::Quarter => "Quarter",
+            Self::HourOfDay => "Hour of day",
+            Self::Weekday => "Day of week",
+            Self::Advertiser => "Advertiser",
+            Self::Campaign => "Campaign",
+            Self::Goal => "Goal",
+            Self::Affiliate => "Affiliate",
+            Self::Group => "Affiliate group",
+            Self::Link => "Tracking link",
+            Self::Sub1 => "Sub ID 1",
+            Self::Sub2 => "Sub ID 2",
+            Self::Sub3 => "Sub ID 3",
+            Self::Sub4 => "Sub ID 4",
+            Self::Sub5 => "Sub ID 5",
+            Self::Country => "Country",
+            Self::Device => "Device",
+            Self::Os => "Operating system",
+            Self::Browser => "Browser",
+            Self::InvalidBecause => "Invalid because",
+            Self::Coupon => "Coupon",
+            Self::Status => "Status",
+            Self::Currency => "Currency",
+        }
+    }
+
+    /// Definition for users.
+    #[must_use]
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::Day => "Day in the time zone of the report.",
+            Self::Hour => "Hour in the time zone of the report, such as 2026-11-21 14:00.",
+            Self::Week => "Week of ISO 8601, which begins on Monday, such as 2026-W47.",
+            Self::Month => "Month, such as 2026-11.",
+            Self::Quarter => "Quarter, such as 2026-Q4.",
+            Self::HourOfDay => "Hour of the day, 00 to 23, of all days of the period.",
+            Self::Weekday => "Day of the week, 1 for Monday to 7 for Sunday.",
+            Self::Advertiser => "Advertiser of the campaign.",
+            Self::Campaign => "Campaign of the link.",
+            Self::Goal => "Goal of the conversion; clicks have none.",
+            Self::Affiliate => "Affiliate of the link.",
+            Self::Group => "Group that the affiliate belongs to today.",
+            Self::Link => "Tracking link, by its alias.",
+            Self::Sub1 | Self::Sub2 | Self::Sub3 | Self::Sub4 | Self::Sub5 => {
+                "Sub ID of the click; a conversion has that of its click."
+            }
+            Self::Country => "Country of the visitor; a conversion has that of its click.",
+            Self::Device => "Device of the visitor; a conversion has that of its click.",
+            Self::Os => "Operating system of the visitor; a conversion has that of its click.",
+            Self::Browser => {
+                "Browser of the visitor, or name of the robot; a conversion has that of its click."
+            }
+            Self::InvalidBecause => "Reason why the click is invalid; empty for valid clicks.",
+            Self::Coupon => "Coupon of the order; clicks have none.",
+            Self::Status => "Status of the conversion; clicks have none.",
+            Self::Currency => "Currency of the conversion; clicks have none.",
+        }
+    }
+
+    /// Permission that its values need, besides that of reports.
+    #[must_use]
+    pub fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Advertiser | Self::Group => Some(Permission::SeeParties),
+            Self::Sub1
+            | Self::Sub2
+            | Self::Sub3
+            | Self::Sub4
+            | Self::Sub5
+            | Self::Country
+            | Self::Device
+            | Self::Os
+            | Self::Browser
+            | Self::InvalidBecause => Some(Permission::SeeClicks),
+            _ => None,
+        }
+    }
+
+    /// True for a span of time, of which rows are newest first and which no filter names.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::Day
+                | Self::Hour
+                | Self::Week
+                | Self::Month
+                | Self::Quarter
+                | Self::HourOfDay
+                | Self::Weekday
+        )
+    }
+
+    /// True if only the single clicks and conversions have it, and not their sums.
+    pub(crate) fn needs_events(self) -> bool {
+        matches!(
+            self,
+            Self::Sub1
+                | Self::Sub2
+                | Self::Sub3
+                | Self::Sub4
+                | Self::Sub5
+                | Self::Country
+                | Self::Device
+                | Self::Os
+                | Self::Browser
+                | Self::InvalidBecause
+                | Self::Coupon
+        )
+    }
+
+    /// Objects that its values are the IDs of.
+    pub(crate) fn object(self) -> Option<Object> {
+        match self {
+            Self::Advertiser => Some(Object::Advertiser),
+            Self::Campaign => Some(Object::Campaign),
+            Self::Goal => Some(Object::Goal),
+            Self::Affiliate => Some(Object::Affiliate),
+            Self::Group => Some(Object::Group),
+            Self::Link => Some(Object::Link),
+            _ => None,
+        }
+    }
+
+    /// Value as stored, of a value as users write it.
+    ///
+    /// # Errors
+    /// Message to show beside the filter.
+    pub(crate) fn stored(self, value: &str) -> Result<String, String> {
+        match self.object() {
+            Some(object) => object.stored(value).map(|id| id.to_string()),
+            None => Ok(value.to_owned()),
+        }
+    }
+
+    /// Expression over the columns of the events; `$4` is the time zone.
+    pub(crate) fn expression(self) -> &'static str {
+        match self {
+            Self::Day => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD')",
+            Self::Hour => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD HH24:00')",
+            Self::Week => "to_char(at AT TIME ZONE $4, 'IYYY-\"W\"IW')",
+            Self::Month => "to_char(at AT TIME ZONE $4, 'YYYY-MM')",
+            Self::Quarter => "to_char(at AT TIME ZONE $4, 'YYYY-\"Q\"Q')",
+            Self::HourOfDay => "to_char(at AT TIME ZONE $4, 'HH24')",
+            Self::Weekday => "to_char(at AT TIME ZONE $4, 'ID')",
+            Self::Advertiser => {
+                "(SELECT advertiser_id FROM campaigns WHERE network_id = $1 AND campaigns.id = campaign_id)::text"
+            }
+            Self::Campaign => "campaign_id::text",
+            Self::Goal => "goal_id::text",
+            Self::Affiliate => "affiliate_id::text",
+            Self::Group => {
+                "(SELECT group_id FROM affiliates WHERE network_id = $1 AND affiliates.id = affiliate_id)::text"
+            }
+            Self::Link => "link_id::text",
+            Self::Sub1 => "sub1",
+            Self::Sub2 => "sub2",
+            Self::Sub3 => "sub3",
+            Self::Sub4 => "sub4",
+            Self::Sub5 => "sub5",
+            Self::Country => "country",
+            Self::Device => "device",
+            Self::Os => "os",
+            Self::Browser => "browser",
+            Self::InvalidBecause => "flag",
+            Self::Coupon => "coupon",
+            Self::Status => "status",
+            Self::Currency => "currency",
+        }
+    }
+}
