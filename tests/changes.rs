@@ -170,6 +170,35 @@ async fn a_caller_without_a_token_reports_orders_and_changes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_changed_by_its_id_and_the_token_alone() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let made = server
+        .postback(&[("click_id", &click.id), ("order_id", "1"), ("amount", "100")])
+        .await;
+    assert_eq!(made.reason(), "accepted");
+    for (change, reason) in [
+        (&[("order_id", "1"), ("status", "approved")][..], "updated"),
+        (&[("order_id", "1"), ("refund", "40")], "updated"),
+        (
+            &[("order_id", "1"), ("action", "update"), ("amount", "50")],
+            "updated",
+        ),
+        // What names no order that exists makes none.
+        (&[("order_id", "2"), ("status", "approved")], "click_id_missing"),
+        (&[("order_id", "1"), ("goal", "lead")], "click_id_missing"),
+    ] {
+        let answer = server.postback(change).await;
+        assert_eq!(answer.reason(), reason, "{change:?}: {}", answer.text);
+    }
+    let stored =
+        "SELECT concat_ws(' ', count(*), min(status), min(amount_micros) / 1000000) FROM conversions";
+    // What the order is worth is 50, and 40 of it went back.
+    assert_eq!(app.text(stored).await, "1 approved 10");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_without_its_order_is_held_and_finally_rejected() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());

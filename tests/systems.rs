@@ -587,7 +587,7 @@ async fn impact_takes_an_action_back_by_delete() {
     let target = "/Advertisers/SID/Conversions";
     let made = server.call_with(Method::POST, target, &form, &body).await;
     assert_eq!(made.reason(), "accepted", "{}", made.text);
-    let body = format!("{common}&DispositionCode=ITEM_RETURNED&ClickId={}", click.id);
+    let body = format!("{common}&DispositionCode=ITEM_RETURNED");
     let target = "/Advertisers/SID/Actions";
     let gone = server.call_with(Method::DELETE, target, &form, &body).await;
     assert_eq!(gone.reason(), "updated", "{}", gone.text);

@@ -15,9 +15,8 @@ use tenancy::Secret;
 use tenancy::networks::NetworkStatus;
 
 use crate::attributed::{Attempt, Attributed, Findings, Stopped};
-use crate::attribution::{
-    Attributing, Attribution, Customers, EligibleCampaigns, WithoutClick, read_clicks, trace_click,
-};
+use crate::attribution::{Attributing, Attribution, EarlierConversions, EligibleCampaigns, WithoutClick};
+use crate::click_reading::{read_clicks, trace_click};
 use crate::received::Received;
 use crate::sender::{TokenScope, check_browser, check_sender, check_token, enforce, trace_integration};
 use crate::verdict::{Reason, Verdict};
@@ -101,14 +100,14 @@ impl Authenticator {
     /// Returns an error if the configuration cannot be read; the postback is to be decided later.
     pub(crate) async fn attribute(
         &self,
-        customers: &Customers,
+        earlier: &EarlierConversions,
         received: Received,
     ) -> Result<Option<Attempt>, RoutingError> {
         let Some(network) = self.routing.network_of_id(received.record.network).await? else {
             return Ok(None);
         };
         let mut findings = Box::new(Findings::new(received, network));
-        match self.take_steps(customers, &mut findings).await {
+        match self.take_steps(earlier, &mut findings).await {
             Ok((sender, integration, attribution, route)) => {
                 let decimals = route.campaign().currency.decimals();
                 findings.record.postback.with_decimals(decimals);
@@ -131,7 +130,7 @@ impl Authenticator {
 
     async fn take_steps(
         &self,
-        customers: &Customers,
+        earlier: &EarlierConversions,
         findings: &mut Findings,
     ) -> Result<(Sender, Arc<Integration>, Attribution, Route), Stop> {
         findings.trace.pass("dialect", findings.record.dialect().name);
@@ -146,7 +145,7 @@ impl Authenticator {
             click = Err(verdict);
         }
         let (attribution, route, integration) = self
-            .attribute_to(customers, findings, &sender, integration, click)
+            .attribute_to(earlier, findings, &sender, integration, click)
             .await?;
         Ok((sender, integration, attribution, route))
     }
@@ -316,7 +315,7 @@ impl Authenticator {
     /// Attributes to the click, or else by the other proofs; then the campaign is known, and its own integration decides.
     async fn attribute_to(
         &self,
-        customers: &Customers,
+        earlier: &EarlierConversions,
         findings: &mut Findings,
         sender: &Sender,
         integration: Arc<Integration>,
@@ -328,7 +327,7 @@ impl Authenticator {
             || record.postback.affiliate_key.is_some();
         let attributing = Attributing {
             routing: &self.routing,
-            customers,
+            earlier,
             eligible: EligibleCampaigns {
                 network: record.network,
                 advertiser_id: sender.advertiser_id,

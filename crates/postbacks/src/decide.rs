@@ -43,6 +43,8 @@ pub(crate) struct Case<'a> {
     pub(crate) by: AttributedBy,
     /// Time of the customer's conversion that attributed it; `None` for other proofs.
     pub(crate) customer_at: Option<DateTime<Utc>>,
+    /// True if nothing but the order that it changes leads to the link.
+    pub(crate) is_by_order: bool,
     /// True if a token, a signature or an allowed address identified the sender.
     pub(crate) is_authenticated: bool,
     /// Link with its current configuration.
@@ -142,7 +144,9 @@ pub(crate) fn decide(case: &Case<'_>, trace: &mut Trace) -> Result<Claim, Verdic
         is_status_unknown,
         blocks_creation: None,
     };
-    if action.creates() {
+    if action.creates() && case.is_by_order {
+        claim.blocks_creation = Some(Verdict::of(Reason::ClickIdMissing));
+    } else if action.creates() {
         match check_new(case, goal, sent_micros, currency, trace) {
             Ok(amount_micros) => claim.amount_micros = amount_micros,
             Err(verdict) => claim.blocks_creation = Some(verdict),

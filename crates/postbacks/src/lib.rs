@@ -7,6 +7,7 @@
 mod attributed;
 mod attribution;
 mod authenticate;
+mod click_reading;
 mod decide;
 mod deciding;
 mod inbound;

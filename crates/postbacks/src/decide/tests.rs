@@ -142,6 +142,7 @@ impl World {
             by: AttributedBy::Click,
             customer_at: None,
             dialect: dialects::native(),
+            is_by_order: false,
             is_authenticated: true,
             route: &self.route,
             received_at: self.received_at,

@@ -13,6 +13,7 @@ use super::claimed::{Claimed, Decided};
 use super::create::Creating;
 use super::error::DecideError;
 use super::{held, lookups, store, sums, test_conversions, update};
+use crate::attribution::EarlierConversions;
 use crate::authenticate::Authenticator;
 use crate::received::{Origin, Received};
 use crate::verdict::Reply;
@@ -71,11 +72,14 @@ async fn decide_batch(
     received: Vec<Received>,
 ) -> Result<(Vec<Outcome>, Vec<Event>, Vec<Received>), DecideError> {
     let now = clock::now();
-    let customers = lookups::customers(tx, authenticator, &received).await?;
+    let earlier = EarlierConversions {
+        of_customers: lookups::customers(tx, authenticator, &received).await?,
+        of_orders: lookups::orders(tx, &received).await?,
+    };
     let (mut decided, mut claims) = (Vec::new(), Vec::with_capacity(received.len()));
     for (position, postback) in received.into_iter().enumerate() {
         // The network of a postback may be deleted, and then no user can see it.
-        let Some(attempt) = authenticator.attribute(&customers, postback).await? else {
+        let Some(attempt) = authenticator.attribute(&earlier, postback).await? else {
             continue;
         };
         match Claimed::of(attempt, position) {

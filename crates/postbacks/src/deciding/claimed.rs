@@ -222,6 +222,7 @@ fn case(postback: &Attributed) -> Case<'_> {
         postback_id: postback.record.id,
         advertiser_id: postback.advertiser_id,
         integration: &postback.integration,
+        is_by_order: postback.attribution.is_by_order,
         is_authenticated: postback.is_authenticated,
         by: postback.attribution.by,
         customer_at: postback.attribution.customer_at,

@@ -16,13 +16,17 @@ use super::claimed::Claimed;
 use super::error::DecideError;
 use super::held;
 use super::sums::{self, Ledger};
-use crate::attribution::{Customers, Earlier};
+use crate::attribution::{ByText, Earlier};
 use crate::authenticate::Authenticator;
 use crate::received::Received;
 use crate::verdict::{Reason, Verdict};
 
 schema::row! {
     struct CustomerKey<'a>() { network_id: NetworkId, customer_id: &'a str }
+}
+
+schema::row! {
+    struct NamedOrder<'a>() { network_id: NetworkId, order_id: &'a str }
 }
 
 schema::row! {
@@ -64,6 +68,16 @@ static CUSTOMERS: LazyLock<String> = LazyLock::new(|| {
         AND c.status IN ('pending', 'approved')
      ORDER BY k.network_id, k.customer_id, c.advertiser_id, c.campaign_id, c.id DESC",
         CustomerKey::unnest()
+    )
+});
+static ORDERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT DISTINCT ON (k.network_id, k.order_id, c.advertiser_id, c.campaign_id)
+         c.network_id, c.advertiser_id, c.order_id, c.click_id, c.link_id, c.campaign_id, c.id, c.converted_at
+     FROM (SELECT DISTINCT * FROM {}) k
+     JOIN conversions c ON c.network_id = k.network_id AND c.order_id = k.order_id
+     ORDER BY k.network_id, k.order_id, c.advertiser_id, c.campaign_id, c.id DESC",
+        NamedOrder::unnest()
     )
 });
 /// With the amount that each was made with, which is stored once it changes.
@@ -145,9 +159,10 @@ static CLICKS: LazyLock<String> = LazyLock::new(|| {
 
 /// Statements of the appliers by name, so that a test can check their plans.
 #[must_use]
-pub fn applier_statements() -> [(&'static str, &'static str); 10] {
+pub fn applier_statements() -> [(&'static str, &'static str); 11] {
     [
         ("customers", &CUSTOMERS),
+        ("orders that are changed", &ORDERS),
         ("existing conversions", &EXISTING),
         ("conversions of orders", &OF_ORDER),
         ("orders elsewhere", &ELSEWHERE),
@@ -165,7 +180,7 @@ pub(super) async fn customers(
     tx: Tx<'_>,
     authenticator: &Authenticator,
     received: &[Received],
-) -> Result<Customers, DecideError> {
+) -> Result<ByText, DecideError> {
     let mut keys: Vec<CustomerKey<'_>> = Vec::new();
     for postback in received {
         let record = &postback.record;
@@ -178,8 +193,28 @@ pub(super) async fn customers(
             });
         }
     }
+    by_text(&tx.query_batch(&CUSTOMERS, &keys).await?)
+}
+
+/// Latest conversions of every order that one of these postbacks names without a click.
+pub(super) async fn orders(tx: Tx<'_>, received: &[Received]) -> Result<ByText, DecideError> {
+    let records = received.iter().map(|postback| &postback.record);
+    let without_click = records.filter(|record| record.postback.click_ids.is_empty());
+    let keys: Vec<NamedOrder<'_>> = without_click
+        .filter_map(|record| {
+            Some(NamedOrder {
+                network_id: record.network,
+                order_id: record.postback.order_id.as_deref()?,
+            })
+        })
+        .collect();
+    by_text(&tx.query_batch(&ORDERS, &keys).await?)
+}
+
+/// Conversions of rows, by customer or order, the latest first.
+fn by_text(rows: &[tokio_postgres::Row]) -> Result<ByText, DecideError> {
     let mut found: Vec<(ConversionId, (NetworkId, AdvertiserId, String), Earlier)> = Vec::new();
-    for row in &tx.query_batch(&CUSTOMERS, &keys).await? {
+    for row in rows {
         let key = (batch::read(row, 0)?, batch::read(row, 1)?, batch::read(row, 2)?);
         let earlier = Earlier {
             campaign_id: batch::read(row, 5)?,
@@ -190,11 +225,11 @@ pub(super) async fn customers(
         found.push((batch::read(row, 6)?, key, earlier));
     }
     found.sort_by_key(|(id, ..)| std::cmp::Reverse(*id));
-    let mut customers = Customers::new();
+    let mut conversions = ByText::new();
     for (_, key, earlier) in found {
-        customers.entry(key).or_default().push(earlier);
+        conversions.entry(key).or_default().push(earlier);
     }
-    Ok(customers)
+    Ok(conversions)
 }
 
 /// Conversion that exists under the key of a claim.
