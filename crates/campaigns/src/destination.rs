@@ -92,6 +92,27 @@ fn in_our_spelling(text: &str) -> Cow<'_, str> {
     ours
 }
 
+/// URL without letters outside ASCII, as browsers send it: the host as Punycode, the rest percent-encoded. What is no
+/// URL stays as it is.
+fn in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let after_scheme = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(after_scheme);
+    let (authority, page) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let mut ascii = if authority.is_ascii() {
+        format!("{scheme}{authority}")
+    } else {
+        match Url::parse(&format!("{scheme}{authority}")) {
+            Ok(url) => url[..url::Position::BeforePath].to_owned(),
+            Err(_) => return Cow::Borrowed(text),
+        }
+    };
+    ascii.extend(utf8_percent_encode(page, &AsciiSet::EMPTY));
+    Cow::Owned(ascii)
+}
+
 /// Values of the macros for one click.
 #[derive(Debug, Clone, Copy)]
 pub struct MacroValues<'a> {
@@ -138,7 +159,7 @@ pub enum DestinationError {
     /// The text is too long.
     #[error("The address has {0} characters; at most {LIMIT} are allowed.")]
     TooLong(usize),
-    /// The text has spaces, control characters or letters outside ASCII.
+    /// The text has spaces or control characters.
     #[error("“{0}” is not allowed in a web address; percent-encode it.")]
     BadCharacter(char),
     /// A macro that does not exist.
@@ -190,7 +211,7 @@ impl Destination {
     /// # Errors
     /// [`DestinationError`], whose message names the correction.
     pub fn parse(text: &str) -> Result<Self, DestinationError> {
-        Self::exactly(&in_our_spelling(text))
+        Self::exactly(&in_ascii(&in_our_spelling(text)))
     }
 
     fn exactly(text: &str) -> Result<Self, DestinationError> {

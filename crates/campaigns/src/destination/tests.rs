@@ -73,7 +73,8 @@ fn an_invalid_destination_is_refused_with_the_reason() {
         ("https://shop.example/", NoClickId),
         ("https://shop.example/ ?c={click_id}", BadCharacter(' ')),
         ("https://shop.example/\r\nX: 1?c={click_id}", BadCharacter('\r')),
-        ("https://shöp.example/?c={click_id}", BadCharacter('ö')),
+        ("https://{sub1}.shöp.example/?c={click_id}", MacroInHost),
+        ("https://shöp.example/\r\n?c={click_id}", BadCharacter('\r')),
     ] {
         assert_eq!(Destination::parse(text), Err(error), "{text}");
     }
@@ -86,6 +87,27 @@ fn sending(hosts: &[&str]) -> Sending {
         click_parameter: Some("clickref".into()),
         deep_link_hosts: Words(hosts.iter().map(|host| (*host).to_owned()).collect()),
         ..Sending::default()
+    }
+}
+
+#[test]
+fn letters_outside_ascii_are_encoded_as_browsers_encode_them() {
+    for (typed, sent) in [
+        (
+            "https://shöp.example/?c={click_id}",
+            "https://xn--shp-tna.example/?c={click_id}",
+        ),
+        (
+            "https://SHÖP.example:8443/größe?c={click_id}&a=é#ü",
+            "https://xn--shp-tna.example:8443/gr%C3%B6%C3%9Fe?c={click_id}&a=%C3%A9#%C3%BC",
+        ),
+        (
+            "https://shop.example/ö?c={click_id}",
+            "https://shop.example/%C3%B6?c={click_id}",
+        ),
+    ] {
+        assert_eq!(Destination::parse(typed), Destination::parse(sent), "{typed}");
+        assert!(Destination::parse(typed).is_ok(), "{typed}");
     }
 }
 

@@ -51,7 +51,7 @@ pub fn slug_from(name: &str) -> String {
 /// # Errors
 /// Error message for the field.
 pub fn check_host(text: &str) -> Result<String, String> {
-    let host = normal_host(text);
+    let host = in_ascii(normal_host(text));
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             (name, Some(port))
@@ -70,6 +70,21 @@ pub fn check_host(text: &str) -> Result<String, String> {
             "“{}” is not a host name such as trk.example.com. Enter it without https:// and without a path.",
             text.trim()
         ))
+    }
+}
+
+/// Host as browsers send it: letters outside ASCII as Punycode. What is no host stays as it is.
+fn in_ascii(host: String) -> String {
+    if host.is_ascii() {
+        return host;
+    }
+    let (name, port) = host
+        .split_once(':')
+        .map_or((&*host, None), |(name, port)| (name, Some(port)));
+    match (idna::domain_to_ascii(name), port) {
+        (Ok(name), Some(port)) => format!("{name}:{port}"),
+        (Ok(name), None) => name,
+        (Err(_), _) => host,
     }
 }
 
@@ -200,8 +215,13 @@ mod tests {
         ] {
             assert_eq!(check_host(good).as_deref(), Ok(good));
         }
+        assert_eq!(
+            check_host("Trk.Bücher.example:8081").as_deref(),
+            Ok("trk.xn--bcher-kva.example:8081")
+        );
         for bad in [
             "",
+            "bü cher.example",
             "https://trk.example.com",
             "trk.example.com/x",
             "a b.example",
