@@ -268,6 +268,9 @@ pub(crate) enum ResponseStyle {
     Cake,
     /// `OK`, or one line with the reason.
     Ok,
+    /// Our own JSON, with 204 for a call that names no click, affiliate or known customer, and 409 for an order that
+    /// is already counted.
+    FirstPromoter,
 }
 
 impl Dialect {

@@ -1,6 +1,6 @@
 //! Rendering of responses in the sender's format.
 
-use crate::answer::{Answer, AnswerFormat, Rendered, Wish};
+use crate::answer::{Answer, AnswerFormat, Rendered, Status, Wish};
 use crate::dialect::{Dialect, ResponseStyle};
 
 /// A 1×1 transparent GIF, 43 bytes.
@@ -25,9 +25,12 @@ impl Dialect {
     ) -> Rendered {
         let http_status = match format {
             AnswerFormat::AlwaysOk => 200,
+            AnswerFormat::Dialect => self.http_status(answer).unwrap_or(http_status),
             _ => http_status,
         };
         let (content_type, body) = match (format, wish) {
+            // A response without content has no body; the headers name the reason.
+            _ if http_status == 204 => (TEXT, Vec::new()),
             (AnswerFormat::Gif, _) | (_, Wish::Pixel) => ("image/gif", PIXEL.to_vec()),
             (_, Wish::Text(text)) if answer.status.is_success() => (TEXT, text.clone().into_bytes()),
             (AnswerFormat::Dialect, _) => self.in_dialect(answer, plain_text),
@@ -40,10 +43,21 @@ impl Dialect {
         }
     }
 
+    /// HTTP status that the system documents for this answer; `None` if it is ours.
+    fn http_status(&self, answer: &Answer) -> Option<u16> {
+        match (self.response, answer.status) {
+            (ResponseStyle::FirstPromoter, Status::Duplicate) => Some(409),
+            (ResponseStyle::FirstPromoter, Status::Rejected) if answer.reason == "click_id_missing" => {
+                Some(204)
+            }
+            _ => None,
+        }
+    }
+
     fn in_dialect(&self, answer: &Answer, plain_text: bool) -> (&'static str, Vec<u8>) {
         let success = answer.status.is_success();
         let (content_type, body) = match (self.response, success) {
-            (ResponseStyle::Ours, _) => return ours(answer, plain_text),
+            (ResponseStyle::Ours | ResponseStyle::FirstPromoter, _) => return ours(answer, plain_text),
             (ResponseStyle::Tune, true) => (TEXT, "success=true;".to_owned()),
             (ResponseStyle::Tune, false) => (TEXT, format!("success=false; err_msg={};", answer.reason)),
             (ResponseStyle::Cake, _) => (XML, cake(answer)),

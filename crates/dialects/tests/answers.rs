@@ -64,6 +64,27 @@ fn dialects_with_a_documented_response_are_answered_in_it() {
 }
 
 #[test]
+fn firstpromoter_tells_unreferred_and_repeated_sales_by_the_http_status() {
+    let firstpromoter = of_key("firstpromoter").unwrap();
+    let rendered = |status, reason: &str, format| {
+        let answer = Answer {
+            reason: reason.into(),
+            ..answer(status)
+        };
+        firstpromoter.render(&answer, 422, format, &Wish::Usual, false)
+    };
+    let unreferred = rendered(Status::Rejected, "click_id_missing", AnswerFormat::Dialect);
+    assert_eq!((unreferred.http_status, unreferred.body), (204, Vec::new()));
+    let repeated = rendered(Status::Duplicate, "duplicate_order", AnswerFormat::Dialect);
+    assert_eq!(repeated.http_status, 409);
+    assert!(repeated.body.starts_with(br#"{"status":"duplicate""#));
+    let mistaken = rendered(Status::Rejected, "click_not_found", AnswerFormat::Dialect);
+    assert_eq!(mistaken.http_status, 422);
+    let ours = rendered(Status::Rejected, "click_id_missing", AnswerFormat::Ours);
+    assert_eq!(ours.http_status, 422);
+}
+
+#[test]
 fn a_requested_text_is_returned_for_success_only() {
     let wish = Wish::for_text("OK");
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Partner programs of software companies: PartnerStack, Tapfiliate, FirstPromoter, Dub, Post Affiliate Pro.
 
 use crate::basket::{Basket, Names, Price};
-use crate::dialect::{Auth, BASE, Dialect, Endpoint, Evidence, Money, Source, TimeStyle, p};
+use crate::dialect::{Auth, BASE, Dialect, Endpoint, Evidence, Money, ResponseStyle, Source, TimeStyle, p};
 use crate::field::Field as F;
 use crate::postback::{Intent, State};
 use crate::rules::Rule;
@@ -106,6 +106,7 @@ pub(crate) static FIRSTPROMOTER: Dialect = Dialect {
     ],
     required: &["email|uid"],
     money: Money::Hundredths,
+    response: ResponseStyle::FirstPromoter,
     auth: &[Auth::ApiKey],
     ..BASE
 };
