@@ -11,7 +11,7 @@ use tenancy::Author;
 use testkit::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn query_form_and_json_make_the_same_conversion() {
+async fn query_form_multipart_and_json_make_the_same_conversion() {
     let app = TestApp::spawn().await;
     let (click, server) = (app.visitor().click("").await, app.advertiser());
     let (id, token) = (&click.id, &app.scene.token);
@@ -21,7 +21,24 @@ async fn query_form_and_json_make_the_same_conversion() {
     let json = format!(
         r#"{{"click_id":"{id}","goal":"sale","order_id":"3","amount":49.99,"currency":"EUR","gift":"A B","token":"{token}"}}"#
     );
+    // As PHP's curl sends an array of fields.
+    let fields = [
+        ("click_id", id.as_str()),
+        ("goal", "sale"),
+        ("order_id", "4"),
+        ("amount", "49.99"),
+        ("currency", "EUR"),
+        ("gift", "A B"),
+        ("token", token.as_str()),
+    ];
+    let fields = fields.map(|(name, value)| {
+        format!("--------x1\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    });
+    let multipart = format!("{}--------x1--\r\n", fields.concat());
     let answers = [
+        server
+            .post("multipart/form-data; boundary=------x1", multipart)
+            .await,
         server.raw(&form("1")).await,
         server.post("application/x-www-form-urlencoded", form("2")).await,
         server.post("application/json", json).await,
@@ -40,7 +57,7 @@ async fn query_form_and_json_make_the_same_conversion() {
     let sums = app.text(
         "SELECT concat_ws(' ', count(*), sum(commission_micros), sum(revenue_micros)) FROM conversions",
     );
-    assert_eq!(sums.await, "3 15000000 22500000");
+    assert_eq!(sums.await, "4 20000000 30000000");
     assert_eq!(
         app.text("SELECT DISTINCT extra FROM postbacks").await,
         r#"{"gift": "A B"}"#

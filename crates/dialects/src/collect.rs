@@ -6,7 +6,7 @@ use crate::basket::{Claim, within};
 use crate::decode::{Broken, decode_or_repair};
 use crate::dialect::{Dialect, Wire};
 use crate::field::Field;
-use crate::{Problem, RawCall, json, path};
+use crate::{Problem, RawCall, json, multipart, path};
 
 /// Maximum number of parameters, items aside.
 pub(crate) const PARAMETER_LIMIT: usize = 100;
@@ -93,7 +93,9 @@ fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
     // `curl -d` calls everything a form, and some programs send no type, or that of plain text.
     let is_unclear = is_form || media_type.is_empty() || is("text/plain") || is("text/json");
     let trimmed = text.trim();
-    if is_json || is_unclear && trimmed.starts_with('{') && trimmed.ends_with('}') {
+    if is("multipart/form-data") {
+        multipart::parameters(content_type, text, sink);
+    } else if is_json || is_unclear && trimmed.starts_with('{') && trimmed.ends_with('}') {
         json::parameters(text, &mut |pair| sink(pair.map_err(Broken::from)));
     } else if is_form || is_unclear && trimmed.contains('=') {
         for pair in decode_or_repair(trimmed) {

@@ -21,6 +21,7 @@ mod dialect;
 mod field;
 mod json;
 mod lines;
+mod multipart;
 mod parsed;
 mod path;
 mod placeholder;

@@ -1,4 +1,4 @@
-//! The same content by GET, as a form and as JSON is the same postback, in every dialect that has parameters.
+//! The same content by GET, as a form, as a multipart form and as JSON is the same postback, in every dialect that has parameters.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data; boundary=B";
 const JSON: &str = "application/json";
 
 fn value() -> impl Strategy<Value = String> {
@@ -82,7 +83,12 @@ proptest! {
             let by_get = read(dialect, &format!("{path}?{query}"), None, "");
             let by_form = read(dialect, &path, Some(FORM), &query);
             let by_json = read(dialect, &path, Some(JSON), &object);
+            let fields: String = pairs.iter().map(|(name, value)| {
+                format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            }).collect();
+            let by_multipart = read(dialect, &path, Some(MULTIPART), &format!("{fields}--B--\r\n"));
             prop_assert_eq!(&by_get, &by_form, "{}: {}", dialect.key, query);
+            prop_assert_eq!(&by_get, &by_multipart, "{}: {}", dialect.key, fields);
             prop_assert_eq!(&by_get, &by_json, "{}: {}", dialect.key, object);
         }
     }
