@@ -97,6 +97,15 @@ async fn a_real_order_changes_while_its_campaign_is_tested() {
 async fn caps_and_tiers_are_exact_over_two_nodes() {
     let world = World::new().await;
     world.cap(Metric::Conversions, 57).await;
+    let from_21 = Conditions {
+        month_from: Some(21),
+        ..Conditions::default()
+    };
+    let doubled = Terms {
+        commission: percent(20),
+        revenue: percent(26),
+    };
+    world.add_rule(from_21, doubled).await;
     let second = world.app.another_node().await;
     let calls = (0..160).map(|number| {
         let order = format!("n{number}");
@@ -119,6 +128,17 @@ async fn caps_and_tiers_are_exact_over_two_nodes() {
     let reasons = futures_util::future::join_all(calls).await;
     let paid = reasons.iter().filter(|reason| *reason == "accepted").count();
     assert_eq!((paid, reasons.len()), (57, 160), "{reasons:?}");
+    // No number is given twice or left out, and each decides its commission.
+    let paid =
+        "FROM (SELECT (terms->>'number_in_month')::int AS number, commission_micros / 1000000 AS commission
+                      FROM conversions WHERE unpaid_because IS NULL) paid";
+    let numbers =
+        format!("SELECT concat_ws(' ', count(*), count(DISTINCT number), min(number), max(number)) {paid}");
+    assert_eq!(world.app.text(&numbers).await, "57 57 1 57");
+    let commissions = format!(
+        "SELECT string_agg(DISTINCT concat_ws(' ', number >= 21, commission), ', ' ORDER BY concat_ws(' ', number >= 21, commission)) {paid}"
+    );
+    assert_eq!(world.app.text(&commissions).await, "f 1, t 2");
     second.stop().await;
     world.finish().await;
 }
