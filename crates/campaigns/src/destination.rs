@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::Words;
+use tenancy::networks::ascii_host;
 use url::Url;
 
 use crate::sending::Sending;
@@ -101,16 +102,9 @@ fn in_ascii(text: &str) -> Cow<'_, str> {
     let after_scheme = text.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = text.split_at(after_scheme);
     let (authority, page) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let mut ascii = if authority.is_ascii() {
-        format!("{scheme}{authority}")
-    } else {
-        match Url::parse(&format!("{scheme}{authority}")) {
-            Ok(url) => url[..url::Position::BeforePath].to_owned(),
-            Err(_) => return Cow::Borrowed(text),
-        }
-    };
-    ascii.extend(utf8_percent_encode(page, &AsciiSet::EMPTY));
-    Cow::Owned(ascii)
+    let host = ascii_host(authority.to_owned());
+    let page = utf8_percent_encode(page, &AsciiSet::EMPTY);
+    Cow::Owned(format!("{scheme}{host}{page}"))
 }
 
 /// Values of the macros for one click.

@@ -192,16 +192,7 @@ impl Dimension {
     pub fn permission(self) -> Option<Permission> {
         match self {
             Self::Advertiser | Self::Group => Some(Permission::SeeParties),
-            Self::Sub1
-            | Self::Sub2
-            | Self::Sub3
-            | Self::Sub4
-            | Self::Sub5
-            | Self::Country
-            | Self::Device
-            | Self::Os
-            | Self::Browser
-            | Self::InvalidBecause => Some(Permission::SeeClicks),
+            _ if self.is_of_click() => Some(Permission::SeeClicks),
             _ => None,
         }
     }
@@ -223,6 +214,11 @@ impl Dimension {
 
     /// True if only the single clicks and conversions have it, and not their sums.
     pub(crate) fn needs_events(self) -> bool {
+        self.is_of_click() || self == Self::Coupon
+    }
+
+    /// True for what one visitor brought, by which single clicks differ.
+    fn is_of_click(self) -> bool {
         matches!(
             self,
             Self::Sub1
@@ -235,7 +231,6 @@ impl Dimension {
                 | Self::Os
                 | Self::Browser
                 | Self::InvalidBecause
-                | Self::Coupon
         )
     }
 

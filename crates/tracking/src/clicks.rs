@@ -63,6 +63,21 @@ pub type Subs = (
     Option<String>,
 );
 
+/// Columns of [`Subs`].
+const SUBS: (
+    clicks::sub1,
+    clicks::sub2,
+    clicks::sub3,
+    clicks::sub4,
+    clicks::sub5,
+) = (
+    clicks::sub1,
+    clicks::sub2,
+    clicks::sub3,
+    clicks::sub4,
+    clicks::sub5,
+);
+
 /// Click with the names of its campaign, affiliate and link.
 #[derive(Debug, Clone, Queryable)]
 pub struct ClickDetail {
@@ -172,13 +187,7 @@ pub async fn list(conn: &mut NetworkConn, filter: &ClickFilter, limit: i64) -> Q
         .select((
             clicks::id,
             clicks::clicked_at,
-            (
-                clicks::sub1,
-                clicks::sub2,
-                clicks::sub3,
-                clicks::sub4,
-                clicks::sub5,
-            ),
+            SUBS,
             clicks::ip_prefix,
             clicks::is_unique,
             clicks::flag,
@@ -252,17 +261,7 @@ pub async fn subs_of(
     let network_id = conn.network_id();
     let rows: Vec<(ClickKey, DateTime<Utc>, Subs)> = clicks::table
         .filter(clicks::network_id.eq(network_id).and(clicks::id.eq_any(keys)))
-        .select((
-            clicks::id,
-            clicks::clicked_at,
-            (
-                clicks::sub1,
-                clicks::sub2,
-                clicks::sub3,
-                clicks::sub4,
-                clicks::sub5,
-            ),
-        ))
+        .select((clicks::id, clicks::clicked_at, SUBS))
         .load(&mut **conn)
         .await?;
     Ok(rows

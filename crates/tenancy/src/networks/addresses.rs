@@ -51,7 +51,7 @@ pub fn slug_from(name: &str) -> String {
 /// # Errors
 /// Error message for the field.
 pub fn check_host(text: &str) -> Result<String, String> {
-    let host = in_ascii(normal_host(text));
+    let host = ascii_host(normal_host(text));
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             (name, Some(port))
@@ -73,8 +73,9 @@ pub fn check_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Host as browsers send it: letters outside ASCII as Punycode. What is no host stays as it is.
-fn in_ascii(host: String) -> String {
+/// Host, with or without a port, as browsers send it: letters outside ASCII as Punycode. What is no host stays as it is.
+#[must_use]
+pub fn ascii_host(host: String) -> String {
     if host.is_ascii() {
         return host;
     }

@@ -8,8 +8,8 @@ mod network;
 mod profile;
 
 pub use addresses::{
-    check_host, check_slug, host_of, normal_host, set_tracking_hosts, slug, slug_from, tracking_hosts,
-    tracking_url,
+    ascii_host, check_host, check_slug, host_of, normal_host, set_tracking_hosts, slug, slug_from,
+    tracking_hosts, tracking_url,
 };
 pub use blocked::check_address;
 pub use click_key::replace_click_key;
