@@ -151,6 +151,25 @@ fn crates_depend_on_lower_crates_only() {
     }
 }
 
+/// Cargo compiles the files of `tests` only where `crates/server/Cargo.toml` names them.
+#[test]
+fn every_test_file_is_run() {
+    let manifest = fs::read_to_string(root().join("crates/server/Cargo.toml")).unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".rs") {
+            let path = format!("path = \"../../tests/{name}\"");
+            assert!(
+                manifest.contains(&path),
+                "crates/server/Cargo.toml has no [[test]] for tests/{name}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30, "the tests were not found");
+}
+
 #[test]
 fn templates_comply_with_the_content_security_policy() {
     let mut templates = Vec::new();

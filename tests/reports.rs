@@ -1,5 +1,9 @@
 //! Reports: page, API and CSV show the same figures, from sums and from single events, and each role sees its own.
-#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test stops at the first unexpected result"
+)]
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -37,7 +41,8 @@ async fn world() -> TestApp {
     }
     // All visitors of the scene share one address, so that only the first click is valid.
     app.settled().await;
-    app.execute("UPDATE clicks SET flag = NULL, is_unique = true").await;
+    app.execute("UPDATE clicks SET flag = NULL, is_unique = true")
+        .await;
     app.execute("UPDATE click_rollups SET invalid_clicks = 0, unique_clicks = clicks")
         .await;
     app
@@ -71,18 +76,32 @@ async fn a_report_by_sub_id_is_filtered_sorted_and_summed_exactly() {
     let by_sub = report(&program, &format!("group=sub1&sort=-clicks&{METRICS}")).await;
     assert_eq!(
         column(&by_sub, "clicks"),
-        pairs([("news", json!(2)), ("", json!(1)), ("100%_x", json!(1)), ("blog", json!(1))])
+        pairs([
+            ("news", json!(2)),
+            ("", json!(1)),
+            ("100%_x", json!(1)),
+            ("blog", json!(1))
+        ])
     );
     assert_eq!(by_sub["rows"][0]["figures"]["conversions"], 2);
     assert_eq!(by_sub["rows"][0]["figures"]["amount"], json!(["150.00 EUR"]));
-    assert_eq!(by_sub["rows"][0]["figures"]["average_order"], json!(["75.00 EUR"]));
+    assert_eq!(
+        by_sub["rows"][0]["figures"]["average_order"],
+        json!(["75.00 EUR"])
+    );
     assert_eq!(by_sub["total"]["clicks"], 5);
     assert_eq!(by_sub["total"]["approval_rate"], 0.5);
     assert_eq!(by_sub["total"]["amount"], json!(["150.00 EUR", "30.00 USD"]));
     // The first row and the others are the total.
     let top = report(&program, "group=sub1&sort=-clicks&limit=1").await;
-    assert_eq!((&top["row_count"], top["rows"].as_array().unwrap().len()), (&json!(4), 1));
-    assert_eq!((&top["rows"][0]["figures"]["clicks"], &top["others"]["clicks"]), (&json!(2), &json!(3)));
+    assert_eq!(
+        (&top["row_count"], top["rows"].as_array().unwrap().len()),
+        (&json!(4), 1)
+    );
+    assert_eq!(
+        (&top["rows"][0]["figures"]["clicks"], &top["others"]["clicks"]),
+        (&json!(2), &json!(3))
+    );
     let rest = report(&program, "group=sub1&sort=-clicks&limit=9&offset=1").await;
     assert_eq!(rest["others"]["clicks"], 2);
     for (filter, clicks) in [
@@ -113,8 +132,23 @@ async fn sums_and_single_events_give_the_same_report_and_so_do_page_and_csv() {
     let owner = app.sign_in(&app.scene.owner).await;
     let (campaign, affiliate) = (app.scene.campaign.id, app.scene.affiliate_id);
     for group in [
-        "day", "hour", "week", "month", "quarter", "hour_of_day", "weekday", "advertiser", "campaign", "goal",
-        "affiliate", "affiliate_group", "link", "status", "currency", "affiliate,goal,status", "day,link,currency",
+        "day",
+        "hour",
+        "week",
+        "month",
+        "quarter",
+        "hour_of_day",
+        "weekday",
+        "advertiser",
+        "campaign",
+        "goal",
+        "affiliate",
+        "affiliate_group",
+        "link",
+        "status",
+        "currency",
+        "affiliate,goal,status",
+        "day,link,currency",
     ] {
         for filter in [
             String::new(),
@@ -150,10 +184,25 @@ async fn a_role_is_refused_what_it_does_not_see_and_unknown_parameters_are_named
     let advertiser = app.program(&app.scene.advertiser).await;
     let own = report(&affiliate, "group=sub1,country").await;
     assert_eq!(own["total"]["clicks"], 5);
-    let names = |report: &Value| report["total"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert!(!names(&own).iter().any(|name| ["revenue", "margin"].contains(&name.as_str())));
+    let names = |report: &Value| {
+        report["total"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        !names(&own)
+            .iter()
+            .any(|name| ["revenue", "margin"].contains(&name.as_str()))
+    );
     let brand = report(&advertiser, "group=campaign").await;
-    assert!(!names(&brand).iter().any(|name| ["commission", "margin"].contains(&name.as_str())));
+    assert!(
+        !names(&brand)
+            .iter()
+            .any(|name| ["commission", "margin"].contains(&name.as_str()))
+    );
     for (program, query, field) in [
         (&affiliate, "group=advertiser", "group"),
         (&affiliate, "sort=-margin", "sort"),
@@ -168,13 +217,25 @@ async fn a_role_is_refused_what_it_does_not_see_and_unknown_parameters_are_named
         (&owner, "limit=0", "limit"),
     ] {
         let refused = program.get(&format!("/reports?{query}")).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}: {}", refused.text);
-        assert!(refused.json["fields"][field].is_string(), "{query}: {}", refused.text);
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{query}: {}",
+            refused.text
+        );
+        assert!(
+            refused.json["fields"][field].is_string(),
+            "{query}: {}",
+            refused.text
+        );
     }
     let definitions = advertiser.get("/reports/definitions").await;
     assert!(!definitions.text.contains("\"sub1\"") && definitions.text.contains("\"revenue\""));
     let page = app.sign_in(&app.scene.affiliate).await;
-    let shown = page.get("/reports?group=sub1&sort=-clicks&compare=previous").await.html;
+    let shown = page
+        .get("/reports?group=sub1&sort=-clicks&compare=previous")
+        .await
+        .html;
     assert!(shown.contains(">news<") && !shown.contains("Margin"), "{shown}");
     app.finish().await;
 }
