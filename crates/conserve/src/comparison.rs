@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 use crate::Outcome;
 use crate::events::{Kind, Order, Run};
 use crate::findings::{Findings, Rule};
+use crate::money::{self, Change, State};
 use crate::oracle::{Testimony, Verdict};
 use crate::scene::{COMMISSION, Link, REVENUE, Scene};
 
@@ -24,6 +25,7 @@ pub(crate) async fn compare(client: &Client, testimony: &Testimony, scene: &Scen
         calls: HashMap::new(),
         accepted: HashMap::new(),
         orders: HashSet::new(),
+        changes: HashMap::new(),
         sums: BTreeMap::new(),
         balances: BTreeMap::new(),
     };
@@ -43,7 +45,7 @@ const CLICKS: &str =
 const POSTBACKS: &str = "SELECT network_id, uuid_send(id), status, order_id, amount_micros, currency, \
     uuid_send(click_id), extra ->> 'call' FROM postbacks";
 const CONVERSIONS: &str = "SELECT network_id, uuid_send(postback_id), order_id, amount_micros, currency, \
-    commission_micros, revenue_micros, uuid_send(click_id), link_id, affiliate_id, advertiser_id FROM conversions";
+    commission_micros, revenue_micros, uuid_send(click_id), link_id, affiliate_id, advertiser_id, status FROM conversions";
 
 async fn read(client: &Client, select: &str, mut take: impl FnMut(&Row) -> Outcome) -> Outcome {
     client
@@ -88,6 +90,8 @@ struct Comparison<'a> {
     accepted: HashMap<u128, u64>,
     /// Orders that have a conversion.
     orders: HashSet<u64>,
+    /// Stored changes, by the number of their order.
+    changes: HashMap<u64, Vec<Change>>,
     sums: Sums,
     balances: Balances,
 }
@@ -170,16 +174,17 @@ impl Comparison<'_> {
             self.findings
                 .violated(Rule::Leaks, 1, || format!("call {n} in network {network}"));
         }
-        let amount = if call.conflicting {
-            order.other_amount
-        } else {
-            order.amount
+        let change = call.change().map(|n| run.change(n, &order));
+        let amount = match change {
+            Some(change) => change.statement.amount(),
+            None => call.reported(&order),
         };
+        self.changes.entry(call.order).or_default().extend(change);
         let stored: (Option<String>, Option<i64>, Option<String>, Option<u128>) =
             (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?, key(row, 6)?);
         let sent = (
             Some(order.id),
-            Some(amount),
+            amount,
             Some(order.currency.to_owned()),
             Some(click.key),
         );
@@ -211,7 +216,7 @@ impl Comparison<'_> {
             self.findings
                 .violated(Rule::Duplicates, 1, || format!("conversions of order {n}"));
         }
-        // The first call decides the amount; it must be the call that the conversion names.
+        // The first report decides the amount; it must be the one that the conversion names.
         let receipt = key(row, 1)?.ok_or("a conversion without a postback")?;
         let call = self
             .accepted
@@ -222,21 +227,26 @@ impl Comparison<'_> {
             .scene
             .link(&testimony.run.click(click.n))
             .ok_or("a click without a link")?;
-        let conflicting = call.is_some_and(|call| call.conflicting);
-        let expected = Conversion::expected(testimony.run.order(n), conflicting, click.key, link);
+        let order = testimony.run.order(n);
+        let reported = call.and_then(|call| call.reported(&order));
+        let changes = self.changes.get(&n).map_or(&[][..], Vec::as_slice);
+        let state = money::state(reported.unwrap_or(order.amount), changes);
+        let expected = Conversion::expected(order, state, click.key, link);
         if stored.network != expected.network {
             let network = stored.network;
             self.findings.violated(Rule::Leaks, 1, || {
                 format!("conversion of order {n} in network {network}")
             });
         }
-        if stored != expected || call.is_none() {
+        if stored != expected || reported.is_none() {
             self.findings.violated(Rule::Altered, 1, || {
                 format!("order {n}: {stored:?}, should be {expected:?}")
             });
         }
         stored.count(&mut self.sums);
-        expected.add_balances(&mut self.balances);
+        if state.status.earns() {
+            expected.add_balances(&mut self.balances);
+        }
         Ok(())
     }
 
@@ -401,6 +411,7 @@ struct Conversion {
     link: i32,
     affiliate: i32,
     advertiser: i32,
+    status: String,
 }
 
 impl Conversion {
@@ -416,26 +427,23 @@ impl Conversion {
             link: row.try_get(8)?,
             affiliate: row.try_get(9)?,
             advertiser: row.try_get(10)?,
+            status: row.try_get(11)?,
         })
     }
 
-    fn expected(order: Order, conflicting: bool, click: u128, link: &Link) -> Self {
-        let amount = if conflicting {
-            order.other_amount
-        } else {
-            order.amount
-        };
+    fn expected(order: Order, state: State, click: u128, link: &Link) -> Self {
         Self {
             network: link.network,
-            amount: Some(amount),
+            amount: Some(state.net),
             currency: order.currency.to_owned(),
-            commission: order.share(amount, COMMISSION),
-            revenue: order.share(amount, REVENUE),
+            commission: order.share(state.net, COMMISSION),
+            revenue: order.share(state.net, REVENUE),
             order: Some(order.id),
             click: Some(click),
             link: link.id,
             affiliate: link.affiliate,
             advertiser: link.advertiser,
+            status: state.status.name().to_owned(),
         }
     }
 

@@ -23,7 +23,7 @@ const SABOTAGE: [(&str, Fault, usize); 3] = [
 pub(crate) const FAULTS: [Fault; 3] = [Fault::PowerCut, Fault::Kill9Server, Fault::Kill9Applying];
 
 /// Tampering with the tables by SQL, and the rule that must be found violated.
-const TAMPERING: [(&str, Rule); 13] = [
+const TAMPERING: [(&str, Rule); 15] = [
     ("DELETE FROM clicks WHERE id = (SELECT id FROM clicks LIMIT 1)", Rule::LostClicks),
     ("DELETE FROM postbacks WHERE id = (SELECT id FROM postbacks LIMIT 1)", Rule::LostPostbacks),
     ("UPDATE postbacks SET status = 'rejected' WHERE id = (SELECT id FROM postbacks LIMIT 1)", Rule::LostPostbacks),
@@ -48,6 +48,15 @@ const TAMPERING: [(&str, Rule); 13] = [
     ("UPDATE clicks SET sub2 = sub2 || 'x' WHERE id = (SELECT id FROM clicks LIMIT 1)", Rule::Altered),
     (
         "UPDATE postbacks SET amount_micros = amount_micros + 1 WHERE id = (SELECT id FROM postbacks LIMIT 1)",
+        Rule::Altered,
+    ),
+    (
+        "UPDATE conversions SET status = 'approved' WHERE id = (SELECT id FROM conversions WHERE status = 'rejected' LIMIT 1)",
+        Rule::Altered,
+    ),
+    (
+        "UPDATE conversions SET amount_micros = amount_micros + minor_unit(currency)
+         WHERE id = (SELECT id FROM conversions LIMIT 1)",
         Rule::Altered,
     ),
     (

@@ -325,7 +325,7 @@ fn verdict(call: u64, body: &[u8]) -> Option<AckedCall> {
     let verdict = match answer.get("status")?.as_str()? {
         "accepted" => Verdict::Accepted,
         "duplicate" => Verdict::Duplicate,
-        "queued" => Verdict::Queued,
+        "queued" | "held" => Verdict::Queued,
         _ => return None,
     };
     let receipt = ids::receipt(answer.get("request_id")?.as_str()?)?;

@@ -72,7 +72,8 @@ pub(crate) struct Order {
 }
 
 impl Run {
-    fn dice(&self, kind: u64, n: u64) -> StdRng {
+    /// Returns the random source of event `n` of a kind.
+    pub(crate) fn dice(&self, kind: u64, n: u64) -> StdRng {
         // Two odd constants keep (kind, n) pairs of one run and neighbouring seeds apart.
         let mixed = self
             .seed

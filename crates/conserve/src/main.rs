@@ -25,6 +25,7 @@ mod findings;
 mod ground;
 mod http;
 mod ids;
+mod money;
 mod nemesis;
 mod node;
 mod oracle;

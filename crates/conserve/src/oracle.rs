@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::Outcome;
-use crate::events::{FIRST_PROBE, Run};
+use crate::events::{FIRST_PROBE, Order, Run};
 
 /// Most acknowledged clicks remembered for postbacks to name.
 const MAX_REMEMBERED_CLICKS: usize = 50_000;
@@ -60,8 +60,38 @@ pub(crate) struct AckedCall {
 pub(crate) struct Call {
     /// Number of the order that the call reports.
     pub(crate) order: u64,
-    /// True if the call has the conflicting amount.
-    pub(crate) conflicting: bool,
+    /// Content.
+    pub(crate) says: Says,
+}
+
+/// Content of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// The order.
+    Order,
+    /// The order with the conflicting amount.
+    Conflict,
+    /// Change with this number.
+    Change(u64),
+}
+
+impl Call {
+    /// Returns the number of the change that the call reports.
+    pub(crate) fn change(self) -> Option<u64> {
+        match self.says {
+            Says::Change(n) => Some(n),
+            Says::Order | Says::Conflict => None,
+        }
+    }
+
+    /// Returns the amount with which the call reports its order, in micro-units.
+    pub(crate) fn reported(self, order: &Order) -> Option<i64> {
+        match self.says {
+            Says::Order => Some(order.amount),
+            Says::Conflict => Some(order.other_amount),
+            Says::Change(_) => None,
+        }
+    }
 }
 
 /// Every event given out and acknowledged, for the comparison.
@@ -103,6 +133,9 @@ enum Note {
 struct Memory {
     recent: VecDeque<AckedClick>,
     orders: Vec<AckedClick>,
+    /// Orders whose report is acknowledged: they can be changed.
+    reported: Vec<u64>,
+    changes: u64,
     calls: Vec<Call>,
     retries: VecDeque<(Instant, Call)>,
     rejected: Vec<String>,
@@ -166,7 +199,7 @@ impl Oracle {
     }
 
     /// Gives out the next calls, to be sent concurrently: mostly one for a new order, else a repeated call, a
-    /// conflicting one, or three equal ones. Empty while no click is acknowledged.
+    /// conflicting one, a change of a reported order, or three equal ones. Empty while no click is acknowledged.
     pub(crate) fn next_calls(&self, dice: &mut impl Rng) -> Vec<u64> {
         let mut memory = lock(&self.memory);
         if let Some(call) = memory.due_retry() {
@@ -176,10 +209,14 @@ impl Oracle {
         let known = memory.orders.len() as u64;
         if kind < 20 && known > 0 {
             let order = dice.random_range(0..known);
-            return vec![memory.give_out(Call {
-                order,
-                conflicting: kind < 8,
-            })];
+            let says = if kind < 8 { Says::Conflict } else { Says::Order };
+            return vec![memory.give_out(Call { order, says })];
+        }
+        if kind < 50
+            && let Some(call) = memory.next_change(dice)
+        {
+            let times = if kind < 24 { 3 } else { 1 };
+            return (0..times).map(|_| memory.give_out(call)).collect();
         }
         // Half of the orders follow their click at once, before it can be applied; the others come late and in random
         // order.
@@ -193,12 +230,12 @@ impl Oracle {
             return Vec::new();
         };
         let order = memory.open_order(click);
-        let times = if kind < 28 { 3 } else { 1 };
+        let times = if kind < 55 { 3 } else { 1 };
         (0..times)
             .map(|_| {
                 memory.give_out(Call {
                     order,
-                    conflicting: false,
+                    says: Says::Order,
                 })
             })
             .collect()
@@ -210,7 +247,7 @@ impl Oracle {
         let order = memory.open_order(click);
         memory.give_out(Call {
             order,
-            conflicting: false,
+            says: Says::Order,
         })
     }
 
@@ -245,6 +282,7 @@ impl Oracle {
     /// Records the acknowledgement of a postback.
     pub(crate) fn acked_call(&self, ack: AckedCall) {
         self.received.fetch_add(1, Ordering::SeqCst);
+        lock(&self.memory).acknowledged(ack.call);
         self.note(Note::Call(ack));
     }
 
@@ -327,6 +365,30 @@ impl Memory {
         due.then(|| self.retries.pop_front())
             .flatten()
             .map(|(_, call)| call)
+    }
+
+    /// Remembers that the order of this call can be changed.
+    fn acknowledged(&mut self, call: u64) {
+        let call = usize::try_from(call).ok().and_then(|call| self.calls.get(call));
+        if let Some(call) = call.filter(|call| call.change().is_none()) {
+            self.reported.push(call.order);
+        }
+    }
+
+    /// Returns a change of a reported order. Half of them meet on few orders, so that an order has several.
+    fn next_change(&mut self, dice: &mut impl Rng) -> Option<Call> {
+        let newest = self.reported.len().checked_sub(1)?;
+        let index = if dice.random_bool(0.5) {
+            newest.saturating_sub(dice.random_range(0..8))
+        } else {
+            dice.random_range(0..=newest)
+        };
+        let order = *self.reported.get(index)?;
+        self.changes += 1;
+        Some(Call {
+            order,
+            says: Says::Change(self.changes),
+        })
     }
 
     fn open_order(&mut self, click: AckedClick) -> u64 {

@@ -84,20 +84,22 @@ impl Scene {
             return String::new();
         };
         let order = run.order(call.order);
-        let amount = if call.conflicting {
-            order.other_amount
-        } else {
-            order.amount
+        let mut parameters = match call.change() {
+            Some(n) => run.change(n, &order).parameters(&order),
+            None => Vec::new(),
         };
-        let parameters = [
+        parameters.extend(
+            call.reported(&order)
+                .map(|amount| ("amount", order.write(amount))),
+        );
+        parameters.extend([
             ("click_id", click.id.clone()),
             ("goal", "sale".to_owned()),
-            ("amount", order.write(amount)),
             ("currency", order.currency.to_owned()),
             ("token", link.token.clone()),
             ("call", run.name(Kind::Call, number)),
             ("order_id", order.id),
-        ];
+        ]);
         driver::postback_request(&link.host, number, &parameters)
     }
 }
