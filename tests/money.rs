@@ -3,6 +3,7 @@
 //! The rules are in `crates/conversions/src/outcome.rs`, and for users in `/docs/postback` and `/docs/earnings`.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops where something is not as it should be"
 )]
 
@@ -10,6 +11,8 @@
 mod amounts;
 #[path = "money/limits.rs"]
 mod limits;
+#[path = "money/lives.rs"]
+mod lives;
 #[path = "money/orders.rs"]
 mod orders;
 #[path = "money/people.rs"]

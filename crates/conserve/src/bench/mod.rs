@@ -79,6 +79,8 @@ pub(crate) enum BenchRow {
     Inserts,
     /// Decided postbacks on 64 and 256 connections, beside single-row INSERTs.
     Postbacks,
+    /// Decided postbacks of campaigns with an exact cap, beside those of the same campaigns without one.
+    Caps,
     /// Latency of a redirect at 30 % of the server's capacity.
     Latency,
     /// Time until a click is in a report.
@@ -178,6 +180,7 @@ impl BenchRow {
             Self::NewConnections => redirects::new_connections(testbed, effort).await,
             Self::Inserts => redirects::beside_inserts(testbed, effort).await,
             Self::Postbacks => postbacks::decided(testbed, effort).await,
+            Self::Caps => postbacks::capped(testbed, effort).await,
             Self::Latency => latency::latency(testbed, effort).await,
             Self::Visible => latency::visible(testbed, effort).await,
             Self::Report => reports::both(testbed, effort).await,

@@ -51,6 +51,43 @@ pub(super) async fn decided(testbed: &mut Testbed, effort: Effort) -> Outcome<Ve
     Ok(lines)
 }
 
+/// A cap on the conversions of each campaign that is never reached.
+const CAPS: &str = "INSERT INTO caps (network_id, campaign_id, metric, period, most, created_at)
+     SELECT network_id, id, 'conversions', 'day', 1000000000, now() FROM campaigns";
+
+/// Measures decided postbacks on 64 connections with a cap in every campaign, in alternation with the same without caps.
+pub(super) async fn capped(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
+    let (mut free, mut capped) = (vec![], vec![]);
+    let (mut free_cpu, mut capped_cpu) = (vec![], vec![]);
+    for _ in 0..effort.rounds {
+        for (caps, rates, costs) in [
+            ("DELETE FROM caps", &mut free, &mut free_cpu),
+            (CAPS, &mut capped, &mut capped_cpu),
+        ] {
+            testbed.client.batch_execute(caps).await?;
+            // The server reads its configuration anew, and both variants begin with a fresh process.
+            testbed.restart().await?;
+            send(testbed, 64, 1).await?;
+            let before = testbed.cpu_us();
+            let (tally, seconds) = send(testbed, 64, effort.seconds).await?;
+            let accepted = (tally.count(200) + tally.count(202)) as f64;
+            rates.push(accepted / seconds);
+            costs.push((testbed.cpu_us() - before) / accepted);
+        }
+    }
+    testbed.client.batch_execute("DELETE FROM caps").await?;
+    testbed.restart().await?;
+    Ok(vec![
+        Line::of("decided postbacks with a cap, 64 connections", "/s", capped).against("without", &free),
+        Line::of(
+            "CPU per postback with a cap, server and Postgres",
+            "µs",
+            capped_cpu,
+        )
+        .against("without", &free_cpu),
+    ])
+}
+
 /// Sends postbacks for this time; returns the responses, and the seconds until every verdict was in the tables: a
 /// postback that is only queued must not look fast.
 pub(super) async fn send(testbed: &mut Testbed, connections: usize, seconds: u64) -> Outcome<(Tally, f64)> {
