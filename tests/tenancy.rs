@@ -20,6 +20,7 @@ async fn a_network_signs_up_and_tracks_without_a_dns_entry() {
     assert_eq!(see_other(&signed_up), "/start");
     let campaign = [
         ("advertiser", "Nova Shop"),
+        ("name", "Boots"),
         ("destination", "https://nova.example/?id={click_id}"),
         ("kind", "sale"),
         ("commission", "10 %"),
@@ -48,14 +49,18 @@ async fn a_network_signs_up_and_tracks_without_a_dns_entry() {
         "{}/nova-partners/postback?click_id={click_id}&order_id=1&amount=100&token={token}",
         app.tracking_url
     );
-    assert_eq!(http.get(&postback).send().await.unwrap().status(), StatusCode::OK);
+    let taken = http.get(&postback).send().await.unwrap();
+    assert_eq!(taken.status(), StatusCode::OK);
+    let taken: serde_json::Value = taken.json().await.unwrap();
+    assert_eq!(taken["mode"], "test", "the campaign is not live yet");
+    let inspected = format!("/postbacks/{}", taken["request_id"].as_str().unwrap());
     // Another network's tracking path accepts neither the click nor the token.
     let elsewhere = postback.replace("/nova-partners/", "/orbit/");
     assert_eq!(
         http.get(elsewhere).send().await.unwrap().status(),
         StatusCode::UNAUTHORIZED
     );
-    assert!(stranger.get("/conversions").await.html.contains("100.00 INR"));
+    assert!(stranger.get(&inspected).await.html.contains("100.00 INR"));
     // A slug that is taken is rejected with an error at its field.
     let again = [
         ("network", "Nova Partners"),

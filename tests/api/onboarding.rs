@@ -47,17 +47,32 @@ async fn a_quick_start_creates_a_campaign_that_works() {
         ("order_id", "1"),
         ("amount", "50"),
     ];
+    assert_eq!(server.postback(&order).await.reason(), "test_accepted");
+    let path = format!("/campaigns/{}", started.get("campaign"));
+    let created = owner.get(&path).await;
+    assert_eq!(
+        (created.get("name"), created.get("status")),
+        ("Fresh Brand sale", "testing")
+    );
+    let live = owner.post(&format!("{path}/go-live"), &json!({})).await;
+    assert!(live.status.is_success(), "{}", live.text);
+    let link = json!({
+        "campaign": started.get("campaign"),
+        "affiliate": app.scene.affiliate_id.to_string(),
+        "alias": "fresh",
+    });
+    let link = owner.post("/links", &link).await;
+    assert_eq!(link.status, StatusCode::CREATED, "{}", link.text);
+    let click = app.visitor_of("fresh").click("").await;
+    let order = [
+        ("click_id", click.id.as_str()),
+        ("order_id", "1"),
+        ("amount", "50"),
+    ];
     assert_eq!(server.postback(&order).await.reason(), "accepted");
     assert_eq!(
         app.count("SELECT commission_micros FROM conversions").await,
         6_000_000
-    );
-    let created = owner
-        .get(&format!("/campaigns/{}", started.get("campaign")))
-        .await;
-    assert_eq!(
-        (created.get("name"), created.get("status")),
-        ("Fresh Brand sale", "live")
     );
 
     let replayed = owner.json(Method::POST, "/quick-start", &key, &body).await;
@@ -71,11 +86,12 @@ async fn a_quick_start_creates_a_campaign_that_works() {
         "the advertiser keeps its token"
     );
 
-    owner.patch("/network", &json!({ "require_tests": true })).await;
-    let tested = owner.post("/quick-start", &body).await;
-    let path = format!("/campaigns/{}", tested.get("campaign"));
-    assert_eq!(owner.get(&path).await.get("status"), "testing");
-    let link = owner.get(&format!("/links/{}", tested.get("link"))).await;
+    let mut named = body;
+    named["name"] = json!("Boots and shoes");
+    let named = owner.post("/quick-start", &named).await;
+    let path = format!("/campaigns/{}", named.get("campaign"));
+    assert_eq!(owner.get(&path).await.get("name"), "Boots and shoes");
+    let link = owner.get(&format!("/links/{}", named.get("link"))).await;
     assert_eq!(link.json["is_test"], true);
     app.finish().await;
 }
@@ -89,13 +105,15 @@ async fn page_and_api_refuse_a_quick_start_with_the_same_sentences() {
         .post(
             "/quick-start",
             &json!({
-                "advertiser": " ", "destination": "x", "kind": "gift", "commission": "ten", "revenue": "-1",
+                "advertiser": " ", "name": "x".repeat(300), "destination": "x", "kind": "gift", "commission": "ten", "revenue": "-1",
                 "currency": "EURO", "attribution_days": 0,
             }),
         )
         .await;
+    let long = "x".repeat(300);
     let form = [
         ("advertiser", " "),
+        ("name", long.as_str()),
         ("destination", "x"),
         ("kind", "gift"),
         ("commission", "ten"),

@@ -1,5 +1,4 @@
-//! Quick start: one set of fields that creates a working campaign with advertiser, goal, first affiliate, link and
-//! token.
+//! Quick start: one set of fields that creates a campaign ready for its tests, with advertiser, goal, test link and token.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schema::{CampaignId, Currency, NetworkConn};
@@ -15,7 +14,7 @@ use crate::integrations::{self, Token};
 use crate::links::{self, Link, NewLink};
 use crate::terms::{LOSES_MONEY, Pay, Terms};
 
-/// Name of the affiliate that owns the first link, for the user's own test traffic.
+/// Name of the affiliate that owns the test link.
 const FIRST_AFFILIATE: &str = "Your test affiliate";
 
 /// Default attribution window, in days.
@@ -72,8 +71,9 @@ pub struct QuickStart {
 
 impl QuickStart {
     /// Fields of the [`Draft`] of a quick start.
-    pub const FIELDS: [&'static str; 7] = [
+    pub const FIELDS: [&'static str; 8] = [
         "advertiser",
+        "name",
         "destination",
         "kind",
         "commission",
@@ -95,6 +95,10 @@ impl QuickStart {
     /// Checks a draft. Returns `None` with the errors in the draft.
     pub fn check(draft: &mut Draft) -> Option<Self> {
         let advertiser = draft.take("advertiser", check_name);
+        let name = draft.take("name", |text| match text {
+            "" => Ok(None),
+            text => check_name(text).map(Some),
+        });
         let destination = draft.take("destination", |text| {
             Destination::parse(text).map(|_| text.to_owned())
         });
@@ -107,8 +111,13 @@ impl QuickStart {
         let revenue = draft.take("revenue", |text| Pay::typed(text, currency));
         let attribution_days = draft.take("attribution_days", check_window);
         let (advertiser, goal) = (advertiser?, goal?);
-        let name = format!("{advertiser} {}", goal.name.to_lowercase());
-        let name = draft.errors.take("advertiser", check_name(&name));
+        let name = match name? {
+            Some(name) => Some(name),
+            None => {
+                let name = format!("{advertiser} {}", goal.name.to_lowercase());
+                draft.errors.take("advertiser", check_name(&name))
+            }
+        };
         let terms = Terms {
             commission: commission?,
             revenue: revenue?,
@@ -121,6 +130,7 @@ impl QuickStart {
         draft.errors.is_empty().then(|| Self {
             settings: CampaignSettings {
                 attribution_days,
+                status: CampaignStatus::Testing,
                 ..CampaignSettings::live(&name, &destination)
             },
             advertiser,
@@ -135,14 +145,14 @@ impl QuickStart {
 pub struct Created {
     /// The campaign.
     pub campaign_id: CampaignId,
-    /// Link of the first affiliate; a test link if the network requires tests.
+    /// Test link.
     pub link: Link,
     /// New token of the advertiser, to be shown once; `None` if the advertiser has one, because its server uses it.
     pub token: Option<Token>,
 }
 
-/// Creates a campaign with a goal and a link, and what is missing of its advertiser, first affiliate and token. The
-/// campaign is live, or in testing if the network requires tests.
+/// Creates a campaign in testing with a goal and a test link, and what is missing of its advertiser, first affiliate and
+/// token.
 ///
 /// # Errors
 /// [`ChangeError::Limit`] when the network has its maximum number of links; other refusals of the created objects; when
@@ -150,7 +160,6 @@ pub struct Created {
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
-    network: &Network,
     start: &QuickStart,
     now: DateTime<Utc>,
 ) -> Result<Created, ChangeError> {
@@ -159,11 +168,8 @@ pub async fn create(
         Some(known) => known,
         None => advertisers::create(conn, author, &wanted, now).await?,
     };
-    let mut settings = start.settings.clone();
-    if network.require_tests {
-        settings.status = CampaignStatus::Testing;
-    }
-    let campaign = campaigns::create(conn, author, advertiser.id, start.currency, &settings, now).await?;
+    let campaign =
+        campaigns::create(conn, author, advertiser.id, start.currency, &start.settings, now).await?;
     let goal = GoalSettings {
         unique_by: start.goal.unique_by,
         ..GoalSettings::new(start.goal.code, start.goal.name, start.goal.kind, start.terms)
@@ -176,7 +182,7 @@ pub async fn create(
     };
     let alias = links::random_alias();
     let link = NewLink {
-        is_test: network.require_tests,
+        is_test: true,
         ..NewLink::plain(affiliate.id, campaign.id, &alias)
     };
     let link = links::create(conn, author, &link, now).await?;

@@ -141,7 +141,7 @@ pub(crate) fn state(amount: i64, changes: &[Change]) -> State {
     changes.sort_by_key(|change| (change.at, change.n));
     changes.dedup();
     let mut order = Standing {
-        said: Status::Pending,
+        stated: Status::Pending,
         total: amount,
         taken: 0,
         all_taken: false,
@@ -158,9 +158,9 @@ pub(crate) fn state(amount: i64, changes: &[Change]) -> State {
     state
 }
 
-/// What the statements so far say about an order.
+/// Order after the statements so far.
 struct Standing {
-    said: Status,
+    stated: Status,
     total: i64,
     taken: i64,
     all_taken: bool,
@@ -169,7 +169,7 @@ struct Standing {
 impl Standing {
     fn hear(&mut self, statement: Statement) {
         match statement {
-            Statement::Status(status) => self.said = status,
+            Statement::Status(status) => self.stated = status,
             // A new total brings back an order that was refunded in full.
             Statement::Total(total) => (self.total, self.all_taken) = (total, false),
             Statement::Refund(part) => self.taken += part,
@@ -186,7 +186,11 @@ impl Standing {
             (self.total - self.taken).max(0)
         };
         let is_refunded = self.all_taken || (net == 0 && self.taken > 0);
-        let status = if is_refunded { Status::Rejected } else { self.said };
+        let status = if is_refunded {
+            Status::Rejected
+        } else {
+            self.stated
+        };
         State { status, net }
     }
 }

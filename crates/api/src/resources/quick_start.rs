@@ -1,4 +1,4 @@
-//! `/quick-start`: one request that creates a working campaign with advertiser, goal, first affiliate, link and token.
+//! `/quick-start`: one request that creates a campaign ready for its tests, with advertiser, goal, test link and token.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -28,6 +28,10 @@ pub(crate) struct NewQuickStart {
     /// Name of the advertiser, which is created if it does not exist.
     #[schema(value_type = schemas::Name)]
     advertiser: String,
+    /// Name of the campaign, shown to affiliates; the advertiser with the goal by default.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = schemas::Name, required = false)]
+    name: Option<Word>,
     /// URL to which clicks are redirected.
     #[schema(value_type = schemas::Url)]
     destination: String,
@@ -58,6 +62,9 @@ impl NewQuickStart {
         set(&mut draft, "destination", &self.destination);
         set(&mut draft, "commission", &self.commission);
         set(&mut draft, "revenue", &self.revenue);
+        if let Some(name) = &self.name {
+            set(&mut draft, "name", name);
+        }
         if let Some(kind) = &self.kind {
             set(&mut draft, "kind", kind);
         }
@@ -71,12 +78,12 @@ impl NewQuickStart {
     }
 }
 
-/// A campaign that is ready for its first click.
+/// A campaign that is ready for its tests.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct QuickStarted {
     #[schema(value_type = schemas::CampaignId)]
     campaign: CampaignId,
-    /// Link of an affiliate for your own tests.
+    /// Test link: its clicks and orders are tests, in no figure.
     #[schema(value_type = schemas::LinkId)]
     link: LinkId,
     /// URL of the link.
@@ -99,8 +106,8 @@ impl Created for QuickStarted {
 
 /// Create a campaign with everything it needs
 ///
-/// Creates the campaign with one goal, a tracking link for testing and, if they do not exist, the advertiser, an
-/// affiliate and a postback token. The campaign is live, or in testing if the network requires tests.
+/// Creates the campaign in testing with one goal, a test link and, if they do not exist, the advertiser, an affiliate and
+/// a postback token. `POST /campaigns/{id}/go-live` makes it count.
 #[utoipa::path(post, path = "/quick-start", tag = "Campaigns", params(IdempotencyKey), request_body = NewQuickStart, responses((status = 201, body = QuickStarted)))]
 pub(crate) async fn create(
     access: Allowed<needs::Configure>,
@@ -114,7 +121,7 @@ pub(crate) async fn create(
         let mut draft = body.value.over(QuickStart::blank(&network));
         let start = QuickStart::check(&mut draft);
         let start = draft.accepted(start)?;
-        let created = quick_start::create(conn, &access.author(), &network, &start, clock::now()).await?;
+        let created = quick_start::create(conn, &access.author(), &start, clock::now()).await?;
         Ok(QuickStarted {
             campaign: created.campaign_id,
             link: created.link.id,

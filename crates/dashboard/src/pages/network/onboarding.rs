@@ -1,4 +1,4 @@
-//! Quick start: one form that creates a working campaign.
+//! Quick start: one form that creates a campaign ready for its tests.
 
 use askama::Template;
 use campaigns::destination::macro_names;
@@ -25,7 +25,7 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::Configure
         return render(page, draft).await;
     };
     let author = page.actor.author();
-    let created = quick_start::create(&mut page.conn, &author, &page.network, &start, page.now).await?;
+    let created = quick_start::create(&mut page.conn, &author, &start, page.now).await?;
     let frame = page.commit().await?;
     let url = urls::campaign(created.campaign_id);
     match created.token {
