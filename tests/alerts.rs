@@ -26,6 +26,7 @@ async fn hour(app: &TestApp, now: DateTime<Utc>, back: i64, clicks: usize, order
             link_id: scene.link_id,
             campaign_id: scene.campaign.id,
             affiliate_id: scene.affiliate_id,
+            landing_page_id: None,
             subs: Default::default(),
             ip_prefix: None,
             referrer: None,

@@ -239,3 +239,166 @@ async fn a_role_is_refused_what_it_does_not_see_and_unknown_parameters_are_named
     assert!(shown.contains(">news<") && !shown.contains("Margin"), "{shown}");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_bounded_by_their_metrics_and_so_are_the_totals() {
+    let app = world().await;
+    let program = app.program(&app.scene.owner).await;
+    for (bounds, clicks, rows) in [
+        ("clicks.min=2", 2, 1),
+        ("clicks.max=1", 3, 3),
+        ("clicks.min=1&clicks.max=1", 3, 3),
+        ("conversion_rate.min=100%25", 3, 2),
+        ("conversion_rate.max=0.99", 2, 2),
+        ("amount.min=100", 2, 1),
+        ("amount.min=30&amount.max=100", 1, 1),
+        ("clicks.min=3", 0, 0),
+    ] {
+        let found = report(&program, &format!("group=sub1&{bounds}")).await;
+        assert_eq!(
+            (&found["total"]["clicks"], &found["row_count"]),
+            (&json!(clicks), &json!(rows)),
+            "{bounds}: {found}"
+        );
+        let export = program
+            .get(&format!("/reports/export?group=sub1&{bounds}"))
+            .await
+            .text;
+        assert!(export.lines().count() > rows, "{bounds}: {export}");
+    }
+    // Rows of the period before are bounded by the figures of this one.
+    let compared = report(&program, "group=sub1&compare=previous&clicks.max=0").await;
+    assert_eq!(
+        (&compared["total"]["clicks"], &compared["row_count"]),
+        (&json!(0), &json!(0))
+    );
+    for (query, field) in [("clicks.min=ten", "clicks.min"), ("colour.max=1", "colour.max")] {
+        let refused = program.get(&format!("/reports?{query}")).await;
+        assert!(
+            refused.json["fields"][field].is_string(),
+            "{query}: {}",
+            refused.text
+        );
+    }
+    let affiliate = app.program(&app.scene.affiliate).await;
+    let hidden = affiliate.get("/reports?margin.min=1").await;
+    assert!(hidden.json["fields"]["margin"].is_string(), "{}", hidden.text);
+    // The form adds a filter and a bound to the URL.
+    let page = app.sign_in(&app.scene.owner).await;
+    let form =
+        "group=sub1&filter=sub1&filter_test=.not&filter_value=blog&bound=clicks&bound_end=.min&bound_value=2";
+    let added = page.get(&format!("/reports?{form}")).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER);
+    assert_eq!(added.location(), "/reports?group=sub1&sub1.not=blog&clicks.min=2");
+    let shown = page.get(added.location()).await.html;
+    assert!(
+        shown.contains("sub1.not = blog ×") && shown.contains("clicks.min = 2 ×"),
+        "{shown}"
+    );
+    let nothing = "/reports?group=sub1&filter=&filter_test=&filter_value=&bound=&bound_end=.min&bound_value=";
+    assert_eq!(page.get(nothing).await.location(), "/reports?group=sub1");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_keeps_its_landing_page_and_the_host_it_came_from() {
+    let app = TestApp::spawn().await;
+    let program = app.program(&app.scene.owner).await;
+    let campaign = app.scene.campaign.id;
+    let page = json!({ "campaign": campaign.to_string(), "name": "Boots", "url": "https://shop.example/boots?id={click_id}" });
+    let page = program.post("/landing-pages", &page).await;
+    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text);
+    let affiliate = app.scene.affiliate_id.to_string();
+    let link = json!({
+        "campaign": campaign.to_string(), "affiliate": affiliate, "alias": "boots", "landing_page": page.get("id"),
+    });
+    let link = program.post("/links", &link).await;
+    assert_eq!(link.status, StatusCode::CREATED, "{}", link.text);
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    for referrer in [
+        "https://User@News.Example:8443/a?b=c",
+        "android-app://com.reader/",
+        "nonsense",
+    ] {
+        let click = http
+            .get(format!("{}/boots", app.tracking_url))
+            .header("Referer", referrer);
+        let sent = click.send().await.unwrap();
+        assert!(
+            sent.headers()["location"].to_str().unwrap().contains("/boots?"),
+            "{referrer}"
+        );
+    }
+    app.settled().await;
+    let by_page = report(&program, "group=landing_page&metrics=clicks").await;
+    assert_eq!(column(&by_page, "clicks"), pairs([("Boots", json!(3))]));
+    let only = report(&program, &format!("group=link&landing_page={}", page.get("id"))).await;
+    assert_eq!(column(&only, "clicks"), pairs([("boots", json!(3))]));
+    let by_host = report(&program, "group=referrer_host&metrics=clicks").await;
+    assert_eq!(
+        column(&by_host, "clicks"),
+        pairs([
+            ("", json!(1)),
+            ("com.reader", json!(1)),
+            ("news.example", json!(1))
+        ])
+    );
+    let clicks = program.get("/clicks").await;
+    assert_eq!(
+        clicks.json["items"][0]["landing_page"], page.json["id"],
+        "{}",
+        clicks.text
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conversions_are_reported_by_customer_and_proof_and_by_attributes_of_today() {
+    let app = TestApp::spawn().await;
+    let server = app.advertiser();
+    let click = app.visitor().click("").await.id;
+    for (order, customer) in [("1", "c1"), ("2", "c1"), ("3", "c2"), ("4", "")] {
+        let sent = [
+            ("click_id", click.as_str()),
+            ("order_id", order),
+            ("amount", "10"),
+            ("customer_id", customer),
+        ];
+        assert_eq!(server.postback(&sent).await.reason(), "accepted");
+    }
+    app.settled().await;
+    let program = app.program(&app.scene.owner).await;
+    let by_type = report(&program, "group=customer_type&customer_type.empty=no").await;
+    assert_eq!(
+        column(&by_type, "conversions"),
+        pairs([("new", json!(2)), ("returning", json!(1))])
+    );
+    let by_proof = report(&program, "group=attributed_by&attributed_by=click").await;
+    assert_eq!(column(&by_proof, "conversions"), pairs([("click", json!(4))]));
+    app.execute("UPDATE campaigns SET categories = '{fashion,shoes}'")
+        .await;
+    app.execute("UPDATE affiliates SET tags = '{blog}'").await;
+    let by_both = report(
+        &program,
+        "group=campaign_categories,affiliate_tags&affiliate_tags.contains=blo",
+    )
+    .await;
+    assert_eq!(
+        column(&by_both, "conversions"),
+        pairs([("fashion, shoes", json!(4))])
+    );
+    let today = chrono::Utc::now().with_timezone(&chrono_tz::UTC).date_naive();
+    let sunday = today
+        - chrono::Days::new(u64::from(
+            chrono::Datelike::weekday(&today).num_days_from_sunday(),
+        ));
+    let by_week = report(&program, "group=sunday_week&tz=UTC").await;
+    assert_eq!(
+        column(&by_week, "conversions"),
+        pairs([(&*sunday.to_string(), json!(4))])
+    );
+    app.finish().await;
+}

@@ -206,6 +206,7 @@ pub(crate) fn new_click(random: &mut StdRng, at: DateTime<Utc>, link: &LinkTraff
         link_id: link.link_id,
         campaign_id: link.campaign_id,
         affiliate_id: link.affiliate_id,
+        landing_page_id: None,
         subs: [pick(random, &SUB1), sub2, None, None, None],
         ip_prefix: prefix.parse().ok(),
         referrer: None,

@@ -1,6 +1,6 @@
 //! Dimensions: what rows are grouped and filtered by.
 
-use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LinkId, text_enum};
+use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, text_enum};
 use tenancy::Permission;
 
 text_enum! {
@@ -12,6 +12,8 @@ text_enum! {
         Hour = "hour",
         /// Week of ISO 8601, which begins on Monday.
         Week = "week",
+        /// Week that begins on Sunday.
+        SundayWeek = "sunday_week",
         /// Month.
         Month = "month",
         /// Quarter.
@@ -24,14 +26,20 @@ text_enum! {
         Advertiser = "advertiser",
         /// Campaign.
         Campaign = "campaign",
+        /// Categories of the campaign.
+        Categories = "campaign_categories",
         /// Goal.
         Goal = "goal",
         /// Affiliate.
         Affiliate = "affiliate",
         /// Group of the affiliate.
         Group = "affiliate_group",
+        /// Tags of the affiliate.
+        Tags = "affiliate_tags",
         /// Tracking link.
         Link = "link",
+        /// Landing page of the click.
+        LandingPage = "landing_page",
         /// First sub ID of the click.
         Sub1 = "sub1",
         /// Second sub ID of the click.
@@ -50,10 +58,16 @@ text_enum! {
         Os = "os",
         /// Browser of the visitor.
         Browser = "browser",
+        /// Host of the page that the visitor came from.
+        ReferrerHost = "referrer_host",
         /// Reason why the click is invalid.
         InvalidBecause = "invalid_because",
         /// Coupon of the order.
         Coupon = "coupon",
+        /// New or returning customer.
+        CustomerType = "customer_type",
+        /// Proof by which the conversion was attributed.
+        AttributedBy = "attributed_by",
         /// Status of the conversion.
         Status = "status",
         /// Currency of the conversion.
@@ -70,6 +84,7 @@ pub(crate) enum Object {
     Affiliate,
     Group,
     Link,
+    LandingPage,
 }
 
 impl Object {
@@ -82,6 +97,7 @@ impl Object {
             Self::Affiliate => AffiliateId(id).to_string(),
             Self::Group => GroupId(id).to_string(),
             Self::Link => LinkId(id).to_string(),
+            Self::LandingPage => LandingPageId(id).to_string(),
         }
     }
 
@@ -102,6 +118,7 @@ impl Object {
             Self::Affiliate => parsed(text, |id: AffiliateId| id.0),
             Self::Group => parsed(text, |id: GroupId| id.0),
             Self::Link => parsed(text, |id: LinkId| id.0),
+            Self::LandingPage => parsed(text, |id: LandingPageId| id.0),
         }
     }
 
@@ -116,6 +133,7 @@ impl Object {
             Self::Link => {
                 "SELECT id, alias AS name FROM tracking_links WHERE network_id = $1 AND id = ANY ($2)"
             }
+            Self::LandingPage => "SELECT id, name FROM landing_pages WHERE network_id = $1 AND id = ANY ($2)",
         }
     }
 }
@@ -128,16 +146,20 @@ impl Dimension {
             Self::Day => "Day",
             Self::Hour => "Hour",
             Self::Week => "Week",
+            Self::SundayWeek => "Week from Sunday",
             Self::Month => "Month",
             Self::Quarter => "Quarter",
             Self::HourOfDay => "Hour of day",
             Self::Weekday => "Day of week",
             Self::Advertiser => "Advertiser",
             Self::Campaign => "Campaign",
+            Self::Categories => "Campaign categories",
             Self::Goal => "Goal",
             Self::Affiliate => "Affiliate",
             Self::Group => "Affiliate group",
+            Self::Tags => "Affiliate tags",
             Self::Link => "Tracking link",
+            Self::LandingPage => "Landing page",
             Self::Sub1 => "Sub ID 1",
             Self::Sub2 => "Sub ID 2",
             Self::Sub3 => "Sub ID 3",
@@ -147,8 +169,11 @@ impl Dimension {
             Self::Device => "Device",
             Self::Os => "Operating system",
             Self::Browser => "Browser",
+            Self::ReferrerHost => "Referrer host",
             Self::InvalidBecause => "Invalid because",
             Self::Coupon => "Coupon",
+            Self::CustomerType => "Customer type",
+            Self::AttributedBy => "Attributed by",
             Self::Status => "Status",
             Self::Currency => "Currency",
         }
@@ -161,16 +186,22 @@ impl Dimension {
             Self::Day => "Day in the time zone of the report.",
             Self::Hour => "Hour in the time zone of the report, such as 2026-11-21 14:00.",
             Self::Week => "Week of ISO 8601, which begins on Monday, such as 2026-W47.",
+            Self::SundayWeek => "Week that begins on Sunday, by its first day.",
             Self::Month => "Month, such as 2026-11.",
             Self::Quarter => "Quarter, such as 2026-Q4.",
             Self::HourOfDay => "Hour of the day, 00 to 23, of all days of the period.",
             Self::Weekday => "Day of the week, 1 for Monday to 7 for Sunday.",
             Self::Advertiser => "Advertiser of the campaign.",
             Self::Campaign => "Campaign of the link.",
+            Self::Categories => "All categories that the campaign has today, as one value.",
             Self::Goal => "Goal of the conversion; clicks have none.",
             Self::Affiliate => "Affiliate of the link.",
             Self::Group => "Group that the affiliate belongs to today.",
+            Self::Tags => "All tags that the affiliate has today, as one value.",
             Self::Link => "Tracking link, by its alias.",
+            Self::LandingPage => {
+                "Landing page that the visitor was sent to; empty for the campaign's own destination. A conversion has that of its click."
+            }
             Self::Sub1 | Self::Sub2 | Self::Sub3 | Self::Sub4 | Self::Sub5 => {
                 "Sub ID of the click; a conversion has that of its click."
             }
@@ -180,8 +211,17 @@ impl Dimension {
             Self::Browser => {
                 "Browser of the visitor, or name of the robot; a conversion has that of its click."
             }
+            Self::ReferrerHost => {
+                "Host of the page that the visitor came from; empty if the browser named none. A conversion has that of its click."
+            }
             Self::InvalidBecause => "Reason why the click is invalid; empty for valid clicks.",
             Self::Coupon => "Coupon of the order; clicks have none.",
+            Self::CustomerType => {
+                "new for the first order of a customer with this advertiser, returning for later ones; empty without a customer ID."
+            }
+            Self::AttributedBy => {
+                "Proof by which the conversion was attributed: click, customer, coupon or affiliate."
+            }
             Self::Status => "Status of the conversion; clicks have none.",
             Self::Currency => "Currency of the conversion; clicks have none.",
         }
@@ -191,7 +231,7 @@ impl Dimension {
     #[must_use]
     pub fn permission(self) -> Option<Permission> {
         match self {
-            Self::Advertiser | Self::Group => Some(Permission::SeeParties),
+            Self::Advertiser | Self::Group | Self::Tags => Some(Permission::SeeParties),
             _ if self.is_of_click() => Some(Permission::SeeClicks),
             _ => None,
         }
@@ -205,6 +245,7 @@ impl Dimension {
             Self::Day
                 | Self::Hour
                 | Self::Week
+                | Self::SundayWeek
                 | Self::Month
                 | Self::Quarter
                 | Self::HourOfDay
@@ -214,7 +255,7 @@ impl Dimension {
 
     /// True if only the single clicks and conversions have it, and not their sums.
     pub(crate) fn needs_events(self) -> bool {
-        self.is_of_click() || self == Self::Coupon
+        self.is_of_click() || matches!(self, Self::Coupon | Self::CustomerType | Self::AttributedBy)
     }
 
     /// True for what one visitor brought, by which single clicks differ.
@@ -230,8 +271,16 @@ impl Dimension {
                 | Self::Device
                 | Self::Os
                 | Self::Browser
+                | Self::ReferrerHost
+                | Self::LandingPage
                 | Self::InvalidBecause
         )
+    }
+
+    /// True if its values are the IDs of objects.
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        self.object().is_some()
     }
 
     /// Objects that its values are the IDs of.
@@ -243,6 +292,7 @@ impl Dimension {
             Self::Affiliate => Some(Object::Affiliate),
             Self::Group => Some(Object::Group),
             Self::Link => Some(Object::Link),
+            Self::LandingPage => Some(Object::LandingPage),
             _ => None,
         }
     }
@@ -264,6 +314,9 @@ impl Dimension {
             Self::Day => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD')",
             Self::Hour => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD HH24:00')",
             Self::Week => "to_char(at AT TIME ZONE $4, 'IYYY-\"W\"IW')",
+            Self::SundayWeek => {
+                "to_char((at AT TIME ZONE $4)::date - extract(dow FROM at AT TIME ZONE $4)::integer, 'YYYY-MM-DD')"
+            }
             Self::Month => "to_char(at AT TIME ZONE $4, 'YYYY-MM')",
             Self::Quarter => "to_char(at AT TIME ZONE $4, 'YYYY-\"Q\"Q')",
             Self::HourOfDay => "to_char(at AT TIME ZONE $4, 'HH24')",
@@ -272,12 +325,19 @@ impl Dimension {
                 "(SELECT advertiser_id FROM campaigns WHERE network_id = $1 AND campaigns.id = campaign_id)::text"
             }
             Self::Campaign => "campaign_id::text",
+            Self::Categories => {
+                "(SELECT array_to_string(categories, ', ') FROM campaigns WHERE network_id = $1 AND campaigns.id = campaign_id)"
+            }
             Self::Goal => "goal_id::text",
             Self::Affiliate => "affiliate_id::text",
             Self::Group => {
                 "(SELECT group_id FROM affiliates WHERE network_id = $1 AND affiliates.id = affiliate_id)::text"
             }
+            Self::Tags => {
+                "(SELECT array_to_string(tags, ', ') FROM affiliates WHERE network_id = $1 AND affiliates.id = affiliate_id)"
+            }
             Self::Link => "link_id::text",
+            Self::LandingPage => "landing_page_id::text",
             Self::Sub1 => "sub1",
             Self::Sub2 => "sub2",
             Self::Sub3 => "sub3",
@@ -287,8 +347,14 @@ impl Dimension {
             Self::Device => "device",
             Self::Os => "os",
             Self::Browser => "browser",
+            // Behind the scheme and a user name, up to the port or the path.
+            Self::ReferrerHost => {
+                "lower(substring(referrer FROM '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)'))"
+            }
             Self::InvalidBecause => "flag",
             Self::Coupon => "coupon",
+            Self::CustomerType => "customer_type",
+            Self::AttributedBy => "attributed_by",
             Self::Status => "status",
             Self::Currency => "currency",
         }

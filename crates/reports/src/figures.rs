@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use schema::{Currency, Money};
-use tenancy::Permission;
+use tenancy::{Actor, Permission};
 
 /// Pending and approved conversions in one currency, and their money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -273,6 +273,12 @@ impl Metric {
             Value::Ratio(_) => "ratio",
             Value::Money(_) => "money",
         }
+    }
+
+    /// True if an actor sees it.
+    #[must_use]
+    pub fn is_visible_to(self, actor: &Actor) -> bool {
+        self.permissions().iter().all(|needed| actor.may(*needed))
     }
 
     /// Permissions that it needs, besides that of reports.

@@ -8,9 +8,11 @@ mod figures;
 mod query;
 mod report;
 mod statement;
+mod threshold;
 
 pub use crate::csv::to_csv;
 pub use dimension::Dimension;
 pub use figures::{Figures, Metric, Sums, Value};
 pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
 pub use report::{Key, Report, ReportError, Row, run};
+pub use threshold::Threshold;

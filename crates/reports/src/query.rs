@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use schema::{clock, text_enum};
 use tenancy::Actor;
 
-use crate::{Dimension, Metric};
+use crate::{Dimension, Metric, Threshold};
 
 /// Longest period in days: two years and a leap day.
 const MAX_DAYS: i64 = 731;
@@ -64,6 +64,21 @@ pub struct Filter {
     pub test: Test,
 }
 
+impl Filter {
+    /// Name and value of the parameter that is parsed back to this filter.
+    #[must_use]
+    pub fn to_pair(&self) -> (String, String) {
+        let (end, value) = match &self.test {
+            Test::Is(values) => ("", values.join(",")),
+            Test::IsNot(values) => (".not", values.join(",")),
+            Test::Contains(text) => (".contains", text.clone()),
+            Test::Begins(text) => (".begins", text.clone()),
+            Test::Empty(is_empty) => (".empty", if *is_empty { "yes" } else { "no" }.to_owned()),
+        };
+        (format!("{}{end}", self.dimension), value)
+    }
+}
+
 /// Order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
@@ -86,6 +101,8 @@ pub struct ReportQuery {
     pub by: Basis,
     /// Filters; every one must hold.
     pub filters: Vec<Filter>,
+    /// Bounds that the metrics of a row keep to; other rows are in no sum either.
+    pub thresholds: Vec<Threshold>,
     /// Dimensions of the rows, outermost first; each at most once.
     pub group: Vec<Dimension>,
     /// Metrics to show; `None` for the usual ones.
@@ -127,6 +144,7 @@ impl ReportQuery {
             zone: None,
             by: Basis::Conversion,
             filters: Vec::new(),
+            thresholds: Vec::new(),
             group,
             metrics: None,
             sort: None,
@@ -137,7 +155,8 @@ impl ReportQuery {
     /// Parses the parameters of a query string; those in `others` belong to the caller. Missing or empty parameters take the
     /// default: the last 30 days by campaign and affiliate.
     ///
-    /// A dimension is a filter: `campaign=cmp_a,cmp_b`, `sub1.not=x`, `sub1.contains=x`, `sub1.begins=x`, `sub1.empty=yes`.
+    /// A dimension is a filter: `campaign=cmp_a,cmp_b`, `sub1.not=x`, `sub1.contains=x`, `sub1.begins=x`, `sub1.empty=yes`; a
+    /// metric is a bound: `clicks.min=100`, `conversion_rate.max=2 %`.
     ///
     /// # Errors
     /// Every unknown and every invalid parameter.
@@ -159,7 +178,10 @@ impl ReportQuery {
                 "group" => words(value, &mut group),
                 "metrics" => words(value, &mut metrics),
                 "sort" => sort(value).map(|sort| parsed.sort = Some(sort)),
-                _ => filter(&name, value).map(|filter| parsed.filters.push(filter)),
+                _ => match Threshold::parse(&name, value) {
+                    Some(threshold) => threshold.map(|threshold| parsed.thresholds.push(threshold)),
+                    None => filter(&name, value).map(|filter| parsed.filters.push(filter)),
+                },
             };
             if let Err(message) = taken {
                 problems.push(QueryProblem::new(&name, message));
@@ -190,12 +212,12 @@ impl ReportQuery {
             let message = format!("Group by at most {MAX_DEPTH} dimensions.");
             problems.push(QueryProblem::new("group", message));
         }
-        if self.filters.len() > MAX_FILTERS {
-            let name = self.filters.last().map_or("", |filter| filter.dimension.as_str());
-            problems.push(QueryProblem::new(
-                name,
-                format!("Use at most {MAX_FILTERS} filters."),
-            ));
+        let too_many = format!("Use at most {MAX_FILTERS} filters.");
+        if let Some(filter) = self.filters.get(MAX_FILTERS) {
+            problems.push(QueryProblem::new(filter.dimension.as_str(), &*too_many));
+        }
+        if let Some(threshold) = self.thresholds.get(MAX_FILTERS) {
+            problems.push(QueryProblem::new(threshold.metric.as_str(), &*too_many));
         }
         problems
     }
@@ -217,12 +239,20 @@ impl ReportQuery {
             .metrics
             .iter()
             .flatten()
-            .filter(|metric| !sees(actor, **metric));
+            .filter(|metric| !metric.is_visible_to(actor));
         let metrics = metrics.map(|metric| refused("metrics", metric.as_str()));
         let sort = self.sort.and_then(|sort| sort.metric);
-        let sort = sort.filter(|metric| !sees(actor, *metric));
+        let sort = sort.filter(|metric| !metric.is_visible_to(actor));
         let sort = sort.map(|metric| refused("sort", metric.as_str()));
-        let problems: Vec<_> = groups.chain(filters).chain(metrics).chain(sort).collect();
+        let thresholds = self.thresholds.iter().map(|threshold| threshold.metric);
+        let thresholds = thresholds.filter(|metric| !metric.is_visible_to(actor));
+        let thresholds = thresholds.map(|metric| refused(metric.as_str(), metric.as_str()));
+        let problems: Vec<_> = groups
+            .chain(filters)
+            .chain(metrics)
+            .chain(sort)
+            .chain(thresholds)
+            .collect();
         if problems.is_empty() {
             Ok(())
         } else {
@@ -234,7 +264,10 @@ impl ReportQuery {
     #[must_use]
     pub fn metrics(&self, actor: &Actor) -> Vec<Metric> {
         let wanted = self.metrics.clone().unwrap_or_else(|| Metric::USUAL.to_vec());
-        wanted.into_iter().filter(|metric| sees(actor, *metric)).collect()
+        wanted
+            .into_iter()
+            .filter(|metric| metric.is_visible_to(actor))
+            .collect()
     }
 
     /// Returns the query string that [`ReportQuery::parse`] parses back to this query.
@@ -250,16 +283,8 @@ impl ReportQuery {
         if self.by != Basis::Conversion {
             query.append_pair("by", self.by.as_str());
         }
-        for Filter { dimension, test } in &self.filters {
-            let (end, value) = match test {
-                Test::Is(values) => ("", values.join(",")),
-                Test::IsNot(values) => (".not", values.join(",")),
-                Test::Contains(text) => (".contains", text.clone()),
-                Test::Begins(text) => (".begins", text.clone()),
-                Test::Empty(is_empty) => (".empty", if *is_empty { "yes" } else { "no" }.to_owned()),
-            };
-            query.append_pair(&format!("{dimension}{end}"), &value);
-        }
+        let filters = self.filters.iter().map(Filter::to_pair);
+        query.extend_pairs(filters.chain(self.thresholds.iter().map(|threshold| threshold.to_pair())));
         let join = |words: Vec<&str>| words.join(",");
         let group = self.group.iter().map(|dimension| dimension.as_str()).collect();
         query.append_pair("group", &join(group));
@@ -338,11 +363,6 @@ impl ReportQuery {
             clock::start_of_day(after, time_zone),
         )
     }
-}
-
-/// True if an actor sees a metric.
-fn sees(actor: &Actor, metric: Metric) -> bool {
-    metric.permissions().iter().all(|needed| actor.may(*needed))
 }
 
 fn date(value: &str) -> Result<NaiveDate, String> {

@@ -120,13 +120,31 @@ pub async fn run(
     scope: Scope,
     query: &ReportQuery,
 ) -> Result<Report, ReportError> {
-    let (sums, total) = sums(conn, network, scope, query).await?;
-    let compared = match query.compared() {
+    let mut sums = sums(conn, network, scope, query).await?;
+    let mut before = match query.compared() {
         Some(compared) => Some(self::sums(conn, network, scope, &compared).await?),
         None => None,
     };
-    let (mut before, total_before) = compared.unzip();
+    let allows = |figures: &Figures| {
+        let mut thresholds = query.thresholds.iter();
+        thresholds.all(|threshold| threshold.allows(figures))
+    };
     let has_time = query.group.iter().any(|dimension| dimension.is_time());
+    let total_before = before.as_mut().map(|before| {
+        if has_time {
+            // The spans of one period have no counterparts in the other: each period keeps to the bounds.
+            before.retain(|_, figures| allows(figures));
+        } else {
+            // Keys of the period before alone, which had figures then, are rows too.
+            for keys in before.keys() {
+                sums.entry(keys.clone()).or_default();
+            }
+            before.retain(|keys, _| sums.get(keys).is_some_and(allows));
+        }
+        total(before)
+    });
+    sums.retain(|_, figures| allows(figures));
+    let total = total(&sums);
     let mut rows = Vec::with_capacity(sums.len());
     for (keys, figures) in sums {
         let before = before
@@ -134,10 +152,6 @@ pub async fn run(
             .filter(|_| !has_time)
             .map(|before| before.remove(&keys).unwrap_or_default());
         rows.push((keys, figures, before));
-    }
-    // Keys of the period before alone, which had figures then.
-    for (keys, figures) in before.into_iter().flatten().filter(|_| !has_time) {
-        rows.push((keys, Figures::default(), Some(figures)));
     }
     let names = names(conn, query, &rows).await?;
     let mut rows: Vec<Row> = rows
@@ -161,7 +175,7 @@ async fn sums(
     network: &Network,
     scope: Scope,
     query: &ReportQuery,
-) -> Result<(ByKeys, Figures), ReportError> {
+) -> Result<ByKeys, ReportError> {
     let zone = query.zone.unwrap_or(network.time_zone());
     let statement = Statement::of(query, zone == network.time_zone());
     let (from, to) = query.bounds(zone);
@@ -181,13 +195,19 @@ async fn sums(
         return Err(ReportError::TooLarge);
     }
     let mut sums = ByKeys::new();
-    let mut total = Figures::default();
     for sum in found {
         let figures = figures(&sum);
-        total += &figures;
         *sums.entry(sum.keys).or_default() += &figures;
     }
-    Ok((sums, total))
+    Ok(sums)
+}
+
+fn total(sums: &ByKeys) -> Figures {
+    let mut total = Figures::default();
+    for figures in sums.values() {
+        total += figures;
+    }
+    total
 }
 
 fn figures(sum: &Sum) -> Figures {

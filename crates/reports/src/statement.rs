@@ -26,7 +26,8 @@ const OF_SUMS: &str = "
 /// Events from the single clicks and conversions. The key of a click begins with its time in milliseconds.
 const OF_EVENTS: &str = "
     SELECT clicked_at AS at, campaign_id, affiliate_id, link_id, NULL::integer AS goal_id, NULL AS currency,
-           NULL AS status, sub1, sub2, sub3, sub4, sub5, country, device, os, browser, flag, NULL AS coupon,
+           NULL AS status, sub1, sub2, sub3, sub4, sub5, country, device, os, browser, referrer, landing_page_id, flag,
+           NULL AS coupon, NULL AS customer_type, NULL AS attributed_by,
            1 AS clicks, is_unique::integer AS unique_clicks, (flag IS NOT NULL)::integer AS invalid_clicks,
            0 AS conversions, 0 AS amount_micros, 0 AS commission_micros, 0 AS revenue_micros
     FROM clicks
@@ -34,10 +35,19 @@ const OF_EVENTS: &str = "
       AND {not_test}
     UNION ALL
     SELECT {at}, v.campaign_id, v.affiliate_id, v.link_id, v.goal_id, v.currency, v.status,
-           k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser, k.flag, v.coupon, 0, 0, 0,
+           k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser, k.referrer, k.landing_page_id, k.flag,
+           v.coupon, {customer_type}, v.attributed_by, 0, 0, 0,
            1, coalesce(v.amount_micros, 0), v.commission_micros, v.revenue_micros
     FROM conversions v LEFT JOIN clicks k ON k.network_id = $1 AND k.id = v.click_id
     WHERE v.network_id = $1 AND {in_period}";
+
+/// An earlier conversion of the customer that was not rejected makes an order one of a returning customer. The key of a
+/// conversion begins with its time.
+const CUSTOMER_TYPE: &str = "
+    CASE WHEN v.customer_id IS NULL THEN NULL
+         WHEN EXISTS (SELECT FROM conversions e WHERE e.network_id = $1 AND e.customer_id = v.customer_id
+                      AND e.advertiser_id = v.advertiser_id AND e.id < v.id AND e.status IN ('pending', 'approved'))
+         THEN 'returning' ELSE 'new' END";
 
 /// Links whose clicks count in no figure.
 const NOT_TEST: &str = "link_id NOT IN (SELECT id FROM tracking_links WHERE network_id = $1 AND is_test)";
@@ -69,7 +79,10 @@ impl Statement {
                 Basis::Conversion => BY_CONVERSION,
                 Basis::Click => BY_CLICK,
             };
-            OF_EVENTS.replace("{at}", at).replace("{in_period}", in_period)
+            OF_EVENTS
+                .replace("{at}", at)
+                .replace("{in_period}", in_period)
+                .replace("{customer_type}", CUSTOMER_TYPE)
         } else {
             OF_SUMS.to_owned()
         };

@@ -3,7 +3,7 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | format: 1 |
+//! | 1 | format: 2 |
 //! | 4 | network |
 //! | 4 | tracking link |
 //! | 4 | campaign |
@@ -14,8 +14,9 @@
 //! | 1 | bit 0: unique · bit 1: flagged |
 //! | … | the row: number of fields (16 bits), then each with its length (32 bits; −1 for NULL) |
 //!
-//! Numbers are big-endian. [`COLUMNS`] are the columns of format 1; a later format may have others.
+//! Numbers are big-endian. [`COLUMNS`] are the columns of format 2. Format 1, of earlier releases, lacks the last of them.
 
+use bytes::{BufMut as _, BytesMut};
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -24,14 +25,16 @@ use uuid::Uuid;
 
 use crate::clicks::NewClick;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Format without the landing page.
+const FORMER_FORMAT: u8 = 1;
 const UNIQUE: u8 = 1;
 const FLAGGED: u8 = 2;
 
 /// Columns of the row, in order.
 pub(crate) const COLUMNS: &str = "network_id, id, clicked_at, link_id, campaign_id, affiliate_id, is_unique, flag, \
-     visitor, country, asn, device, os, browser, sub1, sub2, sub3, sub4, sub5, ip_prefix, referrer";
-const FIELDS: i16 = 21;
+     visitor, country, asn, device, os, browser, sub1, sub2, sub3, sub4, sub5, ip_prefix, referrer, landing_page_id";
+const FIELDS: i16 = 22;
 /// Index of the column `id`.
 const KEY_FIELD: usize = 1;
 
@@ -54,8 +57,8 @@ pub struct ClickRecord<'a> {
     pub(crate) day: i32,
     pub(crate) is_unique: bool,
     pub(crate) is_flagged: bool,
-    /// Row in the format of `COPY … BINARY`.
-    pub(crate) row: &'a [u8],
+    /// Row in the format of `COPY … BINARY`: the number of its fields, and the fields.
+    row: &'a [u8],
 }
 
 impl<'a> ClickRecord<'a> {
@@ -71,7 +74,7 @@ impl<'a> ClickRecord<'a> {
         let (hour, rest) = rest.split_first_chunk()?;
         let (day, rest) = rest.split_first_chunk()?;
         let (bits, row) = rest.split_first()?;
-        (*format == FORMAT).then_some(Self {
+        matches!(*format, FORMAT | FORMER_FORMAT).then_some(Self {
             network_id: NetworkId(i32::from_be_bytes(*network)),
             link_id: LinkId(i32::from_be_bytes(*link)),
             campaign_id: CampaignId(i32::from_be_bytes(*campaign)),
@@ -89,6 +92,15 @@ impl<'a> ClickRecord<'a> {
     #[must_use]
     pub fn key(&self) -> Option<Uuid> {
         Uuid::from_slice(self.field(KEY_FIELD)?).ok()
+    }
+
+    /// Appends the row for [`COLUMNS`].
+    pub(crate) fn put_row(&self, rows: &mut BytesMut) {
+        rows.put_i16(FIELDS);
+        rows.put_slice(self.row.get(2..).unwrap_or_default());
+        if self.row.first_chunk() != Some(&FIELDS.to_be_bytes()) {
+            rows.put_i32(-1);
+        }
     }
 
     /// Field of the row at this index, in the encoding of Postgres; `None` for NULL.
@@ -165,6 +177,10 @@ pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, 
         None => null(buffer),
     }
     text(buffer, click.referrer.as_deref());
+    match click.landing_page_id {
+        Some(id) => field(buffer, &id.0.to_be_bytes()),
+        None => null(buffer),
+    }
 }
 
 fn field(buffer: &mut Vec<u8>, value: &[u8]) {
@@ -206,4 +222,40 @@ fn inet(buffer: &mut Vec<u8>, net: IpNet) {
 /// Day in the network's time zone, counted from 1 January of year 1.
 pub(crate) fn day(at: DateTime<Utc>, time_zone: Tz) -> i32 {
     at.with_timezone(&time_zone).num_days_from_ce()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Record with a row of these fields.
+    fn record(format: u8, fields: &[&[u8]]) -> Vec<u8> {
+        let mut record = vec![format];
+        record.extend([0; 4 * 4 + 8 + 8 + 4 + 1]);
+        record.extend(i16::try_from(fields.len()).unwrap().to_be_bytes());
+        for value in fields {
+            field(&mut record, value);
+        }
+        record
+    }
+
+    #[test]
+    fn a_row_of_the_former_format_has_no_landing_page() {
+        let mut values: Vec<&[u8]> = vec![b"x"; 22];
+        values[21] = &[0, 0, 0, 9];
+        let rows = |record: &[u8]| {
+            let mut rows = BytesMut::new();
+            ClickRecord::read(record).unwrap().put_row(&mut rows);
+            rows.to_vec()
+        };
+        let now = rows(&record(FORMAT, &values));
+        let before = rows(&record(FORMER_FORMAT, &values[..21]));
+        assert_eq!(
+            (now.get(..2), before.get(..2)),
+            (Some(&[0, 22][..]), Some(&[0, 22][..]))
+        );
+        assert!(now.ends_with(&[0, 0, 0, 4, 0, 0, 0, 9]));
+        assert!(before.ends_with(&[b'x', 255, 255, 255, 255]));
+        assert!(ClickRecord::read(&record(3, &values)).is_none());
+    }
 }

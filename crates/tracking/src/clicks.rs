@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
-    AdvertiserId, AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn, affiliates, campaigns, clicks,
-    tracking_links,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, LandingPageId, LinkId, NetworkConn, affiliates,
+    campaigns, clicks, landing_pages, tracking_links,
 };
 use tenancy::Scope;
 use visitors::{Agent, Country};
@@ -27,6 +27,8 @@ pub struct NewClick {
     pub campaign_id: CampaignId,
     /// Affiliate of the link.
     pub affiliate_id: AffiliateId,
+    /// Landing page that the visitor was sent to; `None` for the campaign's own destination.
+    pub landing_page_id: Option<LandingPageId>,
     /// `sub1` … `sub5`.
     pub subs: [Option<String>; 5],
     /// Network part of the visitor's address: /24 of IPv4, /48 of IPv6; `None` if the address is unknown.
@@ -117,6 +119,10 @@ pub struct ClickDetail {
     pub link_id: LinkId,
     /// Alias of the link.
     pub alias: String,
+    /// Landing page that the visitor was sent to; `None` for the campaign's own destination.
+    pub landing_page_id: Option<LandingPageId>,
+    /// Name of the landing page; `None` if it was removed.
+    pub landing_page: Option<String>,
 }
 
 /// Filter of a list; every given field must match.
@@ -181,6 +187,11 @@ pub async fn list(conn: &mut NetworkConn, filter: &ClickFilter, limit: i64) -> Q
                 .eq(clicks::network_id)
                 .and(tracking_links::id.eq(clicks::link_id))),
         )
+        .left_join(
+            landing_pages::table.on(landing_pages::network_id
+                .eq(clicks::network_id)
+                .and(landing_pages::id.nullable().eq(clicks::landing_page_id))),
+        )
         .filter(clicks::network_id.eq(network_id))
         .order(clicks::id.desc())
         .limit(limit)
@@ -203,6 +214,8 @@ pub async fn list(conn: &mut NetworkConn, filter: &ClickFilter, limit: i64) -> Q
             campaigns::name,
             tracking_links::id,
             tracking_links::alias,
+            clicks::landing_page_id,
+            landing_pages::name.nullable(),
         ))
         .into_boxed();
     for id in [filter.scope.advertiser, filter.advertiser_id]

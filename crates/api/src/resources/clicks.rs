@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json};
 use campaigns::{ClickId, ClickIds};
 use chrono::{DateTime, Utc};
-use schema::{AffiliateId, CampaignId, ClickKey, LinkId, NetworkConn};
+use schema::{AffiliateId, CampaignId, ClickKey, LandingPageId, LinkId, NetworkConn};
 use serde::{Deserialize, Serialize};
 use tenancy::needs;
 use tenancy::networks::{self, Network};
@@ -76,6 +76,10 @@ pub(crate) struct Click {
     affiliate: AffiliateId,
     #[schema(value_type = schemas::LinkId)]
     link: LinkId,
+    /// Landing page that the visitor was sent to; null for the campaign's own destination, and for clicks of releases that
+    /// did not store it.
+    #[schema(required, value_type = Option<schemas::LandingPageId>)]
+    landing_page: Option<LandingPageId>,
     /// Sub IDs, `sub1` to `sub5`.
     #[schema(value_type = Vec<Option<schemas::Text>>)]
     subs: [Option<String>; 5],
@@ -119,6 +123,7 @@ impl Click {
             campaign: click.campaign_id,
             affiliate: click.affiliate_id,
             link: click.link_id,
+            landing_page: click.landing_page_id,
             subs: [sub1, sub2, sub3, sub4, sub5],
             is_valid: click.flag.is_none(),
             invalid_because: click.flag.map(|flag| flag.as_str()),

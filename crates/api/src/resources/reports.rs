@@ -27,7 +27,8 @@ const MAX_OFFSET: usize = 200_000;
 const ROWS: usize = 100;
 
 /// Parameters of a report. Every dimension is a filter too: `campaign=cmp_…,cmp_…`, `sub1.not=x`, `sub1.contains=x`,
-/// `sub1.begins=x`, `sub1.empty=yes`.
+/// `sub1.begins=x`, `sub1.empty=yes`. Every metric is a bound of the rows: `clicks.min=100`, `conversion_rate.max=2 %`;
+/// rows outside of it are in no total either.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents the parameters, which `ReportQuery` parses")]

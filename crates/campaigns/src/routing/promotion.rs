@@ -67,21 +67,19 @@ impl Promotion {
         self.rules.iter().filter(move |rule| rule.goal_id == goal_id)
     }
 
-    /// Destination of a click: the landing page of its link, or one by weight, selected by a pseudo-random number.
-    #[must_use]
-    pub fn destination(&self, landing_page_id: Option<LandingPageId>, number: u32) -> Option<&Destination> {
-        choose(&self.destinations, landing_page_id, number)
-    }
-
-    /// Destination of a click with this key.
+    /// Destination of a click with this key: the landing page of its link, or one by weight, selected by the key.
     #[must_use]
     pub fn destination_of(
         &self,
         landing_page_id: Option<LandingPageId>,
         click: ClickKey,
-    ) -> Option<&Destination> {
+    ) -> Option<&Weighted> {
         let [.., a, b, c, d] = click.0.into_bytes();
-        self.destination(landing_page_id, u32::from_be_bytes([a, b, c, d]))
+        choose(
+            &self.destinations,
+            landing_page_id,
+            u32::from_be_bytes([a, b, c, d]),
+        )
     }
 }
 
@@ -89,7 +87,7 @@ fn choose(
     destinations: &[Weighted],
     landing_page_id: Option<LandingPageId>,
     number: u32,
-) -> Option<&Destination> {
+) -> Option<&Weighted> {
     let named = destinations
         .iter()
         .find(|weighted| landing_page_id.is_some() && weighted.landing_page_id == landing_page_id);
@@ -102,10 +100,7 @@ fn choose(
             is_here
         })
     };
-    named
-        .or_else(by_weight)
-        .or(destinations.first())
-        .map(|weighted| &weighted.destination)
+    named.or_else(by_weight).or(destinations.first())
 }
 
 pub(super) async fn load_promotion(
@@ -175,17 +170,14 @@ mod tests {
     #[test]
     fn clicks_are_shared_out_by_weight_unless_a_link_names_its_page() {
         let destinations = vec![weighted(None, 1), weighted(Some(1), 3), weighted(Some(2), 0)];
-        let of =
-            |landing: Option<i32>, number| choose(&destinations, landing.map(LandingPageId), number).cloned();
+        let of = |landing: Option<i32>, number| {
+            choose(&destinations, landing.map(LandingPageId), number).map(|chosen| chosen.landing_page_id)
+        };
         let shares = (0..400).filter(|n| of(None, *n) == of(Some(1), 0)).count();
         assert_eq!(shares, 300);
         assert_eq!((0..400).filter(|n| of(None, *n) == of(Some(2), 0)).count(), 0);
-        assert_eq!(of(Some(2), 7), Some(destinations[2].destination.clone()));
-        assert_eq!(
-            of(Some(9), 0),
-            Some(destinations[0].destination.clone()),
-            "a page that was removed"
-        );
+        assert_eq!(of(Some(2), 7), Some(Some(LandingPageId(2))));
+        assert_eq!(of(Some(9), 0), Some(None), "a page that was removed");
         let nowhere = vec![weighted(None, 0)];
         assert!(
             choose(&nowhere, None, 5).is_some(),

@@ -99,7 +99,7 @@ fn host(claimed: &Claimed, conversion: &Conversion) -> Option<String> {
     let destination = route
         .promotion
         .destination_of(route.landing_page_id, conversion.click_id?)?;
-    destination.host()
+    destination.destination.host()
 }
 
 fn row((claimed, conversion): &(Claimed, Conversion)) -> TestConversion<'_> {

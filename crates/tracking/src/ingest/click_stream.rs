@@ -143,7 +143,7 @@ impl Stream for ClickStream {
             let rows = rows_by_month
                 .entry(month(time(&click)?))
                 .or_insert_with(|| BytesMut::from(COPY_HEADER));
-            rows.put_slice(click.row);
+            click.put_row(rows);
             add(&mut sums, &click);
         }
         for ((year, month), mut rows) in rows_by_month {

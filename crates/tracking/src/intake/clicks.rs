@@ -218,12 +218,15 @@ fn new_click(
         user_agent: user_agent.as_deref(),
         is_prefetch: is_prefetch(request),
     };
+    let key = ClickIds::fresh_key(route.link_id, now);
+    let destination = route.promotion.destination_of(route.landing_page_id, key);
     NewClick {
-        key: ClickIds::fresh_key(route.link_id, now),
+        key,
         clicked_at: now,
         link_id: route.link_id,
         campaign_id: route.campaign().id,
         affiliate_id: route.affiliate_id,
+        landing_page_id: destination.and_then(|chosen| chosen.landing_page_id),
         subs,
         ip_prefix: ip.and_then(network_part),
         referrer: header(request, REFERER, 1024),
@@ -287,6 +290,7 @@ fn destination(
     let chosen = route
         .promotion
         .destination_of(route.landing_page_id, click.key)
+        .map(|chosen| &chosen.destination)
         .ok_or(DestinationError::NotAUrl)?;
     let sending = &route.campaign().sending;
     let mut location = match read_page(query) {

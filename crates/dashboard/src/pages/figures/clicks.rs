@@ -77,7 +77,13 @@ fn facts(click: &ClickDetail) -> Vec<(&'static str, String)> {
         ("sub4", sub4),
         ("sub5", sub5),
     ];
+    let landing_page = match (&click.landing_page, click.landing_page_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("{id}, removed"),
+        (None, None) => "the campaign’s destination".to_owned(),
+    };
     let visitor = [
+        ("Landing page", Some(landing_page)),
         ("IP prefix", click.ip_prefix.map(|prefix| prefix.to_string())),
         ("Country", click.country.clone()),
         ("Autonomous system", click.asn.map(|asn| format!("AS{asn}"))),

@@ -13,16 +13,88 @@ use crate::error::PageError;
 use crate::format;
 use crate::forms::Choice;
 use crate::page::Page;
-use crate::shell::{PageResult, Shell, csv_file, html_with};
+use crate::shell::{PageResult, Shell, csv_file, html_with, see_other};
 
 /// Maximum number of rows on the page. The CSV has all.
 const ROWS: usize = 500;
+
+/// Fields of the form that add a filter or a bound: the name of the parameter in one or two parts, and its value.
+const ADDED: [(&[&str], &str); 2] = [
+    (&["filter", "filter_test"], "filter_value"),
+    (&["bound", "bound_end"], "bound_value"),
+];
+
+/// URL of the report with what the form adds; `None` if it adds nothing.
+fn with_added(query: &str) -> Option<String> {
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let of = |wanted: &str| {
+        let found = pairs.iter().find(|(name, _)| name == wanted);
+        found.map_or("", |(_, value)| value.trim())
+    };
+    let is_added = |name: &str| {
+        let mut fields = ADDED.iter();
+        fields.any(|(names, value)| names.contains(&name) || *value == name)
+    };
+    if !pairs.iter().any(|(name, _)| is_added(name)) {
+        return None;
+    }
+    let mut url = form_urlencoded::Serializer::new(String::new());
+    url.extend_pairs(pairs.iter().filter(|(name, _)| !is_added(name)));
+    for (names, value) in ADDED {
+        let name: String = names.iter().map(|name| of(name)).collect();
+        if !of(names.first()?).is_empty() && !of(value).is_empty() {
+            url.append_pair(&name, of(value));
+        }
+    }
+    Some(format!("/reports?{}", url.finish()))
+}
+
+/// Choices of the fields that add a filter or a bound.
+struct Added {
+    filters: Vec<Choice>,
+    tests: Vec<Choice>,
+    bounds: Vec<Choice>,
+    ends: Vec<Choice>,
+}
+
+impl Added {
+    fn new(actor: &Actor) -> Self {
+        // Objects are filtered by clicking them, not by typing their IDs.
+        let texts =
+            visible_dimensions(actor).filter(|dimension| !dimension.is_time() && !dimension.is_object());
+        let metrics = Metric::ALL.iter().filter(|metric| metric.is_visible_to(actor));
+        Self {
+            filters: Choice::list(texts.map(|one| (one.as_str(), one.label())), ""),
+            tests: Choice::list(
+                [
+                    ("", "is"),
+                    (".not", "is not"),
+                    (".contains", "contains"),
+                    (".begins", "begins with"),
+                ],
+                "",
+            ),
+            bounds: Choice::list(metrics.map(|metric| (metric.as_str(), metric.label())), ""),
+            ends: Choice::list([(".min", "at least"), (".max", "at most")], ""),
+        }
+    }
+}
+
+/// Dimensions that the actor sees.
+fn visible_dimensions(actor: &Actor) -> impl Iterator<Item = &'static Dimension> {
+    Dimension::ALL
+        .iter()
+        .filter(|dimension| dimension.permission().is_none_or(|needed| actor.may(needed)))
+}
 
 /// Dimensions that the form offers. The URL accepts up to [`reports::MAX_DEPTH`].
 const GROUPS: usize = 3;
 
 /// `GET /reports`
 pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
+    if let Some(url) = with_added(page.request.http.query_string()) {
+        return see_other(&url);
+    }
     let scope = page.actor.role.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let fallback = || ReportQuery::last_days(30, today, vec![Dimension::Campaign]);
@@ -97,6 +169,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
             ),
             kept: kept(&query),
             narrowings: narrowings(&query),
+            added: Added::new(&frame.actor),
             dimensions: query.group.iter().map(|dimension| dimension.label()).collect(),
             metrics: metrics
                 .iter()
@@ -136,10 +209,7 @@ const COMPARISONS: [(Comparison, &str); 3] = [
 /// Choices of one level of the grouping.
 fn group_choices(query: &ReportQuery, at: usize, actor: &Actor) -> Vec<Choice> {
     let none = (at > 0).then_some(("", "—"));
-    let visible = Dimension::ALL
-        .iter()
-        .filter(|dimension| dimension.permission().is_none_or(|needed| actor.may(needed)));
-    let visible = visible.map(|dimension| (dimension.as_str(), dimension.label()));
+    let visible = visible_dimensions(actor).map(|dimension| (dimension.as_str(), dimension.label()));
     let chosen = query.group.get(at).map_or("", |dimension| dimension.as_str());
     Choice::list(none.into_iter().chain(visible), chosen)
 }
@@ -163,27 +233,27 @@ fn kept(query: &ReportQuery) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Filters without a field in the form, each with the URL of the report without it.
+/// Filters and bounds without a field in the form, each with the URL of the report without it.
 fn narrowings(query: &ReportQuery) -> Vec<(String, String)> {
     let others = query
         .filters
         .iter()
         .filter(|filter| !matches!(filter.dimension, Dimension::Campaign | Dimension::Affiliate));
-    others
-        .map(|filter| {
-            let mut without = query.clone();
-            without.filters.retain(|other| other != filter);
-            let alone = ReportQuery {
-                filters: vec![filter.clone()],
-                ..query.clone()
-            };
-            let words = kept(&alone)
-                .into_iter()
-                .find(|(name, _)| name.starts_with(filter.dimension.as_str()))
-                .map_or_else(String::new, |(name, value)| format!("{name} = {value}"));
-            (words, format!("/reports?{}", without.to_query_string()))
-        })
-        .collect()
+    let filters = others.map(|filter| {
+        let mut without = query.clone();
+        without.filters.retain(|other| other != filter);
+        (filter.to_pair(), without)
+    });
+    let thresholds = query.thresholds.iter().map(|threshold| {
+        let mut without = query.clone();
+        without.thresholds.retain(|other| other != threshold);
+        (threshold.to_pair(), without)
+    });
+    let narrowing = |((name, value), without): ((String, String), ReportQuery)| {
+        let url = format!("/reports?{}", without.to_query_string());
+        (format!("{name} = {value}"), url)
+    };
+    filters.chain(thresholds).map(narrowing).collect()
 }
 
 /// `GET /reports.csv`: all rows of the report.
@@ -345,6 +415,7 @@ struct Show {
     comparisons: Vec<Choice>,
     kept: Vec<(String, String)>,
     narrowings: Vec<(String, String)>,
+    added: Added,
     dimensions: Vec<&'static str>,
     metrics: Vec<Heading>,
     total: Vec<Cell>,

@@ -1,0 +1,1 @@
+ALTER TABLE clicks DROP COLUMN landing_page_id;
