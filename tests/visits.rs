@@ -422,3 +422,25 @@ async fn conversions_of_clicks_outside_the_targeting_or_beyond_a_cap_pay_nothing
     assert_eq!(order("5", ("click_id", &clicks[1].0)).await.reason(), "accepted");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_not_trusted_is_an_alarm() {
+    let forwarded = [("X-Forwarded-For", "192.0.2.77"), ("User-Agent", CHROME)];
+    for (app, alarms) in [
+        (TestApp::spawn().await, &["untrusted_proxy"][..]),
+        (behind_a_proxy().await, &[]),
+    ] {
+        click(&app, Method::GET, "plain", &[("User-Agent", CHROME)]).await;
+        click(&app, Method::GET, "forwarded", &forwarded).await;
+        let url = format!("{}/health/ready", app.dashboard_url);
+        let health: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        let fired = health["alarms"].as_array().unwrap().iter();
+        let fired: Vec<_> = fired.filter(|alarm| alarm["name"] == "untrusted_proxy").collect();
+        assert_eq!(fired.len(), alarms.len(), "{health}");
+        if let [alarm] = fired[..] {
+            let message = alarm["message"].as_str().unwrap();
+            assert!(message.contains("--trusted-proxy 127.0.0.1"), "{message}");
+        }
+        app.finish().await;
+    }
+}

@@ -1,5 +1,6 @@
 //! Health of this node: figures of its journals, and alarms for operators.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,13 +13,14 @@ use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 6] = [
+pub const ALARMS: [&str; 7] = [
     "journal_failing",
     "journal_late",
     "journal_filling",
     "disk_slow",
     "journal_damaged",
     "clock_step",
+    "untrusted_proxy",
 ];
 
 /// Age of the oldest unapplied record above which an alarm fires.
@@ -31,6 +33,9 @@ const MIN_FREE_SHARE: f64 = 0.2;
 const MAX_CLOCK_STEP: Duration = Duration::from_secs(1);
 /// Time for which a step of the clock is reported.
 const CLOCK_ALARM_TIME: Duration = Duration::from_secs(600);
+
+/// Time for which an untrusted proxy is reported.
+const PROXY_ALARM_TIME: Duration = Duration::from_secs(3600);
 
 /// Health of one journal.
 #[derive(Debug, Clone, Serialize)]
@@ -105,6 +110,8 @@ pub struct Health {
 pub(crate) struct Watch {
     pub(crate) draining: AtomicBool,
     clock_step: Mutex<Option<(Instant, Duration)>>,
+    /// Last request through a proxy that is not trusted, and the proxy.
+    untrusted_proxy: Mutex<Option<(Instant, IpAddr)>>,
 }
 
 impl Watch {
@@ -128,6 +135,21 @@ impl Watch {
         }
     }
 
+    /// Records a visitor whose address a proxy forwards, which is not used because the proxy is not trusted.
+    pub(crate) fn came_through_untrusted(&self, proxy: IpAddr) {
+        let now = Instant::now();
+        let last = {
+            let mut last = self
+                .untrusted_proxy
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            last.replace((now, proxy))
+        };
+        if last.is_none_or(|(at, _)| now - at > PROXY_ALARM_TIME) {
+            tracing::warn!(%proxy, "visitors come through a proxy that is not trusted: all have its address; set --trusted-proxy");
+        }
+    }
+
     pub(crate) fn health(&self, journals: &Journals, when_disk_fails: WhenDiskFails) -> Health {
         let journals = vec![
             JournalHealth::of("clicks", &journals.clicks.stats()),
@@ -141,6 +163,19 @@ impl Watch {
             alarms.push(Alarm {
                 name: "clock_step",
                 message: format!("The system clock was changed by {:.1} s.", step.as_secs_f64()),
+            });
+        }
+        let proxy = *self
+            .untrusted_proxy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, proxy)) = proxy.filter(|(at, _)| at.elapsed() < PROXY_ALARM_TIME) {
+            alarms.push(Alarm {
+                name: "untrusted_proxy",
+                message: format!(
+                    "Visitors come through the proxy {proxy}, which is not trusted: all of them have its address, so they \
+                     count as one visitor and share one limit of sign-ins. Start the server with --trusted-proxy {proxy}."
+                ),
             });
         }
         Health {

@@ -67,7 +67,7 @@ pub struct Tracker {
     pub(crate) when_disk_fails: WhenDiskFails,
     pub(crate) journals: Journals,
     pub(crate) counts: Arc<Counts>,
-    watch: Arc<Watch>,
+    pub(crate) watch: Arc<Watch>,
     waiting: Waiting,
     click_progress: Arc<Progress>,
     postback_progress: Arc<Progress>,

@@ -17,7 +17,7 @@ use tenancy::networks::{Network, NetworkStatus};
 use visitors::Country;
 
 use super::pages;
-use super::request::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of};
+use super::request::{TARGET_LIMIT, client_ip, header, is_from_proxy, network_of, untrusted_proxy};
 use crate::clicks::NewClick;
 use crate::settings::WhenDiskFails;
 use crate::tracker::{Intake, Tracker};
@@ -208,6 +208,9 @@ fn new_click(
 ) -> NewClick {
     let now = clock::now();
     let ip = client_ip(request, &tracker.trusted_proxies);
+    if let Some(proxy) = untrusted_proxy(request, &tracker.trusted_proxies) {
+        tracker.watch.came_through_untrusted(proxy);
+    }
     let user_agent = request
         .headers
         .get(USER_AGENT)

@@ -96,6 +96,17 @@ pub(super) fn is_from_proxy(request: &RequestHead, trusted: &[IpNet]) -> Option<
     Some(trusted.iter().any(|proxy| proxy.contains(&peer)))
 }
 
+/// Peer that forwards an address although it is not trusted, if it is near enough to be the operator's proxy.
+pub(super) fn untrusted_proxy(request: &RequestHead, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.peer_addr?.ip().to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
+        IpAddr::V6(peer) => peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local(),
+    };
+    let forwards = is_near && request.headers.contains_key("x-forwarded-for");
+    (forwards && is_from_proxy(request, trusted) == Some(false)).then_some(peer)
+}
+
 fn behind_proxies(peer: IpAddr, hops: &[&str], trusted: &[IpNet]) -> IpAddr {
     let mut client = peer;
     for hop in hops.iter().rev() {
