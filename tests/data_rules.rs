@@ -141,7 +141,7 @@ async fn nothing_bypasses_row_level_security() {
             "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",
             "ledger_entries: INSERT",
-            "postbacks: INSERT SELECT UPDATE",
+            "postbacks: DELETE INSERT SELECT UPDATE",
             "quarantine: INSERT",
             "replays: SELECT UPDATE",
             "test_conversions: INSERT SELECT"

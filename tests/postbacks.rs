@@ -490,3 +490,35 @@ async fn a_decision_moves_the_money_and_the_rollups() {
     assert_eq!(balance.to_string(), "20.00 EUR");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_rejected_postbacks_of_no_advertiser_are_removed_and_no_others() {
+    let app = TestApp::spawn().await;
+    let stranger = app.advertiser().with_token("of-another-installation");
+    let click = ("click_id", "nonsense");
+    let refused = stranger.postback(&[click, ("order_id", "unknown")]).await;
+    assert_eq!(refused.reason(), "token_invalid", "{}", refused.text);
+    let known = app.advertiser().postback(&[click, ("order_id", "known")]).await;
+    assert_eq!(known.reason(), "click_not_found", "{}", known.text);
+    app.settled().await;
+    // The same calls a month ago.
+    app.execute(
+        "INSERT INTO postbacks SELECT (jsonb_populate_record(p, jsonb_build_object(
+             'id', gen_random_uuid(), 'received_at', now() - interval '31 days', 'order_id', 'old ' || order_id))).*
+         FROM postbacks p",
+    )
+    .await;
+    // A node removes when it starts, and every few hours.
+    let second = app.another_node().await;
+    let orders = "SELECT string_agg(order_id, ', ' ORDER BY order_id) FROM postbacks";
+    app.eventually(orders, "known, old known, unknown").await;
+    // The wall lets the appliers delete no others.
+    let mut conn = app.database.owner().await;
+    let all = "SET ROLE clickledger_ingest; DELETE FROM postbacks; RESET ROLE";
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, all)
+        .await
+        .unwrap();
+    assert_eq!(app.text(orders).await, "known, old known, unknown");
+    second.stop().await;
+    app.finish().await;
+}

@@ -59,6 +59,7 @@ mod tests {
                 exports: folder.join("exports"),
                 when_disk_fails: WhenDiskFails::default(),
                 keep_clicks_months: None,
+                keep_unattributed_days: 30,
             },
             places: Vec::new(),
         });

@@ -204,6 +204,10 @@ pub struct StorageOptions {
     /// Months after which the clicks of a month are dropped; their totals stay [default: keep all].
     #[arg(long, env = "CLICKLEDGER_KEEP_CLICKS_MONTHS", value_parser = clap::value_parser!(u32).range(1..=1200))]
     pub keep_clicks_months: Option<u32>,
+    /// Days after which rejected postbacks that belong to no advertiser are removed, but not before the journal forgets
+    /// them.
+    #[arg(long, env = "CLICKLEDGER_KEEP_UNATTRIBUTED_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(8..=36500))]
+    pub keep_unattributed_days: u32,
     /// File with country or autonomous system by address (.mmdb of MaxMind or DB-IP); may be repeated. Read again when it
     /// changes.
     #[arg(long, env = "CLICKLEDGER_PLACES", value_delimiter = ',')]
@@ -228,6 +232,10 @@ impl StorageOptions {
                 DiskFailure::Refuse => WhenDiskFails::Refuse,
             },
             keep_clicks_months: self.keep_clicks_months,
+            keep_unattributed_days: u64::from(self.keep_unattributed_days)
+                .max(self.journal_retention_hours / 24 + 1)
+                .try_into()
+                .unwrap_or(u32::MAX),
         }
     }
 }

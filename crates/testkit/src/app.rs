@@ -291,6 +291,7 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
             exports: exports.to_owned(),
             when_disk_fails: WhenDiskFails::default(),
             keep_clicks_months: None,
+            keep_unattributed_days: 30,
         },
         places: Vec::new(),
         mailer: Mailer::default(),

@@ -47,6 +47,8 @@ pub struct StorageSettings {
     pub when_disk_fails: WhenDiskFails,
     /// Months after which clicks are dropped; their rollups stay. None keeps all clicks.
     pub keep_clicks_months: Option<u32>,
+    /// Days after which rejected postbacks of no advertiser are removed.
+    pub keep_unattributed_days: u32,
 }
 
 /// Size and retention of the journals.

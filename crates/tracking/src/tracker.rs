@@ -21,7 +21,7 @@ use crate::click_record;
 use crate::clicks::NewClick;
 use crate::counts::Counts;
 use crate::health::{Health, Watch};
-use crate::ingest::{ClickStream, PostbackStream, Progress, drop_old_clicks, sweep};
+use crate::ingest::{ClickStream, Keep, PostbackStream, Progress, remove_old, sweep};
 use crate::journals::{self, Journals};
 use crate::settings::{TrackerSettings, WhenDiskFails};
 use crate::visits::{Visits, VisitsError};
@@ -108,9 +108,11 @@ impl Tracker {
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
         let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
-        if let Some(months) = storage.keep_clicks_months {
-            tokio::spawn(drop_old_clicks(url.clone(), months));
-        }
+        let keep = Keep {
+            clicks_months: storage.keep_clicks_months,
+            unattributed_days: storage.keep_unattributed_days,
+        };
+        tokio::spawn(remove_old(url.clone(), keep));
         tokio::spawn(sweep(
             url.clone(),
             authenticator,

@@ -66,6 +66,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
             exports: store.exports(),
             when_disk_fails: WhenDiskFails::default(),
             keep_clicks_months: None,
+            keep_unattributed_days: 30,
         },
         places: Vec::new(),
         mailer: Mailer::default(),

@@ -20,6 +20,6 @@ pub(crate) use applier::{Applier, Progress};
 pub(crate) use click_stream::ClickStream;
 pub(crate) use error::ApplyError;
 pub(crate) use postback_stream::PostbackStream;
-pub(crate) use retention::drop_old_clicks;
+pub(crate) use retention::{Keep, remove_old};
 pub(crate) use stream::Stream;
 pub(crate) use sweep::sweep;

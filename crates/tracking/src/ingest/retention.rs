@@ -1,9 +1,9 @@
-//! Retention of clicks: whole months are dropped.
+//! Retention: months of clicks are dropped, and rejected postbacks of no advertiser are removed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Months;
+use chrono::{Days, Months};
 use schema::clock;
 
 use schema::batch::connect_ingest;
@@ -15,17 +15,22 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Pause before a retry.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// Drops months of clicks that ended so many months ago, for as long as the process runs. Their rollups stay.
-pub(crate) async fn drop_old_clicks(url: Arc<str>, keep_months: u32) {
+/// Ages of what is removed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    /// Months after which clicks are dropped; `None` keeps all.
+    pub(crate) clicks_months: Option<u32>,
+    /// Days after which rejected postbacks of no advertiser are removed.
+    pub(crate) unattributed_days: u32,
+}
+
+/// Removes what is older, for as long as the process runs. The rollups of clicks stay.
+pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
     loop {
-        let pause = match drop_once(&url, keep_months).await {
-            Ok(0) => RETENTION_INTERVAL,
-            Ok(dropped) => {
-                tracing::info!(dropped, "months of clicks dropped by retention");
-                RETENTION_INTERVAL
-            }
+        let pause = match remove_once(&url, keep).await {
+            Ok(()) => RETENTION_INTERVAL,
             Err(error) => {
-                tracing::warn!(%error, "old months of clicks not dropped");
+                tracing::warn!(%error, "old clicks or postbacks not removed");
                 RETRY_PAUSE
             }
         };
@@ -33,13 +38,33 @@ pub(crate) async fn drop_old_clicks(url: Arc<str>, keep_months: u32) {
     }
 }
 
-async fn drop_once(url: &str, keep_months: u32) -> Result<i32, ApplyError> {
+async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
     let client = connect_ingest(url).await?;
-    let Some(before) = clock::now().checked_sub_months(Months::new(keep_months)) else {
-        return Ok(0);
-    };
-    let row = client
-        .query_one("SELECT drop_click_months($1)", &[&before])
-        .await?;
-    Ok(row.get(0))
+    let now = clock::now();
+    if let Some(before) = keep
+        .clicks_months
+        .and_then(|months| now.checked_sub_months(Months::new(months)))
+    {
+        let row = client
+            .query_one("SELECT drop_click_months($1)", &[&before])
+            .await?;
+        let dropped: i32 = row.get(0);
+        tracing::info!(dropped, "months of clicks dropped by retention");
+    }
+    if let Some(before) = now.checked_sub_days(Days::new(keep.unattributed_days.into())) {
+        // In parts, so that no transaction is long.
+        let part = "DELETE FROM postbacks WHERE (network_id, id) IN (
+                        SELECT network_id, id FROM postbacks
+                        WHERE advertiser_id IS NULL AND status = 'rejected' AND received_at < $1 LIMIT 5000)";
+        let mut removed = 0;
+        loop {
+            let part = client.execute(part, &[&before]).await?;
+            removed += part;
+            if part == 0 {
+                break;
+            }
+        }
+        tracing::info!(removed, "postbacks of no advertiser removed by retention");
+    }
+    Ok(())
 }

@@ -1,0 +1,3 @@
+REVOKE DELETE ON postbacks FROM clickledger_ingest;
+DROP POLICY unattributed ON postbacks;
+DROP INDEX postbacks_unattributed;
