@@ -64,7 +64,8 @@ async fn any_bytes_get_a_defined_response_and_do_no_harm() {
         (get(&link(b"sub1=%C0%80"), &host, &[]), &[302]),
         (get(&link(b"sub1=%ED%A0%80"), &host, &[]), &[302]),
         (get(&link(b"sub1=%zz"), &host, &[]), &[302]),
-        (get(&link(b"sub1=\xff"), &host, &[]), &[400]),
+        (get(&link(b"sub1=\xff"), &host, &[]), &[302]),
+        (get(&link(b"sub1=a b\"<c>\t"), &host, &[]), &[302]),
         (
             get(
                 &link(b"sub1='; DROP TABLE clicks;--&sub2=<script>&sub3=%0d%0aX:1"),
@@ -173,5 +174,46 @@ async fn slow_clients_are_cut_off_and_2000_idle_connections_block_no_others() {
         );
     }
     drop(silent);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_bytes_in_a_target_are_read_as_if_percent_encoded() {
+    let app = TestApp::spawn().await;
+    let (host, alias) = (address(&app), app.scene.alias.clone());
+    let click = app.visitor().click("").await.id;
+    // The same as browsers, shops and scripts send them: Latin-1, UTF-8, spaces, quotes.
+    let visit = get(
+        format!("/{alias}?sub1=caf\u{e9} noir&sub2=\"x\"").as_bytes(),
+        &host,
+        &[],
+    );
+    assert_eq!(send(&app, &visit).await, 302);
+    let token = &app.scene.token;
+    let order = |order: &[u8]| {
+        let start = format!("/postback?click_id={click}&goal=sale&amount=10&token={token}&order_id=");
+        get(&[start.as_bytes(), order].concat(), &host, &[])
+    };
+    assert_eq!(send(&app, &order(b"No 1 <\xc3\xbc>")).await, 200);
+    assert_eq!(send(&app, &order(b"2&title=caf\xe9 \"x\"")).await, 200);
+    // Two on one connection, and a form whose body is passed through.
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    let first = order(b"3 a");
+    let first = String::from_utf8_lossy(&first).replace("Connection: close\r\n", "");
+    let body = format!("click_id={click}&goal=sale&amount=10&token={token}&order_id=4 \u{fc}");
+    let form = format!(
+        "POST /postback?note=\u{fc} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all((first + &form).as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    app.settled().await;
+    let subs = "SELECT concat_ws(', ', sub1, sub2) FROM clicks WHERE sub1 IS NOT NULL";
+    assert_eq!(app.text(subs).await, "caf\u{e9} noir, \"x\"");
+    let orders = "SELECT string_agg(order_id, ', ' ORDER BY order_id) FROM conversions";
+    assert_eq!(app.text(orders).await, "2, 3 a, 4 \u{fc}, No 1 <\u{fc}>");
     app.finish().await;
 }

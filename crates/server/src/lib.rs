@@ -10,6 +10,7 @@ mod idle_timeout;
 mod metrics;
 pub mod postgres;
 mod request_span;
+mod request_target;
 pub mod serve;
 mod tracking_host;
 

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use tracking::{Intake, Tracker};
 
 use crate::idle_timeout::{IDLE_TIMEOUT, IdleTimeout};
+use crate::request_target::RequestTargets;
 use crate::serve::DRAIN_SECONDS;
 use crate::{health, request_span};
 
@@ -50,10 +51,8 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker) -> io::Result<Serv
             .h1(answering);
         let connected = |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((
-                IdleTimeout::new(stream, IDLE_TIMEOUT),
-                peer,
-            )))
+            let stream = RequestTargets::new(IdleTimeout::new(stream, IDLE_TIMEOUT));
+            ready(Ok::<_, DispatchError>((stream, peer)))
         };
         fn_service(connected).and_then(http)
     })?;
