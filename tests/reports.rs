@@ -390,7 +390,7 @@ async fn conversions_are_reported_by_customer_and_proof_and_by_attributes_of_tod
         column(&by_both, "conversions"),
         pairs([("fashion, shoes", json!(4))])
     );
-    let today = chrono::Utc::now().with_timezone(&chrono_tz::UTC).date_naive();
+    let today = schema::clock::now().date_naive();
     let sunday = today
         - chrono::Days::new(u64::from(
             chrono::Datelike::weekday(&today).num_days_from_sunday(),

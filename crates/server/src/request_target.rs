@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// What is read of a stream, in pieces of any size, into buffers of any size.
+    /// Content of a stream that arrives in pieces of any size and is read into buffers of any size.
     async fn passed(sent: &[u8]) -> String {
         let mut all = Vec::new();
         RequestTargets::new(Drip(sent, usize::MAX))

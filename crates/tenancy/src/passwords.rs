@@ -1,14 +1,16 @@
-//! Password hashing with argon2id, on blocking threads and with limited concurrency.
+//! Password hashing with argon2id, on a few threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 
-use argon2::password_hash::phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::Semaphore;
+use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use tokio::sync::{Semaphore, oneshot};
 
-/// Maximum number of passwords hashed at the same time. Each takes 19 MiB and a core for tens of milliseconds, which
-/// must not starve clicks.
-const MAX_CONCURRENT: usize = 2;
+/// Number of threads, and so of passwords hashed at the same time. Each takes 19 MiB and a core for tens of milliseconds,
+/// which must not starve clicks. Each thread has its memory for good: an allocator that gets 19 MiB back after each of a
+/// hundred sign-ins keeps half a gigabyte in fragments.
+const THREADS: usize = 2;
 
 /// Maximum number of password checks, running and waiting.
 const MAX_PENDING: usize = 50;
@@ -32,10 +34,12 @@ impl PasswordHash {
     }
 }
 
+type Work = Box<dyn FnOnce(&mut Memory) + Send>;
+
 /// Hashes and verifies passwords. One per process; cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
-    running: Arc<Semaphore>,
+    work: mpsc::Sender<Work>,
     pending: Arc<Semaphore>,
     /// Hash that a password for an unknown address is verified against, so that response times do not reveal which
     /// addresses exist.
@@ -43,13 +47,14 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// Prepares the dummy hash, which takes as long as one sign-in.
+    /// Starts the threads, which end with the last clone, and prepares the dummy hash, which takes as long as one
+    /// sign-in.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            work: start_threads(),
             pending: Arc::new(Semaphore::new(MAX_PENDING)),
-            dummy: hash(""),
+            dummy: Memory::default().hash(""),
         }
     }
 
@@ -59,7 +64,7 @@ impl Passwords {
     /// [`TooBusy`] if too many password checks are pending.
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, TooBusy> {
         let password = password.to_owned();
-        self.limited(move || hash(&password)).await
+        self.limited(move |memory| memory.hash(&password)).await
     }
 
     /// True if the password matches the stored hash. Without a hash (unknown address), returns false after the same
@@ -72,28 +77,51 @@ impl Passwords {
         let password = password.to_owned();
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.clone());
-        Ok(self.limited(move || verify(&password, &stored)).await? && known)
+        Ok(self
+            .limited(move |memory| memory.verify(&password, &stored))
+            .await?
+            && known)
     }
 
     async fn limited<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, TooBusy> {
-        let _pending = self.pending.try_acquire().map_err(|_| TooBusy)?;
-        let permit = Arc::clone(&self.running)
-            .acquire_owned()
-            .await
+        let permit = Arc::clone(&self.pending)
+            .try_acquire_owned()
             .map_err(|_| TooBusy)?;
+        let (done, result) = oneshot::channel();
         // The work holds the permit: after the caller disconnects, the permit stays taken until the work has ended.
-        let working = tokio::task::spawn_blocking(move || {
+        let work = Box::new(move |memory: &mut Memory| {
             let _permit = permit;
-            work()
+            // A caller that has disconnected takes no result.
+            drop(done.send(work(memory)));
         });
-        match working.await {
-            Ok(result) => Ok(result),
-            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-        }
+        self.work.send(work).map_err(|_| TooBusy)?;
+        result.await.map_err(|_| TooBusy)
     }
+}
+
+fn start_threads() -> mpsc::Sender<Work> {
+    let (work, waiting) = mpsc::channel::<Work>();
+    let waiting = Arc::new(Mutex::new(waiting));
+    for _ in 0..THREADS {
+        let waiting = Arc::clone(&waiting);
+        thread::spawn(move || {
+            let mut memory = Memory::default();
+            loop {
+                // A thread waits with the lock, the others for the lock.
+                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(work) = next else { break };
+                // A panic must not end the thread; its caller gets no result.
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut memory)));
+                if outcome.is_err() {
+                    tracing::error!("a password was not hashed: the work panicked");
+                }
+            }
+        });
+    }
+    work
 }
 
 impl Default for Passwords {
@@ -102,35 +130,78 @@ impl Default for Passwords {
     }
 }
 
-/// Argon2id with the parameters that OWASP recommends first: 19 MiB, two passes, one lane.
-fn argon2id() -> Argon2<'static> {
-    #[expect(
-        clippy::expect_used,
-        reason = "constant parameters within the algorithm's limits"
-    )]
-    let params = Params::new(19 * 1024, 2, 1, None).expect("valid parameters");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
+/// Memory that every hash fills anew.
+#[derive(Default)]
+struct Memory(Vec<Block>);
 
-fn hash(password: &str) -> PasswordHash {
-    #[expect(
-        clippy::expect_used,
-        reason = "fails only for passwords beyond 4 GiB or without a system RNG"
-    )]
-    let hash = argon2id()
-        .hash_password(password.as_bytes())
-        .expect("argon2id hashes");
-    PasswordHash(hash.to_string())
-}
+impl Memory {
+    fn hash(&mut self, password: &str) -> PasswordHash {
+        let salt = Salt::generate();
+        #[expect(
+            clippy::expect_used,
+            reason = "valid constants, and a password that is not 4 GiB long"
+        )]
+        let hash = params()
+            .and_then(|params| {
+                Ok(phc::PasswordHash {
+                    algorithm: Algorithm::Argon2id.ident(),
+                    version: Some(Version::V0x13.into()),
+                    params: ParamsString::try_from(&params)?,
+                    hash: Some(self.output(Algorithm::Argon2id, Version::V0x13, params, password, &salt)?),
+                    salt: Some(salt),
+                })
+            })
+            .expect("argon2id hashes");
+        PasswordHash(hash.to_string())
+    }
 
-fn verify(password: &str, stored: &PasswordHash) -> bool {
-    match phc::PasswordHash::new(&stored.0) {
-        Ok(stored) => argon2id().verify_password(password.as_bytes(), &stored).is_ok(),
-        Err(error) => {
+    fn verify(&mut self, password: &str, stored: &PasswordHash) -> bool {
+        let result = phc::PasswordHash::new(&stored.0)
+            .map_err(Into::into)
+            .and_then(|stored| self.is_of(password, &stored));
+        result.unwrap_or_else(|error| {
             tracing::error!(%error, "malformed password hash in the database");
             false
-        }
+        })
     }
+
+    /// True if a hash is that of a password, by the parameters that it was made with.
+    fn is_of(
+        &mut self,
+        password: &str,
+        hash: &phc::PasswordHash,
+    ) -> Result<bool, argon2::password_hash::Error> {
+        let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+            return Ok(false);
+        };
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+        let version = hash.version.map(Version::try_from).transpose()?;
+        let version = version.unwrap_or_default();
+        let found = self.output(algorithm, version, Params::try_from(hash)?, password, salt)?;
+        // Compares in constant time.
+        Ok(found == *expected)
+    }
+
+    fn output(
+        &mut self,
+        algorithm: Algorithm,
+        version: Version,
+        params: Params,
+        password: &str,
+        salt: &Salt,
+    ) -> Result<Output, argon2::password_hash::Error> {
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        self.0.resize(params.block_count(), Block::new());
+        let argon2 = Argon2::new(algorithm, version, params);
+        let mut output = vec![0; length];
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut output, &mut self.0)?;
+        Ok(Output::new(&output)?)
+    }
+}
+
+/// The parameters that OWASP recommends first: 19 MiB, two passes, one lane.
+fn params() -> Result<Params, argon2::password_hash::Error> {
+    Ok(Params::new(19 * 1024, 2, 1, Some(Params::DEFAULT_OUTPUT_LEN))?)
 }
 
 /// Minimum password length in characters. (ASVS 6.2.1 requires 8 and recommends 15; composition rules are not
@@ -194,6 +265,24 @@ mod tests {
                 .unwrap()
         );
         assert!(!passwords.verify("Correct horse", Some(stored)).await.unwrap());
+    }
+
+    #[test]
+    fn the_memory_is_used_again_and_hashes_of_the_library_are_verified() {
+        use argon2::{PasswordHasher as _, PasswordVerifier as _};
+        let mut memory = Memory::default();
+        for password in ["correct horse", "battery staple"] {
+            let of_library: phc::PasswordHash = Argon2::default().hash_password(password.as_bytes()).unwrap();
+            let of_library = PasswordHash(of_library.to_string());
+            assert!(memory.verify(password, &of_library) && !memory.verify("another", &of_library));
+            let ours = phc::PasswordHash::new(memory.hash(password).as_str()).unwrap();
+            assert_eq!(
+                Argon2::default().verify_password(password.as_bytes(), &ours),
+                Ok(())
+            );
+        }
+        assert_eq!(memory.0.len(), 19 * 1024);
+        assert!(!memory.verify("x", &PasswordHash("$argon2id$nonsense".to_owned())));
     }
 
     #[tokio::test]
