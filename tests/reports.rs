@@ -266,6 +266,15 @@ async fn rows_are_bounded_by_their_metrics_and_so_are_the_totals() {
             .text;
         assert!(export.lines().count() > rows, "{bounds}: {export}");
     }
+    // A workbook has the same lines.
+    for url in ["/reports/export?group=sub1&format=xlsx", "/reports/export?group=sub1&format=pdf"] {
+        let answer = program.get(url).await;
+        match answer.status {
+            StatusCode::OK => assert!(answer.text.starts_with("PK"), "{url}: {}", answer.text),
+            _ => assert_eq!(answer.json["fields"]["format"], "Enter csv or xlsx.", "{}", answer.text),
+        }
+        assert_eq!(answer.status == StatusCode::OK, url.ends_with("xlsx"), "{url}");
+    }
     // Rows of the period before are bounded by the figures of this one.
     let compared = report(&program, "group=sub1&compare=previous&clicks.max=0").await;
     assert_eq!(

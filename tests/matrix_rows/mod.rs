@@ -180,6 +180,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
     row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
+    row("get", "/reports.xlsx", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
     row("get", "/conversions/{id}", NOT_DEVELOPERS).of(Id::Conversion),
     row("get", "/conversions/new", MANAGERS),

@@ -67,6 +67,8 @@ words! {
     Basis = reports::Basis::ALL;
     /// Period that a report is compared with.
     Comparison = reports::Comparison::ALL;
+    /// Kind of the file of a report.
+    FileFormat = ["csv", "xlsx"];
     /// Dimension of a report.
     Dimension = reports::Dimension::ALL;
     /// Kind of alert.

@@ -190,6 +190,17 @@ pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
         .body(text)
 }
 
+/// File of a workbook, as a download.
+pub(crate) fn xlsx_file(name: &str, workbook: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((
+            CONTENT_TYPE,
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .body(workbook)
+}
+
 /// Adds a cookie. Cookies of the dashboard hold letters, digits and `_-.` only, which are valid in every header.
 pub(crate) fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Err(error) = response.add_cookie(cookie) {

@@ -3,7 +3,7 @@
 use schema::{Currency, Money};
 use tenancy::csv_export::csv_cell;
 
-use crate::{Dimension, Key, Metric, Report, ReportQuery, Value};
+use crate::{Dimension, Key, Metric, Report, ReportQuery, Row, Value};
 
 /// Returns the report as CSV (RFC 4180) with a header line. A row with money in several currencies takes one line for
 /// each; its counts are in the first of them only, so that every column can be summed.
@@ -28,13 +28,7 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
         .collect();
     write(&mut writer, &header);
     for row in &report.rows {
-        let currencies: Vec<_> = row.figures.money.keys().copied().map(Some).collect();
-        let lines = if currencies.is_empty() {
-            vec![None]
-        } else {
-            currencies
-        };
-        for (line, currency) in lines.into_iter().enumerate() {
+        for (line, currency) in currencies(row).into_iter().enumerate() {
             let keys = query.group.iter().zip(&row.keys);
             let mut record: Vec<String> = keys
                 .flat_map(|(dimension, key)| key_cells(*dimension, key))
@@ -48,6 +42,16 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
         }
     }
     finish(writer)
+}
+
+/// Currency of each line of a row; none in the single line of a row without money.
+pub(crate) fn currencies(row: &Row) -> Vec<Option<Currency>> {
+    let currencies: Vec<_> = row.figures.money.keys().copied().map(Some).collect();
+    if currencies.is_empty() {
+        vec![None]
+    } else {
+        currencies
+    }
 }
 
 fn cell(value: Value, line: usize, currency: Option<Currency>) -> String {
@@ -94,7 +98,7 @@ mod tests {
     use schema::{AffiliateId, CampaignId};
 
     use super::*;
-    use crate::{Figures, Row, Sums};
+    use crate::{Figures, Sums};
 
     #[test]
     fn a_line_per_currency_sums_to_the_report() {

@@ -9,6 +9,7 @@ mod query;
 mod report;
 mod statement;
 mod threshold;
+mod xlsx;
 
 pub use crate::csv::to_csv;
 pub use dimension::Dimension;
@@ -16,3 +17,4 @@ pub use figures::{Figures, Metric, Sums, Value};
 pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
 pub use report::{Key, Report, ReportError, Row, run};
 pub use threshold::Threshold;
+pub use xlsx::{MAX_LINES, XlsxError, to_xlsx};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::web::{Data, Json};
+use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
 use reports::{Dimension, Figures, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, Value};
@@ -254,27 +254,66 @@ pub(crate) async fn show(
     }))
 }
 
+/// Kind of the file.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents the parameter, which `export` reads")]
+pub(crate) struct FileParams {
+    /// `csv` (the default) with all rows, or `xlsx`, an Excel workbook of at most 50,000 lines.
+    #[param(value_type = schemas::FileFormat, inline, required = false)]
+    format: Option<String>,
+}
+
 /// Export a report
 ///
-/// All rows as CSV, one line per row and currency.
+/// All rows as CSV or as an Excel workbook, one line per row and currency.
 #[utoipa::path(
-    get, path = "/reports/export", tag = "Reports", params(ReportParams),
-    responses((status = 200, body = String, content_type = "text/csv"))
+    get, path = "/reports/export", tag = "Reports", params(ReportParams, FileParams),
+    responses((status = 200, content(
+        (String = "text/csv"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    )))
 )]
 pub(crate) async fn export(
     access: Allowed<needs::SeeReports>,
     request: HttpRequest,
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
+    let mut pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    let format = pairs.find(|(name, value)| name == "format" && !value.is_empty());
+    let is_workbook = match format.as_ref().map_or("csv", |(_, format)| format) {
+        "csv" => false,
+        "xlsx" => true,
+        _ => return Err(ApiError::field("format", "Enter csv or xlsx.")),
+    };
     let mut conn = access.network(&api.db).await?;
-    let (query, _, report) = run(&mut conn, &access, request.query_string(), &[]).await?;
+    let (query, _, report) = run(&mut conn, &access, request.query_string(), &["format"]).await?;
     conn.commit().await?;
     let metrics = query.metrics(&access);
-    let csv = reports::to_csv(&query, &metrics, &report);
+    // Hundreds of thousands of lines take long: not on an actix worker.
+    let written = web::block(move || {
+        if is_workbook {
+            reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
+        } else {
+            Ok(reports::to_csv(&query, &metrics, &report).into_bytes())
+        }
+    });
+    let written = written
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    let body = written.map_err(|message| ApiError::field("format", message))?;
+    let (kind, name) = if is_workbook {
+        (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "report.xlsx",
+        )
+    } else {
+        ("text/csv; charset=utf-8", "report.csv")
+    };
     Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"report.csv\""))
-        .body(csv))
+        .insert_header((CONTENT_TYPE, kind))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .body(body))
 }
 
 /// Parses, checks and runs a report.

@@ -18,6 +18,7 @@ routes! {
     get "/search" => search::go;
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
+    get "/reports.xlsx" => reports::xlsx;
     get "/conversions" => conversions::list;
     get "/conversions/new" => entering::show;
     post "/conversions/new" => entering::submit;

@@ -13,7 +13,7 @@ use crate::error::PageError;
 use crate::format;
 use crate::forms::Choice;
 use crate::page::Page;
-use crate::shell::{PageResult, Shell, csv_file, html_with, see_other};
+use crate::shell::{PageResult, Shell, csv_file, html_with, see_other, xlsx_file};
 
 /// Maximum number of rows on the page. The CSV has all.
 const ROWS: usize = 500;
@@ -137,6 +137,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
             shell: frame.shell("Reports", "Report"),
             problems,
             csv: format!("/reports.csv?{}", query.to_query_string()),
+            xlsx: format!("/reports.xlsx?{}", query.to_query_string()),
             all_metrics: query
                 .metrics
                 .is_none()
@@ -257,7 +258,29 @@ fn narrowings(query: &ReportQuery) -> Vec<(String, String)> {
 }
 
 /// `GET /reports.csv`: all rows of the report.
-pub(super) async fn csv(mut page: Page<needs::SeeReports>) -> PageResult {
+pub(super) async fn csv(page: Page<needs::SeeReports>) -> PageResult {
+    let (query, metrics, report, name) = file(page).await?;
+    // Hundreds of thousands of lines take long: not on an actix worker.
+    let csv = web::block(move || reports::to_csv(&query, &metrics, &report))
+        .await
+        .map_err(|error| PageError::BadRequest(error.to_string()))?;
+    Ok(csv_file(&format!("{name}.csv"), csv))
+}
+
+/// `GET /reports.xlsx`: the same as a workbook.
+pub(super) async fn xlsx(page: Page<needs::SeeReports>) -> PageResult {
+    let (query, metrics, report, name) = file(page).await?;
+    let workbook = web::block(move || reports::to_xlsx(&query, &metrics, &report))
+        .await
+        .map_err(|error| PageError::BadRequest(error.to_string()))?;
+    let workbook = workbook.map_err(|error| PageError::BadRequest(error.to_string()))?;
+    Ok(xlsx_file(&format!("{name}.xlsx"), workbook))
+}
+
+/// Report to save as a file, with its visible metrics and a name.
+async fn file(
+    mut page: Page<needs::SeeReports>,
+) -> Result<(ReportQuery, Vec<Metric>, Report, String), PageError> {
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let refuse = |problems: Vec<QueryProblem>| {
         let sentences: Vec<_> = problems
@@ -278,12 +301,8 @@ pub(super) async fn csv(mut page: Page<needs::SeeReports>) -> PageResult {
     let zone = zone.name().replace('/', "-");
     let (from, to) = (query.from, query.to);
     let metrics = query.metrics(&frame.actor);
-    // Hundreds of thousands of lines take long: not on an actix worker.
-    let csv = web::block(move || reports::to_csv(&query, &metrics, &report))
-        .await
-        .map_err(|error| PageError::BadRequest(error.to_string()))?;
-    let name = format!("report_{from}_{to}_{zone}.csv");
-    Ok(csv_file(&name, csv))
+    let name = format!("report_{from}_{to}_{zone}");
+    Ok((query, metrics, report, name))
 }
 
 /// Heading of a metric.
@@ -403,6 +422,7 @@ struct Show {
     shell: Shell,
     problems: Vec<QueryProblem>,
     csv: String,
+    xlsx: String,
     /// URL of the report with every metric; `None` if metrics are chosen.
     all_metrics: Option<String>,
     from: String,
