@@ -119,6 +119,21 @@ async fn a_report_by_sub_id_is_filtered_sorted_and_summed_exactly() {
     }
     let approved = report(&program, "group=goal&status=approved").await;
     assert_eq!(column(&approved, "approved"), pairs([("Sale", json!(1))]));
+    // The rate of a goal is over all valid clicks, as a row and as a filter.
+    let by_goal = report(
+        &program,
+        "group=goal&metrics=clicks,conversions,conversion_rate,earnings_per_click",
+    )
+    .await;
+    assert_eq!(
+        column(&by_goal, "conversion_rate"),
+        pairs([("", json!(0.0)), ("Sale", json!(0.6))])
+    );
+    assert_eq!(by_goal["total"]["conversion_rate"], 0.6);
+    let sale = app.scene.sale_id;
+    let of_sale = report(&program, &format!("group=campaign&goal={sale}")).await;
+    assert_eq!(of_sale["rows"][0]["figures"]["clicks"], 5);
+    assert_eq!(of_sale["rows"][0]["figures"]["conversion_rate"], 0.6);
     let compared = report(&program, "group=campaign&compare=previous").await;
     assert_eq!(compared["rows"][0]["before"]["clicks"], 0);
     assert_eq!(compared["total_before"]["conversions"], 0);
@@ -267,11 +282,18 @@ async fn rows_are_bounded_by_their_metrics_and_so_are_the_totals() {
         assert!(export.lines().count() > rows, "{bounds}: {export}");
     }
     // A workbook has the same lines.
-    for url in ["/reports/export?group=sub1&format=xlsx", "/reports/export?group=sub1&format=pdf"] {
+    for url in [
+        "/reports/export?group=sub1&format=xlsx",
+        "/reports/export?group=sub1&format=pdf",
+    ] {
         let answer = program.get(url).await;
         match answer.status {
             StatusCode::OK => assert!(answer.text.starts_with("PK"), "{url}: {}", answer.text),
-            _ => assert_eq!(answer.json["fields"]["format"], "Enter csv or xlsx.", "{}", answer.text),
+            _ => assert_eq!(
+                answer.json["fields"]["format"], "Enter csv or xlsx.",
+                "{}",
+                answer.text
+            ),
         }
         assert_eq!(answer.status == StatusCode::OK, url.ends_with("xlsx"), "{url}");
     }

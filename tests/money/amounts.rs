@@ -273,3 +273,31 @@ async fn an_order_is_paid_by_the_terms_of_its_time() {
     assert_eq!(world.order("2").await, "pending 100 1");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_is_named_to_the_network_alone() {
+    let world = World::new().await;
+    let losing = Terms {
+        commission: fixed(5),
+        revenue: percent(10),
+    };
+    world.app.change_sale(|sale| sale.terms = losing.into()).await;
+    let made = world.send("1", &[("amount", "10")]).await;
+    assert_eq!(made.reason(), "accepted", "{}", made.text);
+    let path = format!("/postbacks/{}", made.get("request_id"));
+    let owner = world.app.program(&world.app.scene.owner).await.get(&path).await;
+    assert!(owner.text.contains("the network loses"), "{}", owner.text);
+    let advertiser = world
+        .app
+        .program(&world.app.scene.advertiser)
+        .await
+        .get(&path)
+        .await;
+    assert_eq!(advertiser.status.as_u16(), 200);
+    assert!(
+        !advertiser.text.contains("the network loses") && !advertiser.text.contains("5.00"),
+        "the commission is not the advertiser's business: {}",
+        advertiser.text
+    );
+    world.finish().await;
+}

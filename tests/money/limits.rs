@@ -142,3 +142,81 @@ async fn caps_and_tiers_are_exact_over_two_nodes() {
     second.stop().await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unpaid_order_does_not_take_a_place_in_a_tier() {
+    let world = World::new().await;
+    let second = Conditions {
+        month_from: Some(2),
+        ..Conditions::default()
+    };
+    let doubled = Terms {
+        commission: percent(20),
+        revenue: percent(26),
+    };
+    world.add_rule(second, doubled).await;
+    world.cap(Metric::Conversions, 1).await;
+    assert_eq!(world.reason("1", &[("amount", "100")]).await, "accepted");
+    assert_eq!(world.reason("2", &[("amount", "100")]).await, "cap_reached");
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let caps = owner
+        .get(&format!("/caps?campaign={}", world.app.scene.campaign.id))
+        .await;
+    let cap = caps.json.pointer("/items/0/id").unwrap().as_str().unwrap();
+    let removed = owner.delete(&format!("/caps/{cap}")).await;
+    assert!(removed.status.is_success(), "{}", removed.text);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    // It is the second that is paid.
+    assert_eq!(world.reason("3", &[("amount", "100")]).await, "accepted");
+    assert_eq!(world.reason("4", &[("amount", "100")]).await, "accepted");
+    for (order, expected) in [
+        ("1", "pending 100 10"),
+        ("2", "pending 100 0"),
+        ("3", "pending 100 20"),
+    ] {
+        assert_eq!(world.order(order).await, expected, "{order}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_order_of_a_live_click_counts_while_its_campaign_is_tested() {
+    let world = World::new().await;
+    world
+        .app
+        .change_campaign(|campaign| campaign.status = CampaignStatus::Testing)
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let made = world.send("1", &[("amount", "100")]).await;
+    assert_eq!(
+        (made.reason(), made.get("mode")),
+        ("accepted", "live"),
+        "{}",
+        made.text
+    );
+    assert_eq!(world.ledger("1").await, "10 0");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_beyond_64_bits_are_exact() {
+    let world = World::new().await;
+    let all = Terms {
+        commission: percent(100),
+        revenue: percent(100),
+    };
+    world.app.change_sale(|sale| sale.terms = all.into()).await;
+    for number in 0..10 {
+        let order = [("amount", "1000000000000"), ("currency", "IRR")];
+        assert_eq!(world.reason(&format!("o{number}"), &order).await, "accepted");
+    }
+    let affiliate = world.app.program(&world.app.scene.affiliate).await;
+    let balances = affiliate.get("/balances").await;
+    assert_eq!(
+        balances.json.pointer("/items/0/pending").unwrap(),
+        "10000000000000.00 IRR",
+        "{}",
+        balances.text
+    );
+    world.finish().await;
+}

@@ -372,3 +372,49 @@ async fn affiliates_see_what_concerns_them_in_the_history() {
     assert!(seen.text.contains("moved to another affiliate"), "{}", seen.text);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_counts_once_per_advertiser_where_its_integration_says_so() {
+    let world = World::new().await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let second = json!({
+        "advertiser": world.app.scene.campaign.advertiser_id.to_string(), "name": "Second",
+        "destination": "https://shop.example/?id={click_id}", "currency": "EUR", "status": "live",
+    });
+    let second = owner.post("/campaigns", &second).await;
+    assert!(second.status.is_success(), "{}", second.text);
+    let goal = json!({
+        "campaign": second.get("id"), "code": "sale", "name": "Sale", "kind": "sale", "unique_by": "order",
+        "commission": "10 %", "revenue": "13 %",
+    });
+    let goal = owner.post("/goals", &goal).await;
+    assert!(goal.status.is_success(), "{}", goal.text);
+    let link = json!({
+        "campaign": second.get("id"), "affiliate": world.app.scene.affiliate_id.to_string(), "alias": "second",
+    });
+    let link = owner.post("/links", &link).await;
+    assert!(link.status.is_success(), "{}", link.text);
+    let click = world.app.visitor_of("second").click("").await.id;
+    let elsewhere = async |order: &str| {
+        let sent = [
+            ("click_id", click.as_str()),
+            ("goal", "sale"),
+            ("order_id", order),
+            ("amount", "100"),
+        ];
+        world.app.advertiser().postback(&sent).await
+    };
+    // By default each campaign counts its own orders.
+    world.all("o1", &[&[("amount", "100")]]).await;
+    assert_eq!(elsewhere("o1").await.reason(), "accepted");
+    let path = format!("/integrations/{}", world.app.scene.campaign.advertiser_id);
+    let set = owner.patch(&path, &json!({ "counts_orders_once": true })).await;
+    assert!(set.status.is_success(), "{}", set.text);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.all("o2", &[&[("amount", "100")]]).await;
+    let again = elsewhere("o2").await;
+    assert_eq!(again.get("status"), "duplicate", "{}", again.text);
+    let paid = "SELECT count(*) FROM conversions WHERE order_id = 'o2'";
+    assert_eq!(world.app.count(paid).await, 1);
+    world.finish().await;
+}

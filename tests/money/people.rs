@@ -123,6 +123,17 @@ async fn a_child_belongs_to_the_affiliate_of_its_parent_and_falls_into_review_wi
         "pending parent"
     );
     // A rejected conversion attributes nothing.
+    let rejected = server
+        .postback(&[
+            ("click_id", world.click.as_str()),
+            ("goal", "sale"),
+            ("customer_id", "c2"),
+            ("order_id", "x0"),
+            ("status", "rejected"),
+            ("amount", "20"),
+        ])
+        .await;
+    assert_eq!(rejected.reason(), "accepted", "{}", rejected.text);
     let orphan = server
         .postback(&[
             ("goal", "sale"),

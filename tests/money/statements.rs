@@ -260,3 +260,39 @@ async fn an_unauthenticated_sender_never_changes_the_order_of_an_authenticated_o
     assert_eq!(world.order("3").await, "pending 100 10");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_names_what_it_does_not_change() {
+    let world = World::new().await;
+    world
+        .all(
+            "1",
+            &[&[("amount", "100"), ("coupon", "A"), ("customer_id", "c1")]],
+        )
+        .await;
+    let other = world
+        .send(
+            "1",
+            &[("action", "update"), ("coupon", "B"), ("customer_id", "c2")],
+        )
+        .await;
+    assert_eq!(other.reason(), "unchanged", "{}", other.text);
+    assert!(other.text.contains("coupon, customer_id"), "{}", other.text);
+    // Sums that are sent again need an ID to be another.
+    world.all("1", &[&[("refund", "10")]]).await;
+    let again = world.send("1", &[("refund", "10")]).await;
+    assert_eq!(again.reason(), "unchanged", "{}", again.text);
+    assert!(
+        again.get("hint").contains("event_id") || again.get("hint").contains("refund_id"),
+        "{}",
+        again.text
+    );
+    let conflict = world.send("1", &[("amount", "70")]).await;
+    assert_eq!(conflict.reason(), "duplicate_conflict", "{}", conflict.text);
+    assert!(
+        conflict.get("hint").contains("as an update or a refund"),
+        "{}",
+        conflict.text
+    );
+    world.finish().await;
+}

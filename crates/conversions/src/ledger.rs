@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use schema::batch::Row;
 use schema::{
@@ -269,13 +269,15 @@ pub enum Party {
     Advertiser(AdvertiserId),
 }
 
-/// Balance of a party in one currency.
+/// Balance of a party in one currency. Sums of many orders may exceed 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
-    /// Sum that waits for approval.
-    pub pending: Money,
-    /// Sum that is approved.
-    pub payable: Money,
+    /// Currency.
+    pub currency: Currency,
+    /// Sum that waits for approval, in micro-units.
+    pub pending_micros: i128,
+    /// Sum that is approved, in micro-units.
+    pub payable_micros: i128,
 }
 
 /// Balances of a party as of a moment, one per currency, in the order of the codes: the sum of the entries that were booked
@@ -288,16 +290,16 @@ pub async fn balances(conn: &mut NetworkConn, party: Party, at: DateTime<Utc>) -
     struct Sum {
         #[diesel(sql_type = Text)]
         currency: Currency,
-        #[diesel(sql_type = BigInt)]
-        pending: i64,
-        #[diesel(sql_type = BigInt)]
-        payable: i64,
+        #[diesel(sql_type = Text)]
+        pending: String,
+        #[diesel(sql_type = Text)]
+        payable: String,
     }
     const BALANCES: &str = "
-        SELECT currency, sum(commission_pending_micros)::bigint AS pending, sum(commission_payable_micros)::bigint AS payable
+        SELECT currency, sum(commission_pending_micros)::text AS pending, sum(commission_payable_micros)::text AS payable
         FROM ledger_entries WHERE network_id = $1 AND affiliate_id = $2 AND booked_at <= $4 GROUP BY currency
         UNION ALL
-        SELECT currency, sum(revenue_pending_micros)::bigint, sum(revenue_payable_micros)::bigint
+        SELECT currency, sum(revenue_pending_micros)::text, sum(revenue_payable_micros)::text
         FROM ledger_entries WHERE network_id = $1 AND advertiser_id = $3 AND booked_at <= $4 GROUP BY currency
         ORDER BY currency";
     let (affiliate, advertiser) = match party {
@@ -311,15 +313,17 @@ pub async fn balances(conn: &mut NetworkConn, party: Party, at: DateTime<Utc>) -
         .bind::<Timestamptz, _>(at)
         .load(&mut **conn)
         .await?;
-    let balance = |sum: Sum| {
-        let money = |micros| Money {
-            micros,
-            currency: sum.currency,
-        };
-        Balance {
-            pending: money(sum.pending),
-            payable: money(sum.payable),
-        }
+    let whole = |sum: &str| {
+        let parsed = sum.parse::<i128>();
+        parsed.map_err(|error| diesel::result::Error::DeserializationError(error.into()))
     };
-    Ok(sums.into_iter().map(balance).collect())
+    sums.into_iter()
+        .map(|sum| {
+            Ok(Balance {
+                currency: sum.currency,
+                pending_micros: whole(&sum.pending)?,
+                payable_micros: whole(&sum.payable)?,
+            })
+        })
+        .collect()
 }

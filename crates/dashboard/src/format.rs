@@ -67,6 +67,8 @@ pub(crate) fn duration(micros: i32) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{} ms", micros / 1_000),
+        // The column holds no more.
+        i32::MAX => "more than half an hour".to_owned(),
         _ => format!("{:.1} s", f64::from(micros) / 1e6),
     }
 }

@@ -41,7 +41,9 @@ impl AmountProblem {
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Negative => "Send a positive amount; to reverse an order, reject it.",
+            Self::Negative => {
+                "Send a positive amount. What is taken off an order is a refund; a whole order is rejected by its status."
+            }
             Self::Comma => "Write the decimals after a point and group nothing: 1234.50.",
             Self::Exponent => "Write all digits: 100000 instead of 1e5.",
             Self::TooPrecise => "Round the amount to at most six decimals.",

@@ -361,6 +361,12 @@ impl Dialect {
         self.rules.contains(&Rule::ReferenceDecides)
     }
 
+    /// True if amounts are counted in the smallest coin of their currency.
+    #[must_use]
+    pub fn counts_coins(&self) -> bool {
+        matches!(self.money, Money::Minor | Money::Hundredths)
+    }
+
     /// Name that the dialect sends for a field; `None` if it has none.
     #[must_use]
     pub fn name_of(&self, field: Field) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 use crate::basket::within;
 use crate::dialect::Dialect;
+use crate::placeholder::is_placeholder;
 use crate::postback::{ITEM_LIMIT, Intent, Item, State};
 use crate::values::amount_problem;
 use crate::{Amount, Postback, Problem, json};
@@ -50,7 +51,8 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
             Rule::PercentWithoutFixed => percent_without_fixed(postback),
             Rule::OrderFromSub => {
                 let [first, ..] = &postback.subs;
-                postback.order_id = postback.order_id.take().or_else(|| first.clone());
+                let of_sub = || first.clone().filter(|sub| !is_placeholder(sub));
+                postback.order_id = postback.order_id.take().or_else(of_sub);
             }
             // Checked with the parameters that were sent, or by the receiver.
             Rule::NeedsClick | Rule::Requires(_) | Rule::ReferenceDecides => {}

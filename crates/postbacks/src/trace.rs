@@ -18,7 +18,7 @@ pub enum CheckResult {
 }
 
 /// Checks that show commissions.
-const ABOUT_COMMISSION: [&str; 4] = ["terms", "money", "tier", "cap"];
+const ABOUT_COMMISSION: [&str; 5] = ["terms", "money", "margin", "tier", "cap"];
 /// Checks for users of the network only.
 const OF_THE_NETWORK: [&str; 2] = ["paused", "review"];
 

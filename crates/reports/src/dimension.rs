@@ -194,7 +194,9 @@ impl Dimension {
             Self::Advertiser => "Advertiser of the campaign.",
             Self::Campaign => "Campaign of the link.",
             Self::Categories => "All categories that the campaign has today, as one value.",
-            Self::Goal => "Goal of the conversion; clicks have none.",
+            Self::Goal => {
+                "Goal of the conversion; clicks have none. A filter by goal keeps all clicks, so that rates are those of the goal."
+            }
             Self::Affiliate => "Affiliate of the link.",
             Self::Group => "Group that the affiliate belongs to today.",
             Self::Tags => "All tags that the affiliate has today, as one value.",
@@ -250,6 +252,19 @@ impl Dimension {
                 | Self::Quarter
                 | Self::HourOfDay
                 | Self::Weekday
+        )
+    }
+
+    /// True for what conversions have and clicks lack.
+    pub(crate) fn is_of_conversion(self) -> bool {
+        matches!(
+            self,
+            Self::Goal
+                | Self::Status
+                | Self::Currency
+                | Self::Coupon
+                | Self::CustomerType
+                | Self::AttributedBy
         )
     }
 

@@ -34,6 +34,9 @@ pub struct Figures {
     pub approved: i64,
     /// Rejected and reversed conversions, which are in no other metric.
     pub rejected: i64,
+    /// Valid clicks that rates divide by, in a row by what clicks lack, such as the goal: those with its other keys.
+    /// `None` for the valid clicks of the row.
+    pub base_clicks: Option<i64>,
     /// Pending and approved conversions, by currency.
     pub money: BTreeMap<Currency, Sums>,
 }
@@ -74,10 +77,15 @@ impl Figures {
         self.clicks - self.invalid_clicks
     }
 
+    /// Returns the number of clicks that rates divide by.
+    fn rate_clicks(&self) -> i64 {
+        self.base_clicks.unwrap_or_else(|| self.valid_clicks())
+    }
+
     /// Returns conversions per valid click; none without valid clicks.
     #[must_use]
     pub fn conversion_rate(&self) -> Option<f64> {
-        ratio(self.conversions(), self.valid_clicks())
+        ratio(self.conversions(), self.rate_clicks())
     }
 
     /// Returns the commission by currency, without currencies whose sum is zero.
@@ -244,7 +252,9 @@ impl Metric {
                 "Clicks by robots, from data centres or blocked addresses, prefetched or repeated. Also included in Clicks."
             }
             Self::Conversions => "Pending plus approved conversions, of all goals.",
-            Self::ConversionRate => "Conversions divided by valid clicks of the same period.",
+            Self::ConversionRate => {
+                "Conversions divided by valid clicks of the same period. In rows by goal, coupon or another property that clicks lack, by the valid clicks of the other dimensions: the rate of each goal."
+            }
             Self::Pending => "Conversions waiting for a decision.",
             Self::Approved => "Approved conversions.",
             Self::Rejected => {
@@ -297,10 +307,10 @@ impl Figures {
     /// Value of a metric.
     #[must_use]
     pub fn value(&self, metric: Metric) -> Value {
-        let valid = self.valid_clicks();
+        let per_click = self.rate_clicks();
         match metric {
             Metric::Clicks => Value::Count(self.clicks),
-            Metric::ValidClicks => Value::Count(valid),
+            Metric::ValidClicks => Value::Count(self.valid_clicks()),
             Metric::UniqueClicks => Value::Count(self.unique_clicks),
             Metric::InvalidClicks => Value::Count(self.invalid_clicks),
             Metric::Conversions => Value::Count(self.conversions()),
@@ -314,9 +324,11 @@ impl Figures {
                 Value::Money(self.per(1, |sums| sums.conversions, |sums| sums.amount_micros))
             }
             Metric::Commission => Value::Money(self.commission()),
-            Metric::EarningsPerClick => Value::Money(self.per(100, |_| valid, |sums| sums.commission_micros)),
+            Metric::EarningsPerClick => {
+                Value::Money(self.per(100, |_| per_click, |sums| sums.commission_micros))
+            }
             Metric::Revenue => Value::Money(self.revenue()),
-            Metric::RevenuePerClick => Value::Money(self.per(100, |_| valid, |sums| sums.revenue_micros)),
+            Metric::RevenuePerClick => Value::Money(self.per(100, |_| per_click, |sums| sums.revenue_micros)),
             Metric::Margin => {
                 Value::Money(self.sums(|sums| sums.revenue_micros.saturating_sub(sums.commission_micros)))
             }

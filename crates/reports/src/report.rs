@@ -199,7 +199,32 @@ async fn sums(
         let figures = figures(&sum);
         *sums.entry(sum.keys).or_default() += &figures;
     }
+    set_base_clicks(query, &mut sums);
     Ok(sums)
+}
+
+/// Sets the clicks that rates divide by in rows by dimensions that clicks lack.
+fn set_base_clicks(query: &ReportQuery, sums: &mut ByKeys) {
+    if !query.group.iter().any(|dimension| dimension.is_of_conversion()) {
+        return;
+    }
+    let of_click = |keys: &[String]| -> Vec<String> {
+        let kept = |(dimension, key): (&Dimension, &String)| {
+            if dimension.is_of_conversion() {
+                String::new()
+            } else {
+                key.clone()
+            }
+        };
+        query.group.iter().zip(keys).map(kept).collect()
+    };
+    let bases: Vec<i64> = sums
+        .keys()
+        .map(|keys| sums.get(&of_click(keys)).map_or(0, Figures::valid_clicks))
+        .collect();
+    for (figures, base) in sums.values_mut().zip(bases) {
+        figures.base_clicks = Some(base);
+    }
 }
 
 fn total(sums: &ByKeys) -> Figures {

@@ -93,8 +93,13 @@ impl Statement {
             let parameter = format!("${}", FIRST_FILTER + filters.len());
             let expression = filter.dimension.expression();
             let (condition, values) = condition(filter.dimension, &filter.test, expression, &parameter);
-            conditions.push_str(" AND ");
-            conditions.push_str(&condition);
+            match (filter.dimension, &filter.test) {
+                // Clicks lead to every goal.
+                (Dimension::Goal, Test::Is(_)) => {
+                    conditions.push_str(&format!(" AND (goal_id IS NULL OR {condition})"));
+                }
+                _ => conditions.push_str(&format!(" AND {condition}")),
+            }
             filters.push(values);
         }
         let keys: Vec<_> = query

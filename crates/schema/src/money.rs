@@ -158,11 +158,19 @@ impl Money {
     /// Returns the amount without the currency, as `Display` writes it: `12.50`.
     #[must_use]
     pub fn decimal(self) -> String {
-        let sign = if self.micros < 0 { "-" } else { "" };
-        let magnitude = self.micros.unsigned_abs();
+        self.currency.decimal(self.micros.into())
+    }
+}
+
+impl Currency {
+    /// Returns a sum of micro-units, which may exceed 64 bits, with the decimals of the currency: `12.50`.
+    #[must_use]
+    pub fn decimal(self, micros: i128) -> String {
+        let sign = if micros < 0 { "-" } else { "" };
+        let magnitude = micros.unsigned_abs();
         let (units, micros) = (magnitude / 1_000_000, magnitude % 1_000_000);
         let mut fraction = format!("{micros:06}");
-        while fraction.len() > self.currency.decimals() && fraction.ends_with('0') {
+        while fraction.len() > self.decimals() && fraction.ends_with('0') {
             fraction.pop();
         }
         if fraction.is_empty() {

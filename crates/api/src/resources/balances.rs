@@ -92,9 +92,13 @@ pub(crate) async fn show(
     let mut conn = access.network(&api.db).await?;
     let balances = ledger::balances(&mut conn, party, at).await?;
     conn.commit().await?;
-    let items = balances.into_iter().map(|balance| Balance {
-        pending: balance.pending.to_string(),
-        payable: balance.payable.to_string(),
+    let items = balances.into_iter().map(|balance| {
+        let currency = balance.currency;
+        let money = |micros| format!("{} {currency}", currency.decimal(micros));
+        Balance {
+            pending: money(balance.pending_micros),
+            payable: money(balance.payable_micros),
+        }
     });
     Ok(Json(Balances {
         at,

@@ -282,7 +282,8 @@ impl Existing {
                 sent(self.amount),
                 sent(amount)
             );
-            Verdict::with_message(Reason::DuplicateConflict, message)
+            let hint = "Send a changed order as an update or a refund; a new order needs an order ID that was not used before.";
+            Verdict::with_message(Reason::DuplicateConflict, message).with_hint(hint)
         } else if self.click_id != claimed.click_id() {
             let message =
                 format!("Order {order} was recorded {age} for another click. The first values stand.");

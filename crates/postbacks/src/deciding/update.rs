@@ -15,6 +15,7 @@ use super::sums::{Counted, Ledger};
 use crate::decide::Action;
 use crate::trace::Trace;
 use crate::verdict::{Reason, Verdict};
+use dialects::Field;
 
 /// Updates the conversions that the claims name, in the order of the claims. A claim without a conversion is held, or
 /// rejected if it is overdue.
@@ -86,6 +87,15 @@ fn change_of(revision: &Revision, claimed: &Claimed, trace: &mut Trace) -> Resul
         return Err(Verdict::with_message(Reason::CurrencyMismatch, message));
     }
     let record = &claimed.postback.record;
+    let assumed = claimed.postback.route.campaign().currency;
+    if sent.is_none() && record.dialect().counts_coins() && assumed.decimals() != before.currency.decimals() {
+        let message = format!(
+            "The order was recorded in {}, and this postback names no currency for its amounts in the smallest coin.",
+            before.currency
+        );
+        let hint = format!("Send the currency {} with the postback.", before.currency);
+        return Err(Verdict::with_message(Reason::CurrencyMismatch, message).with_hint(hint));
+    }
     let mut change = Change {
         id: record.id.0,
         event_time: claimed.event_time(),
@@ -121,11 +131,11 @@ fn change_of(revision: &Revision, claimed: &Claimed, trace: &mut Trace) -> Resul
     }
     change.items = price::items(claimed, revision.pricing(), trace);
     change.commission_micros = price::sent_commission(claimed, revision.pricing());
+    note_unused(before, claimed, trace);
     if change.status.is_none() && !has_money(&change) {
         let message = "The postback says nothing new about the order: no status, amount or refund.";
         return Err(Verdict::with_message(Reason::Unchanged, message));
     }
-    note_unused(before, claimed, trace);
     Ok(change)
 }
 
@@ -170,8 +180,15 @@ fn add(
     match change.novelty(revision.history()) {
         Novelty::New => {}
         Novelty::Repeated => {
-            let message = "This update was received before.";
-            return Verdict::with_message(Reason::Unchanged, message);
+            let verdict = Verdict::with_message(Reason::Unchanged, "This update was received before.");
+            // Only its ID distinguishes a second refund of the same amount.
+            let id = claimed.postback.record.dialect().name_of(Field::EventId);
+            return match (change.refund_micros, &change.event_id, id) {
+                (Some(_), None, Some(id)) => verdict.with_hint(format!(
+                    "Send another refund of the same amount with its ID as {id}."
+                )),
+                _ => verdict,
+            };
         }
         Novelty::Conflict => {
             let id = change.event_id.unwrap_or_default();

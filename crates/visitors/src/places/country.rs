@@ -26,7 +26,8 @@ impl FromStr for Country {
 
     fn from_str(text: &str) -> Result<Self, NotACountry> {
         let letters: [u8; 2] = text.as_bytes().try_into().map_err(|_| NotACountry)?;
-        if letters.iter().all(u8::is_ascii_alphabetic) {
+        // Proxies write XX where they do not know the country, and T1 for Tor.
+        if letters.iter().all(u8::is_ascii_alphabetic) && !letters.eq_ignore_ascii_case(b"XX") {
             Ok(Self(letters.map(|letter| letter.to_ascii_uppercase())))
         } else {
             Err(NotACountry)
