@@ -522,3 +522,69 @@ async fn old_rejected_postbacks_of_no_advertiser_are_removed_and_no_others() {
     second.stop().await;
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_with_and_without_its_number_sign_is_the_same() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let order = async |order: &str| {
+        let sent = [
+            ("click_id", click.id.as_str()),
+            ("goal", "sale"),
+            ("amount", "10"),
+            ("order_id", order),
+        ];
+        server.postback(&sent).await.reason().to_owned()
+    };
+    assert_eq!(order("#1001").await, "accepted");
+    assert_eq!(order("1001").await, "duplicate_order");
+    assert_eq!(order(" #1001\n").await, "duplicate_order");
+    let owner = app.program(&app.scene.owner).await;
+    for written in ["1001", "%231001"] {
+        let found = owner.get(&format!("/conversions?order_id={written}")).await;
+        assert_eq!(found.json["items"][0]["order_id"], "1001", "{}", found.text);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_to_short_paths_and_behind_a_key_are_kept() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await.id;
+    app.settled().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let token = &app.scene.token;
+    for (target, status) in [
+        (
+            format!("/SP39?transaction_id={click}&conversion_unique_id=1&amount=10&goal_name=sale"),
+            200,
+        ),
+        ("/SP39?adv_sub=2&amount=10".to_owned(), 400),
+        (
+            format!("/GP40?transaction_id={click}&conversion_unique_id=3&amount=10&goal_name=sale"),
+            200,
+        ),
+        (
+            format!("/a1b2c3/postback?subid={click}&tid=4&payout=1&status=lead"),
+            422,
+        ),
+    ] {
+        let answer = http
+            .get(format!("{}{target}", app.tracking_url))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        let (found, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(found, status, "{target}: {text}");
+    }
+    app.settled().await;
+    assert_eq!(
+        app.count("SELECT count(*) FROM postbacks").await,
+        4,
+        "every call is kept"
+    );
+    let dialects = "SELECT string_agg(DISTINCT dialect, ' ' ORDER BY dialect) FROM postbacks";
+    assert_eq!(app.text(dialects).await, "keitaro tune");
+    app.finish().await;
+}

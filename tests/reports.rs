@@ -368,7 +368,16 @@ async fn a_click_keeps_its_landing_page_and_the_host_it_came_from() {
     assert_eq!(column(&by_page, "clicks"), pairs([("Boots", json!(3))]));
     let only = report(&program, &format!("group=link&landing_page={}", page.get("id"))).await;
     assert_eq!(column(&only, "clicks"), pairs([("boots", json!(3))]));
-    let by_host = report(&program, "group=referrer_host&metrics=clicks").await;
+    // So does one that is chosen by weight: the campaign's own destination gets no clicks any more.
+    let weight = json!({ "destination_weight": 0 });
+    let set = program.patch(&format!("/campaigns/{campaign}"), &weight).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    app.visitor().click("?sub1=by-weight").await;
+    app.settled().await;
+    let by_weight = report(&program, "group=landing_page&sub1=by-weight&metrics=clicks").await;
+    assert_eq!(column(&by_weight, "clicks"), pairs([("Boots", json!(1))]));
+    let by_host = report(&program, "group=referrer_host&sub1.empty=yes&metrics=clicks").await;
     assert_eq!(
         column(&by_host, "clicks"),
         pairs([

@@ -301,3 +301,148 @@ async fn a_loss_is_named_to_the_network_alone() {
     );
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coins_without_a_currency_are_those_of_the_campaign() {
+    let world = World::new().await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let advertiser = world.app.scene.campaign.advertiser_id.to_string();
+    let mut orders = Vec::new();
+    for (currency, order) in [("JPY", "y"), ("KWD", "k")] {
+        let campaign = json!({
+            "advertiser": advertiser, "name": currency, "currency": currency, "status": "live",
+            "destination": "https://shop.example/?id={click_id}",
+        });
+        let campaign = owner.post("/campaigns", &campaign).await;
+        assert!(campaign.status.is_success(), "{}", campaign.text);
+        let goal = json!({
+            "campaign": campaign.get("id"), "code": "sale", "name": "Sale", "kind": "sale", "unique_by": "order",
+            "commission": "10 %", "revenue": "13 %",
+        });
+        let goal = owner.post("/goals", &goal).await;
+        assert!(goal.status.is_success(), "{}", goal.text);
+        let affiliate = world.app.scene.affiliate_id.to_string();
+        let link = json!({ "campaign": campaign.get("id"), "affiliate": affiliate, "alias": currency });
+        let link = owner.post("/links", &link).await;
+        assert!(link.status.is_success(), "{}", link.text);
+        let click = world.app.visitor_of(currency).click("").await.id;
+        orders.push((click, order));
+    }
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sale = async |fields: &[(&str, &str)]| {
+        let answer = http
+            .post(format!("{}/api/v1/track/sale", world.app.tracking_url))
+            .header("X-Api-Key", &world.app.scene.token)
+            .form(fields)
+            .send();
+        let answer = answer.await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (click, order) in &orders {
+        let fields = [
+            ("tid", click.as_str()),
+            ("event_id", order),
+            ("uid", "u"),
+            ("amount", "5000"),
+        ];
+        let (status, text) = sale(&fields).await;
+        assert_eq!(status, 200, "{order}: {text}");
+    }
+    assert_eq!(world.order("y").await, "pending 5000 500");
+    assert_eq!(world.order("k").await, "pending 5 0.5");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_sum_is_paid_while_anything_is_left() {
+    let world = World::new().await;
+    let gift = Terms {
+        commission: fixed(5),
+        revenue: fixed(6),
+    };
+    world.rule("gift", gift).await;
+    let items =
+        json!([{ "category": "gift", "amount": "0" }, { "category": "b", "amount": "100" }]).to_string();
+    world.all("free", &[&[("items", &items)]]).await;
+    assert_eq!(
+        world.order("free").await,
+        "pending 100 15",
+        "a free item earns its fixed sum"
+    );
+    let flat = Terms {
+        commission: fixed(20),
+        revenue: fixed(26),
+    };
+    world.app.change_sale(|sale| sale.terms = flat.into()).await;
+    world
+        .all("left", &[&[("amount", "100")], &[("refund", "99.99")]])
+        .await;
+    assert_eq!(world.order("left").await, "pending 0.01 20");
+    world
+        .all("left", &[&[("refund", "0.01"), ("refund_id", "rest")]])
+        .await;
+    assert_eq!(world.ledger("left").await, "0 0");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_report_and_a_waiting_one_are_paid_by_the_terms_of_their_time() {
+    let world = World::new().await;
+    let signup = GoalSettings {
+        unique_by: UniqueBy::Customer,
+        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
+    };
+    let signup = world.app.add_goal(&signup).await;
+    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
+    renewal.chain.parent_goal_id = Some(signup.id);
+    let renewal = world.app.add_goal(&renewal).await;
+    let server = world.app.advertiser();
+    let of_customer = async |goal: &str, order: &str| {
+        let sent = [
+            ("click_id", world.click.as_str()),
+            ("goal", goal),
+            ("customer_id", "c1"),
+            ("order_id", order),
+            ("amount", "100"),
+        ];
+        server.postback(&sent).await.reason().to_owned()
+    };
+    assert_eq!(of_customer("renewal", "parked").await, "waiting_for_parent");
+    // Another rate, and a rule, from now on.
+    let mut conn = world.app.network().await;
+    let mut settings = renewal.settings.clone();
+    settings.terms = Terms {
+        commission: percent(1),
+        revenue: percent(2),
+    }
+    .into();
+    let author = Author::command_line();
+    campaigns::goals::update(&mut conn, &author, renewal.id, &settings, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let doubled = Terms {
+        commission: percent(20),
+        revenue: percent(26),
+    };
+    world.add_rule(Conditions::default(), doubled).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(of_customer("signup", "s1").await, "accepted");
+    world
+        .app
+        .eventually(
+            "SELECT count(*)::text FROM conversions WHERE order_id = 'parked'",
+            "1",
+        )
+        .await;
+    assert_eq!(world.order("parked").await, "pending 100 10");
+    // An order of an hour ago, before the rule.
+    let hour_ago = (clock::now() - TimeDelta::hours(1)).to_rfc3339();
+    world
+        .all("late", &[&[("amount", "100"), ("event_time", &hour_ago)]])
+        .await;
+    world.all("now", &[&[("amount", "100")]]).await;
+    assert_eq!(world.order("late").await, "pending 100 10");
+    assert_eq!(world.order("now").await, "pending 100 20");
+    world.finish().await;
+}

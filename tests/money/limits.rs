@@ -220,3 +220,35 @@ async fn balances_beyond_64_bits_are_exact() {
     );
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_beyond_64_bits_put_no_order_aside() {
+    let world = World::new().await;
+    let all = Terms {
+        commission: percent(100),
+        revenue: percent(100),
+    };
+    world.app.change_sale(|sale| sale.terms = all.into()).await;
+    let cap = NewCap {
+        campaign_id: world.app.scene.campaign.id,
+        affiliate_id: None,
+        metric: Metric::Commission,
+        period: CapPeriod::Month,
+        most: i64::MAX,
+        currency: Some("IRR".parse().unwrap()),
+    };
+    let mut conn = world.app.network().await;
+    caps::create(&mut conn, &Author::command_line(), &cap, clock::now())
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let mut reasons = Vec::new();
+    for number in 0..12 {
+        let order = [("amount", "1000000000000"), ("currency", "IRR")];
+        reasons.push(world.reason(&format!("o{number}"), &order).await);
+    }
+    // The sums stop at the largest number, which is the cap: it is not exceeded.
+    assert_eq!(reasons, ["accepted"; 12]);
+    assert_eq!(world.app.count("SELECT count(*) FROM quarantine").await, 0);
+    world.finish().await;
+}

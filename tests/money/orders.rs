@@ -418,3 +418,97 @@ async fn an_order_counts_once_per_advertiser_where_its_integration_says_so() {
     assert_eq!(world.app.count(paid).await, 1);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goal_that_counts_once_per_customer_names_the_customer() {
+    let world = World::new().await;
+    world
+        .app
+        .change_sale(|sale| sale.unique_by = UniqueBy::Customer)
+        .await;
+    let other = world.app.visitor().click("?sub1=other").await.id;
+    for (click, order, reason) in [(&world.click, "1", "accepted"), (&other, "2", "goal_once")] {
+        let sent = [
+            ("click_id", click.as_str()),
+            ("goal", "sale"),
+            ("customer_id", "c1"),
+            ("order_id", order),
+            ("amount", "10"),
+        ];
+        let answer = world.app.advertiser().postback(&sent).await;
+        assert_eq!(answer.reason(), reason, "{}", answer.text);
+        if reason == "goal_once" {
+            let message = "Customer c1 reached the goal before, and the goal counts once per customer.";
+            assert_eq!(answer.get("message"), message);
+        }
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_of_another_affiliate_beside_a_known_customer_is_named() {
+    let world = World::new().await;
+    let other = another_affiliate(&world, "other").await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let campaign = world.app.scene.campaign.id.to_string();
+    let coupon = json!({ "campaign": campaign, "affiliate": other, "code": "OTHER" });
+    let coupon = owner.post("/coupons", &coupon).await;
+    assert!(coupon.status.is_success(), "{}", coupon.text);
+    world
+        .all("1", &[&[("amount", "100"), ("customer_id", "c1")]])
+        .await;
+    let sent = [
+        ("goal", "sale"),
+        ("customer_id", "c1"),
+        ("coupon", "OTHER"),
+        ("order_id", "2"),
+        ("amount", "100"),
+    ];
+    let answer = world.app.advertiser().postback(&sent).await;
+    assert_eq!(answer.reason(), "accepted", "{}", answer.text);
+    let of = |order: &str| {
+        let sql = format!("SELECT attributed_by FROM conversions WHERE order_id = '{order}'");
+        let world = &world;
+        async move { world.app.text(&sql).await }
+    };
+    assert_eq!(of("2").await, "customer");
+    let trace = owner
+        .get(&format!("/postbacks/{}", answer.get("request_id")))
+        .await;
+    assert!(trace.text.contains("coupon"), "{}", trace.text);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_child_makes_room_for_another() {
+    let world = World::new().await;
+    let signup = GoalSettings {
+        unique_by: UniqueBy::Customer,
+        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
+    };
+    let signup = world.app.add_goal(&signup).await;
+    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
+    renewal.chain.parent_goal_id = Some(signup.id);
+    renewal.chain.times_per_parent = Some(2);
+    world.app.add_goal(&renewal).await;
+    let server = world.app.advertiser();
+    let call = async |goal: &str, order: &str, status: &str| {
+        let sent = [
+            ("click_id", world.click.as_str()),
+            ("goal", goal),
+            ("customer_id", "c1"),
+            ("order_id", order),
+            ("amount", "10"),
+            ("status", status),
+        ];
+        server.postback(&sent).await.reason().to_owned()
+    };
+    assert_eq!(call("signup", "s", "pending").await, "accepted");
+    assert_eq!(call("renewal", "r1", "pending").await, "accepted");
+    assert_eq!(call("renewal", "r2", "pending").await, "accepted");
+    assert_eq!(call("renewal", "r3", "pending").await, "parent_exhausted");
+    assert_eq!(call("renewal", "r1", "rejected").await, "updated");
+    assert_eq!(call("renewal", "r3", "pending").await, "accepted");
+    assert_eq!(call("renewal", "r4", "pending").await, "parent_exhausted");
+    world.finish().await;
+}

@@ -538,3 +538,33 @@ async fn a_correction_above_the_limit_waits_for_a_second_user() {
     assert_eq!(world.order("1").await, "rejected 1000 100");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receipt_of_a_quarantined_postback_answers() {
+    let world = World::new().await;
+    let network = world.app.scene.network.id;
+    let receipt = "pb_00000000000000000000000000";
+    let record = format!(
+        r#"{{"format":1,"network":"{network}","id":"{receipt}","received_at":"2026-11-21T00:00:00Z","method":"GET",
+            "target":"/postback","content_type":null,"body":"","remote_ip":null,"token":null,"click_id":"c","goal":null,
+            "order_id":"A-1","amount_micros":5,"currency":null,"extra":[],"flaw":null}}"#
+    );
+    world
+        .app
+        .execute(&format!(
+            "INSERT INTO quarantine (journal, seq, network_id, event_id, quarantined_at, reason, record)
+             VALUES (gen_random_uuid(), 1, {}, '00000000-0000-0000-0000-000000000000', now(), 'too large',
+                     convert_to('{record}', 'UTF8'))",
+            network.0
+        ))
+        .await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let answer = owner.get(&format!("/postbacks/{receipt}")).await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
+    assert_eq!(
+        (answer.get("reason"), answer.get("order_id")),
+        ("quarantined", "A-1")
+    );
+    world.app.execute("DELETE FROM quarantine").await;
+    world.finish().await;
+}

@@ -67,7 +67,8 @@ fn macro_of(name: &str) -> Option<Macro> {
 }
 
 /// Text with macros as we write them: as other systems write them, or encoded by a program, they mean the same.
-/// `[s2sidentifier]` is ClickMeter's click ID.
+/// `[s2sidentifier]`, `[clickref]`, `[[refid]]` and `[xid]` are the click IDs of ClickMeter, Partnerize, FlexOffers and
+/// PartnerStack.
 fn in_our_spelling(text: &str) -> Cow<'_, str> {
     let mut ours = Cow::Borrowed(text);
     let mut replace = |theirs: String, name: &str| {
@@ -78,7 +79,9 @@ fn in_our_spelling(text: &str) -> Cow<'_, str> {
     if !text.contains(['[', '%', '$']) && !text.contains("{{") {
         return ours;
     }
-    replace("[s2sidentifier]".to_owned(), "click_id");
+    for theirs in ["[s2sidentifier]", "[clickref]", "[[refid]]", "[xid]"] {
+        replace(theirs.to_owned(), "click_id");
+    }
     for (name, _) in &MACROS {
         for theirs in [
             format!("%7B{name}%7D"),

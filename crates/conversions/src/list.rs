@@ -109,7 +109,9 @@ pub async fn list(
         query = query.filter(conversions::id.eq(id));
     }
     if let Some(order_id) = &filter.order_id {
-        query = query.filter(conversions::order_id.eq(order_id));
+        // Orders are stored without a leading #.
+        let bare = order_id.trim_start_matches('#');
+        query = query.filter(conversions::order_id.eq_any([order_id.as_str(), bare]));
     }
     if let Some(key) = filter.click {
         query = query.filter(conversions::click_id.eq(key));

@@ -3,7 +3,8 @@
 use percent_encoding::percent_decode_str;
 
 /// Words that programs write for a missing value, or documents for a value to insert.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
+    "%s",
     "undefined",
     "null",
     "NULL",
@@ -73,7 +74,16 @@ pub(crate) fn is_wrapped_id(value: &str) -> bool {
 }
 
 fn is_plain_placeholder(value: &str) -> bool {
-    WORDS.contains(&value) || is_instruction(value) || is_delimited(value)
+    WORDS.contains(&value) || is_variable(value) || is_instruction(value) || is_delimited(value)
+}
+
+/// True for the name of a variable, as in `$click_id`.
+fn is_variable(value: &str) -> bool {
+    let name = value.strip_prefix('$').unwrap_or_default();
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// True for instructions in capitals: `YOUR_CLICK_ID`, `INSERT_ORDER_HERE`.

@@ -159,6 +159,11 @@ impl Reading<'_> {
                     let codes = json::texts(value, CLICK_LIMIT).unwrap_or_default();
                     codes.into_iter().next().unwrap_or_else(|| value.to_owned())
                 }
+                // Shops write #1001 and 1001 for the same order.
+                Field::OrderId => match value.trim_start_matches('#') {
+                    "" => value.to_owned(),
+                    order => order.to_owned(),
+                },
                 _ => value.to_owned(),
             });
             return Ok(());

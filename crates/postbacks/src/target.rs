@@ -27,8 +27,10 @@ impl<'a> Target<'a> {
     pub fn of(target: &'a str) -> Self {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         let path = path.strip_prefix('/').unwrap_or_default();
-        // All that a click pays: one look-up in a set.
-        let may_be_postback = |first: &str| first.is_empty() || is_reserved(first);
+        // All that a click pays: one look-up in a set. TUNE's short paths begin with SP or GP.
+        let may_be_postback = |first: &str| {
+            first.is_empty() || is_reserved(first) || first.starts_with("SP") || first.starts_with("GP")
+        };
         let is_postback = dialects::is_postback_target;
         match path.split_once('/') {
             None if may_be_postback(path) && is_postback(target) => Self::Postback { slug: None },
@@ -92,6 +94,9 @@ mod tests {
             ("/orbit/p.ashx?r=1", postback(Some("orbit"))),
             ("/?nid=1&transaction_id=2", postback(None)),
             ("/orbit/?nid=1&transaction_id=2", postback(Some("orbit"))),
+            ("/SP39?transaction_id=1", postback(None)),
+            ("/GP39?adv_sub=1", postback(None)),
+            ("/SP39?sub1=a", click(None, "SP39")),
             ("/conversion/tracking_mode:api/clickref:x/", postback(None)),
             ("/orbit/conversion/xid", postback(Some("orbit"))),
             ("/summer-sale?sub1=a", click(None, "summer-sale")),

@@ -35,6 +35,9 @@ fn macros_in_the_spelling_of_others_are_understood() {
         "${click_id}",
         "[click_id]",
         "[s2sidentifier]",
+        "[clickref]",
+        "[[refid]]",
+        "[xid]",
     ] {
         let text = format!("https://shop.example/?s1={written}&g={{query:gclid}}&n={{query:none}}");
         let destination = Destination::parse(&text).unwrap();

@@ -40,6 +40,9 @@ pub(crate) static EVERFLOW: Dialect = Dialect {
     ..BASE
 };
 
+/// Parameters that tell a call of TUNE's short paths from a visit of a link that begins alike.
+const OF_SHORT_PATHS: &[&str] = &["transaction_id", "adv_sub", "promo_code", "amount", "user_id"];
+
 /// TUNE (`HasOffers`). TUNE deduplicates by `conversion_unique_id`, or else by `adv_unique1`; many advertisers send the order
 /// as `adv_sub`.
 pub(crate) static TUNE: Dialect = Dialect {
@@ -55,8 +58,9 @@ pub(crate) static TUNE: Dialect = Dialect {
         Endpoint::get("/aff_lsr"),
         Endpoint::get("/aff_l").pixel(),
         Endpoint::get("/aff_goal").fixed(&[("a", "lsr"), ("a", "l")]),
-        // An offer's own short path: `/SPab1`.
-        Endpoint::get("/SP*").only_with(&["transaction_id"]),
+        // The short path of an offer or a goal: `/SPab1`, `/GPab1`.
+        Endpoint::get("/SP*").only_with(OF_SHORT_PATHS),
+        Endpoint::get("/GP*").only_with(OF_SHORT_PATHS),
     ],
     parameters: &[
         p(&["transaction_id"], F::ClickId),

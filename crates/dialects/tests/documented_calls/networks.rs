@@ -356,7 +356,7 @@ fn awin_conversion_api() {
         ..json(url, body)
     };
     let expected = Postback {
-        order_id: some("#1100011"),
+        order_id: some("1100011"),
         amount: amount("111"),
         currency: some("GBP"),
         coupon: some("10_OFF"),

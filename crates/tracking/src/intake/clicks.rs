@@ -192,10 +192,17 @@ fn read_subs(query: &str, presets: Option<&[Option<String>; 5]>) -> [Option<Stri
     subs
 }
 
-/// Page of a deep link: the parameter `url`.
+/// Page of a deep link: the parameter `url`. A URL that was not encoded goes on to the end, or to the next sub ID.
 fn read_page(query: &str) -> Option<String> {
-    let mut pairs = query.split('&').filter(|pair| pair.starts_with("url="));
-    let (_, page) = dialects::decode_pairs(pairs.next()?).next()?.ok()?;
+    let mut pairs = query.split('&').skip_while(|pair| !pair.starts_with("url="));
+    let first = pairs.next()?;
+    let (_, mut page) = dialects::decode_pairs(first).next()?.ok()?;
+    let is_raw = first.contains("://") && first.contains('?');
+    let is_sub = |pair: &str| pair.starts_with("sub") && pair.as_bytes().get(4) == Some(&b'=');
+    for pair in pairs.take_while(|pair| is_raw && !is_sub(pair)) {
+        page.push('&');
+        page.push_str(pair);
+    }
     Some(page).filter(|page| !page.is_empty())
 }
 
@@ -307,6 +314,28 @@ fn destination(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_was_not_encoded_is_complete() {
+        for (query, page) in [
+            (
+                "url=https%3A%2F%2Fs.example%2F%3Fa%3D1&b=2",
+                Some("https://s.example/?a=1"),
+            ),
+            (
+                "sub2=x&url=https://s.example/?a=1&b=2&sub1=y",
+                Some("https://s.example/?a=1&b=2"),
+            ),
+            (
+                "url=https://s.example/p&utm_source=x",
+                Some("https://s.example/p"),
+            ),
+            ("url=&b=2", None),
+            ("sub1=x", None),
+        ] {
+            assert_eq!(read_page(query).as_deref(), page, "{query}");
+        }
+    }
 
     #[test]
     fn the_first_of_each_sub_id_counts() {

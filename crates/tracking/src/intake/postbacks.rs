@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use schema::{PostbackId, clock};
 use tenancy::networks::Network;
 
-use super::request::{Simulated, TARGET_LIMIT, client_ip, header, network_of, over_https};
+use super::request::{Simulated, TARGET_LIMIT, client_ip, header, network_of_postback, over_https};
 use crate::tracker::{Intake, Sender, Tracker};
 
 /// Maximum size of a body, in bytes.
@@ -49,7 +49,8 @@ pub(super) async fn receive(
     let id = inbound.id;
     let reply = |reply: &Reply| respond(request, tracker, dialect, &wish, id, reply);
     let native = |reason: Reason| reply(&Reply::native(Verdict::of(reason)));
-    let network = match tokio::time::timeout(HOST_TIMEOUT, network_of(request, slug, tracker)).await {
+    let network = match tokio::time::timeout(HOST_TIMEOUT, network_of_postback(request, slug, tracker)).await
+    {
         Ok(Ok(Some(network))) => network,
         Ok(Ok(None)) => return native(Reason::UnknownHost),
         Ok(Err(error)) => {

@@ -34,6 +34,18 @@ pub(super) async fn network_of(
     }
 }
 
+/// Network of a postback. On a network's own host, anything may precede the path: Keitaro puts its key there.
+pub(super) async fn network_of_postback(
+    request: &RequestHead,
+    slug: Option<&str>,
+    tracker: &Tracker,
+) -> Result<Option<Arc<Network>>, RoutingError> {
+    match network_of(request, slug, tracker).await? {
+        None => tracker.routing.network(host(request)).await,
+        found => Ok(found),
+    }
+}
+
 /// `Host` as the client sent it. `X-Forwarded-Host` is ignored.
 fn host(request: &RequestHead) -> &str {
     request
