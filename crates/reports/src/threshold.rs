@@ -41,7 +41,7 @@ impl Threshold {
         }))
     }
 
-    /// Name and value that [`Threshold::parse`] parses back to this threshold.
+    /// Name and value of the parameter that is parsed back to this threshold.
     #[must_use]
     pub fn to_pair(self) -> (String, String) {
         let end = if self.is_least { "min" } else { "max" };
