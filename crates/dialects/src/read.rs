@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use crate::amount::AmountProblem;
 use crate::basket::{Draft, within};
 use crate::collect::{PARAMETER_LIMIT, Pair, Sent, collect_pairs, pairs};
-use crate::dialect::{Auth, Dialect, Endpoint, Kind, Money as MoneyFormat};
+use crate::dialect::{Auth, Dialect, Endpoint, Kind};
 use crate::field::Field;
 use crate::placeholder::{is_placeholder, is_wrapped_id};
 use crate::postback::{CLICK_LIMIT, Intent, State};
@@ -66,8 +66,7 @@ impl Reading<'_> {
             Some(Field::Currency) => Some(one.value.trim().to_ascii_uppercase()),
             _ => None,
         });
-        let is_in_coins = matches!(self.dialect.money, MoneyFormat::Minor | MoneyFormat::Hundredths);
-        self.postback.is_in_hundredths = currency.is_none() && is_in_coins;
+        self.postback.is_in_hundredths = currency.is_none() && self.dialect.counts_coins();
         for one in sent {
             let money = Money::of(self.dialect, currency.as_deref());
             let taken = match (one.claim, self.winning(&winners, one)) {
@@ -159,11 +158,6 @@ impl Reading<'_> {
                     let codes = json::texts(value, CLICK_LIMIT).unwrap_or_default();
                     codes.into_iter().next().unwrap_or_else(|| value.to_owned())
                 }
-                // Shops write #1001 and 1001 for the same order.
-                Field::OrderId => match value.trim_start_matches('#') {
-                    "" => value.to_owned(),
-                    order => order.to_owned(),
-                },
                 _ => value.to_owned(),
             });
             return Ok(());

@@ -68,6 +68,15 @@ pub(crate) fn apply(dialect: &Dialect, postback: &mut Postback) {
             Rule::OwnStatusMap => own_status_map(postback),
         }
     }
+    // Shops write #1001 and 1001 for the same order, wherever it stands.
+    let signed = postback
+        .order_id
+        .as_deref()
+        .filter(|order| order.starts_with('#'));
+    let bare = signed.map(|order| order.trim_start_matches('#').to_owned());
+    if let Some(bare) = bare.filter(|bare| !bare.is_empty()) {
+        postback.order_id = Some(bare);
+    }
 }
 
 /// Words for states that systems share, beside those of the dialect.

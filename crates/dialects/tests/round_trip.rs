@@ -260,6 +260,11 @@ fn agreed(dialect: &Dialect, postback: &mut Postback) {
         }
         _ => {}
     }
+    // A leading # of an order is left off, unless the order is nothing else.
+    if let Some(order) = &mut postback.order_id {
+        let bare = order.trim_start_matches('#').to_owned();
+        *order = if bare.is_empty() { order.clone() } else { bare };
+    }
     if dialect.key == "impact" {
         let reversed = postback.status.is_some();
         postback.intent = if reversed { Intent::Update } else { Intent::Report };
