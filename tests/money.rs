@@ -22,7 +22,7 @@ mod statements;
 
 use campaigns::campaigns::CampaignStatus;
 use campaigns::caps::{self, CapPeriod, Metric, NewCap};
-use campaigns::goals::{GoalKind, GoalSettings, UniqueBy};
+use campaigns::goals::{Goal, GoalKind, GoalSettings, UniqueBy};
 use campaigns::rules::{self, Conditions, RuleSettings};
 use campaigns::terms::{Pay, Terms};
 use chrono::{DateTime, TimeDelta};
@@ -145,6 +145,48 @@ impl World {
         let program = self.app.program(&self.app.scene.owner).await;
         let path = format!("/conversions/{id}/corrections");
         program.post(&path, &correction).await.status.as_u16()
+    }
+
+    /// Adds a sign-up that counts once per customer, and a renewal behind it, at most this often; returns the renewal.
+    async fn add_chain(&self, times_per_parent: Option<i32>) -> Goal {
+        let signup = GoalSettings {
+            unique_by: UniqueBy::Customer,
+            ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
+        };
+        let signup = self.app.add_goal(&signup).await;
+        let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
+        renewal.chain.parent_goal_id = Some(signup.id);
+        renewal.chain.times_per_parent = times_per_parent;
+        self.app.add_goal(&renewal).await
+    }
+
+    /// Adds a live campaign of the advertiser in this currency, whose sale pays 10 % and takes 13 %, with a link of this
+    /// alias; returns a click.
+    async fn click_in_another_campaign(&self, currency: &str, alias: &str) -> String {
+        let owner = self.app.program(&self.app.scene.owner).await;
+        let make = async |path: &str, body: serde_json::Value| {
+            let made = owner.post(path, &body).await;
+            assert!(made.status.is_success(), "{path}: {}", made.text);
+            made.get("id").to_owned()
+        };
+        let advertiser = self.app.scene.campaign.advertiser_id.to_string();
+        let affiliate = self.app.scene.affiliate_id.to_string();
+        let campaign = json!({
+            "advertiser": advertiser, "name": alias, "currency": currency, "status": "live",
+            "destination": "https://shop.example/?id={click_id}",
+        });
+        let campaign = make("/campaigns", campaign).await;
+        let goal = json!({
+            "campaign": campaign, "code": "sale", "name": "Sale", "kind": "sale", "unique_by": "order",
+            "commission": "10 %", "revenue": "13 %",
+        });
+        make("/goals", goal).await;
+        make(
+            "/links",
+            json!({ "campaign": campaign, "affiliate": affiliate, "alias": alias }),
+        )
+        .await;
+        self.app.visitor_of(alias).click("").await.id
     }
 
     async fn rule(&self, category: &str, terms: Terms) {

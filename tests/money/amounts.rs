@@ -305,29 +305,9 @@ async fn a_loss_is_named_to_the_network_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn coins_without_a_currency_are_those_of_the_campaign() {
     let world = World::new().await;
-    let owner = world.app.program(&world.app.scene.owner).await;
-    let advertiser = world.app.scene.campaign.advertiser_id.to_string();
-    let mut orders = Vec::new();
-    for (currency, order) in [("JPY", "y"), ("KWD", "k")] {
-        let campaign = json!({
-            "advertiser": advertiser, "name": currency, "currency": currency, "status": "live",
-            "destination": "https://shop.example/?id={click_id}",
-        });
-        let campaign = owner.post("/campaigns", &campaign).await;
-        assert!(campaign.status.is_success(), "{}", campaign.text);
-        let goal = json!({
-            "campaign": campaign.get("id"), "code": "sale", "name": "Sale", "kind": "sale", "unique_by": "order",
-            "commission": "10 %", "revenue": "13 %",
-        });
-        let goal = owner.post("/goals", &goal).await;
-        assert!(goal.status.is_success(), "{}", goal.text);
-        let affiliate = world.app.scene.affiliate_id.to_string();
-        let link = json!({ "campaign": campaign.get("id"), "affiliate": affiliate, "alias": currency });
-        let link = owner.post("/links", &link).await;
-        assert!(link.status.is_success(), "{}", link.text);
-        let click = world.app.visitor_of(currency).click("").await.id;
-        orders.push((click, order));
-    }
+    let yen = world.click_in_another_campaign("JPY", "yen").await;
+    let dinar = world.click_in_another_campaign("KWD", "dinar").await;
+    let orders = [(yen, "y"), (dinar, "k")];
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let sale = async |fields: &[(&str, &str)]| {
         let answer = http
@@ -388,14 +368,7 @@ async fn a_fixed_sum_is_paid_while_anything_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_report_and_a_waiting_one_are_paid_by_the_terms_of_their_time() {
     let world = World::new().await;
-    let signup = GoalSettings {
-        unique_by: UniqueBy::Customer,
-        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
-    };
-    let signup = world.app.add_goal(&signup).await;
-    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
-    renewal.chain.parent_goal_id = Some(signup.id);
-    let renewal = world.app.add_goal(&renewal).await;
+    let renewal = world.add_chain(None).await;
     let server = world.app.advertiser();
     let of_customer = async |goal: &str, order: &str| {
         let sent = [

@@ -74,14 +74,7 @@ async fn an_order_counts_once_although_two_clicks_bring_it_at_the_same_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customers_later_order_is_priced_for_the_affiliate_of_its_parent() {
     let world = World::new().await;
-    let signup = GoalSettings {
-        unique_by: UniqueBy::Customer,
-        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
-    };
-    let signup = world.app.add_goal(&signup).await;
-    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
-    renewal.chain.parent_goal_id = Some(signup.id);
-    world.app.add_goal(&renewal).await;
+    world.add_chain(None).await;
     let owner = world.app.program(&world.app.scene.owner).await;
     let affiliate = world.app.scene.affiliate_id.to_string();
     let campaign = world.app.scene.campaign.id.to_string();
@@ -377,24 +370,7 @@ async fn affiliates_see_what_concerns_them_in_the_history() {
 async fn an_order_counts_once_per_advertiser_where_its_integration_says_so() {
     let world = World::new().await;
     let owner = world.app.program(&world.app.scene.owner).await;
-    let second = json!({
-        "advertiser": world.app.scene.campaign.advertiser_id.to_string(), "name": "Second",
-        "destination": "https://shop.example/?id={click_id}", "currency": "EUR", "status": "live",
-    });
-    let second = owner.post("/campaigns", &second).await;
-    assert!(second.status.is_success(), "{}", second.text);
-    let goal = json!({
-        "campaign": second.get("id"), "code": "sale", "name": "Sale", "kind": "sale", "unique_by": "order",
-        "commission": "10 %", "revenue": "13 %",
-    });
-    let goal = owner.post("/goals", &goal).await;
-    assert!(goal.status.is_success(), "{}", goal.text);
-    let link = json!({
-        "campaign": second.get("id"), "affiliate": world.app.scene.affiliate_id.to_string(), "alias": "second",
-    });
-    let link = owner.post("/links", &link).await;
-    assert!(link.status.is_success(), "{}", link.text);
-    let click = world.app.visitor_of("second").click("").await.id;
+    let click = world.click_in_another_campaign("EUR", "second").await;
     let elsewhere = async |order: &str| {
         let sent = [
             ("click_id", click.as_str()),
@@ -482,15 +458,7 @@ async fn a_coupon_of_another_affiliate_beside_a_known_customer_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_child_makes_room_for_another() {
     let world = World::new().await;
-    let signup = GoalSettings {
-        unique_by: UniqueBy::Customer,
-        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
-    };
-    let signup = world.app.add_goal(&signup).await;
-    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
-    renewal.chain.parent_goal_id = Some(signup.id);
-    renewal.chain.times_per_parent = Some(2);
-    world.app.add_goal(&renewal).await;
+    world.add_chain(Some(2)).await;
     let server = world.app.advertiser();
     let call = async |goal: &str, order: &str, status: &str| {
         let sent = [

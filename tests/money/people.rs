@@ -76,14 +76,7 @@ async fn pending_is_no_decision_and_the_hold_period_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_belongs_to_the_affiliate_of_its_parent_and_falls_into_review_with_it() {
     let world = World::new().await;
-    let signup = GoalSettings {
-        unique_by: UniqueBy::Customer,
-        ..GoalSettings::new("signup", "Sign-up", GoalKind::Lead, ten_and_thirteen())
-    };
-    let signup = world.app.add_goal(&signup).await;
-    let mut renewal = GoalSettings::new("renewal", "Renewal", GoalKind::Sale, ten_and_thirteen());
-    renewal.chain.parent_goal_id = Some(signup.id);
-    world.app.add_goal(&renewal).await;
+    world.add_chain(None).await;
     let server = world.app.advertiser();
     let made = server
         .postback(&[

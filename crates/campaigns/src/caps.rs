@@ -11,7 +11,6 @@ use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates, taken};
 
 use crate::terms::decimal;
-
 text_enum! {
     /// Metric that a cap limits.
     pub enum Metric {

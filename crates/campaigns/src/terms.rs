@@ -76,11 +76,11 @@ impl Pay {
     /// Text that [`Pay::typed`] parses to the same value.
     #[must_use]
     pub fn as_typed(self) -> String {
-        let share = decimal(i64::from(self.rate_ppm) * 100);
+        let fixed = decimal(self.fixed_micros);
         match (self.fixed_micros, self.rate_ppm) {
-            (fixed, 0) => decimal(fixed),
-            (0, _) => format!("{share} %"),
-            (fixed, _) => format!("{} + {share} %", decimal(fixed)),
+            (_, 0) => fixed,
+            (0, rate) => percent(rate),
+            (_, rate) => format!("{fixed} + {}", percent(rate)),
         }
     }
 
@@ -102,15 +102,14 @@ impl Pay {
 /// Micro-units as users type them, without trailing zeros: `12.5`.
 #[must_use]
 pub fn decimal(micros: i64) -> String {
-    let text = format!("{}.{:06}", micros / Money::UNIT, micros % Money::UNIT);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    schema::decimal(micros.into(), 0)
 }
 
 /// Parts per million as users write them: `12.5 %`.
 #[must_use]
 pub fn percent(rate_ppm: i32) -> String {
-    let text = format!("{}.{:04}", rate_ppm / 10_000, rate_ppm % 10_000);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+    // A percentage has a hundred times as many millionths as its share.
+    format!("{} %", decimal(i64::from(rate_ppm) * 100))
 }
 
 /// Error message for terms by which every conversion costs the network money.

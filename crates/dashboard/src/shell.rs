@@ -182,23 +182,22 @@ pub(crate) fn see_other(location: &str) -> PageResult {
         .finish())
 }
 
-/// CSV download. `name` holds letters, digits, `-`, `_` and dots only.
+/// File of texts, as a download.
 pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(text)
+    download("text/csv; charset=utf-8", name, text.into_bytes())
 }
 
-/// File of a workbook, as a download.
+/// Workbook, as a download.
 pub(crate) fn xlsx_file(name: &str, workbook: Vec<u8>) -> HttpResponse {
+    download(reports::XLSX_TYPE, name, workbook)
+}
+
+/// `name` holds letters, digits, `-`, `_` and dots only.
+fn download(media_type: &str, name: &str, content: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((
-            CONTENT_TYPE,
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        ))
+        .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(workbook)
+        .body(content)
 }
 
 /// Adds a cookie. Cookies of the dashboard hold letters, digits and `_-.` only, which are valid in every header.

@@ -49,7 +49,7 @@ pub use parsed::{ParsedCall, parse_call};
 pub use placeholder::is_placeholder;
 pub use postback::{CLICK_LIMIT, CustomerType, ITEM_LIMIT, Intent, Item, Postback, State};
 pub use problem::Problem;
-pub use recognise::{is_postback_target, of_call, reserved_segments};
+pub use recognise::{is_postback_target, marked_prefixes, of_call, reserved_segments};
 pub use render::PIXEL;
 pub use senders::Sender;
 pub use systems::{all, native, of_key};

@@ -76,6 +76,13 @@ fn named(segments: &[&str]) -> Option<&'static Dialect> {
     }
 }
 
+/// Beginnings of first path segments by which a request may be a postback, if its parameters say so: `SP` of `/SP*`.
+pub fn marked_prefixes() -> impl Iterator<Item = &'static str> {
+    let endpoints = systems::all().iter().flat_map(|dialect| dialect.endpoints);
+    let segments = endpoints.filter_map(|endpoint| endpoint.path.split('/').nth(1));
+    segments.filter_map(|segment| segment.strip_suffix('*').filter(|prefix| !prefix.is_empty()))
+}
+
 /// First path segments of all dialects, which no tracking link may use.
 pub fn reserved_segments() -> impl Iterator<Item = &'static str> {
     let mut named = HashSet::new();

@@ -1,6 +1,11 @@
 //! Request targets of tracking hosts: postbacks, clicks, and neither.
 
+use std::sync::LazyLock;
+
 use campaigns::links::is_reserved;
+
+/// Beginnings of first path segments that the parameters decide about.
+static PREFIXES: LazyLock<Vec<&'static str>> = LazyLock::new(|| dialects::marked_prefixes().collect());
 
 /// Kind of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +32,10 @@ impl<'a> Target<'a> {
     pub fn of(target: &'a str) -> Self {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         let path = path.strip_prefix('/').unwrap_or_default();
-        // All that a click pays: one look-up in a set. TUNE's short paths begin with SP or GP.
+        // All that a click pays: one look-up in a set, and a few prefixes.
         let may_be_postback = |first: &str| {
-            first.is_empty() || is_reserved(first) || first.starts_with("SP") || first.starts_with("GP")
+            let mut prefixes = PREFIXES.iter();
+            first.is_empty() || is_reserved(first) || prefixes.any(|prefix| first.starts_with(prefix))
         };
         let is_postback = dialects::is_postback_target;
         match path.split_once('/') {

@@ -1,7 +1,7 @@
 //! Dimensions: what rows are grouped and filtered by.
 
 use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, text_enum};
-use tenancy::Permission;
+use tenancy::{Actor, Permission};
 
 text_enum! {
     /// Dimension by which rows are grouped and filtered.
@@ -202,7 +202,7 @@ impl Dimension {
             Self::Tags => "All tags that the affiliate has today, as one value.",
             Self::Link => "Tracking link, by its alias.",
             Self::LandingPage => {
-                "Landing page that the visitor was sent to; empty for the campaign's own destination. A conversion has that of its click."
+                "Landing page that was chosen for the click, also where a deep link or a fallback led elsewhere; empty for the campaign's own destination. A conversion has that of its click."
             }
             Self::Sub1 | Self::Sub2 | Self::Sub3 | Self::Sub4 | Self::Sub5 => {
                 "Sub ID of the click; a conversion has that of its click."
@@ -229,9 +229,14 @@ impl Dimension {
         }
     }
 
-    /// Permission that its values need, besides that of reports.
+    /// True if an actor sees it.
     #[must_use]
-    pub fn permission(self) -> Option<Permission> {
+    pub fn is_visible_to(self, actor: &Actor) -> bool {
+        self.permission().is_none_or(|needed| actor.may(needed))
+    }
+
+    /// Permission that its values need, besides that of reports.
+    fn permission(self) -> Option<Permission> {
         match self {
             Self::Advertiser | Self::Group | Self::Tags => Some(Permission::SeeParties),
             _ if self.is_of_click() => Some(Permission::SeeClicks),

@@ -292,8 +292,7 @@ impl Metric {
     }
 
     /// Permissions that it needs, besides that of reports.
-    #[must_use]
-    pub fn permissions(self) -> &'static [Permission] {
+    fn permissions(self) -> &'static [Permission] {
         match self {
             Self::Commission | Self::EarningsPerClick => &[Permission::SeeCommission],
             Self::Revenue | Self::RevenuePerClick => &[Permission::SeeRevenue],

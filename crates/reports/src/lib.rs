@@ -17,4 +17,4 @@ pub use figures::{Figures, Metric, Sums, Value};
 pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
 pub use report::{Key, Report, ReportError, Row, run};
 pub use threshold::Threshold;
-pub use xlsx::{MAX_LINES, XlsxError, to_xlsx};
+pub use xlsx::{XLSX_TYPE, XlsxError, to_xlsx};

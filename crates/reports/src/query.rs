@@ -227,7 +227,7 @@ impl ReportQuery {
     /// # Errors
     /// Every such parameter.
     pub fn check(&self, actor: &Actor) -> Result<(), Vec<QueryProblem>> {
-        let hidden = |dimension: Dimension| dimension.permission().is_some_and(|needed| !actor.may(needed));
+        let hidden = |dimension: Dimension| !dimension.is_visible_to(actor);
         let refused =
             |field: &str, name: &str| QueryProblem::new(field, format!("Your role does not see “{name}”."));
         let groups = self.group.iter().filter(|dimension| hidden(**dimension));

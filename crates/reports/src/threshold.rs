@@ -1,5 +1,7 @@
 //! Filters of rows by a metric.
 
+use schema::decimal;
+
 use crate::{Figures, Metric, Value};
 
 /// Millionths of a unit.
@@ -45,14 +47,10 @@ impl Threshold {
     #[must_use]
     pub fn to_pair(self) -> (String, String) {
         let end = if self.is_least { "min" } else { "max" };
-        let (sign, size) = (
-            if self.bound_micros < 0 { "-" } else { "" },
-            self.bound_micros.unsigned_abs(),
-        );
-        let (units, rest) = (size / MILLION.unsigned_abs(), size % MILLION.unsigned_abs());
-        let value = format!("{sign}{units}.{rest:06}");
-        let value = value.trim_end_matches('0').trim_end_matches('.');
-        (format!("{}.{end}", self.metric), value.to_owned())
+        (
+            format!("{}.{end}", self.metric),
+            decimal(self.bound_micros.into(), 0),
+        )
     }
 
     /// True if a row keeps to the bound. Money does if its sum in one of the currencies does; a rate that is not known

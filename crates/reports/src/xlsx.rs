@@ -7,7 +7,10 @@ use crate::csv::currencies;
 use crate::{Metric, Report, ReportQuery, Row, Value};
 
 /// Maximum number of lines. A workbook is built in memory; the CSV has no limit.
-pub const MAX_LINES: usize = 50_000;
+const MAX_LINES: usize = 50_000;
+
+/// Media type of a workbook.
+pub const XLSX_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// Reason why a workbook is not written.
 #[derive(Debug, thiserror::Error)]

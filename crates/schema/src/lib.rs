@@ -26,7 +26,7 @@ pub use ids::{
     WaitingCorrectionId,
 };
 pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migration_versions};
-pub use money::{Currency, Money, UnknownCurrency};
+pub use money::{Currency, Money, UnknownCurrency, decimal};
 pub use numeric::WideNumber;
 pub use schema::*;
 pub use session::{connect, connect_client};

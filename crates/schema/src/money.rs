@@ -166,18 +166,24 @@ impl Currency {
     /// Returns a sum of micro-units, which may exceed 64 bits, with the decimals of the currency: `12.50`.
     #[must_use]
     pub fn decimal(self, micros: i128) -> String {
-        let sign = if micros < 0 { "-" } else { "" };
-        let magnitude = micros.unsigned_abs();
-        let (units, micros) = (magnitude / 1_000_000, magnitude % 1_000_000);
-        let mut fraction = format!("{micros:06}");
-        while fraction.len() > self.decimals() && fraction.ends_with('0') {
-            fraction.pop();
-        }
-        if fraction.is_empty() {
-            format!("{sign}{units}")
-        } else {
-            format!("{sign}{units}.{fraction}")
-        }
+        decimal(micros, self.decimals())
+    }
+}
+
+/// Returns a number of millionths with at least this many decimals, and no more zeros at its end: `12.50`, `12.5`.
+#[must_use]
+pub fn decimal(micros: i128, least_decimals: usize) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let magnitude = micros.unsigned_abs();
+    let (units, micros) = (magnitude / 1_000_000, magnitude % 1_000_000);
+    let mut fraction = format!("{micros:06}");
+    while fraction.len() > least_decimals && fraction.ends_with('0') {
+        fraction.pop();
+    }
+    if fraction.is_empty() {
+        format!("{sign}{units}")
+    } else {
+        format!("{sign}{units}.{fraction}")
     }
 }
 

@@ -337,7 +337,7 @@ diesel::table! {
         ip_prefix -> Nullable<Inet>,
         /// Referer header, at most 1024 characters; NULL if none.
         referrer -> Nullable<Text>,
-        /// Landing page that the visitor was sent to; NULL for the campaign's own destination.
+        /// Landing page that was chosen for the click; NULL for the campaign's own destination.
         landing_page_id -> Nullable<Int4>,
     }
 }

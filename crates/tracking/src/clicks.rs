@@ -27,7 +27,7 @@ pub struct NewClick {
     pub campaign_id: CampaignId,
     /// Affiliate of the link.
     pub affiliate_id: AffiliateId,
-    /// Landing page that the visitor was sent to; `None` for the campaign's own destination.
+    /// Landing page that was chosen for the click; `None` for the campaign's own destination.
     pub landing_page_id: Option<LandingPageId>,
     /// `sub1` … `sub5`.
     pub subs: [Option<String>; 5],
@@ -119,7 +119,7 @@ pub struct ClickDetail {
     pub link_id: LinkId,
     /// Alias of the link.
     pub alias: String,
-    /// Landing page that the visitor was sent to; `None` for the campaign's own destination.
+    /// Landing page that was chosen for the click; `None` for the campaign's own destination.
     pub landing_page_id: Option<LandingPageId>,
     /// Name of the landing page; `None` if it was removed.
     pub landing_page: Option<String>,

@@ -76,8 +76,8 @@ pub(crate) struct Click {
     affiliate: AffiliateId,
     #[schema(value_type = schemas::LinkId)]
     link: LinkId,
-    /// Landing page that the visitor was sent to; null for the campaign's own destination, and for clicks of releases that
-    /// did not store it.
+    /// Landing page that was chosen for the click, also where a deep link or a fallback led elsewhere; null for the
+    /// campaign's own destination, and for clicks of releases that did not store it.
     #[schema(required, value_type = Option<schemas::LandingPageId>)]
     landing_page: Option<LandingPageId>,
     /// Sub IDs, `sub1` to `sub5`.

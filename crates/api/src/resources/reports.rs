@@ -1,5 +1,6 @@
 //! `/reports`: figures by any dimension.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -179,10 +180,8 @@ pub(crate) struct Definition {
 pub(crate) async fn definitions(access: Allowed<needs::SeeReports>) -> Answer<Definitions> {
     let dimensions = Dimension::ALL
         .iter()
-        .filter(|dimension| dimension.permission().is_none_or(|needed| access.may(needed)));
-    let metrics = Metric::ALL
-        .iter()
-        .filter(|metric| metric.permissions().iter().all(|needed| access.may(*needed)));
+        .filter(|dimension| dimension.is_visible_to(&access));
+    let metrics = Metric::ALL.iter().filter(|metric| metric.is_visible_to(&access));
     Ok(Json(Definitions {
         dimensions: dimensions
             .map(|dimension| Definition {
@@ -271,7 +270,7 @@ pub(crate) struct FileParams {
     get, path = "/reports/export", tag = "Reports", params(ReportParams, FileParams),
     responses((status = 200, content(
         (String = "text/csv"),
-        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (Vec<u8> = reports::XLSX_TYPE),
     )))
 )]
 pub(crate) async fn export(
@@ -279,11 +278,9 @@ pub(crate) async fn export(
     request: HttpRequest,
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut pairs = form_urlencoded::parse(request.query_string().as_bytes());
-    let format = pairs.find(|(name, value)| name == "format" && !value.is_empty());
-    let is_workbook = match format.as_ref().map_or("csv", |(_, format)| format) {
-        "csv" => false,
-        "xlsx" => true,
+    let is_workbook = match parameter(request.query_string(), "format").as_deref() {
+        None | Some("csv") => false,
+        Some("xlsx") => true,
         _ => return Err(ApiError::field("format", "Enter csv or xlsx.")),
     };
     let mut conn = access.network(&api.db).await?;
@@ -303,10 +300,7 @@ pub(crate) async fn export(
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     let body = written.map_err(|message| ApiError::field("format", message))?;
     let (kind, name) = if is_workbook {
-        (
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            "report.xlsx",
-        )
+        (reports::XLSX_TYPE, "report.xlsx")
     } else {
         ("text/csv; charset=utf-8", "report.csv")
     };
@@ -340,12 +334,18 @@ fn refused(problems: Vec<QueryProblem>) -> ApiError {
     ApiError::Invalid(fields.collect())
 }
 
+/// Value of a parameter of a query; `None` if it is missing or empty.
+fn parameter<'a>(text: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
+    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    let found = pairs.find(|(name, value)| name == wanted && !value.is_empty());
+    found.map(|(_, value)| value)
+}
+
 /// Number of rows to show, and to leave out before them.
 fn page(text: &str) -> Result<(usize, usize), ApiError> {
     let number = |wanted: &str, default: usize| {
-        let mut pairs = form_urlencoded::parse(text.as_bytes());
-        let value = pairs.find(|(name, value)| name == wanted && !value.is_empty());
-        value.map_or(Ok(default), |(_, value)| value.parse::<usize>())
+        let value = parameter(text, wanted);
+        value.map_or(Ok(default), |value| value.parse::<usize>())
     };
     let limit = number("limit", ROWS)
         .ok()

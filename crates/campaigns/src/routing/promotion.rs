@@ -67,6 +67,14 @@ impl Promotion {
         self.rules.iter().filter(move |rule| rule.goal_id == goal_id)
     }
 
+    /// Landing page with this ID; with `None` the campaign's own destination.
+    #[must_use]
+    pub fn landing_page(&self, id: Option<LandingPageId>) -> Option<&Weighted> {
+        self.destinations
+            .iter()
+            .find(|weighted| weighted.landing_page_id == id)
+    }
+
     /// Destination of a click with this key: the landing page of its link, or one by weight, selected by the key.
     #[must_use]
     pub fn destination_of(

@@ -49,7 +49,9 @@ async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
             .query_one("SELECT drop_click_months($1)", &[&before])
             .await?;
         let dropped: i32 = row.get(0);
-        tracing::info!(dropped, "months of clicks dropped by retention");
+        if dropped > 0 {
+            tracing::info!(dropped, "months of clicks dropped by retention");
+        }
     }
     if let Some(before) = now.checked_sub_days(Days::new(keep.unattributed_days.into())) {
         // In parts, so that no transaction is long.
@@ -64,7 +66,9 @@ async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
                 break;
             }
         }
-        tracing::info!(removed, "postbacks of no advertiser removed by retention");
+        if removed > 0 {
+            tracing::info!(removed, "postbacks of no advertiser removed by retention");
+        }
     }
     Ok(())
 }

@@ -299,7 +299,7 @@ fn destination(
     };
     let chosen = route
         .promotion
-        .destination_of(route.landing_page_id, click.key)
+        .landing_page(click.landing_page_id)
         .map(|chosen| &chosen.destination)
         .ok_or(DestinationError::NotAUrl)?;
     let sending = &route.campaign().sending;

@@ -84,7 +84,7 @@ impl Added {
 fn visible_dimensions(actor: &Actor) -> impl Iterator<Item = &'static Dimension> {
     Dimension::ALL
         .iter()
-        .filter(|dimension| dimension.permission().is_none_or(|needed| actor.may(needed)))
+        .filter(|dimension| dimension.is_visible_to(actor))
 }
 
 /// Dimensions that the form offers. The URL accepts up to [`reports::MAX_DEPTH`].
