@@ -5,6 +5,7 @@
 
 mod auth;
 mod docs;
+mod download;
 mod error;
 mod extract;
 mod fields;

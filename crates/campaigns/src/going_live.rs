@@ -13,7 +13,9 @@ use crate::campaigns::{self, CampaignSettings, CampaignStatus};
 use crate::goals;
 use crate::links::{self, Link, NewLink};
 use crate::test_orders::unproven;
-pub use crate::test_orders::{ORDERS, Proof, SIMULATED, TestOrder, live_hosts, orders, proof};
+pub use crate::test_orders::{
+    ORDERS, Proof, SIMULATED, TestOrder, live_hosts, orders, proof, simulated_orders,
+};
 
 /// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.
 const TEST_AFFILIATE: &str = "Test affiliate";

@@ -14,12 +14,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
-use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, integrations};
+use schema::{AdvertiserId, BASE32, CampaignId, NetworkConn, Words, integrations};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Secret, check_number};
 
-pub use self::example::{ExampleValues, example};
+pub use self::example::{ExampleValues, example_call, example_command};
 pub use self::settings::{
     AnswerFormat, IntegrationSettings, check_addresses, check_status_map, known_dialects,
 };
@@ -470,6 +470,25 @@ pub async fn of_advertiser(conn: &mut NetworkConn, advertiser_id: AdvertiserId) 
         }
     }
     Ok(all)
+}
+
+/// Addresses that the integrations of a network allow, each with its advertiser.
+///
+/// # Errors
+/// Database errors.
+pub async fn allowed_addresses(conn: &mut NetworkConn) -> QueryResult<Vec<(IpNet, AdvertiserId)>> {
+    let network_id = conn.network_id();
+    let rows: Vec<(AdvertiserId, Words)> = integrations::table
+        .filter(integrations::network_id.eq(network_id))
+        .filter(integrations::allowed_addresses.ne(Words::default()))
+        .select((integrations::advertiser_id, integrations::allowed_addresses))
+        .load(&mut **conn)
+        .await?;
+    let nets = |(advertiser, words): (AdvertiserId, Words)| {
+        let nets: Vec<IpNet> = words.0.iter().filter_map(|text| parse_network(text)).collect();
+        nets.into_iter().map(move |net| (net, advertiser))
+    };
+    Ok(rows.into_iter().flat_map(nets).collect())
 }
 
 /// Owner of a token.

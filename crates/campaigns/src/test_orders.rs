@@ -1,5 +1,7 @@
 //! Test orders: the advertiser's own postbacks that prove a campaign's goals before it goes live.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -96,6 +98,26 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
         ))
         .load(&mut **conn)
         .await
+}
+
+/// Number of simulated orders of each goal of a campaign that has any.
+///
+/// # Errors
+/// Database errors.
+pub async fn simulated_orders(
+    conn: &mut NetworkConn,
+    campaign_id: CampaignId,
+) -> QueryResult<HashMap<GoalId, i64>> {
+    let network_id = conn.network_id();
+    let counts: Vec<(GoalId, i64)> = test_conversions::table
+        .filter(test_conversions::network_id.eq(network_id))
+        .filter(test_conversions::campaign_id.eq(campaign_id))
+        .filter(test_conversions::is_simulated)
+        .group_by(test_conversions::goal_id)
+        .select((test_conversions::goal_id, diesel::dsl::count_star()))
+        .load(&mut **conn)
+        .await?;
+    Ok(counts.into_iter().collect())
 }
 
 /// Goals of a campaign that its test orders do not prove, each with what is missing.

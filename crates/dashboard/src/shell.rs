@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
-use tenancy::{Actor, Permission};
+use tenancy::{Actor, Permission, csv_export};
 
 use crate::error::PageError;
 use crate::page::PageRequest;
@@ -182,8 +182,9 @@ pub(crate) fn see_other(location: &str) -> PageResult {
         .finish())
 }
 
-/// File of texts, as a download.
-pub(crate) fn csv_file(name: &str, text: String) -> HttpResponse {
+/// CSV file for a spreadsheet, as a download.
+pub(crate) fn csv_file(name: &str, mut text: String) -> HttpResponse {
+    text.insert_str(0, csv_export::BYTE_ORDER_MARK);
     download("text/csv; charset=utf-8", name, text.into_bytes())
 }
 

@@ -75,7 +75,7 @@ impl Amount {
             .then_some(Self { micros })
     }
 
-    /// Parses digits with at most one decimal point.
+    /// Parses digits with at most one decimal point. More than six decimals are rounded to six.
     ///
     /// ```
     /// use dialects::Amount;
@@ -140,10 +140,10 @@ impl Amount {
     pub fn parse_minor(text: &str, currency: Option<&str>) -> Result<Self, AmountProblem> {
         let scale = minor_scale(currency);
         let wide = micros(text)?;
-        if wide % scale != 0 {
+        if wide % scale != 0 && !is_rounded(text) {
             return Err(AmountProblem::TooPrecise);
         }
-        Self::from_wide(wide / scale)
+        Self::from_wide((wide + scale / 2) / scale)
     }
 
     /// Parses an amount in hundredths, or in whole units of a currency without decimals.
@@ -234,8 +234,11 @@ fn micros(text: &str) -> Result<i128, AmountProblem> {
     if whole.is_empty() || decimals.contains('.') {
         return Err(AmountProblem::NotANumber);
     }
-    if decimals.len() > MAX_DECIMALS {
-        return of_float(whole, decimals).ok_or(AmountProblem::TooPrecise);
+    if let Some((kept, rest)) = decimals.split_at_checked(MAX_DECIMALS)
+        && !rest.is_empty()
+    {
+        let up = i128::from(rest.starts_with(|first| first >= '5'));
+        return Ok(micros(&format!("{whole}.{kept}"))? + up);
     }
     // Only digits are left, so parsing fails only if they are too many.
     let units: i64 = whole.parse().map_err(|_| AmountProblem::TooLarge)?;
@@ -245,18 +248,11 @@ fn micros(text: &str) -> Result<i128, AmountProblem> {
     Ok(i128::from(units) * 1_000_000 + i128::from(fraction))
 }
 
-/// Micro-units of a number that a program wrote as a binary fraction, `19.990000000000002` or `1998.9999999999998`: it
-/// differs from an amount of micro-units by less than a thousandth of one. `None` for other decimals, which were meant.
-fn of_float(whole: &str, decimals: &str) -> Option<i128> {
-    const NOISE: usize = 3;
-    let (kept, rest) = decimals.split_at_checked(MAX_DECIMALS)?;
-    let micros = micros(&format!("{whole}.{kept}")).ok()?;
-    let (first, _) = rest.split_at_checked(NOISE)?;
-    match first {
-        "000" => Some(micros),
-        "999" => Some(micros + 1),
-        _ => None,
-    }
+/// True if a number has more decimals than a micro-unit, as programs write binary fractions: `19.990000000000002`. It is
+/// read as the nearest amount.
+pub(crate) fn is_rounded(text: &str) -> bool {
+    text.split_once('.')
+        .is_some_and(|(_, decimals)| decimals.len() > MAX_DECIMALS)
 }
 
 #[cfg(test)]
@@ -266,16 +262,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_binary_fraction_is_the_amount_that_it_stands_for() {
+    fn a_binary_fraction_is_the_nearest_amount() {
         for (text, micros) in [
             ("19.990000000000002", 19_990_000),
+            ("33.333333333333336", 33_333_333),
+            ("0.0000001", 0),
+            ("1.2345675", 1_234_568),
             ("1998.9999999999998", 1_999_000_000),
             ("0.30000000000000004", 300_000),
             ("0.99999999999999", 1_000_000),
         ] {
             assert_eq!(Amount::parse(text), Ok(Amount { micros }), "{text}");
         }
-        assert_eq!(Amount::parse("1.2345678"), Err(AmountProblem::TooPrecise));
         assert_eq!(
             Amount::parse_minor("1998.9999999999998", Some("USD")),
             Amount::parse("19.99")
@@ -300,7 +298,7 @@ mod tests {
 
     #[test]
     fn any_other_text_is_refused_with_a_named_problem() {
-        use AmountProblem::{Comma, Exponent, Negative, NotANumber, TooLarge, TooPrecise};
+        use AmountProblem::{Comma, Exponent, Negative, NotANumber, TooLarge};
         for (text, problem) in [
             ("NaN", NotANumber),
             ("Infinity", NotANumber),
@@ -322,8 +320,8 @@ mod tests {
             ("+5", NotANumber),
             (" 5", NotANumber),
             ("5 EUR", NotANumber),
-            ("0.0000001", TooPrecise),
             ("1000000000000.000001", TooLarge),
+            ("1000000000000.0000009", TooLarge),
             ("99999999999999999999", TooLarge),
         ] {
             assert_eq!(Amount::parse(text), Err(problem), "{text}");

@@ -75,6 +75,11 @@ fn body(call: &RawCall<'_>, sink: &mut dyn FnMut(Pair)) {
         return;
     }
     let unreadable = |detail| Err(Broken::from(Problem::Body { detail }));
+    if call.body.starts_with(b"\x1F\x8B") {
+        return sink(unreadable(
+            "it is compressed with gzip: send it uncompressed".to_owned(),
+        ));
+    }
     let content_type = call.content_type.unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     // A byte-order mark says nothing that UTF-8 leaves open.

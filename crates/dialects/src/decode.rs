@@ -1,5 +1,7 @@
 //! Strict decoding of `name=value&…`: invalid encodings are refused with their offset.
 
+use std::iter;
+
 use percent_encoding::percent_decode_str;
 
 use crate::Problem;
@@ -53,6 +55,7 @@ pub(crate) fn decode_or_repair(encoded: &str) -> impl Iterator<Item = Result<(St
         .split('&')
         // HTML that was never decoded: `&amp;order_id=1`.
         .map(|pair| pair.strip_prefix("amp;").unwrap_or(pair))
+        .flat_map(at_second_question_mark)
         .filter(|pair| !pair.is_empty() && !pair.starts_with('='))
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -61,6 +64,21 @@ pub(crate) fn decode_or_repair(encoded: &str) -> impl Iterator<Item = Result<(St
                 repaired: Some((repaired(name), repaired(value))),
             })
         })
+}
+
+/// Parts of a pair around the `?` of a program that appends to a URL as if it had no query: `campaign=x?order_id=1`. The
+/// `?` of an address or of a text stays.
+fn at_second_question_mark(pair: &str) -> impl Iterator<Item = &str> {
+    let is_name = |text: &str| {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_of_name)
+    };
+    let parts = pair.split_once('?').filter(|(before, after)| {
+        let name = after.split_once('=').map_or("", |(name, _)| name);
+        is_name(name) && !before.contains(['/', ':', '%', '+'])
+    });
+    let (first, second) = parts.map_or((pair, None), |(first, second)| (first, Some(second)));
+    iter::once(first).chain(second)
 }
 
 fn decoded(name: &str, value: &str) -> Result<(String, String), Problem> {
@@ -162,6 +180,10 @@ mod tests {
             )
         );
         assert_eq!(pairs("a=1&amp;b=2").unwrap().len(), 2);
+        assert_eq!(pairs("a=1?b=2&c=3"), pairs("a=1&b=2&c=3"));
+        for whole in ["page=https://x.example/?b=2", "note=why?", "note=a?b%20c=1"] {
+            assert_eq!(pairs(whole).unwrap().len(), 1, "{whole}");
+        }
     }
 
     #[test]

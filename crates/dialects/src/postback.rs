@@ -120,6 +120,9 @@ pub struct Postback {
     /// [`Self::with_decimals`] reads them in the currency that the receiver assumes.
     #[serde(skip_serializing_if = "is_default")]
     pub is_in_hundredths: bool,
+    /// True if an amount was sent with more decimals than a micro-unit and rounded.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_rounded: bool,
     /// True if the postback came to our own endpoint for browsers, where everything sent is public. The pixel endpoints
     /// of other systems count as those systems' own.
     #[serde(skip_serializing_if = "is_default")]

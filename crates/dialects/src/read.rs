@@ -67,8 +67,8 @@ impl Reading<'_> {
             _ => None,
         });
         self.postback.is_in_hundredths = currency.is_none() && self.dialect.counts_coins();
+        let money = Money::of(self.dialect, currency.as_deref());
         for one in sent {
-            let money = Money::of(self.dialect, currency.as_deref());
             let taken = match (one.claim, self.winning(&winners, one)) {
                 (Some(claim), _) => {
                     let pair = (one.name.as_str(), one.value.as_str());
@@ -94,6 +94,7 @@ impl Reading<'_> {
                 self.note(one.at, problem);
             }
         }
+        self.postback.is_rounded = money.has_rounded();
     }
 
     /// For each parameter of the dialect, rank and position of the name that counts: the first in the dialect's order

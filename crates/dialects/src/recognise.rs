@@ -172,19 +172,23 @@ fn by_parameters(
 ) -> Option<&'static Dialect> {
     let own = systems::native();
     let filled = &names.filled;
-    let is_own = filled.contains("click_id") && candidates.iter().any(|(dialect, _)| dialect.key == own.key);
+    let known = |dialect: &Dialect| {
+        let known = filled.iter().filter(|name| dialect.meaning(name) != Field::Extra);
+        known.count()
+    };
+    let has_own = candidates.iter().any(|(dialect, _)| dialect.key == own.key);
+    let is_own = has_own && filled.contains("click_id");
+    // `?cid=…&order_id=…&amount=…` is our format with a wrong name, although `cid` is another's click.
+    let known_to_us = if has_own { known(own) } else { 0 };
     let mut best: Option<(usize, &'static Dialect)> = None;
     for (dialect, endpoint) in candidates {
         let marked = endpoint.marks.iter().any(|mark| filled.contains(*mark));
         let named = filled.iter().any(|name| dialect.meaning(name) == Field::ClickId);
         let ours = dialect.key == own.key;
-        if !(marked || (named && (ours || !is_own))) {
+        let known = known(dialect);
+        if !(marked || (named && (ours || !is_own && known >= known_to_us))) {
             continue;
         }
-        let known = filled
-            .iter()
-            .filter(|name| dialect.meaning(name) != Field::Extra)
-            .count();
         if best.is_none_or(|(most, _)| known > most) {
             best = Some((known, dialect));
         }

@@ -1,6 +1,8 @@
 //! Single values: amounts, lists of click ids, flags, keywords.
 
-use crate::amount::AmountProblem;
+use std::cell::Cell;
+
+use crate::amount::{AmountProblem, is_rounded};
 use crate::dialect::{Dialect, Money as MoneyFormat};
 use crate::postback::{CLICK_LIMIT, CustomerType, Intent};
 use crate::{Amount, Problem, json};
@@ -9,6 +11,8 @@ use crate::{Amount, Problem, json};
 pub(crate) struct Money<'a> {
     format: MoneyFormat,
     currency: Option<&'a str>,
+    /// True once an amount was rounded.
+    rounded: Cell<bool>,
 }
 
 impl<'a> Money<'a> {
@@ -16,7 +20,13 @@ impl<'a> Money<'a> {
         Self {
             format: dialect.money,
             currency,
+            rounded: Cell::new(false),
         }
+    }
+
+    /// True if an amount was rounded since.
+    pub(crate) fn has_rounded(&self) -> bool {
+        self.rounded.get()
     }
 
     /// Parses one amount.
@@ -32,6 +42,7 @@ impl<'a> Money<'a> {
     }
 
     fn parse(&self, text: &str) -> Result<Amount, AmountProblem> {
+        self.rounded.set(self.rounded.get() || is_rounded(text));
         match self.format {
             MoneyFormat::Major | MoneyFormat::Quoted => Amount::parse(text),
             MoneyFormat::Comma => Amount::parse_with_comma(text),

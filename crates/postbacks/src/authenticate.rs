@@ -134,6 +134,10 @@ impl Authenticator {
         findings: &mut Findings,
     ) -> Result<(Sender, Arc<Integration>, Attribution, Route), Stop> {
         findings.trace.pass("dialect", findings.record.dialect().name);
+        if findings.record.postback.is_rounded {
+            let words = "sent with more than six decimals, as programs write binary fractions, and rounded";
+            findings.trace.note("amount", words);
+        }
         let token = self.identify_sender(findings).await?;
         let (mut click, integrations) = self.read_click(findings).await?;
         self.find_advertiser(findings).await?;
@@ -192,21 +196,27 @@ impl Authenticator {
         Ok((click, integrations))
     }
 
-    /// Finds the advertiser by the click, whose ID the network signed, or by the reference, if no token was sent.
+    /// Finds the advertiser by the click, whose ID the network signed, or else by the reference, or else by the address it
+    /// came from, if no token was sent.
     async fn find_advertiser(&self, findings: &mut Findings) -> Result<(), RoutingError> {
         let record = &findings.record;
         if findings.advertiser_id.is_some() || record.token().is_some() {
             return Ok(());
         }
-        findings.advertiser_id = match (&findings.route, &record.postback.reference) {
-            (Some(route), _) => Some(route.campaign().advertiser_id),
-            (None, Some(reference)) => {
-                self.routing
-                    .advertiser_of_reference(record.network, reference)
-                    .await?
-            }
-            (None, None) => None,
-        };
+        if let Some(route) = &findings.route {
+            findings.advertiser_id = Some(route.campaign().advertiser_id);
+            return Ok(());
+        }
+        if let Some(reference) = &record.postback.reference {
+            let routing = &self.routing;
+            findings.advertiser_id = routing.advertiser_of_reference(record.network, reference).await?;
+        }
+        // The address of a browser is the visitor's.
+        let address = record.address().filter(|_| !record.postback.is_from_browser);
+        if let (None, Some(address)) = (findings.advertiser_id, address) {
+            let routing = &self.routing;
+            findings.advertiser_id = routing.advertiser_of_address(record.network, address).await?;
+        }
         Ok(())
     }
 
@@ -298,6 +308,7 @@ impl Authenticator {
                 trace.pass(
                     "sender",
                     match record.entered_for {
+                        Some(_) if record.is_simulated => "the network simulated it",
                         Some(_) => "a user of the network entered it",
                         None => "was authenticated on arrival",
                     },
@@ -418,6 +429,11 @@ impl Authenticator {
         findings.integration = Some(own.clone());
         let Findings { record, trace, .. } = findings;
         findings.is_authenticated = match findings.sender {
+            // A user of the network needs no token.
+            Some(known) if record.entered_for.is_some() => {
+                trace_integration(own, trace);
+                known.is_authenticated
+            }
             Some(known) => {
                 trace_integration(own, trace);
                 let is_valid = enforce(own, trace, "token", check_token(record, own, sender.token))?;

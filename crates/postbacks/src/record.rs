@@ -7,6 +7,7 @@ use campaigns::integrations::{Token, TokenHash};
 use chrono::{DateTime, Utc};
 use data_encoding::{BASE64, HEXLOWER};
 use dialects::{Dialect, ParsedCall, Postback};
+use ipnet::IpNet;
 use schema::{AdvertiserId, NetworkId, PostbackId};
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +218,11 @@ impl PostbackRecord {
     /// True if a browser sent a token, which is public then.
     pub(crate) fn has_public_token(&self) -> bool {
         self.postback.is_from_browser && self.token.is_some()
+    }
+
+    /// Address that it came from.
+    pub(crate) fn address(&self) -> Option<IpNet> {
+        self.remote_ip.as_deref()?.parse().ok()
     }
 
     /// Hash of its token; `None` for one from a browser, which is no secret.

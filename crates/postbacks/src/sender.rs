@@ -3,7 +3,6 @@
 use campaigns::integrations::Integration;
 use chrono::{DateTime, Utc};
 use dialects::{Intent, Postback};
-use ipnet::IpNet;
 use schema::CampaignId;
 use tenancy::Secret;
 
@@ -90,10 +89,9 @@ fn check_https(record: &PostbackRecord) -> Result<String, Verdict> {
 }
 
 fn check_address(record: &PostbackRecord, integration: &Integration) -> Result<String, Verdict> {
-    let address: Option<IpNet> = record.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
     let seen = record.remote_ip.as_deref().unwrap_or("an unknown address");
     let seen = seen.trim_end_matches("/32").trim_end_matches("/128");
-    if integration.allows(address) {
+    if integration.allows(record.address()) {
         Ok(format!("{seen} is allowed"))
     } else {
         Err(Verdict::with_message(
@@ -111,7 +109,7 @@ pub(crate) fn check_token(
 ) -> Result<String, Verdict> {
     if record.token().is_none() {
         if !integration.settings.requires_token {
-            return Ok("none sent and none required: the click identifies the advertiser".to_owned());
+            return Ok("none sent and none required".to_owned());
         }
         if record.postback.is_from_browser {
             let message = "A token is required, and a token from a browser is not secret.";

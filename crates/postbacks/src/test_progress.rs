@@ -58,6 +58,8 @@ pub struct GoalProgress {
     pub stage: TestStage,
     /// Accepted test orders, oldest first.
     pub orders: Vec<TestOrder>,
+    /// Number of accepted orders of the simulation.
+    pub simulated_orders: i64,
     /// True if enough test orders were accepted, but none came through a page that live visitors are sent to.
     pub misses_live_page: bool,
 }
@@ -115,6 +117,7 @@ impl TestProgress {
             .load(&mut **conn)
             .await?;
         let orders = going_live::orders(conn, campaign.id).await?;
+        let simulated = going_live::simulated_orders(conn, campaign.id).await?;
         let live = going_live::live_hosts(conn, campaign).await?;
         let received = postbacks.iter().any(|postback| !postback.is_simulated);
         let clicks = clicks.iter().sum();
@@ -127,6 +130,7 @@ impl TestProgress {
                 let proof = going_live::proof(orders.iter(), &live);
                 GoalProgress {
                     stage: stage(clicks > 0, received, orders.len(), proof),
+                    simulated_orders: simulated.get(&goal.id).copied().unwrap_or(0),
                     misses_live_page: proof == Proof::NotLive,
                     goal,
                     orders,

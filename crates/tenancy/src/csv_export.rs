@@ -9,6 +9,9 @@ use crate::advertisers::Advertiser;
 use crate::affiliates::Affiliate;
 use crate::groups::Group;
 
+/// First character of a CSV file by which spreadsheets recognise UTF-8.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// Characters that start a formula in a spreadsheet, including their full-width forms.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// White space that some spreadsheets treat as a cell or line separator.

@@ -3,31 +3,36 @@
 use campaigns::campaigns::Campaign;
 use campaigns::goals::Goal;
 use campaigns::going_live::{ORDERS, SIMULATED};
+use campaigns::integrations::{self, ExampleValues};
 use chrono::{DateTime, Utc};
+use dialects::{Dialect, OutgoingCall, RawCall};
 use postbacks::test_progress::TestProgress;
-use schema::{Currency, NetworkConn, clock};
-use serde_json::Value;
+use postbacks::{Verdict, VerdictStatus};
+use schema::{NetworkConn, clock};
 use tenancy::ChangeError;
 use tenancy::networks::Network;
 
-use crate::intake::{SimulatedResponse, simulate};
+use crate::intake::simulate;
 use crate::tracker::{Intake, Tracker};
 
-/// Amount of a simulated order.
-const ORDER_AMOUNT: &str = "10.00";
+/// Result of a request whose address is not valid.
+const INVALID_ADDRESS: &str = "The address of the tracking host is not valid.";
 
 /// A simulation to run: target and content of the simulated requests.
 #[derive(Debug, Clone)]
 pub struct Simulation {
     network: Network,
+    campaign: Campaign,
+    goals: Vec<Goal>,
+    /// Format of the campaign's integration; ours if that has none.
+    dialect: &'static Dialect,
+    /// Scheme and host of the tracking host.
+    origin: String,
     host: String,
     /// Prefix of every path on the tracking host; empty on a network's own host.
     path_prefix: String,
     /// Alias of the test link.
     alias: String,
-    /// Code and name of each goal.
-    goals: Vec<(String, String)>,
-    currency: Currency,
 }
 
 /// One request of a simulation.
@@ -35,7 +40,7 @@ pub struct Simulation {
 pub struct Step {
     /// Event that the request simulates.
     pub event: String,
-    /// Method and path, without the token.
+    /// Method and path, and the body if there is one.
     pub request: String,
     /// HTTP status of the response.
     pub status: u16,
@@ -62,44 +67,39 @@ impl Simulation {
             let message = "The campaign has no test link. Create one first.";
             return Err(ChangeError::Conflict(message.to_owned()));
         };
-        let named = |goal: &Goal| (goal.code().to_owned(), goal.settings.name.clone());
-        let (_, address) = tracking_url.split_once("://").unwrap_or(("", tracking_url));
+        let integrations = integrations::of_advertiser(conn, campaign.advertiser_id).await?;
+        let integration = integrations.deciding(Some(campaign.id));
+        let system = integration.and_then(|integration| integration.settings.dialect.as_deref());
+        let (scheme, address) = tracking_url.split_once("://").unwrap_or(("https", tracking_url));
         let (host, path_prefix) = address.split_at(address.find('/').unwrap_or(address.len()));
         Ok(Self {
             network: network.clone(),
+            campaign: campaign.clone(),
+            goals: progress.goals.into_iter().map(|progress| progress.goal).collect(),
+            dialect: system.and_then(dialects::of_key).unwrap_or(dialects::native()),
+            origin: format!("{scheme}://{host}"),
             host: host.to_owned(),
             path_prefix: path_prefix.to_owned(),
             alias: alias.clone(),
-            goals: progress
-                .goals
-                .iter()
-                .map(|progress| named(&progress.goal))
-                .collect(),
-            currency: campaign.currency,
         })
     }
 
-    /// Sends a click and two orders of each goal, with this token in the postbacks; an empty one is not sent. To be
+    /// Sends a click and two orders of each goal. The network itself is the sender, so the postbacks need no token. To be
     /// called without an open transaction, for which the requests could wait.
     #[tracing::instrument(skip_all, fields(network = %self.network.id))]
-    pub async fn run(&self, tracker: &Tracker, token: &str) -> Vec<Step> {
+    pub async fn run(&self, tracker: &Tracker) -> Vec<Step> {
         let intake = tracker.intake();
         let (step, click_id) = self.click(&intake).await;
         let mut steps = vec![step];
         let Some(click_id) = click_id else { return steps };
         let run = clock::now().timestamp_millis();
-        for (code, name) in &self.goals {
+        for goal in &self.goals {
             for number in 1..=ORDERS {
-                let order_id = format!("{SIMULATED}{run}-{code}-{number}");
-                let query = query(&[
-                    ("click_id", &click_id),
-                    ("goal", code),
-                    ("order_id", &order_id),
-                    ("amount", ORDER_AMOUNT),
-                    ("currency", self.currency.code()),
-                ]);
-                let event = format!("The advertiser reports order {number} for {name}");
-                steps.push(self.postback(&intake, event, &query, token).await);
+                let order_id = format!("{SIMULATED}{run}-{}-{number}", goal.code());
+                let event = format!("The advertiser reports order {number} for {}", goal.settings.name);
+                if let Some(call) = self.order(goal, &click_id, &order_id) {
+                    steps.push(self.postback(&intake, event, &call).await);
+                }
             }
         }
         steps
@@ -108,42 +108,55 @@ impl Simulation {
     /// Follows the test link. Returns the click ID in the destination, if it has one.
     async fn click(&self, intake: &Intake) -> (Step, Option<String>) {
         let target = format!("{}/{}", self.path_prefix, self.alias);
-        let response = simulate(intake, &self.host, &target).await;
-        let location = response.location.as_deref().unwrap_or("");
-        let click_id = self.click_id_in(intake.tracker(), location);
+        let sender = self.campaign.advertiser_id;
+        let response = simulate(intake, sender, &self.host, &RawCall::get(&target)).await;
+        let location = response
+            .as_ref()
+            .and_then(|response| response.location.as_deref());
+        let click_id = location.and_then(|location| self.click_id_in(intake.tracker(), location));
         let step = Step {
             event: "A visitor follows the test link".to_owned(),
             request: format!("GET {target}"),
-            status: response.status,
+            status: response.as_ref().map_or(400, |response| response.status),
             is_successful: click_id.is_some(),
-            result: match (&click_id, response.status) {
-                (Some(_), _) => format!("Sent to {location}, with the click id in it."),
-                (None, 302) => format!(
+            result: match (&click_id, location) {
+                (Some(_), Some(location)) => format!("Sent to {location}, with the click id in it."),
+                (_, Some(location)) => format!(
                     "Sent to {location}. No parameter contains exactly the click ID, so the shop does not receive it: set the \
                      click ID parameter in the campaign's settings."
                 ),
-                (None, _) => verdict(&response).1,
+                (_, None) if response.is_none() => INVALID_ADDRESS.to_owned(),
+                (_, None) => "The visitor saw an error page.".to_owned(),
             },
         };
         (step, click_id)
     }
 
-    /// Sends a postback with these parameters, and the token if one was given.
-    async fn postback(&self, intake: &Intake, event: String, parameters: &str, token: &str) -> Step {
-        let shown = format!("{}/postback?{parameters}", self.path_prefix);
-        let target = if token.is_empty() {
-            shown.clone()
-        } else {
-            format!("{shown}&{}", query(&[("token", token)]))
+    /// Report of an order in the format of the integration, or in ours if that cannot name a click.
+    fn order(&self, goal: &Goal, click_id: &str, order_id: &str) -> Option<OutgoingCall> {
+        let base_url = format!("{}{}", self.origin, self.path_prefix);
+        let values = ExampleValues {
+            base_url: &base_url,
+            click_id,
+            order_id,
+            token: None,
+            names_goal: self.goals.len() > 1,
         };
-        let response = simulate(intake, &self.host, &target).await;
-        let (is_successful, result) = verdict(&response);
+        let call = |dialect| integrations::example_call(dialect, &self.campaign, goal, values);
+        call(self.dialect).or_else(|| call(dialects::native()))
+    }
+
+    async fn postback(&self, intake: &Intake, event: String, call: &OutgoingCall) -> Step {
+        let received = call.as_received(&self.origin);
+        let response = simulate(intake, self.campaign.advertiser_id, &self.host, &received).await;
+        let (status, verdict) = response.map_or((400, None), |response| (response.status, response.verdict));
+        let body = if call.body.is_empty() { "" } else { " " };
         Step {
             event,
-            request: format!("GET {shown}"),
-            status: response.status,
-            is_successful,
-            result,
+            request: format!("{} {}{body}{}", call.method, received.target, call.body),
+            status,
+            is_successful: verdict.as_ref().is_some_and(is_successful),
+            result: verdict.map_or_else(|| INVALID_ADDRESS.to_owned(), |verdict| sentence(&verdict)),
         }
     }
 
@@ -162,28 +175,17 @@ impl Simulation {
     }
 }
 
-/// Query string of these parameters.
-fn query(parameters: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(parameters)
-        .finish()
+fn is_successful(verdict: &Verdict) -> bool {
+    matches!(
+        verdict.reason.status(),
+        VerdictStatus::Accepted | VerdictStatus::Duplicate
+    )
 }
 
-/// True if a postback was accepted, and its result as a sentence: message and hint of the verdict, or the text of the
-/// response in another format.
-fn verdict(response: &SimulatedResponse) -> (bool, String) {
-    let json: Option<Value> = serde_json::from_str(&response.body).ok();
-    let field = |name: &str| json.as_ref()?.get(name)?.as_str();
-    let sentence = match (field("message"), field("hint")) {
-        (Some(message), Some(hint)) => format!("{message} {hint}"),
-        (Some(message), None) => message.to_owned(),
-        (None, _) if response.body.contains(char::is_control) => "No text.".to_owned(),
-        (None, _) => response.body.chars().take(300).collect(),
-    };
-    let accepted = match field("status") {
-        Some(status) => matches!(status, "accepted" | "duplicate"),
-        // A response in another format or a picture has only the HTTP status.
-        None => (200..300).contains(&response.status),
-    };
-    (accepted, sentence)
+/// Message and hint of a verdict.
+fn sentence(verdict: &Verdict) -> String {
+    match &verdict.hint {
+        Some(hint) => format!("{} {hint}", verdict.message),
+        None => verdict.message.clone(),
+    }
 }

@@ -230,5 +230,5 @@ pub(crate) async fn export(
     let mut conn = access.network(&api.db).await?;
     let rows = advertisers::list(&mut conn, &filter, parties::MAX_EXPORT_ROWS + 1).await?;
     conn.commit().await?;
-    parties::file("advertisers.csv", rows, csv_export::advertisers).await
+    parties::file("advertisers.csv", &params, rows, csv_export::advertisers).await
 }

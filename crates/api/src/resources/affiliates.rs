@@ -223,7 +223,7 @@ pub(crate) async fn export(
     let rows = affiliates::list(&mut conn, &filter, None, parties::MAX_EXPORT_ROWS + 1).await?;
     let groups = groups::all(&mut conn).await?;
     conn.commit().await?;
-    parties::file("affiliates.csv", rows, move |rows| {
+    parties::file("affiliates.csv", &params, rows, move |rows| {
         csv_export::affiliates(rows, &groups)
     })
     .await

@@ -59,6 +59,9 @@ pub(crate) struct GoalReport {
     is_verified: bool,
     /// Accepted test orders of the advertiser, oldest first. Simulated orders do not count.
     orders: Vec<TestOrder>,
+    /// Accepted orders of the simulation. They show that the setup works, and do not verify the goal.
+    #[schema(minimum = 0)]
+    simulated_orders: i64,
 }
 
 /// An accepted test order.
@@ -89,6 +92,7 @@ impl From<GoalProgress> for GoalReport {
             orders: orders.collect(),
             is_verified: progress.is_verified(),
             stage: progress.stage.as_str(),
+            simulated_orders: progress.simulated_orders,
             goal: progress.goal.id,
             code: progress.goal.settings.code,
             name: progress.goal.settings.name,
@@ -149,16 +153,6 @@ pub(crate) async fn create_test_link(
     Ok(outcome.await?.response())
 }
 
-/// A simulation to run.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewSimulation {
-    /// Token to send with the postbacks; needed if the integration requires a token. It is not stored.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = schemas::Text, required = false)]
-    token: Option<String>,
-}
-
 /// Results of a simulation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SimulationReport {
@@ -172,7 +166,7 @@ pub(crate) struct SimulationStep {
     /// Event that the request simulates.
     #[schema(value_type = schemas::Text)]
     event: String,
-    /// Method and path of the request, without the token.
+    /// Method and path of the request, and its body if it has one.
     #[schema(value_type = schemas::Text)]
     request: String,
     /// HTTP status of the response.
@@ -199,19 +193,18 @@ impl From<simulation::Step> for SimulationStep {
 
 /// Simulate a click and postbacks
 ///
-/// Sends a click through the test link and two orders per goal through the public endpoints. Simulated orders do not
-/// verify a goal. The campaign must have a test link.
+/// Sends a click through the test link and two orders per goal through the public endpoints, in the format of the
+/// integration. The network itself is the sender, so no token is needed. Simulated orders do not verify a goal. The
+/// campaign must have a test link.
 #[utoipa::path(
     post, path = "/campaigns/{id}/simulation", tag = "Going live",
     params(("id" = inline(schemas::CampaignId), Path)),
-    request_body = NewSimulation,
     responses((status = 200, body = SimulationReport))
 )]
 pub(crate) async fn simulate(
     access: Allowed<needs::Configure>,
     Id(id): Id<CampaignId>,
     api: Data<Api>,
-    body: Body<NewSimulation>,
 ) -> Answer<SimulationReport> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
@@ -220,8 +213,7 @@ pub(crate) async fn simulate(
     let simulation = Simulation::of(&mut conn, &network, &base, &campaign, clock::now()).await?;
     // No transaction stays open: the requests of the simulation must not wait for it.
     conn.commit().await?;
-    let token = body.value.token.as_deref().unwrap_or("").trim();
-    let steps = simulation.run(&api.tracker, token).await;
+    let steps = simulation.run(&api.tracker).await;
     Ok(Json(SimulationReport {
         steps: steps.into_iter().map(SimulationStep::from).collect(),
     }))

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use schema::NetworkConn;
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use tenancy::{Author, ChangeError};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Allowed;
+use crate::download;
 use crate::error::ApiError;
 use crate::fields::Field;
 use crate::idempotency::{Created, IdempotencyKey, Outcome};
@@ -81,11 +81,15 @@ pub(crate) struct ExportParams {
     /// True to include archived rows.
     #[param(value_type = bool, required = false)]
     pub(super) archived: Option<bool>,
+    /// True for a byte-order mark in front, by which Excel recognises UTF-8.
+    #[param(value_type = bool, required = false)]
+    bom: Option<bool>,
 }
 
 /// Response with a CSV file. The caller loads one row more than the maximum, so an incomplete export is an error.
 pub(super) async fn file<R: Send + 'static>(
     name: &'static str,
+    params: &ExportParams,
     rows: Vec<R>,
     write: impl FnOnce(&[R]) -> String + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
@@ -96,10 +100,7 @@ pub(super) async fn file<R: Send + 'static>(
     let text = web::block(move || write(&rows))
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(text))
+    Ok(download::csv(name, text, params.bom.unwrap_or(false)))
 }
 
 /// Options of an import.

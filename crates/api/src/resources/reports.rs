@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
@@ -16,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Answer;
 use crate::auth::Allowed;
+use crate::download;
 use crate::error::ApiError;
 use crate::schemas;
 use crate::state::Api;
@@ -261,6 +261,9 @@ pub(crate) struct FileParams {
     /// `csv` (the default) with all rows, or `xlsx`, an Excel workbook of at most 50,000 lines.
     #[param(value_type = schemas::FileFormat, inline, required = false)]
     format: Option<String>,
+    /// `true` for a byte-order mark in front of CSV, by which Excel recognises UTF-8.
+    #[param(value_type = bool, required = false)]
+    bom: Option<String>,
 }
 
 /// Export a report
@@ -283,8 +286,14 @@ pub(crate) async fn export(
         Some("xlsx") => true,
         _ => return Err(ApiError::field("format", "Enter csv or xlsx.")),
     };
+    let has_mark = match parameter(request.query_string(), "bom").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        _ => return Err(ApiError::field("bom", "Enter true or false.")),
+    };
     let mut conn = access.network(&api.db).await?;
-    let (query, _, report) = run(&mut conn, &access, request.query_string(), &["format"]).await?;
+    let others = ["format", "bom"];
+    let (query, _, report) = run(&mut conn, &access, request.query_string(), &others).await?;
     conn.commit().await?;
     let metrics = query.metrics(&access);
     // Hundreds of thousands of lines take long: not on an actix worker.
@@ -292,22 +301,21 @@ pub(crate) async fn export(
         if is_workbook {
             reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
         } else {
-            Ok(reports::to_csv(&query, &metrics, &report).into_bytes())
+            Ok(download::csv_bytes(
+                reports::to_csv(&query, &metrics, &report),
+                has_mark,
+            ))
         }
     });
     let written = written
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     let body = written.map_err(|message| ApiError::field("format", message))?;
-    let (kind, name) = if is_workbook {
-        (reports::XLSX_TYPE, "report.xlsx")
+    Ok(if is_workbook {
+        download::file(reports::XLSX_TYPE, "report.xlsx", body)
     } else {
-        ("text/csv; charset=utf-8", "report.csv")
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, kind))
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(body))
+        download::file(download::CSV_TYPE, "report.csv", body)
+    })
 }
 
 /// Parses, checks and runs a report.

@@ -1,29 +1,24 @@
 //! Import and export of configuration as CSV: `/{sheet}/import`, `/{sheet}/export`.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use campaigns::sheets::{self, Sheet};
 use tenancy::needs;
 
 use crate::auth::Allowed;
+use crate::download::CsvParams;
 use crate::error::ApiError;
 use crate::state::Api;
 
 async fn export_sheet(
     access: &Allowed<needs::SeeSetup>,
     api: &Api,
+    params: &CsvParams,
     sheet: Sheet,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let text = sheets::export(&mut conn, sheet).await?;
     conn.commit().await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
-        .insert_header((
-            CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{sheet}.csv\""),
-        ))
-        .body(text))
+    Ok(params.file(&format!("{sheet}.csv"), text))
 }
 
 /// Declares the two endpoints of each sheet.
@@ -38,6 +33,7 @@ macro_rules! endpoints {
 
             use crate::state::Api;
             use crate::auth::Allowed;
+            use crate::download::CsvParams;
             use crate::error::ApiError;
             use crate::extract::{Csv, Params};
             use crate::idempotency::IdempotencyKey;
@@ -69,13 +65,15 @@ macro_rules! endpoints {
                 get, path = $export, tag = $tag, summary = $exporting,
                 description = "The import accepts this file. An apostrophe precedes text that a spreadsheet would \
                                evaluate as a formula.",
+                params(CsvParams),
                 responses((status = 200, body = String, content_type = "text/csv"))
             )]
             pub(crate) async fn export(
                 access: Allowed<needs::SeeSetup>,
                 api: Data<Api>,
+                Params(params): Params<CsvParams>,
             ) -> Result<HttpResponse, ApiError> {
-                super::export_sheet(&access, &api, Sheet::$sheet).await
+                super::export_sheet(&access, &api, &params, Sheet::$sheet).await
             }
         })+
     };

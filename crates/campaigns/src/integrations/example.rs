@@ -1,6 +1,6 @@
-//! Example of a postback in the format of an integration, as one command to paste, and warnings about its settings.
+//! Example of a postback in the format of an integration, also as one command to paste, and warnings about its settings.
 
-use dialects::{Amount, Dialect, OutgoingCall, Postback};
+use dialects::{Amount, Dialect, Field, OutgoingCall, Postback};
 
 use super::IntegrationSettings;
 use crate::campaigns::Campaign;
@@ -13,40 +13,58 @@ pub struct ExampleValues<'a> {
     pub base_url: &'a str,
     /// Click ID of a test link, or a placeholder.
     pub click_id: &'a str,
-    /// Token, or a placeholder.
-    pub token: &'a str,
+    /// Order ID.
+    pub order_id: &'a str,
+    /// Token, or a placeholder; `None` for a call without a token.
+    pub token: Option<&'a str>,
+    /// True if the call must name the goal, because the campaign has several.
+    pub names_goal: bool,
 }
 
 /// Command that reports an order of a goal in a format, with every parameter that the format requires.
 #[must_use]
-pub fn example(
+pub fn example_command(
     dialect: &Dialect,
     campaign: &Campaign,
     goal: &Goal,
     values: ExampleValues<'_>,
 ) -> Option<String> {
+    Some(command(&example_call(dialect, campaign, goal, values)?))
+}
+
+/// Call that reports an order of a goal in a format, with every parameter that the format requires.
+#[must_use]
+pub fn example_call(
+    dialect: &Dialect,
+    campaign: &Campaign,
+    goal: &Goal,
+    values: ExampleValues<'_>,
+) -> Option<OutgoingCall> {
     let external = campaign.external_id.clone().or(goal.settings.external_id.clone());
-    let amount = Amount::from_micros(49_900_000);
+    let amount = Amount::from_micros(50_000_000);
     let postback = Postback {
         click_ids: vec![values.click_id.to_owned()],
         reference: Some(external.unwrap_or_else(|| goal.id.to_string())),
         goal: Some(goal.code().to_owned()),
-        order_id: Some("TEST-1".to_owned()),
+        order_id: Some(values.order_id.to_owned()),
         customer_id: Some("customer-1".to_owned()),
         amount,
         currency: Some(campaign.currency.to_string()),
         commission: Amount::from_micros(0),
-        token: dialect.has_token().then(|| values.token.to_owned()),
+        token: values.token.filter(|_| dialect.has_token()).map(str::to_owned),
         ..Postback::default()
     };
     let mut call = dialect.build(values.base_url, &postback)?;
-    if !dialect.has_token() {
-        // A token is understood in every format.
-        call.url.push(if call.url.contains('?') { '&' } else { '?' });
-        call.url.push_str("token=");
-        call.url.push_str(values.token);
+    // Goal and token are understood in every format.
+    let goal = (values.names_goal && dialect.name_of(Field::Goal).is_none()).then(|| goal.code());
+    let token = values.token.filter(|_| !dialect.has_token());
+    for (name, value) in [("goal", goal), ("token", token)] {
+        if let Some(value) = value {
+            call.url.push(if call.url.contains('?') { '&' } else { '?' });
+            call.url.push_str(&format!("{name}={value}"));
+        }
     }
-    Some(command(&call))
+    Some(call)
 }
 
 /// The call as a `curl` command.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use ipnet::IpNet;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use schema::changes::Changed;
@@ -98,6 +99,7 @@ pub(super) struct Memory {
     pub(super) affiliates: RefreshingCache<(NetworkId, AffiliateId), Option<AffiliateState>>,
     pub(super) affiliate_keys: RefreshingCache<(NetworkId, String), Option<AffiliateId>>,
     pub(super) references: RefreshingCache<(NetworkId, String), Option<AdvertiserId>>,
+    pub(super) allowed_addresses: RefreshingCache<NetworkId, Arc<Vec<(IpNet, AdvertiserId)>>>,
     pub(super) tokens: RefreshingCache<(NetworkId, TokenHash), Option<TokenOwner>>,
     pub(super) integrations: RefreshingCache<(NetworkId, AdvertiserId), Arc<Integrations>>,
     pub(super) advertisers: RefreshingCache<(NetworkId, AdvertiserId), Arc<Vec<Named>>>,
@@ -127,6 +129,7 @@ impl Routing {
             affiliates: RefreshingCache::new("affiliates", MAX_ENTRIES),
             affiliate_keys: RefreshingCache::new("affiliate_keys", MAX_ENTRIES),
             references: RefreshingCache::new("references", MAX_ENTRIES),
+            allowed_addresses: RefreshingCache::new("allowed_addresses", MAX_ENTRIES),
             tokens: RefreshingCache::new("tokens", MAX_ENTRIES),
             integrations: RefreshingCache::new("integrations", MAX_ENTRIES),
             advertisers: RefreshingCache::new("advertisers", MAX_ENTRIES),

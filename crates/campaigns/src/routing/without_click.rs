@@ -1,10 +1,11 @@
-//! Configuration that attributes postbacks without a click: an advertiser's campaigns, coupons, and affiliates by
-//! external id.
+//! Configuration that identifies the sender of a postback and attributes it without a click: an advertiser's campaigns,
+//! references, allowed addresses and coupons, and affiliates by external ID.
 
 use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use ipnet::IpNet;
 use schema::{
     AdvertiserId, AffiliateId, CampaignId, LinkId, NetworkId, affiliates, campaigns as campaign_table,
     tracking_links,
@@ -13,6 +14,7 @@ use schema::{
 use super::error::RoutingError;
 use super::memory::{Memory, Named, Routing};
 use crate::coupons::{self, Coupon};
+use crate::integrations;
 
 impl Routing {
     /// Campaigns of an advertiser.
@@ -103,6 +105,30 @@ impl Routing {
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
         let key = (network_id, reference.to_owned());
         memory.references.get(&key, memory, freshness, load).await
+    }
+
+    /// Advertiser whose integrations allow this address; `None` if those of no advertiser or of several do.
+    ///
+    /// # Errors
+    /// The same as [`Routing::network`].
+    pub async fn advertiser_of_address(
+        &self,
+        network_id: NetworkId,
+        address: IpNet,
+    ) -> Result<Option<AdvertiserId>, RoutingError> {
+        let load = |memory: Arc<Memory>, network_id: NetworkId| async move {
+            let mut conn = memory.db.network(network_id).await?;
+            let allowed = integrations::allowed_addresses(&mut conn).await?;
+            conn.commit().await?;
+            Ok(Arc::new(allowed))
+        };
+        let memory = &self.memory;
+        let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
+        let cache = &memory.allowed_addresses;
+        let allowed = cache.get(&network_id, memory, freshness, load).await?;
+        let mut found = allowed.iter().filter(|(net, _)| net.contains(&address));
+        let first = found.next().map(|(_, advertiser)| *advertiser);
+        Ok(first.filter(|first| found.all(|(_, other)| other == first)))
     }
 
     /// Affiliate with this key: our id or its external id.

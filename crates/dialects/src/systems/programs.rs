@@ -256,7 +256,13 @@ pub(crate) static PARTNERSTACK_CUSTOMER: Dialect = Dialect {
         "PartnerStack API, “Create customer” (docs.partnerstack.com)",
     ),
     hosts: &["api.partnerstack.com"],
-    endpoints: &[Endpoint::json("/api/v2/customers").goal("signup")],
+    endpoints: &[
+        Endpoint::json("/api/v2/customers").goal("signup"),
+        // Older documents; Tolt has this path too, with other names.
+        Endpoint::json("/v1/customers")
+            .goal("signup")
+            .marks(&["partner_key", "customer_key"]),
+    ],
     parameters: &[
         p(&["partner_key"], F::AffiliateKey),
         p(&["customer_key"], F::CustomerId),

@@ -12,4 +12,4 @@ mod simulation;
 
 pub use dispatch::answer;
 pub use request::client_ip;
-pub use simulation::{SimulatedResponse, simulate};
+pub use simulation::simulate;

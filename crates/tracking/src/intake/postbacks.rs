@@ -40,14 +40,22 @@ pub(super) async fn receive(
     payload: Payload,
     intake: &Intake,
 ) -> Response<BoxBody> {
-    let is_simulated = request.extensions().get::<Simulated>().is_some();
+    let simulated = request.extensions().get::<Simulated>().copied();
     let (request, tracker) = (request.head(), &intake.tracker);
     let mut inbound = read(request, slug, payload, tracker).await;
-    inbound.is_simulated = is_simulated;
+    inbound.is_simulated = simulated.is_some();
+    inbound.entered_for = simulated.map(|Simulated(advertiser)| advertiser);
     let parsed = inbound.parse();
     let (dialect, wish) = (parsed.dialect, parsed.postback.wish.clone());
     let id = inbound.id;
-    let reply = |reply: &Reply| respond(request, tracker, dialect, &wish, id, reply);
+    let reply = |reply: &Reply| {
+        let mut response = respond(request, tracker, dialect, &wish, id, reply);
+        if simulated.is_some() {
+            // The answers of most formats do not name the verdict.
+            response.extensions_mut().insert(reply.verdict.clone());
+        }
+        response
+    };
     let native = |reason: Reason| reply(&Reply::native(Verdict::of(reason)));
     let network = match tokio::time::timeout(HOST_TIMEOUT, network_of_postback(request, slug, tracker)).await
     {

@@ -7,6 +7,7 @@ use actix_http::RequestHead;
 use actix_http::header::{HOST, HeaderName};
 use campaigns::RoutingError;
 use ipnet::IpNet;
+use schema::AdvertiserId;
 use tenancy::networks::{Network, check_slug, normal_host};
 
 use crate::tracker::Tracker;
@@ -14,9 +15,9 @@ use crate::tracker::Tracker;
 /// Maximum length of a request target, in bytes.
 pub(super) const TARGET_LIMIT: usize = 8 * 1024;
 
-/// Mark of a simulated request.
+/// Mark of a simulated request: the advertiser whose postbacks the network tries.
 #[derive(Clone, Copy)]
-pub(super) struct Simulated;
+pub(super) struct Simulated(pub(super) AdvertiserId);
 
 /// Network of a request: that of the slug in front of the path, which only the shared host supports, or that of the
 /// host.

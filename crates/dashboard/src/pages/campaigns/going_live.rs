@@ -182,6 +182,12 @@ fn goal_rows<P>(progress: &TestProgress, frame: &Frame<P>) -> Vec<GoalRow> {
             .iter()
             .filter(|(stage, _)| *stage <= progress.stage)
             .count(),
+        simulated: if progress.simulated_orders > 0 {
+            let matched = |(stage, _): &&(TestStage, &str)| *stage <= TestStage::Matched;
+            TestStage::STAGES.iter().filter(matched).count()
+        } else {
+            0
+        },
         is_verified: progress.is_verified(),
         misses_live_page: progress.misses_live_page,
         orders: progress
@@ -204,6 +210,8 @@ struct GoalRow {
     stage: &'static str,
     /// Number of reached test stages.
     reached: usize,
+    /// Number of test stages that a simulated order has passed.
+    simulated: usize,
     is_verified: bool,
     misses_live_page: bool,
     orders: Vec<OrderRow>,

@@ -10,7 +10,7 @@ use crate::shell::PageResult;
 
 /// `POST /campaigns/{id}/test/simulate`: sends a click and two orders of each goal.
 pub(super) async fn run(
-    Submitted(mut page, form): Submitted<needs::Configure>,
+    Submitted(mut page, _): Submitted<needs::Configure>,
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
@@ -20,9 +20,7 @@ pub(super) async fn run(
     let frame = page.commit().await?;
     let state = match simulation {
         Ok(simulation) => State {
-            steps: simulation
-                .run(&frame.request.dashboard.tracker, form.get("token"))
-                .await,
+            steps: simulation.run(&frame.request.dashboard.tracker).await,
             ..State::default()
         },
         Err(ChangeError::Conflict(problem)) => State {

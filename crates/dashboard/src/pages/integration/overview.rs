@@ -266,13 +266,17 @@ impl Goals {
             all.parameters.extend(click_parameter(&campaign));
             let link = going_live::test_link(conn, campaign.id).await?;
             let click = link.map(|link| clicks.write(link));
-            for goal in goals::of_campaign(conn, campaign.id).await? {
+            let goals = goals::of_campaign(conn, campaign.id).await?;
+            let names_goal = goals.len() > 1;
+            for goal in goals {
                 let values = ExampleValues {
                     base_url: url,
                     click_id: click.as_deref().unwrap_or("CLICK_ID"),
-                    token: token.map_or("YOUR_TOKEN", Token::as_str),
+                    order_id: "TEST-1",
+                    token: Some(token.map_or("YOUR_TOKEN", Token::as_str)),
+                    names_goal,
                 };
-                let command = integrations::example(dialect, &campaign, &goal, values);
+                let command = integrations::example_command(dialect, &campaign, &goal, values);
                 all.first
                     .get_or_insert_with(|| (goal.settings.code.clone(), campaign.currency));
                 all.ways.push(Way {
