@@ -62,13 +62,13 @@ pub(crate) fn day(day: NaiveDate, today: NaiveDate) -> String {
     day.format(pattern).to_string()
 }
 
-/// `412 µs`, `3 ms`, `1.4 s`.
+/// `412 µs`, `3 ms`, `1.4 s`; a dash for more than half an hour, which is no duration of a response.
 pub(crate) fn duration(micros: i32) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{} ms", micros / 1_000),
         // The column holds no more.
-        i32::MAX => "more than half an hour".to_owned(),
+        i32::MAX => "—".to_owned(),
         _ => format!("{:.1} s", f64::from(micros) / 1e6),
     }
 }

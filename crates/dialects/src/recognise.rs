@@ -182,7 +182,8 @@ fn by_parameters(
     let known_to_us = if has_own { known(own) } else { 0 };
     let mut best: Option<(usize, &'static Dialect)> = None;
     for (dialect, endpoint) in candidates {
-        let marked = endpoint.marks.iter().any(|mark| filled.contains(*mark));
+        let is_mark = |mark: &&&str| filled.contains(**mark) && dialect.meaning(mark) != Field::ClickId;
+        let marked = endpoint.marks.iter().any(|mark| is_mark(&mark));
         let named = filled.iter().any(|name| dialect.meaning(name) == Field::ClickId);
         let ours = dialect.key == own.key;
         let known = known(dialect);
@@ -193,7 +194,8 @@ fn by_parameters(
             best = Some((known, dialect));
         }
     }
-    let by_empty = || candidates.iter().find(|(_, endpoint)| names.have(endpoint.marks));
+    let has_empty = |endpoint: &Endpoint| endpoint.marks.iter().any(|mark| names.empty.contains(*mark));
+    let by_empty = || candidates.iter().find(|(_, endpoint)| has_empty(endpoint));
     let fallback = || by_empty().or(candidates.first()).map(|(dialect, _)| *dialect);
     match best {
         Some((_, dialect)) => Some(dialect),

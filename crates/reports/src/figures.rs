@@ -37,6 +37,10 @@ pub struct Figures {
     /// Valid clicks that rates divide by, in a row by what clicks lack, such as the goal: those with its other keys.
     /// `None` for the valid clicks of the row.
     pub base_clicks: Option<i64>,
+    /// Pending and approved conversions of goals that follow another goal. A chain counts once in rates: by its first goal.
+    pub later_steps: i64,
+    /// True for a row of one goal, whose rate counts every conversion of the goal.
+    pub is_of_one_goal: bool,
     /// Pending and approved conversions, by currency.
     pub money: BTreeMap<Currency, Sums>,
 }
@@ -82,10 +86,11 @@ impl Figures {
         self.base_clicks.unwrap_or_else(|| self.valid_clicks())
     }
 
-    /// Returns conversions per valid click; none without valid clicks.
+    /// Returns conversions per valid click; none without valid clicks. Of a chain of goals, the first counts.
     #[must_use]
     pub fn conversion_rate(&self) -> Option<f64> {
-        ratio(self.conversions(), self.rate_clicks())
+        let later = if self.is_of_one_goal { 0 } else { self.later_steps };
+        ratio(self.conversions() - later, self.rate_clicks())
     }
 
     /// Returns the commission by currency, without currencies whose sum is zero.
@@ -146,6 +151,7 @@ impl AddAssign<&Figures> for Figures {
         self.pending += other.pending;
         self.approved += other.approved;
         self.rejected += other.rejected;
+        self.later_steps += other.later_steps;
         for (currency, added) in &other.money {
             let sums = self.money.entry(*currency).or_default();
             sums.conversions += added.conversions;
@@ -169,7 +175,7 @@ schema::text_enum! {
         InvalidClicks = "invalid_clicks",
         /// Pending and approved conversions.
         Conversions = "conversions",
-        /// Conversions per valid click.
+        /// Conversions per valid click; of a chain of goals, the first counts.
         ConversionRate = "conversion_rate",
         /// Pending conversions.
         Pending = "pending",
@@ -253,7 +259,7 @@ impl Metric {
             }
             Self::Conversions => "Pending plus approved conversions, of all goals.",
             Self::ConversionRate => {
-                "Conversions divided by valid clicks of the same period. In rows by goal, coupon or another property that clicks lack, by the valid clicks of the other dimensions: the rate of each goal."
+                "Conversions divided by valid clicks of the same period; of goals that follow each other, the first counts. In rows by goal, coupon or another property that clicks lack, by the valid clicks of the other dimensions: the rate of each goal."
             }
             Self::Pending => "Conversions waiting for a decision.",
             Self::Approved => "Approved conversions.",

@@ -92,6 +92,8 @@ struct Sum {
     #[diesel(sql_type = BigInt)]
     conversions: i64,
     #[diesel(sql_type = BigInt)]
+    later_steps: i64,
+    #[diesel(sql_type = BigInt)]
     amount_micros: i64,
     #[diesel(sql_type = BigInt)]
     commission_micros: i64,
@@ -200,6 +202,11 @@ async fn sums(
         *sums.entry(sum.keys).or_default() += &figures;
     }
     set_base_clicks(query, &mut sums);
+    if query.group.contains(&Dimension::Goal) {
+        for figures in sums.values_mut() {
+            figures.is_of_one_goal = true;
+        }
+    }
     Ok(sums)
 }
 
@@ -256,6 +263,7 @@ fn figures(sum: &Sum) -> Figures {
             revenue_micros: sum.revenue_micros,
         };
         figures.money.insert(currency, sums);
+        figures.later_steps = sum.later_steps;
     }
     figures
 }

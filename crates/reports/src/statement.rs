@@ -49,6 +49,11 @@ const CUSTOMER_TYPE: &str = "
                       AND e.advertiser_id = v.advertiser_id AND e.id < v.id AND e.status IN ('pending', 'approved'))
          THEN 'returning' ELSE 'new' END";
 
+/// Conversions of goals that follow another goal.
+const LATER_STEPS: &str = "
+    coalesce(sum(conversions) FILTER (WHERE goal_id IN (
+        SELECT id FROM goals WHERE network_id = $1 AND parent_goal_id IS NOT NULL)), 0)::bigint";
+
 /// Links whose clicks count in no figure.
 const NOT_TEST: &str = "link_id NOT IN (SELECT id FROM tracking_links WHERE network_id = $1 AND is_test)";
 
@@ -102,6 +107,12 @@ impl Statement {
             }
             filters.push(values);
         }
+        let has_goal_filter = query
+            .filters
+            .iter()
+            .any(|filter| filter.dimension == Dimension::Goal);
+        // Of goals that were chosen, every one counts.
+        let later_steps = if has_goal_filter { "0::bigint" } else { LATER_STEPS };
         let keys: Vec<_> = query
             .group
             .iter()
@@ -112,6 +123,7 @@ impl Statement {
             "SELECT ARRAY[{keys}]::text[] AS keys, currency, status,
                     sum(clicks)::bigint AS clicks, sum(unique_clicks)::bigint AS unique_clicks,
                     sum(invalid_clicks)::bigint AS invalid_clicks, sum(conversions)::bigint AS conversions,
+                    {later_steps} AS later_steps,
                     least(sum(amount_micros), 9223372036854775807)::bigint AS amount_micros,
                     least(sum(commission_micros), 9223372036854775807)::bigint AS commission_micros,
                     least(sum(revenue_micros), 9223372036854775807)::bigint AS revenue_micros
