@@ -170,14 +170,15 @@ async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_
     let page = format!("{}/test", campaign(&app));
     let simulate = format!("{page}/simulate");
     owner.submit(&page, &page, &[]).await;
-    let refused = owner.submit(&page, &simulate, &[]).await.html;
+    let simulated = owner.submit(&page, &simulate, &[]).await.html;
     assert!(
-        refused.contains("with the click id in it") && refused.contains(">401<"),
-        "{refused}"
+        simulated.contains("with the click id in it") && simulated.contains("GET /postback?"),
+        "{simulated}"
     );
-    let token = app.scene.token.clone();
-    let simulated = owner.submit(&page, &simulate, &[("token", &token)]).await.html;
-    assert!(!simulated.contains(&token), "the token is not shown again");
+    assert!(
+        !simulated.contains(">401<"),
+        "the network needs no token: {simulated}"
+    );
     app.settled().await;
     let orders = "SELECT count(*) FROM test_conversions WHERE order_id LIKE 'SIMULATED-%'";
     assert_eq!(
@@ -192,16 +193,30 @@ async fn a_simulation_is_decided_like_every_postback_and_does_not_count_as_test_
         2,
         "a click for both goals, and no postback of the advertiser: {progress}"
     );
+    assert_eq!(
+        progress.matches(">simulated<").count(),
+        4,
+        "both goals: postback received and matched, by simulated orders alone: {progress}"
+    );
     assert!(
         certificate.contains("not passed yet") && !certificate.contains("SIMULATED"),
         "{certificate}"
+    );
+
+    // In the format of the integration, which is the path of Partnerize.
+    app.change_integration(|integration| integration.dialect = Some("partnerize".to_owned()))
+        .await;
+    let simulated = owner.submit(&page, &simulate, &[]).await.html;
+    assert!(
+        simulated.contains("GET /conversion/") && !simulated.contains("badge rejected"),
+        "{simulated}"
     );
 
     // A destination with the click ID inside a longer value.
     let program = app.program(&app.scene.owner).await;
     let hidden = json!({ "destination": "https://shop.example/?p=a-{click_id}-b" });
     program.patch(&campaign(&app), &hidden).await;
-    let simulated = owner.submit(&page, &simulate, &[("token", &token)]).await.html;
+    let simulated = owner.submit(&page, &simulate, &[]).await.html;
     assert!(simulated.contains("the shop does not receive it"), "{simulated}");
     app.finish().await;
 }

@@ -1,5 +1,9 @@
-//! Senders: how a call is recognised, who sent it, and what it is told where something is missing or misnamed.
-#![expect(clippy::unwrap_used, reason = "a test fails on any error")]
+//! Senders: how a call is recognised, who sent it, and the answer where something is missing or misnamed.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test stops at the first unexpected result"
+)]
 
 use campaigns::goals::UniqueBy;
 use data_encoding::BASE64;
@@ -42,7 +46,7 @@ async fn an_allowed_address_finds_the_advertiser_of_a_call_without_its_click() {
         let receipt = answer.headers["x-request-id"].to_str().unwrap();
         assert!(listed.contains(receipt), "{target} {receipt}: {listed}");
     }
-    // Two advertisers behind one address: it identifies neither.
+    // Two advertisers behind one address: it identifies none of them.
     let program = app.program(&app.scene.owner).await;
     let other = program.post("/advertisers", &json!({ "name": "Second" })).await;
     let path = format!("/integrations/{}", other.get("id"));
@@ -53,8 +57,8 @@ async fn an_allowed_address_finds_the_advertiser_of_a_call_without_its_click() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.text);
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     server.call("/postback/?click=&val=10").await;
-    let of_nobody = "SELECT (advertiser_id IS NULL)::text FROM postbacks ORDER BY id DESC LIMIT 1";
-    assert_eq!(app.text(of_nobody).await, "true");
+    let without_advertiser = "SELECT (advertiser_id IS NULL)::text FROM postbacks ORDER BY id DESC LIMIT 1";
+    assert_eq!(app.text(without_advertiser).await, "true");
     app.finish().await;
 }
 

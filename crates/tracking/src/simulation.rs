@@ -40,7 +40,7 @@ pub struct Simulation {
 pub struct Step {
     /// Event that the request simulates.
     pub event: String,
-    /// Method and path, and the body if there is one.
+    /// Method and path, followed by the body of a POST.
     pub request: String,
     /// HTTP status of the response.
     pub status: u16,
