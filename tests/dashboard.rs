@@ -302,7 +302,7 @@ async fn the_report_shows_new_events_at_once_and_the_csv_equals_it() {
     assert_eq!(
         csv.html,
         format!(
-            "campaign_id,campaign,{metrics},currency\r\n\
+            "\u{feff}campaign_id,campaign,{metrics},currency\r\n\
              {campaign},Orbit campaign,3,0,3,3,,3,9.98,14.96,EUR\r\n\
              {campaign},Orbit campaign,0,0,0,0,,0,1.00,1.50,USD\r\n"
         )

@@ -487,7 +487,7 @@ async fn every_change_is_in_the_append_only_audit_log() {
         .await;
     assert!(filtered.html.contains("Renamed Shop") && !filtered.html.contains("session.start"));
     let csv = owner.get("/settings/audit.csv?author=owner").await.html;
-    assert!(csv.starts_with("at,author,via,address,action") && csv.contains("advertiser.update"));
+    assert!(csv.starts_with("\u{feff}at,author,via,address,action") && csv.contains("advertiser.update"));
     for statement in [
         "UPDATE audit_log SET author = 'x'",
         "DELETE FROM audit_log",

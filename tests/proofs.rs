@@ -241,6 +241,7 @@ async fn a_chain_of_goals_counts_once_in_the_rate_of_all_goals() {
     }
     app.settled().await;
     // The visitor of a test is a program.
+    app.execute("UPDATE clicks SET flag = NULL").await;
     app.execute("UPDATE click_rollups SET invalid_clicks = 0").await;
     let program = app.program(&app.scene.owner).await;
     let all = program.get("/reports?group=campaign").await;
@@ -254,7 +255,7 @@ async fn a_chain_of_goals_counts_once_in_the_rate_of_all_goals() {
         .as_array()
         .unwrap()
         .iter()
-        .filter_map(|row| row["conversion_rate"].as_f64())
+        .filter_map(|row| row["figures"]["conversion_rate"].as_f64())
         .filter(|rate| *rate > 0.0)
         .collect();
     assert_eq!(rates.len(), 2, "{}", by_goal.text);
@@ -275,5 +276,29 @@ async fn a_user_enters_a_conversion_of_a_campaign_with_a_separate_token_without_
     });
     let made = program.post("/conversions", &entry).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integration_may_pay_orders_that_the_sender_credits_to_another_channel() {
+    let app = TestApp::spawn().await;
+    app.execute("DELETE FROM goals WHERE code = 'lead'").await;
+    app.change_campaign(|campaign| campaign.external_id = Some("1234".to_owned()))
+        .await;
+    let click = app.visitor().click("").await.id;
+    let order = async |number: &str| {
+        let target = format!(
+            "/sread.php?tt=ss&tv=2&merchant=1234&amount=30.00&ch=ppc&cr=EUR&ref={number}&parts=DEFAULT:30.00&cks={click}&token={}",
+            app.scene.token
+        );
+        app.advertiser().call(&target).await.reason().to_owned()
+    };
+    assert_eq!(order("1").await, "other_channel");
+    app.change_integration(|integration| integration.status_map = json!({ "ppc": "pending" }))
+        .await;
+    assert_eq!(order("2").await, "accepted");
+    app.change_integration(|integration| integration.status_map = json!({ "ppc": "ignored" }))
+        .await;
+    assert_eq!(order("3").await, "status_ignored");
     app.finish().await;
 }

@@ -303,3 +303,100 @@ async fn calls_that_programs_spoil_are_read_or_their_cause_is_named() {
     assert!(app.text(trace).await.contains("more than six decimals"));
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_with_several_orders_gets_a_verdict_for_each() {
+    let app = without_token("1234").await;
+    let (first, second) = (app.visitor().click("").await, app.visitor().click("").await);
+    let order = |click: &str, number: &str| {
+        json!({
+            "awc": click, "orderReference": number, "amount": 12.5, "currency": "EUR",
+            "commissionGroups": [{ "code": "DEFAULT", "amount": 12.5 }],
+        })
+    };
+    let headers = [("Content-Type", "application/json")];
+    let send = async |orders: serde_json::Value| {
+        let body = json!({ "orders": orders }).to_string();
+        let server = app.advertiser();
+        server
+            .call_with(Method::POST, "/s2s/advertiser/1234/orders", &headers, &body)
+            .await
+    };
+    let both = json!([order(&first.id, "1"), order(&second.id, "2")]);
+    let answer = send(both.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let reasons = |answer: &Answer| -> Vec<String> {
+        let results = answer.json["results"].as_array().unwrap();
+        results
+            .iter()
+            .map(|one| one["reason"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(reasons(&answer), ["accepted", "accepted"], "{}", answer.text);
+    let mixed = send(json!([order(&first.id, "3"), order("banana", "4")])).await;
+    assert_eq!(mixed.status, StatusCode::MULTI_STATUS, "{}", mixed.text);
+    assert_eq!(reasons(&mixed), ["accepted", "click_not_found"]);
+    let stored = "SELECT concat_ws(' ', (SELECT count(*) FROM postbacks), (SELECT count(*) FROM conversions),
+                                   (SELECT sum(amount_micros) FROM conversions))";
+    assert_eq!(app.text(stored).await, "4 3 37500000");
+    let again = send(both).await;
+    assert_eq!(
+        reasons(&again),
+        ["duplicate_order", "duplicate_order"],
+        "{}",
+        again.text
+    );
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_integration_page_has_the_whole_call_in_the_format_of_the_advertiser() {
+    let app = without_token("1234").await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let test = format!("/campaigns/{}/test", app.scene.campaign.id);
+    owner.submit(&test, &test, &[]).await;
+    for (dialect, parameters) in [
+        (
+            "clickmeter",
+            &["/s2s?", "clickId=", "id=1234", "val=50.00", "com=0.00"][..],
+        ),
+        (
+            "flexoffers",
+            &[
+                "/da.ashx?",
+                "advertiserid=1234",
+                "clickid=",
+                "orderamount=50.00",
+                "ordernumber=",
+            ],
+        ),
+        (
+            "partnerize",
+            &[
+                "/conversion/",
+                "campaign:1234/",
+                "clickref:",
+                "conversionref:",
+                "value:50.00",
+            ],
+        ),
+        ("joturl", &["/postback?", "click=", "val=50.00"]),
+    ] {
+        app.change_integration(|integration| integration.dialect = Some(dialect.to_owned()))
+            .await;
+        let page = owner
+            .get(&format!("/integration/{}", app.scene.advertiser_id))
+            .await
+            .html;
+        let (_, command) = page.split_once("id=\"way-1\">").unwrap();
+        let (command, _) = command.split_once("</pre>").unwrap();
+        for parameter in parameters {
+            assert!(command.contains(parameter), "{dialect} {parameter}: {command}");
+        }
+        assert!(
+            !command.contains("CLICK_ID"),
+            "{dialect}: a click of the test link: {command}"
+        );
+    }
+    app.finish().await;
+}

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::basket::{Claim, within};
+use crate::bulk::ORDER_LIMIT;
 use crate::decode::{Broken, decode_or_repair};
 use crate::dialect::{Dialect, Wire};
 use crate::field::Field;
@@ -207,7 +208,7 @@ impl<'d> Collector<'d> {
                 .try_for_each(|(member, value)| self.keep(None, format!("{name}.{member}"), value)),
             (None, _) => Ok(()),
             (Some(_), others) => Err(malformed(format!(
-                "it has {} conversions; one call can report one",
+                "it has {} conversions; a JSON body may have at most {ORDER_LIMIT}, and little else",
                 others + 1
             ))),
         }

@@ -114,7 +114,7 @@ fn place(error: &serde_json::Error) -> String {
 }
 
 /// A JSON object with its members in order, repeated names included: a map would drop one of two amounts.
-struct JsonObject<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct JsonObject<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for JsonObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

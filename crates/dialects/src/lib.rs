@@ -13,6 +13,7 @@ pub mod amount;
 mod answer;
 mod basket;
 mod build;
+mod bulk;
 mod call;
 mod collect;
 mod decode;
@@ -40,6 +41,7 @@ mod wire;
 
 pub use amount::Amount;
 pub use answer::{Answer, AnswerFormat, Rendered, Status, Wish};
+pub use bulk::single_orders;
 pub use call::{OutgoingCall, RawCall};
 pub use decode::{decode_lossy, decode_pairs};
 pub use detect::{Detection, detect};

@@ -68,16 +68,36 @@ impl InboundRequest {
         }
     }
 
+    /// Requests that report each order alone, of a request that reports several; empty for any other. A signed request
+    /// stays whole, as its signature is over the whole.
+    #[must_use]
+    pub fn single_orders(&self) -> Vec<Self> {
+        if self.signature.is_some() || self.problem.is_some() {
+            return Vec::new();
+        }
+        let bodies = dialects::single_orders(&self.call()).into_iter();
+        let single = |body| Self {
+            id: PostbackId::fresh(self.received_at),
+            body,
+            ..self.clone()
+        };
+        bodies.map(single).collect()
+    }
+
     /// Recognises the dialect and parses the request by it.
     #[must_use]
     pub fn parse(&self) -> ParsedCall {
-        dialects::parse_call(&RawCall {
+        dialects::parse_call(&self.call())
+    }
+
+    fn call(&self) -> RawCall<'_> {
+        RawCall {
             method: &self.method,
             target: self.target.get(self.offset..).unwrap_or_default(),
             content_type: self.content_type.as_deref(),
             authorization: self.authorization.as_deref(),
             api_key: self.api_key.as_deref(),
             body: &self.body,
-        })
+        }
     }
 }

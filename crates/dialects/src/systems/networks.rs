@@ -329,7 +329,7 @@ pub(crate) static PEPPERJAM: Dialect = Dialect {
     ..BASE
 };
 
-/// Awin's Conversion API, which replaces its server call. A call can have a thousand orders; one is accepted.
+/// Awin's Conversion API, which replaces its server call. A call can have a thousand orders; a hundred are accepted.
 pub(crate) static AWIN_API: Dialect = Dialect {
     key: "awin_api",
     name: "Awin Conversion API",

@@ -11,6 +11,7 @@ use actix_http::{HttpMessage, Payload, Request, RequestHead, Response, StatusCod
 use campaigns::integrations::Token;
 use dialects::{Dialect, ParsedCall, Wish};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use ipnet::IpNet;
 use schema::{PostbackId, clock};
 use tenancy::networks::Network;
@@ -33,7 +34,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-clickledger-signature")
 const HOST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET|POST /postback`: responds once the postback is on disk, with its verdict unless the database does not answer in
-/// time.
+/// time. A call that reports several orders is as many postbacks, and its response has the verdict of each.
 pub(super) async fn receive(
     request: &Request,
     slug: Option<&str>,
@@ -45,32 +46,60 @@ pub(super) async fn receive(
     let mut inbound = read(request, slug, payload, tracker).await;
     inbound.is_simulated = simulated.is_some();
     inbound.entered_for = simulated.map(|Simulated(advertiser)| advertiser);
+    let singles = inbound.single_orders();
+    if !singles.is_empty() {
+        let decided = singles
+            .into_iter()
+            .map(|inbound| decide(request, slug, intake, inbound));
+        return respond_to_each(tracker, &join_all(decided).await);
+    }
+    let decided = decide(request, slug, intake, inbound).await;
+    let mut response = respond(request, tracker, &decided);
+    if simulated.is_some() {
+        // The answers of most formats do not name the verdict.
+        response.extensions_mut().insert(decided.reply.verdict);
+    }
+    response
+}
+
+/// A postback with the reply to it.
+struct Decided {
+    id: PostbackId,
+    dialect: &'static Dialect,
+    wish: Wish,
+    reply: Reply,
+}
+
+/// Stores a postback and waits for its verdict.
+async fn decide(
+    request: &RequestHead,
+    slug: Option<&str>,
+    intake: &Intake,
+    inbound: InboundRequest,
+) -> Decided {
+    let tracker = &intake.tracker;
     let parsed = inbound.parse();
-    let (dialect, wish) = (parsed.dialect, parsed.postback.wish.clone());
-    let id = inbound.id;
-    let reply = |reply: &Reply| {
-        let mut response = respond(request, tracker, dialect, &wish, id, reply);
-        if simulated.is_some() {
-            // The answers of most formats do not name the verdict.
-            response.extensions_mut().insert(reply.verdict.clone());
+    let (id, dialect, wish) = (inbound.id, parsed.dialect, parsed.postback.wish.clone());
+    let network = tokio::time::timeout(HOST_TIMEOUT, network_of_postback(request, slug, tracker)).await;
+    let native = |reason: Reason| Reply::native(Verdict::of(reason));
+    let reply = match network {
+        Ok(Ok(Some(network))) if is_within_rate(tracker, &network, &inbound, &parsed) => {
+            intake.receive(&network, inbound, parsed).await
         }
-        response
-    };
-    let native = |reason: Reason| reply(&Reply::native(Verdict::of(reason)));
-    let network = match tokio::time::timeout(HOST_TIMEOUT, network_of_postback(request, slug, tracker)).await
-    {
-        Ok(Ok(Some(network))) => network,
-        Ok(Ok(None)) => return native(Reason::UnknownHost),
+        Ok(Ok(Some(_))) => native(Reason::RateLimited),
+        Ok(Ok(None)) => native(Reason::UnknownHost),
         Ok(Err(error)) => {
             tracing::error!(%error, "postback refused");
-            return native(Reason::Unavailable);
+            native(Reason::Unavailable)
         }
-        Err(_) => return native(Reason::Unavailable),
+        Err(_) => native(Reason::Unavailable),
     };
-    if !is_within_rate(tracker, &network, &inbound, &parsed) {
-        return native(Reason::RateLimited);
+    Decided {
+        id,
+        dialect,
+        wish,
+        reply,
     }
-    reply(&intake.receive(&network, inbound, parsed).await)
 }
 
 /// Counts a postback. Senders with a known token have the whole rate of the network, so that others cannot use it up; of
@@ -165,19 +194,36 @@ async fn read_body(mut payload: Payload, body: &mut Vec<u8>) -> Result<(), Reaso
     Ok(())
 }
 
-fn respond(
-    request: &RequestHead,
-    tracker: &Tracker,
-    dialect: &Dialect,
-    wish: &Wish,
-    id: PostbackId,
-    reply: &Reply,
-) -> Response<BoxBody> {
+/// Response to a call with several orders: our answer to each, in their order. The status is theirs if they share one,
+/// and otherwise 207 (Multi-Status), so that a sender that looks at nothing else learns of the mixture.
+fn respond_to_each(tracker: &Tracker, decided: &[Decided]) -> Response<BoxBody> {
+    let status = |one: &Decided| one.reply.verdict.reason.http_status();
+    let first = decided.first().map_or(200, status);
+    let shared = if decided.iter().all(|one| status(one) == first) {
+        first
+    } else {
+        207
+    };
+    for one in decided {
+        tracker.counts.postback(one.reply.verdict.reason);
+    }
+    let answer = |one: &Decided| tracker.answer(one.id, &one.reply);
+    let results: Vec<_> = decided.iter().map(answer).collect();
+    Response::build(StatusCode::from_u16(shared).unwrap_or(StatusCode::MULTI_STATUS))
+        .content_type("application/json")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(serde_json::json!({ "results": results }).to_string())
+        .map_into_boxed_body()
+}
+
+fn respond(request: &RequestHead, tracker: &Tracker, decided: &Decided) -> Response<BoxBody> {
+    let reply = &decided.reply;
     let reason = reply.verdict.reason;
     tracker.counts.postback(reason);
     let plain_text =
         header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
-    let answer = tracker.answer(id, reply);
+    let answer = tracker.answer(decided.id, reply);
+    let (dialect, wish) = (decided.dialect, &decided.wish);
     let rendered = dialect.render(&answer, reason.http_status(), reply.format, wish, plain_text);
     let status = StatusCode::from_u16(rendered.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::build(status);
