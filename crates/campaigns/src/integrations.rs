@@ -203,6 +203,14 @@ pub struct Integrations {
 }
 
 impl Integrations {
+    /// Format of the integration that decides for a campaign, or for the advertiser's others; ours if it has none.
+    #[must_use]
+    pub fn dialect(&self, campaign_id: Option<CampaignId>) -> &'static dialects::Dialect {
+        let integration = self.deciding(campaign_id);
+        let key = integration.and_then(|integration| integration.settings.dialect.as_deref());
+        key.and_then(dialects::of_key).unwrap_or(dialects::native())
+    }
+
     /// Integration that applies to a campaign: its own, or else the advertiser's; the advertiser's if the campaign is
     /// unknown.
     #[must_use]

@@ -62,13 +62,16 @@ pub(crate) fn day(day: NaiveDate, today: NaiveDate) -> String {
     day.format(pattern).to_string()
 }
 
-/// `412 µs`, `3 ms`, `1.4 s`; a dash for more than half an hour, which is no duration of a response.
+/// Duration of a response; `None` for more than half an hour, the most that is stored: the verdict came later.
+pub(crate) fn response_duration(micros: i32) -> Option<String> {
+    (micros != i32::MAX).then(|| duration(micros))
+}
+
+/// `412 µs`, `3 ms`, `1.4 s`.
 pub(crate) fn duration(micros: i32) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{} ms", micros / 1_000),
-        // The column holds no more.
-        i32::MAX => "—".to_owned(),
         _ => format!("{:.1} s", f64::from(micros) / 1e6),
     }
 }

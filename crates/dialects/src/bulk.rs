@@ -1,15 +1,24 @@
 //! Calls that report several orders at once: `actions` of Taboola, `orders` of Awin's Conversion API.
 
+use std::sync::LazyLock;
+
 use serde_json::value::RawValue;
 
 use crate::field::Field;
 use crate::json::JsonObject;
-use crate::{RawCall, of_call};
+use crate::recognise::has_path;
+use crate::{Dialect, RawCall, of_call, systems};
 
 /// Maximum number of orders of one call.
 pub(crate) const ORDER_LIMIT: usize = 100;
 /// Maximum length of what a body has besides its orders, in bytes: each order is kept with a copy of it.
 const SHARED_LIMIT: usize = 4 * 1024;
+
+/// Dialects whose calls may have a list of orders.
+static LISTING: LazyLock<Vec<&'static Dialect>> = LazyLock::new(|| {
+    let all = systems::all().iter().copied();
+    all.filter(|dialect| dialect.has(Field::Sale)).collect()
+});
 
 /// Bodies that report each order of a call alone, exactly as written. Empty for a call with one order, with more than a
 /// hundred, or in a format without a list of orders.
@@ -28,10 +37,12 @@ pub fn single_orders(call: &RawCall<'_>) -> Vec<Vec<u8>> {
 }
 
 fn split(call: &RawCall<'_>) -> Option<Vec<Vec<u8>>> {
-    let text = std::str::from_utf8(call.body).ok()?;
-    if !text.trim_start().starts_with('{') {
+    // All that other calls pay: recognition decodes the whole call.
+    let may_list = |dialect: &&Dialect| has_path(dialect, call.path()) || call.path().contains(dialect.key);
+    if call.body.is_empty() || !LISTING.iter().any(may_list) {
         return None;
     }
+    let text = std::str::from_utf8(call.body).ok()?;
     let dialect = of_call(call)?;
     let JsonObject(members) = serde_json::from_str(text).ok()?;
     let is_list = |(name, _): &&(String, &RawValue)| dialect.meaning(name) == Field::Sale;

@@ -182,8 +182,9 @@ fn by_parameters(
     let known_to_us = if has_own { known(own) } else { 0 };
     let mut best: Option<(usize, &'static Dialect)> = None;
     for (dialect, endpoint) in candidates {
-        let is_mark = |mark: &&&str| filled.contains(**mark) && dialect.meaning(mark) != Field::ClickId;
-        let marked = endpoint.marks.iter().any(|mark| is_mark(&mark));
+        // A name of a click alone is no mark here: `known` weighs it.
+        let is_mark = |mark: &str| filled.contains(mark) && dialect.meaning(mark) != Field::ClickId;
+        let marked = endpoint.marks.iter().any(|mark| is_mark(mark));
         let named = filled.iter().any(|name| dialect.meaning(name) == Field::ClickId);
         let ours = dialect.key == own.key;
         let known = known(dialect);

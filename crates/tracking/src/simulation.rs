@@ -68,15 +68,13 @@ impl Simulation {
             return Err(ChangeError::Conflict(message.to_owned()));
         };
         let integrations = integrations::of_advertiser(conn, campaign.advertiser_id).await?;
-        let integration = integrations.deciding(Some(campaign.id));
-        let system = integration.and_then(|integration| integration.settings.dialect.as_deref());
         let (scheme, address) = tracking_url.split_once("://").unwrap_or(("https", tracking_url));
         let (host, path_prefix) = address.split_at(address.find('/').unwrap_or(address.len()));
         Ok(Self {
             network: network.clone(),
             campaign: campaign.clone(),
             goals: progress.goals.into_iter().map(|progress| progress.goal).collect(),
-            dialect: system.and_then(dialects::of_key).unwrap_or(dialects::native()),
+            dialect: integrations.dialect(Some(campaign.id)),
             origin: format!("{scheme}://{host}"),
             host: host.to_owned(),
             path_prefix: path_prefix.to_owned(),

@@ -244,9 +244,7 @@ impl Goals {
         token: Option<&Token>,
         clicks: TestClicks<'_>,
     ) -> Result<Self, PageError> {
-        let integration = integrations.deciding(holder.campaign_id);
-        let system = integration.and_then(|integration| integration.settings.dialect.as_deref());
-        let dialect = system.and_then(dialects::of_key).unwrap_or(dialects::native());
+        let dialect = integrations.dialect(holder.campaign_id);
         let scope = Scope {
             advertiser: Some(holder.advertiser_id),
             affiliate: None,

@@ -96,7 +96,7 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         click: postback.click_id.map(|key| frame.click_url(key)),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
-        took: format::duration(postback.took_us),
+        took: format::response_duration(postback.took_us),
         steps: postback
             .trace()
             .steps()
@@ -185,7 +185,7 @@ impl PostbackRow {
             method: postback.method,
             advertiser: advertiser.unwrap_or_else(|| "unknown".to_owned()),
             order_id: postback.order_id.unwrap_or_else(|| "—".to_owned()),
-            took: format::duration(postback.took_us),
+            took: format::response_duration(postback.took_us).unwrap_or_else(|| "—".to_owned()),
         }
     }
 }
@@ -214,7 +214,7 @@ struct Show {
     click: Option<String>,
     reason_url: String,
     request_text: String,
-    took: String,
+    took: Option<String>,
     steps: Vec<StepRow>,
     system: &'static str,
     decided_anew: Option<TimeCell>,
