@@ -44,6 +44,8 @@ pub struct ApiSettings {
     pub urls: Urls,
     /// Proxies in front of the listener.
     pub proxies: Proxies,
+    /// Engine of the reports, shared with the pages.
+    pub reports: reports::Engine,
     /// Sends invitations and decisions on applications.
     pub mailer: Mailer,
     /// Limits of the API.
@@ -60,6 +62,7 @@ pub struct Api {
     pub(crate) tokens: ApiTokens,
     tracking_url: Arc<str>,
     pub(crate) dashboard_url: Arc<str>,
+    pub(crate) reports: reports::Engine,
     pub(crate) mailer: Mailer,
     /// Counts by network, and by member for advertisers and affiliates: no member can use up the limit of the network.
     pub(crate) rate: RateLimit<(NetworkId, Option<MembershipId>)>,
@@ -81,6 +84,7 @@ impl Api {
             reserved_hosts: settings.urls.reserved_hosts().into(),
             tracking_url: settings.urls.tracking.into(),
             dashboard_url: settings.urls.dashboard.into(),
+            reports: settings.reports,
             mailer: settings.mailer,
             rate: RateLimit::new(RATE_WINDOW),
             throttle: SignInThrottle::new(),

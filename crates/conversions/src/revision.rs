@@ -83,7 +83,8 @@ static HISTORY: LazyLock<String> = LazyLock::new(|| {
 });
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "UPDATE conversions c SET {} FROM {} WHERE c.network_id = k.network_id AND c.id = k.id",
+        "UPDATE conversions c SET {}, visit = CASE WHEN c.click_id = k.click_id THEN c.visit END
+         FROM {} WHERE c.network_id = k.network_id AND c.id = k.id",
         Update::assignments(2),
         Update::unnest()
     )

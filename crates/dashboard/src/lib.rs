@@ -43,6 +43,8 @@ pub struct DashboardSettings {
     pub proxies: Proxies,
     /// Files of this node: its journals, which a verification reads, and its exports.
     pub storage: StorageSettings,
+    /// Engine of the reports, shared with the API.
+    pub reports: reports::Engine,
     /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
     /// True if visitors of the dashboard may sign up a network.
@@ -70,6 +72,7 @@ pub struct Dashboard {
     allow_sign_up: bool,
     exports: PathBuf,
     journals: PathBuf,
+    reports: reports::Engine,
     tracker: Tracker,
     /// Limits concurrent exports of networks: each holds a connection until the download ends.
     export_slots: Arc<Semaphore>,
@@ -98,6 +101,7 @@ impl Dashboard {
             allow_sign_up: settings.allow_sign_up,
             exports: settings.storage.exports,
             journals: settings.storage.journal.folder,
+            reports: settings.reports,
             tracker: settings.tracker,
             export_slots: Arc::new(Semaphore::new(2)),
             verification_slots: Arc::new(Semaphore::new(1)),

@@ -27,8 +27,8 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
         .chain(["currency".to_owned()])
         .collect();
     write(&mut writer, &header);
-    for row in &report.rows {
-        for (line, currency) in currencies(row).into_iter().enumerate() {
+    for row in report.rows(0..usize::MAX) {
+        for (line, currency) in currencies(&row).into_iter().enumerate() {
             let keys = query.group.iter().zip(&row.keys);
             let mut record: Vec<String> = keys
                 .flat_map(|(dimension, key)| key_cells(*dimension, key))
@@ -128,15 +128,7 @@ mod tests {
             key(CampaignId(7).to_string(), "=HYPERLINK(\"x\"), “a”"),
             key(AffiliateId(9).to_string(), "Best, Deals"),
         ];
-        let report = Report {
-            total: figures.clone(),
-            total_before: None,
-            rows: vec![Row {
-                keys,
-                figures,
-                before: None,
-            }],
-        };
+        let report = Report::of_rows(&query, &[(&keys, figures)]);
         let (campaign, affiliate) = (CampaignId(7), AffiliateId(9));
         let names = format!("{campaign},\"'=HYPERLINK(\"\"x\"\"), “a”\",{affiliate},\"Best, Deals\"");
         assert_eq!(

@@ -3,6 +3,8 @@
 use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, text_enum};
 use tenancy::{Actor, Permission};
 
+use crate::field::Field;
+
 text_enum! {
     /// Dimension by which rows are grouped and filtered.
     pub enum Dimension {
@@ -239,7 +241,7 @@ impl Dimension {
     fn permission(self) -> Option<Permission> {
         match self {
             Self::Advertiser | Self::Group | Self::Tags => Some(Permission::SeeParties),
-            _ if self.is_of_click() => Some(Permission::SeeClicks),
+            _ if self.field().is_of_visit() => Some(Permission::SeeClicks),
             _ => None,
         }
     }
@@ -260,41 +262,44 @@ impl Dimension {
         )
     }
 
+    /// Stored property that it is made of.
+    pub(crate) fn field(self) -> Field {
+        match self {
+            Self::Day
+            | Self::Hour
+            | Self::Week
+            | Self::SundayWeek
+            | Self::Month
+            | Self::Quarter
+            | Self::HourOfDay
+            | Self::Weekday => Field::Time,
+            Self::Advertiser | Self::Campaign | Self::Categories => Field::Campaign,
+            Self::Affiliate | Self::Group | Self::Tags => Field::Affiliate,
+            Self::Link => Field::Link,
+            Self::LandingPage => Field::LandingPage,
+            Self::Sub1 => Field::Sub1,
+            Self::Sub2 => Field::Sub2,
+            Self::Sub3 => Field::Sub3,
+            Self::Sub4 => Field::Sub4,
+            Self::Sub5 => Field::Sub5,
+            Self::Country => Field::Country,
+            Self::Device => Field::Device,
+            Self::Os => Field::Os,
+            Self::Browser => Field::Browser,
+            Self::ReferrerHost => Field::ReferrerHost,
+            Self::InvalidBecause => Field::Flag,
+            Self::Goal => Field::Goal,
+            Self::Status => Field::Status,
+            Self::Currency => Field::Currency,
+            Self::Coupon => Field::Coupon,
+            Self::CustomerType => Field::CustomerType,
+            Self::AttributedBy => Field::AttributedBy,
+        }
+    }
+
     /// True for what conversions have and clicks lack.
     pub(crate) fn is_of_conversion(self) -> bool {
-        matches!(
-            self,
-            Self::Goal
-                | Self::Status
-                | Self::Currency
-                | Self::Coupon
-                | Self::CustomerType
-                | Self::AttributedBy
-        )
-    }
-
-    /// True if only the single clicks and conversions have it, and not their sums.
-    pub(crate) fn needs_events(self) -> bool {
-        self.is_of_click() || matches!(self, Self::Coupon | Self::CustomerType | Self::AttributedBy)
-    }
-
-    /// True for what one visitor brought, by which single clicks differ.
-    fn is_of_click(self) -> bool {
-        matches!(
-            self,
-            Self::Sub1
-                | Self::Sub2
-                | Self::Sub3
-                | Self::Sub4
-                | Self::Sub5
-                | Self::Country
-                | Self::Device
-                | Self::Os
-                | Self::Browser
-                | Self::ReferrerHost
-                | Self::LandingPage
-                | Self::InvalidBecause
-        )
+        self.field().is_of_conversion()
     }
 
     /// True if its values are the IDs of objects.
@@ -325,58 +330,6 @@ impl Dimension {
         match self.object() {
             Some(object) => object.stored(value).map(|id| id.to_string()),
             None => Ok(value.to_owned()),
-        }
-    }
-
-    /// Expression over the columns of the events; `$4` is the time zone.
-    pub(crate) fn expression(self) -> &'static str {
-        match self {
-            Self::Day => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD')",
-            Self::Hour => "to_char(at AT TIME ZONE $4, 'YYYY-MM-DD HH24:00')",
-            Self::Week => "to_char(at AT TIME ZONE $4, 'IYYY-\"W\"IW')",
-            Self::SundayWeek => {
-                "to_char((at AT TIME ZONE $4)::date - extract(dow FROM at AT TIME ZONE $4)::integer, 'YYYY-MM-DD')"
-            }
-            Self::Month => "to_char(at AT TIME ZONE $4, 'YYYY-MM')",
-            Self::Quarter => "to_char(at AT TIME ZONE $4, 'YYYY-\"Q\"Q')",
-            Self::HourOfDay => "to_char(at AT TIME ZONE $4, 'HH24')",
-            Self::Weekday => "to_char(at AT TIME ZONE $4, 'ID')",
-            Self::Advertiser => {
-                "(SELECT advertiser_id FROM campaigns WHERE network_id = $1 AND campaigns.id = campaign_id)::text"
-            }
-            Self::Campaign => "campaign_id::text",
-            Self::Categories => {
-                "(SELECT array_to_string(categories, ', ') FROM campaigns WHERE network_id = $1 AND campaigns.id = campaign_id)"
-            }
-            Self::Goal => "goal_id::text",
-            Self::Affiliate => "affiliate_id::text",
-            Self::Group => {
-                "(SELECT group_id FROM affiliates WHERE network_id = $1 AND affiliates.id = affiliate_id)::text"
-            }
-            Self::Tags => {
-                "(SELECT array_to_string(tags, ', ') FROM affiliates WHERE network_id = $1 AND affiliates.id = affiliate_id)"
-            }
-            Self::Link => "link_id::text",
-            Self::LandingPage => "landing_page_id::text",
-            Self::Sub1 => "sub1",
-            Self::Sub2 => "sub2",
-            Self::Sub3 => "sub3",
-            Self::Sub4 => "sub4",
-            Self::Sub5 => "sub5",
-            Self::Country => "country",
-            Self::Device => "device",
-            Self::Os => "os",
-            Self::Browser => "browser",
-            // Behind the scheme and a user name, up to the port or the path.
-            Self::ReferrerHost => {
-                "lower(substring(referrer FROM '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)'))"
-            }
-            Self::InvalidBecause => "flag",
-            Self::Coupon => "coupon",
-            Self::CustomerType => "customer_type",
-            Self::AttributedBy => "attributed_by",
-            Self::Status => "status",
-            Self::Currency => "currency",
         }
     }
 }

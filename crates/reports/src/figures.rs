@@ -1,7 +1,7 @@
 //! Metrics of a row and their definitions.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use schema::{Currency, Money};
 use tenancy::{Actor, Permission};
@@ -17,6 +17,15 @@ pub struct Sums {
     pub commission_micros: i64,
     /// Revenue owed by the advertisers, in micro-units.
     pub revenue_micros: i64,
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.conversions += other.conversions;
+        self.amount_micros = self.amount_micros.saturating_add(other.amount_micros);
+        self.commission_micros = self.commission_micros.saturating_add(other.commission_micros);
+        self.revenue_micros = self.revenue_micros.saturating_add(other.revenue_micros);
+    }
 }
 
 /// Counts and sums of a row. Money is summed per currency and never converted.
@@ -153,11 +162,26 @@ impl AddAssign<&Figures> for Figures {
         self.rejected += other.rejected;
         self.later_steps += other.later_steps;
         for (currency, added) in &other.money {
+            *self.money.entry(*currency).or_default() += *added;
+        }
+    }
+}
+
+impl SubAssign<&Figures> for Figures {
+    fn sub_assign(&mut self, other: &Figures) {
+        self.clicks -= other.clicks;
+        self.unique_clicks -= other.unique_clicks;
+        self.invalid_clicks -= other.invalid_clicks;
+        self.pending -= other.pending;
+        self.approved -= other.approved;
+        self.rejected -= other.rejected;
+        self.later_steps -= other.later_steps;
+        for (currency, taken) in &other.money {
             let sums = self.money.entry(*currency).or_default();
-            sums.conversions += added.conversions;
-            sums.amount_micros = sums.amount_micros.saturating_add(added.amount_micros);
-            sums.commission_micros = sums.commission_micros.saturating_add(added.commission_micros);
-            sums.revenue_micros = sums.revenue_micros.saturating_add(added.revenue_micros);
+            sums.conversions -= taken.conversions;
+            sums.amount_micros = sums.amount_micros.saturating_sub(taken.amount_micros);
+            sums.commission_micros = sums.commission_micros.saturating_sub(taken.commission_micros);
+            sums.revenue_micros = sums.revenue_micros.saturating_sub(taken.revenue_micros);
         }
     }
 }

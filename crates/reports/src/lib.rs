@@ -1,20 +1,32 @@
-//! Reports: one [`ReportQuery`] in, rows out, for pages, CSV and the API alike.
+//! Reports: one [`ReportQuery`] in, rows out, for pages, CSV, workbooks and the API alike.
 //!
-//! Dimensions that the sums per hour have are read from them; others from the single clicks and conversions.
+//! [`Engine::run`] reads top to bottom: a `Plan` names the fields that the query needs and translates their values to
+//! groups; blocks of clicks (`tracking/src/blocks`) are summed in columns, the clicks between and behind them are read
+//! from Postgres, and so are the conversions; [`Report`] puts the groups in order.
 
+mod blocks;
 mod csv;
 mod dimension;
+mod engine;
+mod error;
+mod events;
+mod field;
 mod figures;
+mod groups;
+mod keys;
+mod lookups;
+mod plan;
 mod query;
 mod report;
-mod statement;
 mod threshold;
 mod xlsx;
 
 pub use crate::csv::to_csv;
 pub use dimension::Dimension;
+pub use engine::Engine;
+pub use error::ReportError;
 pub use figures::{Figures, Metric, Sums, Value};
 pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
-pub use report::{Key, Report, ReportError, Row, run};
+pub use report::{Key, Report, Row};
 pub use threshold::Threshold;
 pub use xlsx::{XLSX_TYPE, XlsxError, to_xlsx};

@@ -201,6 +201,12 @@ impl ReportQuery {
         }
     }
 
+    /// Dimensions of the rows and of the filters.
+    pub(crate) fn dimensions(&self) -> impl Iterator<Item = Dimension> {
+        let filters = self.filters.iter().map(|filter| filter.dimension);
+        self.group.iter().copied().chain(filters)
+    }
+
     fn problems(&self) -> Vec<QueryProblem> {
         let mut problems = Vec::new();
         if self.from > self.to {

@@ -1,18 +1,23 @@
-//! Execution of a report: one statement, folded into rows.
+//! Result of a report: its groups as rows, in the order of the query.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, Integer, Text};
 use diesel_async::RunQueryDsl;
-use schema::{Currency, NetworkConn};
-use tenancy::Scope;
-use tenancy::networks::Network;
+use schema::NetworkConn;
 
-use crate::query::{QueryProblem, Sort};
-use crate::statement::{MAX_SUMS, Statement};
-use crate::{Dimension, Figures, ReportQuery, Sums};
+use crate::error::ReportError;
+use crate::groups::Groups;
+use crate::keys::{self, GroupKey, Keys};
+use crate::query::Sort;
+use crate::{Dimension, Figures, ReportQuery};
+
+/// Groups from which on they are put in order on another thread.
+const MANY_GROUPS: usize = 5_000;
 
 /// Key of a row in one dimension.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,69 +41,40 @@ pub struct Row {
 }
 
 /// Result of a [`ReportQuery`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Report {
     /// Sums over all rows.
     pub total: Figures,
     /// Sums over all rows of the period that is compared; `None` if no period is compared.
     pub total_before: Option<Figures>,
-    /// Rows in the order of the query.
-    pub rows: Vec<Row>,
+    group: Vec<Dimension>,
+    sort: Option<Sort>,
+    groups: Groups,
+    before: Option<Groups>,
+    labels: Labels,
+    /// Value to sort by and key of each row; as many are in order as the caller asked for.
+    order: Vec<(f64, GroupKey)>,
 }
 
-/// Reason why a report has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The database fails.
-    #[error(transparent)]
-    Db(#[from] diesel::result::Error),
-    /// The report is too large.
-    #[error("the report has more than {MAX_SUMS} rows")]
-    TooLarge,
+/// Values of the dimensions and names of the objects among them, by code.
+#[derive(Debug)]
+struct Labels {
+    texts: Vec<Vec<Arc<str>>>,
+    names: Vec<HashMap<usize, String>>,
 }
 
-impl ReportError {
-    /// The problem, for the user who asked; the error itself if it is ours.
-    ///
-    /// # Errors
-    /// The error of the database.
-    pub fn into_problem(self) -> QueryResult<QueryProblem> {
-        match self {
-            Self::Db(error) => Err(error),
-            Self::TooLarge => Ok(QueryProblem::new(
-                "group",
-                format!(
-                    "The report has more than {MAX_SUMS} rows. Choose fewer dimensions, a shorter period, or a filter."
-                ),
-            )),
-        }
+impl Labels {
+    fn text(&self, dimension: usize, key: GroupKey) -> &str {
+        let texts = self.texts.get(dimension);
+        let text = texts.and_then(|texts| texts.get(keys::code(key, dimension)));
+        text.map_or("", |text| text)
     }
-}
 
-#[derive(QueryableByName)]
-struct Sum {
-    #[diesel(sql_type = Array<Text>)]
-    keys: Vec<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    currency: Option<Currency>,
-    #[diesel(sql_type = Nullable<Text>)]
-    status: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    clicks: i64,
-    #[diesel(sql_type = BigInt)]
-    unique_clicks: i64,
-    #[diesel(sql_type = BigInt)]
-    invalid_clicks: i64,
-    #[diesel(sql_type = BigInt)]
-    conversions: i64,
-    #[diesel(sql_type = BigInt)]
-    later_steps: i64,
-    #[diesel(sql_type = BigInt)]
-    amount_micros: i64,
-    #[diesel(sql_type = BigInt)]
-    commission_micros: i64,
-    #[diesel(sql_type = BigInt)]
-    revenue_micros: i64,
+    fn label(&self, dimension: usize, key: GroupKey) -> &str {
+        let names = self.names.get(dimension);
+        let name = names.and_then(|names| names.get(&keys::code(key, dimension)));
+        name.map_or_else(|| self.text(dimension, key), String::as_str)
+    }
 }
 
 #[derive(QueryableByName)]
@@ -109,260 +85,270 @@ struct Name {
     name: String,
 }
 
-/// Figures by the stored values of the keys.
-type ByKeys = BTreeMap<Vec<String>, Figures>;
-
-/// Runs a report over the events in `scope`. A filter outside of the scope finds nothing.
-///
-/// # Errors
-/// [`ReportError`].
-pub async fn run(
+/// Makes the report of groups, with its first `sorted` rows in order.
+pub(crate) async fn finish(
     conn: &mut NetworkConn,
-    network: &Network,
-    scope: Scope,
     query: &ReportQuery,
+    groups: Groups,
+    before: Option<Groups>,
+    keys: Arc<Keys>,
+    sorted: usize,
 ) -> Result<Report, ReportError> {
-    let mut sums = sums(conn, network, scope, query).await?;
-    let mut before = match query.compared() {
-        Some(compared) => Some(self::sums(conn, network, scope, &compared).await?),
-        None => None,
-    };
-    let allows = |figures: &Figures| {
-        let mut thresholds = query.thresholds.iter();
-        thresholds.all(|threshold| threshold.allows(figures))
-    };
-    let has_time = query.group.iter().any(|dimension| dimension.is_time());
-    let total_before = before.as_mut().map(|before| {
-        if has_time {
-            // The spans of one period have no counterparts in the other: each period keeps to the bounds.
-            before.retain(|_, figures| allows(figures));
-        } else {
-            // Keys of the period before alone, which had figures then, are rows too.
-            for keys in before.keys() {
-                sums.entry(keys.clone()).or_default();
-            }
-            before.retain(|keys, _| sums.get(keys).is_some_and(allows));
-        }
-        total(before)
-    });
-    sums.retain(|_, figures| allows(figures));
-    let total = total(&sums);
-    let mut rows = Vec::with_capacity(sums.len());
-    for (keys, figures) in sums {
-        let before = before
-            .as_mut()
-            .filter(|_| !has_time)
-            .map(|before| before.remove(&keys).unwrap_or_default());
-        rows.push((keys, figures, before));
+    let texts = keys.texts();
+    let mut names = Vec::with_capacity(query.group.len());
+    for (dimension, texts) in query.group.iter().zip(&texts) {
+        names.push(self::names(conn, *dimension, texts).await?);
     }
-    let names = names(conn, query, &rows).await?;
-    let mut rows: Vec<Row> = rows
-        .into_iter()
-        .map(|(keys, figures, before)| Row {
-            keys: named(&query.group, keys, &names),
-            figures,
-            before,
-        })
-        .collect();
-    rows.sort_by(|one, other| order(query, one, other));
-    Ok(Report {
-        total,
-        total_before,
-        rows,
-    })
+    let labels = Labels { texts, names };
+    let query = query.clone();
+    let size = groups.clicks.len() + groups.conversions.len();
+    let make = move || Report::new(&query, groups, before, labels, sorted);
+    if size < MANY_GROUPS {
+        return Ok(make());
+    }
+    tokio::task::spawn_blocking(make)
+        .await
+        .map_err(ReportError::failed)
 }
 
-async fn sums(
+/// Names of the objects of a dimension, by code.
+async fn names(
     conn: &mut NetworkConn,
-    network: &Network,
-    scope: Scope,
-    query: &ReportQuery,
-) -> Result<ByKeys, ReportError> {
-    let zone = query.zone.unwrap_or(network.time_zone());
-    let statement = Statement::of(query, zone == network.time_zone());
-    let (from, to) = query.bounds(zone);
-    let mut bound = diesel::sql_query(statement.text)
-        .into_boxed::<diesel::pg::Pg>()
+    dimension: Dimension,
+    texts: &[Arc<str>],
+) -> QueryResult<HashMap<usize, String>> {
+    let Some(object) = dimension.object() else {
+        return Ok(HashMap::new());
+    };
+    let codes = texts.iter().enumerate();
+    let codes: HashMap<i32, usize> = codes
+        .filter_map(|(code, text)| Some((text.parse().ok()?, code)))
+        .collect();
+    let ids: Vec<i32> = codes.keys().copied().collect();
+    let found: Vec<Name> = diesel::sql_query(object.names())
         .bind::<Integer, _>(conn.network_id())
-        .bind::<Timestamptz, _>(from)
-        .bind::<Timestamptz, _>(to)
-        .bind::<Text, _>(zone.name())
-        .bind::<Nullable<Integer>, _>(scope.affiliate)
-        .bind::<Nullable<Integer>, _>(scope.advertiser);
-    for values in statement.filters {
-        bound = bound.bind::<Array<Text>, _>(values);
-    }
-    let found: Vec<Sum> = bound.load(&mut **conn).await?;
-    if found.len() > MAX_SUMS {
-        return Err(ReportError::TooLarge);
-    }
-    let mut sums = ByKeys::new();
-    for sum in found {
-        let figures = figures(&sum);
-        *sums.entry(sum.keys).or_default() += &figures;
-    }
-    set_base_clicks(query, &mut sums);
-    if query.group.contains(&Dimension::Goal) {
-        for figures in sums.values_mut() {
-            figures.is_of_one_goal = true;
+        .bind::<Array<Integer>, _>(ids)
+        .load(&mut **conn)
+        .await?;
+    let named = |found: Name| Some((*codes.get(&found.id)?, found.name));
+    Ok(found.into_iter().filter_map(named).collect())
+}
+
+impl Report {
+    fn new(
+        query: &ReportQuery,
+        groups: Groups,
+        before: Option<Groups>,
+        labels: Labels,
+        sorted: usize,
+    ) -> Self {
+        let mut report = Self {
+            total: Figures::default(),
+            total_before: None,
+            group: query.group.clone(),
+            sort: query.sort,
+            groups,
+            before,
+            labels,
+            order: Vec::new(),
+        };
+        let allows = |figures: &Figures| {
+            let mut thresholds = query.thresholds.iter();
+            thresholds.all(|threshold| threshold.allows(figures))
+        };
+        let mut keys: Vec<GroupKey> = report.groups.keys().collect();
+        // Keys of the period before alone, which had figures then, are rows too. Spans of time have no counterparts.
+        if let Some(before) = report.before.as_ref().filter(|_| !report.has_time()) {
+            keys.extend(before.keys());
+            keys.sort_unstable();
+            keys.dedup();
         }
-    }
-    Ok(sums)
-}
-
-/// Sets the clicks that rates divide by in rows by dimensions that clicks lack.
-fn set_base_clicks(query: &ReportQuery, sums: &mut ByKeys) {
-    if !query.group.iter().any(|dimension| dimension.is_of_conversion()) {
-        return;
-    }
-    let of_click = |keys: &[String]| -> Vec<String> {
-        let kept = |(dimension, key): (&Dimension, &String)| {
-            if dimension.is_of_conversion() {
-                String::new()
+        if !query.thresholds.is_empty() {
+            keys.retain(|key| allows(&report.figures(&report.groups, *key)));
+        }
+        report.total = report.groups.sum(&keys);
+        report.total_before = report.before.as_ref().map(|before| {
+            if report.has_time() {
+                let mut keys: Vec<_> = before.keys().collect();
+                // Each period keeps to the bounds.
+                keys.retain(|key| allows(&report.figures(before, *key)));
+                before.sum(&keys)
             } else {
-                key.clone()
+                before.sum(&keys)
             }
+        });
+        let metric = query.sort.and_then(|sort| sort.metric);
+        let value = |key| match metric {
+            Some(metric) => report.figures(&report.groups, key).value(metric).sort_key(),
+            None => 0.0,
         };
-        query.group.iter().zip(keys).map(kept).collect()
-    };
-    let bases: Vec<i64> = sums
-        .keys()
-        .map(|keys| sums.get(&of_click(keys)).map_or(0, Figures::valid_clicks))
-        .collect();
-    for (figures, base) in sums.values_mut().zip(bases) {
-        figures.base_clicks = Some(base);
+        let mut order: Vec<_> = keys.into_iter().map(|key| (value(key), key)).collect();
+        let compare = |one: &(f64, GroupKey), other: &(f64, GroupKey)| report.compare(*one, *other);
+        if sorted < order.len() {
+            order.select_nth_unstable_by(sorted, compare);
+        }
+        let first = sorted.min(order.len());
+        if let Some(first) = order.get_mut(..first) {
+            first.sort_unstable_by(compare);
+        }
+        report.order = order;
+        report
     }
-}
 
-fn total(sums: &ByKeys) -> Figures {
-    let mut total = Figures::default();
-    for figures in sums.values() {
-        total += figures;
+    fn has_time(&self) -> bool {
+        self.group.iter().any(|dimension| dimension.is_time())
     }
-    total
-}
 
-fn figures(sum: &Sum) -> Figures {
-    let mut figures = Figures {
-        clicks: sum.clicks,
-        unique_clicks: sum.unique_clicks,
-        invalid_clicks: sum.invalid_clicks,
-        ..Figures::default()
-    };
-    match sum.status.as_deref() {
-        Some("pending") => figures.pending = sum.conversions,
-        Some("approved") => figures.approved = sum.conversions,
-        Some("rejected" | "reversed") => figures.rejected = sum.conversions,
-        _ => {}
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.order.len()
     }
-    if let (Some(currency), Some("pending" | "approved")) = (sum.currency, sum.status.as_deref()) {
-        let sums = Sums {
-            conversions: sum.conversions,
-            amount_micros: sum.amount_micros,
-            commission_micros: sum.commission_micros,
-            revenue_micros: sum.revenue_micros,
-        };
-        figures.money.insert(currency, sums);
-        figures.later_steps = sum.later_steps;
-    }
-    figures
-}
 
-/// Names of the objects in the keys, by dimension and stored ID.
-async fn names<T>(
-    conn: &mut NetworkConn,
-    query: &ReportQuery,
-    rows: &[(Vec<String>, Figures, T)],
-) -> QueryResult<HashMap<(Dimension, i32), String>> {
-    let mut names = HashMap::new();
-    for (at, dimension) in query.group.iter().enumerate() {
-        let Some(object) = dimension.object() else {
-            continue;
-        };
-        let mut ids: Vec<i32> = rows
-            .iter()
-            .filter_map(|(keys, ..)| keys.get(at)?.parse().ok())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let found: Vec<Name> = diesel::sql_query(object.names())
-            .bind::<Integer, _>(conn.network_id())
-            .bind::<Array<Integer>, _>(ids)
-            .load(&mut **conn)
-            .await?;
-        names.extend(
-            found
-                .into_iter()
-                .map(|found| ((*dimension, found.id), found.name)),
-        );
+    /// Rows in this range, among those that the caller of [`crate::Engine::run`] asked for.
+    pub fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row> + '_ {
+        let end = range.end.min(self.order.len());
+        let keys = self.order.get(range.start.min(end)..end).unwrap_or_default();
+        keys.iter().map(|(_, key)| self.row(*key))
     }
-    Ok(names)
-}
 
-fn named(group: &[Dimension], keys: Vec<String>, names: &HashMap<(Dimension, i32), String>) -> Vec<Key> {
-    let key = |(dimension, stored): (&Dimension, String)| {
-        let id = dimension
-            .object()
-            .and_then(|object| Some((object, stored.parse::<i32>().ok()?)));
-        match id {
-            Some((object, id)) => {
-                let value = object.public(id);
-                let label = names.get(&(*dimension, id)).cloned();
-                Key {
-                    label: label.unwrap_or_else(|| value.clone()),
-                    value,
+    /// Sums over the rows that are not among these.
+    #[must_use]
+    pub fn others(&self, rows: &[Row]) -> Figures {
+        let mut others = self.total.clone();
+        for row in rows {
+            others -= &row.figures;
+        }
+        others
+    }
+
+    fn row(&self, key: GroupKey) -> Row {
+        let key_of = |(position, dimension): (usize, &Dimension)| {
+            let text = self.labels.text(position, key);
+            let label = self.labels.label(position, key);
+            let id = dimension
+                .object()
+                .and_then(|object| Some((object, text.parse::<i32>().ok()?)));
+            match id {
+                Some((object, id)) => {
+                    let value = object.public(id);
+                    // An object without a name is shown by its id.
+                    let label = if label == text {
+                        value.clone()
+                    } else {
+                        label.to_owned()
+                    };
+                    Key { value, label }
                 }
+                None => Key {
+                    value: text.to_owned(),
+                    label: text.to_owned(),
+                },
             }
-            None => Key {
-                label: stored.clone(),
-                value: stored,
-            },
+        };
+        let before = self.before.as_ref().filter(|_| !self.has_time());
+        Row {
+            keys: self.group.iter().enumerate().map(key_of).collect(),
+            figures: self.figures(&self.groups, key),
+            before: before.map(|before| self.figures(before, key)),
         }
-    };
-    group.iter().zip(keys).map(key).collect()
-}
+    }
 
-/// Order of two rows: by the metric that is sorted by, then by the keys: spans of time newest first, names alphabetically.
-fn order(query: &ReportQuery, one: &Row, other: &Row) -> Ordering {
-    let by_keys = |time_first: bool| {
-        let pairs = query.group.iter().zip(one.keys.iter().zip(&other.keys));
-        for (dimension, (one, other)) in pairs {
-            let compared = if dimension.is_time() && time_first {
-                other.value.cmp(&one.value)
+    /// Figures of a row.
+    fn figures(&self, groups: &Groups, key: GroupKey) -> Figures {
+        let mut figures = groups.conversions.get(&key).cloned().unwrap_or_default();
+        if let Some(clicks) = groups.clicks.get(&key) {
+            figures.clicks = clicks.clicks;
+            figures.unique_clicks = clicks.unique;
+            figures.invalid_clicks = clicks.invalid;
+        }
+        // In rows by dimensions that clicks lack, rates divide by the clicks with the other keys.
+        let mut lacking = self.group.iter().map(|dimension| dimension.is_of_conversion());
+        if lacking.any(|is_lacking| is_lacking) {
+            let lacking = self.group.iter().map(|dimension| dimension.is_of_conversion());
+            let base = groups.clicks.get(&Keys::without(key, lacking));
+            figures.base_clicks = Some(base.map_or(0, |clicks| clicks.clicks - clicks.invalid));
+        }
+        figures.is_of_one_goal = self.group.contains(&Dimension::Goal);
+        figures
+    }
+
+    /// Order of two rows: by the metric that is sorted by, then by the keys: spans of time newest first, names
+    /// alphabetically.
+    fn compare(&self, (value, key): (f64, GroupKey), (other_value, other): (f64, GroupKey)) -> Ordering {
+        let directed = |compared: Ordering, is_descending: bool| {
+            if is_descending {
+                compared.reverse()
             } else {
-                (&one.label, &one.value).cmp(&(&other.label, &other.value))
+                compared
+            }
+        };
+        match self.sort {
+            None => self.compare_keys(key, other, true),
+            Some(Sort {
+                metric: None,
+                is_descending,
+            }) => directed(self.compare_keys(key, other, false), is_descending),
+            Some(Sort {
+                metric: Some(_),
+                is_descending,
+            }) => directed(value.total_cmp(&other_value), is_descending)
+                .then_with(|| self.compare_keys(key, other, true)),
+        }
+    }
+
+    fn compare_keys(&self, one: GroupKey, other: GroupKey, newest_first: bool) -> Ordering {
+        let labels = &self.labels;
+        for (position, dimension) in self.group.iter().enumerate() {
+            if keys::code(one, position) == keys::code(other, position) {
+                continue;
+            }
+            let (text, other_text) = (labels.text(position, one), labels.text(position, other));
+            let compared = if dimension.is_time() && newest_first {
+                other_text.cmp(text)
+            } else {
+                let label = labels.label(position, one).cmp(labels.label(position, other));
+                label.then_with(|| text.cmp(other_text))
             };
             if compared != Ordering::Equal {
                 return compared;
             }
         }
         Ordering::Equal
-    };
-    match query.sort {
-        None => by_keys(true),
-        Some(Sort {
-            metric: None,
-            is_descending,
-        }) => {
-            let compared = by_keys(false);
-            if is_descending {
-                compared.reverse()
-            } else {
-                compared
+    }
+}
+
+#[cfg(test)]
+impl Report {
+    /// Report with these rows, in the order of the query.
+    pub(crate) fn of_rows(query: &ReportQuery, rows: &[(&[Key], Figures)]) -> Self {
+        let keys = Keys::new(query.group.len());
+        let mut groups = Groups::default();
+        let mut names = vec![HashMap::new(); query.group.len()];
+        for (row, figures) in rows {
+            let mut group = 0;
+            for (position, (dimension, key)) in query.group.iter().zip(*row).enumerate() {
+                let stored = dimension.stored(&key.value).unwrap();
+                let part = keys.part(position, &stored).unwrap();
+                if let Some(names) = names.get_mut(position) {
+                    names.insert(keys::code(part, position), key.label.clone());
+                }
+                group |= part;
             }
+            groups.add_clicks(
+                group,
+                crate::groups::Clicks {
+                    clicks: figures.clicks,
+                    unique: figures.unique_clicks,
+                    invalid: figures.invalid_clicks,
+                },
+            );
+            groups.conversions.insert(group, figures.clone());
         }
-        Some(Sort {
-            metric: Some(metric),
-            is_descending,
-        }) => {
-            let value = |row: &Row| row.figures.value(metric).sort_key();
-            let compared = value(one).total_cmp(&value(other));
-            let compared = if is_descending {
-                compared.reverse()
-            } else {
-                compared
-            };
-            compared.then_with(|| by_keys(true))
-        }
+        let labels = Labels {
+            texts: keys.texts(),
+            names,
+        };
+        Self::new(query, groups, None, labels, usize::MAX)
     }
 }

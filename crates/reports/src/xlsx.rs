@@ -31,7 +31,7 @@ pub enum XlsxError {
 /// # Errors
 /// [`XlsxError`].
 pub fn to_xlsx(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Result<Vec<u8>, XlsxError> {
-    let lines: usize = report.rows.iter().map(|row| currencies(row).len()).sum();
+    let lines: usize = report.rows(0..usize::MAX).map(|row| currencies(&row).len()).sum();
     if lines > MAX_LINES {
         return Err(XlsxError::TooLarge);
     }
@@ -57,9 +57,9 @@ pub fn to_xlsx(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Resu
     }
     sheet.write_string_with_format(0, column, "Currency", &heading)?;
     let mut at = 1;
-    for row in &report.rows {
-        for (line, currency) in currencies(row).into_iter().enumerate() {
-            write_line(sheet, at, query, metrics, row, (line, currency))?;
+    for row in report.rows(0..usize::MAX) {
+        for (line, currency) in currencies(&row).into_iter().enumerate() {
+            write_line(sheet, at, query, metrics, &row, (line, currency))?;
             at += 1;
         }
     }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::{Figures, Key, Sums};
 
-    /// Report by campaign and first sub ID with this number of equal rows.
+    /// Report by campaign and first sub ID, from 007 on, with this number of rows.
     fn report(rows: usize) -> (ReportQuery, Report) {
         let query = ReportQuery::parse("group=campaign,sub1", &[], "2026-11-21".parse().unwrap()).unwrap();
         let mut figures = Figures {
@@ -155,19 +155,16 @@ mod tests {
             value: value.to_owned(),
             label: label.to_owned(),
         };
-        let row = Row {
-            keys: vec![key(&CampaignId(7).to_string(), "=1+1"), key("", "007")],
-            figures: figures.clone(),
-            before: None,
-        };
-        (
-            query,
-            Report {
-                total: figures,
-                total_before: None,
-                rows: vec![row; rows],
-            },
-        )
+        let campaign = key(&CampaignId(7).to_string(), "=1+1");
+        let keys: Vec<_> = (7..rows + 7)
+            .map(|row| [campaign.clone(), key(&format!("{row:03}"), "")])
+            .collect();
+        let rows: Vec<_> = keys
+            .iter()
+            .map(|keys| (keys.as_slice(), figures.clone()))
+            .collect();
+        let report = Report::of_rows(&query, &rows);
+        (query, report)
     }
 
     #[test]

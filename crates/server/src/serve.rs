@@ -144,11 +144,13 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage.clone(),
         places: settings.places,
     })?;
+    let reports = reports::Engine::default();
     let api = Api::new(ApiSettings {
         db: db.clone(),
         secret: settings.secret.clone(),
         urls: urls.clone(),
         proxies: settings.proxies.clone(),
+        reports: reports.clone(),
         mailer: settings.mailer.clone(),
         limits: settings.limits,
         tracker: tracker.clone(),
@@ -159,6 +161,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         urls: urls.clone(),
         proxies: settings.proxies,
         storage: settings.storage,
+        reports,
         mailer: settings.mailer.clone(),
         allow_sign_up: settings.allow_sign_up,
         tracker: tracker.clone(),

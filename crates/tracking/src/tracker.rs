@@ -17,6 +17,7 @@ use tenancy::RateLimit;
 use tenancy::networks::Network;
 use tokio::task::JoinHandle;
 
+use crate::blocks;
 use crate::click_record;
 use crate::clicks::NewClick;
 use crate::counts::Counts;
@@ -113,6 +114,7 @@ impl Tracker {
             unattributed_days: storage.keep_unattributed_days,
         };
         tokio::spawn(remove_old(url.clone(), keep));
+        tokio::spawn(blocks::keep(url.clone()));
         tokio::spawn(sweep(
             url.clone(),
             authenticator,

@@ -23,7 +23,7 @@ use crate::state::Api;
 /// Maximum number of rows of a response.
 const MAX_ROWS: usize = 1_000;
 /// Maximum number of rows before a response: a report has no more.
-const MAX_OFFSET: usize = 200_000;
+const MAX_OFFSET: usize = 2_000_000;
 /// Number of rows of a response by default.
 const ROWS: usize = 100;
 
@@ -69,7 +69,7 @@ pub(crate) struct RowParams {
     #[param(value_type = i64, minimum = 1, maximum = 1000, required = false)]
     limit: Option<usize>,
     /// Number of rows to leave out at the start.
-    #[param(value_type = i64, minimum = 0, maximum = 200_000, required = false)]
+    #[param(value_type = i64, minimum = 0, maximum = 2_000_000, required = false)]
     offset: Option<usize>,
 }
 
@@ -214,41 +214,42 @@ pub(crate) async fn show(
     let mut conn = access.network(&api.db).await?;
     let (limit, offset) = page(request.query_string())?;
     let rows = ["limit", "offset"];
-    let (query, network, report) = run(&mut conn, &access, request.query_string(), &rows).await?;
+    let (query, network, report) = run(
+        &mut conn,
+        &access,
+        &api,
+        request.query_string(),
+        &rows,
+        offset + limit,
+    )
+    .await?;
     conn.commit().await?;
     let metrics = query.metrics(&access);
     let of = |figures: &Figures| FigureMap::new(&metrics, figures);
-    let mut others = Figures::default();
-    let is_shown = |at: usize| at >= offset && at - offset < limit;
-    let row_count = report.rows.len();
-    let mut rows = Vec::new();
-    for (at, row) in report.rows.into_iter().enumerate() {
-        if is_shown(at) {
-            let keys = query.group.iter().zip(row.keys);
-            rows.push(ReportRow {
-                keys: keys
-                    .map(|(dimension, key)| ReportKey {
-                        dimension: dimension.as_str(),
-                        value: key.value,
-                        label: key.label,
-                    })
-                    .collect(),
-                figures: of(&row.figures),
-                before: row.before.as_ref().map(of),
-            });
-        } else {
-            let Row { figures, .. } = row;
-            others += &figures;
+    let rows: Vec<Row> = report.rows(offset..offset + limit).collect();
+    let others = report.others(&rows);
+    let row = |row: Row| {
+        let keys = query.group.iter().zip(row.keys);
+        ReportRow {
+            keys: keys
+                .map(|(dimension, key)| ReportKey {
+                    dimension: dimension.as_str(),
+                    value: key.value,
+                    label: key.label,
+                })
+                .collect(),
+            figures: of(&row.figures),
+            before: row.before.as_ref().map(of),
         }
-    }
+    };
     Ok(Json(Report {
         from: query.from,
         to: query.to,
         time_zone: query.zone.unwrap_or(network.time_zone()).name(),
         total: of(&report.total),
         total_before: report.total_before.as_ref().map(of),
-        row_count,
-        rows,
+        row_count: report.row_count(),
+        rows: rows.into_iter().map(row).collect(),
         others: of(&others),
     }))
 }
@@ -293,7 +294,15 @@ pub(crate) async fn export(
     };
     let mut conn = access.network(&api.db).await?;
     let others = ["format", "bom"];
-    let (query, _, report) = run(&mut conn, &access, request.query_string(), &others).await?;
+    let (query, _, report) = run(
+        &mut conn,
+        &access,
+        &api,
+        request.query_string(),
+        &others,
+        usize::MAX,
+    )
+    .await?;
     conn.commit().await?;
     let metrics = query.metrics(&access);
     // Hundreds of thousands of lines take long: not on an actix worker.
@@ -318,18 +327,24 @@ pub(crate) async fn export(
     })
 }
 
-/// Parses, checks and runs a report.
+/// Parses, checks and runs a report, with its first `rows` rows in order.
 async fn run(
     conn: &mut NetworkConn,
     actor: &Actor,
+    api: &Api,
     text: &str,
     others: &[&str],
+    rows: usize,
 ) -> Result<(ReportQuery, Network, Outcome), ApiError> {
     let network = networks::current(conn).await?;
     let today = clock::now().with_timezone(&network.time_zone()).date_naive();
     let query = ReportQuery::parse(text, others, today).map_err(refused)?;
     query.check(actor).map_err(refused)?;
-    match reports::run(conn, &network, actor.role.scope(), &query).await {
+    match api
+        .reports
+        .run(conn, &network, actor.role.scope(), &query, rows)
+        .await
+    {
         Ok(report) => Ok((query, network, report)),
         Err(error) => Err(refused(vec![error.into_problem()?])),
     }

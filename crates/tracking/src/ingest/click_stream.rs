@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::error::ApplyError;
 use super::stream::{Record, Stream};
+use crate::blocks::Arrivals;
 use crate::click_record::{COLUMNS, ClickRecord};
 
 /// Header and trailer of a `COPY … BINARY`.
@@ -134,23 +135,28 @@ impl Stream for ClickStream {
         let deleted = self.deleted(records).await?;
         let mut rows_by_month: BTreeMap<Month, BytesMut> = BTreeMap::new();
         let mut sums = Sums::new();
+        let mut arrivals = Arrivals::default();
         for record in records {
             let click = ClickRecord::read(record.bytes)
                 .ok_or_else(|| BatchError::Invalid("a click of an unknown format".to_owned()))?;
             if deleted.contains(&click.network_id) {
                 continue;
             }
+            let at = time(&click)?;
+            arrivals.add(click.network_id, at);
             let rows = rows_by_month
-                .entry(month(time(&click)?))
+                .entry(month(at))
                 .or_insert_with(|| BytesMut::from(COPY_HEADER));
             click.put_row(rows);
             add(&mut sums, &click);
         }
+        let tx = Tx::new(transaction, prepared);
+        arrivals.announce(tx).await?;
         for ((year, month), mut rows) in rows_by_month {
             rows.put_slice(COPY_TRAILER);
             copy(transaction, year, month, rows.freeze()).await?;
         }
-        add_to_rollups(Tx::new(transaction, prepared), &sums).await
+        add_to_rollups(tx, &sums).await
     }
 
     fn committed(&self, (): ()) {}

@@ -28,7 +28,10 @@ pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
     let scope = page.actor.role.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let query = ReportQuery::last_days(30, today, vec![Dimension::Day]);
-    let report = reports::run(&mut page.conn, &page.network, scope, &query).await;
+    let engine = page.request.dashboard.reports.clone();
+    let report = engine
+        .run(&mut page.conn, &page.network, scope, &query, usize::MAX)
+        .await;
     let report = match report {
         Ok(report) => report,
         Err(error) => return Err(PageError::BadRequest(error.into_problem()?.message)),
@@ -76,15 +79,14 @@ pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
 /// Figures of every day of the period, oldest first. A day without events has zeros, not a gap.
 fn by_day(query: &ReportQuery, report: &Report) -> Vec<(NaiveDate, Figures)> {
     let of_day: HashMap<NaiveDate, _> = report
-        .rows
-        .iter()
-        .filter_map(|row| Some((row.keys.first()?.value.parse().ok()?, &row.figures)))
+        .rows(0..usize::MAX)
+        .filter_map(|row| Some((row.keys.first()?.value.parse().ok()?, row.figures)))
         .collect();
     query
         .from
         .iter_days()
         .take_while(|day| *day <= query.to)
-        .map(|day| (day, of_day.get(&day).copied().cloned().unwrap_or_default()))
+        .map(|day| (day, of_day.get(&day).cloned().unwrap_or_default()))
         .collect()
 }
 

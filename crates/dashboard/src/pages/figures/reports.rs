@@ -104,12 +104,18 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
         Ok(query) => (query, Vec::new()),
         Err(problems) => (fallback(), problems),
     };
-    let report = match reports::run(&mut page.conn, &page.network, scope, &query).await {
+    let engine = page.request.dashboard.reports.clone();
+    let report = match engine
+        .run(&mut page.conn, &page.network, scope, &query, ROWS)
+        .await
+    {
         Ok(report) => report,
         Err(error) => {
             problems.push(error.into_problem()?);
             query = fallback();
-            let report = reports::run(&mut page.conn, &page.network, scope, &query).await;
+            let report = engine
+                .run(&mut page.conn, &page.network, scope, &query, ROWS)
+                .await;
             match report {
                 Ok(report) => report,
                 Err(error) => return Err(PageError::BadRequest(error.into_problem()?.message)),
@@ -177,7 +183,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
                 .map(|metric| Heading::new(&query, *metric))
                 .collect(),
             total: cells(&metrics, &report.total, report.total_before.as_ref()),
-            hidden_rows: report.rows.len().saturating_sub(ROWS),
+            hidden_rows: report.row_count().saturating_sub(ROWS),
             rows: rows(&query, &metrics, &report, today),
         },
     )
@@ -291,7 +297,11 @@ async fn file(
     };
     let query = ReportQuery::parse(page.request.http.query_string(), &[], today).map_err(refuse)?;
     query.check(&page.actor).map_err(refuse)?;
-    let report = reports::run(&mut page.conn, &page.network, page.actor.role.scope(), &query).await;
+    let engine = page.request.dashboard.reports.clone();
+    let scope = page.actor.role.scope();
+    let report = engine
+        .run(&mut page.conn, &page.network, scope, &query, usize::MAX)
+        .await;
     let report = match report {
         Ok(report) => report,
         Err(error) => return Err(refuse(vec![error.into_problem()?])),
@@ -345,9 +355,7 @@ fn rows(
     today: chrono::NaiveDate,
 ) -> Vec<ReportRow> {
     report
-        .rows
-        .iter()
-        .take(ROWS)
+        .rows(0..ROWS)
         .map(
             |Row {
                  keys,
@@ -357,10 +365,10 @@ fn rows(
                 keys: query
                     .group
                     .iter()
-                    .zip(keys)
+                    .zip(&keys)
                     .map(|(dimension, key)| key_cell(query, *dimension, key, today))
                     .collect(),
-                cells: cells(metrics, figures, before.as_ref()),
+                cells: cells(metrics, &figures, before.as_ref()),
             },
         )
         .collect()

@@ -1,0 +1,356 @@
+//! Sums of blocks: the values of each row select its group. A pass per column keeps the loops small.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use columns::{Code, Codes, Column, Dictionary};
+
+use super::LoadedBlock;
+use crate::ReportError;
+use crate::field::QUARTER;
+use crate::groups::{ClickGroups, Clicks, MAX_GROUPS};
+use crate::keys::{GroupKey, Keys};
+use crate::plan::{Plan, PlannedField};
+
+/// Combinations of codes up to which the groups of a block are counted in an array.
+const MAX_CELLS: usize = 1 << 16;
+
+/// Part of a key that is not known yet. No key has so many bits.
+const UNKNOWN: GroupKey = GroupKey::MAX;
+
+/// Sums of a block for one question: values of its groups, and their clicks.
+pub(crate) type Partial = Vec<(Vec<Arc<str>>, Clicks)>;
+
+/// Sums blocks on as many threads as given; returns the groups of each block if `keeps_apart`, otherwise of all.
+///
+/// # Errors
+/// [`ReportError::TooLarge`].
+pub(crate) fn sum_blocks(
+    blocks: &[LoadedBlock],
+    plan: &Plan,
+    keys: &Keys,
+    threads: usize,
+    keeps_apart: bool,
+) -> Result<Vec<(Option<usize>, ClickGroups)>, ReportError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        lower_priority();
+        let mut results = Vec::new();
+        let mut together = ClickGroups::new();
+        while let Some((at, block)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            blocks.get(at).map(|block| (at, block))
+        } {
+            if keeps_apart {
+                let mut groups = ClickGroups::new();
+                sum_block(block, plan, keys, &mut groups)?;
+                results.push((Some(at), groups));
+            } else {
+                sum_block(block, plan, keys, &mut together)?;
+            }
+        }
+        if !keeps_apart {
+            results.push((None, together));
+        }
+        Ok::<_, ReportError>(results)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(blocks.len()).max(1))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            let results = thread
+                .join()
+                .map_err(|_| ReportError::failed(std::io::Error::other("a thread of the report failed")))?;
+            all.extend(results?);
+        }
+        Ok(all)
+    })
+}
+
+/// Lowers the priority of this thread, so that no report slows a click.
+fn lower_priority() {
+    // A thread without the right to do so counts as fast as any other.
+    let _ = rustix::process::setpriority_process(None, 10);
+}
+
+/// Field of the plan with its column in a block.
+struct Planned<'a> {
+    field: &'a PlannedField,
+    column: &'a Column,
+}
+
+impl Planned<'_> {
+    /// Number of codes, with that of no value.
+    fn codes(&self) -> usize {
+        self.column.dictionary.len() + 1
+    }
+
+    /// Calls `use_value` with the value of a code.
+    fn with_value<R>(&self, code: usize, use_value: impl FnOnce(Option<&str>) -> R) -> R {
+        let Some(at) = code.checked_sub(1) else {
+            return use_value(None);
+        };
+        match &self.column.dictionary {
+            Dictionary::Numbers(numbers) => {
+                let text = numbers.get(at).map(ToString::to_string);
+                use_value(text.as_deref())
+            }
+            Dictionary::Texts(texts) => use_value(texts.get(at).map(|text| &**text)),
+        }
+    }
+
+    /// True for each code whose value the filters let through.
+    fn allowed(&self, plan: &Plan) -> Vec<bool> {
+        let is_allowed = |code: usize| self.with_value(code, |value| plan.allows(self.field, value));
+        (0..self.codes()).map(is_allowed).collect()
+    }
+}
+
+/// True for each code of a quarter of an hour in the period.
+fn in_period(quarters: &Column, plan: &Plan) -> Vec<bool> {
+    let mut allowed = vec![false];
+    if let Dictionary::Numbers(numbers) = &quarters.dictionary {
+        allowed.extend(numbers.iter().map(|quarter| {
+            let at = i64::from(*quarter) * QUARTER;
+            plan.from.timestamp() <= at && at < plan.to.timestamp()
+        }));
+    }
+    allowed
+}
+
+fn sum_block(
+    block: &LoadedBlock,
+    plan: &Plan,
+    keys: &Keys,
+    groups: &mut ClickGroups,
+) -> Result<(), ReportError> {
+    let fields: Vec<_> = plan
+        .click_fields()
+        .zip(&block.columns)
+        .map(|(field, column)| Planned { field, column })
+        .collect();
+    let mut kept: Option<Vec<bool>> = None;
+    let filters = fields.iter().filter(|planned| planned.field.is_filter());
+    let filters = filters.map(|planned| (planned.column, planned.allowed(plan)));
+    let clipped = block
+        .quarters
+        .iter()
+        .map(|quarters| (&**quarters, in_period(quarters, plan)));
+    for (column, allowed) in filters.chain(clipped) {
+        if !allowed.contains(&true) {
+            return Ok(());
+        }
+        if allowed.contains(&false) {
+            let kept = kept.get_or_insert_with(|| vec![true; column.codes.len()]);
+            match &column.codes {
+                Codes::Narrow(codes) => keep_allowed(kept, codes, &allowed),
+                Codes::Medium(codes) => keep_allowed(kept, codes, &allowed),
+                Codes::Wide(codes) => keep_allowed(kept, codes, &allowed),
+            }
+        }
+    }
+    let grouped: Vec<_> = fields
+        .into_iter()
+        .filter(|planned| planned.field.is_group())
+        .collect();
+    let weights = weights(&block.marks);
+    let marks = Marks {
+        codes: &block.marks.codes,
+        weights: &weights,
+        kept: kept.as_deref(),
+    };
+    let cells = grouped
+        .iter()
+        .try_fold(1_usize, |cells, planned| cells.checked_mul(planned.codes()));
+    match cells.filter(|cells| *cells <= MAX_CELLS) {
+        Some(cells) => sum_in_cells(&grouped, cells, &marks, plan, keys, groups),
+        None => sum_by_key(&grouped, &marks, plan, keys, groups),
+    }
+}
+
+fn keep_allowed<C: Code>(kept: &mut [bool], codes: &[C], allowed: &[bool]) {
+    for (kept, code) in kept.iter_mut().zip(codes) {
+        *kept &= allowed.get(code.index()).copied().unwrap_or_default();
+    }
+}
+
+/// Marks of the rows of a block.
+struct Marks<'a> {
+    codes: &'a Codes,
+    /// Clicks, unique and invalid ones, by code.
+    weights: &'a [[u32; 3]],
+    /// Rows that the filters let through; `None` for all.
+    kept: Option<&'a [bool]>,
+}
+
+impl Marks<'_> {
+    /// Calls `add` with the weight of every row that is kept, and its number.
+    fn each(
+        &self,
+        mut add: impl FnMut(usize, [u32; 3]) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
+        match self.codes {
+            Codes::Narrow(codes) => self.each_of(codes, &mut add),
+            Codes::Medium(codes) => self.each_of(codes, &mut add),
+            Codes::Wide(codes) => self.each_of(codes, &mut add),
+        }
+    }
+
+    fn each_of<C: Code>(
+        &self,
+        codes: &[C],
+        add: &mut impl FnMut(usize, [u32; 3]) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
+        for (row, code) in codes.iter().enumerate() {
+            if self
+                .kept
+                .is_none_or(|kept| kept.get(row).copied().unwrap_or_default())
+            {
+                add(row, self.weights.get(code.index()).copied().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn weights(marks: &Column) -> Vec<[u32; 3]> {
+    let mut weights = vec![[1, 0, 0]];
+    if let Dictionary::Numbers(numbers) = &marks.dictionary {
+        weights.extend(numbers.iter().map(|marks| {
+            let bit = |bit: i32| u32::from(marks & bit != 0);
+            [1, bit(1), bit(2)]
+        }));
+    }
+    weights
+}
+
+/// Counts the combinations of codes in an array, and then finds the keys of those that occur.
+fn sum_in_cells(
+    grouped: &[Planned<'_>],
+    cells: usize,
+    marks: &Marks<'_>,
+    plan: &Plan,
+    keys: &Keys,
+    groups: &mut ClickGroups,
+) -> Result<(), ReportError> {
+    let mut cell_of_row = vec![0_u32; marks.codes.len()];
+    let mut stride = 1;
+    for planned in grouped {
+        match &planned.column.codes {
+            Codes::Narrow(codes) => add_codes(&mut cell_of_row, codes, stride),
+            Codes::Medium(codes) => add_codes(&mut cell_of_row, codes, stride),
+            Codes::Wide(codes) => add_codes(&mut cell_of_row, codes, stride),
+        }
+        stride *= planned.codes() as u32;
+    }
+    let mut sums = vec![[0_u32; 3]; cells];
+    marks.each(|row, weight| {
+        let cell = cell_of_row.get(row).copied().unwrap_or_default();
+        if let Some(sum) = sums.get_mut(cell as usize) {
+            for (sum, weight) in sum.iter_mut().zip(weight) {
+                *sum += weight;
+            }
+        }
+        Ok(())
+    })?;
+    let mut parts: Vec<_> = grouped
+        .iter()
+        .map(|planned| vec![UNKNOWN; planned.codes()])
+        .collect();
+    for (cell, [clicks, unique, invalid]) in sums.into_iter().enumerate() {
+        if clicks == 0 {
+            continue;
+        }
+        let (mut key, mut rest) = (0, cell);
+        for (planned, parts) in grouped.iter().zip(&mut parts) {
+            let code = rest % planned.codes();
+            rest /= planned.codes();
+            key |= part(planned, code, parts, plan, keys)?;
+        }
+        *groups.entry(key).or_default() += Clicks {
+            clicks: i64::from(clicks),
+            unique: i64::from(unique),
+            invalid: i64::from(invalid),
+        };
+    }
+    check_size(groups)
+}
+
+fn add_codes<C: Code>(cells: &mut [u32], codes: &[C], stride: u32) {
+    for (cell, code) in cells.iter_mut().zip(codes) {
+        *cell += code.index() as u32 * stride;
+    }
+}
+
+/// Finds the key of every row.
+fn sum_by_key(
+    grouped: &[Planned<'_>],
+    marks: &Marks<'_>,
+    plan: &Plan,
+    keys: &Keys,
+    groups: &mut ClickGroups,
+) -> Result<(), ReportError> {
+    let mut key_of_row = vec![0; marks.codes.len()];
+    for planned in grouped {
+        match &planned.column.codes {
+            Codes::Narrow(codes) => add_parts(&mut key_of_row, codes, planned, marks, plan, keys),
+            Codes::Medium(codes) => add_parts(&mut key_of_row, codes, planned, marks, plan, keys),
+            Codes::Wide(codes) => add_parts(&mut key_of_row, codes, planned, marks, plan, keys),
+        }?;
+    }
+    marks.each(|row, [clicks, unique, invalid]| {
+        let key = key_of_row.get(row).copied().unwrap_or_default();
+        *groups.entry(key).or_default() += Clicks {
+            clicks: i64::from(clicks),
+            unique: i64::from(unique),
+            invalid: i64::from(invalid),
+        };
+        check_size(groups)
+    })
+}
+
+fn add_parts<C: Code>(
+    key_of_row: &mut [GroupKey],
+    codes: &[C],
+    planned: &Planned<'_>,
+    marks: &Marks<'_>,
+    plan: &Plan,
+    keys: &Keys,
+) -> Result<(), ReportError> {
+    let mut parts = vec![UNKNOWN; planned.codes()];
+    for (row, (key, code)) in key_of_row.iter_mut().zip(codes).enumerate() {
+        if marks
+            .kept
+            .is_none_or(|kept| kept.get(row).copied().unwrap_or_default())
+        {
+            *key |= part(planned, code.index(), &mut parts, plan, keys)?;
+        }
+    }
+    Ok(())
+}
+
+/// Part of the key for a code, found once per block.
+fn part(
+    planned: &Planned<'_>,
+    code: usize,
+    parts: &mut [GroupKey],
+    plan: &Plan,
+    keys: &Keys,
+) -> Result<GroupKey, ReportError> {
+    let Some(known) = parts.get_mut(code) else {
+        return Ok(0);
+    };
+    if *known == UNKNOWN {
+        *known = planned.with_value(code, |value| plan.part(planned.field, value, keys))?;
+    }
+    Ok(*known)
+}
+
+fn check_size(groups: &ClickGroups) -> Result<(), ReportError> {
+    if groups.len() > MAX_GROUPS {
+        return Err(ReportError::TooLarge);
+    }
+    Ok(())
+}

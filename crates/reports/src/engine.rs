@@ -1,0 +1,258 @@
+//! The engine: brings blocks, young clicks and conversions together into the groups of a report.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use chrono::{DateTime, Offset, TimeDelta, Utc};
+use chrono_tz::Tz;
+use schema::{NetworkConn, clock};
+use tenancy::Scope;
+use tenancy::networks::Network;
+use tokio::sync::Semaphore;
+
+use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
+use crate::events::Events;
+use crate::groups::{ClickGroups, Groups};
+use crate::keys::Keys;
+use crate::lookups::Lookups;
+use crate::plan::Plan;
+use crate::report::{self, Report};
+use crate::{Dimension, ReportError, ReportQuery};
+
+/// Reports that are computed at once; others wait. A large one takes all threads and some hundred megabytes.
+const CONCURRENT_REPORTS: usize = 2;
+/// Threads of a report.
+const MAX_THREADS: usize = 4;
+/// Groups of a block up to which its sums are kept for the next time.
+const MAX_KEPT_GROUPS: usize = 2_000;
+/// Attempts to read the columns of blocks, which may be replaced meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Engine of reports, with its memory. Cheap to clone; one per process.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    cache: BlockCache,
+    slots: Semaphore,
+    threads: usize,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            cache: BlockCache::new(),
+            slots: Semaphore::new(CONCURRENT_REPORTS),
+            threads: available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
+        }))
+    }
+}
+
+impl Engine {
+    /// Runs a report over the events in `scope`, and puts its first `rows` rows in order. A filter outside of the scope finds
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub async fn run(
+        &self,
+        conn: &mut NetworkConn,
+        network: &Network,
+        scope: Scope,
+        query: &ReportQuery,
+        rows: usize,
+    ) -> Result<Report, ReportError> {
+        let zone = query.zone.unwrap_or(network.time_zone());
+        let keys = Arc::new(Keys::new(query.group.len()));
+        let question = Question {
+            network_zone: network.time_zone(),
+            zone,
+            scope,
+            keys: &keys,
+        };
+        let groups = self.groups(conn, &question, query).await?;
+        let before = match query.compared() {
+            Some(compared) => Some(self.groups(conn, &question, &compared).await?),
+            None => None,
+        };
+        report::finish(conn, query, groups, before, keys, rows).await
+    }
+
+    /// Groups of a query.
+    async fn groups(
+        &self,
+        conn: &mut NetworkConn,
+        question: &Question<'_>,
+        query: &ReportQuery,
+    ) -> Result<Groups, ReportError> {
+        let scope = question.scope;
+        let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
+        let affiliate = scope.affiliate.map(|id| id.0);
+        let plan = Arc::new(Plan::new(query, question.zone, lookups, affiliate));
+        let events = Events {
+            query,
+            plan: &plan,
+            keys: question.keys,
+            scope,
+            has_hours: has_same_hours(question.zone, question.network_zone, (plan.from, plan.to)),
+        };
+        let mut groups = Groups::default();
+        if plan.counts_clicks() {
+            let hours_of = question.network_zone;
+            let uses_sums = events.uses_sums();
+            let is_full_hour = |at: DateTime<Utc>| !uses_sums || clock::start_of_hour(at, hours_of) == at;
+            let mut gaps = None;
+            for _ in 0..ATTEMPTS {
+                let coverage = Coverage::of(conn, (plan.from, plan.to), is_full_hour).await?;
+                if let Some(added) = self
+                    .blocks(conn, question, query, &plan, &coverage.blocks)
+                    .await?
+                {
+                    groups.merge(added);
+                    gaps = Some(coverage.gaps);
+                    break;
+                }
+            }
+            for gap in gaps.unwrap_or_else(|| vec![(plan.from, plan.to)]) {
+                events.add_clicks(conn, gap, &mut groups).await?;
+            }
+        }
+        events.add_conversions(conn, &mut groups).await?;
+        Ok(groups)
+    }
+
+    /// Clicks of blocks; `None` if one was replaced while its columns were read.
+    async fn blocks(
+        &self,
+        conn: &mut NetworkConn,
+        question: &Question<'_>,
+        query: &ReportQuery,
+        plan: &Arc<Plan>,
+        blocks: &[Block],
+    ) -> Result<Option<ClickGroups>, ReportError> {
+        let text = question.text(query, plan);
+        let mut groups = Groups::default();
+        let mut unknown = Vec::new();
+        for block in blocks {
+            let known = text.as_ref().and_then(|text| {
+                let is_inside = plan.from <= block.from_at && block.until_at <= plan.to;
+                is_inside
+                    .then(|| self.0.cache.partial(block.build, text))
+                    .flatten()
+            });
+            match known {
+                Some(partial) => {
+                    for (values, clicks) in &*partial {
+                        let mut key = 0;
+                        for (dimension, value) in values.iter().enumerate() {
+                            key |= question
+                                .keys
+                                .part(dimension, value)
+                                .ok_or(ReportError::TooLarge)?;
+                        }
+                        groups.add_clicks(key, *clicks);
+                    }
+                }
+                None => unknown.push(block.clone()),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(Some(groups.clicks));
+        }
+        let _slot = self.0.slots.acquire().await.map_err(ReportError::failed)?;
+        let names: Vec<_> = plan
+            .click_fields()
+            .map(|planned| planned.field.column())
+            .collect();
+        let period = (plan.from, plan.to);
+        let Some(loaded) = self.0.cache.load(conn, &unknown, &names, period).await? else {
+            return Ok(None);
+        };
+        let is_clipped: Vec<bool> = loaded.iter().map(|block| block.quarters.is_some()).collect();
+        let keeps_apart = text.is_some();
+        let (plan, keys, threads) = (plan.clone(), question.keys.clone(), self.0.threads);
+        let summed = move || sum_blocks(&loaded, &plan, &keys, threads, keeps_apart);
+        let summed = tokio::task::spawn_blocking(summed)
+            .await
+            .map_err(ReportError::failed)??;
+        for (at, added) in summed {
+            let kept = at.filter(|at| is_clipped.get(*at) == Some(&false) && added.len() <= MAX_KEPT_GROUPS);
+            if let (Some(block), Some(text)) = (kept.and_then(|at| unknown.get(at)), &text) {
+                let values = |key| question.keys.texts_of(key);
+                let partial = added
+                    .iter()
+                    .map(|(key, clicks)| (values(*key), *clicks))
+                    .collect();
+                self.0.cache.keep(block.build, text, partial);
+            }
+            groups.merge(added);
+            groups.check_size()?;
+        }
+        Ok(Some(groups.clicks))
+    }
+}
+
+/// A question besides its query and period.
+struct Question<'a> {
+    network_zone: Tz,
+    zone: Tz,
+    scope: Scope,
+    keys: &'a Arc<Keys>,
+}
+
+impl Question<'_> {
+    /// Text by which the sums of a block are found again: everything that they depend on, but for the columns. `None` if
+    /// they have too many groups to be kept, or depend on configuration that changes.
+    fn text(&self, query: &ReportQuery, plan: &Plan) -> Option<Arc<str>> {
+        let is_kept = |dimension: Dimension| {
+            let is_derived = matches!(
+                dimension,
+                Dimension::Advertiser | Dimension::Categories | Dimension::Group | Dimension::Tags
+            );
+            !is_derived && !dimension.field().is_of_visit()
+        };
+        let mut dimensions = query.dimensions();
+        dimensions.all(is_kept).then(|| {
+            let (group, filters) = (&query.group, &query.filters);
+            let fixed = plan.fixed();
+            format!("{group:?} {filters:?} {} {:?} {fixed}", self.zone, self.scope).into()
+        })
+    }
+}
+
+/// True if full hours of one time zone are full hours of the other, all through a period.
+fn has_same_hours(zone: Tz, other: Tz, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> bool {
+    if zone == other {
+        return true;
+    }
+    let minutes =
+        |zone: Tz, at: DateTime<Utc>| at.with_timezone(&zone).offset().fix().local_minus_utc() / 60 % 60;
+    let mut at = from;
+    while at <= to + TimeDelta::days(1) {
+        if (minutes(zone, at) - minutes(other, at)) % 60 != 0 {
+            return false;
+        }
+        at += TimeDelta::hours(12);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_with_other_minutes_have_other_hours() {
+        let period = (
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+            "2026-12-31T00:00:00Z".parse().unwrap(),
+        );
+        assert!(has_same_hours(Tz::Europe__Warsaw, Tz::America__New_York, period));
+        assert!(!has_same_hours(Tz::Europe__Warsaw, Tz::Asia__Kolkata, period));
+        assert!(!has_same_hours(Tz::Asia__Kathmandu, Tz::Asia__Kolkata, period));
+        // Its summer time is half an hour.
+        assert!(!has_same_hours(Tz::Australia__Lord_Howe, Tz::UTC, period));
+        assert!(has_same_hours(Tz::Asia__Kolkata, Tz::Asia__Colombo, period));
+    }
+}

@@ -1,0 +1,147 @@
+//! Fields: the stored properties of clicks and conversions that dimensions are made of.
+
+/// Stored property of an event. Its values are texts; ids and quarters of an hour are decimal numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Field {
+    /// Quarter of an hour, counted since 1970. The clocks of all time zones differ by multiples of it.
+    Time,
+    Campaign,
+    Affiliate,
+    Link,
+    LandingPage,
+    Sub1,
+    Sub2,
+    Sub3,
+    Sub4,
+    Sub5,
+    Country,
+    Device,
+    Os,
+    Browser,
+    ReferrerHost,
+    Flag,
+    Goal,
+    Status,
+    Currency,
+    Coupon,
+    CustomerType,
+    AttributedBy,
+}
+
+/// Seconds of a quarter of an hour.
+pub(crate) const QUARTER: i64 = 900;
+
+/// An earlier conversion of the customer that was not rejected makes an order one of a returning customer. The key of a
+/// conversion begins with its time.
+const CUSTOMER_TYPE: &str = "
+    CASE WHEN v.customer_id IS NULL THEN NULL
+         WHEN EXISTS (SELECT FROM conversions e WHERE e.network_id = $1 AND e.customer_id = v.customer_id
+                      AND e.advertiser_id = v.advertiser_id AND e.id < v.id AND e.status IN ('pending', 'approved'))
+         THEN 'returning' ELSE 'new' END";
+
+impl Field {
+    /// True for what conversions have and clicks lack.
+    pub(crate) fn is_of_conversion(self) -> bool {
+        matches!(
+            self,
+            Self::Goal
+                | Self::Status
+                | Self::Currency
+                | Self::Coupon
+                | Self::CustomerType
+                | Self::AttributedBy
+        )
+    }
+
+    /// True for what one visitor brought, by which single clicks differ.
+    pub(crate) fn is_of_visit(self) -> bool {
+        self.of_visit().is_some()
+    }
+
+    /// Name of its column in blocks of clicks.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Time => "quarter_hour",
+            Self::Campaign => "campaign_id",
+            Self::Affiliate => "affiliate_id",
+            Self::Link => "link_id",
+            Self::LandingPage => "landing_page_id",
+            Self::Sub1 => "sub1",
+            Self::Sub2 => "sub2",
+            Self::Sub3 => "sub3",
+            Self::Sub4 => "sub4",
+            Self::Sub5 => "sub5",
+            Self::Country => "country",
+            Self::Device => "device",
+            Self::Os => "os",
+            Self::Browser => "browser",
+            Self::ReferrerHost => "referrer_host",
+            Self::Flag => "flag",
+            Self::Goal => "goal_id",
+            Self::Status => "status",
+            Self::Currency => "currency",
+            Self::Coupon => "coupon",
+            Self::CustomerType => "customer_type",
+            Self::AttributedBy => "attributed_by",
+        }
+    }
+
+    /// Expression over a row `k` of `clicks`.
+    pub(crate) fn of_click(self) -> &'static str {
+        match self {
+            Self::Time => "date_bin('15 minutes', k.clicked_at, 'epoch')",
+            Self::ReferrerHost => "referrer_host(k.referrer)",
+            other => other.column(),
+        }
+    }
+
+    /// Expression over a row of the sums per hour; `None` if they do not have it.
+    pub(crate) fn of_sums(self) -> Option<&'static str> {
+        match self {
+            Self::Time => Some("hour"),
+            Self::Campaign | Self::Affiliate | Self::Link | Self::Goal | Self::Status | Self::Currency => {
+                Some(self.column())
+            }
+            _ => None,
+        }
+    }
+
+    /// Expression over a row `v` of `conversions` and the array `visited`; `at` is the time by which it counts.
+    pub(crate) fn of_conversion(self, at: &str) -> String {
+        match self {
+            Self::Time => format!("date_bin('15 minutes', {at}, 'epoch')"),
+            Self::CustomerType => CUSTOMER_TYPE.to_owned(),
+            other => match other.of_visit() {
+                Some(position) => format!("visited[{position}]"),
+                None => format!("v.{}", other.column()),
+            },
+        }
+    }
+
+    /// Position in `conversions.visit`, from 1.
+    fn of_visit(self) -> Option<u8> {
+        Some(match self {
+            Self::Sub1 => 1,
+            Self::Sub2 => 2,
+            Self::Sub3 => 3,
+            Self::Sub4 => 4,
+            Self::Sub5 => 5,
+            Self::Country => 6,
+            Self::Device => 7,
+            Self::Os => 8,
+            Self::Browser => 9,
+            Self::ReferrerHost => 10,
+            Self::Flag => 11,
+            Self::LandingPage => 12,
+            _ => return None,
+        })
+    }
+
+    /// Text of a value of the expressions above.
+    pub(crate) fn text(self, expression: &str) -> String {
+        match self {
+            Self::Time => format!("(extract(epoch FROM {expression}) / {QUARTER})::bigint::text"),
+            _ => format!("{expression}::text"),
+        }
+    }
+}

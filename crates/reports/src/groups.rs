@@ -1,0 +1,156 @@
+//! Groups of a report, while events are added to them.
+
+use std::collections::HashMap;
+use std::ops::AddAssign;
+
+use hashbrown::HashMap as FastMap;
+use schema::Currency;
+
+use crate::keys::{GroupKey, Keys};
+use crate::plan::Plan;
+use crate::{Figures, ReportError, Sums};
+
+/// Maximum number of groups. A report with more is refused: it must ask for less.
+pub(crate) const MAX_GROUPS: usize = 2_000_000;
+
+/// Numbers of clicks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Clicks {
+    pub(crate) clicks: i64,
+    pub(crate) unique: i64,
+    pub(crate) invalid: i64,
+}
+
+impl AddAssign for Clicks {
+    fn add_assign(&mut self, other: Self) {
+        self.clicks += other.clicks;
+        self.unique += other.unique;
+        self.invalid += other.invalid;
+    }
+}
+
+/// Clicks of each group.
+pub(crate) type ClickGroups = FastMap<GroupKey, Clicks>;
+
+/// Conversions of a group with one currency and status.
+#[derive(Debug, Clone)]
+pub(crate) struct Conversions {
+    pub(crate) currency: Currency,
+    pub(crate) status: String,
+    pub(crate) conversions: i64,
+    pub(crate) later_steps: i64,
+    pub(crate) sums: Sums,
+}
+
+/// Clicks and conversions of each group.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    pub(crate) clicks: ClickGroups,
+    /// Figures of the conversions alone.
+    pub(crate) conversions: HashMap<GroupKey, Figures>,
+}
+
+impl Groups {
+    /// Adds the clicks of a group.
+    pub(crate) fn add_clicks(&mut self, key: GroupKey, clicks: Clicks) {
+        *self.clicks.entry(key).or_default() += clicks;
+    }
+
+    /// Adds the groups of a thread.
+    pub(crate) fn merge(&mut self, mut groups: ClickGroups) {
+        if groups.len() > self.clicks.len() {
+            std::mem::swap(&mut self.clicks, &mut groups);
+        }
+        for (key, clicks) in groups {
+            self.add_clicks(key, clicks);
+        }
+    }
+
+    /// Adds conversions of a group.
+    pub(crate) fn add_conversions(&mut self, key: GroupKey, added: &Conversions) {
+        let figures = self.conversions.entry(key).or_default();
+        match added.status.as_str() {
+            "pending" => figures.pending += added.conversions,
+            "approved" => figures.approved += added.conversions,
+            _ => {
+                figures.rejected += added.conversions;
+                return;
+            }
+        }
+        figures.later_steps += added.later_steps;
+        *figures.money.entry(added.currency).or_default() += added.sums;
+    }
+
+    /// Keys of all groups.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = GroupKey> + '_ {
+        let of_clicks = self.clicks.keys().copied();
+        let others = self.conversions.keys().copied();
+        of_clicks.chain(others.filter(|key| !self.clicks.contains_key(key)))
+    }
+
+    /// Sums over the groups with these keys.
+    pub(crate) fn sum(&self, keys: &[GroupKey]) -> Figures {
+        let mut clicks = Clicks::default();
+        let mut sum = Figures::default();
+        for key in keys {
+            clicks += self.clicks.get(key).copied().unwrap_or_default();
+            if let Some(figures) = self.conversions.get(key) {
+                sum += figures;
+            }
+        }
+        sum.clicks = clicks.clicks;
+        sum.unique_clicks = clicks.unique;
+        sum.invalid_clicks = clicks.invalid;
+        sum
+    }
+
+    /// Refuses more groups than a report may have.
+    pub(crate) fn check_size(&self) -> Result<(), ReportError> {
+        if self.clicks.len().max(self.conversions.len()) > MAX_GROUPS {
+            return Err(ReportError::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// Translator of the values of rows to keys, for rows that Postgres has summed.
+pub(crate) struct Translator<'a> {
+    plan: &'a Plan,
+    keys: &'a Keys,
+    /// Parts of the key by field and value; `None` for what is filtered out.
+    known: Vec<HashMap<Option<String>, Option<GroupKey>>>,
+}
+
+impl<'a> Translator<'a> {
+    pub(crate) fn new(plan: &'a Plan, keys: &'a Keys) -> Self {
+        Self {
+            plan,
+            keys,
+            known: vec![HashMap::new(); plan.fields.len()],
+        }
+    }
+
+    /// Key of a row with these values of the plan's fields, or of the first of them; `None` if it is filtered out.
+    pub(crate) fn key(&mut self, values: &[Option<String>]) -> Result<Option<GroupKey>, ReportError> {
+        let mut key = 0;
+        for ((planned, known), value) in self.plan.fields.iter().zip(&mut self.known).zip(values) {
+            let part = match known.get(value) {
+                Some(part) => *part,
+                None => {
+                    let part = if self.plan.allows(planned, value.as_deref()) {
+                        Some(self.plan.part(planned, value.as_deref(), self.keys)?)
+                    } else {
+                        None
+                    };
+                    known.insert(value.clone(), part);
+                    part
+                }
+            };
+            match part {
+                Some(part) => key |= part,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(key))
+    }
+}
