@@ -11,7 +11,7 @@ mod model;
 
 use std::time::Duration;
 
-use campaigns::{ClickFlag, ClickIds};
+use campaigns::{ClickFlag, ClickId, ClickIds};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::Model;
 use postbacks::InboundRequest;
@@ -73,17 +73,28 @@ fn random_click(random: &mut StdRng, app: &TestApp, now: DateTime<Utc>) -> NewCl
             None,
         ],
         ip_prefix: None,
-        referrer: some(random, &["https://u@News.example:8443/a?b", "android-app://com.x", "nonsense", "http://a.example"]),
+        referrer: some(
+            random,
+            &[
+                "https://u@News.example:8443/a?b",
+                "android-app://com.x",
+                "nonsense",
+                "http://a.example",
+            ],
+        ),
         visitor: Visitor {
             hash: None,
             is_unique: random.random_ratio(1, 2),
-            flag: random.random_ratio(1, 4).then(|| flags[random.random_range(0..2)]),
+            flag: random
+                .random_ratio(1, 4)
+                .then(|| flags[random.random_range(0..2)]),
             country: some(random, &["DE", "PL", "US"]).map(|code| code.parse::<Country>().unwrap()),
             asn: None,
             agent: Agent {
                 device: [Device::Desktop, Device::Mobile][random.random_range(0..2)],
                 os: some(random, &["Linux", "iOS"]).map(Into::into),
                 browser: some(random, &["Firefox", "Safari"]).map(Into::into),
+                bot: false,
             },
         },
     }
@@ -107,12 +118,19 @@ async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick]) {
     let intake = app.running().tracker.intake();
     let ids = ClickIds::new(app.secret.clone());
     let now = clock::now();
-    let ours: Vec<_> = clicks.iter().filter(|click| click.link_id == app.scene.link_id).collect();
+    let ours: Vec<_> = clicks
+        .iter()
+        .filter(|click| click.link_id == app.scene.link_id)
+        .collect();
     for number in 0..150 {
         let click = ours[random.random_range(0..ours.len())];
         let until_now = (now - click.clicked_at).num_seconds();
         let at = click.clicked_at + TimeDelta::seconds(random.random_range(1..until_now));
-        let id = ids.encode(app.scene.network.id, click.key);
+        let id = ClickId {
+            network_id: app.scene.network.id,
+            key: click.key,
+        };
+        let id = ids.write(id, app.scene.network.click_key);
         let goal = pick(random, &["sale", "lead"]);
         let status = pick(random, &["approved", "pending", "rejected"]);
         let (amount, currency) = (random.random_range(1..900), pick(random, &["EUR", "USD"]));
@@ -122,7 +140,7 @@ async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick]) {
             app.scene.token
         );
         let request = InboundRequest::get(&target, at, "198.51.100.23/32".parse().ok());
-        let parsed = app.running().tracker.parse(&request);
+        let parsed = request.parse();
         intake.receive(&app.scene.network, request, parsed).await;
     }
     app.settled().await;
@@ -131,7 +149,9 @@ async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick]) {
 /// Waits until every block has exact columns.
 async fn built(app: &TestApp) {
     for _ in 0..300 {
-        let found = app.text("SELECT count(*) || ' ' || count(*) FILTER (WHERE built_late = late) FROM click_blocks").await;
+        let found = app
+            .text("SELECT count(*) || ' ' || count(*) FILTER (WHERE built_late = late) FROM click_blocks")
+            .await;
         let (all, exact) = found.split_once(' ').unwrap();
         if all != "0" && all == exact {
             return;
@@ -145,11 +165,19 @@ async fn built(app: &TestApp) {
 fn random_query(random: &mut StdRng, app: &TestApp, now: DateTime<Utc>) -> (String, Scope) {
     let day = |random: &mut StdRng| now.date_naive() - TimeDelta::days(random.random_range(0..DAYS));
     let (one, other) = (day(random), day(random));
-    let mut query = format!("from={}&to={}&tz={}", one.min(other), one.max(other), pick(random, &ZONES));
+    let mut query = format!(
+        "from={}&to={}&tz={}",
+        one.min(other),
+        one.max(other),
+        pick(random, &ZONES)
+    );
     if random.random_ratio(1, 3) {
         query.push_str("&by=click");
     }
-    let dimensions: Vec<_> = Dimension::ALL.iter().filter(|one| **one != Dimension::CustomerType).collect();
+    let dimensions: Vec<_> = Dimension::ALL
+        .iter()
+        .filter(|one| **one != Dimension::CustomerType)
+        .collect();
     let group: Vec<_> = (0..random.random_range(1..5))
         .map(|_| dimensions[random.random_range(0..dimensions.len())].to_string())
         .collect();
@@ -224,7 +252,11 @@ async fn reports_equal_the_sums_of_the_raw_rows() {
     built(&app).await;
     let in_blocks = app.count("SELECT sum(clicks) FROM click_blocks").await;
     assert!(in_blocks > 1_400, "{in_blocks}");
-    app.eventually("SELECT count(*) FROM conversions WHERE visit IS NULL AND click_id IS NOT NULL", "0").await;
+    app.eventually(
+        "SELECT count(*) FROM conversions WHERE visit IS NULL AND click_id IS NOT NULL",
+        "0",
+    )
+    .await;
     compare(&app, &engine, &mut random, 150).await;
 
     // Late clicks belong to closed spans: their blocks are not used until they are built again.

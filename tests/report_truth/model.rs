@@ -25,12 +25,27 @@ type Money = BTreeMap<String, [i64; 3]>;
 pub(crate) type Expected = BTreeMap<Vec<String>, (Counts, Money)>;
 
 const NAMES: [&str; 16] = [
-    "campaign", "affiliate", "link", "landing_page", "sub1", "sub2", "sub3", "sub4", "sub5", "country", "device", "os",
-    "browser", "referrer", "flag", "advertiser",
+    "campaign",
+    "affiliate",
+    "link",
+    "landing_page",
+    "sub1",
+    "sub2",
+    "sub3",
+    "sub4",
+    "sub5",
+    "country",
+    "device",
+    "os",
+    "browser",
+    "referrer",
+    "flag",
+    "advertiser",
 ];
 
 /// Properties of a row `k` of clicks, in the order of [`NAMES`] but for the objects that a conversion has too.
-const VISIT: &str = "k.landing_page_id::text, k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser,
+const VISIT: &str =
+    "k.landing_page_id::text, k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser,
      k.referrer, k.flag";
 
 #[derive(QueryableByName)]
@@ -58,11 +73,12 @@ impl Model {
     pub(crate) async fn load(app: &TestApp) -> Self {
         app.settled().await;
         let mut owner = app.database.owner().await;
-        let id = app.scene.network.id;
+        let id = app.scene.network.id.0;
         let advertiser = "(SELECT c.advertiser_id::text FROM campaigns c WHERE c.id = e.campaign_id)";
         let group = "(SELECT a.group_id::text FROM affiliates a WHERE a.id = e.affiliate_id)";
         let tags = "(SELECT array_to_string(a.tags, ', ') FROM affiliates a WHERE a.id = e.affiliate_id)";
-        let categories = "(SELECT array_to_string(c.categories, ', ') FROM campaigns c WHERE c.id = e.campaign_id)";
+        let categories =
+            "(SELECT array_to_string(c.categories, ', ') FROM campaigns c WHERE c.id = e.campaign_id)";
         let objects = "e.campaign_id::text, e.affiliate_id::text, e.link_id::text";
         let clicks: Vec<Row> = diesel::sql_query(format!(
             "SELECT e.clicked_at AS at, e.clicked_at, ARRAY[{objects}, {}, {advertiser}] AS values,
@@ -85,9 +101,23 @@ impl Model {
         .await
         .unwrap();
         let event = |row: &Row| -> Event {
-            let more = ["group", "tags", "categories", "goal", "status", "currency", "coupon", "attributed_by"];
-            let values = NAMES.into_iter().zip(&row.values).chain(more.into_iter().zip(&row.more));
-            values.filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+            let more = [
+                "group",
+                "tags",
+                "categories",
+                "goal",
+                "status",
+                "currency",
+                "coupon",
+                "attributed_by",
+            ];
+            let values = NAMES
+                .into_iter()
+                .zip(&row.values)
+                .chain(more.into_iter().zip(&row.more));
+            values
+                .filter_map(|(name, value)| Some((name, value.clone()?)))
+                .collect()
         };
         Self {
             clicks: clicks
@@ -100,7 +130,14 @@ impl Model {
                 .collect(),
             conversions: conversions
                 .iter()
-                .map(|row| (row.at, row.clicked_at, event(row), row.numbers.clone().try_into().unwrap()))
+                .map(|row| {
+                    (
+                        row.at,
+                        row.clicked_at,
+                        event(row),
+                        row.numbers.clone().try_into().unwrap(),
+                    )
+                })
                 .collect(),
         }
     }
@@ -126,7 +163,9 @@ impl Model {
                 counts[index] += 1;
                 if index < 5 {
                     let sums = sums.entry(event["currency"].clone()).or_default();
-                    sums.iter_mut().zip(money).for_each(|(sum, micros)| *sum += micros);
+                    sums.iter_mut()
+                        .zip(money)
+                        .for_each(|(sum, micros)| *sum += micros);
                 }
             }
         }
@@ -134,7 +173,14 @@ impl Model {
     }
 }
 
-fn counted(query: &ReportQuery, scope: Scope, event: &Event, at: DateTime<Utc>, zone: Tz, is_click: bool) -> bool {
+fn counted(
+    query: &ReportQuery,
+    scope: Scope,
+    event: &Event,
+    at: DateTime<Utc>,
+    zone: Tz,
+    is_click: bool,
+) -> bool {
     let day = at.with_timezone(&zone).date_naive();
     let is = |name: &str, id: Option<i32>| id.is_none_or(|id| event.get(name) == Some(&id.to_string()));
     (query.from..=query.to).contains(&day)
@@ -150,8 +196,12 @@ fn passes(filter: &Filter, event: &Event, is_click: bool) -> bool {
         Test::Is(_) if is_click && filter.dimension == Dimension::Goal => true,
         Test::Is(values) => value.is_some_and(|value| values.contains(&value)),
         Test::IsNot(values) => value.is_none_or(|value| !values.contains(&value)),
-        Test::Contains(text) => value.is_some_and(|value| value.to_lowercase().contains(&text.to_lowercase())),
-        Test::Begins(text) => value.is_some_and(|value| value.to_lowercase().starts_with(&text.to_lowercase())),
+        Test::Contains(text) => {
+            value.is_some_and(|value| value.to_lowercase().contains(&text.to_lowercase()))
+        }
+        Test::Begins(text) => {
+            value.is_some_and(|value| value.to_lowercase().starts_with(&text.to_lowercase()))
+        }
         Test::Empty(is_empty) => value.unwrap_or_default().is_empty() == *is_empty,
     }
 }
@@ -224,15 +274,28 @@ pub(crate) fn assert_equal(report: &Report, expected: &Expected, text: &str) {
             figures.approved,
             figures.rejected,
         ];
-        total.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        total
+            .iter_mut()
+            .zip(counts)
+            .for_each(|(sum, count)| *sum += count);
         let money = figures.money.iter().map(|(currency, sums)| {
             let sums = [sums.amount_micros, sums.commission_micros, sums.revenue_micros];
             (currency.to_string(), sums)
         });
-        assert!(found.insert(keys, (counts, money.collect())).is_none(), "{text}: a key twice");
+        assert!(
+            found.insert(keys, (counts, money.collect())).is_none(),
+            "{text}: a key twice"
+        );
     }
     assert_eq!(&found, expected, "{text}");
     let figures = &report.total;
-    let sums = [figures.clicks, figures.unique_clicks, figures.invalid_clicks, figures.pending, figures.approved, figures.rejected];
+    let sums = [
+        figures.clicks,
+        figures.unique_clicks,
+        figures.invalid_clicks,
+        figures.pending,
+        figures.approved,
+        figures.rejected,
+    ];
     assert_eq!(sums, total, "{text}: the total");
 }

@@ -18,7 +18,7 @@ use tenancy::networks::Network;
 use uuid::Uuid;
 
 use ::postbacks::PostbackRecord;
-use tracking::ClickRecord;
+use tracking::{ClickRecord, blocks};
 
 /// Maximum number of differing rows that a check stores as examples.
 const MAX_EXAMPLES: i64 = 20;
@@ -212,6 +212,7 @@ pub async fn verify(
     }
     checks.push(check_quarantine(conn).await?);
     checks.push(check_conversions(conn).await?);
+    checks.push(check_blocks(conn, period).await?);
     for (claim, expected, found) in CLAIMS.into_iter().chain(MONEY) {
         checks.push(compare(conn, network.time_zone(), period, claim, expected, found).await?);
     }
@@ -282,6 +283,20 @@ async fn check_conversions(conn: &mut NetworkConn) -> QueryResult<Check> {
         claim: "Status and money of every conversion follow from its statements and terms".to_owned(),
         expected: proof.conversions,
         found: proof.conversions - differing,
+        differing,
+        examples: proof.differing.into_iter().take(examples).collect(),
+    })
+}
+
+/// Checks that the blocks from which reports are computed contain their clicks.
+async fn check_blocks(conn: &mut NetworkConn, period: Period) -> QueryResult<Check> {
+    let proof = blocks::prove(conn, period.from, period.to).await?;
+    let differing = count(proof.differing.len());
+    let examples = usize::try_from(MAX_EXAMPLES).unwrap_or(0);
+    Ok(Check {
+        claim: "The blocks of clicks, from which reports are computed, contain their clicks".to_owned(),
+        expected: proof.blocks,
+        found: proof.blocks - differing,
         differing,
         examples: proof.differing.into_iter().take(examples).collect(),
     })

@@ -271,6 +271,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Columns of the blocks of clicks, in the format of the crate columns.
+    click_block_columns (network_id, build, name) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Build of the block.
+        build -> Uuid,
+        /// Name of the column, as in clicks; quarter_hour counts since 1970, marks is 1 for a unique click and 2 for a flagged one, added up.
+        name -> Text,
+        /// Dictionary and codes.
+        data -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// Closed spans of the clicks of a network. The columns of a block are exact while built_late equals late; otherwise reports read the clicks themselves.
+    click_blocks (network_id, from_at) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Start of the span.
+        from_at -> Timestamptz,
+        /// End of the span, exclusive. Spans of a network do not overlap.
+        until_at -> Timestamptz,
+        /// Number of transactions that stored clicks of the span after it was closed.
+        late -> Int4,
+        /// Identity of the columns; NULL until they are built.
+        build -> Nullable<Uuid>,
+        /// Value of late that the columns include; NULL until they are built.
+        built_late -> Nullable<Int4>,
+        /// True once retention has dropped the clicks of the span: rows of clicks in it are younger than the block, and not in it.
+        is_sealed -> Bool,
+        /// Number of clicks in the columns.
+        clicks -> Int8,
+        /// Number of unique clicks among them.
+        unique_clicks -> Int8,
+        /// Number of flagged clicks among them.
+        invalid_clicks -> Int8,
+    }
+}
+
+diesel::table! {
     /// Clicks per hour and link, updated in the transaction that stores the clicks.
     click_rollups (network_id, hour, campaign_id, affiliate_id, link_id) {
         /// Network that owns the row.
@@ -553,6 +593,8 @@ diesel::table! {
         version -> Int4,
         /// Time of the last change.
         changed_at -> Timestamptz,
+        /// What the click had: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.
+        visit -> Nullable<Array<Nullable<Text>>>,
     }
 }
 
@@ -1350,6 +1392,8 @@ diesel::joinable!(audit_log -> networks (network_id));
 diesel::joinable!(audit_log -> people (person_id));
 diesel::joinable!(campaigns -> networks (network_id));
 diesel::joinable!(caps -> networks (network_id));
+diesel::joinable!(click_block_columns -> networks (network_id));
+diesel::joinable!(click_blocks -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(commission_rules -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
@@ -1389,6 +1433,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_log,
     campaigns,
     caps,
+    click_block_columns,
+    click_blocks,
     click_rollups,
     clicks,
     commission_rules,

@@ -3,7 +3,7 @@
 //! [`intake`]`::clicks` receives clicks and [`intake`]`::postbacks` postbacks; both write to a journal, and `ingest`
 //! applies the journals.
 
-mod blocks;
+pub mod blocks;
 mod caps;
 mod click_record;
 pub mod clicks;

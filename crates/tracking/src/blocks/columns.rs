@@ -1,8 +1,6 @@
 //! Columns of a block: read from the clicks of its span, and encoded.
 
 use columns::{NumberEncoder, TextEncoder};
-use schema::batch::BatchError;
-use tokio_postgres::Row;
 
 /// Columns of numbers, in the order of [`CLICKS`]. A quarter of an hour is the finest time that a report needs: the clocks of
 /// all time zones differ by multiples of it.
@@ -30,13 +28,14 @@ const TEXTS: [&str; 11] = [
     "flag",
 ];
 
-/// Reads the clicks of a span.
+/// Reads the clicks of a span: the values of each row, numbers and texts apart. In the order of their keys, so that the same
+/// clicks give the same bytes.
 pub(super) const CLICKS: &str = "
-    SELECT campaign_id, affiliate_id, link_id, floor(extract(epoch FROM clicked_at) / 900)::integer,
-           is_unique::integer + CASE WHEN flag IS NULL THEN 0 ELSE 2 END, landing_page_id,
-           sub1, sub2, sub3, sub4, sub5, country, device, os, browser, referrer_host(referrer), flag
+    SELECT ARRAY[campaign_id, affiliate_id, link_id, floor(extract(epoch FROM clicked_at) / 900)::integer,
+                 is_unique::integer + CASE WHEN flag IS NULL THEN 0 ELSE 2 END, landing_page_id] AS numbers,
+           ARRAY[sub1, sub2, sub3, sub4, sub5, country, device, os, browser, referrer_host(referrer), flag] AS texts
     FROM clicks WHERE network_id = $1
-      AND id >= click_key_floor($2 AT TIME ZONE 'UTC') AND id < click_key_floor($3 AT TIME ZONE 'UTC')";
+      AND id >= click_key_floor($2 AT TIME ZONE 'UTC') AND id < click_key_floor($3 AT TIME ZONE 'UTC') ORDER BY id";
 
 /// Sums of the clicks of a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,22 +63,19 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Adds a row of [`CLICKS`].
-    pub(super) fn add(&mut self, row: &Row) -> Result<(), BatchError> {
-        let mut values = [None; NUMBERS.len()];
-        for (at, (encoder, value)) in self.numbers.iter_mut().zip(&mut values).enumerate() {
-            *value = row.try_get::<_, Option<i32>>(at)?;
+    pub(super) fn add<T: AsRef<str>>(&mut self, numbers: &[Option<i32>], texts: &[Option<T>]) {
+        for (encoder, value) in self.numbers.iter_mut().zip(numbers) {
             encoder.push(*value);
         }
-        for (at, encoder) in self.texts.iter_mut().enumerate() {
-            encoder.push(row.try_get(NUMBERS.len() + at)?);
+        for (encoder, value) in self.texts.iter_mut().zip(texts) {
+            encoder.push(value.as_ref().map(AsRef::as_ref));
         }
-        let [campaign, affiliate, link, quarter, marks, _] = values;
-        self.keys.push([campaign, affiliate, link, quarter]);
-        let marks = marks.unwrap_or_default();
+        let number = |at: usize| numbers.get(at).copied().flatten();
+        self.keys.push([number(0), number(1), number(2), number(3)]);
+        let marks = number(4).unwrap_or_default();
         self.sums.clicks += 1;
         self.sums.unique += i64::from(marks & 1);
         self.sums.invalid += i64::from(marks >> 1);
-        Ok(())
     }
 
     /// Encodes the columns. Takes as long as reading the rows did: not for an async thread.

@@ -143,7 +143,10 @@ impl Network {
         let merged = blocks.get(merged).unwrap_or_default();
         let late = self.late(client, merged).await?;
         let encoded = self.encoded(client, merged).await?;
-        let build = Uuid::now_v7();
+        let build: Uuid = client
+            .query_one("SELECT gen_random_uuid()", &[])
+            .await?
+            .try_get(0)?;
         for (name, data) in &encoded.columns {
             client
                 .execute(
@@ -190,7 +193,9 @@ impl Network {
         let mut rows = pin!(transaction.query_raw(CLICKS, span).await?);
         let mut collector = Collector::default();
         while let Some(row) = rows.try_next().await? {
-            collector.add(&row)?;
+            let numbers: Vec<Option<i32>> = row.try_get(0)?;
+            let texts: Vec<Option<&str>> = row.try_get(1)?;
+            collector.add(&numbers, &texts);
         }
         transaction.commit().await?;
         tokio::task::spawn_blocking(move || collector.encode())

@@ -10,11 +10,15 @@
 mod arrivals;
 mod columns;
 mod keeper;
+mod proof;
+mod sealing;
 mod spans;
 mod visits;
 
 pub(crate) use arrivals::Arrivals;
 pub(crate) use keeper::keep;
+pub use proof::{BlockProof, prove};
+pub(crate) use sealing::seal;
 
 /// Space of the advisory locks of networks, above their ids.
 const LOCKS: i64 = 5_275_737 << 32;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Days, Months};
-use schema::clock;
-
+use chrono::{DateTime, Days, Months, Utc};
 use schema::batch::connect_ingest;
+use schema::clock;
+use tokio_postgres::Client;
 
 use super::error::ApplyError;
+use crate::blocks;
 
 /// Interval of retention.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(6 * 3600);
@@ -24,7 +25,7 @@ pub(crate) struct Keep {
     pub(crate) unattributed_days: u32,
 }
 
-/// Removes what is older, for as long as the process runs. The rollups of clicks stay.
+/// Removes what is older, for as long as the process runs. The rollups and blocks of clicks stay.
 pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
     loop {
         let pause = match remove_once(&url, keep).await {
@@ -39,19 +40,13 @@ pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
 }
 
 async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
-    let client = connect_ingest(url).await?;
+    let mut client = connect_ingest(url).await?;
     let now = clock::now();
     if let Some(before) = keep
         .clicks_months
         .and_then(|months| now.checked_sub_months(Months::new(months)))
     {
-        let row = client
-            .query_one("SELECT drop_click_months($1)", &[&before])
-            .await?;
-        let dropped: i32 = row.get(0);
-        if dropped > 0 {
-            tracing::info!(dropped, "months of clicks dropped by retention");
-        }
+        drop_clicks(&mut client, before).await?;
     }
     if let Some(before) = now.checked_sub_days(Days::new(keep.unattributed_days.into())) {
         // In parts, so that no transaction is long.
@@ -69,6 +64,24 @@ async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
         if removed > 0 {
             tracing::info!(removed, "postbacks of no advertiser removed by retention");
         }
+    }
+    Ok(())
+}
+
+/// Drops the months of clicks that ended before a time, once all of them are in blocks, which are sealed with it.
+async fn drop_clicks(client: &mut Client, before: DateTime<Utc>) -> Result<(), ApplyError> {
+    let transaction = client.transaction().await?;
+    if !blocks::seal(&transaction, before).await? {
+        tracing::warn!("old clicks not dropped yet: some are not in blocks for reports");
+        return Ok(());
+    }
+    let row = transaction
+        .query_one("SELECT drop_click_months($1)", &[&before])
+        .await?;
+    transaction.commit().await?;
+    let dropped: i32 = row.get(0);
+    if dropped > 0 {
+        tracing::info!(dropped, "months of clicks dropped by retention");
     }
     Ok(())
 }
