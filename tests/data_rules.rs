@@ -133,6 +133,8 @@ async fn nothing_bypasses_row_level_security() {
     assert_eq!(
         violations(&database, ingest).await,
         [
+            "click_block_columns: DELETE INSERT SELECT UPDATE",
+            "click_blocks: DELETE INSERT SELECT UPDATE",
             "click_rollups: INSERT SELECT UPDATE",
             "clicks: SELECT",
             "conversion_changes: INSERT SELECT",

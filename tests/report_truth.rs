@@ -182,6 +182,9 @@ fn random_query(random: &mut StdRng, app: &TestApp, now: DateTime<Utc>) -> (Stri
         .map(|_| dimensions[random.random_range(0..dimensions.len())].to_string())
         .collect();
     query.push_str(&format!("&group={}", group.join(",")));
+    if random.random_ratio(1, 4) {
+        query.push_str("&metrics=clicks,time_to_conversion");
+    }
     let (campaign, goal) = (app.scene.campaign.id, app.scene.sale_id);
     let filters = [
         format!("campaign={campaign}"),
@@ -234,6 +237,11 @@ async fn compare(app: &TestApp, engine: &Engine, random: &mut StdRng, count: usi
             .unwrap();
         let expected = model.report(&query, scope);
         model::assert_equal(&report, &expected, &format!("{text} {scope:?}"));
+        if text.contains("time_to_conversion") {
+            let total = &report.total;
+            let counted = i64::try_from(total.times.len()).unwrap();
+            assert_eq!(counted, total.pending + total.approved, "{text}");
+        }
     }
 }
 

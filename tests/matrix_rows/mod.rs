@@ -141,6 +141,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/theme", PUBLIC),
     row("get", "/docs/earnings", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
+    row("get", "/docs/reports", PUBLIC),
     row("get", "/docs/reasons/{code}", PUBLIC),
     row("get", "/postback", PUBLIC),
     row("post", "/postback", PUBLIC),

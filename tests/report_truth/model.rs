@@ -131,12 +131,12 @@ impl Model {
             conversions: conversions
                 .iter()
                 .map(|row| {
-                    (
-                        row.at,
-                        row.clicked_at,
-                        event(row),
-                        row.numbers.clone().try_into().unwrap(),
-                    )
+                    let mut event = event(row);
+                    let days = (row.at - row.clicked_at).num_days();
+                    event.insert("days_since_click", days.to_string());
+                    event.insert("weeks_since_click", (days / 7).to_string());
+                    let money = row.numbers.clone().try_into().unwrap();
+                    (row.at, row.clicked_at, event, money)
                 })
                 .collect(),
         }

@@ -56,7 +56,8 @@ pub(crate) struct Peaks {
 /// Server under test.
 pub(crate) struct Node {
     settings: NodeSettings,
-    dashboard: SocketAddr,
+    /// Address of the dashboard.
+    pub(crate) dashboard: SocketAddr,
     /// Address of the tracking host.
     pub(crate) tracking: SocketAddr,
     /// Peaks over all starts.

@@ -140,7 +140,13 @@ pub async fn list(
     if let Some(id) = filter.before {
         query = query.filter(conversions::id.lt(id));
     }
-    query.load(&mut **conn).await
+    let mut found: Vec<NamedConversion> = query.load(&mut **conn).await?;
+    if filter.scope.hides_affiliates(conn).await? {
+        for named in &mut found {
+            named.affiliate = named.conversion.affiliate_id.to_string();
+        }
+    }
+    Ok(found)
 }
 
 /// Conversion with this id.

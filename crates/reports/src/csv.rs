@@ -59,6 +59,7 @@ fn cell(value: Value, line: usize, currency: Option<Currency>) -> String {
         Value::Count(count) if line == 0 => count.to_string(),
         Value::Count(_) => "0".to_owned(),
         Value::Ratio(ratio) => ratio.map_or(String::new(), |ratio| format!("{ratio:.6}")),
+        Value::Duration(seconds) => seconds.map_or(String::new(), |seconds| seconds.to_string()),
         Value::Money(sums) => {
             let sum = sums.iter().find(|sum| Some(sum.currency) == currency);
             match (sum, currency) {

@@ -1,6 +1,7 @@
 //! Dimensions: what rows are grouped and filtered by.
 
 use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, text_enum};
+use tenancy::memberships::RoleKind;
 use tenancy::{Actor, Permission};
 
 use crate::field::Field;
@@ -74,6 +75,10 @@ text_enum! {
         Status = "status",
         /// Currency of the conversion.
         Currency = "currency",
+        /// Days from the click to the conversion.
+        DaysSinceClick = "days_since_click",
+        /// Weeks from the click to the conversion.
+        WeeksSinceClick = "weeks_since_click",
     }
 }
 
@@ -178,6 +183,8 @@ impl Dimension {
             Self::AttributedBy => "Attributed by",
             Self::Status => "Status",
             Self::Currency => "Currency",
+            Self::DaysSinceClick => "Days since the click",
+            Self::WeeksSinceClick => "Weeks since the click",
         }
     }
 
@@ -228,6 +235,10 @@ impl Dimension {
             }
             Self::Status => "Status of the conversion; clicks have none.",
             Self::Currency => "Currency of the conversion; clicks have none.",
+            Self::DaysSinceClick => {
+                "Whole days from the click to the conversion; empty without a click. With by=click and the week of the click, the report shows cohorts."
+            }
+            Self::WeeksSinceClick => "Whole weeks from the click to the conversion; empty without a click.",
         }
     }
 
@@ -235,6 +246,16 @@ impl Dimension {
     #[must_use]
     pub fn is_visible_to(self, actor: &Actor) -> bool {
         self.permission().is_none_or(|needed| actor.may(needed))
+    }
+
+    /// Roles that see it.
+    #[must_use]
+    pub fn roles(self) -> Vec<RoleKind> {
+        let roles = Permission::SeeReports.roles().iter().copied();
+        let needed = self.permission();
+        roles
+            .filter(|role| needed.is_none_or(|needed| needed.roles().contains(role)))
+            .collect()
     }
 
     /// Permission that its values need, besides that of reports.
@@ -291,10 +312,16 @@ impl Dimension {
             Self::Goal => Field::Goal,
             Self::Status => Field::Status,
             Self::Currency => Field::Currency,
+            Self::DaysSinceClick | Self::WeeksSinceClick => Field::DaysSinceClick,
             Self::Coupon => Field::Coupon,
             Self::CustomerType => Field::CustomerType,
             Self::AttributedBy => Field::AttributedBy,
         }
+    }
+
+    /// True for numbers, which are in order by their size.
+    pub(crate) fn is_number(self) -> bool {
+        self.field() == Field::DaysSinceClick
     }
 
     /// True for what conversions have and clicks lack.

@@ -18,7 +18,7 @@ use crate::keys::Keys;
 use crate::lookups::Lookups;
 use crate::plan::Plan;
 use crate::report::{self, Report};
-use crate::{Dimension, ReportError, ReportQuery};
+use crate::{Dimension, Metric, ReportError, ReportQuery};
 
 /// Reports that are computed at once; others wait. A large one takes all threads and some hundred megabytes.
 const CONCURRENT_REPORTS: usize = 2;
@@ -76,7 +76,9 @@ impl Engine {
             Some(compared) => Some(self.groups(conn, &question, &compared).await?),
             None => None,
         };
-        report::finish(conn, query, groups, before, keys, rows).await
+        let hides_affiliates = scope.hides_affiliates(conn).await?;
+        let names = report::names(conn, query, &keys, hides_affiliates).await?;
+        report::finish(query, groups, before, &keys, names, rows).await
     }
 
     /// Groups of a query.
@@ -119,6 +121,9 @@ impl Engine {
             }
         }
         events.add_conversions(conn, &mut groups).await?;
+        if query.used_metrics().any(Metric::is_of_postbacks) {
+            events.add_postbacks(conn, &mut groups).await?;
+        }
         Ok(groups)
     }
 

@@ -26,7 +26,13 @@ pub(crate) enum Field {
     Coupon,
     CustomerType,
     AttributedBy,
+    /// Whole days from the click to the conversion.
+    DaysSinceClick,
 }
+
+/// Time of the click of a row `v` of `conversions`; NULL without one. The key of a click begins with its milliseconds.
+pub(crate) const CLICKED_AT: &str =
+    "to_timestamp(('x' || left(replace(v.click_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)";
 
 /// Seconds of a quarter of an hour.
 pub(crate) const QUARTER: i64 = 900;
@@ -50,6 +56,7 @@ impl Field {
                 | Self::Coupon
                 | Self::CustomerType
                 | Self::AttributedBy
+                | Self::DaysSinceClick
         )
     }
 
@@ -58,7 +65,12 @@ impl Field {
         self.of_visit().is_some()
     }
 
-    /// Name of its column in blocks of clicks.
+    /// True for what postbacks have.
+    pub(crate) fn is_of_postback(self) -> bool {
+        matches!(self, Self::Time | Self::Campaign | Self::Goal)
+    }
+
+    /// Name of its column in blocks of clicks, and in the tables of events that have it.
     pub(crate) fn column(self) -> &'static str {
         match self {
             Self::Time => "quarter_hour",
@@ -83,6 +95,7 @@ impl Field {
             Self::Coupon => "coupon",
             Self::CustomerType => "customer_type",
             Self::AttributedBy => "attributed_by",
+            Self::DaysSinceClick => "days_since_click",
         }
     }
 
@@ -111,6 +124,9 @@ impl Field {
         match self {
             Self::Time => format!("date_bin('15 minutes', {at}, 'epoch')"),
             Self::CustomerType => CUSTOMER_TYPE.to_owned(),
+            Self::DaysSinceClick => {
+                format!("floor(extract(epoch FROM v.converted_at - {CLICKED_AT}) / 86400)::integer")
+            }
             other => match other.of_visit() {
                 Some(position) => format!("visited[{position}]"),
                 None => format!("v.{}", other.column()),

@@ -8,7 +8,7 @@ use schema::Currency;
 
 use crate::keys::{GroupKey, Keys};
 use crate::plan::Plan;
-use crate::{Figures, ReportError, Sums};
+use crate::{Figures, Postbacks, ReportError, Sums};
 
 /// Maximum number of groups. A report with more is refused: it must ask for less.
 pub(crate) const MAX_GROUPS: usize = 2_000_000;
@@ -40,13 +40,15 @@ pub(crate) struct Conversions {
     pub(crate) conversions: i64,
     pub(crate) later_steps: i64,
     pub(crate) sums: Sums,
+    /// Seconds from the click, of those that have one.
+    pub(crate) times: Vec<i32>,
 }
 
 /// Clicks and conversions of each group.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     pub(crate) clicks: ClickGroups,
-    /// Figures of the conversions alone.
+    /// Figures of the conversions and postbacks alone.
     pub(crate) conversions: HashMap<GroupKey, Figures>,
 }
 
@@ -78,7 +80,16 @@ impl Groups {
             }
         }
         figures.later_steps += added.later_steps;
+        figures.times.extend(&added.times);
         *figures.money.entry(added.currency).or_default() += added.sums;
+    }
+
+    /// Adds postbacks of a group.
+    pub(crate) fn add_postbacks(&mut self, key: GroupKey, added: Postbacks) {
+        let postbacks = &mut self.conversions.entry(key).or_default().postbacks;
+        postbacks.received += added.received;
+        postbacks.rejected += added.rejected;
+        postbacks.held += added.held;
     }
 
     /// Keys of all groups.
@@ -89,12 +100,12 @@ impl Groups {
     }
 
     /// Sums over the groups with these keys.
-    pub(crate) fn sum(&self, keys: &[GroupKey]) -> Figures {
+    pub(crate) fn sum(&self, keys: impl Iterator<Item = GroupKey>) -> Figures {
         let mut clicks = Clicks::default();
         let mut sum = Figures::default();
         for key in keys {
-            clicks += self.clicks.get(key).copied().unwrap_or_default();
-            if let Some(figures) = self.conversions.get(key) {
+            clicks += self.clicks.get(&key).copied().unwrap_or_default();
+            if let Some(figures) = self.conversions.get(&key) {
                 sum += figures;
             }
         }

@@ -225,7 +225,34 @@ impl ReportQuery {
         if let Some(threshold) = self.thresholds.get(MAX_FILTERS) {
             problems.push(QueryProblem::new(threshold.metric.as_str(), &*too_many));
         }
+        problems.extend(self.problem_of_postbacks());
         problems
+    }
+
+    /// Refuses numbers of postbacks beside dimensions that postbacks lack.
+    fn problem_of_postbacks(&self) -> Option<QueryProblem> {
+        let metric = self.used_metrics().find(|metric| metric.is_of_postbacks())?;
+        let lacking = self
+            .dimensions()
+            .find(|dimension| !dimension.field().is_of_postback())?;
+        Some(QueryProblem::new(
+            "metrics",
+            format!(
+                "Postbacks have no {lacking}: use {metric} with time, advertiser, campaign and goal only."
+            ),
+        ))
+    }
+
+    /// Metrics that the report uses: shown, sorted by, or bounded.
+    pub(crate) fn used_metrics(&self) -> impl Iterator<Item = Metric> {
+        let sorted = self.sort.and_then(|sort| sort.metric);
+        let bounded = self.thresholds.iter().map(|threshold| threshold.metric);
+        self.metrics
+            .iter()
+            .flatten()
+            .copied()
+            .chain(sorted)
+            .chain(bounded)
     }
 
     /// Refuses what the actor may not see: a dimension, as group or filter, and a metric, as column or order.

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, Integer, Text};
 use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
 
+use crate::dimension::Object;
 use crate::error::ReportError;
 use crate::groups::Groups;
 use crate::keys::{self, GroupKey, Keys};
@@ -60,7 +61,7 @@ pub struct Report {
 #[derive(Debug)]
 struct Labels {
     texts: Vec<Vec<Arc<str>>>,
-    names: Vec<HashMap<usize, String>>,
+    names: Vec<Names>,
 }
 
 impl Labels {
@@ -85,21 +86,22 @@ struct Name {
     name: String,
 }
 
+/// Names of the objects of a dimension, by code.
+type Names = HashMap<usize, String>;
+
 /// Makes the report of groups, with its first `sorted` rows in order.
 pub(crate) async fn finish(
-    conn: &mut NetworkConn,
     query: &ReportQuery,
     groups: Groups,
     before: Option<Groups>,
-    keys: Arc<Keys>,
+    keys: &Keys,
+    names: Vec<Names>,
     sorted: usize,
 ) -> Result<Report, ReportError> {
-    let texts = keys.texts();
-    let mut names = Vec::with_capacity(query.group.len());
-    for (dimension, texts) in query.group.iter().zip(&texts) {
-        names.push(self::names(conn, *dimension, texts).await?);
-    }
-    let labels = Labels { texts, names };
+    let labels = Labels {
+        texts: keys.texts(),
+        names,
+    };
     let query = query.clone();
     let size = groups.clicks.len() + groups.conversions.len();
     let make = move || Report::new(&query, groups, before, labels, sorted);
@@ -111,15 +113,25 @@ pub(crate) async fn finish(
         .map_err(ReportError::failed)
 }
 
-/// Names of the objects of a dimension, by code.
-async fn names(
+/// Names of the objects of every dimension of the rows. Affiliates may be hidden: their IDs are shown.
+pub(crate) async fn names(
     conn: &mut NetworkConn,
-    dimension: Dimension,
-    texts: &[Arc<str>],
-) -> QueryResult<HashMap<usize, String>> {
-    let Some(object) = dimension.object() else {
-        return Ok(HashMap::new());
-    };
+    query: &ReportQuery,
+    keys: &Keys,
+    hides_affiliates: bool,
+) -> QueryResult<Vec<Names>> {
+    let mut names = Vec::with_capacity(query.group.len());
+    for (dimension, texts) in query.group.iter().zip(keys.texts()) {
+        let is_hidden = hides_affiliates && *dimension == Dimension::Affiliate;
+        names.push(match dimension.object().filter(|_| !is_hidden) {
+            Some(object) => names_of(conn, object, &texts).await?,
+            None => Names::new(),
+        });
+    }
+    Ok(names)
+}
+
+async fn names_of(conn: &mut NetworkConn, object: Object, texts: &[Arc<str>]) -> QueryResult<Names> {
     let codes = texts.iter().enumerate();
     let codes: HashMap<i32, usize> = codes
         .filter_map(|(code, text)| Some((text.parse().ok()?, code)))
@@ -166,15 +178,15 @@ impl Report {
         if !query.thresholds.is_empty() {
             keys.retain(|key| allows(&report.figures(&report.groups, *key)));
         }
-        report.total = report.groups.sum(&keys);
+        report.total = report.groups.sum(keys.iter().copied());
         report.total_before = report.before.as_ref().map(|before| {
             if report.has_time() {
                 let mut keys: Vec<_> = before.keys().collect();
                 // Each period keeps to the bounds.
                 keys.retain(|key| allows(&report.figures(before, *key)));
-                before.sum(&keys)
+                before.sum(keys.iter().copied())
             } else {
-                before.sum(&keys)
+                before.sum(keys.iter().copied())
             }
         });
         let metric = query.sort.and_then(|sort| sort.metric);
@@ -212,14 +224,13 @@ impl Report {
         keys.iter().map(|(_, key)| self.row(*key))
     }
 
-    /// Sums over the rows that are not among these.
+    /// Sums over the rows that are not in this range.
     #[must_use]
-    pub fn others(&self, rows: &[Row]) -> Figures {
-        let mut others = self.total.clone();
-        for row in rows {
-            others -= &row.figures;
-        }
-        others
+    pub fn others(&self, range: Range<usize>) -> Figures {
+        let end = range.end.min(self.order.len());
+        let before = self.order.get(..range.start.min(end)).unwrap_or_default();
+        let behind = self.order.get(end..).unwrap_or_default();
+        self.groups.sum(before.iter().chain(behind).map(|(_, key)| *key))
     }
 
     fn row(&self, key: GroupKey) -> Row {
@@ -306,6 +317,8 @@ impl Report {
             let (text, other_text) = (labels.text(position, one), labels.text(position, other));
             let compared = if dimension.is_time() && newest_first {
                 other_text.cmp(text)
+            } else if dimension.is_number() {
+                (text.len(), text).cmp(&(other_text.len(), other_text))
             } else {
                 let label = labels.label(position, one).cmp(labels.label(position, other));
                 label.then_with(|| text.cmp(other_text))

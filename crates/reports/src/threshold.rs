@@ -74,6 +74,9 @@ impl Threshold {
             Value::Ratio(ratio) => {
                 ratio.is_some_and(|ratio| allows((ratio * MILLION as f64).round() as i128))
             }
+            Value::Duration(seconds) => {
+                seconds.is_some_and(|seconds| allows(i128::from(seconds) * i128::from(MILLION)))
+            }
             Value::Money(sums) if sums.is_empty() => allows(0),
             Value::Money(sums) => sums.iter().any(|sum| allows(i128::from(sum.micros))),
         }

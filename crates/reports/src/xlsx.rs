@@ -93,7 +93,10 @@ fn write_line(
             Value::Count(count) => {
                 sheet.write_number(at, column, if line == 0 { count as f64 } else { 0.0 })?;
             }
-            Value::Ratio(None) => {}
+            Value::Ratio(None) | Value::Duration(None) => {}
+            Value::Duration(Some(seconds)) => {
+                sheet.write_number(at, column, f64::from(seconds))?;
+            }
             Value::Ratio(Some(ratio)) => {
                 sheet.write_number_with_format(at, column, ratio, &Format::new().set_num_format("0.00%"))?;
             }

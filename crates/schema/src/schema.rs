@@ -999,6 +999,8 @@ diesel::table! {
         blocked_addresses -> Array<Nullable<Text>>,
         /// Time of creation.
         created_at -> Timestamptz,
+        /// True if advertisers see the names of affiliates, otherwise their IDs.
+        names_affiliates -> Bool,
     }
 }
 

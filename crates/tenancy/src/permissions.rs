@@ -3,7 +3,9 @@
 //! Handlers name the permission they need as a type ([`needs`]) and reach the data only through [`crate::Access`],
 //! which exists only if the permission was granted.
 
-use schema::{AdvertiserId, AffiliateId, text_enum};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use schema::{AdvertiserId, AffiliateId, NetworkConn, networks, text_enum};
 
 use crate::roles::Role;
 use crate::roles::RoleKind::{
@@ -204,6 +206,22 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// True if names of affiliates are hidden from an actor with this scope: an advertiser's, unless the network names them.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn hides_affiliates(self, conn: &mut NetworkConn) -> QueryResult<bool> {
+        if self.advertiser.is_none() {
+            return Ok(false);
+        }
+        let names_affiliates: bool = networks::table
+            .find(conn.network_id())
+            .select(networks::names_affiliates)
+            .first(&mut **conn)
+            .await?;
+        Ok(!names_affiliates)
+    }
+
     /// True if the scope is the whole network, as for staff.
     #[must_use]
     pub fn is_whole(self) -> bool {

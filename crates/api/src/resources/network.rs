@@ -41,6 +41,8 @@ pub(crate) struct Network {
     require_two_factor: bool,
     /// True if a campaign can only go live after two test orders of each goal.
     require_tests: bool,
+    /// True if advertisers see the names of affiliates, otherwise their IDs.
+    names_affiliates: bool,
     /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
     #[schema(required, minimum = 0)]
     second_user_above: Option<i64>,
@@ -131,6 +133,10 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     require_tests: Option<bool>,
+    /// True if advertisers see the names of affiliates, otherwise their IDs.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    names_affiliates: Option<bool>,
     /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000, required = false)]
@@ -172,6 +178,7 @@ pub(crate) async fn update(
         tracking_hosts: patch.tracking_hosts.unwrap_or(old.tracking_hosts),
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
         require_tests: patch.require_tests.unwrap_or(old.require_tests),
+        names_affiliates: patch.names_affiliates.unwrap_or(old.names_affiliates),
         second_user_above,
         blocked_addresses: patch.blocked_addresses.unwrap_or(old.blocked_addresses),
     };
@@ -212,6 +219,7 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         tracking_hosts: profile.tracking_hosts,
         require_two_factor: profile.require_two_factor,
         require_tests: profile.require_tests,
+        names_affiliates: profile.names_affiliates,
         second_user_above: profile
             .second_user_above_micros
             .map(|micros| micros / schema::Money::UNIT),

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use reports::{Dimension, Figures, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, Value};
 use schema::{NetworkConn, clock};
 use serde::{Deserialize, Serialize};
+use tenancy::memberships::RoleKind;
 use tenancy::networks::{self, Network};
 use tenancy::{Actor, needs};
 use utoipa::{IntoParams, ToSchema};
@@ -97,7 +98,7 @@ pub(crate) struct Report {
     others: FigureMap,
 }
 
-/// Metrics by name: a count, a ratio (null if undefined), or money as a list with one sum per currency.
+/// Metrics by name: a count, a ratio or seconds (null if undefined), or money as a list with one sum per currency.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = Object)]
 pub(crate) struct FigureMap(BTreeMap<&'static str, Figure>);
@@ -108,6 +109,7 @@ pub(crate) struct FigureMap(BTreeMap<&'static str, Figure>);
 pub(crate) enum Figure {
     Count(i64),
     Ratio(Option<f64>),
+    Seconds(Option<i32>),
     Money(Vec<String>),
 }
 
@@ -141,6 +143,7 @@ impl FigureMap {
             let value = match figures.value(*metric) {
                 Value::Count(count) => Figure::Count(count),
                 Value::Ratio(ratio) => Figure::Ratio(ratio),
+                Value::Duration(seconds) => Figure::Seconds(seconds),
                 Value::Money(sums) => Figure::Money(sums.iter().map(ToString::to_string).collect()),
             };
             (metric.as_str(), value)
@@ -165,12 +168,18 @@ pub(crate) struct Definition {
     /// Label on pages.
     #[schema(value_type = schemas::Text)]
     label: &'static str,
-    /// Unit: `count`, `ratio` or `money`; `key` for a dimension.
+    /// Unit: `count`, `ratio`, `money` or `seconds`; `key` for a dimension.
     #[schema(value_type = schemas::Text)]
     unit: &'static str,
-    /// Meaning or formula, and time basis.
+    /// Meaning or formula.
     #[schema(value_type = schemas::Text)]
     definition: &'static str,
+    /// Time by which its events count; null for a dimension.
+    #[schema(value_type = Option<schemas::Text>, required)]
+    basis: Option<&'static str>,
+    /// Roles that see it.
+    #[schema(value_type = Vec<schemas::Text>)]
+    roles: Vec<&'static str>,
 }
 
 /// List the dimensions and metrics of reports
@@ -189,6 +198,8 @@ pub(crate) async fn definitions(access: Allowed<needs::SeeReports>) -> Answer<De
                 label: dimension.label(),
                 unit: "key",
                 definition: dimension.definition(),
+                basis: None,
+                roles: names(&dimension.roles()),
             })
             .collect(),
         metrics: metrics
@@ -197,9 +208,15 @@ pub(crate) async fn definitions(access: Allowed<needs::SeeReports>) -> Answer<De
                 label: metric.label(),
                 unit: metric.unit(),
                 definition: metric.definition(),
+                basis: Some(metric.basis()),
+                roles: names(&metric.roles()),
             })
             .collect(),
     }))
+}
+
+fn names(roles: &[RoleKind]) -> Vec<&'static str> {
+    roles.iter().map(|role| role.as_str()).collect()
 }
 
 /// Get a report
@@ -226,8 +243,7 @@ pub(crate) async fn show(
     conn.commit().await?;
     let metrics = query.metrics(&access);
     let of = |figures: &Figures| FigureMap::new(&metrics, figures);
-    let rows: Vec<Row> = report.rows(offset..offset + limit).collect();
-    let others = report.others(&rows);
+    let others = report.others(offset..offset + limit);
     let row = |row: Row| {
         let keys = query.group.iter().zip(row.keys);
         ReportRow {
@@ -249,7 +265,7 @@ pub(crate) async fn show(
         total: of(&report.total),
         total_before: report.total_before.as_ref().map(of),
         row_count: report.row_count(),
-        rows: rows.into_iter().map(row).collect(),
+        rows: report.rows(offset..offset + limit).map(row).collect(),
         others: of(&others),
     }))
 }

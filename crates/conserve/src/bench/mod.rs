@@ -57,6 +57,9 @@ pub(crate) struct BenchOptions {
     /// Clicks of the last thirty days that are in the tables before the run.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
     clicks_preloaded: u64,
+    /// Clicks of the network of the row reports.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(50_000..))]
+    report_clicks: u64,
     /// Links of the row memory.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     many_links: u64,
@@ -85,8 +88,8 @@ pub(crate) enum BenchRow {
     Latency,
     /// Time until a click is in a report.
     Visible,
-    /// Report from rollups, beside the same from raw rows.
-    Report,
+    /// Reports of a busy network, beside the same from raw rows, and the cost of a refresh of Home.
+    Reports,
     /// CPU time per click and per postback.
     Cpu,
     /// Disk space per click.
@@ -183,7 +186,7 @@ impl BenchRow {
             Self::Caps => postbacks::capped(testbed, effort).await,
             Self::Latency => latency::latency(testbed, effort).await,
             Self::Visible => latency::visible(testbed, effort).await,
-            Self::Report => reports::both(testbed, effort).await,
+            Self::Reports => reports::questions(testbed, effort, options.report_clicks).await,
             Self::Cpu => cost::cpu(testbed, effort).await,
             Self::Disk => cost::disk(testbed, effort).await,
             Self::Stopped => redirects::while_stopped(testbed, effort).await,

@@ -44,6 +44,8 @@ pub struct Network {
     pub require_two_factor: bool,
     /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
+    /// True if advertisers see the names of affiliates, otherwise their IDs.
+    pub names_affiliates: bool,
     /// Commission or revenue, in micro-units, above which a correction of a conversion needs a second user; `None` for never.
     pub second_user_above_micros: Option<i64>,
     /// Limits set by the operators.

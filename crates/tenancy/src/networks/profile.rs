@@ -41,6 +41,8 @@ pub struct Profile {
     pub require_two_factor: bool,
     /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
+    /// True if advertisers see the names of affiliates, otherwise their IDs.
+    pub names_affiliates: bool,
     /// Commission or revenue, in micro-units, above which a correction of a conversion needs a second user; `None` for never.
     pub second_user_above_micros: Option<i64>,
     /// IP addresses and CIDR ranges whose clicks are flagged.
@@ -57,6 +59,7 @@ impl Profile {
             "tracking_hosts": self.tracking_hosts,
             "require_two_factor": self.require_two_factor,
             "require_tests": self.require_tests,
+            "names_affiliates": self.names_affiliates,
             "second_user_above_micros": self.second_user_above_micros,
             "blocked_addresses": self.blocked_addresses,
         })
@@ -80,6 +83,8 @@ pub struct ProfileDraft {
     pub require_two_factor: bool,
     /// True if a campaign can go live only after test conversions of every goal have arrived.
     pub require_tests: bool,
+    /// True if advertisers see the names of affiliates, otherwise their IDs.
+    pub names_affiliates: bool,
     /// Commission or revenue in whole units above which a correction needs a second user; empty for never.
     pub second_user_above: String,
     /// IP addresses and CIDR ranges whose clicks are flagged.
@@ -121,6 +126,7 @@ impl ProfileDraft {
                 tracking_hosts: hosts,
                 require_two_factor: self.require_two_factor,
                 require_tests: self.require_tests,
+                names_affiliates: self.names_affiliates,
                 second_user_above_micros,
                 blocked_addresses,
             }),
@@ -162,6 +168,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
         currency: network.currency,
         require_two_factor: network.require_two_factor,
         require_tests: network.require_tests,
+        names_affiliates: network.names_affiliates,
         second_user_above_micros: network.second_user_above_micros,
         blocked_addresses: network.blocked_addresses.0,
     })
@@ -212,6 +219,7 @@ pub async fn update_profile(
             networks::currency.eq(new.currency),
             networks::require_two_factor.eq(new.require_two_factor),
             networks::require_tests.eq(new.require_tests),
+            networks::names_affiliates.eq(new.names_affiliates),
             networks::second_user_above_micros.eq(new.second_user_above_micros),
             networks::blocked_addresses.eq(Words(new.blocked_addresses.clone())),
         ))

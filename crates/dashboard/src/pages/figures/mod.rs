@@ -5,11 +5,18 @@ mod conversion;
 mod conversions;
 mod corrections;
 mod entering;
+mod guide;
 mod home;
 mod reports;
 mod search;
 
 use crate::routes::routes;
+
+routes! {
+    /// Documentation, without sign-in.
+    public, PUBLIC, "":
+    get "/docs/reports" => guide::show;
+}
 
 routes! {
     /// Pages of figures.

@@ -4,9 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
+use chrono::TimeDelta;
 use reports::{
     Basis, Comparison, Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row, Sort, Value,
 };
+use schema::clock;
 use tenancy::{Actor, Permission, affiliates, needs};
 
 use crate::error::PageError;
@@ -407,6 +409,12 @@ fn lines(value: Value) -> (Vec<String>, bool) {
     match value {
         Value::Count(count) => (vec![format::count(count)], count == 0),
         Value::Ratio(ratio) => (vec![format::percent(ratio)], false),
+        Value::Duration(seconds) => {
+            let text = seconds.map_or("—".to_owned(), |seconds| {
+                clock::in_words(TimeDelta::seconds(seconds.into()))
+            });
+            (vec![text], false)
+        }
         Value::Money(sums) if sums.is_empty() => (vec!["0".to_owned()], true),
         Value::Money(sums) => (sums.into_iter().map(format::money).collect(), false),
     }

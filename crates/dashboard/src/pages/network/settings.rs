@@ -24,6 +24,7 @@ pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNet
         tracking_hosts: Words::typed(form.get("tracking_hosts")).0,
         require_two_factor: form.ticked("require_two_factor"),
         require_tests: form.ticked("require_tests"),
+        names_affiliates: form.ticked("names_affiliates"),
         second_user_above: form.get("second_user_above").to_owned(),
         blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
@@ -65,6 +66,7 @@ async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors
             tracking_hosts: profile.tracking_hosts,
             require_two_factor: profile.require_two_factor,
             require_tests: profile.require_tests,
+            names_affiliates: profile.names_affiliates,
             blocked_addresses: profile.blocked_addresses,
         };
         (draft, FieldErrors::default())
