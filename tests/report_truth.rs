@@ -246,6 +246,73 @@ async fn compare(app: &TestApp, engine: &Engine, random: &mut StdRng, count: usi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reports_keep_the_clicks_that_retention_drops() {
+    let app = TestApp::spawn().await;
+    let intake = app.running().tracker.intake();
+    let now = clock::now();
+    let mut random = StdRng::seed_from_u64(1);
+    for days in [0, 1, 75, 80, 80, 100] {
+        let mut click = random_click(&mut random, &app, now);
+        click.clicked_at = now - TimeDelta::days(days) - TimeDelta::minutes(2);
+        click.key = ClickIds::fresh_key(click.link_id, click.clicked_at);
+        click.subs[0] = Some(format!("{days} days old"));
+        intake.record(&app.scene.network, &click).await.unwrap();
+    }
+    app.settled().await;
+    let report = async |engine: &Engine| {
+        let mut conn = app.network().await;
+        let text = format!(
+            "from={}&group=sub1&metrics=clicks",
+            now.date_naive() - TimeDelta::days(120)
+        );
+        let query = ReportQuery::parse(&text, &[], now.date_naive()).unwrap();
+        let report = engine
+            .run(
+                &mut conn,
+                &app.scene.network,
+                Scope::default(),
+                &query,
+                usize::MAX,
+            )
+            .await
+            .unwrap();
+        let rows = report.rows(0..usize::MAX);
+        rows.map(|row| (row.keys[0].value.clone(), row.figures.clicks))
+            .collect::<Vec<_>>()
+    };
+    let before = report(&Engine::default()).await;
+    assert_eq!(before.iter().map(|(_, clicks)| clicks).sum::<i64>(), 6);
+    built(&app).await;
+    let node = app.another_node_that_keeps(Some(2)).await;
+    let old = "SELECT count(*) FROM clicks WHERE clicked_at < now() - interval '74 days'";
+    for _ in 0..100 {
+        if app.count(old).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.count(old).await, 0);
+    assert!(
+        app.count("SELECT count(*) FROM click_blocks WHERE is_sealed")
+            .await
+            > 0
+    );
+    assert_eq!(report(&Engine::default()).await, before);
+
+    // A click of a dropped month that comes now is counted beside the sealed block.
+    let mut late = random_click(&mut random, &app, now);
+    late.clicked_at = now - TimeDelta::days(80) - TimeDelta::minutes(2);
+    late.key = ClickIds::fresh_key(late.link_id, late.clicked_at);
+    late.subs[0] = Some("80 days old".to_owned());
+    intake.record(&app.scene.network, &late).await.unwrap();
+    app.settled().await;
+    let with_late = report(&Engine::default()).await;
+    assert_eq!(with_late.iter().map(|(_, clicks)| clicks).sum::<i64>(), 7);
+    node.stop().await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reports_equal_the_sums_of_the_raw_rows() {
     let app = TestApp::spawn().await;
     let seed = clock::now().timestamp_micros().unsigned_abs();

@@ -385,6 +385,7 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/waiting-corrections/{id}/decline", Door::Unasked),
     row("get", "/api/v1/balances", Door::Unasked),
     row("get", "/api/v1/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("link", Id::Link), ("goal", Id::Goal)]),
+    row("post", "/api/v1/reports", NOT_DEVELOPERS),
     row("get", "/api/v1/reports/definitions", NOT_DEVELOPERS),
     row("get", "/api/v1/reports/export", NOT_DEVELOPERS),
     row("get", "/api/v1/clicks", CLICKERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("advertiser", Id::Advertiser), ("link", Id::Link), ("after", Id::Click)]),

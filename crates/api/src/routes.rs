@@ -139,7 +139,7 @@ routes! {
         "/waiting-corrections/{id}/approve": post corrections::approve_waiting;
         "/waiting-corrections/{id}/decline": post corrections::decline_waiting;
         "/balances": get balances::show;
-        "/reports": get reports::show;
+        "/reports": get reports::show, post reports::query;
         "/reports/definitions": get reports::definitions;
         "/reports/export": get reports::export;
         "/clicks": get clicks::list;

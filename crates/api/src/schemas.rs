@@ -65,8 +65,6 @@ words! {
     AttributedBy = campaigns::AttributedBy::ALL;
     /// Time by which a report counts conversions.
     Basis = reports::Basis::ALL;
-    /// Period that a report is compared with.
-    Comparison = reports::Comparison::ALL;
     /// Kind of the file of a report.
     FileFormat = ["csv", "xlsx"];
     /// Dimension of a report.

@@ -6,14 +6,16 @@ use std::thread::available_parallelism;
 
 use chrono::{DateTime, Offset, TimeDelta, Utc};
 use chrono_tz::Tz;
-use schema::{NetworkConn, clock};
+use schema::{NetworkConn, NetworkId, clock};
 use tenancy::Scope;
 use tenancy::networks::Network;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
 use crate::events::Events;
 use crate::groups::{ClickGroups, Groups};
+use crate::kept::{Expired, KeptReport, KeptReports};
 use crate::keys::Keys;
 use crate::lookups::Lookups;
 use crate::plan::Plan;
@@ -35,6 +37,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     cache: BlockCache,
+    kept: KeptReports,
     slots: Semaphore,
     threads: usize,
 }
@@ -43,6 +46,7 @@ impl Default for Engine {
     fn default() -> Self {
         Self(Arc::new(Inner {
             cache: BlockCache::new(),
+            kept: KeptReports::new(),
             slots: Semaphore::new(CONCURRENT_REPORTS),
             threads: available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
         }))
@@ -79,6 +83,26 @@ impl Engine {
         let hides_affiliates = scope.hides_affiliates(conn).await?;
         let names = report::names(conn, query, &keys, hides_affiliates).await?;
         report::finish(query, groups, before, &keys, names, rows).await
+    }
+
+    /// Keeps a report for five minutes, so that its pages can be requested one by one. Returns its name.
+    #[must_use]
+    pub fn keep(
+        &self,
+        network_id: NetworkId,
+        scope: Scope,
+        query: ReportQuery,
+        report: Report,
+    ) -> (Uuid, KeptReport) {
+        self.0.kept.keep(network_id, scope, query, report)
+    }
+
+    /// Report that was kept under this name for an actor of this network and scope.
+    ///
+    /// # Errors
+    /// [`Expired`].
+    pub fn kept(&self, name: Uuid, network_id: NetworkId, scope: Scope) -> Result<KeptReport, Expired> {
+        self.0.kept.find(name, network_id, scope)
     }
 
     /// Groups of a query.

@@ -13,6 +13,7 @@ mod events;
 mod field;
 mod figures;
 mod groups;
+mod kept;
 mod keys;
 mod lookups;
 mod metric;
@@ -27,8 +28,11 @@ pub use dimension::Dimension;
 pub use engine::Engine;
 pub use error::ReportError;
 pub use figures::{Figures, Postbacks, Sums, Value};
+pub use kept::{Expired, KeptReport};
 pub use metric::Metric;
-pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
+pub use query::{
+    Basis, Compared, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test, joined,
+};
 pub use report::{Key, Report, Row};
 pub use threshold::Threshold;
 pub use xlsx::{XLSX_TYPE, XlsxError, to_xlsx};

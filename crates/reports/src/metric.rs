@@ -285,6 +285,7 @@ mod tests {
             pending: 1,
             approved: 3,
             rejected: 1,
+            times: vec![50, 10, 40, 20, 30],
             ..Figures::default()
         };
         let eur: Currency = "EUR".parse().unwrap();
@@ -301,7 +302,6 @@ mod tests {
         };
         assert_eq!(figures.value(Metric::ConversionRate), Value::Ratio(Some(0.4)));
         assert_eq!(figures.value(Metric::ApprovalRate), Value::Ratio(Some(0.75)));
-        figures.times = vec![50, 10, 40, 20, 30];
         assert_eq!(figures.value(Metric::TimeToConversion), Value::Duration(Some(30)));
         assert_eq!(
             figures.value(Metric::TimeToConversionP90),

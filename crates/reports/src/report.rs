@@ -53,8 +53,10 @@ pub struct Report {
     groups: Groups,
     before: Option<Groups>,
     labels: Labels,
-    /// Value to sort by and key of each row; as many are in order as the caller asked for.
+    /// Value to sort by and key of each row.
     order: Vec<(f64, GroupKey)>,
+    /// Number of rows at the front that are in order.
+    sorted: usize,
 }
 
 /// Values of the dimensions and names of the objects among them, by code.
@@ -163,6 +165,7 @@ impl Report {
             before,
             labels,
             order: Vec::new(),
+            sorted: 0,
         };
         let allows = |figures: &Figures| {
             let mut thresholds = query.thresholds.iter();
@@ -194,17 +197,32 @@ impl Report {
             Some(metric) => report.figures(&report.groups, key).value(metric).sort_key(),
             None => 0.0,
         };
-        let mut order: Vec<_> = keys.into_iter().map(|key| (value(key), key)).collect();
-        let compare = |one: &(f64, GroupKey), other: &(f64, GroupKey)| report.compare(*one, *other);
-        if sorted < order.len() {
-            order.select_nth_unstable_by(sorted, compare);
-        }
-        let first = sorted.min(order.len());
-        if let Some(first) = order.get_mut(..first) {
-            first.sort_unstable_by(compare);
-        }
-        report.order = order;
+        report.order = keys.into_iter().map(|key| (value(key), key)).collect();
+        report.sort(sorted);
         report
+    }
+
+    /// Puts the first `wanted` rows in order. Takes long for very many: not for an async thread.
+    pub(crate) fn sort(&mut self, wanted: usize) {
+        let wanted = wanted.min(self.order.len());
+        let mut order = std::mem::take(&mut self.order);
+        let compare = |one: &(f64, GroupKey), other: &(f64, GroupKey)| self.compare(*one, *other);
+        if let Some(rest) = order.get_mut(self.sorted..).filter(|_| wanted > self.sorted) {
+            let count = wanted - self.sorted;
+            if count < rest.len() {
+                rest.select_nth_unstable_by(count, compare);
+            }
+            if let Some(next) = rest.get_mut(..count) {
+                next.sort_unstable_by(compare);
+            }
+        }
+        self.order = order;
+        self.sorted = self.sorted.max(wanted);
+    }
+
+    /// Groups in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.order.len()
     }
 
     fn has_time(&self) -> bool {
@@ -217,7 +235,7 @@ impl Report {
         self.order.len()
     }
 
-    /// Rows in this range, among those that the caller of [`crate::Engine::run`] asked for.
+    /// Rows in this range, among those that are in order.
     pub fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row> + '_ {
         let end = range.end.min(self.order.len());
         let keys = self.order.get(range.start.min(end)..end).unwrap_or_default();

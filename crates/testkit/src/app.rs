@@ -107,12 +107,18 @@ impl TestApp {
 
     /// Starts another node of the same installation, whose tracking host belongs to the scene's network too.
     pub async fn another_node(&self) -> Running {
-        let settings = node(
+        self.another_node_that_keeps(None).await
+    }
+
+    /// Starts another node, which drops clicks that are older than these months.
+    pub async fn another_node_that_keeps(&self, clicks_months: Option<u32>) -> Running {
+        let mut settings = node(
             &self.database,
             &self.secret,
             self.journal.path(),
             self.exports.path(),
         );
+        settings.storage.keep_clicks_months = clicks_months;
         let host = settings.listeners.tracking.local_addr().expect("bound");
         let running = serve::start(settings).expect("the node starts");
         diesel::sql_query("INSERT INTO tracking_hosts (host, network_id) VALUES ($1, $2)")

@@ -2,22 +2,27 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
-use reports::{Dimension, Figures, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, Value};
+use reports::{
+    Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, Value,
+};
 use schema::{NetworkConn, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::memberships::RoleKind;
 use tenancy::networks::{self, Network};
 use tenancy::{Actor, needs};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::Answer;
 use crate::auth::Allowed;
 use crate::download;
 use crate::error::ApiError;
+use crate::extract::Body;
 use crate::schemas;
 use crate::state::Api;
 
@@ -56,8 +61,8 @@ pub(crate) struct ReportParams {
     /// Metric to sort by, or `name`; `-` in front for the largest first.
     #[param(value_type = schemas::Filter, inline, required = false)]
     sort: Option<String>,
-    /// Period to compare with.
-    #[param(value_type = schemas::Comparison, inline, required = false)]
+    /// Period to compare with: `previous`, `year`, `year_weekdays`, or the first day of another period.
+    #[param(value_type = schemas::Filter, inline, required = false)]
     compare: Option<String>,
 }
 
@@ -72,6 +77,9 @@ pub(crate) struct RowParams {
     /// Number of rows to leave out at the start.
     #[param(value_type = i64, minimum = 0, maximum = 2_000_000, required = false)]
     offset: Option<usize>,
+    /// `next` of a response, for the next rows of the same report; without other parameters but `limit`.
+    #[param(value_type = schemas::Text, inline, required = false)]
+    cursor: Option<String>,
 }
 
 /// Figures by the dimensions that were asked for.
@@ -96,6 +104,9 @@ pub(crate) struct Report {
     rows: Vec<ReportRow>,
     /// Sums over the rows that are not in this response.
     others: FigureMap,
+    /// Cursor of the next rows of this report, for five minutes; null after the last.
+    #[schema(required)]
+    next: Option<String>,
 }
 
 /// Metrics by name: a count, a ratio or seconds (null if undefined), or money as a list with one sum per currency.
@@ -221,29 +232,146 @@ fn names(roles: &[RoleKind]) -> Vec<&'static str> {
 
 /// Get a report
 ///
-/// Totals are exact, whatever the number of rows in the response.
+/// Totals are exact, whatever the number of rows in the response. With `next` of the response as `cursor`, the next rows of
+/// the same report follow, whatever arrives meanwhile: all pages sum to the total.
 #[utoipa::path(get, path = "/reports", tag = "Reports", params(ReportParams, RowParams), responses((status = 200, body = Report)))]
 pub(crate) async fn show(
     access: Allowed<needs::SeeReports>,
     request: HttpRequest,
     api: Data<Api>,
 ) -> Answer<Report> {
+    respond(&access, &api, request.query_string()).await
+}
+
+/// Get a report by a query in the body
+///
+/// The parameters of `GET /reports` as one JSON object; several values of a filter, and several dimensions and metrics, as
+/// lists: `{"group": ["campaign", "sub1"], "country": ["DE", "AT"], "clicks.min": 100}`.
+#[utoipa::path(post, path = "/reports", tag = "Reports", request_body = ReportBody, responses((status = 200, body = Report)))]
+pub(crate) async fn query(
+    access: Allowed<needs::SeeReports>,
+    body: Body<ReportBody>,
+    api: Data<Api>,
+) -> Answer<Report> {
+    respond(&access, &api, &body.value.to_query_string()?).await
+}
+
+/// Parameters of a report by name.
+#[derive(Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Object)]
+pub(crate) struct ReportBody(BTreeMap<String, serde_json::Value>);
+
+impl ReportBody {
+    /// Query string of the parameters.
+    fn to_query_string(&self) -> Result<String, ApiError> {
+        let text = |name: &str, value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => Ok(text.clone()),
+            serde_json::Value::Number(number) => Ok(number.to_string()),
+            serde_json::Value::Bool(is_so) => Ok(is_so.to_string()),
+            _ => Err(ApiError::field(name, "Send a text, a number, or a list of them.")),
+        };
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.0 {
+            let text = match value {
+                serde_json::Value::Array(values) => {
+                    let values: Result<Vec<_>, _> = values.iter().map(|value| text(name, value)).collect();
+                    reports::joined(&values?)
+                }
+                value => text(name, value)?,
+            };
+            query.append_pair(name, &text);
+        }
+        Ok(query.finish())
+    }
+}
+
+async fn respond(access: &Allowed<needs::SeeReports>, api: &Api, text: &str) -> Answer<Report> {
     let mut conn = access.network(&api.db).await?;
-    let (limit, offset) = page(request.query_string())?;
+    let network = networks::current(&mut conn).await?;
+    let scope = access.role.scope();
+    let (limit, offset) = page(text)?;
+    if let Some(cursor) = parameter(text, "cursor") {
+        conn.commit().await?;
+        check_cursor_alone(text)?;
+        let (name, offset) = read_cursor(&cursor)
+            .ok_or_else(|| ApiError::field("cursor", "Send next of a response as it is."))?;
+        let kept = api.reports.kept(name, network.id, scope);
+        let kept = kept.map_err(|error| ApiError::field("cursor", error.to_string()))?;
+        // A role may have lost a permission since.
+        kept.query.check(access).map_err(refused)?;
+        return page_of(kept, name, &network, access, offset..offset + limit).await;
+    }
     let rows = ["limit", "offset"];
-    let (query, network, report) = run(
-        &mut conn,
-        &access,
-        &api,
-        request.query_string(),
-        &rows,
-        offset + limit,
-    )
-    .await?;
+    let (query, report) = run(&mut conn, &network, access, api, text, &rows, offset + limit).await?;
     conn.commit().await?;
-    let metrics = query.metrics(&access);
-    let of = |figures: &Figures| FigureMap::new(&metrics, figures);
-    let others = report.others(offset..offset + limit);
+    if report.row_count() <= offset + limit {
+        let metrics = query.metrics(access);
+        return Ok(Json(view(
+            &query,
+            &network,
+            &metrics,
+            &report,
+            offset..offset + limit,
+            None,
+        )));
+    }
+    let (name, kept) = api.reports.keep(network.id, scope, query, report);
+    page_of(kept, name, &network, access, offset..offset + limit).await
+}
+
+/// Rows of a report that is kept under a name.
+async fn page_of(
+    kept: KeptReport,
+    name: Uuid,
+    network: &Network,
+    actor: &Actor,
+    range: Range<usize>,
+) -> Answer<Report> {
+    let metrics = kept.query.metrics(actor);
+    let network = network.clone();
+    // Putting very many rows in order takes long: not on an actix worker.
+    let page = web::block(move || {
+        let query = kept.query.clone();
+        kept.with_rows(range.end, |report| {
+            let next = (range.end < report.row_count()).then(|| format!("{}.{}", name.simple(), range.end));
+            view(&query, &network, &metrics, report, range, next)
+        })
+    });
+    let page = page
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(Json(page))
+}
+
+fn read_cursor(cursor: &str) -> Option<(Uuid, usize)> {
+    let (name, offset) = cursor.split_once('.')?;
+    let offset = offset.parse().ok().filter(|offset| *offset <= MAX_OFFSET)?;
+    Some((Uuid::try_parse(name).ok()?, offset))
+}
+
+/// Refuses parameters beside a cursor, which belongs to a report that is already computed.
+fn check_cursor_alone(text: &str) -> Result<(), ApiError> {
+    let mut others = form_urlencoded::parse(text.as_bytes());
+    match others.find(|(name, _)| !["cursor", "limit"].contains(&&**name)) {
+        Some((name, _)) => Err(ApiError::field(
+            &name,
+            "Send a cursor with no other parameter but limit.",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Rows of a report in this range.
+fn view(
+    query: &ReportQuery,
+    network: &Network,
+    metrics: &[Metric],
+    report: &Outcome,
+    range: Range<usize>,
+    next: Option<String>,
+) -> Report {
+    let of = |figures: &Figures| FigureMap::new(metrics, figures);
     let row = |row: Row| {
         let keys = query.group.iter().zip(row.keys);
         ReportRow {
@@ -258,16 +386,17 @@ pub(crate) async fn show(
             before: row.before.as_ref().map(of),
         }
     };
-    Ok(Json(Report {
+    Report {
         from: query.from,
         to: query.to,
         time_zone: query.zone.unwrap_or(network.time_zone()).name(),
         total: of(&report.total),
         total_before: report.total_before.as_ref().map(of),
         row_count: report.row_count(),
-        rows: report.rows(offset..offset + limit).map(row).collect(),
-        others: of(&others),
-    }))
+        others: of(&report.others(range.clone())),
+        rows: report.rows(range).map(row).collect(),
+        next,
+    }
 }
 
 /// Kind of the file.
@@ -309,16 +438,9 @@ pub(crate) async fn export(
         _ => return Err(ApiError::field("bom", "Enter true or false.")),
     };
     let mut conn = access.network(&api.db).await?;
-    let others = ["format", "bom"];
-    let (query, _, report) = run(
-        &mut conn,
-        &access,
-        &api,
-        request.query_string(),
-        &others,
-        usize::MAX,
-    )
-    .await?;
+    let network = networks::current(&mut conn).await?;
+    let (others, text) = (["format", "bom"], request.query_string());
+    let (query, report) = run(&mut conn, &network, &access, &api, text, &others, usize::MAX).await?;
     conn.commit().await?;
     let metrics = query.metrics(&access);
     // Hundreds of thousands of lines take long: not on an actix worker.
@@ -346,22 +468,19 @@ pub(crate) async fn export(
 /// Parses, checks and runs a report, with its first `rows` rows in order.
 async fn run(
     conn: &mut NetworkConn,
+    network: &Network,
     actor: &Actor,
     api: &Api,
     text: &str,
     others: &[&str],
     rows: usize,
-) -> Result<(ReportQuery, Network, Outcome), ApiError> {
-    let network = networks::current(conn).await?;
+) -> Result<(ReportQuery, Outcome), ApiError> {
     let today = clock::now().with_timezone(&network.time_zone()).date_naive();
     let query = ReportQuery::parse(text, others, today).map_err(refused)?;
     query.check(actor).map_err(refused)?;
-    match api
-        .reports
-        .run(conn, &network, actor.role.scope(), &query, rows)
-        .await
-    {
-        Ok(report) => Ok((query, network, report)),
+    let scope = actor.role.scope();
+    match api.reports.run(conn, network, scope, &query, rows).await {
+        Ok(report) => Ok((query, report)),
         Err(error) => Err(refused(vec![error.into_problem()?])),
     }
 }

@@ -174,7 +174,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
             ),
             comparisons: Choice::list(
                 COMPARISONS.map(|(compare, label)| (compare.as_str(), label)),
-                query.compare.map_or("", Comparison::as_str),
+                &query.compare.map_or(String::new(), |compare| compare.to_string()),
             ),
             kept: kept(&query),
             narrowings: narrowings(&query),
