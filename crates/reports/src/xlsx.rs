@@ -1,6 +1,6 @@
 //! Workbook of a report: the lines of the CSV, with numbers as numbers.
 
-use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, Workbook, Worksheet};
 use schema::Currency;
 
 use crate::csv::currencies;
@@ -36,6 +36,9 @@ pub fn to_xlsx(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Resu
         return Err(XlsxError::TooLarge);
     }
     let mut workbook = Workbook::new();
+    // Of the same report, the same bytes.
+    let created = ExcelDateTime::from_timestamp(0)?;
+    workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
     let sheet = workbook.add_worksheet();
     sheet.set_name("Report")?.set_freeze_panes(1, 0)?;
     let heading = Format::new().set_bold();
