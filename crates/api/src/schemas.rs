@@ -101,6 +101,8 @@ words! {
     AutoApprove = networks::AutoApprove::ALL;
     /// Outcome of a row of an imported file.
     Outcome = table::Outcome::ALL;
+    /// Origin of an exchange rate: set by a user, imported from CSV, or from the European Central Bank.
+    RateSource = tenancy::exchange_rates::RateSource::ALL;
     /// Channel through which a change was made.
     Via = tenancy::Via::ALL;
     /// Role of a member.
@@ -266,6 +268,10 @@ texts! {
     TimeZone: 1 to 64 like NOT_BLANK, such as "Europe/Warsaw";
     /// ISO 4217 code of a currency.
     Currency: 3 to 3 like Some("^[A-Z]{3}$"), such as "EUR";
+    /// Value of one euro in a currency: digits with at most nine decimals.
+    PerEuro: 0 to _ like None, such as "1.0834";
+    /// Day and currency of an exchange rate.
+    RateId: 14 to 14 like Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}$"), such as "2026-11-27-USD";
     /// Host name, with an optional port, without `https://`.
     Host: 1 to 253 like NOT_BLANK, such as "trk.example.com";
     /// IP address or network (CIDR).

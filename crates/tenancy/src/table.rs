@@ -68,10 +68,18 @@ impl Report {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
     }
 
-    /// True if a refused row keeps the file from being imported.
+    /// Message about the first refused rows, if they keep the file from being imported.
     #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        self.is_whole && self.count(Outcome::Refused) > 0
+    pub fn refusal(&self) -> Option<String> {
+        /// Rows that the message names.
+        const NAMED_ROWS: usize = 10;
+        let refused = self.rows.iter().filter(|row| row.outcome == Outcome::Refused);
+        let named: Vec<_> = refused
+            .filter(|_| self.is_whole)
+            .take(NAMED_ROWS)
+            .map(|row| format!("Line {}: {}", row.line, row.problem))
+            .collect();
+        (!named.is_empty()).then(|| format!("Nothing was imported. {}", named.join(" ")))
     }
 }
 

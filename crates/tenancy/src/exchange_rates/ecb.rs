@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use schema::Currency;
 
+use super::network::check_day;
 use super::reference::ReferenceRate;
 
 /// Rates of a file.
@@ -54,7 +55,7 @@ pub fn parse_ecb(text: &str, today: NaiveDate) -> Result<EcbFile, EcbError> {
         }
         let [time, code, rate] = attributes(&element)?;
         if let Some(time) = time {
-            day = Some(check_day(&time, today)?);
+            day = Some(check_day(&time, today).map_err(|_| EcbError::Invalid(format!("day “{time}”")))?);
         }
         let (Some(code), Some(rate)) = (code, rate) else {
             continue;
@@ -92,16 +93,6 @@ fn attributes(element: &BytesStart<'_>) -> Result<[Option<String>; 3], EcbError>
         }
     }
     Ok(found)
-}
-
-fn check_day(text: &str, today: NaiveDate) -> Result<NaiveDate, EcbError> {
-    let invalid = || EcbError::Invalid(format!("day “{text}”"));
-    let day: NaiveDate = text.parse().map_err(|_| invalid())?;
-    let latest = today.checked_add_days(Days::new(1)).unwrap_or(today);
-    if day < super::network::first_day() || day > latest {
-        return Err(invalid());
-    }
-    Ok(day)
 }
 
 #[cfg(test)]

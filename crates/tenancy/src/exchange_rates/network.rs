@@ -10,7 +10,7 @@ use schema::{Currency, NetworkConn, exchange_rates, reference_rates};
 use serde_json::json;
 
 use super::per_euro::{PerEuro, RateSource};
-use super::rate_id::RateId;
+use super::rate_id::{RateId, parse_day};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::csv_export;
@@ -31,11 +31,6 @@ pub(super) const COLUMNS: [Column; 4] = [
 ];
 /// Columns that a file must have.
 pub(super) const NEEDED: [&str; 3] = FIELDS;
-
-/// Day on which the euro began.
-pub(super) fn first_day() -> NaiveDate {
-    NaiveDate::from_ymd_opt(1999, 1, 1).unwrap_or(NaiveDate::MIN)
-}
 
 /// Checked rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,17 +64,14 @@ fn check_currency(text: &str) -> Result<Currency, String> {
     }
 }
 
-fn check_day(text: &str, today: NaiveDate) -> Result<NaiveDate, String> {
-    let text = text.trim();
-    let day: Option<NaiveDate> = text.parse().ok();
-    let day = day.filter(|day| day.to_string() == text);
+/// Checks the day of a rate, which is at most tomorrow.
+pub(super) fn check_day(text: &str, today: NaiveDate) -> Result<NaiveDate, String> {
+    let day = parse_day(text)?;
     let latest = today.checked_add_days(Days::new(1)).unwrap_or(today);
-    match day {
-        None => Err("Enter a day, such as 2026-11-27.".to_owned()),
-        Some(day) if day < first_day() => Err("Enter a day from 1999-01-01, when the euro began.".to_owned()),
-        Some(day) if day > latest => Err(format!("Enter a day up to tomorrow, {latest}.")),
-        Some(day) => Ok(day),
+    if day > latest {
+        return Err(format!("Enter a day up to tomorrow, {latest}."));
     }
+    Ok(day)
 }
 
 /// Day of the network's clock.

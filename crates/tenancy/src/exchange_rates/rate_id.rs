@@ -3,8 +3,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use schema::Currency;
+
+/// Reads the day of a rate: from 1999-01-01, when the euro began, to 9999-12-31. The error is a message for users.
+///
+/// # Errors
+/// Returns the message if the text is no such day.
+pub fn parse_day(text: &str) -> Result<NaiveDate, &'static str> {
+    let text = text.trim();
+    let day: Option<NaiveDate> = text.parse().ok();
+    // chrono accepts other spellings of a day.
+    match day.filter(|day| day.to_string() == text) {
+        None => Err("Enter a day, such as 2026-11-27."),
+        Some(day) if day.year() < 1999 => Err("Enter a day from 1999-01-01, when the euro began."),
+        Some(day) if day.year() > 9999 => Err("Enter a day up to 9999-12-31."),
+        Some(day) => Ok(day),
+    }
+}
 
 /// Day and currency of a rate, written `2026-11-27-USD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,10 +48,9 @@ impl FromStr for RateId {
     fn from_str(text: &str) -> Result<Self, NoRateId> {
         let (day, currency) = text.rsplit_once('-').ok_or(NoRateId)?;
         let id = Self {
-            day: day.parse().map_err(|_| NoRateId)?,
+            day: parse_day(day).map_err(|_| NoRateId)?,
             currency: currency.parse().map_err(|_| NoRateId)?,
         };
-        // chrono accepts other spellings of a day.
         if id.to_string() == text {
             Ok(id)
         } else {
@@ -62,6 +77,10 @@ mod tests {
             "2026-11-7-USD",
             "2026-02-30-USD",
             "+2026-11-27-USD",
+            " 2026-11-27-USD",
+            "1998-12-31-USD",
+            "-9999-01-01-USD",
+            "+10000-01-01-USD",
         ] {
             assert_eq!(wrong.parse::<RateId>(), Err(NoRateId), "{wrong}");
         }
