@@ -41,8 +41,8 @@ async fn set(program: &ApiClient, currency: &str, day: &str, rate: &str) -> Answ
 async fn listed(program: &ApiClient, query: &str) -> Vec<String> {
     let page = program.get(&format!("/exchange-rates{query}")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    let items = page.json["items"].as_array().unwrap();
-    let text = |item: &serde_json::Value, field: &str| item[field].as_str().unwrap().to_owned();
+    let items = page.json.get("items").unwrap().as_array().unwrap();
+    let text = |item: &serde_json::Value, field: &str| item.get(field).unwrap().as_str().unwrap().to_owned();
     items
         .iter()
         .map(|item| {

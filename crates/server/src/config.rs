@@ -40,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Migrate the database and serve. Without DATABASE_URL a private Postgres is started in the data directory.
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Serve a believable network with thirty days of traffic, and a demo shop that plays the advertiser.
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Serve(options) => commands::serve(options).instrument(info_span!("serve")).await,
+        Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
         Command::CreateNetwork(options) => {
             let span = info_span!("create_network", slug = options.slug);
