@@ -64,12 +64,17 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
 
 /// Downloads a text of at most `limit` bytes.
 pub(crate) async fn download(url: &Url, limit: usize) -> Result<String, DownloadError> {
-    timeout(DOWNLOAD_TIMEOUT, connect_and_get(url, limit))
+    let authorities = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    timeout(DOWNLOAD_TIMEOUT, connect_and_get(url, limit, authorities))
         .await
         .unwrap_or(Err(DownloadError::Timeout))
 }
 
-async fn connect_and_get(url: &Url, limit: usize) -> Result<String, DownloadError> {
+async fn connect_and_get(
+    url: &Url,
+    limit: usize,
+    authorities: RootCertStore,
+) -> Result<String, DownloadError> {
     let host = match url.host() {
         Some(Host::Domain(domain)) => domain.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
@@ -83,16 +88,15 @@ async fn connect_and_get(url: &Url, limit: usize) -> Result<String, DownloadErro
         .map_err(failed)?;
     if url.scheme() == "https" {
         let name = ServerName::try_from(host).map_err(failed)?;
-        let stream = tls()?.connect(name, stream).await.map_err(failed)?;
+        let stream = tls(authorities)?.connect(name, stream).await.map_err(failed)?;
         get(TokioIo::new(stream), url, limit).await
     } else {
         get(TokioIo::new(stream), url, limit).await
     }
 }
 
-/// Client of servers whose certificate a public authority has signed.
-fn tls() -> Result<TlsConnector, DownloadError> {
-    let authorities: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+/// Client of servers whose certificate one of these authorities has signed.
+fn tls(authorities: RootCertStore) -> Result<TlsConnector, DownloadError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(failed)?
@@ -140,6 +144,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use tokio_rustls::rustls::pki_types::CertificateDer;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+
     use super::*;
 
     #[test]
@@ -156,8 +165,78 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_tls_client_has_roots() {
-        assert!(tls().is_ok());
+    /// Server of openssl on a free port, killed when dropped.
+    struct SecureServer(Child);
+
+    impl Drop for SecureServer {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_over_https_needs_a_trusted_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("openssl")
+            .current_dir(folder.path())
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args(["-keyout", "key.pem", "-out", "certificate.pem"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let server = Command::new("openssl")
+            .current_dir(folder.path())
+            .args([
+                "s_server",
+                "-www",
+                "-quiet",
+                "-key",
+                "key.pem",
+                "-cert",
+                "certificate.pem",
+            ])
+            .args(["-accept", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        let _server = SecureServer(server.unwrap());
+        let url = parse_url(&format!("https://localhost:{port}/")).unwrap();
+        let mut trusting = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_file(folder.path().join("certificate.pem")).unwrap();
+        trusting.add(certificate).unwrap();
+        let mut text = connect_and_get(&url, 1_000_000, trusting.clone()).await;
+        for _ in 0..100 {
+            if text.is_ok() {
+                break;
+            }
+            // openssl is about to listen.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            text = connect_and_get(&url, 1_000_000, trusting.clone()).await;
+        }
+        assert!(text.unwrap().contains("s_server"));
+        let refused = download(&url, 1_000_000).await.unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{refused}");
     }
 }
