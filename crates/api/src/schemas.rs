@@ -257,7 +257,7 @@ texts! {
     /// Name: at most 120 characters, no control characters. Surrounding white space is removed.
     Name: 0 to _ like ONE_LINE, such as "Nova Shoes";
     /// Text with line breaks, at most 4,000 characters. Surrounding white space is removed.
-    Notes: 0 to 4000 like LINES, such as "Pays on the 15th.";
+    Notes: 0 to _ like LINES, such as "Pays on the 15th.";
     /// Tag, without commas and semicolons.
     Tag: 1 to 40 like Some(r"^[^,;\x00-\x1f\x7f-\x9f]*$"), such as "vip";
     /// E-mail address; stored in lower case.
