@@ -10,8 +10,8 @@ use testkit::TestDatabase;
 
 /// Tables without a tenant, or that map to one (hosts, slugs); all others are tenant tables.
 const WITHOUT_A_TENANT: &str = "('installation', 'networks', 'people', 'recovery_codes', 'mailed_links', 'sessions', \
-     'network_slugs', 'tracking_hosts', 'operator_log', 'ingest_cursors', 'quarantine', \
-     '__diesel_schema_migrations')";
+     'network_slugs', 'tracking_hosts', 'operator_log', 'ingest_cursors', 'quarantine', 'reference_rates', \
+     'reference_rate_fetches', '__diesel_schema_migrations')";
 
 #[derive(QueryableByName)]
 struct Violation {
@@ -67,7 +67,8 @@ async fn every_index_of_a_tenant_table_begins_with_the_network() {
 const OPEN_TABLES: &str = "SELECT t.relname::text AS what FROM pg_class t
      WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
        AND t.relname NOT IN ('installation', 'people', 'recovery_codes', 'mailed_links', 'sessions', 'network_slugs',
-                             'tracking_hosts', 'operator_log', 'ingest_cursors', '__diesel_schema_migrations')
+                             'tracking_hosts', 'operator_log', 'ingest_cursors', 'reference_rates',
+                             'reference_rate_fetches', '__diesel_schema_migrations')
        AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND EXISTS (
            SELECT 1 FROM pg_policy p WHERE p.polrelid = t.oid AND p.polcmd = '*' AND p.polwithcheck IS NOT NULL))";
 

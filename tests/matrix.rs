@@ -66,6 +66,7 @@ impl Ids {
             (Id::Audit, like(Id::Audit)),
             (Id::Click, like(Id::Click)),
             (Id::Alert, like(Id::Alert)),
+            (Id::Rate, "2026-11-03-SEK".to_owned()),
         ])
     }
 
@@ -118,6 +119,13 @@ impl Ids {
             (Id::Audit, event("aud", "audit_log").await),
             (Id::Click, click.to_owned()),
             (Id::Alert, event("alr", "alerts").await),
+            (
+                Id::Rate,
+                app.text(&format!(
+                    "SELECT day || '-' || currency FROM exchange_rates WHERE network_id = {network}"
+                ))
+                .await,
+            ),
         ])
     }
 }
@@ -236,6 +244,18 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     app.execute(&format!(
         "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, notify_after)
          VALUES ({network}, '{alert}', {advertiser}, 'silent', now(), now(), '{{}}', now(), now())"
+    ))
+    .await;
+    // Each network has a rate of another currency, by which the other network must not find it.
+    let currency = if scene.network.name == CANARY {
+        "NOK"
+    } else {
+        "CHF"
+    };
+    app.execute(&format!(
+        "INSERT INTO exchange_rates (network_id, day, currency, nanos_per_euro, source, set_at, set_by)
+         VALUES ({network}, '2026-11-03', '{currency}', 1000000000, 'user', now(), '{}')",
+        scene.network.name
     ))
     .await;
     let order = format!("{}-1", scene.network.name);

@@ -291,7 +291,13 @@ async fn an_erased_network_leaves_no_row_in_any_table() {
         assert_eq!(number(&mut owner, &count).await, 0, "{table}");
     }
     assert_eq!(of_network(&after, neighbour), of_network(&before, neighbour));
-    for table in ["people", "operator_log", "installation", "ingest_cursors"] {
+    for table in [
+        "people",
+        "operator_log",
+        "installation",
+        "ingest_cursors",
+        "reference_rates",
+    ] {
         assert_eq!(after[table], before[table], "{table}");
     }
 }

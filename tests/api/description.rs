@@ -42,8 +42,8 @@ fn schemathesis() -> PathBuf {
         })
 }
 
-/// Runs Schemathesis, which must find this number of operations.
-async fn run(program: &ApiClient, app: &TestApp, operations: usize, options: &[&str]) {
+/// Runs Schemathesis from this address, which must find this number of operations.
+async fn run(program: &ApiClient, app: &TestApp, address: &str, operations: usize, options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/api/schemathesis.toml");
     let child = Command::new(schemathesis())
@@ -55,6 +55,7 @@ async fn run(program: &ApiClient, app: &TestApp, operations: usize, options: &[&
             "--header",
             &format!("Authorization: Bearer {}", program.credential),
         ])
+        .args(["--header", &format!("X-Forwarded-For: {address}")])
         .args([
             "--checks",
             "all",
@@ -83,6 +84,7 @@ async fn run(program: &ApiClient, app: &TestApp, operations: usize, options: &[&
 async fn the_api_conforms_to_its_openapi_document() {
     let app = TestApp::spawn_with(TestOptions {
         calls_per_minute: Some(u32::MAX),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..TestOptions::default()
     })
     .await;
@@ -95,13 +97,28 @@ async fn the_api_conforms_to_its_openapi_document() {
         .unwrap();
     // Schemathesis skips the operation that it loads the document from.
     let most = api::ROUTES.len() - SELF_DESTRUCTIVE.len() - 1;
-    for (program, which, operations) in [
-        (&program, "--exclude-operation-id", most),
-        (&expendable, "--include-operation-id", SELF_DESTRUCTIVE.len()),
+    // A run tries each operation with a wrong key, and an address has a hundred wrong keys.
+    let destructive = SELF_DESTRUCTIVE.len();
+    for (program, address, phases, which, operations) in [
+        (
+            &program,
+            "203.0.113.1",
+            "examples,coverage",
+            "--exclude-operation-id",
+            most,
+        ),
+        (&program, "203.0.113.2", "fuzzing", "--exclude-operation-id", most),
+        (
+            &expendable,
+            "203.0.113.3",
+            "examples,coverage,fuzzing",
+            "--include-operation-id",
+            destructive,
+        ),
     ] {
-        let mut options = vec!["--phases", "examples,coverage,fuzzing", "--max-examples", "20"];
+        let mut options = vec!["--phases", phases, "--max-examples", "20"];
         options.extend(SELF_DESTRUCTIVE.iter().flat_map(|operation| [which, *operation]));
-        run(program, &app, operations, &options).await;
+        run(program, &app, address, operations, &options).await;
         let me = program.get("/me").await.status;
         assert_eq!(me, StatusCode::OK, "the run has locked itself out");
     }

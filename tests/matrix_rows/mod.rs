@@ -27,6 +27,7 @@ pub(crate) enum Id {
     Audit,
     Click,
     Alert,
+    Rate,
 }
 
 /// Access to a route.
@@ -283,6 +284,12 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/settings/keys/{id}/revoke", ALL).of(Id::Key),
     row("get", "/settings/proof", STAFF),
     row("post", "/settings/proof", ADMINS),
+    row("get", "/settings/exchange-rates", NOT_DEVELOPERS).by(&[("after", Id::Rate)]),
+    row("post", "/settings/exchange-rates", MANAGERS),
+    row("get", "/settings/exchange-rates/export.csv", NOT_DEVELOPERS),
+    row("get", "/settings/exchange-rates/import", MANAGERS),
+    row("post", "/settings/exchange-rates/import", MANAGERS).saying(&[("csv", "currency,day,rate\nEUR,2026-11-27,1")]),
+    row("post", "/settings/exchange-rates/{id}/remove", MANAGERS).of(Id::Rate),
     row("get", "/settings/audit", ADMINS).by(&[("object", Id::Affiliate), ("before", Id::Audit)]),
     row("get", "/settings/audit.csv", ADMINS).by(&[("object", Id::Affiliate)]),
     row("get", "/settings/delete", OWNERS),
@@ -316,6 +323,11 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/affiliates/export", STAFF),
     row("get", "/api/v1/affiliates/{id}", STAFF).of(Id::Affiliate),
     row("patch", "/api/v1/affiliates/{id}", MANAGERS).of(Id::Affiliate),
+    row("get", "/api/v1/exchange-rates", NOT_DEVELOPERS).by(&[("after", Id::Rate)]),
+    row("post", "/api/v1/exchange-rates", MANAGERS),
+    row("post", "/api/v1/exchange-rates/import", MANAGERS).saying(&[("csv", "currency,day,rate\nEUR,2026-11-27,1")]),
+    row("get", "/api/v1/exchange-rates/export", NOT_DEVELOPERS),
+    row("delete", "/api/v1/exchange-rates/{id}", MANAGERS).of(Id::Rate),
     row("get", "/api/v1/affiliate-groups", STAFF),
     row("post", "/api/v1/affiliate-groups", MANAGERS),
     row("patch", "/api/v1/affiliate-groups/{id}", MANAGERS).of(Id::Group).saying(&[("name", "x")]),

@@ -42,6 +42,11 @@ async fn changes(fixture: &Fixture, owner: &ApiClient) -> Vec<(&'static str, Met
             json!({ "name": "Nova Blog", "group": group }),
         ),
         new(
+            "exchange-rates.set",
+            "/exchange-rates",
+            json!({ "currency": "USD", "day": "2026-11-03", "rate": "1.0834" }),
+        ),
+        new(
             "affiliate-groups.create",
             "/affiliate-groups",
             json!({ "name": "Gold" }),

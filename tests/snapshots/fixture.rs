@@ -66,6 +66,7 @@ impl Fixture {
         let proven = owner.submit("/settings/proof", "/settings/proof", &[]).await;
         assert_eq!(proven.status, StatusCode::SEE_OTHER, "{}", proven.html);
         let alert = add_alerts(&app).await;
+        add_exchange_rates(&app).await;
         for table in ["audit_log", "ledger_entries"] {
             order_rows(&app, table).await;
         }
@@ -219,6 +220,21 @@ async fn send(
 
 fn receipt(answer: &Answer) -> String {
     answer.get("request_id").to_owned()
+}
+
+/// Adds a rate of the network, and two reference rates, one of which it replaces.
+async fn add_exchange_rates(app: &TestApp) {
+    let network = app.scene.network.id.0;
+    app.execute(&format!(
+        "INSERT INTO exchange_rates (network_id, day, currency, nanos_per_euro, source, set_at, set_by)
+         VALUES ({network}, '2026-11-03', 'USD', 1250000000, 'user', now(), 'Ada')"
+    ))
+    .await;
+    app.execute(
+        "INSERT INTO reference_rates (day, currency, nanos_per_euro, source, stored_at)
+         VALUES ('2026-11-03', 'USD', 1123400000, 'ecb', now()), ('2026-11-03', 'JPY', 172350000000, 'ecb', now())",
+    )
+    .await;
 }
 
 /// Adds an alert of each kind, one of them over, as the watch would after days; returns the open one.

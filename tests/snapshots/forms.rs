@@ -129,6 +129,26 @@ async fn forms_that_are_refused() {
             &[("csv", "name,status\n,active\nBlog,gone\n")],
         ),
         (
+            "exchange_rate",
+            at("/settings/exchange-rates"),
+            &[
+                ("new_currency", "EUR"),
+                ("new_day", "27.11.2026"),
+                ("new_rate", "1,25"),
+            ],
+        ),
+        (
+            "exchange_rates",
+            at("/settings/exchange-rates/import"),
+            &[
+                (
+                    "csv",
+                    "currency,day,rate\nUSD,2026-11-04,1.25\nUSD,2026-11-05,0\n",
+                ),
+                ("confirm", "yes"),
+            ],
+        ),
+        (
             "sheet",
             at("/campaigns/files/goals"),
             &[("csv", "campaign,code,kind\nNova,sale,gift\n")],

@@ -12,9 +12,9 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
-    clicks, conversions, corrections, coupons, entering, goals, going_live, groups, impersonations,
-    integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
-    promoters, quick_start, replays, reports, rules, tokens, url_templates,
+    clicks, conversions, corrections, coupons, entering, exchange_rates, goals, going_live, groups,
+    impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
+    postbacks, promoters, quick_start, replays, reports, rules, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -142,6 +142,10 @@ routes! {
         "/reports": get reports::show, post reports::query;
         "/reports/definitions": get reports::definitions;
         "/reports/export": get reports::export;
+        "/exchange-rates": get exchange_rates::list, post exchange_rates::set;
+        "/exchange-rates/import": post exchange_rates::import;
+        "/exchange-rates/export": get exchange_rates::export;
+        "/exchange-rates/{id}": delete exchange_rates::remove;
         "/clicks": get clicks::list;
         "/clicks/{id}": get clicks::show;
         "/conversions": get conversions::list, post entering::create;

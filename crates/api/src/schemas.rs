@@ -99,6 +99,8 @@ words! {
     AutoApprove = networks::AutoApprove::ALL;
     /// Outcome of a row of an imported file.
     Outcome = table::Outcome::ALL;
+    /// Origin of an exchange rate: set by a user, imported from CSV, or from the European Central Bank.
+    RateSource = tenancy::exchange_rates::RateSource::ALL;
     /// Channel through which a change was made.
     Via = tenancy::Via::ALL;
     /// Role of a member.
@@ -253,7 +255,7 @@ texts! {
     /// Name: at most 120 characters, no control characters. Surrounding white space is removed.
     Name: 0 to _ like ONE_LINE, such as "Nova Shoes";
     /// Text with line breaks, at most 4,000 characters. Surrounding white space is removed.
-    Notes: 0 to 4000 like LINES, such as "Pays on the 15th.";
+    Notes: 0 to _ like LINES, such as "Pays on the 15th.";
     /// Tag, without commas and semicolons.
     Tag: 1 to 40 like Some(r"^[^,;\x00-\x1f\x7f-\x9f]*$"), such as "vip";
     /// E-mail address; stored in lower case.
@@ -264,6 +266,10 @@ texts! {
     TimeZone: 1 to 64 like NOT_BLANK, such as "Europe/Warsaw";
     /// ISO 4217 code of a currency.
     Currency: 3 to 3 like Some("^[A-Z]{3}$"), such as "EUR";
+    /// Value of one euro in a currency: digits with at most nine decimals.
+    PerEuro: 0 to _ like None, such as "1.0834";
+    /// Day and currency of an exchange rate.
+    RateId: 14 to 14 like Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}$"), such as "2026-11-27-USD";
     /// Host name, with an optional port, without `https://`.
     Host: 1 to 253 like NOT_BLANK, such as "trk.example.com";
     /// IP address or network (CIDR).

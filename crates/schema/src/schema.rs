@@ -615,6 +615,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Exchange rates that a network sets. A rate holds from its day until the next one of its currency, at most 14 days on, and replaces the reference rate of its day.
+    exchange_rates (network_id, day, currency) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// First day of the rate.
+        day -> Date,
+        /// ISO 4217 code, never EUR.
+        currency -> Text,
+        /// Value of one euro, in billionths of a unit of the currency.
+        nanos_per_euro -> Int8,
+        /// user: set by hand or by the API. csv: imported from a file.
+        source -> Text,
+        /// Time of the last change.
+        set_at -> Timestamptz,
+        /// Name of the author of the last change.
+        set_by -> Text,
+    }
+}
+
+diesel::table! {
     /// Former commission and revenue of a goal: an order is paid by what was in force at its time, whenever it is decided.
     goal_versions (network_id, goal_id, version) {
         /// Network that owns the row.
@@ -1167,6 +1187,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Progress of the task that fetches reference rates; empty until a node fetches them.
+    reference_rate_fetches (source) {
+        /// Source of the rates.
+        source -> Text,
+        /// Earliest next attempt; a node postpones it before it fetches, so that no other node fetches too.
+        next_at -> Timestamptz,
+        /// Time of the last attempt.
+        tried_at -> Timestamptz,
+        /// Time of the last attempt that succeeded; NULL until then.
+        fetched_at -> Nullable<Timestamptz>,
+        /// Problem of the last attempt that ended; empty if it succeeded.
+        problem -> Text,
+    }
+}
+
+diesel::table! {
+    /// Exchange rates of the European Central Bank, for all networks of the installation.
+    reference_rates (day, currency) {
+        /// First day of the rate.
+        day -> Date,
+        /// ISO 4217 code, never EUR.
+        currency -> Text,
+        /// Value of one euro, in billionths of a unit of the currency.
+        nanos_per_euro -> Int8,
+        /// ecb: from a file of the European Central Bank. csv: imported from another file by an operator.
+        source -> Text,
+        /// Time of the last change.
+        stored_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Stored postbacks to be decided again under the current configuration, for real or as a dry run.
     replays (network_id, id) {
         /// Network that owns the row.
@@ -1402,6 +1454,7 @@ diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
+diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
 diesel::joinable!(held_postbacks -> networks (network_id));
@@ -1445,6 +1498,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversion_rollups,
     conversions,
     coupons,
+    exchange_rates,
     goal_versions,
     goals,
     held_postbacks,
@@ -1465,6 +1519,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     promoters,
     quarantine,
     recovery_codes,
+    reference_rate_fetches,
+    reference_rates,
     replays,
     sessions,
     test_conversions,

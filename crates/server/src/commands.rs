@@ -12,6 +12,7 @@ use crate::database::{Database, DatabaseError};
 
 mod demo;
 mod networks;
+mod rates;
 mod replay;
 mod serve;
 mod verify;
@@ -20,6 +21,7 @@ pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
 pub use demo::demo;
+pub use rates::import_rates;
 pub use replay::replay;
 pub use serve::serve;
 pub use verify::verify;

@@ -14,7 +14,10 @@ use schema::{Currency, NetworkId, PostbackId};
 use tenancy::MailSettings;
 use tenancy::networks::{check_host, check_slug};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
+use url::Url;
 use uuid::Uuid;
+
+use crate::download::parse_url;
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
@@ -37,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Migrate the database and serve. Without DATABASE_URL a private Postgres is started in the data directory.
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Serve a believable network with thirty days of traffic, and a demo shop that plays the advertiser.
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.
@@ -53,6 +56,9 @@ pub enum Command {
     /// Decide rejected postbacks again under the present configuration. A dry run unless --for-real is given. Works with
     /// and without a node that serves.
     Replay(ReplayOptions),
+    /// Import reference exchange rates for all networks.
+    #[command(subcommand)]
+    Rates(RatesCommand),
     /// Sign a network's click ids with its next key, after the present key may have leaked.
     ReplaceClickKey(ReplaceClickKeyOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
@@ -126,6 +132,9 @@ pub struct ServeOptions {
     /// Mail server.
     #[command(flatten)]
     pub mail: MailOptions,
+    /// Source of exchange rates.
+    #[command(flatten)]
+    pub rates: RateOptions,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitOptions,
@@ -275,6 +284,16 @@ impl MailOptions {
             sender: self.mail_from,
         }
     }
+}
+
+/// Source of exchange rates.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Exchange rates")]
+pub struct RateOptions {
+    /// Fetch the reference rates of the European Central Bank once a day from this URL, such as
+    /// `https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist-90d.xml` or a mirror. Without it, nothing is fetched.
+    #[arg(long, env = "CLICKLEDGER_ECB_RATES", value_name = "URL", value_parser = parse_url)]
+    pub ecb_rates: Option<Url>,
 }
 
 /// Limits.
@@ -445,6 +464,24 @@ fn since(text: &str) -> Result<Since, String> {
         .map_err(|_: chrono::ParseError| {
             "write a day such as 2026-12-24 or a time such as 2026-12-24T18:00:00Z".to_owned()
         })
+}
+
+/// `clickledger rates`
+#[derive(Debug, Clone, Subcommand)]
+pub enum RatesCommand {
+    /// Import a file: XML of the European Central Bank, or CSV with the columns currency, day and rate, where the rate
+    /// is the value of one euro.
+    Import(ImportRatesOptions),
+}
+
+/// `clickledger rates import`
+#[derive(Debug, Clone, Args)]
+pub struct ImportRatesOptions {
+    /// Database and secret of the installation.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// File to import.
+    pub file: PathBuf,
 }
 
 /// `clickledger replace-click-key`

@@ -5,10 +5,12 @@
 pub mod commands;
 pub mod config;
 mod database;
+mod download;
 mod health;
 mod idle_timeout;
 mod metrics;
 pub mod postgres;
+pub mod reference_rates;
 mod request_span;
 mod request_target;
 pub mod serve;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use server::commands::{self, CommandError, WrongUsage};
-use server::config::{Cli, Command};
+use server::config::{Cli, Command, RatesCommand};
 use tracing::{Instrument as _, info_span};
 use tracing_subscriber::EnvFilter;
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Serve(options) => commands::serve(options).instrument(info_span!("serve")).await,
+        Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
         Command::CreateNetwork(options) => {
             let span = info_span!("create_network", slug = options.slug);
@@ -60,6 +60,10 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Replay(options) => {
             let span = info_span!("replay", network = options.network);
             commands::replay(options).instrument(span).await
+        }
+        Command::Rates(RatesCommand::Import(options)) => {
+            let span = info_span!("import_rates");
+            commands::import_rates(options).instrument(span).await
         }
         Command::ReplaceClickKey(options) => {
             let span = info_span!("replace_click_key", network = %options.network);

@@ -21,10 +21,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info_span};
 use tracking::{Proxies, StartError, StorageSettings, Tracker, TrackerSettings};
+use url::Url;
 
 use crate::config::UrlOptions;
 use crate::idle_timeout::{DASHBOARD_IDLE_TIMEOUT, IdleTimeout};
-use crate::{health, metrics, request_span, tracking_host};
+use crate::{health, metrics, reference_rates, request_span, tracking_host};
 
 /// Connections of the tracking paths and of the pages, in separate pools so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
@@ -57,6 +58,8 @@ pub struct ServeSettings {
     pub storage: StorageSettings,
     /// Databases of country and autonomous system by address.
     pub places: Vec<PathBuf>,
+    /// URL of the European Central Bank's reference rates; None to fetch none.
+    pub ecb_rates: Option<Url>,
     /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
     /// True if visitors of the dashboard may sign up a network.
@@ -167,6 +170,9 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     tokio::spawn(sweep_sessions(db.clone()));
+    if let Some(url) = settings.ecb_rates {
+        tokio::spawn(reference_rates::keep_fetching(db.clone(), url));
+    }
     tokio::spawn(monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,

@@ -16,6 +16,7 @@ pub mod csv_export;
 mod draft;
 pub mod erasure;
 mod error;
+pub mod exchange_rates;
 pub mod groups;
 pub mod idempotency;
 pub mod impersonation;

@@ -57,6 +57,8 @@ pub struct Report {
     pub ignored: Vec<String>,
     /// Results by row.
     pub rows: Vec<Row>,
+    /// True if one refused row keeps the whole file from being imported.
+    pub is_whole: bool,
 }
 
 impl Report {
@@ -64,6 +66,20 @@ impl Report {
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
         self.rows.iter().filter(|row| row.outcome == outcome).count()
+    }
+
+    /// Message about the first refused rows, if they keep the file from being imported.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        /// Rows that the message names.
+        const NAMED_ROWS: usize = 10;
+        let refused = self.rows.iter().filter(|row| row.outcome == Outcome::Refused);
+        let named: Vec<_> = refused
+            .filter(|_| self.is_whole)
+            .take(NAMED_ROWS)
+            .map(|row| format!("Line {}: {}", row.line, row.problem))
+            .collect();
+        (!named.is_empty()).then(|| format!("Nothing was imported. {}", named.join(" ")))
     }
 }
 
@@ -101,6 +117,12 @@ pub fn decoded(bytes: &[u8]) -> String {
 }
 
 impl<'a> Cells<'a> {
+    /// Line of the file at which the row begins.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Cell of a column; empty if the column is absent.
     #[must_use]
     pub fn get(&self, column: &str) -> &'a str {
@@ -236,6 +258,7 @@ impl Table {
             header: self.header.iter().map(str::to_owned).collect(),
             ignored: self.ignored.clone(),
             rows,
+            is_whole: false,
         })
     }
 

@@ -56,6 +56,8 @@ pub struct TestOptions {
     pub places: Vec<PathBuf>,
     /// API calls per minute; none for the default.
     pub calls_per_minute: Option<u32>,
+    /// URL of the European Central Bank's reference rates; none by default.
+    pub ecb_rates: Option<String>,
     /// Database to serve; a new one if None.
     pub database: Option<TestDatabase>,
 }
@@ -84,6 +86,7 @@ impl TestApp {
             country_header: options.country_header.map(Into::into),
         };
         settings.places = options.places;
+        settings.ecb_rates = options.ecb_rates.map(|url| url.parse().expect("a URL"));
         settings.mailer = options.mailer;
         if let Some(calls_per_minute) = options.calls_per_minute {
             settings.limits.calls_per_minute = calls_per_minute;
@@ -300,6 +303,7 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
             keep_unattributed_days: 30,
         },
         places: Vec::new(),
+        ecb_rates: None,
         mailer: Mailer::default(),
         allow_sign_up: true,
         limits: Default::default(),

@@ -14,6 +14,7 @@ pub(crate) mod conversions;
 pub(crate) mod corrections;
 pub(crate) mod coupons;
 pub(crate) mod entering;
+pub(crate) mod exchange_rates;
 pub(crate) mod goals;
 pub(crate) mod going_live;
 pub(crate) mod groups;

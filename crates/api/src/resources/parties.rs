@@ -127,7 +127,7 @@ pub(crate) struct ImportReport {
     /// Number of rows without changes.
     #[schema(minimum = 0)]
     unchanged: usize,
-    /// Number of invalid rows. They do not affect the other rows.
+    /// Number of invalid rows. They do not affect the other rows, unless the file is imported as a whole.
     #[schema(minimum = 0)]
     refused: usize,
     /// Names of unknown columns.
@@ -193,7 +193,10 @@ pub(super) async fn import<P>(
     }
     let outcome = key.execute(api, access, text.as_bytes(), async |conn| {
         let report = run(conn, &author).await?;
-        Ok(ImportReport::of(report, false))
+        match report.refusal() {
+            Some(message) => Err(ApiError::field("csv", message)),
+            None => Ok(ImportReport::of(report, false)),
+        }
     });
     Ok(outcome.await?.response())
 }

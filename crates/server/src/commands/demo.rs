@@ -69,6 +69,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
             keep_unattributed_days: 30,
         },
         places: Vec::new(),
+        ecb_rates: None,
         mailer: Mailer::default(),
         allow_sign_up: true,
         limits: api::Limits::default(),

@@ -40,6 +40,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         listeners,
         storage: options.storage.settings(&options.store),
         places: options.storage.places,
+        ecb_rates: options.rates.ecb_rates,
         urls: options.urls,
         proxies: options.proxies.settings(),
         mailer: Mailer::new(&options.mail.settings())?,

@@ -61,7 +61,8 @@ pub(crate) async fn settle<P>(
         }
         Err(error) => return Err(error.into()),
     };
-    if form.ticked("confirm") {
+    let refusal = report.refusal().filter(|_| form.ticked("confirm"));
+    if form.ticked("confirm") && refusal.is_none() {
         page.commit().await?;
         return Ok(Settled::Done(see_other(done)?));
     }
@@ -69,11 +70,15 @@ pub(crate) async fn settle<P>(
         let file = csv_file(&format!("{name}_refused.csv"), refused_rows(&report));
         return Ok(Settled::Done(file));
     }
+    let mut errors = FieldErrors::default();
+    if let Some(message) = refusal {
+        errors.add("csv", message);
+    }
     let preview = Preview::new(&report);
     Ok(Settled::Preview(
         page.reopen().await?.into(),
         Some(preview),
-        FieldErrors::default(),
+        errors,
     ))
 }
 
@@ -114,6 +119,8 @@ pub(crate) struct Preview {
     pub(crate) unchanged: usize,
     pub(crate) refused: usize,
     pub(crate) ignored: String,
+    /// True if a refused row keeps the file from being imported.
+    pub(crate) is_blocked: bool,
     pub(crate) rows: Vec<(u64, String, &'static str, String)>,
 }
 
@@ -130,6 +137,7 @@ impl Preview {
             unchanged: report.count(Outcome::Unchanged),
             refused: report.count(Outcome::Refused),
             ignored: report.ignored.join(", "),
+            is_blocked: report.refusal().is_some(),
             rows: refused
                 .take(Self::SHOWN)
                 .chain(others.take(Self::SHOWN))

@@ -3,6 +3,7 @@
 mod applications;
 mod audit;
 mod delete_network;
+mod exchange_rates;
 mod groups;
 pub(super) mod import;
 mod joining;
@@ -55,6 +56,12 @@ routes! {
     post "/settings/click-key" => settings::replace_click_key;
     get "/settings/joining" => joining::show;
     post "/settings/joining" => joining::update;
+    get "/settings/exchange-rates" => exchange_rates::list;
+    post "/settings/exchange-rates" => exchange_rates::set;
+    get "/settings/exchange-rates/export.csv" => exchange_rates::export;
+    get "/settings/exchange-rates/import" => exchange_rates::show_import;
+    post "/settings/exchange-rates/import" => exchange_rates::import;
+    post "/settings/exchange-rates/{id}/remove" => exchange_rates::remove;
     get "/settings/keys" => keys::list;
     post "/settings/keys" => keys::create;
     post "/settings/keys/token" => keys::short_token;

@@ -106,6 +106,11 @@ pub(super) fn tabs<P>(actor: &Access<P>, current: &str) -> Vec<(&'static str, &'
     [
         ("Profile", "/settings", Permission::SeeNetwork),
         ("Applications", "/settings/joining", Permission::SeeNetwork),
+        (
+            "Exchange rates",
+            "/settings/exchange-rates",
+            Permission::SeeReports,
+        ),
         ("API keys", "/settings/keys", Permission::UseApi),
         ("Verification", "/settings/proof", Permission::SeeNetwork),
         ("Audit log", "/settings/audit", Permission::SeeAudit),
