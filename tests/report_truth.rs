@@ -251,7 +251,8 @@ async fn reports_keep_the_clicks_that_retention_drops() {
     let intake = app.running().tracker.intake();
     let now = clock::now();
     let mut random = StdRng::seed_from_u64(1);
-    for days in [0, 1, 75, 80, 80, 100] {
+    // Two months and the rest of one, at most.
+    for days in [0, 1, 100, 105, 105, 130] {
         let mut click = random_click(&mut random, &app, now);
         click.clicked_at = now - TimeDelta::days(days) - TimeDelta::minutes(2);
         click.key = ClickIds::fresh_key(click.link_id, click.clicked_at);
@@ -263,7 +264,7 @@ async fn reports_keep_the_clicks_that_retention_drops() {
         let mut conn = app.network().await;
         let text = format!(
             "from={}&group=sub1&metrics=clicks",
-            now.date_naive() - TimeDelta::days(120)
+            now.date_naive() - TimeDelta::days(150)
         );
         let query = ReportQuery::parse(&text, &[], now.date_naive()).unwrap();
         let report = engine
@@ -284,7 +285,7 @@ async fn reports_keep_the_clicks_that_retention_drops() {
     assert_eq!(before.iter().map(|(_, clicks)| clicks).sum::<i64>(), 6);
     built(&app).await;
     let node = app.another_node_that_keeps(Some(2)).await;
-    let old = "SELECT count(*) FROM clicks WHERE clicked_at < now() - interval '74 days'";
+    let old = "SELECT count(*) FROM clicks WHERE clicked_at < now() - interval '99 days'";
     for _ in 0..100 {
         if app.count(old).await == 0 {
             break;
@@ -301,9 +302,9 @@ async fn reports_keep_the_clicks_that_retention_drops() {
 
     // A click of a dropped month that comes now is counted beside the sealed block.
     let mut late = random_click(&mut random, &app, now);
-    late.clicked_at = now - TimeDelta::days(80) - TimeDelta::minutes(2);
+    late.clicked_at = now - TimeDelta::days(105) - TimeDelta::minutes(2);
     late.key = ClickIds::fresh_key(late.link_id, late.clicked_at);
-    late.subs[0] = Some("80 days old".to_owned());
+    late.subs[0] = Some("105 days old".to_owned());
     intake.record(&app.scene.network, &late).await.unwrap();
     app.settled().await;
     let with_late = report(&Engine::default()).await;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Offset, TimeDelta, Utc};
 use chrono_tz::Tz;
 use schema::{NetworkConn, NetworkId, clock};
 use tenancy::Scope;
+use tenancy::exchange_rates::Rates;
 use tenancy::networks::Network;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -116,7 +117,12 @@ impl Engine {
         let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
         let affiliate = scope.affiliate.map(|id| id.0);
         let plan = Arc::new(Plan::new(query, question.zone, lookups, affiliate));
+        let rates = match query.convert {
+            Some(_) => Some(Rates::load(conn, query.from, query.to).await?),
+            None => None,
+        };
         let events = Events {
+            rates,
             query,
             plan: &plan,
             keys: question.keys,

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use diesel::result::QueryResult;
 
+use tenancy::exchange_rates::{MAX_AGE_DAYS, NoRate};
+
 use crate::groups::MAX_GROUPS;
 use crate::query::QueryProblem;
 
@@ -16,6 +18,9 @@ pub enum ReportError {
     /// The report is too large.
     #[error("the report has more than {MAX_GROUPS} rows")]
     TooLarge,
+    /// A rate for the conversion of money is missing.
+    #[error(transparent)]
+    NoRate(#[from] NoRate),
     /// A part of ours fails.
     #[error("the report failed: {0}")]
     Failed(Box<dyn Error + Send + Sync>),
@@ -37,6 +42,13 @@ impl ReportError {
                 "The report took too long and was stopped. Choose a shorter period, fewer dimensions, or a campaign.",
             )),
             Self::Db(error) => Err(error),
+            Self::NoRate(error) => Ok(QueryProblem::new(
+                "convert",
+                format!(
+                    "The report has {error}, nor of the {MAX_AGE_DAYS} days before. Set one under Settings → Exchange rates, or \
+                     leave the currencies as they are."
+                ),
+            )),
             Self::Failed(error) => Err(diesel::result::Error::QueryBuilderError(error)),
             Self::TooLarge => Ok(QueryProblem::new(
                 "group",

@@ -132,12 +132,11 @@ impl Figures {
     }
 
     pub(crate) fn sums(&self, micros: impl Fn(&Sums) -> i64) -> Vec<Money> {
+        // Sums are whole coins, but for those that are converted.
+        let coins = |(currency, sums): (&Currency, &Sums)| Money::rounded(micros(sums).into(), 1, *currency);
         self.money
             .iter()
-            .map(|(currency, sums)| Money {
-                micros: micros(sums),
-                currency: *currency,
-            })
+            .map(coins)
             .filter(|money| money.micros != 0)
             .collect()
     }

@@ -1,10 +1,11 @@
 //! Groups of a report, while events are added to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::AddAssign;
 
 use hashbrown::HashMap as FastMap;
 use schema::Currency;
+use tenancy::exchange_rates::UsedRate;
 
 use crate::keys::{GroupKey, Keys};
 use crate::plan::Plan;
@@ -50,6 +51,8 @@ pub(crate) struct Groups {
     pub(crate) clicks: ClickGroups,
     /// Figures of the conversions and postbacks alone.
     pub(crate) conversions: HashMap<GroupKey, Figures>,
+    /// Exchange rates by which money was converted.
+    pub(crate) rates: BTreeSet<UsedRate>,
 }
 
 impl Groups {

@@ -1,7 +1,7 @@
 //! Result of a report: its groups as rows, in the order of the query.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Text};
 use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
+use tenancy::exchange_rates::UsedRate;
 
 use crate::dimension::Object;
 use crate::error::ReportError;
@@ -48,6 +49,8 @@ pub struct Report {
     pub total: Figures,
     /// Sums over all rows of the period that is compared; `None` if no period is compared.
     pub total_before: Option<Figures>,
+    /// Exchange rates by which money was converted, in both periods.
+    pub rates: BTreeSet<UsedRate>,
     group: Vec<Dimension>,
     sort: Option<Sort>,
     groups: Groups,
@@ -159,6 +162,12 @@ impl Report {
         let mut report = Self {
             total: Figures::default(),
             total_before: None,
+            rates: groups
+                .rates
+                .iter()
+                .chain(before.iter().flat_map(|before| &before.rates))
+                .copied()
+                .collect(),
             group: query.group.clone(),
             sort: query.sort,
             groups,

@@ -61,6 +61,10 @@ pub(crate) struct ReportParams {
     /// Metric to sort by, or `name`; `-` in front for the largest first.
     #[param(value_type = schemas::Filter, inline, required = false)]
     sort: Option<String>,
+    /// Currency that all money is converted to, by the exchange rate of its day; the currencies of the conversions by
+    /// default.
+    #[param(value_type = schemas::Currency, inline, required = false)]
+    convert: Option<String>,
     /// Period to compare with: `previous`, `year`, `year_weekdays`, or the first day of another period.
     #[param(value_type = schemas::Filter, inline, required = false)]
     compare: Option<String>,
@@ -104,9 +108,27 @@ pub(crate) struct Report {
     rows: Vec<ReportRow>,
     /// Sums over the rows that are not in this response.
     others: FigureMap,
+    /// Exchange rates by which money was converted: the value of one euro in each currency. Empty without `convert`.
+    rates: Vec<RateUsed>,
     /// Cursor of the next rows of this report, for five minutes; null after the last.
     #[schema(required)]
     next: Option<String>,
+}
+
+/// Exchange rate that a report used.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RateUsed {
+    #[schema(value_type = schemas::Currency)]
+    currency: String,
+    /// Day of the rate; it holds until the next.
+    #[schema(value_type = schemas::Day)]
+    day: NaiveDate,
+    /// Value of one euro.
+    #[schema(value_type = schemas::Text)]
+    per_euro: String,
+    /// Origin: set by a user, imported as CSV, or of the European Central Bank.
+    #[schema(value_type = schemas::Text)]
+    source: &'static str,
 }
 
 /// Metrics by name: a count, a ratio or seconds (null if undefined), or money as a list with one sum per currency.
@@ -395,6 +417,16 @@ fn view(
         row_count: report.row_count(),
         others: of(&report.others(range.clone())),
         rows: report.rows(range).map(row).collect(),
+        rates: report
+            .rates
+            .iter()
+            .map(|rate| RateUsed {
+                currency: rate.currency.to_string(),
+                day: rate.day,
+                per_euro: rate.per_euro.to_string(),
+                source: rate.source.as_str(),
+            })
+            .collect(),
         next,
     }
 }

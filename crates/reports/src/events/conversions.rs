@@ -1,8 +1,12 @@
 //! Conversions of a period: from the sums per hour if those have all fields, otherwise one by one.
 
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 use schema::{Currency, NetworkConn};
+use tenancy::exchange_rates::UsedRate;
 
 use super::{Events, NARROWED, grouped};
 use crate::field::CLICKED_AT;
@@ -36,6 +40,9 @@ struct ConversionRow {
     of_currency: Currency,
     #[diesel(sql_type = Text)]
     of_status: String,
+    /// Day on the clock of the report, if money is converted.
+    #[diesel(sql_type = Nullable<Date>)]
+    of_day: Option<NaiveDate>,
     #[diesel(sql_type = BigInt)]
     conversions: i64,
     #[diesel(sql_type = BigInt)]
@@ -83,23 +90,59 @@ impl Events<'_> {
         let mut translator = Translator::new(self.plan, self.keys);
         for row in rows {
             if let Some(key) = translator.key(&row.fields)? {
+                let (currency, sums) = self.converted(&row, &mut groups.rates)?;
                 let conversions = Conversions {
-                    currency: row.of_currency,
+                    currency,
                     status: row.of_status,
                     conversions: row.conversions,
                     later_steps: row.later_steps,
-                    sums: Sums {
-                        conversions: row.conversions,
-                        amount_micros: row.amount_micros,
-                        commission_micros: row.commission_micros,
-                        revenue_micros: row.revenue_micros,
-                    },
+                    sums,
                     times: row.times,
                 };
                 groups.add_conversions(key, &conversions);
             }
         }
         groups.check_size()
+    }
+
+    /// Currency and sums of a row, converted by the rate of its day, to the micro-unit.
+    fn converted(
+        &self,
+        row: &ConversionRow,
+        used: &mut BTreeSet<UsedRate>,
+    ) -> Result<(Currency, Sums), ReportError> {
+        let sums = Sums {
+            conversions: row.conversions,
+            amount_micros: row.amount_micros,
+            commission_micros: row.commission_micros,
+            revenue_micros: row.revenue_micros,
+        };
+        let (Some(currency), Some(rates), Some(day)) = (self.query.convert, &self.rates, row.of_day) else {
+            return Ok((row.of_currency, sums));
+        };
+        // Rejected conversions have no money in reports.
+        if currency == row.of_currency || !matches!(row.of_status.as_str(), "pending" | "approved") {
+            return Ok((currency, sums));
+        }
+        let rate = rates.rate(row.of_currency, currency, day)?;
+        used.extend(rate.used());
+        let micros = |micros: i64| i64::try_from(rate.convert(micros.into()).micros()).unwrap_or(i64::MAX);
+        let sums = Sums {
+            conversions: sums.conversions,
+            amount_micros: micros(sums.amount_micros),
+            commission_micros: micros(sums.commission_micros),
+            revenue_micros: micros(sums.revenue_micros),
+        };
+        Ok((currency, sums))
+    }
+
+    /// Columns of the rows of a statement besides their fields; `at` is the time by which they count.
+    fn more(&self, at: &str) -> String {
+        let day = match self.query.convert {
+            Some(_) => format!("({at} AT TIME ZONE $9)::date"),
+            None => "NULL::date".to_owned(),
+        };
+        format!("v.currency AS of_currency, v.status AS of_status, {day} AS of_day, ")
     }
 
     fn of_sums(&self) -> String {
@@ -111,7 +154,7 @@ impl Events<'_> {
         grouped(
             fields.map(|planned| (planned, planned.field.of_sums().unwrap_or_default().to_owned())),
             &sums("sum(conversions)::bigint", &later_steps, "'{}'::integer[]"),
-            "currency AS of_currency, status AS of_status, ",
+            &self.more("hour"),
             &format!("conversion_rollups v WHERE network_id = $1 AND hour >= $2 AND hour < $3 {NARROWED}"),
         )
     }
@@ -146,7 +189,7 @@ impl Events<'_> {
         grouped(
             fields.map(|planned| (planned, planned.field.of_conversion(&at))),
             &sums("count(*)", &later_steps, &times),
-            "v.currency AS of_currency, v.status AS of_status, ",
+            &self.more(&at),
             &format!("conversions v {visit} WHERE v.network_id = $1 AND {in_period} {NARROWED}"),
         )
     }

@@ -12,6 +12,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
 use tenancy::Scope;
+use tenancy::exchange_rates::Rates;
 
 use crate::field::Field;
 use crate::groups::{Clicks, Groups, MAX_GROUPS, Translator};
@@ -25,7 +26,7 @@ const NARROWED: &str = "
     AND ($4::integer IS NULL OR affiliate_id = $4)
     AND ($5::integer IS NULL OR campaign_id IN (SELECT id FROM campaigns WHERE network_id = $1 AND advertiser_id = $5))
     AND ($6::integer[] IS NULL OR campaign_id = ANY ($6)) AND ($7::integer[] IS NULL OR affiliate_id = ANY ($7))
-    AND ($8::integer[] IS NULL OR link_id = ANY ($8))";
+    AND ($8::integer[] IS NULL OR link_id = ANY ($8)) AND $9::text IS NOT NULL";
 
 #[derive(QueryableByName)]
 struct ClickRow {
@@ -47,6 +48,8 @@ pub(crate) struct Events<'a> {
     pub(crate) scope: Scope,
     /// True if the hours of the sums are hours in the time zone of the report.
     pub(crate) has_hours: bool,
+    /// Rates of the days of the report, if its money is converted.
+    pub(crate) rates: Option<Rates>,
 }
 
 impl Events<'_> {
@@ -119,7 +122,8 @@ impl Events<'_> {
             .bind::<Nullable<Integer>, _>(self.scope.advertiser)
             .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Campaign))
             .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Affiliate))
-            .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Link));
+            .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Link))
+            .bind::<Text, _>(self.plan.zone.name());
         let rows: Vec<R> = query.load(&mut **conn).await?;
         if rows.len() > MAX_GROUPS {
             return Err(ReportError::TooLarge);

@@ -4,7 +4,7 @@ mod parse;
 
 use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
-use schema::{clock, text_enum};
+use schema::{Currency, clock, text_enum};
 use tenancy::Actor;
 
 use crate::{Dimension, Metric, Threshold};
@@ -123,6 +123,8 @@ pub struct ReportQuery {
     pub sort: Option<Sort>,
     /// Period to compare with.
     pub compare: Option<Compared>,
+    /// Currency that all money is converted to; `None` for the currencies of the conversions.
+    pub convert: Option<Currency>,
 }
 
 /// Invalid parameter, with a message for the user.
@@ -161,6 +163,7 @@ impl ReportQuery {
             metrics: None,
             sort: None,
             compare: None,
+            convert: None,
         }
     }
 
@@ -261,6 +264,9 @@ impl ReportQuery {
         }
         if let Some(compare) = self.compare {
             query.append_pair("compare", &compare.to_string());
+        }
+        if let Some(currency) = self.convert {
+            query.append_pair("convert", currency.code());
         }
         query.finish()
     }

@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use schema::Currency;
 
 use super::{Compared, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
 use crate::{Dimension, Threshold};
@@ -39,6 +40,7 @@ impl ReportQuery {
                 "tz" => zone(value).map(|zone| parsed.zone = Some(zone)),
                 "by" => value.parse().map(|by| parsed.by = by),
                 "compare" => compare(value).map(|compare| parsed.compare = Some(compare)),
+                "convert" => currency(value).map(|currency| parsed.convert = Some(currency)),
                 "group" => words(value, &mut group),
                 "metrics" => words(value, &mut metrics),
                 "sort" => sort(value).map(|sort| parsed.sort = Some(sort)),
@@ -144,6 +146,12 @@ fn sort(value: &str) -> Result<Sort, String> {
     })
 }
 
+fn currency(value: &str) -> Result<Currency, String> {
+    value
+        .parse()
+        .map_err(|_| format!("“{value}” is not a currency such as EUR."))
+}
+
 fn compare(value: &str) -> Result<Compared, String> {
     match value.parse() {
         Ok(comparison) => Ok(Compared::With(comparison)),
@@ -239,7 +247,7 @@ mod tests {
     fn a_query_is_parsed_back_from_its_text() {
         let text = format!(
             "from=2026-11-01&to=2026-11-20&tz=Asia/Kathmandu&by=click&campaign={},{}&affiliate.not={}&sub1.contains=a%26b\
-             &sub2.begins=x&country.empty=no&group=affiliate,week,sub1&metrics=clicks,margin&sort=-margin&compare=year",
+             &sub2.begins=x&country.empty=no&group=affiliate,week,sub1&metrics=clicks,margin&sort=-margin&compare=year&convert=PLN",
             CampaignId(7),
             CampaignId(8),
             AffiliateId(9)

@@ -153,6 +153,14 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
             from: query.from.to_string(),
             to: query.to.to_string(),
             zone: zone.name(),
+            convert: query
+                .convert
+                .map_or(String::new(), |currency| currency.to_string()),
+            rates: report
+                .rates
+                .iter()
+                .map(|rate| format!("{} {} on {}", rate.per_euro, rate.currency, rate.day))
+                .collect(),
             campaigns: Choice::list(
                 campaigns
                     .into_iter()
@@ -225,7 +233,7 @@ fn group_choices(query: &ReportQuery, at: usize, actor: &Actor) -> Vec<Choice> {
 
 /// Parameters of the query that the form has no field for, so that they survive a change of the form.
 fn kept(query: &ReportQuery) -> Vec<(String, String)> {
-    const FIELDS: [&str; 8] = [
+    const FIELDS: [&str; 9] = [
         "from",
         "to",
         "tz",
@@ -234,6 +242,7 @@ fn kept(query: &ReportQuery) -> Vec<(String, String)> {
         "affiliate",
         "group",
         "compare",
+        "convert",
     ];
     let text = query.to_query_string();
     let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
@@ -444,6 +453,10 @@ struct Show {
     from: String,
     to: String,
     zone: &'static str,
+    /// Currency that money is converted to; empty for none.
+    convert: String,
+    /// Exchange rates that were used.
+    rates: Vec<String>,
     campaigns: Vec<Choice>,
     affiliates: Vec<Choice>,
     groups: Vec<Vec<Choice>>,
