@@ -5,8 +5,10 @@
 mod csv;
 mod dimension;
 mod figures;
+mod period;
 mod query;
 mod report;
+pub mod saved;
 mod statement;
 mod threshold;
 mod xlsx;
@@ -14,6 +16,7 @@ mod xlsx;
 pub use crate::csv::to_csv;
 pub use dimension::Dimension;
 pub use figures::{Figures, Metric, Sums, Value};
+pub use period::{Period, StoredQuery, sentences};
 pub use query::{Basis, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
 pub use report::{Key, Report, ReportError, Row, run};
 pub use threshold::Threshold;
