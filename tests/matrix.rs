@@ -17,7 +17,7 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, RuleId, UrlTemplateId,
+    LandingPageId, LinkId, MembershipId, NetworkId, RuleId, SavedReportId, UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -66,6 +66,7 @@ impl Ids {
             (Id::Audit, like(Id::Audit)),
             (Id::Click, like(Id::Click)),
             (Id::Alert, like(Id::Alert)),
+            (Id::SavedReport, SavedReportId(ABSENT).to_string()),
         ])
     }
 
@@ -118,6 +119,10 @@ impl Ids {
             (Id::Audit, event("aud", "audit_log").await),
             (Id::Click, click.to_owned()),
             (Id::Alert, event("alr", "alerts").await),
+            (
+                Id::SavedReport,
+                SavedReportId(number("SELECT id FROM saved_reports WHERE network_id = $n").await).to_string(),
+            ),
         ])
     }
 }
@@ -236,6 +241,15 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     app.execute(&format!(
         "INSERT INTO alerts (network_id, id, advertiser_id, kind, since, opened_at, finding, closed_at, notify_after)
          VALUES ({network}, '{alert}', {advertiser}, 'silent', now(), now(), '{{}}', now(), now())"
+    ))
+    .await;
+    // A view of the team, which every role that sees reports can open.
+    app.execute(&format!(
+        "INSERT INTO saved_reports (network_id, owner_id, name, audience, roles, period, query, created_at, updated_at)
+         SELECT network_id, id, '{} view', 'team', '{{owner,admin,manager,analyst,advertiser,affiliate}}', 'today',
+             'group=day', now(), now()
+         FROM memberships WHERE network_id = {network} AND role = 'owner'",
+        scene.network.name
     ))
     .await;
     let order = format!("{}-1", scene.network.name);

@@ -14,7 +14,7 @@ use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
     clicks, conversions, corrections, coupons, entering, goals, going_live, groups, impersonations,
     integrations, invitations, joining, keys, landing_pages, links, me, members, network, postbacks,
-    promoters, quick_start, replays, reports, rules, tokens, url_templates,
+    promoters, quick_start, replays, reports, rules, saved_reports, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -142,6 +142,10 @@ routes! {
         "/reports": get reports::show;
         "/reports/definitions": get reports::definitions;
         "/reports/export": get reports::export;
+        "/saved-reports": get saved_reports::list, post saved_reports::create;
+        "/saved-reports/{id}":
+            get saved_reports::show, patch saved_reports::update, delete saved_reports::remove;
+        "/saved-reports/{id}/default": post saved_reports::set_default;
         "/clicks": get clicks::list;
         "/clicks/{id}": get clicks::show;
         "/conversions": get conversions::list, post entering::create;

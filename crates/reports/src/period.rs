@@ -136,18 +136,22 @@ impl StoredQuery {
         let refused = |problems: Vec<QueryProblem>| ChangeError::field("query", sentences(&problems));
         let period: Option<Period> = match period {
             "" | "fixed" => None,
-            word => Some(word.parse().map_err(|message: String| ChangeError::field("period", message))?),
+            word => Some(
+                word.parse()
+                    .map_err(|message: String| ChangeError::field("period", message))?,
+            ),
         };
         let (parsed, in_query) = Self::parse(query, &[], now, zone).map_err(refused)?;
         parsed.check(actor).map_err(refused)?;
         let has_days = form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| matches!(&*name, "from" | "to") && !value.is_empty());
-        let period = period
-            .or(in_query)
-            .or((!has_days).then_some(Period::Last30Days));
+        let period = period.or(in_query).or((!has_days).then_some(Period::Last30Days));
         let stored = Self::of(&parsed, period);
         if stored.text.len() > MAX_LENGTH {
-            return Err(ChangeError::field("query", "The report has too many filters to be stored."));
+            return Err(ChangeError::field(
+                "query",
+                "The report has too many filters to be stored.",
+            ));
         }
         Ok(stored)
     }
@@ -160,7 +164,9 @@ impl StoredQuery {
         let kept = pairs.filter(|(name, _)| period.is_none() || !matches!(&**name, "from" | "to"));
         Self {
             period,
-            text: form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish(),
+            text: form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(kept)
+                .finish(),
         }
     }
 
@@ -227,7 +233,10 @@ mod tests {
         assert_eq!(days(Period::ThisYear, "2026-03-31"), "2026-01-01 2026-03-31");
         let found = Period::of_days(day("2026-11-24"), day("2026-11-30"), day("2026-11-30"));
         assert_eq!(found, Some(Period::Last7Days));
-        assert_eq!(Period::of_days(day("2026-11-24"), day("2026-11-29"), day("2026-11-30")), None);
+        assert_eq!(
+            Period::of_days(day("2026-11-24"), day("2026-11-29"), day("2026-11-30")),
+            None
+        );
     }
 
     #[test]
@@ -245,7 +254,9 @@ mod tests {
             text: "group=day&tz=Asia/Tokyo".to_owned(),
             ..stored.clone()
         };
-        let query = of_report.at(at("2026-10-25T15:01:00Z"), Tz::Europe__Warsaw).unwrap();
+        let query = of_report
+            .at(at("2026-10-25T15:01:00Z"), Tz::Europe__Warsaw)
+            .unwrap();
         assert_eq!(query.from, day("2026-10-25"));
     }
 

@@ -9,8 +9,8 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, SavedReportId, Words, memberships, people,
-    report_defaults, report_mails, saved_reports, text_enum,
+    AdvertiserId, AffiliateId, MembershipId, NetworkConn, PersonId, SavedReportId, Words, memberships,
+    people, report_defaults, report_mails, saved_reports, text_enum,
 };
 use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
@@ -215,7 +215,13 @@ fn words(roles: &[RoleKind]) -> Words {
 }
 
 /// View with its owner: person, advertiser and affiliate of the membership, name.
-type Owned = (SavedReport, PersonId, Option<AdvertiserId>, Option<AffiliateId>, String);
+type Owned = (
+    SavedReport,
+    PersonId,
+    Option<AdvertiserId>,
+    Option<AffiliateId>,
+    String,
+);
 
 /// Views that an actor sees, by name: at most 500.
 ///
@@ -233,11 +239,7 @@ pub async fn find(conn: &mut NetworkConn, actor: &Actor, id: SavedReportId) -> Q
     Ok(select(conn, actor, Some(id)).await?.pop())
 }
 
-async fn select(
-    conn: &mut NetworkConn,
-    actor: &Actor,
-    id: Option<SavedReportId>,
-) -> QueryResult<Vec<View>> {
+async fn select(conn: &mut NetworkConn, actor: &Actor, id: Option<SavedReportId>) -> QueryResult<Vec<View>> {
     let network_id = conn.network_id();
     let scope = actor.role.scope();
     let of_party = memberships::advertiser_id
@@ -283,7 +285,8 @@ async fn select(
         .load(&mut **conn)
         .await?;
     let view = |(report, person_id, advertiser, affiliate, owner): Owned| {
-        let is_own = person_id == actor.person_id && (advertiser, affiliate) == (scope.advertiser, scope.affiliate);
+        let is_own =
+            person_id == actor.person_id && (advertiser, affiliate) == (scope.advertiser, scope.affiliate);
         let may_change = actor.may(Permission::SaveReports)
             && match report.audience {
                 Audience::Team => actor.may(Permission::Configure),
@@ -352,7 +355,12 @@ pub async fn create(
         .returning(SavedReport::as_select())
         .get_result(&mut **conn)
         .await?;
-    let change = Change::created("saved_report.create", created.id, &created.name, created.to_json());
+    let change = Change::created(
+        "saved_report.create",
+        created.id,
+        &created.name,
+        created.to_json(),
+    );
     audit::record(conn, &actor.author(), change, now).await?;
     Ok(View {
         report: created,
@@ -452,7 +460,10 @@ pub async fn set_default(
             return Err(NotPermitted(needed).into());
         }
     }
-    if let Some(role) = roles.iter().find(|role| !old.report.roles.0.iter().any(|word| word == role.as_str())) {
+    if let Some(role) = roles
+        .iter()
+        .find(|role| !old.report.roles.0.iter().any(|word| word == role.as_str()))
+    {
         let message = format!("The view is not offered to the role “{role}”.");
         return Err(ChangeError::field("roles", message));
     }
@@ -504,7 +515,10 @@ async fn changeable(conn: &mut NetworkConn, actor: &Actor, id: SavedReportId) ->
         // Views of others that an actor sees are the team's, or those of the actor's own advertiser or affiliate.
         match view.report.audience {
             Audience::Team => Err(NotPermitted(Permission::Configure).into()),
-            _ => Err(ChangeError::Conflict(format!("Only {} can change this view.", view.owner))),
+            _ => Err(ChangeError::Conflict(format!(
+                "Only {} can change this view.",
+                view.owner
+            ))),
         }
     }
 }

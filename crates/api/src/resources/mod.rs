@@ -35,6 +35,7 @@ pub(crate) mod quick_start;
 pub(crate) mod replays;
 pub(crate) mod reports;
 pub(crate) mod rules;
+pub(crate) mod saved_reports;
 pub(crate) mod sheets;
 pub(crate) mod tokens;
 pub(crate) mod url_templates;

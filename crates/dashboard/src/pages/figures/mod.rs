@@ -7,6 +7,7 @@ mod corrections;
 mod entering;
 mod home;
 mod reports;
+mod saved_reports;
 mod search;
 
 use crate::routes::routes;
@@ -19,6 +20,12 @@ routes! {
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/reports.xlsx" => reports::xlsx;
+    get "/reports/views" => saved_reports::list;
+    post "/reports/views" => saved_reports::create;
+    get "/reports/views/{id}" => saved_reports::show;
+    post "/reports/views/{id}" => saved_reports::update;
+    post "/reports/views/{id}/remove" => saved_reports::remove;
+    post "/reports/views/{id}/default" => saved_reports::set_default;
     get "/conversions" => conversions::list;
     get "/conversions/new" => entering::show;
     post "/conversions/new" => entering::submit;
