@@ -95,6 +95,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "demo",
             "monitoring",
             "postbacks",
+            "reports",
             "schema",
             "tenancy",
             "tracking",

@@ -17,7 +17,7 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, RuleId, SavedReportId, UrlTemplateId,
+    LandingPageId, LinkId, MembershipId, NetworkId, ReportMailId, RuleId, SavedReportId, UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -67,6 +67,7 @@ impl Ids {
             (Id::Click, like(Id::Click)),
             (Id::Alert, like(Id::Alert)),
             (Id::SavedReport, SavedReportId(ABSENT).to_string()),
+            (Id::ReportMail, ReportMailId(ABSENT).to_string()),
         ])
     }
 
@@ -122,6 +123,10 @@ impl Ids {
             (
                 Id::SavedReport,
                 SavedReportId(number("SELECT id FROM saved_reports WHERE network_id = $n").await).to_string(),
+            ),
+            (
+                Id::ReportMail,
+                ReportMailId(number("SELECT id FROM report_mails WHERE network_id = $n").await).to_string(),
             ),
         ])
     }
@@ -250,6 +255,12 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
              'group=day', now(), now()
          FROM memberships WHERE network_id = {network} AND role = 'owner'",
         scene.network.name
+    ))
+    .await;
+    app.execute(&format!(
+        "INSERT INTO report_mails (network_id, saved_report_id, owner_id, rhythm, at_hour, format, created_at, next_at)
+         SELECT network_id, id, owner_id, 'daily', 7, 'csv', now(), now() + interval '1 year'
+         FROM saved_reports WHERE network_id = {network}"
     ))
     .await;
     let order = format!("{}-1", scene.network.name);

@@ -28,6 +28,7 @@ pub(crate) enum Id {
     Click,
     Alert,
     SavedReport,
+    ReportMail,
 }
 
 /// Access to a route.
@@ -104,6 +105,7 @@ const OWN_SAVERS: Door = Door::Owners(SAVING);
 const SAVING: &[RoleKind] = &[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper, Affiliate];
 const OWN_ALL: Door = Door::Owners(RoleKind::ALL);
 const NOT_DEVELOPERS: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
+const OWN_REPORTERS: Door = Door::Owners(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
 const NOT_AFFILIATES: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, AdvertiserDeveloper]);
 const ROTATORS: Door = Door::Roles(&[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper]);
 const STAFF: Door = Door::Roles(&[Owner, Admin, Manager, Analyst]);
@@ -140,6 +142,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/join/{slug}", PUBLIC),
     row("get", "/join/{slug}/{token}", PUBLIC),
     row("post", "/theme", PUBLIC),
+    row("get", "/report-mails/{token}/stop", PUBLIC),
+    row("post", "/report-mails/{token}/stop", PUBLIC),
     row("get", "/docs/earnings", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
     row("get", "/docs/reasons/{code}", PUBLIC),
@@ -186,6 +190,9 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/reports/views/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
     row("post", "/reports/views/{id}/remove", NOT_DEVELOPERS).of(Id::SavedReport),
     row("post", "/reports/views/{id}/default", ADMINS).of(Id::SavedReport).saying(&[("roles", "affiliate")]),
+    row("get", "/reports/mails", NOT_DEVELOPERS).by(&[("view", Id::SavedReport)]),
+    row("post", "/reports/mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport), ("recipients", Id::Member)]).saying(&[("rhythm", "daily"), ("at_hour", "7")]),
+    row("post", "/reports/mails/{id}/remove", NOT_DEVELOPERS).of(Id::ReportMail),
     row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/reports.xlsx", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
@@ -397,6 +404,10 @@ pub(crate) const API: &[Row] = &[
     row("patch", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
     row("delete", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport),
     row("post", "/api/v1/saved-reports/{id}/default", ADMINS).of(Id::SavedReport),
+    row("get", "/api/v1/report-mails", NOT_DEVELOPERS).by(&[("after", Id::ReportMail)]),
+    row("post", "/api/v1/report-mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport)]).saying(&[("rhythm", "daily")]),
+    row("get", "/api/v1/report-mails/{id}", OWN_REPORTERS).of(Id::ReportMail),
+    row("delete", "/api/v1/report-mails/{id}", OWN_REPORTERS).of(Id::ReportMail),
     row("get", "/api/v1/reports/definitions", NOT_DEVELOPERS),
     row("get", "/api/v1/reports/export", NOT_DEVELOPERS),
     row("get", "/api/v1/clicks", CLICKERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("advertiser", Id::Advertiser), ("link", Id::Link), ("after", Id::Click)]),

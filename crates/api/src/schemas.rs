@@ -69,6 +69,8 @@ words! {
     Comparison = reports::Comparison::ALL;
     /// Members who see a saved view.
     Audience = reports::saved::Audience::ALL;
+    /// Rhythm of a scheduled mail.
+    Rhythm = reports::mails::Rhythm::ALL;
     /// Period relative to today.
     RelativePeriod = reports::Period::ALL;
     /// Period of a saved report, relative to the day on which it runs; `fixed` for the days of its query.
@@ -197,6 +199,8 @@ number_ids! {
     LinkId of schema::LinkId;
     /// ID of a URL template.
     UrlTemplateId of schema::UrlTemplateId;
+    /// ID of a scheduled mail of a report.
+    ReportMailId of schema::ReportMailId;
     /// ID of a saved view.
     SavedReportId of schema::SavedReportId;
     /// ID of an advertiser.

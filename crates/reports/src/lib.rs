@@ -5,6 +5,7 @@
 mod csv;
 mod dimension;
 mod figures;
+pub mod mails;
 mod period;
 mod query;
 mod report;

@@ -153,6 +153,12 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         limits: settings.limits,
         tracker: tracker.clone(),
     });
+    let sender = reports::mails::Sender {
+        db: db.clone(),
+        mailer: settings.mailer.clone(),
+        dashboard_url: urls.dashboard.clone(),
+        secret: settings.secret.clone(),
+    };
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),
         secret: settings.secret,
@@ -164,6 +170,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     tokio::spawn(sweep_sessions(db.clone()));
+    tokio::spawn(reports::mails::keep_sending(sender));
     tokio::spawn(monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,

@@ -16,6 +16,7 @@ use crate::error::PageError;
 /// Pages without sign-in.
 pub(crate) fn public(config: &mut ServiceConfig) {
     account::public(config);
+    figures::public(config);
     postbacks::public(config);
 }
 
@@ -43,6 +44,7 @@ pub(crate) fn of_member(config: &mut ServiceConfig) {
 pub(crate) fn routes() -> Vec<(&'static str, &'static str)> {
     [
         account::PUBLIC,
+        figures::PUBLIC,
         postbacks::PUBLIC,
         account::OF_PERSON,
         ops::OF_OPERATOR,

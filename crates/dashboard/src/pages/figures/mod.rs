@@ -6,11 +6,19 @@ mod conversions;
 mod corrections;
 mod entering;
 mod home;
+mod report_mails;
 mod reports;
 mod saved_reports;
 mod search;
 
 use crate::routes::routes;
+
+routes! {
+    /// Pages without sign-in, for those who have a secret link.
+    public, PUBLIC, "":
+    get "/report-mails/{token}/stop" => report_mails::ask_to_stop;
+    post "/report-mails/{token}/stop" => report_mails::stop;
+}
 
 routes! {
     /// Pages of figures.
@@ -26,6 +34,9 @@ routes! {
     post "/reports/views/{id}" => saved_reports::update;
     post "/reports/views/{id}/remove" => saved_reports::remove;
     post "/reports/views/{id}/default" => saved_reports::set_default;
+    get "/reports/mails" => report_mails::list;
+    post "/reports/mails" => report_mails::create;
+    post "/reports/mails/{id}/remove" => report_mails::remove;
     get "/conversions" => conversions::list;
     get "/conversions/new" => entering::show;
     post "/conversions/new" => entering::submit;
