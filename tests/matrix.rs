@@ -17,7 +17,8 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, ReportMailId, RuleId, SavedReportId, UrlTemplateId,
+    LandingPageId, LinkId, MembershipId, NetworkId, ReportLinkId, ReportMailId, RuleId, SavedReportId,
+    UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -68,6 +69,7 @@ impl Ids {
             (Id::Alert, like(Id::Alert)),
             (Id::SavedReport, SavedReportId(ABSENT).to_string()),
             (Id::ReportMail, ReportMailId(ABSENT).to_string()),
+            (Id::ReportLink, ReportLinkId(ABSENT).to_string()),
         ])
     }
 
@@ -127,6 +129,10 @@ impl Ids {
             (
                 Id::ReportMail,
                 ReportMailId(number("SELECT id FROM report_mails WHERE network_id = $n").await).to_string(),
+            ),
+            (
+                Id::ReportLink,
+                ReportLinkId(number("SELECT id FROM report_links WHERE network_id = $n").await).to_string(),
             ),
         ])
     }
@@ -260,6 +266,12 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     app.execute(&format!(
         "INSERT INTO report_mails (network_id, saved_report_id, owner_id, rhythm, at_hour, format, created_at, next_at)
          SELECT network_id, id, owner_id, 'daily', 7, 'csv', now(), now() + interval '1 year'
+         FROM saved_reports WHERE network_id = {network}"
+    ))
+    .await;
+    app.execute(&format!(
+        "INSERT INTO report_links (network_id, owner_id, name, token_hash, query, created_at, expires_at)
+         SELECT network_id, owner_id, name, sha256(id::text::bytea), 'group=day', now(), now() + interval '1 day'
          FROM saved_reports WHERE network_id = {network}"
     ))
     .await;

@@ -29,6 +29,7 @@ pub(crate) enum Id {
     Alert,
     SavedReport,
     ReportMail,
+    ReportLink,
 }
 
 /// Access to a route.
@@ -142,6 +143,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/join/{slug}", PUBLIC),
     row("get", "/join/{slug}/{token}", PUBLIC),
     row("post", "/theme", PUBLIC),
+    row("get", "/shared/{token}", PUBLIC),
+    row("post", "/shared/{token}", PUBLIC),
     row("get", "/report-mails/{token}/stop", PUBLIC),
     row("post", "/report-mails/{token}/stop", PUBLIC),
     row("get", "/docs/earnings", PUBLIC),
@@ -190,6 +193,9 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/reports/views/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
     row("post", "/reports/views/{id}/remove", NOT_DEVELOPERS).of(Id::SavedReport),
     row("post", "/reports/views/{id}/default", ADMINS).of(Id::SavedReport).saying(&[("roles", "affiliate")]),
+    row("get", "/reports/links", NOT_DEVELOPERS),
+    row("post", "/reports/links", NOT_DEVELOPERS),
+    row("post", "/reports/links/{id}/revoke", NOT_DEVELOPERS).of(Id::ReportLink),
     row("get", "/reports/mails", NOT_DEVELOPERS).by(&[("view", Id::SavedReport)]),
     row("post", "/reports/mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport), ("recipients", Id::Member)]).saying(&[("rhythm", "daily"), ("at_hour", "7")]),
     row("post", "/reports/mails/{id}/remove", NOT_DEVELOPERS).of(Id::ReportMail),
@@ -404,6 +410,10 @@ pub(crate) const API: &[Row] = &[
     row("patch", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
     row("delete", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport),
     row("post", "/api/v1/saved-reports/{id}/default", ADMINS).of(Id::SavedReport),
+    row("get", "/api/v1/report-links", NOT_DEVELOPERS).by(&[("after", Id::ReportLink)]),
+    row("post", "/api/v1/report-links", NOT_DEVELOPERS),
+    row("get", "/api/v1/report-links/{id}", OWN_REPORTERS).of(Id::ReportLink),
+    row("delete", "/api/v1/report-links/{id}", OWN_REPORTERS).of(Id::ReportLink),
     row("get", "/api/v1/report-mails", NOT_DEVELOPERS).by(&[("after", Id::ReportMail)]),
     row("post", "/api/v1/report-mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport)]).saying(&[("rhythm", "daily")]),
     row("get", "/api/v1/report-mails/{id}", OWN_REPORTERS).of(Id::ReportMail),

@@ -199,6 +199,8 @@ number_ids! {
     LinkId of schema::LinkId;
     /// ID of a URL template.
     UrlTemplateId of schema::UrlTemplateId;
+    /// ID of a share link of a report.
+    ReportLinkId of schema::ReportLinkId;
     /// ID of a scheduled mail of a report.
     ReportMailId of schema::ReportMailId;
     /// ID of a saved view.

@@ -5,6 +5,7 @@
 mod csv;
 mod dimension;
 mod figures;
+pub mod links;
 pub mod mails;
 mod period;
 mod query;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schema::text_enum;
-use tenancy::{Actor, ChangeError};
+use tenancy::{Actor, ChangeError, Draft};
 
 use crate::{QueryProblem, ReportQuery};
 
@@ -154,6 +154,23 @@ impl StoredQuery {
             ));
         }
         Ok(stored)
+    }
+
+    /// Query to store of the fields `period` and `query` of a draft, or `None` with the errors in the draft.
+    pub(crate) fn of_draft(draft: &mut Draft, actor: &Actor, now: DateTime<Utc>, zone: Tz) -> Option<Self> {
+        match Self::checked(draft.of("period"), draft.of("query"), actor, now, zone) {
+            Ok(query) => Some(query),
+            Err(ChangeError::Fields(errors)) => {
+                for (field, message) in errors.iter() {
+                    draft.errors.add(field, message);
+                }
+                None
+            }
+            Err(error) => {
+                draft.errors.add("query", error.to_string());
+                None
+            }
+        }
     }
 
     /// Query to store with this period; with the days of the query if `None`.

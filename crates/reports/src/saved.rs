@@ -156,20 +156,7 @@ impl SavedReportSettings {
         let name = draft.take("name", check_name);
         let audience = draft.take("audience", |text| check_audience(text, actor));
         let roles = draft.take("roles", |text| check_roles(text, audience));
-        let query = StoredQuery::checked(draft.of("period"), draft.of("query"), actor, now, zone);
-        let query = match query {
-            Ok(query) => Some(query),
-            Err(ChangeError::Fields(errors)) => {
-                for (field, message) in errors.iter() {
-                    draft.errors.add(field, message);
-                }
-                None
-            }
-            Err(error) => {
-                draft.errors.add("query", error.to_string());
-                None
-            }
-        };
+        let query = StoredQuery::of_draft(draft, actor, now, zone);
         Some(Self {
             name: name?,
             audience: audience?,

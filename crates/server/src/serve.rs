@@ -16,7 +16,7 @@ use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
 use schema::{Db, DbError, clock};
-use tenancy::{Mailer, Secret, Urls, sessions};
+use tenancy::{Mailer, Passwords, Secret, Urls, sessions};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info_span};
@@ -144,12 +144,14 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage.clone(),
         places: settings.places,
     })?;
+    let passwords = Passwords::new();
     let api = Api::new(ApiSettings {
         db: db.clone(),
         secret: settings.secret.clone(),
         urls: urls.clone(),
         proxies: settings.proxies.clone(),
         mailer: settings.mailer.clone(),
+        passwords: passwords.clone(),
         limits: settings.limits,
         tracker: tracker.clone(),
     });
@@ -166,6 +168,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         proxies: settings.proxies,
         storage: settings.storage,
         mailer: settings.mailer.clone(),
+        passwords,
         allow_sign_up: settings.allow_sign_up,
         tracker: tracker.clone(),
     });

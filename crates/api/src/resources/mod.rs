@@ -33,6 +33,7 @@ pub(crate) mod postbacks;
 pub(crate) mod promoters;
 pub(crate) mod quick_start;
 pub(crate) mod replays;
+pub(crate) mod report_links;
 pub(crate) mod report_mails;
 pub(crate) mod reports;
 pub(crate) mod rules;

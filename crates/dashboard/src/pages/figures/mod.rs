@@ -6,6 +6,7 @@ mod conversions;
 mod corrections;
 mod entering;
 mod home;
+mod report_links;
 mod report_mails;
 mod reports;
 mod saved_reports;
@@ -16,6 +17,8 @@ use crate::routes::routes;
 routes! {
     /// Pages without sign-in, for those who have a secret link.
     public, PUBLIC, "":
+    get "/shared/{token}" => report_links::show;
+    post "/shared/{token}" => report_links::enter;
     get "/report-mails/{token}/stop" => report_mails::ask_to_stop;
     post "/report-mails/{token}/stop" => report_mails::stop;
 }
@@ -34,6 +37,9 @@ routes! {
     post "/reports/views/{id}" => saved_reports::update;
     post "/reports/views/{id}/remove" => saved_reports::remove;
     post "/reports/views/{id}/default" => saved_reports::set_default;
+    get "/reports/links" => report_links::list;
+    post "/reports/links" => report_links::create;
+    post "/reports/links/{id}/revoke" => report_links::revoke;
     get "/reports/mails" => report_mails::list;
     post "/reports/mails" => report_mails::create;
     post "/reports/mails/{id}/remove" => report_mails::remove;

@@ -423,7 +423,7 @@ fn key_cell(
 }
 
 /// Cells of a row. A sum of money has a line per currency.
-fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
+pub(super) fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
     metrics
         .iter()
         .map(|metric| {
@@ -444,11 +444,11 @@ fn lines(value: Value) -> (Vec<String>, bool) {
     }
 }
 
-struct Cell {
-    lines: Vec<String>,
-    zero: bool,
+pub(super) struct Cell {
+    pub(super) lines: Vec<String>,
+    pub(super) zero: bool,
     /// Lines of the same in the period that is compared.
-    before: Vec<String>,
+    pub(super) before: Vec<String>,
 }
 
 struct ReportRow {

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use askama::Template;
+use reports::links::DEFAULT_DAYS;
 use reports::saved::{self, Audience, SavedReportSettings, View};
 use reports::{Period, ReportQuery, StoredQuery};
 use schema::{SavedReportId, Words};
@@ -29,6 +30,8 @@ pub(super) struct Views {
     pub(super) has_team: bool,
     pub(super) roles: Vec<Choice>,
     pub(super) may_save: bool,
+    /// Validity of a share link by default, in days.
+    pub(super) link_days: i64,
 }
 
 /// View in the row of views.
@@ -66,6 +69,7 @@ impl Views {
             has_team: actor.may(Permission::Configure),
             roles: roles(&Words::default()),
             may_save: actor.may(Permission::SaveReports),
+            link_days: DEFAULT_DAYS,
         }
     }
 }
