@@ -1,9 +1,5 @@
-//! Saved views of reports, reports by mail, and share links: each shows what its viewer may see, and no more.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test stops at the first unexpected result"
-)]
+//! Saved views of reports: each shows what its viewer may see, and no more.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
