@@ -128,7 +128,7 @@ async fn a_recipient_who_may_not_see_the_view_is_skipped_with_one_notice_to_the_
     let owner = app.program(&app.scene.owner).await;
     let mail = owner.get(&format!("/report-mails/{id}")).await;
     assert!(
-        mail.text.contains("Your role does not see “revenue”."),
+        mail.text.contains("The role does not see “revenue”."),
         "{}",
         mail.text
     );

@@ -210,7 +210,11 @@ impl Round<'_> {
         let query = view.report.stored().at(self.due, self.network.time_zone());
         let query = match query.and_then(|query| query.check(&actor).map(|()| query)) {
             Ok(query) => query,
-            Err(problems) => return Ok(Err(format!("sees no such report. {}", sentences(&problems)))),
+            Err(problems) => {
+                // The sentences address the recipient; the owner reads them.
+                let problems = sentences(&problems).replace("Your role", "The role");
+                return Ok(Err(format!("sees no such report. {problems}")));
+            }
         };
         let mut conn = self.sender.db.network(self.network.id).await?;
         let report = crate::run(&mut conn, self.network, actor.role.scope(), &query).await;
