@@ -97,6 +97,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "demo",
             "monitoring",
             "postbacks",
+            "reports",
             "schema",
             "tenancy",
             "tracking",

@@ -17,7 +17,8 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, RuleId, UrlTemplateId,
+    LandingPageId, LinkId, MembershipId, NetworkId, ReportLinkId, ReportMailId, RuleId, SavedReportId,
+    UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -67,6 +68,9 @@ impl Ids {
             (Id::Click, like(Id::Click)),
             (Id::Alert, like(Id::Alert)),
             (Id::Rate, "2026-11-03-SEK".to_owned()),
+            (Id::SavedReport, SavedReportId(ABSENT).to_string()),
+            (Id::ReportMail, ReportMailId(ABSENT).to_string()),
+            (Id::ReportLink, ReportLinkId(ABSENT).to_string()),
         ])
     }
 
@@ -125,6 +129,18 @@ impl Ids {
                     "SELECT day || '-' || currency FROM exchange_rates WHERE network_id = {network}"
                 ))
                 .await,
+            ),
+            (
+                Id::SavedReport,
+                SavedReportId(number("SELECT id FROM saved_reports WHERE network_id = $n").await).to_string(),
+            ),
+            (
+                Id::ReportMail,
+                ReportMailId(number("SELECT id FROM report_mails WHERE network_id = $n").await).to_string(),
+            ),
+            (
+                Id::ReportLink,
+                ReportLinkId(number("SELECT id FROM report_links WHERE network_id = $n").await).to_string(),
             ),
         ])
     }
@@ -256,6 +272,27 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
         "INSERT INTO exchange_rates (network_id, day, currency, nanos_per_euro, source, set_at, set_by)
          VALUES ({network}, '2026-11-03', '{currency}', 1000000000, 'user', now(), '{}')",
         scene.network.name
+    ))
+    .await;
+    // A view of the team, which every role that sees reports can open.
+    app.execute(&format!(
+        "INSERT INTO saved_reports (network_id, owner_id, name, audience, roles, period, query, created_at, updated_at)
+         SELECT network_id, id, '{} view', 'team', '{{owner,admin,manager,analyst,advertiser,affiliate}}', 'today',
+             'group=day', now(), now()
+         FROM memberships WHERE network_id = {network} AND role = 'owner'",
+        scene.network.name
+    ))
+    .await;
+    app.execute(&format!(
+        "INSERT INTO report_mails (network_id, saved_report_id, owner_id, rhythm, at_hour, format, created_at, next_at)
+         SELECT network_id, id, owner_id, 'daily', 7, 'csv', now(), now() + interval '1 year'
+         FROM saved_reports WHERE network_id = {network}"
+    ))
+    .await;
+    app.execute(&format!(
+        "INSERT INTO report_links (network_id, owner_id, name, token_hash, query, created_at, expires_at)
+         SELECT network_id, owner_id, name, sha256(id::text::bytea), 'group=day', now(), now() + interval '1 day'
+         FROM saved_reports WHERE network_id = {network}"
     ))
     .await;
     let order = format!("{}-1", scene.network.name);

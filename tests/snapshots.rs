@@ -26,6 +26,8 @@ mod pages;
 mod recorder;
 #[path = "snapshots/redaction.rs"]
 mod redaction;
+#[path = "snapshots/sent_reports.rs"]
+mod sent_reports;
 #[path = "snapshots/states.rs"]
 mod states;
 #[path = "snapshots/verdicts.rs"]

@@ -28,6 +28,9 @@ pub(crate) enum Id {
     Click,
     Alert,
     Rate,
+    SavedReport,
+    ReportMail,
+    ReportLink,
 }
 
 /// Access to a route.
@@ -104,6 +107,7 @@ const OWN_SAVERS: Door = Door::Owners(SAVING);
 const SAVING: &[RoleKind] = &[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper, Affiliate];
 const OWN_ALL: Door = Door::Owners(RoleKind::ALL);
 const NOT_DEVELOPERS: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
+const OWN_REPORTERS: Door = Door::Owners(&[Owner, Admin, Manager, Analyst, Advertiser, Affiliate]);
 const NOT_AFFILIATES: Door = Door::Roles(&[Owner, Admin, Manager, Analyst, Advertiser, AdvertiserDeveloper]);
 const ROTATORS: Door = Door::Roles(&[Owner, Admin, Manager, Advertiser, AdvertiserDeveloper]);
 const STAFF: Door = Door::Roles(&[Owner, Admin, Manager, Analyst]);
@@ -140,6 +144,10 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/join/{slug}", PUBLIC),
     row("get", "/join/{slug}/{token}", PUBLIC),
     row("post", "/theme", PUBLIC),
+    row("get", "/shared/{token}", PUBLIC),
+    row("post", "/shared/{token}", PUBLIC),
+    row("get", "/report-mails/{token}/stop", PUBLIC),
+    row("post", "/report-mails/{token}/stop", PUBLIC),
     row("get", "/docs/earnings", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
     row("get", "/docs/reports", PUBLIC),
@@ -180,7 +188,19 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate),
     row("post", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate).saying(&[("name", "x"), ("direction", "outbound"), ("url", "https://x.example/?p={payout}")]),
     row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
-    row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
+    row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("view", Id::SavedReport)]),
+    row("get", "/reports/views", NOT_DEVELOPERS),
+    row("post", "/reports/views", NOT_DEVELOPERS),
+    row("get", "/reports/views/{id}", NOT_DEVELOPERS).of(Id::SavedReport),
+    row("post", "/reports/views/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
+    row("post", "/reports/views/{id}/remove", NOT_DEVELOPERS).of(Id::SavedReport),
+    row("post", "/reports/views/{id}/default", ADMINS).of(Id::SavedReport).saying(&[("roles", "affiliate")]),
+    row("get", "/reports/links", NOT_DEVELOPERS),
+    row("post", "/reports/links", NOT_DEVELOPERS),
+    row("post", "/reports/links/{id}/revoke", NOT_DEVELOPERS).of(Id::ReportLink),
+    row("get", "/reports/mails", NOT_DEVELOPERS).by(&[("view", Id::SavedReport)]),
+    row("post", "/reports/mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport), ("recipients", Id::Member)]).saying(&[("rhythm", "daily"), ("at_hour", "7")]),
+    row("post", "/reports/mails/{id}/remove", NOT_DEVELOPERS).of(Id::ReportMail),
     row("get", "/reports.csv", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/reports.xlsx", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate)]),
     row("get", "/conversions", NOT_DEVELOPERS).by(&[("before", Id::Conversion)]),
@@ -396,8 +416,22 @@ pub(crate) const API: &[Row] = &[
     row("post", "/api/v1/waiting-corrections/{id}/approve", Door::Unasked),
     row("post", "/api/v1/waiting-corrections/{id}/decline", Door::Unasked),
     row("get", "/api/v1/balances", Door::Unasked),
-    row("get", "/api/v1/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("link", Id::Link), ("goal", Id::Goal)]),
+    row("get", "/api/v1/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("link", Id::Link), ("goal", Id::Goal), ("view", Id::SavedReport)]),
     row("post", "/api/v1/reports", NOT_DEVELOPERS),
+    row("get", "/api/v1/saved-reports", NOT_DEVELOPERS).by(&[("after", Id::SavedReport)]),
+    row("post", "/api/v1/saved-reports", NOT_DEVELOPERS),
+    row("get", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport),
+    row("patch", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport).saying(&[("name", "x")]),
+    row("delete", "/api/v1/saved-reports/{id}", NOT_DEVELOPERS).of(Id::SavedReport),
+    row("post", "/api/v1/saved-reports/{id}/default", ADMINS).of(Id::SavedReport),
+    row("get", "/api/v1/report-links", NOT_DEVELOPERS).by(&[("after", Id::ReportLink)]),
+    row("post", "/api/v1/report-links", NOT_DEVELOPERS),
+    row("get", "/api/v1/report-links/{id}", OWN_REPORTERS).of(Id::ReportLink),
+    row("delete", "/api/v1/report-links/{id}", OWN_REPORTERS).of(Id::ReportLink),
+    row("get", "/api/v1/report-mails", NOT_DEVELOPERS).by(&[("after", Id::ReportMail)]),
+    row("post", "/api/v1/report-mails", NOT_DEVELOPERS).with(&[("view", Id::SavedReport)]).saying(&[("rhythm", "daily")]),
+    row("get", "/api/v1/report-mails/{id}", OWN_REPORTERS).of(Id::ReportMail),
+    row("delete", "/api/v1/report-mails/{id}", OWN_REPORTERS).of(Id::ReportMail),
     row("get", "/api/v1/reports/definitions", NOT_DEVELOPERS),
     row("get", "/api/v1/reports/export", NOT_DEVELOPERS),
     row("get", "/api/v1/clicks", CLICKERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("advertiser", Id::Advertiser), ("link", Id::Link), ("after", Id::Click)]),

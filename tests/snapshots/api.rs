@@ -31,6 +31,9 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
         ["clicks", _] => with(&fixture.click),
         ["conversions", ..] => with(&fixture.conversions["approved"]),
         ["postbacks", _] => with(&fixture.postbacks["goal_unknown"]),
+        ["saved-reports", _] => with(&fixture.saved[0]),
+        ["report-mails", _] => with(&fixture.saved[1]),
+        ["report-links", _] => with(&fixture.saved[2]),
         ["replays", _] => with(&replay.trim_start_matches("/replays/")),
         _ => panic!("{path}: which id of the fixture belongs in it?"),
     }

@@ -20,6 +20,8 @@ pub(crate) struct Fixture {
     /// Conversions by status.
     pub(crate) conversions: BTreeMap<&'static str, String>,
     pub(crate) alert: String,
+    /// Saved view, its scheduled mail and a share link.
+    pub(crate) saved: [String; 3],
 }
 
 impl Fixture {
@@ -67,6 +69,7 @@ impl Fixture {
         assert_eq!(proven.status, StatusCode::SEE_OTHER, "{}", proven.html);
         let alert = add_alerts(&app).await;
         add_exchange_rates(&app).await;
+        let saved = add_saved_reports(&app).await;
         for table in ["audit_log", "ledger_entries"] {
             order_rows(&app, table).await;
         }
@@ -79,6 +82,7 @@ impl Fixture {
             postbacks,
             conversions,
             alert,
+            saved,
         }
     }
 
@@ -258,6 +262,44 @@ async fn add_alerts(app: &TestApp) -> String {
         open = id.to_string();
     }
     open
+}
+
+/// Adds a view of the team with its mail, which a recipient stopped, and a share link; returns their ids.
+async fn add_saved_reports(app: &TestApp) -> [String; 3] {
+    app.execute(
+        "INSERT INTO saved_reports (network_id, owner_id, name, audience, roles, period, query, created_at, updated_at)
+         SELECT network_id, id, 'Last week by affiliate', 'team', '{owner,analyst,affiliate}', 'last_week',
+             'group=affiliate&metrics=clicks%2Cconversions', now(), now()
+         FROM memberships WHERE role = 'owner'",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO report_defaults (network_id, role, saved_report_id) SELECT network_id, 'analyst', id FROM saved_reports",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO report_mails (network_id, saved_report_id, owner_id, rhythm, on_day, at_hour, format, created_at, next_at)
+         SELECT network_id, id, owner_id, 'weekly', 1, 7, 'csv', now(), '2100-01-04T06:00:00Z' FROM saved_reports",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO report_mail_recipients (network_id, report_mail_id, membership_id, stopped_at)
+         SELECT r.network_id, r.id, m.id, CASE m.role WHEN 'analyst' THEN now() END
+         FROM report_mails r JOIN memberships m ON m.network_id = r.network_id AND m.role IN ('owner', 'analyst')",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO report_links (network_id, owner_id, name, token_hash, period, query, created_at, expires_at)
+         SELECT network_id, owner_id, 'For the board', sha256('link'), 'this_month', 'group=day', now(), now() + interval '30 days'
+         FROM saved_reports",
+    )
+    .await;
+    let id = async |table: &str| i32::try_from(app.count(&format!("SELECT id FROM {table}")).await).unwrap();
+    [
+        schema::SavedReportId(id("saved_reports").await).to_string(),
+        schema::ReportMailId(id("report_mails").await).to_string(),
+        schema::ReportLinkId(id("report_links").await).to_string(),
+    ]
 }
 
 /// Gives rows of a table ids in the order they were written in: within a millisecond they are random.

@@ -179,7 +179,7 @@ async fn alerts(app: &TestApp, sink: &MailSink) -> [(&'static str, ReceivedMail)
 }
 
 /// Mail without its `Date`, which must have the shape of one.
-fn without_date(text: &str) -> String {
+pub(crate) fn without_date(text: &str) -> String {
     let shape = regex::Regex::new(r"(?m)^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]0000$").unwrap();
     assert!(shape.is_match(text), "{text}");
     shape.replace(text, "Date: [date]").into_owned()

@@ -56,6 +56,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> Option<String> {
         ["clicks", ..] => path.replace("{click_id}", &fixture.click),
         ["replays", ..] => replay.to_owned(),
         ["docs", "reasons", ..] => path.replace("{code}", "click_not_found"),
+        ["reports", "views", ..] => with(&fixture.saved[0]),
         ["join", "{slug}"] => "/join/orbit".to_owned(),
         _ if path.contains("{token}") => return None,
         _ => panic!("{path}: which id of the fixture belongs in it?"),

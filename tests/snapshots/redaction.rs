@@ -34,6 +34,11 @@ fn secrets() -> Shapes {
         ),
         // Tokens in links: 256 bits, with or without a network before them.
         (format!(r"\b(?:{B}{{52}}|{B}{{58}})\b"), "[one-time token]"),
+        // Tokens in links that stop a mail: three ids and 128 bits.
+        (
+            format!(r"/report-mails/{B}{{45}}\b"),
+            "/report-mails/[stop token]",
+        ),
         // The last characters of a secret: in a cell, in JSON, and in JSON in CSV.
         (format!(r#"(<(?:code|td class="mono")>){B}{{4}}<"#), "$1[tail]<"),
         (format!(r#"((?:hint|ends_in)"+: ?"+){B}{{4}}""#), r#"$1[tail]""#),
@@ -51,7 +56,7 @@ fn secrets() -> Shapes {
 }
 
 fn ids() -> Shapes {
-    let numbered = "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl";
+    let numbered = "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl|view|rml|shr";
     vec![
         (format!(r"\b0{B}{{43}}\b"), "[click]"),
         // 128 bits and 31 bits leave few characters for the first and the last place.
@@ -81,6 +86,7 @@ fn times() -> Shapes {
     vec![
         (r"SIMULATED-\d{13}-".to_owned(), "SIMULATED-[time]-"),
         (format!("report_{date}_{date}_"), "report_[day]_[day]_"),
+        (format!(r"report_{date}\."), "report_[day]."),
         (format!("{full} {zone} · {full} UTC"), "[full time]"),
         (
             format!(r"{date}T{clock}:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"),

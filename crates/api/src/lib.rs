@@ -70,6 +70,7 @@ mod tests {
             urls,
             proxies: tracking::Proxies::default(),
             mailer: Mailer::default(),
+            passwords: tenancy::Passwords::new(),
             limits: Limits::default(),
             tracker: tracker.unwrap(),
         })

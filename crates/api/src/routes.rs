@@ -14,7 +14,8 @@ use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
     clicks, conversions, corrections, coupons, entering, exchange_rates, goals, going_live, groups,
     impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
-    postbacks, promoters, quick_start, replays, reports, rules, tokens, url_templates,
+    postbacks, promoters, quick_start, replays, report_links, report_mails, reports, rules, saved_reports,
+    tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -146,6 +147,14 @@ routes! {
         "/exchange-rates/import": post exchange_rates::import;
         "/exchange-rates/export": get exchange_rates::export;
         "/exchange-rates/{id}": delete exchange_rates::remove;
+        "/saved-reports": get saved_reports::list, post saved_reports::create;
+        "/saved-reports/{id}":
+            get saved_reports::show, patch saved_reports::update, delete saved_reports::remove;
+        "/saved-reports/{id}/default": post saved_reports::set_default;
+        "/report-links": get report_links::list, post report_links::create;
+        "/report-links/{id}": get report_links::show, delete report_links::revoke;
+        "/report-mails": get report_mails::list, post report_mails::create;
+        "/report-mails/{id}": get report_mails::show, delete report_mails::remove;
         "/clicks": get clicks::list;
         "/clicks/{id}": get clicks::show;
         "/conversions": get conversions::list, post entering::create;

@@ -65,6 +65,14 @@ words! {
     AttributedBy = campaigns::AttributedBy::ALL;
     /// Time by which a report counts conversions.
     Basis = reports::Basis::ALL;
+    /// Members who see a saved view.
+    Audience = reports::saved::Audience::ALL;
+    /// Rhythm of a scheduled mail.
+    Rhythm = reports::mails::Rhythm::ALL;
+    /// Period relative to today.
+    RelativePeriod = reports::Period::ALL;
+    /// Period of a saved report, relative to the day on which it runs; `fixed` for the days of its query.
+    SavedPeriod = saved_periods();
     /// Kind of the file of a report.
     FileFormat = ["csv", "xlsx"];
     /// Dimension of a report.
@@ -113,6 +121,11 @@ words! {
     Sort = ["name", "-name", "created", "-created"];
     /// Result of sending a mail.
     MailDelivery = ["sent", "not_configured", "failed"];
+}
+
+fn saved_periods() -> Vec<&'static str> {
+    let periods = reports::Period::ALL.iter().map(|period| period.as_str());
+    periods.chain(["fixed"]).collect()
 }
 
 /// Maximum length of a text in characters. `_` leaves it (and the minimum) to the pattern, because surrounding white
@@ -186,6 +199,12 @@ number_ids! {
     LinkId of schema::LinkId;
     /// ID of a URL template.
     UrlTemplateId of schema::UrlTemplateId;
+    /// ID of a share link of a report.
+    ReportLinkId of schema::ReportLinkId;
+    /// ID of a scheduled mail of a report.
+    ReportMailId of schema::ReportMailId;
+    /// ID of a saved view.
+    SavedReportId of schema::SavedReportId;
     /// ID of an advertiser.
     AdvertiserId of schema::AdvertiserId;
     /// ID of an affiliate.

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use diesel::QueryResult;
 use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, RateLimit, Secret, SignInThrottle, Urls, networks};
+use tenancy::{Mailer, Passwords, RateLimit, Secret, SignInThrottle, Urls, networks};
 
 use tracking::intake::client_ip;
 use tracking::{Proxies, Tracker};
@@ -48,6 +48,8 @@ pub struct ApiSettings {
     pub reports: reports::Engine,
     /// Sends invitations and decisions on applications.
     pub mailer: Mailer,
+    /// Hashes passwords of share links.
+    pub passwords: Passwords,
     /// Limits of the API.
     pub limits: Limits,
     /// Tracking paths of this node, for simulations.
@@ -64,6 +66,7 @@ pub struct Api {
     pub(crate) dashboard_url: Arc<str>,
     pub(crate) reports: reports::Engine,
     pub(crate) mailer: Mailer,
+    pub(crate) passwords: Passwords,
     /// Counts by network, and by member for advertisers and affiliates: no member can use up the limit of the network.
     pub(crate) rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     pub(crate) throttle: SignInThrottle,
@@ -86,6 +89,7 @@ impl Api {
             dashboard_url: settings.urls.dashboard.into(),
             reports: settings.reports,
             mailer: settings.mailer,
+            passwords: settings.passwords,
             rate: RateLimit::new(RATE_WINDOW),
             throttle: SignInThrottle::new(),
             proxies: settings.proxies,

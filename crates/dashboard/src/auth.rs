@@ -22,6 +22,8 @@ use crate::shell::address;
 
 /// Cookie that carries a secret across one redirect, to the page that shows it.
 const FLASH: &str = "fresh_token";
+/// Name of the cookie of a shared report.
+const SHARED: &str = "shared_report";
 
 /// Purpose of the sealed value in the cookie of a known browser.
 const DEVICE: &[u8] = b"known device";
@@ -104,6 +106,16 @@ impl Cookies {
     /// Cookie that removes the flash cookie.
     pub(crate) fn end_flash(self, path: &str) -> Cookie<'static> {
         self.cookie(FLASH, "", path, SameSite::Strict, time::Duration::ZERO)
+    }
+
+    /// Cookie of a browser in which the password of a shared report was entered, for a day and for that report only.
+    pub(crate) fn shared(self, path: &str, proof: &str) -> Cookie<'static> {
+        self.cookie(SHARED, proof, path, SameSite::Lax, time::Duration::days(1))
+    }
+
+    /// Value of that cookie.
+    pub(crate) fn shared_proof(self, request: &HttpRequest) -> Option<String> {
+        request.cookie(SHARED).map(|cookie| cookie.value().to_owned())
     }
 
     fn cookie(

@@ -18,6 +18,9 @@ pub(crate) enum PageError {
     /// One-time link that was used, has expired, or never existed: these look alike.
     #[error("used link")]
     UsedLink,
+    /// Share link that was revoked or has expired, or whose owner may no longer share the report.
+    #[error("no longer shared")]
+    Gone,
     /// Not signed in.
     #[error("not signed in")]
     SignIn {
@@ -82,6 +85,7 @@ impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::UsedLink => StatusCode::NOT_FOUND,
+            Self::Gone => StatusCode::GONE,
             Self::SignIn { .. } | Self::Elsewhere(_) => StatusCode::SEE_OTHER,
             Self::NotPermitted(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -109,6 +113,10 @@ impl ResponseError for PageError {
                 "It was used already or has expired. Ask the sender for a new link. You can request a new link to sign in \
                  or to reset your password at /forgot."
                     .to_owned(),
+            ),
+            Self::Gone => (
+                "No longer shared",
+                "The link to this report has expired or was revoked. Ask its sender for a new one.".to_owned(),
             ),
             Self::NotPermitted(NotPermitted(missing)) => (
                 "Not permitted",

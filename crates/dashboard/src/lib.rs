@@ -47,6 +47,8 @@ pub struct DashboardSettings {
     pub reports: reports::Engine,
     /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
+    /// Hashes passwords.
+    pub passwords: Passwords,
     /// True if visitors of the dashboard may sign up a network.
     pub allow_sign_up: bool,
     /// Tracking paths of this node, for their health.
@@ -86,7 +88,7 @@ impl Dashboard {
     pub fn new(settings: DashboardSettings) -> Self {
         Self {
             db: settings.db,
-            passwords: Passwords::new(),
+            passwords: settings.passwords,
             throttle: SignInThrottle::new(),
             trusted_proxies: settings.proxies.trusted,
             click_ids: ClickIds::new(settings.secret.clone()),

@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 
 use crate::error::PageError;
 
-const HEADERS: [(HeaderName, &str); 6] = [
+const HEADERS: [(HeaderName, &str); 7] = [
     (
         actix_web::http::header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -18,6 +18,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (actix_web::http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (actix_web::http::header::REFERRER_POLICY, "same-origin"),
     (actix_web::http::header::X_FRAME_OPTIONS, "DENY"),
+    // No page belongs into a search engine, least of all one behind a secret link.
+    (HeaderName::from_static("x-robots-tag"), "noindex"),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",

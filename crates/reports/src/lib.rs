@@ -15,11 +15,15 @@ mod figures;
 mod groups;
 mod kept;
 mod keys;
+pub mod links;
 mod lookups;
+pub mod mails;
 mod metric;
+mod period;
 mod plan;
 mod query;
 mod report;
+pub mod saved;
 mod threshold;
 mod xlsx;
 
@@ -30,6 +34,7 @@ pub use error::ReportError;
 pub use figures::{Figures, Postbacks, Sums, Value};
 pub use kept::{Expired, KeptReport};
 pub use metric::Metric;
+pub use period::{Period, StoredQuery, sentences};
 pub use query::{
     Basis, Compared, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test, joined,
 };

@@ -204,6 +204,15 @@ number_id!(
 number_id!(
     /// Id of a URL template.
     UrlTemplateId, "tpl");
+number_id!(
+    /// Id of a saved view of a report.
+    SavedReportId, "view");
+number_id!(
+    /// Id of a report that is mailed at regular times.
+    ReportMailId, "rml");
+number_id!(
+    /// Id of a share link of a report.
+    ReportLinkId, "shr");
 event_id!(
     /// Stored key of a click: the part of a click ID that is unique within its network. Users and advertisers see the
     /// signed click ID (`tracking::ClickId`) instead.

@@ -1255,6 +1255,128 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Views that the page of reports opens, by role.
+    report_defaults (network_id, role) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Role of the members who see the view first.
+        role -> Text,
+        /// View of the team that is offered to the role.
+        saved_report_id -> Int4,
+    }
+}
+
+diesel::table! {
+    /// Share links: secret addresses of reports.
+    report_links (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the link.
+        id -> Int4,
+        /// Membership of the user who made the link, whose role decides about the figures.
+        owner_id -> Int4,
+        /// Name of the report on its page.
+        name -> Text,
+        /// SHA-256 of the token in the link.
+        token_hash -> Bytea,
+        /// Argon2id of the password that visitors enter; NULL for none.
+        password_hash -> Nullable<Text>,
+        /// Period relative to the day on which the report runs; NULL for the fixed days of the query.
+        period -> Nullable<Text>,
+        /// Query string of the report; without days if the period is relative.
+        query -> Text,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// End of validity.
+        expires_at -> Timestamptz,
+        /// Time at which a user revoked it; NULL until then.
+        revoked_at -> Nullable<Timestamptz>,
+        /// Time of the last view; NULL until then.
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Members who receive a scheduled mail.
+    report_mail_recipients (network_id, report_mail_id, membership_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Scheduled mail.
+        report_mail_id -> Int4,
+        /// Membership of the recipient, whose role decides about the figures.
+        membership_id -> Int4,
+        /// Due time for which the mail was last sent or skipped; NULL until then.
+        sent_for -> Nullable<Timestamptz>,
+        /// Reason why the recipient was skipped last time; NULL if the mail was sent.
+        skipped_because -> Nullable<Text>,
+        /// Time at which the recipient stopped the mail; NULL until then.
+        stopped_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Saved views that are mailed at regular times.
+    report_mails (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the scheduled mail.
+        id -> Int4,
+        /// View that is mailed.
+        saved_report_id -> Int4,
+        /// Membership of the user who scheduled it.
+        owner_id -> Int4,
+        /// daily, weekly on a day of the week, or monthly on a day of the month.
+        rhythm -> Text,
+        /// weekly: 1 for Monday to 7 for Sunday. monthly: 1 to 28. NULL for daily.
+        on_day -> Nullable<Int2>,
+        /// Hour of the day in the time zone of the network.
+        at_hour -> Int2,
+        /// Format of the attached file.
+        format -> Text,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// Time at which it is due next.
+        next_at -> Timestamptz,
+        /// Earliest next attempt: the end of the claim of the node that sends it, or of the pause after a failure. NULL if neither.
+        claimed_until -> Nullable<Timestamptz>,
+        /// Number of failed attempts at the present due time.
+        failures -> Int4,
+        /// Reason of the last failed attempt; NULL if the last one succeeded.
+        last_failure -> Nullable<Text>,
+        /// Time of that failure; NULL without one.
+        last_failed_at -> Nullable<Timestamptz>,
+        /// Time at which it was last sent to all recipients; NULL until then.
+        last_sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Saved views: reports under a name.
+    saved_reports (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the view.
+        id -> Int4,
+        /// Membership of the user who saved it.
+        owner_id -> Int4,
+        /// Name on pages.
+        name -> Text,
+        /// personal: its owner. party: users of the owner's advertiser or affiliate. team: members with one of the roles.
+        audience -> Text,
+        /// Roles that a view of the team is offered to; empty for the other audiences.
+        roles -> Array<Nullable<Text>>,
+        /// Period relative to the day on which the report runs; NULL for the fixed days of the query.
+        period -> Nullable<Text>,
+        /// Query string of the report; without days if the period is relative.
+        query -> Text,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// Time of the last change.
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Sessions of signed-in users. Not a tenant table: the cookie names no network, so a session is found by its hash alone.
     sessions (token_hash) {
         /// SHA-256 of the 256 random bits of the cookie; the cookie itself is not stored.
@@ -1470,6 +1592,11 @@ diesel::joinable!(operator_log -> people (person_id));
 diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(replays -> networks (network_id));
+diesel::joinable!(report_defaults -> networks (network_id));
+diesel::joinable!(report_links -> networks (network_id));
+diesel::joinable!(report_mail_recipients -> networks (network_id));
+diesel::joinable!(report_mails -> networks (network_id));
+diesel::joinable!(saved_reports -> networks (network_id));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(test_conversions -> networks (network_id));
 diesel::joinable!(tracking_hosts -> networks (network_id));
@@ -1522,6 +1649,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     reference_rate_fetches,
     reference_rates,
     replays,
+    report_defaults,
+    report_links,
+    report_mail_recipients,
+    report_mails,
+    saved_reports,
     sessions,
     test_conversions,
     tracking_hosts,

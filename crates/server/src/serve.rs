@@ -16,7 +16,7 @@ use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
 use schema::{Db, DbError, clock};
-use tenancy::{Mailer, Secret, Urls, sessions};
+use tenancy::{Mailer, Passwords, Secret, Urls, sessions};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info_span};
@@ -148,6 +148,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         places: settings.places,
     })?;
     let reports = reports::Engine::default();
+    let passwords = Passwords::new();
     let api = Api::new(ApiSettings {
         db: db.clone(),
         secret: settings.secret.clone(),
@@ -155,9 +156,17 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         proxies: settings.proxies.clone(),
         reports: reports.clone(),
         mailer: settings.mailer.clone(),
+        passwords: passwords.clone(),
         limits: settings.limits,
         tracker: tracker.clone(),
     });
+    let sender = reports::mails::Sender {
+        reports: reports.clone(),
+        db: db.clone(),
+        mailer: settings.mailer.clone(),
+        dashboard_url: urls.dashboard.clone(),
+        secret: settings.secret.clone(),
+    };
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),
         secret: settings.secret,
@@ -166,6 +175,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage,
         reports,
         mailer: settings.mailer.clone(),
+        passwords,
         allow_sign_up: settings.allow_sign_up,
         tracker: tracker.clone(),
     });
@@ -173,6 +183,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     if let Some(url) = settings.ecb_rates {
         tokio::spawn(reference_rates::keep_fetching(db.clone(), url));
     }
+    tokio::spawn(reports::mails::keep_sending(sender));
     tokio::spawn(monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,

@@ -48,7 +48,7 @@ pub use actor::{Access, Actor, Impersonation};
 pub use author::{Author, Via};
 pub use draft::{Draft, check_number, yes_or_empty};
 pub use error::{ChangeError, FieldErrors, check_email, check_name, check_text, taken};
-pub use mail::{Delivery, Mail, MailError, MailSettings, Mailer};
+pub use mail::{Attachment, Delivery, Mail, MailError, MailSettings, Mailer};
 pub use one_time::OneTimeToken;
 pub use passwords::{PasswordHash, Passwords, TooBusy, check_password};
 pub use permissions::{ApiScope, Need, NotPermitted, Permission, Scope, needs};

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use lettre::message::Mailbox;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 /// Timeout for sending a mail, and for each step of the SMTP session.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Plain-text mail to one address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Mail {
     /// Recipient's e-mail address.
     pub to: String,
@@ -18,6 +18,21 @@ pub struct Mail {
     pub subject: String,
     /// Body.
     pub text: String,
+    /// File beside the text.
+    pub attachment: Option<Attachment>,
+    /// URL that stops mails of this kind when a mail program posts to it (RFC 8058).
+    pub stop_url: Option<String>,
+}
+
+/// File of a mail.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// File name.
+    pub name: String,
+    /// Media type.
+    pub media_type: &'static str,
+    /// Content.
+    pub content: Vec<u8>,
 }
 
 /// Result of sending a mail.
@@ -93,12 +108,29 @@ impl Mailer {
         let Ok(to) = mail.to.parse() else {
             return Delivery::Failed("the address is malformed".to_owned());
         };
-        let message = Message::builder()
+        let mut builder = Message::builder()
             .from(from.clone())
             .to(to)
-            .subject(mail.subject.replace(['\r', '\n'], " "))
-            .header(ContentType::TEXT_PLAIN)
-            .body(mail.text.clone());
+            .subject(mail.subject.replace(['\r', '\n'], " "));
+        if let Some(url) = &mail.stop_url {
+            builder = builder
+                .raw_header(raw("List-Unsubscribe", format!("<{url}>")))
+                .raw_header(raw(
+                    "List-Unsubscribe-Post",
+                    "List-Unsubscribe=One-Click".to_owned(),
+                ));
+        }
+        let message = match &mail.attachment {
+            None => builder.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
+            Some(file) => match ContentType::parse(file.media_type) {
+                Ok(media_type) => {
+                    let content = lettre::message::Attachment::new(file.name.clone());
+                    let parts = MultiPart::mixed().singlepart(SinglePart::plain(mail.text.clone()));
+                    builder.multipart(parts.singlepart(content.body(file.content.clone(), media_type)))
+                }
+                Err(error) => return Delivery::Failed(error.to_string()),
+            },
+        };
         let message = match message {
             Ok(message) => message,
             Err(error) => return Delivery::Failed(error.to_string()),
@@ -115,4 +147,9 @@ impl Mailer {
             }
         }
     }
+}
+
+/// Header that lettre has no type for.
+fn raw(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }

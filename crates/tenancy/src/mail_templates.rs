@@ -42,6 +42,7 @@ pub fn invitation(
             "{what}\n\n{link}\n\nThe link works once and expires in seven days. If you did not expect this invitation, \
              ignore this mail.\n"
         ),
+        ..Mail::default()
     }
 }
 
@@ -86,6 +87,7 @@ pub fn application_decided(
         to: email.to_owned(),
         subject,
         text,
+        ..Mail::default()
     }
 }
 
@@ -107,6 +109,7 @@ pub fn integration_alert(
             "{advertiser} ({network}): {headline}.\n\n{sentence}\n\nReview the postbacks and their verdicts:\n\n\
              {dashboard_url}{path}\n\nYou receive this mail because you manage this network or this integration.\n"
         ),
+        ..Mail::default()
     }
 }
 
@@ -122,6 +125,7 @@ pub fn reset(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {
              ignore this mail: your password has not changed.\n",
             token.as_str()
         ),
+        ..Mail::default()
     }
 }
 
@@ -136,6 +140,7 @@ pub fn sign_in_link(dashboard_url: &str, email: &str, token: &OneTimeToken) -> M
              expires in one hour. If you did not request it, ignore this mail.\n",
             token.as_str()
         ),
+        ..Mail::default()
     }
 }
 
@@ -150,5 +155,6 @@ pub fn existing_account(dashboard_url: &str, email: &str) -> Mail {
              here:\n\n{dashboard_url}/sign-in\n\nOnce signed in, you can create another network. If you forgot your \
              password, reset it here:\n\n{dashboard_url}/forgot\n"
         ),
+        ..Mail::default()
     }
 }

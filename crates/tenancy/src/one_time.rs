@@ -43,7 +43,9 @@ impl OneTimeToken {
         &self.0
     }
 
-    pub(crate) fn hash(&self) -> Vec<u8> {
+    /// Hash of the token, as it is stored.
+    #[must_use]
+    pub fn hash(&self) -> Vec<u8> {
         Sha256::digest(self.0.as_bytes()).to_vec()
     }
 }

@@ -25,11 +25,15 @@ pub struct TooBusy;
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    pub(crate) fn as_str(&self) -> &str {
+    /// Text of the hash, to store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(crate) fn from_stored(phc: String) -> Self {
+    /// Hash from its stored text.
+    #[must_use]
+    pub fn from_stored(phc: String) -> Self {
         Self(phc)
     }
 }

@@ -37,6 +37,8 @@ text_enum! {
         ConversionsWrite = "conversions:write",
         /// See reports.
         ReportsRead = "reports:read",
+        /// Save, share and mail reports.
+        ReportsWrite = "reports:write",
         /// See the audit log.
         AuditRead = "audit:read",
         /// Create and revoke API keys.
@@ -95,6 +97,8 @@ permissions! {
     UseApi, "use the API", KeysWrite: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
     /// See reports.
     SeeReports, "see reports", ReportsRead: Owner Admin Manager Analyst Advertiser Affiliate;
+    /// Save views of reports, share reports by links and have them mailed.
+    SaveReports, "save and share reports", ReportsWrite: Owner Admin Manager Analyst Advertiser Affiliate;
     /// See conversions.
     SeeConversions, "see conversions", ConversionsRead: Owner Admin Manager Analyst Advertiser Affiliate;
     /// See campaigns and tracking links.
@@ -154,6 +158,7 @@ impl Permission {
                 | Self::InviteParties
                 | Self::ManageMembers
                 | Self::RotateToken
+                | Self::SaveReports
                 | Self::UseApi
         )
     }

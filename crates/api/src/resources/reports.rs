@@ -8,7 +8,8 @@ use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
 use reports::{
-    Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, Value,
+    Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, StoredQuery,
+    Value, saved,
 };
 use schema::{NetworkConn, clock};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,12 @@ const ROWS: usize = 100;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents the parameters, which `ReportQuery` parses")]
 pub(crate) struct ReportParams {
+    /// Saved view to run. It has its own query, so no other parameter of the report goes with it.
+    #[param(value_type = schemas::SavedReportId, inline, required = false)]
+    view: Option<String>,
+    /// Period relative to today, instead of days.
+    #[param(value_type = schemas::RelativePeriod, inline, required = false)]
+    period: Option<String>,
     /// First day, in the time zone of the report; 30 days ago by default.
     #[param(value_type = schemas::Day, inline, required = false)]
     from: Option<String>,
@@ -507,8 +514,23 @@ async fn run(
     others: &[&str],
     rows: usize,
 ) -> Result<(ReportQuery, Outcome), ApiError> {
-    let today = clock::now().with_timezone(&network.time_zone()).date_naive();
-    let query = ReportQuery::parse(text, others, today).map_err(refused)?;
+    let (now, zone) = (clock::now(), network.time_zone());
+    let query = match parameter(text, "view") {
+        Some(id) => {
+            let mut names = form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name);
+            if let Some(name) = names.find(|name| name != "view" && !others.contains(&&**name)) {
+                return Err(ApiError::field(
+                    &name,
+                    "A saved view has its own query. Leave this out.",
+                ));
+            }
+            let unknown = || ApiError::field("view", "Unknown view.");
+            let id = id.parse().map_err(|_| unknown())?;
+            let view = saved::find(conn, actor, id).await?.ok_or_else(unknown)?;
+            view.report.stored().at(now, zone).map_err(refused)?
+        }
+        None => StoredQuery::parse(text, others, now, zone).map_err(refused)?.0,
+    };
     query.check(actor).map_err(refused)?;
     let scope = actor.role.scope();
     match api.reports.run(conn, network, scope, &query, rows).await {

@@ -7,14 +7,21 @@ mod corrections;
 mod entering;
 mod guide;
 mod home;
+mod report_links;
+mod report_mails;
 mod reports;
+mod saved_reports;
 mod search;
 
 use crate::routes::routes;
 
 routes! {
-    /// Documentation, without sign-in.
+    /// Pages without sign-in, for those who have a secret link.
     public, PUBLIC, "":
+    get "/shared/{token}" => report_links::show;
+    post "/shared/{token}" => report_links::enter;
+    get "/report-mails/{token}/stop" => report_mails::ask_to_stop;
+    post "/report-mails/{token}/stop" => report_mails::stop;
     get "/docs/reports" => guide::show;
 }
 
@@ -26,6 +33,18 @@ routes! {
     get "/reports" => reports::show;
     get "/reports.csv" => reports::csv;
     get "/reports.xlsx" => reports::xlsx;
+    get "/reports/views" => saved_reports::list;
+    post "/reports/views" => saved_reports::create;
+    get "/reports/views/{id}" => saved_reports::show;
+    post "/reports/views/{id}" => saved_reports::update;
+    post "/reports/views/{id}/remove" => saved_reports::remove;
+    post "/reports/views/{id}/default" => saved_reports::set_default;
+    get "/reports/links" => report_links::list;
+    post "/reports/links" => report_links::create;
+    post "/reports/links/{id}/revoke" => report_links::revoke;
+    get "/reports/mails" => report_mails::list;
+    post "/reports/mails" => report_mails::create;
+    post "/reports/mails/{id}/remove" => report_mails::remove;
     get "/conversions" => conversions::list;
     get "/conversions/new" => entering::show;
     post "/conversions/new" => entering::submit;

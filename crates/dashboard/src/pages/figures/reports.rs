@@ -5,16 +5,20 @@ use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use chrono::TimeDelta;
+use reports::saved::{self, View};
 use reports::{
-    Basis, Comparison, Dimension, Figures, Key, Metric, QueryProblem, Report, ReportQuery, Row, Sort, Value,
+    Basis, Comparison, Dimension, Figures, Key, Metric, Period, QueryProblem, Report, ReportQuery, Row, Sort,
+    StoredQuery, Value,
 };
-use schema::clock;
+use schema::{SavedReportId, clock};
 use tenancy::{Actor, Permission, affiliates, needs};
 
 use crate::error::PageError;
 use crate::format;
 use crate::forms::Choice;
 use crate::page::Page;
+use crate::pages::figures::saved_reports::Views;
+use crate::pages::id;
 use crate::shell::{PageResult, Shell, csv_file, html_with, see_other, xlsx_file};
 
 /// Maximum number of rows on the page. The CSV has all.
@@ -100,11 +104,12 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     let scope = page.actor.role.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let fallback = || ReportQuery::last_days(30, today, vec![Dimension::Campaign]);
-    let parsed = ReportQuery::parse(page.request.http.query_string(), &[], today)
-        .and_then(|query| query.check(&page.actor).map(|()| query));
-    let (mut query, mut problems) = match parsed {
+    let views = saved::list(&mut page.conn, &page.actor).await?;
+    let (open, parsed) = wanted(&mut page, &views).await?;
+    let parsed = parsed.and_then(|(query, period)| query.check(&page.actor).map(|()| (query, period)));
+    let ((mut query, period), mut problems) = match parsed {
         Ok(query) => (query, Vec::new()),
-        Err(problems) => (fallback(), problems),
+        Err(problems) => ((fallback(), None), problems),
     };
     let engine = page.request.dashboard.reports.clone();
     let report = match engine
@@ -142,6 +147,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     html_with(
         status,
         &Show {
+            views: Views::new(&views, open, (&query, period), &frame.actor, today),
             shell: frame.shell("Reports", "Report"),
             problems,
             csv: format!("/reports.csv?{}", query.to_query_string()),
@@ -197,6 +203,39 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
             rows: rows(&query, &metrics, &report, today),
         },
     )
+}
+
+/// Query of a report with its relative period, or its invalid parameters.
+type Parsed = Result<(ReportQuery, Option<Period>), Vec<QueryProblem>>;
+
+/// View that is open, and the query of the report: of the parameters, or else of the view, or else of the view that the
+/// role opens by default.
+async fn wanted(
+    page: &mut Page<needs::SeeReports>,
+    views: &[View],
+) -> Result<(Option<SavedReportId>, Parsed), PageError> {
+    let (now, zone) = (page.now, page.network.time_zone());
+    let text = page.request.http.query_string().to_owned();
+    let pairs = form_urlencoded::parse(text.as_bytes()).filter(|(_, value)| !value.is_empty());
+    let (of_view, others): (Vec<_>, Vec<_>) = pairs.partition(|(name, _)| name == "view");
+    let open = match of_view.last() {
+        Some((_, value)) => Some(id(value)?),
+        None if others.is_empty() => saved::default_of(&mut page.conn, &page.actor).await?,
+        None => None,
+    };
+    // A default that is no longer offered to the role is none.
+    let view = views.iter().find(|view| open == Some(view.report.id));
+    if view.is_none() && !of_view.is_empty() {
+        return Err(PageError::NotFound);
+    }
+    let parsed = match view {
+        Some(view) if others.is_empty() => {
+            let stored = view.report.stored();
+            stored.at(now, zone).map(|query| (query, stored.period))
+        }
+        _ => StoredQuery::parse(&text, &["view"], now, zone),
+    };
+    Ok((view.map(|view| view.report.id), parsed))
 }
 
 /// URL of the report with every metric that the actor sees.
@@ -298,7 +337,6 @@ pub(super) async fn xlsx(page: Page<needs::SeeReports>) -> PageResult {
 async fn file(
     mut page: Page<needs::SeeReports>,
 ) -> Result<(ReportQuery, Vec<Metric>, Report, String), PageError> {
-    let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let refuse = |problems: Vec<QueryProblem>| {
         let sentences: Vec<_> = problems
             .into_iter()
@@ -306,7 +344,8 @@ async fn file(
             .collect();
         PageError::BadRequest(sentences.join(" "))
     };
-    let query = ReportQuery::parse(page.request.http.query_string(), &[], today).map_err(refuse)?;
+    let text = page.request.http.query_string();
+    let (query, _) = StoredQuery::parse(text, &[], page.now, page.network.time_zone()).map_err(refuse)?;
     query.check(&page.actor).map_err(refuse)?;
     let engine = page.request.dashboard.reports.clone();
     let scope = page.actor.role.scope();
@@ -402,7 +441,7 @@ fn key_cell(
 }
 
 /// Cells of a row. A sum of money has a line per currency.
-fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
+pub(super) fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
     metrics
         .iter()
         .map(|metric| {
@@ -429,11 +468,11 @@ fn lines(value: Value) -> (Vec<String>, bool) {
     }
 }
 
-struct Cell {
-    lines: Vec<String>,
-    zero: bool,
+pub(super) struct Cell {
+    pub(super) lines: Vec<String>,
+    pub(super) zero: bool,
     /// Lines of the same in the period that is compared.
-    before: Vec<String>,
+    pub(super) before: Vec<String>,
 }
 
 struct ReportRow {
@@ -445,6 +484,7 @@ struct ReportRow {
 #[template(path = "figures/reports/show.html")]
 struct Show {
     shell: Shell,
+    views: Views,
     problems: Vec<QueryProblem>,
     csv: String,
     xlsx: String,
