@@ -140,6 +140,7 @@ async fn nothing_bypasses_row_level_security() {
             "clicks: SELECT",
             "conversion_changes: INSERT SELECT",
             "conversion_rollups: INSERT SELECT UPDATE",
+            "conversion_spans: INSERT SELECT UPDATE",
             "conversions: INSERT SELECT UPDATE",
             "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",

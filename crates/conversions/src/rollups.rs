@@ -31,15 +31,20 @@ schema::row! {
     }
 }
 
-/// One upsert for all moves of a batch.
+/// One upsert for all moves of a batch, which also counts the changes of their spans of six hours.
 pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "{} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
+        "WITH moved AS ({} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
          SET conversions = conversion_rollups.conversions + EXCLUDED.conversions,
              paid = conversion_rollups.paid + EXCLUDED.paid,
              amount_micros = conversion_rollups.amount_micros + EXCLUDED.amount_micros,
              commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
-             revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros",
+             revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros
+         RETURNING network_id, hour)
+         INSERT INTO conversion_spans (network_id, span, slot, version)
+         SELECT DISTINCT network_id, floor(extract(epoch FROM hour) / 21600)::integer, pg_backend_pid() % 64, 1 FROM moved
+         ORDER BY 1, 2
+         ON CONFLICT (network_id, span, slot) DO UPDATE SET version = conversion_spans.version + 1",
         RollupMove::insert_into("conversion_rollups")
     )
 });

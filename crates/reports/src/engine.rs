@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
-use crate::events::Events;
+use crate::events::{Events, SpanCache};
 use crate::groups::{ClickGroups, Groups};
 use crate::kept::{Expired, KeptReport, KeptReports};
 use crate::keys::Keys;
@@ -38,6 +38,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     cache: BlockCache,
+    spans: SpanCache,
     kept: KeptReports,
     slots: Semaphore,
     threads: usize,
@@ -47,6 +48,7 @@ impl Default for Engine {
     fn default() -> Self {
         Self(Arc::new(Inner {
             cache: BlockCache::new(),
+            spans: SpanCache::new(),
             kept: KeptReports::new(),
             slots: Semaphore::new(CONCURRENT_REPORTS),
             threads: available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
@@ -121,7 +123,9 @@ impl Engine {
             Some(_) => Some(Rates::load(conn, query.from, query.to).await?),
             None => None,
         };
+        let text = question.text(query, &plan);
         let events = Events {
+            kept: text.clone().map(|text| (&self.0.spans, text)),
             rates,
             query,
             plan: &plan,
@@ -138,7 +142,7 @@ impl Engine {
             for _ in 0..ATTEMPTS {
                 let coverage = Coverage::of(conn, (plan.from, plan.to), is_full_hour).await?;
                 if let Some(added) = self
-                    .blocks(conn, question, query, &plan, &coverage.blocks)
+                    .blocks(conn, question, text.clone(), &plan, &coverage.blocks)
                     .await?
                 {
                     groups.merge(added);
@@ -162,11 +166,10 @@ impl Engine {
         &self,
         conn: &mut NetworkConn,
         question: &Question<'_>,
-        query: &ReportQuery,
+        text: Option<Arc<str>>,
         plan: &Arc<Plan>,
         blocks: &[Block],
     ) -> Result<Option<ClickGroups>, ReportError> {
-        let text = question.text(query, plan);
         let mut groups = Groups::default();
         let mut unknown = Vec::new();
         for block in blocks {
@@ -237,7 +240,7 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Text by which the sums of a block are found again: everything that they depend on, but for the columns. `None` if
+    /// Text by which sums are found again: everything that they depend on, but for the events and the period. `None` if
     /// they have too many groups to be kept, or depend on configuration that changes.
     fn text(&self, query: &ReportQuery, plan: &Plan) -> Option<Arc<str>> {
         let is_kept = |dimension: Dimension| {

@@ -99,10 +99,9 @@ impl Field {
         }
     }
 
-    /// Expression over a row `k` of `clicks`.
+    /// Expression over a row `k` of `clicks`, but for the time.
     pub(crate) fn of_click(self) -> &'static str {
         match self {
-            Self::Time => "date_bin('15 minutes', k.clicked_at, 'epoch')",
             Self::ReferrerHost => "referrer_host(k.referrer)",
             other => other.column(),
         }
@@ -119,10 +118,9 @@ impl Field {
         }
     }
 
-    /// Expression over a row `v` of `conversions` and the array `visited`; `at` is the time by which it counts.
-    pub(crate) fn of_conversion(self, at: &str) -> String {
+    /// Expression over a row `v` of `conversions` and the array `visited`, but for the time.
+    pub(crate) fn of_conversion(self) -> String {
         match self {
-            Self::Time => format!("date_bin('15 minutes', {at}, 'epoch')"),
             Self::CustomerType => CUSTOMER_TYPE.to_owned(),
             Self::DaysSinceClick => {
                 format!("floor(extract(epoch FROM v.converted_at - {CLICKED_AT}) / 86400)::integer")

@@ -50,7 +50,7 @@ pub(crate) struct Conversions {
 pub(crate) struct Groups {
     pub(crate) clicks: ClickGroups,
     /// Figures of the conversions and postbacks alone.
-    pub(crate) conversions: HashMap<GroupKey, Figures>,
+    pub(crate) conversions: FastMap<GroupKey, Figures>,
     /// Exchange rates by which money was converted.
     pub(crate) rates: BTreeSet<UsedRate>,
 }
@@ -93,6 +93,46 @@ impl Groups {
         postbacks.received += added.received;
         postbacks.rejected += added.rejected;
         postbacks.held += added.held;
+    }
+
+    /// Figures of a group with these clicks.
+    pub(crate) fn figures(&self, key: GroupKey, clicks: Clicks) -> Figures {
+        let mut figures = self.conversions.get(&key).cloned().unwrap_or_default();
+        figures.clicks = clicks.clicks;
+        figures.unique_clicks = clicks.unique;
+        figures.invalid_clicks = clicks.invalid;
+        figures
+    }
+
+    /// Sums over all groups.
+    pub(crate) fn total(&self) -> Figures {
+        let mut clicks = Clicks::default();
+        for added in self.clicks.values() {
+            clicks += *added;
+        }
+        let mut total = Figures::default();
+        for figures in self.conversions.values() {
+            total += figures;
+        }
+        total.clicks = clicks.clicks;
+        total.unique_clicks = clicks.unique;
+        total.invalid_clicks = clicks.invalid;
+        total
+    }
+
+    /// Keys of all groups, with their clicks.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (GroupKey, Clicks)> + '_ {
+        let of_clicks = self.clicks.iter().map(|(key, clicks)| (*key, *clicks));
+        let others = self
+            .conversions
+            .keys()
+            .filter(|key| !self.clicks.contains_key(*key));
+        of_clicks.chain(others.map(|key| (*key, Clicks::default())))
+    }
+
+    /// True if a group with this key exists.
+    pub(crate) fn has(&self, key: GroupKey) -> bool {
+        self.clicks.contains_key(&key) || self.conversions.contains_key(&key)
     }
 
     /// Keys of all groups.

@@ -104,7 +104,12 @@ impl Plan {
             ids
         };
         let campaigns = self.lookups.visible_campaigns.as_ref().map(sorted);
-        format!("{:?} {campaigns:?}", sorted(&self.lookups.test_links))
+        let lookups = &self.lookups;
+        format!(
+            "{:?} {campaigns:?} {:?}",
+            sorted(&lookups.test_links),
+            lookups.later_goals
+        )
     }
 
     /// Fields that clicks have.

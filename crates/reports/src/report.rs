@@ -13,7 +13,7 @@ use tenancy::exchange_rates::UsedRate;
 
 use crate::dimension::Object;
 use crate::error::ReportError;
-use crate::groups::Groups;
+use crate::groups::{Clicks, Groups};
 use crate::keys::{self, GroupKey, Keys};
 use crate::query::Sort;
 use crate::{Dimension, Figures, ReportQuery};
@@ -180,33 +180,45 @@ impl Report {
             let mut thresholds = query.thresholds.iter();
             thresholds.all(|threshold| threshold.allows(figures))
         };
-        let mut keys: Vec<GroupKey> = report.groups.keys().collect();
+        let metric = query.sort.and_then(|sort| sort.metric);
+        let is_bounded = !query.thresholds.is_empty();
+        let mut keys: Vec<(GroupKey, Clicks)> = report.groups.all().collect();
         // Keys of the period before alone, which had figures then, are rows too. Spans of time have no counterparts.
         if let Some(before) = report.before.as_ref().filter(|_| !report.has_time()) {
-            keys.extend(before.keys());
-            keys.sort_unstable();
-            keys.dedup();
+            let missing = before.keys().filter(|key| !report.groups.has(*key));
+            keys.extend(missing.map(|key| (key, Clicks::default())));
         }
-        if !query.thresholds.is_empty() {
-            keys.retain(|key| allows(&report.figures(&report.groups, *key)));
-        }
-        report.total = report.groups.sum(keys.iter().copied());
-        report.total_before = report.before.as_ref().map(|before| {
-            if report.has_time() {
-                let mut keys: Vec<_> = before.keys().collect();
-                // Each period keeps to the bounds.
-                keys.retain(|key| allows(&report.figures(before, *key)));
-                before.sum(keys.iter().copied())
+        let mut order = Vec::with_capacity(keys.len());
+        for (key, clicks) in keys {
+            let value = if metric.is_some() || is_bounded {
+                let figures = report.completed(report.groups.figures(key, clicks), &report.groups, key);
+                if !allows(&figures) {
+                    continue;
+                }
+                metric.map_or(0.0, |metric| figures.value(metric).sort_key())
             } else {
-                before.sum(keys.iter().copied())
+                0.0
+            };
+            order.push((value, key));
+        }
+        let of_rows = || order.iter().map(|(_, key)| *key);
+        report.total = if is_bounded {
+            report.groups.sum(of_rows())
+        } else {
+            report.groups.total()
+        };
+        report.total_before = report.before.as_ref().map(|before| {
+            if is_bounded && report.has_time() {
+                // Each period keeps to the bounds.
+                let allowed = before.keys().filter(|key| allows(&report.figures(before, *key)));
+                before.sum(allowed)
+            } else if is_bounded {
+                before.sum(of_rows())
+            } else {
+                before.total()
             }
         });
-        let metric = query.sort.and_then(|sort| sort.metric);
-        let value = |key| match metric {
-            Some(metric) => report.figures(&report.groups, key).value(metric).sort_key(),
-            None => 0.0,
-        };
-        report.order = keys.into_iter().map(|key| (value(key), key)).collect();
+        report.order = order;
         report.sort(sorted);
         report
     }
@@ -294,12 +306,12 @@ impl Report {
 
     /// Figures of a row.
     fn figures(&self, groups: &Groups, key: GroupKey) -> Figures {
-        let mut figures = groups.conversions.get(&key).cloned().unwrap_or_default();
-        if let Some(clicks) = groups.clicks.get(&key) {
-            figures.clicks = clicks.clicks;
-            figures.unique_clicks = clicks.unique;
-            figures.invalid_clicks = clicks.invalid;
-        }
+        let clicks = groups.clicks.get(&key).copied().unwrap_or_default();
+        self.completed(groups.figures(key, clicks), groups, key)
+    }
+
+    /// Figures of a row, with the basis of its rates.
+    fn completed(&self, mut figures: Figures, groups: &Groups, key: GroupKey) -> Figures {
         // In rows by dimensions that clicks lack, rates divide by the clicks with the other keys.
         let mut lacking = self.group.iter().map(|dimension| dimension.is_of_conversion());
         if lacking.any(|is_lacking| is_lacking) {
@@ -377,7 +389,7 @@ impl Report {
             }
             groups.add_clicks(
                 group,
-                crate::groups::Clicks {
+                Clicks {
                     clicks: figures.clicks,
                     unique: figures.unique_clicks,
                     invalid: figures.invalid_clicks,

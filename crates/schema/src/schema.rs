@@ -535,6 +535,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Number of changes of the rollups of conversions, by spans of time. Moves in the transaction that changes them.
+    conversion_spans (network_id, span, slot) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Span of the hours of the rollups: six hours, counted since 1970.
+        span -> Int4,
+        /// Part of the count, by the connection that changes it, so that connections do not wait for each other.
+        slot -> Int4,
+        /// Number of changes.
+        version -> Int8,
+    }
+}
+
+diesel::table! {
     /// A postback that was accepted for a goal. Outlives the rows of its click and its postback.
     conversions (network_id, id) {
         /// Network that owns the row.
@@ -1575,6 +1589,7 @@ diesel::joinable!(commission_rules -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
+diesel::joinable!(conversion_spans -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
@@ -1623,6 +1638,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversion_changes,
     conversion_proofs,
     conversion_rollups,
+    conversion_spans,
     conversions,
     coupons,
     exchange_rates,

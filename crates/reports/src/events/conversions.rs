@@ -8,9 +8,12 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, Nullable, Text};
 use schema::{Currency, NetworkConn};
 use tenancy::exchange_rates::UsedRate;
 
+use super::spans::SPAN;
 use super::{Events, NARROWED, grouped};
-use crate::field::CLICKED_AT;
+use crate::blocks::Interval;
+use crate::field::{CLICKED_AT, Field};
 use crate::groups::{Conversions, Groups, Translator};
+use crate::keys::GroupKey;
 use crate::query::Basis;
 use crate::{Dimension, Metric, ReportError, Sums};
 
@@ -43,6 +46,9 @@ struct ConversionRow {
     /// Day on the clock of the report, if money is converted.
     #[diesel(sql_type = Nullable<Date>)]
     of_day: Option<NaiveDate>,
+    /// Span of six hours, of sums that are kept; 0 otherwise.
+    #[diesel(sql_type = BigInt)]
+    of_span: i64,
     #[diesel(sql_type = BigInt)]
     conversions: i64,
     #[diesel(sql_type = BigInt)]
@@ -81,16 +87,46 @@ impl Events<'_> {
             && self.has_hours
             && !has_times
             && fields.all(|planned| planned.field.of_sums().is_some());
-        let text = if is_summed {
-            self.of_sums()
-        } else {
-            self.of_rows(has_times)
-        };
-        let rows: Vec<ConversionRow> = self.load(conn, text, (self.plan.from, self.plan.to)).await?;
+        match &self.kept {
+            Some((cache, question)) if is_summed && self.query.convert.is_none() => {
+                self.add_spans(conn, cache, question, groups).await?;
+            }
+            _ => {
+                let text = if is_summed {
+                    self.of_sums()
+                } else {
+                    self.of_rows(has_times)
+                };
+                let rows = self.load(conn, text, (self.plan.from, self.plan.to)).await?;
+                for (_, key, conversions) in self.translated(rows, &mut groups.rates)? {
+                    groups.add_conversions(key, &conversions);
+                }
+            }
+        }
+        groups.check_size()
+    }
+
+    /// Conversions of an interval from the sums per hour, with their span and key.
+    pub(super) async fn sums_of(
+        &self,
+        conn: &mut NetworkConn,
+        interval: Interval,
+    ) -> Result<Vec<(i64, GroupKey, Conversions)>, ReportError> {
+        let rows = self.load(conn, self.of_sums(), interval).await?;
+        self.translated(rows, &mut BTreeSet::new())
+    }
+
+    /// Span, key and conversions of the rows that the filters let through.
+    fn translated(
+        &self,
+        rows: Vec<ConversionRow>,
+        used: &mut BTreeSet<UsedRate>,
+    ) -> Result<Vec<(i64, GroupKey, Conversions)>, ReportError> {
         let mut translator = Translator::new(self.plan, self.keys);
+        let mut translated = Vec::with_capacity(rows.len());
         for row in rows {
             if let Some(key) = translator.key(&row.fields)? {
-                let (currency, sums) = self.converted(&row, &mut groups.rates)?;
+                let (currency, sums) = self.converted(&row, used)?;
                 let conversions = Conversions {
                     currency,
                     status: row.of_status,
@@ -99,10 +135,10 @@ impl Events<'_> {
                     sums,
                     times: row.times,
                 };
-                groups.add_conversions(key, &conversions);
+                translated.push((row.of_span, key, conversions));
             }
         }
-        groups.check_size()
+        Ok(translated)
     }
 
     /// Currency and sums of a row, converted by the rate of its day, to the micro-unit.
@@ -142,7 +178,11 @@ impl Events<'_> {
             Some(_) => format!("({at} AT TIME ZONE $9)::date"),
             None => "NULL::date".to_owned(),
         };
-        format!("v.currency AS of_currency, v.status AS of_status, {day} AS of_day, ")
+        let span = match self.kept {
+            Some(_) if at == "hour" => format!("floor(extract(epoch FROM hour) / {SPAN})::bigint"),
+            _ => "0::bigint".to_owned(),
+        };
+        format!("v.currency AS of_currency, v.status AS of_status, {day} AS of_day, {span} AS of_span, ")
     }
 
     fn of_sums(&self) -> String {
@@ -152,7 +192,7 @@ impl Events<'_> {
         );
         let fields = self.plan.fields.iter();
         grouped(
-            fields.map(|planned| (planned, planned.field.of_sums().unwrap_or_default().to_owned())),
+            fields.map(|planned| (planned, self.of_sums_field(planned.field))),
             &sums("sum(conversions)::bigint", &later_steps, "'{}'::integer[]"),
             &self.more("hour"),
             &format!("conversion_rollups v WHERE network_id = $1 AND hour >= $2 AND hour < $3 {NARROWED}"),
@@ -187,7 +227,13 @@ impl Events<'_> {
         let later_steps = format!("count(*) FILTER (WHERE {})", self.later_steps());
         let fields = self.plan.fields.iter();
         grouped(
-            fields.map(|planned| (planned, planned.field.of_conversion(&at))),
+            fields.map(|planned| {
+                let expression = match planned.field {
+                    Field::Time => self.time(&at),
+                    other => other.of_conversion(),
+                };
+                (planned, expression)
+            }),
             &sums("count(*)", &later_steps, &times),
             &self.more(&at),
             &format!("conversions v {visit} WHERE v.network_id = $1 AND {in_period} {NARROWED}"),

@@ -5,8 +5,13 @@
 
 mod conversions;
 mod postbacks;
+mod spans;
+
+pub(crate) use spans::SpanCache;
 
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
@@ -48,6 +53,8 @@ pub(crate) struct Events<'a> {
     pub(crate) scope: Scope,
     /// True if the hours of the sums are hours in the time zone of the report.
     pub(crate) has_hours: bool,
+    /// Memory of sums, and the text of this question in it.
+    pub(crate) kept: Option<(&'a SpanCache, Arc<str>)>,
     /// Rates of the days of the report, if its money is converted.
     pub(crate) rates: Option<Rates>,
 }
@@ -62,6 +69,24 @@ impl Events<'_> {
                 .all(|planned| planned.field.of_sums().is_some())
     }
 
+    /// Expression of a field over the time `at`, no finer than the report needs it.
+    fn time(&self, at: &str) -> String {
+        let mut spans = self.query.dimensions().filter(|dimension| dimension.is_time());
+        if spans.all(|dimension| !matches!(dimension, Dimension::Hour | Dimension::HourOfDay)) {
+            format!("date_trunc('day', {at}, $9)")
+        } else {
+            format!("date_bin('15 minutes', {at}, 'epoch')")
+        }
+    }
+
+    /// Expression of a field over the sums per hour.
+    fn of_sums_field(&self, field: Field) -> String {
+        match field {
+            Field::Time => self.time("hour"),
+            other => other.of_sums().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Adds the clicks of an interval.
     pub(crate) async fn add_clicks(
         &self,
@@ -72,7 +97,7 @@ impl Events<'_> {
         let text = if self.uses_sums() {
             let fields = self.plan.click_fields();
             grouped(
-                fields.map(|planned| (planned, planned.field.of_sums().unwrap_or_default().to_owned())),
+                fields.map(|planned| (planned, self.of_sums_field(planned.field))),
                 "sum(clicks)::bigint AS clicks, sum(unique_clicks)::bigint AS unique_clicks,
                  sum(invalid_clicks)::bigint AS invalid_clicks",
                 "",
@@ -81,7 +106,13 @@ impl Events<'_> {
         } else {
             let fields = self.plan.click_fields();
             grouped(
-                fields.map(|planned| (planned, planned.field.of_click().to_owned())),
+                fields.map(|planned| {
+                    let expression = match planned.field {
+                        Field::Time => self.time("k.clicked_at"),
+                        other => other.of_click().to_owned(),
+                    };
+                    (planned, expression)
+                }),
                 "count(*) AS clicks, count(*) FILTER (WHERE is_unique) AS unique_clicks, count(flag) AS invalid_clicks",
                 "",
                 &format!(
