@@ -80,6 +80,23 @@ async fn run(program: &ApiClient, app: &TestApp, address: &str, operations: usiz
     assert!(stdout.contains(&format!("Tested: {operations}\n")), "{stdout}");
 }
 
+/// Tag of operations that are tried on another server, at the same time.
+const APART: &str = "Reports";
+
+/// Phases of a run.
+const ALL_PHASES: &str = "examples,coverage,fuzzing";
+/// Maximum number of examples of each phase and operation.
+const MAX_EXAMPLES: &str = "20";
+
+/// Number of operations with a tag.
+fn tagged(tag: &str) -> usize {
+    let document = serde_json::to_value(api::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let has_tag = |operation: &&serde_json::Value| operation["tags"][0] == tag;
+    operations.filter(has_tag).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_conforms_to_its_openapi_document() {
     let app = TestApp::spawn_with(TestOptions {
@@ -96,7 +113,7 @@ async fn the_api_conforms_to_its_openapi_document() {
         .await
         .unwrap();
     // Schemathesis skips the operation that it loads the document from.
-    let most = api::ROUTES.len() - SELF_DESTRUCTIVE.len() - 1;
+    let most = api::ROUTES.len() - SELF_DESTRUCTIVE.len() - 1 - tagged(APART);
     // A run tries each operation with a wrong key, and an address has a hundred wrong keys.
     let destructive = SELF_DESTRUCTIVE.len();
     for (program, address, phases, which, operations) in [
@@ -111,16 +128,37 @@ async fn the_api_conforms_to_its_openapi_document() {
         (
             &expendable,
             "203.0.113.3",
-            "examples,coverage,fuzzing",
+            ALL_PHASES,
             "--include-operation-id",
             destructive,
         ),
     ] {
-        let mut options = vec!["--phases", phases, "--max-examples", "20"];
+        let mut options = vec!["--phases", phases, "--max-examples", MAX_EXAMPLES];
+        options.extend(["--exclude-tag", APART]);
         options.extend(SELF_DESTRUCTIVE.iter().flat_map(|operation| [which, *operation]));
         run(program, &app, address, operations, &options).await;
         let me = program.get("/me").await.status;
         assert_eq!(me, StatusCode::OK, "the run has locked itself out");
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_conform_to_the_openapi_document() {
+    let app = TestApp::spawn_with(TestOptions {
+        calls_per_minute: Some(u32::MAX),
+        ..TestOptions::default()
+    })
+    .await;
+    let program = app.program(&app.scene.owner).await;
+    let options = [
+        "--phases",
+        ALL_PHASES,
+        "--max-examples",
+        MAX_EXAMPLES,
+        "--include-tag",
+        APART,
+    ];
+    run(&program, &app, "203.0.113.1", tagged(APART), &options).await;
     app.finish().await;
 }

@@ -1,14 +1,37 @@
 //! Docs page of the API in a real browser, under its policy.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::TestApp;
-use testkit::browser::{Browser, Locator};
+use testkit::browser::{Browser, Client, Locator};
 
 /// Time limit for the page to render.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum number of screens to scroll through.
+const MAX_SCREENS: usize = 200;
+
+/// Scrolls to a screen, and returns the result of a script: of many operations, the page renders those in view only.
+async fn scroll(client: &Client, screen: usize, script: &str) -> Value {
+    let to = "window.scrollTo(0, arguments[0] * window.innerHeight / 2);";
+    client.execute(to, vec![json!(screen)]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.execute(script, vec![]).await.unwrap()
+}
+
+/// Scrolls until an element is rendered.
+async fn reveal(client: &Client, css: &str) {
+    let is_there = format!("return document.querySelector('{css}') !== null");
+    for at in 0..MAX_SCREENS {
+        if scroll(client, at, &is_there).await == json!(true) {
+            return;
+        }
+    }
+    panic!("{css} is not on the page");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_docs_page_shows_every_operation_without_violating_its_policy() {
@@ -34,9 +57,26 @@ async fn the_docs_page_shows_every_operation_without_violating_its_policy() {
     let watch = "window.broken = []; document.addEventListener('securitypolicyviolation', \
                  e => window.broken.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample));";
     client.execute(watch, vec![]).await.unwrap();
-    let count = "return document.querySelectorAll('.opblock').length";
-    let shown = client.execute(count, vec![]).await.unwrap();
-    assert_eq!(shown, json!(api::ROUTES.len()));
+    let mut shown = BTreeSet::new();
+    for at in 0..MAX_SCREENS {
+        let found = scroll(
+            client,
+            at,
+            "return [...document.querySelectorAll('.opblock')].map(block => block.id)",
+        )
+        .await;
+        let ids = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_str().unwrap().to_owned());
+        shown.extend(ids);
+        if shown.len() == api::ROUTES.len() {
+            break;
+        }
+    }
+    assert_eq!(shown.len(), api::ROUTES.len(), "{shown:?}");
+    scroll(client, 0, "").await;
 
     // Enters a key, opens an operation and executes it.
     client
@@ -66,6 +106,7 @@ async fn the_docs_page_shows_every_operation_without_violating_its_policy() {
         .await
         .unwrap();
     let me = "#operations-Authentication-get_me";
+    reveal(client, me).await;
     client
         .find(Locator::Css(&format!("{me} .opblock-summary-control")))
         .await
@@ -96,6 +137,7 @@ async fn the_docs_page_shows_every_operation_without_violating_its_policy() {
     let text = answer.text().await.unwrap();
     assert!(text.contains("membership_id") && text.contains("Orbit"), "{text}");
     let other = "#operations-Affiliates-post_affiliates .opblock-summary-control";
+    reveal(client, other).await;
     client
         .find(Locator::Css(other))
         .await

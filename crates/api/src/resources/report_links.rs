@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, no_content};
 use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params};
+use crate::extract::{Body, Id, Integer, Params, present};
 use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items};
 use crate::schemas;
@@ -99,17 +99,17 @@ pub(crate) struct NewReportLink {
     #[schema(value_type = schemas::Text)]
     query: String,
     /// Period relative to the day of the view; `fixed` for the days of the query.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::SavedPeriod, required = false)]
     period: Option<String>,
     /// Days until the link expires; 30 by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 365)]
-    expires_in_days: Option<i64>,
-    /// Password that visitors enter, of at least 10 characters; none by default.
-    #[serde(default)]
-    #[schema(value_type = schemas::Text, required = false)]
-    password: Option<String>,
+    expires_in_days: Option<Integer>,
+    /// Password that visitors enter, of at least 10 characters; null for none, the default.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<schemas::Text>, required = false)]
+    password: Option<Option<String>>,
 }
 
 /// Parameters of the list.
@@ -153,7 +153,12 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let new = &body.value;
     // No transaction is open while the password is hashed.
-    let hash = match new.password.as_deref().filter(|password| !password.is_empty()) {
+    let hash = match new
+        .password
+        .iter()
+        .flatten()
+        .find(|password| !password.is_empty())
+    {
         None => None,
         Some(password) => {
             check_password(password, &[]).map_err(|message| ApiError::field("password", message))?;
@@ -168,7 +173,8 @@ pub(crate) async fn create(
             ("period", new.period.clone().unwrap_or_default()),
             (
                 "expires_in_days",
-                new.expires_in_days.map_or(String::new(), |days| days.to_string()),
+                new.expires_in_days
+                    .map_or(String::new(), |days| days.0.to_string()),
             ),
         ]);
         let now = clock::now();

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, no_content};
 use crate::auth::Allowed;
 use crate::error::ApiError;
-use crate::extract::{Body, Id, Params};
+use crate::extract::{Body, Id, Integer, Params, present};
 use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items};
 use crate::schemas;
@@ -106,15 +106,15 @@ pub(crate) struct NewReportMail {
     #[schema(value_type = schemas::Rhythm)]
     rhythm: String,
     /// Weekly: day of the week, 1 for Monday. Monthly: day of the month.
-    #[serde(default)]
-    #[schema(required = false, minimum = 1, maximum = 28)]
-    on_day: Option<i64>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 28)]
+    on_day: Option<Integer>,
     /// Hour of the day in the network's time zone; 7 by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = i64, required = false, minimum = 0, maximum = 23)]
-    at_hour: Option<i64>,
+    at_hour: Option<Integer>,
     /// Format of the attached file; `csv` by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::FileFormat, required = false)]
     format: Option<String>,
     /// Members to mail: the caller by default, at most 20. Users of an advertiser or affiliate choose among themselves.
@@ -125,12 +125,12 @@ pub(crate) struct NewReportMail {
 
 impl NewReportMail {
     fn draft(&self) -> Draft {
-        let number = |number: Option<i64>| number.map_or(String::new(), |number| number.to_string());
+        let number = |number: Option<Integer>| number.map_or(String::new(), |number| number.0.to_string());
         Draft::with([
             ("view", self.view.clone()),
             ("rhythm", self.rhythm.clone()),
             ("on_day", number(self.on_day)),
-            ("at_hour", number(self.at_hour.or(Some(7)))),
+            ("at_hour", number(self.at_hour.or(Some(Integer(7))))),
             ("format", self.format.clone().unwrap_or_default()),
             ("recipients", self.recipients.join(",")),
         ])

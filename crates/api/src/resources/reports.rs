@@ -42,7 +42,7 @@ const ROWS: usize = 100;
 #[expect(dead_code, reason = "documents the parameters, which `ReportQuery` parses")]
 pub(crate) struct ReportParams {
     /// Saved view to run. It has its own query, so no other parameter of the report goes with it.
-    #[param(value_type = schemas::SavedReportId, inline, required = false)]
+    #[param(value_type = schemas::Filter, inline, required = false)]
     view: Option<String>,
     /// Period relative to today, instead of days.
     #[param(value_type = schemas::RelativePeriod, inline, required = false)]
