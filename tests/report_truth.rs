@@ -114,7 +114,7 @@ async fn record(app: &TestApp, random: &mut StdRng, count: usize) -> Vec<NewClic
 }
 
 /// Sends orders of these clicks at a time after them.
-async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick]) {
+async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick], numbers: std::ops::Range<u32>) {
     let intake = app.running().tracker.intake();
     let ids = ClickIds::new(app.secret.clone());
     let now = clock::now();
@@ -122,7 +122,7 @@ async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick]) {
         .iter()
         .filter(|click| click.link_id == app.scene.link_id)
         .collect();
-    for number in 0..150 {
+    for number in numbers {
         let click = ours[random.random_range(0..ours.len())];
         let until_now = (now - click.clicked_at).num_seconds();
         let at = click.clicked_at + TimeDelta::seconds(random.random_range(1..until_now));
@@ -322,7 +322,7 @@ async fn reports_equal_the_sums_of_the_raw_rows() {
     let engine = Engine::default();
 
     let clicks = record(&app, &mut random, 1_500).await;
-    convert(&app, &mut random, &clicks).await;
+    convert(&app, &mut random, &clicks, 0..150).await;
     compare(&app, &engine, &mut random, 60).await;
 
     built(&app).await;
@@ -339,6 +339,16 @@ async fn reports_equal_the_sums_of_the_raw_rows() {
     record(&app, &mut random, 200).await;
     compare(&app, &engine, &mut random, 60).await;
     built(&app).await;
+    compare(&app, &engine, &mut random, 100).await;
+    // Conversions of spans whose sums are kept in memory, and a decision on one.
+    convert(&app, &mut random, &clicks, 150..200).await;
+    let owner = app.program(&app.scene.owner).await;
+    let pending = owner.get("/conversions?status=pending&limit=1").await;
+    let id = pending.json["items"][0]["id"].as_str().unwrap().to_owned();
+    let approved = owner
+        .post(&format!("/conversions/{id}/approve"), &serde_json::json!({}))
+        .await;
+    assert!(approved.status.is_success(), "{}", approved.text);
     compare(&app, &engine, &mut random, 100).await;
     app.finish().await;
 }

@@ -4,7 +4,8 @@ use actix_web::cookie::Cookie;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{Network, NetworkStatus};
@@ -55,13 +56,24 @@ impl Shell {
             banners: banners(actor, network),
             nav: navigation(actor, section),
             frame: format!("{zone} · {}", network.currency),
-            through: clock::now().with_timezone(&zone).format("%H:%M:%S").to_string(),
+            through: through(request.dashboard.tracker.complete_until(), zone),
             form_token: request.form_token(),
             theme: request.theme(),
             here: address(&request.http),
             live: !has(&request.http, "live=off"),
             saved: has(&request.http, SAVED),
         }
+    }
+}
+
+/// Time up to which the data is complete, and by how much it is behind if that is worth a word.
+fn through(complete_until: DateTime<Utc>, zone: Tz) -> String {
+    let time = complete_until.with_timezone(&zone).format("%H:%M:%S");
+    let behind = clock::now() - complete_until;
+    if behind < TimeDelta::seconds(2) {
+        time.to_string()
+    } else {
+        format!("{time}, {} behind", clock::in_words(behind))
     }
 }
 

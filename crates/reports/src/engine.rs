@@ -88,7 +88,8 @@ impl Engine {
         report::finish(query, groups, before, &keys, names, rows).await
     }
 
-    /// Keeps a report for five minutes, so that its pages can be requested one by one. Returns its name.
+    /// Keeps a report, which has all events up to a time, for five minutes, so that its pages can be requested one by one.
+    /// Returns its name.
     #[must_use]
     pub fn keep(
         &self,
@@ -96,8 +97,10 @@ impl Engine {
         scope: Scope,
         query: ReportQuery,
         report: Report,
+        complete_until: DateTime<Utc>,
     ) -> (Uuid, KeptReport) {
-        self.0.kept.keep(network_id, scope, query, report)
+        let kept = &self.0.kept;
+        kept.keep(network_id, scope, query, report, complete_until)
     }
 
     /// Report that was kept under this name for an actor of this network and scope.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use schema::NetworkId;
@@ -26,6 +27,8 @@ pub struct Expired;
 pub struct KeptReport {
     /// Query of the report.
     pub query: Arc<ReportQuery>,
+    /// Time up to which the report has all events.
+    pub complete_until: DateTime<Utc>,
     report: Arc<Mutex<Report>>,
     network_id: NetworkId,
     scope: Scope,
@@ -66,10 +69,12 @@ impl KeptReports {
         scope: Scope,
         query: ReportQuery,
         report: Report,
+        complete_until: DateTime<Utc>,
     ) -> (Uuid, KeptReport) {
         let name = Uuid::from_bytes(rand::random());
         let kept = KeptReport {
             query: Arc::new(query),
+            complete_until,
             report: Arc::new(Mutex::new(report)),
             network_id,
             scope,

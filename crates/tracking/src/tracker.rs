@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use campaigns::{ClickIds, Routing};
+use chrono::{DateTime, Utc};
 use dialects::{Answer, ParsedCall};
 use ipnet::IpNet;
 use journal::{Appender, OpenError, Refused};
@@ -179,6 +180,14 @@ impl Tracker {
         while self.click_progress.applied() < clicks || self.postback_progress.applied() < postbacks {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Time up to which all events that this node acknowledged are in Postgres, and so in reports.
+    #[must_use]
+    pub fn complete_until(&self) -> DateTime<Utc> {
+        let clicks = self.click_progress.complete_until(&self.journals.clicks);
+        let postbacks = self.postback_progress.complete_until(&self.journals.postbacks);
+        clicks.min(postbacks)
     }
 
     /// Health of this node.

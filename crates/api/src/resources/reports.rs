@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use reports::{
     Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, StoredQuery,
     Value, saved,
@@ -105,6 +105,8 @@ pub(crate) struct Report {
     /// Time zone of the days and hours.
     #[schema(value_type = schemas::TimeZone)]
     time_zone: &'static str,
+    /// Time up to which all events that this node acknowledged are in the report.
+    complete_until: DateTime<Utc>,
     /// Sums over all rows of the report, also those that are not in this response.
     total: FigureMap,
     /// The same of the period that is compared; null without one.
@@ -331,6 +333,7 @@ async fn respond(access: &Allowed<needs::SeeReports>, api: &Api, text: &str) -> 
         kept.query.check(access).map_err(refused)?;
         return page_of(kept, name, &network, access, offset..offset + limit).await;
     }
+    let complete_until = api.tracker.complete_until();
     let rows = ["limit", "offset"];
     let (query, report) = run(&mut conn, &network, access, api, text, &rows, offset + limit).await?;
     conn.commit().await?;
@@ -342,10 +345,11 @@ async fn respond(access: &Allowed<needs::SeeReports>, api: &Api, text: &str) -> 
             &metrics,
             &report,
             offset..offset + limit,
+            complete_until,
             None,
         )));
     }
-    let (name, kept) = api.reports.keep(network.id, scope, query, report);
+    let (name, kept) = api.reports.keep(network.id, scope, query, report, complete_until);
     page_of(kept, name, &network, access, offset..offset + limit).await
 }
 
@@ -364,7 +368,15 @@ async fn page_of(
         let query = kept.query.clone();
         kept.with_rows(range.end, |report| {
             let next = (range.end < report.row_count()).then(|| format!("{}.{}", name.simple(), range.end));
-            view(&query, &network, &metrics, report, range, next)
+            view(
+                &query,
+                &network,
+                &metrics,
+                report,
+                range,
+                kept.complete_until,
+                next,
+            )
         })
     });
     let page = page
@@ -398,6 +410,7 @@ fn view(
     metrics: &[Metric],
     report: &Outcome,
     range: Range<usize>,
+    complete_until: DateTime<Utc>,
     next: Option<String>,
 ) -> Report {
     let of = |figures: &Figures| FigureMap::new(metrics, figures);
@@ -419,6 +432,7 @@ fn view(
         from: query.from,
         to: query.to,
         time_zone: query.zone.unwrap_or(network.time_zone()).name(),
+        complete_until,
         total: of(&report.total),
         total_before: report.total_before.as_ref().map(of),
         row_count: report.row_count(),

@@ -1,11 +1,13 @@
 //! Applier of one journal: reads it in order, and applies it batch by batch.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use journal::{Journal, Reader, Seq};
 use schema::batch::BatchError;
+use schema::clock;
 
 use super::error::{ApplyError, BATCH_TIMEOUT};
 use super::session::Session;
@@ -23,6 +25,8 @@ const RELEASE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     failing: AtomicBool,
     applied: AtomicU64,
+    /// Time up to which all records are applied, in microseconds since 1970.
+    complete_until: AtomicI64,
 }
 
 impl Progress {
@@ -34,6 +38,15 @@ impl Progress {
     /// Sequence number of the first record that is not applied.
     pub(crate) fn applied(&self) -> Seq {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// Time up to which all records of the journal are applied.
+    pub(crate) fn complete_until(&self, journal: &Journal) -> DateTime<Utc> {
+        let now = clock::now();
+        if self.applied() >= journal.next() {
+            return now;
+        }
+        DateTime::from_timestamp_micros(self.complete_until.load(Ordering::Acquire)).unwrap_or(now)
     }
 }
 
@@ -120,6 +133,8 @@ impl<S: Stream> Applier<S> {
         reader: &mut Reader,
         released: &mut Released,
     ) -> Result<Option<Seq>, ApplyError> {
+        // What was written before now is in this batch, if the batch reaches this end.
+        let (began, end) = (clock::now(), self.journal.next());
         let read = reader
             .read(S::BATCH, BATCH_BYTES)
             .map_err(|error| BatchError::Invalid(error.to_string()))?;
@@ -137,6 +152,10 @@ impl<S: Stream> Applier<S> {
         let records: Vec<_> = read.iter().map(|(seq, bytes)| Record { seq, bytes }).collect();
         let durably = S::SYNCHRONOUS || released.at.elapsed() >= RELEASE_INTERVAL;
         self.apply(session, &records, read.next, durably).await?;
+        if read.next >= end {
+            let began = began.timestamp_micros();
+            self.progress.complete_until.store(began, Ordering::Release);
+        }
         if durably {
             self.release(session, released);
         }
