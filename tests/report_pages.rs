@@ -198,3 +198,54 @@ async fn advertisers_see_affiliates_by_id_unless_the_network_names_them() {
     }
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_funnel_has_the_rate_and_the_time_of_each_step() {
+    let app = TestApp::spawn().await;
+    app.execute(
+        "UPDATE goals SET parent_goal_id = (SELECT id FROM goals WHERE code = 'lead') WHERE code = 'sale'",
+    )
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let server = app.advertiser();
+    let mut clicks = Vec::new();
+    for number in 0..4 {
+        let sub = if number < 2 { "news" } else { "blog" };
+        clicks.push(app.visitor().click(&format!("?sub1={sub}")).await.id);
+    }
+    // All visitors of the scene share one address, so that only the first click is valid.
+    app.settled().await;
+    app.execute("UPDATE clicks SET flag = NULL").await;
+    app.execute("UPDATE click_rollups SET invalid_clicks = 0").await;
+    for (click, goal) in [(0, "lead"), (1, "lead"), (2, "lead"), (0, "sale")] {
+        let order = format!("{goal}-{click}");
+        let sent = [
+            ("click_id", clicks[click].as_str()),
+            ("goal", goal),
+            ("order_id", &order),
+            ("amount", "10"),
+        ];
+        let made = server.postback(&sent).await;
+        assert_eq!(made.reason(), "accepted", "{}", made.text);
+    }
+    app.settled().await;
+    let program = app.program(&app.scene.owner).await;
+    let metrics = "metrics=conversions,step_rate,step_time&conversions.min=1";
+    let funnel = report(&program, &format!("group=goal&sort=-conversions&{metrics}")).await;
+    let rates = |report: &Value| -> Vec<Value> {
+        let rows = report["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["figures"]["step_rate"].clone()).collect()
+    };
+    assert_eq!(labels(&funnel), ["Lead", "Sale"]);
+    assert_eq!(rates(&funnel), [json!(0.75), json!(1.0 / 3.0)]);
+    assert!(
+        funnel["rows"][1]["figures"]["step_time"].as_i64().unwrap() < 60,
+        "{funnel}"
+    );
+    let by_sub = report(&program, &format!("group=sub1,goal&sort=name&{metrics}")).await;
+    assert_eq!(labels(&by_sub), ["blog", "news", "news"]);
+    assert_eq!(rates(&by_sub), [json!(0.5), json!(1.0), json!(0.5)]);
+    // A total of several goals is no step.
+    assert_eq!(funnel["total"]["step_rate"], Value::Null);
+    app.finish().await;
+}

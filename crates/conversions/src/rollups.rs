@@ -31,7 +31,8 @@ schema::row! {
     }
 }
 
-/// One upsert for all moves of a batch, which also counts the changes of their spans of six hours.
+/// One upsert for all moves of a batch, which also counts the changes of the spans of six hours that
+/// their hours touch.
 pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH moved AS ({} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
@@ -42,8 +43,8 @@ pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
              revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros
          RETURNING network_id, hour)
          INSERT INTO conversion_spans (network_id, span, slot, version)
-         SELECT DISTINCT network_id, floor(extract(epoch FROM hour) / 21600)::integer, pg_backend_pid() % 64, 1 FROM moved
-         ORDER BY 1, 2
+         SELECT DISTINCT network_id, floor(extract(epoch FROM hour + part) / 21600)::integer, pg_backend_pid() % 64, 1
+         FROM moved, (VALUES (interval '0'), (interval '59 minutes')) AS parts(part) ORDER BY 1, 2
          ON CONFLICT (network_id, span, slot) DO UPDATE SET version = conversion_spans.version + 1",
         RollupMove::insert_into("conversion_rollups")
     )

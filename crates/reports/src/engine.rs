@@ -18,10 +18,10 @@ use crate::events::{Events, SpanCache};
 use crate::groups::{ClickGroups, Groups};
 use crate::kept::{Expired, KeptReport, KeptReports};
 use crate::keys::Keys;
-use crate::lookups::Lookups;
+use crate::lookups::{self, Lookups};
 use crate::plan::Plan;
-use crate::report::{self, Report};
-use crate::{Dimension, Metric, ReportError, ReportQuery};
+use crate::report::{self, Labels, Report};
+use crate::{Basis, Dimension, Metric, ReportError, ReportQuery};
 
 /// Reports that are computed at once; others wait. A large one takes all threads and some hundred megabytes.
 const CONCURRENT_REPORTS: usize = 2;
@@ -85,7 +85,13 @@ impl Engine {
         };
         let hides_affiliates = scope.hides_affiliates(conn).await?;
         let names = report::names(conn, query, &keys, hides_affiliates).await?;
-        report::finish(query, groups, before, &keys, names, rows).await
+        let parents = if query.group.contains(&Dimension::Goal) {
+            lookups::later_goals(conn).await?
+        } else {
+            Vec::new()
+        };
+        let labels = Labels::new(query, &keys, names, &parents);
+        report::finish(query, groups, before, labels, rows).await
     }
 
     /// Keeps a report, which has all events up to a time, for five minutes, so that its pages can be requested one by one.
@@ -126,9 +132,8 @@ impl Engine {
             Some(_) => Some(Rates::load(conn, query.from, query.to).await?),
             None => None,
         };
-        let text = question.text(query, &plan);
         let events = Events {
-            kept: text.clone().map(|text| (&self.0.spans, text)),
+            kept: question.of_spans(query, &plan).map(|text| (&self.0.spans, text)),
             rates,
             query,
             plan: &plan,
@@ -145,7 +150,13 @@ impl Engine {
             for _ in 0..ATTEMPTS {
                 let coverage = Coverage::of(conn, (plan.from, plan.to), is_full_hour).await?;
                 if let Some(added) = self
-                    .blocks(conn, question, text.clone(), &plan, &coverage.blocks)
+                    .blocks(
+                        conn,
+                        question,
+                        question.of_blocks(query, &plan),
+                        &plan,
+                        &coverage.blocks,
+                    )
                     .await?
                 {
                     groups.merge(added);
@@ -243,23 +254,36 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Text by which sums are found again: everything that they depend on, but for the events and the period. `None` if
-    /// they have too many groups to be kept, or depend on configuration that changes.
-    fn text(&self, query: &ReportQuery, plan: &Plan) -> Option<Arc<str>> {
-        let is_kept = |dimension: Dimension| {
-            let is_derived = matches!(
-                dimension,
-                Dimension::Advertiser | Dimension::Categories | Dimension::Group | Dimension::Tags
-            );
-            !is_derived && !dimension.field().is_of_visit()
-        };
+    /// Text by which the sums of a block are found again: everything that they depend on, but for the columns. `None` if they
+    /// have too many groups to be kept, or depend on configuration that changes.
+    fn of_blocks(&self, query: &ReportQuery, plan: &Plan) -> Option<Arc<str>> {
         let mut dimensions = query.dimensions();
-        dimensions.all(is_kept).then(|| {
-            let (group, filters) = (&query.group, &query.filters);
-            let fixed = plan.fixed();
-            format!("{group:?} {filters:?} {} {:?} {fixed}", self.zone, self.scope).into()
-        })
+        let is_kept = dimensions.all(|dimension| !is_derived(dimension) && !dimension.field().is_of_visit());
+        is_kept.then(|| self.text(query, plan))
     }
+
+    /// The same of the conversions of a span. `None` if they depend on configuration that changes, or on other conversions.
+    fn of_spans(&self, query: &ReportQuery, plan: &Plan) -> Option<Arc<str>> {
+        let mut dimensions = query.dimensions();
+        let is_kept = query.by == Basis::Conversion
+            && query.convert.is_none()
+            && dimensions.all(|dimension| !is_derived(dimension) && dimension != Dimension::CustomerType);
+        is_kept.then(|| self.text(query, plan))
+    }
+
+    fn text(&self, query: &ReportQuery, plan: &Plan) -> Arc<str> {
+        let (group, filters) = (&query.group, &query.filters);
+        let fixed = plan.fixed();
+        format!("{group:?} {filters:?} {} {:?} {fixed}", self.zone, self.scope).into()
+    }
+}
+
+/// True if the value of a dimension follows from configuration as it is today.
+fn is_derived(dimension: Dimension) -> bool {
+    matches!(
+        dimension,
+        Dimension::Advertiser | Dimension::Categories | Dimension::Group | Dimension::Tags
+    )
 }
 
 /// True if full hours of one time zone are full hours of the other, all through a period.

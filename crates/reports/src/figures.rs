@@ -64,6 +64,10 @@ pub struct Figures {
     pub money: BTreeMap<Currency, Sums>,
     /// Seconds from the click to each pending or approved conversion, in any order; empty if no metric asks for them.
     pub times: Vec<i32>,
+    /// Seconds from the conversion or click before, likewise.
+    pub step_times: Vec<i32>,
+    /// In a row of one goal: conversions of the goal that it follows, or valid clicks; `None` for other rows.
+    pub base_step: Option<i64>,
     /// Postbacks; zeros if no metric asks for them.
     pub postbacks: Postbacks,
 }
@@ -193,6 +197,7 @@ impl AddAssign<&Figures> for Figures {
             *self.money.entry(*currency).or_default() += *added;
         }
         self.times.extend(&other.times);
+        self.step_times.extend(&other.step_times);
         self.postbacks.received += other.postbacks.received;
         self.postbacks.rejected += other.postbacks.rejected;
         self.postbacks.held += other.postbacks.held;

@@ -43,6 +43,8 @@ pub(crate) struct Conversions {
     pub(crate) sums: Sums,
     /// Seconds from the click, of those that have one.
     pub(crate) times: Vec<i32>,
+    /// Seconds from the conversion or click before.
+    pub(crate) step_times: Vec<i32>,
 }
 
 /// Clicks and conversions of each group.
@@ -84,6 +86,7 @@ impl Groups {
         }
         figures.later_steps += added.later_steps;
         figures.times.extend(&added.times);
+        figures.step_times.extend(&added.step_times);
         *figures.money.entry(added.currency).or_default() += added.sums;
     }
 

@@ -72,6 +72,11 @@ impl Keys {
         kept
     }
 
+    /// The key with another part for a dimension.
+    pub(crate) fn replaced(key: GroupKey, dimension: usize, part: GroupKey) -> GroupKey {
+        key & !(MASK << (BITS * dimension)) | part
+    }
+
     /// Values of each dimension, by code.
     pub(crate) fn texts(&self) -> Vec<Vec<Arc<str>>> {
         let of = |dimension| self.values(dimension).map(|values| values.texts.clone());

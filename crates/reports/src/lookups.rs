@@ -21,8 +21,8 @@ pub(crate) struct Lookups {
     pub(crate) affiliates: Derived,
     /// Links whose clicks count in no figure.
     pub(crate) test_links: HashSet<i32>,
-    /// Goals that follow another goal.
-    pub(crate) later_goals: Vec<i32>,
+    /// Goals that follow another goal, and that goal.
+    pub(crate) later_goals: Vec<(i32, i32)>,
     /// Campaigns of the advertiser that the report is restricted to.
     pub(crate) visible_campaigns: Option<HashSet<i32>>,
 }
@@ -40,7 +40,7 @@ struct Found {
 const CAMPAIGNS: &str =
     "SELECT id, advertiser_id AS owner, categories AS words FROM campaigns WHERE network_id = $1";
 const AFFILIATES: &str = "SELECT id, group_id AS owner, tags AS words FROM affiliates WHERE network_id = $1";
-const LATER_GOALS: &str = "SELECT id, NULL::integer AS owner, '{}'::text[] AS words FROM goals
+const LATER_GOALS: &str = "SELECT id, parent_goal_id AS owner, '{}'::text[] AS words FROM goals
      WHERE network_id = $1 AND parent_goal_id IS NOT NULL ORDER BY id";
 const TEST_LINKS: &str = "SELECT id, NULL::integer AS owner, '{}'::text[] AS words FROM tracking_links
      WHERE network_id = $1 AND is_test";
@@ -82,10 +82,15 @@ impl Lookups {
             .into_iter()
             .map(|link| link.id)
             .collect();
-        let later_goals = load(conn, LATER_GOALS).await?.into_iter();
-        lookups.later_goals = later_goals.map(|goal| goal.id).collect();
+        lookups.later_goals = later_goals(conn).await?;
         Ok(lookups)
     }
+}
+
+/// Goals that follow another goal, and that goal.
+pub(crate) async fn later_goals(conn: &mut NetworkConn) -> QueryResult<Vec<(i32, i32)>> {
+    let goals = load(conn, LATER_GOALS).await?.into_iter();
+    Ok(goals.filter_map(|goal| Some((goal.id, goal.owner?))).collect())
 }
 
 async fn load(conn: &mut NetworkConn, sql: &str) -> QueryResult<Vec<Found>> {

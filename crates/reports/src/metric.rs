@@ -50,6 +50,10 @@ text_enum! {
         RevenuePerClick = "revenue_per_click",
         /// Revenue less commission.
         Margin = "margin",
+        /// Conversions of a goal per conversion of the goal before it.
+        StepRate = "step_rate",
+        /// Median time from the step before.
+        StepTime = "step_time",
         /// Postbacks that were received.
         PostbacksReceived = "postbacks_received",
         /// Rejected postbacks.
@@ -100,6 +104,8 @@ impl Metric {
             Self::Revenue => "Revenue",
             Self::RevenuePerClick => "Revenue per click",
             Self::Margin => "Margin",
+            Self::StepRate => "Step rate",
+            Self::StepTime => "Step time",
             Self::PostbacksReceived => "Postbacks",
             Self::PostbacksRejected => "Rejected postbacks",
             Self::PostbacksHeld => "Held postbacks",
@@ -150,6 +156,12 @@ impl Metric {
             }
             Self::RevenuePerClick => "Revenue divided by valid clicks, per currency.",
             Self::Margin => "Revenue less commission, per currency.",
+            Self::StepRate => {
+                "Conversions of a goal divided by those of the goal that it follows, or by valid clicks if it follows none: with group=goal, the steps of a funnel."
+            }
+            Self::StepTime => {
+                "Median time from the conversion that a conversion follows, or from the click if it follows none, of pending and approved conversions."
+            }
             Self::PostbacksReceived => {
                 "Postbacks that were received, without tests, by the time of arrival. By time, advertiser, campaign and goal only."
             }
@@ -169,9 +181,12 @@ impl Metric {
         }
     }
 
-    /// True for times from the click to the conversion.
+    /// True for times between events, which the sums per hour do not have.
     pub(crate) fn is_time(self) -> bool {
-        matches!(self, Self::TimeToConversion | Self::TimeToConversionP90)
+        matches!(
+            self,
+            Self::TimeToConversion | Self::TimeToConversionP90 | Self::StepTime
+        )
     }
 
     /// True for numbers of postbacks, which have few dimensions.
@@ -222,7 +237,7 @@ impl Metric {
             Self::Commission | Self::EarningsPerClick => &[Permission::SeeCommission],
             Self::Revenue | Self::RevenuePerClick => &[Permission::SeeRevenue],
             Self::Margin => &[Permission::SeeCommission, Permission::SeeRevenue],
-            Self::TimeToConversion | Self::TimeToConversionP90 => &[Permission::SeeClicks],
+            Self::TimeToConversion | Self::TimeToConversionP90 | Self::StepTime => &[Permission::SeeClicks],
             Self::PostbacksReceived | Self::PostbacksRejected | Self::PostbacksHeld => {
                 &[Permission::SeePostbacks]
             }
@@ -263,6 +278,8 @@ impl Figures {
             Metric::Margin => {
                 Value::Money(self.sums(|sums| sums.revenue_micros.saturating_sub(sums.commission_micros)))
             }
+            Metric::StepRate => Value::Ratio(self.base_step.and_then(|base| ratio(self.conversions(), base))),
+            Metric::StepTime => Value::Duration(quantile(&self.step_times, 50)),
             Metric::PostbacksReceived => Value::Count(self.postbacks.received),
             Metric::PostbacksRejected => Value::Count(self.postbacks.rejected),
             Metric::PostbacksHeld => Value::Count(self.postbacks.held),

@@ -64,12 +64,45 @@ pub struct Report {
 
 /// Values of the dimensions and names of the objects among them, by code.
 #[derive(Debug)]
-struct Labels {
+pub(crate) struct Labels {
     texts: Vec<Vec<Arc<str>>>,
     names: Vec<Names>,
+    /// Position of the goal among the dimensions, and the part of the key of the goal before each, by code.
+    steps: Option<(usize, HashMap<usize, GroupKey>)>,
 }
 
 impl Labels {
+    /// Labels of the keys of a query. `parents` are the goals that follow another goal, and that goal.
+    pub(crate) fn new(query: &ReportQuery, keys: &Keys, names: Vec<Names>, parents: &[(i32, i32)]) -> Self {
+        let position = query
+            .group
+            .iter()
+            .position(|dimension| *dimension == Dimension::Goal);
+        let steps = position.map(|position| {
+            let part = |goal: i32| keys.part(position, &goal.to_string());
+            let step =
+                |(goal, parent): &(i32, i32)| Some((keys::code(part(*goal)?, position), part(*parent)?));
+            (position, parents.iter().filter_map(step).collect())
+        });
+        Self {
+            texts: keys.texts(),
+            names,
+            steps,
+        }
+    }
+
+    /// Key of the goal before that of a row, with the same other values. `None` for a row without a goal.
+    fn step_before(&self, key: GroupKey) -> Option<Step> {
+        let (position, parents) = self.steps.as_ref()?;
+        match keys::code(key, *position) {
+            0 => None,
+            code => Some(match parents.get(&code) {
+                Some(parent) => Step::Goal(Keys::replaced(key, *position, *parent)),
+                None => Step::Click,
+            }),
+        }
+    }
+
     fn text(&self, dimension: usize, key: GroupKey) -> &str {
         let texts = self.texts.get(dimension);
         let text = texts.and_then(|texts| texts.get(keys::code(key, dimension)));
@@ -92,21 +125,24 @@ struct Name {
 }
 
 /// Names of the objects of a dimension, by code.
-type Names = HashMap<usize, String>;
+pub(crate) type Names = HashMap<usize, String>;
+
+/// Step of a funnel before a goal.
+enum Step {
+    /// Click.
+    Click,
+    /// Goal that it follows, by the key of its row.
+    Goal(GroupKey),
+}
 
 /// Makes the report of groups, with its first `sorted` rows in order.
 pub(crate) async fn finish(
     query: &ReportQuery,
     groups: Groups,
     before: Option<Groups>,
-    keys: &Keys,
-    names: Vec<Names>,
+    labels: Labels,
     sorted: usize,
 ) -> Result<Report, ReportError> {
-    let labels = Labels {
-        texts: keys.texts(),
-        names,
-    };
     let query = query.clone();
     let size = groups.clicks.len() + groups.conversions.len();
     let make = move || Report::new(&query, groups, before, labels, sorted);
@@ -320,6 +356,10 @@ impl Report {
             figures.base_clicks = Some(base.map_or(0, |clicks| clicks.clicks - clicks.invalid));
         }
         figures.is_of_one_goal = self.group.contains(&Dimension::Goal);
+        figures.base_step = self.labels.step_before(key).map(|step| match step {
+            Step::Click => figures.base_clicks.unwrap_or_default(),
+            Step::Goal(before) => groups.conversions.get(&before).map_or(0, Figures::conversions),
+        });
         figures
     }
 
@@ -397,10 +437,7 @@ impl Report {
             );
             groups.conversions.insert(group, figures.clone());
         }
-        let labels = Labels {
-            texts: keys.texts(),
-            names,
-        };
+        let labels = Labels::new(query, &keys, names, &[]);
         Self::new(query, groups, None, labels, usize::MAX)
     }
 }

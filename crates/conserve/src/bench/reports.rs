@@ -49,7 +49,7 @@ const CLICKS: &str = "
                         device, os, browser, sub1, sub2, ip_prefix, referrer)
     SELECT $1, (lpad(to_hex(ms), 12, '0') || lpad(to_hex(l.id), 8, '0') || lpad(to_hex(n), 12, '0'))::uuid,
            to_timestamp(ms / 1000.0), l.id, l.campaign_id, l.affiliate_id, h % 3 > 0,
-           CASE WHEN h % 20 = 0 THEN 'bot' END, n, chr(65 + (h / 7 % 6)::int) || chr(65 + (h / 50 % 10)::int),
+           CASE WHEN h % 20 = 0 THEN 'bot' END, n, chr(65 + (h / 7 % 4)::int) || chr(65 + (h / 50 % 3)::int),
            (ARRAY['desktop', 'mobile', 'tablet'])[1 + h / 600 % 3], 'OS ' || h / 2000 % 8, 'Browser ' || h / 20000 % 8,
            'sub-' || CASE WHEN l.is_first THEN 10000 + g % ($2::bigint / 50) ELSE g % 2000 END, 'ad-' || h / 300000 % 50,
            '198.18.0.0/24', 'https://site-' || h / 9000 % 30 || '.example/page'

@@ -30,6 +30,13 @@ const VISIT: &str = "
 const LATER_GOALS: &str =
     "v.goal_id IN (SELECT id FROM goals WHERE network_id = $1 AND parent_goal_id IS NOT NULL)";
 
+/// Times of rows without any.
+const NO_TIMES: &str = "'{}'::integer[]";
+
+/// Time of the conversion that another follows.
+const PARENT: &str =
+    "(SELECT p.converted_at FROM conversions p WHERE p.network_id = $1 AND p.id = v.parent_id)";
+
 /// The key of a click begins with its time.
 const CLICKED_IN_PERIOD: &str = "
     (v.click_id >= click_key_floor($2 AT TIME ZONE 'UTC') AND v.click_id < click_key_floor($3 AT TIME ZONE 'UTC')
@@ -46,7 +53,7 @@ struct ConversionRow {
     /// Day on the clock of the report, if money is converted.
     #[diesel(sql_type = Nullable<Date>)]
     of_day: Option<NaiveDate>,
-    /// Span of six hours, of sums that are kept; 0 otherwise.
+    /// Span of six hours, of conversions that are kept; 0 otherwise.
     #[diesel(sql_type = BigInt)]
     of_span: i64,
     #[diesel(sql_type = BigInt)]
@@ -61,16 +68,26 @@ struct ConversionRow {
     revenue_micros: i64,
     #[diesel(sql_type = Array<Integer>)]
     times: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    step_times: Vec<i32>,
 }
 
 /// Sums of rows, each of which stands for `count` conversions. Sums of money are capped: beyond that, no currency is paid.
-fn sums(count: &str, later_steps: &str, times: &str) -> String {
+fn sums(count: &str, later_steps: &str, [times, step_times]: [&str; 2]) -> String {
     let money = ["amount_micros", "commission_micros", "revenue_micros"];
     let money =
         money.map(|sum| format!("least(coalesce(sum({sum}), 0), 9223372036854775807)::bigint AS {sum}"));
     format!(
-        "{count} AS conversions, {later_steps} AS later_steps, {}, {times} AS times",
+        "{count} AS conversions, {later_steps} AS later_steps, {}, {times} AS times, {step_times} AS step_times",
         money.join(", ")
+    )
+}
+
+/// Seconds of pending and approved conversions since a time, which some do not have.
+fn times_since(time: &str) -> String {
+    format!(
+        "array_remove(array_agg(CASE WHEN v.status IN ('pending', 'approved')
+             THEN extract(epoch FROM v.converted_at - {time})::integer END), NULL)"
     )
 }
 
@@ -88,8 +105,8 @@ impl Events<'_> {
             && !has_times
             && fields.all(|planned| planned.field.of_sums().is_some());
         match &self.kept {
-            Some((cache, question)) if is_summed && self.query.convert.is_none() => {
-                self.add_spans(conn, cache, question, groups).await?;
+            Some((cache, question)) if !has_times => {
+                self.add_spans(conn, cache, question, is_summed, groups).await?;
             }
             _ => {
                 let text = if is_summed {
@@ -106,13 +123,19 @@ impl Events<'_> {
         groups.check_size()
     }
 
-    /// Conversions of an interval from the sums per hour, with their span and key.
-    pub(super) async fn sums_of(
+    /// Conversions of an interval, from the sums per hour or one by one, with their span and key.
+    pub(super) async fn conversions_of(
         &self,
         conn: &mut NetworkConn,
         interval: Interval,
+        is_summed: bool,
     ) -> Result<Vec<(i64, GroupKey, Conversions)>, ReportError> {
-        let rows = self.load(conn, self.of_sums(), interval).await?;
+        let text = if is_summed {
+            self.of_sums()
+        } else {
+            self.of_rows(false)
+        };
+        let rows = self.load(conn, text, interval).await?;
         self.translated(rows, &mut BTreeSet::new())
     }
 
@@ -134,6 +157,7 @@ impl Events<'_> {
                     later_steps: row.later_steps,
                     sums,
                     times: row.times,
+                    step_times: row.step_times,
                 };
                 translated.push((row.of_span, key, conversions));
             }
@@ -179,7 +203,7 @@ impl Events<'_> {
             None => "NULL::date".to_owned(),
         };
         let span = match self.kept {
-            Some(_) if at == "hour" => format!("floor(extract(epoch FROM hour) / {SPAN})::bigint"),
+            Some(_) => format!("floor(extract(epoch FROM {at}) / {SPAN})::bigint"),
             _ => "0::bigint".to_owned(),
         };
         format!("v.currency AS of_currency, v.status AS of_status, {day} AS of_day, {span} AS of_span, ")
@@ -193,7 +217,7 @@ impl Events<'_> {
         let fields = self.plan.fields.iter();
         grouped(
             fields.map(|planned| (planned, self.of_sums_field(planned.field))),
-            &sums("sum(conversions)::bigint", &later_steps, "'{}'::integer[]"),
+            &sums("sum(conversions)::bigint", &later_steps, [NO_TIMES; 2]),
             &self.more("hour"),
             &format!("conversion_rollups v WHERE network_id = $1 AND hour >= $2 AND hour < $3 {NARROWED}"),
         )
@@ -216,13 +240,13 @@ impl Events<'_> {
         } else {
             ""
         };
-        let times = if has_times {
-            format!(
-                "array_remove(array_agg(CASE WHEN v.status IN ('pending', 'approved')
-                     THEN extract(epoch FROM v.converted_at - {CLICKED_AT})::integer END), NULL)"
+        let (times, step_times) = if has_times {
+            (
+                times_since(CLICKED_AT),
+                times_since(&format!("coalesce({PARENT}, {CLICKED_AT})")),
             )
         } else {
-            "'{}'::integer[]".to_owned()
+            (NO_TIMES.to_owned(), NO_TIMES.to_owned())
         };
         let later_steps = format!("count(*) FILTER (WHERE {})", self.later_steps());
         let fields = self.plan.fields.iter();
@@ -234,7 +258,7 @@ impl Events<'_> {
                 };
                 (planned, expression)
             }),
-            &sums("count(*)", &later_steps, &times),
+            &sums("count(*)", &later_steps, [&times, &step_times]),
             &self.more(&at),
             &format!("conversions v {visit} WHERE v.network_id = $1 AND {in_period} {NARROWED}"),
         )

@@ -53,7 +53,7 @@ pub(crate) struct Events<'a> {
     pub(crate) scope: Scope,
     /// True if the hours of the sums are hours in the time zone of the report.
     pub(crate) has_hours: bool,
-    /// Memory of sums, and the text of this question in it.
+    /// Memory of conversions, and the text of this question in it; `None` if they depend on more than their span.
     pub(crate) kept: Option<(&'a SpanCache, Arc<str>)>,
     /// Rates of the days of the report, if its money is converted.
     pub(crate) rates: Option<Rates>,

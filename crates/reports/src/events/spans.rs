@@ -21,7 +21,7 @@ use crate::keys::Keys;
 /// Seconds of a span, as in `conversion_spans`.
 pub(super) const SPAN: i64 = 6 * 3600;
 /// Memory of all kept sums, in groups.
-const KEPT_GROUPS: u64 = 500_000;
+const KEPT_GROUPS: u64 = 300_000;
 
 /// Groups of a span: their values and conversions.
 type Sums = Vec<(Vec<Arc<str>>, Conversions)>;
@@ -55,12 +55,13 @@ struct Version {
 }
 
 impl Events<'_> {
-    /// Adds the conversions of the period from the sums per hour, those of unchanged spans from memory.
+    /// Adds the conversions of the period, those of unchanged spans from memory.
     pub(super) async fn add_spans(
         &self,
         conn: &mut NetworkConn,
         cache: &SpanCache,
         question: &Arc<str>,
+        is_summed: bool,
         groups: &mut Groups,
     ) -> Result<(), ReportError> {
         let network_id = conn.network_id();
@@ -87,7 +88,7 @@ impl Events<'_> {
         }
         let mut found: HashMap<i64, Sums> = missing.iter().map(|span| (*span, Sums::new())).collect();
         for interval in intervals((from, to), (first, last), &missing) {
-            for (span, key, conversions) in self.sums_of(conn, interval).await? {
+            for (span, key, conversions) in self.conversions_of(conn, interval, is_summed).await? {
                 groups.add_conversions(key, &conversions);
                 if let Some(sums) = found.get_mut(&span) {
                     sums.push((self.keys.texts_of(key), conversions));

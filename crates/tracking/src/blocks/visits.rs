@@ -10,7 +10,7 @@ use uuid::Uuid;
 const PART: usize = 2_000;
 
 /// Fills in the visits of conversions from `$2` on; returns their ids. A row that a decision holds is left for later, and
-/// so is one whose click did not arrive yet.
+/// so is one whose click did not arrive yet. Reports that were asked meanwhile learn of it by the versions of the spans.
 const FILL: &str = "
     WITH due AS (
         SELECT id, click_id, converted_at FROM conversions
@@ -24,6 +24,12 @@ const FILL: &str = "
         FROM due LEFT JOIN clicks k ON k.network_id = $1 AND k.id = due.click_id
         WHERE v.network_id = $1 AND v.id = due.id
           AND (k.id IS NOT NULL OR due.converted_at < now() - interval '7 days')
+        RETURNING v.converted_at
+    ), counted AS (
+        INSERT INTO conversion_spans (network_id, span, slot, version)
+        SELECT DISTINCT $1::integer, floor(extract(epoch FROM converted_at) / 21600)::integer, pg_backend_pid() % 64, 1
+        FROM filled ORDER BY 2
+        ON CONFLICT (network_id, span, slot) DO UPDATE SET version = conversion_spans.version + 1
     )
     SELECT id FROM due ORDER BY id";
 
