@@ -69,6 +69,7 @@ mod tests {
             secret,
             urls,
             proxies: tracking::Proxies::default(),
+            reports: reports::Engine::default(),
             mailer: Mailer::default(),
             passwords: tenancy::Passwords::new(),
             limits: Limits::default(),
