@@ -25,6 +25,7 @@ async fn world() -> (TestApp, MailSink) {
 
 fn sender(app: &TestApp, mailer: Mailer) -> Sender {
     Sender {
+        reports: reports::Engine::default(),
         db: app.db.clone(),
         mailer,
         dashboard_url: app.dashboard_url.clone(),

@@ -62,11 +62,13 @@ struct Row {
     numbers: Vec<i64>,
 }
 
+/// Time, time of the click, properties, amount, commission and revenue.
+type Conversion = (DateTime<Utc>, DateTime<Utc>, Event, [i64; 3]);
+
 /// All rows of the scene's network.
 pub(crate) struct Model {
     clicks: Vec<(DateTime<Utc>, Event, Counts)>,
-    /// Time, time of the click, properties, amount, commission and revenue.
-    conversions: Vec<(DateTime<Utc>, DateTime<Utc>, Event, [i64; 3])>,
+    conversions: Vec<Conversion>,
 }
 
 impl Model {
@@ -220,7 +222,7 @@ fn keys(query: &ReportQuery, event: &Event, at: DateTime<Utc>, zone: Tz) -> Vec<
             day.format("%Y-%m-%d").to_string()
         }
         Dimension::Month => local.format("%Y-%m").to_string(),
-        Dimension::Quarter => format!("{}-Q{}", local.year(), (local.month() + 2) / 3),
+        Dimension::Quarter => format!("{}-Q{}", local.year(), local.month().div_ceil(3)),
         Dimension::HourOfDay => local.format("%H").to_string(),
         Dimension::Weekday => local.format("%u").to_string(),
         other => property(*other, event).unwrap_or_default(),

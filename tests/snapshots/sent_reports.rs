@@ -52,6 +52,7 @@ async fn reports_by_mail_and_by_link() {
     let mail = owner.post("/report-mails", &mail).await.json;
     let due: DateTime<Utc> = text(&mail, "/next_at").parse().unwrap();
     let sender = Sender {
+        reports: reports::Engine::default(),
         db: app.db.clone(),
         mailer: sink.mailer(),
         dashboard_url: app.dashboard_url.clone(),
