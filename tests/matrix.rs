@@ -172,6 +172,12 @@ impl Stage {
         let own = Ids::of(&app, &app.scene, &own_click).await;
         let foreign = Ids::of(&app, &rival, &foreign_click).await;
         LOGGED.lock().unwrap().clear();
+        // Conversions get what their clicks had in the background.
+        app.eventually(
+            "SELECT count(*) FROM conversions WHERE visit IS NULL AND click_id IS NOT NULL",
+            "0",
+        )
+        .await;
         Self {
             app,
             rival,

@@ -155,7 +155,7 @@ struct Hot {
     columns: &'static [&'static str],
 }
 
-const REPORT: &str = "{n}, now() - interval '30 days', now(), 'Europe/Warsaw', NULL, NULL";
+const REPORT: &str = "{n}, now() - interval '30 days', now(), NULL, NULL, NULL, NULL, NULL, 'Europe/Warsaw'";
 
 const HOT: [Hot; 10] = [
     Hot {
@@ -199,16 +199,16 @@ const HOT: [Hot; 10] = [
         columns: &["network_id", "key_hash"],
     },
     Hot {
-        statement: &["AS keys, currency, status", "FROM click_rollups"],
-        types: "(int, timestamptz, timestamptz, text, int, int)",
+        statement: &["AS fields, sums.*", "FROM click_rollups"],
+        types: "(int, timestamptz, timestamptz, int, int, int[], int[], int[], text)",
         values: REPORT,
         table: "click_rollups",
         index: "click_rollups_pkey",
         columns: &["network_id", "hour"],
     },
     Hot {
-        statement: &["AS keys, currency, status", "FROM conversion_rollups"],
-        types: "(int, timestamptz, timestamptz, text, int, int)",
+        statement: &["AS fields, sums.*", "FROM conversion_rollups"],
+        types: "(int, timestamptz, timestamptz, int, int, int[], int[], int[], text)",
         values: REPORT,
         table: "conversion_rollups",
         index: "conversion_rollups_pkey",

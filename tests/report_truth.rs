@@ -21,6 +21,7 @@ use reports::{Dimension, Engine, ReportQuery};
 use schema::{AffiliateId, CampaignId, LandingPageId, LinkId, clock};
 use tenancy::Scope;
 use testkit::TestApp;
+use tracking::blocks;
 use tracking::clicks::{NewClick, Visitor};
 use visitors::{Agent, Country, Device};
 
@@ -146,19 +147,30 @@ async fn convert(app: &TestApp, random: &mut StdRng, clicks: &[NewClick], number
     app.settled().await;
 }
 
-/// Waits until every block has exact columns.
+/// Waits until every click of yesterday and before is in a block with exact columns.
 async fn built(app: &TestApp) {
+    let open = "SELECT (SELECT count(*) FROM click_blocks WHERE built_late IS DISTINCT FROM late)
+                + (SELECT count(*) FROM clicks k WHERE clicked_at < now() - interval '26 hours' AND NOT EXISTS (
+                       SELECT FROM click_blocks b WHERE b.network_id = k.network_id
+                       AND b.from_at <= k.clicked_at AND b.until_at > k.clicked_at))";
     for _ in 0..300 {
-        let found = app
-            .text("SELECT count(*) || ' ' || count(*) FILTER (WHERE built_late = late) FROM click_blocks")
-            .await;
-        let (all, exact) = found.split_once(' ').unwrap();
-        if all != "0" && all == exact {
+        if app.count(open).await == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the blocks were not built within thirty seconds");
+}
+
+/// Blocks that verify finds to differ from their clicks.
+async fn differing(app: &TestApp) -> usize {
+    let mut conn = app.network().await;
+    let now = clock::now();
+    let proof = blocks::prove(&mut conn, now - TimeDelta::days(DAYS + 1), now)
+        .await
+        .unwrap();
+    assert!(proof.blocks > 0);
+    proof.differing.len()
 }
 
 /// Text of a random query, and its scope.
@@ -334,6 +346,22 @@ async fn reports_equal_the_sums_of_the_raw_rows() {
     )
     .await;
     compare(&app, &engine, &mut random, 150).await;
+
+    assert_eq!(differing(&app).await, 0);
+    for (change, back) in [
+        (
+            "UPDATE click_blocks SET unique_clicks = unique_clicks + 1",
+            "UPDATE click_blocks SET unique_clicks = unique_clicks - 1",
+        ),
+        (
+            "UPDATE click_block_columns SET name = 'x' || name WHERE name = 'sub2'",
+            "UPDATE click_block_columns SET name = 'sub2' WHERE name = 'xsub2'",
+        ),
+    ] {
+        app.execute(change).await;
+        assert!(differing(&app).await > 0, "{change}");
+        app.execute(back).await;
+    }
 
     // Late clicks belong to closed spans: their blocks are not used until they are built again.
     record(&app, &mut random, 200).await;

@@ -182,9 +182,6 @@ fn check_audience(text: &str, actor: &Actor) -> Result<Audience, String> {
 
 /// Roles of a view of the team, all of them by default; none of another view.
 fn check_roles(text: &str, audience: Option<Audience>) -> Result<Vec<RoleKind>, String> {
-    if audience != Some(Audience::Team) {
-        return Ok(Vec::new());
-    }
     let offered = roles();
     let mut chosen = Vec::new();
     for word in Words::typed(text).0 {
@@ -193,6 +190,9 @@ fn check_roles(text: &str, audience: Option<Audience>) -> Result<Vec<RoleKind>, 
             return Err(format!("The role “{role}” sees no reports."));
         }
         chosen.push(role);
+    }
+    if audience != Some(Audience::Team) {
+        return Ok(Vec::new());
     }
     Ok(if chosen.is_empty() { offered } else { chosen })
 }

@@ -105,8 +105,9 @@ pub(crate) struct Report {
     /// Time zone of the days and hours.
     #[schema(value_type = schemas::TimeZone)]
     time_zone: &'static str,
-    /// Time up to which all events that this node acknowledged are in the report.
-    complete_until: DateTime<Utc>,
+    /// Seconds by which the report is behind: it has all events that this node acknowledged before then.
+    #[schema(minimum = 0)]
+    behind_seconds: i64,
     /// Sums over all rows of the report, also those that are not in this response.
     total: FigureMap,
     /// The same of the period that is compared; null without one.
@@ -432,7 +433,7 @@ fn view(
         from: query.from,
         to: query.to,
         time_zone: query.zone.unwrap_or(network.time_zone()).name(),
-        complete_until,
+        behind_seconds: (clock::now() - complete_until).num_seconds(),
         total: of(&report.total),
         total_before: report.total_before.as_ref().map(of),
         row_count: report.row_count(),

@@ -39,7 +39,7 @@ text_enum! {
 pub enum Compared {
     /// A period that follows from the first.
     With(Comparison),
-    /// As many days, from this day on.
+    /// Period of as many days, from this day on.
     From(NaiveDate),
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct Keep {
 pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
     loop {
         let pause = match remove_once(&url, keep).await {
-            Ok(()) => RETENTION_INTERVAL,
+            Ok(true) => RETENTION_INTERVAL,
+            Ok(false) => RETRY_PAUSE,
             Err(error) => {
                 tracing::warn!(%error, "old clicks or postbacks not removed");
                 RETRY_PAUSE
@@ -39,14 +40,16 @@ pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
     }
 }
 
-async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
+/// Returns false if old clicks wait for their blocks.
+async fn remove_once(url: &str, keep: Keep) -> Result<bool, ApplyError> {
     let mut client = connect_ingest(url).await?;
     let now = clock::now();
+    let mut is_done = true;
     if let Some(before) = keep
         .clicks_months
         .and_then(|months| now.checked_sub_months(Months::new(months)))
     {
-        drop_clicks(&mut client, before).await?;
+        is_done = drop_clicks(&mut client, before).await?;
     }
     if let Some(before) = now.checked_sub_days(Days::new(keep.unattributed_days.into())) {
         // In parts, so that no transaction is long.
@@ -65,15 +68,16 @@ async fn remove_once(url: &str, keep: Keep) -> Result<(), ApplyError> {
             tracing::info!(removed, "postbacks of no advertiser removed by retention");
         }
     }
-    Ok(())
+    Ok(is_done)
 }
 
-/// Drops the months of clicks that ended before a time, once all of them are in blocks, which are sealed with it.
-async fn drop_clicks(client: &mut Client, before: DateTime<Utc>) -> Result<(), ApplyError> {
+/// Drops the months of clicks that ended before a time, once all of them are in blocks, which are sealed with it. Returns
+/// false if they are not yet.
+async fn drop_clicks(client: &mut Client, before: DateTime<Utc>) -> Result<bool, ApplyError> {
     let transaction = client.transaction().await?;
     if !blocks::seal(&transaction, before).await? {
-        tracing::warn!("old clicks not dropped yet: some are not in blocks for reports");
-        return Ok(());
+        tracing::info!("old clicks not dropped yet: some are not in blocks for reports");
+        return Ok(false);
     }
     let row = transaction
         .query_one("SELECT drop_click_months($1)", &[&before])
@@ -83,5 +87,5 @@ async fn drop_clicks(client: &mut Client, before: DateTime<Utc>) -> Result<(), A
     if dropped > 0 {
         tracing::info!(dropped, "months of clicks dropped by retention");
     }
-    Ok(())
+    Ok(true)
 }
