@@ -50,6 +50,10 @@ pub(super) fn next(
     if clicks > 0 && (until_at >= month || clicks >= WORTHWHILE_CLICKS || now - from_at >= OVERDUE) {
         return Some((until_at, clicks));
     }
+    // A month without further clicks is closed empty, so that spans have no gaps that a late click could fall into.
+    if clicks == 0 && month <= this_hour && hours.iter().any(|(hour, _)| *hour >= month) {
+        return Some((month, 0));
+    }
     // The rows of a busy hour before its end. What is open before it goes with it.
     let of_hour = hours
         .iter()
@@ -143,6 +147,15 @@ mod tests {
         let hours = [(at("10-31T23:30"), 30_000)];
         let closed = next(at("10-31T23:30"), &hours, Tz::Asia__Kolkata, at("11-02T00:00"));
         assert_eq!(closed, Some((at("11-01T00:00"), 30_000)));
+    }
+
+    #[test]
+    fn the_rest_of_a_month_without_clicks_is_closed_before_the_next() {
+        let hours = [(at("11-20T08:00"), 30_000)];
+        let next = |from| next(at(from), &hours, Tz::UTC, at("11-20T12:00"));
+        assert_eq!(next("09-20T08:00"), Some((at("10-01T00:00"), 0)));
+        assert_eq!(next("10-01T00:00"), Some((at("11-01T00:00"), 0)));
+        assert_eq!(next("11-01T00:00"), Some((at("11-20T09:00"), 30_000)));
     }
 
     #[test]
