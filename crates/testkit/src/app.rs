@@ -248,6 +248,14 @@ impl TestApp {
         }
     }
 
+    /// Stops the server without the check, for a test that removes acknowledged events on purpose.
+    pub async fn stop_unverified(mut self) {
+        self.finished = true;
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
     /// Verifies for every network that every acknowledged event is stored, summed and booked.
     async fn verify(&self) {
         let now = clock::now();
