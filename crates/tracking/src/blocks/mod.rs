@@ -1,7 +1,7 @@
 //! Blocks: the clicks of closed spans as columns, from which reports are computed (`reports/src/blocks`).
 //!
-//! Clicks belong to a block by their time. One node closes spans and builds their columns ([`keeper`]); the appliers of
-//! every node mark a block that gets a late click ([`arrivals`]), and it is built again. Blocks are derived, so each of
+//! Clicks belong to a block by their time. One node closes spans and builds their columns (`keeper`); the appliers of
+//! every node mark a block that gets a late click (`arrivals`), and it is built again. Blocks are derived, so each of
 //! their parts may fail at any time: a block without exact columns is read from the clicks.
 //!
 //! A network has an advisory lock: appliers share it while they store its clicks, and the keeper holds it alone for the
