@@ -44,7 +44,7 @@ COMMENT ON COLUMN click_block_columns.data IS 'Dictionary and codes.';
 
 -- What a conversion has from its click, so that reports need not look it up, and keep it when the click is dropped.
 ALTER TABLE conversions ADD COLUMN visit text[];
-COMMENT ON COLUMN conversions.visit IS 'What the click had: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.';
+COMMENT ON COLUMN conversions.visit IS 'Values of the click: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.';
 CREATE INDEX conversions_without_visit ON conversions (network_id, id) WHERE visit IS NULL AND click_id IS NOT NULL;
 
 CREATE FUNCTION referrer_host(referrer text) RETURNS text
@@ -52,6 +52,12 @@ CREATE FUNCTION referrer_host(referrer text) RETURNS text
     -- Behind the scheme and a user name, up to the port or the path.
     RETURN lower(substring(referrer FROM '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)'));
 COMMENT ON FUNCTION referrer_host(text) IS 'Host of a referrer, in lower case; NULL without one.';
+
+CREATE FUNCTION visit_of(click clicks) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[click.sub1, click.sub2, click.sub3, click.sub4, click.sub5, click.country, click.device, click.os,
+                 click.browser, referrer_host(click.referrer), click.flag, click.landing_page_id::text];
+COMMENT ON FUNCTION visit_of(clicks) IS 'Value of conversions.visit that follows from the row of its click.';
 
 CALL enclose('click_blocks', 'click_block_columns');
 CALL admit_applier('click_blocks', 'click_block_columns');

@@ -20,6 +20,7 @@ mod proof;
 mod revision;
 mod rollups;
 mod statements;
+mod visits;
 
 pub use changes::{Change, Novelty, ReasonCode, Source, history};
 pub use conversion::{Conversion, ConversionStatus, ReviewBecause};
@@ -38,3 +39,4 @@ pub use revision::{
     ConversionKey, Revision, applier_statements, due, follow_parents, lock, store, store_changes,
 };
 pub use statements::{Statement, statements};
+pub use visits::fill_visits;

@@ -42,13 +42,25 @@ pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
              commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
              revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros
          RETURNING network_id, hour)
-         INSERT INTO conversion_spans (network_id, span, slot, version)
-         SELECT DISTINCT network_id, floor(extract(epoch FROM hour + part) / 21600)::integer, pg_backend_pid() % 64, 1
-         FROM moved, (VALUES (interval '0'), (interval '59 minutes')) AS parts(part) ORDER BY 1, 2
-         ON CONFLICT (network_id, span, slot) DO UPDATE SET version = conversion_spans.version + 1",
-        RollupMove::insert_into("conversion_rollups")
+         {}",
+        RollupMove::insert_into("conversion_rollups"),
+        count_changes(
+            "(SELECT network_id, hour + part AS at
+              FROM moved, (VALUES (interval '0'), (interval '59 minutes')) AS parts(part)) touched"
+        )
     )
 });
+
+/// Statement that counts a change of each span of six hours that contains a time `at` of these rows. Ordered, so that two
+/// nodes lock the spans in the same order.
+pub(crate) fn count_changes(rows: &str) -> String {
+    format!(
+        "INSERT INTO conversion_spans (network_id, span, slot, version)
+         SELECT DISTINCT network_id, floor(extract(epoch FROM at) / 21600)::integer, pg_backend_pid() % 64, 1
+         FROM {rows} ORDER BY 1, 2
+         ON CONFLICT (network_id, span, slot) DO UPDATE SET version = conversion_spans.version + 1"
+    )
+}
 
 type Key = (
     NetworkId,

@@ -607,7 +607,7 @@ diesel::table! {
         version -> Int4,
         /// Time of the last change.
         changed_at -> Timestamptz,
-        /// What the click had: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.
+        /// Values of the click: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.
         visit -> Nullable<Array<Nullable<Text>>>,
     }
 }

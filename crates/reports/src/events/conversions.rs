@@ -20,9 +20,7 @@ use crate::{Dimension, Metric, ReportError, Sums};
 /// Values of the clicks, of conversions whose `visit` is not filled in yet.
 const VISIT: &str = "
     LEFT JOIN LATERAL (
-        SELECT ARRAY[k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser,
-                     referrer_host(k.referrer), k.flag, k.landing_page_id::text] AS of_click
-        FROM clicks k WHERE v.visit IS NULL AND k.network_id = $1 AND k.id = v.click_id OFFSET 0
+        SELECT visit_of(k) AS of_click FROM clicks k WHERE v.visit IS NULL AND k.network_id = $1 AND k.id = v.click_id OFFSET 0
     ) k ON true
     CROSS JOIN LATERAL (SELECT coalesce(v.visit, k.of_click) AS visited) known";
 

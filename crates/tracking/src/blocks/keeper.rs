@@ -13,9 +13,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel};
 use uuid::Uuid;
 
+use super::LOCKS;
 use super::columns::{CLICKS, Collector, Encoded};
 use super::spans::{self, BLOCK_CLICKS, Block};
-use super::{LOCKS, visits};
 
 /// Pause between rounds, and of a node that waits to become the keeper.
 const ROUND_INTERVAL: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ async fn keep_until_failure(url: &str) -> Result<(), BatchError> {
                 id: row.try_get(0)?,
                 zone: zone.parse().unwrap_or(Tz::UTC),
             };
-            visits::fill(&client, network.id).await?;
+            conversions::fill_visits(&client, network.id).await?;
             for _ in 0..BUILDS_PER_ROUND {
                 let is_closed = network.close_next(&mut client, clock::now()).await?;
                 let is_built = network.build_next(&mut client).await?;

@@ -13,7 +13,6 @@ mod keeper;
 mod proof;
 mod sealing;
 mod spans;
-mod visits;
 
 pub(crate) use arrivals::Arrivals;
 pub(crate) use keeper::keep;
