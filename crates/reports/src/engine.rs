@@ -18,7 +18,7 @@ use crate::events::{Events, SpanCache};
 use crate::groups::{ClickGroups, Groups};
 use crate::kept::{Expired, KeptReport, KeptReports};
 use crate::keys::Keys;
-use crate::lookups::{self, Lookups};
+use crate::lookups::Lookups;
 use crate::plan::Plan;
 use crate::report::{self, Labels, Report};
 use crate::{Basis, Dimension, Metric, ReportError, ReportQuery};
@@ -72,11 +72,13 @@ impl Engine {
     ) -> Result<Report, ReportError> {
         let zone = query.zone.unwrap_or(network.time_zone());
         let keys = Arc::new(Keys::new(query.group.len()));
+        let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
         let question = Question {
             network_zone: network.time_zone(),
             zone,
             scope,
             keys: &keys,
+            lookups: &Arc::new(lookups),
         };
         let groups = self.groups(conn, &question, query).await?;
         let before = match query.compared() {
@@ -85,12 +87,7 @@ impl Engine {
         };
         let hides_affiliates = scope.hides_affiliates(conn).await?;
         let names = report::names(conn, query, &keys, hides_affiliates).await?;
-        let parents = if query.group.contains(&Dimension::Goal) {
-            lookups::later_goals(conn).await?
-        } else {
-            Vec::new()
-        };
-        let labels = Labels::new(query, &keys, names, &parents);
+        let labels = Labels::new(query, &keys, names, &question.lookups.later_goals);
         report::finish(query, groups, before, labels, rows).await
     }
 
@@ -125,8 +122,8 @@ impl Engine {
         query: &ReportQuery,
     ) -> Result<Groups, ReportError> {
         let scope = question.scope;
-        let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
         let affiliate = scope.affiliate.map(|id| id.0);
+        let lookups = question.lookups.clone();
         let plan = Arc::new(Plan::new(query, question.zone, lookups, affiliate));
         let rates = match query.convert {
             Some(_) => Some(Rates::load(conn, query.from, query.to).await?),
@@ -164,7 +161,8 @@ impl Engine {
                     break;
                 }
             }
-            for gap in gaps.unwrap_or_else(|| vec![(plan.from, plan.to)]) {
+            // The clicks of a sealed block are nowhere else, so that no other reading takes its place.
+            for gap in gaps.ok_or_else(|| ReportError::failed(Replaced))? {
                 events.add_clicks(conn, gap, &mut groups).await?;
             }
         }
@@ -188,7 +186,7 @@ impl Engine {
         let mut unknown = Vec::new();
         for block in blocks {
             let known = text.as_ref().and_then(|text| {
-                let is_inside = plan.from <= block.from_at && block.until_at <= plan.to;
+                let is_inside = block.is_inside((plan.from, plan.to));
                 is_inside
                     .then(|| self.0.cache.partial(block.build, text))
                     .flatten()
@@ -196,13 +194,7 @@ impl Engine {
             match known {
                 Some(partial) => {
                     for (values, clicks) in &*partial {
-                        let mut key = 0;
-                        for (dimension, value) in values.iter().enumerate() {
-                            key |= question
-                                .keys
-                                .part(dimension, value)
-                                .ok_or(ReportError::TooLarge)?;
-                        }
+                        let key = question.keys.key(values).ok_or(ReportError::TooLarge)?;
                         groups.add_clicks(key, *clicks);
                     }
                 }
@@ -245,12 +237,18 @@ impl Engine {
     }
 }
 
+/// Error for blocks that were replaced each time that their columns were read.
+#[derive(Debug, thiserror::Error)]
+#[error("the blocks of clicks were replaced {ATTEMPTS} times while they were read")]
+struct Replaced;
+
 /// A question besides its query and period.
 struct Question<'a> {
     network_zone: Tz,
     zone: Tz,
     scope: Scope,
     keys: &'a Arc<Keys>,
+    lookups: &'a Arc<Lookups>,
 }
 
 impl Question<'_> {

@@ -38,6 +38,14 @@ pub struct Postbacks {
     pub held: i64,
 }
 
+impl AddAssign for Postbacks {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.rejected += other.rejected;
+        self.held += other.held;
+    }
+}
+
 /// Counts and sums of a row. Money is summed per currency and never converted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -198,8 +206,6 @@ impl AddAssign<&Figures> for Figures {
         }
         self.times.extend(&other.times);
         self.step_times.extend(&other.step_times);
-        self.postbacks.received += other.postbacks.received;
-        self.postbacks.rejected += other.postbacks.rejected;
-        self.postbacks.held += other.postbacks.held;
+        self.postbacks += other.postbacks;
     }
 }

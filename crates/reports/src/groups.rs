@@ -22,6 +22,18 @@ pub(crate) struct Clicks {
     pub(crate) invalid: i64,
 }
 
+impl Clicks {
+    /// Figures of the conversions of the same groups, with these clicks.
+    fn with(self, of_conversions: Figures) -> Figures {
+        Figures {
+            clicks: self.clicks,
+            unique_clicks: self.unique,
+            invalid_clicks: self.invalid,
+            ..of_conversions
+        }
+    }
+}
+
 impl AddAssign for Clicks {
     fn add_assign(&mut self, other: Self) {
         self.clicks += other.clicks;
@@ -92,19 +104,12 @@ impl Groups {
 
     /// Adds postbacks of a group.
     pub(crate) fn add_postbacks(&mut self, key: GroupKey, added: Postbacks) {
-        let postbacks = &mut self.conversions.entry(key).or_default().postbacks;
-        postbacks.received += added.received;
-        postbacks.rejected += added.rejected;
-        postbacks.held += added.held;
+        self.conversions.entry(key).or_default().postbacks += added;
     }
 
     /// Figures of a group with these clicks.
     pub(crate) fn figures(&self, key: GroupKey, clicks: Clicks) -> Figures {
-        let mut figures = self.conversions.get(&key).cloned().unwrap_or_default();
-        figures.clicks = clicks.clicks;
-        figures.unique_clicks = clicks.unique;
-        figures.invalid_clicks = clicks.invalid;
-        figures
+        clicks.with(self.conversions.get(&key).cloned().unwrap_or_default())
     }
 
     /// Sums over all groups.
@@ -117,10 +122,7 @@ impl Groups {
         for figures in self.conversions.values() {
             total += figures;
         }
-        total.clicks = clicks.clicks;
-        total.unique_clicks = clicks.unique;
-        total.invalid_clicks = clicks.invalid;
-        total
+        clicks.with(total)
     }
 
     /// Keys of all groups, with their clicks.
@@ -140,9 +142,7 @@ impl Groups {
 
     /// Keys of all groups.
     pub(crate) fn keys(&self) -> impl Iterator<Item = GroupKey> + '_ {
-        let of_clicks = self.clicks.keys().copied();
-        let others = self.conversions.keys().copied();
-        of_clicks.chain(others.filter(|key| !self.clicks.contains_key(key)))
+        self.all().map(|(key, _)| key)
     }
 
     /// Sums over the groups with these keys.
@@ -155,10 +155,7 @@ impl Groups {
                 sum += figures;
             }
         }
-        sum.clicks = clicks.clicks;
-        sum.unique_clicks = clicks.unique;
-        sum.invalid_clicks = clicks.invalid;
-        sum
+        clicks.with(sum)
     }
 
     /// Refuses more groups than a report may have.

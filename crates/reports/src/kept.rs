@@ -30,6 +30,8 @@ pub struct KeptReport {
     /// Time up to which the report has all events.
     pub complete_until: DateTime<Utc>,
     report: Arc<Mutex<Report>>,
+    /// Groups in memory, counted without the lock.
+    size: usize,
     network_id: NetworkId,
     scope: Scope,
     since: Instant,
@@ -49,8 +51,7 @@ struct Groups;
 
 impl Weighter<Uuid, KeptReport> for Groups {
     fn weight(&self, _: &Uuid, kept: &KeptReport) -> u64 {
-        let report = kept.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.size() as u64 + 1
+        kept.size as u64 + 1
     }
 }
 
@@ -75,6 +76,7 @@ impl KeptReports {
         let kept = KeptReport {
             query: Arc::new(query),
             complete_until,
+            size: report.row_count(),
             report: Arc::new(Mutex::new(report)),
             network_id,
             scope,

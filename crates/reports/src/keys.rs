@@ -61,6 +61,14 @@ impl Keys {
         (u128::from(code) < MASK).then(|| u128::from(code) << (BITS * dimension))
     }
 
+    /// Key of a group with these values; `None` if a dimension has too many.
+    pub(crate) fn key(&self, values: &[Arc<str>]) -> Option<GroupKey> {
+        let parts = values.iter().enumerate();
+        parts
+            .map(|(dimension, value)| self.part(dimension, value))
+            .try_fold(0, |key, part| Some(key | part?))
+    }
+
     /// The key without the values of the dimensions that are marked.
     pub(crate) fn without(key: GroupKey, marked: impl Iterator<Item = bool>) -> GroupKey {
         let mut kept = key;
@@ -115,6 +123,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(texts(key), ["b", "", "x"]);
+        assert_eq!(keys.key(&keys.texts_of(key)), Some(key));
         assert_eq!(
             texts(Keys::without(key, [false, false, true].into_iter())),
             ["b", "", ""]

@@ -82,15 +82,12 @@ impl Lookups {
             .into_iter()
             .map(|link| link.id)
             .collect();
-        lookups.later_goals = later_goals(conn).await?;
+        let later_goals = load(conn, LATER_GOALS).await?.into_iter();
+        lookups.later_goals = later_goals
+            .filter_map(|goal| Some((goal.id, goal.owner?)))
+            .collect();
         Ok(lookups)
     }
-}
-
-/// Goals that follow another goal, and that goal.
-pub(crate) async fn later_goals(conn: &mut NetworkConn) -> QueryResult<Vec<(i32, i32)>> {
-    let goals = load(conn, LATER_GOALS).await?.into_iter();
-    Ok(goals.filter_map(|goal| Some((goal.id, goal.owner?))).collect())
 }
 
 async fn load(conn: &mut NetworkConn, sql: &str) -> QueryResult<Vec<Found>> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, Days, Timelike, Utc};
 use chrono_tz::Tz;
@@ -45,11 +46,11 @@ pub(crate) struct Plan {
     pub(crate) zone: Tz,
     pub(crate) from: DateTime<Utc>,
     pub(crate) to: DateTime<Utc>,
-    lookups: Lookups,
+    lookups: Arc<Lookups>,
 }
 
 impl Plan {
-    pub(crate) fn new(query: &ReportQuery, zone: Tz, lookups: Lookups, affiliate: Option<i32>) -> Self {
+    pub(crate) fn new(query: &ReportQuery, zone: Tz, lookups: Arc<Lookups>, affiliate: Option<i32>) -> Self {
         let mut needed: Vec<Field> = query.dimensions().map(Dimension::field).collect();
         let scoped = [
             (Field::Affiliate, affiliate.is_some()),

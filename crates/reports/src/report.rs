@@ -277,11 +277,6 @@ impl Report {
         self.sorted = self.sorted.max(wanted);
     }
 
-    /// Groups in memory.
-    pub(crate) fn size(&self) -> usize {
-        self.order.len()
-    }
-
     fn has_time(&self) -> bool {
         self.group.iter().any(|dimension| dimension.is_time())
     }

@@ -40,6 +40,13 @@ pub(crate) struct Block {
     pub(crate) is_sealed: bool,
 }
 
+impl Block {
+    /// True if its whole span is in the period.
+    pub(crate) fn is_inside(&self, (from, to): Interval) -> bool {
+        from <= self.from_at && self.until_at <= to
+    }
+}
+
 #[derive(QueryableByName)]
 struct StoredColumn {
     #[diesel(sql_type = SqlUuid)]
@@ -61,8 +68,8 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// Reads which blocks cover a period. With `whole_hours`, the gaps begin and end with hours for which this is true, so
-    /// that sums per hour fill them.
+    /// Reads which blocks cover a period. Gaps inside of it begin and end at times for which `is_full_hour` holds, so that sums
+    /// per hour fill them.
     pub(crate) async fn of(
         conn: &mut NetworkConn,
         (from, to): Interval,
@@ -168,31 +175,33 @@ impl BlockCache {
         conn: &mut NetworkConn,
         blocks: &[Block],
         names: &[&'static str],
-        (from, to): Interval,
+        period: Interval,
     ) -> Result<Option<Vec<LoadedBlock>>, ReportError> {
-        let needed: Vec<&'static str> = names.iter().copied().chain([MARKS, QUARTER_HOUR]).collect();
-        let is_known = |block: &Block| {
-            let mut names = needed.iter();
-            names.all(|name| self.columns.peek(&(block.build, *name)).is_some())
+        // The times of the clicks matter in blocks at the ends of the period only.
+        let needed = |block: &Block| {
+            let quarters = (!block.is_inside(period)).then_some(QUARTER_HOUR);
+            names.iter().copied().chain([MARKS]).chain(quarters)
         };
-        let missing: Vec<Uuid> = blocks
-            .iter()
-            .filter(|block| !is_known(block))
-            .map(|block| block.build)
-            .collect();
+        let (mut builds, mut missing) = (Vec::new(), Vec::new());
+        for block in blocks {
+            let unknown = needed(block).filter(|name| self.columns.peek(&(block.build, *name)).is_none());
+            for name in unknown {
+                builds.push(block.build);
+                missing.push(name);
+            }
+        }
         let mut loaded = Vec::new();
         if !missing.is_empty() {
             let stored: Vec<StoredColumn> = diesel::sql_query(
-                "SELECT build, name, data FROM click_block_columns
-                 WHERE network_id = $1 AND build = ANY ($2) AND name = ANY ($3)",
+                "SELECT build, name, data FROM unnest($2, $3) AS missing(build, name)
+                 JOIN click_block_columns USING (build, name) WHERE network_id = $1",
             )
             .bind::<Integer, _>(conn.network_id())
-            .bind::<Array<SqlUuid>, _>(&missing)
-            .bind::<Array<Text>, _>(&needed)
+            .bind::<Array<SqlUuid>, _>(&builds)
+            .bind::<Array<Text>, _>(&missing)
             .load(&mut **conn)
             .await?;
-            let names = needed.clone();
-            loaded = tokio::task::spawn_blocking(move || decoded(stored, &names))
+            loaded = tokio::task::spawn_blocking(move || decoded(stored, &missing))
                 .await
                 .map_err(ReportError::failed)??;
         }
@@ -212,12 +221,11 @@ impl BlockCache {
             let (Some(columns), Some(marks)) = (columns, find(block.build, MARKS)) else {
                 return Ok(None);
             };
-            let is_inside = from <= block.from_at && block.until_at <= to;
-            let quarters = match find(block.build, QUARTER_HOUR) {
-                Some(_) if is_inside => None,
-                Some(quarters) => Some(quarters),
-                None => return Ok(None),
-            };
+            let is_inside = block.is_inside(period);
+            let quarters = (!is_inside).then(|| find(block.build, QUARTER_HOUR)).flatten();
+            if quarters.is_none() && !is_inside {
+                return Ok(None);
+            }
             complete.push(LoadedBlock {
                 marks,
                 quarters,

@@ -16,7 +16,6 @@ use super::Events;
 use crate::ReportError;
 use crate::blocks::Interval;
 use crate::groups::{Conversions, Groups};
-use crate::keys::Keys;
 
 /// Seconds of a span, as in `conversion_spans`.
 pub(super) const SPAN: i64 = 6 * 3600;
@@ -79,7 +78,7 @@ impl Events<'_> {
             match cache.0.get(&key(span)) {
                 Some(sums) => {
                     for (values, conversions) in &*sums {
-                        let key = key_of(self.keys, values)?;
+                        let key = self.keys.key(values).ok_or(ReportError::TooLarge)?;
                         groups.add_conversions(key, conversions);
                     }
                 }
@@ -100,14 +99,6 @@ impl Events<'_> {
         }
         Ok(())
     }
-}
-
-fn key_of(keys: &Keys, values: &[Arc<str>]) -> Result<crate::keys::GroupKey, ReportError> {
-    let mut key = 0;
-    for (dimension, value) in values.iter().enumerate() {
-        key |= keys.part(dimension, value).ok_or(ReportError::TooLarge)?;
-    }
-    Ok(key)
 }
 
 async fn versions(conn: &mut NetworkConn, first: i64, last: i64) -> QueryResult<BTreeMap<i64, i64>> {
