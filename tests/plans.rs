@@ -134,10 +134,10 @@ const ROWS: &str = "
         FROM (SELECT k FROM api_keys k LIMIT 1) one, generate_series(1, 5000) i;
     INSERT INTO audit_log SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).*
         FROM (SELECT a FROM audit_log a WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
-    INSERT INTO click_rollups (network_id, hour, campaign_id, affiliate_id, link_id, clicks)
+    INSERT INTO click_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, clicks)
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
             -1 - i * 7 % 2000, -i, 1 FROM generate_series(1, 80000) i;
-    INSERT INTO conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
+    INSERT INTO conversion_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, goal_id, currency, status,
             conversions, paid, amount_micros, commission_micros, revenue_micros)
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
             -1 - i * 7 % 2000, -i, 1, 'EUR', 'approved', 1, 1, 1, 1, 1 FROM generate_series(1, 40000) i;

@@ -463,11 +463,10 @@ async fn a_decision_moves_the_money_and_the_rollups() {
     let mut conn = app.network().await;
     let filter = conversions::ConversionFilter::default();
     let found = conversions::list(&mut conn, &filter, 10).await.unwrap();
-    let zone = app.scene.network.time_zone();
     let decide = async |conn: &mut schema::NetworkConn, index: usize, correction: Correction| {
         let id = found[index].conversion.id;
         let (author, now) = (Author::system(), clock::now());
-        conversions::correct(conn, &author, zone, id, &correction.into(), now)
+        conversions::correct(conn, &author, id, &correction.into(), now)
             .await
             .unwrap()
             .version

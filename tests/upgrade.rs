@@ -20,7 +20,11 @@ const NETWORKS: [NetworkId; 2] = [NetworkId(101), NetworkId(102)];
 
 /// Tables and columns that a migration renames or drops: (`table` or `table.column` before it, the name after it or ""
 /// if dropped). Values of a column that a migration rewrites count as dropped.
-const RENAMED: [(&str, &str); 0] = [];
+const RENAMED: [(&str, &str); 2] = [
+    // Summed again per quarter of an hour.
+    ("click_rollups", ""),
+    ("conversion_rollups", ""),
+];
 
 type Row = Map<String, Value>;
 /// Rows by table.

@@ -146,7 +146,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
         "{output}"
     );
     assert!(
-        output.contains("DIFFERS  The rollups of conversions equal the conversions, hour by hour")
+        output.contains("DIFFERS  The rollups of conversions equal the conversions, by quarters of an hour")
             && output.contains("\"commission\": 20000001"),
         "{output}"
     );

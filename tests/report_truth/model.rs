@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 use reports::{Basis, Dimension, Filter, Report, ReportQuery, Test};
-use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId};
+use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, MembershipId};
 use tenancy::Scope;
 use testkit::TestApp;
 
@@ -48,6 +48,15 @@ const VISIT: &str =
     "k.landing_page_id::text, k.sub1, k.sub2, k.sub3, k.sub4, k.sub5, k.country, k.device, k.os, k.browser,
      k.referrer, k.flag";
 
+/// Sub IDs of a click, and those of the first click of the customer.
+const SUBS: [(&str, &str); 5] = [
+    ("sub1", "first_sub1"),
+    ("sub2", "first_sub2"),
+    ("sub3", "first_sub3"),
+    ("sub4", "first_sub4"),
+    ("sub5", "first_sub5"),
+];
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Timestamptz)]
@@ -78,13 +87,14 @@ impl Model {
         let id = app.scene.network.id.0;
         let advertiser = "(SELECT c.advertiser_id::text FROM campaigns c WHERE c.id = e.campaign_id)";
         let group = "(SELECT a.group_id::text FROM affiliates a WHERE a.id = e.affiliate_id)";
+        let manager = "(SELECT a.manager_id::text FROM affiliates a WHERE a.id = e.affiliate_id)";
         let tags = "(SELECT array_to_string(a.tags, ', ') FROM affiliates a WHERE a.id = e.affiliate_id)";
         let categories =
             "(SELECT array_to_string(c.categories, ', ') FROM campaigns c WHERE c.id = e.campaign_id)";
         let objects = "e.campaign_id::text, e.affiliate_id::text, e.link_id::text";
         let clicks: Vec<Row> = diesel::sql_query(format!(
             "SELECT e.clicked_at AS at, e.clicked_at, ARRAY[{objects}, {}, {advertiser}] AS values,
-                    ARRAY[{group}, {tags}, {categories}] AS more, ARRAY[e.is_unique::int::bigint] AS numbers
+                    ARRAY[{group}, {tags}, {categories}, {manager}] AS more, ARRAY[e.is_unique::int::bigint] AS numbers
              FROM clicks e WHERE e.network_id = {id}",
             VISIT.replace("k.", "e.")
         ))
@@ -93,11 +103,11 @@ impl Model {
         .unwrap();
         let conversions: Vec<Row> = diesel::sql_query(format!(
             "SELECT e.converted_at AS at, k.clicked_at, ARRAY[{objects}, {VISIT}, {advertiser}] AS values,
-                    ARRAY[{group}, {tags}, {categories}, e.goal_id::text, e.status, e.currency, e.coupon, e.attributed_by]
-                        AS more,
+                    ARRAY[{group}, {tags}, {categories}, {manager}, e.goal_id::text, e.status, e.currency, e.coupon,
+                          e.attributed_by, e.item_categories, e.customer_id] AS more,
                     ARRAY[coalesce(e.amount_micros, 0), e.commission_micros, e.revenue_micros] AS numbers
              FROM conversions e JOIN clicks k ON k.network_id = e.network_id AND k.id = e.click_id
-             WHERE e.network_id = {id}"
+             WHERE e.network_id = {id} ORDER BY e.id"
         ))
         .load(&mut owner)
         .await
@@ -107,11 +117,14 @@ impl Model {
                 "group",
                 "tags",
                 "categories",
+                "affiliate_manager",
                 "goal",
                 "status",
                 "currency",
                 "coupon",
                 "attributed_by",
+                "item_categories",
+                "customer",
             ];
             let values = NAMES
                 .into_iter()
@@ -120,6 +133,38 @@ impl Model {
             values
                 .filter_map(|(name, value)| Some((name, value.clone()?)))
                 .collect()
+        };
+        // First conversion of each customer that was not rejected.
+        let mut first: HashMap<String, Event> = HashMap::new();
+        for event in conversions.iter().map(&event) {
+            if matches!(event["status"].as_str(), "pending" | "approved")
+                && let Some(customer) = event.get("customer")
+            {
+                first.entry(customer.clone()).or_insert(event);
+            }
+        }
+        let mut known = Vec::new();
+        let mut path = |event: &mut Event| {
+            let Some(customer) = event.get("customer").cloned() else {
+                for (sub, of_first) in SUBS {
+                    let own = event.get(sub).cloned();
+                    event.extend(own.map(|own| (of_first, own)));
+                }
+                return;
+            };
+            let kind = if known.contains(&customer) {
+                "returning"
+            } else {
+                "new"
+            };
+            event.insert("customer_type", kind.to_owned());
+            let of_path = first.get(&customer).unwrap_or(event).clone();
+            for (sub, of_first) in SUBS {
+                event.extend(of_path.get(sub).map(|value| (of_first, value.clone())));
+            }
+            if matches!(event["status"].as_str(), "pending" | "approved") {
+                known.push(customer);
+            }
         };
         Self {
             clicks: clicks
@@ -134,7 +179,10 @@ impl Model {
                 .iter()
                 .map(|row| {
                     let mut event = event(row);
-                    let days = (row.at - row.clicked_at).num_days();
+                    path(&mut event);
+                    let days = (row.at - row.clicked_at)
+                        .num_milliseconds()
+                        .div_euclid(86_400_000);
                     event.insert("days_since_click", days.to_string());
                     event.insert("weeks_since_click", (days / 7).to_string());
                     let money = row.numbers.clone().try_into().unwrap();
@@ -248,6 +296,7 @@ fn property(dimension: Dimension, event: &Event) -> Option<String> {
         Dimension::Goal => GoalId(id()).to_string(),
         Dimension::Affiliate => AffiliateId(id()).to_string(),
         Dimension::Group => GroupId(id()).to_string(),
+        Dimension::Manager => MembershipId(id()).to_string(),
         Dimension::Link => LinkId(id()).to_string(),
         Dimension::LandingPage => LandingPageId(id()).to_string(),
         Dimension::ReferrerHost => host(value)?.to_lowercase(),

@@ -68,6 +68,18 @@ pub fn lines(items: &[Item<'_>]) -> Result<Vec<Line>, &'static str> {
     Ok(lines)
 }
 
+/// Categories of an order as one text: each once whatever its case, sorted, separated by commas; `None` without any.
+#[must_use]
+pub fn categories<'a>(sent: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut named: Vec<&str> = sent
+        .map(str::trim)
+        .filter(|category| !category.is_empty())
+        .collect();
+    named.sort_by_cached_key(|category| category.to_lowercase());
+    named.dedup_by(|one, other| one.to_lowercase() == other.to_lowercase());
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
 /// Makes lines add up to the amount of their order: an order that is less was discounted as a whole, in proportion; what
 /// it is more, such as the shipping, is a separate line.
 #[must_use]

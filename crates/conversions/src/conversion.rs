@@ -99,6 +99,8 @@ schema::row! {
         pub customer_id: Option<String>,
         /// Coupon code that was used.
         pub coupon: Option<String>,
+        /// Categories of the items, sorted and separated by commas; `None` if none was sent.
+        pub item_categories: Option<String>,
         /// Country that the advertiser sent.
         pub country: Option<String>,
         /// Reason for paying nothing although the goal pays; `None` if it is paid.

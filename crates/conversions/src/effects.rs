@@ -1,7 +1,6 @@
 //! Effects of steps of conversions: ledger entries, rollup moves, events. The one place where they are derived.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use schema::batch::StoreBatch;
 
 use crate::changes::Change;
@@ -25,14 +24,13 @@ impl Effects {
         before: Option<&Conversion>,
         after: &Conversion,
         change: &Change,
-        time_zone: Tz,
         at: DateTime<Utc>,
     ) {
         self.entries.extend(ledger::entries(before, after, change, at));
         if let Some(before) = before {
-            self.moves.add(before, time_zone, -1);
+            self.moves.add(before, -1);
         }
-        self.moves.add(after, time_zone, 1);
+        self.moves.add(after, 1);
         self.events.extend(Event::between(before, after, at));
     }
 

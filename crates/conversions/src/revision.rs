@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use schema::batch::{BatchError, ReadRow, Row, StoreBatch, Tx};
 use schema::{AffiliateId, ClickKey, ConversionId, GoalId, LinkId, NetworkId};
 use uuid::Uuid;
@@ -390,15 +389,13 @@ async fn read(tx: Tx<'_>, rows: &[tokio_postgres::Row]) -> Result<Vec<Revision>,
     conversions.into_iter().map(revision).collect()
 }
 
-/// Stores revisions with their fresh changes, ledger entries and rollup moves; returns the events. `time_zone` is that of
-/// a conversion's network.
+/// Stores revisions with their fresh changes, ledger entries and rollup moves; returns the events.
 ///
 /// # Errors
 /// Returns an error if the database fails.
 pub async fn store<S: StoreBatch>(
     transaction: &mut S,
     mut revisions: Vec<Revision>,
-    time_zone: impl Fn(NetworkId) -> Tz,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, S::Error> {
     revisions.sort_by_key(|revision| (revision.before.network_id, revision.before.id));
@@ -409,9 +406,8 @@ pub async fn store<S: StoreBatch>(
     transaction.store(&UPDATE, &updates).await?;
     let mut effects = Effects::default();
     for revision in &revisions {
-        let zone = time_zone(revision.before.network_id);
         for step in &revision.steps {
-            effects.add(Some(&step.before), &step.after, &step.change, zone, now);
+            effects.add(Some(&step.before), &step.after, &step.change, now);
         }
     }
     effects.store_entries(transaction).await?;

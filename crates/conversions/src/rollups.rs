@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use schema::batch::Row;
 use schema::{AffiliateId, CampaignId, Currency, GoalId, LinkId, NetworkId, WideNumber, clock};
 
@@ -16,7 +15,7 @@ schema::row! {
     #[derive(Debug)]
     pub(crate) struct RollupMove(bind) {
         network_id: NetworkId,
-        hour: DateTime<Utc>,
+        quarter_hour: DateTime<Utc>,
         campaign_id: CampaignId,
         affiliate_id: AffiliateId,
         link_id: LinkId,
@@ -31,23 +30,20 @@ schema::row! {
     }
 }
 
-/// One upsert for all moves of a batch, which also counts the changes of the spans of six hours that
-/// their hours touch.
+/// One upsert for all moves of a batch, which also counts the changes of their spans of six hours.
 pub(crate) static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH moved AS ({} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) DO UPDATE
+        "WITH moved AS ({} ON CONFLICT (network_id, quarter_hour, campaign_id, affiliate_id, link_id, goal_id, currency, status)
+         DO UPDATE
          SET conversions = conversion_rollups.conversions + EXCLUDED.conversions,
              paid = conversion_rollups.paid + EXCLUDED.paid,
              amount_micros = conversion_rollups.amount_micros + EXCLUDED.amount_micros,
              commission_micros = conversion_rollups.commission_micros + EXCLUDED.commission_micros,
              revenue_micros = conversion_rollups.revenue_micros + EXCLUDED.revenue_micros
-         RETURNING network_id, hour)
+         RETURNING network_id, quarter_hour AS at)
          {}",
         RollupMove::insert_into("conversion_rollups"),
-        count_changes(
-            "(SELECT network_id, hour + part AS at
-              FROM moved, (VALUES (interval '0'), (interval '59 minutes')) AS parts(part)) touched"
-        )
+        count_changes("moved")
     )
 });
 
@@ -83,10 +79,10 @@ pub(crate) struct RollupMoves {
 
 impl RollupMoves {
     /// Adds a conversion, or takes it away (`sign` −1).
-    pub(crate) fn add(&mut self, conversion: &Conversion, time_zone: Tz, sign: i64) {
+    pub(crate) fn add(&mut self, conversion: &Conversion, sign: i64) {
         let key = (
             conversion.network_id,
-            clock::start_of_hour(conversion.converted_at, time_zone),
+            clock::quarter_hour(conversion.converted_at),
             conversion.campaign_id,
             conversion.affiliate_id,
             conversion.link_id,
@@ -105,12 +101,13 @@ impl RollupMoves {
 
     pub(crate) fn rows(&self) -> Vec<RollupMove> {
         let row = |(key, sums): (&Key, &(i64, i64, [i128; 3]))| {
-            let (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) = *key;
+            let (network_id, quarter_hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) =
+                *key;
             let (conversions, paid, money) = *sums;
             let [amount_micros, commission_micros, revenue_micros] = money.map(WideNumber);
             RollupMove {
                 network_id,
-                hour,
+                quarter_hour,
                 campaign_id,
                 affiliate_id,
                 link_id,

@@ -348,7 +348,6 @@ async fn decide_old_ones(
         conversions::correct(
             &mut conn,
             &Author::system(),
-            demo.network.time_zone(),
             named.conversion.id,
             &correction.into(),
             decided_at.min(now),

@@ -103,7 +103,7 @@ impl TestProgress {
         let ids: Vec<LinkId> = links.iter().map(|(id, _)| *id).collect();
         let clicks: Vec<i64> = click_rollups::table
             .filter(click_rollups::network_id.eq(network_id))
-            .filter(click_rollups::hour.ge(now - TimeDelta::days(CLICK_DAYS)))
+            .filter(click_rollups::quarter_hour.ge(now - TimeDelta::days(CLICK_DAYS)))
             .filter(click_rollups::link_id.eq_any(ids))
             .select(click_rollups::clicks)
             .load(&mut **conn)

@@ -1,6 +1,8 @@
 //! Dimensions: what rows are grouped and filtered by.
 
-use schema::{AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, text_enum};
+use schema::{
+    AdvertiserId, AffiliateId, CampaignId, GoalId, GroupId, LandingPageId, LinkId, MembershipId, text_enum,
+};
 use tenancy::memberships::RoleKind;
 use tenancy::{Actor, Permission};
 
@@ -39,6 +41,8 @@ text_enum! {
         Group = "affiliate_group",
         /// Tags of the affiliate.
         Tags = "affiliate_tags",
+        /// Manager of the affiliate.
+        Manager = "affiliate_manager",
         /// Tracking link.
         Link = "link",
         /// Landing page of the click.
@@ -65,8 +69,20 @@ text_enum! {
         ReferrerHost = "referrer_host",
         /// Reason why the click is invalid.
         InvalidBecause = "invalid_because",
+        /// First sub ID of the first click of the customer.
+        FirstSub1 = "first_sub1",
+        /// Second sub ID of the first click of the customer.
+        FirstSub2 = "first_sub2",
+        /// Third sub ID of the first click of the customer.
+        FirstSub3 = "first_sub3",
+        /// Fourth sub ID of the first click of the customer.
+        FirstSub4 = "first_sub4",
+        /// Fifth sub ID of the first click of the customer.
+        FirstSub5 = "first_sub5",
         /// Coupon of the order.
         Coupon = "coupon",
+        /// Categories of the items of the order.
+        ItemCategories = "item_categories",
         /// New or returning customer.
         CustomerType = "customer_type",
         /// Proof by which the conversion was attributed.
@@ -92,6 +108,7 @@ pub(crate) enum Object {
     Group,
     Link,
     LandingPage,
+    Member,
 }
 
 impl Object {
@@ -105,6 +122,7 @@ impl Object {
             Self::Group => GroupId(id).to_string(),
             Self::Link => LinkId(id).to_string(),
             Self::LandingPage => LandingPageId(id).to_string(),
+            Self::Member => MembershipId(id).to_string(),
         }
     }
 
@@ -126,6 +144,7 @@ impl Object {
             Self::Group => parsed(text, |id: GroupId| id.0),
             Self::Link => parsed(text, |id: LinkId| id.0),
             Self::LandingPage => parsed(text, |id: LandingPageId| id.0),
+            Self::Member => parsed(text, |id: MembershipId| id.0),
         }
     }
 
@@ -141,6 +160,10 @@ impl Object {
                 "SELECT id, alias AS name FROM tracking_links WHERE network_id = $1 AND id = ANY ($2)"
             }
             Self::LandingPage => "SELECT id, name FROM landing_pages WHERE network_id = $1 AND id = ANY ($2)",
+            Self::Member => {
+                "SELECT m.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
+                 WHERE m.network_id = $1 AND m.id = ANY ($2)"
+            }
         }
     }
 }
@@ -165,6 +188,7 @@ impl Dimension {
             Self::Affiliate => "Affiliate",
             Self::Group => "Affiliate group",
             Self::Tags => "Affiliate tags",
+            Self::Manager => "Affiliate manager",
             Self::Link => "Tracking link",
             Self::LandingPage => "Landing page",
             Self::Sub1 => "Sub ID 1",
@@ -178,7 +202,13 @@ impl Dimension {
             Self::Browser => "Browser",
             Self::ReferrerHost => "Referrer host",
             Self::InvalidBecause => "Invalid because",
+            Self::FirstSub1 => "First sub ID 1",
+            Self::FirstSub2 => "First sub ID 2",
+            Self::FirstSub3 => "First sub ID 3",
+            Self::FirstSub4 => "First sub ID 4",
+            Self::FirstSub5 => "First sub ID 5",
             Self::Coupon => "Coupon",
+            Self::ItemCategories => "Item categories",
             Self::CustomerType => "Customer type",
             Self::AttributedBy => "Attributed by",
             Self::Status => "Status",
@@ -209,6 +239,7 @@ impl Dimension {
             Self::Affiliate => "Affiliate of the link.",
             Self::Group => "Group that the affiliate belongs to today.",
             Self::Tags => "All tags that the affiliate has today, as one value.",
+            Self::Manager => "Member of the network who manages the affiliate today.",
             Self::Link => "Tracking link, by its alias.",
             Self::LandingPage => {
                 "Landing page that was chosen for the click, also where a deep link or a fallback led elsewhere; empty for the campaign's own destination. A conversion has that of its click."
@@ -226,7 +257,13 @@ impl Dimension {
                 "Host of the page that the visitor came from; empty if the browser named none. A conversion has that of its click."
             }
             Self::InvalidBecause => "Reason why the click is invalid; empty for valid clicks.",
+            Self::FirstSub1 | Self::FirstSub2 | Self::FirstSub3 | Self::FirstSub4 | Self::FirstSub5 => {
+                "Sub ID of the click that led to the customer's first conversion with this advertiser; without a customer ID, of the conversion's own click. Beside the sub ID, it shows the first and the last step of a path. Clicks have none."
+            }
             Self::Coupon => "Coupon of the order; clicks have none.",
+            Self::ItemCategories => {
+                "All categories of the items of the order, in alphabetical order, as one value, such as hats, shoes; empty if none was sent. A filter that contains a category finds each order with it."
+            }
             Self::CustomerType => {
                 "new for the first order of a customer with this advertiser, returning for later ones; empty without a customer ID."
             }
@@ -261,7 +298,9 @@ impl Dimension {
     /// Permission that its values need, besides that of reports.
     fn permission(self) -> Option<Permission> {
         match self {
-            Self::Advertiser | Self::Group | Self::Tags => Some(Permission::SeeParties),
+            Self::Advertiser | Self::Group | Self::Tags | Self::Manager => Some(Permission::SeeParties),
+            // The first click may be another affiliate's.
+            _ if self.field().of_first_visit().is_some() => Some(Permission::SeeParties),
             _ if self.field().is_of_visit() => Some(Permission::SeeClicks),
             _ => None,
         }
@@ -295,7 +334,7 @@ impl Dimension {
             | Self::HourOfDay
             | Self::Weekday => Field::Time,
             Self::Advertiser | Self::Campaign | Self::Categories => Field::Campaign,
-            Self::Affiliate | Self::Group | Self::Tags => Field::Affiliate,
+            Self::Affiliate | Self::Group | Self::Tags | Self::Manager => Field::Affiliate,
             Self::Link => Field::Link,
             Self::LandingPage => Field::LandingPage,
             Self::Sub1 => Field::Sub1,
@@ -313,7 +352,13 @@ impl Dimension {
             Self::Status => Field::Status,
             Self::Currency => Field::Currency,
             Self::DaysSinceClick | Self::WeeksSinceClick => Field::DaysSinceClick,
+            Self::FirstSub1 => Field::FirstSub1,
+            Self::FirstSub2 => Field::FirstSub2,
+            Self::FirstSub3 => Field::FirstSub3,
+            Self::FirstSub4 => Field::FirstSub4,
+            Self::FirstSub5 => Field::FirstSub5,
             Self::Coupon => Field::Coupon,
+            Self::ItemCategories => Field::ItemCategories,
             Self::CustomerType => Field::CustomerType,
             Self::AttributedBy => Field::AttributedBy,
         }
@@ -345,6 +390,7 @@ impl Dimension {
             Self::Group => Some(Object::Group),
             Self::Link => Some(Object::Link),
             Self::LandingPage => Some(Object::LandingPage),
+            Self::Manager => Some(Object::Member),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use chrono::{DateTime, Offset, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::{NetworkConn, NetworkId, clock};
 use tenancy::Scope;
@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
+use crate::click_groups::ClickGroups;
 use crate::events::{Events, SpanCache};
-use crate::groups::{ClickGroups, Groups};
+use crate::groups::Groups;
 use crate::kept::{Expired, KeptReport, KeptReports};
 use crate::keys::Keys;
 use crate::lookups::Lookups;
@@ -74,7 +75,6 @@ impl Engine {
         let keys = Arc::new(Keys::new(query.group.len()));
         let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
         let question = Question {
-            network_zone: network.time_zone(),
             zone,
             scope,
             keys: &keys,
@@ -136,16 +136,14 @@ impl Engine {
             plan: &plan,
             keys: question.keys,
             scope,
-            has_hours: has_same_hours(question.zone, question.network_zone, (plan.from, plan.to)),
         };
         let mut groups = Groups::default();
         if plan.counts_clicks() {
-            let hours_of = question.network_zone;
             let uses_sums = events.uses_sums();
-            let is_full_hour = |at: DateTime<Utc>| !uses_sums || clock::start_of_hour(at, hours_of) == at;
+            let is_quarter = |at: DateTime<Utc>| !uses_sums || clock::quarter_hour(at) == at;
             let mut gaps = None;
             for _ in 0..ATTEMPTS {
-                let coverage = Coverage::of(conn, (plan.from, plan.to), is_full_hour).await?;
+                let coverage = Coverage::of(conn, (plan.from, plan.to), is_quarter).await?;
                 if let Some(added) = self
                     .blocks(
                         conn,
@@ -156,7 +154,7 @@ impl Engine {
                     )
                     .await?
                 {
-                    groups.merge(added);
+                    groups.clicks.merge(added);
                     gaps = Some(coverage.gaps);
                     break;
                 }
@@ -224,13 +222,10 @@ impl Engine {
             let kept = at.filter(|at| is_clipped.get(*at) == Some(&false) && added.len() <= MAX_KEPT_GROUPS);
             if let (Some(block), Some(text)) = (kept.and_then(|at| unknown.get(at)), &text) {
                 let values = |key| question.keys.texts_of(key);
-                let partial = added
-                    .iter()
-                    .map(|(key, clicks)| (values(*key), *clicks))
-                    .collect();
+                let partial = added.iter().map(|(key, clicks)| (values(key), clicks)).collect();
                 self.0.cache.keep(block.build, text, partial);
             }
-            groups.merge(added);
+            groups.clicks.merge(added);
             groups.check_size()?;
         }
         Ok(Some(groups.clicks))
@@ -244,7 +239,6 @@ struct Replaced;
 
 /// A question besides its query and period.
 struct Question<'a> {
-    network_zone: Tz,
     zone: Tz,
     scope: Scope,
     keys: &'a Arc<Keys>,
@@ -265,7 +259,7 @@ impl Question<'_> {
         let mut dimensions = query.dimensions();
         let is_kept = query.by == Basis::Conversion
             && query.convert.is_none()
-            && dimensions.all(|dimension| !is_derived(dimension) && dimension != Dimension::CustomerType);
+            && dimensions.all(|dimension| !is_derived(dimension) && !dimension.field().is_of_customer());
         is_kept.then(|| self.text(query, plan))
     }
 
@@ -280,42 +274,10 @@ impl Question<'_> {
 fn is_derived(dimension: Dimension) -> bool {
     matches!(
         dimension,
-        Dimension::Advertiser | Dimension::Categories | Dimension::Group | Dimension::Tags
+        Dimension::Advertiser
+            | Dimension::Categories
+            | Dimension::Group
+            | Dimension::Tags
+            | Dimension::Manager
     )
-}
-
-/// True if full hours of one time zone are full hours of the other, all through a period.
-fn has_same_hours(zone: Tz, other: Tz, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> bool {
-    if zone == other {
-        return true;
-    }
-    let minutes =
-        |zone: Tz, at: DateTime<Utc>| at.with_timezone(&zone).offset().fix().local_minus_utc() / 60 % 60;
-    let mut at = from;
-    while at <= to + TimeDelta::days(1) {
-        if (minutes(zone, at) - minutes(other, at)) % 60 != 0 {
-            return false;
-        }
-        at += TimeDelta::hours(12);
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zones_with_other_minutes_have_other_hours() {
-        let period = (
-            "2026-01-01T00:00:00Z".parse().unwrap(),
-            "2026-12-31T00:00:00Z".parse().unwrap(),
-        );
-        assert!(has_same_hours(Tz::Europe__Warsaw, Tz::America__New_York, period));
-        assert!(!has_same_hours(Tz::Europe__Warsaw, Tz::Asia__Kolkata, period));
-        assert!(!has_same_hours(Tz::Asia__Kathmandu, Tz::Asia__Kolkata, period));
-        // Its summer time is half an hour.
-        assert!(!has_same_hours(Tz::Australia__Lord_Howe, Tz::UTC, period));
-        assert!(has_same_hours(Tz::Asia__Kolkata, Tz::Asia__Colombo, period));
-    }
 }

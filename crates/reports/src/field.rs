@@ -24,7 +24,13 @@ pub(crate) enum Field {
     Status,
     Currency,
     Coupon,
+    ItemCategories,
     CustomerType,
+    FirstSub1,
+    FirstSub2,
+    FirstSub3,
+    FirstSub4,
+    FirstSub5,
     AttributedBy,
     /// Whole days from the click to the conversion.
     DaysSinceClick,
@@ -48,16 +54,7 @@ const CUSTOMER_TYPE: &str = "
 impl Field {
     /// True for what conversions have and clicks lack.
     pub(crate) fn is_of_conversion(self) -> bool {
-        matches!(
-            self,
-            Self::Goal
-                | Self::Status
-                | Self::Currency
-                | Self::Coupon
-                | Self::CustomerType
-                | Self::AttributedBy
-                | Self::DaysSinceClick
-        )
+        self >= Self::Goal
     }
 
     /// True for what one visitor brought, by which single clicks differ.
@@ -93,7 +90,13 @@ impl Field {
             Self::Status => "status",
             Self::Currency => "currency",
             Self::Coupon => "coupon",
+            Self::ItemCategories => "item_categories",
             Self::CustomerType => "customer_type",
+            Self::FirstSub1 => "first_sub1",
+            Self::FirstSub2 => "first_sub2",
+            Self::FirstSub3 => "first_sub3",
+            Self::FirstSub4 => "first_sub4",
+            Self::FirstSub5 => "first_sub5",
             Self::AttributedBy => "attributed_by",
             Self::DaysSinceClick => "days_since_click",
         }
@@ -107,10 +110,10 @@ impl Field {
         }
     }
 
-    /// Expression over a row of the sums per hour; `None` if they do not have it.
+    /// Expression over a row of the sums per quarter of an hour; `None` if they do not have it.
     pub(crate) fn of_sums(self) -> Option<&'static str> {
         match self {
-            Self::Time => Some("hour"),
+            Self::Time => Some("quarter_hour"),
             Self::Campaign | Self::Affiliate | Self::Link | Self::Goal | Self::Status | Self::Currency => {
                 Some(self.column())
             }
@@ -118,16 +121,17 @@ impl Field {
         }
     }
 
-    /// Expression over a row `v` of `conversions` and the array `visited`, but for the time.
+    /// Expression over a row `v` of `conversions` and the arrays `visited` and `first_visited`, but for the time.
     pub(crate) fn of_conversion(self) -> String {
         match self {
             Self::CustomerType => CUSTOMER_TYPE.to_owned(),
             Self::DaysSinceClick => {
                 format!("floor(extract(epoch FROM v.converted_at - {CLICKED_AT}) / 86400)::integer")
             }
-            other => match other.of_visit() {
-                Some(position) => format!("visited[{position}]"),
-                None => format!("v.{}", other.column()),
+            other => match (other.of_visit(), other.of_first_visit()) {
+                (Some(position), _) => format!("visited[{position}]"),
+                (_, Some(position)) => format!("first_visited[{position}]"),
+                _ => format!("v.{}", other.column()),
             },
         }
     }
@@ -149,6 +153,23 @@ impl Field {
             Self::LandingPage => 12,
             _ => return None,
         })
+    }
+
+    /// Position in `conversions.visit` of the first conversion of the customer.
+    pub(crate) fn of_first_visit(self) -> Option<u8> {
+        Some(match self {
+            Self::FirstSub1 => 1,
+            Self::FirstSub2 => 2,
+            Self::FirstSub3 => 3,
+            Self::FirstSub4 => 4,
+            Self::FirstSub5 => 5,
+            _ => return None,
+        })
+    }
+
+    /// True for what depends on other conversions than the event itself.
+    pub(crate) fn is_of_customer(self) -> bool {
+        self == Self::CustomerType || self.of_first_visit().is_some()
     }
 
     /// Text of a value of the expressions above.

@@ -1,12 +1,13 @@
 //! Groups of a report, while events are added to them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::AddAssign;
 
 use hashbrown::HashMap as FastMap;
 use schema::Currency;
 use tenancy::exchange_rates::UsedRate;
 
+use crate::click_groups::ClickGroups;
 use crate::keys::{GroupKey, Keys};
 use crate::plan::Plan;
 use crate::{Figures, Postbacks, ReportError, Sums};
@@ -42,9 +43,6 @@ impl AddAssign for Clicks {
     }
 }
 
-/// Clicks of each group.
-pub(crate) type ClickGroups = FastMap<GroupKey, Clicks>;
-
 /// Conversions of a group with one currency and status.
 #[derive(Debug, Clone)]
 pub(crate) struct Conversions {
@@ -72,17 +70,7 @@ pub(crate) struct Groups {
 impl Groups {
     /// Adds the clicks of a group.
     pub(crate) fn add_clicks(&mut self, key: GroupKey, clicks: Clicks) {
-        *self.clicks.entry(key).or_default() += clicks;
-    }
-
-    /// Adds the groups of a thread.
-    pub(crate) fn merge(&mut self, mut groups: ClickGroups) {
-        if groups.len() > self.clicks.len() {
-            std::mem::swap(&mut self.clicks, &mut groups);
-        }
-        for (key, clicks) in groups {
-            self.add_clicks(key, clicks);
-        }
+        self.clicks.add(key, clicks);
     }
 
     /// Adds conversions of a group.
@@ -114,10 +102,7 @@ impl Groups {
 
     /// Sums over all groups.
     pub(crate) fn total(&self) -> Figures {
-        let mut clicks = Clicks::default();
-        for added in self.clicks.values() {
-            clicks += *added;
-        }
+        let clicks = self.total_clicks();
         let mut total = Figures::default();
         for figures in self.conversions.values() {
             total += figures;
@@ -125,19 +110,28 @@ impl Groups {
         clicks.with(total)
     }
 
+    fn total_clicks(&self) -> Clicks {
+        let mut total = Clicks::default();
+        for (_, clicks) in self.clicks.iter() {
+            total += clicks;
+        }
+        total
+    }
+
     /// Keys of all groups, with their clicks.
     pub(crate) fn all(&self) -> impl Iterator<Item = (GroupKey, Clicks)> + '_ {
-        let of_clicks = self.clicks.iter().map(|(key, clicks)| (*key, *clicks));
         let others = self
             .conversions
             .keys()
-            .filter(|key| !self.clicks.contains_key(*key));
-        of_clicks.chain(others.map(|key| (*key, Clicks::default())))
+            .filter(|key| self.clicks.get(**key).is_none());
+        self.clicks
+            .iter()
+            .chain(others.map(|key| (*key, Clicks::default())))
     }
 
     /// True if a group with this key exists.
     pub(crate) fn has(&self, key: GroupKey) -> bool {
-        self.clicks.contains_key(&key) || self.conversions.contains_key(&key)
+        self.clicks.get(key).is_some() || self.conversions.contains_key(&key)
     }
 
     /// Keys of all groups.
@@ -150,10 +144,26 @@ impl Groups {
         let mut clicks = Clicks::default();
         let mut sum = Figures::default();
         for key in keys {
-            clicks += self.clicks.get(&key).copied().unwrap_or_default();
+            clicks += self.clicks.get(key).unwrap_or_default();
             if let Some(figures) = self.conversions.get(&key) {
                 sum += figures;
             }
+        }
+        clicks.with(sum)
+    }
+
+    /// Sums over all groups but these.
+    pub(crate) fn without(&self, keys: &HashSet<GroupKey>) -> Figures {
+        let mut clicks = self.total_clicks();
+        for key in keys {
+            let left_out = self.clicks.get(*key).unwrap_or_default();
+            clicks.clicks -= left_out.clicks;
+            clicks.unique -= left_out.unique;
+            clicks.invalid -= left_out.invalid;
+        }
+        let mut sum = Figures::default();
+        for (_, figures) in self.conversions.iter().filter(|(key, _)| !keys.contains(*key)) {
+            sum += figures;
         }
         clicks.with(sum)
     }

@@ -9,7 +9,8 @@ use crate::query::MAX_DEPTH;
 const BITS: usize = 25;
 const MASK: u128 = (1 << BITS) - 1;
 
-const _: () = assert!(BITS * MAX_DEPTH <= u128::BITS as usize, "the codes of a key fit");
+/// Bits of a key with codes of all dimensions.
+pub(crate) const KEY_BITS: usize = BITS * MAX_DEPTH;
 
 /// Key of a group: the codes of its values, the first dimension lowest.
 pub(crate) type GroupKey = u128;

@@ -5,6 +5,7 @@
 //! from Postgres, and so are the conversions; [`Report`] puts the groups in order.
 
 mod blocks;
+mod click_groups;
 mod csv;
 mod dimension;
 mod engine;

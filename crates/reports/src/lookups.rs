@@ -19,6 +19,8 @@ pub(crate) struct Lookups {
     pub(crate) campaigns: Derived,
     /// Group and tags of each affiliate; empty if no dimension needs them.
     pub(crate) affiliates: Derived,
+    /// Manager of each affiliate; empty if no dimension needs them.
+    pub(crate) managers: Derived,
     /// Links whose clicks count in no figure.
     pub(crate) test_links: HashSet<i32>,
     /// Goals that follow another goal, and that goal.
@@ -40,6 +42,8 @@ struct Found {
 const CAMPAIGNS: &str =
     "SELECT id, advertiser_id AS owner, categories AS words FROM campaigns WHERE network_id = $1";
 const AFFILIATES: &str = "SELECT id, group_id AS owner, tags AS words FROM affiliates WHERE network_id = $1";
+const MANAGERS: &str =
+    "SELECT id, manager_id AS owner, '{}'::text[] AS words FROM affiliates WHERE network_id = $1";
 const LATER_GOALS: &str = "SELECT id, parent_goal_id AS owner, '{}'::text[] AS words FROM goals
      WHERE network_id = $1 AND parent_goal_id IS NOT NULL ORDER BY id";
 const TEST_LINKS: &str = "SELECT id, NULL::integer AS owner, '{}'::text[] AS words FROM tracking_links
@@ -71,6 +75,9 @@ impl Lookups {
         }
         if uses([Dimension::Group, Dimension::Tags]) {
             lookups.affiliates = derived(load(conn, AFFILIATES).await?);
+        }
+        if uses([Dimension::Manager; 2]) {
+            lookups.managers = derived(load(conn, MANAGERS).await?);
         }
         if let Some(advertiser) = advertiser {
             let campaigns = load(conn, CAMPAIGNS).await?.into_iter();

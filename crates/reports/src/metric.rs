@@ -181,7 +181,7 @@ impl Metric {
         }
     }
 
-    /// True for times between events, which the sums per hour do not have.
+    /// True for times between events, which the sums do not have.
     pub(crate) fn is_time(self) -> bool {
         matches!(
             self,

@@ -182,6 +182,7 @@ impl Plan {
             Dimension::Categories => looked_up(&self.lookups.campaigns, 1),
             Dimension::Group => looked_up(&self.lookups.affiliates, 0),
             Dimension::Tags => looked_up(&self.lookups.affiliates, 1),
+            Dimension::Manager => looked_up(&self.lookups.managers, 0),
             Dimension::WeeksSinceClick => Some(Cow::Owned((value.parse::<i64>().ok()? / 7).to_string())),
             _ if dimension.is_time() => self.span(dimension, value.parse().ok()?).map(Cow::Owned),
             _ => Some(Cow::Borrowed(value)),

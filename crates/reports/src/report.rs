@@ -60,6 +60,8 @@ pub struct Report {
     order: Vec<(f64, GroupKey)>,
     /// Number of rows at the front that are in order.
     sorted: usize,
+    /// True if all groups are rows.
+    is_whole: bool,
 }
 
 /// Values of the dimensions and names of the objects among them, by code.
@@ -211,13 +213,14 @@ impl Report {
             labels,
             order: Vec::new(),
             sorted: 0,
+            is_whole: query.thresholds.is_empty(),
         };
         let allows = |figures: &Figures| {
             let mut thresholds = query.thresholds.iter();
             thresholds.all(|threshold| threshold.allows(figures))
         };
         let metric = query.sort.and_then(|sort| sort.metric);
-        let is_bounded = !query.thresholds.is_empty();
+        let is_bounded = !report.is_whole;
         let mut keys: Vec<(GroupKey, Clicks)> = report.groups.all().collect();
         // Keys of the period before alone, which had figures then, are rows too. Spans of time have no counterparts.
         if let Some(before) = report.before.as_ref().filter(|_| !report.has_time()) {
@@ -298,7 +301,13 @@ impl Report {
     #[must_use]
     pub fn others(&self, range: Range<usize>) -> Figures {
         let end = range.end.min(self.order.len());
-        let before = self.order.get(..range.start.min(end)).unwrap_or_default();
+        let start = range.start.min(end);
+        let shown = self.order.get(start..end).unwrap_or_default();
+        let shown = shown.iter().map(|(_, key)| *key);
+        if self.is_whole && shown.len() < self.order.len() / 2 {
+            return self.groups.without(&shown.collect());
+        }
+        let before = self.order.get(..start).unwrap_or_default();
         let behind = self.order.get(end..).unwrap_or_default();
         self.groups.sum(before.iter().chain(behind).map(|(_, key)| *key))
     }
@@ -337,7 +346,7 @@ impl Report {
 
     /// Figures of a row.
     fn figures(&self, groups: &Groups, key: GroupKey) -> Figures {
-        let clicks = groups.clicks.get(&key).copied().unwrap_or_default();
+        let clicks = groups.clicks.get(key).unwrap_or_default();
         self.completed(groups.figures(key, clicks), groups, key)
     }
 
@@ -347,7 +356,7 @@ impl Report {
         let mut lacking = self.group.iter().map(|dimension| dimension.is_of_conversion());
         if lacking.any(|is_lacking| is_lacking) {
             let lacking = self.group.iter().map(|dimension| dimension.is_of_conversion());
-            let base = groups.clicks.get(&Keys::without(key, lacking));
+            let base = groups.clicks.get(Keys::without(key, lacking));
             figures.base_clicks = Some(base.map_or(0, |clicks| clicks.clicks - clicks.invalid));
         }
         figures.is_of_one_goal = self.group.contains(&Dimension::Goal);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// Returns the current time, truncated to microseconds as Postgres stores it.
@@ -32,14 +32,11 @@ pub fn since_epoch(at: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(at.timestamp_micros()).unwrap_or(0))
 }
 
-/// The start of the hour on this clock: in Kolkata hours begin at half past by UTC, and its days are exact.
+/// The start of the quarter of an hour, by which sums are stored: the offsets of all time zones are multiples of it.
 #[must_use]
-pub fn start_of_hour(at: DateTime<Utc>, time_zone: Tz) -> DateTime<Utc> {
-    let local = at.with_timezone(&time_zone);
-    let into_hour = TimeDelta::minutes(local.minute().into())
-        + TimeDelta::seconds(local.second().into())
-        + TimeDelta::nanoseconds(local.nanosecond().into());
-    at - into_hour
+pub fn quarter_hour(at: DateTime<Utc>) -> DateTime<Utc> {
+    at - TimeDelta::nanoseconds(at.timestamp_subsec_nanos().into())
+        - TimeDelta::seconds(at.timestamp().rem_euclid(900))
 }
 
 /// A duration in words: `3 days`, `2 h 5 min`, `12 s`.

@@ -63,6 +63,8 @@ diesel::table! {
         tags -> Array<Nullable<Text>>,
         /// Time of creation.
         created_at -> Timestamptz,
+        /// Membership of the member of the staff who manages the affiliate; NULL if none.
+        manager_id -> Nullable<Int4>,
     }
 }
 
@@ -311,12 +313,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Clicks per hour and link, updated in the transaction that stores the clicks.
-    click_rollups (network_id, hour, campaign_id, affiliate_id, link_id) {
+    /// Clicks per quarter of an hour and link, updated in the transaction that stores the clicks.
+    click_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id) {
         /// Network that owns the row.
         network_id -> Int4,
-        /// Start of the hour in the time zone of the network, so that half-hour time zones have exact days.
-        hour -> Timestamptz,
+        /// Start of the quarter of an hour.
+        quarter_hour -> Timestamptz,
         /// Campaign.
         campaign_id -> Int4,
         /// Affiliate.
@@ -503,12 +505,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Conversions and their money per hour, link, goal, currency and status, updated in the transaction that stores the conversion. A change of status moves sums between rows.
-    conversion_rollups (network_id, hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) {
+    /// Conversions and their money per quarter of an hour, link, goal, currency and status, updated in the transaction that stores the conversion. A change of status moves sums between rows.
+    conversion_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, goal_id, currency, status) {
         /// Network that owns the row.
         network_id -> Int4,
-        /// Start of the hour of the conversion in the time zone of the network.
-        hour -> Timestamptz,
+        /// Start of the quarter of an hour of the conversion.
+        quarter_hour -> Timestamptz,
         /// Campaign.
         campaign_id -> Int4,
         /// Affiliate.
@@ -539,7 +541,7 @@ diesel::table! {
     conversion_spans (network_id, span, slot) {
         /// Network that owns the row.
         network_id -> Int4,
-        /// Span of the hours of the rollups: six hours, counted since 1970.
+        /// Span of the quarters of an hour of the rollups: six hours, counted since 1970.
         span -> Int4,
         /// Part of the count, by the connection that changes it, so that connections do not wait for each other.
         slot -> Int4,
@@ -609,6 +611,8 @@ diesel::table! {
         changed_at -> Timestamptz,
         /// Values of the click: sub1 to sub5, country, device, os, browser, referrer host, flag, landing page. Filled in from the row of the click; empty if that did not arrive within a week, NULL until then or without a click.
         visit -> Nullable<Array<Nullable<Text>>>,
+        /// Categories of the items of the order, sorted and separated by commas; NULL if none was sent.
+        item_categories -> Nullable<Text>,
     }
 }
 

@@ -3,13 +3,16 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AffiliateId, GroupId, NetworkConn, Words, affiliate_groups, affiliates, text_enum};
+use schema::{
+    AffiliateId, GroupId, MembershipId, NetworkConn, Words, affiliate_groups, affiliates, text_enum,
+};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::draft::Draft;
 use crate::error::{ChangeError, taken};
+use crate::memberships;
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
 use crate::reference::resolve_reference;
 
@@ -39,6 +42,8 @@ pub struct Affiliate {
     pub status: AffiliateStatus,
     /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
+    /// Member of the staff who manages the affiliate; None if not set.
+    pub manager_id: Option<MembershipId>,
     /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,
     /// Notes for the network's staff.
@@ -61,6 +66,8 @@ pub struct AffiliateSettings {
     pub status: AffiliateStatus,
     /// Group whose commission rules apply; None if in no group.
     pub group_id: Option<GroupId>,
+    /// Member of the staff who manages the affiliate; None if not set.
+    pub manager_id: Option<MembershipId>,
     /// Identifier of the affiliate in another system; None if not set.
     pub external_id: Option<String>,
     /// Notes for the network's staff.
@@ -70,6 +77,7 @@ pub struct AffiliateSettings {
 }
 
 const GROUP_UNKNOWN: &str = "Choose one of your groups.";
+const MANAGER_UNKNOWN: &str = "Choose a member of your team.";
 
 impl AffiliateSettings {
     /// Settings of an active affiliate with only a name.
@@ -79,6 +87,7 @@ impl AffiliateSettings {
             name: name.to_owned(),
             status: AffiliateStatus::Active,
             group_id: None,
+            manager_id: None,
             external_id: None,
             notes: String::new(),
             tags: Words::default(),
@@ -89,15 +98,29 @@ impl AffiliateSettings {
     ///
     /// # Errors
     /// [`ChangeError::Fields`].
-    pub fn checked(draft: &PartyDraft, status: &str, group: &str) -> Result<Self, ChangeError> {
+    pub fn checked(
+        draft: &PartyDraft,
+        status: &str,
+        group: &str,
+        manager: &str,
+    ) -> Result<Self, ChangeError> {
         let mut draft = draft.with_status(status);
         draft.set("group", group);
+        draft.set("manager", manager);
         let settings = Self::check(&mut draft);
         draft.accepted(settings)
     }
 
     /// Names of the fields in a [`Draft`].
-    pub const FIELDS: [&'static str; 6] = ["name", "status", "group", "external_id", "notes", "tags"];
+    pub const FIELDS: [&'static str; 7] = [
+        "name",
+        "status",
+        "group",
+        "manager",
+        "external_id",
+        "notes",
+        "tags",
+    ];
 
     /// Draft of an active affiliate without a name.
     #[must_use]
@@ -109,17 +132,20 @@ impl AffiliateSettings {
     #[must_use]
     pub fn draft(&self) -> Draft {
         let group = self.group_id.map(|id| id.to_string());
+        let manager = self.manager_id.map(|id| id.to_string());
         Draft::with([
             ("name", self.name.clone()),
             ("status", self.status.to_string()),
             ("group", group.unwrap_or_default()),
+            ("manager", manager.unwrap_or_default()),
             ("external_id", self.external_id.clone().unwrap_or_default()),
             ("notes", self.notes.clone()),
             ("tags", self.tags.on_one_line()),
         ])
     }
 
-    /// Validated settings of a draft; none if a field has an error. `create` and `update` check that the group exists.
+    /// Validated settings of a draft; none if a field has an error. `create` and `update` check that the group and the
+    /// manager exist.
     pub fn check(draft: &mut Draft) -> Option<Self> {
         let details = PartyDetails::check(draft);
         let status = draft.take("status", str::parse);
@@ -127,11 +153,17 @@ impl AffiliateSettings {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| GROUP_UNKNOWN),
         });
-        let ((details, status), group_id) = details.zip(status).zip(group_id)?;
+        let manager_id = draft.take("manager", |text| match text.trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| MANAGER_UNKNOWN),
+        });
+        let ((details, status), (group_id, manager_id)) =
+            details.zip(status).zip(group_id.zip(manager_id))?;
         Some(Self {
             name: details.name,
             status,
             group_id,
+            manager_id,
             external_id: details.external_id,
             notes: details.notes,
             tags: details.tags,
@@ -143,6 +175,7 @@ impl AffiliateSettings {
             "name": self.name,
             "status": self.status.as_str(),
             "group": self.group_id.map(|id| id.to_string()),
+            "manager": self.manager_id.map(|id| id.to_string()),
             "external_id": self.external_id,
             "notes": self.notes,
             "tags": self.tags,
@@ -158,6 +191,7 @@ impl Affiliate {
             name: self.name.clone(),
             status: self.status,
             group_id: self.group_id,
+            manager_id: self.manager_id,
             external_id: self.external_id.clone(),
             notes: self.notes.clone(),
             tags: self.tags.clone(),
@@ -185,10 +219,26 @@ async fn check_group(conn: &mut NetworkConn, settings: &AffiliateSettings) -> Re
         .ok_or_else(|| ChangeError::field("group", GROUP_UNKNOWN))
 }
 
+/// Rejects a manager who is no active member of the staff. One who has left keeps the affiliates until they get another.
+async fn check_manager(
+    conn: &mut NetworkConn,
+    settings: &AffiliateSettings,
+    former: Option<MembershipId>,
+) -> Result<(), ChangeError> {
+    let Some(manager_id) = settings.manager_id.filter(|id| Some(*id) != former) else {
+        return Ok(());
+    };
+    let member = memberships::find(conn, manager_id).await?;
+    member
+        .filter(|member| member.role.kind().is_staff())
+        .map(|_| ())
+        .ok_or_else(|| ChangeError::field("manager", MANAGER_UNKNOWN))
+}
+
 /// Creates an affiliate.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] when the external id is taken or the group unknown.
+/// [`ChangeError::Fields`] when the external id is taken, or the group or the manager unknown.
 pub async fn create(
     conn: &mut NetworkConn,
     author: &Author,
@@ -196,6 +246,7 @@ pub async fn create(
     now: DateTime<Utc>,
 ) -> Result<Affiliate, ChangeError> {
     check_group(conn, settings).await?;
+    check_manager(conn, settings, None).await?;
     let network_id = conn.network_id();
     let made = diesel::insert_into(affiliates::table)
         .values((
@@ -220,7 +271,8 @@ pub async fn create(
 /// Changes an affiliate; with a version, only if that version is current.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken.
+/// [`ChangeError::NotFound`], [`ChangeError::Stale`], [`ChangeError::Fields`] when the external id is taken, or the group or
+/// the manager unknown.
 pub async fn update(
     conn: &mut NetworkConn,
     author: &Author,
@@ -235,6 +287,7 @@ pub async fn update(
         return Ok(old);
     }
     check_group(conn, settings).await?;
+    check_manager(conn, settings, old.manager_id).await?;
     let updated = diesel::update(
         affiliates::table
             .find((network_id, id))

@@ -8,6 +8,7 @@ use csv::{QuoteStyle, WriterBuilder};
 use crate::advertisers::Advertiser;
 use crate::affiliates::Affiliate;
 use crate::groups::Group;
+use crate::memberships::Member;
 
 /// First character of a CSV file by which spreadsheets recognise UTF-8.
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -81,14 +82,21 @@ pub fn advertisers(list: &[Advertiser]) -> String {
     to_csv(&["name", "external_id", "status", "notes", "tags"], rows)
 }
 
-/// Affiliates as CSV, in the columns of the import; groups by name.
+/// Affiliates as CSV, in the columns of the import; groups by name, managers among the `staff` by e-mail address.
 #[must_use]
-pub fn affiliates(list: &[Affiliate], groups: &[Group]) -> String {
+pub fn affiliates(list: &[Affiliate], groups: &[Group], staff: &[Member]) -> String {
     let group_name = |affiliate: &Affiliate| {
         groups
             .iter()
             .find(|group| Some(group.id) == affiliate.group_id)
             .map(|group| group.name.clone())
+            .unwrap_or_default()
+    };
+    let manager = |affiliate: &Affiliate| {
+        staff
+            .iter()
+            .find(|member| Some(member.id) == affiliate.manager_id)
+            .map(|member| member.email.clone())
             .unwrap_or_default()
     };
     let rows = list.iter().map(|affiliate| {
@@ -97,11 +105,23 @@ pub fn affiliates(list: &[Affiliate], groups: &[Group]) -> String {
             affiliate.external_id.clone().unwrap_or_default(),
             affiliate.status.to_string(),
             group_name(affiliate),
+            manager(affiliate),
             affiliate.notes.clone(),
             affiliate.tags.on_one_line(),
         ]
     });
-    to_csv(&["name", "external_id", "status", "group", "notes", "tags"], rows)
+    to_csv(
+        &[
+            "name",
+            "external_id",
+            "status",
+            "group",
+            "manager",
+            "notes",
+            "tags",
+        ],
+        rows,
+    )
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use schema::{GroupId, NetworkConn, text_enum};
+use schema::{GroupId, MembershipId, NetworkConn, text_enum};
 
 use crate::advertisers::{self, AdvertiserSettings};
 use crate::affiliates::{self, AffiliateSettings};
 use crate::author::Author;
 use crate::error::ChangeError;
 use crate::groups;
+use crate::memberships;
 use crate::parties::PartyDraft;
 use crate::table::{Cells, Column, Outcome, Report, Table};
 
@@ -25,7 +26,7 @@ text_enum! {
 }
 
 /// Recognised columns, with the names that exports of other systems use for them.
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     (
         "name",
         &[
@@ -49,9 +50,31 @@ const COLUMNS: [Column; 6] = [
     ),
     ("status", &[]),
     ("group", &["affiliate_group"]),
+    ("manager", &["affiliate_manager", "account_manager"]),
     ("notes", &["note", "comment"]),
     ("tags", &["labels"]),
 ];
+
+/// Groups by name and members of the staff by e-mail address, both in lower case.
+struct Known {
+    groups: HashMap<String, GroupId>,
+    managers: HashMap<String, MembershipId>,
+}
+
+impl Known {
+    async fn load(conn: &mut NetworkConn) -> Result<Self, ChangeError> {
+        let groups = groups::all(conn).await?.into_iter();
+        let staff = memberships::staff(conn).await?.into_iter();
+        Ok(Self {
+            groups: groups
+                .map(|group| (group.name.to_lowercase(), group.id))
+                .collect(),
+            managers: staff
+                .map(|member| (member.email.to_lowercase(), member.id))
+                .collect(),
+        })
+    }
+}
 
 /// Draft of a party from a row.
 fn draft(cells: &Cells<'_>) -> PartyDraft {
@@ -77,11 +100,7 @@ pub async fn run(
     now: DateTime<Utc>,
 ) -> Result<Report, ChangeError> {
     let table = Table::read(text, &COLUMNS, &["name"])?;
-    let groups: HashMap<String, GroupId> = groups::all(conn)
-        .await?
-        .into_iter()
-        .map(|group| (group.name.to_lowercase(), group.id))
-        .collect();
+    let known = Known::load(conn).await?;
     let named = |cells: &Cells<'_>| cells.get("name").to_owned();
     let reference = |cells: &Cells<'_>| match cells.get("external_id") {
         "" => format!("name {}", cells.get("name")),
@@ -89,7 +108,7 @@ pub async fn run(
     };
     let make = async |conn: &mut NetworkConn, cells: &Cells<'_>| match party {
         Party::Advertisers => advertiser(conn, author, cells, now).await,
-        Party::Affiliates => affiliate(conn, author, cells, &groups, now).await,
+        Party::Affiliates => affiliate(conn, author, cells, &known, now).await,
     };
     table.apply_rows(conn, named, reference, make).await
 }
@@ -138,13 +157,14 @@ async fn affiliate(
     conn: &mut NetworkConn,
     author: &Author,
     cells: &Cells<'_>,
-    groups: &HashMap<String, GroupId>,
+    names: &Known,
     now: DateTime<Utc>,
 ) -> Result<Outcome, ChangeError> {
     let draft = draft(cells);
     let group = match cells.get("group") {
         "" => String::new(),
-        name => groups
+        name => names
+            .groups
             .get(&name.to_lowercase())
             .map(ToString::to_string)
             .ok_or_else(|| {
@@ -154,7 +174,22 @@ async fn affiliate(
                 )
             })?,
     };
-    let mut settings = AffiliateSettings::checked(&draft, &status(cells), &group)?;
+    let manager = match cells.get("manager") {
+        "" => String::new(),
+        email => names
+            .managers
+            .get(&email.to_lowercase())
+            .map(ToString::to_string)
+            .ok_or_else(|| {
+                ChangeError::field(
+                    "manager",
+                    format!(
+                        "No member of your team has the e-mail address “{email}”; invite the person first."
+                    ),
+                )
+            })?,
+    };
+    let mut settings = AffiliateSettings::checked(&draft, &status(cells), &group, &manager)?;
     let Some(known) = affiliates::matching(conn, &settings).await? else {
         affiliates::create(conn, author, &settings, now).await?;
         return Ok(Outcome::Create);
@@ -166,6 +201,9 @@ async fn affiliate(
     }
     if absent("group") {
         settings.group_id = present.group_id;
+    }
+    if absent("manager") {
+        settings.manager_id = present.manager_id;
     }
     if absent("external_id") {
         settings.external_id.clone_from(&present.external_id);

@@ -289,6 +289,18 @@ pub async fn list(conn: &mut NetworkConn, filter: &MemberFilter, limit: i64) -> 
     rows.into_iter().map(member).collect()
 }
 
+/// Active members of the staff, in order of creation, for select fields.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn staff(conn: &mut NetworkConn) -> QueryResult<Vec<Member>> {
+    let filter = MemberFilter {
+        staff_only: true,
+        ..MemberFilter::default()
+    };
+    list(conn, &filter, 10_000).await
+}
+
 /// Active membership with this ID.
 ///
 /// # Errors

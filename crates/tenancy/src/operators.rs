@@ -168,9 +168,9 @@ async fn usage(db: &Db, network_id: NetworkId, now: DateTime<Utc>) -> Result<Usa
     let mut conn = db.network(network_id).await?;
     let counted: Counted = diesel::sql_query(
         "SELECT (SELECT count(*) FROM tracking_links WHERE network_id = $1) AS links,
-                coalesce((SELECT sum(clicks) FROM click_rollups WHERE network_id = $1 AND hour >= $2), 0)::bigint
+                coalesce((SELECT sum(clicks) FROM click_rollups WHERE network_id = $1 AND quarter_hour >= $2), 0)::bigint
                     AS clicks,
-                coalesce((SELECT sum(conversions) FROM conversion_rollups WHERE network_id = $1 AND hour >= $2),
+                coalesce((SELECT sum(conversions) FROM conversion_rollups WHERE network_id = $1 AND quarter_hour >= $2),
                     0)::bigint AS conversions",
     )
     .bind::<Integer, _>(network_id)

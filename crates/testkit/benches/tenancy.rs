@@ -61,7 +61,7 @@ async fn row_level_security(app: &TestApp) {
         .await;
     }
     let mut owner = app.database.owner().await;
-    let seed = "INSERT INTO click_rollups (network_id, hour, campaign_id, affiliate_id, link_id, clicks)
+    let seed = "INSERT INTO click_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, clicks)
                 SELECT n.id, date_trunc('hour', now()) - hour * interval '1 hour', c.id, a.id, link, 7
                 FROM networks n JOIN campaigns c ON c.network_id = n.id JOIN affiliates a ON a.network_id = n.id,
                      generate_series(1, 720) hour, generate_series(1, 50) link;

@@ -183,7 +183,7 @@ async fn clicks(conn: &mut NetworkConn, cap: &Cap, since: DateTime<Utc>) -> Quer
     let mut query = click_rollups::table
         .filter(click_rollups::network_id.eq(network_id))
         .filter(click_rollups::campaign_id.eq(cap.campaign_id))
-        .filter(click_rollups::hour.ge(since))
+        .filter(click_rollups::quarter_hour.ge(since))
         .select((click_rollups::clicks, click_rollups::invalid_clicks))
         .into_boxed();
     if let Some(affiliate_id) = cap.affiliate_id {
@@ -213,7 +213,7 @@ async fn conversions(
     };
     let sum: Sum = diesel::sql_query(format!(
         "SELECT least(coalesce(sum({column}), 0), 9223372036854775807)::bigint AS sum FROM conversion_rollups
-         WHERE network_id = $1 AND hour >= $2 AND campaign_id = $3 AND ($4 IS NULL OR affiliate_id = $4)
+         WHERE network_id = $1 AND quarter_hour >= $2 AND campaign_id = $3 AND ($4 IS NULL OR affiliate_id = $4)
            AND status IN ('pending', 'approved') AND ($5 OR currency = $6)"
     ))
     .bind::<Integer, _>(conn.network_id())

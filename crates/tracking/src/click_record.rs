@@ -3,31 +3,31 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | format: 2 |
+//! | 1 | format: 3 |
 //! | 4 | network |
 //! | 4 | tracking link |
 //! | 4 | campaign |
 //! | 4 | affiliate |
 //! | 8 | time of the click, in microseconds since 1970 |
-//! | 8 | start of its hour in the network's time zone, likewise |
 //! | 4 | its day in the network's time zone, counted from 1 January of year 1 |
 //! | 1 | bit 0: unique · bit 1: flagged |
 //! | … | the row: number of fields (16 bits), then each with its length (32 bits; −1 for NULL) |
 //!
-//! Numbers are big-endian. [`COLUMNS`] are the columns of format 2. Format 1, of earlier releases, lacks the last of them.
+//! Numbers are big-endian. [`COLUMNS`] are the columns of formats 2 and 3. Format 1 lacks the last of them; in formats 1 and
+//! 2, of earlier releases, the start of an hour (8 bytes) precedes the day.
 
 use bytes::{BufMut as _, BytesMut};
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
 use uuid::Uuid;
 
 use crate::clicks::NewClick;
 
-const FORMAT: u8 = 2;
-/// Format without the landing page.
-const FORMER_FORMAT: u8 = 1;
+const FORMAT: u8 = 3;
+/// Formats with the start of the hour.
+const FORMER_FORMATS: [u8; 2] = [1, 2];
 const UNIQUE: u8 = 1;
 const FLAGGED: u8 = 2;
 
@@ -51,8 +51,6 @@ pub struct ClickRecord<'a> {
     pub(crate) affiliate_id: AffiliateId,
     /// Time of the click, in microseconds since 1970.
     pub clicked_at: i64,
-    /// Start of its hour in the network's time zone, in microseconds since 1970.
-    pub(crate) hour: i64,
     /// Its day in the network's time zone, counted from 1 January of year 1.
     pub(crate) day: i32,
     pub(crate) is_unique: bool,
@@ -71,16 +69,19 @@ impl<'a> ClickRecord<'a> {
         let (campaign, rest) = rest.split_first_chunk()?;
         let (affiliate, rest) = rest.split_first_chunk()?;
         let (clicked_at, rest) = rest.split_first_chunk()?;
-        let (hour, rest) = rest.split_first_chunk()?;
+        let rest = match *format {
+            FORMAT => rest,
+            former if FORMER_FORMATS.contains(&former) => rest.get(8..)?,
+            _ => return None,
+        };
         let (day, rest) = rest.split_first_chunk()?;
         let (bits, row) = rest.split_first()?;
-        matches!(*format, FORMAT | FORMER_FORMAT).then_some(Self {
+        Some(Self {
             network_id: NetworkId(i32::from_be_bytes(*network)),
             link_id: LinkId(i32::from_be_bytes(*link)),
             campaign_id: CampaignId(i32::from_be_bytes(*campaign)),
             affiliate_id: AffiliateId(i32::from_be_bytes(*affiliate)),
             clicked_at: i64::from_be_bytes(*clicked_at),
-            hour: i64::from_be_bytes(*hour),
             day: i32::from_be_bytes(*day),
             is_unique: bits & UNIQUE != 0,
             is_flagged: bits & FLAGGED != 0,
@@ -139,11 +140,6 @@ pub(crate) fn write(buffer: &mut Vec<u8>, network_id: NetworkId, time_zone: Tz, 
         buffer.extend_from_slice(&id.to_be_bytes());
     }
     buffer.extend_from_slice(&clicked_at.to_be_bytes());
-    buffer.extend_from_slice(
-        &clock::start_of_hour(click.clicked_at, time_zone)
-            .timestamp_micros()
-            .to_be_bytes(),
-    );
     buffer.extend_from_slice(&day(click.clicked_at, time_zone).to_be_bytes());
     let unique = if visitor.is_unique { UNIQUE } else { 0 };
     buffer.push(unique | if visitor.flag.is_some() { FLAGGED } else { 0 });
@@ -231,7 +227,10 @@ mod tests {
     /// Record with a row of these fields.
     fn record(format: u8, fields: &[&[u8]]) -> Vec<u8> {
         let mut record = vec![format];
-        record.extend([0; 4 * 4 + 8 + 8 + 4 + 1]);
+        record.extend([0; 4 * 4 + 8 + 4 + 1]);
+        if FORMER_FORMATS.contains(&format) {
+            record.extend([0; 8]);
+        }
         record.extend(i16::try_from(fields.len()).unwrap().to_be_bytes());
         for value in fields {
             field(&mut record, value);
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_the_former_format_has_no_landing_page() {
+    fn rows_of_former_formats_are_read() {
         let mut values: Vec<&[u8]> = vec![b"x"; 22];
         values[21] = &[0, 0, 0, 9];
         let rows = |record: &[u8]| {
@@ -249,13 +248,14 @@ mod tests {
             rows.to_vec()
         };
         let now = rows(&record(FORMAT, &values));
-        let before = rows(&record(FORMER_FORMAT, &values[..21]));
+        let before = rows(&record(1, &values[..21]));
+        assert_eq!(now, rows(&record(2, &values)));
         assert_eq!(
             (now.get(..2), before.get(..2)),
             (Some(&[0, 22][..]), Some(&[0, 22][..]))
         );
         assert!(now.ends_with(&[0, 0, 0, 4, 0, 0, 0, 9]));
         assert!(before.ends_with(&[b'x', 255, 255, 255, 255]));
-        assert!(ClickRecord::read(&record(3, &values)).is_none());
+        assert!(ClickRecord::read(&record(4, &values)).is_none());
     }
 }

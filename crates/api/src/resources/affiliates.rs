@@ -7,7 +7,7 @@ use schema::{AffiliateId, GroupId, NetworkConn, clock};
 use serde::Deserialize;
 use tenancy::affiliates::{self, Affiliate as Stored, AffiliateSettings};
 use tenancy::import::{self, Party};
-use tenancy::{Author, csv_export, groups, needs};
+use tenancy::{Author, csv_export, groups, memberships, needs};
 use utoipa::IntoParams;
 
 use super::Answer;
@@ -48,6 +48,8 @@ resource! {
         status: Word as schemas::AffiliateStatus,
         /// Affiliate group; null for none.
         group: Option<String> as Option<schemas::GroupId>,
+        /// Member of the staff who manages the affiliate; null for none.
+        manager: Option<String> as Option<schemas::MembershipId>,
         /// ID in another system; unique. Null for none.
         external_id: Option<String> as Option<schemas::Name>,
         /// Notes for the network's staff.
@@ -184,9 +186,9 @@ pub(crate) async fn update(
 
 /// Import affiliates from CSV
 ///
-/// The first line contains the column names: `name`, `external_id`, `status`, `group`, `notes`, `tags`. A row updates
-/// the affiliate with its external ID, or with its name if it has no external ID; otherwise it creates one. Missing
-/// columns and empty cells keep existing values.
+/// The first line contains the column names: `name`, `external_id`, `status`, `group`, `manager` (e-mail
+/// address of a member of the staff), `notes`, `tags`. A row updates the affiliate with its external ID, or with its name
+/// if it has no external ID; otherwise it creates one. Missing columns and empty cells keep existing values.
 #[utoipa::path(
     post, path = "/affiliates/import", tag = "Affiliates",
     params(ImportParams, IdempotencyKey),
@@ -222,9 +224,10 @@ pub(crate) async fn export(
     let mut conn = access.network(&api.db).await?;
     let rows = affiliates::list(&mut conn, &filter, None, parties::MAX_EXPORT_ROWS + 1).await?;
     let groups = groups::all(&mut conn).await?;
+    let staff = memberships::staff(&mut conn).await?;
     conn.commit().await?;
     parties::file("affiliates.csv", &params, rows, move |rows| {
-        csv_export::affiliates(rows, &groups)
+        csv_export::affiliates(rows, &groups, &staff)
     })
     .await
 }

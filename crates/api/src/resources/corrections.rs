@@ -3,14 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use conversions::{
     BulkReport, ConversionFilter, Corrected, Correction, CorrectionDraft, CorrectionRequest, ReasonCode,
     Seen, Selection,
 };
 use schema::{ConversionId, NetworkConn, WaitingCorrectionId, clock};
 use serde::{Deserialize, Serialize};
-use tenancy::{Author, ChangeError, needs, networks};
+use tenancy::{Author, ChangeError, needs};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -363,8 +362,7 @@ async fn decide_waiting(
     approve: bool,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let zone = networks::current(&mut conn).await?.time_zone();
-    conversions::decide_waiting(&mut conn, &access.author(), zone, id, approve, clock::now()).await?;
+    conversions::decide_waiting(&mut conn, &access.author(), id, approve, clock::now()).await?;
     conn.commit().await?;
     no_content()
 }
@@ -464,17 +462,8 @@ pub(crate) async fn create_many(
     let code = word("reason_code", body.reason_code.flatten().as_deref())?;
     let reason = body.reason.flatten().unwrap_or_default();
     let request = CorrectionRequest::of(draft.decision()?, code, &reason)?;
-    let run = async |conn: &mut NetworkConn, author: &Author, zone: Tz| {
-        conversions::correct_all(
-            conn,
-            author,
-            zone,
-            &selection,
-            &request,
-            body.dry_run,
-            clock::now(),
-        )
-        .await
+    let run = async |conn: &mut NetworkConn, author: &Author| {
+        conversions::correct_all(conn, author, &selection, &request, body.dry_run, clock::now()).await
     };
     bulk(&access, &api, body.dry_run, run).await
 }
@@ -520,9 +509,9 @@ pub(crate) async fn import(
     Csv(text): Csv,
 ) -> Result<HttpResponse, ApiError> {
     let is_dry = params.dry_run.unwrap_or_default();
-    let run = async |conn: &mut NetworkConn, author: &Author, zone: Tz| {
+    let run = async |conn: &mut NetworkConn, author: &Author| {
         let seen = if is_dry { Seen::Preview } else { Seen::Nothing };
-        conversions::correct_file(conn, author, zone, &text, seen, clock::now()).await
+        conversions::correct_file(conn, author, &text, seen, clock::now()).await
     };
     bulk(&access, &api, is_dry, run).await
 }
@@ -550,8 +539,8 @@ pub(crate) async fn undo_many(
     Id(batch): Id<Uuid>,
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let run = async |conn: &mut NetworkConn, author: &Author, zone: Tz| {
-        conversions::undo_all(conn, author, zone, batch, clock::now()).await
+    let run = async |conn: &mut NetworkConn, author: &Author| {
+        conversions::undo_all(conn, author, batch, clock::now()).await
     };
     bulk(&access, &api, false, run).await
 }
@@ -560,12 +549,11 @@ async fn bulk(
     access: &Allowed<needs::DecideConversions>,
     api: &Api,
     is_dry: bool,
-    run: impl AsyncFnOnce(&mut NetworkConn, &Author, Tz) -> Result<BulkReport, ChangeError>,
+    run: impl AsyncFnOnce(&mut NetworkConn, &Author) -> Result<BulkReport, ChangeError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let zone = networks::current(&mut conn).await?.time_zone();
     let author = access.author();
-    let report = run(&mut conn, &author, zone).await?;
+    let report = run(&mut conn, &author).await?;
     if !is_dry {
         conn.commit().await?;
     }
@@ -579,10 +567,9 @@ async fn correct(
     request: impl AsyncFnOnce(&mut NetworkConn) -> Result<CorrectionRequest, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let zone = networks::current(&mut conn).await?.time_zone();
     let author = access.author();
     let request = request(&mut conn).await?;
-    let corrected = conversions::propose(&mut conn, &author, zone, id, &request, clock::now()).await?;
+    let corrected = conversions::propose(&mut conn, &author, id, &request, clock::now()).await?;
     let response = match corrected {
         Corrected::Done(conversion) => {
             let shown = Conversion::all(&mut conn, api, vec![*conversion], access).await?;

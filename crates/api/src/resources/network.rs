@@ -113,7 +113,7 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::Slug, required = false)]
     slug: Option<String>,
-    /// Time zone; its hours must start at the same minutes as those of the current one.
+    /// Time zone of days in reports; history follows a change.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = schemas::TimeZone, required = false)]
     time_zone: Option<String>,

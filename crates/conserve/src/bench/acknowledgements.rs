@@ -56,7 +56,7 @@ impl RecentSums {
         let row = client
             .query_one(
                 "SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups WHERE network_id = ANY ($1) \
-                 AND hour >= date_trunc('hour', to_timestamp($2::bigint / 1000.0))",
+                 AND quarter_hour >= date_bin('15 minutes', to_timestamp($2::bigint / 1000.0), 'epoch')",
                 &[&self.networks, &self.since_ms],
             )
             .await?;

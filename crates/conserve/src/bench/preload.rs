@@ -56,7 +56,7 @@ pub(super) async fn clicks(client: &Client, links: Vec<Link>, count: u64) -> Out
     client
         .batch_execute(
             "INSERT INTO click_rollups
-             SELECT network_id, date_trunc('hour', clicked_at), campaign_id, affiliate_id, link_id, count(*),
+             SELECT network_id, date_bin('15 minutes', clicked_at, 'epoch'), campaign_id, affiliate_id, link_id, count(*),
                     count(*) FILTER (WHERE is_unique), count(flag)
              FROM clicks GROUP BY 1, 2, 3, 4, 5",
         )

@@ -63,7 +63,7 @@ const CLICKS: &str = "
 /// Sums, and an order of every fiftieth click an hour later.
 const DERIVED: &str = "
     INSERT INTO click_rollups
-    SELECT network_id, date_trunc('hour', clicked_at), campaign_id, affiliate_id, link_id, count(*),
+    SELECT network_id, date_bin('15 minutes', clicked_at, 'epoch'), campaign_id, affiliate_id, link_id, count(*),
            count(*) FILTER (WHERE is_unique), count(flag)
     FROM clicks WHERE network_id = {n} GROUP BY 1, 2, 3, 4, 5;
     INSERT INTO conversions (network_id, id, converted_at, advertiser_id, campaign_id, goal_id, affiliate_id, link_id,
@@ -76,7 +76,7 @@ const DERIVED: &str = "
     JOIN goals g ON (g.network_id, g.campaign_id) = (k.network_id, k.campaign_id)
     WHERE k.network_id = {n} AND k.visitor % 50 = 0 AND k.clicked_at < now() - interval '1 hour';
     INSERT INTO conversion_rollups
-    SELECT network_id, date_trunc('hour', converted_at), campaign_id, affiliate_id, link_id, goal_id, currency, status,
+    SELECT network_id, date_bin('15 minutes', converted_at, 'epoch'), campaign_id, affiliate_id, link_id, goal_id, currency, status,
            count(*), count(*), sum(amount_micros), sum(commission_micros), sum(revenue_micros)
     FROM conversions WHERE network_id = {n} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
     VACUUM (ANALYZE) clicks, click_rollups, conversions, conversion_rollups";

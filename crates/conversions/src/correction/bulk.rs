@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{ConversionId, Currency, Money, NetworkConn, PersonId, conversion_changes, conversions};
@@ -174,9 +173,9 @@ impl<'a> Bulk<'a> {
     }
 
     /// Makes the corrections, unless it is a preview.
-    async fn finish(mut self, conn: &mut NetworkConn, time_zone: Tz) -> Result<BulkReport, ChangeError> {
+    async fn finish(mut self, conn: &mut NetworkConn) -> Result<BulkReport, ChangeError> {
         if !self.is_preview {
-            make(conn, self.author, time_zone, self.corrections, self.now).await?;
+            make(conn, self.author, self.corrections, self.now).await?;
         }
         let money = |micros: i128, currency| Money {
             micros: i64::try_from(micros).unwrap_or(i64::MAX),
@@ -199,7 +198,6 @@ impl<'a> Bulk<'a> {
 pub async fn correct_all(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     selection: &Selection,
     request: &CorrectionRequest,
     is_preview: bool,
@@ -241,7 +239,7 @@ pub async fn correct_all(
         };
         bulk.add(conn, conversion, request).await?;
     }
-    bulk.finish(conn, time_zone).await
+    bulk.finish(conn).await
 }
 
 fn check_number(selected: usize) -> Result<(), ChangeError> {
@@ -263,7 +261,6 @@ fn check_number(selected: usize) -> Result<(), ChangeError> {
 pub async fn correct_file(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     text: &str,
     seen: Seen<'_>,
     now: DateTime<Utc>,
@@ -324,7 +321,7 @@ pub async fn correct_file(
     for (conversion, request) in selected {
         bulk.add(conn, &conversion, request).await?;
     }
-    bulk.finish(conn, time_zone).await
+    bulk.finish(conn).await
 }
 
 /// Preview of a file that its corrections are based on.
@@ -357,7 +354,6 @@ impl Seen<'_> {
 pub async fn undo_all(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     batch: Uuid,
     now: DateTime<Utc>,
 ) -> Result<BulkReport, ChangeError> {
@@ -380,7 +376,7 @@ pub async fn undo_all(
             bulk.add(conn, &conversion, request).await?;
         }
     }
-    bulk.finish(conn, time_zone).await
+    bulk.finish(conn).await
 }
 
 async fn of_order(conn: &mut NetworkConn, order: &str) -> QueryResult<Vec<Conversion>> {

@@ -6,7 +6,6 @@ mod second_user;
 
 use campaigns::links;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use dialects::Amount;
 use diesel::QueryResult;
 use schema::{AffiliateId, ClickKey, ConversionId, LinkId, Money, NetworkConn};
@@ -258,14 +257,13 @@ impl From<Correction> for CorrectionRequest {
 pub async fn correct(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     id: ConversionId,
     request: &CorrectionRequest,
     now: DateTime<Utc>,
 ) -> Result<Conversion, ChangeError> {
     let prepared = Prepared::locked(conn, author, id, request, now).await?;
     let after = prepared.after.clone();
-    make(conn, author, time_zone, vec![prepared], now).await?;
+    make(conn, author, vec![prepared], now).await?;
     Ok(after)
 }
 
@@ -341,7 +339,6 @@ impl Prepared {
 async fn make(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     corrections: Vec<Prepared>,
     now: DateTime<Utc>,
 ) -> Result<(), ChangeError> {
@@ -366,7 +363,7 @@ async fn make(
         revision::follow(&mut revisions, self::revision(child, history)?, now);
     }
     let corrected = revisions.len();
-    let events = revision::store(conn, revisions, |_| time_zone, now).await?;
+    let events = revision::store(conn, revisions, now).await?;
     tracing::debug!(corrected, events = events.len(), "conversions corrected");
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Corrections that move more money than a network lets one user move: a second user approves or declines them.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
@@ -69,7 +68,6 @@ pub enum Corrected {
 pub async fn propose(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     id: ConversionId,
     request: &CorrectionRequest,
     now: DateTime<Utc>,
@@ -81,7 +79,7 @@ pub async fn propose(
         return Ok(Corrected::Waiting(Box::new(waiting)));
     }
     let after = prepared.after.clone();
-    make(conn, author, time_zone, vec![prepared], now).await?;
+    make(conn, author, vec![prepared], now).await?;
     Ok(Corrected::Done(Box::new(after)))
 }
 
@@ -215,7 +213,6 @@ pub async fn waiting(
 pub async fn decide_waiting(
     conn: &mut NetworkConn,
     author: &Author,
-    time_zone: Tz,
     id: WaitingCorrectionId,
     approve: bool,
     now: DateTime<Utc>,
@@ -259,6 +256,6 @@ pub async fn decide_waiting(
         name: format!("{}, approved by {}", waiting.author, author.name),
         ..author.clone()
     };
-    let corrected = correct(conn, &both, time_zone, waiting.conversion_id, &request, now).await?;
+    let corrected = correct(conn, &both, waiting.conversion_id, &request, now).await?;
     Ok(Some(corrected))
 }

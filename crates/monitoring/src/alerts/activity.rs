@@ -17,13 +17,14 @@ const LAST_POSTBACKS: &str = "SELECT a.id, p.received_at AS last FROM advertiser
          WHERE network_id = a.network_id AND advertiser_id = a.id AND NOT is_test ORDER BY id DESC LIMIT 1) p ON true
      WHERE a.network_id = $1";
 /// Valid clicks and conversions by advertiser and hour.
-const HOURS: &str = "SELECT c.advertiser_id, r.hour, sum(r.clicks)::bigint AS clicks, sum(r.conversions)::bigint AS conversions
-     FROM (SELECT hour, campaign_id, clicks - invalid_clicks AS clicks, 0 AS conversions FROM click_rollups
-           WHERE network_id = $1 AND hour >= $2
+const HOURS: &str = "SELECT c.advertiser_id, date_trunc('hour', r.at, 'UTC') AS hour, sum(r.clicks)::bigint AS clicks, sum(r.conversions)::bigint AS conversions
+     FROM (SELECT quarter_hour AS at, campaign_id, clicks - invalid_clicks AS clicks, 0 AS conversions FROM click_rollups
+           WHERE network_id = $1 AND quarter_hour >= $2
            UNION ALL
-           SELECT hour, campaign_id, 0, conversions FROM conversion_rollups WHERE network_id = $1 AND hour >= $2) r
+           SELECT quarter_hour, campaign_id, 0, conversions FROM conversion_rollups
+           WHERE network_id = $1 AND quarter_hour >= $2) r
      JOIN campaigns c ON c.network_id = $1 AND c.id = r.campaign_id
-     GROUP BY c.advertiser_id, r.hour";
+     GROUP BY 1, 2";
 /// Rejected postbacks by advertiser and reason: of the last 24 hours, and of the seven days before.
 const REJECTED: &str = "SELECT advertiser_id, reason, count(*) FILTER (WHERE received_at >= $3) AS lately,
          count(*) FILTER (WHERE received_at < $3) AS before, min(received_at) FILTER (WHERE received_at >= $3) AS since

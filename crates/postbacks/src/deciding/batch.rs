@@ -1,13 +1,10 @@
 //! Decision of a batch of postbacks, from attribution to storage.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use conversions::{Conversion, Effects, Event};
 use futures_util::try_join;
 use schema::batch::{BatchError, Tx};
-use schema::{Currency, NetworkId, PostbackId, clock};
+use schema::{Currency, PostbackId, clock};
 
 use super::claimed::{Claimed, Decided};
 use super::create::Creating;
@@ -169,19 +166,7 @@ fn outcomes(decided: &[Decided], created: &[Conversion]) -> Vec<Outcome> {
 /// # Errors
 /// Returns an error if the database fails.
 #[tracing::instrument(level = "debug", skip_all)]
-pub(super) async fn approve_due(
-    tx: Tx<'_>,
-    authenticator: &Authenticator,
-    now: DateTime<Utc>,
-) -> Result<Vec<Event>, DecideError> {
+pub(super) async fn approve_due(tx: Tx<'_>, now: DateTime<Utc>) -> Result<Vec<Event>, DecideError> {
     let due = conversions::due(tx, now).await?;
-    let mut time_zones: HashMap<NetworkId, Tz> = HashMap::new();
-    for revision in &due {
-        let id = revision.before().network_id;
-        if let Some(network) = authenticator.routing().network_of_id(id).await? {
-            time_zones.insert(id, network.time_zone());
-        }
-    }
-    let time_zone = |network: NetworkId| time_zones.get(&network).copied().unwrap_or(Tz::UTC);
-    Ok(conversions::store(&mut { tx }, due, time_zone, now).await?)
+    Ok(conversions::store(&mut { tx }, due, now).await?)
 }

@@ -196,8 +196,7 @@ impl<'a> Creating<'a> {
                 repeated.push(claimed);
                 continue;
             }
-            let zone = claimed.postback.time_zone();
-            self.effects.add(None, &conversion, &report, zone, self.now);
+            self.effects.add(None, &conversion, &report, self.now);
             if report.is_more_than_its_conversion() {
                 history.push(report);
             }

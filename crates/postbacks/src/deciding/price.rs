@@ -103,6 +103,7 @@ pub(super) fn conversion(
             .clone()
             .filter(|_| postback.is_authenticated || !fields.is_from_browser),
         coupon: fields.coupon.clone(),
+        item_categories: basket::categories(fields.items.iter().filter_map(|item| item.category.as_deref())),
         country: fields.country.clone(),
         unpaid_because: None,
         hold_until: pricing.hold_until,

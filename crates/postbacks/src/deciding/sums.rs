@@ -44,7 +44,8 @@ static SUMS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT k.position, {}, {}, {}
      FROM {}
-     LEFT JOIN conversion_rollups r ON r.network_id = k.network_id AND r.hour >= k.since AND r.hour < k.until
+     LEFT JOIN conversion_rollups r ON r.network_id = k.network_id AND r.quarter_hour >= k.since
+        AND r.quarter_hour < k.until
         AND r.campaign_id = k.campaign_id
         AND (k.affiliate_id IS NULL OR r.affiliate_id = k.affiliate_id) AND (k.goal_id IS NULL OR r.goal_id = k.goal_id)
         AND r.status IN ('pending', 'approved')

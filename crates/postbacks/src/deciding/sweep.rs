@@ -67,7 +67,7 @@ impl Sweeper {
         }
         events.extend(replay::replay_all(&mut self.client, &self.authenticator).await?);
         let transaction = self.client.begin().await?;
-        events.extend(approve_due(transaction.tx(), &self.authenticator, clock::now()).await?);
+        events.extend(approve_due(transaction.tx(), clock::now()).await?);
         transaction.commit().await?;
         Ok(events)
     }

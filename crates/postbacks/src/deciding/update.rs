@@ -1,11 +1,7 @@
 //! Changes of existing conversions by postbacks: statuses, other amounts, refunds.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use conversions::{Change, Conversion, ConversionKey, Event, Novelty, Revision, Source};
-use schema::NetworkId;
 use schema::batch::{BatchError, Tx};
 
 use super::claimed::{Claimed, Decided};
@@ -38,10 +34,8 @@ pub(super) async fn update(
         Some(Counted::changed(claimed, revision.before()))
     });
     ledger.add(tx, counted).await?;
-    let mut time_zones: HashMap<NetworkId, Tz> = HashMap::new();
     let mut decided = Vec::with_capacity(claims.len());
     for mut claimed in claims {
-        time_zones.insert(claimed.postback.network.id, claimed.postback.time_zone());
         let Some(revision) = revisions.get_mut(&claimed.key()) else {
             let hold = |claimed: &Claimed| Hold::for_conversion(&claimed.postback, &claimed.claim);
             decided.push(claimed.hold_unless_overdue(hold, Reason::ConversionNotFound));
@@ -55,10 +49,9 @@ pub(super) async fn update(
         claimed.trace = trace;
         decided.push(claimed.end(verdict));
     }
-    let time_zone = |network: NetworkId| time_zones.get(&network).copied().unwrap_or(Tz::UTC);
     let mut revisions: Vec<Revision> = revisions.into_values().collect();
     conversions::follow_parents(tx, &mut revisions, now).await?;
-    let events = conversions::store(&mut { tx }, revisions, time_zone, now).await?;
+    let events = conversions::store(&mut { tx }, revisions, now).await?;
     Ok((decided, events))
 }
 

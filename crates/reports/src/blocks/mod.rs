@@ -68,12 +68,12 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// Reads which blocks cover a period. Gaps inside of it begin and end at times for which `is_full_hour` holds, so that sums
-    /// per hour fill them.
+    /// Reads which blocks cover a period. Gaps inside of it begin and end at times for which `is_quarter` holds, so that sums
+    /// per quarter of an hour fill them.
     pub(crate) async fn of(
         conn: &mut NetworkConn,
         (from, to): Interval,
-        is_full_hour: impl Fn(DateTime<Utc>) -> bool,
+        is_quarter: impl Fn(DateTime<Utc>) -> bool,
     ) -> QueryResult<Self> {
         let blocks: Vec<Block> = diesel::sql_query(
             "SELECT from_at, until_at, build, is_sealed FROM click_blocks
@@ -84,18 +84,18 @@ impl Coverage {
         .bind::<Timestamptz, _>(to)
         .load(&mut **conn)
         .await?;
-        Ok(Self::new(blocks, (from, to), is_full_hour))
+        Ok(Self::new(blocks, (from, to), is_quarter))
     }
 
-    fn new(blocks: Vec<Block>, (from, to): Interval, is_full_hour: impl Fn(DateTime<Utc>) -> bool) -> Self {
+    fn new(blocks: Vec<Block>, (from, to): Interval, is_quarter: impl Fn(DateTime<Utc>) -> bool) -> Self {
         let mut coverage = Self::default();
         let mut covered = from;
         let mut rest = blocks.into_iter().peekable();
         while let Some(block) = rest.next() {
-            // A gap before or behind the block must consist of full hours.
-            let begins_well = block.from_at <= covered || is_full_hour(block.from_at);
+            // A gap before or behind the block must consist of full quarters.
+            let begins_well = block.from_at <= covered || is_quarter(block.from_at);
             let touches_next = rest.peek().is_some_and(|next| next.from_at == block.until_at);
-            let ends_well = block.until_at >= to || touches_next || is_full_hour(block.until_at);
+            let ends_well = block.until_at >= to || touches_next || is_quarter(block.until_at);
             if !begins_well || !ends_well {
                 continue;
             }
@@ -267,8 +267,8 @@ mod tests {
         }
     }
 
-    fn covered(blocks: Vec<Block>, is_full_hour: fn(DateTime<Utc>) -> bool) -> (usize, Vec<Interval>) {
-        let coverage = Coverage::new(blocks, (at("01T00:00"), at("05T00:00")), is_full_hour);
+    fn covered(blocks: Vec<Block>, is_quarter: fn(DateTime<Utc>) -> bool) -> (usize, Vec<Interval>) {
+        let coverage = Coverage::new(blocks, (at("01T00:00"), at("05T00:00")), is_quarter);
         (coverage.blocks.len(), coverage.gaps)
     }
 
@@ -281,20 +281,20 @@ mod tests {
             gaps,
             [(at("01T00:00"), at("01T12:00")), (at("03T10:41"), at("05T00:00"))]
         );
-        // Sums per hour cannot go on in the middle of one.
-        let is_full_hour = |at: DateTime<Utc>| at.timestamp() % 3600 == 0;
-        let (count, gaps) = covered(blocks(), is_full_hour);
+        // Sums cannot go on in the middle of a quarter.
+        let is_quarter = |at: DateTime<Utc>| at.timestamp() % 900 == 0;
+        let (count, gaps) = covered(blocks(), is_quarter);
         assert_eq!(count, 1);
         assert_eq!(
             gaps,
             [(at("01T00:00"), at("01T12:00")), (at("02T00:00"), at("05T00:00"))]
         );
         assert_eq!(
-            covered(vec![block("01T00:00", "09T00:30")], is_full_hour),
+            covered(vec![block("01T00:00", "09T00:30")], is_quarter),
             (1, vec![])
         );
         assert_eq!(
-            covered(vec![], is_full_hour),
+            covered(vec![], is_quarter),
             (0, vec![(at("01T00:00"), at("05T00:00"))])
         );
     }

@@ -7,8 +7,9 @@ use columns::{Code, Codes, Column, Dictionary};
 
 use super::LoadedBlock;
 use crate::ReportError;
+use crate::click_groups::{ClickGroups, FoundClicks};
 use crate::field::QUARTER;
-use crate::groups::{ClickGroups, Clicks, MAX_GROUPS};
+use crate::groups::{Clicks, MAX_GROUPS};
 use crate::keys::{GroupKey, Keys};
 use crate::plan::{Plan, PlannedField};
 
@@ -35,35 +36,35 @@ pub(crate) fn sum_blocks(
     let next = AtomicUsize::new(0);
     let work = || {
         lower_priority();
-        let mut results = Vec::new();
-        let mut together = ClickGroups::new();
+        let mut apart = Vec::new();
+        let mut together = FoundClicks::default();
         while let Some((at, block)) = {
             let at = next.fetch_add(1, Ordering::Relaxed);
             blocks.get(at).map(|block| (at, block))
         } {
             if keeps_apart {
-                let mut groups = ClickGroups::new();
-                sum_block(block, plan, keys, &mut groups)?;
-                results.push((Some(at), groups));
+                let mut found = FoundClicks::default();
+                sum_block(block, plan, keys, &mut found)?;
+                apart.push((Some(at), found.into_groups()));
             } else {
                 sum_block(block, plan, keys, &mut together)?;
             }
         }
-        if !keeps_apart {
-            results.push((None, together));
-        }
-        Ok::<_, ReportError>(results)
+        Ok::<_, ReportError>((apart, together))
     };
+    let threads = threads.min(blocks.len()).max(1);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.min(blocks.len()).max(1))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            let results = thread
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let (mut all, mut together) = (Vec::new(), Vec::new());
+        for thread in running {
+            let (apart, found) = thread
                 .join()
-                .map_err(|_| ReportError::failed(std::io::Error::other("a thread of the report failed")))?;
-            all.extend(results?);
+                .map_err(|_| ReportError::failed(std::io::Error::other("a thread of the report failed")))??;
+            all.extend(apart);
+            together.push(found);
+        }
+        if !keeps_apart {
+            all.push((None, FoundClicks::together(together, threads, lower_priority)));
         }
         Ok(all)
     })
@@ -124,7 +125,7 @@ fn sum_block(
     block: &LoadedBlock,
     plan: &Plan,
     keys: &Keys,
-    groups: &mut ClickGroups,
+    found: &mut FoundClicks,
 ) -> Result<(), ReportError> {
     let fields: Vec<_> = plan
         .click_fields()
@@ -155,19 +156,23 @@ fn sum_block(
         .into_iter()
         .filter(|planned| planned.field.is_group())
         .collect();
-    let weights = weights(&block.marks);
+    let bits = bits(&block.marks);
     let marks = Marks {
         codes: &block.marks.codes,
-        weights: &weights,
+        bits: &bits,
         kept: kept.as_deref(),
     };
     let cells = grouped
         .iter()
         .try_fold(1_usize, |cells, planned| cells.checked_mul(planned.codes()));
     match cells.filter(|cells| *cells <= MAX_CELLS) {
-        Some(cells) => sum_in_cells(&grouped, cells, &marks, plan, keys, groups),
-        None => sum_by_key(&grouped, &marks, plan, keys, groups),
+        Some(cells) => sum_in_cells(&grouped, cells, &marks, plan, keys, found),
+        None => sum_by_key(&grouped, &marks, plan, keys, found),
+    }?;
+    if found.groups.len() > MAX_GROUPS {
+        return Err(ReportError::TooLarge);
     }
+    Ok(())
 }
 
 fn keep_allowed<C: Code>(kept: &mut [bool], codes: &[C], allowed: &[bool]) {
@@ -179,18 +184,15 @@ fn keep_allowed<C: Code>(kept: &mut [bool], codes: &[C], allowed: &[bool]) {
 /// Marks of the rows of a block.
 struct Marks<'a> {
     codes: &'a Codes,
-    /// Clicks, unique and invalid ones, by code.
-    weights: &'a [[u32; 3]],
+    /// By code: bit 0 of unique clicks, bit 1 of flagged ones.
+    bits: &'a [u8],
     /// Rows that the filters let through; `None` for all.
     kept: Option<&'a [bool]>,
 }
 
 impl Marks<'_> {
-    /// Calls `add` with the weight of every row that is kept, and its number.
-    fn each(
-        &self,
-        mut add: impl FnMut(usize, [u32; 3]) -> Result<(), ReportError>,
-    ) -> Result<(), ReportError> {
+    /// Calls `add` with the number of every row that is kept, and its bits.
+    fn each(&self, mut add: impl FnMut(usize, u8)) {
         match self.codes {
             Codes::Narrow(codes) => self.each_of(codes, &mut add),
             Codes::Medium(codes) => self.each_of(codes, &mut add),
@@ -198,32 +200,24 @@ impl Marks<'_> {
         }
     }
 
-    fn each_of<C: Code>(
-        &self,
-        codes: &[C],
-        add: &mut impl FnMut(usize, [u32; 3]) -> Result<(), ReportError>,
-    ) -> Result<(), ReportError> {
+    fn each_of<C: Code>(&self, codes: &[C], add: &mut impl FnMut(usize, u8)) {
         for (row, code) in codes.iter().enumerate() {
             if self
                 .kept
                 .is_none_or(|kept| kept.get(row).copied().unwrap_or_default())
             {
-                add(row, self.weights.get(code.index()).copied().unwrap_or_default())?;
+                add(row, self.bits.get(code.index()).copied().unwrap_or_default());
             }
         }
-        Ok(())
     }
 }
 
-fn weights(marks: &Column) -> Vec<[u32; 3]> {
-    let mut weights = vec![[1, 0, 0]];
+fn bits(marks: &Column) -> Vec<u8> {
+    let mut bits = vec![0];
     if let Dictionary::Numbers(numbers) = &marks.dictionary {
-        weights.extend(numbers.iter().map(|marks| {
-            let bit = |bit: i32| u32::from(marks & bit != 0);
-            [1, bit(1), bit(2)]
-        }));
+        bits.extend(numbers.iter().map(|marks| (marks & 3) as u8));
     }
-    weights
+    bits
 }
 
 /// Counts the combinations of codes in an array, and then finds the keys of those that occur.
@@ -233,7 +227,7 @@ fn sum_in_cells(
     marks: &Marks<'_>,
     plan: &Plan,
     keys: &Keys,
-    groups: &mut ClickGroups,
+    found: &mut FoundClicks,
 ) -> Result<(), ReportError> {
     let mut cell_of_row = vec![0_u32; marks.codes.len()];
     let mut stride = 1;
@@ -246,15 +240,14 @@ fn sum_in_cells(
         stride *= planned.codes() as u32;
     }
     let mut sums = vec![[0_u32; 3]; cells];
-    marks.each(|row, weight| {
+    marks.each(|row, bits| {
         let cell = cell_of_row.get(row).copied().unwrap_or_default();
-        if let Some(sum) = sums.get_mut(cell as usize) {
-            for (sum, weight) in sum.iter_mut().zip(weight) {
-                *sum += weight;
-            }
+        if let Some([clicks, unique, invalid]) = sums.get_mut(cell as usize) {
+            *clicks += 1;
+            *unique += u32::from(bits & 1);
+            *invalid += u32::from(bits >> 1);
         }
-        Ok(())
-    })?;
+    });
     let mut parts: Vec<_> = grouped
         .iter()
         .map(|planned| vec![UNKNOWN; planned.codes()])
@@ -269,13 +262,14 @@ fn sum_in_cells(
             rest /= planned.codes();
             key |= part(planned, code, parts, plan, keys)?;
         }
-        *groups.entry(key).or_default() += Clicks {
+        let clicks = Clicks {
             clicks: i64::from(clicks),
             unique: i64::from(unique),
             invalid: i64::from(invalid),
         };
+        found.groups.add(key, clicks);
     }
-    check_size(groups)
+    Ok(())
 }
 
 fn add_codes<C: Code>(cells: &mut [u32], codes: &[C], stride: u32) {
@@ -290,7 +284,7 @@ fn sum_by_key(
     marks: &Marks<'_>,
     plan: &Plan,
     keys: &Keys,
-    groups: &mut ClickGroups,
+    found: &mut FoundClicks,
 ) -> Result<(), ReportError> {
     let mut key_of_row = vec![0; marks.codes.len()];
     for planned in grouped {
@@ -300,15 +294,8 @@ fn sum_by_key(
             Codes::Wide(codes) => add_parts(&mut key_of_row, codes, planned, marks, plan, keys),
         }?;
     }
-    marks.each(|row, [clicks, unique, invalid]| {
-        let key = key_of_row.get(row).copied().unwrap_or_default();
-        *groups.entry(key).or_default() += Clicks {
-            clicks: i64::from(clicks),
-            unique: i64::from(unique),
-            invalid: i64::from(invalid),
-        };
-        check_size(groups)
-    })
+    marks.each(|row, bits| found.add_row(key_of_row.get(row).copied().unwrap_or_default(), bits));
+    Ok(())
 }
 
 fn add_parts<C: Code>(
@@ -346,11 +333,4 @@ fn part(
         *known = planned.with_value(code, |value| plan.part(planned.field, value, keys))?;
     }
     Ok(*known)
-}
-
-fn check_size(groups: &ClickGroups) -> Result<(), ReportError> {
-    if groups.len() > MAX_GROUPS {
-        return Err(ReportError::TooLarge);
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Conversions of a period: from the sums per hour if those have all fields, otherwise one by one.
+//! Conversions of a period: from the sums per quarter of an hour if those have all fields, otherwise one by one.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,17 @@ const VISIT: &str = "
         SELECT visit_of(k) AS of_click FROM clicks k WHERE v.visit IS NULL AND k.network_id = $1 AND k.id = v.click_id OFFSET 0
     ) k ON true
     CROSS JOIN LATERAL (SELECT coalesce(v.visit, k.of_click) AS visited) known";
+
+/// Values of the clicks that led to the first conversions of the customers; without one, the conversion's own.
+const FIRST_VISIT: &str = "
+    LEFT JOIN LATERAL (
+        SELECT coalesce(e.visit, (SELECT visit_of(c) FROM clicks c WHERE c.network_id = $1 AND c.id = e.click_id)) AS visit
+        FROM conversions e
+        WHERE e.network_id = $1 AND e.customer_id = v.customer_id AND e.advertiser_id = v.advertiser_id
+          AND e.status IN ('pending', 'approved') ORDER BY e.id LIMIT 1
+    ) first ON true
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN first IS NULL THEN visited ELSE first.visit END AS first_visited) path";
 
 /// Goals that follow another goal.
 const LATER_GOALS: &str =
@@ -99,7 +110,6 @@ impl Events<'_> {
         let has_times = self.query.used_metrics().any(Metric::is_time);
         let mut fields = self.plan.fields.iter();
         let is_summed = self.query.by == Basis::Conversion
-            && self.has_hours
             && !has_times
             && fields.all(|planned| planned.field.of_sums().is_some());
         match &self.kept {
@@ -121,7 +131,7 @@ impl Events<'_> {
         groups.check_size()
     }
 
-    /// Conversions of an interval, from the sums per hour or one by one, with their span and key.
+    /// Conversions of an interval, from the sums or one by one, with their span and key.
     pub(super) async fn conversions_of(
         &self,
         conn: &mut NetworkConn,
@@ -216,8 +226,10 @@ impl Events<'_> {
         grouped(
             fields.map(|planned| (planned, self.of_sums_field(planned.field))),
             &sums("sum(conversions)::bigint", &later_steps, [NO_TIMES; 2]),
-            &self.more("hour"),
-            &format!("conversion_rollups v WHERE network_id = $1 AND hour >= $2 AND hour < $3 {NARROWED}"),
+            &self.more("quarter_hour"),
+            &format!(
+                "conversion_rollups v WHERE network_id = $1 AND quarter_hour >= $2 AND quarter_hour < $3 {NARROWED}"
+            ),
         )
     }
 
@@ -232,8 +244,16 @@ impl Events<'_> {
                 CLICKED_IN_PERIOD,
             ),
         };
-        let mut fields = self.plan.fields.iter();
-        let visit = if fields.any(|planned| planned.field.is_of_visit()) {
+        let uses = |is_used: fn(Field) -> bool| {
+            let mut fields = self.plan.fields.iter();
+            fields.any(|planned| is_used(planned.field))
+        };
+        let first_visit = if uses(|field| field.of_first_visit().is_some()) {
+            FIRST_VISIT
+        } else {
+            ""
+        };
+        let visit = if uses(Field::is_of_visit) || !first_visit.is_empty() {
             VISIT
         } else {
             ""
@@ -258,7 +278,9 @@ impl Events<'_> {
             }),
             &sums("count(*)", &later_steps, [&times, &step_times]),
             &self.more(&at),
-            &format!("conversions v {visit} WHERE v.network_id = $1 AND {in_period} {NARROWED}"),
+            &format!(
+                "conversions v {visit} {first_visit} WHERE v.network_id = $1 AND {in_period} {NARROWED}"
+            ),
         )
     }
 

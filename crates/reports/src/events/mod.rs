@@ -51,8 +51,6 @@ pub(crate) struct Events<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) keys: &'a Keys,
     pub(crate) scope: Scope,
-    /// True if the hours of the sums are hours in the time zone of the report.
-    pub(crate) has_hours: bool,
     /// Memory of conversions, and the text of this question in it; `None` if they depend on more than their span.
     pub(crate) kept: Option<(&'a SpanCache, Arc<str>)>,
     /// Rates of the days of the report, if its money is converted.
@@ -60,13 +58,10 @@ pub(crate) struct Events<'a> {
 }
 
 impl Events<'_> {
-    /// True if the sums per hour have every field that the query needs of clicks.
+    /// True if the sums have every field that the query needs of clicks.
     pub(crate) fn uses_sums(&self) -> bool {
-        self.has_hours
-            && self
-                .plan
-                .click_fields()
-                .all(|planned| planned.field.of_sums().is_some())
+        let mut fields = self.plan.click_fields();
+        fields.all(|planned| planned.field.of_sums().is_some())
     }
 
     /// Expression of a field over the time `at`, no finer than the report needs it.
@@ -79,10 +74,10 @@ impl Events<'_> {
         }
     }
 
-    /// Expression of a field over the sums per hour.
+    /// Expression of a field over the sums.
     fn of_sums_field(&self, field: Field) -> String {
         match field {
-            Field::Time => self.time("hour"),
+            Field::Time => self.time("quarter_hour"),
             other => other.of_sums().unwrap_or_default().to_owned(),
         }
     }
@@ -101,7 +96,9 @@ impl Events<'_> {
                 "sum(clicks)::bigint AS clicks, sum(unique_clicks)::bigint AS unique_clicks,
                  sum(invalid_clicks)::bigint AS invalid_clicks",
                 "",
-                &format!("click_rollups WHERE network_id = $1 AND hour >= $2 AND hour < $3 {NARROWED}"),
+                &format!(
+                    "click_rollups WHERE network_id = $1 AND quarter_hour >= $2 AND quarter_hour < $3 {NARROWED}"
+                ),
             )
         } else {
             let fields = self.plan.click_fields();
@@ -206,6 +203,3 @@ fn grouped<'a>(
         MAX_GROUPS + 1
     )
 }
-
-/// Order of fields on which [`Events::add_clicks`] relies: those of clicks come first.
-const _: () = assert!((Field::Flag as u8) < (Field::Goal as u8));

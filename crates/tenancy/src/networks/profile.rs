@@ -1,6 +1,6 @@
 //! Network settings that its staff can change.
 
-use chrono::{DateTime, Offset, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -179,8 +179,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
 /// `reserved_hosts` belong to the installation and cannot be taken by a network.
 ///
 /// # Errors
-/// [`ChangeError::Fields`] if the slug or a host is taken or invalid, or if hours of the new time zone start at other
-/// minutes than those of the current one: rollups are stored by hours of the network's time zone.
+/// [`ChangeError::Fields`] if the slug or a host is taken or invalid.
 pub async fn update_profile(
     conn: &mut NetworkConn,
     author: &Author,
@@ -196,11 +195,6 @@ pub async fn update_profile(
         .filter(|host| !old.tracking_hosts.contains(host))
     {
         check_claim(host, reserved_hosts).map_err(|message| ChangeError::field("tracking_hosts", message))?;
-    }
-    if minutes_past(new.time_zone, now) != minutes_past(old.time_zone, now) {
-        let message = "Hours in this time zone start at other minutes than in the current one, and totals are stored by \
-                       the hour. Choose a time zone whose hours start at the same minute.";
-        return Err(ChangeError::field("time_zone", message));
     }
     if new.slug != old.slug {
         diesel::update(network_slugs::table.filter(network_slugs::network_id.eq(network_id)))
@@ -250,15 +244,6 @@ fn check_claim(host: &str, reserved_hosts: &[String]) -> Result<(), String> {
     }
 }
 
-/// Minutes past the hour in UTC at which hours of this time zone start.
-fn minutes_past(zone: Tz, now: DateTime<Utc>) -> i32 {
-    now.with_timezone(&zone)
-        .offset()
-        .fix()
-        .local_minus_utc()
-        .rem_euclid(3600)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,14 +262,5 @@ mod tests {
         ] {
             assert!(check_claim(host, &reserved).is_err(), "{host}");
         }
-    }
-
-    #[test]
-    fn only_time_zones_with_hours_at_the_same_minute_are_interchangeable() {
-        let now = schema::clock::now();
-        let minutes = |zone: &str| minutes_past(zone.parse().unwrap(), now);
-        assert_eq!(minutes("Europe/Warsaw"), minutes("America/New_York"));
-        assert_ne!(minutes("Europe/Warsaw"), minutes("Asia/Kolkata"));
-        assert_ne!(minutes("Asia/Kathmandu"), minutes("Asia/Kolkata"));
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use futures_util::TryStreamExt as _;
 use schema::batch::{BatchError, connect_ingest};
 use schema::{NetworkId, clock};
@@ -25,9 +24,9 @@ const BUILDS_PER_ROUND: usize = 8;
 /// Becomes the keeper if no other node is, while the connection lasts. Reading a block takes longer than a click.
 const BECOME_KEEPER: &str = "SELECT pg_try_advisory_lock($1)";
 
-/// Hours of a network's clicks from a time on, with their number.
-const HOURS: &str = "SELECT hour, sum(clicks)::bigint FROM click_rollups
-     WHERE network_id = $1 AND hour >= $2 GROUP BY hour ORDER BY hour";
+/// Quarters of an hour with clicks of a network from a time on, with their number.
+const QUARTERS: &str = "SELECT quarter_hour, sum(clicks)::bigint FROM click_rollups
+     WHERE network_id = $1 AND quarter_hour >= $2 GROUP BY 1 ORDER BY 1";
 
 const END_OF_BLOCKS: &str = "SELECT max(until_at) FROM click_blocks WHERE network_id = $1";
 
@@ -64,13 +63,9 @@ async fn keep_until_failure(url: &str) -> Result<(), BatchError> {
     }
     client.execute(REMOVE_UNUSED, &[]).await?;
     loop {
-        for row in client.query("SELECT id, time_zone FROM networks", &[]).await? {
-            let zone: String = row.try_get(1)?;
-            let network = Network {
-                id: row.try_get(0)?,
-                zone: zone.parse().unwrap_or(Tz::UTC),
-            };
-            conversions::fill_visits(&client, network.id).await?;
+        for row in client.query("SELECT id FROM networks", &[]).await? {
+            let network = Network(row.try_get(0)?);
+            conversions::fill_visits(&client, network.0).await?;
             for _ in 0..BUILDS_PER_ROUND {
                 let is_closed = network.close_next(&mut client, clock::now()).await?;
                 let is_built = network.build_next(&mut client).await?;
@@ -83,38 +78,35 @@ async fn keep_until_failure(url: &str) -> Result<(), BatchError> {
     }
 }
 
-struct Network {
-    id: NetworkId,
-    zone: Tz,
-}
+struct Network(NetworkId);
 
 impl Network {
     /// Closes the next span, if it is due.
     async fn close_next(&self, client: &mut Client, now: DateTime<Utc>) -> Result<bool, BatchError> {
-        let end: Option<DateTime<Utc>> = client.query_one(END_OF_BLOCKS, &[&self.id]).await?.try_get(0)?;
+        let end: Option<DateTime<Utc>> = client.query_one(END_OF_BLOCKS, &[&self.0]).await?.try_get(0)?;
         let from_at = match end {
             Some(end) => end,
-            None => match client.query_opt(FIRST_CLICK, &[&self.id]).await? {
-                Some(row) => clock::start_of_hour(row.try_get(0)?, self.zone),
+            None => match client.query_opt(FIRST_CLICK, &[&self.0]).await? {
+                Some(row) => clock::quarter_hour(row.try_get(0)?),
                 None => return Ok(false),
             },
         };
-        let since = clock::start_of_hour(from_at, self.zone);
-        let mut hours = Vec::new();
-        for row in client.query(HOURS, &[&self.id, &since]).await? {
-            hours.push((row.try_get(0)?, row.try_get(1)?));
+        let since = clock::quarter_hour(from_at);
+        let mut quarters = Vec::new();
+        for row in client.query(QUARTERS, &[&self.0, &since]).await? {
+            quarters.push((row.try_get(0)?, row.try_get(1)?));
         }
-        let Some((until_at, clicks)) = spans::next(from_at, &hours, self.zone, now) else {
+        let Some((until_at, clicks)) = spans::next(from_at, &quarters, now) else {
             return Ok(false);
         };
         let transaction = client.transaction().await?;
         transaction
-            .execute(LOCK, &[&(LOCKS + i64::from(self.id.0))])
+            .execute(LOCK, &[&(LOCKS + i64::from(self.0.0))])
             .await?;
         transaction
             .execute(
                 "INSERT INTO click_blocks (network_id, from_at, until_at, clicks) VALUES ($1, $2, $3, $4)",
-                &[&self.id, &from_at, &until_at, &clicks],
+                &[&self.0, &from_at, &until_at, &clicks],
             )
             .await?;
         transaction.commit().await?;
@@ -123,12 +115,12 @@ impl Network {
 
     /// Builds the next block that needs it, as one with its small neighbours. Returns false if none was built.
     async fn build_next(&self, client: &mut Client) -> Result<bool, BatchError> {
-        let Some(row) = client.query_opt(NEXT_TO_BUILD, &[&self.id]).await? else {
+        let Some(row) = client.query_opt(NEXT_TO_BUILD, &[&self.0]).await? else {
             return Ok(false);
         };
         let from_at: DateTime<Utc> = row.try_get(0)?;
         let mut blocks = Vec::new();
-        for row in client.query(NEIGHBOURS, &[&self.id, &from_at]).await? {
+        for row in client.query(NEIGHBOURS, &[&self.0, &from_at]).await? {
             blocks.push(Block {
                 from_at: row.try_get(0)?,
                 until_at: row.try_get(1)?,
@@ -139,7 +131,7 @@ impl Network {
         let Some(last) = blocks.len().checked_sub(1) else {
             return Ok(false);
         };
-        let merged = spans::merged(&blocks, last, self.zone);
+        let merged = spans::merged(&blocks, last);
         let merged = blocks.get(merged).unwrap_or_default();
         let late = self.late(client, merged).await?;
         let encoded = self.encoded(client, merged).await?;
@@ -151,7 +143,7 @@ impl Network {
             client
                 .execute(
                     "INSERT INTO click_block_columns (network_id, build, name, data) VALUES ($1, $2, $3, $4)",
-                    &[&self.id, &build, name, data],
+                    &[&self.0, &build, name, data],
                 )
                 .await?;
         }
@@ -160,7 +152,7 @@ impl Network {
             client
                 .execute(
                     "DELETE FROM click_block_columns WHERE network_id = $1 AND build = $2",
-                    &[&self.id, &build],
+                    &[&self.0, &build],
                 )
                 .await?;
         }
@@ -173,7 +165,7 @@ impl Network {
         let rows = client
             .query(
                 "SELECT late FROM click_blocks WHERE network_id = $1 AND from_at = ANY ($2) ORDER BY from_at",
-                &[&self.id, &starts],
+                &[&self.0, &starts],
             )
             .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -189,7 +181,7 @@ impl Network {
             .read_only(true)
             .start()
             .await?;
-        let span: [&(dyn ToSql + Sync); 3] = [&self.id, &first.from_at, &last.until_at];
+        let span: [&(dyn ToSql + Sync); 3] = [&self.0, &first.from_at, &last.until_at];
         let mut rows = pin!(transaction.query_raw(CLICKS, span).await?);
         let mut collector = Collector::default();
         while let Some(row) = rows.try_next().await? {
@@ -218,13 +210,13 @@ impl Network {
         let starts: Vec<_> = blocks.iter().map(|block| block.from_at).collect();
         let transaction = client.transaction().await?;
         transaction
-            .execute(LOCK, &[&(LOCKS + i64::from(self.id.0))])
+            .execute(LOCK, &[&(LOCKS + i64::from(self.0.0))])
             .await?;
         let removed = transaction
             .query(
                 "DELETE FROM click_blocks b USING unnest($2::timestamptz[], $3::integer[]) AS k(from_at, late)
                  WHERE b.network_id = $1 AND b.from_at = k.from_at AND b.late = k.late RETURNING b.build",
-                &[&self.id, &starts, &late],
+                &[&self.0, &starts, &late],
             )
             .await?;
         if removed.len() != blocks.len() {
@@ -238,7 +230,7 @@ impl Network {
         transaction
             .execute(
                 "DELETE FROM click_block_columns WHERE network_id = $1 AND build = ANY ($2)",
-                &[&self.id, &builds],
+                &[&self.0, &builds],
             )
             .await?;
         let sums = encoded.sums;
@@ -248,7 +240,7 @@ impl Network {
                                            invalid_clicks)
                  VALUES ($1, $2, $3, $4, 0, $5, $6, $7)",
                 &[
-                    &self.id,
+                    &self.0,
                     &first.from_at,
                     &last.until_at,
                     &build,
@@ -259,7 +251,7 @@ impl Network {
             )
             .await?;
         transaction.commit().await?;
-        tracing::debug!(network = %self.id, from_at = %first.from_at, until_at = %last.until_at, clicks = sums.clicks,
+        tracing::debug!(network = %self.0, from_at = %first.from_at, until_at = %last.until_at, clicks = sums.clicks,
                         "block of clicks built");
         Ok(true)
     }

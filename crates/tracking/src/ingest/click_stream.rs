@@ -10,7 +10,7 @@ use campaigns::Routing;
 use chrono::{DateTime, Datelike, Utc};
 use futures_util::SinkExt;
 use schema::batch::{BatchError, Prepared, Row, Tx};
-use schema::{AffiliateId, CampaignId, LinkId, NetworkId};
+use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
 use tokio_postgres::{Client, Transaction};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ const COPY_TRAILER: &[u8] = &[0xff, 0xff];
 schema::row! {
     struct RollupMove() {
         network_id: NetworkId,
-        hour: DateTime<Utc>,
+        quarter_hour: DateTime<Utc>,
         campaign_id: CampaignId,
         affiliate_id: AffiliateId,
         link_id: LinkId,
@@ -38,7 +38,7 @@ schema::row! {
 
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "{} ON CONFLICT (network_id, hour, campaign_id, affiliate_id, link_id) DO UPDATE
+        "{} ON CONFLICT (network_id, quarter_hour, campaign_id, affiliate_id, link_id) DO UPDATE
          SET clicks = click_rollups.clicks + EXCLUDED.clicks,
              unique_clicks = click_rollups.unique_clicks + EXCLUDED.unique_clicks,
              invalid_clicks = click_rollups.invalid_clicks + EXCLUDED.invalid_clicks",
@@ -148,7 +148,7 @@ impl Stream for ClickStream {
                 .entry(month(at))
                 .or_insert_with(|| BytesMut::from(COPY_HEADER));
             click.put_row(rows);
-            add(&mut sums, &click);
+            add(&mut sums, &click, clock::quarter_hour(at));
         }
         let tx = Tx::new(transaction, prepared);
         arrivals.announce(tx).await?;
@@ -182,14 +182,14 @@ async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes)
     Ok(())
 }
 
-/// Number of clicks, unique clicks and invalid clicks by network, hour (microseconds since 1970), campaign, affiliate
-/// and link. Sorted, so that two nodes lock the rows in the same order.
-type Sums = BTreeMap<(NetworkId, i64, CampaignId, AffiliateId, LinkId), [i64; 3]>;
+/// Number of clicks, unique clicks and invalid clicks by network, quarter of an hour, campaign, affiliate and link. Sorted, so
+/// that two nodes lock the rows in the same order.
+type Sums = BTreeMap<(NetworkId, DateTime<Utc>, CampaignId, AffiliateId, LinkId), [i64; 3]>;
 
-fn add(sums: &mut Sums, click: &ClickRecord<'_>) {
+fn add(sums: &mut Sums, click: &ClickRecord<'_>, quarter_hour: DateTime<Utc>) {
     let key = (
         click.network_id,
-        click.hour,
+        quarter_hour,
         click.campaign_id,
         click.affiliate_id,
         click.link_id,
@@ -202,11 +202,10 @@ fn add(sums: &mut Sums, click: &ClickRecord<'_>) {
 
 async fn add_to_rollups(tx: Tx<'_>, sums: &Sums) -> Result<(), ApplyError> {
     let mut rows = Vec::with_capacity(sums.len());
-    for ((network_id, hour, campaign_id, affiliate_id, link_id), [clicks, unique, invalid]) in sums {
-        let hour = DateTime::from_timestamp_micros(*hour);
+    for ((network_id, quarter_hour, campaign_id, affiliate_id, link_id), [clicks, unique, invalid]) in sums {
         rows.push(RollupMove {
             network_id: *network_id,
-            hour: hour.ok_or_else(|| BatchError::Invalid("a click in an impossible hour".to_owned()))?,
+            quarter_hour: *quarter_hour,
             campaign_id: *campaign_id,
             affiliate_id: *affiliate_id,
             link_id: *link_id,

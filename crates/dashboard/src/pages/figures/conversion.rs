@@ -45,12 +45,12 @@ pub(super) async fn correct(
     let conversion_id: ConversionId = id(&path)?;
     let mut draft = form.draft("", &FIELDS);
     let version = form.get("version").parse().ok();
-    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    let (author, now) = (page.actor.author(), page.now);
     let corrected = page
         .conn
         .attempt(async |conn| {
             let request = request(conn, conversion_id, &draft, version).await?;
-            conversions::propose(conn, &author, zone, conversion_id, &request, now).await
+            conversions::propose(conn, &author, conversion_id, &request, now).await
         })
         .await;
     match corrected {

@@ -107,8 +107,8 @@ pub(super) async fn decide(
         version: form.get("version").parse().ok(),
         ..CorrectionRequest::from(correction)
     };
-    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
-    let corrected = conversions::propose(&mut page.conn, &author, zone, conversion_id, &request, now).await?;
+    let (author, now) = (page.actor.author(), page.now);
+    let corrected = conversions::propose(&mut page.conn, &author, conversion_id, &request, now).await?;
     page.commit().await?;
     match corrected {
         Corrected::Done(_) => see_other(urls::local(form.get("here"))),

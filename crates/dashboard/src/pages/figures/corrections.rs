@@ -69,7 +69,7 @@ pub(super) async fn show(page: Page<needs::DecideConversions>, query: web::Query
 pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let mut draft = form.draft("", &FIELDS);
     draft.set("csv", file(&form));
-    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
+    let (author, now) = (page.actor.author(), page.now);
     // What was changed in the form since the preview is previewed first.
     let is_confirmed = form.get("confirm") == previewed(&draft);
     let seen = is_confirmed.then(|| versions(draft.of("seen")));
@@ -77,14 +77,14 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
     let corrected = match (request(&draft), &seen) {
         (Ok(Request::File(text)), seen) => {
             let seen = seen.as_ref().map_or(Seen::Preview, Seen::Versions);
-            conversions::correct_file(&mut page.conn, &author, zone, &text, seen, now).await
+            conversions::correct_file(&mut page.conn, &author, &text, seen, now).await
         }
         (Ok(Request::Selected(selection, request)), seen) => {
             let selection = seen.as_ref().map_or(selection, |seen| {
                 Selection::Ids(seen.iter().map(|(id, version)| (*id, Some(*version))).collect())
             });
             let conn = &mut page.conn;
-            conversions::correct_all(conn, &author, zone, &selection, &request, is_preview, now).await
+            conversions::correct_all(conn, &author, &selection, &request, is_preview, now).await
         }
         (Err(error), _) => Err(error),
     };
@@ -111,8 +111,8 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
 /// `POST /conversions/corrections/undo`
 pub(super) async fn undo(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let batch: Uuid = form.get("batch").parse().map_err(|_| PageError::NotFound)?;
-    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
-    conversions::undo_all(&mut page.conn, &author, zone, batch, now).await?;
+    let (author, now) = (page.actor.author(), page.now);
+    conversions::undo_all(&mut page.conn, &author, batch, now).await?;
     page.commit().await?;
     see_other("/conversions")
 }
@@ -123,8 +123,8 @@ pub(super) async fn decide_waiting(
 ) -> PageResult {
     let waiting: WaitingCorrectionId = id(form.get("id"))?;
     let approve = form.get("decision") == "approve";
-    let (author, zone, now) = (page.actor.author(), page.network.time_zone(), page.now);
-    conversions::decide_waiting(&mut page.conn, &author, zone, waiting, approve, now).await?;
+    let (author, now) = (page.actor.author(), page.now);
+    conversions::decide_waiting(&mut page.conn, &author, waiting, approve, now).await?;
     page.commit().await?;
     see_other(urls::local(form.get("here")))
 }

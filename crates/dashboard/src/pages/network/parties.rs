@@ -10,9 +10,8 @@ use tenancy::advertisers::{Advertiser, AdvertiserStatus};
 use tenancy::affiliates::{Affiliate, AffiliateStatus};
 use tenancy::groups::{self, Group};
 use tenancy::import::Party;
-use tenancy::networks;
 use tenancy::parties::{PartyFilter, PartySort};
-use tenancy::{Permission, advertisers, affiliates, csv_export, needs};
+use tenancy::{Permission, advertisers, affiliates, csv_export, memberships, needs, networks};
 
 use crate::error::PageError;
 use crate::forms::Choice;
@@ -187,7 +186,8 @@ pub(super) async fn export(mut page: Page<needs::SeeParties>, filters: web::Quer
         Party::Affiliates => {
             let group = listing::id(&filters.group)?;
             let found = affiliates::list(&mut page.conn, &filters.filter(true)?, group, EXPORT).await?;
-            csv_export::affiliates(&found, &groups::all(&mut page.conn).await?)
+            let groups = groups::all(&mut page.conn).await?;
+            csv_export::affiliates(&found, &groups, &memberships::staff(&mut page.conn).await?)
         }
     };
     let slug = networks::slug(&mut page.conn).await?;

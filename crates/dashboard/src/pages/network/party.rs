@@ -7,6 +7,7 @@ use schema::{AdvertiserId, AffiliateId};
 use tenancy::advertisers::{Advertiser, AdvertiserSettings};
 use tenancy::affiliates::{Affiliate, AffiliateSettings};
 use tenancy::import::Party;
+use tenancy::memberships::{self, Member};
 use tenancy::parties::PartyDraft;
 use tenancy::{ChangeError, FieldErrors, Permission, advertisers, affiliates, groups, needs};
 
@@ -38,12 +39,14 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::ManagePar
                 .map(|made| urls::advertiser(made.id)),
             Err(error) => Err(error),
         },
-        Party::Affiliates => match AffiliateSettings::checked(&form.draft, &form.status, &form.group) {
-            Ok(settings) => affiliates::create(&mut page.conn, &author, &settings, page.now)
-                .await
-                .map(|made| urls::affiliate(made.id)),
-            Err(error) => Err(error),
-        },
+        Party::Affiliates => {
+            match AffiliateSettings::checked(&form.draft, &form.status, &form.group, &form.manager) {
+                Ok(settings) => affiliates::create(&mut page.conn, &author, &settings, page.now)
+                    .await
+                    .map(|made| urls::affiliate(made.id)),
+                Err(error) => Err(error),
+            }
+        }
     };
     finish(page, None, form, made).await
 }
@@ -92,7 +95,7 @@ pub(super) async fn update(
             affiliates::find(&mut page.conn, id)
                 .await?
                 .ok_or(PageError::NotFound)?;
-            match AffiliateSettings::checked(&form.draft, &form.status, &form.group) {
+            match AffiliateSettings::checked(&form.draft, &form.status, &form.group, &form.manager) {
                 Ok(settings) => affiliates::update(&mut page.conn, &author, id, version, &settings, page.now)
                     .await
                     .map(|_| urls::affiliate(id)),
@@ -145,6 +148,7 @@ async fn render_with<P>(
 ) -> PageResult {
     let party = party(&page.request);
     let groups = groups::all(&mut page.conn).await?;
+    let staff = memberships::staff(&mut page.conn).await?;
     let frame = page.commit().await?;
     let heading = match (&existing, party) {
         (Some(_), _) => form.draft.name.clone(),
@@ -176,10 +180,21 @@ async fn render_with<P>(
             existing,
             statuses: Choice::list(statuses(party).iter().copied(), &form.status),
             groups: group_choices(&groups, &form.group, "No group"),
-            has_groups: party == Party::Affiliates,
+            managers: manager_choices(&staff, &form.manager),
+            is_affiliate: party == Party::Affiliates,
             may_manage: frame.actor.may(Permission::ManageParties),
             form,
         },
+    )
+}
+
+fn manager_choices(staff: &[Member], chosen: &str) -> Vec<Choice> {
+    let all = staff
+        .iter()
+        .map(|member| (member.id.to_string(), member.person_name.clone()));
+    Choice::list(
+        std::iter::once((String::new(), "No manager".to_owned())).chain(all),
+        chosen,
     )
 }
 
@@ -205,6 +220,7 @@ struct PartyForm {
     draft: PartyDraft,
     status: String,
     group: String,
+    manager: String,
     version: String,
     errors: FieldErrors,
 }
@@ -220,6 +236,7 @@ impl PartyForm {
             },
             status: form.get("status").to_owned(),
             group: form.get("group").to_owned(),
+            manager: form.get("manager").to_owned(),
             version: form.get("version").to_owned(),
             errors: FieldErrors::default(),
         }
@@ -235,6 +252,7 @@ impl PartyForm {
             },
             status: advertiser.status.to_string(),
             group: String::new(),
+            manager: String::new(),
             version: advertiser.version.to_string(),
             errors: FieldErrors::default(),
         }
@@ -250,6 +268,7 @@ impl PartyForm {
             },
             status: affiliate.status.to_string(),
             group: affiliate.group_id.map_or_else(String::new, |id| id.to_string()),
+            manager: affiliate.manager_id.map_or_else(String::new, |id| id.to_string()),
             version: affiliate.version.to_string(),
             errors: FieldErrors::default(),
         }
@@ -267,7 +286,8 @@ struct Edit {
     history: Option<String>,
     statuses: Vec<Choice>,
     groups: Vec<Choice>,
-    has_groups: bool,
+    managers: Vec<Choice>,
+    is_affiliate: bool,
     may_manage: bool,
     form: PartyForm,
 }

@@ -1,0 +1,2 @@
+ALTER TABLE conversions DROP COLUMN item_categories;
+ALTER TABLE affiliates DROP COLUMN manager_id;
