@@ -119,7 +119,7 @@ impl Cluster {
         connect(&self.url_of("postgres", DATABASE)).await
     }
 
-    /// Returns the address for a login: `clickledger_app` or `clickledger_owner`.
+    /// Returns the address for a login: `clickledger_app`, `clickledger_owner`, or the superuser `postgres`.
     pub(crate) fn url(&self, login: &str) -> String {
         self.url_of(login, DATABASE)
     }

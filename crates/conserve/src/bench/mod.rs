@@ -60,6 +60,9 @@ pub(crate) struct BenchOptions {
     /// Clicks of the network of the row reports.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(50_000..))]
     report_clicks: u64,
+    /// Leave the network of the row reports up until Enter, and print the options of compare_columns.py for it.
+    #[arg(long)]
+    report_keep: bool,
     /// Links of the row memory.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     many_links: u64,
@@ -186,7 +189,9 @@ impl BenchRow {
             Self::Caps => postbacks::capped(testbed, effort).await,
             Self::Latency => latency::latency(testbed, effort).await,
             Self::Visible => latency::visible(testbed, effort).await,
-            Self::Reports => reports::questions(testbed, effort, options.report_clicks).await,
+            Self::Reports => {
+                reports::questions(testbed, effort, options.report_clicks, options.report_keep).await
+            }
             Self::Cpu => cost::cpu(testbed, effort).await,
             Self::Disk => cost::disk(testbed, effort).await,
             Self::Stopped => redirects::while_stopped(testbed, effort).await,

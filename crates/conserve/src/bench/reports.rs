@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 use tokio_postgres::Client;
 
 use super::Effort;
@@ -127,8 +128,13 @@ struct Ground {
     clicks: u64,
 }
 
-/// Measures the questions, and the refresh of Home.
-pub(super) async fn questions(testbed: &mut Testbed, effort: Effort, clicks: u64) -> Outcome<Vec<Line>> {
+/// Measures the questions, and the refresh of Home. With `keep`, leaves the network up until Enter.
+pub(super) async fn questions(
+    testbed: &mut Testbed,
+    effort: Effort,
+    clicks: u64,
+    keep: bool,
+) -> Outcome<Vec<Line>> {
     let ground = Ground::set(&testbed.client, clicks).await?;
     ground.wait_for_blocks(&testbed.client).await?;
     let raw = testbed.cluster.client().await?;
@@ -152,6 +158,9 @@ pub(super) async fn questions(testbed: &mut Testbed, effort: Effort, clicks: u64
         .await?
         .get(0);
     lines.push(Line::of("kept per click for reports", "B", vec![size]).at_most(12.0));
+    if keep {
+        ground.keep(testbed).await?;
+    }
     // These conversions have no postbacks, by which the tables are compared with the acknowledgements.
     let remove = "DELETE FROM conversions WHERE network_id = {n}; DELETE FROM conversion_rollups WHERE network_id = {n}";
     let remove = remove.replace("{n}", &ground.network.to_string());
@@ -320,6 +329,27 @@ impl Ground {
             .await?;
         let (from, to): (String, String) = (row.get(0), row.get(1));
         Ok(format!("from={from}&to={to}"))
+    }
+
+    /// Prints the command that compares other column stores with this network, and waits for Enter.
+    async fn keep(&self, testbed: &Testbed) -> Outcome {
+        eprintln!(
+            "conserve: the network of the reports is up; Enter continues\n\
+             crates/conserve/compare_columns.py --postgres '{}' --network {} --clickledger http://{} --key {}",
+            testbed.cluster.url("postgres"),
+            self.network,
+            testbed.node.dashboard,
+            self.key
+        );
+        let (sender, entered) = oneshot::channel();
+        // A blocking task of the runtime would delay the end of the process after Ctrl-C.
+        std::thread::spawn(move || {
+            let read = std::io::stdin().read_line(&mut String::new());
+            // After an error elsewhere, the receiver has gone.
+            let _ = sender.send(read);
+        });
+        entered.await??;
+        Ok(())
     }
 
     /// Returns the milliseconds from the request to the last byte of the answer.
