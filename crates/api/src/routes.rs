@@ -14,8 +14,8 @@ use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
     clicks, conversions, corrections, coupons, entering, exchange_rates, goals, going_live, groups,
     impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
-    postbacks, promoters, quick_start, replays, report_links, report_mails, reports, rules, saved_reports,
-    tokens, url_templates,
+    postbacks, promoters, quick_start, replays, report_files, report_links, report_mails, reports, rules,
+    saved_reports, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -151,10 +151,13 @@ routes! {
         "/saved-reports/{id}":
             get saved_reports::show, patch saved_reports::update, delete saved_reports::remove;
         "/saved-reports/{id}/default": post saved_reports::set_default;
+        "/report-files": get report_files::list, post report_files::create;
+        "/report-files/{id}": get report_files::show, delete report_files::remove;
+        "/report-files/{id}/content": get report_files::content;
         "/report-links": get report_links::list, post report_links::create;
         "/report-links/{id}": get report_links::show, delete report_links::revoke;
         "/report-mails": get report_mails::list, post report_mails::create;
-        "/report-mails/{id}": get report_mails::show, delete report_mails::remove;
+        "/report-mails/{id}": get report_mails::show, patch report_mails::update, delete report_mails::remove;
         "/clicks": get clicks::list;
         "/clicks/{id}": get clicks::show;
         "/conversions": get conversions::list, post entering::create;

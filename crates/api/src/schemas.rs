@@ -75,6 +75,8 @@ words! {
     SavedPeriod = saved_periods();
     /// Kind of the file of a report.
     FileFormat = ["csv", "xlsx"];
+    /// Status of a file of a report.
+    FileStatus = reports::files::FileStatus::ALL;
     /// Dimension of a report.
     Dimension = reports::Dimension::ALL;
     /// Kind of alert.
@@ -199,6 +201,8 @@ number_ids! {
     LinkId of schema::LinkId;
     /// ID of a URL template.
     UrlTemplateId of schema::UrlTemplateId;
+    /// ID of a file of a report.
+    ReportFileId of schema::ReportFileId;
     /// ID of a share link of a report.
     ReportLinkId of schema::ReportLinkId;
     /// ID of a scheduled mail of a report.

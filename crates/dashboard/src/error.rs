@@ -42,6 +42,9 @@ pub(crate) enum PageError {
     /// Invalid request.
     #[error("{0}")]
     BadRequest(String),
+    /// Share link that was viewed too often; the seconds until its next view.
+    #[error("viewed too often")]
+    TooOften(u64),
     /// Too many concurrent requests.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
@@ -90,6 +93,7 @@ impl ResponseError for PageError {
             Self::NotPermitted(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Db(DbError::Query(_)) | Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -124,6 +128,13 @@ impl ResponseError for PageError {
             ),
             Self::Refused(sentence) => ("Refused", sentence.clone()),
             Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),
+            Self::TooOften(seconds) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
+                (
+                    "Viewed too often",
+                    format!("Many visitors open this report. Try again in {seconds} seconds."),
+                )
+            }
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {
                 response.insert_header((RETRY_AFTER, "2"));
                 (

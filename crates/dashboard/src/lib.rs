@@ -20,14 +20,15 @@ mod urls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::web;
 use campaigns::ClickIds;
 use ipnet::IpNet;
-use schema::Db;
+use schema::{Db, NetworkId, ReportLinkId};
 use tenancy::api_tokens::ApiTokens;
-use tenancy::{Mailer, Passwords, Secret, SignInThrottle, Urls, table};
+use tenancy::{Mailer, Passwords, RateLimit, Secret, SignInThrottle, Urls, table};
 use tokio::sync::Semaphore;
 use tracking::{Proxies, StorageSettings, Tracker};
 
@@ -61,6 +62,8 @@ pub struct Dashboard {
     db: Db,
     passwords: Passwords,
     throttle: SignInThrottle,
+    /// Views of each share link.
+    shared_views: RateLimit<(NetworkId, ReportLinkId)>,
     trusted_proxies: Arc<[IpNet]>,
     click_ids: ClickIds,
     form_tokens: forms::FormTokens,
@@ -90,6 +93,7 @@ impl Dashboard {
             db: settings.db,
             passwords: settings.passwords,
             throttle: SignInThrottle::new(),
+            shared_views: RateLimit::new(Duration::from_secs(60)),
             trusted_proxies: settings.proxies.trusted,
             click_ids: ClickIds::new(settings.secret.clone()),
             form_tokens: forms::FormTokens::new(&settings.secret),

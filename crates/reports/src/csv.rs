@@ -1,5 +1,7 @@
 //! CSV of a report: the rows of the page, one line per row and currency.
 
+use std::ops::Range;
+
 use schema::{Currency, Money};
 use tenancy::csv_export::csv_cell;
 
@@ -11,9 +13,11 @@ use crate::{Dimension, Key, Metric, Report, ReportQuery, Row, Value};
 /// `metrics` chooses and orders the columns; the currency of all money in a line is in the column `currency`.
 #[must_use]
 pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> String {
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+    header(query, metrics) + &lines(query, metrics, report, 0..usize::MAX)
+}
+
+/// Header line.
+pub(crate) fn header(query: &ReportQuery, metrics: &[Metric]) -> String {
     let header: Vec<String> = query
         .group
         .iter()
@@ -26,9 +30,16 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
         .chain(metrics.iter().map(ToString::to_string))
         .chain(["currency".to_owned()])
         .collect();
+    let mut writer = writer();
     write(&mut writer, &header);
-    for row in report.rows(0..usize::MAX) {
-        for (line, currency) in currencies(&row).into_iter().enumerate() {
+    finish(writer)
+}
+
+/// Lines of the rows in a range.
+pub(crate) fn lines(query: &ReportQuery, metrics: &[Metric], report: &Report, rows: Range<usize>) -> String {
+    let mut writer = writer();
+    for row in report.rows(rows) {
+        for (line, currency) in currencies(&row, metrics).into_iter().enumerate() {
             let keys = query.group.iter().zip(&row.keys);
             let mut record: Vec<String> = keys
                 .flat_map(|(dimension, key)| key_cells(*dimension, key))
@@ -44,10 +55,17 @@ pub fn to_csv(query: &ReportQuery, metrics: &[Metric], report: &Report) -> Strin
     finish(writer)
 }
 
-/// Currency of each line of a row; none in the single line of a row without money.
-pub(crate) fn currencies(row: &Row) -> Vec<Option<Currency>> {
+fn writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new())
+}
+
+/// Currency of each line of a row with these metrics; none in the single line of a row without money.
+pub(crate) fn currencies(row: &Row, metrics: &[Metric]) -> Vec<Option<Currency>> {
     let currencies: Vec<_> = row.figures.money.keys().copied().map(Some).collect();
-    if currencies.is_empty() {
+    let has_money = metrics.iter().any(|metric| metric.unit() == "money");
+    if currencies.is_empty() || !has_money {
         vec![None]
     } else {
         currencies

@@ -10,7 +10,7 @@ use schema::{NetworkConn, NetworkId, clock};
 use tenancy::Scope;
 use tenancy::exchange_rates::Rates;
 use tenancy::networks::Network;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
@@ -43,6 +43,8 @@ struct Inner {
     kept: KeptReports,
     slots: Semaphore,
     threads: usize,
+    /// Announcement of a file that waits to be prepared.
+    file: Notify,
 }
 
 impl Default for Engine {
@@ -53,6 +55,7 @@ impl Default for Engine {
             kept: KeptReports::new(),
             slots: Semaphore::new(CONCURRENT_REPORTS),
             threads: available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS),
+            file: Notify::new(),
         }))
     }
 }
@@ -104,6 +107,16 @@ impl Engine {
     ) -> (Uuid, KeptReport) {
         let kept = &self.0.kept;
         kept.keep(network_id, scope, query, report, complete_until)
+    }
+
+    /// Announces that a file waits to be prepared, so that this node begins at once.
+    pub fn announce_file(&self) {
+        self.0.file.notify_one();
+    }
+
+    /// Waits until a file is announced.
+    pub(crate) async fn file_announced(&self) {
+        self.0.file.notified().await;
     }
 
     /// Report that was kept under this name for an actor of this network and scope.

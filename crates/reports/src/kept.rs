@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use schema::NetworkId;
 use tenancy::Scope;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{Report, ReportQuery};
@@ -55,12 +56,32 @@ impl Weighter<Uuid, KeptReport> for Groups {
     }
 }
 
+/// Frees evicted reports on another thread: a large one takes a tenth of a second.
+#[derive(Clone)]
+struct FreedElsewhere;
+
+impl Lifecycle<Uuid, KeptReport> for FreedElsewhere {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Uuid, kept: KeptReport) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(kept));
+        }
+    }
+}
+
 /// Kept reports, in bounded space.
-pub(crate) struct KeptReports(Cache<Uuid, KeptReport, Groups>);
+pub(crate) struct KeptReports(Cache<Uuid, KeptReport, Groups, DefaultHashBuilder, FreedElsewhere>);
 
 impl KeptReports {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(1_000, KEPT_GROUPS, Groups))
+        Self(Cache::with(
+            1_000,
+            KEPT_GROUPS,
+            Groups,
+            DefaultHashBuilder::default(),
+            FreedElsewhere,
+        ))
     }
 
     /// Keeps a report of a network, as an actor with this scope saw it. Returns its name.

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod field;
 mod figures;
+pub mod files;
 mod groups;
 mod kept;
 mod keys;

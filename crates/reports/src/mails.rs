@@ -10,7 +10,8 @@ mod store;
 mod text;
 
 pub use schedule::{Rhythm, Schedule};
+pub(crate) use send::active_networks;
 pub use send::{Sender, keep_sending, send_due};
 pub use settings::{FileFormat, MailSettings};
 pub use stop::{StopToken, stop, stopped};
-pub use store::{MailView, Recipient, ReportMail, candidates, create, find, list, remove};
+pub use store::{MailView, Recipient, ReportMail, candidates, create, find, list, remove, update};

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Text};
@@ -14,7 +13,7 @@ use tenancy::exchange_rates::UsedRate;
 use crate::dimension::Object;
 use crate::error::ReportError;
 use crate::groups::{Clicks, Groups};
-use crate::keys::{self, GroupKey, Keys};
+use crate::keys::{self, GroupKey, Keys, Texts};
 use crate::query::Sort;
 use crate::{Dimension, Figures, ReportQuery};
 
@@ -67,7 +66,7 @@ pub struct Report {
 /// Values of the dimensions and names of the objects among them, by code.
 #[derive(Debug)]
 pub(crate) struct Labels {
-    texts: Vec<Vec<Arc<str>>>,
+    texts: Vec<Texts>,
     names: Vec<Names>,
     /// Position of the goal among the dimensions, and the part of the key of the goal before each, by code.
     steps: Option<(usize, HashMap<usize, GroupKey>)>,
@@ -174,9 +173,9 @@ pub(crate) async fn names(
     Ok(names)
 }
 
-async fn names_of(conn: &mut NetworkConn, object: Object, texts: &[Arc<str>]) -> QueryResult<Names> {
-    let codes = texts.iter().enumerate();
-    let codes: HashMap<i32, usize> = codes
+async fn names_of(conn: &mut NetworkConn, object: Object, texts: &Texts) -> QueryResult<Names> {
+    let codes: HashMap<i32, usize> = texts
+        .iter()
         .filter_map(|(code, text)| Some((text.parse().ok()?, code)))
         .collect();
     let ids: Vec<i32> = codes.keys().copied().collect();

@@ -213,6 +213,9 @@ number_id!(
 number_id!(
     /// Id of a share link of a report.
     ReportLinkId, "shr");
+number_id!(
+    /// Id of a file of a report.
+    ReportFileId, "rfl");
 event_id!(
     /// Stored key of a click: the part of a click ID that is unique within its network. Users and advertisers see the
     /// signed click ID (`tracking::ClickId`) instead.

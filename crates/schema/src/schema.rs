@@ -1285,6 +1285,56 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Content of the files of reports.
+    report_file_parts (network_id, file_id, part) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// File.
+        file_id -> Int4,
+        /// Number of the part, from 0.
+        part -> Int4,
+        /// Bytes of the part.
+        data -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// Files of reports that are prepared in the background.
+    report_files (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the file.
+        id -> Int4,
+        /// Membership of the user who asked for the file, whose role decides about the figures.
+        owner_id -> Int4,
+        /// Query string of the report, with fixed days.
+        query -> Text,
+        /// Format of the file.
+        format -> Text,
+        /// waiting: no node has begun. running: a node prepares it. ready: it can be downloaded. failed: see problem.
+        status -> Text,
+        /// Reason why it failed, for its owner; NULL otherwise.
+        problem -> Nullable<Text>,
+        /// Number of rows of the report; NULL until it is computed.
+        rows_total -> Nullable<Int8>,
+        /// Number of rows that are written.
+        rows_written -> Int8,
+        /// Size of the parts that are written, in bytes.
+        bytes -> Int8,
+        /// Number of times that a node began to prepare it.
+        attempts -> Int4,
+        /// End of the claim of the node that prepares it; NULL without one.
+        claimed_until -> Nullable<Timestamptz>,
+        /// Time of the request.
+        created_at -> Timestamptz,
+        /// Time at which it was ready or failed; NULL until then.
+        finished_at -> Nullable<Timestamptz>,
+        /// Time at which it is removed.
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Share links: secret addresses of reports.
     report_links (network_id, id) {
         /// Network that owns the row.
@@ -1612,6 +1662,7 @@ diesel::joinable!(promoters -> networks (network_id));
 diesel::joinable!(recovery_codes -> people (person_id));
 diesel::joinable!(replays -> networks (network_id));
 diesel::joinable!(report_defaults -> networks (network_id));
+diesel::joinable!(report_files -> networks (network_id));
 diesel::joinable!(report_links -> networks (network_id));
 diesel::joinable!(report_mail_recipients -> networks (network_id));
 diesel::joinable!(report_mails -> networks (network_id));
@@ -1670,6 +1721,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     reference_rates,
     replays,
     report_defaults,
+    report_file_parts,
+    report_files,
     report_links,
     report_mail_recipients,
     report_mails,

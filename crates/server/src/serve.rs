@@ -183,7 +183,8 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     if let Some(url) = settings.ecb_rates {
         tokio::spawn(reference_rates::keep_fetching(db.clone(), url));
     }
-    tokio::spawn(reports::mails::keep_sending(sender));
+    tokio::spawn(reports::mails::keep_sending(sender.clone()));
+    tokio::spawn(reports::files::keep_preparing(sender));
     tokio::spawn(monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,

@@ -34,6 +34,7 @@ pub(crate) mod postbacks;
 pub(crate) mod promoters;
 pub(crate) mod quick_start;
 pub(crate) mod replays;
+pub(crate) mod report_files;
 pub(crate) mod report_links;
 pub(crate) mod report_mails;
 pub(crate) mod reports;

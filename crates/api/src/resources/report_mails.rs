@@ -137,6 +137,56 @@ impl NewReportMail {
     }
 }
 
+/// Fields to change. Absent fields keep their values.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportMailPatch {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = schemas::SavedReportId, required = false)]
+    view: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = schemas::Rhythm, required = false)]
+    rhythm: Option<String>,
+    /// Day of a weekly or monthly mail. A change to `daily` empties it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 28)]
+    on_day: Option<Integer>,
+    /// Hour of the day in the network's time zone.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = i64, required = false, minimum = 0, maximum = 23)]
+    at_hour: Option<Integer>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = schemas::FileFormat, required = false)]
+    format: Option<String>,
+    /// Members to mail, at least one and at most 20; one who stopped the mail stays so.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Vec<schemas::MembershipId>, required = false, min_items = 1, max_items = 20)]
+    recipients: Option<Vec<String>>,
+}
+
+impl ReportMailPatch {
+    fn over(&self, mut draft: Draft) -> Draft {
+        let number = |number: Option<Integer>| number.map(|number| number.0.to_string());
+        if self.rhythm.as_deref() == Some("daily") {
+            draft.set("on_day", "");
+        }
+        let fields = [
+            ("view", self.view.clone()),
+            ("rhythm", self.rhythm.clone()),
+            ("on_day", number(self.on_day)),
+            ("at_hour", number(self.at_hour)),
+            ("format", self.format.clone()),
+            ("recipients", self.recipients.as_ref().map(|ids| ids.join(","))),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                draft.set(name, value);
+            }
+        }
+        draft
+    }
+}
+
 /// Parameters of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -203,6 +253,37 @@ pub(crate) async fn show(
     let found = mails::find(&mut conn, &access, id).await?;
     conn.commit().await?;
     Ok(Json(found.ok_or(ApiError::NotFound)?.into()))
+}
+
+/// Change a scheduled mail
+///
+/// It is due next by its new schedule.
+#[utoipa::path(
+    patch, path = "/report-mails/{id}", tag = "Reports",
+    params(("id" = inline(schemas::ReportMailId), Path)),
+    request_body = ReportMailPatch,
+    responses((status = 200, body = ReportMail))
+)]
+pub(crate) async fn update(
+    access: Allowed<needs::SaveReports>,
+    Id(id): Id<ReportMailId>,
+    api: Data<Api>,
+    body: Body<ReportMailPatch>,
+) -> Answer<ReportMail> {
+    let mut conn = access.network(&api.db).await?;
+    let old = mails::find(&mut conn, &access, id)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    if body.value.recipients.as_ref().is_some_and(Vec::is_empty) {
+        return Err(ApiError::field("recipients", "Choose at least one recipient."));
+    }
+    let mut draft = body.value.over(old.draft());
+    let settings = MailSettings::check(&mut draft);
+    let settings = draft.accepted(settings)?;
+    let zone = networks::current(&mut conn).await?.time_zone();
+    let changed = mails::update(&mut conn, &access, id, &settings, zone, clock::now()).await?;
+    conn.commit().await?;
+    Ok(Json(changed.into()))
 }
 
 /// Delete a scheduled mail

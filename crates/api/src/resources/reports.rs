@@ -7,6 +7,7 @@ use std::ops::Range;
 use actix_web::web::{self, Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, NaiveDate, Utc};
+use reports::files::MAX_IMMEDIATE_ROWS;
 use reports::{
     Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, StoredQuery,
     Value, saved,
@@ -458,7 +459,7 @@ fn view(
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents the parameter, which `export` reads")]
 pub(crate) struct FileParams {
-    /// `csv` (the default) with all rows, or `xlsx`, an Excel workbook of at most 50,000 lines.
+    /// `csv` (the default), or `xlsx`, an Excel workbook of at most 50,000 lines.
     #[param(value_type = schemas::FileFormat, inline, required = false)]
     format: Option<String>,
     /// `true` for a byte-order mark in front of CSV, by which Excel recognises UTF-8.
@@ -468,7 +469,8 @@ pub(crate) struct FileParams {
 
 /// Export a report
 ///
-/// All rows as CSV or as an Excel workbook, one line per row and currency.
+/// All rows as CSV or as an Excel workbook, one line per row and currency. A report of more than 100,000 rows is refused:
+/// have a file prepared by `POST /report-files`.
 #[utoipa::path(
     get, path = "/reports/export", tag = "Reports", params(ReportParams, FileParams),
     responses((status = 200, content(
@@ -494,10 +496,27 @@ pub(crate) async fn export(
     let mut conn = access.network(&api.db).await?;
     let network = networks::current(&mut conn).await?;
     let (others, text) = (["format", "bom"], request.query_string());
-    let (query, report) = run(&mut conn, &network, &access, &api, text, &others, usize::MAX).await?;
+    let (query, report) = run(
+        &mut conn,
+        &network,
+        &access,
+        &api,
+        text,
+        &others,
+        MAX_IMMEDIATE_ROWS,
+    )
+    .await?;
     conn.commit().await?;
+    let count = report.row_count();
+    if count > MAX_IMMEDIATE_ROWS {
+        let message = format!(
+            "The report has {count} rows, more than {MAX_IMMEDIATE_ROWS}. Have a file prepared by POST /report-files, or choose \
+             fewer dimensions."
+        );
+        return Err(ApiError::field("group", message));
+    }
     let metrics = query.metrics(&access);
-    // Hundreds of thousands of lines take long: not on an actix worker.
+    // A hundred thousand lines take long: not on an actix worker.
     let written = web::block(move || {
         if is_workbook {
             reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
@@ -554,7 +573,7 @@ async fn run(
     }
 }
 
-fn refused(problems: Vec<QueryProblem>) -> ApiError {
+pub(super) fn refused(problems: Vec<QueryProblem>) -> ApiError {
     let fields = problems
         .into_iter()
         .map(|problem| (problem.field, problem.message));

@@ -1,14 +1,16 @@
 //! Questions to reports of one busy network, asked over HTTP, beside the same questions to the raw rows.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 
 use super::Effort;
 use super::figures::{Line, median, percentile};
 use super::testbed::Testbed;
+use super::traffic;
 use crate::Outcome;
 use crate::http::Connection;
 use crate::ids::BASE32;
@@ -20,6 +22,8 @@ const REQUESTS: usize = 20;
 const REFRESHES: usize = 50;
 /// Days of the questions.
 const DAYS: i32 = 30;
+/// Clicks per second beside reports.
+const CLICK_RATE: f64 = 2000.0;
 /// Timeout of the blocks of the clicks.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -148,6 +152,7 @@ pub(super) async fn questions(
         lines.extend(question.measure(testbed, &ground, &raw, effort).await?);
     }
     lines.push(home(testbed, &ground, effort).await?);
+    lines.extend(beside_clicks(testbed, &ground, effort).await?);
     let size: f64 = testbed
         .client
         .query_one(
@@ -176,12 +181,8 @@ impl Question {
         raw: &Client,
         effort: Effort,
     ) -> Outcome<Vec<Line>> {
-        let (campaign, public) = &ground.campaign;
-        let parameters = self.parameters.replace("{campaign}", public);
-        let target = format!(
-            "/api/v1/reports?{}&{parameters}&limit=100",
-            ground.period(raw).await?
-        );
+        let campaign = ground.campaign.0;
+        let target = ground.target(self, &ground.period(raw).await?);
         let narrowed = if self.parameters.contains("campaign=") {
             format!("AND campaign_id = {campaign}")
         } else {
@@ -201,7 +202,7 @@ impl Question {
             rows.push(began.elapsed().as_secs_f64() * 1e3);
             let mut times = vec![];
             for _ in 0..REQUESTS {
-                times.push(ground.ask(testbed, &target).await?);
+                times.push(ask(testbed.node.dashboard, &ground.key, &target).await?);
             }
             medians.push(median(&times));
             all.extend(times);
@@ -213,6 +214,71 @@ impl Question {
                 .at_most(0.2),
             Line::of("that report, p95 of all", "ms", vec![percentile(&all, 95.0)]).at_most(self.reach_ms),
         ])
+    }
+}
+
+/// Measures redirects while all questions are asked one after the other, beside redirects alone.
+async fn beside_clicks(testbed: &mut Testbed, ground: &Ground, effort: Effort) -> Outcome<Vec<Line>> {
+    let period = ground.period(&testbed.client).await?;
+    let targets: Vec<String> = QUESTIONS
+        .iter()
+        .map(|question| ground.target(question, &period))
+        .collect();
+    let (mut alone, mut beside, mut times) = (vec![], vec![], vec![vec![]; targets.len()]);
+    for _ in 0..effort.rounds {
+        for with_reports in [false, true] {
+            let (stop, stopped) = watch::channel(());
+            let asking = with_reports.then(|| {
+                let asker = (testbed.node.dashboard, ground.key.clone(), targets.clone());
+                tokio::spawn(ask_until(asker, stopped))
+            });
+            let pump = testbed.pump(64, traffic::clicks(testbed.preloaded.links.clone()));
+            let tally = pump.open(CLICK_RATE, Duration::from_secs(effort.seconds)).await?;
+            drop(stop);
+            if let Some(asking) = asking {
+                for (all, of_round) in times.iter_mut().zip(asking.await??) {
+                    all.extend(of_round);
+                }
+            }
+            let took: Vec<f64> = tally.answers.iter().map(|answer| answer.took_ms).collect();
+            let p99 = percentile(&took, 99.0);
+            if with_reports { &mut beside } else { &mut alone }.push(p99);
+            testbed.acknowledgements.clicks(&tally);
+            testbed.settle().await?;
+        }
+    }
+    let mut lines = vec![
+        Line::of(
+            format!("redirect at {CLICK_RATE:.0}/s beside reports, p99"),
+            "ms",
+            beside,
+        )
+        .against("without reports", &alone)
+        .at_most(1.1),
+    ];
+    for (question, times) in QUESTIONS.iter().zip(times) {
+        let words = format!("{} beside {CLICK_RATE:.0} clicks/s, p95", question.words);
+        lines.push(Line::of(words, "ms", vec![percentile(&times, 95.0)]));
+    }
+    Ok(lines)
+}
+
+/// Asks for these targets, one after the other, until the sender is dropped; returns the milliseconds of each.
+async fn ask_until(
+    (address, key, targets): (SocketAddr, String, Vec<String>),
+    stopped: watch::Receiver<()>,
+) -> Outcome<Vec<Vec<f64>>> {
+    let mut times = vec![vec![]; targets.len()];
+    loop {
+        for (target, times) in targets.iter().zip(&mut times) {
+            times.push(ask(address, &key, target).await?);
+            if stopped.has_changed().is_err() {
+                break;
+            }
+        }
+        if stopped.has_changed().is_err() {
+            return Ok(times);
+        }
     }
 }
 
@@ -352,24 +418,27 @@ impl Ground {
         Ok(())
     }
 
-    /// Returns the milliseconds from the request to the last byte of the answer.
-    async fn ask(&self, testbed: &Testbed, target: &str) -> Outcome<f64> {
-        let mut connection = Connection::open(testbed.node.dashboard).await?;
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.key
-        );
-        loop {
-            let began = Instant::now();
-            let response = connection.send(&request).await?;
-            match response.status {
-                200 => return Ok(began.elapsed().as_secs_f64() * 1e3),
-                // The rate limit of the API.
-                429 => tokio::time::sleep(Duration::from_secs(2)).await,
-                status => {
-                    let body = String::from_utf8_lossy(&response.body).into_owned();
-                    return Err(format!("{target}: {status} {body}").into());
-                }
+    /// Path and query of a question about a period.
+    fn target(&self, question: &Question, period: &str) -> String {
+        let parameters = question.parameters.replace("{campaign}", &self.campaign.1);
+        format!("/api/v1/reports?{period}&{parameters}&limit=100")
+    }
+}
+
+/// Returns the milliseconds from the request to the last byte of the answer.
+async fn ask(address: SocketAddr, key: &str, target: &str) -> Outcome<f64> {
+    let mut connection = Connection::open(address).await?;
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n");
+    loop {
+        let began = Instant::now();
+        let response = connection.send(&request).await?;
+        match response.status {
+            200 => return Ok(began.elapsed().as_secs_f64() * 1e3),
+            // The rate limit of the API.
+            429 => tokio::time::sleep(Duration::from_secs(2)).await,
+            status => {
+                let body = String::from_utf8_lossy(&response.body).into_owned();
+                return Err(format!("{target}: {status} {body}").into());
             }
         }
     }

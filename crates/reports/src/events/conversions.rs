@@ -155,7 +155,8 @@ impl Events<'_> {
     ) -> Result<Vec<(i64, GroupKey, Conversions)>, ReportError> {
         let mut translator = Translator::new(self.plan, self.keys);
         let mut translated = Vec::with_capacity(rows.len());
-        for row in rows {
+        // Sums that decisions have emptied are no rows.
+        for row in rows.into_iter().filter(|row| row.conversions != 0) {
             if let Some(key) = translator.key(&row.fields)? {
                 let (currency, sums) = self.converted(&row, used)?;
                 let conversions = Conversions {

@@ -22,7 +22,7 @@ const SEND_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum number of mails of one network in a round, so that the others have their turn.
 const MAX_OF_ROUND: usize = 20;
 
-/// Means of sending scheduled mails. Cheap to clone.
+/// Means of preparing reports in the background and of mailing them. Cheap to clone.
 #[derive(Clone)]
 pub struct Sender {
     /// Pool; not that of the tracking paths.
@@ -58,7 +58,8 @@ pub async fn keep_sending(sender: Sender) {
     }
 }
 
-async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
+/// Active networks, in order.
+pub(crate) async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
     let mut conn = db.operator().await?;
     let found = network_rows::table
         .filter(network_rows::status.eq(NetworkStatus::Active))

@@ -1,4 +1,4 @@
-//! Scheduled mails and their recipients: list, creation, deletion.
+//! Scheduled mails and their recipients: list, creation, change, deletion.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use schema::{
     MembershipId, NetworkConn, PersonId, ReportMailId, SavedReportId, memberships, people,
     report_mail_recipients, report_mails, saved_reports,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tenancy::audit::{self, Change};
 use tenancy::memberships::{self as member_table, Member, MemberFilter};
-use tenancy::{Actor, ChangeError, Permission};
+use tenancy::{Actor, ChangeError, Draft, Permission};
 
 use super::schedule::{Rhythm, Schedule};
 use super::settings::{FileFormat, MailSettings, UNKNOWN_MEMBER, UNKNOWN_VIEW};
@@ -90,6 +90,36 @@ pub struct MailView {
     pub owner: String,
     /// Recipients by name.
     pub recipients: Vec<Recipient>,
+}
+
+impl MailView {
+    /// Draft that [`MailSettings::check`] turns into its settings.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let schedule = self.mail.schedule();
+        let recipients = self.recipients.iter().map(|one| one.membership_id.to_string());
+        Draft::with([
+            ("view", self.mail.saved_report_id.to_string()),
+            ("rhythm", schedule.rhythm.to_string()),
+            (
+                "on_day",
+                schedule.on_day.map_or(String::new(), |day| day.to_string()),
+            ),
+            ("at_hour", schedule.at_hour.to_string()),
+            ("format", self.mail.format.to_string()),
+            ("recipients", recipients.collect::<Vec<_>>().join(",")),
+        ])
+    }
+
+    fn to_json(&self) -> Value {
+        let recipients = self.recipients.iter().map(|one| one.membership_id.to_string());
+        json!({
+            "view": self.view,
+            "schedule": self.mail.schedule().in_words(),
+            "format": self.mail.format.as_str(),
+            "recipients": recipients.collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// Members whom an actor may choose as recipients: those who see reports, and for users of an advertiser or affiliate,
@@ -229,13 +259,8 @@ pub async fn create(
 ) -> Result<MailView, ChangeError> {
     check_may_save(actor)?;
     let network_id = conn.network_id();
-    let view = saved::find(conn, actor, settings.view).await?;
-    let view = view.ok_or_else(|| ChangeError::field("view", UNKNOWN_VIEW))?;
-    let known = candidates(conn, actor).await?;
-    let is_known = |id: &MembershipId| known.iter().any(|member| member.id == *id);
-    if !settings.recipients.iter().all(is_known) {
-        return Err(ChangeError::field("recipients", UNKNOWN_MEMBER));
-    }
+    let view = view_of(conn, actor, settings).await?;
+    check_recipients(conn, actor, settings, &[]).await?;
     let count: i64 = report_mails::table
         .filter(report_mails::network_id.eq(network_id))
         .filter(report_mails::owner_id.eq(actor.membership_id))
@@ -266,6 +291,91 @@ pub async fn create(
         [] => &[actor.membership_id],
         chosen => chosen,
     };
+    add_recipients(conn, id, recipients).await?;
+    let created = find(conn, actor, id).await?.ok_or(ChangeError::NotFound)?;
+    let change = Change::created("report_mail.create", id, &view, created.to_json());
+    audit::record(conn, &actor.author(), change, now).await?;
+    Ok(created)
+}
+
+/// Changes a scheduled mail; it is due next by its new schedule. A recipient who stopped it stays so.
+///
+/// # Errors
+/// [`ChangeError::NotFound`], [`ChangeError::Fields`] for an unknown view or recipient, [`ChangeError::NotPermitted`].
+pub async fn update(
+    conn: &mut NetworkConn,
+    actor: &Actor,
+    id: ReportMailId,
+    settings: &MailSettings,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> Result<MailView, ChangeError> {
+    let old = find(conn, actor, id).await?.ok_or(ChangeError::NotFound)?;
+    check_may_save(actor)?;
+    let network_id = conn.network_id();
+    let view = view_of(conn, actor, settings).await?;
+    let former: Vec<MembershipId> = old.recipients.iter().map(|one| one.membership_id).collect();
+    check_recipients(conn, actor, settings, &former).await?;
+    let (schedule, format) = (settings.schedule, settings.format);
+    diesel::update(report_mails::table.find((network_id, id)))
+        .set((
+            report_mails::saved_report_id.eq(settings.view),
+            report_mails::rhythm.eq(schedule.rhythm),
+            report_mails::on_day.eq(schedule.on_day),
+            report_mails::at_hour.eq(schedule.at_hour),
+            report_mails::format.eq(format),
+            report_mails::next_at.eq(schedule.next_after(now, zone)),
+            report_mails::failures.eq(0),
+        ))
+        .execute(&mut **conn)
+        .await?;
+    if !settings.recipients.is_empty() {
+        diesel::delete(report_mail_recipients::table)
+            .filter(report_mail_recipients::network_id.eq(network_id))
+            .filter(report_mail_recipients::report_mail_id.eq(id))
+            .filter(report_mail_recipients::membership_id.ne_all(&settings.recipients))
+            .execute(&mut **conn)
+            .await?;
+        add_recipients(conn, id, &settings.recipients).await?;
+    }
+    let new = find(conn, actor, id).await?.ok_or(ChangeError::NotFound)?;
+    let change = Change::between("report_mail.update", id, &view, old.to_json(), new.to_json());
+    audit::record(conn, &actor.author(), change, now).await?;
+    Ok(new)
+}
+
+/// Name of the view that a mail sends.
+async fn view_of(
+    conn: &mut NetworkConn,
+    actor: &Actor,
+    settings: &MailSettings,
+) -> Result<String, ChangeError> {
+    let view = saved::find(conn, actor, settings.view).await?;
+    let view = view.ok_or_else(|| ChangeError::field("view", UNKNOWN_VIEW))?;
+    Ok(view.report.name)
+}
+
+/// Refuses recipients whom the actor may not choose, unless they are recipients already.
+async fn check_recipients(
+    conn: &mut NetworkConn,
+    actor: &Actor,
+    settings: &MailSettings,
+    former: &[MembershipId],
+) -> Result<(), ChangeError> {
+    let known = candidates(conn, actor).await?;
+    let is_known = |id: &MembershipId| former.contains(id) || known.iter().any(|member| member.id == *id);
+    if !settings.recipients.iter().all(is_known) {
+        return Err(ChangeError::field("recipients", UNKNOWN_MEMBER));
+    }
+    Ok(())
+}
+
+async fn add_recipients(
+    conn: &mut NetworkConn,
+    id: ReportMailId,
+    recipients: &[MembershipId],
+) -> QueryResult<()> {
+    let network_id = conn.network_id();
     for recipient in recipients {
         diesel::insert_into(report_mail_recipients::table)
             .values((
@@ -277,14 +387,7 @@ pub async fn create(
             .execute(&mut **conn)
             .await?;
     }
-    let after = json!({
-        "schedule": schedule.in_words(),
-        "format": settings.format.as_str(),
-        "recipients": recipients.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    });
-    let change = Change::created("report_mail.create", id, &view.report.name, after);
-    audit::record(conn, &actor.author(), change, now).await?;
-    find(conn, actor, id).await?.ok_or(ChangeError::NotFound)
+    Ok(())
 }
 
 /// Deletes a scheduled mail.
@@ -303,8 +406,7 @@ pub async fn remove(
     diesel::delete(report_mails::table.find((network_id, id)))
         .execute(&mut **conn)
         .await?;
-    let before = json!({ "schedule": old.mail.schedule().in_words() });
-    let change = Change::between("report_mail.remove", id, &old.view, before, json!({}));
+    let change = Change::between("report_mail.remove", id, &old.view, old.to_json(), json!({}));
     Ok(audit::record(conn, &actor.author(), change, now).await?)
 }
 

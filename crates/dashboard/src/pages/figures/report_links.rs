@@ -20,6 +20,8 @@ use crate::shell::{PageResult, Shell, TimeCell, html, html_with, see_other, set_
 const HOME: &str = "/reports/links";
 /// Number of rows of a page of a shared report.
 const ROWS: usize = 100;
+/// Views of a link per minute and node: a report costs more than a page, and the address of a link may spread.
+const VIEWS_PER_MINUTE: u32 = 60;
 const WRONG_PASSWORD: &str = "Incorrect password.";
 const TOO_MANY_ATTEMPTS: &str = "Too many attempts. Try again in 15 minutes.";
 
@@ -116,15 +118,19 @@ pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageR
         return html(&Password::new(&request, &path, &link, ""));
     }
     let now = clock::now();
-    let mut conn = request.dashboard.db.network(owner.network_id()).await?;
+    let dashboard = &request.dashboard;
+    let counted = (owner.network_id(), link.id);
+    let quota = dashboard
+        .shared_views
+        .count(counted, VIEWS_PER_MINUTE, clock::since_epoch(now));
+    if !quota.allowed {
+        return Err(PageError::TooOften(quota.resets_in));
+    }
+    let mut conn = dashboard.db.network(owner.network_id()).await?;
     let network = networks::current(&mut conn).await?;
     let zone = network.time_zone();
     let query = links::query_at(&link, &owner, now, zone).ok_or(PageError::Gone)?;
-    let (engine, scope, asked) = (
-        &request.dashboard.reports,
-        owner.role.scope(),
-        page_number(&request),
-    );
+    let (engine, scope, asked) = (&dashboard.reports, owner.role.scope(), page_number(&request));
     let sorted = asked.saturating_mul(ROWS);
     let report = engine.run(&mut conn, &network, scope, &query, sorted).await;
     let report = match report {

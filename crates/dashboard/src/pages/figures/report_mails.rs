@@ -9,12 +9,21 @@ use schema::clock;
 use tenancy::{Draft, Permission, needs};
 
 use crate::error::PageError;
-use crate::forms::{self, Choice};
+use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Frame, Page, PageRequest, Submitted};
 use crate::pages::id;
 use crate::shell::{PageResult, Shell, TimeCell, html, html_with, see_other};
 
 const HOME: &str = "/reports/mails";
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
 /// `GET /reports/mails`
 pub(super) async fn list(page: Page<needs::SeeReports>) -> PageResult {
@@ -23,10 +32,17 @@ pub(super) async fn list(page: Page<needs::SeeReports>) -> PageResult {
     let of_view = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "view");
     draft.set("view", of_view.map_or(String::new(), |(_, id)| id.into_owned()));
     draft.set("at_hour", "7");
-    render(page, draft).await
+    render(page, None, draft).await
 }
 
-async fn render<P>(mut page: Page<P>, draft: Draft) -> PageResult {
+/// `GET /reports/mails/{id}`: the list, with the mail in the form.
+pub(super) async fn show(mut page: Page<needs::SaveReports>, path: web::Path<String>) -> PageResult {
+    let found = mails::find(&mut page.conn, &page.actor, id(&path)?).await?;
+    let draft = found.ok_or(PageError::NotFound)?.draft();
+    render(page, Some(path.into_inner()), draft).await
+}
+
+async fn render<P>(mut page: Page<P>, edited: Option<String>, draft: Draft) -> PageResult {
     let views = saved::list(&mut page.conn, &page.actor).await?;
     let mails = mails::list(&mut page.conn, &page.actor).await?;
     let members = mails::candidates(&mut page.conn, &page.actor).await?;
@@ -66,6 +82,11 @@ async fn render<P>(mut page: Page<P>, draft: Draft) -> PageResult {
                 draft.of("format"),
             ),
             recipients: recipients.collect(),
+            weekdays: Choice::list(
+                (1..).zip(WEEKDAYS).map(|(number, name)| (number, name)),
+                draft.of("on_day"),
+            ),
+            edited,
             may_save: frame.actor.may(Permission::SaveReports),
             zone: frame.network.time_zone().name(),
             draft,
@@ -102,14 +123,7 @@ fn row<P>(view: MailView, frame: &Frame<P>) -> MailRow {
 
 /// `POST /reports/mails`
 pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveReports>) -> PageResult {
-    let mut draft = form.draft("", &MailSettings::FIELDS);
-    draft.set("recipients", form.all("recipients").join(","));
-    let on_day = match form.get("rhythm") {
-        "weekly" => form.get("weekday"),
-        "monthly" => form.get("month_day"),
-        _ => "",
-    };
-    draft.set("on_day", on_day);
+    let mut draft = draft(&form);
     let settings = MailSettings::check(&mut draft);
     let zone = page.network.time_zone();
     let created = match draft.clone().accepted(settings) {
@@ -123,9 +137,51 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveRepor
         }
         Err(error) => {
             draft.errors = forms::field_errors(error)?;
-            render(page.reopen().await?, draft).await
+            render(page.reopen().await?, None, draft).await
         }
     }
+}
+
+/// `POST /reports/mails/{id}`
+pub(super) async fn update(
+    Submitted(mut page, form): Submitted<needs::SaveReports>,
+    path: web::Path<String>,
+) -> PageResult {
+    let mut draft = draft(&form);
+    if draft.of("recipients").is_empty() {
+        draft.errors.add("recipients", "Choose at least one recipient.");
+    }
+    let settings = MailSettings::check(&mut draft);
+    let zone = page.network.time_zone();
+    let changed = match draft.clone().accepted(settings) {
+        Ok(settings) => {
+            mails::update(&mut page.conn, &page.actor, id(&path)?, &settings, zone, page.now).await
+        }
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(_) => {
+            page.commit().await?;
+            see_other(HOME)
+        }
+        Err(error) => {
+            draft.errors = forms::field_errors(error)?;
+            render(page.reopen().await?, Some(path.into_inner()), draft).await
+        }
+    }
+}
+
+/// Draft of the form, whose day has a field for each rhythm.
+fn draft(form: &PostedForm) -> Draft {
+    let mut draft = form.draft("", &MailSettings::FIELDS);
+    draft.set("recipients", form.all("recipients").join(","));
+    let on_day = match form.get("rhythm") {
+        "weekly" => form.get("weekday"),
+        "monthly" => form.get("month_day"),
+        _ => "",
+    };
+    draft.set("on_day", on_day);
+    draft
 }
 
 /// `POST /reports/mails/{id}/remove`
@@ -199,6 +255,9 @@ struct List {
     hours: Vec<Choice>,
     formats: Vec<Choice>,
     recipients: Vec<Choice>,
+    weekdays: Vec<Choice>,
+    /// Mail that the form changes; `None` for a new one.
+    edited: Option<String>,
     may_save: bool,
     zone: &'static str,
     draft: Draft,

@@ -5,10 +5,11 @@ use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use chrono::TimeDelta;
+use reports::files::MAX_IMMEDIATE_ROWS;
 use reports::saved::{self, View};
 use reports::{
-    Basis, Comparison, Dimension, Figures, Key, Metric, Period, QueryProblem, Report, ReportQuery, Row, Sort,
-    StoredQuery, Value,
+    Basis, Comparison, Dimension, Figures, Key, MAX_DEPTH, Metric, Period, QueryProblem, Report, ReportQuery,
+    Row, Sort, StoredQuery, Value,
 };
 use schema::{SavedReportId, clock};
 use tenancy::{Actor, Permission, affiliates, needs};
@@ -93,8 +94,8 @@ fn visible_dimensions(actor: &Actor) -> impl Iterator<Item = &'static Dimension>
         .filter(|dimension| dimension.is_visible_to(actor))
 }
 
-/// Dimensions that the form offers. The URL accepts up to [`reports::MAX_DEPTH`].
-const GROUPS: usize = 3;
+/// Dimensions that the form offers at least; each that is chosen makes room for another.
+const MIN_LEVELS: usize = 3;
 
 /// `GET /reports`
 pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
@@ -179,7 +180,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
                     .map(|affiliate| (affiliate.id, affiliate.name)),
                 query.only(Dimension::Affiliate),
             ),
-            groups: (0..GROUPS)
+            groups: (0..(query.group.len() + 1).clamp(MIN_LEVELS, MAX_DEPTH))
                 .map(|at| group_choices(&query, at, &frame.actor))
                 .collect(),
             bases: Choice::list(
@@ -199,6 +200,8 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
                 .map(|metric| Heading::new(&query, *metric))
                 .collect(),
             total: cells(&metrics, &report.total, report.total_before.as_ref()),
+            is_large: report.row_count() > MAX_IMMEDIATE_ROWS,
+            query: query.to_query_string(),
             hidden_rows: report.row_count().saturating_sub(ROWS),
             rows: rows(&query, &metrics, &report, today),
         },
@@ -333,29 +336,39 @@ pub(super) async fn xlsx(page: Page<needs::SeeReports>) -> PageResult {
     Ok(xlsx_file(&format!("{name}.xlsx"), workbook))
 }
 
+/// Refusal of a query, with all its problems.
+pub(super) fn refusal(problems: Vec<QueryProblem>) -> PageError {
+    let sentences: Vec<_> = problems
+        .into_iter()
+        .map(|problem| format!("{}: {}", problem.field, problem.message))
+        .collect();
+    PageError::BadRequest(sentences.join(" "))
+}
+
 /// Report to save as a file, with its visible metrics and a name.
 async fn file(
     mut page: Page<needs::SeeReports>,
 ) -> Result<(ReportQuery, Vec<Metric>, Report, String), PageError> {
-    let refuse = |problems: Vec<QueryProblem>| {
-        let sentences: Vec<_> = problems
-            .into_iter()
-            .map(|problem| format!("{}: {}", problem.field, problem.message))
-            .collect();
-        PageError::BadRequest(sentences.join(" "))
-    };
-    let text = page.request.http.query_string();
-    let (query, _) = StoredQuery::parse(text, &[], page.now, page.network.time_zone()).map_err(refuse)?;
-    query.check(&page.actor).map_err(refuse)?;
+    let views = saved::list(&mut page.conn, &page.actor).await?;
+    let (_, parsed) = wanted(&mut page, &views).await?;
+    let (query, _) = parsed.map_err(refusal)?;
+    query.check(&page.actor).map_err(refusal)?;
     let engine = page.request.dashboard.reports.clone();
     let scope = page.actor.role.scope();
     let report = engine
-        .run(&mut page.conn, &page.network, scope, &query, usize::MAX)
+        .run(&mut page.conn, &page.network, scope, &query, MAX_IMMEDIATE_ROWS)
         .await;
     let report = match report {
         Ok(report) => report,
-        Err(error) => return Err(refuse(vec![error.into_problem()?])),
+        Err(error) => return Err(refusal(vec![error.into_problem()?])),
     };
+    if report.row_count() > MAX_IMMEDIATE_ROWS {
+        let message = format!(
+            "The report has {} rows, too many for a download at once. Its page offers to prepare a file.",
+            report.row_count()
+        );
+        return Err(PageError::BadRequest(message));
+    }
     let frame = page.commit().await?;
     let zone = query.zone.unwrap_or(frame.network.time_zone());
     let zone = zone.name().replace('/', "-");
@@ -509,5 +522,9 @@ struct Show {
     metrics: Vec<Heading>,
     total: Vec<Cell>,
     hidden_rows: usize,
+    /// True if its files are prepared in the background.
+    is_large: bool,
+    /// Query string of the report.
+    query: String,
     rows: Vec<ReportRow>,
 }

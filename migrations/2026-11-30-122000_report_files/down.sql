@@ -1,0 +1,2 @@
+DROP TABLE report_file_parts;
+DROP TABLE report_files;
