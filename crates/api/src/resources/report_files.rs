@@ -192,7 +192,7 @@ pub(crate) async fn content(
             "The file is {}. Download it when its status is ready.",
             file.status
         );
-        return Err(ChangeError::Conflict(message.into()).into());
+        return Err(ChangeError::Conflict(message).into());
     }
     let media_type = match file.format {
         FileFormat::Csv => download::CSV_TYPE,

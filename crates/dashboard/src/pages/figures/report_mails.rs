@@ -82,10 +82,7 @@ async fn render<P>(mut page: Page<P>, edited: Option<String>, draft: Draft) -> P
                 draft.of("format"),
             ),
             recipients: recipients.collect(),
-            weekdays: Choice::list(
-                (1..).zip(WEEKDAYS).map(|(number, name)| (number, name)),
-                draft.of("on_day"),
-            ),
+            weekdays: Choice::list((1..).zip(WEEKDAYS), draft.of("on_day")),
             edited,
             may_save: frame.actor.may(Permission::SaveReports),
             zone: frame.network.time_zone().name(),
