@@ -11,6 +11,8 @@ use crate::config::StoreOptions;
 use crate::database::{Database, DatabaseError};
 
 mod demo;
+mod health;
+mod manual;
 mod networks;
 mod rates;
 mod replay;
@@ -21,6 +23,8 @@ pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
 pub use demo::demo;
+pub use health::health;
+pub use manual::{completions, man};
 pub use rates::import_rates;
 pub use replay::replay;
 pub use serve::serve;

@@ -19,6 +19,10 @@ use uuid::Uuid;
 
 use crate::download::parse_url;
 
+mod tools;
+
+pub use tools::{CompletionsOptions, HealthOptions, ManOptions};
+
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
 #[command(name = "clickledger", version)]
@@ -65,6 +69,12 @@ pub enum Command {
     ExportNetwork(ExportNetworkOptions),
     /// Close a network, write everything it owns to a file, and erase it.
     DeleteNetwork(DeleteNetworkOptions),
+    /// Check that a node of this machine accepts clicks and postbacks. Prints one sentence and fails if it does not.
+    Health(HealthOptions),
+    /// Print the manual page of clickledger, or write the pages of all commands to a folder.
+    Man(ManOptions),
+    /// Print a completion script for a shell.
+    Completions(CompletionsOptions),
 }
 
 /// Database and secret of the installation.

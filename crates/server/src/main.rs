@@ -42,6 +42,12 @@ async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
+        Command::Health(options) => commands::health(options).instrument(info_span!("health")).await,
+        Command::Man(options) => commands::man(&options),
+        Command::Completions(options) => {
+            commands::completions(&options);
+            Ok(())
+        }
         Command::CreateNetwork(options) => {
             let span = info_span!("create_network", slug = options.slug);
             commands::create_network(options).instrument(span).await

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use sd_notify::NotifyState;
 use tenancy::{Mailer, operators};
 use tracing::{Instrument as _, info_span};
 
@@ -63,10 +64,19 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         tracking = running.tracking_url,
         "serving"
     );
+    notify_systemd(NotifyState::Ready);
     stop_signal().await?;
+    notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
     Ok(())
+}
+
+/// Notifies the service manager (`Type=notify`); does nothing without one.
+fn notify_systemd(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "service manager not notified");
+    }
 }
 
 /// Listeners inherited from the process that started this one (systemd's socket activation): the dashboard's first, then

@@ -59,6 +59,8 @@ pub(super) fn output(mut command: Command, user: Option<&User>) -> io::Result<Ou
 fn prepare(command: &mut Command, user: Option<User>, own_group: bool) {
     // The child's user may have no access to the present folder.
     command.current_dir("/");
+    // Debian's Postgres notifies systemd too, which waits for this process.
+    command.env_remove("NOTIFY_SOCKET");
     let parent = nix::unistd::getpid();
     let become_child = move || -> io::Result<()> {
         if let Some(user) = &user {
