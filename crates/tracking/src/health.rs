@@ -1,5 +1,6 @@
 //! Health of this node: figures of its journals, and alarms for operators.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use journal::Stats;
 use schema::clock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tenancy::work::WorkState;
 
 use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
@@ -38,10 +40,10 @@ const CLOCK_ALARM_TIME: Duration = Duration::from_secs(600);
 const PROXY_ALARM_TIME: Duration = Duration::from_secs(3600);
 
 /// Health of one journal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JournalHealth {
     /// `clicks` or `postbacks`.
-    pub stream: &'static str,
+    pub stream: Cow<'static, str>,
     /// Number of records acknowledged since the journal was created.
     pub next: u64,
     /// Number of records that are durably in Postgres.
@@ -69,7 +71,7 @@ impl JournalHealth {
             .oldest_unreleased_at
             .and_then(|at| now.duration_since(at).ok());
         Self {
-            stream,
+            stream: stream.into(),
             next: stats.next,
             applied: stats.released,
             oldest_unapplied_seconds: age.unwrap_or_default().as_secs_f64(),
@@ -84,16 +86,16 @@ impl JournalHealth {
 }
 
 /// Condition that needs an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Name, stable for programs.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Sentence for operators.
     pub message: String,
 }
 
 /// Health of this node.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
     /// True if it accepts clicks and postbacks: the result of the health check of load balancers.
     pub ready: bool,
@@ -103,6 +105,8 @@ pub struct Health {
     pub journals: Vec<JournalHealth>,
     /// Conditions that need an operator.
     pub alarms: Vec<Alarm>,
+    /// Background work of this process.
+    pub work: Vec<WorkState>,
 }
 
 /// State of the node besides its journals.
@@ -161,7 +165,7 @@ impl Watch {
         let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
             alarms.push(Alarm {
-                name: "clock_step",
+                name: "clock_step".into(),
                 message: format!("The system clock was changed by {:.1} s.", step.as_secs_f64()),
             });
         }
@@ -171,7 +175,7 @@ impl Watch {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some((_, proxy)) = proxy.filter(|(at, _)| at.elapsed() < PROXY_ALARM_TIME) {
             alarms.push(Alarm {
-                name: "untrusted_proxy",
+                name: "untrusted_proxy".into(),
                 message: format!(
                     "Visitors come through the proxy {proxy}, which is not trusted: all of them have its address, so they \
                      count as one visitor and share one limit of sign-ins. Start the server with --trusted-proxy {proxy}."
@@ -187,12 +191,13 @@ impl Watch {
             draining,
             journals,
             alarms,
+            work: Vec::new(),
         }
     }
 }
 
 fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
-    let stream = journal.stream;
+    let stream = &journal.stream;
     let age = journal.oldest_unapplied_seconds;
     let sync = journal.sync_p99_seconds;
     [
@@ -235,6 +240,9 @@ fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
     ]
     .into_iter()
     .filter(|(fires, ..)| *fires)
-    .map(|(_, name, message)| Alarm { name, message })
+    .map(|(_, name, message)| Alarm {
+        name: name.into(),
+        message,
+    })
     .collect()
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use actix_web::web::{self, Data, Json};
+use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, NaiveDate, Utc};
 use reports::files::MAX_IMMEDIATE_ROWS;
@@ -366,7 +366,7 @@ async fn page_of(
     let metrics = kept.query.metrics(actor);
     let network = network.clone();
     // Putting very many rows in order takes long: not on an actix worker.
-    let page = web::block(move || {
+    let page = reports::in_background(move || {
         let query = kept.query.clone();
         kept.with_rows(range.end, |report| {
             let next = (range.end < report.row_count()).then(|| format!("{}.{}", name.simple(), range.end));
@@ -517,7 +517,7 @@ pub(crate) async fn export(
     }
     let metrics = query.metrics(&access);
     // A hundred thousand lines take long: not on an actix worker.
-    let written = web::block(move || {
+    let written = reports::in_background(move || {
         if is_workbook {
             reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
         } else {
