@@ -1,6 +1,7 @@
 //! Health of this node: figures of its journals, and alarms for operators.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,9 @@ use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 7] = [
+pub const ALARMS: [&str; 9] = [
+    "postgres_down",
+    "postgres_restarted",
     "journal_failing",
     "journal_late",
     "journal_filling",
@@ -114,6 +117,8 @@ pub struct Health {
 pub(crate) struct Watch {
     pub(crate) draining: AtomicBool,
     clock_step: Mutex<Option<(Instant, Duration)>>,
+    /// Alarms of what runs outside of this crate, by name.
+    outside: Mutex<BTreeMap<&'static str, String>>,
     /// Last request through a proxy that is not trusted, and the proxy.
     untrusted_proxy: Mutex<Option<(Instant, IpAddr)>>,
 }
@@ -139,6 +144,15 @@ impl Watch {
         }
     }
 
+    /// Raises an alarm with this sentence, or ends it.
+    pub(crate) fn set_alarm(&self, name: &'static str, message: Option<String>) {
+        let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        match message {
+            Some(message) => outside.insert(name, message),
+            None => outside.remove(name),
+        };
+    }
+
     /// Records a visitor whose address a proxy forwards, which is not used because the proxy is not trusted.
     pub(crate) fn came_through_untrusted(&self, proxy: IpAddr) {
         let now = Instant::now();
@@ -162,6 +176,12 @@ impl Watch {
         let draining = self.draining.load(Ordering::Relaxed);
         let redirects = matches!(when_disk_fails, WhenDiskFails::Redirect);
         let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
+        for (name, message) in &*self.outside.lock().unwrap_or_else(PoisonError::into_inner) {
+            alarms.push(Alarm {
+                name: (*name).into(),
+                message: message.clone(),
+            });
+        }
         let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
             alarms.push(Alarm {

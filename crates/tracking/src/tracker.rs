@@ -240,6 +240,11 @@ impl Tracker {
         health
     }
 
+    /// Raises one of [`crate::health::ALARMS`] with this sentence, or ends it.
+    pub fn set_alarm(&self, name: &'static str, message: Option<String>) {
+        self.watch.set_alarm(name, message);
+    }
+
     /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that
     /// load balancers use other nodes.
     pub fn drain(&self) {

@@ -1,4 +1,4 @@
-//! What a node publishes of itself, and up to when the events of the others are in Postgres.
+//! Publication of the state of a node, and the delay of the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
