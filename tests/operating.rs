@@ -306,6 +306,23 @@ fn postmaster(data_dir: &Path) -> Option<nix::unistd::Pid> {
         .map(nix::unistd::Pid::from_raw)
 }
 
+/// Sends a signal to a postmaster and its processes.
+fn signal_all(postmaster: nix::unistd::Pid, signal: nix::sys::signal::Signal) {
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        let is_child = parent.is_some_and(|parent| parent.trim() == postmaster.to_string());
+        if is_child || pid == postmaster.as_raw() {
+            // One that has ended meanwhile needs no signal.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
@@ -344,6 +361,36 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
         }
     }
     let last = postmaster(folder.path()).unwrap();
+
+    // A page that asks a frozen one gives up in time, and works again with it.
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let home = async || {
+        let cookie = format!("session={}", "a".repeat(52));
+        let began = std::time::Instant::now();
+        let answer = client.get(url).header("cookie", cookie).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap(), began.elapsed())
+    };
+    assert_eq!(home().await.0, StatusCode::SEE_OTHER);
+    signal_all(last, nix::sys::signal::Signal::SIGSTOP);
+    for _ in 0..2 {
+        let (status, page, time) = home().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
+        assert!(page.contains("The database does not answer"), "{page}");
+        assert!(time < std::time::Duration::from_secs(3), "{time:?}");
+    }
+    let api = reqwest::get(format!("{url}/api/v1/me")).await.unwrap();
+    assert_eq!(api.status(), StatusCode::UNAUTHORIZED, "needs no database");
+    signal_all(last, nix::sys::signal::Signal::SIGCONT);
+    for _ in 0..50 {
+        if home().await.0 == StatusCode::SEE_OTHER {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(home().await.0, StatusCode::SEE_OTHER);
     server.stop();
     assert!(
         nix::sys::signal::kill(last, None).is_err(),

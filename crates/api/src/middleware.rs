@@ -1,20 +1,24 @@
 //! Outermost middleware of the API: request ID, tracing span, security headers, and the bodies of error responses.
 
-use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpResponse, ResponseError};
 use schema::{ApiKeyId, BASE32};
+use serde_json::json;
 use tenancy::Actor;
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
 use crate::error::ApiError;
 use crate::header::header_value;
+use crate::state::Api;
 
 /// Request ID, in every response; error bodies repeat it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,7 +43,16 @@ pub(crate) async fn handle(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let request_id = request_id(&request);
     let span = span(&request, &request_id);
-    let response = next.call(request).instrument(span.clone()).await?;
+    let answer = match request.app_data::<Data<Api>>().cloned() {
+        Some(api) => {
+            let changes = api.tracker.changes();
+            changes
+                .unless_silent(next.call(request).instrument(span.clone()))
+                .await
+        }
+        None => Ok(next.call(request).instrument(span.clone()).await),
+    };
+    let response = answer.map_err(|_| SilentDatabase(request_id.clone()))??;
     span.record("status", response.status().as_u16());
     let mut response = span.in_scope(|| with_error_body(response, &request_id));
     let headers = response.headers_mut();
@@ -48,6 +61,34 @@ pub(crate) async fn handle(
     }
     headers.insert(REQUEST_ID, header_value(&request_id));
     Ok(response)
+}
+
+/// Error of a request whose database does not answer, with the ID of the request.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+struct SilentDatabase(String);
+
+impl ResponseError for SilentDatabase {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        for (name, value) in HEADERS {
+            response.insert_header((name, value));
+        }
+        response
+            .insert_header((RETRY_AFTER, "5"))
+            .insert_header((REQUEST_ID, header_value(&self.0)))
+            .json(json!({
+                "code": "unavailable",
+                "message": "The database does not answer. Clicks and postbacks are taken and kept meanwhile. Check if the \
+                            request took effect before you repeat it.",
+                "fields": {},
+                "request_id": self.0,
+            }))
+    }
 }
 
 /// ID that the server assigned to the request; a new one where the API is served without it.

@@ -42,6 +42,9 @@ pub(crate) enum PageError {
     /// Invalid request.
     #[error("{0}")]
     BadRequest(String),
+    /// The database does not answer.
+    #[error("the database does not answer")]
+    Silent,
     /// Share link that was viewed too often; the seconds until its next view.
     #[error("viewed too often")]
     TooOften(u64),
@@ -94,7 +97,9 @@ impl ResponseError for PageError {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooBusy(_) | Self::Silent | Self::Db(DbError::Unavailable(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Db(DbError::Query(_)) | Self::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -128,6 +133,15 @@ impl ResponseError for PageError {
             ),
             Self::Refused(sentence) => ("Refused", sentence.clone()),
             Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),
+            Self::Silent => {
+                response.insert_header((RETRY_AFTER, "5"));
+                (
+                    "The database does not answer",
+                    "Clicks and postbacks are taken and kept meanwhile; pages return with the database. A change that you \
+                     just sent may or may not be saved: check it then."
+                        .to_owned(),
+                )
+            }
             Self::TooOften(seconds) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
                 (

@@ -1,12 +1,14 @@
 //! Middleware of every page: security headers, and refusal of cross-site requests.
 
-use actix_web::Error;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpResponse, ResponseError};
 
+use crate::Dashboard;
 use crate::error::PageError;
 
 const HEADERS: [(HeaderName, &str); 7] = [
@@ -50,9 +52,33 @@ pub(crate) async fn secure(
             PageError::BadRequest("The address contains a NUL byte (%00).".to_owned()),
         ));
     }
-    let mut response = next.call(request).await?.map_into_left_body();
+    let answer = match request.app_data::<Data<Dashboard>>().cloned() {
+        Some(dashboard) => {
+            let changes = dashboard.tracker.changes();
+            changes.unless_silent(next.call(request)).await
+        }
+        None => Ok(next.call(request).await),
+    };
+    let mut response = answer.map_err(|_| SilentDatabase)??.map_into_left_body();
     add_headers(response.headers_mut());
     Ok(response)
+}
+
+/// Error of a page whose database does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+struct SilentDatabase;
+
+impl ResponseError for SilentDatabase {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = PageError::Silent.error_response();
+        add_headers(response.headers_mut());
+        response
+    }
 }
 
 fn refuse<B>(request: ServiceRequest, refusal: PageError) -> ServiceResponse<EitherBody<B>> {

@@ -24,6 +24,14 @@ const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Age of the last successful health check up to which received changes count as complete; also the timeout of a check.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Time that a request waits for a database that does not answer.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Error of a request that waits for a database which does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the database does not answer")]
+pub struct Silent;
+
 /// Announces that the current transaction changes the configuration of its network: an object of this kind, looked up by
 /// this name.
 ///
@@ -108,6 +116,23 @@ impl Changes {
     pub fn none_since(&self, network_id: NetworkId, then: Instant) -> bool {
         let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
         received.complete_since <= then && received.networks.get(&network_id).is_none_or(|at| *at < then)
+    }
+
+    /// Runs a request to its end, unless the database does not answer meanwhile: then it is given up after two seconds, and
+    /// at most half a second later.
+    ///
+    /// # Errors
+    /// [`Silent`].
+    pub async fn unless_silent<T>(&self, request: impl Future<Output = T>) -> Result<T, Silent> {
+        let mut request = std::pin::pin!(request);
+        let began = Instant::now();
+        loop {
+            match tokio::time::timeout(HEALTH_CHECK_INTERVAL, &mut request).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if began.elapsed() >= SILENCE_TIMEOUT && !self.are_heard() => return Err(Silent),
+                Err(_) => {}
+            }
+        }
     }
 
     async fn listen_forever(self, url: String) {

@@ -82,6 +82,7 @@ pub struct Tracker {
     dashboard_url: Arc<str>,
     pub(crate) others: Arc<OtherNodes>,
     works: Works,
+    changes: Changes,
     database_url: Arc<str>,
     /// Task that publishes the state of this node.
     publisher: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -102,7 +103,7 @@ impl Tracker {
         let keys = storage.journal.folder.join("visitor.keys");
         let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
         let changes = Changes::listen(&url);
-        let routing = Routing::new(settings.db, changes);
+        let routing = Routing::new(settings.db, changes.clone());
         let click_ids = ClickIds::new(settings.secret.clone());
         let authenticator = Authenticator::new(routing.clone(), click_ids.clone(), settings.secret);
         let waiting = Waiting::default();
@@ -166,6 +167,7 @@ impl Tracker {
             dashboard_url: settings.urls.dashboard.into(),
             others: Arc::default(),
             works,
+            changes,
             database_url: url.clone(),
             publisher: Arc::default(),
         };
@@ -178,6 +180,12 @@ impl Tracker {
     #[must_use]
     pub fn node_id(&self) -> Uuid {
         node_id(&self.journals)
+    }
+
+    /// Changes of the configuration, whose connection shows if the database answers.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Background work of this process.
