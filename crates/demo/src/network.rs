@@ -15,7 +15,7 @@ use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
 use tenancy::applications::{self, ApplicationDraft};
 use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, Joining, Network, NewNetwork};
+use tenancy::networks::{self, Joining, Limits, Network, NewNetwork};
 use tenancy::people::NewPerson;
 use tenancy::{Author, Passwords, advertisers, affiliates, people, unscoped};
 
@@ -141,6 +141,13 @@ pub(crate) async fn create(
         currency,
     };
     let network = networks::create(&mut conn, &author, &new, founded).await?;
+    // A visitor's load test meets the limits of the machine, as a network with a limit that fits its traffic does.
+    let limits = Limits {
+        max_postbacks_per_second: 1_000_000,
+        ..network.limits
+    };
+    networks::set_limits(&mut conn, &author, limits, founded).await?;
+    let network = networks::current(&mut conn).await?;
 
     let mut partners = Vec::new();
     for name in AFFILIATES {

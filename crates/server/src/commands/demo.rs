@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use demo::DemoAddresses;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tenancy::Mailer;
 use tracing::{Instrument as _, info_span};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
@@ -16,6 +18,9 @@ use crate::config::{DemoOptions, StoreOptions, UrlOptions, default_data_dir};
 use crate::database::Database;
 use crate::postgres;
 use crate::serve::{self, Listeners, ServeSettings, bind};
+
+const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+const LOOPBACK_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
 
 /// Marks a demo that is incomplete. Only a directory with this mark or a complete demo's description is ever erased.
 const UNFINISHED: &str = "demo.unfinished";
@@ -60,7 +65,11 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
             dashboard_url: Some(addresses.dashboard.clone()),
             tracking_url: Some(addresses.tracking.clone()),
         },
-        proxies: Proxies::default(),
+        // A proxy or tunnel on this machine, through which a visitor tries the demo.
+        proxies: Proxies {
+            trusted: Arc::new([IpNet::from(LOOPBACK_V4), IpNet::from(LOOPBACK_V6)]),
+            country_header: None,
+        },
         storage: StorageSettings {
             journal: JournalSettings::in_folder(store.journal_folder()),
             exports: store.exports(),

@@ -309,14 +309,33 @@ fn cluster_version(cluster: &Path) -> Option<u32> {
         .ok()
 }
 
+/// Returns the address of the private Postgres of a data directory that a running server holds.
+///
+/// # Errors
+/// [`PostgresError::Io`] if the directory cannot be read.
+pub fn running_url(data_dir: &Path) -> Result<String, PostgresError> {
+    let data_dir = doing(format!("resolving {}", data_dir.display()), data_dir.canonicalize())?;
+    Ok(url(&socket_path(&data_dir)?, NAME))
+}
+
+/// Path of the folder of the socket.
+fn socket_path(data_dir: &Path) -> Result<PathBuf, PostgresError> {
+    let directory = data_dir.join("socket");
+    if directory.as_os_str().len() <= SOCKET_DIRECTORY_LIMIT {
+        return Ok(directory);
+    }
+    let inode = doing(format!("reading {}", data_dir.display()), fs::metadata(data_dir))?;
+    Ok(PathBuf::from(format!(
+        "/tmp/clickledger-{:x}-{:x}",
+        inode.dev(),
+        inode.ino()
+    )))
+}
+
 /// Creates the folder of the socket, which only the database's user (and root) may enter: in the data directory if its
 /// path is short enough for a socket address, else a short folder under the system's temporary folder.
 fn socket_dir(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresError> {
-    let mut directory = data_dir.join("socket");
-    if directory.as_os_str().len() > SOCKET_DIRECTORY_LIMIT {
-        let inode = doing(format!("reading {}", data_dir.display()), fs::metadata(data_dir))?;
-        directory = PathBuf::from(format!("/tmp/clickledger-{:x}-{:x}", inode.dev(), inode.ino()));
-    }
+    let directory = socket_path(data_dir)?;
     private_dir(&directory, user)?;
     let owner = doing(
         format!("reading {}", directory.display()),
