@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use diesel::prelude::*;
 use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, PostbackId, advertisers, postbacks};

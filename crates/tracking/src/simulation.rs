@@ -134,7 +134,8 @@ impl Simulation {
     /// Goal with this code or ID; without a name, the first goal of the campaign.
     #[must_use]
     pub fn goal(&self, name: Option<&str>) -> Option<&Goal> {
-        let is_named = |goal: &&Goal| name.is_none_or(|name| goal.code() == name || goal.id.to_string() == name);
+        let is_named =
+            |goal: &&Goal| name.is_none_or(|name| goal.code() == name || goal.id.to_string() == name);
         self.goals.iter().find(is_named)
     }
 

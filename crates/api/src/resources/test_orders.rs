@@ -95,14 +95,18 @@ impl NewTestOrder {
     fn check(&self) -> Result<TestOrder, ApiError> {
         let mut errors = FieldErrors::default();
         let order_id = self.order_id.as_deref().map(str::trim);
-        if order_id.is_some_and(|id| !(1..=MAX_ORDER_ID).contains(&id.chars().count()) || id.contains(char::is_control))
-        {
+        if order_id.is_some_and(|id| {
+            !(1..=MAX_ORDER_ID).contains(&id.chars().count()) || id.contains(char::is_control)
+        }) {
             errors.add("order_id", "Send 1 to 255 characters, and no control characters.");
         }
         let amount = self.amount.as_deref().map(tracking::simulation::parse_amount);
         let amount_micros = errors.take("amount", amount.transpose());
         let currency = self.currency.as_deref().map(str::parse::<Currency>);
-        let currency = errors.take("currency", currency.transpose().map_err(|error| error.to_string()));
+        let currency = errors.take(
+            "currency",
+            currency.transpose().map_err(|error| error.to_string()),
+        );
         let (amount_micros, currency) = (errors.or(amount_micros)?, currency.flatten());
         Ok(TestOrder {
             order_id: order_id.map(str::to_owned),
