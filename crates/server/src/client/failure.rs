@@ -26,7 +26,7 @@ impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match (self.code.as_str(), &self.request_id) {
-            ("unauthenticated", _) => f.write_str("\nThe server refused the key. Run `clickledger login`."),
+            ("unauthenticated", Some(_)) => f.write_str("\nThe server refused the key. Run `clickledger login`."),
             ("internal", Some(id)) => write!(f, "\nrequest_id: {id}"),
             _ => Ok(()),
         }
@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_refused_key_names_the_command_that_helps() {
-        let failure = Failure::local("unauthenticated", "Send a valid API key or token.");
+        let mut failure = Failure::local("unauthenticated", "Send a valid API key or token.");
+        failure.request_id = Some("0m5v3fs1".to_owned());
         assert!(failure.to_string().ends_with("Run `clickledger login`."));
     }
 }
