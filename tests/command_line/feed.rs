@@ -54,7 +54,7 @@ async fn next(program: &ApiClient, after: &mut String, count: usize, more: &str)
         if verdicts.len() >= count {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(verdicts.len(), count, "{verdicts:?}");
     verdicts
@@ -75,7 +75,7 @@ async fn verdicts_of_two_nodes_arrive_once_each_while_they_are_stored() {
             let mut read = Vec::new();
             while !is_done.load(Ordering::Relaxed) || read.len() < 2 * ORDERS {
                 read.extend(rest(&program, &mut position, "&limit=7").await);
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             (read, position)
         })

@@ -135,7 +135,7 @@ async fn corrections_of_a_file_are_tried_and_made() {
 async fn a_report_is_exported_at_once_and_a_large_one_as_a_prepared_file() {
     let app = TestApp::spawn().await;
     let shell = Shell::with_key(&app, &app.program(&app.scene.owner).await.credential);
-    app.visitor().click("sub1=one").await;
+    app.visitor().click("?sub1=one").await;
     app.settled().await;
     let small = shell
         .run(&["export", "report", "--query", "?group=sub1&metrics=clicks"])

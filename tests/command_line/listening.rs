@@ -125,7 +125,7 @@ async fn each_verdict_is_printed_once_and_its_request_forwarded_as_it_was_sent()
     let form = format!("{form}&token={}", app.scene.token);
     let answer = advertiser.post("application/x-www-form-urlencoded", form).await;
     assert_eq!(answer.reason(), "goal_unknown");
-    assert_eq!(advertiser.postback(&fields).await.reason(), "duplicate");
+    assert_eq!(advertiser.postback(&fields).await.reason(), "duplicate_order");
 
     let (code, out) = tokio::task::spawn_blocking(move || listening.ended())
         .await
@@ -139,7 +139,7 @@ async fn each_verdict_is_printed_once_and_its_request_forwarded_as_it_was_sent()
         .iter()
         .map(|item| item["reason"].as_str().unwrap())
         .collect();
-    assert_eq!(reasons, ["accepted", "goal_unknown", "duplicate"], "{out}");
+    assert_eq!(reasons, ["accepted", "goal_unknown", "duplicate_order"], "{out}");
     for item in &items {
         assert_eq!(
             (&item["forwarded"]["status"], &item["request"]),

@@ -10,7 +10,10 @@ async fn results_and_errors_of_chores_are_json_for_scripts() {
     let app = TestApp::spawn().await;
     let login = app.database.login().await;
     let shell = Shell {
-        variables: vec![("DATABASE_URL", login)],
+        variables: vec![
+            ("DATABASE_URL", login),
+            ("CLICKLEDGER_SECRET", app.secret.to_text()),
+        ],
         ..Shell::new()
     };
     let data = tempfile::tempdir().unwrap();

@@ -26,7 +26,9 @@ impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match (self.code.as_str(), &self.request_id) {
-            ("unauthenticated", Some(_)) => f.write_str("\nThe server refused the key. Run `clickledger login`."),
+            ("unauthenticated", Some(_)) => {
+                f.write_str("\nThe server refused the key. Run `clickledger login`.")
+            }
             ("internal", Some(id)) => write!(f, "\nrequest_id: {id}"),
             _ => Ok(()),
         }

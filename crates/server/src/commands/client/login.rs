@@ -138,7 +138,7 @@ fn is_readable_on_the_way(url: &Url) -> bool {
 
 /// API key from the terminal without echo, or the first line of standard input.
 async fn read_key(url: &Url) -> Result<String, CommandError> {
-    let _hidden = if io::stdin().is_terminal() {
+    let hidden = if io::stdin().is_terminal() {
         eprint!("API key for {url} (from Settings → API keys; it is not shown): ");
         io::stderr().flush()?;
         Some(HiddenInput::start()?)
@@ -153,7 +153,7 @@ async fn read_key(url: &Url) -> Result<String, CommandError> {
         line = reading => line??,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            drop(_hidden);
+            drop(hidden);
             // The blocking read cannot be cancelled, so the process ends here.
             std::process::exit(130);
         }
