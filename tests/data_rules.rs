@@ -10,7 +10,7 @@ use testkit::TestDatabase;
 
 /// Tables without a tenant, or that map to one (hosts, slugs); all others are tenant tables.
 const WITHOUT_A_TENANT: &str = "('installation', 'networks', 'people', 'recovery_codes', 'mailed_links', 'sessions', \
-     'network_slugs', 'tracking_hosts', 'operator_log', 'ingest_cursors', 'quarantine', 'reference_rates', \
+     'network_slugs', 'tracking_hosts', 'operator_log', 'ingest_cursors', 'quarantine', 'nodes', 'reference_rates', \
      'reference_rate_fetches', '__diesel_schema_migrations')";
 
 #[derive(QueryableByName)]
@@ -67,7 +67,7 @@ async fn every_index_of_a_tenant_table_begins_with_the_network() {
 const OPEN_TABLES: &str = "SELECT t.relname::text AS what FROM pg_class t
      WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
        AND t.relname NOT IN ('installation', 'people', 'recovery_codes', 'mailed_links', 'sessions', 'network_slugs',
-                             'tracking_hosts', 'operator_log', 'ingest_cursors', 'reference_rates',
+                             'tracking_hosts', 'operator_log', 'ingest_cursors', 'nodes', 'reference_rates',
                              'reference_rate_fetches', '__diesel_schema_migrations')
        AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND EXISTS (
            SELECT 1 FROM pg_policy p WHERE p.polrelid = t.oid AND p.polcmd = '*' AND p.polwithcheck IS NOT NULL))";
@@ -145,6 +145,7 @@ async fn nothing_bypasses_row_level_security() {
             "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",
             "ledger_entries: INSERT",
+            "nodes: DELETE INSERT SELECT UPDATE",
             "postbacks: DELETE INSERT SELECT UPDATE",
             "quarantine: INSERT",
             "replays: SELECT UPDATE",

@@ -294,3 +294,59 @@ async fn an_operator_impersonates_a_member_and_ends_it_with_log_entries() {
     assert_eq!(app.count(audit).await, 1);
     app.finish().await;
 }
+
+/// Process id of the private Postgres of a data directory.
+fn postmaster(data_dir: &Path) -> Option<nix::unistd::Pid> {
+    let file = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).ok()?;
+    file.lines()
+        .next()?
+        .trim()
+        .parse()
+        .ok()
+        .map(nix::unistd::Pid::from_raw)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut server = Serving::start(folder.path());
+    let line = server.first_line();
+    let (_, link) = line.trim().split_once("Become its operator: ").unwrap();
+    let (url, _) = link.split_once("/setup/").unwrap();
+    let health = async || {
+        let answer = reqwest::get(format!("{url}/health/ready")).await.unwrap();
+        answer.text().await.unwrap()
+    };
+    for times in ["once", "2 times"] {
+        let before = postmaster(folder.path()).unwrap();
+        nix::sys::signal::kill(before, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let began = std::time::Instant::now();
+        loop {
+            let asked = std::time::Instant::now();
+            let page = reqwest::get(format!("{url}/sign-in")).await.unwrap().status();
+            assert!(
+                asked.elapsed() < std::time::Duration::from_secs(4),
+                "{page} after {:?}",
+                asked.elapsed()
+            );
+            let is_new = postmaster(folder.path()).is_some_and(|now| now != before);
+            let restarted = format!("ended by itself {times} since");
+            if is_new && page.is_success() && health().await.contains(&restarted) {
+                break;
+            }
+            assert!(
+                began.elapsed() < std::time::Duration::from_secs(60),
+                "{page}: {}",
+                health().await
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    let last = postmaster(folder.path()).unwrap();
+    server.stop();
+    assert!(
+        nix::sys::signal::kill(last, None).is_err(),
+        "it stops with the server"
+    );
+}

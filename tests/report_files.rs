@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use schema::clock;
 use serde_json::{Value, json};
 use tenancy::Mailer;
+use tenancy::work::Works;
 use testkit::{ApiClient, MailSink, TestApp, TestOptions};
 
 const DAY: &str = "from=2026-11-20&to=2026-11-20";
@@ -153,6 +154,7 @@ async fn a_file_of_a_node_that_stopped_is_prepared_again_and_a_removed_one_is_no
         mailer: Mailer::default(),
         dashboard_url: app.dashboard_url.clone(),
         secret: app.secret.clone(),
+        works: Works::default(),
     };
     let network = app.scene.network.id;
     prepare_due(&sender, network, clock::now()).await.unwrap();

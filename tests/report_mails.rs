@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reports::mails::{Sender, send_due};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tenancy::work::Works;
 use tenancy::{MailSettings, Mailer, RoleKind};
 use testkit::{ApiClient, MailSink, TestApp};
 
@@ -30,6 +31,7 @@ fn sender(app: &TestApp, mailer: Mailer) -> Sender {
         mailer,
         dashboard_url: app.dashboard_url.clone(),
         secret: app.secret.clone(),
+        works: Works::default(),
     }
 }
 

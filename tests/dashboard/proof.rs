@@ -1,5 +1,6 @@
 //! Verification, as a page and as a command.
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
 )]
@@ -128,7 +129,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
         )
     };
     let (holds, output) = verify(&[]);
-    assert!(holds && output.contains("All 24 checks hold."), "{output}");
+    assert!(holds && output.contains("All 26 checks hold."), "{output}");
     assert!(
         output.contains("Orbit") && output.contains("Rival") && !output.contains("DIFFERS"),
         "{output}"
@@ -142,7 +143,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     .await;
     let (holds, output) = verify(&["--network", &id, "--days", "1"]);
     assert!(
-        !holds && output.contains("1 of 12 checks do not hold"),
+        !holds && output.contains("1 of 13 checks do not hold"),
         "{output}"
     );
     assert!(
@@ -152,7 +153,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     );
     assert!(!output.contains("Rival"), "{output}");
     let (holds, output) = verify(&["--network", &rival.network.id.to_string()]);
-    assert!(holds && output.contains("All 12 checks hold."), "{output}");
+    assert!(holds && output.contains("All 13 checks hold."), "{output}");
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",
@@ -190,5 +191,52 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
             "{command}: {output}"
         );
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_of_a_journal_fails_verification_with_its_position() {
+    let app = TestApp::spawn().await;
+    for sub in ["one", "a-sub-to-find", "three"] {
+        app.visitor().click(&format!("?sub1={sub}")).await;
+    }
+    app.settled().await;
+    let folder = app.journal.path().join("0/clicks");
+    let segment = std::fs::read_dir(&folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(13).position(|part| part == b"a-sub-to-find")?;
+        Some((path, bytes, at))
+    });
+    let (path, bytes, at) = segment.unwrap();
+    let write = |flip: u8| {
+        use std::os::unix::fs::FileExt as _;
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[bytes[at] ^ flip], at as u64).unwrap();
+    };
+    let (login, data) = (app.database.login().await, tempfile::tempdir().unwrap());
+    let verify = || {
+        run(
+            &login,
+            data.path(),
+            &["verify", "--journals", app.journal.path().to_str().unwrap()],
+        )
+    };
+    write(1);
+    let (holds, output) = verify();
+    assert!(
+        !holds
+            && output.contains(
+                "DIFFERS  Every record of the journals on this machine can be read: 3 expected, 2 found"
+            ),
+        "{output}"
+    );
+    assert!(
+        output.contains("records 1 to 1 of the clicks in slot 0 are damaged, from byte"),
+        "{output}"
+    );
+    write(0);
+    let (holds, output) = verify();
+    assert!(holds, "{output}");
     app.finish().await;
 }

@@ -57,6 +57,7 @@ async fn reports_by_mail_and_by_link() {
         mailer: sink.mailer(),
         dashboard_url: app.dashboard_url.clone(),
         secret: app.secret.clone(),
+        works: tenancy::work::Works::default(),
     };
     let network = app.scene.network.id;
     send_due(&sender, network, due + TimeDelta::seconds(1))

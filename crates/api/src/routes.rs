@@ -143,7 +143,7 @@ routes! {
         "/balances": get balances::show;
         "/reports": get reports::show, post reports::query;
         "/reports/definitions": get reports::definitions;
-        "/reports/export": get reports::export;
+        "/reports/export": get report_files::export;
         "/exchange-rates": get exchange_rates::list, post exchange_rates::set;
         "/exchange-rates/import": post exchange_rates::import;
         "/exchange-rates/export": get exchange_rates::export;

@@ -17,7 +17,52 @@ pub enum Dictionary {
     /// Numbers.
     Numbers(Vec<i32>),
     /// Texts.
-    Texts(Vec<Box<str>>),
+    Texts(Texts),
+}
+
+/// Texts, one behind the other in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    joined: String,
+    /// End of each text.
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// Number of texts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True without texts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Text at a position.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&str> {
+        let end = *self.ends.get(at)? as usize;
+        let start = match at.checked_sub(1) {
+            Some(before) => *self.ends.get(before)? as usize,
+            None => 0,
+        };
+        self.joined.get(start..end)
+    }
+
+    /// All texts in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), Malformed> {
+        self.joined.push_str(text);
+        let end = u32::try_from(self.joined.len()).map_err(|_| Malformed)?;
+        self.ends.push(end);
+        Ok(())
+    }
 }
 
 impl Dictionary {
@@ -39,7 +84,7 @@ impl Dictionary {
     fn size(&self) -> usize {
         match self {
             Self::Numbers(numbers) => numbers.len() * size_of::<i32>(),
-            Self::Texts(texts) => texts.iter().map(|text| text.len() + size_of::<Box<str>>()).sum(),
+            Self::Texts(texts) => texts.joined.len() + texts.len() * size_of::<u32>(),
         }
     }
 }
@@ -97,8 +142,8 @@ fn numbers(reader: &mut Reader<'_>, entries: usize) -> Result<Vec<i32>, Malforme
     Ok(numbers)
 }
 
-fn texts(reader: &mut Reader<'_>, entries: usize) -> Result<Vec<Box<str>>, Malformed> {
-    let mut texts: Vec<Box<str>> = Vec::new();
+fn texts(reader: &mut Reader<'_>, entries: usize) -> Result<Texts, Malformed> {
+    let mut texts = Texts::default();
     let mut text = Vec::new();
     for _ in 0..entries {
         let shared = reader.count()?;
@@ -108,7 +153,7 @@ fn texts(reader: &mut Reader<'_>, entries: usize) -> Result<Vec<Box<str>>, Malfo
         text.truncate(shared);
         let length = reader.count()?;
         text.extend_from_slice(reader.slice(length)?);
-        texts.push(std::str::from_utf8(&text).map_err(|_| Malformed)?.into());
+        texts.push(std::str::from_utf8(&text).map_err(|_| Malformed)?)?;
     }
     Ok(texts)
 }

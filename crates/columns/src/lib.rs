@@ -11,5 +11,5 @@ mod column;
 mod encoder;
 
 pub use codes::{Code, Codes};
-pub use column::{Column, Dictionary, Malformed};
+pub use column::{Column, Dictionary, Malformed, Texts};
 pub use encoder::{NumberEncoder, TextEncoder};

@@ -17,8 +17,8 @@ fn texts(bytes: &[u8]) -> Vec<Option<String>> {
     let Dictionary::Texts(values) = &column.dictionary else {
         panic!("texts expected");
     };
-    assert!(values.is_sorted());
-    let value = |code: usize| Some(values.get(code.checked_sub(1)?)?.to_string());
+    assert!(values.iter().is_sorted());
+    let value = |code: usize| Some(values.get(code.checked_sub(1)?)?.to_owned());
     indices(&column.codes).into_iter().map(value).collect()
 }
 

@@ -209,9 +209,17 @@ pub async fn verify(
     now: DateTime<Utc>,
 ) -> Result<Verification, VerifyError> {
     let mut checks = Vec::new();
+    let mut readable = Check {
+        claim: "Every record of the journals on this machine can be read".to_owned(),
+        expected: 0,
+        found: 0,
+        differing: 0,
+        examples: Vec::new(),
+    };
     for stream in [Stream::Clicks, Stream::Postbacks] {
-        checks.push(compare_journals(conn, journals, stream, period).await?);
+        checks.push(compare_journals(conn, journals, stream, period, &mut readable).await?);
     }
+    checks.push(readable);
     checks.push(check_quarantine(conn).await?);
     checks.push(check_conversions(conn).await?);
     checks.push(check_blocks(conn, period).await?);
@@ -408,6 +416,7 @@ async fn compare_journals(
     journals: &Path,
     stream: Stream,
     period: Period,
+    readable: &mut Check,
 ) -> Result<Check, VerifyError> {
     let mut check = Check {
         claim: format!(
@@ -435,6 +444,23 @@ async fn compare_journals(
             let read = reader
                 .read(LOOKUP_SIZE, 4 * 1024 * 1024)
                 .map_err(|error| failed(std::io::Error::other(error)))?;
+            readable.found += count(read.len());
+            readable.expected += count(read.len());
+            for damage in &read.damage {
+                let lost = i64::try_from(damage.to - damage.from).unwrap_or(i64::MAX);
+                readable.expected += lost;
+                readable.differing += lost;
+                if count(readable.examples.len()) < MAX_EXAMPLES {
+                    readable.examples.push(format!(
+                        "records {} to {} of the {} in slot {slot} are damaged, from byte {} of segment {} on",
+                        damage.from,
+                        damage.to - 1,
+                        stream.name(),
+                        damage.offset,
+                        damage.segment
+                    ));
+                }
+            }
             let network_id = conn.network_id();
             let keys: Vec<Uuid> = read
                 .iter()

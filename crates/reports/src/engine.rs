@@ -13,6 +13,7 @@ use tenancy::networks::Network;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
+use crate::background::in_background;
 use crate::blocks::{Block, BlockCache, Coverage, sum_blocks};
 use crate::click_groups::ClickGroups;
 use crate::events::{Events, SpanCache};
@@ -228,9 +229,7 @@ impl Engine {
         let keeps_apart = text.is_some();
         let (plan, keys, threads) = (plan.clone(), question.keys.clone(), self.0.threads);
         let summed = move || sum_blocks(&loaded, &plan, &keys, threads, keeps_apart);
-        let summed = tokio::task::spawn_blocking(summed)
-            .await
-            .map_err(ReportError::failed)??;
+        let summed = in_background(summed).await??;
         for (at, added) in summed {
             let kept = at.filter(|at| is_clipped.get(*at) == Some(&false) && added.len() <= MAX_KEPT_GROUPS);
             if let (Some(block), Some(text)) = (kept.and_then(|at| unknown.get(at)), &text) {

@@ -65,7 +65,7 @@ impl Values {
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Code of a value; `None` if there are too many.
+    /// Code of a value; `None` if the dimension has too many.
     fn code(&self, value: &str) -> Option<usize> {
         let number = match value {
             "" => 0,

@@ -4,6 +4,7 @@
 //! groups; blocks of clicks (`tracking/src/blocks`) are summed in columns, the clicks between and behind them are read
 //! from Postgres, and so are the conversions; [`Report`] puts the groups in order.
 
+mod background;
 mod blocks;
 mod click_groups;
 mod csv;
@@ -30,6 +31,7 @@ mod threshold;
 mod xlsx;
 
 pub use crate::csv::to_csv;
+pub use background::in_background;
 pub use dimension::Dimension;
 pub use engine::Engine;
 pub use error::ReportError;

@@ -10,7 +10,6 @@ mod store;
 mod text;
 
 pub use schedule::{Rhythm, Schedule};
-pub(crate) use send::active_networks;
 pub use send::{Sender, keep_sending, send_due};
 pub use settings::{FileFormat, MailSettings};
 pub use stop::{StopToken, stop, stopped};

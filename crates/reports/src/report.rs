@@ -10,6 +10,7 @@ use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
 use tenancy::exchange_rates::UsedRate;
 
+use crate::background::in_background;
 use crate::dimension::Object;
 use crate::error::ReportError;
 use crate::groups::{Clicks, Groups};
@@ -150,9 +151,7 @@ pub(crate) async fn finish(
     if size < MANY_GROUPS {
         return Ok(make());
     }
-    tokio::task::spawn_blocking(make)
-        .await
-        .map_err(ReportError::failed)
+    in_background(make).await
 }
 
 /// Names of the objects of every dimension of the rows. Affiliates may be hidden: their IDs are shown.

@@ -1043,6 +1043,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Nodes whose journals may hold events that are not in the tables yet. Removed when a node has stopped and its journals are applied.
+    nodes (id) {
+        /// Identity of its journal of clicks.
+        id -> Uuid,
+        /// Host and folder of its journals.
+        name -> Text,
+        /// Version of its program.
+        version -> Text,
+        /// Time of its start.
+        started_at -> Timestamptz,
+        /// Time at which it published this.
+        seen_at -> Timestamptz,
+        /// Time up to which all its events are in the tables, if some are not; NULL otherwise.
+        behind_since -> Nullable<Timestamptz>,
+        /// Health as on /health/ready: journals, alarms, background work.
+        health -> Jsonb,
+    }
+}
+
+diesel::table! {
     /// Append-only log of operators' actions. Outlives the networks it refers to, so it names them in a text instead of a network_id.
     operator_log (id) {
         /// Id of the entry; sorts by time.
@@ -1711,6 +1731,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     network_slugs,
     networks,
+    nodes,
     operator_log,
     people,
     postbacks,

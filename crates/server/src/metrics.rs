@@ -109,7 +109,7 @@ async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
     let health = tracker.health();
     gauge!("clickledger_ready").set(if health.ready { 1.0 } else { 0.0 });
     for journal in &health.journals {
-        let stream = [("stream", journal.stream)];
+        let stream = [("stream", journal.stream.to_string())];
         gauge!("clickledger_journal_oldest_unapplied_seconds", &stream).set(journal.oldest_unapplied_seconds);
         gauge!("clickledger_journal_free_ratio", &stream).set(journal.free);
         gauge!("clickledger_journal_unapplied_records", &stream)

@@ -166,6 +166,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         mailer: settings.mailer.clone(),
         dashboard_url: urls.dashboard.clone(),
         secret: settings.secret.clone(),
+        works: tracker.works().clone(),
     };
     let pages = Dashboard::new(DashboardSettings {
         db: db.clone(),
@@ -189,6 +190,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         db.clone(),
         settings.mailer,
         urls.dashboard.clone(),
+        tracker.works().clone(),
     ));
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));

@@ -43,6 +43,7 @@ mod throttle;
 pub mod two_factor;
 pub mod unscoped;
 mod urls;
+pub mod work;
 
 pub use actor::{Access, Actor, Impersonation};
 pub use author::{Author, Via};

@@ -1,5 +1,7 @@
 //! Health of this node: figures of its journals, and alarms for operators.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +9,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use journal::Stats;
 use schema::clock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tenancy::work::WorkState;
 
 use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 7] = [
+pub const ALARMS: [&str; 9] = [
+    "postgres_down",
+    "postgres_restarted",
     "journal_failing",
     "journal_late",
     "journal_filling",
@@ -38,10 +43,10 @@ const CLOCK_ALARM_TIME: Duration = Duration::from_secs(600);
 const PROXY_ALARM_TIME: Duration = Duration::from_secs(3600);
 
 /// Health of one journal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JournalHealth {
     /// `clicks` or `postbacks`.
-    pub stream: &'static str,
+    pub stream: Cow<'static, str>,
     /// Number of records acknowledged since the journal was created.
     pub next: u64,
     /// Number of records that are durably in Postgres.
@@ -69,7 +74,7 @@ impl JournalHealth {
             .oldest_unreleased_at
             .and_then(|at| now.duration_since(at).ok());
         Self {
-            stream,
+            stream: stream.into(),
             next: stats.next,
             applied: stats.released,
             oldest_unapplied_seconds: age.unwrap_or_default().as_secs_f64(),
@@ -84,16 +89,16 @@ impl JournalHealth {
 }
 
 /// Condition that needs an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Name, stable for programs.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Sentence for operators.
     pub message: String,
 }
 
 /// Health of this node.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
     /// True if it accepts clicks and postbacks: the result of the health check of load balancers.
     pub ready: bool,
@@ -103,6 +108,8 @@ pub struct Health {
     pub journals: Vec<JournalHealth>,
     /// Conditions that need an operator.
     pub alarms: Vec<Alarm>,
+    /// Background work of this process.
+    pub work: Vec<WorkState>,
 }
 
 /// State of the node besides its journals.
@@ -110,6 +117,8 @@ pub struct Health {
 pub(crate) struct Watch {
     pub(crate) draining: AtomicBool,
     clock_step: Mutex<Option<(Instant, Duration)>>,
+    /// Alarms of what runs outside of this crate, by name.
+    outside: Mutex<BTreeMap<&'static str, String>>,
     /// Last request through a proxy that is not trusted, and the proxy.
     untrusted_proxy: Mutex<Option<(Instant, IpAddr)>>,
 }
@@ -135,6 +144,15 @@ impl Watch {
         }
     }
 
+    /// Raises an alarm with this sentence, or ends it.
+    pub(crate) fn set_alarm(&self, name: &'static str, message: Option<String>) {
+        let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        match message {
+            Some(message) => outside.insert(name, message),
+            None => outside.remove(name),
+        };
+    }
+
     /// Records a visitor whose address a proxy forwards, which is not used because the proxy is not trusted.
     pub(crate) fn came_through_untrusted(&self, proxy: IpAddr) {
         let now = Instant::now();
@@ -158,10 +176,16 @@ impl Watch {
         let draining = self.draining.load(Ordering::Relaxed);
         let redirects = matches!(when_disk_fails, WhenDiskFails::Redirect);
         let mut alarms: Vec<Alarm> = journals.iter().flat_map(alarms).collect();
+        for (name, message) in &*self.outside.lock().unwrap_or_else(PoisonError::into_inner) {
+            alarms.push(Alarm {
+                name: (*name).into(),
+                message: message.clone(),
+            });
+        }
         let step = *self.clock_step.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, step)) = step.filter(|(at, _)| at.elapsed() < CLOCK_ALARM_TIME) {
             alarms.push(Alarm {
-                name: "clock_step",
+                name: "clock_step".into(),
                 message: format!("The system clock was changed by {:.1} s.", step.as_secs_f64()),
             });
         }
@@ -171,7 +195,7 @@ impl Watch {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some((_, proxy)) = proxy.filter(|(at, _)| at.elapsed() < PROXY_ALARM_TIME) {
             alarms.push(Alarm {
-                name: "untrusted_proxy",
+                name: "untrusted_proxy".into(),
                 message: format!(
                     "Visitors come through the proxy {proxy}, which is not trusted: all of them have its address, so they \
                      count as one visitor and share one limit of sign-ins. Start the server with --trusted-proxy {proxy}."
@@ -187,12 +211,13 @@ impl Watch {
             draining,
             journals,
             alarms,
+            work: Vec::new(),
         }
     }
 }
 
 fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
-    let stream = journal.stream;
+    let stream = &journal.stream;
     let age = journal.oldest_unapplied_seconds;
     let sync = journal.sync_p99_seconds;
     [
@@ -235,6 +260,9 @@ fn alarms(journal: &JournalHealth) -> Vec<Alarm> {
     ]
     .into_iter()
     .filter(|(fires, ..)| *fires)
-    .map(|(_, name, message)| Alarm { name, message })
+    .map(|(_, name, message)| Alarm {
+        name: name.into(),
+        message,
+    })
     .collect()
 }

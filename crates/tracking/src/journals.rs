@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 use journal::{Journal, OpenError, Reader};
 
 use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
+use crate::nodes;
 use crate::settings::JournalSettings;
+use crate::tracker::node_id;
 
 /// Maximum number of slots, more than the processes of any machine.
 const SLOTS: u32 = 64;
@@ -112,6 +114,7 @@ pub(crate) async fn apply_abandoned(
                 Err(error) => tracing::error!(slot, %error, "abandoned slot not opened"),
                 Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, postbacks()).await {
                     Ok(()) => {
+                        nodes::remove(&url, node_id(&journals)).await;
                         drop(journals);
                         applied.insert(slot, written_at(&folder));
                     }

@@ -13,6 +13,7 @@ pub mod health;
 mod ingest;
 pub mod intake;
 mod journals;
+pub mod nodes;
 mod settings;
 pub mod simulation;
 mod tracker;

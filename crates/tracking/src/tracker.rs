@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use campaigns::{ClickIds, Routing};
@@ -16,7 +16,9 @@ use postbacks::{Authenticator, InboundRequest, PostbackRecord, Reason, Reply, Ve
 use schema::{Changes, NetworkId, PostbackId, clock};
 use tenancy::RateLimit;
 use tenancy::networks::Network;
+use tenancy::work::Works;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::blocks;
 use crate::click_record;
@@ -25,12 +27,15 @@ use crate::counts::Counts;
 use crate::health::{Health, Watch};
 use crate::ingest::{ClickStream, Keep, PostbackStream, Progress, remove_old, sweep};
 use crate::journals::{self, Journals};
+use crate::nodes::{self, Identity, OtherNodes};
 use crate::settings::{TrackerSettings, WhenDiskFails};
 use crate::visits::{Visits, VisitsError};
 use crate::waiting::Waiting;
 
 /// Timeout of a verdict; the response then is that it will follow.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for Postgres when a node stops, to remove it from the list.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reason why tracking cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,11 @@ pub struct Tracker {
     postback_progress: Arc<Progress>,
     appliers: Arc<[JoinHandle<()>]>,
     dashboard_url: Arc<str>,
+    pub(crate) others: Arc<OtherNodes>,
+    works: Works,
+    database_url: Arc<str>,
+    /// Task that publishes the state of this node.
+    publisher: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Tracker {
@@ -115,7 +125,8 @@ impl Tracker {
             unattributed_days: storage.keep_unattributed_days,
         };
         tokio::spawn(remove_old(url.clone(), keep));
-        tokio::spawn(blocks::keep(url.clone()));
+        let works = Works::default();
+        tokio::spawn(blocks::keep(url.clone(), works.clone()));
         tokio::spawn(sweep(
             url.clone(),
             authenticator,
@@ -125,13 +136,18 @@ impl Tracker {
         tokio::spawn(journals::apply_abandoned(
             storage.journal,
             journals.slot,
-            url,
+            url.clone(),
             stream,
         ));
         start_visits(&visits, &folder);
         let watch = Arc::new(Watch::default());
         tokio::spawn(watch.clone().watch_clock());
-        Ok(Self {
+        let identity = Identity {
+            id: node_id(&journals),
+            name: node,
+            started_at: clock::now(),
+        };
+        let tracker = Self {
             routing,
             click_ids,
             visits,
@@ -148,7 +164,26 @@ impl Tracker {
             postback_progress,
             appliers: Arc::new(appliers),
             dashboard_url: settings.urls.dashboard.into(),
-        })
+            others: Arc::default(),
+            works,
+            database_url: url.clone(),
+            publisher: Arc::default(),
+        };
+        let publisher = tokio::spawn(nodes::keep_publishing(tracker.clone(), url, identity));
+        *tracker.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
+        Ok(tracker)
+    }
+
+    /// Identity of this node among [`crate::nodes`].
+    #[must_use]
+    pub fn node_id(&self) -> Uuid {
+        node_id(&self.journals)
+    }
+
+    /// Background work of this process.
+    #[must_use]
+    pub fn works(&self) -> &Works {
+        &self.works
     }
 
     /// Click IDs of this installation.
@@ -182,9 +217,16 @@ impl Tracker {
         }
     }
 
-    /// Time up to which all events that this node acknowledged are in Postgres, and so in reports.
+    /// Time up to which all events that were acknowledged are in Postgres, and so in reports: of this node exactly, of the
+    /// others as of two seconds ago.
     #[must_use]
     pub fn complete_until(&self) -> DateTime<Utc> {
+        let own = self.own_complete_until();
+        self.others.complete_until().map_or(own, |others| own.min(others))
+    }
+
+    /// Time up to which all events that this node acknowledged are in Postgres.
+    pub(crate) fn own_complete_until(&self) -> DateTime<Utc> {
         let clicks = self.click_progress.complete_until(&self.journals.clicks);
         let postbacks = self.postback_progress.complete_until(&self.journals.postbacks);
         clicks.min(postbacks)
@@ -193,7 +235,14 @@ impl Tracker {
     /// Health of this node.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.watch.health(&self.journals, self.when_disk_fails)
+        let mut health = self.watch.health(&self.journals, self.when_disk_fails);
+        health.work = self.works.states();
+        health
+    }
+
+    /// Raises one of [`crate::health::ALARMS`] with this sentence, or ends it.
+    pub fn set_alarm(&self, name: &'static str, message: Option<String>) {
+        self.watch.set_alarm(name, message);
     }
 
     /// Starts draining, before the node stops: responses close their connections, and the health check fails, so that
@@ -218,7 +267,20 @@ impl Tracker {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(timeout, applied).await.is_err() {
+        let is_applied = tokio::time::timeout(timeout, applied).await.is_ok();
+        let publisher = {
+            let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+            publisher.take()
+        };
+        if let Some(publisher) = publisher {
+            publisher.abort();
+            // Ends within the statement that it waits for.
+            let _ = publisher.await;
+        }
+        if is_applied {
+            let removed = nodes::remove(&self.database_url, node_id(&self.journals));
+            let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removed).await;
+        } else {
             tracing::warn!("the journals are not fully applied; the next start applies the rest");
         }
     }
@@ -241,6 +303,11 @@ impl Tracker {
             inspect: reason.is_stored().then(|| format!("{dashboard}/postbacks/{id}")),
         }
     }
+}
+
+/// Identity of a node: that of its journal of clicks.
+pub(crate) fn node_id(journals: &Journals) -> Uuid {
+    Uuid::from_bytes(journals.clicks.identity())
 }
 
 /// Restores today's visitors from all journals in the folder, and keeps keys and `GeoIP` databases up to date.

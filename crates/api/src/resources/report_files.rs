@@ -1,18 +1,18 @@
-//! `/report-files`: files of large reports, prepared in the background.
+//! `/reports/export`: reports as files at once; `/report-files`: files of large reports, prepared in the background.
 
-use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::{Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use reports::StoredQuery;
-use reports::files::{self, FileFormat, FileStatus, ReportFile as Stored};
+use reports::files::{self, FileFormat, FileStatus, MAX_IMMEDIATE_ROWS, ReportFile as Stored};
 use schema::{ReportFileId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{ChangeError, needs, networks};
 use utoipa::{IntoParams, ToSchema};
 
-use super::reports::refused;
+use super::reports::{ReportParams, parameter, refused, run};
 use super::{Answer, no_content};
 use crate::auth::Allowed;
 use crate::download;
@@ -101,6 +101,90 @@ pub(crate) struct ReportFileParams {
     /// Cursor: `next` of the previous page.
     #[param(value_type = schemas::ReportFileId, inline, required = false)]
     after: Option<String>,
+}
+
+/// Kind of the file.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents the parameter, which `export` reads")]
+pub(crate) struct FileParams {
+    /// `csv` (the default), or `xlsx`, an Excel workbook of at most 50,000 lines.
+    #[param(value_type = schemas::FileFormat, inline, required = false)]
+    format: Option<String>,
+    /// `true` for a byte-order mark in front of CSV, by which Excel recognises UTF-8.
+    #[param(value_type = bool, required = false)]
+    bom: Option<String>,
+}
+
+/// Export a report
+///
+/// All rows as CSV or as an Excel workbook, one line per row and currency. A report of more than 100,000 rows is refused:
+/// have a file prepared by `POST /report-files`.
+#[utoipa::path(
+    get, path = "/reports/export", tag = "Reports", params(ReportParams, FileParams),
+    responses((status = 200, content(
+        (String = "text/csv"),
+        (Vec<u8> = reports::XLSX_TYPE),
+    )))
+)]
+pub(crate) async fn export(
+    access: Allowed<needs::SeeReports>,
+    request: HttpRequest,
+    api: Data<Api>,
+) -> Result<HttpResponse, ApiError> {
+    let is_workbook = match parameter(request.query_string(), "format").as_deref() {
+        None | Some("csv") => false,
+        Some("xlsx") => true,
+        _ => return Err(ApiError::field("format", "Enter csv or xlsx.")),
+    };
+    let has_mark = match parameter(request.query_string(), "bom").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        _ => return Err(ApiError::field("bom", "Enter true or false.")),
+    };
+    let mut conn = access.network(&api.db).await?;
+    let network = networks::current(&mut conn).await?;
+    let (others, text) = (["format", "bom"], request.query_string());
+    let (query, report) = run(
+        &mut conn,
+        &network,
+        &access,
+        &api,
+        text,
+        &others,
+        MAX_IMMEDIATE_ROWS,
+    )
+    .await?;
+    conn.commit().await?;
+    let count = report.row_count();
+    if count > MAX_IMMEDIATE_ROWS {
+        let message = format!(
+            "The report has {count} rows, more than {MAX_IMMEDIATE_ROWS}. Have a file prepared by POST /report-files, or choose \
+             fewer dimensions."
+        );
+        return Err(ApiError::field("group", message));
+    }
+    let metrics = query.metrics(&access);
+    // A hundred thousand lines take long: not on an actix worker.
+    let written = reports::in_background(move || {
+        if is_workbook {
+            reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
+        } else {
+            Ok(download::csv_bytes(
+                reports::to_csv(&query, &metrics, &report),
+                has_mark,
+            ))
+        }
+    });
+    let written = written
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    let body = written.map_err(|message| ApiError::field("format", message))?;
+    Ok(if is_workbook {
+        download::file(reports::XLSX_TYPE, "report.xlsx", body)
+    } else {
+        download::file(download::CSV_TYPE, "report.csv", body)
+    })
 }
 
 /// List report files

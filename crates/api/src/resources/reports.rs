@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use actix_web::web::{self, Data, Json};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
 use chrono::{DateTime, NaiveDate, Utc};
-use reports::files::MAX_IMMEDIATE_ROWS;
 use reports::{
     Dimension, Figures, KeptReport, Metric, QueryProblem, Report as Outcome, ReportQuery, Row, StoredQuery,
     Value, saved,
@@ -22,7 +21,6 @@ use uuid::Uuid;
 
 use super::Answer;
 use crate::auth::Allowed;
-use crate::download;
 use crate::error::ApiError;
 use crate::extract::Body;
 use crate::schemas;
@@ -366,7 +364,7 @@ async fn page_of(
     let metrics = kept.query.metrics(actor);
     let network = network.clone();
     // Putting very many rows in order takes long: not on an actix worker.
-    let page = web::block(move || {
+    let page = reports::in_background(move || {
         let query = kept.query.clone();
         kept.with_rows(range.end, |report| {
             let next = (range.end < report.row_count()).then(|| format!("{}.{}", name.simple(), range.end));
@@ -454,92 +452,8 @@ fn view(
     }
 }
 
-/// Kind of the file.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents the parameter, which `export` reads")]
-pub(crate) struct FileParams {
-    /// `csv` (the default), or `xlsx`, an Excel workbook of at most 50,000 lines.
-    #[param(value_type = schemas::FileFormat, inline, required = false)]
-    format: Option<String>,
-    /// `true` for a byte-order mark in front of CSV, by which Excel recognises UTF-8.
-    #[param(value_type = bool, required = false)]
-    bom: Option<String>,
-}
-
-/// Export a report
-///
-/// All rows as CSV or as an Excel workbook, one line per row and currency. A report of more than 100,000 rows is refused:
-/// have a file prepared by `POST /report-files`.
-#[utoipa::path(
-    get, path = "/reports/export", tag = "Reports", params(ReportParams, FileParams),
-    responses((status = 200, content(
-        (String = "text/csv"),
-        (Vec<u8> = reports::XLSX_TYPE),
-    )))
-)]
-pub(crate) async fn export(
-    access: Allowed<needs::SeeReports>,
-    request: HttpRequest,
-    api: Data<Api>,
-) -> Result<HttpResponse, ApiError> {
-    let is_workbook = match parameter(request.query_string(), "format").as_deref() {
-        None | Some("csv") => false,
-        Some("xlsx") => true,
-        _ => return Err(ApiError::field("format", "Enter csv or xlsx.")),
-    };
-    let has_mark = match parameter(request.query_string(), "bom").as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        _ => return Err(ApiError::field("bom", "Enter true or false.")),
-    };
-    let mut conn = access.network(&api.db).await?;
-    let network = networks::current(&mut conn).await?;
-    let (others, text) = (["format", "bom"], request.query_string());
-    let (query, report) = run(
-        &mut conn,
-        &network,
-        &access,
-        &api,
-        text,
-        &others,
-        MAX_IMMEDIATE_ROWS,
-    )
-    .await?;
-    conn.commit().await?;
-    let count = report.row_count();
-    if count > MAX_IMMEDIATE_ROWS {
-        let message = format!(
-            "The report has {count} rows, more than {MAX_IMMEDIATE_ROWS}. Have a file prepared by POST /report-files, or choose \
-             fewer dimensions."
-        );
-        return Err(ApiError::field("group", message));
-    }
-    let metrics = query.metrics(&access);
-    // A hundred thousand lines take long: not on an actix worker.
-    let written = web::block(move || {
-        if is_workbook {
-            reports::to_xlsx(&query, &metrics, &report).map_err(|error| error.to_string())
-        } else {
-            Ok(download::csv_bytes(
-                reports::to_csv(&query, &metrics, &report),
-                has_mark,
-            ))
-        }
-    });
-    let written = written
-        .await
-        .map_err(|error| ApiError::Internal(error.to_string()))?;
-    let body = written.map_err(|message| ApiError::field("format", message))?;
-    Ok(if is_workbook {
-        download::file(reports::XLSX_TYPE, "report.xlsx", body)
-    } else {
-        download::file(download::CSV_TYPE, "report.csv", body)
-    })
-}
-
 /// Parses, checks and runs a report, with its first `rows` rows in order.
-async fn run(
+pub(super) async fn run(
     conn: &mut NetworkConn,
     network: &Network,
     actor: &Actor,
@@ -581,7 +495,7 @@ pub(super) fn refused(problems: Vec<QueryProblem>) -> ApiError {
 }
 
 /// Value of a parameter of a query; `None` if it is missing or empty.
-fn parameter<'a>(text: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
+pub(super) fn parameter<'a>(text: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
     let mut pairs = form_urlencoded::parse(text.as_bytes());
     let found = pairs.find(|(name, value)| name == wanted && !value.is_empty());
     found.map(|(_, value)| value)

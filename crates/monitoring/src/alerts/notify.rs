@@ -5,10 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{Db, DbError, NetworkConn, NetworkId, advertisers, alerts, clock, networks as network_rows};
+use schema::{Db, DbError, NetworkConn, NetworkId, advertisers, alerts, clock};
 use tenancy::Delivery;
 use tenancy::memberships::{self, MemberFilter};
-use tenancy::networks::{self, NetworkStatus};
+use tenancy::networks;
+use tenancy::work::{Work, Works};
 use tenancy::{Mailer, Permission, Scope, mail_templates};
 
 use super::alert::{Alert, AlertKind};
@@ -24,24 +25,31 @@ const MAX_RECIPIENTS: i64 = 50;
 const MAX_NOTICES: i64 = 20;
 
 /// Checks every active network every few minutes, and mails notices of its alerts. Any number of nodes may do so.
-pub async fn keep_watch(db: Db, mailer: Mailer, dashboard_url: String) {
+pub async fn keep_watch(db: Db, mailer: Mailer, dashboard_url: String, works: Works) {
     let mut interval = tokio::time::interval(CHECK_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let networks = match active_networks(&db).await {
+        let networks = match networks::active(&db).await {
             Ok(networks) => networks,
             Err(error) => {
                 tracing::warn!(%error, "integrations not checked; retrying");
+                works.failed(Work::Alerts, &error);
                 continue;
             }
         };
+        let mut checked = 0;
         for network_id in networks {
             let watched = watch(&db, network_id, &mailer, &dashboard_url, clock::now());
-            if let Err(error) = watched.await {
-                tracing::warn!(network = %network_id, %error, "integrations of a network not checked");
+            match watched.await {
+                Ok(()) => checked += 1,
+                Err(error) => {
+                    tracing::warn!(network = %network_id, %error, "integrations of a network not checked");
+                    works.failed(Work::Alerts, &error);
+                }
             }
         }
+        works.ran(Work::Alerts, checked);
     }
 }
 
@@ -61,18 +69,6 @@ pub async fn watch(
     check(&mut conn, now).await?;
     conn.commit().await?;
     notify(db, network_id, mailer, dashboard_url, now).await
-}
-
-async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
-    let mut conn = db.operator().await?;
-    let found = network_rows::table
-        .filter(network_rows::status.eq(NetworkStatus::Active))
-        .select(network_rows::id)
-        .order(network_rows::id)
-        .load(&mut *conn)
-        .await?;
-    conn.commit().await?;
-    Ok(found)
 }
 
 /// Notice of an alert, or of its end.

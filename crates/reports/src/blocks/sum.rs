@@ -7,6 +7,7 @@ use columns::{Code, Codes, Column, Dictionary};
 
 use super::LoadedBlock;
 use crate::ReportError;
+use crate::background::lower_priority;
 use crate::click_groups::{ClickGroups, FoundClicks};
 use crate::field::QUARTER;
 use crate::groups::{Clicks, MAX_GROUPS};
@@ -70,12 +71,6 @@ pub(crate) fn sum_blocks(
     })
 }
 
-/// Lowers the priority of this thread, so that no report slows a click.
-fn lower_priority() {
-    // A thread without the right to do so counts as fast as any other.
-    let _ = rustix::process::setpriority_process(None, 10);
-}
-
 /// Field of the plan with its column in a block.
 struct Planned<'a> {
     field: &'a PlannedField,
@@ -98,7 +93,7 @@ impl Planned<'_> {
                 let text = numbers.get(at).map(ToString::to_string);
                 use_value(text.as_deref())
             }
-            Dictionary::Texts(texts) => use_value(texts.get(at).map(|text| &**text)),
+            Dictionary::Texts(texts) => use_value(texts.get(at)),
         }
     }
 

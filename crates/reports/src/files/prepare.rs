@@ -8,11 +8,12 @@ use chrono::{DateTime, Utc};
 use diesel_async::SimpleAsyncConnection;
 use schema::{DbError, NetworkId, clock};
 use tenancy::networks::{self, Network};
+use tenancy::work::Work;
 use tenancy::{Actor, Delivery, Mail, Via, memberships, unscoped};
 
 use super::store::{self, Part, ReportFile};
-use crate::mails::{FileFormat, Sender, active_networks};
-use crate::{Metric, Report, ReportQuery, csv, sentences, to_xlsx};
+use crate::mails::{FileFormat, Sender};
+use crate::{Metric, Report, ReportError, ReportQuery, csv, in_background, sentences, to_xlsx};
 
 /// Interval of the look-ups of files that no node has announced here, such as those of a node that stopped.
 const LOOK_UP_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,28 +34,37 @@ pub async fn keep_preparing(sender: Sender) {
     loop {
         let announced = sender.reports.file_announced();
         let _ = tokio::time::timeout(LOOK_UP_INTERVAL, announced).await;
-        let networks = match active_networks(&sender.db).await {
+        let networks = match networks::active(&sender.db).await {
             Ok(networks) => networks,
             Err(error) => {
                 tracing::warn!(%error, "report files not looked up; retrying");
+                sender.works.failed(Work::Files, &error);
                 continue;
             }
         };
+        let mut prepared = 0;
         for network_id in networks {
-            if let Err(error) = prepare_due(&sender, network_id, clock::now()).await {
-                tracing::warn!(network = %network_id, %error, "report files of a network not prepared");
+            match prepare_due(&sender, network_id, clock::now()).await {
+                Ok(of_network) => prepared += of_network,
+                Err(error) => {
+                    tracing::warn!(network = %network_id, %error, "report files of a network not prepared");
+                    sender.works.failed(Work::Files, &error);
+                }
             }
         }
+        sender.works.ran(Work::Files, prepared);
     }
 }
 
-/// Prepares the files that a network waits for, one after the other, and removes those that have expired. If a node stops
+/// Prepares the files that a network waits for, one after the other, removes those that have expired, and returns
+/// the number of files. If a node stops
 /// in the middle, another one begins again when the claim is over.
 ///
 /// # Errors
 /// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(network = %network_id))]
-pub async fn prepare_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn prepare_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>) -> Result<u64, DbError> {
+    let mut prepared = 0;
     let mut conn = sender.db.network(network_id).await?;
     store::remove_expired(&mut conn, now).await?;
     conn.commit().await?;
@@ -63,7 +73,7 @@ pub async fn prepare_due(sender: &Sender, network_id: NetworkId, now: DateTime<U
         let claimed = store::claim(&mut conn, now).await?;
         let Some(file) = claimed else {
             conn.commit().await?;
-            return Ok(());
+            return Ok(prepared);
         };
         let network = networks::current(&mut conn).await?;
         conn.commit().await?;
@@ -72,9 +82,9 @@ pub async fn prepare_due(sender: &Sender, network_id: NetworkId, now: DateTime<U
             network: &network,
             file: &file,
         };
-        preparation.run().await?;
+        prepared += u64::from(preparation.run().await?);
     }
-    Ok(())
+    Ok(prepared)
 }
 
 /// Attempt to prepare a file.
@@ -85,7 +95,8 @@ struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    async fn run(&self) -> Result<(), DbError> {
+    /// Returns true if the file is ready.
+    async fn run(&self) -> Result<bool, DbError> {
         let is_ready = match self.report().await? {
             Ok((query, metrics, report)) => {
                 let report = Arc::new(report);
@@ -107,7 +118,7 @@ impl Preparation<'_> {
                 self.notify_owner().await?;
             }
         }
-        Ok(())
+        Ok(is_ready)
     }
 
     /// Runs the report as its owner may see it now; the problem for the owner if that is impossible.
@@ -157,7 +168,7 @@ impl Preparation<'_> {
             let rows = start..(start + ROWS_OF_PART).min(rows_total);
             let (query, metrics, report) = (query.clone(), metrics.to_vec(), report.clone());
             let count = rows.len();
-            let text = tokio::task::spawn_blocking(move || lines(&query, &metrics, &report, rows));
+            let text = in_background(move || lines(&query, &metrics, &report, rows));
             let data = match text.await {
                 Ok(text) => text.into_bytes(),
                 Err(error) => return Ok(self.stop(&error)),
@@ -182,7 +193,7 @@ impl Preparation<'_> {
         report: Arc<Report>,
     ) -> Result<bool, DbError> {
         let rows_total = report.row_count();
-        let workbook = tokio::task::spawn_blocking(move || to_xlsx(&query, &metrics, &report));
+        let workbook = in_background(move || to_xlsx(&query, &metrics, &report));
         let workbook = match workbook.await {
             Ok(Ok(workbook)) => workbook,
             Ok(Err(error)) => {
@@ -221,7 +232,7 @@ impl Preparation<'_> {
     }
 
     /// Ends an attempt that failed by our fault: another one begins when the claim is over.
-    fn stop(&self, error: &tokio::task::JoinError) -> bool {
+    fn stop(&self, error: &ReportError) -> bool {
         tracing::error!(file = %self.file.id, %error, "report file not written");
         false
     }

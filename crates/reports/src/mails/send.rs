@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use schema::{Db, DbError, MembershipId, NetworkId, clock, networks as network_rows};
+use schema::{Db, DbError, MembershipId, NetworkId, clock};
 use tenancy::memberships::{self, Member};
-use tenancy::networks::{self, Network, NetworkStatus};
+use tenancy::networks::{self, Network};
+use tenancy::work::{Work, Works};
 use tenancy::{Actor, Delivery, Mailer, Permission, Secret, Via, unscoped};
 
 use super::due;
@@ -15,7 +14,7 @@ use super::stop::StopToken;
 use super::store::ReportMail;
 use super::text::{Letter, notice};
 use crate::saved::{self, View};
-use crate::{Engine, Report, ReportQuery, sentences};
+use crate::{Engine, Report, ReportQuery, in_background, sentences};
 
 /// Interval of the look-ups of due mails.
 const SEND_INTERVAL: Duration = Duration::from_secs(60);
@@ -35,6 +34,8 @@ pub struct Sender {
     pub dashboard_url: String,
     /// Secret of the installation, for the links that stop a mail.
     pub secret: Secret,
+    /// Background work of this process.
+    pub works: Works,
 }
 
 /// Sends due mails of every active network each minute. Any number of nodes may do so.
@@ -43,47 +44,42 @@ pub async fn keep_sending(sender: Sender) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let networks = match active_networks(&sender.db).await {
+        let networks = match networks::active(&sender.db).await {
             Ok(networks) => networks,
             Err(error) => {
                 tracing::warn!(%error, "scheduled mails not looked up; retrying");
+                sender.works.failed(Work::Mails, &error);
                 continue;
             }
         };
+        let mut sent = 0;
         for network_id in networks {
-            if let Err(error) = send_due(&sender, network_id, clock::now()).await {
-                tracing::warn!(network = %network_id, %error, "scheduled mails of a network not sent");
+            match send_due(&sender, network_id, clock::now()).await {
+                Ok(of_network) => sent += of_network,
+                Err(error) => {
+                    tracing::warn!(network = %network_id, %error, "scheduled mails of a network not sent");
+                    sender.works.failed(Work::Mails, &error);
+                }
             }
         }
+        sender.works.ran(Work::Mails, sent);
     }
 }
 
-/// Active networks, in order.
-pub(crate) async fn active_networks(db: &Db) -> Result<Vec<NetworkId>, DbError> {
-    let mut conn = db.operator().await?;
-    let found = network_rows::table
-        .filter(network_rows::status.eq(NetworkStatus::Active))
-        .select(network_rows::id)
-        .order(network_rows::id)
-        .load(&mut *conn)
-        .await?;
-    conn.commit().await?;
-    Ok(found)
-}
-
-/// Sends the due mails of a network, one after the other. A mail is sent once per recipient and due time: a node claims
+/// Sends the due mails of a network, one after the other, and returns their number. A mail is sent once per recipient and due time: a node claims
 /// it, and records each recipient when the mail server has accepted. If a node stops in the middle, another one resumes
 /// when the claim is over; only the mail in flight may be sent twice.
 ///
 /// # Errors
 /// Returns an error if the database fails.
 #[tracing::instrument(skip_all, fields(network = %network_id))]
-pub async fn send_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn send_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>) -> Result<u64, DbError> {
+    let mut sent = 0;
     for _ in 0..MAX_OF_ROUND {
         let mut conn = sender.db.network(network_id).await?;
         let claimed = due::claim(&mut conn, now).await?;
         let Some(mail) = claimed else {
-            return Ok(());
+            return Ok(sent);
         };
         let network = networks::current(&mut conn).await?;
         conn.commit().await?;
@@ -97,8 +93,12 @@ pub async fn send_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>
         let outcome = round.send().await?;
         let mut conn = sender.db.network(network_id).await?;
         match outcome {
-            Outcome::Sent => due::record_sent(&mut conn, &mail, zone, now).await?,
+            Outcome::Sent => {
+                due::record_sent(&mut conn, &mail, zone, now).await?;
+                sent += 1;
+            }
             Outcome::Failed(reason) => {
+                sender.works.failed(Work::Mails, &reason);
                 due::record_failure(&mut conn, &mail, &reason, false, zone, now).await?;
             }
             Outcome::Impossible(reason) => {
@@ -108,7 +108,7 @@ pub async fn send_due(sender: &Sender, network_id: NetworkId, now: DateTime<Utc>
         }
         conn.commit().await?;
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Outcome of an attempt to send a mail to all its recipients.
@@ -263,7 +263,7 @@ impl Round<'_> {
                 token.to_text(&self.sender.secret)
             ),
         };
-        match tokio::task::spawn_blocking(move || letter.to_mail()).await {
+        match in_background(move || letter.to_mail()).await {
             Ok(mail) => self.sender.mailer.send(&mail).await,
             Err(error) => Delivery::Failed(error.to_string()),
         }

@@ -5,14 +5,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use schema::clock;
 use sd_notify::NotifyState;
 use tenancy::{Mailer, operators};
 use tracing::{Instrument as _, info_span};
+use tracking::Tracker;
 
 use super::{CommandError, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::Database;
 use crate::metrics;
+use crate::postgres::PostgresWatch;
 use crate::serve::{self, Listeners, ServeSettings, bind};
 
 /// Time for which responses ask clients to close their connections before the server stops.
@@ -49,6 +52,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         limits: options.limits.api(),
         drain: DRAIN_TIME,
     })?;
+    if let Some(postgres) = &database.postgres {
+        tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
+    }
     let mut conn = running.db.unscoped().await?;
     if let Some(token) = operators::setup_token(&mut conn).await? {
         // Printed, not only logged: without the link no one can sign in.
@@ -70,6 +76,16 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
     Ok(())
+}
+
+/// Raises alarms about the private Postgres, and ends them.
+async fn watch_postgres(watch: PostgresWatch, tracker: Tracker) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        interval.tick().await;
+        tracker.set_alarm("postgres_down", watch.down());
+        tracker.set_alarm("postgres_restarted", watch.restarted(clock::now()));
+    }
 }
 
 /// Notifies the service manager (`Type=notify`); does nothing without one.

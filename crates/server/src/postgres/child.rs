@@ -26,27 +26,30 @@ const STOP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub(super) struct Child {
     process: Mutex<std::process::Child>,
     pid: Pid,
+    /// Ends the thread that started it.
+    _parent: mpsc::Sender<()>,
 }
 
-/// Starts the postmaster from a thread that lives as long as this process: the kernel's parent-death signal follows the
-/// thread that started the child, not the process.
+/// Starts the postmaster from a thread that lives as long as the child: the kernel's parent-death signal follows the thread
+/// that started it, not the process.
 pub(super) fn spawn(mut command: Command, user: Option<User>) -> io::Result<Child> {
     prepare(&mut command, user, true);
     let (report, started) = mpsc::channel();
+    let (parent, dropped) = mpsc::channel();
     std::thread::Builder::new()
         .name("postgres-parent".into())
         .spawn(move || {
             // The receiver waits below.
             let _ = report.send(command.spawn());
-            loop {
-                std::thread::park();
-            }
+            // Closed when the child is dropped.
+            let _ = dropped.recv();
         })?;
     let process = started.recv().map_err(io::Error::other)??;
     let pid = Pid::from_raw(i32::try_from(process.id()).map_err(io::Error::other)?);
     Ok(Child {
         process: Mutex::new(process),
         pid,
+        _parent: parent,
     })
 }
 

@@ -3,42 +3,34 @@
 
 mod binaries;
 mod child;
+mod cluster;
+mod kept;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, geteuid};
+
+use nix::unistd::{User, geteuid};
 
 use crate::database::DatabaseError;
 use binaries::Binaries;
 pub use binaries::{NoBinaries, install_command};
+use cluster::Cluster;
+use kept::Kept;
+pub use kept::PostgresWatch;
 
 /// Name of the role and of the database in the cluster.
 const NAME: &str = "clickledger";
 /// Longest path of the socket's folder: socket addresses end at 107 bytes (103 on macOS), of which the file name takes 20.
 const SOCKET_DIRECTORY_LIMIT: usize = 80;
-/// Longest time from the start until the server is ready: recovery after a crash replays the write-ahead log first.
-const READY_TIMEOUT: Duration = Duration::from_secs(300);
-const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Ways to stop an orphaned server, from the cleanest on, each with the longest wait for its end.
-const ORPHAN_STOP_TIMEOUTS: [(Signal, Duration); 2] = [
-    (Signal::SIGINT, Duration::from_secs(20)),
-    (Signal::SIGQUIT, Duration::from_secs(15)),
-];
-const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Last lines of the server's log in an error.
-const LOG_TAIL_LINES: usize = 12;
-
 /// Settings of a private Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
@@ -111,12 +103,13 @@ fn doing<T>(operation: impl Into<String>, result: io::Result<T>) -> Result<T, Po
     })
 }
 
-/// Running private Postgres. Stopped when dropped, and when the process ends by any means.
+/// Running private Postgres: started again when it ends by itself, and stopped when dropped and when the process ends by any
+/// means.
 #[derive(Debug)]
 pub struct Postgres {
     url: String,
     sockets: PathBuf,
-    child: child::Child,
+    kept: Kept,
     /// Held until the end: two servers on one directory would destroy the cluster.
     _lock: Flock<fs::File>,
 }
@@ -134,31 +127,32 @@ impl Postgres {
         if let Some(user) = &user {
             check_reachable(&data_dir, user)?;
         }
-        let cluster = data_dir.join("postgres");
-        let binaries = Binaries::find(settings.bin_dir.as_deref(), cluster_version(&cluster))?;
+        let path = data_dir.join("postgres");
+        let binaries = Binaries::find(settings.bin_dir.as_deref(), cluster_version(&path))?;
         let sockets = socket_dir(&data_dir, user.as_ref())?;
-        let log = data_dir.join("postgres.log");
-        if !cluster.exists() {
-            init_cluster(&binaries, &data_dir, &cluster, user.as_ref())?;
+        if !path.exists() {
+            init_cluster(&binaries, &data_dir, &path, user.as_ref())?;
         }
-        stop_orphan(&cluster)?;
-        remove_stale(&cluster, &sockets)?;
-        let child = child::spawn(
-            server_command(&binaries, &cluster, &sockets, &log, settings)?,
+        let cluster = Cluster {
+            binaries,
+            path,
+            sockets: sockets.clone(),
+            log: data_dir.join("postgres.log"),
+            options: settings.options.clone(),
             user,
-        )
-        .map_err(|error| PostgresError::Io {
-            operation: "starting postgres".into(),
-            error,
-        })?;
-        let postgres = Self {
+        };
+        Ok(Self {
             url: url(&sockets, NAME),
             sockets,
-            child,
+            kept: Kept::start(cluster)?,
             _lock: lock,
-        };
-        postgres.wait_until_ready(&cluster, &log)?;
-        Ok(postgres)
+        })
+    }
+
+    /// Watch of its ends and restarts.
+    #[must_use]
+    pub fn watch(&self) -> PostgresWatch {
+        self.kept.watch()
     }
 
     /// Returns the address of the role and database `clickledger`, through the socket. The database may not exist yet.
@@ -190,26 +184,6 @@ impl Postgres {
     pub fn url_of(&self, database: &str) -> String {
         url(&self.sockets, database)
     }
-
-    fn wait_until_ready(&self, cluster: &Path, log: &Path) -> Result<(), PostgresError> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while Instant::now() < deadline && self.child.is_running() {
-            // The file is missing until the postmaster writes it.
-            let status = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
-            if status.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
-                return Ok(());
-            }
-            std::thread::sleep(READY_POLL_INTERVAL);
-        }
-        let text = doing(format!("reading {}", log.display()), fs::read_to_string(log))?;
-        let lines: Vec<_> = text.lines().collect();
-        let (_, tail) = lines.split_at(lines.len().saturating_sub(LOG_TAIL_LINES));
-        let tail = tail.join("\n");
-        Err(PostgresError::NotReady {
-            log: log.to_owned(),
-            tail,
-        })
-    }
 }
 
 #[derive(QueryableByName)]
@@ -227,7 +201,7 @@ pub fn remove_cluster(data_dir: &Path, files: &[&str]) -> Result<(), PostgresErr
     let data_dir = create_data_dir(data_dir)?;
     let _lock = lock(&data_dir)?;
     let cluster = data_dir.join("postgres");
-    stop_orphan(&cluster)?;
+    cluster::stop_orphan(&cluster)?;
     let ignore_missing = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -410,118 +384,4 @@ fn init_cluster(
         format!("renaming {}", unfinished.display()),
         fs::rename(&unfinished, cluster),
     )
-}
-
-/// Stops a postmaster that outlived the process that started it: the caller holds the lock, so no server uses it.
-fn stop_orphan(cluster: &Path) -> Result<(), PostgresError> {
-    let text = match fs::read_to_string(cluster.join("postmaster.pid")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(PostgresError::Io {
-                operation: "reading postmaster.pid".to_owned(),
-                error,
-            });
-        }
-    };
-    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse().ok()) else {
-        return Ok(());
-    };
-    for (signal, timeout) in ORPHAN_STOP_TIMEOUTS {
-        if !is_postmaster(pid, cluster) {
-            return Ok(());
-        }
-        tracing::warn!(pid, %signal, "stopping a database that outlived its server");
-        doing(
-            "stopping an orphaned postgres",
-            kill(Pid::from_raw(pid), signal).map_err(io::Error::from),
-        )?;
-        let deadline = Instant::now() + timeout;
-        while is_postmaster(pid, cluster) && Instant::now() < deadline {
-            std::thread::sleep(ORPHAN_POLL_INTERVAL);
-        }
-    }
-    // Two postmasters on one cluster would destroy it.
-    if is_postmaster(pid, cluster) {
-        Err(PostgresError::StubbornOrphan(pid))
-    } else {
-        Ok(())
-    }
-}
-
-/// Returns true if the process with this id is a Postgres on this cluster: neither a reused id nor another program that
-/// merely names the folder (a zombie has no command line).
-fn is_postmaster(pid: i32, cluster: &Path) -> bool {
-    let cluster = cluster.to_string_lossy();
-    match fs::read_to_string(format!("/proc/{pid}/cmdline")) {
-        Ok(command_line) => {
-            let mut arguments = command_line.split('\0');
-            let program = arguments.next().and_then(|program| program.rsplit('/').next());
-            program == Some("postgres") && arguments.any(|argument| argument == cluster)
-        }
-        Err(_) if Path::new("/proc/self").exists() => false,
-        Err(_) => {
-            let listing = Command::new("ps")
-                .args(["-o", "command=", "-p", &pid.to_string()])
-                .output();
-            let listing = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            listing.is_ok_and(|command| {
-                command.contains("bin/postgres ") && command.contains(&format!("-D {cluster} "))
-            })
-        }
-    }
-}
-
-/// Removes the files of a killed postmaster: if they named a reused process id, Postgres would refuse to start.
-fn remove_stale(cluster: &Path, sockets: &Path) -> Result<(), PostgresError> {
-    for path in [
-        cluster.join("postmaster.pid"),
-        sockets.join(".s.PGSQL.5432.lock"),
-        sockets.join(".s.PGSQL.5432"),
-    ] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PostgresError::Io {
-                    operation: format!("removing {}", path.display()),
-                    error,
-                });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn server_command(
-    binaries: &Binaries,
-    cluster: &Path,
-    sockets: &Path,
-    log: &Path,
-    settings: &PostgresSettings,
-) -> Result<Command, PostgresError> {
-    let mut log_file = doing(format!("opening {}", log.display()), fs::File::create(log))?;
-    doing(
-        "writing the log",
-        writeln!(log_file, "{}", binaries.initdb().display()),
-    )?;
-    let mut postgres = Command::new(binaries.postgres());
-    postgres.arg("-D").arg(cluster).arg("-k").arg(sockets);
-    for option in [
-        "listen_addresses=",
-        "port=5432",
-        "max_connections=100",
-        "timezone=UTC",
-        "log_timezone=UTC",
-    ] {
-        postgres.args(["-c", option]);
-    }
-    for option in &settings.options {
-        postgres.args(["-c", option]);
-    }
-    let errors = doing("duplicating the log", log_file.try_clone())?;
-    postgres
-        .stdin(std::process::Stdio::null())
-        .stdout(log_file)
-        .stderr(errors);
-    Ok(postgres)
 }

@@ -15,7 +15,7 @@ pub use blocked::check_address;
 pub use click_key::replace_click_key;
 pub use joining::{AutoApprove, Joining};
 pub use network::{
-    ClickKeyInUse, Limits, Network, NetworkStatus, NewNetwork, create, current, set_limits, set_status,
-    update_joining,
+    ClickKeyInUse, Limits, Network, NetworkStatus, NewNetwork, active, create, current, set_limits,
+    set_status, update_joining,
 };
 pub use profile::{Profile, ProfileDraft, check_time_zone, profile, update_profile};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{Currency, NetworkConn, NetworkId, Words, network_slugs, networks, text_enum};
+use schema::{Currency, Db, DbError, NetworkConn, NetworkId, Words, network_slugs, networks, text_enum};
 use serde_json::{Value, json};
 
 use super::joining::Joining;
@@ -178,6 +178,22 @@ pub async fn create(
 }
 
 pub(super) const SLUG_TAKEN: &str = "This slug is already in use by another network.";
+
+/// Active networks, in order, for background work.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn active(db: &Db) -> Result<Vec<NetworkId>, DbError> {
+    let mut conn = db.operator().await?;
+    let found = networks::table
+        .filter(networks::status.eq(NetworkStatus::Active))
+        .select(networks::id)
+        .order(networks::id)
+        .load(&mut *conn)
+        .await?;
+    conn.commit().await?;
+    Ok(found)
+}
 
 /// Network of this transaction.
 ///

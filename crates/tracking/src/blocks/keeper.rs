@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use schema::batch::{BatchError, connect_ingest};
 use schema::{NetworkId, clock};
+use tenancy::work::{Work, Works};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel};
 use uuid::Uuid;
@@ -46,16 +47,17 @@ const REMOVE_UNUSED: &str = "DELETE FROM click_block_columns c WHERE NOT EXISTS 
          SELECT FROM click_blocks b WHERE b.network_id = c.network_id AND b.build = c.build)";
 
 /// Keeps the blocks of all networks for as long as the process runs. Of many nodes, one does.
-pub(crate) async fn keep(url: Arc<str>) {
+pub(crate) async fn keep(url: Arc<str>, works: Works) {
     loop {
-        if let Err(error) = keep_until_failure(&url).await {
+        if let Err(error) = keep_until_failure(&url, &works).await {
+            works.failed(Work::Blocks, &error);
             tracing::warn!(%error, "blocks of clicks not built; retrying");
         }
         tokio::time::sleep(ROUND_INTERVAL).await;
     }
 }
 
-async fn keep_until_failure(url: &str) -> Result<(), BatchError> {
+async fn keep_until_failure(url: &str, works: &Works) -> Result<(), BatchError> {
     let mut client = connect_ingest(url).await?;
     let is_keeper: bool = client.query_one(BECOME_KEEPER, &[&LOCKS]).await?.try_get(0)?;
     if !is_keeper {
@@ -63,17 +65,20 @@ async fn keep_until_failure(url: &str) -> Result<(), BatchError> {
     }
     client.execute(REMOVE_UNUSED, &[]).await?;
     loop {
+        let mut built = 0;
         for row in client.query("SELECT id FROM networks", &[]).await? {
             let network = Network(row.try_get(0)?);
             conversions::fill_visits(&client, network.0).await?;
             for _ in 0..BUILDS_PER_ROUND {
                 let is_closed = network.close_next(&mut client, clock::now()).await?;
                 let is_built = network.build_next(&mut client).await?;
+                built += u64::from(is_built);
                 if !is_closed && !is_built {
                     break;
                 }
             }
         }
+        works.ran(Work::Blocks, built);
         tokio::time::sleep(ROUND_INTERVAL).await;
     }
 }

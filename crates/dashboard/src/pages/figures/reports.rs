@@ -1,7 +1,6 @@
 //! Report: a query in the URL, shown as a table or as CSV.
 
 use actix_web::http::StatusCode;
-use actix_web::web;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
 use chrono::TimeDelta;
@@ -320,7 +319,7 @@ fn narrowings(query: &ReportQuery) -> Vec<(String, String)> {
 pub(super) async fn csv(page: Page<needs::SeeReports>) -> PageResult {
     let (query, metrics, report, name) = file(page).await?;
     // Hundreds of thousands of lines take long: not on an actix worker.
-    let csv = web::block(move || reports::to_csv(&query, &metrics, &report))
+    let csv = reports::in_background(move || reports::to_csv(&query, &metrics, &report))
         .await
         .map_err(|error| PageError::BadRequest(error.to_string()))?;
     Ok(csv_file(&format!("{name}.csv"), csv))
@@ -329,7 +328,7 @@ pub(super) async fn csv(page: Page<needs::SeeReports>) -> PageResult {
 /// `GET /reports.xlsx`: the same as a workbook.
 pub(super) async fn xlsx(page: Page<needs::SeeReports>) -> PageResult {
     let (query, metrics, report, name) = file(page).await?;
-    let workbook = web::block(move || reports::to_xlsx(&query, &metrics, &report))
+    let workbook = reports::in_background(move || reports::to_xlsx(&query, &metrics, &report))
         .await
         .map_err(|error| PageError::BadRequest(error.to_string()))?;
     let workbook = workbook.map_err(|error| PageError::BadRequest(error.to_string()))?;

@@ -1,32 +1,151 @@
-//! Health of this node, for operators: its journals, alarms, and quarantined records.
+//! Health of all nodes, for operators: journals, alarms, background work, and quarantined records.
 
+use actix_web::web;
 use askama::Template;
+use chrono::{DateTime, Utc};
 use monitoring::quarantine::{self, QuarantinedRecord};
+use schema::clock;
+use tenancy::work::WorkState;
 use tracking::health::{Alarm, Health, JournalHealth};
+use tracking::nodes::{self, Node};
+use uuid::Uuid;
 
 use crate::auth::SignedIn;
 use crate::format;
-use crate::shell::{PageResult, html};
+use crate::forms::PostedForm;
+use crate::shell::{PageResult, html, see_other};
 
 /// Maximum number of quarantined records on the page.
 const ROWS: i64 = 50;
 
 /// `GET /ops/node`
 pub(super) async fn show(user: SignedIn) -> PageResult {
-    let count = quarantine::count(&user.request.dashboard.db).await?;
-    let newest = quarantine::newest(&user.request.dashboard.db, ROWS).await?;
-    let (theme, person) = (user.request.theme(), user.person.name.clone());
-    html(&Show::new(
-        theme,
-        person,
-        user.request.dashboard.tracker.health(),
-        count,
-        newest,
-    ))
+    let db = &user.request.dashboard.db;
+    let quarantined = quarantine::count(db).await?;
+    let newest = quarantine::newest(db, ROWS).await?;
+    let nodes = nodes::list(db).await?;
+    let now = clock::now();
+    let own = user.request.dashboard.tracker.node_id();
+    let mut shown = vec![NodeView::own(&user.request.dashboard.tracker.health())];
+    for node in nodes.iter().filter(|node| node.id != own) {
+        shown.push(NodeView::other(node, now));
+    }
+    html(&Show {
+        theme: user.request.theme(),
+        person: user.person.name.clone(),
+        form_token: user.request.form_token(),
+        nodes: shown,
+        quarantined: format::count(quarantined),
+        rows: newest.into_iter().map(QuarantineRow::new).collect(),
+    })
+}
+
+/// `POST /ops/node/{id}/forget`
+pub(super) async fn forget(user: SignedIn, path: web::Path<Uuid>, _: PostedForm) -> PageResult {
+    nodes::forget(&user.request.dashboard.db, path.into_inner()).await?;
+    see_other("/ops/node")
+}
+
+/// Node on the page.
+struct NodeView {
+    /// Identity in the form that forgets it; `None` if it is not lost.
+    lost: Option<Uuid>,
+    heading: String,
+    seen: String,
+    badge: &'static str,
+    state: &'static str,
+    alarms: Vec<Alarm>,
+    journals: Vec<JournalRow>,
+    work: Vec<WorkRow>,
+}
+
+impl NodeView {
+    fn own(health: &Health) -> Self {
+        Self {
+            heading: "This node".to_owned(),
+            ..Self::of(health)
+        }
+    }
+
+    fn other(node: &Node, now: DateTime<Utc>) -> Self {
+        let view = node.health().as_ref().map_or_else(Self::unreadable, Self::of);
+        let view = Self {
+            heading: node.name.clone(),
+            seen: format!(
+                "Version {}, started {}, last seen {}.",
+                node.version,
+                format::minute(node.started_at),
+                format::minute(node.seen_at)
+            ),
+            ..view
+        };
+        if !node.is_lost(now) {
+            return view;
+        }
+        Self {
+            lost: Some(node.id),
+            badge: "rejected",
+            state: "lost",
+            ..view
+        }
+    }
+
+    fn of(health: &Health) -> Self {
+        let (badge, state) = match (health.draining, health.ready) {
+            (true, _) => ("paused", "draining"),
+            (false, true) => ("ok", "ready"),
+            (false, false) => ("rejected", "not ready"),
+        };
+        Self {
+            lost: None,
+            heading: String::new(),
+            seen: String::new(),
+            badge,
+            state,
+            alarms: health.alarms.clone(),
+            journals: health.journals.iter().map(JournalRow::new).collect(),
+            work: health.work.iter().map(WorkRow::new).collect(),
+        }
+    }
+
+    fn unreadable() -> Self {
+        Self {
+            lost: None,
+            heading: String::new(),
+            seen: String::new(),
+            badge: "paused",
+            state: "another release",
+            alarms: Vec::new(),
+            journals: Vec::new(),
+            work: Vec::new(),
+        }
+    }
+}
+
+/// Background work on the page.
+struct WorkRow {
+    work: String,
+    ran: String,
+    done: String,
+    failure: Option<String>,
+}
+
+impl WorkRow {
+    fn new(state: &WorkState) -> Self {
+        let failure = state.failure.as_ref().zip(state.failed_at);
+        Self {
+            work: state.work.clone(),
+            ran: state.ran_at.map_or("—".to_owned(), format::minute),
+            done: count(state.done),
+            failure: failure
+                .filter(|_| state.is_failing())
+                .map(|(reason, at)| format!("{}: {reason}", format::minute(at))),
+        }
+    }
 }
 
 struct JournalRow {
-    stream: &'static str,
+    stream: String,
     records: String,
     unapplied: String,
     oldest: String,
@@ -42,7 +161,7 @@ impl JournalRow {
             _ => seconds(journal.oldest_unapplied_seconds),
         };
         Self {
-            stream: journal.stream,
+            stream: journal.stream.to_string(),
             records: count(journal.next),
             unapplied: count(unapplied),
             oldest,
@@ -78,49 +197,26 @@ struct QuarantineRow {
     reason: String,
 }
 
+impl QuarantineRow {
+    fn new(aside: QuarantinedRecord) -> Self {
+        Self {
+            at: format::minute(aside.quarantined_at),
+            journal: aside.journal.to_string(),
+            seq: aside.seq,
+            reason: aside.reason,
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "ops/health/show.html")]
 struct Show {
     theme: &'static str,
     person: String,
-    badge: &'static str,
-    state: &'static str,
-    alarms: Vec<Alarm>,
-    journals: Vec<JournalRow>,
+    form_token: String,
+    nodes: Vec<NodeView>,
     quarantined: String,
     rows: Vec<QuarantineRow>,
-}
-
-impl Show {
-    fn new(
-        theme: &'static str,
-        person: String,
-        health: Health,
-        quarantined: i64,
-        newest: Vec<QuarantinedRecord>,
-    ) -> Self {
-        let (badge, state) = match (health.draining, health.ready) {
-            (true, _) => ("paused", "draining"),
-            (false, true) => ("ok", "ready"),
-            (false, false) => ("rejected", "not ready"),
-        };
-        let rows = newest.into_iter().map(|aside| QuarantineRow {
-            at: format::minute(aside.quarantined_at),
-            journal: aside.journal.to_string(),
-            seq: aside.seq,
-            reason: aside.reason,
-        });
-        Self {
-            theme,
-            person,
-            badge,
-            state,
-            journals: health.journals.iter().map(JournalRow::new).collect(),
-            alarms: health.alarms,
-            quarantined: format::count(quarantined),
-            rows: rows.collect(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -129,7 +225,7 @@ mod tests {
 
     fn journal() -> JournalHealth {
         JournalHealth {
-            stream: "clicks",
+            stream: "clicks".into(),
             next: 12_384,
             applied: 12_380,
             oldest_unapplied_seconds: 42.0,
@@ -143,15 +239,21 @@ mod tests {
     }
 
     fn shown(health: Health) -> String {
-        Show::new("light", "Olga".to_owned(), health, 0, Vec::new())
-            .render()
-            .unwrap()
+        let show = Show {
+            theme: "light",
+            person: "Olga".to_owned(),
+            form_token: String::new(),
+            nodes: vec![NodeView::own(&health)],
+            quarantined: "0".to_owned(),
+            rows: Vec::new(),
+        };
+        show.render().unwrap()
     }
 
     #[test]
     fn a_node_in_trouble_shows_its_alarms_as_sentences() {
         let late = Alarm {
-            name: "journal_late",
+            name: "journal_late".into(),
             message: "The oldest <of the clicks> is 42 s old.".to_owned(),
         };
         let health = Health {
@@ -159,11 +261,17 @@ mod tests {
             draining: false,
             journals: vec![journal()],
             alarms: vec![late],
+            work: vec![WorkState {
+                work: "report files".to_owned(),
+                failed_at: Some(clock::now()),
+                failure: Some("no <space>".to_owned()),
+                ..WorkState::default()
+            }],
         };
         let page = shown(health.clone());
         assert!(page.contains("not ready") && !page.contains("No alarms."));
         assert!(page.contains("The oldest &#60;of the clicks&#62; is 42 s old."));
-        for cell in ["12,384", ">4<", "42.0 s", "17 %", "3 ms"] {
+        for cell in ["12,384", ">4<", "42.0 s", "17 %", "3 ms", ": no &#60;space&#62;"] {
             assert!(page.contains(cell), "{cell}");
         }
         let draining = shown(Health {

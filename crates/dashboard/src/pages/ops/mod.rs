@@ -1,4 +1,4 @@
-//! Pages of operators: networks, operator log, health of the node.
+//! Pages of operators: networks, operator log, health of the nodes.
 
 mod health;
 mod log;
@@ -19,4 +19,5 @@ routes! {
     post "/networks/{id}/erase" => network::erase;
     get "/log" => log::list;
     get "/node" => health::show;
+    post "/node/{id}/forget" => health::forget;
 }

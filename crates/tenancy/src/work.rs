@@ -1,0 +1,105 @@
+//! Background work of this process: when each kind last ran, and its last failure, for operators.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use schema::{clock, text_enum};
+use serde::{Deserialize, Serialize};
+
+text_enum! {
+    /// Kind of background work.
+    pub enum Work {
+        /// Closing spans of clicks and building their blocks; one node of all does.
+        Blocks = "blocks of clicks",
+        /// Mailing views of reports.
+        Mails = "scheduled mails",
+        /// Preparing files of reports.
+        Files = "report files",
+        /// Checking integrations and mailing alerts.
+        Alerts = "alerts",
+    }
+}
+
+/// State of one kind of background work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkState {
+    /// Kind.
+    pub work: String,
+    /// End of the last run without a failure; `None` before the first.
+    pub ran_at: Option<DateTime<Utc>>,
+    /// Number of blocks built, mails sent, files prepared, or networks checked since the start.
+    pub done: u64,
+    /// Time of the last failure; `None` without one.
+    pub failed_at: Option<DateTime<Utc>>,
+    /// Reason of the last failure.
+    pub failure: Option<String>,
+}
+
+impl WorkState {
+    /// True if the last run failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failed_at > self.ran_at
+    }
+}
+
+/// Background work of this process. Cheap to clone; clones share the states.
+#[derive(Debug, Clone, Default)]
+pub struct Works(Arc<Mutex<BTreeMap<&'static str, WorkState>>>);
+
+impl Works {
+    /// Records a run and the number of its results.
+    pub fn ran(&self, work: Work, done: u64) {
+        self.change(work, |state| {
+            state.ran_at = Some(clock::now());
+            state.done += done;
+        });
+    }
+
+    /// Records a failed run.
+    pub fn failed(&self, work: Work, reason: &dyn Display) {
+        self.change(work, |state| {
+            state.failed_at = Some(clock::now());
+            state.failure = Some(reason.to_string());
+        });
+    }
+
+    fn change(&self, work: Work, change: impl FnOnce(&mut WorkState)) {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(work.as_str()).or_default();
+        work.as_str().clone_into(&mut state.work);
+        change(state);
+    }
+
+    /// States of all work that has run here, in alphabetical order.
+    #[must_use]
+    pub fn states(&self) -> Vec<WorkState> {
+        let states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_fails_until_it_runs_again() {
+        let works = Works::default();
+        works.ran(Work::Mails, 2);
+        works.failed(Work::Mails, &"the disk is full");
+        let state = works.clone().states().remove(0);
+        assert!(state.is_failing());
+        assert_eq!(
+            (state.done, state.failure.as_deref()),
+            (2, Some("the disk is full"))
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        works.ran(Work::Mails, 1);
+        let state = works.states().remove(0);
+        assert!(!state.is_failing());
+        assert_eq!(state.done, 3);
+    }
+}
