@@ -148,7 +148,7 @@ async fn each_verdict_is_printed_once_and_its_request_forwarded_as_it_was_sent()
         );
         assert_eq!(item["advertiser_name"], "Orbit Shop");
     }
-    let requests = requests.lock().unwrap();
+    let requests = requests.lock().unwrap().clone();
     assert_eq!(requests.len(), 3);
     assert!(
         requests[0].starts_with("GET /postback?") && requests[0].contains("order_id=A-1"),
@@ -174,7 +174,6 @@ async fn each_verdict_is_printed_once_and_its_request_forwarded_as_it_was_sent()
         !requests.iter().any(|request| request.contains(&app.scene.token)),
         "tokens are redacted"
     );
-    drop(requests);
     app.finish().await;
 }
 
