@@ -1,5 +1,8 @@
 //! Commands that call the API of a server, for people and scripts with an API key.
-#![expect(clippy::indexing_slicing, reason = "an absent member of a JSON value is null, not a panic")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "an absent member of a JSON value is null, not a panic"
+)]
 
 use serde_json::Value;
 use tokio_rustls::rustls::RootCertStore;

@@ -204,9 +204,6 @@ impl PostbackStatus {
 /// `clickledger listen`
 #[derive(Debug, Clone, Args)]
 pub struct ListenOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// URL that gets the requests, such as `http://127.0.0.1:4000`.
     #[arg(long, value_name = "URL", value_parser = parse_base)]
     pub forward: Option<Url>,
@@ -216,14 +213,14 @@ pub struct ListenOptions {
     /// Stop after this many postbacks.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// `clickledger trigger`
 #[derive(Debug, Clone, Args)]
 pub struct TriggerOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Campaign: its ID, its external ID or its name.
     #[arg(long)]
     pub campaign: String,
@@ -242,6 +239,9 @@ pub struct TriggerOptions {
     /// Create a test link for the campaign first. A draft becomes a campaign in testing.
     #[arg(long)]
     pub create_test_link: bool,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// `clickledger postbacks`
@@ -265,34 +265,31 @@ At most 10,000 postbacks, oldest first. Operators with access to the database ca
 /// `clickledger postbacks list`
 #[derive(Debug, Clone, Args)]
 pub struct ListPostbacksOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Postbacks to select.
     #[command(flatten)]
     pub postbacks: PostbackOptions,
     /// Most postbacks to list.
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// `clickledger postbacks show`
 #[derive(Debug, Clone, Args)]
 pub struct ShowPostbackOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Receipt of the postback, pb_….
     #[arg(value_name = "RECEIPT")]
     pub receipt: String,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// `clickledger postbacks replay`
 #[derive(Debug, Clone, Args)]
 pub struct ReplayPostbacksOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Receipts of the postbacks, pb_….
     #[arg(value_name = "RECEIPT", required_unless_present_any = ["reason", "advertiser", "since"])]
     pub receipts: Vec<String>,
@@ -308,6 +305,9 @@ pub struct ReplayPostbacksOptions {
     /// Store the new verdicts, instead of showing them in a dry run.
     #[arg(long)]
     pub for_real: bool,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// Table that the API exports.
@@ -379,9 +379,6 @@ pub enum ReportFormat {
 /// `clickledger export`
 #[derive(Debug, Clone, Args)]
 pub struct ExportOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Table to export.
     #[arg(value_enum)]
     pub table: ExportedTable,
@@ -400,14 +397,14 @@ pub struct ExportOptions {
     /// Format of the report.
     #[arg(long, value_enum, default_value_t = ReportFormat::Csv)]
     pub format: ReportFormat,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 /// `clickledger import`
 #[derive(Debug, Clone, Args)]
 pub struct ImportOptions {
-    /// Server and key.
-    #[command(flatten)]
-    pub connection: ConnectionOptions,
     /// Table to import.
     #[arg(value_enum)]
     pub table: ImportedTable,
@@ -416,6 +413,9 @@ pub struct ImportOptions {
     /// Show the effect, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Server and key.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
 }
 
 #[cfg(test)]
