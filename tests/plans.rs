@@ -134,6 +134,9 @@ const ROWS: &str = "
         FROM (SELECT k FROM api_keys k LIMIT 1) one, generate_series(1, 5000) i;
     INSERT INTO audit_log SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).*
         FROM (SELECT a FROM audit_log a WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
+    INSERT INTO postbacks SELECT (jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid(),
+            'order_id', 'bulk-' || i, 'decided_in', i, 'status', 'rejected'))).*
+        FROM (SELECT p FROM postbacks p WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
     INSERT INTO click_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, clicks)
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
             -1 - i * 7 % 2000, -i, 1 FROM generate_series(1, 80000) i;
@@ -157,7 +160,7 @@ struct Hot {
 
 const REPORT: &str = "{n}, now() - interval '30 days', now(), NULL, NULL, NULL, NULL, NULL, 'Europe/Warsaw'";
 
-const HOT: [Hot; 10] = [
+const HOT: [Hot; 11] = [
     Hot {
         statement: &[r#"FROM "tracking_hosts""#, r#""host" = $1"#],
         types: "",
@@ -229,6 +232,14 @@ const HOT: [Hot; 10] = [
         table: "campaigns",
         index: "campaigns_pkey",
         columns: &["network_id"],
+    },
+    Hot {
+        statement: &[r#"FROM ("postbacks""#, "postbacks.decided_in"],
+        types: "(int, bigint, bigint, bigint, uuid, bigint)",
+        values: "{n}, 1000, 9000000000, 1000, '00000000-0000-0000-0000-000000000000', 51",
+        table: "postbacks",
+        index: "postbacks_feed",
+        columns: &["network_id", "decided_in"],
     },
     Hot {
         statement: &[r#"FROM "audit_log""#, r#"ORDER BY "audit_log"."id" DESC"#],
@@ -323,6 +334,9 @@ async fn hot_statements_use_their_indexes() {
     for path in ["/links", "/campaigns", "/audit"] {
         assert_eq!(program.get(path).await.status, 200, "{path}");
     }
+    let feed = program.get("/postbacks/feed").await.json["next"].clone();
+    let next = format!("/postbacks/feed?after={}", feed.as_str().unwrap());
+    assert_eq!(program.get(&next).await.status, 200);
     app.settled().await;
     let mut admin = app.database.owner().await;
     admin
@@ -355,7 +369,8 @@ async fn hot_statements_use_their_indexes() {
     }
     drop(conn);
     // Rollups without events would fail the verification at the end; networks without anything only slow it down.
-    let removed = "DELETE FROM click_rollups WHERE campaign_id < 0;
+    let removed = "DELETE FROM postbacks WHERE order_id LIKE 'bulk-%';
+                   DELETE FROM click_rollups WHERE campaign_id < 0;
                    DELETE FROM conversion_rollups WHERE campaign_id < 0;
                    DELETE FROM tracking_hosts WHERE network_id < 0; DELETE FROM networks WHERE id < 0";
     admin.batch_execute(removed).await.unwrap();

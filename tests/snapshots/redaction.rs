@@ -70,6 +70,8 @@ fn ids() -> Shapes {
             r"\b[\da-f]{8}-[\da-f]{4}-[47][\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}\b".to_owned(),
             "[uuid]",
         ),
+        // Positions of the feed of postbacks.
+        (r"\b\d+\.[\da-f]{32}\b".to_owned(), "[position]"),
         (
             format!("\"request_id\": \"{B}{{16}}\""),
             r#""request_id": "[request]""#,

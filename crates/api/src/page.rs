@@ -63,6 +63,11 @@ impl<I: FromStr + Display> Window<I> {
         Ok(Self { limit, after })
     }
 
+    /// Number of items of a page.
+    pub(crate) fn items(&self) -> usize {
+        usize::from(self.limit)
+    }
+
     /// Number of rows to load: one more than the page has, which reveals if another page follows.
     pub(crate) fn rows(&self) -> i64 {
         i64::from(self.limit) + 1

@@ -12,10 +12,10 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
-    clicks, conversions, corrections, coupons, entering, exchange_rates, goals, going_live, groups,
+    clicks, conversions, corrections, coupons, entering, exchange_rates, feed, goals, going_live, groups,
     impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
     postbacks, promoters, quick_start, replays, report_files, report_links, report_mails, reports, rules,
-    saved_reports, tokens, url_templates,
+    saved_reports, test_orders, tokens, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -135,6 +135,7 @@ routes! {
         "/campaigns/{id}/test": get going_live::show;
         "/campaigns/{id}/test-link": post going_live::create_test_link;
         "/campaigns/{id}/simulation": post going_live::simulate;
+        "/campaigns/{id}/test-orders": post test_orders::create;
         "/campaigns/{id}/go-live": post going_live::go_live;
         "/waiting-corrections": get corrections::list_waiting;
         "/waiting-corrections/{id}/approve": post corrections::approve_waiting;
@@ -171,6 +172,7 @@ routes! {
         "/conversions/{id}/approve": post corrections::approve;
         "/conversions/{id}/reject": post corrections::reject;
         "/postbacks": get postbacks::list;
+        "/postbacks/feed": get feed::list;
         "/postbacks/{id}": get postbacks::show;
         "/alerts": get alerts::list;
         "/alerts/{id}/seen": post alerts::acknowledge;

@@ -10,6 +10,7 @@ mod authenticate;
 mod click_reading;
 mod decide;
 mod deciding;
+pub mod feed;
 mod inbound;
 mod quarantined;
 mod received;

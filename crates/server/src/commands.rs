@@ -4,12 +4,16 @@ use std::io;
 use std::time::Duration;
 
 use schema::{Db, NetworkConn};
+use serde_json::{Value, json};
 use tenancy::networks::Network;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::Failure;
 use crate::config::StoreOptions;
 use crate::database::{Database, DatabaseError};
+use crate::output::Output;
 
+mod client;
 mod demo;
 mod health;
 mod manual;
@@ -22,6 +26,7 @@ mod verify;
 pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
+pub use client::client;
 pub use demo::demo;
 pub use health::health;
 pub use manual::{completions, man};
@@ -41,6 +46,28 @@ pub struct WrongUsage(String);
 impl WrongUsage {
     /// Exit code of the process, the same as for options that cannot be parsed.
     pub const EXIT_CODE: u8 = 2;
+    /// Code in JSON.
+    pub const CODE: &'static str = "usage";
+}
+
+/// Exit code of a command that failed.
+#[must_use]
+pub fn exit_code(error: &CommandError) -> u8 {
+    if error.is::<WrongUsage>() {
+        WrongUsage::EXIT_CODE
+    } else {
+        1
+    }
+}
+
+/// Error in the shape of the API's errors.
+#[must_use]
+pub fn error_json(error: &CommandError) -> Value {
+    match error.downcast_ref::<Failure>() {
+        Some(failure) => failure.to_json(),
+        None if error.is::<WrongUsage>() => Failure::local(WrongUsage::CODE, &error.to_string()).to_json(),
+        None => Failure::local("failed", &error.to_string()).to_json(),
+    }
 }
 
 /// Longest time Postgres may spend on a statement of a short command.
@@ -51,13 +78,12 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// # Errors
 /// Returns an error if the database cannot be opened, or the owner's address is missing for a database that is not
 /// private.
-pub async fn migrate(options: StoreOptions) -> Result<(), CommandError> {
+pub async fn migrate(options: StoreOptions, output: Output) -> Result<(), CommandError> {
     if options.database_url.is_some() && options.owner_database_url.is_none() {
         return Err("give the address of the database's owner as OWNER_DATABASE_URL".into());
     }
     Database::open(&options).await?;
-    println!("The database is up to date.");
-    Ok(())
+    Ok(output.print("The database is up to date.", &json!({ "migrated": true }))?)
 }
 
 /// Opens the database; when a server runs on the private Postgres, the error names the page to use instead.

@@ -19,13 +19,15 @@ use uuid::Uuid;
 
 use crate::download::parse_url;
 
+pub mod client;
 mod tools;
 
+use client::ClientCommand;
 pub use tools::{CompletionsOptions, HealthOptions, ManOptions};
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
-#[command(name = "clickledger", version)]
+#[command(name = "clickledger", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Least level logged to standard error (error, warn, info, debug, trace), or a filter such as info,tracking=debug.
     #[arg(
@@ -35,10 +37,16 @@ pub struct Cli {
         default_value = "info,actix_server=warn"
     )]
     pub log: String,
+    /// Print results as JSON, one value per line, and errors on standard error as JSON with code, message and fields.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Exit codes, at the end of the help.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage, such as an unknown name.";
 
 /// Command to run.
 #[derive(Debug, Subcommand)]
@@ -69,6 +77,9 @@ pub enum Command {
     ExportNetwork(ExportNetworkOptions),
     /// Close a network, write everything it owns to a file, and erase it.
     DeleteNetwork(DeleteNetworkOptions),
+    /// Commands that call the API of a server.
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Check that a node of this machine accepts clicks and postbacks. Prints one sentence and fails if it does not.
     Health(HealthOptions),
     /// Print the manual page of clickledger, or write the pages of all commands to a folder.

@@ -1,7 +1,6 @@
 //! Download of a text from another server: bounded in size and time, over http or https, without redirects.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
@@ -10,17 +9,12 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT_ENCODING, CONNECTION, HOST, USER_AGENT};
 use hyper::rt::{Read, Write};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use url::{Host, Url};
+use tokio_rustls::rustls::RootCertStore;
+use url::Url;
 
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::outgoing::{ConnectError, connect, public_authorities, target};
+
 /// Longest time of a download.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -64,10 +58,12 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
 
 /// Downloads a text of at most `limit` bytes.
 pub(crate) async fn download(url: &Url, limit: usize) -> Result<String, DownloadError> {
-    let authorities = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    timeout(DOWNLOAD_TIMEOUT, connect_and_get(url, limit, authorities))
-        .await
-        .unwrap_or(Err(DownloadError::Timeout))
+    timeout(
+        DOWNLOAD_TIMEOUT,
+        connect_and_get(url, limit, public_authorities()),
+    )
+    .await
+    .unwrap_or(Err(DownloadError::Timeout))
 }
 
 async fn connect_and_get(
@@ -75,34 +71,12 @@ async fn connect_and_get(
     limit: usize,
     authorities: RootCertStore,
 ) -> Result<String, DownloadError> {
-    let host = match url.host() {
-        Some(Host::Domain(domain)) => domain.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        None => return Err(DownloadError::NoHost),
-    };
-    let port = url.port_or_known_default().ok_or(DownloadError::NoHost)?;
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), port)))
-        .await
-        .map_err(|_| DownloadError::Timeout)?
-        .map_err(failed)?;
-    if url.scheme() == "https" {
-        let name = ServerName::try_from(host).map_err(failed)?;
-        let stream = tls(authorities)?.connect(name, stream).await.map_err(failed)?;
-        get(TokioIo::new(stream), url, limit).await
-    } else {
-        get(TokioIo::new(stream), url, limit).await
-    }
-}
-
-/// Client of servers whose certificate one of these authorities has signed.
-fn tls(authorities: RootCertStore) -> Result<TlsConnector, DownloadError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_root_certificates(authorities)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    let stream = connect(url, authorities).await.map_err(|error| match error {
+        ConnectError::NoHost => DownloadError::NoHost,
+        ConnectError::Timeout => DownloadError::Timeout,
+        other => failed(other),
+    })?;
+    get(stream, url, limit).await
 }
 
 async fn get<S>(stream: S, url: &Url, limit: usize) -> Result<String, DownloadError>
@@ -112,11 +86,7 @@ where
     let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
     let driver = tokio::spawn(connection);
     let exchange = async {
-        let target = url.query().map_or_else(
-            || url.path().to_owned(),
-            |query| format!("{}?{query}", url.path()),
-        );
-        let request = Request::get(target)
+        let request = Request::get(target(url))
             .header(HOST, url.authority())
             .header(USER_AGENT, concat!("clickledger/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT_ENCODING, "identity")

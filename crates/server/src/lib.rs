@@ -2,6 +2,7 @@
 //!
 //! Also a library, so that tests start the same server as users.
 
+pub mod client;
 pub mod commands;
 pub mod config;
 mod database;
@@ -9,6 +10,8 @@ mod download;
 mod health;
 mod idle_timeout;
 mod metrics;
+mod outgoing;
+pub mod output;
 pub mod postgres;
 pub mod reference_rates;
 mod request_span;

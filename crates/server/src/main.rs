@@ -3,13 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use server::client::Failure;
 use server::commands::{self, CommandError, WrongUsage};
 use server::config::{Cli, Command, RatesCommand};
+use server::output::Output;
 use tracing::{Instrument as _, info_span};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return unparsed(&error),
+    };
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
         eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
         EnvFilter::new("info")
@@ -25,24 +30,55 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli.command)) {
+    match runtime.block_on(run(cli.command, Output::of(cli.json))) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("clickledger: {error}");
-            if error.is::<WrongUsage>() {
-                ExitCode::from(WrongUsage::EXIT_CODE)
+            if cli.json {
+                eprintln!("{}", commands::error_json(&error));
             } else {
-                ExitCode::FAILURE
+                eprintln!("clickledger: {error}");
             }
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }
 
-async fn run(command: Command) -> Result<(), CommandError> {
+/// Prints help, version, or the error in the options, also as JSON.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    let is_json = std::env::args_os().skip(1).any(|argument| argument == "--json");
+    if is_json && error.use_stderr() {
+        let message = error.to_string();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
+        let failure = Failure::local(WrongUsage::CODE, message);
+        eprintln!("{}", failure.to_json());
+    } else {
+        // Nothing is left to do if the terminal is gone.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WrongUsage::EXIT_CODE))
+}
+
+/// True if the reader of standard output has enough, as in `clickledger listen | head`.
+fn is_closed_pipe(error: &CommandError) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+async fn run(command: Command, output: Output) -> Result<(), CommandError> {
     match command {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
-        Command::Health(options) => commands::health(options).instrument(info_span!("health")).await,
+        Command::Health(options) => {
+            commands::health(options, output)
+                .instrument(info_span!("health"))
+                .await
+        }
+        Command::Client(command) => {
+            commands::client(command, output)
+                .instrument(info_span!("client"))
+                .await
+        }
         Command::Man(options) => commands::man(&options),
         Command::Completions(options) => {
             commands::completions(&options);
@@ -50,30 +86,40 @@ async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::CreateNetwork(options) => {
             let span = info_span!("create_network", slug = options.slug);
-            commands::create_network(options).instrument(span).await
+            commands::create_network(options, output).instrument(span).await
         }
         Command::ListNetworks(options) => {
-            commands::list_networks(options)
+            commands::list_networks(options, output)
                 .instrument(info_span!("list_networks"))
                 .await
         }
         Command::ChangeNetwork(options) => {
             let span = info_span!("change_network", network = %options.network);
-            commands::change_network(options).instrument(span).await
+            commands::change_network(options, output).instrument(span).await
         }
-        Command::Migrate(options) => commands::migrate(options).instrument(info_span!("migrate")).await,
-        Command::Verify(options) => commands::verify(options).instrument(info_span!("verify")).await,
+        Command::Migrate(options) => {
+            commands::migrate(options, output)
+                .instrument(info_span!("migrate"))
+                .await
+        }
+        Command::Verify(options) => {
+            commands::verify(options, output)
+                .instrument(info_span!("verify"))
+                .await
+        }
         Command::Replay(options) => {
             let span = info_span!("replay", network = options.network);
-            commands::replay(options).instrument(span).await
+            commands::replay(options, output).instrument(span).await
         }
         Command::Rates(RatesCommand::Import(options)) => {
             let span = info_span!("import_rates");
-            commands::import_rates(options).instrument(span).await
+            commands::import_rates(options, output).instrument(span).await
         }
         Command::ReplaceClickKey(options) => {
             let span = info_span!("replace_click_key", network = %options.network);
-            commands::replace_click_key(options).instrument(span).await
+            commands::replace_click_key(options, output)
+                .instrument(span)
+                .await
         }
         Command::ExportNetwork(options) => {
             let span = info_span!("export_network", network = %options.network);
@@ -81,7 +127,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::DeleteNetwork(options) => {
             let span = info_span!("delete_network", network = %options.network);
-            commands::delete_network(options).instrument(span).await
+            commands::delete_network(options, output).instrument(span).await
         }
     }
 }

@@ -5,10 +5,10 @@ use campaigns::goals::Goal;
 use campaigns::going_live::{ORDERS, SIMULATED};
 use campaigns::integrations::{self, ExampleValues};
 use chrono::{DateTime, Utc};
-use dialects::{Dialect, OutgoingCall, RawCall};
+use dialects::{Amount, Dialect, OutgoingCall, RawCall};
 use postbacks::test_progress::TestProgress;
 use postbacks::{Verdict, VerdictStatus};
-use schema::{NetworkConn, clock};
+use schema::{Currency, NetworkConn, PostbackId, clock};
 use tenancy::ChangeError;
 use tenancy::networks::Network;
 
@@ -33,6 +33,34 @@ pub struct Simulation {
     path_prefix: String,
     /// Alias of the test link.
     alias: String,
+}
+
+/// Order of a test; fields that are absent have usual values.
+#[derive(Debug, Clone, Default)]
+pub struct TestOrder {
+    /// Order ID; a new one by default.
+    pub order_id: Option<String>,
+    /// Amount, in micro-units.
+    pub amount_micros: Option<i64>,
+    /// Currency; that of the campaign by default.
+    pub currency: Option<Currency>,
+}
+
+/// A test order that was sent.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Order ID.
+    pub order_id: String,
+    /// Click ID.
+    pub click_id: String,
+    /// Request of the visitor.
+    pub click: Step,
+    /// Request of the advertiser's server.
+    pub postback: Step,
+    /// Receipt of the postback.
+    pub receipt: PostbackId,
+    /// Verdict on the postback.
+    pub verdict: Verdict,
 }
 
 /// One request of a simulation.
@@ -95,12 +123,47 @@ impl Simulation {
             for number in 1..=ORDERS {
                 let order_id = format!("{SIMULATED}{run}-{}-{number}", goal.code());
                 let event = format!("The advertiser reports order {number} for {}", goal.settings.name);
-                if let Some(call) = self.order(goal, &click_id, &order_id) {
-                    steps.push(self.postback(&intake, event, &call).await);
+                if let Some(call) = self.order(goal, &click_id, &order_id, &TestOrder::default()) {
+                    steps.push(self.postback(&intake, event, &call).await.0);
                 }
             }
         }
         steps
+    }
+
+    /// Goal with this code or ID; without a name, the first goal of the campaign.
+    #[must_use]
+    pub fn goal(&self, name: Option<&str>) -> Option<&Goal> {
+        let is_named =
+            |goal: &&Goal| name.is_none_or(|name| goal.code() == name || goal.id.to_string() == name);
+        self.goals.iter().find(is_named)
+    }
+
+    /// Sends a click and one order of a goal. To be called without an open transaction, as [`Self::run`].
+    ///
+    /// # Errors
+    /// [`ChangeError::Conflict`] if no postback can be sent: the destination does not pass on the click ID.
+    #[tracing::instrument(skip_all, fields(network = %self.network.id))]
+    pub async fn send(&self, tracker: &Tracker, goal: &Goal, order: &TestOrder) -> Result<Sent, ChangeError> {
+        let intake = tracker.intake();
+        let (click, click_id) = self.click(&intake).await;
+        let click_id = click_id.ok_or_else(|| ChangeError::Conflict(click.result.clone()))?;
+        let usual = || format!("{SIMULATED}{}-{}", clock::now().timestamp_millis(), goal.code());
+        let order_id = order.order_id.clone().unwrap_or_else(usual);
+        let call = self.order(goal, &click_id, &order_id, order);
+        let invalid = || ChangeError::Conflict(INVALID_ADDRESS.to_owned());
+        let call = call.ok_or_else(invalid)?;
+        let event = format!("The advertiser reports an order for {}", goal.settings.name);
+        let (step, verdict) = self.postback(&intake, event, &call).await;
+        let (receipt, verdict) = verdict.ok_or_else(invalid)?;
+        Ok(Sent {
+            order_id,
+            click_id,
+            click,
+            postback: step,
+            receipt,
+            verdict,
+        })
     }
 
     /// Follows the test link. Returns the click ID in the destination, if it has one.
@@ -131,7 +194,7 @@ impl Simulation {
     }
 
     /// Report of an order in the format of the integration, or in ours if that cannot name a click.
-    fn order(&self, goal: &Goal, click_id: &str, order_id: &str) -> Option<OutgoingCall> {
+    fn order(&self, goal: &Goal, click_id: &str, order_id: &str, order: &TestOrder) -> Option<OutgoingCall> {
         let base_url = format!("{}{}", self.origin, self.path_prefix);
         let values = ExampleValues {
             base_url: &base_url,
@@ -139,23 +202,32 @@ impl Simulation {
             order_id,
             token: None,
             names_goal: self.goals.len() > 1,
+            amount_micros: order.amount_micros.unwrap_or(ExampleValues::AMOUNT_MICROS),
+            currency: order.currency,
         };
         let call = |dialect| integrations::example_call(dialect, &self.campaign, goal, values);
         call(self.dialect).or_else(|| call(dialects::native()))
     }
 
-    async fn postback(&self, intake: &Intake, event: String, call: &OutgoingCall) -> Step {
+    async fn postback(
+        &self,
+        intake: &Intake,
+        event: String,
+        call: &OutgoingCall,
+    ) -> (Step, Option<(PostbackId, Verdict)>) {
         let received = call.as_received(&self.origin);
         let response = simulate(intake, self.campaign.advertiser_id, &self.host, &received).await;
         let (status, verdict) = response.map_or((400, None), |response| (response.status, response.verdict));
         let body = if call.body.is_empty() { "" } else { " " };
-        Step {
+        let of_verdict = verdict.as_ref().map(|(_, verdict)| verdict);
+        let step = Step {
             event,
             request: format!("{} {}{body}{}", call.method, received.target, call.body),
             status,
-            is_successful: verdict.as_ref().is_some_and(is_successful),
-            result: verdict.map_or_else(|| INVALID_ADDRESS.to_owned(), |verdict| sentence(&verdict)),
-        }
+            is_successful: of_verdict.is_some_and(is_successful),
+            result: of_verdict.map_or_else(|| INVALID_ADDRESS.to_owned(), sentence),
+        };
+        (step, verdict)
     }
 
     /// Click ID in an address, as the value of a query parameter or as a part of the path.
@@ -171,6 +243,15 @@ impl Simulation {
                 .is_ok()
         })
     }
+}
+
+/// Parses the amount of a test order into micro-units.
+///
+/// # Errors
+/// Message to show beside the field.
+pub fn parse_amount(text: &str) -> Result<i64, String> {
+    let amount = Amount::parse(text.trim()).map_err(|problem| format!("“{text}” {problem}."))?;
+    Ok(amount.micros)
 }
 
 fn is_successful(verdict: &Verdict) -> bool {

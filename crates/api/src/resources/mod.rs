@@ -15,6 +15,7 @@ pub(crate) mod corrections;
 pub(crate) mod coupons;
 pub(crate) mod entering;
 pub(crate) mod exchange_rates;
+pub(crate) mod feed;
 pub(crate) mod goals;
 pub(crate) mod going_live;
 pub(crate) mod groups;
@@ -41,6 +42,7 @@ pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod saved_reports;
 pub(crate) mod sheets;
+pub(crate) mod test_orders;
 pub(crate) mod tokens;
 pub(crate) mod url_templates;
 

@@ -68,6 +68,23 @@ impl From<(PostbackSummary, Option<String>)> for Postback {
     }
 }
 
+impl From<&StoredPostback> for Postback {
+    fn from(stored: &StoredPostback) -> Self {
+        Self {
+            id: stored.id,
+            received_at: stored.received_at,
+            status: stored.status.as_str(),
+            reason: stored.reason.clone(),
+            message: stored.message.clone(),
+            http_status: stored.http_status,
+            took_us: stored.took_us,
+            order_id: stored.order_id.clone(),
+            dialect: stored.dialect.clone(),
+            is_test: stored.is_test,
+        }
+    }
+}
+
 /// A postback with request and trace.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExplainedPostback {
@@ -183,6 +200,7 @@ impl ExplainedPostback {
         });
         Self {
             trace: steps.collect(),
+            postback: Postback::from(&stored),
             hint: stored.hint,
             advertiser: stored.advertiser_id,
             campaign: stored.campaign_id,
@@ -194,18 +212,6 @@ impl ExplainedPostback {
             conversion: stored.conversion_id,
             request: format!("{} {}", stored.method, stored.target),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
-            postback: Postback {
-                id: stored.id,
-                received_at: stored.received_at,
-                status: stored.status.as_str(),
-                reason: stored.reason,
-                message: stored.message,
-                http_status: stored.http_status,
-                took_us: stored.took_us,
-                order_id: stored.order_id,
-                dialect: stored.dialect,
-                is_test: stored.is_test,
-            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Example of a postback in the format of an integration, also as one command to paste, and warnings about its settings.
 
 use dialects::{Amount, Dialect, Field, OutgoingCall, Postback};
+use schema::Currency;
 
 use super::IntegrationSettings;
 use crate::campaigns::Campaign;
@@ -19,6 +20,15 @@ pub struct ExampleValues<'a> {
     pub token: Option<&'a str>,
     /// True if the call must name the goal, because the campaign has several.
     pub names_goal: bool,
+    /// Amount of the order, in micro-units.
+    pub amount_micros: i64,
+    /// Currency of the amount; `None` for that of the campaign.
+    pub currency: Option<Currency>,
+}
+
+impl ExampleValues<'_> {
+    /// Usual amount, in micro-units.
+    pub const AMOUNT_MICROS: i64 = 50_000_000;
 }
 
 /// Command that reports an order of a goal in a format, with every parameter that the format requires.
@@ -41,7 +51,7 @@ pub fn example_call(
     values: ExampleValues<'_>,
 ) -> Option<OutgoingCall> {
     let external = campaign.external_id.clone().or(goal.settings.external_id.clone());
-    let amount = Amount::from_micros(50_000_000);
+    let amount = Amount::from_micros(values.amount_micros);
     let postback = Postback {
         click_ids: vec![values.click_id.to_owned()],
         reference: Some(external.unwrap_or_else(|| goal.id.to_string())),
@@ -49,7 +59,7 @@ pub fn example_call(
         order_id: Some(values.order_id.to_owned()),
         customer_id: Some("customer-1".to_owned()),
         amount,
-        currency: Some(campaign.currency.to_string()),
+        currency: Some(values.currency.unwrap_or(campaign.currency).to_string()),
         commission: Amount::from_micros(0),
         token: values.token.filter(|_| dialect.has_token()).map(str::to_owned),
         ..Postback::default()

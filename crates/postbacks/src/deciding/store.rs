@@ -85,7 +85,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 });
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "UPDATE postbacks p SET {} FROM {} WHERE p.network_id = k.network_id AND p.id = k.id",
+        "UPDATE postbacks p SET {}, decided_in = DEFAULT FROM {} WHERE p.network_id = k.network_id AND p.id = k.id",
         NewVerdict::assignments(2),
         NewVerdict::unnest()
     )

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{TryStreamExt, pin_mut};
 use schema::{BASE32, clock};
+use serde_json::json;
 use tenancy::memberships::{self, Role};
 use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, slug_from};
 use tenancy::people::{self, NewPerson};
@@ -15,6 +16,7 @@ use crate::config::{
     ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, ExportNetworkOptions,
     ReplaceClickKeyOptions, StoreOptions,
 };
+use crate::output::Output;
 
 /// Page of the operator, for when a server runs on the private Postgres.
 const OPERATOR_PAGE: &str = "/ops";
@@ -25,7 +27,7 @@ const PAGE_SIZE: i64 = 100;
 ///
 /// # Errors
 /// Returns an error if the database cannot be opened, or the owner's address or a host is taken.
-pub async fn create_network(options: CreateNetworkOptions) -> Result<(), CommandError> {
+pub async fn create_network(options: CreateNetworkOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
     let now = clock::now();
@@ -56,28 +58,33 @@ pub async fn create_network(options: CreateNetworkOptions) -> Result<(), Command
     let owner = people::create(&mut conn, &owner, now).await?;
     memberships::give(&mut conn, &author, owner.id, Role::Owner, now).await?;
     conn.commit().await?;
-    println!(
+    let text = format!(
         "network   {} {}\nslug      {slug}\nowner     {}\npassword  {password}",
         network.id, network.name, owner.email
     );
-    Ok(())
+    let created = json!({
+        "network": network.id, "name": network.name, "slug": slug, "owner": owner.email, "password": password,
+    });
+    Ok(output.print(text, &created)?)
 }
 
 /// Lists every network with its id, status and name.
 ///
 /// # Errors
 /// Returns an error if the database cannot be opened or read.
-pub async fn list_networks(store: StoreOptions) -> Result<(), CommandError> {
+pub async fn list_networks(store: StoreOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
     let mut before = None;
     loop {
         let page = operators::list_networks(&db, None, None, before, PAGE_SIZE, clock::now()).await?;
         for listed in &page {
-            println!(
-                "{}  {:<10} {}",
-                listed.network.id, listed.network.status, listed.network.name
-            );
+            let network = &listed.network;
+            let text = format!("{}  {:<10} {}", network.id, network.status, network.name);
+            let described = json!({
+                "network": network.id, "name": network.name, "status": network.status.as_str(),
+            });
+            output.print(text, &described)?;
         }
         before = page.last().map(|listed| listed.network.id);
         if before.is_none() {
@@ -90,7 +97,7 @@ pub async fn list_networks(store: StoreOptions) -> Result<(), CommandError> {
 ///
 /// # Errors
 /// Returns an error if no network has the id, or the change is not allowed.
-pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), CommandError> {
+pub async fn change_network(options: ChangeNetworkOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
     let (author, now) = (Author::command_line(), clock::now());
@@ -118,31 +125,41 @@ pub async fn change_network(options: ChangeNetworkOptions) -> Result<(), Command
     }
     let network = current(&mut conn).await?;
     conn.commit().await?;
-    println!(
+    let text = format!(
         "{} is {}; {} postbacks per second, {} seats, {} links",
         network.name, network.status, limits.max_postbacks_per_second, limits.max_seats, limits.max_links
     );
-    Ok(())
+    let changed = json!({
+        "network": network.id,
+        "name": network.name,
+        "status": network.status.as_str(),
+        "max_postbacks_per_second": limits.max_postbacks_per_second,
+        "max_seats": limits.max_seats,
+        "max_links": limits.max_links,
+    });
+    Ok(output.print(text, &changed)?)
 }
 
 /// Signs a network's click ids with its next key.
 ///
 /// # Errors
 /// Returns an error if no network has the id, or the network has used all its keys.
-pub async fn replace_click_key(options: ReplaceClickKeyOptions) -> Result<(), CommandError> {
+pub async fn replace_click_key(options: ReplaceClickKeyOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, "/settings").await?;
     let db = pool(&database, 1);
     let mut conn = db.network(options.network).await?;
     let network = current(&mut conn).await?;
     let key = networks::replace_click_key(&mut conn, &Author::command_line(), clock::now()).await?;
     conn.commit().await?;
-    println!(
+    let text = format!(
         "{} signs click ids with key number {} from {} on; earlier ids stay valid",
         network.name,
         key.number,
         key.since.format("%F %T UTC")
     );
-    Ok(())
+    let replaced =
+        json!({ "network": network.id, "name": network.name, "key": key.number, "since": key.since });
+    Ok(output.print(text, &replaced)?)
 }
 
 /// Writes everything a network owns to standard output.
@@ -167,7 +184,7 @@ pub async fn export_network(options: ExportNetworkOptions) -> Result<(), Command
 ///
 /// # Errors
 /// Returns an error if the name is not the network's, or the database or the file fails.
-pub async fn delete_network(options: DeleteNetworkOptions) -> Result<(), CommandError> {
+pub async fn delete_network(options: DeleteNetworkOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, OPERATOR_PAGE).await?;
     let db = pool(&database, 2);
     let (author, now) = (Author::command_line(), clock::now());
@@ -185,6 +202,7 @@ pub async fn delete_network(options: DeleteNetworkOptions) -> Result<(), Command
     tokio::time::sleep(Duration::from_secs(2)).await;
     let folder = options.exports.unwrap_or_else(|| options.store.exports());
     let file = erasure::export_and_erase(&db, &folder, options.network, &author, now).await?;
-    println!("{} is erased. Its export is in {}", network.name, file.display());
-    Ok(())
+    let text = format!("{} is erased. Its export is in {}", network.name, file.display());
+    let erased = json!({ "network": network.id, "name": network.name, "export": file.display().to_string() });
+    Ok(output.print(text, &erased)?)
 }

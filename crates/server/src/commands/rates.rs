@@ -5,18 +5,20 @@ use std::io::Read as _;
 use std::path::Path;
 
 use schema::clock;
+use serde_json::json;
 use tenancy::exchange_rates::{RateSource, parse_csv, parse_ecb, store_reference_rates};
 use tenancy::{Author, operators, table};
 
 use super::{CommandError, WrongUsage, open, pool};
 use crate::config::ImportRatesOptions;
+use crate::output::Output;
 use crate::reference_rates::MAX_FILE_BYTES;
 
 /// Imports reference rates from a file: XML of the European Central Bank, or CSV.
 ///
 /// # Errors
 /// [`WrongUsage`] for a file that cannot be read; another error if the database fails.
-pub async fn import_rates(options: ImportRatesOptions) -> Result<(), CommandError> {
+pub async fn import_rates(options: ImportRatesOptions, output: Output) -> Result<(), CommandError> {
     let now = clock::now();
     let text = text_of(&options.file)?;
     let (rates, unknown, source) = if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
@@ -41,13 +43,14 @@ pub async fn import_rates(options: ImportRatesOptions) -> Result<(), CommandErro
     )
     .await?;
     conn.commit().await?;
-    println!("{detail}");
-    if !unknown.is_empty() {
-        let codes: Vec<_> = unknown.into_iter().collect();
-        println!(
+    let codes: Vec<_> = unknown.into_iter().collect();
+    let imported = json!({ "rates": rates.len(), "changed": changed, "unknown_currencies": codes });
+    output.print(detail, &imported)?;
+    if !codes.is_empty() {
+        output.note(format!(
             "left out, because these are no currencies today: {}",
             codes.join(", ")
-        );
+        ))?;
     }
     Ok(())
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use postbacks::Reason;
 use postbacks::replays::{self, BATCH_LIMIT, Decider, Replay, ReplayFilter};
 use schema::{Db, Money, NetworkConn, PostbackId, clock};
+use serde_json::{Value, json};
 use tenancy::networks::Network;
 use tenancy::{Author, advertisers, unscoped};
 use uuid::Uuid;
 
 use super::{CommandError, WrongUsage, open};
 use crate::config::{ReplayOptions, Since};
+use crate::output::Output;
 
 /// Longest time Postgres may spend on a statement: only the user of the command waits.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -27,7 +29,7 @@ const MAX_SHOWN: usize = 20;
 /// # Errors
 /// [`WrongUsage`] for an unknown network, advertiser, reason or dry run; another error when no postback matches, some
 /// could not be decided, or the database fails.
-pub async fn replay(options: ReplayOptions) -> Result<(), CommandError> {
+pub async fn replay(options: ReplayOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, "/postbacks").await?;
     let db = Db::new(&database.url, 2, STATEMENT_TIMEOUT);
     let network = unscoped::network_of_slug(&db, &options.network).await?;
@@ -36,12 +38,17 @@ pub async fn replay(options: ReplayOptions) -> Result<(), CommandError> {
     let filter = filter_of(&mut conn, &network, &options).await?;
     conn.commit().await?;
     let decider = Decider::connect(db.clone(), &database.url, database.secret.clone()).await?;
-    let mut run = Run { db, network, decider };
+    let mut run = Run {
+        db,
+        network,
+        decider,
+        output,
+    };
 
     // The user has seen the dry run already.
     if options.looked_at.is_some() {
-        let (_, decided) = run.decide(&filter, false).await?;
-        return run.conclude(&filter, &decided);
+        let (number, decided) = run.decide(&filter, false).await?;
+        return run.conclude(&filter, number, &decided);
     }
     let (dry_run, found) = run.decide(&filter, true).await?;
     if options.for_real {
@@ -49,14 +56,14 @@ pub async fn replay(options: ReplayOptions) -> Result<(), CommandError> {
             ids: found.iter().map(|replay| replay.postback_id).collect(),
             ..ReplayFilter::default()
         };
-        let (_, decided) = run.decide(&of_dry_run, false).await?;
-        return run.conclude(&filter, &decided);
+        let (number, decided) = run.decide(&of_dry_run, false).await?;
+        return run.conclude(&filter, number, &decided);
     }
-    run.print(&found, true)?;
-    println!(
+    run.print(dry_run, &found, true)?;
+    output.note(format!(
         "\nNothing was changed. To do this and nothing else:\n  clickledger replay --network {} --looked-at {dry_run} --for-real",
         options.network
-    );
+    ))?;
     check_complete(&filter, &found)
 }
 
@@ -65,6 +72,7 @@ struct Run {
     db: Db,
     network: Network,
     decider: Decider,
+    output: Output,
 }
 
 impl Run {
@@ -92,13 +100,38 @@ impl Run {
     }
 
     /// Prints the replays, and fails if some were not decided.
-    fn conclude(&self, filter: &ReplayFilter, decided: &[Replay]) -> Result<(), CommandError> {
-        self.print(decided, false)?;
+    fn conclude(&self, filter: &ReplayFilter, number: Uuid, decided: &[Replay]) -> Result<(), CommandError> {
+        self.print(number, decided, false)?;
         check_complete(filter, decided)
     }
 
-    fn print(&self, found: &[Replay], is_dry: bool) -> io::Result<()> {
-        print(&mut io::stdout().lock(), &self.network.name, found, is_dry)
+    fn print(&self, number: Uuid, found: &[Replay], is_dry: bool) -> io::Result<()> {
+        match self.output {
+            Output::Text => print(&mut io::stdout().lock(), &self.network.name, found, is_dry),
+            Output::Json => self.output.print("", &self.described(number, found, is_dry)),
+        }
+    }
+
+    /// Replays for programs.
+    fn described(&self, number: Uuid, found: &[Replay], is_dry: bool) -> Value {
+        let results = found.iter().map(|replay| {
+            json!({
+                "postback": replay.postback_id,
+                "reason_before": replay.reason_before,
+                "reason": replay.reason,
+                "message": replay.message,
+                "conversion": replay.conversion_id,
+                "commission": replay.commission().map(|money| money.to_string()),
+                "revenue": replay.revenue().map(|money| money.to_string()),
+            })
+        });
+        json!({
+            "number": number,
+            "network": self.network.id,
+            "dry_run": is_dry,
+            "changed": found.iter().filter(|replay| replay.changes()).count(),
+            "results": results.collect::<Vec<_>>(),
+        })
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use monitoring::verify::{self, Check, Period, Verification};
 use schema::{Db, clock};
+use serde_json::{Value, json};
 use tenancy::networks::Network;
 use tenancy::operators;
 use tracing::{Instrument as _, info_span};
 
 use super::{CommandError, current, open};
 use crate::config::VerifyOptions;
+use crate::output::Output;
 
 /// Longest time Postgres may spend on a statement: only the user of the command waits.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -20,7 +22,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// Returns an error if a check fails, no network has the id, or database or journals cannot be read.
-pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
+pub async fn verify(options: VerifyOptions, output: Output) -> Result<(), CommandError> {
     let database = open(&options.store, "/settings/proof").await?;
     let db = Db::new(&database.url, 1, STATEMENT_TIMEOUT);
     let journals = options.journals.unwrap_or_else(|| options.store.journal_folder());
@@ -33,15 +35,17 @@ pub async fn verify(options: VerifyOptions) -> Result<(), CommandError> {
         let span = info_span!("network", id = %network.id);
         let checking = verify_network(&db, &network, &journals, options.days);
         let found = checking.instrument(span).await?;
-        print(&mut io::stdout().lock(), &network, &found)?;
+        match output {
+            Output::Text => print(&mut io::stdout().lock(), &network, &found)?,
+            Output::Json => output.print("", &described(&network, &found))?,
+        }
         checks += found.checks.len();
         failing += found.checks.iter().filter(|check| !check.holds()).count();
     }
     if failing > 0 {
         return Err(format!("{failing} of {checks} checks do not hold").into());
     }
-    println!("All {checks} checks hold.");
-    Ok(())
+    Ok(output.note(format!("All {checks} checks hold."))?)
 }
 
 /// Returns every network, the newest first.
@@ -69,6 +73,20 @@ async fn verify_network(
     let found = verify::verify(&mut conn, network, journals, period, now).await?;
     conn.commit().await?;
     Ok(found)
+}
+
+/// Checks of a network for programs.
+fn described(network: &Network, found: &Verification) -> Value {
+    let checks = found.checks.iter().map(|check| {
+        json!({
+            "claim": check.claim, "holds": check.holds(), "expected": check.expected, "found": check.found,
+            "differing": check.differing, "examples": check.examples,
+        })
+    });
+    json!({
+        "network": network.id, "name": network.name, "from": found.period.from, "to": found.period.to,
+        "checks": checks.collect::<Vec<_>>(),
+    })
 }
 
 fn print(out: &mut impl Write, network: &Network, found: &Verification) -> io::Result<()> {

@@ -57,7 +57,9 @@ pub(super) async fn receive(
     let mut response = respond(request, tracker, &decided);
     if simulated.is_some() {
         // The answers of most formats do not name the verdict.
-        response.extensions_mut().insert(decided.reply.verdict);
+        response
+            .extensions_mut()
+            .insert((decided.id, decided.reply.verdict));
     }
     response
 }

@@ -4,7 +4,7 @@ use actix_http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use actix_http::{HttpMessage, Method, Payload, Request, RequestHead, Uri};
 use dialects::RawCall;
 use postbacks::Verdict;
-use schema::AdvertiserId;
+use schema::{AdvertiserId, PostbackId};
 
 use super::dispatch::answer;
 use super::request::Simulated;
@@ -17,8 +17,8 @@ pub struct SimulatedResponse {
     pub status: u16,
     /// Redirect location.
     pub location: Option<String>,
-    /// Verdict on a postback; `None` for a click.
-    pub verdict: Option<Verdict>,
+    /// Receipt of a postback and verdict on it; `None` for a click.
+    pub verdict: Option<(PostbackId, Verdict)>,
 }
 
 /// Sends a request to a tracking host through everything behind the socket, as a visitor or the server of this advertiser
@@ -47,6 +47,6 @@ pub async fn simulate(
     Some(SimulatedResponse {
         status: response.status().as_u16(),
         location,
-        verdict: response.extensions().get::<Verdict>().cloned(),
+        verdict: response.extensions().get::<(PostbackId, Verdict)>().cloned(),
     })
 }

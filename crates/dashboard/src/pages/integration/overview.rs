@@ -273,6 +273,8 @@ impl Goals {
                     order_id: "TEST-1",
                     token: Some(token.map_or("YOUR_TOKEN", Token::as_str)),
                     names_goal,
+                    amount_micros: ExampleValues::AMOUNT_MICROS,
+                    currency: None,
                 };
                 let command = integrations::example_command(dialect, &campaign, &goal, values);
                 all.first

@@ -1,0 +1,2 @@
+DROP INDEX postbacks_feed;
+ALTER TABLE postbacks DROP COLUMN decided_in;
