@@ -32,7 +32,7 @@ pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migratio
 pub use money::{Currency, Money, UnknownCurrency, decimal};
 pub use numeric::WideNumber;
 pub use schema::*;
-pub use session::{ConnectError, Driver, connect, connect_client};
+pub use session::{ConnectError, Driver, are_sessions_shared, connect, connect_client};
 pub use tls::{Stream, TlsError};
 pub use words::Words;
 

@@ -7,7 +7,7 @@ use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::{self, Either};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Connection, Error, Socket};
+use tokio_postgres::{Client, Config, Connection, Error, SimpleQueryMessage, Socket};
 
 use crate::address::{Address, AddressError};
 use crate::tls::{self, Connector, TlsError};
@@ -75,6 +75,39 @@ pub async fn connect_client(url: &str) -> Result<(Client, Driver), ConnectError>
     Ok((client, connection))
 }
 
+/// Returns true if connections to `url` share their sessions, behind a pooler that lends a session for a transaction or a
+/// statement: roles, settings, locks and prepared statements of one connection would be those of another.
+///
+/// # Errors
+/// Returns an error if the database does not answer or refuses the login.
+pub async fn are_sessions_shared(url: &str) -> Result<bool, ConnectError> {
+    let (first, driver) = connect_client(url).await?;
+    let first_driver = tokio::spawn(driver);
+    let (second, driver) = connect_client(url).await?;
+    let second_driver = tokio::spawn(driver);
+    let own = server_process(&first).await?;
+    let mut are_shared = false;
+    // A pooler answers by the session that was used last, or by each in turn.
+    for _ in 0..5 {
+        are_shared |= server_process(&second).await? == own || server_process(&first).await? != own;
+    }
+    drop((first, second));
+    // Waits until both are closed, so that a small pool has room for the next connections.
+    let _ = tokio::join!(first_driver, second_driver);
+    Ok(are_shared)
+}
+
+/// Number of the server's process behind a connection. By a simple query, because a pooler can run a prepared statement in
+/// another session than that which prepared it.
+async fn server_process(client: &Client) -> Result<Option<String>, Error> {
+    let messages = client.simple_query("SELECT pg_backend_pid()").await?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    Ok(row.and_then(|row| row.get(0)).map(str::to_owned))
+}
+
 /// Connects under the TLS settings of the address. Certificates are read each time, so that renewed ones are used.
 async fn open(url: &str) -> Result<(Client, Driver), ConnectError> {
     let address: Address = url.parse()?;
@@ -108,5 +141,49 @@ async fn set(client: &Client, connection: &mut Driver) -> Result<(), Error> {
         Either::Left((set, _)) => set,
         Either::Right((Err(error), _)) => Err(error),
         Either::Right((Ok(()), setting)) => setting.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Second half of the first message of a connection that asks for TLS.
+    const SSL_REQUEST: [u8; 4] = [0x04, 0xd2, 0x16, 0x2f];
+    /// Protocol version 3.0, in the first message of an unencrypted connection.
+    const PROTOCOL: [u8; 4] = [0, 3, 0, 0];
+
+    /// First messages of the connections to a server that agrees to TLS and then fails.
+    async fn requests(options: &str, expected: usize) -> Vec<[u8; 4]> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            while requests.len() < expected {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut message = [0; 8];
+                socket.read_exact(&mut message).await.unwrap();
+                let [_, _, _, _, kind @ ..] = message;
+                requests.push(kind);
+                if kind == SSL_REQUEST {
+                    socket.write_all(b"Snot TLS").await.unwrap();
+                }
+            }
+            requests
+        });
+        let url = format!("postgres://app@127.0.0.1:{port}/click{options}");
+        assert!(connect_client(&url).await.is_err());
+        serving.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_preferred_encryption_is_given_up_when_the_handshake_fails() {
+        assert_eq!(requests("", 2).await, [SSL_REQUEST, PROTOCOL]);
+        assert_eq!(requests("?sslmode=require", 1).await, [SSL_REQUEST]);
+        assert_eq!(requests("?sslmode=verify-full", 1).await, [SSL_REQUEST]);
+        assert_eq!(requests("?sslmode=disable", 1).await, [PROTOCOL]);
     }
 }
