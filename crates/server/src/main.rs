@@ -1,15 +1,26 @@
 //! `clickledger`: serve, demo, and the commands of the operator.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use server::commands::{self, CommandError, WrongUsage};
-use server::config::{Cli, Command, RatesCommand};
+use server::config::{Cli, Command, ConfigError, RatesCommand};
 use tracing::{Instrument as _, info_span};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let cli = match Cli::load(&arguments, credentials.as_deref()) {
+        Ok(cli) => cli,
+        Err(ConfigError::Arguments(error)) => error.exit(),
+        Err(ConfigError::File(problems)) => {
+            for problem in problems {
+                eprintln!("clickledger: {problem}");
+            }
+            return ExitCode::from(WrongUsage::EXIT_CODE);
+        }
+    };
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
         eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
         EnvFilter::new("info")
@@ -25,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli.command)) {
+    match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("clickledger: {error}");
@@ -38,8 +49,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), CommandError> {
-    match command {
+async fn run(cli: Cli) -> Result<(), CommandError> {
+    match cli.command {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
         Command::Health(options) => commands::health(options).instrument(info_span!("health")).await,

@@ -1,4 +1,4 @@
-//! Options of the commands that need neither database nor secret.
+//! Options of the commands that check and describe the program.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
