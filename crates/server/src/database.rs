@@ -46,6 +46,12 @@ pub enum DatabaseError {
          in OWNER_DATABASE_URL, and run `clickledger migrate` (README, “Running it”)"
     )]
     TooPowerful(String, &'static str),
+    /// A connection pooler lends sessions for a transaction.
+    #[error(
+        "DATABASE_URL leads to a connection pooler that does not keep sessions apart: roles and settings of one connection \
+         would apply to another. Set pool_mode = session in PgBouncer, or connect to Postgres itself"
+    )]
+    SharedSessions,
     /// The database lacks migrations, and this process has no login that may apply them.
     #[error(
         "the database is not up to date{0}. Run `clickledger migrate` with the URL of its owner in OWNER_DATABASE_URL, or \
@@ -117,6 +123,7 @@ impl Database {
             None => secret_file(&data_dir)?,
         };
         if postgres.is_none() {
+            refuse_shared_sessions(&url).await?;
             refuse_power(&url).await?;
         }
         prepare(&url, owner_url.as_deref(), &secret).await?;
@@ -126,6 +133,15 @@ impl Database {
             postgres,
         })
     }
+}
+
+/// Refuses a connection pooler that lends the same session of Postgres to two connections, which would share their roles.
+pub(crate) async fn refuse_shared_sessions(url: &str) -> Result<(), DatabaseError> {
+    let are_shared = schema::are_sessions_shared(url).await;
+    if are_shared.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))? {
+        return Err(DatabaseError::SharedSessions);
+    }
+    Ok(())
 }
 
 /// Refuses a login that bypasses row-level security: a superuser, a role with BYPASSRLS, or the owner of tables. Returns
