@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::StoreOptions;
 use crate::database::{Database, DatabaseError};
 
+mod check_config;
 mod demo;
 mod health;
 mod manual;
@@ -22,6 +23,7 @@ mod verify;
 pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
+pub use check_config::check_config;
 pub use demo::demo;
 pub use health::health;
 pub use manual::{completions, man};

@@ -24,7 +24,7 @@ mod tools;
 
 pub use file::ConfigError;
 pub use store::{MailOptions, OptionError, StoreOptions};
-pub use tools::{CompletionsOptions, HealthOptions, ManOptions};
+pub use tools::{CheckConfigOptions, CompletionsOptions, HealthOptions, ManOptions};
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
@@ -61,6 +61,9 @@ pub enum Command {
     /// Migrate the database and serve. Without DATABASE_URL a private Postgres is started in the data directory.
     #[command(after_long_help = SERVE_HELP)]
     Serve(Box<ServeOptions>),
+    /// Check the configuration without serving: addresses, files and folders, the database with its logins. Prints a line
+    /// per finding and fails if one is a problem.
+    CheckConfig(Box<CheckConfigOptions>),
     /// Serve a believable network with thirty days of traffic, and a demo shop that plays the advertiser.
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.

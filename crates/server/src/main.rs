@@ -52,6 +52,12 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
+        Command::CheckConfig(options) => {
+            let span = info_span!("check_config");
+            commands::check_config(cli.config.as_deref(), &options)
+                .instrument(span)
+                .await
+        }
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
         Command::Health(options) => commands::health(options).instrument(info_span!("health")).await,
         Command::Man(options) => commands::man(&options),

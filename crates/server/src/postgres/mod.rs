@@ -252,6 +252,15 @@ pub fn newest_bin_dir() -> Option<PathBuf> {
         .map(|binaries| binaries.directory().to_owned())
 }
 
+/// Returns the folder of the binaries that would serve a data directory.
+///
+/// # Errors
+/// [`NoBinaries`], whose text names the remedy.
+pub fn usable_bin_dir(data_dir: &Path, bin_dir: Option<&Path>) -> Result<PathBuf, NoBinaries> {
+    let version = cluster_version(&data_dir.join("postgres"));
+    Binaries::find(bin_dir, version).map(|binaries| binaries.directory().to_owned())
+}
+
 fn url(sockets: &Path, database: &str) -> String {
     let path = sockets.as_os_str().as_bytes();
     let host = percent_encoding::percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
