@@ -117,7 +117,10 @@ fn sessions_are_opened_in_one_place() {
     // Code that parses an address elsewhere could open a session without TLS.
     assert_eq!(
         using(&["tokio_postgres::Config", "use tokio_postgres::config"]),
-        [Path::new("schema/src/address.rs"), Path::new("schema/src/session.rs")]
+        [
+            Path::new("schema/src/address.rs"),
+            Path::new("schema/src/session.rs")
+        ]
     );
 }
 
