@@ -94,17 +94,34 @@ fn sessions_are_opened_in_one_place() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
     sources(&crates, &mut files);
-    let opening: Vec<_> = files
-        .iter()
-        .filter(|path| {
-            let text = std::fs::read_to_string(path).unwrap();
-            ["Connection::establish", "tokio_postgres::connect", "NoTls)"]
-                .iter()
-                .any(|call| text.contains(call))
-        })
-        .map(|path| path.strip_prefix(&crates).unwrap())
-        .collect();
+    let using = |calls: &[&str]| -> Vec<_> {
+        let mut found: Vec<_> = files
+            .iter()
+            .filter(|path| {
+                let text = std::fs::read_to_string(path).unwrap();
+                calls.iter().any(|call| text.contains(call))
+            })
+            .map(|path| path.strip_prefix(&crates).unwrap())
+            .collect();
+        found.sort();
+        found
+    };
+    let opening = using(&[
+        "Connection::establish",
+        "tokio_postgres::connect",
+        "NoTls",
+        "Config::connect",
+        "try_from_client_and_connection",
+    ]);
     assert_eq!(opening, [Path::new("schema/src/session.rs")]);
+    // Code that parses an address elsewhere could open a session without TLS.
+    assert_eq!(
+        using(&["tokio_postgres::Config", "use tokio_postgres::config"]),
+        [
+            Path::new("schema/src/address.rs"),
+            Path::new("schema/src/session.rs")
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, Statement, Transaction};
 use uuid::Uuid;
 
+use crate::session::{ConnectError, describe};
 use crate::{NetworkConn, connect_client};
 
 /// Timeout for opening a connection.
@@ -40,6 +41,9 @@ pub enum BatchError {
     /// Postgres failed, or refused the batch.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// No session was opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A record or a stored row is invalid.
     #[error("{0}")]
     Invalid(String),
@@ -61,18 +65,7 @@ impl BatchError {
                     .any(|class| code.code().starts_with(class))
                     || *code == SqlState::PROTOCOL_VIOLATION
             }),
-            Self::Timeout(_) => false,
-        }
-    }
-}
-
-/// Message of a Postgres error with its code, or with its cause where it has none.
-fn describe(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(error) => format!("{} ({})", error.message(), error.code().code()),
-        None => {
-            let source = std::error::Error::source(error).map(|source| format!(": {source}"));
-            format!("{error}{}", source.unwrap_or_default())
+            Self::Connect(_) | Self::Timeout(_) => false,
         }
     }
 }

@@ -13,9 +13,9 @@ use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client};
 
+use crate::session::{ConnectError, Driver};
 use crate::{NetworkConn, NetworkId, session};
 
 const CHANNEL: &str = "clickledger_changes";
@@ -145,7 +145,7 @@ impl Changes {
     }
 
     /// Listens until the connection breaks.
-    async fn listen_once(&self, url: &str) -> Result<(), tokio_postgres::Error> {
+    async fn listen_once(&self, url: &str) -> Result<(), ConnectError> {
         let connecting = session::connect_client(url);
         let (client, connection) = match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, connecting).await {
             Ok(connected) => connected?,
@@ -154,7 +154,7 @@ impl Changes {
         let receiving = tokio::spawn(self.clone().receive(connection));
         let ended = self.check_health(&client).await;
         receiving.abort();
-        ended
+        Ok(ended?)
     }
 
     async fn check_health(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
@@ -171,7 +171,7 @@ impl Changes {
         }
     }
 
-    async fn receive(self, mut connection: Connection<Socket, NoTlsStream>) {
+    async fn receive(self, mut connection: Driver) {
         let mut messages = std::pin::pin!(stream::poll_fn(move |context| connection.poll_message(context)));
         while let Some(Ok(message)) = messages.next().await {
             let AsyncMessage::Notification(notification) = message else {

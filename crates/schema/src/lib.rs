@@ -3,6 +3,7 @@
 //! All other crates access Postgres through this one. A table is written by exactly one crate above (see
 //! ARCHITECTURE.md); all crates above that one may read it.
 
+mod address;
 pub mod batch;
 pub mod changes;
 pub mod clock;
@@ -15,8 +16,10 @@ mod money;
 mod numeric;
 mod schema;
 mod session;
+mod tls;
 mod words;
 
+pub use address::{Address, AddressError, Verification, with_password};
 pub use changes::Changes;
 pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
@@ -29,7 +32,8 @@ pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migratio
 pub use money::{Currency, Money, UnknownCurrency, decimal};
 pub use numeric::WideNumber;
 pub use schema::*;
-pub use session::{connect, connect_client};
+pub use session::{ConnectError, Driver, are_sessions_shared, connect, connect_client};
+pub use tls::{Stream, TlsError};
 pub use words::Words;
 
 #[doc(hidden)]

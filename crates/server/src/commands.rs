@@ -13,6 +13,7 @@ use crate::config::StoreOptions;
 use crate::database::{Database, DatabaseError};
 use crate::output::Output;
 
+mod check_config;
 mod client;
 mod demo;
 mod health;
@@ -26,6 +27,7 @@ mod verify;
 pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
+pub use check_config::check_config;
 pub use client::client;
 pub use demo::demo;
 pub use health::health;

@@ -11,7 +11,6 @@ use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use schema::{Currency, NetworkId, PostbackId};
-use tenancy::MailSettings;
 use tenancy::networks::{check_host, check_slug};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 use url::Url;
@@ -20,10 +19,14 @@ use uuid::Uuid;
 use crate::download::parse_url;
 
 pub mod client;
+mod file;
+mod store;
 mod tools;
 
 use client::ClientCommand;
-pub use tools::{CompletionsOptions, HealthOptions, ManOptions};
+pub use file::ConfigError;
+pub use store::{MailOptions, OptionError, StoreOptions};
+pub use tools::{CheckConfigOptions, CompletionsOptions, HealthOptions, ManOptions};
 
 /// Server-to-server conversion tracking: durable, explained, instant.
 #[derive(Debug, Parser)]
@@ -37,6 +40,10 @@ pub struct Cli {
         default_value = "info,actix_server=warn"
     )]
     pub log: String,
+    /// Configuration file (TOML). Its keys are the long options of serve without the dashes, such as data-dir = "/data";
+    /// options on the command line and in the environment have precedence.
+    #[arg(long, global = true, env = "CLICKLEDGER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print results as JSON, one value per line, and errors on standard error as JSON with code, message and fields.
     #[arg(long, global = true)]
     pub json: bool,
@@ -45,6 +52,13 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Guide at the end of the help of `serve`.
+const SERVE_HELP: &str = include_str!("config/serve_help.txt");
+
+/// Guide at the end of the help of `replay`.
+const REPLAY_HELP: &str = "\
+A dry run prints the new verdicts and a number. --looked-at NUMBER --for-real stores the verdicts of exactly those postbacks.
+With a private Postgres, the command runs only while no node serves; Postbacks → Replay on the dashboard does the same.";
 /// Exit codes, at the end of the help.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage, such as an unknown name.";
 
@@ -52,7 +66,11 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Migrate the database and serve. Without DATABASE_URL a private Postgres is started in the data directory.
+    #[command(after_long_help = SERVE_HELP)]
     Serve(Box<ServeOptions>),
+    /// Check the configuration without serving: addresses, files and folders, the database with its logins. Prints a line
+    /// per finding and fails if one is a problem.
+    CheckConfig(Box<CheckConfigOptions>),
     /// Serve a believable network with thirty days of traffic, and a demo shop that plays the advertiser.
     Demo(DemoOptions),
     /// Create a network and its owner, and print the owner's password.
@@ -67,6 +85,7 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Decide rejected postbacks again under the present configuration. A dry run unless --for-real is given. Works with
     /// and without a node that serves.
+    #[command(after_long_help = REPLAY_HELP)]
     Replay(ReplayOptions),
     /// Import reference exchange rates for all networks.
     #[command(subcommand)]
@@ -86,50 +105,6 @@ pub enum Command {
     Man(ManOptions),
     /// Print a completion script for a shell.
     Completions(CompletionsOptions),
-}
-
-/// Database and secret of the installation.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Database and secret")]
-pub struct StoreOptions {
-    /// Address of a Postgres of version 15 or newer, with a login that owns nothing there. Without it, a private one is
-    /// started in the data directory.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Address of the same database with the login that owns its tables: with it, the database is migrated at the start.
-    #[arg(long, env = "OWNER_DATABASE_URL", hide_env_values = true)]
-    pub owner_database_url: Option<String>,
-    /// Directory of the private Postgres, the secret, the journals and the exports [default: /var/lib/clickledger for
-    /// root, else $XDG_DATA_HOME/clickledger].
-    #[arg(long, env = "CLICKLEDGER_DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Folder of postgres and initdb [default: searched in the usual places].
-    #[arg(long, env = "CLICKLEDGER_PG_BIN")]
-    pub pg_bin: Option<PathBuf>,
-    /// Secret of the installation, the same on every node [default: the file secret.key in the data directory, created
-    /// on the first start].
-    #[arg(long, env = "CLICKLEDGER_SECRET", hide_env_values = true)]
-    pub secret: Option<String>,
-}
-
-impl StoreOptions {
-    /// Data directory, given or default.
-    #[must_use]
-    pub fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(default_data_dir)
-    }
-
-    /// Folder of the journals.
-    #[must_use]
-    pub fn journal_folder(&self) -> PathBuf {
-        self.data_dir().join("journal")
-    }
-
-    /// Folder of the exports of erased networks.
-    #[must_use]
-    pub fn exports(&self) -> PathBuf {
-        self.data_dir().join("exports")
-    }
 }
 
 /// `clickledger serve`
@@ -277,34 +252,6 @@ pub enum DiskFailure {
     Redirect,
     /// Ask the visitor to try again.
     Refuse,
-}
-
-/// Mail server.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Mail")]
-pub struct MailOptions {
-    /// Mail server: `smtp://host:25`, `smtp://user:password@host:587?tls=required` or `smtps://user:password@host:465`.
-    /// Without it, links are shown to the user who would have sent the mail, and logged.
-    #[arg(long, env = "CLICKLEDGER_SMTP_URL", hide_env_values = true)]
-    pub smtp_url: Option<String>,
-    /// Sender of mails.
-    #[arg(
-        long,
-        env = "CLICKLEDGER_MAIL_FROM",
-        default_value = "Clickledger <no-reply@localhost.localdomain>"
-    )]
-    pub mail_from: String,
-}
-
-impl MailOptions {
-    /// Settings of the mailer.
-    #[must_use]
-    pub fn settings(self) -> MailSettings {
-        MailSettings {
-            smtp_url: self.smtp_url,
-            sender: self.mail_from,
-        }
-    }
 }
 
 /// Source of exchange rates.

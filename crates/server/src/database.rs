@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use schema::{MigrateError, NewerDatabase};
 use tenancy::{Secret, SecretError};
 
-use crate::config::{StoreOptions, default_data_dir};
+use crate::config::{OptionError, StoreOptions};
 use crate::postgres::{Postgres, PostgresError, PostgresSettings};
 
 /// Oldest supported Postgres, as `server_version_num`.
@@ -46,6 +46,12 @@ pub enum DatabaseError {
          in OWNER_DATABASE_URL, and run `clickledger migrate` (README, “Running it”)"
     )]
     TooPowerful(String, &'static str),
+    /// A connection pooler lends sessions for a transaction.
+    #[error(
+        "DATABASE_URL leads to a connection pooler that does not keep sessions apart: roles and settings of one connection \
+         would apply to another. Set pool_mode = session in PgBouncer, or connect to Postgres itself"
+    )]
+    SharedSessions,
     /// The database lacks migrations, and this process has no login that may apply them.
     #[error(
         "the database is not up to date{0}. Run `clickledger migrate` with the URL of its owner in OWNER_DATABASE_URL, or \
@@ -58,6 +64,9 @@ pub enum DatabaseError {
     /// The database has a migration that this binary lacks.
     #[error(transparent)]
     Newer(#[from] NewerDatabase),
+    /// Options that cannot be used.
+    #[error(transparent)]
+    Options(#[from] OptionError),
     /// A migration failed.
     #[error("migration failed: {0}")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -99,30 +108,25 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`], whose text names the remedy.
     pub async fn open(options: &StoreOptions) -> Result<Self, DatabaseError> {
-        let data_dir = options.data_dir.clone().unwrap_or_else(default_data_dir);
-        let postgres = match options.database_url {
-            Some(_) => None,
-            None => Some(start_private(&data_dir, options.pg_bin.clone()).await?),
+        let data_dir = options.data_dir();
+        let (url, owner_url, postgres) = match options.database()? {
+            Some(url) => (url, options.owner_database()?, None),
+            None => {
+                let postgres = start_private(&data_dir, options.pg_bin.clone()).await?;
+                let url = postgres.url().to_owned();
+                // The private Postgres has one login; each connection switches to a role without its rights.
+                (url.clone(), Some(url), Some(postgres))
+            }
         };
-        let url = match (&options.database_url, &postgres) {
-            (Some(url), _) => url.clone(),
-            (None, Some(postgres)) => postgres.url().to_owned(),
-            (None, None) => String::new(),
-        };
-        let secret = match &options.secret {
-            Some(text) => Secret::from_text(text)?,
+        let secret = match options.secret_text()? {
+            Some(text) => Secret::from_text(&text)?,
             None => secret_file(&data_dir)?,
         };
-        let owner_url = match (&options.owner_database_url, &postgres) {
-            (Some(owner), None) => Some(owner.as_str()),
-            (None, None) => None,
-            // The private Postgres has one login; each connection switches to a role without its rights.
-            (_, Some(_)) => Some(url.as_str()),
-        };
         if postgres.is_none() {
+            refuse_shared_sessions(&url).await?;
             refuse_power(&url).await?;
         }
-        prepare(&url, owner_url, &secret).await?;
+        prepare(&url, owner_url.as_deref(), &secret).await?;
         Ok(Self {
             url,
             secret,
@@ -131,8 +135,18 @@ impl Database {
     }
 }
 
-/// Refuses a login that bypasses row-level security: a superuser, a role with BYPASSRLS, or the owner of tables.
-async fn refuse_power(url: &str) -> Result<(), DatabaseError> {
+/// Refuses a connection pooler that lends the same session of Postgres to two connections, which would share their roles.
+pub(crate) async fn refuse_shared_sessions(url: &str) -> Result<(), DatabaseError> {
+    let are_shared = schema::are_sessions_shared(url).await;
+    if are_shared.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))? {
+        return Err(DatabaseError::SharedSessions);
+    }
+    Ok(())
+}
+
+/// Refuses a login that bypasses row-level security: a superuser, a role with BYPASSRLS, or the owner of tables. Returns
+/// its name.
+pub(crate) async fn refuse_power(url: &str) -> Result<String, DatabaseError> {
     #[derive(QueryableByName)]
     struct Login {
         #[diesel(sql_type = Text)]
@@ -151,31 +165,33 @@ async fn refuse_power(url: &str) -> Result<(), DatabaseError> {
     )
     .get_result(&mut conn)
     .await?;
-    match login {
-        Login {
-            passes: true, name, ..
-        } => Err(DatabaseError::TooPowerful(
-            name,
-            "is a superuser or has BYPASSRLS",
-        )),
-        Login { owns: true, name, .. } => {
-            Err(DatabaseError::TooPowerful(name, "owns tables of the database"))
-        }
-        _ => Ok(()),
+    let reason = if login.passes {
+        "is a superuser or has BYPASSRLS"
+    } else if login.owns {
+        "owns tables of the database"
+    } else {
+        return Ok(login.name);
+    };
+    Err(DatabaseError::TooPowerful(login.name, reason))
+}
+
+/// Returns the version of Postgres, as text; refuses one that is too old.
+pub(crate) async fn supported_version(conn: &mut AsyncPgConnection) -> Result<String, DatabaseError> {
+    let version: Version = sql_query(
+        "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text",
+    )
+    .get_result(conn)
+    .await?;
+    if version.number < OLDEST_POSTGRES {
+        return Err(DatabaseError::TooOld(version.text));
     }
+    Ok(version.text)
 }
 
 /// Checks the version of Postgres, migrates as the owner or checks that the database is migrated, and checks the secret.
 async fn prepare(url: &str, owner_url: Option<&str>, secret: &Secret) -> Result<(), DatabaseError> {
     let mut conn = schema::connect(url).await?;
-    let version: Version = sql_query(
-        "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text",
-    )
-    .get_result(&mut conn)
-    .await?;
-    if version.number < OLDEST_POSTGRES {
-        return Err(DatabaseError::TooOld(version.text));
-    }
+    supported_version(&mut conn).await?;
     match owner_url {
         Some(owner_url) => migrate_as(owner_url, &mut conn).await?,
         None => require_migrated(&mut conn).await?,
@@ -211,7 +227,7 @@ async fn migrate_as(owner_url: &str, serving: &mut AsyncPgConnection) -> Result<
 }
 
 /// Refuses a database that lacks a migration of this binary, or has an unknown one.
-async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
+pub(crate) async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
     #[derive(QueryableByName)]
     struct Ran {
         #[diesel(sql_type = Text)]
@@ -250,9 +266,14 @@ async fn start_private(data_dir: &Path, bin_dir: Option<PathBuf>) -> Result<Post
     Ok(postgres)
 }
 
+/// Path of the secret in a data directory.
+pub(crate) fn secret_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("secret.key")
+}
+
 /// Reads the secret in the data directory; creates it on the first start, readable by the own user only.
 fn secret_file(data_dir: &Path) -> Result<Secret, DatabaseError> {
-    let path = data_dir.join("secret.key");
+    let path = secret_path(data_dir);
     let failed = |error| DatabaseError::SecretFile {
         path: path.clone(),
         error,

@@ -1,19 +1,27 @@
 //! `clickledger`: serve, demo, and the commands of the operator.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use server::client::Failure;
 use server::commands::{self, CommandError, WrongUsage};
-use server::config::{Cli, Command, RatesCommand};
+use server::config::{Cli, Command, ConfigError, RatesCommand};
 use server::output::Output;
 use tracing::{Instrument as _, info_span};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let cli = match Cli::load(&arguments, credentials.as_deref()) {
         Ok(cli) => cli,
-        Err(error) => return unparsed(&error),
+        Err(ConfigError::Arguments(error)) => return unparsed(&error),
+        Err(ConfigError::File(problems)) => {
+            for problem in problems {
+                eprintln!("clickledger: {problem}");
+            }
+            return ExitCode::from(WrongUsage::EXIT_CODE);
+        }
     };
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
         eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
@@ -30,11 +38,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli.command, Output::of(cli.json))) {
+    let is_json = cli.json;
+    match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            if cli.json {
+            if is_json {
                 eprintln!("{}", commands::error_json(&error));
             } else {
                 eprintln!("clickledger: {error}");
@@ -65,9 +74,16 @@ fn is_closed_pipe(error: &CommandError) -> bool {
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-async fn run(command: Command, output: Output) -> Result<(), CommandError> {
-    match command {
+async fn run(cli: Cli) -> Result<(), CommandError> {
+    let output = Output::of(cli.json);
+    match cli.command {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
+        Command::CheckConfig(options) => {
+            let span = info_span!("check_config");
+            commands::check_config(cli.config.as_deref(), &options)
+                .instrument(span)
+                .await
+        }
         Command::Demo(options) => commands::demo(options).instrument(info_span!("demo")).await,
         Command::Health(options) => {
             commands::health(options, output)

@@ -93,6 +93,22 @@ impl Mailer {
         })
     }
 
+    /// Connects to the mail server and signs in, without sending a mail. Does nothing without a mail server.
+    ///
+    /// # Errors
+    /// Returns the reason as text if the server does not accept the login, or does not answer.
+    pub async fn test(&self) -> Result<(), String> {
+        let Some((transport, _)) = &self.smtp else {
+            return Ok(());
+        };
+        match tokio::time::timeout(SMTP_TIMEOUT, transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err("the mail server closed the connection".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the mail server did not answer within 10 seconds".to_owned()),
+        }
+    }
+
     /// Sends a mail. Without a mail server its text is logged, where the operator of the installation finds the link.
     #[tracing::instrument(skip_all)]
     pub async fn send(&self, mail: &Mail) -> Delivery {

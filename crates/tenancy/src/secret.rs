@@ -94,11 +94,20 @@ impl Secret {
             .on_conflict_do_nothing()
             .execute(conn)
             .await?;
-        let stored: Vec<u8> = installation::table
+        self.check(conn).await
+    }
+
+    /// Checks that the database was set up with this secret, or with none yet.
+    ///
+    /// # Errors
+    /// [`SecretError::NotOfThisInstallation`] if not, or when the database fails.
+    pub async fn check(&self, conn: &mut AsyncPgConnection) -> Result<(), SecretError> {
+        let stored: Option<Vec<u8>> = installation::table
             .select(installation::secret_fingerprint)
             .first(conn)
-            .await?;
-        if stored == fingerprint {
+            .await
+            .optional()?;
+        if stored.is_none_or(|stored| stored == self.derive(b"fingerprint")) {
             Ok(())
         } else {
             Err(SecretError::NotOfThisInstallation)

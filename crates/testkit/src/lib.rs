@@ -32,5 +32,5 @@ pub use api::ApiClient;
 pub use app::{TestApp, TestOptions};
 pub use configuring::PAY;
 pub use mail::{MailSink, ReceivedMail};
-pub use postgres::{TestDatabase, bin_dir};
+pub use postgres::{TestDatabase, TestPostgres, bin_dir, free_port};
 pub use scene::{Scene, SignIn};

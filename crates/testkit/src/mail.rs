@@ -49,11 +49,17 @@ impl MailSink {
         Self { port, received }
     }
 
+    /// Returns the address of this server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}", self.port)
+    }
+
     /// Returns a mailer that sends to this server.
     #[must_use]
     pub fn mailer(&self) -> Mailer {
         Mailer::new(&MailSettings {
-            smtp_url: Some(format!("smtp://127.0.0.1:{}", self.port)),
+            smtp_url: Some(self.url()),
             sender: "Clickledger <no-reply@clickledger.example>".to_owned(),
         })
         .expect("valid settings")

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +20,10 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Database of one test, with the current schema and no rows.
 pub struct TestDatabase {
-    /// Address.
+    /// Address for the server.
     pub url: String,
+    /// Address with the login that owns every table.
+    pub owner_url: String,
     /// Name in the cluster.
     pub name: String,
     /// Address of another database of the same cluster, for statements about the cluster.
@@ -45,6 +47,7 @@ impl TestDatabase {
         let operator_url = postgres.url_of("postgres");
         let database = Self {
             url: postgres.url_of(&name),
+            owner_url: postgres.url_of(&name),
             name,
             operator_url,
         };
@@ -56,7 +59,7 @@ impl TestDatabase {
 
     /// Connects as the owner of every table, whom row-level security does not restrict.
     pub async fn owner(&self) -> AsyncPgConnection {
-        AsyncPgConnection::establish(&self.url)
+        AsyncPgConnection::establish(&self.owner_url)
             .await
             .expect("test Postgres answers")
     }
@@ -68,7 +71,7 @@ impl TestDatabase {
              CREATE ROLE test_commands LOGIN IN ROLE clickledger_web, clickledger_ingest; END IF; END $$",
         )
         .await;
-        let (scheme, rest) = self.url.split_once("://").expect("an address");
+        let (scheme, rest) = self.owner_url.split_once("://").expect("an address");
         let (_, host) = rest.split_once('@').expect("an address with a login");
         format!("{scheme}://test_commands@{host}")
     }
@@ -100,6 +103,90 @@ fn settings(data_dir: PathBuf) -> PostgresSettings {
         data_dir,
         bin_dir: None,
         options: options(),
+    }
+}
+
+/// Another Postgres for one test, with different settings, which ends when dropped. Its database `clickledger` is migrated.
+pub struct TestPostgres {
+    /// Folder that the user of Postgres may enter; removed at the end.
+    pub folder: tempfile::TempDir,
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+    postgres: Option<Postgres>,
+}
+
+impl TestPostgres {
+    /// Copies the template, lets `prepare` write files into the folder, and starts a server with the options that it
+    /// returns.
+    pub async fn start(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let home = home();
+        let template = template(&home).await;
+        let folder = tempfile::Builder::new()
+            .prefix("run-server-")
+            .tempdir_in(&home)
+            .expect("folder for the server");
+        let data_dir = folder.path();
+        fs::set_permissions(data_dir, fs::Permissions::from_mode(0o755)).expect("folder of the server");
+        copy(&template.join("postgres"), &data_dir.join("postgres"));
+        let owner = fs::metadata(data_dir.join("postgres")).expect("cluster");
+        let mut settings = settings(data_dir.to_owned());
+        settings.options.extend(prepare(data_dir));
+        for file in fs::read_dir(data_dir).expect("folder of the server").flatten() {
+            let path = file.path();
+            if path.is_file() {
+                std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+                    .expect("file of the server");
+            }
+        }
+        let port = free_port();
+        let network = ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}")];
+        settings.options.extend(network);
+        let postgres = tokio::task::block_in_place(|| Postgres::start(&settings))
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            folder,
+            port,
+            postgres: Some(postgres),
+        }
+    }
+
+    /// Returns the migrated database, for a server that connects by another address.
+    #[must_use]
+    pub fn database(&self, url: String) -> TestDatabase {
+        TestDatabase {
+            url,
+            owner_url: self.url_of("clickledger"),
+            name: "clickledger".to_owned(),
+            operator_url: self.url_of("postgres"),
+        }
+    }
+
+    /// Returns the address of a database through the socket, as superuser.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        let postgres = self.postgres.as_ref().expect("the server runs");
+        format!("{}&port={}", postgres.url_of(database), self.port)
+    }
+}
+
+/// Returns a TCP port for another program. It lies below the ports that the system gives to connections and listeners, so
+/// that no other test gets it before the program listens.
+#[must_use]
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let count = std::process::id() * 31 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(count % 20_000).expect("below 20000");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Drop for TestPostgres {
+    fn drop(&mut self) {
+        let postgres = self.postgres.take();
+        tokio::task::block_in_place(|| drop(postgres));
     }
 }
 

@@ -23,4 +23,5 @@ mod waiting;
 pub use click_record::ClickRecord;
 pub use settings::{JournalSettings, Proxies, StorageSettings, TrackerSettings, WhenDiskFails};
 pub use tracker::{Intake, StartError, Tracker};
+pub use visitors::{Places, PlacesError};
 pub use visits::VisitsError;

@@ -43,11 +43,9 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     let description = data_dir.join("demo.json");
     tokio::task::block_in_place(|| erase_old(&data_dir, &description, options.reset))?;
     let store = StoreOptions {
-        database_url: None,
-        owner_database_url: None,
         data_dir: Some(data_dir.clone()),
         pg_bin: options.pg_bin,
-        secret: None,
+        ..StoreOptions::default()
     };
     eprintln!("Starting the demo's own Postgres …");
     let opening = Database::open(&store).instrument(info_span!("open_database"));

@@ -26,6 +26,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// # Errors
 /// Returns an error if the server cannot start.
 pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
+    let mailer = Mailer::new(&options.mail.settings()?)?;
     let mut inherited = InheritedListeners::of_process();
     let listeners = Listeners {
         dashboard: inherited.next_or_bind(options.listen.dashboard_listen)?,
@@ -47,7 +48,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         ecb_rates: options.rates.ecb_rates,
         urls: options.urls,
         proxies: options.proxies.settings(),
-        mailer: Mailer::new(&options.mail.settings())?,
+        mailer,
         allow_sign_up: options.limits.allow_signup,
         limits: options.limits.api(),
         drain: DRAIN_TIME,

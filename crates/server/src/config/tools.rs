@@ -1,10 +1,23 @@
-//! Options of the commands that need neither database nor secret.
+//! Options of the commands that check and describe the program.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
+
+use super::ServeOptions;
+
+/// `clickledger check-config`
+#[derive(Debug, Clone, Args)]
+pub struct CheckConfigOptions {
+    /// Options of the server.
+    #[command(flatten)]
+    pub serve: ServeOptions,
+    /// Sign in to the mail server as well, without sending a mail.
+    #[arg(long)]
+    pub connect: bool,
+}
 
 /// `clickledger health`
 #[derive(Debug, Clone, Args)]

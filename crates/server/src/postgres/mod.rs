@@ -226,6 +226,15 @@ pub fn newest_bin_dir() -> Option<PathBuf> {
         .map(|binaries| binaries.directory().to_owned())
 }
 
+/// Returns the folder of the binaries that would serve a data directory.
+///
+/// # Errors
+/// [`NoBinaries`], whose text names the remedy.
+pub fn usable_bin_dir(data_dir: &Path, bin_dir: Option<&Path>) -> Result<PathBuf, NoBinaries> {
+    let version = cluster_version(&data_dir.join("postgres"));
+    Binaries::find(bin_dir, version).map(|binaries| binaries.directory().to_owned())
+}
+
 fn url(sockets: &Path, database: &str) -> String {
     let path = sockets.as_os_str().as_bytes();
     let host = percent_encoding::percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
@@ -314,7 +323,10 @@ fn cluster_version(cluster: &Path) -> Option<u32> {
 /// # Errors
 /// [`PostgresError::Io`] if the directory cannot be read.
 pub fn running_url(data_dir: &Path) -> Result<String, PostgresError> {
-    let data_dir = doing(format!("resolving {}", data_dir.display()), data_dir.canonicalize())?;
+    let data_dir = doing(
+        format!("resolving {}", data_dir.display()),
+        data_dir.canonicalize(),
+    )?;
     Ok(url(&socket_path(&data_dir)?, NAME))
 }
 
