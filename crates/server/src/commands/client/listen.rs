@@ -53,7 +53,7 @@ async fn follow(
     count: Option<u64>,
     output: Output,
 ) -> Result<(), CommandError> {
-    let mut position = text(&page(client, filter, None).await?["next"]);
+    let mut position = end(client, filter).await?;
     eprintln!("clickledger: listening to {} (Ctrl-C stops)", client.page(""));
     let (mut printed, mut backoff) = (0, POLL_INTERVAL);
     loop {
@@ -64,6 +64,12 @@ async fn follow(
                 eprintln!("clickledger: {failure} Trying again in {} s.", backoff.as_secs());
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(MAX_BACKOFF);
+                continue;
+            }
+            Err(failure) if failure.fields.contains_key("after") => {
+                // The database was restored from a backup, without the verdicts up to the position.
+                eprintln!("clickledger: {failure}");
+                position = end(client, filter).await?;
                 continue;
             }
             Err(failure) => return Err(failure.into()),
@@ -85,6 +91,11 @@ async fn follow(
             sleep_until(next_poll.into()).await;
         }
     }
+}
+
+/// Present end of the feed.
+async fn end(client: &Client, filter: &[(&'static str, String)]) -> Result<String, Failure> {
+    Ok(text(&page(client, filter, None).await?["next"]))
 }
 
 async fn page(
