@@ -17,8 +17,8 @@ use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
     AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, ReportLinkId, ReportMailId, RuleId, SavedReportId,
-    UrlTemplateId,
+    LandingPageId, LinkId, MembershipId, NetworkId, ReportFileId, ReportLinkId, ReportMailId, RuleId,
+    SavedReportId, UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -141,6 +141,10 @@ impl Ids {
             (
                 Id::ReportLink,
                 ReportLinkId(number("SELECT id FROM report_links WHERE network_id = $n").await).to_string(),
+            ),
+            (
+                Id::ReportFile,
+                ReportFileId(number("SELECT id FROM report_files WHERE network_id = $n").await).to_string(),
             ),
         ])
     }
@@ -299,6 +303,15 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
         "INSERT INTO report_links (network_id, owner_id, name, token_hash, query, created_at, expires_at)
          SELECT network_id, owner_id, name, sha256(id::text::bytea), 'group=day', now(), now() + interval '1 day'
          FROM saved_reports WHERE network_id = {network}"
+    ))
+    .await;
+    app.execute(&format!(
+        "WITH file AS (
+             INSERT INTO report_files (network_id, owner_id, query, format, status, rows_total, rows_written, bytes, created_at,
+                                       finished_at, expires_at)
+             SELECT network_id, owner_id, 'group=day', 'csv', 'ready', 0, 0, 3, now(), now(), now() + interval '1 day'
+             FROM saved_reports WHERE network_id = {network} RETURNING network_id, id)
+         INSERT INTO report_file_parts (network_id, file_id, part, data) SELECT network_id, id, 0, 'day' FROM file"
     ))
     .await;
     let order = format!("{}-1", scene.network.name);

@@ -1,6 +1,5 @@
 //! Verification, as a page and as a command.
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"
 )]

@@ -34,6 +34,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
         ["saved-reports", _] => with(&fixture.saved[0]),
         ["report-mails", _] => with(&fixture.saved[1]),
         ["report-links", _] => with(&fixture.saved[2]),
+        ["report-files", ..] => with(&fixture.saved[3]),
         ["replays", _] => with(&replay.trim_start_matches("/replays/")),
         _ => panic!("{path}: which id of the fixture belongs in it?"),
     }

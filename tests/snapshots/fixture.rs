@@ -21,7 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) conversions: BTreeMap<&'static str, String>,
     pub(crate) alert: String,
     /// Saved view, its scheduled mail and a share link.
-    pub(crate) saved: [String; 3],
+    pub(crate) saved: [String; 4],
 }
 
 impl Fixture {
@@ -265,7 +265,7 @@ async fn add_alerts(app: &TestApp) -> String {
 }
 
 /// Adds a view of the team with its mail, which a recipient stopped, and a share link; returns their ids.
-async fn add_saved_reports(app: &TestApp) -> [String; 3] {
+async fn add_saved_reports(app: &TestApp) -> [String; 4] {
     app.execute(
         "INSERT INTO saved_reports (network_id, owner_id, name, audience, roles, period, query, created_at, updated_at)
          SELECT network_id, id, 'Last week by affiliate', 'team', '{owner,analyst,affiliate}', 'last_week',
@@ -294,11 +294,23 @@ async fn add_saved_reports(app: &TestApp) -> [String; 3] {
          FROM saved_reports",
     )
     .await;
+    app.execute(
+        "WITH file AS (
+             INSERT INTO report_files (network_id, owner_id, query, format, status, rows_total, rows_written, bytes, created_at,
+                                       finished_at, expires_at)
+             SELECT network_id, owner_id, 'group=sub1&from=2026-11-01&to=2026-11-30', 'csv', 'ready', 3, 3, 23,
+                    '2026-11-30T08:00:00Z', '2026-11-30T08:01:00Z', '2100-01-04T06:00:00Z'
+             FROM saved_reports RETURNING network_id, id)
+         INSERT INTO report_file_parts (network_id, file_id, part, data)
+         SELECT network_id, id, 0, 'sub1,clicks' || chr(10) || 'a,1' || chr(10) || 'b,2' || chr(10) || 'x,3' FROM file",
+    )
+    .await;
     let id = async |table: &str| i32::try_from(app.count(&format!("SELECT id FROM {table}")).await).unwrap();
     [
         schema::SavedReportId(id("saved_reports").await).to_string(),
         schema::ReportMailId(id("report_mails").await).to_string(),
         schema::ReportLinkId(id("report_links").await).to_string(),
+        schema::ReportFileId(id("report_files").await).to_string(),
     ]
 }
 

@@ -57,6 +57,8 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> Option<String> {
         ["replays", ..] => replay.to_owned(),
         ["docs", "reasons", ..] => path.replace("{code}", "click_not_found"),
         ["reports", "views", ..] => with(&fixture.saved[0]),
+        ["reports", "mails", ..] => with(&fixture.saved[1]),
+        ["reports", "files", ..] => with(&fixture.saved[3]),
         ["join", "{slug}"] => "/join/orbit".to_owned(),
         _ if path.contains("{token}") => return None,
         _ => panic!("{path}: which id of the fixture belongs in it?"),
@@ -106,7 +108,12 @@ fn without_alarms(text: &str) -> String {
         Regex::new("  (?:p class=\"notice ok\".*|div class=\"notice err\" role=\"alert\"\n(?:    .*\n)+)\n?")
             .unwrap();
     assert!(alarms.is_match(text), "{text}");
-    alarms.replace(text, "  [alarms]\n").into_owned()
+    let text = alarms.replace(text, "  [alarms]\n");
+    // Kinds of background work appear when they have run.
+    let work = Regex::new(
+        "  div class=\"table\"\n    table\n      thead\n        tr\n          th scope=\"col\" \\| Background work\n(?:    .*\n)+",
+    );
+    work.unwrap().replace(&text, "").into_owned()
 }
 
 struct Walk<'a> {
