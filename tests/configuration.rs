@@ -70,6 +70,14 @@ async fn a_complete_configuration_is_fine() {
     );
     assert!(!output.contains("warning"), "{output}");
     assert!(!folder.path().join("data").exists(), "the check creates nothing");
+    let (code, output) = check(folder.path(), &file, |command| {
+        command.arg("--json");
+    });
+    assert_eq!(code, 0, "{output}");
+    assert_lines(
+        &output,
+        &[r#"{"level":"ok","subject":"dashboard-url","text":"https://app.example.com"}"#],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,13 +15,7 @@ fn main() -> ExitCode {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let cli = match Cli::load(&arguments, credentials.as_deref()) {
         Ok(cli) => cli,
-        Err(ConfigError::Arguments(error)) => return unparsed(&error),
-        Err(ConfigError::File(problems)) => {
-            for problem in problems {
-                eprintln!("clickledger: {problem}");
-            }
-            return ExitCode::from(WrongUsage::EXIT_CODE);
-        }
+        Err(error) => return unparsed(&error),
     };
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
         eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
@@ -54,18 +48,26 @@ fn main() -> ExitCode {
 }
 
 /// Prints help, version, or the error in the options, also as JSON.
-fn unparsed(error: &clap::Error) -> ExitCode {
+fn unparsed(error: &ConfigError) -> ExitCode {
     let is_json = std::env::args_os().skip(1).any(|argument| argument == "--json");
-    if is_json && error.use_stderr() {
-        let message = error.to_string();
-        let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
-        let failure = Failure::local(WrongUsage::CODE, message);
-        eprintln!("{}", failure.to_json());
-    } else {
-        // Nothing is left to do if the terminal is gone.
-        let _ = error.print();
+    match error {
+        ConfigError::Arguments(error) if !is_json || !error.use_stderr() => {
+            // Nothing is left to do if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WrongUsage::EXIT_CODE));
+        }
+        ConfigError::File(problems) if !is_json => {
+            for problem in problems {
+                eprintln!("clickledger: {problem}");
+            }
+        }
+        error => {
+            let message = error.to_string();
+            let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
+            eprintln!("{}", Failure::local(WrongUsage::CODE, message).to_json());
+        }
     }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WrongUsage::EXIT_CODE))
+    ExitCode::from(WrongUsage::EXIT_CODE)
 }
 
 /// True if the reader of standard output has enough, as in `clickledger listen | head`.
@@ -80,7 +82,7 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
         Command::CheckConfig(options) => {
             let span = info_span!("check_config");
-            commands::check_config(cli.config.as_deref(), &options)
+            commands::check_config(cli.config.as_deref(), &options, output)
                 .instrument(span)
                 .await
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 use schema::{Address, Verification};
+use serde_json::json;
 use tenancy::{Mailer, Secret};
 use tracking::Places;
 use url::Url;
@@ -13,33 +14,36 @@ use crate::config::{CheckConfigOptions, ServeOptions, StoreOptions};
 use crate::database::{
     DatabaseError, refuse_power, refuse_shared_sessions, require_migrated, secret_path, supported_version,
 };
+use crate::output::Output;
 use crate::postgres::usable_bin_dir;
 
 /// Printed findings.
-#[derive(Default)]
 struct Findings {
+    output: Output,
     problems: usize,
 }
 
 impl Findings {
-    fn line(level: &str, subject: &str, text: &str) {
-        println!(
-            "{level:<8} {subject:<19} {}",
-            text.replace('\n', "\n                             ")
-        );
+    fn line(&self, level: &str, subject: &str, text: &str) {
+        let indented = text.replace('\n', "\n                             ");
+        let line = format!("{level:<8} {subject:<19} {indented}");
+        // The exit code has the result if the reader of standard output is gone.
+        let _ = self
+            .output
+            .print(line, &json!({"level": level, "subject": subject, "text": text}));
     }
 
     fn fine(&self, subject: &str, text: impl AsRef<str>) {
-        Self::line("ok", subject, text.as_ref());
+        self.line("ok", subject, text.as_ref());
     }
 
     fn warning(&self, subject: &str, text: impl AsRef<str>) {
-        Self::line("warning", subject, text.as_ref());
+        self.line("warning", subject, text.as_ref());
     }
 
     fn problem(&mut self, subject: &str, text: impl ToString) {
         self.problems += 1;
-        Self::line("problem", subject, &text.to_string());
+        self.line("problem", subject, &text.to_string());
     }
 }
 
@@ -47,8 +51,12 @@ impl Findings {
 ///
 /// # Errors
 /// Returns an error if a finding is a problem.
-pub async fn check_config(file: Option<&Path>, options: &CheckConfigOptions) -> Result<(), CommandError> {
-    let mut findings = Findings::default();
+pub async fn check_config(
+    file: Option<&Path>,
+    options: &CheckConfigOptions,
+    output: Output,
+) -> Result<(), CommandError> {
+    let mut findings = Findings { output, problems: 0 };
     let serve = &options.serve;
     // A file with problems is refused before any command runs.
     match file {
