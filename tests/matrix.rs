@@ -71,6 +71,7 @@ impl Ids {
             (Id::SavedReport, SavedReportId(ABSENT).to_string()),
             (Id::ReportMail, ReportMailId(ABSENT).to_string()),
             (Id::ReportLink, ReportLinkId(ABSENT).to_string()),
+            (Id::ReportFile, ReportFileId(ABSENT).to_string()),
         ])
     }
 
@@ -306,10 +307,8 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     ))
     .await;
     app.execute(&format!(
-        "WITH file AS (
-             INSERT INTO report_files (network_id, owner_id, query, format, status, rows_total, rows_written, bytes, created_at,
-                                       finished_at, expires_at)
-             SELECT network_id, owner_id, 'group=day', 'csv', 'ready', 0, 0, 3, now(), now(), now() + interval '1 day'
+        "WITH file AS (INSERT INTO report_files (network_id, owner_id, query, format, status, bytes, created_at, finished_at, expires_at)
+             SELECT network_id, owner_id, 'group=day', 'csv', 'ready', 3, now(), now(), now() + interval '1 day'
              FROM saved_reports WHERE network_id = {network} RETURNING network_id, id)
          INSERT INTO report_file_parts (network_id, file_id, part, data) SELECT network_id, id, 0, 'day' FROM file"
     ))
