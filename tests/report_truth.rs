@@ -31,13 +31,13 @@ async fn built(app: &TestApp) {
                 + (SELECT count(*) FROM clicks k WHERE clicked_at < now() - interval '26 hours' AND NOT EXISTS (
                        SELECT FROM click_blocks b WHERE b.network_id = k.network_id
                        AND b.from_at <= k.clicked_at AND b.until_at > k.clicked_at))";
-    for _ in 0..300 {
+    for _ in 0..900 {
         if app.count(open).await == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("the blocks were not built within thirty seconds");
+    panic!("the blocks were not built within ninety seconds");
 }
 
 /// Blocks that verify finds to differ from their clicks.

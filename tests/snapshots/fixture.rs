@@ -302,7 +302,8 @@ async fn add_saved_reports(app: &TestApp) -> [String; 4] {
                     '2026-11-30T08:00:00Z', '2026-11-30T08:01:00Z', '2100-01-04T06:00:00Z'
              FROM saved_reports RETURNING network_id, id)
          INSERT INTO report_file_parts (network_id, file_id, part, data)
-         SELECT network_id, id, 0, 'sub1,clicks' || chr(10) || 'a,1' || chr(10) || 'b,2' || chr(10) || 'x,3' FROM file",
+         SELECT network_id, id, 0, convert_to('sub1,clicks' || chr(10) || 'a,1' || chr(10) || 'b,2' || chr(10) || 'x,3', 'UTF8')
+         FROM file",
     )
     .await;
     let id = async |table: &str| i32::try_from(app.count(&format!("SELECT id FROM {table}")).await).unwrap();
