@@ -56,7 +56,8 @@ fn secrets() -> Shapes {
 }
 
 fn ids() -> Shapes {
-    let numbered = "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl|view|rml|shr|rfl";
+    let numbered =
+        "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl|view|rml|shr|rfl";
     vec![
         (format!(r"\b0{B}{{43}}\b"), "[click]"),
         // 128 bits and 31 bits leave few characters for the first and the last place.
