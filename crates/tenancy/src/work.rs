@@ -5,8 +5,10 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use schema::{clock, text_enum};
+use schema::{Db, DbError, NetworkId, clock, text_enum};
 use serde::{Deserialize, Serialize};
+
+use crate::networks;
 
 text_enum! {
     /// Kind of background work.
@@ -55,6 +57,40 @@ impl Works {
         self.change(work, |state| {
             state.ran_at = Some(clock::now());
             state.done += done;
+        });
+    }
+
+    /// Does work on every active network, one after the other, and records the run with the number of its results. A network
+    /// that fails does not hold up the others; the run counts as failed then, or if the work recorded a failure itself.
+    pub async fn run_everywhere<F: Future<Output = Result<u64, DbError>>>(
+        &self,
+        work: Work,
+        db: &Db,
+        run: impl Fn(NetworkId) -> F,
+    ) {
+        let began = clock::now();
+        let networks = match networks::active(db).await {
+            Ok(networks) => networks,
+            Err(error) => {
+                tracing::warn!(%work, %error, "networks not looked up; retrying");
+                return self.failed(work, &error);
+            }
+        };
+        let mut done = 0;
+        for network_id in networks {
+            match run(network_id).await {
+                Ok(of_network) => done += of_network,
+                Err(error) => {
+                    tracing::warn!(%work, network = %network_id, %error, "a network failed; retrying");
+                    self.failed(work, &error);
+                }
+            }
+        }
+        self.change(work, |state| {
+            state.done += done;
+            if state.failed_at < Some(began) {
+                state.ran_at = Some(clock::now());
+            }
         });
     }
 

@@ -30,26 +30,14 @@ pub async fn keep_watch(db: Db, mailer: Mailer, dashboard_url: String, works: Wo
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let networks = match networks::active(&db).await {
-            Ok(networks) => networks,
-            Err(error) => {
-                tracing::warn!(%error, "integrations not checked; retrying");
-                works.failed(Work::Alerts, &error);
-                continue;
+        let check = |network_id| {
+            let (db, mailer, dashboard_url) = (db.clone(), mailer.clone(), dashboard_url.clone());
+            async move {
+                watch(&db, network_id, &mailer, &dashboard_url, clock::now()).await?;
+                Ok(1)
             }
         };
-        let mut checked = 0;
-        for network_id in networks {
-            let watched = watch(&db, network_id, &mailer, &dashboard_url, clock::now());
-            match watched.await {
-                Ok(()) => checked += 1,
-                Err(error) => {
-                    tracing::warn!(network = %network_id, %error, "integrations of a network not checked");
-                    works.failed(Work::Alerts, &error);
-                }
-            }
-        }
-        works.ran(Work::Alerts, checked);
+        works.run_everywhere(Work::Alerts, &db, check).await;
     }
 }
 

@@ -34,31 +34,19 @@ pub async fn keep_preparing(sender: Sender) {
     loop {
         let announced = sender.reports.file_announced();
         let _ = tokio::time::timeout(LOOK_UP_INTERVAL, announced).await;
-        let networks = match networks::active(&sender.db).await {
-            Ok(networks) => networks,
-            Err(error) => {
-                tracing::warn!(%error, "report files not looked up; retrying");
-                sender.works.failed(Work::Files, &error);
-                continue;
-            }
+        let prepare = |network_id| {
+            let sender = sender.clone();
+            async move { prepare_due(&sender, network_id, clock::now()).await }
         };
-        let mut prepared = 0;
-        for network_id in networks {
-            match prepare_due(&sender, network_id, clock::now()).await {
-                Ok(of_network) => prepared += of_network,
-                Err(error) => {
-                    tracing::warn!(network = %network_id, %error, "report files of a network not prepared");
-                    sender.works.failed(Work::Files, &error);
-                }
-            }
-        }
-        sender.works.ran(Work::Files, prepared);
+        sender
+            .works
+            .run_everywhere(Work::Files, &sender.db, prepare)
+            .await;
     }
 }
 
 /// Prepares the files that a network waits for, one after the other, removes those that have expired, and returns
-/// the number of files. If a node stops
-/// in the middle, another one begins again when the claim is over.
+/// the number of files. If a node stops in the middle, another one begins again when the claim is over.
 ///
 /// # Errors
 /// Returns an error if the database fails.

@@ -44,31 +44,17 @@ pub async fn keep_sending(sender: Sender) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let networks = match networks::active(&sender.db).await {
-            Ok(networks) => networks,
-            Err(error) => {
-                tracing::warn!(%error, "scheduled mails not looked up; retrying");
-                sender.works.failed(Work::Mails, &error);
-                continue;
-            }
+        let send = |network_id| {
+            let sender = sender.clone();
+            async move { send_due(&sender, network_id, clock::now()).await }
         };
-        let mut sent = 0;
-        for network_id in networks {
-            match send_due(&sender, network_id, clock::now()).await {
-                Ok(of_network) => sent += of_network,
-                Err(error) => {
-                    tracing::warn!(network = %network_id, %error, "scheduled mails of a network not sent");
-                    sender.works.failed(Work::Mails, &error);
-                }
-            }
-        }
-        sender.works.ran(Work::Mails, sent);
+        sender.works.run_everywhere(Work::Mails, &sender.db, send).await;
     }
 }
 
-/// Sends the due mails of a network, one after the other, and returns their number. A mail is sent once per recipient and due time: a node claims
-/// it, and records each recipient when the mail server has accepted. If a node stops in the middle, another one resumes
-/// when the claim is over; only the mail in flight may be sent twice.
+/// Sends the due mails of a network, one after the other, and returns their number. A mail is sent once per recipient and
+/// due time: a node claims it, and records each recipient when the mail server has accepted. If a node stops in the middle,
+/// another one resumes when the claim is over; only the mail in flight may be sent twice.
 ///
 /// # Errors
 /// Returns an error if the database fails.
