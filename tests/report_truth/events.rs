@@ -210,14 +210,18 @@ pub(crate) fn random_query(
     for _ in 0..random.random_range(0..3) {
         query.push_str(&format!("&{}", filters[random.random_range(0..filters.len())]));
     }
-    let scope = match random.random_range(0..6) {
+    let scope = match random.random_range(0..7) {
         0 => Scope {
             affiliate: Some(app.scene.affiliate_id),
-            advertiser: None,
+            ..Scope::default()
         },
         1 => Scope {
-            affiliate: None,
             advertiser: Some(app.scene.advertiser_id),
+            ..Scope::default()
+        },
+        2 => Scope {
+            manager: Some(manager),
+            ..Scope::default()
         },
         _ => Scope::default(),
     };

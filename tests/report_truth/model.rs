@@ -236,6 +236,7 @@ fn counted(
     (query.from..=query.to).contains(&day)
         && is("affiliate", scope.affiliate.map(|id| id.0))
         && is("advertiser", scope.advertiser.map(|id| id.0))
+        && is("affiliate_manager", scope.manager.map(|id| id.0))
         && query.filters.iter().all(|filter| passes(filter, event, is_click))
 }
 

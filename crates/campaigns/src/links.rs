@@ -11,7 +11,7 @@ use schema::{
     tracking_links,
 };
 use serde_json::{Value, json};
-use tenancy::affiliates::{self as affiliate_table, AffiliateStatus};
+use tenancy::affiliates::{self as affiliate_table, AffiliateStatus, managed_by};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, Scope, taken, yes_or_empty};
 
@@ -335,6 +335,9 @@ pub async fn create(
     link: &NewLink,
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
+    if !author.scope.includes_affiliate(conn, link.affiliate_id).await? {
+        return Err(ChangeError::field("affiliate", "Choose one of your affiliates."));
+    }
     let network_id = conn.network_id();
     // Locked, so that concurrent requests cannot exceed the limit.
     let most: i32 = networks::table
@@ -393,7 +396,7 @@ pub async fn update(
     now: DateTime<Utc>,
 ) -> Result<Link, ChangeError> {
     let network_id = conn.network_id();
-    let old = find(conn, id).await?.ok_or(ChangeError::NotFound)?;
+    let old = find_visible(conn, author.scope, id).await?;
     if old.settings() == *settings {
         return Ok(old);
     }
@@ -486,6 +489,9 @@ pub async fn list(conn: &mut NetworkConn, filter: &LinkFilter, limit: i64) -> Qu
     {
         query = query.filter(tracking_links::affiliate_id.eq(id));
     }
+    if let Some(id) = filter.scope.manager {
+        query = query.filter(tracking_links::affiliate_id.eq_any(managed_by(network_id, id)));
+    }
     if let Some(id) = filter.scope.advertiser {
         let theirs = campaigns::table
             .filter(campaigns::network_id.eq(network_id))
@@ -570,6 +576,9 @@ pub async fn all(
     }
     if let Some(affiliate_id) = scope.affiliate {
         query = query.filter(tracking_links::affiliate_id.eq(affiliate_id));
+    }
+    if let Some(manager) = scope.manager {
+        query = query.filter(affiliates::manager_id.eq(manager));
     }
     if let Some(advertiser_id) = scope.advertiser {
         query = query.filter(campaigns::advertiser_id.eq(advertiser_id));

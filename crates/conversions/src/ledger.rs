@@ -12,6 +12,7 @@ use schema::{
     NetworkId, conversions, ledger_entries, text_enum,
 };
 use tenancy::Scope;
+use tenancy::affiliates::managed_by;
 use uuid::Uuid;
 
 use crate::changes::{Change, ReasonCode, Source};
@@ -202,7 +203,7 @@ fn kind(before: Option<&Conversion>, after: &Conversion, change: &Change) -> Ent
     }
 }
 
-/// Entries of a click's conversions, oldest first; an advertiser or affiliate sees only its own.
+/// Entries of a click's conversions, oldest first; only those in scope.
 ///
 /// # Errors
 /// Returns an error if the database fails.
@@ -230,10 +231,13 @@ pub async fn of_click(
     if let Some(id) = scope.affiliate {
         query = query.filter(ledger_entries::affiliate_id.eq(id));
     }
+    if let Some(id) = scope.manager {
+        query = query.filter(ledger_entries::affiliate_id.eq_any(managed_by(network_id, id)));
+    }
     query.load(&mut **conn).await
 }
 
-/// Entries of a conversion, oldest first; an advertiser or affiliate sees only its own.
+/// Entries of a conversion, oldest first; only those in scope.
 ///
 /// # Errors
 /// Returns an error if the database fails.
@@ -253,6 +257,9 @@ pub async fn of_conversion(
     }
     if let Some(id) = scope.affiliate {
         query = query.filter(ledger_entries::affiliate_id.eq(id));
+    }
+    if let Some(id) = scope.manager {
+        query = query.filter(ledger_entries::affiliate_id.eq_any(managed_by(network_id, id)));
     }
     query.load(&mut **conn).await
 }

@@ -7,7 +7,7 @@ use schema::{
     AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, GoalId, NetworkConn, affiliates,
     campaigns, conversions, goals,
 };
-use tenancy::Scope;
+use tenancy::{Author, Scope};
 
 use crate::conversion::{Conversion, ConversionStatus};
 
@@ -27,7 +27,7 @@ pub struct NamedConversion {
 /// Filter of a list; every given field must match.
 #[derive(Debug, Clone, Default)]
 pub struct ConversionFilter {
-    /// Advertiser or affiliate whose conversions are visible.
+    /// Rows that the actor may see.
     pub scope: Scope,
     /// Status.
     pub status: Option<ConversionStatus>,
@@ -99,6 +99,9 @@ pub async fn list(
     if let Some(id) = filter.scope.affiliate {
         query = query.filter(conversions::affiliate_id.eq(id));
     }
+    if let Some(id) = filter.scope.manager {
+        query = query.filter(affiliates::manager_id.eq(id));
+    }
     if let Some(status) = filter.status {
         query = query.filter(conversions::status.eq(status));
     }
@@ -149,17 +152,32 @@ pub async fn list(
     Ok(found)
 }
 
-/// Conversion with this id.
+/// Conversion with this id, if the author may see it.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub(crate) async fn find(conn: &mut NetworkConn, id: ConversionId) -> QueryResult<Option<Conversion>> {
+pub(crate) async fn find(
+    conn: &mut NetworkConn,
+    author: &Author,
+    id: ConversionId,
+) -> QueryResult<Option<Conversion>> {
     let network_id = conn.network_id();
-    Conversion::query()
+    let found: Option<Conversion> = Conversion::query()
         .filter(conversions::network_id.eq(network_id).and(conversions::id.eq(id)))
         .first(&mut **conn)
         .await
-        .optional()
+        .optional()?;
+    match found {
+        Some(conversion)
+            if author
+                .scope
+                .includes_affiliate(conn, conversion.affiliate_id)
+                .await? =>
+        {
+            Ok(Some(conversion))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Conversion with this id, locked until the end of the transaction.

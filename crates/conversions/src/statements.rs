@@ -98,7 +98,7 @@ impl Statement {
     /// True if its sender was not authenticated, and the actor may know: for others, it is the advertiser.
     #[must_use]
     pub fn is_shown_as_unproven(&self, actor: &Actor) -> bool {
-        !self.change.is_proven && actor.role.scope().affiliate.is_none()
+        !self.change.is_proven && actor.scope().affiliate.is_none()
     }
 
     /// Content in words, as far as the actor may see it: `approved`, `total 80.00 EUR`, `refund 10.00 EUR`.
@@ -209,5 +209,5 @@ impl Statement {
 }
 
 fn is_staff(actor: &Actor) -> bool {
-    actor.role.scope().is_whole()
+    actor.scope().is_staff()
 }

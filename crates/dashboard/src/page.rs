@@ -92,6 +92,7 @@ impl PageRequest {
             name: person.name.clone(),
             via: Via::Page,
             address: self.address().map(Into::into),
+            scope: tenancy::Scope::default(),
         }
     }
 

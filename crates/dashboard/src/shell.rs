@@ -143,7 +143,7 @@ fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
     let reports = actor.may(Permission::SeeReports);
     let parties = actor.may(Permission::SeeParties);
     // Users of an advertiser have their own integration page; others open it from the advertiser.
-    let integration = actor.role.scope().advertiser.is_some();
+    let integration = actor.scope().advertiser.is_some();
     [
         ("Home", "/", reports),
         ("Integration", "/integration", integration),

@@ -14,7 +14,7 @@ use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, PostbackId, advertisers, postbacks};
 use uuid::Uuid;
 
-use crate::stored::{PostbackFilter, StoredPostback};
+use crate::stored::{PostbackFilter, StoredPostback, sees_postbacks};
 
 /// Position in the feed, behind a postback. Text form: `transaction.postback`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,7 +112,7 @@ pub async fn read(
     if after.transaction >= end {
         return Err(FeedError::Ahead);
     }
-    if filter.scope.affiliate.is_some() {
+    if !sees_postbacks(filter.scope) {
         return Ok(empty(Position::below(end)));
     }
     let rows = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;

@@ -155,7 +155,8 @@ pub struct PostbackSummary {
 /// Filter of a list; every given field must match.
 #[derive(Debug, Clone, Default)]
 pub struct PostbackFilter {
-    /// Advertiser whose postbacks are visible. An affiliate sees none: postbacks contain advertisers' data.
+    /// Advertiser whose postbacks are visible. An affiliate sees none, because postbacks contain advertisers' data, nor does a
+    /// manager of some affiliates.
     pub scope: Scope,
     /// Status.
     pub status: Option<PostbackStatus>,
@@ -190,7 +191,7 @@ pub async fn list(
     filter: &PostbackFilter,
     limit: i64,
 ) -> QueryResult<Vec<(PostbackSummary, Option<String>)>> {
-    if filter.scope.affiliate.is_some() {
+    if !sees_postbacks(filter.scope) {
         return Ok(Vec::new());
     }
     let network_id = conn.network_id();
@@ -254,6 +255,11 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
+/// True if postbacks are visible in this scope at all.
+pub(crate) fn sees_postbacks(scope: Scope) -> bool {
+    scope.affiliate.is_none() && scope.manager.is_none()
+}
+
 /// Postback with this receipt, if it is visible in this scope.
 ///
 /// # Errors
@@ -263,7 +269,7 @@ pub async fn find(
     scope: Scope,
     id: PostbackId,
 ) -> QueryResult<Option<StoredPostback>> {
-    if scope.affiliate.is_some() {
+    if !sees_postbacks(scope) {
         return Ok(None);
     }
     let network_id = conn.network_id();

@@ -41,7 +41,7 @@ impl Step {
     pub fn is_for(&self, actor: &Actor) -> bool {
         let is = |steps: &[&str]| steps.contains(&self.0.as_str());
         (!is(&ABOUT_COMMISSION) || actor.may(Permission::SeeCommission))
-            && (!is(&OF_THE_NETWORK) || actor.role.scope().is_whole())
+            && (!is(&OF_THE_NETWORK) || actor.scope().is_staff())
     }
 }
 

@@ -77,7 +77,7 @@ impl Engine {
     ) -> Result<Report, ReportError> {
         let zone = query.zone.unwrap_or(network.time_zone());
         let keys = Arc::new(Keys::new(query.group.len()));
-        let lookups = Lookups::load(conn, query, scope.advertiser.map(|id| id.0)).await?;
+        let lookups = Lookups::load(conn, query, scope).await?;
         let question = Question {
             zone,
             scope,
@@ -136,9 +136,8 @@ impl Engine {
         query: &ReportQuery,
     ) -> Result<Groups, ReportError> {
         let scope = question.scope;
-        let affiliate = scope.affiliate.map(|id| id.0);
         let lookups = question.lookups.clone();
-        let plan = Arc::new(Plan::new(query, question.zone, lookups, affiliate));
+        let plan = Arc::new(Plan::new(query, question.zone, lookups));
         let rates = match query.convert {
             Some(_) => Some(Rates::load(conn, query.from, query.to).await?),
             None => None,

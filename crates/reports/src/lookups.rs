@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use schema::NetworkConn;
+use tenancy::Scope;
 
 use crate::{Dimension, ReportQuery};
 
@@ -27,6 +28,8 @@ pub(crate) struct Lookups {
     pub(crate) later_goals: Vec<(i32, i32)>,
     /// Campaigns of the advertiser that the report is restricted to.
     pub(crate) visible_campaigns: Option<HashSet<i32>>,
+    /// Affiliates that the report is restricted to.
+    pub(crate) visible_affiliates: Option<HashSet<i32>>,
 }
 
 #[derive(QueryableByName)]
@@ -50,12 +53,8 @@ const TEST_LINKS: &str = "SELECT id, NULL::integer AS owner, '{}'::text[] AS wor
      WHERE network_id = $1 AND is_test";
 
 impl Lookups {
-    /// Reads the configuration that a query needs.
-    pub(crate) async fn load(
-        conn: &mut NetworkConn,
-        query: &ReportQuery,
-        advertiser: Option<i32>,
-    ) -> QueryResult<Self> {
+    /// Reads the configuration that a query over the events in `scope` needs.
+    pub(crate) async fn load(conn: &mut NetworkConn, query: &ReportQuery, scope: Scope) -> QueryResult<Self> {
         let uses = |dimensions: [Dimension; 2]| {
             query
                 .dimensions()
@@ -79,10 +78,18 @@ impl Lookups {
         if uses([Dimension::Manager; 2]) {
             lookups.managers = derived(load(conn, MANAGERS).await?);
         }
-        if let Some(advertiser) = advertiser {
+        if let Some(advertiser) = scope.advertiser {
             let campaigns = load(conn, CAMPAIGNS).await?.into_iter();
-            let visible = campaigns.filter(|campaign| campaign.owner == Some(advertiser));
+            let visible = campaigns.filter(|campaign| campaign.owner == Some(advertiser.0));
             lookups.visible_campaigns = Some(visible.map(|campaign| campaign.id).collect());
+        }
+        if let Some(manager) = scope.manager {
+            let affiliates = load(conn, MANAGERS).await?.into_iter();
+            let visible = affiliates.filter(|affiliate| affiliate.owner == Some(manager.0));
+            lookups.visible_affiliates = Some(visible.map(|affiliate| affiliate.id).collect());
+        }
+        if let Some(affiliate) = scope.affiliate {
+            lookups.visible_affiliates = Some(HashSet::from([affiliate.0]));
         }
         lookups.test_links = load(conn, TEST_LINKS)
             .await?

@@ -50,10 +50,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(query: &ReportQuery, zone: Tz, lookups: Arc<Lookups>, affiliate: Option<i32>) -> Self {
+    pub(crate) fn new(query: &ReportQuery, zone: Tz, lookups: Arc<Lookups>) -> Self {
         let mut needed: Vec<Field> = query.dimensions().map(Dimension::field).collect();
         let scoped = [
-            (Field::Affiliate, affiliate.is_some()),
+            (Field::Affiliate, lookups.visible_affiliates.is_some()),
             (Field::Campaign, lookups.visible_campaigns.is_some()),
             (Field::Link, !lookups.test_links.is_empty()),
         ];
@@ -77,7 +77,7 @@ impl Plan {
                 groups,
                 filters: filters.map(stored).collect(),
                 allowed: match field {
-                    Field::Affiliate => affiliate.map(|affiliate| HashSet::from([affiliate])),
+                    Field::Affiliate => lookups.visible_affiliates.clone(),
                     Field::Campaign => lookups.visible_campaigns.clone(),
                     _ => None,
                 },
@@ -97,17 +97,18 @@ impl Plan {
         }
     }
 
+    /// Affiliates that the scope of the actor allows; `None` for all.
+    pub(crate) fn visible_affiliates(&self) -> Option<Vec<i32>> {
+        self.lookups.visible_affiliates.as_ref().map(sorted)
+    }
+
     /// Text of the scope and of the links that are left out, for the question of the sums that are kept.
     pub(crate) fn fixed(&self) -> String {
-        let sorted = |ids: &HashSet<i32>| {
-            let mut ids: Vec<_> = ids.iter().copied().collect();
-            ids.sort_unstable();
-            ids
-        };
+        let affiliates = self.visible_affiliates();
         let campaigns = self.lookups.visible_campaigns.as_ref().map(sorted);
         let lookups = &self.lookups;
         format!(
-            "{:?} {campaigns:?} {:?}",
+            "{:?} {campaigns:?} {affiliates:?} {:?}",
             sorted(&lookups.test_links),
             lookups.later_goals
         )
@@ -210,6 +211,12 @@ impl Plan {
             _ => date.to_string(),
         })
     }
+}
+
+fn sorted(ids: &HashSet<i32>) -> Vec<i32> {
+    let mut ids: Vec<_> = ids.iter().copied().collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// Filter with values as stored. A text is compared in lower case.

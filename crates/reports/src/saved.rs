@@ -49,10 +49,10 @@ impl Audience {
     /// Audiences that an actor may choose.
     #[must_use]
     pub fn of_actor(actor: &Actor) -> Vec<Self> {
-        let scope = actor.role.scope();
+        let scope = actor.scope();
         let may_choose = |audience: &Self| match audience {
             Self::Personal => true,
-            Self::Party => !scope.is_whole(),
+            Self::Party => !scope.is_staff(),
             Self::Team => actor.may(Permission::Configure),
         };
         Self::ALL.iter().copied().filter(may_choose).collect()
@@ -228,7 +228,7 @@ pub async fn find(conn: &mut NetworkConn, actor: &Actor, id: SavedReportId) -> Q
 
 async fn select(conn: &mut NetworkConn, actor: &Actor, id: Option<SavedReportId>) -> QueryResult<Vec<View>> {
     let network_id = conn.network_id();
-    let scope = actor.role.scope();
+    let scope = actor.scope();
     let of_party = memberships::advertiser_id
         .is_not_distinct_from(scope.advertiser)
         .and(memberships::affiliate_id.is_not_distinct_from(scope.affiliate));

@@ -1039,6 +1039,8 @@ diesel::table! {
         created_at -> Timestamptz,
         /// True if advertisers see the names of affiliates, otherwise their IDs.
         names_affiliates -> Bool,
+        /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+        managers_see_all -> Bool,
     }
 }
 

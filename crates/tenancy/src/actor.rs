@@ -9,7 +9,7 @@ use schema::{Db, DbError, MembershipId, NetworkConn, NetworkId, PersonId, Sessio
 
 use crate::affiliates::AffiliateStatus;
 use crate::author::{Author, Via};
-use crate::permissions::{ApiScope, Need, NotPermitted, Permission};
+use crate::permissions::{ApiScope, Need, NotPermitted, Permission, Scope};
 use crate::roles::Role;
 
 /// An operator's impersonation of a member.
@@ -45,6 +45,8 @@ pub struct Actor {
     pub impersonation: Option<Impersonation>,
     /// Status of the affiliate that the role belongs to; None for other roles.
     pub affiliate_status: Option<AffiliateStatus>,
+    /// True if the actor is a manager whom the network restricts to the affiliates they manage.
+    pub(crate) is_restricted: bool,
     /// True if the network requires two-factor authentication and the person has not set it up.
     pub lacks_second_factor: bool,
     /// Scopes of the API key; None if no API key is in use.
@@ -58,7 +60,17 @@ impl Actor {
         self.network_id
     }
 
-    /// True if the role has this permission, the API key's scopes cover it, and impersonation does not forbid it.
+    /// Scope of the rows that the actor may see.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            manager: self.is_restricted.then_some(self.membership_id),
+            ..self.role.scope()
+        }
+    }
+
+    /// True if the role has this permission, the API key's scopes cover it, and impersonation does not forbid it. A manager
+    /// who is restricted to some affiliates sees no postbacks: they hold the orders of all.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let in_scope = self
@@ -67,6 +79,7 @@ impl Actor {
             .is_none_or(|scopes| permission == Permission::SignIn || scopes.contains(&permission.scope()));
         self.role.may(permission)
             && in_scope
+            && !(self.is_restricted && permission == Permission::SeePostbacks)
             && (self.impersonation.is_none() || !permission.forbidden_while_impersonating())
     }
 
@@ -88,6 +101,7 @@ impl Actor {
             name,
             via: self.via,
             address: self.address.map(IpNet::from),
+            scope: self.scope(),
         }
     }
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, GroupId, MembershipId, NetworkConn, Words, affiliate_groups, affiliates, text_enum,
+    AffiliateId, GroupId, MembershipId, NetworkConn, NetworkId, Words, affiliate_groups, affiliates,
+    text_enum,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::draft::Draft;
 use crate::error::{ChangeError, taken};
 use crate::memberships;
 use crate::parties::{EXTERNAL_ID_TAKEN, PartyDetails, PartyDraft, PartyFilter, narrowed};
+use crate::permissions::Scope;
 use crate::reference::resolve_reference;
 
 text_enum! {
@@ -323,6 +325,15 @@ pub async fn find(conn: &mut NetworkConn, id: AffiliateId) -> QueryResult<Option
         .optional()
 }
 
+/// Subquery: IDs of the affiliates that a member manages.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub fn managed_by(network_id: NetworkId, manager: MembershipId) -> _ {
+    affiliates::table
+        .filter(affiliates::network_id.eq(network_id))
+        .filter(affiliates::manager_id.eq(manager))
+        .select(affiliates::id)
+}
+
 /// Affiliates that match the filter, of one group if given, at most `limit`.
 ///
 /// # Errors
@@ -349,28 +360,40 @@ pub async fn list(
     query.load(&mut **conn).await
 }
 
-/// Active affiliates by name, for select fields.
+/// Active affiliates in scope by name, for select fields.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn active(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
+pub async fn active(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
         status: Some(AffiliateStatus::Active),
         ..PartyFilter::default()
     };
-    list(conn, &filter, None, 10_000).await
+    in_scope(conn, &filter, scope).await
 }
 
-/// All affiliates by name, whatever their status: for filters of past activity.
+/// All affiliates in scope by name, whatever their status: for filters of past activity.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn all(conn: &mut NetworkConn) -> QueryResult<Vec<Affiliate>> {
+pub async fn all(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<Affiliate>> {
     let filter = PartyFilter {
         include_archived: true,
         ..PartyFilter::default()
     };
-    list(conn, &filter, None, 10_000).await
+    in_scope(conn, &filter, scope).await
+}
+
+async fn in_scope(
+    conn: &mut NetworkConn,
+    filter: &PartyFilter<AffiliateStatus, AffiliateId>,
+    scope: Scope,
+) -> QueryResult<Vec<Affiliate>> {
+    let mut found = list(conn, filter, None, 10_000).await?;
+    if let Some(manager) = scope.manager {
+        found.retain(|affiliate| affiliate.manager_id == Some(manager));
+    }
+    Ok(found)
 }
 
 /// Affiliate with this ID or external ID, or the only one with this name.

@@ -3,6 +3,8 @@
 use ipnet::IpNet;
 use schema::{PersonId, text_enum};
 
+use crate::permissions::Scope;
+
 text_enum! {
     /// Means by which a change was made.
     pub enum Via {
@@ -28,6 +30,8 @@ pub struct Author {
     pub via: Via,
     /// Remote IP address; None if the change came from no connection.
     pub address: Option<IpNet>,
+    /// Rows that the author may see: a conversion outside is unknown to its corrections.
+    pub scope: Scope,
 }
 
 impl Author {
@@ -39,6 +43,7 @@ impl Author {
             name: "Command line".to_owned(),
             via: Via::CommandLine,
             address: None,
+            scope: Scope::default(),
         }
     }
 
@@ -50,6 +55,7 @@ impl Author {
             name: "Clickledger".to_owned(),
             via: Via::System,
             address: None,
+            scope: Scope::default(),
         }
     }
 }

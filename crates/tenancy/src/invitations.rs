@@ -284,6 +284,7 @@ pub async fn accept(
         name: person_name.to_owned(),
         via: Via::Page,
         address: None,
+        scope: crate::Scope::default(),
     };
     Ok(memberships::give(conn, &author, person_id, invitation.role, now).await?)
 }

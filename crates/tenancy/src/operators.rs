@@ -134,6 +134,21 @@ pub async fn list_networks(
     Ok(listed)
 }
 
+/// Newest networks, at most `limit`.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn newest_networks(db: &Db, limit: i64) -> Result<Vec<Network>, DbError> {
+    let mut conn = db.operator().await?;
+    let found = Network::query()
+        .order((networks::created_at.desc(), networks::id.desc()))
+        .limit(limit)
+        .load(&mut *conn)
+        .await?;
+    conn.commit().await?;
+    Ok(found)
+}
+
 /// A network in the operators' list, by ID.
 ///
 /// # Errors

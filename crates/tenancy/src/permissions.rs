@@ -5,8 +5,9 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, AffiliateId, NetworkConn, networks, text_enum};
+use schema::{AdvertiserId, AffiliateId, MembershipId, NetworkConn, networks, text_enum};
 
+use crate::affiliates;
 use crate::roles::Role;
 use crate::roles::RoleKind::{
     self, Admin, Advertiser, AdvertiserDeveloper, Affiliate, Analyst, Manager, Owner,
@@ -186,12 +187,13 @@ impl Role {
         permission.roles().contains(&self.kind())
     }
 
-    /// Scope of the rows that this role may see.
+    /// Scope of the rows that this role may see; [`crate::Actor::scope`] is narrower for managers of some networks.
     #[must_use]
     pub fn scope(self) -> Scope {
         Scope {
             advertiser: self.advertiser(),
             affiliate: self.affiliate(),
+            manager: None,
         }
     }
 }
@@ -208,6 +210,8 @@ pub struct Scope {
     pub advertiser: Option<AdvertiserId>,
     /// Rows of this affiliate only; None for all.
     pub affiliate: Option<AffiliateId>,
+    /// Rows of the affiliates that this member manages only; None for all. Of settings, such a manager sees all.
+    pub manager: Option<MembershipId>,
 }
 
 impl Scope {
@@ -227,16 +231,34 @@ impl Scope {
         Ok(!names_affiliates)
     }
 
-    /// True if the scope is the whole network, as for staff.
+    /// True if the scope is that of staff, not of an advertiser or an affiliate.
     #[must_use]
-    pub fn is_whole(self) -> bool {
-        self == Self::default()
+    pub fn is_staff(self) -> bool {
+        self.advertiser.is_none() && self.affiliate.is_none()
     }
 
     /// True if the rows of this advertiser are within the scope.
     #[must_use]
     pub fn includes_advertiser(self, id: AdvertiserId) -> bool {
         self.advertiser.is_none_or(|own| own == id)
+    }
+
+    /// True if the rows of this affiliate are within the scope, whatever their advertiser.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn includes_affiliate(self, conn: &mut NetworkConn, id: AffiliateId) -> QueryResult<bool> {
+        if self.affiliate.is_some_and(|own| own != id) {
+            return Ok(false);
+        }
+        let Some(manager) = self.manager else {
+            return Ok(true);
+        };
+        let managed =
+            affiliates::managed_by(conn.network_id(), manager).filter(schema::affiliates::id.eq(id));
+        diesel::select(diesel::dsl::exists(managed))
+            .get_result(&mut **conn)
+            .await
     }
 }
 

@@ -260,14 +260,19 @@ pub async fn actor(
 ) -> Result<Option<Actor>, DbError> {
     let mut conn = db.network(network_id).await?;
     let found = memberships::find(&mut conn, membership_id).await?;
-    let network: Option<(bool, NetworkStatus)> = schema::networks::table
+    let network: Option<(bool, bool, NetworkStatus)> = schema::networks::table
         .find(network_id)
-        .select((schema::networks::require_two_factor, schema::networks::status))
+        .select((
+            schema::networks::require_two_factor,
+            schema::networks::managers_see_all,
+            schema::networks::status,
+        ))
         .first(&mut *conn)
         .await
         .optional()?;
     conn.commit().await?;
-    let Some((required, _)) = network.filter(|(_, status)| *status != NetworkStatus::Closed) else {
+    let is_open = |(_, _, status): &(bool, bool, NetworkStatus)| *status != NetworkStatus::Closed;
+    let Some((required, managers_see_all, _)) = network.filter(is_open) else {
         return Ok(None);
     };
     Ok(found.map(|member| Actor {
@@ -281,6 +286,7 @@ pub async fn actor(
         session_id: None,
         impersonation: None,
         affiliate_status: member.affiliate_status,
+        is_restricted: member.role == memberships::Role::Manager && !managers_see_all,
         lacks_second_factor: required && !member.has_second_factor,
         scopes: None,
     }))

@@ -128,7 +128,7 @@ pub struct ClickDetail {
 /// Filter of a list; every given field must match.
 #[derive(Debug, Clone, Default)]
 pub struct ClickFilter {
-    /// Advertiser or affiliate whose clicks are visible.
+    /// Rows that the actor may see.
     pub scope: Scope,
     /// Identifier.
     pub key: Option<ClickKey>,
@@ -229,6 +229,9 @@ pub async fn list(conn: &mut NetworkConn, filter: &ClickFilter, limit: i64) -> Q
         .flatten()
     {
         query = query.filter(clicks::affiliate_id.eq(id));
+    }
+    if let Some(id) = filter.scope.manager {
+        query = query.filter(affiliates::manager_id.eq(id));
     }
     if let Some(key) = filter.key {
         query = query.filter(clicks::id.eq(key));

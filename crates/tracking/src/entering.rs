@@ -63,7 +63,7 @@ impl Entry {
         "status",
     ];
 
-    /// Checks a draft. Campaign and affiliate are named by ID, external ID or name.
+    /// Checks a draft for a click or an affiliate in scope. Campaign and affiliate are named by ID, external ID or name.
     ///
     /// # Errors
     /// [`ChangeError::Fields`] with the field; when the database fails.
@@ -71,6 +71,7 @@ impl Entry {
         conn: &mut NetworkConn,
         tracker: &Tracker,
         network: &Network,
+        scope: Scope,
         draft: &Draft,
     ) -> Result<Self, ChangeError> {
         let reason = draft.of("reason").trim();
@@ -79,12 +80,12 @@ impl Entry {
             return Err(ChangeError::field("reason", message));
         }
         let (campaign, proof) = match draft.of("click") {
-            "" => by_affiliate(conn, draft).await?,
+            "" => by_affiliate(conn, scope, draft).await?,
             text => {
                 let read = tracker.click_ids().read(text, network.id, network.click_key);
                 let unknown = || ChangeError::field("click", "No click has this ID.");
                 let key = read.map(|id| id.key).map_err(|_| unknown())?;
-                let campaign = of_click(conn, key).await?.ok_or_else(unknown)?;
+                let campaign = of_click(conn, scope, key).await?.ok_or_else(unknown)?;
                 (campaign, ("click_id", text.to_owned()))
             }
         };
@@ -136,8 +137,12 @@ impl Entry {
     }
 }
 
-async fn of_click(conn: &mut NetworkConn, key: ClickKey) -> Result<Option<Campaign>, ChangeError> {
-    match clicks::find(conn, Scope::default(), key).await? {
+async fn of_click(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    key: ClickKey,
+) -> Result<Option<Campaign>, ChangeError> {
+    match clicks::find(conn, scope, key).await? {
         Some(click) => Ok(campaigns::find(conn, click.campaign_id).await?),
         None => Ok(None),
     }
@@ -145,6 +150,7 @@ async fn of_click(conn: &mut NetworkConn, key: ClickKey) -> Result<Option<Campai
 
 async fn by_affiliate(
     conn: &mut NetworkConn,
+    scope: Scope,
     draft: &Draft,
 ) -> Result<(Campaign, (&'static str, String)), ChangeError> {
     let (campaign, affiliate) = (draft.of("campaign"), draft.of("affiliate"));
@@ -155,7 +161,9 @@ async fn by_affiliate(
     }
     let campaign = campaigns::known_as(conn, campaign).await?;
     let campaign = campaign.ok_or_else(|| ChangeError::field("campaign", "Unknown campaign."))?;
-    let affiliate = affiliates::known_as(conn, affiliate).await?;
-    let affiliate = affiliate.ok_or_else(|| ChangeError::field("affiliate", "Unknown affiliate."))?;
+    let affiliate = match affiliates::known_as(conn, affiliate).await? {
+        Some(known) if scope.includes_affiliate(conn, known.id).await? => known,
+        _ => return Err(ChangeError::field("affiliate", "Unknown affiliate.")),
+    };
     Ok((campaign, ("partner_key", affiliate.id.to_string())))
 }

@@ -91,7 +91,7 @@ pub(crate) async fn list(
 ) -> Answer<Page<Alert>> {
     let window = Window::<AlertId>::of(params.limit, params.after.as_deref())?;
     let filter = AlertFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         open: params.open.unwrap_or_default(),
         before: window.after,
     };

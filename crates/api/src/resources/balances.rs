@@ -66,7 +66,7 @@ pub(crate) async fn show(
 ) -> Answer<Balances> {
     let affiliate: Option<AffiliateId> = word("affiliate", params.affiliate.as_deref())?;
     let advertiser: Option<AdvertiserId> = word("advertiser", params.advertiser.as_deref())?;
-    let scope = access.role.scope();
+    let scope = access.scope();
     let party = match (affiliate.or(scope.affiliate), advertiser.or(scope.advertiser)) {
         (Some(id), None) => Party::Affiliate(id),
         (None, Some(id)) => Party::Advertiser(id),
@@ -75,13 +75,14 @@ pub(crate) async fn show(
             return Err(ApiError::field("affiliate", message));
         }
     };
+    let mut conn = access.network(&api.db).await?;
     let (is_own, permission) = match party {
         Party::Affiliate(id) => (
-            scope.is_whole() || scope.affiliate == Some(id),
+            scope.advertiser.is_none() && scope.includes_affiliate(&mut conn, id).await?,
             Permission::SeeCommission,
         ),
         Party::Advertiser(id) => (
-            scope.is_whole() || scope.advertiser == Some(id),
+            scope.affiliate.is_none() && scope.manager.is_none() && scope.includes_advertiser(id),
             Permission::SeeRevenue,
         ),
     };
@@ -89,7 +90,6 @@ pub(crate) async fn show(
         return Err(ApiError::NotFound);
     }
     let at = params.at.unwrap_or_else(clock::now);
-    let mut conn = access.network(&api.db).await?;
     let balances = ledger::balances(&mut conn, party, at).await?;
     conn.commit().await?;
     let items = balances.into_iter().map(|balance| {

@@ -33,7 +33,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = find_visible(&mut conn, access.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
     let all = integrations::of_advertiser(&mut conn, campaign.advertiser_id).await?;
     conn.commit().await?;
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = find_visible(conn, access.role.scope(), id).await?;
+        let campaign = find_visible(conn, access.scope(), id).await?;
         let (overlap, now) = (body.value.overlap()?, clock::now());
         let token = integrations::create_own(conn, &access.author(), &campaign, overlap, now).await?;
         Ok(FreshSecret::of(&token))
@@ -85,7 +85,7 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = Holder::from(&find_visible(&mut conn, access.role.scope(), id).await?);
+    let holder = Holder::from(&find_visible(&mut conn, access.scope(), id).await?);
     let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
     Ok(Json(integration))
@@ -105,7 +105,7 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let campaign = find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = find_visible(&mut conn, access.scope(), id).await?;
     if !integrations::remove_own(&mut conn, &access.author(), &campaign, clock::now()).await? {
         return Err(ApiError::NotFound);
     }
@@ -131,7 +131,7 @@ pub(crate) async fn new_token(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
+        let holder = Holder::from(&find_visible(conn, access.scope(), id).await?);
         let overlap = body.value.overlap()?;
         integrations::lock(conn, holder)
             .await?
@@ -158,7 +158,7 @@ pub(crate) async fn new_signing_secret(
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = Holder::from(&find_visible(conn, access.role.scope(), id).await?);
+        let holder = Holder::from(&find_visible(conn, access.scope(), id).await?);
         create_signing_secret(conn, &access.author(), &api, holder).await
     });
     Ok(outcome.await?.response())

@@ -105,7 +105,7 @@ pub(crate) async fn create(
     body: Body<NewCap>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
         set(&mut draft, "affiliate", &body.value.affiliate.clone().flatten());
         set(&mut draft, "metric", &body.value.metric);

@@ -188,7 +188,7 @@ pub(crate) async fn list(
 ) -> Answer<Page<Click>> {
     let window = Window::<String>::of(params.limit, params.after.as_deref())?;
     let mut filter = ClickFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         campaign_id: word("campaign", params.campaign.as_deref())?,
         affiliate_id: word("affiliate", params.affiliate.as_deref())?,
         advertiser_id: word("advertiser", params.advertiser.as_deref())?,
@@ -223,7 +223,7 @@ pub(crate) async fn show(
     let mut conn = access.network(&api.db).await?;
     let signer = Signer::of(&mut conn, &api).await?;
     let key = signer.read(&path).ok_or(ApiError::NotFound)?;
-    let found = clicks::find(&mut conn, access.role.scope(), key).await?;
+    let found = clicks::find(&mut conn, access.scope(), key).await?;
     conn.commit().await?;
     let found = found.ok_or(ApiError::NotFound)?;
     Ok(Json(Click::new(found, &signer)))

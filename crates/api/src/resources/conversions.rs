@@ -141,9 +141,7 @@ impl Conversion {
             commission: money(Permission::SeeCommission, stored.commission()),
             revenue: money(Permission::SeeRevenue, stored.revenue()),
             order_id: stored.order_id,
-            customer_id: stored
-                .customer_id
-                .filter(|_| actor.role.scope().affiliate.is_none()),
+            customer_id: stored.customer_id.filter(|_| actor.scope().affiliate.is_none()),
             coupon: stored.coupon,
             click,
             country: stored.country,
@@ -153,7 +151,7 @@ impl Conversion {
             hold_until: stored.hold_until.filter(|_| stored.review_because.is_none()),
             review_because: stored
                 .review_because
-                .filter(|_| actor.role.scope().is_whole())
+                .filter(|_| actor.scope().is_staff())
                 .map(ReviewBecause::as_str),
             version: stored.version,
             changed_at: stored.changed_at,
@@ -218,7 +216,7 @@ pub(crate) async fn list(
 ) -> Answer<Page<Conversion>> {
     let window = Window::<ConversionId>::of(params.limit, params.after.as_deref())?;
     let mut filter = ConversionFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         status: word("status", params.status.as_deref())?,
         in_review: in_review(&access, params.review)?,
         order_id: text("order_id", params.order_id.as_deref())?,
@@ -244,7 +242,7 @@ pub(crate) async fn list(
 /// Value of the filter `review`, which only staff of the network may set.
 fn in_review(actor: &Actor, review: Option<bool>) -> Result<bool, ApiError> {
     match review {
-        Some(true) if !actor.role.scope().is_whole() => {
+        Some(true) if !actor.scope().is_staff() => {
             let message = "Only staff of the network may use this filter.";
             Err(ApiError::field("review", message))
         }
@@ -265,7 +263,7 @@ pub(crate) async fn show(
 ) -> Answer<Conversion> {
     let mut conn = access.network(&api.db).await?;
     let filter = ConversionFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         id: Some(id),
         ..ConversionFilter::default()
     };
@@ -293,7 +291,7 @@ pub(crate) async fn statements(
 ) -> Answer<Statements> {
     let mut conn = access.network(&api.db).await?;
     let filter = ConversionFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         id: Some(id),
         ..ConversionFilter::default()
     };
@@ -357,7 +355,7 @@ pub(crate) struct Statement {
 
 impl Statement {
     fn new(stored: conversions::Statement, currency: schema::Currency, actor: &Actor) -> Self {
-        let scope = actor.role.scope();
+        let scope = actor.scope();
         Self {
             id: stored.change.id,
             received_at: stored.change.changed_at,
@@ -368,7 +366,7 @@ impl Statement {
             effect: stored.effect(actor, currency),
             postback: stored.change.postback_id.filter(|_| scope.affiliate.is_none()),
             event_id: stored.change.event_id,
-            author: stored.change.author.filter(|_| scope.is_whole()),
+            author: stored.change.author.filter(|_| scope.is_staff()),
             reason_code: stored.change.reason_code.map(ReasonCode::as_str),
             reason: stored.change.reason,
         }

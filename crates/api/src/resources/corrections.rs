@@ -178,7 +178,7 @@ pub(crate) async fn create(
         version,
     };
     correct(&access, &api, id, async |conn| {
-        let correction = draft.check(conn, id).await?;
+        let correction = draft.check(conn, &access.author(), id).await?;
         decision.request(correction)
     })
     .await
@@ -318,7 +318,7 @@ pub(crate) async fn list_waiting(
     api: Data<Api>,
 ) -> Answer<WaitingCorrections> {
     let mut conn = access.network(&api.db).await?;
-    let waiting = conversions::waiting(&mut conn, None, 1_000).await?;
+    let waiting = conversions::waiting(&mut conn, access.scope(), None, 1_000).await?;
     conn.commit().await?;
     Ok(Json(WaitingCorrections {
         items: waiting.into_iter().map(WaitingCorrection::from).collect(),

@@ -114,7 +114,7 @@ pub(crate) async fn create(
     body: Body<NewCoupon>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let mut draft = Draft::default();
         set(&mut draft, "code", &body.value.code);
         set(&mut draft, "affiliate", &body.value.affiliate);

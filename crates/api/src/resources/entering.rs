@@ -121,7 +121,7 @@ pub(crate) async fn create(
     let draft = body.value.draft();
     let mut conn = access.network(&api.db).await?;
     let network = networks::current(&mut conn).await?;
-    let entry = Entry::check(&mut conn, &api.tracker, &network, &draft).await?;
+    let entry = Entry::check(&mut conn, &api.tracker, &network, access.scope(), &draft).await?;
     conn.commit().await?;
     let entered = entry.record(&api.tracker, &network).await;
     let mut conn = access.network(&api.db).await?;

@@ -163,7 +163,7 @@ pub(crate) async fn list(
 ) -> Answer<Feed> {
     let window = Window::<Position>::of(params.limit, params.after.as_deref())?;
     let filter = PostbackFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         status: word("status", params.status.as_deref())?,
         reason: text("reason", params.reason.as_deref())?,
         advertiser_id: word("advertiser", params.advertiser.as_deref())?,

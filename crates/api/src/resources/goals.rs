@@ -109,7 +109,7 @@ pub(crate) async fn create(
     body: Body<NewGoal>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(GoalSettings::blank());
         let settings = GoalSettings::check(&mut draft, campaign.currency);
         let settings = draft.accepted(settings)?;

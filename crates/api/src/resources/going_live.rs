@@ -115,7 +115,7 @@ pub(crate) async fn show(
 ) -> Answer<TestReport> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let campaign = campaign_table::find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = campaign_table::find_visible(&mut conn, access.scope(), id).await?;
     let now = clock::now();
     let progress = TestProgress::of(&mut conn, &campaign, now).await?;
     conn.commit().await?;
@@ -146,7 +146,7 @@ pub(crate) async fn create_test_link(
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, b"", async |conn| {
         let base = api.tracking_url(conn).await?;
-        let campaign = campaign_table::find_visible(conn, access.role.scope(), id).await?;
+        let campaign = campaign_table::find_visible(conn, access.scope(), id).await?;
         let link = gate::create_test_link(conn, &access.author(), campaign.id, clock::now()).await?;
         Ok(Link::new(link, &base, &access))
     });
@@ -208,7 +208,7 @@ pub(crate) async fn simulate(
 ) -> Answer<SimulationReport> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let campaign = campaign_table::find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = campaign_table::find_visible(&mut conn, access.scope(), id).await?;
     let network = networks::current(&mut conn).await?;
     let simulation = Simulation::of(&mut conn, &network, &base, &campaign, clock::now()).await?;
     // No transaction stays open: the requests of the simulation must not wait for it.
@@ -247,7 +247,7 @@ pub(crate) async fn go_live(
 ) -> Answer<Campaign> {
     let mut conn = access.network(&api.db).await?;
     let zone = networks::current(&mut conn).await?.time_zone();
-    let campaign = campaign_table::find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = campaign_table::find_visible(&mut conn, access.scope(), id).await?;
     let (author, now) = (access.author(), clock::now());
     match &body.value.override_reason {
         Some(reason) => {

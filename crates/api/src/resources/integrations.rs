@@ -258,7 +258,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
+    let holder = visible_holder(&mut conn, access.scope(), id).await?;
     let base = api.tracking_url(&mut conn).await?;
     let found = integrations::find(&mut conn, holder).await?;
     conn.commit().await?;
@@ -281,7 +281,7 @@ pub(crate) async fn update(
     body: Body<IntegrationPatch>,
 ) -> Answer<Integration> {
     let mut conn = access.network(&api.db).await?;
-    let holder = visible_holder(&mut conn, access.role.scope(), id).await?;
+    let holder = visible_holder(&mut conn, access.scope(), id).await?;
     let integration = change(&mut conn, &access.author(), &api, holder, &body.value).await?;
     conn.commit().await?;
     Ok(Json(integration))
@@ -305,7 +305,7 @@ pub(crate) async fn new_token(
     body: Body<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = visible_holder(conn, access.role.scope(), id).await?;
+        let holder = visible_holder(conn, access.scope(), id).await?;
         create_token(conn, &access.author(), holder, body.value.overlap()?).await
     });
     Ok(outcome.await?.response())
@@ -328,7 +328,7 @@ pub(crate) async fn new_signing_secret(
     body: Body<NewSecret>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let holder = visible_holder(conn, access.role.scope(), id).await?;
+        let holder = visible_holder(conn, access.scope(), id).await?;
         create_signing_secret(conn, &access.author(), &api, holder).await
     });
     Ok(outcome.await?.response())

@@ -77,7 +77,7 @@ pub(crate) async fn create(
     body: Body<NewLandingPage>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let mut draft = body.value.over(LandingPageSettings::blank());
         let settings = LandingPageSettings::check(&mut draft, &campaign.sending);
         let settings = draft.accepted(settings)?;

@@ -110,7 +110,7 @@ pub(crate) async fn list(
     let campaign_id: Option<CampaignId> = word("campaign", params.campaign.as_deref())?;
     let affiliate_id: Option<AffiliateId> = word("affiliate", params.affiliate.as_deref())?;
     let filter = LinkFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         id: None,
         campaign_id,
         affiliate_id,
@@ -139,7 +139,7 @@ pub(crate) async fn create(
         let mut draft = body.value.over(Draft::default());
         set(&mut draft, "affiliate", &body.value.affiliate);
         // The same error for every other affiliate: it does not reveal which IDs exist.
-        if let Some(own) = access.role.scope().affiliate {
+        if let Some(own) = access.scope().affiliate {
             if draft.of("affiliate") != own.to_string() {
                 return Err(ChangeError::field("affiliate", "Send the ID of your affiliate.").into());
             }
@@ -147,7 +147,7 @@ pub(crate) async fn create(
                 return Err(ChangeError::field("is_test", "Only the network creates test links.").into());
             }
         }
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let link = Settings::check(conn, &mut draft, &campaign).await?;
         let link = draft.accepted(link)?;
         let created = links::create(conn, &access.author(), &link, clock::now()).await?;
@@ -171,7 +171,7 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let found = links::find_visible(&mut conn, access.role.scope(), id).await?;
+    let found = links::find_visible(&mut conn, access.scope(), id).await?;
     conn.commit().await?;
     Ok(tagged(found.version, Link::new(found, &base, &access)))
 }
@@ -195,7 +195,7 @@ pub(crate) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let old = links::find_visible(&mut conn, access.role.scope(), id).await?;
+    let old = links::find_visible(&mut conn, access.scope(), id).await?;
     if_match.check(old.version)?;
     let mut draft = body.value.over(old.draft());
     let settings = LinkSettings::check(&mut conn, &mut draft, old.campaign_id).await?;

@@ -53,7 +53,7 @@ pub(crate) async fn show(access: Allowed<needs::SignIn>, api: Data<Api>) -> Answ
     let mut conn = access.network(&api.db).await?;
     let network = networks::current(&mut conn).await?;
     conn.commit().await?;
-    let scope = access.role.scope();
+    let scope = access.scope();
     let permitted = Permission::ALL
         .iter()
         .filter(|permission| access.may(**permission));

@@ -43,6 +43,8 @@ pub(crate) struct Network {
     require_tests: bool,
     /// True if advertisers see the names of affiliates, otherwise their IDs.
     names_affiliates: bool,
+    /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+    managers_see_all: bool,
     /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
     #[schema(required, minimum = 0)]
     second_user_above: Option<i64>,
@@ -137,6 +139,10 @@ pub(crate) struct NetworkPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     names_affiliates: Option<bool>,
+    /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    managers_see_all: Option<bool>,
     /// Commission or revenue, in whole units, above which a correction of a conversion needs a second user; null for never.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000, required = false)]
@@ -179,6 +185,7 @@ pub(crate) async fn update(
         require_two_factor: patch.require_two_factor.unwrap_or(old.require_two_factor),
         require_tests: patch.require_tests.unwrap_or(old.require_tests),
         names_affiliates: patch.names_affiliates.unwrap_or(old.names_affiliates),
+        managers_see_all: patch.managers_see_all.unwrap_or(old.managers_see_all),
         second_user_above,
         blocked_addresses: patch.blocked_addresses.unwrap_or(old.blocked_addresses),
     };
@@ -220,6 +227,7 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         require_two_factor: profile.require_two_factor,
         require_tests: profile.require_tests,
         names_affiliates: profile.names_affiliates,
+        managers_see_all: profile.managers_see_all,
         second_user_above: profile
             .second_user_above_micros
             .map(|micros| micros / schema::Money::UNIT),

@@ -267,7 +267,7 @@ pub(crate) async fn list(
 ) -> Answer<Page<Postback>> {
     let window = Window::<PostbackId>::of(params.limit, params.after.as_deref())?;
     let mut filter = PostbackFilter {
-        scope: access.role.scope(),
+        scope: access.scope(),
         status: word("status", params.status.as_deref())?,
         reason: text("reason", params.reason.as_deref())?,
         order_id: text("order_id", params.order_id.as_deref())?,
@@ -300,7 +300,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<ExplainedPostback> {
     let mut conn = access.network(&api.db).await?;
-    let found = postbacks::find(&mut conn, access.role.scope(), id).await?;
+    let found = postbacks::find(&mut conn, access.scope(), id).await?;
     let signer = Signer::of(&mut conn, &api).await?;
     conn.commit().await?;
     let found = found.ok_or(ApiError::NotFound)?;

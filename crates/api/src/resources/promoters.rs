@@ -120,7 +120,7 @@ pub(crate) async fn set(
     body: Body<PromoterUpdate>,
 ) -> Result<HttpResponse, ApiError> {
     let outcome = key.execute(&api, &access, &body.bytes, async |conn| {
-        let campaign = super::campaign(conn, access.role.scope(), &body.value.campaign).await?;
+        let campaign = super::campaign(conn, access.scope(), &body.value.campaign).await?;
         let mut errors = FieldErrors::default();
         let affiliate = affiliates::known_as(conn, &body.value.affiliate).await?;
         let affiliate = errors.take("affiliate", affiliate.ok_or("Unknown affiliate."));

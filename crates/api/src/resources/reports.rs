@@ -320,7 +320,7 @@ impl ReportBody {
 async fn respond(access: &Allowed<needs::SeeReports>, api: &Api, text: &str) -> Answer<Report> {
     let mut conn = access.network(&api.db).await?;
     let network = networks::current(&mut conn).await?;
-    let scope = access.role.scope();
+    let scope = access.scope();
     let (limit, offset) = page(text)?;
     if let Some(cursor) = parameter(text, "cursor") {
         conn.commit().await?;
@@ -480,7 +480,7 @@ pub(super) async fn run(
         None => StoredQuery::parse(text, others, now, zone).map_err(refused)?.0,
     };
     query.check(actor).map_err(refused)?;
-    let scope = actor.role.scope();
+    let scope = actor.scope();
     match api.reports.run(conn, network, scope, &query, rows).await {
         Ok(report) => Ok((query, report)),
         Err(error) => Err(refused(vec![error.into_problem()?])),

@@ -135,7 +135,7 @@ pub(crate) async fn create(
 ) -> Answer<TestOrderReport> {
     let mut conn = access.network(&api.db).await?;
     let base = api.tracking_url(&mut conn).await?;
-    let campaign = campaign_table::find_visible(&mut conn, access.role.scope(), id).await?;
+    let campaign = campaign_table::find_visible(&mut conn, access.scope(), id).await?;
     let order = body.value.check()?;
     let network = networks::current(&mut conn).await?;
     let simulation = Simulation::of(&mut conn, &network, &base, &campaign, clock::now()).await?;

@@ -87,7 +87,7 @@ pub(crate) async fn list(
     Params(params): Params<UrlTemplateParams>,
 ) -> Answer<Page<UrlTemplate>> {
     let window = Window::<UrlTemplateId>::of(params.limit, params.after.as_deref())?;
-    let scope = access.role.scope();
+    let scope = access.scope();
     let mut conn = access.network(&api.db).await?;
     if let Some(id) = window.after {
         let last = url_templates::find(&mut conn, scope, id).await?;
@@ -112,7 +112,7 @@ pub(crate) async fn create(
         let mut draft = body.value.over(Draft::default());
         let settings = UrlTemplateSettings::check(&mut draft);
         let settings = draft.accepted(settings)?;
-        let scope = access.role.scope();
+        let scope = access.scope();
         let created = url_templates::create(conn, &access.author(), scope, &settings, clock::now()).await?;
         Ok(UrlTemplate::from(created))
     });
@@ -131,7 +131,7 @@ pub(crate) async fn show(
     api: Data<Api>,
 ) -> Answer<UrlTemplate> {
     let mut conn = access.network(&api.db).await?;
-    let found = url_templates::find(&mut conn, access.role.scope(), id).await?;
+    let found = url_templates::find(&mut conn, access.scope(), id).await?;
     conn.commit().await?;
     Ok(Json(found.ok_or(ApiError::NotFound)?.into()))
 }
@@ -149,7 +149,7 @@ pub(crate) async fn update(
     api: Data<Api>,
     body: Body<UrlTemplatePatch>,
 ) -> Answer<UrlTemplate> {
-    let scope = access.role.scope();
+    let scope = access.scope();
     let mut conn = access.network(&api.db).await?;
     let old = url_templates::find(&mut conn, scope, id).await?;
     let old = old.ok_or(ApiError::NotFound)?;
@@ -176,7 +176,7 @@ pub(crate) async fn remove(
     api: Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
     let mut conn = access.network(&api.db).await?;
-    let scope = access.role.scope();
+    let scope = access.scope();
     if !url_templates::remove(&mut conn, &access.author(), scope, id, clock::now()).await? {
         return Err(ApiError::NotFound);
     }

@@ -223,7 +223,7 @@ pub async fn correct_all(
         }
         Selection::Ids(ids) => {
             for (id, version) in ids.iter().take(MAX_BULK + 1) {
-                match list::find(conn, *id).await? {
+                match list::find(conn, author, *id).await? {
                     Some(conversion) => selected.push((conversion, *version)),
                     None => bulk.refuse(&id.to_string(), "No conversion has this ID."),
                 }
@@ -278,7 +278,7 @@ pub async fn correct_file(
         let (order, id) = (row.get("order_id"), row.get("id"));
         let named = if id.is_empty() { order } else { id };
         let found: Vec<Conversion> = match id.parse() {
-            Ok(id) => list::find(conn, id).await?.into_iter().collect(),
+            Ok(id) => list::find(conn, author, id).await?.into_iter().collect(),
             Err(_) if id.is_empty() && !order.is_empty() => of_order(conn, order).await?,
             Err(_) => Vec::new(),
         };
@@ -299,7 +299,7 @@ pub async fn correct_file(
             link: String::new(),
         };
         for conversion in found {
-            let request = match draft.check(conn, conversion.id).await {
+            let request = match draft.check(conn, author, conversion.id).await {
                 Ok(correction) => super::reason(row.get("reason_code"))
                     .and_then(|code| CorrectionRequest::of(correction, code, row.get("reason"))),
                 Err(error) => Err(error),
@@ -371,7 +371,7 @@ pub async fn undo_all(
     }
     let mut bulk = Bulk::new(conn, author, false, now).await?;
     for (id, change) in made {
-        if let Some(conversion) = list::find(conn, id).await? {
+        if let Some(conversion) = list::find(conn, author, id).await? {
             let request = CorrectionRequest::from(Correction::Undo(change));
             bulk.add(conn, &conversion, request).await?;
         }

@@ -119,15 +119,20 @@ pub struct CorrectionDraft {
 }
 
 impl CorrectionDraft {
-    /// Checks the draft for a conversion.
+    /// Checks the draft for a conversion that the author may see.
     ///
     /// # Errors
     /// [`ChangeError::Fields`] with the invalid fields, [`ChangeError::NotFound`] if the network has no such conversion;
     /// when the database fails.
-    pub async fn check(&self, conn: &mut NetworkConn, id: ConversionId) -> Result<Correction, ChangeError> {
+    pub async fn check(
+        &self,
+        conn: &mut NetworkConn,
+        author: &Author,
+        id: ConversionId,
+    ) -> Result<Correction, ChangeError> {
         match self.action.as_str() {
             "adjust" => self.adjustment(),
-            "move" => self.destination(conn, id).await,
+            "move" => self.destination(conn, author, id).await,
             _ => self.decision(),
         }
     }
@@ -174,9 +179,18 @@ impl CorrectionDraft {
         }
     }
 
-    async fn destination(&self, conn: &mut NetworkConn, id: ConversionId) -> Result<Correction, ChangeError> {
-        let conversion = list::find(conn, id).await?.ok_or(ChangeError::NotFound)?;
-        let link = links::known_as(conn, &self.link).await?;
+    async fn destination(
+        &self,
+        conn: &mut NetworkConn,
+        author: &Author,
+        id: ConversionId,
+    ) -> Result<Correction, ChangeError> {
+        let found = list::find(conn, author, id).await?;
+        let conversion = found.ok_or(ChangeError::NotFound)?;
+        let link = match links::known_as(conn, &self.link).await? {
+            Some(link) if author.scope.includes_affiliate(conn, link.affiliate_id).await? => Some(link),
+            _ => None,
+        };
         let link = link
             .filter(|link| link.campaign_id == conversion.campaign_id && !link.is_test)
             .ok_or_else(|| {
@@ -298,7 +312,7 @@ impl Prepared {
         request: &CorrectionRequest,
         now: DateTime<Utc>,
     ) -> Result<Self, ChangeError> {
-        let conversion = list::find(conn, id).await?;
+        let conversion = list::find(conn, author, id).await?;
         Self::of(conn, author, conversion, request, now).await
     }
 
@@ -310,6 +324,10 @@ impl Prepared {
         now: DateTime<Utc>,
     ) -> Result<Self, ChangeError> {
         let conversion = conversion.ok_or(ChangeError::NotFound)?;
+        let affiliate_id = conversion.affiliate_id;
+        if !author.scope.includes_affiliate(conn, affiliate_id).await? {
+            return Err(ChangeError::NotFound);
+        }
         if request.version.is_some_and(|seen| seen != conversion.version) {
             return Err(ChangeError::Stale);
         }

@@ -4,14 +4,17 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    ConversionId, NetworkConn, NetworkId, PersonId, WaitingCorrectionId, networks, waiting_corrections,
+    ConversionId, NetworkConn, NetworkId, PersonId, WaitingCorrectionId, conversions, networks,
+    waiting_corrections,
 };
 use serde_json::{Value, json};
-use tenancy::{Author, ChangeError, audit};
+use tenancy::affiliates::managed_by;
+use tenancy::{Author, ChangeError, Scope, audit};
 use uuid::Uuid;
 
 use super::{Correction, CorrectionRequest, Prepared, ReasonCode, correct, make};
 use crate::conversion::Conversion;
+use crate::list;
 
 /// Correction that waits for a second user.
 #[derive(Debug, Clone, PartialEq, Eq, HasQuery, Insertable)]
@@ -182,12 +185,13 @@ pub(super) async fn store(
     Ok(waiting)
 }
 
-/// Corrections that wait for a second user, oldest first; of one conversion if given.
+/// Corrections in scope that wait for a second user, oldest first; of one conversion if given.
 ///
 /// # Errors
 /// Returns an error if the database fails.
 pub async fn waiting(
     conn: &mut NetworkConn,
+    scope: Scope,
     conversion: Option<ConversionId>,
     limit: i64,
 ) -> QueryResult<Vec<WaitingCorrection>> {
@@ -199,6 +203,13 @@ pub async fn waiting(
         .into_boxed();
     if let Some(id) = conversion {
         query = query.filter(waiting_corrections::conversion_id.eq(id));
+    }
+    if let Some(manager) = scope.manager {
+        let managed = conversions::table
+            .filter(conversions::network_id.eq(network_id))
+            .filter(conversions::affiliate_id.eq_any(managed_by(network_id, manager)))
+            .select(conversions::id);
+        query = query.filter(waiting_corrections::conversion_id.eq_any(managed));
     }
     query.load(&mut **conn).await
 }
@@ -224,6 +235,8 @@ pub async fn decide_waiting(
         .await
         .optional()?;
     let waiting = found.ok_or(ChangeError::NotFound)?;
+    let conversion = list::find(conn, author, waiting.conversion_id).await?;
+    conversion.ok_or(ChangeError::NotFound)?;
     if approve && author.person_id == Some(waiting.requested_by) {
         let message = "You asked for this correction: another user has to approve it.".to_owned();
         return Err(ChangeError::Conflict(message));

@@ -197,7 +197,7 @@ async fn recipients(conn: &mut NetworkConn, alert: &Alert) -> QueryResult<Vec<St
     let of_advertiser = MemberFilter {
         scope: Scope {
             advertiser: Some(alert.advertiser_id),
-            affiliate: None,
+            ..Scope::default()
         },
         ..MemberFilter::default()
     };

@@ -28,7 +28,7 @@ use crate::{Dimension, ReportError, ReportQuery};
 
 /// The scope of the actor, and filters by whole ids of a query, which narrow the rows that are read.
 const NARROWED: &str = "
-    AND ($4::integer IS NULL OR affiliate_id = $4)
+    AND ($4::integer[] IS NULL OR affiliate_id = ANY ($4))
     AND ($5::integer IS NULL OR campaign_id IN (SELECT id FROM campaigns WHERE network_id = $1 AND advertiser_id = $5))
     AND ($6::integer[] IS NULL OR campaign_id = ANY ($6)) AND ($7::integer[] IS NULL OR affiliate_id = ANY ($7))
     AND ($8::integer[] IS NULL OR link_id = ANY ($8)) AND $9::text IS NOT NULL";
@@ -146,7 +146,7 @@ impl Events<'_> {
             .bind::<Integer, _>(conn.network_id())
             .bind::<Timestamptz, _>(from)
             .bind::<Timestamptz, _>(to)
-            .bind::<Nullable<Integer>, _>(self.scope.affiliate)
+            .bind::<Nullable<Array<Integer>>, _>(self.plan.visible_affiliates())
             .bind::<Nullable<Integer>, _>(self.scope.advertiser)
             .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Campaign))
             .bind::<Nullable<Array<Integer>>, _>(self.ids(Dimension::Affiliate))

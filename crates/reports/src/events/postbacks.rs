@@ -9,9 +9,9 @@ use crate::field::Field;
 use crate::groups::{Groups, Translator};
 use crate::{Postbacks, ReportError};
 
-/// The scope of the actor: an affiliate has no postbacks. The other parameters belong to all statements.
+/// The scope of the actor: affiliates have no postbacks, nor has a manager of some affiliates. The other parameters belong to all statements.
 const SCOPE: &str = "
-    AND $4::integer IS NULL AND ($5::integer IS NULL OR advertiser_id = $5)
+    AND $4::integer[] IS NULL AND ($5::integer IS NULL OR advertiser_id = $5)
     AND ($6::integer[] IS NULL OR campaign_id = ANY ($6)) AND $7::integer[] IS NULL AND $8::integer[] IS NULL
     AND $9::text IS NOT NULL";
 

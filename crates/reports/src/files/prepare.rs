@@ -124,7 +124,7 @@ impl Preparation<'_> {
         let mut conn = self.sender.db.network(self.network.id).await?;
         conn.batch_execute(STATEMENT_TIMEOUT).await?;
         let engine = &self.sender.reports;
-        let scope = actor.role.scope();
+        let scope = actor.scope();
         let report = engine
             .run(&mut conn, self.network, scope, &query, usize::MAX)
             .await;

@@ -206,7 +206,7 @@ impl Round<'_> {
             }
         };
         let mut conn = self.sender.db.network(self.network.id).await?;
-        let scope = actor.role.scope();
+        let scope = actor.scope();
         let engine = &self.sender.reports;
         let report = engine
             .run(&mut conn, self.network, scope, &query, usize::MAX)

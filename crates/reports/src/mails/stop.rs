@@ -133,6 +133,7 @@ pub async fn stop(
         name: person.map_or_else(|| "Recipient".to_owned(), |(_, name)| name),
         via: Via::Page,
         address: None,
+        scope: tenancy::Scope::default(),
     };
     let after = json!({ "recipient": token.recipient.to_string() });
     let change = Change::created("report_mail.stop", token.mail, &view, after);

@@ -129,7 +129,7 @@ impl MailView {
 /// Returns an error if the database fails.
 pub async fn candidates(conn: &mut NetworkConn, actor: &Actor) -> QueryResult<Vec<Member>> {
     let filter = MemberFilter {
-        scope: actor.role.scope(),
+        scope: actor.scope(),
         ..MemberFilter::default()
     };
     let mut members = member_table::list(conn, &filter, MAX_CANDIDATES).await?;
@@ -159,7 +159,7 @@ async fn select(
     id: Option<ReportMailId>,
 ) -> QueryResult<Vec<MailView>> {
     let network_id = conn.network_id();
-    let scope = actor.role.scope();
+    let scope = actor.scope();
     let is_own = memberships::person_id
         .eq(actor.person_id)
         .and(memberships::advertiser_id.is_not_distinct_from(scope.advertiser))

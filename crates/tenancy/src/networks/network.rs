@@ -46,6 +46,8 @@ pub struct Network {
     pub require_tests: bool,
     /// True if advertisers see the names of affiliates, otherwise their IDs.
     pub names_affiliates: bool,
+    /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+    pub managers_see_all: bool,
     /// Commission or revenue, in micro-units, above which a correction of a conversion needs a second user; `None` for never.
     pub second_user_above_micros: Option<i64>,
     /// Limits set by the operators.

@@ -43,6 +43,8 @@ pub struct Profile {
     pub require_tests: bool,
     /// True if advertisers see the names of affiliates, otherwise their IDs.
     pub names_affiliates: bool,
+    /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+    pub managers_see_all: bool,
     /// Commission or revenue, in micro-units, above which a correction of a conversion needs a second user; `None` for never.
     pub second_user_above_micros: Option<i64>,
     /// IP addresses and CIDR ranges whose clicks are flagged.
@@ -60,6 +62,7 @@ impl Profile {
             "require_two_factor": self.require_two_factor,
             "require_tests": self.require_tests,
             "names_affiliates": self.names_affiliates,
+            "managers_see_all": self.managers_see_all,
             "second_user_above_micros": self.second_user_above_micros,
             "blocked_addresses": self.blocked_addresses,
         })
@@ -85,6 +88,8 @@ pub struct ProfileDraft {
     pub require_tests: bool,
     /// True if advertisers see the names of affiliates, otherwise their IDs.
     pub names_affiliates: bool,
+    /// True if managers see the events and money of all affiliates, otherwise of the affiliates they manage.
+    pub managers_see_all: bool,
     /// Commission or revenue in whole units above which a correction needs a second user; empty for never.
     pub second_user_above: String,
     /// IP addresses and CIDR ranges whose clicks are flagged.
@@ -127,6 +132,7 @@ impl ProfileDraft {
                 require_two_factor: self.require_two_factor,
                 require_tests: self.require_tests,
                 names_affiliates: self.names_affiliates,
+                managers_see_all: self.managers_see_all,
                 second_user_above_micros,
                 blocked_addresses,
             }),
@@ -169,6 +175,7 @@ pub async fn profile(conn: &mut NetworkConn) -> QueryResult<Profile> {
         require_two_factor: network.require_two_factor,
         require_tests: network.require_tests,
         names_affiliates: network.names_affiliates,
+        managers_see_all: network.managers_see_all,
         second_user_above_micros: network.second_user_above_micros,
         blocked_addresses: network.blocked_addresses.0,
     })
@@ -214,6 +221,7 @@ pub async fn update_profile(
             networks::require_two_factor.eq(new.require_two_factor),
             networks::require_tests.eq(new.require_tests),
             networks::names_affiliates.eq(new.names_affiliates),
+            networks::managers_see_all.eq(new.managers_see_all),
             networks::second_user_above_micros.eq(new.second_user_above_micros),
             networks::blocked_addresses.eq(Words(new.blocked_addresses.clone())),
         ))

@@ -75,6 +75,7 @@ pub(super) async fn submit(request: PageRequest, form: PostedForm) -> PageResult
             .map_or_else(|| form.your_name.clone(), |person| person.name.clone()),
         via: Via::Page,
         address: address.map(Into::into),
+        scope: tenancy::Scope::default(),
     };
     match create(&request, &author, known, &plan, hash.as_ref(), clock::now()).await {
         Ok((person, place)) => {

@@ -26,7 +26,7 @@ const LINKS: i64 = 500;
 
 /// `GET /campaigns`
 pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
-    let found = campaign_table::visible(&mut page.conn, page.actor.role.scope(), None).await?;
+    let found = campaign_table::visible(&mut page.conn, page.actor.scope(), None).await?;
     let configure = page.actor.may(Permission::Configure);
     let waiting = if configure {
         promoters::waiting(&mut page.conn).await?
@@ -69,7 +69,7 @@ pub(super) async fn ask(
     path: web::Path<String>,
 ) -> PageResult {
     let campaign = find(&mut page.conn, &page.actor, &path).await?;
-    let own = page.actor.role.scope().affiliate;
+    let own = page.actor.scope().affiliate;
     let affiliate_id = own.ok_or_else(|| {
         PageError::BadRequest("Only affiliates can apply to promote a campaign.".to_owned())
     })?;
@@ -110,18 +110,18 @@ pub(super) async fn new_token(
 /// Campaign of a path, if the actor may see it.
 pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
-    let mut visible = campaign_table::visible(conn, actor.role.scope(), Some(campaign_id)).await?;
+    let mut visible = campaign_table::visible(conn, actor.scope(), Some(campaign_id)).await?;
     let (campaign, _) = visible.pop().ok_or(PageError::NotFound)?;
     Ok(campaign)
 }
 
 async fn render<P>(mut page: Page<P>, campaign: Campaign, token: Option<Token>) -> PageResult {
     let goals = goals::of_campaign(&mut page.conn, campaign.id).await?;
-    let found = links::all(&mut page.conn, page.actor.role.scope(), Some(campaign.id), LINKS).await?;
+    let found = links::all(&mut page.conn, page.actor.scope(), Some(campaign.id), LINKS).await?;
     let tracking_url = page.tracking_url().await?;
     let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
     let configure = page.actor.may(Permission::Configure);
-    let promoting = match page.actor.role.scope().affiliate {
+    let promoting = match page.actor.scope().affiliate {
         Some(own) => Promoting::of(&mut page.conn, &campaign, own).await?,
         None => Promoting::None,
     };

@@ -122,7 +122,7 @@ pub(super) async fn render(
         Some(goal) => rules::of_goal(&mut page.conn, goal.id).await?,
         None => Vec::new(),
     };
-    let known = affiliates::all(&mut page.conn).await?;
+    let known = affiliates::all(&mut page.conn, tenancy::Scope::default()).await?;
     let known_groups = groups::all(&mut page.conn).await?;
     let frame = page.commit().await?;
     let none = || std::iter::once((String::new(), "Any".to_owned()));

@@ -97,7 +97,7 @@ pub(super) async fn certificate(
 /// Campaign of a path, if the actor may see its advertiser's integration.
 pub(crate) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Campaign, PageError> {
     let campaign_id: CampaignId = id(path)?;
-    Ok(campaign_table::find_visible(conn, actor.role.scope(), campaign_id).await?)
+    Ok(campaign_table::find_visible(conn, actor.scope(), campaign_id).await?)
 }
 
 /// Navigation entry of a campaign's integration pages: actors of an advertiser may have no campaign pages.

@@ -170,7 +170,7 @@ pub(super) async fn qr(
 /// Link of a path with its campaign, if the actor may see both.
 async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<(Link, Campaign), PageError> {
     let link_id: LinkId = id(path)?;
-    let mut link = links::find_visible(conn, actor.role.scope(), link_id).await?;
+    let mut link = links::find_visible(conn, actor.scope(), link_id).await?;
     // Sub IDs are visible only to actors who may see clicks.
     if !actor.may(Permission::SeeClicks) {
         link.presets = Presets::default();

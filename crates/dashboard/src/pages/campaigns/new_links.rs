@@ -27,7 +27,7 @@ pub(super) async fn create(
 ) -> PageResult {
     let campaign = find_campaign(&mut page.conn, &page.actor, &path).await?;
     let mut draft = form.draft("", &NewLink::FIELDS);
-    let chosen = match page.actor.role.scope().affiliate {
+    let chosen = match page.actor.scope().affiliate {
         Some(own) => {
             draft.set("is_test", "");
             vec![own.to_string()]
@@ -88,9 +88,10 @@ async fn create_all(
 
 async fn render<P>(mut page: Page<P>, campaign: Campaign, draft: Draft, chosen: &[String]) -> PageResult {
     let pages = landing_pages::of_campaign(&mut page.conn, campaign.id).await?;
-    let known = match page.actor.role.scope().affiliate {
+    let scope = page.actor.scope();
+    let known = match scope.affiliate {
         Some(_) => Vec::new(),
-        None => affiliates::active(&mut page.conn).await?,
+        None => affiliates::active(&mut page.conn, scope).await?,
     };
     let frame = page.commit().await?;
     html_with(

@@ -77,7 +77,7 @@ pub(super) async fn render(mut page: Page<needs::Configure>, campaign: Campaign,
     let caps = caps::of_campaign(&mut page.conn, campaign.id).await?;
     let coupons = coupons::of_campaign(&mut page.conn, campaign.id, COUPONS).await?;
     let promoters = promoters::of_campaign(&mut page.conn, campaign.id).await?;
-    let known = affiliates::all(&mut page.conn).await?;
+    let known = affiliates::all(&mut page.conn, tenancy::Scope::default()).await?;
     let frame = page.commit().await?;
     let name_of = |id: AffiliateId| {
         let found = known.iter().find(|affiliate| affiliate.id == id);

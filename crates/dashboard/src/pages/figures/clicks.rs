@@ -21,7 +21,7 @@ const LIMIT: i64 = 100;
 
 /// `GET /clicks/{click_id}`
 pub(super) async fn show(mut page: Page<needs::SeeConversions>, path: web::Path<String>) -> PageResult {
-    let scope = page.actor.role.scope();
+    let scope = page.actor.scope();
     let click_id = page.click_id(&path).ok_or(PageError::NotFound)?;
     let click = clicks::find(&mut page.conn, scope, click_id.key)
         .await?

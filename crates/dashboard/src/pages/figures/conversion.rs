@@ -9,7 +9,7 @@ use conversions::{
     NamedConversion, ReasonCode, Source, Statement, WaitingCorrection,
 };
 use schema::ConversionId;
-use tenancy::{ChangeError, Draft, Permission, needs};
+use tenancy::{Author, ChangeError, Draft, Permission, needs};
 
 use super::conversions::review;
 use crate::error::PageError;
@@ -49,7 +49,7 @@ pub(super) async fn correct(
     let corrected = page
         .conn
         .attempt(async |conn| {
-            let request = request(conn, conversion_id, &draft, version).await?;
+            let request = request(conn, &author, conversion_id, &draft, version).await?;
             conversions::propose(conn, &author, conversion_id, &request, now).await
         })
         .await;
@@ -67,6 +67,7 @@ pub(super) async fn correct(
 
 async fn request(
     conn: &mut schema::NetworkConn,
+    author: &Author,
     id: ConversionId,
     draft: &Draft,
     version: Option<i32>,
@@ -81,7 +82,7 @@ async fn request(
     };
     let correction = match draft.of("undo").parse() {
         Ok(statement) => Correction::Undo(statement),
-        Err(_) => correction.check(conn, id).await?,
+        Err(_) => correction.check(conn, author, id).await?,
     };
     let reason_code = conversions::reason(draft.of("reason_code"))?;
     Ok(CorrectionRequest {
@@ -91,7 +92,7 @@ async fn request(
 }
 
 async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Draft) -> PageResult {
-    let scope = page.actor.role.scope();
+    let scope = page.actor.scope();
     let filter = ConversionFilter {
         scope,
         id: Some(id),
@@ -103,7 +104,7 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
     let entries = ledger::of_conversion(&mut page.conn, scope, id).await?;
     let may_correct = page.actor.may(Permission::DecideConversions);
     let waiting = if may_correct {
-        conversions::waiting(&mut page.conn, Some(id), 1).await?
+        conversions::waiting(&mut page.conn, scope, Some(id), 1).await?
     } else {
         Vec::new()
     };
@@ -129,7 +130,7 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
             review: named
                 .conversion
                 .review_because
-                .filter(|_| scope.is_whole())
+                .filter(|_| scope.is_staff())
                 .map(|because| review(because, &named.conversion)),
             statements: statements
                 .iter()
@@ -238,7 +239,7 @@ impl StatementRow {
             }
             Source::Report | Source::Postback => "Advertiser".to_owned(),
             Source::Person => match &change.author {
-                Some(author) if frame.actor.role.scope().is_whole() => author.clone(),
+                Some(author) if frame.actor.scope().is_staff() => author.clone(),
                 _ => "Network".to_owned(),
             },
             Source::Hold | Source::Parent => "Clickledger".to_owned(),

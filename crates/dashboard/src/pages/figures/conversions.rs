@@ -36,7 +36,7 @@ pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Qu
     let status = listing::word(&filters.status)?;
     let order = listing::text(&filters.order);
     // Reviews are visible to the network's own members only.
-    let may_review = page.actor.role.scope().is_whole();
+    let may_review = page.actor.scope().is_staff();
     let in_review = may_review && filters.review == "yes";
     let mut tabs = listing::tabs("/conversions", ConversionStatus::ALL, status);
     if may_review {
@@ -48,7 +48,7 @@ pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Qu
         ));
     }
     let filter = ConversionFilter {
-        scope: page.actor.role.scope(),
+        scope: page.actor.scope(),
         status,
         in_review,
         order_id: order.clone(),
@@ -161,7 +161,7 @@ impl ConversionRow {
             status: conversion.status.as_str(),
             review: conversion
                 .review_because
-                .filter(|_| frame.actor.role.scope().is_whole())
+                .filter(|_| frame.actor.scope().is_staff())
                 .map(|because| review(because, &conversion)),
             campaign,
             goal,

@@ -195,7 +195,7 @@ async fn render<P>(
     preview: Option<BulkReport>,
     batch: Option<Uuid>,
 ) -> PageResult {
-    let waiting = conversions::waiting(&mut page.conn, None, LIMIT).await?;
+    let waiting = conversions::waiting(&mut page.conn, page.actor.scope(), None, LIMIT).await?;
     let frame = page.commit().await?;
     let choose = |options: &mut dyn Iterator<Item = (&'static str, &'static str)>, chosen: &str| {
         let options: Vec<_> = options.collect();

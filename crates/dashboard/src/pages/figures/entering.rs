@@ -23,7 +23,8 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
     let mut draft = form.draft("", &Entry::FIELDS);
     let tracker = page.request.dashboard.tracker.clone();
     let network = page.network.clone();
-    let checked = Entry::check(&mut page.conn, &tracker, &network, &draft).await;
+    let scope = page.actor.scope();
+    let checked = Entry::check(&mut page.conn, &tracker, &network, scope, &draft).await;
     let entry = match checked {
         Ok(entry) => entry,
         Err(error) => {
@@ -54,7 +55,7 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
 
 async fn render(mut page: Page<needs::DecideConversions>, draft: Draft, problem: String) -> PageResult {
     let campaigns = campaign_table::visible(&mut page.conn, tenancy::Scope::default(), None).await?;
-    let affiliates = affiliates::all(&mut page.conn).await?;
+    let affiliates = affiliates::all(&mut page.conn, page.actor.scope()).await?;
     let frame = page.commit().await?;
     let status = if problem.is_empty() {
         forms::status(&draft.errors)

@@ -25,7 +25,7 @@ pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
     if !page.actor.may(Permission::SeeReports) {
         return see_other("/integration");
     }
-    let scope = page.actor.role.scope();
+    let scope = page.actor.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let query = ReportQuery::last_days(30, today, vec![Dimension::Day]);
     let engine = page.request.dashboard.reports.clone();

@@ -130,7 +130,7 @@ pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageR
     let network = networks::current(&mut conn).await?;
     let zone = network.time_zone();
     let query = links::query_at(&link, &owner, now, zone).ok_or(PageError::Gone)?;
-    let (engine, scope, asked) = (&dashboard.reports, owner.role.scope(), page_number(&request));
+    let (engine, scope, asked) = (&dashboard.reports, owner.scope(), page_number(&request));
     let sorted = asked.saturating_mul(ROWS);
     let report = engine.run(&mut conn, &network, scope, &query, sorted).await;
     let report = match report {

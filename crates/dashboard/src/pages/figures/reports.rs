@@ -101,7 +101,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     if let Some(url) = with_added(page.request.http.query_string()) {
         return see_other(&url);
     }
-    let scope = page.actor.role.scope();
+    let scope = page.actor.scope();
     let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
     let fallback = || ReportQuery::last_days(30, today, vec![Dimension::Campaign]);
     let views = saved::list(&mut page.conn, &page.actor).await?;
@@ -131,7 +131,7 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
     };
     let campaigns = campaign_table::visible(&mut page.conn, scope, None).await?;
     let affiliates = if page.actor.may(Permission::SeeParties) {
-        affiliates::all(&mut page.conn).await?
+        affiliates::all(&mut page.conn, page.actor.scope()).await?
     } else {
         Vec::new()
     };
@@ -353,7 +353,7 @@ async fn file(
     let (query, _) = parsed.map_err(refusal)?;
     query.check(&page.actor).map_err(refusal)?;
     let engine = page.request.dashboard.reports.clone();
-    let scope = page.actor.role.scope();
+    let scope = page.actor.scope();
     let report = engine
         .run(&mut page.conn, &page.network, scope, &query, MAX_IMMEDIATE_ROWS)
         .await;

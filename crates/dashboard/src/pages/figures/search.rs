@@ -39,7 +39,7 @@ pub(super) async fn go(mut page: Page<needs::SignIn>, search: web::Query<Search>
     let sees_conversions = page.actor.may(Permission::SeeConversions);
     if let (Ok(id), true) = (text.parse::<ConversionId>(), sees_conversions) {
         let filter = ConversionFilter {
-            scope: page.actor.role.scope(),
+            scope: page.actor.scope(),
             id: Some(id),
             ..ConversionFilter::default()
         };
@@ -69,7 +69,7 @@ async fn has_postbacks_only(
         return Ok(true);
     }
     let of_order = ConversionFilter {
-        scope: actor.role.scope(),
+        scope: actor.scope(),
         order_id: order_id.clone(),
         ..ConversionFilter::default()
     };
@@ -77,7 +77,7 @@ async fn has_postbacks_only(
         return Ok(false);
     }
     let of_order = PostbackFilter {
-        scope: actor.role.scope(),
+        scope: actor.scope(),
         order_id,
         ..PostbackFilter::default()
     };

@@ -17,7 +17,7 @@ use crate::urls;
 
 /// `GET /integration`: redirects to the integration of the actor's advertiser.
 pub(super) async fn own(caller: Caller<needs::SeeIntegration>) -> PageResult {
-    match caller.actor.role.scope().advertiser {
+    match caller.actor.scope().advertiser {
         Some(id) => see_other(&urls::integration(id)),
         None => see_other("/advertisers"),
     }
@@ -50,7 +50,7 @@ pub(super) async fn new_token(
 /// Advertiser of a path, if the actor may see it.
 pub(super) async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<Advertiser, PageError> {
     let advertiser_id: AdvertiserId = id(path)?;
-    Ok(advertisers::find_visible(conn, actor.role.scope(), advertiser_id).await?)
+    Ok(advertisers::find_visible(conn, actor.scope(), advertiser_id).await?)
 }
 
 /// Time for which the previous token stays valid. A text that is no number means not at all.

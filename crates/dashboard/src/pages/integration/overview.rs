@@ -61,7 +61,7 @@ impl Owner {
 
     /// Navigation entry of the page.
     fn section(&self, actor: &Actor) -> &'static str {
-        match (self, actor.role.scope().advertiser) {
+        match (self, actor.scope().advertiser) {
             (Self::Campaign(_), _) => section(actor),
             (Self::Advertiser(_), Some(_)) => "Integration",
             (Self::Advertiser(_), None) => "Advertisers",
@@ -74,7 +74,7 @@ pub(super) async fn render<P>(mut page: Page<P>, owner: Owner, draft: Option<Dra
     let holder = owner.holder();
     let scope = Scope {
         advertiser: Some(holder.advertiser_id),
-        affiliate: None,
+        ..page.actor.scope()
     };
     let url = page.tracking_url().await?;
     let fresh = Fresh::of(&page.request);
@@ -247,7 +247,7 @@ impl Goals {
         let dialect = integrations.dialect(holder.campaign_id);
         let scope = Scope {
             advertiser: Some(holder.advertiser_id),
-            affiliate: None,
+            ..Scope::default()
         };
         let mut all = Self {
             ways: Vec::new(),

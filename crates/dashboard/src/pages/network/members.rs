@@ -34,7 +34,7 @@ async fn render<P>(mut page: Page<P>, fresh_link: Option<String>, form: InviteFo
     let invited = invitations::list(&mut page.conn, Scope::default(), page.now).await?;
     let seats = memberships::seats_taken(&mut page.conn, page.now).await?;
     let advertisers = advertisers::active(&mut page.conn).await?;
-    let affiliates = affiliates::active(&mut page.conn).await?;
+    let affiliates = affiliates::active(&mut page.conn, tenancy::Scope::default()).await?;
     let frame = page.commit().await?;
     let roles = RoleKind::ALL.iter().filter(|kind| frame.actor.may_grant(**kind));
     let status = forms::status(&form.errors);

@@ -25,6 +25,7 @@ pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNet
         require_two_factor: form.ticked("require_two_factor"),
         require_tests: form.ticked("require_tests"),
         names_affiliates: form.ticked("names_affiliates"),
+        managers_see_all: form.ticked("managers_see_all"),
         second_user_above: form.get("second_user_above").to_owned(),
         blocked_addresses: Words::typed(form.get("blocked_addresses")).0,
     };
@@ -67,6 +68,7 @@ async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors
             require_two_factor: profile.require_two_factor,
             require_tests: profile.require_tests,
             names_affiliates: profile.names_affiliates,
+            managers_see_all: profile.managers_see_all,
             blocked_addresses: profile.blocked_addresses,
         };
         (draft, FieldErrors::default())

@@ -26,7 +26,7 @@ pub(super) struct Filters {
 /// `GET /alerts`
 pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Query<Filters>) -> PageResult {
     let filter = AlertFilter {
-        scope: page.actor.role.scope(),
+        scope: page.actor.scope(),
         open: filters.open == "yes",
         before: listing::id(&filters.before)?,
     };

@@ -34,7 +34,7 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
     let status = listing::word(&filters.status)?;
     let (reason, order) = (listing::text(&filters.reason), listing::text(&filters.order));
     let filter = PostbackFilter {
-        scope: page.actor.role.scope(),
+        scope: page.actor.scope(),
         status,
         reason: reason.clone(),
         order_id: order.clone(),
@@ -85,7 +85,7 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
 /// `GET /postbacks/{id}`
 pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<String>) -> PageResult {
     let postback_id: PostbackId = id(&path)?;
-    let found = postbacks::find(&mut page.conn, page.actor.role.scope(), postback_id).await?;
+    let found = postbacks::find(&mut page.conn, page.actor.scope(), postback_id).await?;
     let frame = page.commit().await?;
     let postback = found.ok_or(PageError::NotFound)?;
     let title = format!("Postback {}", format::short_id(&postback.id.to_string()));

@@ -24,7 +24,7 @@ pub(super) async fn one(
     path: web::Path<String>,
 ) -> PageResult {
     let postback_id: PostbackId = id(&path)?;
-    let found = postbacks::find(&mut page.conn, page.actor.role.scope(), postback_id).await?;
+    let found = postbacks::find(&mut page.conn, page.actor.scope(), postback_id).await?;
     found.ok_or(PageError::NotFound)?;
     let filter = ReplayFilter {
         ids: vec![postback_id],

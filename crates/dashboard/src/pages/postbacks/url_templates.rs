@@ -69,7 +69,7 @@ pub(super) async fn new(
 pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveTemplates>) -> PageResult {
     let mut draft = form.draft("", &UrlTemplateSettings::FIELDS);
     if let Some(settings) = UrlTemplateSettings::check(&mut draft) {
-        let (author, scope) = (page.actor.author(), page.actor.role.scope());
+        let (author, scope) = (page.actor.author(), page.actor.scope());
         let made = page
             .conn
             .attempt(async |conn| url_templates::create(conn, &author, scope, &settings, page.now).await);
@@ -99,7 +99,7 @@ pub(super) async fn update(
     let known = find(&mut page.conn, &page.actor, &path).await?;
     let mut draft = form.draft("", &UrlTemplateSettings::FIELDS);
     if let Some(settings) = UrlTemplateSettings::check(&mut draft) {
-        let (author, scope) = (page.actor.author(), page.actor.role.scope());
+        let (author, scope) = (page.actor.author(), page.actor.scope());
         let changed = page.conn.attempt(async |conn| {
             url_templates::update(conn, &author, scope, known.id, &settings, page.now).await
         });
@@ -119,7 +119,7 @@ pub(super) async fn remove(
     Submitted(mut page, _): Submitted<needs::SaveTemplates>,
     path: web::Path<String>,
 ) -> PageResult {
-    let (template_id, scope) = (id(&path)?, page.actor.role.scope());
+    let (template_id, scope) = (id(&path)?, page.actor.scope());
     let author = page.actor.author();
     if !url_templates::remove(&mut page.conn, &author, scope, template_id, page.now).await? {
         return Err(PageError::NotFound);
@@ -131,7 +131,7 @@ pub(super) async fn remove(
 /// Template of a path, if the actor may see it.
 async fn find(conn: &mut NetworkConn, actor: &Actor, path: &str) -> Result<UrlTemplate, PageError> {
     let template_id: UrlTemplateId = id(path)?;
-    let found = url_templates::find(conn, actor.role.scope(), template_id).await?;
+    let found = url_templates::find(conn, actor.scope(), template_id).await?;
     found.ok_or(PageError::NotFound)
 }
 
@@ -180,7 +180,7 @@ pub(super) async fn saved(conn: &mut NetworkConn, actor: &Actor) -> Result<Vec<S
     if !actor.may(Permission::SeeTemplates) {
         return Ok(Vec::new());
     }
-    let scope = actor.role.scope();
+    let scope = actor.scope();
     let is_staff = scope.advertiser.is_none() && scope.affiliate.is_none();
     let found = url_templates::with_owners(conn, scope, MAX_LISTED).await?;
     let saved = found.into_iter().map(|(template, owner)| {

@@ -1,0 +1,1 @@
+ALTER TABLE networks DROP COLUMN managers_see_all;
