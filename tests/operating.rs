@@ -207,6 +207,7 @@ async fn an_operator_impersonates_a_member_and_ends_it_with_log_entries() {
         name: olga.name.clone(),
         via: Via::Page,
         address: None,
+        scope: tenancy::Scope::default(),
     };
     let new = NewImpersonation {
         operator_id: olga.id,

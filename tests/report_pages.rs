@@ -7,6 +7,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use testkit::people::operator;
 use testkit::{ApiClient, TestApp};
 
 async fn report(program: &ApiClient, query: &str) -> Value {
@@ -195,6 +196,48 @@ async fn advertisers_see_affiliates_by_id_unless_the_network_names_them() {
             let text = person.get(page).await.html;
             assert_eq!(text.contains(&name), names_affiliates, "{page}: {text}");
         }
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_the_events_of_each_network_and_no_money() {
+    let app = TestApp::spawn().await;
+    let click = app.visitor().click("").await.id;
+    let sent = [("click_id", click.as_str()), ("order_id", "1"), ("amount", "777")];
+    for reason in ["accepted", "duplicate_order"] {
+        assert_eq!(app.advertiser().postback(&sent).await.reason(), reason);
+    }
+    app.settled().await;
+    let operator = operator(&app).await;
+    let file = operator.get("/ops/report.csv").await.html;
+    let (header, rows) = file.split_once('\n').unwrap();
+    assert!(
+        header.trim_end().ends_with(
+            "Network ID,Network,Clicks,Valid clicks,Unique clicks,Conversions,Approved,Rejected,Postbacks,\
+             Rejected postbacks,Held postbacks"
+        ),
+        "{file}"
+    );
+    let orbit = format!("{},Orbit,1,1,1,1,0,0,2,0,0", app.scene.network.id);
+    assert!(rows.lines().any(|row| row == orbit), "{file}");
+    let page = operator.get("/ops/report").await.html;
+    assert!(
+        page.contains("Orbit") && !page.contains("777") && !page.contains("77.70"),
+        "{page}"
+    );
+    let past = operator
+        .get("/ops/report.csv?from=2020-01-01&to=2020-12-31")
+        .await
+        .html;
+    assert!(past.contains(",Orbit,0,0,0,0,0,0,0,0,0"), "{past}");
+    for period in [
+        "from=yesterday",
+        "from=2026-02-01&to=2026-01-31",
+        "from=2020-01-01&to=2026-01-31",
+    ] {
+        let refused = operator.get(&format!("/ops/report?{period}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{period}");
     }
     app.finish().await;
 }

@@ -175,6 +175,8 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/ops/networks/{id}/limits", OPERATOR).of(Id::Network),
     row("post", "/ops/networks/{id}/act", OPERATOR).of(Id::Network),
     row("post", "/ops/networks/{id}/erase", OPERATOR).of(Id::Network),
+    row("get", "/ops/report", OPERATOR),
+    row("get", "/ops/report.csv", OPERATOR),
     row("get", "/ops/log", OPERATOR),
     row("get", "/ops/node", OPERATOR),
     row("post", "/ops/node/{id}/forget", Door::Unasked),

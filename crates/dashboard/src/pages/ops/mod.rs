@@ -1,9 +1,10 @@
-//! Pages of operators: networks, operator log, health of the nodes.
+//! Pages of operators: networks and their report, operator log, health of the nodes.
 
 mod health;
 mod log;
 mod network;
 mod networks;
+mod report;
 
 use crate::routes::routes;
 
@@ -17,6 +18,8 @@ routes! {
     post "/networks/{id}/limits" => network::set_limits;
     post "/networks/{id}/act" => network::impersonate;
     post "/networks/{id}/erase" => network::erase;
+    get "/report" => report::show;
+    get "/report.csv" => report::file;
     get "/log" => log::list;
     get "/node" => health::show;
     post "/node/{id}/forget" => health::forget;
