@@ -43,8 +43,9 @@ impl World {
         let app = TestApp::spawn().await;
         let owner = app.program(&app.scene.owner).await;
         let manager = app.program(app.scene.person(RoleKind::Manager)).await;
-        let me = manager.get("/me").await.json;
-        let membership = me["membership"].as_str().unwrap().to_owned();
+        let members = items(&owner, "/members").await;
+        let member = members.iter().find(|member| member["role"] == "manager");
+        let membership = member.unwrap()["id"].as_str().unwrap().to_owned();
         let managed = json!({ "name": "Managed Media", "status": "active", "manager": membership });
         let created = owner.post("/affiliates", &managed).await;
         assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
@@ -81,7 +82,7 @@ impl World {
             ];
             let answer = server.postback(&sent).await;
             assert_eq!(answer.reason(), "accepted", "{}", answer.text);
-            let conversion = answer.json["conversion"].as_str().unwrap().to_owned();
+            let conversion = answer.json["conversion_id"].as_str().unwrap().to_owned();
             let name = name.as_str().unwrap().to_owned();
             parties.push(Party {
                 id,

@@ -219,7 +219,7 @@ async fn operators_see_the_events_of_each_network_and_no_money() {
         ),
         "{file}"
     );
-    let orbit = format!("{},Orbit,1,1,1,1,0,0,2,0,0", app.scene.network.id);
+    let orbit = format!("{},Orbit,1,0,0,1,0,0,2,0,0", app.scene.network.id);
     assert!(rows.lines().any(|row| row == orbit), "{file}");
     let page = operator.get("/ops/report").await.html;
     assert!(
