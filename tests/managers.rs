@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tenancy::memberships::RoleKind;
 use testkit::{ApiClient, TestApp};
 
-/// Network with orders of an affiliate that nobody manages and of one that the manager manages.
+/// Network with orders of an affiliate without a manager and of one that the manager manages.
 struct World {
     app: TestApp,
     owner: ApiClient,

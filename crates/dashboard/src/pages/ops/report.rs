@@ -29,7 +29,7 @@ const METRICS: [Metric; 9] = [
     Metric::PostbacksRejected,
     Metric::PostbacksHeld,
 ];
-/// Networks of a report, the newest: each is summed in a transaction of its own rows.
+/// Networks of a report, the newest: each is summed in a separate transaction.
 const MAX_NETWORKS: i64 = 1_000;
 /// Longest period, in days.
 const MAX_DAYS: i64 = 731;
@@ -76,7 +76,7 @@ impl Period {
 struct Summed {
     rows: Vec<(Network, Vec<i64>)>,
     totals: Vec<i64>,
-    /// True if there are more networks than a report has.
+    /// True if more networks exist than a report has.
     is_cut: bool,
 }
 
