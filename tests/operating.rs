@@ -398,3 +398,27 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
         "it stops with the server"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_gets_certificates_for_hosts_of_the_installation_only() {
+    let app = TestApp::spawn().await;
+    let owner = app.program(&app.scene.owner).await;
+    let hosts = serde_json::json!({ "tracking_hosts": ["go.orbit.example"] });
+    assert_eq!(owner.patch("/network", &hosts).await.status, StatusCode::OK);
+    let ask = async |query: &str| {
+        let url = format!("{}/tls/ask{query}", app.dashboard_url);
+        reqwest::get(url).await.unwrap().status()
+    };
+    let dashboard = app.dashboard_url.strip_prefix("http://").unwrap();
+    for (query, status) in [
+        ("?domain=go.orbit.example", StatusCode::OK),
+        ("?domain=GO.orbit.example.", StatusCode::OK),
+        (&format!("?domain={dashboard}"), StatusCode::OK),
+        ("?domain=orbit.example", StatusCode::NOT_FOUND),
+        ("?domain=other.go.orbit.example", StatusCode::NOT_FOUND),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(ask(query).await, status, "{query}");
+    }
+    app.finish().await;
+}

@@ -52,6 +52,8 @@ mod tests {
         let tracker = Tracker::start(TrackerSettings {
             db: db.clone(),
             database_url: NO_DATABASE.to_owned(),
+            opening: schema::Opening::pending(),
+            patience: Duration::from_millis(250),
             secret: secret.clone(),
             urls: urls.clone(),
             proxies: tracking::Proxies::default(),

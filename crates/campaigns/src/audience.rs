@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use schema::{Words, campaigns};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Kinds of devices, as clicks have them.
@@ -10,7 +11,7 @@ pub const DEVICES: [&str; 5] = ["desktop", "mobile", "tablet", "tv", "other"];
 const MAX_COUNTRIES: usize = 250;
 
 /// Targeting of a campaign: the visitors it accepts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = campaigns)]
 pub struct Audience {
     /// ISO 3166-1 codes of accepted countries; empty accepts all.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AdvertiserId, CampaignId, Currency, NetworkConn, Words, advertisers, campaigns};
+use serde::{Deserialize, Serialize};
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, resolve_reference, taken};
 
@@ -19,7 +20,7 @@ pub use crate::sending::Sending;
 use crate::{landing_pages, test_orders};
 
 /// A campaign as stored.
-#[derive(Debug, Clone, HasQuery)]
+#[derive(Debug, Clone, HasQuery, Serialize, Deserialize)]
 #[diesel(table_name = campaigns)]
 pub struct Campaign {
     /// The campaign.

@@ -6,6 +6,7 @@ use dialects::Amount;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{AffiliateId, CampaignId, CapId, Currency, Money, NetworkConn, caps, clock, text_enum};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Draft, affiliates, taken};
@@ -61,7 +62,7 @@ impl CapPeriod {
 }
 
 /// A cap as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, Serialize, Deserialize)]
 #[diesel(table_name = caps)]
 pub struct Cap {
     /// The cap.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::Words;
+use serde::{Deserialize, Serialize};
 use tenancy::networks::ascii_host;
 use url::Url;
 
@@ -21,7 +22,7 @@ pub(crate) const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// A macro of a destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Macro {
     ClickId,
     Sub(usize),
@@ -181,7 +182,7 @@ pub enum DestinationError {
     NoClickParameter,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Piece {
     Text(String),
     Macro(Macro),
@@ -197,7 +198,7 @@ enum Piece {
 /// };
 /// assert_eq!(destination.expand(&values), "https://shop.example/p?id=abc&s=a%26b#top");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
     pieces: Vec<Piece>,
 }

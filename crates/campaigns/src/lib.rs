@@ -34,4 +34,6 @@ pub use click_flag::ClickFlag;
 pub use click_id::{ClickId, ClickIds};
 pub use destination::{Destination, DestinationError, MacroValues};
 pub use passing::pass;
-pub use routing::{AffiliateState, Named, Promotion, Route, Routing, RoutingError, Weighted};
+pub use routing::{
+    AffiliateState, Keeper, Kept, KeptError, Named, Promotion, Route, Routing, RoutingError, Weighted,
+};

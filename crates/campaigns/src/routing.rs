@@ -6,6 +6,7 @@
 //! because refusing visitors would be worse than an outdated entry.
 
 mod error;
+mod kept;
 mod memory;
 mod promotion;
 mod refreshing_cache;
@@ -26,8 +27,9 @@ use tenancy::networks::Network;
 use tenancy::unscoped;
 
 pub use self::error::RoutingError;
+pub use self::kept::{Keeper, Kept, KeptError};
 pub use self::memory::{AffiliateState, Named, Routing};
-use self::memory::{Alias, AliasRef, CachedLink, Memory, Wanted};
+use self::memory::{AliasRef, CachedLink, Memory, Wanted};
 use self::promotion::load_promotion;
 pub use self::promotion::{Promotion, Weighted};
 use crate::campaigns::Campaign;
@@ -81,7 +83,13 @@ impl Routing {
         let memory = &self.memory;
         memory
             .hosts
-            .get(host, memory, |found, at| memory.freshness(id_of(found), at), load)
+            .get_or(
+                host,
+                memory,
+                |found, at| memory.freshness(id_of(found), at),
+                || memory.kept().hosts.get(host).cloned().map(Some),
+                load,
+            )
             .await
     }
 
@@ -96,7 +104,13 @@ impl Routing {
         let memory = &self.memory;
         memory
             .slugs
-            .get(slug, memory, |found, at| memory.freshness(id_of(found), at), load)
+            .get_or(
+                slug,
+                memory,
+                |found, at| memory.freshness(id_of(found), at),
+                || memory.kept().slugs.get(slug).cloned().map(Some),
+                load,
+            )
             .await
     }
 
@@ -129,20 +143,16 @@ impl Routing {
             Some(link) => Some(link),
             None if memory.is_unknown(network_id, memory.unknown_aliases.get(&key)) => None,
             None => {
-                let queried_at = Instant::now();
-                let found = Box::pin(memory.query_link(network_id, Wanted::Alias(alias))).await?;
-                let key = Alias {
-                    network_id,
-                    alias: alias.into(),
-                };
-                match &found {
-                    Some(link) => memory.aliases.insert(key, link.clone()),
-                    None => memory.unknown_aliases.insert(key, queried_at),
+                let kept = memory.kept().links.get(&(network_id, alias.into())).cloned();
+                let querying = Box::pin(memory.query_alias(network_id, alias));
+                match kept {
+                    Some(kept) => memory.loads.or(Some(kept), querying).await,
+                    None => querying.await?,
                 }
-                found
             }
         };
-        self.complete(network_id, link).await
+        let kept = memory.kept();
+        self.complete(network_id, link, &kept).await
     }
 
     /// The link with this id.
@@ -165,7 +175,7 @@ impl Routing {
                 found
             }
         };
-        self.complete(network_id, link).await
+        self.complete(network_id, link, &Kept::default()).await
     }
 
     /// Owner of the postback token with this hash.
@@ -225,10 +235,11 @@ impl Routing {
         &self,
         network_id: NetworkId,
         link: Option<CachedLink>,
+        kept: &Kept,
     ) -> Result<Option<Route>, RoutingError> {
         let Some(link) = link else { return Ok(None) };
-        let promotion = self.promotion(network_id, link.campaign_id).await?;
-        let affiliate_state = self.affiliate_state(network_id, link.affiliate_id).await?;
+        let promotion = self.promotion_or(network_id, link.campaign_id, kept).await?;
+        let affiliate_state = self.affiliate_state(network_id, link.affiliate_id, kept).await?;
         Ok(promotion
             .zip(affiliate_state)
             .map(|(promotion, affiliate)| Route {
@@ -251,6 +262,15 @@ impl Routing {
         network_id: NetworkId,
         campaign_id: CampaignId,
     ) -> Result<Option<Arc<Promotion>>, RoutingError> {
+        self.promotion_or(network_id, campaign_id, &Kept::default()).await
+    }
+
+    async fn promotion_or(
+        &self,
+        network_id: NetworkId,
+        campaign_id: CampaignId,
+        kept: &Kept,
+    ) -> Result<Option<Arc<Promotion>>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, campaign_id): (NetworkId, CampaignId)| async move {
             let mut conn = memory.db.network(network_id).await?;
             let promotion = load_promotion(&mut conn, campaign_id).await?;
@@ -261,7 +281,13 @@ impl Routing {
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
         memory
             .promotions
-            .get(&(network_id, campaign_id), memory, freshness, load)
+            .get_or(
+                &(network_id, campaign_id),
+                memory,
+                freshness,
+                || kept.promotions.get(&(network_id, campaign_id)).cloned().map(Some),
+                load,
+            )
             .await
     }
 
@@ -286,6 +312,7 @@ impl Routing {
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
+        kept: &Kept,
     ) -> Result<Option<AffiliateState>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
             let mut conn = memory.db.network(network_id).await?;
@@ -302,7 +329,18 @@ impl Routing {
         let freshness = |_: &_, at| memory.freshness(Some(network_id), at);
         memory
             .affiliates
-            .get(&(network_id, affiliate_id), memory, freshness, load)
+            .get_or(
+                &(network_id, affiliate_id),
+                memory,
+                freshness,
+                || {
+                    kept.affiliates
+                        .get(&(network_id, affiliate_id))
+                        .copied()
+                        .map(Some)
+                },
+                load,
+            )
             .await
     }
 }

@@ -2,12 +2,13 @@
 
 use diesel::prelude::*;
 use schema::{Words, campaigns};
+use serde::{Deserialize, Serialize};
 use tenancy::check_number;
 
 use crate::passing;
 
 /// Redirects of a campaign's visitors.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = campaigns, treat_none_as_null = true)]
 pub struct Sending {
     /// Query parameter that carries the click id; added to destinations without `{click_id}`.

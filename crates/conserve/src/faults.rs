@@ -27,6 +27,7 @@ impl Fault {
             Self::Kill9Server => kill9_server(world).await,
             Self::Kill9Applying => kill9_applying(world).await,
             Self::Kill9Postgres => kill9_postgres(world).await,
+            Self::DatabaseAwayAtStart => database_away_at_start(world).await,
             Self::FreezePostgres => freeze_postgres(world).await,
             Self::FullJournal => full_journal(world).await,
             Self::TornTail => torn_tail(world).await,
@@ -75,6 +76,34 @@ async fn kill9_postgres(world: &mut World) -> Outcome<String> {
     world.pause(1.0, 5.0).await;
     world.cluster.start().await?;
     Ok(String::new())
+}
+
+/// The links that the server redirected before go on redirecting, and their clicks are acknowledged.
+async fn database_away_at_start(world: &mut World) -> Outcome<String> {
+    world.node.kill9();
+    world.cluster.kill9();
+    let acknowledged = |world: &World| {
+        let record = world.driver.record();
+        let clicks = record.clicks.get(&Some(Fault::DatabaseAwayAtStart));
+        clicks.map_or(0, |clicks| clicks.count(End::Acked))
+    };
+    let before = acknowledged(world);
+    let began = Instant::now();
+    world.node.start().await?;
+    let took = began.elapsed();
+    world.pause(2.0, 5.0).await;
+    let meanwhile = acknowledged(world) - before;
+    if meanwhile == 0 {
+        world
+            .complaints
+            .push("no click was acknowledged while the database was away at the start".to_owned());
+    }
+    world.cluster.start().await?;
+    world.node.open().await?;
+    Ok(format!(
+        "ready in {} ms, {meanwhile} clicks acknowledged without the database",
+        took.as_millis()
+    ))
 }
 
 async fn freeze_postgres(world: &mut World) -> Outcome<String> {

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Kill9Applying,
     /// kill -9 of Postgres with all its processes, started again after a while.
     Kill9Postgres,
+    /// kill -9 of the server and of Postgres; the server is started first, and Postgres after a while.
+    DatabaseAwayAtStart,
     /// Postgres suspended (SIGSTOP) for 10 s.
     FreezePostgres,
     /// Full disk of the journal, with free space again later.
@@ -84,10 +86,11 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 }
 
 /// Faults of the short profile, with the strikes of each.
-pub(crate) const SHORT: [(Fault, usize); 7] = [
+pub(crate) const SHORT: [(Fault, usize); 8] = [
     (Fault::Kill9Server, 5),
     (Fault::Kill9Applying, 2),
     (Fault::Kill9Postgres, 3),
+    (Fault::DatabaseAwayAtStart, 1),
     (Fault::FreezePostgres, 1),
     (Fault::FullJournal, 1),
     (Fault::TornTail, 4),
@@ -95,10 +98,11 @@ pub(crate) const SHORT: [(Fault, usize); 7] = [
 ];
 
 /// Faults of the long profile: a hundred strikes.
-pub(crate) const LONG: [(Fault, usize); 12] = [
-    (Fault::Kill9Server, 28),
+pub(crate) const LONG: [(Fault, usize); 13] = [
+    (Fault::Kill9Server, 24),
     (Fault::Kill9Applying, 10),
     (Fault::Kill9Postgres, 14),
+    (Fault::DatabaseAwayAtStart, 4),
     (Fault::FreezePostgres, 3),
     (Fault::FullJournal, 3),
     (Fault::TornTail, 12),

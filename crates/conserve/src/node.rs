@@ -135,13 +135,21 @@ impl Node {
     }
 
     async fn is_ready(&self) -> bool {
-        let request = async {
-            let mut connection = Connection::open(self.tracking).await?;
-            connection
-                .send("GET /health/ready HTTP/1.1\r\nHost: conserve\r\nConnection: close\r\n\r\n")
-                .await
-        };
-        matches!(timeout(Duration::from_secs(2), request).await, Ok(Ok(response)) if response.status == 200)
+        answers(self.tracking, "/health/ready", 200).await
+    }
+
+    /// Waits until the server has opened its database.
+    pub(crate) async fn open(&self) -> Outcome {
+        let began = Instant::now();
+        // A network that does not exist, which only the database knows.
+        while !answers(self.dashboard, "/join/nowhere", 404).await {
+            if began.elapsed() > START_TIMEOUT {
+                let log = self.settings.log.display();
+                return Err(format!("the server has not opened its database; see {log}").into());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// Returns true while the process runs.
@@ -191,6 +199,15 @@ impl Node {
     pub(crate) fn journal(&self) -> PathBuf {
         self.settings.data.join("journal")
     }
+}
+
+async fn answers(address: SocketAddr, path: &str, status: u16) -> bool {
+    let request = async {
+        let mut connection = Connection::open(address).await?;
+        let text = format!("GET {path} HTTP/1.1\r\nHost: conserve\r\nConnection: close\r\n\r\n");
+        connection.send(&text).await
+    };
+    matches!(timeout(Duration::from_secs(2), request).await, Ok(Ok(response)) if response.status == status)
 }
 
 impl Drop for Node {

@@ -79,6 +79,7 @@ impl World {
             environment: settings.environment,
         })?;
         node.start().await?;
+        node.open().await?;
         let scene = Scene::set(&cluster.client().await?).await?;
         let run = Run {
             seed: settings.seed,

@@ -12,8 +12,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use schema::{
-    AdvertiserId, Changes, ConversionId, Currency, Db, DbError, Money, NetworkConn, NetworkId, PostbackId,
-    replays,
+    AdvertiserId, Changes, ConversionId, Currency, Db, DbError, Money, NetworkConn, NetworkId, Opening,
+    PostbackId, replays,
 };
 use serde_json::json;
 use tenancy::audit::{self, Change};
@@ -182,7 +182,7 @@ impl Decider {
     /// # Errors
     /// Returns an error if the database cannot be reached.
     pub async fn connect(db: Db, database_url: &str, secret: Secret) -> Result<Self, DecideError> {
-        let routing = Routing::new(db.clone(), Changes::listen(database_url));
+        let routing = Routing::new(db.clone(), Changes::listen(&Opening::default(), database_url));
         let authenticator = Authenticator::new(routing, ClickIds::new(secret.clone()), secret);
         let replayer = Replayer::connect(database_url, authenticator).await;
         let replayer = replayer.map_err(|error| DecideError::Failed(error.to_string()))?;

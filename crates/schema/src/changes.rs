@@ -12,11 +12,11 @@ use diesel::QueryResult;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures_util::{StreamExt, stream};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio_postgres::{AsyncMessage, Client};
 
 use crate::session::{ConnectError, Driver};
-use crate::{NetworkConn, NetworkId, session};
+use crate::{NetworkConn, NetworkId, Opening, session};
 
 const CHANNEL: &str = "clickledger_changes";
 /// Interval between health checks of the listening connection.
@@ -63,6 +63,10 @@ pub struct Changed {
 pub struct Changes {
     received: Arc<RwLock<Received>>,
     each: broadcast::Sender<Changed>,
+    /// Request for a health check before its time.
+    ask: Arc<Notify>,
+    /// Announcement of each successful health check.
+    checked: Arc<Notify>,
 }
 
 struct Received {
@@ -75,12 +79,12 @@ struct Received {
 }
 
 impl Changes {
-    /// Listens on a separate connection and reconnects after every failure, until the process ends.
+    /// Listens on a separate connection, once the database is open, and reconnects after every failure, until the process ends.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn listen(url: &str) -> Self {
+    pub fn listen(opening: &Opening, url: &str) -> Self {
         let received = Received {
             checked_at: None,
             complete_since: Instant::now(),
@@ -90,8 +94,14 @@ impl Changes {
         let changes = Self {
             received: Arc::new(RwLock::new(received)),
             each,
+            ask: Arc::default(),
+            checked: Arc::default(),
         };
-        tokio::spawn(changes.clone().listen_forever(url.to_owned()));
+        tokio::spawn(
+            opening
+                .clone()
+                .then(changes.clone().listen_forever(url.to_owned())),
+        );
         changes
     }
 
@@ -116,6 +126,26 @@ impl Changes {
     pub fn none_since(&self, network_id: NetworkId, then: Instant) -> bool {
         let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
         received.complete_since <= then && received.networks.get(&network_id).is_none_or(|at| *at < then)
+    }
+
+    /// True if the database answers within this time: asks it now, over the listening connection.
+    pub async fn answers_within(&self, time: Duration) -> bool {
+        let asked = Instant::now();
+        let answered = async {
+            loop {
+                let mut checked = std::pin::pin!(self.checked.notified());
+                checked.as_mut().enable();
+                let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
+                let is_answered = received.checked_at.is_some_and(|at| at >= asked);
+                drop(received);
+                if is_answered {
+                    return;
+                }
+                checked.await;
+            }
+        };
+        self.ask.notify_one();
+        tokio::time::timeout(time, answered).await.is_ok()
     }
 
     /// Runs a request to its end, unless the database does not answer meanwhile: then it is given up after two seconds, and
@@ -162,7 +192,9 @@ impl Changes {
         self.update(|received, now| received.complete_since = now);
         loop {
             self.update(|received, now| received.checked_at = Some(now));
-            tokio::time::sleep(HEALTH_CHECK_INTERVAL).await;
+            self.checked.notify_waiters();
+            // Ends at once if a check is asked for.
+            let _ = tokio::time::timeout(HEALTH_CHECK_INTERVAL, self.ask.notified()).await;
             // A frozen server neither responds nor closes the connection.
             match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, client.batch_execute("")).await {
                 Ok(checked) => checked?,

@@ -13,12 +13,14 @@ use diesel_async::{
 };
 use tokio::runtime::Handle;
 
-use crate::{NetworkId, PersonId, session};
+use crate::{NetworkId, Opening, PersonId, session};
 
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 /// Timeout of the wait for a free connection, after which the caller reports a busy database.
 const POOL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Error of a connection to a database that is not open yet.
+const NOT_OPEN: &str = "the database has not been reached since the start";
 /// Timeout of opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout of the rollback of a dropped transaction, after which its connection is closed.
@@ -53,14 +55,26 @@ impl Db {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(url: &str, size: usize, statement_timeout: Duration) -> Self {
+        Self::of(&Opening::default(), url, size, statement_timeout)
+    }
+
+    /// Creates the same pool for a database that may not be open yet: until it is, every call is refused at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn of(opening: &Opening, url: &str, size: usize, statement_timeout: Duration) -> Self {
         let runtime = Handle::current();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         // Closes a connection that was returned in the middle of a transaction.
         config.recycling_method = RecyclingMethod::Fast;
-        let main = runtime.clone();
+        let (main, opening) = (runtime.clone(), opening.clone());
         config.custom_setup = Box::new(move |url| {
-            let (url, main) = (url.to_owned(), main.clone());
+            let (url, main, is_open) = (url.to_owned(), main.clone(), opening.is_open());
             Box::pin(async move {
+                if !is_open {
+                    return Err(ConnectionError::BadConnection(NOT_OPEN.to_owned()));
+                }
                 main.spawn(async move { connect(&url, statement_timeout).await })
                     .await
                     .unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string())))

@@ -14,6 +14,7 @@ mod ids;
 mod migrations;
 mod money;
 mod numeric;
+mod opening;
 mod schema;
 mod session;
 mod tls;
@@ -31,6 +32,7 @@ pub use ids::{
 pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency, decimal};
 pub use numeric::WideNumber;
+pub use opening::Opening;
 pub use schema::*;
 pub use session::{ConnectError, Driver, are_sessions_shared, connect, connect_client};
 pub use tls::{Stream, TlsError};
@@ -39,5 +41,6 @@ pub use words::Words;
 #[doc(hidden)]
 pub mod macro_support {
     pub use diesel;
+    pub use serde;
     pub use tokio_postgres;
 }

@@ -54,6 +54,23 @@ macro_rules! text_enum {
         }
 
         const _: () = {
+            use $crate::macro_support::serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+            impl Serialize for $name {
+                fn serialize<S: Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                    let word = ::std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                    word.parse().map_err(de::Error::custom)
+                }
+            }
+        };
+
+        const _: () = {
             use $crate::macro_support::diesel::{deserialize, pg, serialize, sql_types};
 
             impl serialize::ToSql<sql_types::Text, pg::Pg> for $name {

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::Failure;
 use crate::config::StoreOptions;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, NamedDatabase};
 use crate::output::Output;
+use crate::postgres::PostgresError;
 
 mod check_config;
 mod client;
@@ -88,15 +89,14 @@ pub async fn migrate(options: StoreOptions, output: Output) -> Result<(), Comman
     Ok(output.print("The database is up to date.", &json!({ "migrated": true }))?)
 }
 
-/// Opens the database; when a server runs on the private Postgres, the error names the page to use instead.
-async fn open(store: &StoreOptions, page: &str) -> Result<Database, CommandError> {
-    Database::open(store).await.map_err(|error| match error {
-        DatabaseError::Postgres(in_use) => format!(
-            "{in_use}\n(While `clickledger serve` runs on a private Postgres, do this on its pages at {page}.)"
-        )
-        .into(),
-        other => other.into(),
-    })
+/// Opens the database, beside a server that runs on the private Postgres too.
+async fn open(store: &StoreOptions) -> Result<Database, CommandError> {
+    match Database::open(store).await {
+        Err(DatabaseError::Postgres(PostgresError::Locked(_))) => {
+            Ok(NamedDatabase::of(store)?.open_beside_server().await?)
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// Opens a pool of a few connections for a short command.

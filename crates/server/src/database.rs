@@ -4,18 +4,28 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use schema::{MigrateError, NewerDatabase};
 use tenancy::{Secret, SecretError};
+use tokio::sync::watch;
 
 use crate::config::{OptionError, StoreOptions};
-use crate::postgres::{Postgres, PostgresError, PostgresSettings};
+use crate::postgres::{self, Postgres, PostgresError, PostgresSettings};
 
 /// Oldest supported Postgres, as `server_version_num`.
 const OLDEST_POSTGRES: i32 = 150_000;
+
+/// Pauses between attempts to reach the database.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest wait for the first connection.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Codes of refused logins, and of a database that does not exist.
+const LASTING: [&str; 3] = ["28000", "28P01", "3D000"];
 
 /// Migrated database, with its private Postgres if it runs in one.
 pub struct Database {
@@ -36,6 +46,9 @@ pub enum DatabaseError {
     /// The database does not answer or refuses the login.
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
+    /// The database accepts a connection and does not answer.
+    #[error("the database does not answer")]
+    Silent,
     /// A statement failed.
     #[error("database: {0}")]
     Query(#[from] diesel::result::Error),
@@ -102,36 +115,146 @@ struct Version {
     text: String,
 }
 
-impl Database {
-    /// Opens the database named by the options, or a private one, and migrates it.
+/// Database that the options name, before any connection to it.
+pub(crate) struct NamedDatabase {
+    /// Connection URL.
+    pub(crate) url: String,
+    /// Secret of the installation, to be checked against its fingerprint in the database.
+    pub(crate) secret: Secret,
+    owner_url: Option<String>,
+    /// Settings of the private Postgres; `None` with `DATABASE_URL`.
+    private: Option<PostgresSettings>,
+}
+
+impl NamedDatabase {
+    /// Reads the options and the secret.
     ///
     /// # Errors
-    /// [`DatabaseError`], whose text names the remedy.
-    pub async fn open(options: &StoreOptions) -> Result<Self, DatabaseError> {
+    /// [`DatabaseError`] for options, or files of the data directory, that cannot be used.
+    pub(crate) fn of(options: &StoreOptions) -> Result<Self, DatabaseError> {
         let data_dir = options.data_dir();
-        let (url, owner_url, postgres) = match options.database()? {
+        let (url, owner_url, private) = match options.database()? {
             Some(url) => (url, options.owner_database()?, None),
             None => {
-                let postgres = start_private(&data_dir, options.pg_bin.clone()).await?;
-                let url = postgres.url().to_owned();
+                let url = postgres::private_url(&data_dir)?;
+                let settings = PostgresSettings {
+                    data_dir: data_dir.clone(),
+                    bin_dir: options.pg_bin.clone(),
+                    options: Vec::new(),
+                };
                 // The private Postgres has one login; each connection switches to a role without its rights.
-                (url.clone(), Some(url), Some(postgres))
+                (url.clone(), Some(url), Some(settings))
             }
         };
         let secret = match options.secret_text()? {
             Some(text) => Secret::from_text(&text)?,
             None => secret_file(&data_dir)?,
         };
-        if postgres.is_none() {
-            refuse_shared_sessions(&url).await?;
-            refuse_power(&url).await?;
-        }
-        prepare(&url, owner_url.as_deref(), &secret).await?;
         Ok(Self {
             url,
             secret,
-            postgres,
+            owner_url,
+            private,
         })
+    }
+
+    /// Opens the database once it can be reached, however long that takes. `report` gets the reason for each wait.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] that waiting does not mend.
+    pub(crate) async fn open_in_time(
+        self,
+        report: watch::Sender<Option<String>>,
+    ) -> Result<Database, DatabaseError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.open_once().await {
+                Ok(postgres) => return Ok(self.opened(postgres)),
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(%error, retry_in = ?pause, "the database cannot be reached");
+                    report.send_replace(Some(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Opens the database now.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], whose text names the remedy.
+    pub(crate) async fn open(self) -> Result<Database, DatabaseError> {
+        let postgres = self.open_once().await?;
+        Ok(self.opened(postgres))
+    }
+
+    /// Opens the database of the private Postgres that a running server holds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], whose text names the remedy.
+    pub(crate) async fn open_beside_server(self) -> Result<Database, DatabaseError> {
+        prepare(&self.url, None, &self.secret).await?;
+        Ok(self.opened(None))
+    }
+
+    fn opened(self, postgres: Option<Postgres>) -> Database {
+        Database {
+            url: self.url,
+            secret: self.secret,
+            postgres,
+        }
+    }
+
+    /// Reaches, checks and migrates the database. Returns its private Postgres.
+    async fn open_once(&self) -> Result<Option<Postgres>, DatabaseError> {
+        let postgres = match &self.private {
+            Some(settings) => {
+                let postgres = tokio::task::block_in_place(|| Postgres::start(settings))?;
+                postgres.create_database().await?;
+                Some(postgres)
+            }
+            None => {
+                tokio::time::timeout(REACH_TIMEOUT, schema::connect(&self.url))
+                    .await
+                    .map_err(|_| DatabaseError::Silent)??;
+                refuse_shared_sessions(&self.url).await?;
+                refuse_power(&self.url).await?;
+                None
+            }
+        };
+        prepare(&self.url, self.owner_url.as_deref(), &self.secret).await?;
+        Ok(postgres)
+    }
+}
+
+impl Database {
+    /// Opens the database named by the options, or a private one, and migrates it.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], whose text names the remedy.
+    pub async fn open(options: &StoreOptions) -> Result<Self, DatabaseError> {
+        NamedDatabase::of(options)?.open().await
+    }
+}
+
+impl DatabaseError {
+    /// True for a database that is away, starting, or does not answer: it can be opened later without a change.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Connect(error) => {
+                // SQLSTATE in brackets at the end: refused logins and unknown databases do not pass by themselves.
+                let text = error.to_string();
+                !LASTING.iter().any(|code| text.ends_with(&format!("({code})")))
+            }
+            Self::Query(error) => matches!(
+                error,
+                diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::ClosedConnection, _)
+            ),
+            _ => false,
+        }
     }
 }
 
@@ -252,18 +375,6 @@ pub(crate) async fn require_migrated(serving: &mut AsyncPgConnection) -> Result<
         ))),
         None => Ok(()),
     }
-}
-
-/// Starts the private Postgres and creates its database.
-async fn start_private(data_dir: &Path, bin_dir: Option<PathBuf>) -> Result<Postgres, DatabaseError> {
-    let settings = PostgresSettings {
-        data_dir: data_dir.to_owned(),
-        bin_dir,
-        options: Vec::new(),
-    };
-    let postgres = tokio::task::block_in_place(|| Postgres::start(&settings))?;
-    postgres.create_database().await?;
-    Ok(postgres)
 }
 
 /// Path of the secret in a data directory.

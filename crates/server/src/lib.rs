@@ -17,6 +17,7 @@ pub mod reference_rates;
 mod request_span;
 mod request_target;
 pub mod serve;
+mod tls_ask;
 mod tracking_host;
 
 pub use database::{Database, DatabaseError};

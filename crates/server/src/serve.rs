@@ -4,6 +4,7 @@ use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
@@ -15,7 +16,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
-use schema::{Db, DbError, clock};
+use schema::{Db, DbError, Opening, clock};
 use tenancy::{Mailer, Passwords, Secret, Urls, sessions};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -25,7 +26,7 @@ use url::Url;
 
 use crate::config::UrlOptions;
 use crate::idle_timeout::{DASHBOARD_IDLE_TIMEOUT, IdleTimeout};
-use crate::{health, metrics, reference_rates, request_span, tracking_host};
+use crate::{health, metrics, reference_rates, request_span, tls_ask, tracking_host};
 
 /// Connections of the tracking paths and of the pages, in separate pools so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
@@ -39,13 +40,19 @@ pub(crate) const DRAIN_SECONDS: u64 = 10;
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for a client to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest time that a postback waits for its verdict from a database that does not answer.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 /// Time between removals of ended sessions.
 const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Settings of a server.
 pub struct ServeSettings {
-    /// Address of a migrated database.
+    /// Address of a database that is migrated once it is open.
     pub database_url: String,
+    /// Opening of the database: until then, links that the node has kept redirect, postbacks wait, and pages answer 503.
+    pub opening: Opening,
+    /// Longest time that a postback waits for its verdict from a database that does not answer.
+    pub patience: Duration,
     /// Secret of the installation.
     pub secret: Secret,
     /// Bound listeners.
@@ -128,12 +135,15 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         &url_or_address(settings.urls.dashboard_url, &listeners.dashboard)?,
         &url_or_address(settings.urls.tracking_url, &listeners.tracking)?,
     );
-    let tracking_db = Db::new(
+    let opening = settings.opening;
+    let tracking_db = Db::of(
+        &opening,
         &settings.database_url,
         TRACKING_CONNECTIONS,
         TRACKING_STATEMENT_TIMEOUT,
     );
-    let db = Db::new(
+    let db = Db::of(
+        &opening,
         &settings.database_url,
         DASHBOARD_CONNECTIONS,
         PAGE_STATEMENT_TIMEOUT,
@@ -141,6 +151,8 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let tracker = Tracker::start(TrackerSettings {
         db: tracking_db,
         database_url: settings.database_url,
+        opening: opening.clone(),
+        patience: settings.patience,
         secret: settings.secret.clone(),
         urls: urls.clone(),
         proxies: settings.proxies.clone(),
@@ -180,22 +192,26 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         allow_sign_up: settings.allow_sign_up,
         tracker: tracker.clone(),
     });
-    tokio::spawn(sweep_sessions(db.clone()));
+    tokio::spawn(opening.clone().then(sweep_sessions(db.clone())));
     if let Some(url) = settings.ecb_rates {
-        tokio::spawn(reference_rates::keep_fetching(db.clone(), url));
+        let fetching = reference_rates::keep_fetching(db.clone(), url);
+        tokio::spawn(opening.clone().then(fetching));
     }
-    tokio::spawn(reports::mails::keep_sending(sender.clone()));
-    tokio::spawn(reports::files::keep_preparing(sender));
-    tokio::spawn(monitoring::alerts::keep_watch(
+    let sending = reports::mails::keep_sending(sender.clone());
+    tokio::spawn(opening.clone().then(sending));
+    tokio::spawn(opening.clone().then(reports::files::keep_preparing(sender)));
+    let watching = monitoring::alerts::keep_watch(
         db.clone(),
         settings.mailer,
         urls.dashboard.clone(),
         tracker.works().clone(),
-    ));
+    );
+    tokio::spawn(opening.then(watching));
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));
     let tracking = tracking_host::listen(listeners.tracking, tracker.clone())?;
-    let dashboard = listen_for_browsers(listeners.dashboard, tracker.clone(), api, pages)?;
+    let own_hosts = urls.reserved_hosts().into();
+    let dashboard = listen_for_browsers(listeners.dashboard, tracker.clone(), own_hosts, api, pages)?;
     let mut servers = vec![spawn(tracking), spawn(dashboard)];
     if let Some(listener) = listeners.metrics {
         servers.push(spawn(metrics::listen(listener, tracker.clone(), db.clone())?));
@@ -267,15 +283,20 @@ fn spawn(server: Server) -> (ServerHandle, JoinHandle<io::Result<()>>) {
     (server.handle(), tokio::spawn(server))
 }
 
-/// Serves the pages, the API and `/health/…`.
+/// Serves the pages, the API, `/health/…` and `/tls/ask`.
 fn listen_for_browsers(
     listener: TcpListener,
     tracker: Tracker,
+    own_hosts: Arc<[String]>,
     api: web::Data<Api>,
     pages: web::Data<Dashboard>,
 ) -> io::Result<Server> {
     let app = move || {
-        let tracker = tracker.clone();
+        let (tracker, asked, own_hosts) = (tracker.clone(), tracker.clone(), own_hosts.clone());
+        let ask = move |query: web::Query<tls_ask::Asked>| {
+            let (tracker, own_hosts) = (asked.clone(), own_hosts.clone());
+            async move { tls_ask::answer(tracker, &own_hosts, query).await }
+        };
         let live = || async { HttpResponse::from(health::live()) };
         let ready = move || {
             let tracker = tracker.clone();
@@ -285,6 +306,7 @@ fn listen_for_browsers(
             .wrap(from_fn(request_span::of_dashboard))
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
+            .route("/tls/ask", web::get().to(ask))
             .app_data(api.clone())
             .app_data(pages.clone())
             .configure(api::configure)

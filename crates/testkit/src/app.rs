@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use monitoring::verify::{self, Period};
-use schema::{Db, NetworkConn, NetworkId, clock};
+use schema::{Db, NetworkConn, NetworkId, Opening, clock};
 use server::config::UrlOptions;
 use server::serve::{self, Listeners, Running, ServeSettings};
 use tenancy::networks;
@@ -290,6 +290,9 @@ impl Drop for TestApp {
 fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path) -> ServeSettings {
     ServeSettings {
         database_url: database.url.clone(),
+        opening: Opening::default(),
+        // A machine that runs many tests at once answers late.
+        patience: Duration::from_secs(2),
         secret: secret.clone(),
         listeners: Listeners {
             dashboard: TcpListener::bind("127.0.0.1:0").expect("a free port"),

@@ -16,7 +16,8 @@ use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 9] = [
+pub const ALARMS: [&str; 10] = [
+    "database_away",
     "postgres_down",
     "postgres_restarted",
     "journal_failing",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use journal::Settings;
-use schema::Db;
+use schema::{Db, Opening};
 use tenancy::{Secret, Urls};
 
 /// Settings of a [`crate::Tracker`].
@@ -15,6 +15,10 @@ pub struct TrackerSettings {
     pub db: Db,
     /// Address of the same database, for the connections of the appliers.
     pub database_url: String,
+    /// Opening of the database: until then, the journals are not applied.
+    pub opening: Opening,
+    /// Longest time that a postback waits for its verdict from a database that does not answer.
+    pub patience: Duration,
     /// Secret of the installation, from which the keys of click ids are derived.
     pub secret: Secret,
     /// Public base URLs.

@@ -2,12 +2,12 @@
 //! verdicts.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use campaigns::{ClickIds, Routing};
+use campaigns::{ClickIds, Keeper, Kept, Routing, RoutingError};
 use chrono::{DateTime, Utc};
 use dialects::{Answer, ParsedCall};
 use ipnet::IpNet;
@@ -34,6 +34,8 @@ use crate::waiting::Waiting;
 
 /// Timeout of a verdict; the response then is that it will follow.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shortest time between two writes of the file with the configuration of clicks.
+const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for Postgres when a node stops, to remove it from the list.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -83,6 +85,8 @@ pub struct Tracker {
     pub(crate) others: Arc<OtherNodes>,
     works: Works,
     changes: Changes,
+    /// Longest time that a postback waits for a database that does not answer.
+    patience: Duration,
     database_url: Arc<str>,
     /// Task that publishes the state of this node.
     publisher: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -102,8 +106,11 @@ impl Tracker {
         let journals = Journals::open(&storage.journal)?;
         let keys = storage.journal.folder.join("visitor.keys");
         let visits = Arc::new(Visits::open(&settings.places, keys, settings.db.clone())?);
-        let changes = Changes::listen(&url);
-        let routing = Routing::new(settings.db, changes.clone());
+        let opening = settings.opening;
+        let changes = Changes::listen(&opening, &url);
+        let kept = storage.journal.folder.join("routing.json");
+        let routing = Routing::with_kept(settings.db, changes.clone(), read_kept(&kept));
+        tokio::spawn(opening.clone().then(keep_routing(routing.keeper(), kept)));
         let click_ids = ClickIds::new(settings.secret.clone());
         let authenticator = Authenticator::new(routing.clone(), click_ids.clone(), settings.secret);
         let waiting = Waiting::default();
@@ -120,26 +127,29 @@ impl Tracker {
         let postbacks = journals::applier(&journals.postbacks, &url, &node, stream());
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
-        let appliers = [tokio::spawn(clicks.run()), tokio::spawn(postbacks.run())];
+        let appliers = [
+            tokio::spawn(opening.clone().then(clicks.run())),
+            tokio::spawn(opening.clone().then(postbacks.run())),
+        ];
         let keep = Keep {
             clicks_months: storage.keep_clicks_months,
             unattributed_days: storage.keep_unattributed_days,
         };
-        tokio::spawn(remove_old(url.clone(), keep));
+        tokio::spawn(opening.clone().then(remove_old(url.clone(), keep)));
         let works = Works::default();
-        tokio::spawn(blocks::keep(url.clone(), works.clone()));
-        tokio::spawn(sweep(
+        tokio::spawn(opening.clone().then(blocks::keep(url.clone(), works.clone())));
+        tokio::spawn(opening.clone().then(sweep(
             url.clone(),
             authenticator,
             postback_progress.clone(),
             journals.postbacks.clone(),
-        ));
-        tokio::spawn(journals::apply_abandoned(
+        )));
+        tokio::spawn(opening.clone().then(journals::apply_abandoned(
             storage.journal,
             journals.slot,
             url.clone(),
             stream,
-        ));
+        )));
         start_visits(&visits, &folder);
         let watch = Arc::new(Watch::default());
         tokio::spawn(watch.clone().watch_clock());
@@ -168,10 +178,12 @@ impl Tracker {
             others: Arc::default(),
             works,
             changes,
+            patience: settings.patience,
             database_url: url.clone(),
             publisher: Arc::default(),
         };
-        let publisher = tokio::spawn(nodes::keep_publishing(tracker.clone(), url, identity));
+        let publisher = nodes::keep_publishing(tracker.clone(), url, identity);
+        let publisher = tokio::spawn(opening.then(publisher));
         *tracker.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
         Ok(tracker)
     }
@@ -238,6 +250,14 @@ impl Tracker {
         let clicks = self.click_progress.complete_until(&self.journals.clicks);
         let postbacks = self.postback_progress.complete_until(&self.journals.postbacks);
         clicks.min(postbacks)
+    }
+
+    /// True if the host is a tracking host of a network.
+    ///
+    /// # Errors
+    /// [`RoutingError`] if the database does not answer, and this node did not know the host before.
+    pub async fn is_of_network(&self, host: &str) -> Result<bool, RoutingError> {
+        Ok(self.routing.network(host).await?.is_some())
     }
 
     /// Health of this node.
@@ -368,15 +388,63 @@ impl Intake {
             tracing::error!(postback = %record.id, %refused, "postback refused");
             return Reply::native(Verdict::of(Reason::Unavailable));
         }
-        let timeout = if self.tracker.postback_progress.is_failing() {
-            Duration::ZERO
-        } else {
-            VERDICT_TIMEOUT
-        };
-        match tokio::time::timeout(timeout, &mut turn.verdict).await {
-            Ok(Ok(reply)) => reply,
+        match self.verdict(&mut turn.verdict).await {
+            Some(Ok(reply)) => reply,
             // A quarantined postback gets no verdict.
-            Ok(Err(_)) | Err(_) => Reply::native(Verdict::of(Reason::Queued)),
+            Some(Err(_)) | None => Reply::native(Verdict::of(Reason::Queued)),
         }
+    }
+
+    /// Waits for a verdict, as long as the database answers, for [`VERDICT_TIMEOUT`] at most.
+    async fn verdict<F: Future + Unpin>(&self, verdict: &mut F) -> Option<F::Output> {
+        let tracker = &self.tracker;
+        if tracker.postback_progress.is_failing() || !tracker.changes.are_heard() {
+            return tokio::time::timeout(Duration::ZERO, verdict).await.ok();
+        }
+        let step = tracker.patience / 2;
+        let began = Instant::now();
+        while began.elapsed() < VERDICT_TIMEOUT {
+            if let Ok(verdict) = tokio::time::timeout(step, &mut *verdict).await {
+                return Some(verdict);
+            }
+            let answers = tokio::select! {
+                verdict = &mut *verdict => return Some(verdict),
+                answers = tracker.changes.answers_within(step) => answers,
+            };
+            if !answers {
+                break;
+            }
+        }
+        None
+    }
+}
+
+/// What this node kept for clicks; nothing if the file cannot be read.
+fn read_kept(path: &Path) -> Kept {
+    Kept::read(path).unwrap_or_else(|error| {
+        tracing::warn!(file = %path.display(), %error, "kept links not read: links redirect once the database answers");
+        Kept::default()
+    })
+}
+
+/// Keeps the configuration of clicks in a file, for as long as the process runs.
+async fn keep_routing(mut keeper: Keeper, path: PathBuf) {
+    let mut pause = KEEP_INTERVAL;
+    loop {
+        tokio::time::sleep(pause).await;
+        let (began, file) = (Instant::now(), path.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let written = keeper.write(&file);
+            (keeper, written)
+        });
+        let Ok((returned, written)) = written.await else {
+            return;
+        };
+        keeper = returned;
+        if let Err(error) = written {
+            tracing::warn!(file = %path.display(), %error, "links not kept");
+        }
+        // Takes at most a hundredth of a core, whatever the number of links.
+        pause = KEEP_INTERVAL.max(began.elapsed() * 100);
     }
 }

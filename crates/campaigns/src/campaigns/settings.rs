@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use schema::{Words, campaigns, clock, text_enum};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tenancy::{Draft, check_name, check_number};
 
@@ -43,7 +44,9 @@ impl CampaignStatus {
 }
 
 /// First and last moment of a campaign.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize,
+)]
 #[diesel(table_name = campaigns, treat_none_as_null = true)]
 pub struct Schedule {
     /// Start, included; `None` for no start.
@@ -53,7 +56,7 @@ pub struct Schedule {
 }
 
 /// Description of a campaign for affiliates.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = campaigns)]
 pub struct Offer {
     /// Affiliates that may promote the campaign.

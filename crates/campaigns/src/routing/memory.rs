@@ -1,7 +1,7 @@
 //! Shared state of [`Routing`]: one cache per kind of look-up, and their invalidation.
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
@@ -14,6 +14,7 @@ use schema::{
     AdvertiserId, AffiliateId, CampaignId, Changes, Db, GroupId, LandingPageId, LinkId, NetworkConn,
     NetworkId, tracking_links,
 };
+use serde::{Deserialize, Serialize};
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::Network;
 use tokio::sync::broadcast::Receiver;
@@ -21,8 +22,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{Instrument, debug_span};
 
 use super::error::RoutingError;
+use super::kept::Kept;
 use super::promotion::Promotion;
-use super::refreshing_cache::{Freshness, RefreshingCache};
+use super::refreshing_cache::{Freshness, Loads, RefreshingCache};
 use crate::coupons::Coupon;
 use crate::integrations::{Integrations, TokenHash, TokenOwner};
 use crate::links::Link;
@@ -37,7 +39,7 @@ const MAX_LINKS: usize = 1 << 20;
 const MAX_ENTRIES: usize = 100_000;
 
 /// State of an affiliate that clicks and postbacks need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AffiliateState {
     /// Status of the affiliate.
     pub status: AffiliateStatus,
@@ -88,6 +90,9 @@ pub struct Routing {
 pub(super) struct Memory {
     pub(super) db: Db,
     pub(super) changes: Changes,
+    /// What this node kept.
+    kept: RwLock<Arc<Kept>>,
+    pub(super) loads: Arc<Loads>,
     pub(super) hosts: RefreshingCache<String, Option<Arc<Network>>>,
     pub(super) networks: RefreshingCache<NetworkId, Option<Arc<Network>>>,
     pub(super) slugs: RefreshingCache<String, Option<Arc<Network>>>,
@@ -114,27 +119,40 @@ impl Routing {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(db: Db, changes: Changes) -> Self {
+        Self::with_kept(db, changes, Kept::default())
+    }
+
+    /// Creates a memory filled by look-ups, with a substitute for clicks while the database does not answer: what this node
+    /// kept.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn with_kept(db: Db, changes: Changes, kept: Kept) -> Self {
         let notifications = changes.each();
+        let loads = Arc::<Loads>::default();
         let memory = Arc::new(Memory {
+            kept: RwLock::new(Arc::new(kept)),
             db,
             changes,
-            hosts: RefreshingCache::new("hosts", MAX_ENTRIES),
-            networks: RefreshingCache::new("networks", MAX_ENTRIES),
-            slugs: RefreshingCache::new("slugs", MAX_ENTRIES),
+            hosts: RefreshingCache::new("hosts", MAX_ENTRIES, &loads),
+            networks: RefreshingCache::new("networks", MAX_ENTRIES, &loads),
+            slugs: RefreshingCache::new("slugs", MAX_ENTRIES, &loads),
             aliases: Cache::new(MAX_LINKS),
             unknown_aliases: Cache::new(MAX_ENTRIES),
             links: Cache::new(MAX_LINKS),
             unknown_links: Cache::new(MAX_ENTRIES),
-            promotions: RefreshingCache::new("promotions", MAX_ENTRIES),
-            affiliates: RefreshingCache::new("affiliates", MAX_ENTRIES),
-            affiliate_keys: RefreshingCache::new("affiliate_keys", MAX_ENTRIES),
-            references: RefreshingCache::new("references", MAX_ENTRIES),
-            allowed_addresses: RefreshingCache::new("allowed_addresses", MAX_ENTRIES),
-            tokens: RefreshingCache::new("tokens", MAX_ENTRIES),
-            integrations: RefreshingCache::new("integrations", MAX_ENTRIES),
-            advertisers: RefreshingCache::new("advertisers", MAX_ENTRIES),
-            coupons: RefreshingCache::new("coupons", MAX_ENTRIES),
-            oldest_links: RefreshingCache::new("oldest_links", MAX_ENTRIES),
+            promotions: RefreshingCache::new("promotions", MAX_ENTRIES, &loads),
+            affiliates: RefreshingCache::new("affiliates", MAX_ENTRIES, &loads),
+            affiliate_keys: RefreshingCache::new("affiliate_keys", MAX_ENTRIES, &loads),
+            references: RefreshingCache::new("references", MAX_ENTRIES, &loads),
+            allowed_addresses: RefreshingCache::new("allowed_addresses", MAX_ENTRIES, &loads),
+            tokens: RefreshingCache::new("tokens", MAX_ENTRIES, &loads),
+            integrations: RefreshingCache::new("integrations", MAX_ENTRIES, &loads),
+            advertisers: RefreshingCache::new("advertisers", MAX_ENTRIES, &loads),
+            coupons: RefreshingCache::new("coupons", MAX_ENTRIES, &loads),
+            oldest_links: RefreshingCache::new("oldest_links", MAX_ENTRIES, &loads),
+            loads,
         });
         tokio::spawn(invalidate_links(Arc::downgrade(&memory), notifications));
         Self { memory }
@@ -142,6 +160,16 @@ impl Routing {
 }
 
 impl Memory {
+    /// What this node kept.
+    pub(super) fn kept(&self) -> Arc<Kept> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    pub(super) fn keep(&self, kept: Arc<Kept>) {
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
     /// Queries a link. Callers box the future: misses are rare, and hits should not pay for its size.
     pub(super) async fn query_link(
         &self,
@@ -156,6 +184,26 @@ impl Memory {
             Ok(found)
         };
         query.instrument(span).await
+    }
+
+    /// Queries a link by its alias, and remembers it.
+    pub(super) async fn query_alias(
+        &self,
+        network_id: NetworkId,
+        alias: &str,
+    ) -> Result<Option<CachedLink>, RoutingError> {
+        let queried_at = Instant::now();
+        let found = self.query_link(network_id, Wanted::Alias(alias)).await?;
+        let key = Alias {
+            network_id,
+            alias: alias.into(),
+        };
+        match &found {
+            Some(link) => self.aliases.insert(key, link.clone()),
+            None => self.unknown_aliases.insert(key, queried_at),
+        }
+        self.loads.add();
+        Ok(found)
     }
 
     /// Freshness of an entry of this network loaded at this time. `None` stands for a key that was not found: it belongs
@@ -215,7 +263,7 @@ async fn invalidate_links(memory: Weak<Memory>, mut notifications: Receiver<Chan
 }
 
 /// Network and alias of a link.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Alias {
     pub(super) network_id: NetworkId,
     pub(super) alias: Box<str>,

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{CampaignId, ClickKey, GoalId, LandingPageId, NetworkConn, advertisers, clock};
+use serde::{Deserialize, Serialize};
 
 use super::error::RoutingError;
 use crate::Destination;
@@ -38,7 +39,7 @@ pub struct Promotion {
 }
 
 /// A destination with its share of the clicks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Weighted {
     /// Landing page; `None` for the campaign's own destination.
     pub landing_page_id: Option<LandingPageId>,

@@ -93,22 +93,66 @@ pub(super) struct RefreshingCache<K, V> {
     /// Name in spans.
     name: &'static str,
     cache: Arc<Cache<K, Entry<V>>>,
-    back_off: Arc<BackOff>,
+    loads: Arc<Loads>,
 }
 
-/// Period in which callers do not wait for the database.
-struct BackOff {
+/// Loads from the database, as all caches see them: their number, and the period in which callers do not wait for them.
+pub(super) struct Loads {
     start: Instant,
     /// End of the period in milliseconds after `start`.
     until: AtomicU64,
+    count: AtomicU64,
 }
 
-impl BackOff {
-    fn is_on(&self) -> bool {
+impl Default for Loads {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            until: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Loads {
+    /// Loads a value that has a substitute, for which callers wait as for a reload: the substitute takes its place if the
+    /// database fails or does not answer.
+    pub(super) async fn or<V>(
+        &self,
+        substitute: V,
+        loading: impl Future<Output = Result<V, RoutingError>>,
+    ) -> V {
+        if self.is_backing_off() {
+            return substitute;
+        }
+        match tokio::time::timeout(RELOAD_TIMEOUT, loading).await {
+            Ok(Ok(value)) => value,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "configuration not loaded; what this node kept is used");
+                substitute
+            }
+            Err(_) => {
+                self.back_off();
+                substitute
+            }
+        }
+    }
+
+    /// Counts a value that was loaded into memory.
+    pub(super) fn add(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of values that were loaded into memory.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn is_backing_off(&self) -> bool {
         millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
     }
 
-    fn begin(&self) {
+    fn back_off(&self) {
         self.until
             .store(millis(self.start.elapsed() + BACK_OFF), Ordering::Relaxed);
     }
@@ -123,21 +167,18 @@ where
     K: Key,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(name: &'static str, entries: usize) -> Self {
+    pub(super) fn new(name: &'static str, entries: usize, loads: &Arc<Loads>) -> Self {
         Self {
             name,
             cache: Arc::new(Cache::new(entries)),
-            back_off: Arc::new(BackOff {
-                start: Instant::now(),
-                until: AtomicU64::new(0),
-            }),
+            loads: loads.clone(),
         }
     }
 
     /// Returns the value of a key. `load` gets `with` and the key.
     ///
-    /// The first caller that finds a stale value reloads it and waits up to [`RELOAD_TIMEOUT`]; all others get the stale
-    /// value meanwhile, and so does the first if the database does not answer. During a back-off no caller waits.
+    /// # Errors
+    /// The error of the first load.
     pub(super) async fn get<Q, W, F, Fut>(
         &self,
         key: &Q,
@@ -151,26 +192,57 @@ where
         F: Fn(Arc<W>, K) -> Fut,
         Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
     {
+        self.get_or(key, with, freshness, || None, load).await
+    }
+
+    /// Returns the value of a key as [`RefreshingCache::get`] does. `substitute` is what the node kept of a value that is not in
+    /// memory; it is used while the database does not answer, and never put into memory.
+    ///
+    /// The first caller that finds a stale value reloads it and waits up to [`RELOAD_TIMEOUT`]; all others get the stale
+    /// value meanwhile, and so does the first if the database does not answer. During a back-off no caller waits.
+    pub(super) async fn get_or<Q, W, F, Fut>(
+        &self,
+        key: &Q,
+        with: &Arc<W>,
+        freshness: impl Fn(&V, Instant) -> Freshness,
+        substitute: impl FnOnce() -> Option<V>,
+        load: F,
+    ) -> Result<V, RoutingError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: Fn(Arc<W>, K) -> Fut,
+        Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
+    {
         let Some(entry) = self.cache.get(key) else {
             // Boxed: misses are rare, and hits should not pay for the size of their future.
-            return Box::pin(self.load(key.to_owned(), load(with.clone(), key.to_owned()))).await;
+            let loading = Box::pin(self.load(key.to_owned(), load(with.clone(), key.to_owned())));
+            return match substitute() {
+                Some(substitute) => Ok(self.loads.or(substitute, loading).await),
+                None => loading.await,
+            };
         };
         let freshness = freshness(&entry.value, entry.at);
         if matches!(freshness, Freshness::Good) || !entry.claim() {
             return Ok(entry.value);
         }
         let reload = tokio::spawn(self.reload(key.to_owned(), load(with.clone(), key.to_owned())));
-        if matches!(freshness, Freshness::Aged) || self.back_off.is_on() {
+        if matches!(freshness, Freshness::Aged) || self.loads.is_backing_off() {
             return Ok(entry.value);
         }
         match tokio::time::timeout(RELOAD_TIMEOUT, reload).await {
             // The reloaded value, or the old one if that failed.
             Ok(_) => Ok(self.cache.get(key).map_or(entry.value, |entry| entry.value)),
             Err(_) => {
-                self.back_off.begin();
+                self.loads.back_off();
                 Ok(entry.value)
             }
         }
+    }
+
+    /// Keys and values that are in memory, as they were loaded.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = (K, V)> + '_ {
+        self.cache.iter().map(|(key, entry)| (key, entry.value))
     }
 
     /// Value of a key that is in memory, as it was loaded.
@@ -198,6 +270,7 @@ where
                     network = key.network().map(tracing::field::display)
                 );
                 let value = loading.instrument(span).await?;
+                self.loads.add();
                 if vacancy.insert(Entry::new(value.clone(), at)).is_err() {
                     tracing::debug!(cache = self.name, "entry removed while it was loaded; not cached");
                 }
@@ -211,7 +284,7 @@ where
     where
         Fut: Future<Output = Result<V, RoutingError>> + Send + 'static,
     {
-        let (cache, back_off, name) = (self.cache.clone(), self.back_off.clone(), self.name);
+        let (cache, loads, name) = (self.cache.clone(), self.loads.clone(), self.name);
         let span = debug_span!(
             "routing_refresh",
             cache = name,
@@ -220,10 +293,13 @@ where
         let reload = async move {
             let at = Instant::now();
             match tokio::time::timeout(4 * RELOAD_TIMEOUT, loading).await {
-                Ok(Ok(value)) => cache.insert(key, Entry::new(value, at)),
+                Ok(Ok(value)) => {
+                    cache.insert(key, Entry::new(value, at));
+                    loads.add();
+                }
                 Ok(Err(error)) => tracing::warn!(cache = name, %error, "configuration not reloaded"),
                 Err(_) => {
-                    back_off.begin();
+                    loads.back_off();
                     tracing::warn!(cache = name, "configuration not reloaded within a second");
                 }
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use demo::DemoAddresses;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use schema::Opening;
 use tenancy::Mailer;
 use tracing::{Instrument as _, info_span};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
@@ -52,6 +53,8 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     let database = opening.await?;
     let running = serve::start(ServeSettings {
         database_url: database.url.clone(),
+        opening: Opening::default(),
+        patience: serve::PATIENCE,
         secret: database.secret.clone(),
         listeners: Listeners {
             dashboard,

@@ -19,7 +19,6 @@ use crate::config::{
 use crate::output::Output;
 
 /// Page of the operator, for when a server runs on the private Postgres.
-const OPERATOR_PAGE: &str = "/ops";
 /// Networks read at once.
 const PAGE_SIZE: i64 = 100;
 
@@ -28,7 +27,7 @@ const PAGE_SIZE: i64 = 100;
 /// # Errors
 /// Returns an error if the database cannot be opened, or the owner's address or a host is taken.
 pub async fn create_network(options: CreateNetworkOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, OPERATOR_PAGE).await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 2);
     let now = clock::now();
     let password = BASE32.encode(&rand::random::<[u8; 15]>());
@@ -73,7 +72,7 @@ pub async fn create_network(options: CreateNetworkOptions, output: Output) -> Re
 /// # Errors
 /// Returns an error if the database cannot be opened or read.
 pub async fn list_networks(store: StoreOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&store, OPERATOR_PAGE).await?;
+    let database = open(&store).await?;
     let db = pool(&database, 2);
     let mut before = None;
     loop {
@@ -98,7 +97,7 @@ pub async fn list_networks(store: StoreOptions, output: Output) -> Result<(), Co
 /// # Errors
 /// Returns an error if no network has the id, or the change is not allowed.
 pub async fn change_network(options: ChangeNetworkOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, OPERATOR_PAGE).await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 2);
     let (author, now) = (Author::command_line(), clock::now());
     let mut conn = db.network(options.network).await?;
@@ -145,7 +144,7 @@ pub async fn change_network(options: ChangeNetworkOptions, output: Output) -> Re
 /// # Errors
 /// Returns an error if no network has the id, or the network has used all its keys.
 pub async fn replace_click_key(options: ReplaceClickKeyOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, "/settings").await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 1);
     let mut conn = db.network(options.network).await?;
     let network = current(&mut conn).await?;
@@ -167,7 +166,7 @@ pub async fn replace_click_key(options: ReplaceClickKeyOptions, output: Output) 
 /// # Errors
 /// Returns an error if the database cannot be opened or read.
 pub async fn export_network(options: ExportNetworkOptions) -> Result<(), CommandError> {
-    let database = open(&options.store, OPERATOR_PAGE).await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 1);
     let mut conn = db.network(options.network).await?;
     current(&mut conn).await?;
@@ -185,7 +184,7 @@ pub async fn export_network(options: ExportNetworkOptions) -> Result<(), Command
 /// # Errors
 /// Returns an error if the name is not the network's, or the database or the file fails.
 pub async fn delete_network(options: DeleteNetworkOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, OPERATOR_PAGE).await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 2);
     let (author, now) = (Author::command_line(), clock::now());
     let mut conn = db.network(options.network).await?;

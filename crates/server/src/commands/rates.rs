@@ -28,7 +28,7 @@ pub async fn import_rates(options: ImportRatesOptions, output: Output) -> Result
         let rates = parse_csv(&text, now.date_naive()).map_err(|error| WrongUsage(error.to_string()))?;
         (rates, Default::default(), RateSource::Csv)
     };
-    let database = open(&options.store, "/settings/exchange-rates").await?;
+    let database = open(&options.store).await?;
     let db = pool(&database, 1);
     let mut conn = db.operator().await?;
     let changed = store_reference_rates(&mut conn, &rates, source, now).await?;

@@ -30,7 +30,7 @@ const MAX_SHOWN: usize = 20;
 /// [`WrongUsage`] for an unknown network, advertiser, reason or dry run; another error when no postback matches, some
 /// could not be decided, or the database fails.
 pub async fn replay(options: ReplayOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, "/postbacks").await?;
+    let database = open(&options.store).await?;
     let db = Db::new(&database.url, 2, STATEMENT_TIMEOUT);
     let network = unscoped::network_of_slug(&db, &options.network).await?;
     let network = network.ok_or_else(|| WrongUsage(format!("no network is called “{}”", options.network)))?;

@@ -2,26 +2,38 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use schema::clock;
+use schema::{Opening, clock};
 use sd_notify::NotifyState;
 use tenancy::{Mailer, operators};
+use tokio::sync::watch;
 use tracing::{Instrument as _, info_span};
 use tracking::Tracker;
 
 use super::{CommandError, stop_signal};
 use crate::config::ServeOptions;
-use crate::database::Database;
+use crate::database::NamedDatabase;
 use crate::metrics;
 use crate::postgres::PostgresWatch;
-use crate::serve::{self, Listeners, ServeSettings, bind};
+use crate::serve::{self, Listeners, PATIENCE, Running, ServeSettings, bind};
 
 /// Time for which responses ask clients to close their connections before the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// Serves until a signal to stop, then drains.
+/// Longest wait for the database before the server begins to serve without it.
+const GRACE: Duration = Duration::from_secs(1);
+/// The same where another process serves meanwhile.
+const HANDOVER_GRACE: Duration = Duration::from_secs(10);
+/// Alarm while the database is not open.
+const AWAY: &str = "database_away";
+/// Effect of a database that is away, for operators.
+const WAITING: &str =
+    "Meanwhile, links that this node has redirected before go on redirecting, and postbacks are queued.";
+
+/// Serves until a signal to stop, then drains. Listens at once, also while the database is away.
 ///
 /// # Errors
 /// Returns an error if the server cannot start.
@@ -37,11 +49,30 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     if listeners.metrics.is_some() {
         metrics::record()?;
     }
-    let opening = Database::open(&options.store).instrument(info_span!("open_database"));
-    let database = opening.await?;
+    let database = NamedDatabase::of(&options.store)?;
+    let (database_url, secret) = (database.url.clone(), database.secret.clone());
+    let (report, mut reported) = watch::channel(None);
+    let mut opened = tokio::spawn(
+        database
+            .open_in_time(report)
+            .instrument(info_span!("open_database")),
+    );
+    let grace = if inherited.exist { HANDOVER_GRACE } else { GRACE };
+    // Usually the database is opened first, so that no link is unknown.
+    let database = tokio::select! {
+        opened = &mut opened => Some(opened??),
+        _ = reported.changed() => None,
+        () = tokio::time::sleep(grace) => None,
+    };
+    let opening = match &database {
+        Some(_) => Opening::default(),
+        None => Opening::pending(),
+    };
     let running = serve::start(ServeSettings {
-        database_url: database.url.clone(),
-        secret: database.secret.clone(),
+        database_url,
+        opening: opening.clone(),
+        patience: PATIENCE,
+        secret,
         listeners,
         storage: options.storage.settings(&options.store),
         places: options.storage.places,
@@ -53,9 +84,66 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         limits: options.limits.api(),
         drain: DRAIN_TIME,
     })?;
-    if let Some(postgres) = &database.postgres {
-        tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
+    notify_systemd(NotifyState::Ready);
+    let mut stopped = pin!(stop_signal());
+    let database = match database {
+        Some(database) => Some(database),
+        None => tokio::select! {
+            opened = &mut opened => match opened? {
+                Ok(database) => Some(database),
+                Err(error) => {
+                    running.stop().await;
+                    return Err(error.into());
+                }
+            },
+            () = raise_alarm(reported, &running.tracker) => None,
+            stopped = &mut stopped => {
+                stopped?;
+                None
+            }
+        },
+    };
+    running.tracker.set_alarm(AWAY, None);
+    // Kept to the end: it stops the private Postgres when it is dropped.
+    if let Some(database) = &database {
+        opening.open();
+        if let Some(postgres) = &database.postgres {
+            tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
+        }
+        print_setup_link(&running).await?;
+        tracing::info!(
+            dashboard = running.dashboard_url,
+            tracking = running.tracking_url,
+            "serving"
+        );
+        stopped.await?;
     }
+    notify_systemd(NotifyState::Stopping);
+    tracing::info!("stopping: requests in flight end first");
+    running.stop().await;
+    Ok(())
+}
+
+/// Raises the alarm about a database that has not been opened, with the reason of each attempt.
+async fn raise_alarm(mut reported: watch::Receiver<Option<String>>, tracker: &Tracker) {
+    loop {
+        let reason = reported.borrow_and_update().clone();
+        let reason = reason.unwrap_or_else(|| "it does not answer yet".to_owned());
+        tracker.set_alarm(
+            AWAY,
+            Some(format!(
+                "The database has not been opened since the start: {reason}. {WAITING}"
+            )),
+        );
+        if reported.changed().await.is_err() {
+            // The attempts have ended, with a result that the caller awaits.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Prints the link that makes the first operator, as long as the installation has none.
+async fn print_setup_link(running: &Running) -> Result<(), CommandError> {
     let mut conn = running.db.unscoped().await?;
     if let Some(token) = operators::setup_token(&mut conn).await? {
         // Printed, not only logged: without the link no one can sign in.
@@ -65,17 +153,6 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
             token.as_str()
         );
     }
-    drop(conn);
-    tracing::info!(
-        dashboard = running.dashboard_url,
-        tracking = running.tracking_url,
-        "serving"
-    );
-    notify_systemd(NotifyState::Ready);
-    stop_signal().await?;
-    notify_systemd(NotifyState::Stopping);
-    tracing::info!("stopping: requests in flight end first");
-    running.stop().await;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// # Errors
 /// Returns an error if a check fails, no network has the id, or database or journals cannot be read.
 pub async fn verify(options: VerifyOptions, output: Output) -> Result<(), CommandError> {
-    let database = open(&options.store, "/settings/proof").await?;
+    let database = open(&options.store).await?;
     let db = Db::new(&database.url, 1, STATEMENT_TIMEOUT);
     let journals = options.journals.unwrap_or_else(|| options.store.journal_folder());
     let networks = match options.network {

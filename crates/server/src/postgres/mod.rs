@@ -318,16 +318,13 @@ fn cluster_version(cluster: &Path) -> Option<u32> {
         .ok()
 }
 
-/// Returns the address of the private Postgres of a data directory that a running server holds.
+/// Returns the address of the private Postgres of a data directory, which is created if it is missing. Nothing may listen there
+/// yet.
 ///
 /// # Errors
-/// [`PostgresError::Io`] if the directory cannot be read.
-pub fn running_url(data_dir: &Path) -> Result<String, PostgresError> {
-    let data_dir = doing(
-        format!("resolving {}", data_dir.display()),
-        data_dir.canonicalize(),
-    )?;
-    Ok(url(&socket_path(&data_dir)?, NAME))
+/// [`PostgresError::Io`] if the directory cannot be created or read.
+pub fn private_url(data_dir: &Path) -> Result<String, PostgresError> {
+    Ok(url(&socket_path(&create_data_dir(data_dir)?)?, NAME))
 }
 
 /// Path of the folder of the socket.

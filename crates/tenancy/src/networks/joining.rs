@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use schema::{Words, networks, text_enum};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::addresses::is_host;
@@ -20,7 +21,7 @@ text_enum! {
 }
 
 /// Settings for affiliates' applications.
-#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = networks)]
 pub struct Joining {
     /// True if affiliates can apply.

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{Currency, Db, DbError, NetworkConn, NetworkId, Words, network_slugs, networks, text_enum};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::joining::Joining;
@@ -25,7 +26,7 @@ text_enum! {
 }
 
 /// A network as stored.
-#[derive(Debug, Clone, HasQuery)]
+#[derive(Debug, Clone, HasQuery, Serialize, Deserialize)]
 #[diesel(table_name = networks)]
 pub struct Network {
     /// Network ID.
@@ -66,7 +67,7 @@ pub struct Network {
 }
 
 /// Limits of a network, set by the operators of the installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, AsChangeset, Insertable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, AsChangeset, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = networks)]
 pub struct Limits {
     /// Maximum number of postbacks per second, per node.
@@ -98,7 +99,7 @@ impl Limits {
 }
 
 /// Signing key in use. The key itself is derived from the installation's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, HasQuery, Serialize, Deserialize)]
 #[diesel(table_name = networks)]
 pub struct ClickKeyInUse {
     /// Key number, from 1 to 127.
