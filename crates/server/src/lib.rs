@@ -14,6 +14,7 @@ mod outgoing;
 pub mod output;
 pub mod postgres;
 pub mod reference_rates;
+mod process;
 mod request_span;
 mod request_target;
 pub mod serve;

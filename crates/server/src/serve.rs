@@ -128,18 +128,21 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         &url_or_address(settings.urls.dashboard_url, &listeners.dashboard)?,
         &url_or_address(settings.urls.tracking_url, &listeners.tracking)?,
     );
-    let tracking_db = Db::new(
+    let started_at = clock::now();
+    let tracking_db = Db::measured(
+        "tracking",
         &settings.database_url,
         TRACKING_CONNECTIONS,
         TRACKING_STATEMENT_TIMEOUT,
     );
-    let db = Db::new(
+    let db = Db::measured(
+        "pages",
         &settings.database_url,
         DASHBOARD_CONNECTIONS,
         PAGE_STATEMENT_TIMEOUT,
     );
     let tracker = Tracker::start(TrackerSettings {
-        db: tracking_db,
+        db: tracking_db.clone(),
         database_url: settings.database_url,
         secret: settings.secret.clone(),
         urls: urls.clone(),
@@ -173,7 +176,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         secret: settings.secret,
         urls: urls.clone(),
         proxies: settings.proxies,
-        storage: settings.storage,
+        storage: settings.storage.clone(),
         reports,
         mailer: settings.mailer.clone(),
         passwords,
@@ -181,6 +184,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     tokio::spawn(sweep_sessions(db.clone()));
+    let fetches_rates = settings.ecb_rates.is_some();
     if let Some(url) = settings.ecb_rates {
         tokio::spawn(reference_rates::keep_fetching(db.clone(), url));
     }
@@ -198,7 +202,15 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let dashboard = listen_for_browsers(listeners.dashboard, tracker.clone(), api, pages)?;
     let mut servers = vec![spawn(tracking), spawn(dashboard)];
     if let Some(listener) = listeners.metrics {
-        servers.push(spawn(metrics::listen(listener, tracker.clone(), db.clone())?));
+        let node = metrics::Node {
+            tracker: tracker.clone(),
+            tracking_db,
+            db: db.clone(),
+            journal: settings.storage.journal.folder,
+            fetches_rates,
+            started_at,
+        };
+        servers.push(spawn(metrics::listen(listener, node)?));
     }
     Ok(Running {
         dashboard_url: urls.dashboard,

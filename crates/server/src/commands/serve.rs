@@ -14,7 +14,6 @@ use tracking::Tracker;
 use super::{CommandError, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::Database;
-use crate::metrics;
 use crate::postgres::PostgresWatch;
 use crate::serve::{self, Listeners, ServeSettings, bind};
 
@@ -34,9 +33,6 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         metrics: options.listen.metrics_listen.map(bind).transpose()?,
         are_shared: inherited.exist,
     };
-    if listeners.metrics.is_some() {
-        metrics::record()?;
-    }
     let opening = Database::open(&options.store).instrument(info_span!("open_database"));
     let database = opening.await?;
     let running = serve::start(ServeSettings {
