@@ -16,15 +16,17 @@ use crate::config::ServeOptions;
 use crate::database::Database;
 use crate::postgres::PostgresWatch;
 use crate::serve::{self, Listeners, ServeSettings, bind};
+use crate::traces::Exporter;
 
 /// Time for which responses ask clients to close their connections before the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// Serves until a signal to stop, then drains.
+/// Serves until a signal to stop, then drains, and sends the last traces.
 ///
 /// # Errors
 /// Returns an error if the server cannot start.
-pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
+pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<(), CommandError> {
+    let exporting = exporter.map(Exporter::spawn);
     let mailer = Mailer::new(&options.mail.settings()?)?;
     let mut inherited = InheritedListeners::of_process();
     let listeners = Listeners {
@@ -72,6 +74,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
+    if let Some(exporting) = exporting {
+        exporting.flush().await;
+    }
     Ok(())
 }
 
