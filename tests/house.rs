@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 mod language;
 
 /// Allowed dependencies of each crate, as in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 18] = [
-    ("schema", &[]),
+const ARROWS: [(&str, &[&str]); 19] = [
+    ("telemetry", &[]),
+    ("schema", &["telemetry"]),
     ("columns", &[]),
     ("dialects", &[]),
     ("journal", &[]),
     ("visitors", &[]),
     ("conserve", &[]),
-    ("tenancy", &["schema"]),
+    ("tenancy", &["schema", "telemetry"]),
     ("campaigns", &["dialects", "schema", "tenancy"]),
     ("conversions", &["campaigns", "dialects", "schema", "tenancy"]),
     (
@@ -33,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "journal",
             "postbacks",
             "schema",
+            "telemetry",
             "tenancy",
             "visitors",
         ],
@@ -48,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "tracking",
         ],
     ),
-    ("reports", &["columns", "schema", "tenancy"]),
+    ("reports", &["columns", "schema", "telemetry", "tenancy"]),
     (
         "dashboard",
         &[
@@ -59,6 +61,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "postbacks",
             "reports",
             "schema",
+            "telemetry",
             "tenancy",
             "tracking",
         ],
@@ -99,6 +102,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "postbacks",
             "reports",
             "schema",
+            "telemetry",
             "tenancy",
             "tracking",
         ],

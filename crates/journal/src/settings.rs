@@ -30,6 +30,8 @@ pub struct Settings {
     pub retention: Duration,
     /// Maximum time a record waits for others to share its sync.
     pub longest_window: Duration,
+    /// Called with the duration of each sync, on the writer's thread.
+    pub on_sync: fn(Duration),
 }
 
 impl Settings {
@@ -41,6 +43,7 @@ impl Settings {
             quota_bytes: 8 << 30,
             retention: Duration::from_hours(72),
             longest_window: Duration::from_millis(1),
+            on_sync: |_| {},
         }
     }
 

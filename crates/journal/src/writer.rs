@@ -130,7 +130,8 @@ impl<D: Disk> Writer<D> {
             return Err(SegmentError::Full);
         };
         let bytes = frame.seal(current.segment, self.next, now_ms, self.seed);
-        if let Err(error) = write(current, bytes, &self.counters) {
+        let on_sync = self.folder.settings.on_sync;
+        if let Err(error) = write(current, bytes, &self.counters, on_sync) {
             self.abandon();
             return Err(error.into());
         }
@@ -192,7 +193,12 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-fn write<F: DiskFile>(current: &Current<F>, bytes: &[u8], counters: &Counters) -> io::Result<()> {
+fn write<F: DiskFile>(
+    current: &Current<F>,
+    bytes: &[u8],
+    counters: &Counters,
+    on_sync: fn(Duration),
+) -> io::Result<()> {
     current
         .file
         .write_whole(bytes, current.offset)
@@ -202,7 +208,11 @@ fn write<F: DiskFile>(current: &Current<F>, bytes: &[u8], counters: &Counters) -
     }
     let started = Instant::now();
     match current.file.sync() {
-        Ok(()) => counters.synced(started.elapsed()),
+        Ok(()) => {
+            let took = started.elapsed();
+            counters.synced(took);
+            on_sync(took);
+        }
         Err(_) if bugs::on(Bug::IgnoreFailedSync) => {}
         Err(_) if bugs::on(Bug::RetrySyncOnSameFile) => current.file.sync()?,
         Err(error) => {

@@ -3,10 +3,12 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use schema::{NetworkConn, NetworkId, clock};
+use telemetry::catalog;
 use tenancy::Scope;
 use tenancy::exchange_rates::Rates;
 use tenancy::networks::Network;
@@ -68,6 +70,21 @@ impl Engine {
     /// # Errors
     /// [`ReportError`].
     pub async fn run(
+        &self,
+        conn: &mut NetworkConn,
+        network: &Network,
+        scope: Scope,
+        query: &ReportQuery,
+        rows: usize,
+    ) -> Result<Report, ReportError> {
+        let began = Instant::now();
+        let report = self.compute(conn, network, scope, query, rows).await;
+        let outcome = if report.is_ok() { "answered" } else { "failed" };
+        catalog::REPORT_DURATION.record(&[outcome], began.elapsed());
+        report
+    }
+
+    async fn compute(
         &self,
         conn: &mut NetworkConn,
         network: &Network,

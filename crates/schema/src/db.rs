@@ -1,9 +1,11 @@
 //! The connection pool, and the transaction scoped to a network, which is the only access to tenant rows.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
+use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::sql_types::Text;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
@@ -11,6 +13,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager,
 };
+use telemetry::{Histogram, catalog};
 use tokio::runtime::Handle;
 
 use crate::{NetworkId, Opening, PersonId, session};
@@ -46,6 +49,38 @@ pub enum DbError {
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
     runtime: Handle,
+    measures: Option<Measures>,
+}
+
+/// Histograms of a pool.
+#[derive(Clone)]
+struct Measures {
+    /// Waits that ended with a connection.
+    waits: Arc<Histogram>,
+    /// Waits that ended without a connection.
+    failures: Arc<Histogram>,
+    statements: Arc<Histogram>,
+}
+
+impl Measures {
+    fn of(pool: &str) -> Self {
+        Self {
+            waits: catalog::POOL_WAIT.with(&[pool, "connection"]),
+            failures: catalog::POOL_WAIT.with(&[pool, "none"]),
+            statements: catalog::STATEMENT_DURATION.with(&[pool]),
+        }
+    }
+}
+
+/// Connections of a pool at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open connections that a request uses.
+    pub busy: usize,
+    /// Open connections that wait for a request.
+    pub idle: usize,
+    /// Most connections.
+    pub limit: usize,
 }
 
 impl Db {
@@ -55,27 +90,46 @@ impl Db {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(url: &str, size: usize, statement_timeout: Duration) -> Self {
-        Self::of(&Opening::default(), url, size, statement_timeout)
+        Self::create(&Opening::default(), url, size, statement_timeout, None)
     }
 
-    /// Creates the same pool for a database that may not be open yet: until it is, every call is refused at once.
+    /// Creates a pool as [`Db::new`] does, whose waits and statements are measured under this name, for a database that may not
+    /// be open yet: until it is, every call is refused at once.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn of(opening: &Opening, url: &str, size: usize, statement_timeout: Duration) -> Self {
+    pub fn measured(
+        name: &str,
+        opening: &Opening,
+        url: &str,
+        size: usize,
+        statement_timeout: Duration,
+    ) -> Self {
+        Self::create(opening, url, size, statement_timeout, Some(Measures::of(name)))
+    }
+
+    fn create(
+        opening: &Opening,
+        url: &str,
+        size: usize,
+        statement_timeout: Duration,
+        measures: Option<Measures>,
+    ) -> Self {
         let runtime = Handle::current();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         // Closes a connection that was returned in the middle of a transaction.
         config.recycling_method = RecyclingMethod::Fast;
         let (main, opening) = (runtime.clone(), opening.clone());
+        let statements = measures.as_ref().map(|measures| measures.statements.clone());
         config.custom_setup = Box::new(move |url| {
-            let (url, main, is_open) = (url.to_owned(), main.clone(), opening.is_open());
+            let (url, main, statements) = (url.to_owned(), main.clone(), statements.clone());
+            let is_open = opening.is_open();
             Box::pin(async move {
                 if !is_open {
                     return Err(ConnectionError::BadConnection(NOT_OPEN.to_owned()));
                 }
-                main.spawn(async move { connect(&url, statement_timeout).await })
+                main.spawn(async move { connect(&url, statement_timeout, statements).await })
                     .await
                     .unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string())))
             })
@@ -91,7 +145,36 @@ impl Db {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is configured");
-        Self { pool, runtime }
+        Self {
+            pool,
+            runtime,
+            measures,
+        }
+    }
+
+    /// Connections of the pool now.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState {
+            busy: status.size.saturating_sub(status.available),
+            idle: status.available,
+            limit: status.max_size,
+        }
+    }
+
+    /// Waits for a connection, and records the wait.
+    async fn connection(&self) -> Result<Object<AsyncPgConnection>, PoolError> {
+        let began = Instant::now();
+        let connection = self.pool.get().await;
+        if let Some(measures) = &self.measures {
+            let waits = match connection {
+                Ok(_) => &measures.waits,
+                Err(_) => &measures.failures,
+            };
+            waits.record(began.elapsed());
+        }
+        connection
     }
 
     /// Begins a transaction on the rows of one network.
@@ -132,14 +215,14 @@ impl Db {
     /// # Errors
     /// The same as [`Db::network`].
     pub async fn unscoped(&self) -> Result<Object<AsyncPgConnection>, DbError> {
-        Ok(self.pool.get().await?)
+        Ok(self.connection().await?)
     }
 
     /// Begins a transaction with a setting that row-level security reads.
     async fn begin(&self, setting: &str, value: &str) -> Result<Transaction, DbError> {
         // Wrapped before it begins, so that the drop cleans up after a cancellation from here on.
         let mut transaction = Transaction {
-            connection: Some(self.pool.get().await?),
+            connection: Some(self.connection().await?),
             runtime: self.runtime.clone(),
         };
         Transactions::begin_transaction(&mut *transaction).await?;
@@ -153,7 +236,11 @@ impl Db {
 }
 
 /// Opens a connection and switches to the role that serves, whatever the rights of the login.
-async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
+async fn connect(
+    url: &str,
+    statement_timeout: Duration,
+    statements: Option<Arc<Histogram>>,
+) -> ConnectionResult<AsyncPgConnection> {
     let mut connection = session::connect(url).await?;
     let millis = statement_timeout.as_millis();
     let setup = format!(
@@ -164,7 +251,33 @@ async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<Asy
         .batch_execute(&setup)
         .await
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    if let Some(statements) = statements {
+        connection.set_instrumentation(StatementTimer {
+            statements,
+            began: None,
+        });
+    }
     Ok(connection)
+}
+
+/// Timer of the statements of a connection. It does not read their texts.
+struct StatementTimer {
+    statements: Arc<Histogram>,
+    began: Option<Instant>,
+}
+
+impl Instrumentation for StatementTimer {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartQuery { .. } => self.began = Some(Instant::now()),
+            InstrumentationEvent::FinishQuery { .. } => {
+                if let Some(began) = self.began.take() {
+                    self.statements.record(began.elapsed());
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Open transaction.

@@ -20,11 +20,13 @@ use crate::download::parse_url;
 
 pub mod client;
 mod file;
+mod observing;
 mod store;
 mod tools;
 
 use client::ClientCommand;
 pub use file::ConfigError;
+pub use observing::{LogFormat, TraceOptions};
 pub use store::{MailOptions, OptionError, StoreOptions};
 pub use tools::{CheckConfigOptions, CompletionsOptions, HealthOptions, ManOptions};
 
@@ -40,6 +42,15 @@ pub struct Cli {
         default_value = "info,actix_server=warn"
     )]
     pub log: String,
+    /// Format of the lines on standard error.
+    #[arg(
+        long,
+        global = true,
+        env = "CLICKLEDGER_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text
+    )]
+    pub log_format: LogFormat,
     /// Configuration file (TOML). Its keys are the long options of serve without the dashes, such as data-dir = "/data";
     /// options on the command line and in the environment have precedence.
     #[arg(long, global = true, env = "CLICKLEDGER_CONFIG", value_name = "FILE")]
@@ -134,6 +145,9 @@ pub struct ServeOptions {
     /// Limits.
     #[command(flatten)]
     pub limits: LimitOptions,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceOptions,
 }
 
 /// Addresses to listen on.
@@ -146,7 +160,8 @@ pub struct ListenOptions {
     /// Address of the listener for clicks and postbacks.
     #[arg(long, env = "CLICKLEDGER_TRACKING_LISTEN", default_value = "127.0.0.1:8081")]
     pub tracking_listen: SocketAddr,
-    /// Address of the listener for Prometheus (GET /metrics), such as 127.0.0.1:9464. Keep it private.
+    /// Address of the listener for Prometheus (GET /metrics), such as 127.0.0.1:9464. Keep it private. /docs/monitoring of
+    /// the dashboard lists the metrics.
     #[arg(long, env = "CLICKLEDGER_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 }

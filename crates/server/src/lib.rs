@@ -9,15 +9,18 @@ mod database;
 mod download;
 mod health;
 mod idle_timeout;
+pub mod logging;
 mod metrics;
 mod outgoing;
 pub mod output;
 pub mod postgres;
+mod process;
 pub mod reference_rates;
 mod request_span;
 mod request_target;
 pub mod serve;
 mod tls_ask;
+pub mod traces;
 mod tracking_host;
 
 pub use database::{Database, DatabaseError};

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use server::client::Failure;
 use server::commands::{self, CommandError, WrongUsage};
 use server::config::{Cli, Command, ConfigError, RatesCommand};
+use server::logging;
 use server::output::Output;
+use server::traces::Exporter;
 use tracing::{Instrument as _, info_span};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -17,14 +18,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),
     };
-    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
-        eprintln!("clickledger: --log {}: {error}; logging at level info", cli.log);
-        EnvFilter::new("info")
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let exporter = logging::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -33,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     let is_json = cli.json;
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(run(cli, exporter)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -76,10 +70,14 @@ fn is_closed_pipe(error: &CommandError) -> bool {
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-async fn run(cli: Cli) -> Result<(), CommandError> {
+async fn run(cli: Cli, exporter: Option<Exporter>) -> Result<(), CommandError> {
     let output = Output::of(cli.json);
     match cli.command {
-        Command::Serve(options) => commands::serve(*options).instrument(info_span!("serve")).await,
+        Command::Serve(options) => {
+            commands::serve(*options, exporter)
+                .instrument(info_span!("serve"))
+                .await
+        }
         Command::CheckConfig(options) => {
             let span = info_span!("check_config");
             commands::check_config(cli.config.as_deref(), &options, output)

@@ -2,52 +2,53 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::OnceLock;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use metrics::{describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use schema::Db;
+use chrono::{DateTime, Utc};
+use nix::sys::statvfs::statvfs;
+use schema::{Db, DbError};
+use telemetry::{CONTENT_TYPE, Scrape, catalog};
+use tenancy::exchange_rates::fetch_status;
+use tenancy::work::{Work, WorkState};
 use tracking::Tracker;
+use tracking::health::{Health, JournalHealth};
 
-/// Recorder of the process. Counters created before the recorder count nothing.
-static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-/// Time between upkeeps of the recorder, which bound its memory.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+use crate::process;
+
 /// Longest wait for figures from the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Commit that the program was built from, if the build names it.
+const COMMIT: Option<&str> = option_env!("CLICKLEDGER_COMMIT");
 
-/// Installs the recorder. Must run before any counter is created.
-///
-/// # Errors
-/// Returns an error if another recorder is installed.
-pub(crate) fn record() -> io::Result<()> {
-    let handle = RECORDER.get_or_init(|| {
-        let installed = PrometheusBuilder::new().install_recorder();
-        installed
-            .inspect_err(|error| tracing::error!(%error, "metrics not recorded"))
-            .ok()
-    });
-    match handle {
-        Some(_) => Ok(()),
-        None => Err(io::Error::other("another recorder of metrics is installed")),
-    }
+/// Parts of a node that a scrape reads.
+#[derive(Clone)]
+pub(crate) struct Node {
+    /// Tracking paths.
+    pub(crate) tracker: Tracker,
+    /// Pool of the tracking paths.
+    pub(crate) tracking_db: Db,
+    /// Pool of the pages, which also answers the questions of a scrape.
+    pub(crate) db: Db,
+    /// Folder of the journals, in the data directory.
+    pub(crate) journal: PathBuf,
+    /// True if this node fetches reference rates.
+    pub(crate) fetches_rates: bool,
+    /// Start of the server.
+    pub(crate) started_at: DateTime<Utc>,
 }
 
 /// Serves `/metrics` and nothing else.
 ///
 /// # Errors
 /// Returns an error if the listener cannot be used.
-pub(crate) fn listen(listener: TcpListener, tracker: Tracker, db: Db) -> io::Result<Server> {
-    describe();
-    tokio::spawn(run_upkeep());
-    let (tracker, db) = (web::Data::new(tracker), web::Data::new(db));
+pub(crate) fn listen(listener: TcpListener, node: Node) -> io::Result<Server> {
+    let node = web::Data::new(node);
     let app = move || {
         App::new()
-            .app_data(tracker.clone())
-            .app_data(db.clone())
+            .app_data(node.clone())
             .route("/metrics", web::get().to(show))
     };
     Ok(HttpServer::new(app)
@@ -58,80 +59,122 @@ pub(crate) fn listen(listener: TcpListener, tracker: Tracker, db: Db) -> io::Res
         .run())
 }
 
-fn describe() {
-    describe_gauge!(
-        "clickledger_journal_oldest_unapplied_seconds",
-        "Age of the oldest record that is not in Postgres. Alarm above 30."
-    );
-    describe_gauge!(
-        "clickledger_journal_free_ratio",
-        "Free share of the journal's quota. Alarm below 0.2."
-    );
-    describe_gauge!(
-        "clickledger_journal_unapplied_records",
-        "Acknowledged records that are not durably in Postgres yet."
-    );
-    describe_gauge!("clickledger_journal_bytes", "Bytes of the journal on disk.");
-    describe_gauge!(
-        "clickledger_journal_sync_p99_seconds",
-        "99th percentile of the duration of recent syncs. Alarm above 0.05."
-    );
-    describe_gauge!(
-        "clickledger_journal_refused_records",
-        "Records refused since the start."
-    );
-    describe_gauge!(
-        "clickledger_journal_damaged",
-        "Damaged places found since the start. Alarm above 0."
-    );
-    describe_gauge!(
-        "clickledger_quarantined_records",
-        "Records in quarantine. Alarm above 0."
-    );
-    describe_gauge!("clickledger_alarm", "1 for each firing alarm, by name.");
-    describe_gauge!(
-        "clickledger_ready",
-        "1 while the node takes clicks and postbacks."
-    );
+async fn show(node: web::Data<Node>) -> HttpResponse {
+    let mut scrape = Scrape::default();
+    let health = node.tracker.health();
+    add_health(&mut scrape, &health);
+    add_pools(&mut scrape, &node);
+    add_disks(&mut scrape, &node);
+    process::add(&mut scrape);
+    let version = env!("CARGO_PKG_VERSION");
+    scrape.gauge(&catalog::BUILD_INFO, &[version, COMMIT.unwrap_or_default()], 1.0);
+    scrape.gauge(&catalog::PROCESS_START, &[], seconds(node.started_at));
+    // Left out while the database does not answer.
+    if let Ok(Ok(stored)) = tokio::time::timeout(DATABASE_TIMEOUT, Stored::read(&node)).await {
+        scrape.gauge(&catalog::QUARANTINED, &[], stored.quarantined);
+        if let Some(at) = stored.rates_fetched_at {
+            scrape.gauge(&catalog::REFERENCE_RATES_FETCHED, &[], seconds(at));
+        }
+    }
+    HttpResponse::Ok().content_type(CONTENT_TYPE).body(scrape.text())
 }
 
-async fn run_upkeep() {
-    loop {
-        tokio::time::sleep(UPKEEP_INTERVAL).await;
-        if let Some(handle) = RECORDER.get().and_then(Option::as_ref) {
-            handle.run_upkeep();
-        }
+/// Figures of the database.
+struct Stored {
+    quarantined: f64,
+    rates_fetched_at: Option<DateTime<Utc>>,
+}
+
+impl Stored {
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+    async fn read(node: &Node) -> Result<Self, DbError> {
+        let quarantined = monitoring::quarantine::count(&node.db).await?;
+        let fetch = if node.fetches_rates {
+            fetch_status(&mut *node.db.unscoped().await?).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            quarantined: quarantined as f64,
+            rates_fetched_at: fetch.and_then(|fetch| fetch.fetched_at),
+        })
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
-async fn show(tracker: web::Data<Tracker>, db: web::Data<Db>) -> HttpResponse {
-    let health = tracker.health();
-    gauge!("clickledger_ready").set(if health.ready { 1.0 } else { 0.0 });
+fn add_health(scrape: &mut Scrape, health: &Health) {
+    scrape.gauge(&catalog::READY, &[], f64::from(u8::from(health.ready)));
     for journal in &health.journals {
-        let stream = [("stream", journal.stream.to_string())];
-        gauge!("clickledger_journal_oldest_unapplied_seconds", &stream).set(journal.oldest_unapplied_seconds);
-        gauge!("clickledger_journal_free_ratio", &stream).set(journal.free);
-        gauge!("clickledger_journal_unapplied_records", &stream)
-            .set(journal.next.saturating_sub(journal.applied) as f64);
-        gauge!("clickledger_journal_bytes", &stream).set(journal.bytes as f64);
-        gauge!("clickledger_journal_sync_p99_seconds", &stream).set(journal.sync_p99_seconds);
-        gauge!("clickledger_journal_refused_records", &stream).set(journal.refused as f64);
-        gauge!("clickledger_journal_damaged", &stream).set(journal.damaged as f64);
+        add_journal(scrape, journal);
     }
     for name in tracking::health::ALARMS {
         let fires = health.alarms.iter().any(|alarm| alarm.name == name);
-        gauge!("clickledger_alarm", "name" => name).set(if fires { 1.0 } else { 0.0 });
+        scrape.gauge(&catalog::ALARM, &[name], f64::from(u8::from(fires)));
     }
-    // Left out while the database does not answer.
-    let counting = monitoring::quarantine::count(&db);
-    if let Ok(Ok(quarantined)) = tokio::time::timeout(DATABASE_TIMEOUT, counting).await {
-        gauge!("clickledger_quarantined_records").set(quarantined as f64);
+    for work in Work::ALL {
+        let state = health.work.iter().find(|state| state.work == work.as_str());
+        add_work(scrape, *work, &state.cloned().unwrap_or_default());
     }
-    match RECORDER.get().and_then(Option::as_ref) {
-        Some(handle) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4")
-            .body(handle.render()),
-        None => HttpResponse::ServiceUnavailable().finish(),
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats")]
+fn add_journal(scrape: &mut Scrape, journal: &JournalHealth) {
+    let stream = [&*journal.stream];
+    let unapplied = journal.next.saturating_sub(journal.applied);
+    for (metric, value) in [
+        (
+            &catalog::JOURNAL_OLDEST_UNAPPLIED,
+            journal.oldest_unapplied_seconds,
+        ),
+        (&catalog::JOURNAL_FREE, journal.free),
+        (&catalog::JOURNAL_UNAPPLIED, unapplied as f64),
+        (&catalog::JOURNAL_BYTES, journal.bytes as f64),
+        (&catalog::JOURNAL_SYNC_P99, journal.sync_p99_seconds),
+    ] {
+        scrape.gauge(metric, &stream, value);
     }
+    scrape.total(&catalog::JOURNAL_REFUSED, &stream, journal.refused as f64);
+    scrape.total(&catalog::JOURNAL_DAMAGED, &stream, journal.damaged as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats")]
+fn add_work(scrape: &mut Scrape, work: Work, state: &WorkState) {
+    let label = [work.code()];
+    if let Some(at) = state.ran_at {
+        scrape.gauge(&catalog::WORK_LAST_SUCCESS, &label, seconds(at));
+    }
+    let fails = f64::from(u8::from(state.is_failing()));
+    scrape.gauge(&catalog::WORK_FAILING, &label, fails);
+    scrape.total(&catalog::WORK_DONE, &label, state.done as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn add_pools(scrape: &mut Scrape, node: &Node) {
+    for (name, db) in [("tracking", &node.tracking_db), ("pages", &node.db)] {
+        let state = db.state();
+        let metric = &catalog::POOL_CONNECTIONS;
+        scrape.gauge(metric, &[name, "busy"], state.busy as f64);
+        scrape.gauge(metric, &[name, "idle"], state.idle as f64);
+        scrape.gauge(&catalog::POOL_LIMIT, &[name], state.limit as f64);
+    }
+}
+
+/// Adds the disks of the journals and of the data directory around them, which may be different ones.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn add_disks(scrape: &mut Scrape, node: &Node) {
+    let journal = node.journal.as_path();
+    for (name, folder) in [("data", journal.parent()), ("journal", Some(journal))] {
+        // Left out while the disk does not answer.
+        let Some(disk) = folder.and_then(|folder| statvfs(folder).ok()) else {
+            continue;
+        };
+        let bytes = |blocks: u64| (blocks * disk.fragment_size()) as f64;
+        scrape.gauge(&catalog::DISK_FREE, &[name], bytes(disk.blocks_available()));
+        scrape.gauge(&catalog::DISK_SIZE, &[name], bytes(disk.blocks()));
+    }
+}
+
+/// Seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds are exact for millennia")]
+fn seconds(at: DateTime<Utc>) -> f64 {
+    at.timestamp_millis() as f64 / 1e3
 }

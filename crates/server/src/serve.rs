@@ -135,21 +135,23 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         &url_or_address(settings.urls.dashboard_url, &listeners.dashboard)?,
         &url_or_address(settings.urls.tracking_url, &listeners.tracking)?,
     );
-    let opening = settings.opening;
-    let tracking_db = Db::of(
+    let (opening, started_at) = (settings.opening, clock::now());
+    let tracking_db = Db::measured(
+        "tracking",
         &opening,
         &settings.database_url,
         TRACKING_CONNECTIONS,
         TRACKING_STATEMENT_TIMEOUT,
     );
-    let db = Db::of(
+    let db = Db::measured(
+        "pages",
         &opening,
         &settings.database_url,
         DASHBOARD_CONNECTIONS,
         PAGE_STATEMENT_TIMEOUT,
     );
     let tracker = Tracker::start(TrackerSettings {
-        db: tracking_db,
+        db: tracking_db.clone(),
         database_url: settings.database_url,
         opening: opening.clone(),
         patience: settings.patience,
@@ -185,7 +187,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         secret: settings.secret,
         urls: urls.clone(),
         proxies: settings.proxies,
-        storage: settings.storage,
+        storage: settings.storage.clone(),
         reports,
         mailer: settings.mailer.clone(),
         passwords,
@@ -193,6 +195,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracker: tracker.clone(),
     });
     tokio::spawn(opening.clone().then(sweep_sessions(db.clone())));
+    let fetches_rates = settings.ecb_rates.is_some();
     if let Some(url) = settings.ecb_rates {
         let fetching = reference_rates::keep_fetching(db.clone(), url);
         tokio::spawn(opening.clone().then(fetching));
@@ -214,7 +217,15 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let dashboard = listen_for_browsers(listeners.dashboard, tracker.clone(), own_hosts, api, pages)?;
     let mut servers = vec![spawn(tracking), spawn(dashboard)];
     if let Some(listener) = listeners.metrics {
-        servers.push(spawn(metrics::listen(listener, tracker.clone(), db.clone())?));
+        let node = metrics::Node {
+            tracker: tracker.clone(),
+            tracking_db,
+            db: db.clone(),
+            journal: settings.storage.journal.folder,
+            fetches_rates,
+            started_at,
+        };
+        servers.push(spawn(metrics::listen(listener, node)?));
     }
     Ok(Running {
         dashboard_url: urls.dashboard,

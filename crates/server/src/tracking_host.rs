@@ -69,9 +69,11 @@ async fn answer(intake: &Intake, request: Request) -> Response<BoxBody> {
                 tracking::intake::answer(intake, request).await
             } else {
                 // Boxed, so that requests without a span do not grow.
-                Box::pin(tracking::intake::answer(intake, request))
-                    .instrument(span)
-                    .await
+                let response = Box::pin(tracking::intake::answer(intake, request))
+                    .instrument(span.clone())
+                    .await;
+                span.record("status", response.status().as_u16());
+                response
             }
         }
     }

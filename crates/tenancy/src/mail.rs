@@ -1,10 +1,11 @@
 //! Mail over SMTP. Without a mail server, the inviting user is shown the link, and the text goes to the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use telemetry::catalog;
 
 /// Timeout for sending a mail, and for each step of the SMTP session.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +47,17 @@ pub enum Delivery {
     Failed(String),
 }
 
+impl Delivery {
+    /// Label of the metric.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::NotConfigured => "not_configured",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// Invalid mail settings.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
@@ -80,6 +92,14 @@ impl Mailer {
     /// # Errors
     /// Returns an error if the server's address or the sender is malformed.
     pub fn new(settings: &MailSettings) -> Result<Self, MailError> {
+        // The series exist from the start: an increase from no value is not seen as one.
+        for delivery in [
+            Delivery::Sent,
+            Delivery::NotConfigured,
+            Delivery::Failed(String::new()),
+        ] {
+            catalog::MAIL_DURATION.with(&[delivery.outcome()]);
+        }
         let Some(url) = &settings.smtp_url else {
             return Ok(Self::default());
         };
@@ -110,8 +130,15 @@ impl Mailer {
     }
 
     /// Sends a mail. Without a mail server its text is logged, where the operator of the installation finds the link.
-    #[tracing::instrument(skip_all)]
+    #[tracing::instrument(name = "send_mail", skip_all)]
     pub async fn send(&self, mail: &Mail) -> Delivery {
+        let began = Instant::now();
+        let delivery = self.deliver(mail).await;
+        catalog::MAIL_DURATION.record(&[delivery.outcome()], began.elapsed());
+        delivery
+    }
+
+    async fn deliver(&self, mail: &Mail) -> Delivery {
         let Some((transport, from)) = &self.smtp else {
             tracing::warn!(
                 to = mail.to,

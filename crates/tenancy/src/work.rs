@@ -24,6 +24,19 @@ text_enum! {
     }
 }
 
+impl Work {
+    /// Label of the metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Mails => "mails",
+            Self::Files => "files",
+            Self::Alerts => "alerts",
+        }
+    }
+}
+
 /// State of one kind of background work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkState {

@@ -9,6 +9,8 @@ use journal::Settings;
 use schema::{Db, Opening};
 use tenancy::{Secret, Urls};
 
+use crate::counts;
+
 /// Settings of a [`crate::Tracker`].
 pub struct TrackerSettings {
     /// Pool of the tracking paths alone, so that no page can take their connections.
@@ -86,6 +88,7 @@ impl JournalSettings {
             segment_bytes: self.segment_bytes,
             quota_bytes: self.quota_bytes,
             retention: self.retention,
+            on_sync: counts::syncs(stream),
             ..Settings::in_folder(self.folder.join(slot.to_string()).join(stream))
         }
     }

@@ -176,7 +176,7 @@ impl Memory {
         network_id: NetworkId,
         wanted: Wanted<'_>,
     ) -> Result<Option<CachedLink>, RoutingError> {
-        let span = debug_span!("routing_miss", cache = "links", network = %network_id, link = ?wanted);
+        let span = debug_span!("routing_miss", cache = "links", network = %network_id, ?wanted);
         let query = async {
             let mut conn = self.db.network(network_id).await?;
             let found = find_link(&mut conn, wanted).await?;

@@ -18,6 +18,7 @@ pub(crate) fn public(config: &mut ServiceConfig) {
     account::public(config);
     figures::public(config);
     postbacks::public(config);
+    ops::public(config);
 }
 
 /// Pages of the signed-in person, whatever network they work for.
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Vec<(&'static str, &'static str)> {
         account::PUBLIC,
         figures::PUBLIC,
         postbacks::PUBLIC,
+        ops::PUBLIC,
         account::OF_PERSON,
         ops::OF_OPERATOR,
         figures::OF_MEMBER,

@@ -69,6 +69,7 @@ pub async fn check_config(
     let secret = check_secret(&serve.store, &mut findings);
     check_database(&serve.store, secret.as_ref(), &mut findings).await;
     check_mail(options, &mut findings).await;
+    check_traces(serve, &mut findings);
     match findings.problems {
         0 => Ok(()),
         1 => Err("the configuration has a problem".into()),
@@ -99,6 +100,17 @@ fn check_listeners(options: &ServeOptions, findings: &mut Findings) {
                 format!("{name} and {other} are the same address, {address}"),
             );
         }
+    }
+}
+
+/// Names the collector, so that a forgotten one is seen.
+fn check_traces(options: &ServeOptions, findings: &mut Findings) {
+    if let Some(traces) = options.traces.settings() {
+        let share = traces.ratio * 100.0;
+        findings.fine(
+            "otlp-endpoint",
+            format!("{share} % of traces go to {}", traces.endpoint),
+        );
     }
 }
 

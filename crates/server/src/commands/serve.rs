@@ -16,9 +16,9 @@ use tracking::Tracker;
 use super::{CommandError, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::NamedDatabase;
-use crate::metrics;
 use crate::postgres::PostgresWatch;
 use crate::serve::{self, Listeners, PATIENCE, Running, ServeSettings, bind};
+use crate::traces::Exporter;
 
 /// Time for which responses ask clients to close their connections before the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -33,11 +33,12 @@ const AWAY: &str = "database_away";
 const WAITING: &str =
     "Meanwhile, links that this node has redirected before go on redirecting, and postbacks are queued.";
 
-/// Serves until a signal to stop, then drains. Listens at once, also while the database is away.
+/// Serves until a signal to stop, then drains, and sends the last traces. Listens at once, also while the database is away.
 ///
 /// # Errors
 /// Returns an error if the server cannot start.
-pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
+pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<(), CommandError> {
+    let exporting = exporter.map(Exporter::spawn);
     let mailer = Mailer::new(&options.mail.settings()?)?;
     let mut inherited = InheritedListeners::of_process();
     let listeners = Listeners {
@@ -46,9 +47,6 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
         metrics: options.listen.metrics_listen.map(bind).transpose()?,
         are_shared: inherited.exist,
     };
-    if listeners.metrics.is_some() {
-        metrics::record()?;
-    }
     let database = NamedDatabase::of(&options.store)?;
     let (database_url, secret) = (database.url.clone(), database.secret.clone());
     let (report, mut reported) = watch::channel(None);
@@ -121,6 +119,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
+    if let Some(exporting) = exporting {
+        exporting.flush().await;
+    }
     Ok(())
 }
 

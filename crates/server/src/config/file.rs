@@ -206,6 +206,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
         _ => None,
     }
 }
@@ -286,7 +287,9 @@ mod tests {
         keep-unattributed-days = "90"
         when-disk-fails = "refuse"
         allow-signup = true
+        otlp-sample-ratio = 0.25
         log = "debug"
+        log-format = "json"
     "#;
 
     #[test]
@@ -302,7 +305,12 @@ mod tests {
             crate::config::DiskFailure::Refuse
         );
         assert!(options.limits.allow_signup);
-        assert_eq!(load(FILE, &["serve"]).unwrap().log, "debug");
+        assert!((options.traces.otlp_sample_ratio - 0.25).abs() < f64::EPSILON);
+        let cli = load(FILE, &["serve"]).unwrap();
+        assert_eq!(
+            (cli.log.as_str(), cli.log_format),
+            ("debug", crate::config::LogFormat::Json)
+        );
     }
 
     #[test]

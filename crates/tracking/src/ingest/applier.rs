@@ -12,6 +12,7 @@ use schema::clock;
 use super::error::{ApplyError, BATCH_TIMEOUT};
 use super::session::Session;
 use super::stream::{Record, Stream};
+use crate::counts;
 
 /// Maximum bytes of one transaction.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -187,12 +188,16 @@ impl<S: Stream> Applier<S> {
     ) -> Result<(), ApplyError> {
         let mut pending = vec![(records, next)];
         while let Some((records, next)) = pending.pop() {
+            let began = Instant::now();
             let applying = session.apply(&self.stream, records, next, durably);
             let applied = tokio::time::timeout(BATCH_TIMEOUT, applying)
                 .await
                 .unwrap_or(Err(ApplyError::Timeout));
             match (applied, records) {
-                (Ok(receipts), _) => self.stream.committed(receipts),
+                (Ok(receipts), _) => {
+                    counts::applied(S::NAME, records.len(), began.elapsed());
+                    self.stream.committed(receipts);
+                }
                 (Err(error), [record]) if error.is_invalid_data() => {
                     tracing::error!(stream = S::NAME, seq = record.seq, %error, "record quarantined");
                     session.quarantine(*record, next, &error.to_string()).await?;

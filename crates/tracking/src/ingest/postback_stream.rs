@@ -58,6 +58,7 @@ impl Stream for PostbackStream {
 
     fn committed(&self, (replies, events): Self::Receipts) {
         counts::events(&events);
+        counts::verdicts(&replies);
         self.waiting.reply(replies);
     }
 }

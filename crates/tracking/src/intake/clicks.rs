@@ -1,7 +1,7 @@
 //! Endpoint of clicks: finds the link, assigns the click ID, journals the click, and redirects the visitor.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_http::body::BoxBody;
 use actix_http::header::{CACHE_CONTROL, LOCATION, REFERER, REFERRER_POLICY, USER_AGENT};
@@ -36,11 +36,14 @@ pub(super) async fn follow(
     alias: &str,
     intake: &Intake,
 ) -> Response<BoxBody> {
-    match tokio::time::timeout(CLICK_TIMEOUT, record(request, slug, alias, intake)).await {
+    let began = Instant::now();
+    let answer = match tokio::time::timeout(CLICK_TIMEOUT, record(request, slug, alias, intake)).await {
         Ok(Ok((status, location))) => redirect(status, location, intake.tracker.is_draining()),
         Ok(Err(page)) => page,
         Err(_) => unavailable(&"not recorded within 3 s"),
-    }
+    };
+    intake.tracker.counts.redirect(answer.status(), began.elapsed());
+    answer
 }
 
 /// Journals the click. Returns status and location of the redirect, or an error page.
@@ -80,11 +83,11 @@ async fn record(
     };
     match intake.record(&network, &click).await {
         Ok(()) => {
-            tracker.counts.clicks.increment(1);
+            tracker.counts.clicks.add(1);
             Ok((StatusCode::FOUND, location))
         }
         Err(refused) => {
-            tracker.counts.unrecorded_clicks.increment(1);
+            tracker.counts.unrecorded_clicks.add(1);
             tracing::error!(network = %network.id, link = %route.link_id, %refused, "click not recorded");
             match tracker.when_disk_fails {
                 WhenDiskFails::Redirect => Ok((StatusCode::TEMPORARY_REDIRECT, location)),

@@ -1,6 +1,6 @@
 //! Endpoint of postbacks: reads the request, passes it to [`Intake::receive`], and responds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -41,6 +41,7 @@ pub(super) async fn receive(
     payload: Payload,
     intake: &Intake,
 ) -> Response<BoxBody> {
+    let began = Instant::now();
     let simulated = request.extensions().get::<Simulated>().copied();
     let (request, tracker) = (request.head(), &intake.tracker);
     let mut inbound = read(request, slug, payload, tracker).await;
@@ -51,10 +52,17 @@ pub(super) async fn receive(
         let decided = singles
             .into_iter()
             .map(|inbound| decide(request, slug, intake, inbound));
-        return respond_to_each(tracker, &join_all(decided).await);
+        let decided = join_all(decided).await;
+        for one in &decided {
+            tracker.counts.postback(one.reply.verdict.reason, began.elapsed());
+        }
+        return respond_to_each(tracker, &decided);
     }
     let decided = decide(request, slug, intake, inbound).await;
     let mut response = respond(request, tracker, &decided);
+    tracker
+        .counts
+        .postback(decided.reply.verdict.reason, began.elapsed());
     if simulated.is_some() {
         // The answers of most formats do not name the verdict.
         response
@@ -206,9 +214,6 @@ fn respond_to_each(tracker: &Tracker, decided: &[Decided]) -> Response<BoxBody> 
     } else {
         207
     };
-    for one in decided {
-        tracker.counts.postback(one.reply.verdict.reason);
-    }
     let answer = |one: &Decided| tracker.answer(one.id, &one.reply);
     let results: Vec<_> = decided.iter().map(answer).collect();
     Response::build(StatusCode::from_u16(shared).unwrap_or(StatusCode::MULTI_STATUS))
@@ -221,7 +226,6 @@ fn respond_to_each(tracker: &Tracker, decided: &[Decided]) -> Response<BoxBody> 
 fn respond(request: &RequestHead, tracker: &Tracker, decided: &Decided) -> Response<BoxBody> {
     let reply = &decided.reply;
     let reason = reply.verdict.reason;
-    tracker.counts.postback(reason);
     let plain_text =
         header(request, ACCEPT, 256).is_some_and(|accept| accept.trim().starts_with("text/plain"));
     let answer = tracker.answer(decided.id, reply);

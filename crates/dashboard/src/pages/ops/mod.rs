@@ -2,11 +2,18 @@
 
 mod health;
 mod log;
+mod monitoring;
 mod network;
 mod networks;
 mod report;
 
 use crate::routes::routes;
+
+routes! {
+    /// Guides of operators, without sign-in.
+    public, PUBLIC, "":
+    get "/docs/monitoring" => monitoring::show;
+}
 
 routes! {
     /// Pages of operators.
