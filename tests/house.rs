@@ -95,6 +95,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "api",
             "dashboard",
             "demo",
+            "journal",
             "monitoring",
             "postbacks",
             "reports",

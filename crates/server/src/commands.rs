@@ -12,7 +12,9 @@ use crate::client::Failure;
 use crate::config::StoreOptions;
 use crate::database::{Database, DatabaseError};
 use crate::output::Output;
+use crate::postgres::{PostgresError, running_url};
 
+mod backup;
 mod check_config;
 mod client;
 mod demo;
@@ -21,12 +23,15 @@ mod manual;
 mod networks;
 mod rates;
 mod replay;
+mod restore;
 mod serve;
+mod settle_verdict;
 mod verify;
 
 pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
+pub use backup::backup;
 pub use check_config::check_config;
 pub use client::client;
 pub use demo::demo;
@@ -34,7 +39,9 @@ pub use health::health;
 pub use manual::{completions, man};
 pub use rates::import_rates;
 pub use replay::replay;
+pub use restore::restore;
 pub use serve::serve;
+pub use settle_verdict::settle_verdict;
 pub use verify::verify;
 
 /// Reason why a command failed, as text for the user of the command line.
@@ -97,6 +104,15 @@ async fn open(store: &StoreOptions, page: &str) -> Result<Database, CommandError
         .into(),
         other => other.into(),
     })
+}
+
+/// Address of the database for a command that works beside a running server too, with the database if the command opened it.
+async fn open_beside(store: &StoreOptions) -> Result<(String, Option<Database>), CommandError> {
+    match Database::open(store).await {
+        Ok(database) => Ok((database.url.clone(), Some(database))),
+        Err(DatabaseError::Postgres(PostgresError::Locked(_))) => Ok((running_url(&store.data_dir())?, None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Opens a pool of a few connections for a short command.

@@ -16,6 +16,10 @@ use crate::postgres::{Postgres, PostgresError, PostgresSettings};
 
 /// Oldest supported Postgres, as `server_version_num`.
 const OLDEST_POSTGRES: i32 = 150_000;
+/// File in a data directory whose restore has not finished.
+pub(crate) const UNFINISHED_RESTORE: &str = "restore.unfinished";
+/// Settings of the private Postgres: changes that wait for a backup never fill the disk.
+const PRIVATE_SETTINGS: [&str; 1] = ["max_slot_wal_keep_size=8GB"];
 
 /// Migrated database, with its private Postgres if it runs in one.
 pub struct Database {
@@ -33,6 +37,9 @@ pub enum DatabaseError {
     /// The private Postgres did not start.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The data directory is incomplete.
+    #[error("the restore into {} did not finish: remove the directory, and restore again", .0.display())]
+    UnfinishedRestore(PathBuf),
     /// The database does not answer or refuses the login.
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
@@ -109,6 +116,9 @@ impl Database {
     /// [`DatabaseError`], whose text names the remedy.
     pub async fn open(options: &StoreOptions) -> Result<Self, DatabaseError> {
         let data_dir = options.data_dir();
+        if data_dir.join(UNFINISHED_RESTORE).exists() {
+            return Err(DatabaseError::UnfinishedRestore(data_dir));
+        }
         let (url, owner_url, postgres) = match options.database()? {
             Some(url) => (url, options.owner_database()?, None),
             None => {
@@ -259,7 +269,7 @@ async fn start_private(data_dir: &Path, bin_dir: Option<PathBuf>) -> Result<Post
     let settings = PostgresSettings {
         data_dir: data_dir.to_owned(),
         bin_dir,
-        options: Vec::new(),
+        options: PRIVATE_SETTINGS.map(str::to_owned).into(),
     };
     let postgres = tokio::task::block_in_place(|| Postgres::start(&settings))?;
     postgres.create_database().await?;

@@ -11,7 +11,7 @@ use tenancy::{Mailer, operators};
 use tracing::{Instrument as _, info_span};
 use tracking::Tracker;
 
-use super::{CommandError, stop_signal};
+use super::{CommandError, backup, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::Database;
 use crate::metrics;
@@ -56,6 +56,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     if let Some(postgres) = &database.postgres {
         tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
     }
+    let backups = backup::keep(&options.backup, &options.store, &database, &running.tracker).await?;
     let mut conn = running.db.unscoped().await?;
     if let Some(token) = operators::setup_token(&mut conn).await? {
         // Printed, not only logged: without the link no one can sign in.
@@ -76,6 +77,9 @@ pub async fn serve(options: ServeOptions) -> Result<(), CommandError> {
     notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
+    if let Some(backups) = backups {
+        backups.finish().await;
+    }
     Ok(())
 }
 
