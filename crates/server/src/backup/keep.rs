@@ -12,7 +12,7 @@ use tracing::{Instrument as _, info_span};
 use tracking::Tracker;
 
 use super::journals::JournalCopy;
-use super::manifest::{self, Image, State};
+use super::manifest::{self, Image, LATEST_SECRET, State};
 use super::target::Target;
 use super::wal::ChangeCopy;
 use super::{BackupError, Source, check_owner, prune, take};
@@ -120,6 +120,10 @@ async fn copy_once(settings: &KeepSettings, copies: &mut Option<Copies>) -> Resu
             copies.copied_at = None;
         }
         state.changes_until = Some(now);
+    }
+    if !copies.is_known {
+        let secret = format!("{}\n", settings.source.secret.to_text());
+        target.put(LATEST_SECRET, secret.into_bytes()).await?;
     }
     state.write(target).await?;
     copies.is_known = true;

@@ -12,6 +12,8 @@ const FORMAT: u32 = 1;
 pub(super) const BACKUPS: &str = "backups";
 /// Name of a manifest.
 const MANIFEST: &str = "manifest.json";
+/// Secret beside what is copied continuously.
+pub(super) const LATEST_SECRET: &str = "secret.key";
 /// Name of the state of what is copied continuously.
 const STATE: &str = "state.json";
 

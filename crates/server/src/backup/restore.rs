@@ -12,7 +12,7 @@ use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use tokio::task::block_in_place;
 
 use super::journals;
-use super::manifest::{self, Image, Manifest, State};
+use super::manifest::{self, CopiedSegment, Image, LATEST_SECRET, Manifest, State};
 use super::take::{BASE, BASE_CHANGES, DUMP, SECRET, size, size_of};
 use super::target::{Stored, Target, TargetError, file_error};
 use super::wal;
@@ -89,6 +89,9 @@ pub(crate) enum RestoreError {
     /// The database has tables.
     #[error("the database of OWNER_DATABASE_URL is not empty; create another one for the restore")]
     DatabaseInUse,
+    /// Journals alone for a private Postgres.
+    #[error("--journals-only is for a database that was restored by its own means: name it in DATABASE_URL")]
+    NoDatabase,
     /// No login that may create tables.
     #[error(
         "give the address of the database's owner as OWNER_DATABASE_URL: only the owner can create its tables"
@@ -119,7 +122,8 @@ impl From<diesel::result::Error> for RestoreError {
 
 /// Files and database of a restored installation, before its journals are applied.
 pub(crate) struct Restored {
-    pub(crate) manifest: Manifest,
+    /// Manifest of the backup; `None` for journals only.
+    pub(crate) manifest: Option<Manifest>,
     /// Time up to which everything that was acknowledged is in the copies of the journals; `None` if unknown, and for
     /// journals that survived.
     pub(crate) events_until: Option<DateTime<Utc>>,
@@ -135,6 +139,9 @@ pub(crate) async fn restore(
     let data_dir = options.store.data_dir();
     refuse_in_use(&data_dir)?;
     let state = State::read(target).await?;
+    if options.journals_only {
+        return restore_only_journals(options, target, state, progress).await;
+    }
     let manifest = choose(target, state.as_ref(), options.to).await?;
     let (owner, is_base) = (
         options.store.owner_database(),
@@ -147,9 +154,7 @@ pub(crate) async fn restore(
         }
         refuse_filled(owner.as_deref().ok_or(RestoreError::NoOwner)?).await?;
     }
-    let data_dir = create_data_dir(&data_dir)?;
-    let unfinished = data_dir.join(UNFINISHED_RESTORE);
-    fs::write(&unfinished, "").map_err(file_error(&unfinished))?;
+    let (data_dir, unfinished) = begin(&data_dir)?;
     progress(format!(
         "Backup {} of release {}, PostgreSQL {}, {}.",
         manifest.name,
@@ -161,8 +166,9 @@ pub(crate) async fn restore(
     for file in &manifest.files {
         fetched.get(target, file).await?;
     }
-    restore_secret(&data_dir, &fetched.path(&manifest, SECRET)?)?;
-    restore_journals(options, target, &data_dir, &manifest, progress).await?;
+    let secret = fetched.path(&manifest, SECRET)?;
+    restore_secret(&data_dir, &fs::read(&secret).map_err(file_error(&secret))?)?;
+    restore_journals(options, target, &data_dir, &manifest.journals, progress).await?;
     progress("Restoring the database …".to_owned());
     match &manifest.image {
         Image::Base { timeline, start, end } => {
@@ -195,8 +201,38 @@ pub(crate) async fn restore(
         events_until: state
             .filter(|_| options.journals.is_none())
             .map(|state| state.events_until),
-        manifest,
+        manifest: Some(manifest),
     })
+}
+
+/// Restores journals and secret, for a database that was restored by its own means.
+async fn restore_only_journals(
+    options: &RestoreOptions,
+    target: &Target,
+    state: Option<State>,
+    progress: &(dyn Fn(String) + Sync),
+) -> Result<Restored, RestoreError> {
+    if options.store.database_url.is_none() {
+        return Err(RestoreError::NoDatabase);
+    }
+    let state = state.ok_or_else(|| RestoreError::NoBackup(target.place().to_owned()))?;
+    let secret = target.read(LATEST_SECRET).await?;
+    let (data_dir, unfinished) = begin(&options.store.data_dir())?;
+    restore_secret(&data_dir, &secret)?;
+    restore_journals(options, target, &data_dir, &[], progress).await?;
+    fs::remove_file(&unfinished).map_err(file_error(&unfinished))?;
+    Ok(Restored {
+        manifest: None,
+        events_until: Some(state.events_until).filter(|_| options.journals.is_none()),
+    })
+}
+
+/// Creates the data directory, which does not start before the file that is returned with it is removed.
+fn begin(data_dir: &Path) -> Result<(PathBuf, PathBuf), RestoreError> {
+    let data_dir = create_data_dir(data_dir)?;
+    let unfinished = data_dir.join(UNFINISHED_RESTORE);
+    fs::write(&unfinished, "").map_err(file_error(&unfinished))?;
+    Ok((data_dir, unfinished))
 }
 
 fn refuse_in_use(data_dir: &Path) -> Result<(), RestoreError> {
@@ -297,7 +333,7 @@ impl Drop for Fetched {
     }
 }
 
-fn restore_secret(data_dir: &Path, copy: &Path) -> Result<(), TargetError> {
+fn restore_secret(data_dir: &Path, secret: &[u8]) -> Result<(), TargetError> {
     let path = secret_path(data_dir);
     let write = || {
         let mut file = fs::OpenOptions::new()
@@ -305,7 +341,7 @@ fn restore_secret(data_dir: &Path, copy: &Path) -> Result<(), TargetError> {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
-        file.write_all(&fs::read(copy)?)?;
+        file.write_all(secret)?;
         file.sync_all()
     };
     write().map_err(file_error(&path))
@@ -315,7 +351,7 @@ async fn restore_journals(
     options: &RestoreOptions,
     target: &Target,
     data_dir: &Path,
-    manifest: &Manifest,
+    expected: &[CopiedSegment],
     progress: &(dyn Fn(String) + Sync),
 ) -> Result<(), TargetError> {
     let folder = data_dir.join("journal");
@@ -324,7 +360,7 @@ async fn restore_journals(
         progress(format!("Copying the journals in {} …", surviving.display()));
         return block_in_place(|| copy_folder(surviving, &folder)).map_err(file_error(surviving));
     }
-    let bytes = journals::fetch(target, &folder, &manifest.journals).await?;
+    let bytes = journals::fetch(target, &folder, expected).await?;
     progress(format!("Restored the journals, {}.", size(bytes)));
     Ok(())
 }

@@ -49,6 +49,7 @@ fn with_advice(error: &str, options: &RestoreOptions) -> CommandError {
 
 fn describe(options: &RestoreOptions, restored: &Restored, output: Output) -> Result<(), CommandError> {
     let database = match options.to {
+        None if options.journals_only => "as it was".to_owned(),
         Some(to) => format!("as of {}", time(to)),
         None => "with the latest changes that were copied".to_owned(),
     };
@@ -61,7 +62,7 @@ fn describe(options: &RestoreOptions, restored: &Restored, output: Output) -> Re
         options.store.data_dir().display()
     );
     let value = json!({
-        "backup": restored.manifest.name, "to": options.to, "events_until": restored.events_until,
+        "backup": restored.manifest.as_ref().map(|manifest| &manifest.name), "to": options.to, "events_until": restored.events_until,
         "data_dir": options.store.data_dir(),
     });
     Ok(output.print(text, &value)?)

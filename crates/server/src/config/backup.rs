@@ -187,6 +187,9 @@ pub struct RestoreOptions {
     /// Folder of journals that survived, which replace the copies: they may reach further.
     #[arg(long, value_name = "DIR")]
     pub journals: Option<PathBuf>,
+    /// Restore journals and secret only, for a database of DATABASE_URL that was restored by its own means.
+    #[arg(long, conflicts_with = "to")]
+    pub journals_only: bool,
     /// Days that the verification at the end looks back.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3660))]
     pub days: u16,
