@@ -63,8 +63,11 @@ impl Stream for PostbackStream {
         for Record { seq, bytes } in records {
             let record = PostbackRecord::read(bytes).map_err(BatchError::Invalid)?;
             numbers.insert(record.id, *seq);
-            // A caller who still waits received none: the transaction that decided it before was not committed.
-            let answered = answered.remove(seq).filter(|_| !self.waiting.has(record.id));
+            // A journal that lost its end numbers other postbacks anew. A caller who still waits received none: the
+            // transaction that decided it before was not committed.
+            let answered = answered
+                .remove(seq)
+                .filter(|answered| answered.postback == record.id && !self.waiting.has(record.id));
             received.push(Received::from_journal(record).answered_with(answered));
         }
         let tx = Tx::new(transaction, prepared);
