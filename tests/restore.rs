@@ -185,7 +185,7 @@ fn damaged_backups_are_refused(place: &Path, folder: &Path) {
             }
         }
     }
-    for part in ["base.tar.gz", "secret.key", "/0/clicks/", "/0/postbacks/"] {
+    for part in ["base.tar.gz", "Z/secret.key", "/0/clicks/", "/0/postbacks/"] {
         let file = files
             .iter()
             .find(|path| text(path).contains(part) && !text(path).ends_with("identity"));

@@ -113,21 +113,26 @@ async fn copy_once(settings: &KeepSettings, copies: &mut Option<Copies>) -> Resu
     }
     let mut state = check_owner(&settings.source, target).await?;
     let now = clock::now();
-    copies.journals.run(target).await?;
-    state.events_until = now.max(state.events_until);
-    if let Some(changes) = &mut copies.changes {
-        if !changes.run(target).await? {
+    // Before the journals, which reach further then, and are copied whatever becomes of the changes.
+    let changes = match &mut copies.changes {
+        Some(changes) => changes.run(target).await.map(Some),
+        None => Ok(None),
+    };
+    if let Ok(Some(is_unbroken)) = changes {
+        state.changes_until = Some(now);
+        if !is_unbroken {
             copies.copied_at = None;
         }
-        state.changes_until = Some(now);
     }
+    copies.journals.run(target).await?;
+    state.events_until = now.max(state.events_until);
     if !copies.is_known {
         let secret = format!("{}\n", settings.source.secret.to_text());
         target.put(LATEST_SECRET, secret.into_bytes()).await?;
     }
     state.write(target).await?;
     copies.is_known = true;
-    Ok(())
+    changes.map(drop)
 }
 
 async fn resume(settings: &KeepSettings) -> Result<Copies, BackupError> {
