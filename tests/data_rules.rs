@@ -138,6 +138,7 @@ async fn nothing_bypasses_row_level_security() {
             "click_blocks: DELETE INSERT SELECT UPDATE",
             "click_rollups: INSERT SELECT UPDATE",
             "clicks: SELECT",
+            "contradicted_verdicts: INSERT SELECT",
             "conversion_changes: INSERT SELECT",
             "conversion_rollups: INSERT SELECT UPDATE",
             "conversion_spans: INSERT SELECT UPDATE",

@@ -98,6 +98,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "api",
             "dashboard",
             "demo",
+            "journal",
             "monitoring",
             "postbacks",
             "reports",

@@ -128,7 +128,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
         )
     };
     let (holds, output) = verify(&[]);
-    assert!(holds && output.contains("All 26 checks hold."), "{output}");
+    assert!(holds && output.contains("All 28 checks hold."), "{output}");
     assert!(
         output.contains("Orbit") && output.contains("Rival") && !output.contains("DIFFERS"),
         "{output}"
@@ -142,7 +142,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     .await;
     let (holds, output) = verify(&["--network", &id, "--days", "1"]);
     assert!(
-        !holds && output.contains("1 of 13 checks do not hold"),
+        !holds && output.contains("1 of 14 checks do not hold"),
         "{output}"
     );
     assert!(
@@ -152,7 +152,7 @@ async fn the_command_verifies_every_network_and_fails_if_a_check_does_not_hold()
     );
     assert!(!output.contains("Rival"), "{output}");
     let (holds, output) = verify(&["--network", &rival.network.id.to_string()]);
-    assert!(holds && output.contains("All 13 checks hold."), "{output}");
+    assert!(holds && output.contains("All 14 checks hold."), "{output}");
     tamper(
         &app,
         "UPDATE conversion_rollups SET commission_micros = commission_micros - 1",

@@ -18,6 +18,7 @@
 //! The format is described in `format.rs`.
 
 mod bugs;
+mod copying;
 mod cursor;
 mod disk;
 mod engine;
@@ -37,10 +38,11 @@ mod writer;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use crate::copying::{Segment, read_segment, segments};
 pub use crate::journal::Journal;
 pub use crate::pending_batch::Append;
 pub use crate::reader::{Damage, ReadError, Reader, Records};
-pub use crate::recovery::{Cut, Recovery, identity_of};
+pub use crate::recovery::{Cut, IDENTITY_FILE, Recovery, identity_of};
 pub use crate::settings::{OpenError, Refused, Settings};
 pub use crate::stats::Stats;
 pub use crate::worker::{Appender, Wakeups};

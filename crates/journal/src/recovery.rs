@@ -15,7 +15,8 @@ use crate::format::{HeaderFault, PAGE, SegmentHeader, parse_segment_name, segmen
 use crate::reader::Damage;
 use crate::settings::{OpenError, Settings};
 
-const IDENTITY: &str = "identity";
+/// File of the identity of a folder, which a copy of the folder needs.
+pub const IDENTITY_FILE: &str = "identity";
 const IDENTITY_DRAFT: &str = "identity.tmp";
 
 /// Result of recovering a journal.
@@ -52,7 +53,7 @@ pub(crate) struct Found {
 
 /// Identity of the folder, from its file or else from a segment; `None` for a new folder.
 pub(crate) fn known_identity<D: Disk>(disk: &D) -> io::Result<Option<[u8; 16]>> {
-    match disk.open(IDENTITY) {
+    match disk.open(IDENTITY_FILE) {
         Ok(file) => {
             let mut bytes = [0; 20];
             let read = file.read_full(&mut bytes, 0)?;
@@ -82,7 +83,7 @@ pub(crate) fn settle_identity<D: Disk>(disk: &D, fresh: [u8; 16]) -> io::Result<
     let file = disk.create(IDENTITY_DRAFT)?;
     file.write_whole(&bytes, 0)?;
     file.sync()?;
-    disk.rename(IDENTITY_DRAFT, IDENTITY)?;
+    disk.rename(IDENTITY_DRAFT, IDENTITY_FILE)?;
     disk.sync_folder()?;
     Ok(identity)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tenancy::networks::Network;
 use uuid::Uuid;
 
-use ::postbacks::PostbackRecord;
+use ::postbacks::{PostbackRecord, contradictions};
 use tracking::{ClickRecord, blocks};
 
 /// Maximum number of differing rows that a check stores as examples.
@@ -221,6 +221,7 @@ pub async fn verify(
     }
     checks.push(readable);
     checks.push(check_quarantine(conn).await?);
+    checks.push(check_verdicts(conn).await?);
     checks.push(check_conversions(conn).await?);
     checks.push(check_blocks(conn, period).await?);
     for (claim, expected, found) in CLAIMS.into_iter().chain(MONEY) {
@@ -330,6 +331,25 @@ async fn check_quarantine(conn: &mut NetworkConn) -> QueryResult<Check> {
         found: differing,
         differing,
         examples: records.into_iter().map(example).collect(),
+    })
+}
+
+/// Checks that no decision after a restore differs from the verdict that its sender received.
+async fn check_verdicts(conn: &mut NetworkConn) -> QueryResult<Check> {
+    let open = contradictions::open(conn, MAX_EXAMPLES).await?;
+    let differing = open.as_slice().first().map_or(0, |first| first.total);
+    let example = |found: &contradictions::Contradiction| {
+        format!(
+            "{}: its sender was answered {}, it is {} since a restore",
+            found.postback_id, found.answered_reason, found.decided_reason
+        )
+    };
+    Ok(Check {
+        claim: "Every verdict that the sender of a postback received still stands".to_owned(),
+        expected: 0,
+        found: differing,
+        differing,
+        examples: open.iter().map(example).collect(),
     })
 }
 

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use schema::{AdvertiserId, CampaignId, ClickKey};
 use tenancy::networks::Network;
 
+use crate::answered::AnsweredVerdict;
 use crate::attribution::Attribution;
 use crate::received::{KnownSender, Origin, Received};
 use crate::record::PostbackRecord;
@@ -21,6 +22,8 @@ pub(crate) struct Findings {
     pub(crate) origin: Origin,
     pub(crate) network: Arc<Network>,
     pub(crate) sender: Option<KnownSender>,
+    /// Verdict that its sender received before the database was restored.
+    pub(crate) answered: Option<Box<AnsweredVerdict>>,
     pub(crate) advertiser_id: Option<AdvertiserId>,
     /// True if a token, a signature or an allowed address identified the sender.
     pub(crate) is_authenticated: bool,
@@ -35,6 +38,7 @@ pub(crate) struct Findings {
 pub(crate) struct Attributed {
     pub(crate) record: PostbackRecord,
     pub(crate) origin: Origin,
+    pub(crate) answered: Option<Box<AnsweredVerdict>>,
     pub(crate) network: Arc<Network>,
     pub(crate) advertiser_id: AdvertiserId,
     pub(crate) is_authenticated: bool,
@@ -64,6 +68,7 @@ impl Findings {
             origin: received.origin,
             network,
             sender: received.sender,
+            answered: received.answered,
             advertiser_id: None,
             is_authenticated: false,
             integration: None,
@@ -105,6 +110,7 @@ impl Attributed {
             origin: self.origin,
             network: self.network,
             sender: None,
+            answered: self.answered,
             advertiser_id: Some(self.advertiser_id),
             is_authenticated: self.is_authenticated,
             integration: Some(self.integration),

@@ -119,6 +119,7 @@ impl Authenticator {
                     route,
                     record: findings.record,
                     origin: findings.origin,
+                    answered: findings.answered,
                     network: findings.network,
                     trace: findings.trace,
                 }))))

@@ -4,10 +4,12 @@
 //! A postback goes through phases in types: [`InboundRequest`] → [`PostbackRecord`] (journaled) → [`Received`] →
 //! `Attributed` → `Claimed` → `Decided`. Only the last can be stored, and only ending the one before makes it.
 
+mod answered;
 mod attributed;
 mod attribution;
 mod authenticate;
 mod click_reading;
+pub mod contradictions;
 mod decide;
 mod deciding;
 pub mod feed;
@@ -26,6 +28,7 @@ pub mod test_progress;
 pub mod trace;
 pub mod verdict;
 
+pub use answered::AnsweredVerdict;
 pub use authenticate::Authenticator;
 pub use deciding::{DecideError, Outcome, Sweeper, applier_statements, decide_all};
 pub use dialects::{Item, Status as VerdictStatus};

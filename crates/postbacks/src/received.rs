@@ -2,6 +2,7 @@
 
 use schema::{AdvertiserId, CampaignId};
 
+use crate::answered::AnsweredVerdict;
 use crate::record::PostbackRecord;
 
 /// Origin of a postback that is decided.
@@ -34,6 +35,8 @@ pub struct Received {
     pub(crate) origin: Origin,
     /// Sender of a held or replayed postback; `None` if it is to be authenticated.
     pub(crate) sender: Option<KnownSender>,
+    /// Verdict that its sender received before the database was restored.
+    pub(crate) answered: Option<Box<AnsweredVerdict>>,
 }
 
 impl Received {
@@ -50,6 +53,16 @@ impl Received {
             record,
             origin: Origin::Journal,
             sender,
+            answered: None,
+        }
+    }
+
+    /// The same postback, whose sender received this verdict before the database was restored.
+    #[must_use]
+    pub fn answered_with(self, answered: Option<AnsweredVerdict>) -> Self {
+        Self {
+            answered: answered.map(Box::new),
+            ..self
         }
     }
 }

@@ -431,6 +431,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Postbacks whose decision after a restore differs from the verdict that their sender received.
+    contradicted_verdicts (network_id, postback_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Postback.
+        postback_id -> Uuid,
+        /// Reason code of the verdict that its sender received.
+        answered_reason -> Text,
+        /// Conversion in that verdict; NULL if none.
+        answered_conversion_id -> Nullable<Uuid>,
+        /// Reason code of the decision after the restore.
+        decided_reason -> Text,
+        /// Time of that decision.
+        found_at -> Timestamptz,
+        /// Time at which a user accepted the difference; NULL while open.
+        settled_at -> Nullable<Timestamptz>,
+        /// Name of that user; NULL while open.
+        settled_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     /// Everything that was stated about a conversion. Its state follows from these statements and its terms (crates/conversions/src/outcome.rs). A conversion without one has only its report, whose values its row has.
     conversion_changes (network_id, conversion_id, id) {
         /// Network that owns the row.
@@ -1662,6 +1684,7 @@ diesel::joinable!(click_block_columns -> networks (network_id));
 diesel::joinable!(click_blocks -> networks (network_id));
 diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(commission_rules -> networks (network_id));
+diesel::joinable!(contradicted_verdicts -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
 diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
@@ -1712,6 +1735,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     click_rollups,
     clicks,
     commission_rules,
+    contradicted_verdicts,
     conversion_changes,
     conversion_proofs,
     conversion_rollups,

@@ -14,6 +14,7 @@ use crate::database::{Database, DatabaseError, NamedDatabase};
 use crate::output::Output;
 use crate::postgres::PostgresError;
 
+mod backup;
 mod check_config;
 mod client;
 mod demo;
@@ -22,12 +23,15 @@ mod manual;
 mod networks;
 mod rates;
 mod replay;
+mod restore;
 mod serve;
+mod settle_verdict;
 mod verify;
 
 pub use self::networks::{
     change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
 };
+pub use backup::backup;
 pub use check_config::check_config;
 pub use client::client;
 pub use demo::demo;
@@ -35,7 +39,9 @@ pub use health::health;
 pub use manual::{completions, man};
 pub use rates::import_rates;
 pub use replay::replay;
+pub use restore::restore;
 pub use serve::serve;
+pub use settle_verdict::settle_verdict;
 pub use verify::verify;
 
 /// Reason why a command failed, as text for the user of the command line.

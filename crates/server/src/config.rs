@@ -18,12 +18,17 @@ use uuid::Uuid;
 
 use crate::download::parse_url;
 
+mod backup;
 pub mod client;
 mod file;
 mod observing;
 mod store;
 mod tools;
 
+use backup::{BACKUP_HELP, RESTORE_HELP};
+pub use backup::{
+    BackupMethod, BackupOptions, Place, RestoreOptions, Retention, S3Options, ServeBackupOptions,
+};
 use client::ClientCommand;
 pub use file::ConfigError;
 pub use observing::{LogFormat, TraceOptions};
@@ -94,10 +99,18 @@ pub enum Command {
     ChangeNetwork(ChangeNetworkOptions),
     /// Verify that every acknowledged event is stored, summed and booked exactly once. Fails on any difference.
     Verify(VerifyOptions),
+    /// Copy database, journals and secret to a folder or to S3-compatible storage, also while a server runs.
+    #[command(after_long_help = BACKUP_HELP)]
+    Backup(Box<BackupOptions>),
+    /// Restore a backup into an empty data directory, and verify it.
+    #[command(after_long_help = RESTORE_HELP)]
+    Restore(Box<RestoreOptions>),
     /// Decide rejected postbacks again under the present configuration. A dry run unless --for-real is given. Works with
     /// and without a node that serves.
     #[command(after_long_help = REPLAY_HELP)]
     Replay(ReplayOptions),
+    /// Accept the verdict of a postback that a restore contradicts, as listed by verify. Replaying it settles it too.
+    SettleVerdict(SettleVerdictOptions),
     /// Import reference exchange rates for all networks.
     #[command(subcommand)]
     Rates(RatesCommand),
@@ -136,6 +149,9 @@ pub struct ServeOptions {
     /// Journals and retention.
     #[command(flatten)]
     pub storage: StorageOptions,
+    /// Backups.
+    #[command(flatten)]
+    pub backup: ServeBackupOptions,
     /// Mail server.
     #[command(flatten)]
     pub mail: MailOptions,
@@ -206,7 +222,7 @@ impl ProxyOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageOptions {
-    /// Most megabytes of each of the two journals on disk. When Postgres is away so long that a journal is full,
+    /// Most megabytes of each of the three journals (clicks, postbacks, verdicts) on disk. When Postgres is away so long that a journal is full,
     /// postbacks are refused and clicks are not recorded.
     #[arg(long, env = "CLICKLEDGER_JOURNAL_QUOTA_MIB", default_value_t = 8192)]
     pub journal_quota_mib: u64,
@@ -400,6 +416,20 @@ pub struct VerifyOptions {
     /// Folder of this machine's journals [default: the folder journal in the data directory].
     #[arg(long, value_name = "DIR")]
     pub journals: Option<PathBuf>,
+}
+
+/// `clickledger settle-verdict`
+#[derive(Debug, Clone, Args)]
+pub struct SettleVerdictOptions {
+    /// Database and secret of the installation.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Id of the network, net_….
+    #[arg(long)]
+    pub network: NetworkId,
+    /// Receipt of the postback, pb_…; may be repeated.
+    #[arg(long = "receipt", required = true)]
+    pub receipts: Vec<PostbackId>,
 }
 
 /// `clickledger replay`

@@ -18,6 +18,10 @@ use crate::postgres::{self, Postgres, PostgresError, PostgresSettings};
 
 /// Oldest supported Postgres, as `server_version_num`.
 const OLDEST_POSTGRES: i32 = 150_000;
+/// File in a data directory whose restore has not finished.
+pub(crate) const UNFINISHED_RESTORE: &str = "restore.unfinished";
+/// Settings of the private Postgres: changes that wait for a backup never fill the disk.
+const PRIVATE_SETTINGS: [&str; 1] = ["max_slot_wal_keep_size=8GB"];
 
 /// Pauses between attempts to reach the database.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -43,6 +47,9 @@ pub enum DatabaseError {
     /// The private Postgres did not start.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The data directory is incomplete.
+    #[error("the restore into {} did not finish: remove the directory, and restore again", .0.display())]
+    UnfinishedRestore(PathBuf),
     /// The database does not answer or refuses the login.
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
@@ -133,6 +140,9 @@ impl NamedDatabase {
     /// [`DatabaseError`] for options, or files of the data directory, that cannot be used.
     pub(crate) fn of(options: &StoreOptions) -> Result<Self, DatabaseError> {
         let data_dir = options.data_dir();
+        if data_dir.join(UNFINISHED_RESTORE).exists() {
+            return Err(DatabaseError::UnfinishedRestore(data_dir));
+        }
         let (url, owner_url, private) = match options.database()? {
             Some(url) => (url, options.owner_database()?, None),
             None => {
@@ -140,7 +150,7 @@ impl NamedDatabase {
                 let settings = PostgresSettings {
                     data_dir: data_dir.clone(),
                     bin_dir: options.pg_bin.clone(),
-                    options: Vec::new(),
+                    options: PRIVATE_SETTINGS.map(str::to_owned).into(),
                 };
                 // The private Postgres has one login; each connection switches to a role without its rights.
                 (url.clone(), Some(url), Some(settings))

@@ -2,6 +2,7 @@
 //!
 //! Also a library, so that tests start the same server as users.
 
+mod backup;
 pub mod client;
 pub mod commands;
 pub mod config;

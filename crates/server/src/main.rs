@@ -123,9 +123,23 @@ async fn run(cli: Cli, exporter: Option<Exporter>) -> Result<(), CommandError> {
                 .instrument(info_span!("verify"))
                 .await
         }
+        Command::Backup(options) => {
+            commands::backup(*options, output)
+                .instrument(info_span!("backup_command"))
+                .await
+        }
+        Command::Restore(options) => {
+            commands::restore(*options, output)
+                .instrument(info_span!("restore_command"))
+                .await
+        }
         Command::Replay(options) => {
             let span = info_span!("replay", network = options.network);
             commands::replay(options, output).instrument(span).await
+        }
+        Command::SettleVerdict(options) => {
+            let span = info_span!("settle_verdict", network = %options.network);
+            commands::settle_verdict(options, output).instrument(span).await
         }
         Command::Rates(RatesCommand::Import(options)) => {
             let span = info_span!("import_rates");

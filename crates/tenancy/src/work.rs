@@ -21,6 +21,8 @@ text_enum! {
         Files = "report files",
         /// Checking integrations and mailing alerts.
         Alerts = "alerts",
+        /// Copying journals and database to the backup.
+        Backup = "backup",
     }
 }
 
@@ -33,6 +35,7 @@ impl Work {
             Self::Mails => "mails",
             Self::Files => "files",
             Self::Alerts => "alerts",
+            Self::Backup => "backup",
         }
     }
 }
@@ -44,7 +47,7 @@ pub struct WorkState {
     pub work: String,
     /// End of the last run without a failure; `None` before the first.
     pub ran_at: Option<DateTime<Utc>>,
-    /// Number of blocks built, mails sent, files prepared, or networks checked since the start.
+    /// Number of blocks built, mails sent, files prepared, networks checked, or copies to the backup since the start.
     pub done: u64,
     /// Time of the last failure; `None` without one.
     pub failed_at: Option<DateTime<Utc>>,

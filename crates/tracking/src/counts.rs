@@ -49,7 +49,7 @@ pub(crate) fn events(events: &[Event]) {
 }
 
 /// Counts committed first verdicts, with the time since the postbacks arrived.
-pub(crate) fn verdicts(replies: &[(PostbackId, Reply)]) {
+pub(crate) fn verdicts<'a>(replies: impl Iterator<Item = (PostbackId, &'a Reply)>) {
     let now = clock::since_epoch(clock::now());
     for (id, reply) in replies {
         let reason = reply.verdict.reason;

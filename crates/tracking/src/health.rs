@@ -12,11 +12,12 @@ use schema::clock;
 use serde::{Deserialize, Serialize};
 use tenancy::work::WorkState;
 
+use crate::ingest::VERDICTS;
 use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 10] = [
+pub const ALARMS: [&str; 12] = [
     "database_away",
     "postgres_down",
     "postgres_restarted",
@@ -27,7 +28,12 @@ pub const ALARMS: [&str; 10] = [
     "journal_damaged",
     "clock_step",
     "untrusted_proxy",
+    "backup_failing",
+    CONTRADICTED,
 ];
+
+/// Alarm about verdicts that a restore contradicts.
+pub(crate) const CONTRADICTED: &str = "verdicts_contradicted";
 
 /// Age of the oldest unapplied record above which an alarm fires.
 const MAX_UNAPPLIED_AGE: Duration = Duration::from_secs(30);
@@ -46,7 +52,7 @@ const PROXY_ALARM_TIME: Duration = Duration::from_secs(3600);
 /// Health of one journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JournalHealth {
-    /// `clicks` or `postbacks`.
+    /// `clicks`, `postbacks` or `verdicts`.
     pub stream: Cow<'static, str>,
     /// Number of records acknowledged since the journal was created.
     pub next: u64,
@@ -173,6 +179,7 @@ impl Watch {
         let journals = vec![
             JournalHealth::of("clicks", &journals.clicks.stats()),
             JournalHealth::of("postbacks", &journals.postbacks.stats()),
+            JournalHealth::of(VERDICTS, &journals.verdicts.stats()),
         ];
         let draining = self.draining.load(Ordering::Relaxed);
         let redirects = matches!(when_disk_fails, WhenDiskFails::Redirect);
@@ -208,13 +215,19 @@ impl Watch {
             ready: !draining
                 && journals
                     .iter()
-                    .all(|journal| !journal.failing || (journal.stream == "clicks" && redirects)),
+                    .all(|journal| !journal.failing || is_dispensable(journal, redirects)),
             draining,
             journals,
             alarms,
             work: Vec::new(),
         }
     }
+}
+
+/// True for a journal without which a node serves: visitors are redirected without their clicks, and senders are answered that
+/// their verdicts follow.
+fn is_dispensable(journal: &JournalHealth, redirects: bool) -> bool {
+    journal.stream == VERDICTS || journal.stream == "clicks" && redirects
 }
 
 fn alarms(journal: &JournalHealth) -> Vec<Alarm> {

@@ -1,4 +1,5 @@
-//! Journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks.
+//! Journals of this node: one for clicks and one for postbacks, so that a verdict never waits behind clicks, and one for
+//! verdicts.
 //!
 //! Each process holds a slot (`0`, `1`, … in the journal folder) while it runs, so that an old and a new process can
 //! serve side by side during a restart. Records that a process left unapplied in its slot are applied by another
@@ -12,22 +13,30 @@ use std::time::{Duration, SystemTime};
 
 use journal::{Journal, OpenError, Reader};
 
-use crate::ingest::{Applier, ClickStream, PostbackStream, Progress, Stream};
+use campaigns::{ClickIds, Routing};
+use postbacks::Authenticator;
+use schema::{Changes, Db};
+use tenancy::Secret;
+
+use crate::ingest::{Answers, Applier, ApplyError, ClickStream, PostbackStream, Progress, Stream, VERDICTS};
 use crate::nodes;
 use crate::settings::JournalSettings;
 use crate::tracker::node_id;
+use crate::waiting::Waiting;
 
 /// Maximum number of slots, more than the processes of any machine.
 const SLOTS: u32 = 64;
 /// Interval at which abandoned slots are searched.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The two journals of one slot.
+/// The journals of one slot.
 #[derive(Clone)]
 pub(crate) struct Journals {
     pub(crate) slot: u32,
     pub(crate) clicks: Journal,
     pub(crate) postbacks: Journal,
+    /// Verdicts that the senders of postbacks received.
+    pub(crate) verdicts: Journal,
 }
 
 impl Journals {
@@ -66,10 +75,11 @@ impl Journals {
             slot,
             clicks: open(ClickStream::NAME)?,
             postbacks: open(PostbackStream::NAME)?,
+            verdicts: open(VERDICTS)?,
         })
     }
 
-    /// Closes both: they accept no more records, and existing ones can still be applied.
+    /// Closes those of events: they accept no more records, and existing ones can still be applied.
     pub(crate) fn close(&self) {
         self.clicks.close();
         self.postbacks.close();
@@ -91,7 +101,7 @@ pub(crate) async fn apply_abandoned(
     settings: JournalSettings,
     own_slot: u32,
     url: Arc<str>,
-    postbacks: impl Fn() -> PostbackStream,
+    postbacks: impl Fn(Answers) -> PostbackStream,
 ) {
     // Time of the last write to each slot that is fully applied.
     let mut applied = HashMap::new();
@@ -112,7 +122,7 @@ pub(crate) async fn apply_abandoned(
                 // The process that holds the slot applies its journals.
                 Ok(Err(OpenError::InUse)) => {}
                 Err(error) => tracing::error!(slot, %error, "abandoned slot not opened"),
-                Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, postbacks()).await {
+                Ok(Ok(journals)) => match catch_up(&settings, &journals, &url, &postbacks).await {
                     Ok(()) => {
                         nodes::remove(&url, node_id(&journals)).await;
                         drop(journals);
@@ -158,9 +168,10 @@ async fn catch_up(
     settings: &JournalSettings,
     journals: &Journals,
     url: &Arc<str>,
-    postbacks: PostbackStream,
-) -> Result<(), crate::ingest::ApplyError> {
+    postbacks: impl Fn(Answers) -> PostbackStream,
+) -> Result<(), ApplyError> {
     let node = node(&settings.folder, journals.slot);
+    let postbacks = postbacks(Answers::new(&journals.verdicts));
     let clicks = ClickStream::new(postbacks.authenticator.routing().clone());
     let clicks = applier(&journals.clicks, url, &node, clicks);
     let postbacks = applier(&journals.postbacks, url, &node, postbacks);
@@ -170,7 +181,46 @@ async fn catch_up(
     };
     let result = caught_up.await;
     journals.close();
+    journals.verdicts.close();
     result
+}
+
+/// Reason why the journals of a folder were not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyJournalsError {
+    /// A journal cannot be opened.
+    #[error("journal: {0}")]
+    Open(#[from] OpenError),
+    /// The database failed.
+    #[error("the journals were not applied: {0}")]
+    Apply(String),
+}
+
+/// Applies what the journals in a folder hold beyond the cursors of the database, such as a restored one. No server may use
+/// the folder.
+///
+/// # Errors
+/// [`ApplyJournalsError`] if a journal is in use, or the database fails; what was applied until then stays.
+pub async fn apply_journals(
+    settings: JournalSettings,
+    db: Db,
+    database_url: &str,
+    secret: Secret,
+) -> Result<(), ApplyJournalsError> {
+    let url: Arc<str> = database_url.into();
+    let routing = Routing::new(db, Changes::listen(&schema::Opening::default(), &url));
+    let authenticator = Authenticator::new(routing, ClickIds::new(secret.clone()), secret);
+    let postbacks = |answers| PostbackStream {
+        authenticator: authenticator.clone(),
+        waiting: Waiting::default(),
+        answers,
+    };
+    for slot in (0..SLOTS).take_while(|slot| settings.folder.join(slot.to_string()).exists()) {
+        let journals = tokio::task::block_in_place(|| Journals::open_slot(&settings, slot))?;
+        let applied = catch_up(&settings, &journals, &url, postbacks).await;
+        applied.map_err(|error| ApplyJournalsError::Apply(error.to_string()))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn applier<S: Stream>(journal: &Journal, url: &Arc<str>, node: &str, stream: S) -> Applier<S> {

@@ -21,6 +21,7 @@ mod visits;
 mod waiting;
 
 pub use click_record::ClickRecord;
+pub use journals::{ApplyJournalsError, apply_journals};
 pub use settings::{JournalSettings, Proxies, StorageSettings, TrackerSettings, WhenDiskFails};
 pub use tracker::{Intake, StartError, Tracker};
 pub use visitors::{Places, PlacesError};

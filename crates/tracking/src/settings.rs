@@ -64,7 +64,7 @@ pub struct JournalSettings {
     pub folder: PathBuf,
     /// Bytes of a segment.
     pub segment_bytes: u64,
-    /// Most bytes of each journal on disk.
+    /// Most bytes of each of the three journals on disk.
     pub quota_bytes: u64,
     /// Time that applied records are kept, so that a restored older copy of the database can be brought up to date.
     pub retention: Duration,

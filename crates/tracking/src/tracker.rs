@@ -25,7 +25,7 @@ use crate::click_record;
 use crate::clicks::NewClick;
 use crate::counts::Counts;
 use crate::health::{Health, Watch};
-use crate::ingest::{ClickStream, Keep, PostbackStream, Progress, remove_old, sweep};
+use crate::ingest::{Answers, ClickStream, Keep, PostbackStream, Progress, remove_old, sweep};
 use crate::journals::{self, Journals};
 use crate::nodes::{self, Identity, OtherNodes};
 use crate::settings::{TrackerSettings, WhenDiskFails};
@@ -116,15 +116,17 @@ impl Tracker {
         let waiting = Waiting::default();
         let stream = {
             let (authenticator, waiting) = (authenticator.clone(), waiting.clone());
-            move || PostbackStream {
+            move |answers| PostbackStream {
                 authenticator: authenticator.clone(),
                 waiting: waiting.clone(),
+                answers,
             }
         };
         let folder = storage.journal.folder.clone();
         let node = journals::node(&folder, journals.slot);
         let clicks = journals::applier(&journals.clicks, &url, &node, ClickStream::new(routing.clone()));
-        let postbacks = journals::applier(&journals.postbacks, &url, &node, stream());
+        let answers = Answers::new(&journals.verdicts);
+        let postbacks = journals::applier(&journals.postbacks, &url, &node, stream(answers));
         let click_progress = clicks.progress.clone();
         let postback_progress = postbacks.progress.clone();
         let appliers = [
@@ -300,6 +302,10 @@ impl Tracker {
             let mut publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
             publisher.take()
         };
+        let verdicts = self.journals.verdicts.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || verdicts.close()).await {
+            tracing::error!(%error, "the journal of verdicts was not closed");
+        }
         if let Some(publisher) = publisher {
             publisher.abort();
             // Ends within the statement that it waits for.

@@ -29,8 +29,14 @@ impl Waiting {
         }
     }
 
+    /// True if a caller waits for the verdict on this postback.
+    pub(crate) fn has(&self, id: PostbackId) -> bool {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.contains_key(&id)
+    }
+
     /// Replies to the callers who wait.
-    pub(crate) fn reply(&self, replies: Vec<(PostbackId, Reply)>) {
+    pub(crate) fn reply(&self, replies: impl Iterator<Item = (PostbackId, Reply)>) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, reply) in replies {
             // A caller who disconnected meanwhile finds the verdict in the list of postbacks.

@@ -9,7 +9,7 @@ use schema::{Currency, PostbackId, clock};
 use super::claimed::{Claimed, Decided};
 use super::create::Creating;
 use super::error::DecideError;
-use super::{held, lookups, store, sums, test_conversions, update};
+use super::{contradicted, held, lookups, store, sums, test_conversions, update};
 use crate::attribution::EarlierConversions;
 use crate::authenticate::Authenticator;
 use crate::received::{Origin, Received};
@@ -80,8 +80,11 @@ async fn decide_batch(
             continue;
         };
         match Claimed::of(attempt, position) {
-            Ok(claimed) => claims.push(claimed),
-            Err(ended) => decided.push(*ended),
+            Ok(claimed) => match claimed.answered_rejection() {
+                Some(verdict) => decided.push(claimed.end(verdict)),
+                None => claims.push(claimed),
+            },
+            Err(ended) => decided.push(ended.with_answered_rejection()),
         }
     }
     let routing = authenticator.routing();
@@ -131,6 +134,7 @@ async fn store_all(
         effects.store_rollups(&mut rollups),
         held::insert(tx, decided),
         store::store(tx, decided, now),
+        contradicted::store(tx, decided, now),
     )?;
     if created.is_empty() {
         return Ok(Vec::new());

@@ -79,6 +79,11 @@ impl Claimed {
         }
     }
 
+    /// Rejection that its sender received before the database was restored: it stands.
+    pub(super) fn answered_rejection(&self) -> Option<Verdict> {
+        self.postback.answered.as_ref()?.rejection()
+    }
+
     /// Ends the claim with a verdict.
     pub(super) fn end(self, verdict: Verdict) -> Decided {
         self.decided(Ending::Verdict(verdict))
@@ -188,6 +193,22 @@ impl Decided {
             ending,
             goal_id: None,
             sent_micros: None,
+        }
+    }
+
+    /// The same postback with the rejection that its sender received before the database was restored, if it did.
+    pub(super) fn with_answered_rejection(self) -> Self {
+        let rejection = self
+            .findings
+            .answered
+            .as_ref()
+            .and_then(|answered| answered.rejection());
+        match rejection {
+            Some(verdict) => Self {
+                ending: Ending::Verdict(verdict),
+                ..self
+            },
+            None => self,
         }
     }
 

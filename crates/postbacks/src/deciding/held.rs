@@ -247,6 +247,7 @@ async fn take_rows(
                 campaign_id,
                 is_authenticated,
             }),
+            answered: None,
         });
     }
     tx.execute_batch(&DELETE, &keys).await?;

@@ -6,6 +6,7 @@
 
 mod batch;
 mod claimed;
+mod contradicted;
 mod create;
 mod error;
 mod held;

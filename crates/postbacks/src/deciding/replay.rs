@@ -108,6 +108,7 @@ fn received(row: &tokio_postgres::Row, network: NetworkId, id: PostbackId) -> Re
         record,
         origin: Origin::Replay,
         sender,
+        answered: None,
     })
 }
 

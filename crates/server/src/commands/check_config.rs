@@ -10,6 +10,7 @@ use tracking::Places;
 use url::Url;
 
 use super::CommandError;
+use crate::backup::target::Target;
 use crate::config::{CheckConfigOptions, ServeOptions, StoreOptions};
 use crate::database::{
     DatabaseError, refuse_power, refuse_shared_sessions, require_migrated, secret_path, supported_version,
@@ -68,12 +69,37 @@ pub async fn check_config(
     check_folders(serve, &mut findings);
     let secret = check_secret(&serve.store, &mut findings);
     check_database(&serve.store, secret.as_ref(), &mut findings).await;
+    check_backup(serve, &mut findings).await;
     check_mail(options, &mut findings).await;
     check_traces(serve, &mut findings);
     match findings.problems {
         0 => Ok(()),
         1 => Err("the configuration has a problem".into()),
         count => Err(format!("the configuration has {count} problems").into()),
+    }
+}
+
+async fn check_backup(options: &ServeOptions, findings: &mut Findings) {
+    const SUBJECT: &str = "backup";
+    let backup = &options.backup;
+    let Some(place) = &backup.backup_to else {
+        if options.store.database_url.is_some() {
+            findings.fine(
+                SUBJECT,
+                "none of the journals; that of the database is up to its Postgres",
+            );
+        } else {
+            findings.warning(
+                SUBJECT,
+                "none: everything is lost with the disk of this machine. Set --backup-to",
+            );
+        }
+        return;
+    };
+    let listed = async { Target::open(place, &backup.s3)?.list("backups").await };
+    match listed.await {
+        Ok(_) => findings.fine(SUBJECT, format!("{place} can be read")),
+        Err(error) => findings.problem(SUBJECT, error),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{Instrument as _, info_span};
 use tracking::Tracker;
 
-use super::{CommandError, stop_signal};
+use super::{CommandError, backup, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::NamedDatabase;
 use crate::postgres::PostgresWatch;
@@ -102,9 +102,11 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         },
     };
     running.tracker.set_alarm(AWAY, None);
+    let mut backups = None;
     // Kept to the end: it stops the private Postgres when it is dropped.
     if let Some(database) = &database {
         opening.open();
+        backups = backup::keep(&options.backup, &options.store, database, &running.tracker).await?;
         if let Some(postgres) = &database.postgres {
             tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
         }
@@ -119,6 +121,9 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
     notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");
     running.stop().await;
+    if let Some(backups) = backups {
+        backups.finish().await;
+    }
     if let Some(exporting) = exporting {
         exporting.flush().await;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use monitoring::verify::{self, Check, Period, Verification};
-use schema::{Db, clock};
+use schema::{Db, NetworkId, clock};
 use serde_json::{Value, json};
 use tenancy::networks::Network;
 use tenancy::operators;
@@ -16,7 +16,7 @@ use crate::config::VerifyOptions;
 use crate::output::Output;
 
 /// Longest time Postgres may spend on a statement: only the user of the command waits.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Verifies for one network or for all that every acknowledged event is stored, summed and booked, and prints each check.
 ///
@@ -26,14 +26,28 @@ pub async fn verify(options: VerifyOptions, output: Output) -> Result<(), Comman
     let database = open(&options.store).await?;
     let db = Db::new(&database.url, 1, STATEMENT_TIMEOUT);
     let journals = options.journals.unwrap_or_else(|| options.store.journal_folder());
-    let networks = match options.network {
+    verify_all(&db, options.network, &journals, options.days, output).await
+}
+
+/// Verifies one network, or all, and prints each check.
+///
+/// # Errors
+/// The same as [`verify`].
+pub(super) async fn verify_all(
+    db: &Db,
+    network: Option<NetworkId>,
+    journals: &Path,
+    days: u16,
+    output: Output,
+) -> Result<(), CommandError> {
+    let networks = match network {
         Some(id) => vec![current(&mut db.network(id).await?).await?],
-        None => all(&db).await?,
+        None => all(db).await?,
     };
     let (mut checks, mut failing) = (0, 0);
     for network in networks {
         let span = info_span!("network", id = %network.id);
-        let checking = verify_network(&db, &network, &journals, options.days);
+        let checking = verify_network(db, &network, journals, days);
         let found = checking.instrument(span).await?;
         match output {
             Output::Text => print(&mut io::stdout().lock(), &network, &found)?,

@@ -152,7 +152,7 @@ fn complete(
 }
 
 /// Text of a file with a secret, without the line break at its end.
-fn read_secret(option: &'static str, path: &Path) -> Result<String, OptionError> {
+pub(super) fn read_secret(option: &'static str, path: &Path) -> Result<String, OptionError> {
     let failed = |error| OptionError::File {
         option,
         path: path.to_owned(),

@@ -13,8 +13,6 @@ use super::binaries::Binaries;
 use super::child::{self, Child};
 use super::{PostgresError, doing};
 
-/// Longest time from the start until the server is ready: recovery after a crash replays the write-ahead log first.
-const READY_TIMEOUT: Duration = Duration::from_secs(300);
 const READY_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Ways to stop an orphaned server, from the cleanest on, each with the longest wait for its end.
 const ORPHAN_STOP_TIMEOUTS: [(Signal, Duration); 2] = [
@@ -36,6 +34,8 @@ pub(super) struct Cluster {
     pub(super) options: Vec<String>,
     /// User to run as; `None` for that of this process.
     pub(super) user: Option<User>,
+    /// Longest time until it is ready.
+    pub(super) ready_timeout: Duration,
 }
 
 impl Cluster {
@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     fn wait_until_ready(&self, child: &Child) -> Result<(), PostgresError> {
-        let deadline = Instant::now() + READY_TIMEOUT;
+        let deadline = Instant::now() + self.ready_timeout;
         while Instant::now() < deadline && child.is_running() {
             // The file is missing until the postmaster writes it.
             let status = fs::read_to_string(self.path.join("postmaster.pid")).unwrap_or_default();

@@ -5,6 +5,8 @@ mod binaries;
 mod child;
 mod cluster;
 mod kept;
+pub(crate) mod recovery;
+pub(crate) mod tools;
 
 use std::fs;
 use std::io;
@@ -12,6 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, sql_query};
@@ -31,6 +34,9 @@ pub use kept::PostgresWatch;
 const NAME: &str = "clickledger";
 /// Longest path of the socket's folder: socket addresses end at 107 bytes (103 on macOS), of which the file name takes 20.
 const SOCKET_DIRECTORY_LIMIT: usize = 80;
+/// Longest time from the start until the server is ready: recovery after a crash replays the write-ahead log first.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Settings of a private Postgres.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
@@ -140,6 +146,7 @@ impl Postgres {
             log: data_dir.join("postgres.log"),
             options: settings.options.clone(),
             user,
+            ready_timeout: READY_TIMEOUT,
         };
         Ok(Self {
             url: url(&sockets, NAME),
@@ -243,7 +250,7 @@ fn url(sockets: &Path, database: &str) -> String {
 
 /// Creates the directory. As root, every created folder may be entered by all users, regardless of the umask: the
 /// database's user must get through (the cluster inside is closed to others).
-fn create_data_dir(path: &Path) -> Result<PathBuf, PostgresError> {
+pub(crate) fn create_data_dir(path: &Path) -> Result<PathBuf, PostgresError> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
     for folder in missing

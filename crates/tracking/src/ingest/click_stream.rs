@@ -97,9 +97,10 @@ impl Stream for ClickStream {
         Some((click.network_id, click.key()?))
     }
 
-    fn connected(&self) {
+    async fn connected(&self, _: &Client, _: &str) -> Result<(), ApplyError> {
         // A month may have been dropped meanwhile.
         self.months.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     async fn ensure_partitions(&self, client: &Client, records: &[Record<'_>]) -> Result<(), ApplyError> {
@@ -158,6 +159,8 @@ impl Stream for ClickStream {
         }
         add_to_rollups(tx, &sums).await
     }
+
+    async fn record_answers(&self, (): &mut ()) {}
 
     fn committed(&self, (): ()) {}
 }

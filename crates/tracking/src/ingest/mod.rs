@@ -5,6 +5,7 @@
 //! retried from the cursor. A record that Postgres refuses is quarantined ([`session::Session::quarantine`]) so that
 //! all others go on.
 
+mod answers;
 mod applier;
 mod click_stream;
 mod error;
@@ -16,6 +17,7 @@ mod session;
 mod stream;
 mod sweep;
 
+pub(crate) use answers::{Answers, VERDICTS};
 pub(crate) use applier::{Applier, Progress};
 pub(crate) use click_stream::ClickStream;
 pub(crate) use error::ApplyError;

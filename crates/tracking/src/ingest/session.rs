@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
+use futures_util::{join, try_join};
 use journal::{Damage, Journal, Seq};
 use schema::batch::{Prepared, connect_ingest};
 use schema::clock;
@@ -44,7 +44,7 @@ impl<S: Stream> Session<S> {
         node: &str,
     ) -> Result<Self, ApplyError> {
         let client = connect_ingest(url).await?;
-        stream.connected();
+        stream.connected(&client, node).await?;
         let id = Uuid::from_bytes(journal.identity());
         client
             .execute(
@@ -121,8 +121,9 @@ impl<S: Stream> Session<S> {
             (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)
         };
         let storing = stream.store(&transaction, &self.prepared, records);
-        let ((), receipts) = try_join!(moving, storing)?;
-        transaction.commit().await?;
+        let ((), mut receipts) = try_join!(moving, storing)?;
+        let (committed, ()) = join!(transaction.commit(), stream.record_answers(&mut receipts));
+        committed?;
         self.cursor = next;
         Ok(receipts)
     }

@@ -33,8 +33,8 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// Network and id of a record's event; `None` if it is unreadable.
     fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)>;
 
-    /// Called for every new connection.
-    fn connected(&self) {}
+    /// Called for every new connection, with the place of the journal.
+    fn connected(&self, client: &Client, node: &str) -> impl Future<Output = Result<(), ApplyError>> + Send;
 
     /// Creates missing partitions, before the transaction begins.
     fn ensure_partitions(
@@ -50,6 +50,9 @@ pub(crate) trait Stream: Send + Sync + 'static {
         prepared: &Prepared,
         records: &[Record<'_>],
     ) -> impl Future<Output = Result<Self::Receipts, ApplyError>> + Send;
+
+    /// Puts on disk what callers are to receive, while the transaction is committed.
+    fn record_answers(&self, receipts: &mut Self::Receipts) -> impl Future<Output = ()> + Send;
 
     /// Publishes the results of a committed transaction.
     fn committed(&self, receipts: Self::Receipts);

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use postbacks::contradictions::COUNT_OPEN;
 use schema::batch::{BatchError, connect_ingest};
 use schema::clock;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::Tracker;
+use crate::health::CONTRADICTED;
 
 /// Interval at which a node looks at itself and at the others.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -81,6 +83,8 @@ async fn publish_until_failure(
     loop {
         interval.tick().await;
         let others: Option<DateTime<Utc>> = client.query_one(OTHERS, &[&identity.id]).await?.try_get(0)?;
+        let contradicted: i64 = client.query_one(COUNT_OPEN, &[]).await?.try_get(0)?;
+        tracker.set_alarm(CONTRADICTED, contradicted_alarm(contradicted));
         let micros = others.map_or(0, |at| at.timestamp_micros());
         tracker.others.complete_until.store(micros, Ordering::Relaxed);
         let now = clock::now();
@@ -95,6 +99,16 @@ async fn publish_until_failure(
             published = Some((Instant::now(), is_behind));
         }
     }
+}
+
+/// Sentence about verdicts that a restore contradicts; `None` without any.
+fn contradicted_alarm(count: i64) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "After a restore, {count} postbacks were decided otherwise than their senders were answered. `clickledger verify` \
+             lists them: replay each after its cause is fixed, or accept the difference with `clickledger settle-verdict`."
+        )
+    })
 }
 
 async fn publish(
