@@ -135,10 +135,7 @@ impl Changes {
             loop {
                 let mut checked = std::pin::pin!(self.checked.notified());
                 checked.as_mut().enable();
-                let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
-                let is_answered = received.checked_at.is_some_and(|at| at >= asked);
-                drop(received);
-                if is_answered {
+                if self.checked_since(asked) {
                     return;
                 }
                 checked.await;
@@ -146,6 +143,11 @@ impl Changes {
         };
         self.ask.notify_one();
         tokio::time::timeout(time, answered).await.is_ok()
+    }
+
+    fn checked_since(&self, then: Instant) -> bool {
+        let received = self.received.read().unwrap_or_else(PoisonError::into_inner);
+        received.checked_at.is_some_and(|at| at >= then)
     }
 
     /// Runs a request to its end, unless the database does not answer meanwhile: then it is given up after two seconds, and
