@@ -152,6 +152,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/docs/earnings", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
     row("get", "/docs/reports", PUBLIC),
+    row("get", "/docs/running", PUBLIC),
     row("get", "/docs/monitoring", PUBLIC),
     row("get", "/docs/reasons/{code}", PUBLIC),
     row("get", "/postback", PUBLIC),

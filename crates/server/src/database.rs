@@ -63,7 +63,7 @@ pub enum DatabaseError {
     #[error(
         "DATABASE_URL signs in as {0}, which {1}: row-level security would not apply to this login. Create a login that \
          owns nothing:\n  CREATE ROLE clickledger_app LOGIN PASSWORD '…';\nUse that login in DATABASE_URL and the owner \
-         in OWNER_DATABASE_URL, and run `clickledger migrate` (README, “Running it”)"
+         in OWNER_DATABASE_URL, and run `clickledger migrate`"
     )]
     TooPowerful(String, &'static str),
     /// A connection pooler lends sessions for a transaction.

@@ -6,12 +6,14 @@ mod monitoring;
 mod network;
 mod networks;
 mod report;
+mod running;
 
 use crate::routes::routes;
 
 routes! {
     /// Guides of operators, without sign-in.
     public, PUBLIC, "":
+    get "/docs/running" => running::show;
     get "/docs/monitoring" => monitoring::show;
 }
 
