@@ -22,7 +22,7 @@ const PROMPT: Duration = Duration::from_millis(1_500);
 /// Page of a network that does not exist, which only the database knows.
 const OPENED: &str = "/join/nowhere";
 
-/// What a gate does with connections.
+/// Treatment of connections by a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Lets them through.

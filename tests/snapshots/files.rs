@@ -74,8 +74,13 @@ fn tables(export: &Page) -> String {
         *count += 1;
         *columns = row["row"].as_object().unwrap().keys().cloned().collect();
     }
-    let lines = tables
-        .iter()
-        .map(|(table, (count, columns))| format!("{table} ({count}): {}\n", columns.join(", ")));
+    let lines = tables.iter().map(|(table, (count, columns))| {
+        // Their number depends on the connections that made them, and on the time of day.
+        let count = match table.as_str() {
+            "conversion_spans" => "some".to_owned(),
+            _ => count.to_string(),
+        };
+        format!("{table} ({count}): {}\n", columns.join(", "))
+    });
     lines.collect()
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Whether the database was reached and checked. Until then, the rest of the process connects to none: it could be of
+/// Gate that opens once the database was reached and checked. Until then, the rest of the process connects to none: it could be of
 /// another release or of another installation. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Opening(watch::Sender<bool>);

@@ -41,7 +41,7 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for a client to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time that a postback waits for its verdict from a database that does not answer.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
+pub(crate) const SILENCE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time between removals of ended sessions.
 const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 

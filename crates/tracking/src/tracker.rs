@@ -425,7 +425,7 @@ impl Intake {
     }
 }
 
-/// What this node kept for clicks; nothing if the file cannot be read.
+/// Configuration of clicks that this node kept; nothing if the file cannot be read.
 fn read_kept(path: &Path) -> Kept {
     Kept::read(path).unwrap_or_else(|error| {
         tracing::warn!(file = %path.display(), %error, "kept links not read: links redirect once the database answers");

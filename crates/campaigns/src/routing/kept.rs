@@ -205,7 +205,7 @@ impl Kept {
         })
     }
 
-    /// What was kept before, with what is in memory now, and without what is known to be gone.
+    /// Configuration that was kept before, with that in memory now, and without what is known to be gone.
     fn with(before: &Self, memory: &Memory) -> Self {
         let mut links = before.links.clone();
         for (key, _) in memory.unknown_aliases.iter() {
@@ -253,7 +253,7 @@ pub struct Keeper {
 }
 
 impl Routing {
-    /// Writer of what this node keeps for clicks.
+    /// Writer of the configuration that this node keeps for clicks.
     #[must_use]
     pub fn keeper(&self) -> Keeper {
         Keeper {

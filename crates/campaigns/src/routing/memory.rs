@@ -90,7 +90,7 @@ pub struct Routing {
 pub(super) struct Memory {
     pub(super) db: Db,
     pub(super) changes: Changes,
-    /// What this node kept.
+    /// Configuration that this node kept for clicks.
     kept: RwLock<Arc<Kept>>,
     pub(super) loads: Arc<Loads>,
     pub(super) hosts: RefreshingCache<String, Option<Arc<Network>>>,
@@ -160,7 +160,7 @@ impl Routing {
 }
 
 impl Memory {
-    /// What this node kept.
+    /// Configuration that this node kept for clicks.
     pub(super) fn kept(&self) -> Arc<Kept> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         kept.clone()

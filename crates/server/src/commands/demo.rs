@@ -54,7 +54,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     let running = serve::start(ServeSettings {
         database_url: database.url.clone(),
         opening: Opening::default(),
-        patience: serve::PATIENCE,
+        patience: serve::SILENCE_TIMEOUT,
         secret: database.secret.clone(),
         listeners: Listeners {
             dashboard,

@@ -17,7 +17,7 @@ use super::{CommandError, backup, stop_signal};
 use crate::config::ServeOptions;
 use crate::database::NamedDatabase;
 use crate::postgres::PostgresWatch;
-use crate::serve::{self, Listeners, PATIENCE, Running, ServeSettings, bind};
+use crate::serve::{self, Listeners, Running, SILENCE_TIMEOUT, ServeSettings, bind};
 use crate::traces::Exporter;
 
 /// Time for which responses ask clients to close their connections before the server stops.
@@ -69,7 +69,7 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
     let running = serve::start(ServeSettings {
         database_url,
         opening: opening.clone(),
-        patience: PATIENCE,
+        patience: SILENCE_TIMEOUT,
         secret,
         listeners,
         storage: options.storage.settings(&options.store),
