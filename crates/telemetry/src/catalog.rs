@@ -69,21 +69,21 @@ catalog! {
         // the bounds of WAITS, once the product delivers.
     }
     Journals {
-        JOURNAL_SYNC_DURATION: Histograms("clickledger_journal_sync_duration_seconds", ["stream" = "clicks, postbacks"], INTAKE)
+        JOURNAL_SYNC_DURATION: Histograms("clickledger_journal_sync_duration_seconds", ["stream" = "clicks, postbacks, verdicts"], INTAKE)
             "Duration of the syncs of a journal, for each of which clicks or postbacks wait.",
-        JOURNAL_SYNC_P99: Gauges("clickledger_journal_sync_p99_seconds", ["stream" = "clicks, postbacks"])
+        JOURNAL_SYNC_P99: Gauges("clickledger_journal_sync_p99_seconds", ["stream" = "clicks, postbacks, verdicts"])
             "99th percentile of the duration of the last 1,024 syncs."; alarm "above 0.05 s",
-        JOURNAL_OLDEST_UNAPPLIED: Gauges("clickledger_journal_oldest_unapplied_seconds", ["stream" = "clicks, postbacks"])
+        JOURNAL_OLDEST_UNAPPLIED: Gauges("clickledger_journal_oldest_unapplied_seconds", ["stream" = "clicks, postbacks, verdicts"])
             "Age of the oldest record that is not in Postgres."; alarm "above 30 s",
-        JOURNAL_UNAPPLIED: Gauges("clickledger_journal_unapplied_records", ["stream" = "clicks, postbacks"])
+        JOURNAL_UNAPPLIED: Gauges("clickledger_journal_unapplied_records", ["stream" = "clicks, postbacks, verdicts"])
             "Acknowledged records that are not durably in Postgres yet.",
-        JOURNAL_FREE: Gauges("clickledger_journal_free_ratio", ["stream" = "clicks, postbacks"])
+        JOURNAL_FREE: Gauges("clickledger_journal_free_ratio", ["stream" = "clicks, postbacks, verdicts"])
             "Free share of the journal's quota, as far as the disk has that space."; alarm "below 0.2",
-        JOURNAL_BYTES: Gauges("clickledger_journal_bytes", ["stream" = "clicks, postbacks"])
+        JOURNAL_BYTES: Gauges("clickledger_journal_bytes", ["stream" = "clicks, postbacks, verdicts"])
             "Size of the journal on disk.",
-        JOURNAL_REFUSED: Totals("clickledger_journal_refused_records_total", ["stream" = "clicks, postbacks"])
+        JOURNAL_REFUSED: Totals("clickledger_journal_refused_records_total", ["stream" = "clicks, postbacks, verdicts"])
             "Records that the journal refused."; alarm "any increase",
-        JOURNAL_DAMAGED: Totals("clickledger_journal_damaged_places_total", ["stream" = "clicks, postbacks"])
+        JOURNAL_DAMAGED: Totals("clickledger_journal_damaged_places_total", ["stream" = "clicks, postbacks, verdicts"])
             "Damaged places found in the journal."; alarm "any",
         QUARANTINED: Gauges("clickledger_quarantined_records", [])
             "Records that Postgres refused, of all nodes. Left out while the database does not answer."; alarm "any",

@@ -10,12 +10,14 @@ use postbacks::{Reason, Reply};
 use schema::{PostbackId, clock};
 use telemetry::{Counter, Histogram, catalog};
 
-use crate::ingest::{ClickStream, PostbackStream, Stream};
+use crate::ingest::{ClickStream, PostbackStream, Stream, VERDICTS};
 
 static CLICK_SYNCS: LazyLock<Arc<Histogram>> =
     LazyLock::new(|| catalog::JOURNAL_SYNC_DURATION.with(&[ClickStream::NAME]));
 static POSTBACK_SYNCS: LazyLock<Arc<Histogram>> =
     LazyLock::new(|| catalog::JOURNAL_SYNC_DURATION.with(&[PostbackStream::NAME]));
+static VERDICT_SYNCS: LazyLock<Arc<Histogram>> =
+    LazyLock::new(|| catalog::JOURNAL_SYNC_DURATION.with(&[VERDICTS]));
 
 /// Handles of metrics, so that recording needs no look-up.
 #[derive(Clone)]
@@ -74,6 +76,7 @@ pub(crate) fn applied(stream: &str, records: usize, took: Duration) {
 pub(crate) fn syncs(stream: &str) -> fn(Duration) {
     match stream {
         PostbackStream::NAME => |took| POSTBACK_SYNCS.record(took),
+        VERDICTS => |took| VERDICT_SYNCS.record(took),
         _ => |took| CLICK_SYNCS.record(took),
     }
 }
