@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use diesel::connection::{Instrumentation, InstrumentationEvent};
+use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::sql_types::Text;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
@@ -255,6 +255,7 @@ async fn connect(
         connection.set_instrumentation(StatementTimer {
             statements,
             began: None,
+            default: get_default_instrumentation(),
         });
     }
     Ok(connection)
@@ -264,11 +265,13 @@ async fn connect(
 struct StatementTimer {
     statements: Arc<Histogram>,
     began: Option<Instant>,
+    /// Instrumentation of connections without a timer, which it goes on serving.
+    default: Option<Box<dyn Instrumentation>>,
 }
 
 impl Instrumentation for StatementTimer {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
+        match &event {
             InstrumentationEvent::StartQuery { .. } => self.began = Some(Instant::now()),
             InstrumentationEvent::FinishQuery { .. } => {
                 if let Some(began) = self.began.take() {
@@ -276,6 +279,9 @@ impl Instrumentation for StatementTimer {
                 }
             }
             _ => {}
+        }
+        if let Some(default) = &mut self.default {
+            default.on_connection_event(event);
         }
     }
 }
