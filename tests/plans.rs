@@ -203,7 +203,7 @@ const HOT: [Hot; 11] = [
     },
     Hot {
         statement: &["AS fields, sums.*", "FROM click_rollups"],
-        types: "(int, timestamptz, timestamptz, int, int, int[], int[], int[], text)",
+        types: "(int, timestamptz, timestamptz, int[], int, int[], int[], int[], text)",
         values: REPORT,
         table: "click_rollups",
         index: "click_rollups_pkey",
@@ -211,7 +211,7 @@ const HOT: [Hot; 11] = [
     },
     Hot {
         statement: &["AS fields, sums.*", "FROM conversion_rollups"],
-        types: "(int, timestamptz, timestamptz, int, int, int[], int[], int[], text)",
+        types: "(int, timestamptz, timestamptz, int[], int, int[], int[], int[], text)",
         values: REPORT,
         table: "conversion_rollups",
         index: "conversion_rollups_pkey",

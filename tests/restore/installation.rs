@@ -93,8 +93,9 @@ impl Server {
         };
         let began = Instant::now();
         loop {
-            let ready = reqwest::get(format!("{}/health/ready", server.dashboard)).await;
-            if ready.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+            // A network that does not exist, which only an open database knows.
+            let opened = reqwest::get(format!("{}/join/nowhere", server.dashboard)).await;
+            if opened.is_ok_and(|answer| answer.status() == StatusCode::NOT_FOUND) {
                 return server;
             }
             assert!(server.process.try_wait().unwrap().is_none(), "{}", server.log());

@@ -121,11 +121,14 @@ async fn current(conn: &mut NetworkConn) -> Result<Network, CommandError> {
         })
 }
 
-/// Returns when the process receives SIGTERM or SIGINT.
-async fn stop_signal() -> io::Result<()> {
+/// Waits for SIGTERM or SIGINT, from this call on: neither ends the process by itself any more.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -97,7 +97,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     fs::remove_file(data_dir.join(UNFINISHED)).or_else(ignore_missing)?;
     let shop = demo::shop::start(shop, demo.shop())?;
     println!("{}", demo.greeting(&description));
-    stop_signal().await?;
+    stop_signal()?.await;
     eprintln!("Stopping …");
     shop.stop().await;
     running.stop().await;

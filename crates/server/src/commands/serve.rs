@@ -66,6 +66,7 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         Some(_) => Opening::default(),
         None => Opening::pending(),
     };
+    let mut stopped = pin!(stop_signal()?);
     let running = serve::start(ServeSettings {
         database_url,
         opening: opening.clone(),
@@ -83,7 +84,6 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         drain: DRAIN_TIME,
     })?;
     notify_systemd(NotifyState::Ready);
-    let mut stopped = pin!(stop_signal());
     let database = match database {
         Some(database) => Some(database),
         None => tokio::select! {
@@ -95,10 +95,7 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
                 }
             },
             () = raise_alarm(reported, &running.tracker) => None,
-            stopped = &mut stopped => {
-                stopped?;
-                None
-            }
+            () = &mut stopped => None,
         },
     };
     running.tracker.set_alarm(AWAY, None);
@@ -116,7 +113,7 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
             tracking = running.tracking_url,
             "serving"
         );
-        stopped.await?;
+        stopped.await;
     }
     notify_systemd(NotifyState::Stopping);
     tracing::info!("stopping: requests in flight end first");

@@ -42,7 +42,7 @@ pub(super) async fn listen(options: &ListenOptions, output: Output) -> Result<()
     };
     tokio::select! {
         ended = follow(&client, &filter, forwarder.as_ref(), options.count, output) => ended,
-        stopped = stop_signal() => Ok(stopped?),
+        () = stop_signal()? => Ok(()),
     }
 }
 
