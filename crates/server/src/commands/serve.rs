@@ -107,7 +107,10 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         if let Some(postgres) = &database.postgres {
             tokio::spawn(watch_postgres(postgres.watch(), running.tracker.clone()));
         }
-        print_setup_link(&running).await?;
+        // A database that fails now is no reason to stop: links redirect, and the next start prints it.
+        if let Err(error) = print_setup_link(&running).await {
+            tracing::warn!(%error, "the link for the first operator, if it is still needed, was not printed");
+        }
         tracing::info!(
             dashboard = running.dashboard_url,
             tracking = running.tracking_url,
