@@ -67,6 +67,24 @@ impl Route {
     }
 }
 
+/// Use of configuration.
+#[derive(Clone, Copy)]
+enum Use {
+    /// Redirect of a visitor: while the database does not answer, by what this node kept.
+    Click,
+    /// Decision about a postback, which waits for the database.
+    Decision,
+}
+
+impl Use {
+    fn kept(self, memory: &Memory) -> Option<Arc<Kept>> {
+        match self {
+            Self::Click => Some(memory.kept()),
+            Self::Decision => None,
+        }
+    }
+}
+
 impl Routing {
     /// Network with this tracking host.
     ///
@@ -151,8 +169,7 @@ impl Routing {
                 }
             }
         };
-        let kept = memory.kept();
-        self.complete(network_id, link, &kept).await
+        self.complete(network_id, link, Use::Click).await
     }
 
     /// The link with this id.
@@ -175,7 +192,7 @@ impl Routing {
                 found
             }
         };
-        self.complete(network_id, link, &Kept::default()).await
+        self.complete(network_id, link, Use::Decision).await
     }
 
     /// Owner of the postback token with this hash.
@@ -235,11 +252,13 @@ impl Routing {
         &self,
         network_id: NetworkId,
         link: Option<CachedLink>,
-        kept: &Kept,
+        used_for: Use,
     ) -> Result<Option<Route>, RoutingError> {
         let Some(link) = link else { return Ok(None) };
-        let promotion = self.promotion_or(network_id, link.campaign_id, kept).await?;
-        let affiliate_state = self.affiliate_state(network_id, link.affiliate_id, kept).await?;
+        let promotion = self.promotion_for(network_id, link.campaign_id, used_for).await?;
+        let affiliate_state = self
+            .affiliate_state(network_id, link.affiliate_id, used_for)
+            .await?;
         Ok(promotion
             .zip(affiliate_state)
             .map(|(promotion, affiliate)| Route {
@@ -262,14 +281,14 @@ impl Routing {
         network_id: NetworkId,
         campaign_id: CampaignId,
     ) -> Result<Option<Arc<Promotion>>, RoutingError> {
-        self.promotion_or(network_id, campaign_id, &Kept::default()).await
+        self.promotion_for(network_id, campaign_id, Use::Decision).await
     }
 
-    async fn promotion_or(
+    async fn promotion_for(
         &self,
         network_id: NetworkId,
         campaign_id: CampaignId,
-        kept: &Kept,
+        used_for: Use,
     ) -> Result<Option<Arc<Promotion>>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, campaign_id): (NetworkId, CampaignId)| async move {
             let mut conn = memory.db.network(network_id).await?;
@@ -285,7 +304,10 @@ impl Routing {
                 &(network_id, campaign_id),
                 memory,
                 freshness,
-                || kept.promotions.get(&(network_id, campaign_id)).cloned().map(Some),
+                || {
+                    let kept = used_for.kept(memory)?;
+                    kept.promotions.get(&(network_id, campaign_id)).cloned().map(Some)
+                },
                 load,
             )
             .await
@@ -312,7 +334,7 @@ impl Routing {
         &self,
         network_id: NetworkId,
         affiliate_id: AffiliateId,
-        kept: &Kept,
+        used_for: Use,
     ) -> Result<Option<AffiliateState>, RoutingError> {
         let load = |memory: Arc<Memory>, (network_id, affiliate_id): (NetworkId, AffiliateId)| async move {
             let mut conn = memory.db.network(network_id).await?;
@@ -334,6 +356,7 @@ impl Routing {
                 memory,
                 freshness,
                 || {
+                    let kept = used_for.kept(memory)?;
                     kept.affiliates
                         .get(&(network_id, affiliate_id))
                         .copied()
