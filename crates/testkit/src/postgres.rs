@@ -16,6 +16,8 @@ use server::postgres::{Postgres, PostgresSettings};
 use tokio::sync::OnceCell;
 
 static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
+/// Created once per cluster, because a role belongs to all its databases.
+static LOGIN: OnceCell<()> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Database of one test, with the current schema and no rows.
@@ -66,11 +68,12 @@ impl TestDatabase {
 
     /// Returns the address with a login that owns nothing, as the commands require.
     pub async fn login(&self) -> String {
-        self.operate(
-            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'test_commands') THEN
-             CREATE ROLE test_commands LOGIN IN ROLE clickledger_web, clickledger_ingest; END IF; END $$",
-        )
-        .await;
+        LOGIN
+            .get_or_init(|| async {
+                self.operate("CREATE ROLE test_commands LOGIN IN ROLE clickledger_web, clickledger_ingest")
+                    .await;
+            })
+            .await;
         let (scheme, rest) = self.owner_url.split_once("://").expect("an address");
         let (_, host) = rest.split_once('@').expect("an address with a login");
         format!("{scheme}://test_commands@{host}")
