@@ -22,6 +22,9 @@ mod installation;
 #[path = "restore/storage.rs"]
 mod storage;
 
+use testkit::Member;
+use testkit::people::see_other;
+
 use installation::{Load, Server, TIMEOUT, Traffic, folder, run, text};
 
 /// Time in the form of `--to`.
@@ -84,7 +87,7 @@ async fn a_destroyed_data_directory_comes_back_from_a_backup() {
     let before = clock::now();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     traffic.add_goal(&server, "late").await;
-    let order = traffic.order("late", "late-1").await.unwrap();
+    let order = traffic.order_of_new_goal("late", "late-1").await;
     assert_eq!(order.reason, "accepted");
     traffic
         .approve(&server, order.conversion.as_deref().unwrap())
@@ -206,6 +209,26 @@ fn damaged_backups_are_refused(place: &Path, folder: &Path) {
     }
 }
 
+/// Accepts the verdict of a postback whose sender was answered otherwise.
+async fn settle_on_the_page(owner: &Member, receipt: &str) {
+    let list = owner.get("/postbacks").await;
+    let listed = list.html.contains("one postback was decided otherwise");
+    assert!(listed && list.html.contains(receipt), "{}", list.html);
+    let page = format!("/postbacks/{receipt}");
+    let body = owner.get(&page).await.html;
+    assert!(
+        body.contains("<code>accepted</code>") && body.contains("as <code>goal_unknown</code>"),
+        "{body}"
+    );
+    let action = format!("{page}/settle");
+    let settled = owner.submit(&page, &action, &[]).await;
+    assert_eq!(see_other(&settled), page);
+    assert!(!owner.get(&page).await.html.contains(&action));
+    assert!(!owner.get("/postbacks").await.html.contains("decided otherwise"));
+    let again = owner.submit("/postbacks", &action, &[]).await;
+    assert!(again.html.contains("no open difference"), "{}", again.html);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_senders_were_answered_stands_or_is_listed() {
     let (one, two, place) = (folder(), folder(), folder());
@@ -218,8 +241,9 @@ async fn what_senders_were_answered_stands_or_is_listed() {
 
     // Neither change is in the backup.
     traffic.add_goal(&server, "late").await;
-    let late = traffic.order("late", "late-1").await.unwrap();
+    let late = traffic.order_of_new_goal("late", "late-1").await;
     assert_eq!(late.reason, "accepted");
+    let later = traffic.order_of_new_goal("late", "late-2").await;
     let click = traffic.click().await.unwrap();
     traffic.set_status(&server, CampaignStatus::Ended).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -273,6 +297,7 @@ async fn what_senders_were_answered_stands_or_is_listed() {
     assert!(ok, "{output}");
     let (again, output) = run(&settle, &restored);
     assert!(!again && output.contains("no open difference"), "{output}");
+    settle_on_the_page(&traffic.owner(&server).await, &later.receipt).await;
     server.stop();
     let (ok, output) = run(&["verify"], &restored);
     assert!(ok, "{output}");

@@ -26,6 +26,10 @@ const RENAMED: [(&str, &str); 2] = [
     ("conversion_rollups", ""),
 ];
 
+/// Newest migration of the newest release. Until all nodes run this release, the one before serves the same database: a
+/// migration may add, and what the older binary uses is dropped a release later.
+const RELEASED: &str = "2026-11-30-150000_contradicted_verdicts";
+
 type Row = Map<String, Value>;
 /// Rows by table.
 type Rows = BTreeMap<String, Vec<Row>>;
@@ -220,6 +224,127 @@ async fn migrations_keep_the_rows_of_every_network_and_the_server_serves_them() 
     TestApp::execute(&app, "DELETE FROM quarantine WHERE reason = 'unreadable'").await;
     // Runs `clickledger verify` for every network of the database.
     app.finish().await;
+}
+
+/// Objects that the statements of a binary depend on: types of columns, functions, rights, and keys for `ON CONFLICT`.
+const DEPENDED_ON: [&str; 4] = [
+    "SELECT format('column %s.%s %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod)) AS text
+     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition",
+    "SELECT format('function %s returns %s', oid::regprocedure, prorettype::regtype) AS text
+     FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "SELECT format('%s of %s for %s', privilege_type, table_name, grantee) AS text
+     FROM information_schema.role_table_grants WHERE table_schema = 'public' AND grantee LIKE 'clickledger%'
+     UNION SELECT format('%s of %s.%s for %s', privilege_type, table_name, column_name, grantee)
+     FROM information_schema.column_privileges WHERE table_schema = 'public' AND grantee LIKE 'clickledger%'",
+    "SELECT regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX [^ ]+', '') AS text
+     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+     WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition",
+];
+
+/// Conditions that rows of an older binary must meet: columns without default and constraints.
+const DEMANDED: [&str; 2] = [
+    "SELECT format('a value in %s.%s', c.oid::regclass, a.attname) AS text
+     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+       AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''",
+    "SELECT format('%s: %s', c.oid::regclass, pg_get_constraintdef(k.oid)) AS text
+     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+     WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition AND k.contype IN ('c', 'f', 'u', 'x')",
+];
+
+async fn all_texts(conn: &mut AsyncPgConnection, queries: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for query in queries {
+        found.extend(texts(conn, query).await);
+    }
+    found
+}
+
+/// Returns what a change of the schema takes from a binary that was built before it: objects that are gone, and new
+/// demands on tables that existed.
+async fn contracted(
+    conn: &mut AsyncPgConnection,
+    before: &(BTreeSet<String>, BTreeSet<String>, BTreeSet<String>),
+) -> Vec<String> {
+    let (tables, depended_on, demanded) = before;
+    let after = all_texts(conn, &DEPENDED_ON).await;
+    let gone = depended_on.difference(&after).map(|text| format!("gone: {text}"));
+    let now = all_texts(conn, &DEMANDED).await;
+    let of_old_table = |text: &&String| {
+        let named = text.strip_prefix("a value in ").unwrap_or(text);
+        named
+            .split([':', '.'])
+            .next()
+            .is_some_and(|table| tables.contains(table))
+    };
+    let new = now.difference(demanded).filter(of_old_table);
+    gone.chain(new.map(|text| format!("demanded: {text}"))).collect()
+}
+
+async fn catalog(conn: &mut AsyncPgConnection) -> (BTreeSet<String>, BTreeSet<String>, BTreeSet<String>) {
+    (
+        all_texts(conn, &[TABLES]).await,
+        all_texts(conn, &DEPENDED_ON).await,
+        all_texts(conn, &DEMANDED).await,
+    )
+}
+
+/// Changes since [`RELEASED`] that the statements of that release were checked against, with the reason why they hold.
+const CHECKED: [(&str, &str); 0] = [];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_release_before_serves_the_schema_of_this_one() {
+    let database = TestDatabase::empty().await;
+    let mut applied = Vec::new();
+    while applied
+        .last()
+        .is_none_or(|last: &String| !RELEASED.replace('-', "").starts_with(last.as_str()))
+    {
+        let next = schema::migrate_one(&database.url).await.unwrap();
+        applied.push(next.unwrap_or_else(|| panic!("no migration is called {RELEASED}")));
+    }
+    let mut conn = database.owner().await;
+    let before = catalog(&mut conn).await;
+    while schema::migrate_one(&database.url).await.unwrap().is_some() {}
+    let contracted_now = contracted(&mut conn, &before).await;
+    let unchecked: Vec<_> = contracted_now
+        .iter()
+        .filter(|text| !CHECKED.iter().any(|(checked, _)| checked == text))
+        .collect();
+    assert!(
+        unchecked.is_empty(),
+        "a node of the release before could not serve this schema: {unchecked:#?}\nAdd first, and drop a release later."
+    );
+    for (checked, _) in CHECKED {
+        assert!(
+            contracted_now.iter().any(|text| text == checked),
+            "{checked} did not change"
+        );
+    }
+
+    let before = catalog(&mut conn).await;
+    conn.batch_execute(
+        "ALTER TABLE goals DROP COLUMN name; ALTER TABLE tracking_links ADD COLUMN demanded text NOT NULL DEFAULT '';
+         ALTER TABLE tracking_links ALTER COLUMN demanded DROP DEFAULT;
+         ALTER TABLE campaigns ADD CHECK (name <> 'x'); REVOKE SELECT ON clicks FROM clickledger_web;
+         CREATE TABLE fresh (demanded text NOT NULL)",
+    )
+    .await
+    .unwrap();
+    let noticed = contracted(&mut conn, &before).await;
+    for expected in [
+        "gone: column goals.name text",
+        "gone: SELECT of clicks for clickledger_web",
+        "demanded: a value in tracking_links.demanded",
+        "demanded: campaigns: CHECK ((name <> 'x'::text))",
+    ] {
+        assert!(
+            noticed.iter().any(|text| text == expected),
+            "{expected}: {noticed:#?}"
+        );
+    }
+    assert!(!noticed.iter().any(|text| text.contains("fresh")), "{noticed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

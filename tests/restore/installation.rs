@@ -200,6 +200,18 @@ impl Traffic {
         self.order_of(&click, goal, order).await
     }
 
+    /// Reports an order of a goal that was just added, as often as it takes until the server has heard of the goal.
+    pub(crate) async fn order_of_new_goal(&self, goal: &str, order: &str) -> Order {
+        let began = Instant::now();
+        loop {
+            let reported = self.order(goal, order).await;
+            if let Some(order) = reported.filter(|order| order.reason != "goal_unknown") {
+                return order;
+            }
+            assert!(began.elapsed() < TIMEOUT, "the goal {goal} stays unknown");
+        }
+    }
+
     pub(crate) async fn order_of(&self, click: &str, goal: &str, order: &str) -> Option<Order> {
         let call = format!(
             "http://{}/postback?click_id={click}&goal={goal}&order_id={order}&amount=10&token={}",
@@ -248,13 +260,18 @@ impl Traffic {
         conn.commit().await.unwrap();
     }
 
-    /// Approves a conversion, as the owner.
-    pub(crate) async fn approve(&self, server: &Server, conversion: &str) {
+    /// Signs the owner in.
+    pub(crate) async fn owner(&self, server: &Server) -> Member {
         let member = Member::stranger(&server.dashboard);
         member
             .try_sign_in(&self.scene.owner.email, &self.scene.owner.password)
             .await;
-        let key = api_key(&member).await;
+        member
+    }
+
+    /// Approves a conversion, as the owner.
+    pub(crate) async fn approve(&self, server: &Server, conversion: &str) {
+        let key = api_key(&self.owner(server).await).await;
         let path = format!("{}/api/v1/conversions/{conversion}/approve", server.dashboard);
         let call = self.http.post(path).bearer_auth(key).json(&serde_json::json!({}));
         let answer = call.send().await.unwrap();

@@ -174,6 +174,7 @@ routes! {
         "/postbacks": get postbacks::list;
         "/postbacks/feed": get feed::list;
         "/postbacks/{id}": get postbacks::show;
+        "/postbacks/{id}/settle": post postbacks::settle;
         "/alerts": get alerts::list;
         "/alerts/{id}/seen": post alerts::acknowledge;
         "/replays": post replays::create;

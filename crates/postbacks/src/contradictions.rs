@@ -26,6 +26,12 @@ const LIST_OPEN: &str = concat!(
     " AND c.network_id = current_network() ORDER BY p.id LIMIT $1"
 );
 
+const OPEN_OF: &str = concat!(
+    "SELECT p.id AS postback_id, c.answered_reason, p.reason AS decided_reason, 1::bigint AS total ",
+    open!(),
+    " AND c.network_id = current_network() AND c.postback_id = $1"
+);
+
 /// Open difference.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Contradiction {
@@ -54,10 +60,22 @@ pub async fn open(conn: &mut NetworkConn, limit: i64) -> QueryResult<Vec<Contrad
         .await
 }
 
+/// Open difference of a postback, if it has one. The caller has checked that the postback is visible to its user.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn of(conn: &mut NetworkConn, id: PostbackId) -> QueryResult<Option<Contradiction>> {
+    diesel::sql_query(OPEN_OF)
+        .bind::<diesel::sql_types::Uuid, _>(id)
+        .get_result(&mut **conn)
+        .await
+        .optional()
+}
+
 /// Settles a difference: the present verdict is accepted.
 ///
 /// # Errors
-/// [`ChangeError::NotFound`] if the postback has no open difference; when the database fails.
+/// [`ChangeError::Conflict`] if the postback has no open difference; when the database fails.
 pub async fn settle(
     conn: &mut NetworkConn,
     author: &Author,
@@ -79,7 +97,11 @@ pub async fn settle(
         .get_result(&mut **conn)
         .await
         .optional()?;
-    let (answered, decided) = settled.ok_or(ChangeError::NotFound)?;
+    let (answered, decided) = settled.ok_or_else(|| {
+        ChangeError::Conflict(format!(
+            "The postback {id} has no open difference between its verdict and the one that its sender received."
+        ))
+    })?;
     let change = audit::Change::between(
         "postback.settle",
         id,

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use postbacks::contradictions::{self, Contradiction};
 use postbacks::trace::CheckResult;
 use postbacks::{Item, PostbackFilter, PostbackSummary, SentValues, StoredPostback};
-use schema::{AdvertiserId, CampaignId, ConversionId, GoalId, PostbackId};
+use schema::{AdvertiserId, CampaignId, ConversionId, GoalId, PostbackId, clock};
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, needs};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +19,7 @@ use super::clicks::{self, Signer};
 use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Id, Params};
+use crate::idempotency::{Created, IdempotencyKey};
 use crate::page::{Page, Window, items, text, word};
 use crate::schemas;
 use crate::state::Api;
@@ -50,6 +54,10 @@ pub(crate) struct Postback {
 }
 
 items!(Postback);
+
+impl Created for Postback {
+    const STATUS: StatusCode = StatusCode::OK;
+}
 
 impl From<(PostbackSummary, Option<String>)> for Postback {
     fn from((summary, _): (PostbackSummary, Option<String>)) -> Self {
@@ -112,6 +120,10 @@ pub(crate) struct ExplainedPostback {
     items: Vec<SentItem>,
     /// Further parameters, as sent.
     parameters: Vec<SentParameter>,
+    /// Reason code that the sender received, if a restore from a backup led to another verdict and no user has accepted
+    /// it; null otherwise.
+    #[schema(required, value_type = Option<schemas::Text>)]
+    answered_reason: Option<String>,
     /// Conversion that the postback created or updated; null if none.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     conversion: Option<ConversionId>,
@@ -176,7 +188,12 @@ pub(crate) struct Step {
 }
 
 impl ExplainedPostback {
-    fn new(stored: StoredPostback, signer: &Signer, actor: &Actor) -> Self {
+    fn new(
+        stored: StoredPostback,
+        difference: Option<Contradiction>,
+        signer: &Signer,
+        actor: &Actor,
+    ) -> Self {
         let sent = SentValues::of(&stored);
         let values = sent
             .values
@@ -202,6 +219,7 @@ impl ExplainedPostback {
             trace: steps.collect(),
             postback: Postback::from(&stored),
             hint: stored.hint,
+            answered_reason: difference.map(|difference| difference.answered_reason),
             advertiser: stored.advertiser_id,
             campaign: stored.campaign_id,
             goal: stored.goal_id,
@@ -301,8 +319,33 @@ pub(crate) async fn show(
 ) -> Answer<ExplainedPostback> {
     let mut conn = access.network(&api.db).await?;
     let found = postbacks::find(&mut conn, access.scope(), id).await?;
+    let found = found.ok_or(ApiError::NotFound)?;
+    let difference = contradictions::of(&mut conn, id).await?;
     let signer = Signer::of(&mut conn, &api).await?;
     conn.commit().await?;
-    let found = found.ok_or(ApiError::NotFound)?;
-    Ok(Json(ExplainedPostback::new(found, &signer, &access)))
+    Ok(Json(ExplainedPostback::new(found, difference, &signer, &access)))
+}
+
+/// Accept the verdict that a restore contradicts
+///
+/// After a restore from a backup, a postback is decided again. If the verdict differs from the one that the sender received,
+/// `answered_reason` is set until a replay reaches that verdict, or a user accepts the present one.
+#[utoipa::path(
+    post, path = "/postbacks/{id}/settle", tag = "Postbacks",
+    params(("id" = inline(schemas::PostbackId), Path), IdempotencyKey),
+    responses((status = 200, body = Postback))
+)]
+pub(crate) async fn settle(
+    access: Allowed<needs::DecideConversions>,
+    Id(id): Id<PostbackId>,
+    api: Data<Api>,
+    key: IdempotencyKey,
+) -> Result<HttpResponse, ApiError> {
+    let outcome = key.execute(&api, &access, b"", async |conn| {
+        let found = postbacks::find(conn, access.scope(), id).await?;
+        let found = found.ok_or(ApiError::NotFound)?;
+        contradictions::settle(conn, &access.author(), id, clock::now()).await?;
+        Ok(Postback::from(&found))
+    });
+    Ok(outcome.await?.response())
 }

@@ -20,10 +20,7 @@ pub async fn settle_verdict(options: SettleVerdictOptions, output: Output) -> Re
     for id in &options.receipts {
         let settled = contradictions::settle(&mut conn, &Author::command_line(), *id, clock::now()).await;
         settled.map_err(|error| match error {
-            ChangeError::NotFound => CommandError::from(WrongUsage(format!(
-                "the network {} has no open difference of the postback {id}",
-                options.network
-            ))),
+            ChangeError::Conflict(message) => CommandError::from(WrongUsage(message)),
             other => other.into(),
         })?;
     }

@@ -1,6 +1,7 @@
 //! Pages of received postbacks: the list, replays, alerts, tools, documentation.
 
 pub(super) mod alerts;
+mod contradictions;
 mod docs;
 pub(super) mod postback;
 mod reasons;
@@ -34,6 +35,7 @@ routes! {
     post "/postbacks/replay" => replays::many;
     get "/postbacks/{id}" => postback::show;
     post "/postbacks/{id}/replay" => replays::one;
+    post "/postbacks/{id}/settle" => contradictions::settle;
     get "/replays/{batch}" => replays::show;
     get "/alerts" => alerts::list;
     post "/alerts/{id}/seen" => alerts::acknowledge;

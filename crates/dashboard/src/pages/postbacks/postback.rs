@@ -8,6 +8,7 @@ use schema::PostbackId;
 use serde::Deserialize;
 use tenancy::{Permission, advertisers, needs};
 
+use super::contradictions::{self, Difference};
 use crate::error::PageError;
 use crate::forms::Choice;
 use crate::listing::{self, Tab};
@@ -46,6 +47,11 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
     let may_replay = page.actor.may(Permission::DecideConversions) && order.is_none();
     // The request that refreshes the page every second uses the list of postbacks only.
     let is_refresh = page.request.http.headers().contains_key("HX-Request");
+    let (differences, different) = if is_refresh {
+        (Vec::new(), 0)
+    } else {
+        contradictions::open(&mut page).await?
+    };
     let advertisers = if may_replay && !is_refresh {
         advertisers::active(&mut page.conn).await?
     } else {
@@ -66,6 +72,8 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
     html(&List {
         shell: frame.shell("Postbacks", "Inbound postbacks"),
         may_replay,
+        differences,
+        different,
         advertisers: Choice::list(all.chain(advertisers), ""),
         tabs: listing::tabs("/postbacks", PostbackStatus::ALL, status),
         reason,
@@ -86,8 +94,9 @@ pub(super) async fn list(mut page: Page<needs::SeePostbacks>, filters: web::Quer
 pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<String>) -> PageResult {
     let postback_id: PostbackId = id(&path)?;
     let found = postbacks::find(&mut page.conn, page.actor.scope(), postback_id).await?;
-    let frame = page.commit().await?;
     let postback = found.ok_or(PageError::NotFound)?;
+    let difference = postbacks::contradictions::of(&mut page.conn, postback_id).await?;
+    let frame = page.commit().await?;
     let title = format!("Postback {}", format::short_id(&postback.id.to_string()));
     html(&Show {
         shell: frame.shell("Postbacks", &title),
@@ -107,6 +116,8 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         system: dialects::of_key(&postback.dialect).map_or("unknown", |dialect| dialect.name),
         may_replay: frame.actor.may(Permission::DecideConversions)
             && postback.status == PostbackStatus::Rejected,
+        may_settle: frame.actor.may(Permission::DecideConversions),
+        difference: difference.map(Difference::from),
         decided_anew: postback.decided_at.map(|at| frame.time(at)),
         postback,
     })
@@ -195,6 +206,9 @@ impl PostbackRow {
 struct List {
     shell: Shell,
     may_replay: bool,
+    differences: Vec<Difference>,
+    /// Number of all open differences.
+    different: i64,
     advertisers: Vec<Choice>,
     tabs: Vec<Tab>,
     reason: Option<String>,
@@ -219,6 +233,8 @@ struct Show {
     system: &'static str,
     decided_anew: Option<TimeCell>,
     may_replay: bool,
+    may_settle: bool,
+    difference: Option<Difference>,
     postback: StoredPostback,
 }
 
