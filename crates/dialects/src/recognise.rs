@@ -1,6 +1,7 @@
 //! Recognition of a call's dialect by its path and, if several dialects share the path, by its parameters.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use crate::collect::{PARAMETER_LIMIT, Pair, pairs};
 use crate::dialect::{Dialect, Endpoint};
@@ -150,19 +151,40 @@ fn fit(pattern: &str, segments: &[&str]) -> Option<usize> {
     rest.next().is_none().then_some(wildcards)
 }
 
-/// Dialects whose path matches best, each with the matching endpoint.
-fn candidates(segments: &[&str]) -> Vec<(&'static Dialect, &'static Endpoint)> {
-    let mut fitting = Vec::new();
-    for dialect in systems::all() {
-        for endpoint in dialect.endpoints {
-            if let Some(wildcards) = fit(endpoint.path, segments) {
-                fitting.push((wildcards, (*dialect, endpoint)));
-            }
-        }
+/// Endpoints of all dialects by the first segment of their path, so that a call is compared with few patterns. Those that
+/// begin with a wildcard, or with nothing, are under `""`. The number is the position among all.
+static BY_FIRST_SEGMENT: LazyLock<HashMap<&str, Vec<(usize, Candidate)>>> = LazyLock::new(|| {
+    let all = systems::all().iter();
+    let all = all.flat_map(|dialect| dialect.endpoints.iter().map(|endpoint| (*dialect, endpoint)));
+    let mut by_first: HashMap<_, Vec<_>> = HashMap::new();
+    for (position, candidate) in all.enumerate() {
+        let mut parts = candidate.1.path.split('/').filter(|part| !part.is_empty());
+        let literal = parts.next().filter(|part| !part.ends_with('*'));
+        by_first
+            .entry(literal.unwrap_or_default())
+            .or_default()
+            .push((position, candidate));
     }
-    let best = fitting.iter().map(|(wildcards, _)| *wildcards).min();
-    fitting.retain(|(wildcards, _)| Some(*wildcards) == best);
-    fitting.into_iter().map(|(_, candidate)| candidate).collect()
+    by_first
+});
+
+type Candidate = (&'static Dialect, &'static Endpoint);
+
+/// Dialects whose path matches best, each with the matching endpoint.
+fn candidates(segments: &[&str]) -> Vec<Candidate> {
+    let first = segments.first().filter(|first| !first.is_empty());
+    let beginnings = first.into_iter().chain([&""]);
+    let comparable = beginnings
+        .filter_map(|first| BY_FIRST_SEGMENT.get(first))
+        .flatten();
+    let mut fitting: Vec<_> = comparable
+        .filter_map(|(position, candidate)| Some((fit(candidate.1.path, segments)?, *position, *candidate)))
+        .collect();
+    // The first of several equal dialects wins.
+    fitting.sort_unstable_by_key(|(_, position, _)| *position);
+    let best = fitting.iter().map(|(wildcards, ..)| *wildcards).min();
+    fitting.retain(|(wildcards, ..)| Some(*wildcards) == best);
+    fitting.into_iter().map(|(.., candidate)| candidate).collect()
 }
 
 fn by_parameters(
