@@ -102,11 +102,16 @@ impl<S: Stream> Applier<S> {
             at: Instant::now(),
             to: session.cursor(),
         };
+        let mut next_at = Instant::now();
         loop {
             if self.progress.failing.swap(false, Ordering::Relaxed) {
                 tracing::info!(stream = S::NAME, "journal is being applied again");
             }
             self.progress.applied.store(session.cursor(), Ordering::Release);
+            if next_at > Instant::now() && !to_current_end && !self.journal.is_closed() {
+                tokio::time::sleep_until(next_at.into()).await;
+            }
+            let (began, from) = (Instant::now(), session.cursor());
             let Some(next) = self.apply_next(&mut session, &mut reader, &mut released).await? else {
                 let is_last = to_current_end || self.journal.is_closed();
                 let more = self.journal.wait_beyond(reader.next());
@@ -118,12 +123,12 @@ impl<S: Stream> Applier<S> {
                 } else if is_last || tokio::time::timeout(RELEASE_INTERVAL, more).await.is_err() {
                     session.settle().await?;
                     self.release(&session, &mut released);
-                    continue;
                 }
-                tokio::time::sleep(S::COLLECT).await;
                 continue;
             };
             debug_assert_eq!(next, reader.next(), "the cursor follows the reader");
+            let is_full = next - from >= S::BATCH as u64;
+            next_at = if is_full { began } else { began + S::PACE };
         }
     }
 

@@ -89,7 +89,7 @@ impl Stream for ClickStream {
     const SYNCHRONOUS: bool = false;
     const BATCH: usize = 20_000;
     // A transaction costs as much as a hundred clicks.
-    const COLLECT: Duration = Duration::from_millis(100);
+    const PACE: Duration = Duration::from_millis(100);
     type Receipts = ();
 
     fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)> {

@@ -33,7 +33,7 @@ impl Stream for PostbackStream {
     const SYNCHRONOUS: bool = true;
     const BATCH: usize = 500;
     // A caller waits for each; those that arrive meanwhile share the next transaction.
-    const COLLECT: Duration = Duration::ZERO;
+    const PACE: Duration = Duration::ZERO;
     type Receipts = (Vec<(Seq, PostbackId, Reply)>, Vec<Event>);
 
     fn identity(record: &[u8]) -> Option<(NetworkId, Uuid)> {

@@ -25,8 +25,8 @@ pub(crate) trait Stream: Send + Sync + 'static {
     const SYNCHRONOUS: bool;
     /// Maximum number of records of a batch.
     const BATCH: usize;
-    /// Time for which single records are collected into a batch.
-    const COLLECT: Duration;
+    /// Shortest time from the beginning of a transaction to the next, unless its batch was full: fewer transactions cost less.
+    const PACE: Duration;
     /// Results that callers wait for, published once the transaction is committed.
     type Receipts: Send;
 
