@@ -38,7 +38,12 @@ struct Buffer {
 #[derive(Default)]
 struct Deliveries {
     batches: Vec<Arc<PendingBatch>>,
+    /// Waker of the wake-ups; none before they run, and while they are due to run.
     waker: Option<Waker>,
+    /// True if the wake-ups run: they wake the writer.
+    running: bool,
+    /// True if the writer is to be woken for new records.
+    unwritten: bool,
     /// True if the wake-ups were dropped.
     abandoned: bool,
     ended: bool,
@@ -95,6 +100,22 @@ impl Worker {
         }
     }
 
+    /// Has the writer woken at the end of the worker's turn, so that all records of the turn are in one batch. Returns false
+    /// if the caller has to wake it, because no wake-ups run.
+    fn write_after_turn(&self) -> bool {
+        let mut deliveries = locked(&self.deliveries);
+        if !deliveries.running {
+            return false;
+        }
+        deliveries.unwritten = true;
+        let waker = deliveries.waker.take();
+        drop(deliveries);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
     /// Ends the wake-ups once they have delivered all settled batches.
     pub(crate) fn end(&self) {
         let mut deliveries = locked(&self.deliveries);
@@ -119,13 +140,17 @@ impl Appender {
         let worker = Arc::new(Worker::default());
         let limit = usize::try_from(shared.folder.settings.buffer_limit()).unwrap_or(usize::MAX);
         shared.register(Arc::clone(&worker));
+        let wakeups = Arc::clone(&shared);
         (
             Appender {
                 shared,
                 worker: Arc::clone(&worker),
                 limit,
             },
-            Wakeups { worker },
+            Wakeups {
+                shared: wakeups,
+                worker,
+            },
         )
     }
 
@@ -164,7 +189,7 @@ impl Appender {
         let is_first = buffer.count == 1;
         let batch = Arc::clone(&buffer.batch);
         drop(guard);
-        if is_first {
+        if is_first && !self.worker.write_after_turn() {
             self.shared.wake_writer();
         }
         if bugs::on(Bug::EarlyAck) {
@@ -181,10 +206,12 @@ impl Drop for Appender {
     }
 }
 
-/// Wakes the tasks whose records are on disk, on their own runtime: must be spawned there. Crosses threads once per
-/// batch, however many records the batch has. Ends when the journal closes or its appender is dropped.
+/// Wakes the writer when the worker's ready tasks have appended their records, and these tasks when the records are on disk.
+/// Must be spawned on their runtime, behind whose ready tasks it runs. Crosses threads once per batch, however many records
+/// the batch has. Ends when the journal closes or its appender is dropped.
 #[must_use = "spawn it on the runtime whose tasks append"]
 pub struct Wakeups {
+    shared: Arc<Shared>,
     worker: Arc<Worker>,
 }
 
@@ -195,8 +222,13 @@ impl Future for Wakeups {
         let mut deliveries = locked(&self.worker.deliveries);
         let batches = std::mem::take(&mut deliveries.batches);
         let ended = deliveries.ended;
+        let unwritten = std::mem::take(&mut deliveries.unwritten);
+        deliveries.running = !ended;
         deliveries.waker = Some(context.waker().clone());
         drop(deliveries);
+        if unwritten {
+            self.shared.wake_writer();
+        }
         batches.iter().for_each(|batch| batch.wake());
         if ended { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -206,8 +238,13 @@ impl Drop for Wakeups {
     fn drop(&mut self) {
         let mut deliveries = locked(&self.worker.deliveries);
         deliveries.abandoned = true;
+        deliveries.running = false;
         let batches = std::mem::take(&mut deliveries.batches);
+        let unwritten = std::mem::take(&mut deliveries.unwritten);
         drop(deliveries);
+        if unwritten {
+            self.shared.wake_writer();
+        }
         batches.iter().for_each(|batch| batch.wake());
     }
 }
