@@ -26,7 +26,8 @@ use url::Url;
 
 use crate::config::UrlOptions;
 use crate::idle_timeout::{DASHBOARD_IDLE_TIMEOUT, IdleTimeout};
-use crate::{health, metrics, reference_rates, request_span, tls_ask, tracking_host};
+use crate::tracking_host::TrackingHosts;
+use crate::{health, metrics, reference_rates, request_span, tls_ask};
 
 /// Connections of the tracking paths and of the pages, in separate pools so that reports cannot starve clicks.
 const TRACKING_CONNECTIONS: usize = 16;
@@ -112,6 +113,7 @@ pub struct Running {
     pub db: Db,
     drain: Duration,
     are_listeners_shared: bool,
+    tracking: TrackingHosts,
     servers: Vec<(ServerHandle, JoinHandle<io::Result<()>>)>,
 }
 
@@ -212,10 +214,10 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     tokio::spawn(opening.then(watching));
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));
-    let tracking = tracking_host::listen(listeners.tracking, tracker.clone())?;
+    let tracking = TrackingHosts::listen(&listeners.tracking, &tracker)?;
     let own_hosts = urls.reserved_hosts().into();
     let dashboard = listen_for_browsers(listeners.dashboard, tracker.clone(), own_hosts, api, pages)?;
-    let mut servers = vec![spawn(tracking), spawn(dashboard)];
+    let mut servers = vec![spawn(dashboard)];
     if let Some(listener) = listeners.metrics {
         let node = metrics::Node {
             tracker: tracker.clone(),
@@ -234,6 +236,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         db,
         drain: settings.drain,
         are_listeners_shared: listeners.are_shared,
+        tracking,
         servers,
     })
 }
@@ -244,16 +247,20 @@ impl Running {
     pub async fn stop(self) {
         self.tracker.drain();
         if !self.drain.is_zero() {
-            for (handle, _) in self.servers.iter().filter(|_| self.are_listeners_shared) {
-                handle.pause().await;
+            if self.are_listeners_shared {
+                self.tracking.pause();
+                for (handle, _) in &self.servers {
+                    handle.pause().await;
+                }
             }
             // Clients that send a request meanwhile get a response that closes their connection.
             tokio::time::sleep(self.drain).await;
         }
         for (handle, _) in &self.servers {
-            // Sends the command at once; the servers end together and are awaited below.
+            // Sends the command at once; the listeners end together and are awaited below.
             drop(handle.stop(true));
         }
+        self.tracking.stop().await;
         for (_, server) in self.servers {
             match server.await {
                 Ok(Ok(())) => {}
