@@ -71,6 +71,20 @@ impl Tally {
         self.ends.get(&end).copied().unwrap_or(0)
     }
 
+    /// Returns the outcomes that an earlier state of the same tally did not have.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let new = |(end, count): (&End, &u64)| (*end, count - earlier.count(*end));
+        Self {
+            ends: self.ends.iter().map(new).collect(),
+            latencies: self
+                .latencies
+                .iter()
+                .skip(earlier.latencies.len())
+                .copied()
+                .collect(),
+        }
+    }
+
     /// Returns the milliseconds within which this percentage of requests was answered.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.latencies.clone();
