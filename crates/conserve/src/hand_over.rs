@@ -13,14 +13,14 @@ pub(crate) async fn hand_over(world: &mut World) -> Outcome<String> {
     let own = world.node.server();
     let other = world.other_server.clone().unwrap_or_else(|| own.clone());
     begin(world).await?;
-    world.pause(0.5, 1.5).await;
+    world.pause(0.3, 0.8).await;
     let remark = if world.node.hand_over(&other).await? {
-        world.pause(0.5, 1.5).await;
+        world.pause(0.3, 0.8).await;
         world.node.hand_over(&own).await?;
         "there and back".to_owned()
     } else {
         // An older release refuses the tables of a newer one, and must do so before it takes a request.
-        world.pause(0.5, 1.5).await;
+        world.pause(0.3, 0.8).await;
         world.node.hand_over(&own).await?;
         "refused by the other release, whose tables are older; handed over to the same binary".to_owned()
     };
@@ -32,11 +32,11 @@ pub(crate) async fn hand_over(world: &mut World) -> Outcome<String> {
 pub(crate) async fn upgrade(world: &mut World, server: &Path) -> Outcome {
     world.driver.during(Some(Fault::HandOver));
     begin(world).await?;
-    world.pause(1.0, 2.0).await;
+    world.pause(0.5, 1.0).await;
     if !world.node.hand_over(server).await? {
         return Err("the release under test is older than --other-server, whose tables it refuses".into());
     }
-    world.pause(0.5, 1.5).await;
+    world.pause(0.3, 0.8).await;
     end(world).await?;
     world.driver.during(None);
     Ok(())

@@ -197,6 +197,7 @@ impl CommonOptions {
             clicks: self.rate,
             postbacks: self.postback_rate,
             connections: self.connections,
+            keep_alive: true,
         };
         Ok(WorldSettings {
             server,

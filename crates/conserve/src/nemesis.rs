@@ -107,7 +107,7 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 
 /// Faults of the short profile, with the strikes of each.
 pub(crate) const SHORT: [(Fault, usize); 11] = [
-    (Fault::Kill9Server, 4),
+    (Fault::Kill9Server, 3),
     (Fault::Kill9Applying, 2),
     (Fault::Kill9Postgres, 2),
     (Fault::DatabaseAwayAtStart, 1),
@@ -198,7 +198,7 @@ mod tests {
         };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
-        assert_eq!(of(1).len(), 10);
+        assert_eq!(of(1).len(), 7);
     }
 
     #[test]

@@ -551,6 +551,10 @@ mod tests {
         assert_eq!(testimony.acked_clicks, [(0, 0)]);
         assert_eq!(testimony.acked_calls.len(), 1);
         assert_eq!(testimony.calls.len(), 2, "both were given out");
-        assert_eq!(lock(&oracle.memory).reported, [0], "the order of the click that is kept");
+        assert_eq!(
+            lock(&oracle.memory).reported,
+            [0],
+            "the order of the click that is kept"
+        );
     }
 }

@@ -29,6 +29,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Kills the private Postgres with all its processes. The server must start it again, and acknowledge events meanwhile.
 pub(crate) async fn private_postgres_killed(world: &mut World) -> Outcome<String> {
+    // A copy of the database that is interrupted is tried again after five minutes, and a restore needs one.
+    until_complete(&backup_place(&world.folder)?).await?;
     let before = acknowledged(&world.driver.record(), Fault::PrivatePostgresKilled);
     let postmaster = world.cluster.postmaster_pid();
     world.cluster.kill9();

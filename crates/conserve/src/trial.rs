@@ -14,8 +14,6 @@ use crate::report::{Check, Held, Report};
 use crate::world::{PostgresKind, World, WorldSettings};
 use crate::{Outcome, hand_over, with_causes};
 
-/// Load before the first fault, so that caches and pools are filled.
-const WARM_UP_TIME: Duration = Duration::from_secs(4);
 /// Duration of the freeze of Postgres that builds the backlog for the recovery.
 const BACKLOG_TIME: Duration = Duration::from_secs(5);
 /// C7: longest time until a fresh event is visible.
@@ -62,7 +60,7 @@ impl Trial {
             hand_over::upgrade(&mut world, &server).await?;
             faults.push(Fault::HandOver);
         }
-        sleep(WARM_UP_TIME).await;
+        sleep(warm_up_time(postgres)).await;
         world.load_off().await;
         sleep(Duration::from_secs(1)).await;
         let baseline_files = world.node.open_files();
@@ -339,6 +337,15 @@ impl Trial {
             held: Held::Unrated,
         })
         .into()
+    }
+}
+
+/// Returns the time of load before the first fault, in which caches and pools fill.
+fn warm_up_time(postgres: PostgresKind) -> Duration {
+    match postgres {
+        PostgresKind::Separate => Duration::from_secs(4),
+        // Its first fault waits for a backup, under load.
+        PostgresKind::Private => Duration::from_secs(2),
     }
 }
 
