@@ -205,6 +205,7 @@ impl CommonOptions {
             other_server: None,
             postgres: PostgresKind::Separate,
             rates,
+            visitors: scene::MOST_VISITORS,
             folder,
             options: Vec::new(),
             environment: Vec::new(),

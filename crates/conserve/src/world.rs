@@ -35,6 +35,8 @@ pub(crate) struct WorldSettings {
     pub(crate) seed: u64,
     /// Rates of the load.
     pub(crate) rates: Rates,
+    /// Number of visitors, who click in turn.
+    pub(crate) visitors: u64,
     /// Folder of the run; must not exist.
     pub(crate) folder: PathBuf,
     /// Additional options for the server.
@@ -109,7 +111,7 @@ impl World {
             Some(cluster) => cluster,
             None => Cluster::private(&node.data())?,
         };
-        let scene = Scene::set(&cluster.client().await?).await?;
+        let scene = Scene::set(&cluster.client().await?, settings.visitors).await?;
         let run = Run {
             seed: settings.seed,
             links: ALL_LINKS,

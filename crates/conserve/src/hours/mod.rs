@@ -35,6 +35,8 @@ const RETENTION_HOURS: u32 = 1;
 const MEAN_RATES: (f64, f64) = (200.0, 20.0);
 /// Part of the average by which busy hours are above it and quiet hours below it.
 const SWING: f64 = 0.6;
+/// Visitors: so few that each has clicked in the warm-up, because the server recognises them for a day.
+const VISITORS: u64 = 10_000;
 /// Connections for clicks at a time.
 const CONNECTIONS: usize = 32;
 /// Waves of busy and quiet hours: one in each quarter of the run, so that the quarters can be compared.
@@ -78,6 +80,7 @@ pub(crate) async fn run(mut settings: WorldSettings, options: &HoursOptions) -> 
         metrics.to_string(),
     ]);
     settings.rates = rates(0, options);
+    settings.visitors = VISITORS;
     let mut world = World::create(settings).await?;
     hurry_autovacuum(&world, options.speed).await?;
     let operation = operate(&mut world, metrics, options).await?;
