@@ -166,11 +166,16 @@ impl World {
     /// Waits until the tables contain every acknowledged event and stop changing; gives up after a while, because lost
     /// events never arrive.
     pub(crate) async fn drain(&mut self) -> Outcome<Duration> {
-        const DRAIN_TIMEOUT: Duration = Duration::from_secs(90);
+        self.drain_within(Duration::from_secs(90), Duration::from_secs(20))
+            .await
+    }
+
+    /// Does the same with another timeout, and another time without a change after which it gives up.
+    pub(crate) async fn drain_within(&mut self, timeout: Duration, stillness: Duration) -> Outcome<Duration> {
         let client = self.cluster.client().await?;
         let began = Instant::now();
         let (mut last, mut since) = ((0, 0), Instant::now());
-        while began.elapsed() < DRAIN_TIMEOUT {
+        while began.elapsed() < timeout {
             let row = client
                 .query_one(
                     "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
@@ -185,7 +190,7 @@ impl World {
             let (clicks, calls) = self.oracle.counted();
             let all_there = now.0.unsigned_abs() >= clicks && now.1.unsigned_abs() >= calls;
             let still = since.elapsed();
-            if still > Duration::from_secs(20) || (all_there && still > Duration::from_secs(2)) {
+            if still > stillness || (all_there && still > Duration::from_secs(2)) {
                 break;
             }
             sleep(Duration::from_millis(200)).await;
