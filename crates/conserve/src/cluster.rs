@@ -1,4 +1,4 @@
-//! Postgres with fsync on, which can be killed, frozen and started again.
+//! Postgres with fsync on, which can be killed, frozen and started again: ours, or the private one of the server.
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
@@ -18,14 +18,29 @@ use crate::{Outcome, free_port};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "clickledger";
 
+/// Role and database of the server's private Postgres.
+const PRIVATE_NAME: &str = "clickledger";
+/// Longest path of the folder of a private socket; the server uses another folder for a longer one.
+const LONGEST_SOCKET_FOLDER: usize = 80;
+
 /// Postgres under the server.
 pub(crate) struct Cluster {
+    /// Working directory of its programs, with our socket.
     folder: PathBuf,
+    data: PathBuf,
+    log: PathBuf,
     bin: PathBuf,
-    port: u16,
     /// User to run as, because Postgres refuses to run as root.
     user: Option<User>,
-    postmaster: Option<Child>,
+    starter: Starter,
+}
+
+/// Process that starts Postgres.
+enum Starter {
+    /// This one.
+    Conserve { port: u16, postmaster: Option<Child> },
+    /// The server, whose private Postgres it is.
+    Server { socket_folder: PathBuf },
 }
 
 impl Cluster {
@@ -42,13 +57,16 @@ impl Cluster {
             chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
         }
         let mut cluster = Self {
+            data: folder.join("data"),
+            log: folder.join("log"),
             folder,
             bin: newest_bin()?,
-            port: free_port()?,
             user,
-            postmaster: None,
+            starter: Starter::Conserve {
+                port: free_port()?,
+                postmaster: None,
+            },
         };
-        let data = cluster.data();
         let mut initdb = cluster.command("initdb");
         initdb.args([
             "-U",
@@ -62,15 +80,15 @@ impl Cluster {
             "-D",
         ]);
         let done = initdb
-            .arg(data)
+            .arg(&cluster.data)
             .stdout(cluster.log()?)
             .stderr(cluster.log()?)
             .status()?;
         if !done.success() {
-            return Err(format!("initdb failed; see {}", cluster.folder.join("log").display()).into());
+            return Err(format!("initdb failed; see {}", cluster.log.display()).into());
         }
         cluster.start().await?;
-        let client = connect(&cluster.url_of("postgres", "postgres")).await?;
+        let client = connect(&cluster.superuser("postgres")).await?;
         client
             .batch_execute(
                 "CREATE ROLE clickledger_owner LOGIN CREATEROLE; CREATE ROLE clickledger_app LOGIN",
@@ -82,51 +100,85 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts Postgres and waits until it answers, crash recovery included.
+    /// Names the private Postgres of a server by the server's data directory.
+    pub(crate) fn private(data_dir: &Path) -> Outcome<Self> {
+        let socket_folder = data_dir.join("socket");
+        if socket_folder.as_os_str().len() > LONGEST_SOCKET_FOLDER {
+            return Err(format!(
+                "{} is too long for a socket; choose a shorter --folder",
+                socket_folder.display()
+            )
+            .into());
+        }
+        Ok(Self {
+            folder: data_dir.to_owned(),
+            data: data_dir.join("postgres"),
+            log: data_dir.join("postgres.log"),
+            bin: newest_bin()?,
+            user: None,
+            starter: Starter::Server { socket_folder },
+        })
+    }
+
+    /// Starts Postgres, unless the server does, and waits until it answers, crash recovery included.
     pub(crate) async fn start(&mut self) -> Outcome {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            if !self.is_running() {
-                let mut postgres = self.command("postgres");
-                postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
-                for option in [
-                    format!("port={}", self.port),
-                    "listen_addresses=127.0.0.1".to_owned(),
-                    "fsync=on".to_owned(),
-                    "shared_buffers=128MB".to_owned(),
-                    "max_wal_size=256MB".to_owned(),
-                ] {
-                    postgres.args(["-c", &option]);
-                }
-                self.postmaster = Some(postgres.stdout(self.log()?).stderr(self.log()?).spawn()?);
-            }
-            if connect(&self.url_of("postgres", "postgres")).await.is_ok() {
+            self.spawn_if_ours()?;
+            if connect(&self.superuser("postgres")).await.is_ok() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(format!(
-                    "Postgres does not start; see {}",
-                    self.folder.join("log").display()
-                )
-                .into());
+                return Err(format!("Postgres does not start; see {}", self.log.display()).into());
             }
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Connects as the superuser, whom row-level security does not restrict.
-    pub(crate) async fn client(&self) -> Outcome<Client> {
-        connect(&self.url_of("postgres", DATABASE)).await
+    /// Starts the postmaster, unless it runs or the server starts it.
+    fn spawn_if_ours(&mut self) -> Outcome {
+        let Starter::Conserve { port, .. } = self.starter else {
+            return Ok(());
+        };
+        if self.is_running() {
+            return Ok(());
+        }
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(&self.data).arg("-k").arg(&self.folder);
+        for option in [
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "fsync=on".to_owned(),
+            "shared_buffers=128MB".to_owned(),
+            "max_wal_size=256MB".to_owned(),
+        ] {
+            command.args(["-c", &option]);
+        }
+        let started = command.stdout(self.log()?).stderr(self.log()?).spawn()?;
+        if let Starter::Conserve { postmaster, .. } = &mut self.starter {
+            *postmaster = Some(started);
+        }
+        Ok(())
     }
 
-    /// Returns the address for a login: `clickledger_app`, `clickledger_owner`, or the superuser `postgres`.
+    /// Connects as the superuser, whom row-level security does not restrict.
+    pub(crate) async fn client(&self) -> Outcome<Client> {
+        connect(&self.superuser(DATABASE)).await
+    }
+
+    /// Returns the address of our Postgres for a login: `clickledger_app` or `clickledger_owner`.
     pub(crate) fn url(&self, login: &str) -> String {
         self.url_of(login, DATABASE)
     }
 
     /// Returns true while the postmaster runs.
     pub(crate) fn is_running(&mut self) -> bool {
-        matches!(self.postmaster.as_mut().map(Child::try_wait), Some(Ok(None)))
+        match &mut self.starter {
+            Starter::Conserve { postmaster, .. } => {
+                matches!(postmaster.as_mut().map(Child::try_wait), Some(Ok(None)))
+            }
+            Starter::Server { .. } => self.postmaster_pid().is_some(),
+        }
     }
 
     /// Kills the postmaster and all its children at once, as a crash of the machine would.
@@ -168,22 +220,30 @@ impl Cluster {
 
     /// Returns the folder of the write-ahead log.
     pub(crate) fn wal(&self) -> PathBuf {
-        self.data().join("pg_wal")
+        self.data.join("pg_wal")
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder.join("data")
+    fn superuser(&self, database: &str) -> String {
+        match &self.starter {
+            Starter::Conserve { .. } => self.url_of("postgres", database),
+            Starter::Server { .. } => self.url_of(PRIVATE_NAME, database),
+        }
     }
 
     fn url_of(&self, login: &str, database: &str) -> String {
-        format!("postgres://{login}@127.0.0.1:{}/{database}", self.port)
+        match &self.starter {
+            Starter::Conserve { port, .. } => format!("postgres://{login}@127.0.0.1:{port}/{database}"),
+            Starter::Server { socket_folder } => {
+                format!(
+                    "host='{}' user={login} dbname={database}",
+                    socket_folder.display()
+                )
+            }
+        }
     }
 
     fn log(&self) -> Outcome<File> {
-        Ok(File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("log"))?)
+        Ok(File::options().create(true).append(true).open(&self.log)?)
     }
 
     /// Returns a program of this Postgres, to run as its user.
@@ -200,8 +260,20 @@ impl Cluster {
 
     /// Returns the postmaster's process id, once started.
     pub(crate) fn postmaster_pid(&self) -> Option<Pid> {
-        let id = self.postmaster.as_ref()?.id();
-        Some(Pid::from_raw(i32::try_from(id).ok()?))
+        let id = match &self.starter {
+            Starter::Conserve { postmaster, .. } => i32::try_from(postmaster.as_ref()?.id()).ok()?,
+            Starter::Server { .. } => self.recorded_pid()?,
+        };
+        Some(Pid::from_raw(id))
+    }
+
+    /// Returns the process id that Postgres wrote to its files, if that process still is its postmaster.
+    fn recorded_pid(&self) -> Option<i32> {
+        let text = fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        let id = text.lines().next()?.trim().parse().ok()?;
+        let command = fs::read(format!("/proc/{id}/cmdline")).ok()?;
+        let data = self.data.to_str()?;
+        String::from_utf8_lossy(&command).contains(data).then_some(id)
     }
 
     /// Returns the processes that the postmaster started.
@@ -222,8 +294,10 @@ impl Cluster {
     }
 
     fn reap(&mut self) {
-        if let Some(mut postmaster) = self.postmaster.take() {
-            let _ = postmaster.wait();
+        if let Starter::Conserve { postmaster, .. } = &mut self.starter
+            && let Some(mut ended) = postmaster.take()
+        {
+            let _ = ended.wait();
         }
     }
 }
@@ -245,7 +319,7 @@ async fn connect(url: &str) -> Outcome<Client> {
 }
 
 /// Returns the child processes of a process.
-fn children_of(parent: Pid) -> Vec<Pid> {
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))

@@ -35,6 +35,8 @@ pub(crate) struct Rates {
     pub(crate) postbacks: f64,
     /// Connections for clicks; a quarter as many for postbacks.
     pub(crate) connections: usize,
+    /// Connections used again by later requests; false opens a new one for each.
+    pub(crate) keep_alive: bool,
 }
 
 /// Outcome of a request.
@@ -69,6 +71,20 @@ impl Tally {
     /// Returns the number of requests with this outcome.
     pub(crate) fn count(&self, end: End) -> u64 {
         self.ends.get(&end).copied().unwrap_or(0)
+    }
+
+    /// Returns the outcomes that an earlier state of the same tally did not have.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let new = |(end, count): (&End, &u64)| (*end, count - earlier.count(*end));
+        Self {
+            ends: self.ends.iter().map(new).collect(),
+            latencies: self
+                .latencies
+                .iter()
+                .skip(earlier.latencies.len())
+                .copied()
+                .collect(),
+        }
     }
 
     /// Returns the milliseconds within which this percentage of requests was answered.
@@ -163,16 +179,23 @@ impl Driver {
         let mut workers = JoinSet::new();
         let clicks = Schedule::at(rates.clicks);
         for _ in 0..rates.connections {
-            workers.spawn(Arc::clone(self).send_clicks(Arc::clone(&clicks), stopped.clone()));
+            let (clicks, stopped) = (Arc::clone(&clicks), stopped.clone());
+            workers.spawn(Arc::clone(self).send_clicks(clicks, rates.keep_alive, stopped));
         }
         let postbacks = Schedule::at(rates.postbacks);
         for _ in 0..(rates.connections / 4).max(4) {
-            workers.spawn(Arc::clone(self).send_postbacks(Arc::clone(&postbacks), stopped.clone()));
+            let (postbacks, stopped) = (Arc::clone(&postbacks), stopped.clone());
+            workers.spawn(Arc::clone(self).send_postbacks(postbacks, rates.keep_alive, stopped));
         }
         Load { stop, workers }
     }
 
-    async fn send_clicks(self: Arc<Self>, schedule: Arc<Schedule>, mut stopped: watch::Receiver<()>) {
+    async fn send_clicks(
+        self: Arc<Self>,
+        schedule: Arc<Schedule>,
+        keep_alive: bool,
+        mut stopped: watch::Receiver<()>,
+    ) {
         let mut connection = None;
         loop {
             let Some((_, intended)) = schedule.turn(&mut stopped).await else {
@@ -180,10 +203,16 @@ impl Driver {
             };
             let n = self.oracle.next_click();
             self.click(&mut connection, n, intended).await;
+            connection = connection.filter(|_| keep_alive);
         }
     }
 
-    async fn send_postbacks(self: Arc<Self>, schedule: Arc<Schedule>, mut stopped: watch::Receiver<()>) {
+    async fn send_postbacks(
+        self: Arc<Self>,
+        schedule: Arc<Schedule>,
+        keep_alive: bool,
+        mut stopped: watch::Receiver<()>,
+    ) {
         let mut connection = None;
         loop {
             let Some((ticket, intended)) = schedule.turn(&mut stopped).await else {
@@ -199,6 +228,7 @@ impl Driver {
                 twins.spawn(async move { driver.postback(&mut None, call, intended).await });
             }
             self.postback(&mut connection, mine, intended).await;
+            connection = connection.filter(|_| keep_alive);
             twins.join_all().await;
         }
     }

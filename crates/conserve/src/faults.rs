@@ -16,6 +16,7 @@ use crate::ground::Ground;
 use crate::nemesis::{Fault, faketime};
 use crate::torn::{self, Snapshot};
 use crate::world::World;
+use crate::{hand_over, private};
 
 /// Duration of a freeze of Postgres.
 const FREEZE_TIME: Duration = Duration::from_secs(10);
@@ -37,6 +38,9 @@ impl Fault {
             Self::ClockJump => clock_jump(world).await,
             Self::DatabaseDiskFull => database_disk_full(world).await,
             Self::TerminateBackends => terminate_backends(world).await,
+            Self::HandOver => hand_over::hand_over(world).await,
+            Self::PrivatePostgresKilled => private::private_postgres_killed(world).await,
+            Self::Restore => private::restore(world).await,
         }
     }
 }
@@ -120,7 +124,7 @@ async fn term_restart(world: &mut World) -> Outcome<String> {
 }
 
 /// Stops the server in order; counts it as a complaint if that takes too long.
-async fn terminate(world: &mut World) -> String {
+pub(crate) async fn terminate(world: &mut World) -> String {
     match world.node.terminate().await {
         Some(took) => format!("drained in {:.1} s", took.as_secs_f64()),
         None => {

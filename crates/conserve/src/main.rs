@@ -6,10 +6,11 @@
 //! | `events` | events to send: a pure function of a seed and a number |
 //! | `oracle` | events given out and acknowledged |
 //! | `driver`, `http`, `ids` | open-loop load, and parsing of the responses |
-//! | `nemesis`, `faults`, `torn`, `ground` | faults, and their execution |
+//! | `nemesis`, `faults`, `torn`, `ground`, `hand_over`, `private` | faults, and their execution |
 //! | `cluster`, `node`, `scene`, `world` | Postgres, the server, its rows, and all of them together |
 //! | `comparison`, `findings`, `report` | comparison of tables and acknowledgements, and its verdict |
 //! | `trial`, `controls` | a complete run, and runs that must fail |
+//! | `hours` | hours of operation under a clock that runs fast |
 //! | `bench` | benchmarks |
 //!
 //! It depends on none of the product's crates, so that it cannot share their mistakes.
@@ -23,12 +24,15 @@ mod events;
 mod faults;
 mod findings;
 mod ground;
+mod hand_over;
+mod hours;
 mod http;
 mod ids;
 mod money;
 mod nemesis;
 mod node;
 mod oracle;
+mod private;
 mod report;
 mod scene;
 mod torn;
@@ -47,9 +51,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use bench::BenchOptions;
 use driver::Rates;
+use hours::HoursOptions;
 use nemesis::Fault;
+use report::Report;
 use trial::Trial;
-use world::WorldSettings;
+use world::{PostgresKind, WorldSettings};
 
 /// Result with an error for people.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -70,10 +76,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a trial of at most three minutes, for every change: crashes of server and Postgres, a frozen Postgres, a
-    /// full journal, torn tails.
+    /// full journal, torn tails, a hand-over, a restore.
     Short(TrialOptions),
-    /// Run a trial of a hundred faults of all kinds and a million acknowledged events, for every release.
-    Long(TrialOptions),
+    /// Run a trial of a hundred faults of all kinds and a million acknowledged events, and ten hours of operation, for
+    /// every release.
+    Long(LongOptions),
+    /// Run hours of operation under a clock that runs fast: memory, files, disk and latency must stay flat.
+    Hours(LoneHoursOptions),
     /// Run the negative controls: sabotaged servers and tampered tables must be detected.
     Controls(ControlOptions),
     /// Run the benchmarks, each beside a reference in the same run; a figure is printed only after the tables were
@@ -86,6 +95,9 @@ struct TrialOptions {
     /// Binary under test.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
+    /// Binary of another release, on which the run begins, and to which hand-overs go [default: the same binary].
+    #[arg(long, value_name = "PATH")]
+    other_server: Option<PathBuf>,
     /// Faults to inflict [default: those of the profile].
     #[arg(long, value_enum, value_delimiter = ',')]
     faults: Vec<Fault>,
@@ -98,6 +110,28 @@ struct TrialOptions {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+#[derive(Debug, Args)]
+struct LongOptions {
+    #[command(flatten)]
+    trial: TrialOptions,
+    #[command(flatten)]
+    hours: HoursOptions,
+}
+
+#[derive(Debug, Args)]
+struct LoneHoursOptions {
+    /// Binary under test.
+    #[arg(long, value_name = "PATH")]
+    server: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    hours: HoursOptions,
     #[command(flatten)]
     common: CommonOptions,
 }
@@ -156,21 +190,24 @@ impl CommonOptions {
             )
             .into());
         }
-        let server = server
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", server.display()))?;
+        let server = absolute(server)?;
         let seed = self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
         eprintln!("conserve: seed {seed}, folder {}", folder.display());
         let rates = Rates {
             clicks: self.rate,
             postbacks: self.postback_rate,
             connections: self.connections,
+            keep_alive: true,
         };
         Ok(WorldSettings {
             server,
             seed,
+            other_server: None,
+            postgres: PostgresKind::Separate,
             rates,
+            visitors: scene::MOST_VISITORS,
             folder,
+            options: Vec::new(),
             environment: Vec::new(),
         })
     }
@@ -191,8 +228,11 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let run = async {
         match &cli.command {
-            Command::Short(options) => profile(options, &nemesis::SHORT, 0).await,
-            Command::Long(options) => profile(options, &nemesis::LONG, 1_000_000).await,
+            Command::Short(options) => profile(options, &nemesis::SHORT, 0, None).await,
+            Command::Long(options) => {
+                profile(&options.trial, &nemesis::LONG, 1_000_000, Some(&options.hours)).await
+            }
+            Command::Hours(options) => lone_hours(options).await,
             Command::Controls(options) => negative_controls(options).await,
             Command::Bench(options) => bench::run(options).await,
         }
@@ -212,22 +252,79 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn profile(options: &TrialOptions, faults: &[(Fault, usize)], events: u64) -> Outcome<bool> {
-    let settings = options.common.world(&options.server)?;
+async fn profile(
+    options: &TrialOptions,
+    faults: &[(Fault, usize)],
+    events: u64,
+    hours: Option<&HoursOptions>,
+) -> Outcome<bool> {
+    let mut settings = options.common.world(&options.server)?;
+    settings.other_server = options.other_server.as_deref().map(absolute).transpose()?;
     let mut dice = StdRng::seed_from_u64(settings.seed);
     let schedule = nemesis::schedule(faults, &options.faults, options.cycles, &mut dice)?;
-    let mut trial = Trial::begin(settings.clone()).await?;
-    trial.strike(&schedule).await?;
-    trial.until_acknowledged(options.events.unwrap_or(events)).await;
-    let (report, world) = trial.end().await?;
-    drop(world);
-    if options.json {
-        println!("{:#}", report.json());
-    } else {
-        println!("{report}");
+    let (private, separate): (Vec<_>, Vec<_>) = schedule
+        .into_iter()
+        .partition(|fault| fault.postgres() == PostgresKind::Private);
+    let mut reports = Vec::new();
+    if !separate.is_empty() || private.is_empty() {
+        let settings = part(&settings, "separate");
+        reports.push(trial(settings, &separate, options.events.unwrap_or(events)).await?);
     }
-    options.common.tidy(&settings, report.passed())?;
-    Ok(report.passed())
+    if !private.is_empty() {
+        let mut settings = part(&settings, "private");
+        settings.postgres = PostgresKind::Private;
+        settings.other_server = None;
+        settings.options = private::backup_options(&private::first_place(&settings.folder))?;
+        reports.push(trial(settings, &private, 0).await?);
+    }
+    if let Some(hours) = hours {
+        reports.push(hours::run(part(&settings, "hours"), hours).await?);
+    }
+    conclude(&reports, options.json, &options.common, &settings)
+}
+
+/// Returns the settings of a part of the run.
+fn part(settings: &WorldSettings, name: &str) -> WorldSettings {
+    WorldSettings {
+        folder: settings.folder.join(name),
+        ..settings.clone()
+    }
+}
+
+async fn trial(settings: WorldSettings, faults: &[Fault], events: u64) -> Outcome<Report> {
+    let mut trial = Trial::begin(settings).await?;
+    trial.strike(faults).await?;
+    trial.until_acknowledged(events).await;
+    trial.end().await
+}
+
+async fn lone_hours(options: &LoneHoursOptions) -> Outcome<bool> {
+    let settings = options.common.world(&options.server)?;
+    let report = hours::run(part(&settings, "hours"), &options.hours).await?;
+    conclude(&[report], options.json, &options.common, &settings)
+}
+
+/// Prints the reports of all parts; returns true if no part failed.
+fn conclude(
+    reports: &[Report],
+    is_json: bool,
+    common: &CommonOptions,
+    settings: &WorldSettings,
+) -> Outcome<bool> {
+    let passed = reports.iter().all(Report::passed);
+    if is_json {
+        let parts: Vec<_> = reports.iter().map(Report::json).collect();
+        println!("{:#}", serde_json::json!({ "passed": passed, "parts": parts }));
+    } else {
+        reports.iter().for_each(|report| println!("{report}"));
+    }
+    common.tidy(settings, passed)?;
+    Ok(passed)
+}
+
+fn absolute(server: &Path) -> Outcome<PathBuf> {
+    let found = server.canonicalize();
+    found.map_err(|error| format!("{}: {error}", server.display()).into())
 }
 
 async fn negative_controls(options: &ControlOptions) -> Outcome<bool> {

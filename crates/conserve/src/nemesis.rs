@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 
 use crate::Outcome;
 use crate::ground::can_mount_images;
+use crate::world::PostgresKind;
 
 /// Fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -40,6 +41,13 @@ pub(crate) enum Fault {
     DatabaseDiskFull,
     /// Termination of the server's connections to Postgres, five times a second.
     TerminateBackends,
+    /// Hand-over of the listeners to another process under load, and back: to --other-server, or to the same binary.
+    HandOver,
+    /// kill -9 of the server's private Postgres with all its processes, left to the server.
+    PrivatePostgresKilled,
+    /// kill -9 of the server and its private Postgres, loss of the data directory, and a restore from the continuous
+    /// backup.
+    Restore,
 }
 
 impl Fault {
@@ -54,8 +62,20 @@ impl Fault {
     pub(crate) fn spares_the_server(self) -> bool {
         matches!(
             self,
-            Self::Kill9Postgres | Self::FreezePostgres | Self::DatabaseDiskFull | Self::TerminateBackends
+            Self::Kill9Postgres
+                | Self::FreezePostgres
+                | Self::DatabaseDiskFull
+                | Self::TerminateBackends
+                | Self::PrivatePostgresKilled
         )
+    }
+
+    /// Returns the Postgres of the server that the fault hurts.
+    pub(crate) fn postgres(self) -> PostgresKind {
+        match self {
+            Self::PrivatePostgresKilled | Self::Restore => PostgresKind::Private,
+            _ => PostgresKind::Separate,
+        }
     }
 
     fn needs_root(self) -> bool {
@@ -86,32 +106,38 @@ pub(crate) fn faketime() -> Option<PathBuf> {
 }
 
 /// Faults of the short profile, with the strikes of each.
-pub(crate) const SHORT: [(Fault, usize); 8] = [
-    (Fault::Kill9Server, 5),
+pub(crate) const SHORT: [(Fault, usize); 11] = [
+    (Fault::Kill9Server, 3),
     (Fault::Kill9Applying, 2),
-    (Fault::Kill9Postgres, 3),
+    (Fault::Kill9Postgres, 2),
     (Fault::DatabaseAwayAtStart, 1),
     (Fault::FreezePostgres, 1),
     (Fault::FullJournal, 1),
-    (Fault::TornTail, 4),
+    (Fault::TornTail, 3),
     (Fault::TermRestart, 1),
+    (Fault::HandOver, 1),
+    (Fault::PrivatePostgresKilled, 1),
+    (Fault::Restore, 1),
 ];
 
 /// Faults of the long profile: a hundred strikes.
-pub(crate) const LONG: [(Fault, usize); 13] = [
-    (Fault::Kill9Server, 24),
+pub(crate) const LONG: [(Fault, usize); 16] = [
+    (Fault::Kill9Server, 19),
     (Fault::Kill9Applying, 10),
-    (Fault::Kill9Postgres, 14),
+    (Fault::Kill9Postgres, 10),
     (Fault::DatabaseAwayAtStart, 4),
     (Fault::FreezePostgres, 3),
     (Fault::FullJournal, 3),
     (Fault::TornTail, 12),
-    (Fault::TermRestart, 4),
-    (Fault::PowerCut, 12),
+    (Fault::TermRestart, 3),
+    (Fault::PowerCut, 10),
     (Fault::Eio, 4),
     (Fault::ClockJump, 3),
     (Fault::DatabaseDiskFull, 2),
-    (Fault::TerminateBackends, 5),
+    (Fault::TerminateBackends, 4),
+    (Fault::HandOver, 5),
+    (Fault::PrivatePostgresKilled, 4),
+    (Fault::Restore, 4),
 ];
 
 /// Returns the order in which faults strike: those of the profile, or each chosen fault `cycles` times (by default as
@@ -172,7 +198,7 @@ mod tests {
         };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
-        assert_eq!(of(1).len(), 10);
+        assert_eq!(of(1).len(), 7);
     }
 
     #[test]

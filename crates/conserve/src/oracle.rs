@@ -1,14 +1,14 @@
 //! Oracle: gives out events, remembers them, and writes every acknowledgement to a synced file before it counts. No
 //! fault ever kills it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::{Rng, RngExt};
 
@@ -123,8 +123,8 @@ impl Testimony {
 }
 
 enum Note {
-    Click(AckedClick),
-    Call(AckedCall),
+    Click(SystemTime, AckedClick),
+    Call(SystemTime, AckedCall),
     /// Answered when all earlier notes are on disk.
     Flush(mpsc::Sender<()>),
 }
@@ -141,10 +141,11 @@ struct Memory {
     rejected: Vec<String>,
 }
 
+/// Acknowledgements that are on disk, each with the time at which it was received.
 #[derive(Default)]
 struct Written {
-    clicks: Vec<(u64, u128)>,
-    calls: Vec<AckedCall>,
+    clicks: Vec<(SystemTime, (u64, u128))>,
+    calls: Vec<(SystemTime, AckedCall)>,
 }
 
 /// Source of events and record of acknowledgements.
@@ -265,7 +266,7 @@ impl Oracle {
     pub(crate) fn acked_click(&self, click: AckedClick) {
         self.received.fetch_add(1, Ordering::SeqCst);
         lock(&self.memory).remember(click.clone());
-        self.note(Note::Click(click));
+        self.note(Note::Click(SystemTime::now(), click));
     }
 
     /// Records a click that was redirected but not recorded. Its id is genuine, so postbacks may name it.
@@ -283,7 +284,7 @@ impl Oracle {
     pub(crate) fn acked_call(&self, ack: AckedCall) {
         self.received.fetch_add(1, Ordering::SeqCst);
         lock(&self.memory).acknowledged(ack.call);
-        self.note(Note::Call(ack));
+        self.note(Note::Call(SystemTime::now(), ack));
     }
 
     /// Schedules a retry of a postback that was refused for now or not answered.
@@ -316,10 +317,7 @@ impl Oracle {
 
     /// Returns everything so far. Must be called when the load has stopped.
     pub(crate) fn testimony(&self) -> Testimony {
-        let (done, flushed) = mpsc::channel();
-        self.note(Note::Flush(done));
-        // An error means that the writer has failed, and the writer then ends the process.
-        let _ = flushed.recv();
+        self.flush();
         let (memory, written) = (lock(&self.memory), lock(&self.written));
         Testimony {
             run: self.run.clone(),
@@ -327,10 +325,30 @@ impl Oracle {
             probes: self.probes.load(Ordering::SeqCst),
             orders: memory.orders.clone(),
             calls: memory.calls.clone(),
-            acked_clicks: written.clicks.clone(),
-            acked_calls: written.calls.clone(),
+            acked_clicks: written.clicks.iter().map(|(_, click)| *click).collect(),
+            acked_calls: written.calls.iter().map(|(_, ack)| *ack).collect(),
             rejected: memory.rejected.clone(),
         }
+    }
+
+    /// Withdraws the acknowledgements received at this time or later, which a restore may lack, and returns their number.
+    /// Orders that only these report are not changed any more. Must be called when the load has stopped.
+    pub(crate) fn withdraw_since(&self, time: SystemTime) -> usize {
+        self.flush();
+        let (mut memory, mut written) = (lock(&self.memory), lock(&self.written));
+        let before = written.clicks.len() + written.calls.len();
+        written.clicks.retain(|(at, _)| *at < time);
+        written.calls.retain(|(at, _)| *at < time);
+        memory.keep_reports(written.calls.iter().map(|(_, ack)| ack.call));
+        before - written.clicks.len() - written.calls.len()
+    }
+
+    /// Waits until all acknowledgements so far are on disk.
+    fn flush(&self) {
+        let (done, flushed) = mpsc::channel();
+        self.note(Note::Flush(done));
+        // An error means that the writer has failed, and the writer then ends the process.
+        let _ = flushed.recv();
     }
 
     fn note(&self, note: Note) {
@@ -375,6 +393,18 @@ impl Memory {
         }
     }
 
+    /// Keeps only the orders that these calls report among those that can be changed.
+    fn keep_reports(&mut self, calls: impl Iterator<Item = u64>) {
+        let calls = calls.filter_map(|call| self.calls.get(usize::try_from(call).ok()?));
+        let reported: HashSet<_> = calls
+            .filter(|call| call.change().is_none())
+            .map(|call| call.order)
+            .collect();
+        self.reported.retain(|order| reported.contains(order));
+        self.retries
+            .retain(|(_, call)| call.change().is_none() || reported.contains(&call.order));
+    }
+
     /// Returns a change of a reported order. Half of them meet on few orders, so that an order has several.
     fn next_change(&mut self, dice: &mut impl Rng) -> Option<Call> {
         let newest = self.reported.len().checked_sub(1)?;
@@ -410,8 +440,8 @@ fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Writt
         let notes: Vec<_> = std::iter::once(first).chain(incoming.try_iter()).collect();
         for note in &notes {
             match note {
-                Note::Click(click) => writeln!(file, "click {} {:032x}", click.n, click.key)?,
-                Note::Call(ack) => writeln!(
+                Note::Click(_, click) => writeln!(file, "click {} {:032x}", click.n, click.key)?,
+                Note::Call(_, ack) => writeln!(
                     file,
                     "postback {} {:032x} {:?}",
                     ack.call, ack.receipt, ack.verdict
@@ -424,8 +454,8 @@ fn write_down(file: File, incoming: &mpsc::Receiver<Note>, written: &Mutex<Writt
         let mut counted = lock(written);
         for note in notes {
             match note {
-                Note::Click(click) => counted.clicks.push((click.n, click.key)),
-                Note::Call(ack) => counted.calls.push(ack),
+                Note::Click(at, click) => counted.clicks.push((at, (click.n, click.key))),
+                Note::Call(at, ack) => counted.calls.push((at, ack)),
                 // The receiver may have been dropped.
                 Note::Flush(done) => drop(done.send(())),
             }
@@ -497,5 +527,34 @@ mod tests {
         let again = oracle.next_calls(&mut dice);
         assert_ne!(again, [number]);
         assert_eq!(oracle.call(again[0]).unwrap().0, oracle.call(number).unwrap().0);
+    }
+
+    #[test]
+    fn withdrawn_acknowledgements_no_longer_count_nor_do_their_orders_change() {
+        let (oracle, file) = oracle("withdrawn");
+        std::fs::remove_file(file).unwrap();
+        let ack = |call| AckedCall {
+            call,
+            receipt: 9,
+            verdict: Verdict::Accepted,
+        };
+        oracle.acked_click(click(0));
+        let kept = oracle.call_about(click(0));
+        oracle.acked_call(ack(kept));
+        std::thread::sleep(Duration::from_millis(2));
+        let since = SystemTime::now();
+        oracle.acked_click(click(1));
+        let withdrawn = oracle.call_about(click(1));
+        oracle.acked_call(ack(withdrawn));
+        assert_eq!(oracle.withdraw_since(since), 2);
+        let testimony = oracle.testimony();
+        assert_eq!(testimony.acked_clicks, [(0, 0)]);
+        assert_eq!(testimony.acked_calls.len(), 1);
+        assert_eq!(testimony.calls.len(), 2, "both were given out");
+        assert_eq!(
+            lock(&oracle.memory).reported,
+            [0],
+            "the order of the click that is kept"
+        );
     }
 }

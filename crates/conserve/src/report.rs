@@ -40,15 +40,19 @@ pub(crate) struct Check {
     pub(crate) held: Held,
 }
 
-/// Report of a run.
+/// Report of a part of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// Name of the part.
+    pub(crate) part: &'static str,
     /// Seed that repeats the run.
     pub(crate) seed: u64,
     /// Faults in the order of their strikes.
     pub(crate) faults: Vec<Fault>,
     /// Outcomes of the requests.
     pub(crate) record: Record,
+    /// Lines of a table before the checks.
+    pub(crate) table: Vec<String>,
     /// Checks in the order of the report.
     pub(crate) checks: Vec<Check>,
     /// Examples of violations.
@@ -72,10 +76,12 @@ impl Report {
             })
         });
         json!({
+            "part": self.part,
             "seed": self.seed,
             "passed": self.passed(),
             "seconds": self.seconds,
             "faults": self.faults.iter().map(|fault| fault.name()).collect::<Vec<_>>(),
+            "table": self.table,
             "checks": checks.collect::<Vec<_>>(),
             "examples": self.examples,
             "clicks": self.record.clicks.iter().map(tally_json).collect::<Vec<_>>(),
@@ -112,6 +118,7 @@ fn tally_json((fault, tally): (&Option<Fault>, &Tally)) -> Value {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n{}", self.part)?;
         for (kind, tallies) in [
             ("clicks", &self.record.clicks),
             ("postbacks", &self.record.postbacks),
@@ -130,6 +137,9 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f)?;
+        for line in &self.table {
+            writeln!(f, "{line}")?;
+        }
         for check in &self.checks {
             let mark = match check.held {
                 Held::Yes => "ok  ",
@@ -163,9 +173,11 @@ mod tests {
             held,
         };
         Report {
+            part: "faults",
             seed: 1,
             faults: vec![Fault::TornTail],
             record: Record::default(),
+            table: Vec::new(),
             checks: vec![check(Held::Yes), check(held)],
             examples: Vec::new(),
             seconds: 1.0,

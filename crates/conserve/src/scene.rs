@@ -12,6 +12,8 @@ pub(crate) const COMMISSION: i64 = 10;
 /// Per cent of an order that the advertiser owes.
 pub(crate) const REVENUE: i64 = 15;
 
+/// Most visitors, each with a separate address.
+pub(crate) const MOST_VISITORS: u64 = 1 << 17;
 /// Networks with their time zones: hours in one begin with ours, hours in the other do not.
 const NETWORKS: [(&str, &str); 2] = [("conserve-a", "Europe/Warsaw"), ("conserve-b", "Asia/Kolkata")];
 /// Ordinary links of each network.
@@ -44,11 +46,13 @@ pub(crate) struct Link {
 pub(crate) struct Scene {
     /// Links to click; the last is for probes alone.
     pub(crate) links: Vec<Link>,
+    /// Number of visitors, who click in turn.
+    pub(crate) visitors: u64,
 }
 
 impl Scene {
     /// Inserts the scene as a superuser, whom row-level security does not restrict.
-    pub(crate) async fn set(client: &Client) -> Outcome<Self> {
+    pub(crate) async fn set(client: &Client, visitors: u64) -> Outcome<Self> {
         let mut links = Vec::new();
         for (name, zone) in NETWORKS {
             let network = set_network(client, name, zone).await?;
@@ -59,7 +63,7 @@ impl Scene {
         if let (Some(network), [(name, _), ..]) = (links.first().map(|link| link.network), NETWORKS) {
             links.push(set_link(client, network, name, LINKS).await?);
         }
-        Ok(Self { links })
+        Ok(Self { links, visitors })
     }
 
     /// Returns the link of a click.
@@ -73,7 +77,7 @@ impl Scene {
             return String::new();
         };
         // As behind a proxy, so that visitors differ: addresses of 198.18.0.0/15 are reserved for benchmarks.
-        let [.., b, c, d] = n.to_be_bytes();
+        let [.., b, c, d] = (n % self.visitors).to_be_bytes();
         let address = format!("198.{}.{c}.{d}", 18 + (b & 1));
         driver::click_request(&link.host, &link.alias, &address, &click.subs)
     }

@@ -13,7 +13,7 @@ use crate::Outcome;
 use crate::cluster::Cluster;
 use crate::driver::{Driver, Load, Rates};
 use crate::events::Run;
-use crate::node::{Node, NodeSettings};
+use crate::node::{Logins, Node, NodeSettings};
 use crate::oracle::Oracle;
 use crate::scene::{ALL_LINKS, Scene};
 
@@ -27,14 +27,31 @@ const QUOTA_MIB: u32 = 4096;
 pub(crate) struct WorldSettings {
     /// Binary under test.
     pub(crate) server: PathBuf,
+    /// Binary of another release, which serves first and takes over in between.
+    pub(crate) other_server: Option<PathBuf>,
+    /// Postgres of the server.
+    pub(crate) postgres: PostgresKind,
     /// Seed of payloads and schedule.
     pub(crate) seed: u64,
     /// Rates of the load.
     pub(crate) rates: Rates,
+    /// Number of visitors, who click in turn.
+    pub(crate) visitors: u64,
     /// Folder of the run; must not exist.
     pub(crate) folder: PathBuf,
+    /// Additional options for the server.
+    pub(crate) options: Vec<String>,
     /// Additional environment for the server.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+/// Postgres of a server under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PostgresKind {
+    /// Started here, as in production.
+    Separate,
+    /// Started by the server itself, in its data directory.
+    Private,
 }
 
 /// World of a run. Leaves no process and no mount when dropped; the folder stays.
@@ -57,30 +74,44 @@ pub(crate) struct World {
     pub(crate) dice: StdRng,
     /// Faults that went wrong, and unexpected ends of the server.
     pub(crate) complaints: Vec<String>,
+    /// Binary of another release; none if all are of the same.
+    pub(crate) other_server: Option<PathBuf>,
     rates: Rates,
 }
 
 impl World {
     /// Starts Postgres and the server, and inserts the scene, without load.
     pub(crate) async fn create(settings: WorldSettings) -> Outcome<Self> {
-        let folder = settings.folder;
-        std::fs::create_dir_all(&folder)?;
+        std::fs::create_dir_all(&settings.folder)?;
+        let folder = settings.folder.canonicalize()?;
         // Postgres runs as another user.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
-        let cluster = Cluster::create(folder.join("postgres")).await?;
+        let separate = match settings.postgres {
+            PostgresKind::Separate => Some(Cluster::create(folder.join("postgres")).await?),
+            PostgresKind::Private => None,
+        };
+        let logins = separate.as_ref().map(|cluster| Logins {
+            serving: cluster.url("clickledger_app"),
+            owner: cluster.url("clickledger_owner"),
+        });
         let mut node = Node::new(NodeSettings {
-            server: settings.server,
-            database_url: cluster.url("clickledger_app"),
-            owner_database_url: cluster.url("clickledger_owner"),
+            // The other release first, so that the one under test finds tables that it must migrate.
+            server: settings.other_server.clone().unwrap_or(settings.server),
+            logins,
             data: folder.join("data"),
             log: folder.join("server.log"),
             segment_mib: SEGMENT_MIB,
             quota_mib: QUOTA_MIB,
+            options: settings.options,
             environment: settings.environment,
         })?;
         node.start().await?;
         node.open().await?;
-        let scene = Scene::set(&cluster.client().await?).await?;
+        let cluster = match separate {
+            Some(cluster) => cluster,
+            None => Cluster::private(&node.data())?,
+        };
+        let scene = Scene::set(&cluster.client().await?, settings.visitors).await?;
         let run = Run {
             seed: settings.seed,
             links: ALL_LINKS,
@@ -97,6 +128,7 @@ impl World {
             folder,
             dice: StdRng::seed_from_u64(settings.seed),
             complaints: Vec::new(),
+            other_server: settings.other_server,
             rates: settings.rates,
         })
     }
@@ -106,6 +138,11 @@ impl World {
         if self.load.is_none() {
             self.load = Some(self.driver.start(self.rates));
         }
+    }
+
+    /// Changes the rates of the load, which must be off.
+    pub(crate) fn set_rates(&mut self, rates: Rates) {
+        self.rates = rates;
     }
 
     /// Stops the load and waits for the requests in flight.
@@ -129,11 +166,16 @@ impl World {
     /// Waits until the tables contain every acknowledged event and stop changing; gives up after a while, because lost
     /// events never arrive.
     pub(crate) async fn drain(&mut self) -> Outcome<Duration> {
-        const DRAIN_TIMEOUT: Duration = Duration::from_secs(90);
+        self.drain_within(Duration::from_secs(90), Duration::from_secs(20))
+            .await
+    }
+
+    /// Does the same with another timeout, and another time without a change after which it gives up.
+    pub(crate) async fn drain_within(&mut self, timeout: Duration, stillness: Duration) -> Outcome<Duration> {
         let client = self.cluster.client().await?;
         let began = Instant::now();
         let (mut last, mut since) = ((0, 0), Instant::now());
-        while began.elapsed() < DRAIN_TIMEOUT {
+        while began.elapsed() < timeout {
             let row = client
                 .query_one(
                     "SELECT (SELECT coalesce(sum(clicks), 0)::bigint FROM click_rollups), \
@@ -148,7 +190,7 @@ impl World {
             let (clicks, calls) = self.oracle.counted();
             let all_there = now.0.unsigned_abs() >= clicks && now.1.unsigned_abs() >= calls;
             let still = since.elapsed();
-            if still > Duration::from_secs(20) || (all_there && still > Duration::from_secs(2)) {
+            if still > stillness || (all_there && still > Duration::from_secs(2)) {
                 break;
             }
             sleep(Duration::from_millis(200)).await;

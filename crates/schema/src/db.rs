@@ -15,6 +15,7 @@ use diesel_async::{
 };
 use telemetry::{Histogram, catalog};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::{NetworkId, Opening, PersonId, session};
 
@@ -129,9 +130,18 @@ impl Db {
                 if !is_open {
                     return Err(ConnectionError::BadConnection(NOT_OPEN.to_owned()));
                 }
-                main.spawn(async move { connect(&url, statement_timeout, statements).await })
-                    .await
-                    .unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string())))
+                // A set ends its tasks when it is dropped. An attempt that outlived its caller would hold a connection beyond
+                // the size of the pool, and a slow database would get more and more of them.
+                let mut attempt = JoinSet::new();
+                attempt.spawn_on(
+                    async move { connect(&url, statement_timeout, statements).await },
+                    &main,
+                );
+                match attempt.join_next().await {
+                    Some(Ok(connected)) => connected,
+                    Some(Err(stopped)) => Err(ConnectionError::BadConnection(stopped.to_string())),
+                    None => Err(ConnectionError::BadConnection("no attempt was made".to_owned())),
+                }
             })
         });
         #[expect(
@@ -414,5 +424,27 @@ impl Deref for NetworkConn {
 impl DerefMut for NetworkConn {
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
         &mut self.transaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_attempt_to_connect_ends_when_its_caller_gives_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://app@{}/clickledger", silent.local_addr().unwrap());
+        let db = Db::new(&url, 1, Duration::from_secs(1));
+        let given_up = timeout(Duration::from_millis(200), db.unscoped()).await;
+        assert!(given_up.is_err());
+        let (mut connection, _) = silent.accept().await.unwrap();
+        let mut received = Vec::new();
+        let closed = timeout(Duration::from_secs(5), connection.read_to_end(&mut received)).await;
+        closed.expect("the attempt closes its connection").unwrap();
     }
 }

@@ -13,7 +13,7 @@ use super::tools::{Nginx, Wrk, WrkRun};
 use super::traffic::{self, Connections, Preloaded};
 use crate::Outcome;
 use crate::cluster::Cluster;
-use crate::node::{Node, NodeSettings};
+use crate::node::{Logins, Node, NodeSettings};
 use crate::scene::{self, Link};
 
 /// Networks.
@@ -137,13 +137,16 @@ impl Testbed {
 fn node_settings(server: &Path, cluster: &Cluster, folder: &Path) -> NodeSettings {
     NodeSettings {
         server: server.to_owned(),
-        database_url: cluster.url("clickledger_app"),
-        owner_database_url: cluster.url("clickledger_owner"),
+        logins: Some(Logins {
+            serving: cluster.url("clickledger_app"),
+            owner: cluster.url("clickledger_owner"),
+        }),
         data: folder.join("data"),
         log: folder.join("server.log"),
         // Defaults of the server.
         segment_mib: 64,
         quota_mib: 8192,
+        options: Vec::new(),
         environment: vec![("CLICKLEDGER_SECRET".to_owned(), traffic::secret_text())],
     }
 }

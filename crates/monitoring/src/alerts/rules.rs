@@ -83,11 +83,12 @@ impl Activity {
     /// Start and figures of a silence: no postbacks, although the same number of clicks had at least [`MIN_EXPECTED`]
     /// conversions in the same hours a week before, and in the same hours of the days before.
     ///
-    /// `None` for a silence of more than a week: the advertiser reports too rarely to be monitored.
+    /// `None` for a silence of more than a week: the advertiser reports too rarely to be monitored. `None` also for a last
+    /// postback in the future, which a clock that was set back leaves.
     pub(super) fn silence(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Finding)> {
         let since = self.last?;
         let lasted = now - since;
-        if lasted > WEEK {
+        if lasted > WEEK || lasted < TimeDelta::zero() {
             return None;
         }
         let first = *self.hours.keys().next()?;
@@ -198,6 +199,14 @@ mod tests {
         }
         assert!(quiet.silence(at(-40)).is_none());
         assert!(quiet.silence(at(0)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_no_silence() {
+        let shop = shop(200, 4, 0);
+        assert_eq!(shop.silence(at(-1)), None);
+        assert_eq!(shop.silence(at(-24 * 400)), None);
+        assert_eq!(shop.rejections(false, at(-24 * 400)), None);
     }
 
     #[test]

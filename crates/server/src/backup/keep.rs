@@ -32,7 +32,7 @@ pub(crate) struct KeepSettings {
     pub(crate) s3: S3Options,
     /// True for the private Postgres, whose changes are copied too.
     pub(crate) is_private: bool,
-    /// Time between two copies of what is new.
+    /// Time between the beginnings of two copies of what is new.
     pub(crate) interval: Duration,
     /// Time between two copies of the database.
     pub(crate) every: TimeDelta,
@@ -82,6 +82,7 @@ async fn keep(settings: KeepSettings, mut stopped: oneshot::Receiver<()>) {
     let settings = std::sync::Arc::new(settings);
     let (mut copies, mut whole, mut is_last) = (None, Whole::default(), false);
     loop {
+        let began = Instant::now();
         let copied = copy_once(&settings, &mut copies).await;
         let failure = match (&copied, whole.finish(&mut copies).await) {
             (Err(error), _) => Some(error.to_string()),
@@ -94,8 +95,10 @@ async fn keep(settings: KeepSettings, mut stopped: oneshot::Receiver<()>) {
         if let Some(copies) = copies.as_ref().filter(|_| settings.is_private) {
             whole.begin_if_due(&settings, copies);
         }
+        // From beginning to beginning: the time of a copy does not make the next one later.
+        let pause = settings.interval.saturating_sub(began.elapsed());
         tokio::select! {
-            () = tokio::time::sleep(settings.interval) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = &mut stopped => is_last = true,
         }
     }

@@ -112,7 +112,8 @@ pub struct ServeBackupOptions {
     /// all of it once a day. Without it, nothing is copied.
     #[arg(long, env = "CLICKLEDGER_BACKUP_TO", value_name = "PLACE", value_parser = place)]
     pub backup_to: Option<Place>,
-    /// Seconds between two copies of what is new: the most that is lost with the disk of this machine.
+    /// Seconds between two copies of what is new: with the time of a copy, the most that is lost with the disk of this
+    /// machine.
     #[arg(long, env = "CLICKLEDGER_BACKUP_INTERVAL_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub backup_interval_seconds: u64,
     /// Hours between two copies of the whole database.
