@@ -1,7 +1,7 @@
 //! `--json` of the commands of operators, which work on the database.
 
 use serde_json::{Value, json};
-use testkit::TestApp;
+use testkit::{DnsServer, TestApp};
 
 use super::{Done, Shell};
 
@@ -106,5 +106,64 @@ async fn results_and_errors_of_chores_are_json_for_scripts() {
         .exits(0)
         .json();
     assert_eq!(health["ready"], true);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracking_hosts_are_checked_before_proof_is_required() {
+    let app = TestApp::spawn().await;
+    let dns = DnsServer::start().await;
+    let shell = Shell {
+        variables: vec![
+            ("DATABASE_URL", app.database.login().await),
+            ("CLICKLEDGER_SECRET", app.secret.to_text()),
+            ("CLICKLEDGER_DNS_SERVER", dns.address.to_string()),
+            ("CLICKLEDGER_TRACKING_URL", "https://trk.example.com".to_owned()),
+        ],
+        ..Shell::new()
+    };
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let run = |arguments: &[&str]| shell.run(&[arguments, &["--json", "--data-dir", data]].concat());
+    let network = [
+        "create-network",
+        "--name",
+        "Nova",
+        "--owner-email",
+        "a@nova.example",
+    ];
+    run(&[&network[..], &["--tracking-host", "go.nova.example"]].concat()).exits(0);
+
+    let missing = run(&["check-host"]).exits(0).json();
+    assert_eq!(
+        (&missing["host"], &missing["state"], &missing["cname_target"]),
+        (
+            &json!("go.nova.example"),
+            &json!("claimed"),
+            &json!("trk.example.com")
+        )
+    );
+    assert_eq!(
+        missing["findings"][0],
+        "_clickledger.go.nova.example has no TXT record."
+    );
+    let record = missing["txt_value"].as_str().unwrap();
+    dns.txt(missing["txt_name"].as_str().unwrap(), &[record]);
+    let proven = run(&["check-host"]).exits(0).json();
+    assert_eq!(
+        (&proven["state"], &proven["proven_by"]),
+        (&json!("proven"), &json!("txt"))
+    );
+    assert_eq!(run(&["check-host"]).exits(0).out, "", "all are proven");
+    let again = run(&["check-host", "go.nova.example"]).exits(0).json();
+    assert_eq!(again["state"], "proven");
+    let unknown = run(&["check-host", "other.example"]).exits(1);
+    assert!(
+        unknown
+            .err
+            .contains("no active network has entered other.example"),
+        "{}",
+        unknown.err
+    );
     app.finish().await;
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use schema::clock;
+use tenancy::Urls;
+use tenancy::host_checks::{CheckNotices, Dns, HostChecker, check_due};
 use testkit::people::{PASSWORD, accept, path, see_other};
 use testkit::{MailSink, ReceivedMail, TestApp, TestOptions};
 
@@ -117,8 +119,31 @@ async fn mails_to_people() {
     for (name, mail) in alerts(&app, &sink).await {
         check(name, &mail);
     }
+    check("lost_host", &lost_host(&app, &sink).await);
     snapshots.finish();
     app.finish().await;
+}
+
+/// Mail on a host that another network has proven.
+async fn lost_host(app: &TestApp, sink: &MailSink) -> ReceivedMail {
+    let network = app.scene.network.id;
+    app.execute(&format!(
+        "INSERT INTO host_claims (network_id, host, token, claimed_at, check_after, lost_at)
+         VALUES ({}, 'go.orbit.example', 'abcdefghjkmnpqrs', now(), now(), now())",
+        network.0
+    ))
+    .await;
+    let urls = Urls::new(&app.dashboard_url, &app.tracking_url);
+    let checker = HostChecker::new(Dns::default(), &urls);
+    let notices = CheckNotices {
+        mailer: sink.mailer(),
+        dashboard_url: app.dashboard_url.clone(),
+    };
+    check_due(&app.db, &checker, &notices, network, clock::now())
+        .await
+        .unwrap();
+    let email = &app.scene.owner.email;
+    with_text(sink, email, "no longer has the tracking host").await
 }
 
 /// Mail on the decision about an application.

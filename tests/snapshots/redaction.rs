@@ -32,6 +32,11 @@ fn secrets() -> Shapes {
             format!("\"secret\": \"(?:{B}{{48}}|{B}{{32}})\""),
             r#""secret": "[secret]""#,
         ),
+        // Token that proves a tracking host.
+        (
+            format!("clickledger-verify={B}{{32}}"),
+            "clickledger-verify=[token]",
+        ),
         // Tokens in links: 256 bits, with or without a network before them.
         (format!(r"\b(?:{B}{{52}}|{B}{{58}})\b"), "[one-time token]"),
         // Tokens in links that stop a mail: three ids and 128 bits.

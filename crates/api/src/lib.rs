@@ -69,6 +69,7 @@ mod tests {
         Api::new(ApiSettings {
             db,
             secret,
+            hosts: tenancy::host_checks::HostChecker::new(tenancy::host_checks::Dns::default(), &urls),
             urls,
             proxies: tracking::Proxies::default(),
             reports: reports::Engine::default(),

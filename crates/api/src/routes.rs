@@ -15,7 +15,7 @@ use crate::resources::{
     clicks, conversions, corrections, coupons, entering, exchange_rates, feed, goals, going_live, groups,
     impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
     postbacks, promoters, quick_start, replays, report_files, report_links, report_mails, reports, rules,
-    saved_reports, test_orders, tokens, url_templates,
+    saved_reports, test_orders, tokens, tracking_hosts, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -83,6 +83,7 @@ routes! {
         "/impersonations": post impersonations::create;
         "/network": get network::show, patch network::update;
         "/network/click-key": post network::replace_click_key;
+        "/network/tracking-hosts/check": post tracking_hosts::check;
         "/network/joining": get joining::show, patch joining::update;
         "/advertisers": get advertisers::list, post advertisers::create;
         "/advertisers/import": post advertisers::import;

@@ -105,6 +105,12 @@ words! {
     ApplicationStatus = applications::ApplicationStatus::ALL;
     /// Status of a network.
     NetworkStatus = networks::NetworkStatus::ALL;
+    /// State of a tracking host.
+    HostState = networks::HostState::ALL;
+    /// Record that proved a tracking host.
+    HostProof = networks::Proof::ALL;
+    /// Result of the check of a kind of DNS record.
+    RecordResult = networks::RecordResult::ALL;
     /// Applications that are approved automatically.
     AutoApprove = networks::AutoApprove::ALL;
     /// Outcome of a row of an imported file.

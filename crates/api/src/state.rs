@@ -8,6 +8,8 @@ use actix_web::HttpRequest;
 use diesel::QueryResult;
 use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
+use tenancy::host_checks::HostChecker;
+use tenancy::networks::ServedHosts;
 use tenancy::{Mailer, Passwords, RateLimit, Secret, SignInThrottle, Urls, networks};
 
 use tracking::intake::client_ip;
@@ -54,6 +56,8 @@ pub struct ApiSettings {
     pub limits: Limits,
     /// Tracking paths of this node, for simulations.
     pub tracker: Tracker,
+    /// Checker of tracking hosts, shared with the pages.
+    pub hosts: HostChecker,
 }
 
 /// Application data of all endpoints. Cheap to clone.
@@ -63,6 +67,7 @@ pub struct Api {
     pub(crate) secret: Secret,
     pub(crate) tokens: ApiTokens,
     tracking_url: Arc<str>,
+    served_hosts: ServedHosts,
     pub(crate) dashboard_url: Arc<str>,
     pub(crate) reports: reports::Engine,
     pub(crate) mailer: Mailer,
@@ -74,6 +79,7 @@ pub struct Api {
     pub(crate) reserved_hosts: Arc<[String]>,
     pub(crate) calls_per_minute: u32,
     pub(crate) tracker: Tracker,
+    pub(crate) hosts: HostChecker,
 }
 
 impl Api {
@@ -85,6 +91,7 @@ impl Api {
             tokens: ApiTokens::new(&settings.secret, &settings.urls.dashboard),
             secret: settings.secret,
             reserved_hosts: settings.urls.reserved_hosts().into(),
+            served_hosts: settings.urls.served_hosts,
             tracking_url: settings.urls.tracking.into(),
             dashboard_url: settings.urls.dashboard.into(),
             reports: settings.reports,
@@ -95,12 +102,13 @@ impl Api {
             proxies: settings.proxies,
             calls_per_minute: settings.limits.calls_per_minute,
             tracker: settings.tracker,
+            hosts: settings.hosts,
         }
     }
 
     /// Base URL of links and postbacks of the connection's network.
     pub(crate) async fn tracking_url(&self, conn: &mut NetworkConn) -> QueryResult<String> {
-        networks::tracking_url(conn, &self.tracking_url).await
+        networks::tracking_url(conn, &self.tracking_url, self.served_hosts).await
     }
 
     /// Client address of a request; none if the connection has no peer address.

@@ -86,7 +86,7 @@ impl Use {
 }
 
 impl Routing {
-    /// Network with this tracking host.
+    /// Network with this tracking host, if the host is served.
     ///
     /// # Errors
     /// [`RoutingError`] if the database fails and no cached entry exists.
@@ -96,7 +96,9 @@ impl Routing {
             return Ok(None);
         }
         let load = |memory: Arc<Memory>, host: String| async move {
-            Ok(unscoped::network_of_host(&memory.db, &host).await?.map(Arc::new))
+            Ok(unscoped::network_of_host(&memory.db, &host, memory.served_hosts)
+                .await?
+                .map(Arc::new))
         };
         let memory = &self.memory;
         memory

@@ -48,6 +48,9 @@ pub(crate) enum PageError {
     /// Share link that was viewed too often; the seconds until its next view.
     #[error("viewed too often")]
     TooOften(u64),
+    /// Tracking hosts that were checked too often; the seconds until the next check.
+    #[error("checked too often")]
+    CheckedTooOften(u64),
     /// Too many concurrent requests.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
@@ -96,7 +99,7 @@ impl ResponseError for PageError {
             Self::NotPermitted(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooOften(_) | Self::CheckedTooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooBusy(_) | Self::Silent | Self::Db(DbError::Unavailable(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -147,6 +150,13 @@ impl ResponseError for PageError {
                 (
                     "Viewed too often",
                     format!("Many visitors open this report. Try again in {seconds} seconds."),
+                )
+            }
+            Self::CheckedTooOften(seconds) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
+                (
+                    "Checked too often",
+                    format!("Hosts of this network were just checked. Check again in {seconds} seconds."),
                 )
             }
             Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {

@@ -28,6 +28,8 @@ use campaigns::ClickIds;
 use ipnet::IpNet;
 use schema::{Db, NetworkId, ReportLinkId};
 use tenancy::api_tokens::ApiTokens;
+use tenancy::host_checks::HostChecker;
+use tenancy::networks::ServedHosts;
 use tenancy::{Mailer, Passwords, RateLimit, Secret, SignInThrottle, Urls, table};
 use tokio::sync::Semaphore;
 use tracking::{Proxies, StorageSettings, Tracker};
@@ -54,6 +56,8 @@ pub struct DashboardSettings {
     pub allow_sign_up: bool,
     /// Tracking paths of this node, for their health.
     pub tracker: Tracker,
+    /// Checker of tracking hosts, shared with the API.
+    pub hosts: HostChecker,
 }
 
 /// State shared by all pages. Cheap to clone.
@@ -73,12 +77,14 @@ pub struct Dashboard {
     mailer: Mailer,
     dashboard_url: String,
     tracking_url: String,
+    served_hosts: ServedHosts,
     reserved_hosts: Vec<String>,
     allow_sign_up: bool,
     exports: PathBuf,
     journals: PathBuf,
     reports: reports::Engine,
     tracker: Tracker,
+    hosts: HostChecker,
     /// Limits concurrent exports of networks: each holds a connection until the download ends.
     export_slots: Arc<Semaphore>,
     /// Limits concurrent verifications: each reads the journals and sums whole tables.
@@ -103,12 +109,14 @@ impl Dashboard {
             mailer: settings.mailer,
             reserved_hosts: settings.urls.reserved_hosts(),
             dashboard_url: settings.urls.dashboard,
+            served_hosts: settings.urls.served_hosts,
             tracking_url: settings.urls.tracking,
             allow_sign_up: settings.allow_sign_up,
             exports: settings.storage.exports,
             journals: settings.storage.journal.folder,
             reports: settings.reports,
             tracker: settings.tracker,
+            hosts: settings.hosts,
             export_slots: Arc::new(Semaphore::new(2)),
             verification_slots: Arc::new(Semaphore::new(1)),
         }

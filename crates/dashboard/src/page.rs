@@ -186,7 +186,8 @@ impl<P> Page<P> {
 
     /// Base URL of the network's tracking host: its first host, or its part of the shared one.
     pub(crate) async fn tracking_url(&mut self) -> Result<String, PageError> {
-        Ok(networks::tracking_url(&mut self.conn, &self.request.dashboard.tracking_url).await?)
+        let dashboard = &self.request.dashboard;
+        Ok(networks::tracking_url(&mut self.conn, &dashboard.tracking_url, dashboard.served_hosts).await?)
     }
 
     /// Click ID in a text, if its signature is valid for this network.

@@ -114,13 +114,13 @@ impl Demo {
 /// Points the network's tracking host and the shop's campaign to the present listeners.
 async fn move_network(db: &Db, description: &Description) -> Result<(), DemoError> {
     let mut conn = db.network(description.network.id).await?;
-    networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
+    let now = clock::now();
+    networks::set_tracking_hosts(&mut conn, &description.tracking_hosts(), now).await?;
     if let Some(campaign) = campaign_table::find(&mut conn, description.campaign.id).await? {
         let settings = CampaignSettings {
             destination: description.destination(),
             ..campaign.settings()
         };
-        let now = clock::now();
         campaign_table::update(&mut conn, &Author::system(), campaign.id, &settings, now).await?;
     }
     Ok(conn.commit().await?)

@@ -250,7 +250,7 @@ pub(crate) async fn create(
     let scenarios = scenarios::set_up(&mut conn, &partners, founded).await?;
     description.goal_chain = Some(scenarios.courses.named());
     description.testing = Some(scenarios.bikes.named());
-    networks::set_tracking_hosts(&mut conn, &description.tracking_hosts()).await?;
+    networks::set_tracking_hosts(&mut conn, &description.tracking_hosts(), now).await?;
     open_applications(&mut conn, now).await?;
     conn.commit().await?;
     let demo = DemoNetwork {

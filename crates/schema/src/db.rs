@@ -27,6 +27,8 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 const NOT_OPEN: &str = "the database has not been reached since the start";
 /// Timeout of opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Setting with the network of a transaction.
+const NETWORK_SETTING: &str = "clickledger.network_id";
 /// Timeout of the rollback of a dropped transaction, after which its connection is closed.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -192,9 +194,7 @@ impl Db {
     /// # Errors
     /// Returns an error if no connection is free within 2 s or Postgres does not answer.
     pub async fn network(&self, network_id: NetworkId) -> Result<NetworkConn, DbError> {
-        let transaction = self
-            .begin("clickledger.network_id", &network_id.0.to_string())
-            .await?;
+        let transaction = self.begin(NETWORK_SETTING, &network_id.0.to_string()).await?;
         Ok(NetworkConn {
             transaction,
             network_id,
@@ -236,13 +236,19 @@ impl Db {
             runtime: self.runtime.clone(),
         };
         Transactions::begin_transaction(&mut *transaction).await?;
-        diesel::sql_query("SELECT set_config($1, $2, true)")
-            .bind::<Text, _>(setting)
-            .bind::<Text, _>(value)
-            .execute(&mut *transaction)
-            .await?;
+        set(&mut transaction, setting, value).await?;
         Ok(transaction)
     }
+}
+
+/// Sets what row-level security reads, until the end of the transaction.
+async fn set(transaction: &mut Transaction, setting: &str, value: &str) -> QueryResult<()> {
+    diesel::sql_query("SELECT set_config($1, $2, true)")
+        .bind::<Text, _>(setting)
+        .bind::<Text, _>(value)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// Opens a connection and switches to the role that serves, whatever the rights of the login.
@@ -402,6 +408,29 @@ impl NetworkConn {
                 Err(error)
             }
         }
+    }
+
+    /// Runs an action on the rows of another network within this transaction, for the few changes that concern two networks,
+    /// such as a tracking host that changes hands. After an error the transaction can only be rolled back.
+    ///
+    /// # Errors
+    /// The same as the action.
+    pub async fn within<T>(
+        &mut self,
+        other: NetworkId,
+        action: impl AsyncFnOnce(&mut Self) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        let own = self.network_id;
+        self.enter(other).await?;
+        let done = action(self).await?;
+        self.enter(own).await?;
+        Ok(done)
+    }
+
+    async fn enter(&mut self, network_id: NetworkId) -> QueryResult<()> {
+        set(&mut self.transaction, NETWORK_SETTING, &network_id.0.to_string()).await?;
+        self.network_id = network_id;
+        Ok(())
     }
 
     /// Commits the transaction.

@@ -785,6 +785,30 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Tracking hosts that networks have entered, each with the token that proves it and the last check of its DNS records.
+    host_claims (network_id, host) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Lower-case host name, as in tracking_hosts.
+        host -> Text,
+        /// Token of the TXT record; the same until the network removes the host.
+        token -> Text,
+        /// Time at which the network entered the host.
+        claimed_at -> Timestamptz,
+        /// Earliest next check in the background; of a lost claim, earliest next attempt to notify.
+        check_after -> Timestamptz,
+        /// Time of the last check; NULL before the first.
+        checked_at -> Nullable<Timestamptz>,
+        /// Answers of DNS to the last check; NULL before the first.
+        answers -> Nullable<Jsonb>,
+        /// Time at which another network proved the host; NULL while the claim stands.
+        lost_at -> Nullable<Timestamptz>,
+        /// Time at which the network was notified of the loss by mail; NULL until then.
+        notified_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// Responses to API requests with an Idempotency-Key, stored in the transaction of the change: a repeated request changes nothing and gets the same response. Retained for a day.
     idempotency_keys (network_id, membership_id, key) {
         /// Network that owns the row.
@@ -1561,6 +1585,12 @@ diesel::table! {
         host -> Text,
         /// Network that owns the host.
         network_id -> Int4,
+        /// Time at which DNS proved that the network controls the host; NULL while it only claims it.
+        proven_at -> Nullable<Timestamptz>,
+        /// Record that proved it. txt: it has the token of the network, and is final. cname: it points to this installation, and gives way to the txt of another network. NULL without proof.
+        proof -> Nullable<Text>,
+        /// Time at which another network claimed the host too; from then on only txt proves it. NULL if none has.
+        contested_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -1694,6 +1724,7 @@ diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
 diesel::joinable!(held_postbacks -> networks (network_id));
+diesel::joinable!(host_claims -> networks (network_id));
 diesel::joinable!(idempotency_keys -> networks (network_id));
 diesel::joinable!(integrations -> networks (network_id));
 diesel::joinable!(invitations -> networks (network_id));
@@ -1746,6 +1777,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     goal_versions,
     goals,
     held_postbacks,
+    host_claims,
     idempotency_keys,
     ingest_cursors,
     installation,

@@ -29,7 +29,8 @@ mod settle_verdict;
 mod verify;
 
 pub use self::networks::{
-    change_network, create_network, delete_network, export_network, list_networks, replace_click_key,
+    change_network, check_host, create_network, delete_network, export_network, list_networks,
+    replace_click_key,
 };
 pub use backup::backup;
 pub use check_config::check_config;

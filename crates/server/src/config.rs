@@ -21,6 +21,7 @@ use crate::download::parse_url;
 mod backup;
 pub mod client;
 mod file;
+mod hosts;
 mod observing;
 mod store;
 mod tools;
@@ -31,6 +32,7 @@ pub use backup::{
 };
 use client::ClientCommand;
 pub use file::ConfigError;
+pub use hosts::{CheckHostOptions, HostOptions};
 pub use observing::{LogFormat, TraceOptions};
 pub use store::{MailOptions, OptionError, StoreOptions};
 pub use tools::{CheckConfigOptions, CompletionsOptions, HealthOptions, ManOptions};
@@ -116,6 +118,8 @@ pub enum Command {
     Rates(RatesCommand),
     /// Sign a network's click ids with its next key, after the present key may have leaked.
     ReplaceClickKey(ReplaceClickKeyOptions),
+    /// Check the DNS records that prove tracking hosts, as Settings does, and apply the results.
+    CheckHost(CheckHostOptions),
     /// Write everything a network owns to standard output, one JSON object per line.
     ExportNetwork(ExportNetworkOptions),
     /// Close a network, write everything it owns to a file, and erase it.
@@ -143,6 +147,9 @@ pub struct ServeOptions {
     /// Public base URLs.
     #[command(flatten)]
     pub urls: UrlOptions,
+    /// Tracking hosts of networks.
+    #[command(flatten)]
+    pub hosts: HostOptions,
     /// Proxies in front of the listeners.
     #[command(flatten)]
     pub proxies: ProxyOptions,

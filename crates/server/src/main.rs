@@ -145,6 +145,11 @@ async fn run(cli: Cli, exporter: Option<Exporter>) -> Result<(), CommandError> {
             let span = info_span!("import_rates");
             commands::import_rates(options, output).instrument(span).await
         }
+        Command::CheckHost(options) => {
+            commands::check_host(options, output)
+                .instrument(info_span!("check_host"))
+                .await
+        }
         Command::ReplaceClickKey(options) => {
             let span = info_span!("replace_click_key", network = %options.network);
             commands::replace_click_key(options, output)

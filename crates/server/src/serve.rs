@@ -17,6 +17,8 @@ use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
 use schema::{Db, DbError, Opening, clock};
+use tenancy::host_checks::{self, CheckNotices, Dns, HostChecker};
+use tenancy::networks::ServedHosts;
 use tenancy::{Mailer, Passwords, Secret, Urls, sessions};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -60,6 +62,10 @@ pub struct ServeSettings {
     pub listeners: Listeners,
     /// Public base URLs; the default of each is the address of its listener.
     pub urls: UrlOptions,
+    /// Tracking hosts of networks that are served.
+    pub served_hosts: ServedHosts,
+    /// DNS by which tracking hosts are proven.
+    pub dns: Dns,
     /// Proxies in front of the listeners.
     pub proxies: Proxies,
     /// Files of the node, and retention of clicks.
@@ -133,10 +139,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[tracing::instrument(name = "start_server", skip_all)]
 pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
     let listeners = settings.listeners;
-    let urls = Urls::new(
-        &url_or_address(settings.urls.dashboard_url, &listeners.dashboard)?,
-        &url_or_address(settings.urls.tracking_url, &listeners.tracking)?,
-    );
+    let urls = Urls {
+        served_hosts: settings.served_hosts,
+        ..Urls::new(
+            &url_or_address(settings.urls.dashboard_url, &listeners.dashboard)?,
+            &url_or_address(settings.urls.tracking_url, &listeners.tracking)?,
+        )
+    };
+    let hosts = HostChecker::new(settings.dns, &urls);
     let (opening, started_at) = (settings.opening, clock::now());
     let tracking_db = Db::measured(
         "tracking",
@@ -175,6 +185,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         passwords: passwords.clone(),
         limits: settings.limits,
         tracker: tracker.clone(),
+        hosts: hosts.clone(),
     });
     let sender = reports::mails::Sender {
         reports: reports.clone(),
@@ -195,7 +206,14 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         passwords,
         allow_sign_up: settings.allow_sign_up,
         tracker: tracker.clone(),
+        hosts: hosts.clone(),
     });
+    let notices = CheckNotices {
+        mailer: settings.mailer.clone(),
+        dashboard_url: urls.dashboard.clone(),
+    };
+    let checking = host_checks::keep_checking(db.clone(), hosts, notices, tracker.works().clone());
+    tokio::spawn(opening.clone().then(checking));
     tokio::spawn(opening.clone().then(sweep_sessions(db.clone())));
     let fetches_rates = settings.ecb_rates.is_some();
     if let Some(url) = settings.ecb_rates {

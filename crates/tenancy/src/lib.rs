@@ -18,6 +18,7 @@ pub mod erasure;
 mod error;
 pub mod exchange_rates;
 pub mod groups;
+pub mod host_checks;
 pub mod idempotency;
 pub mod impersonation;
 pub mod import;

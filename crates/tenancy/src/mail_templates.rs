@@ -113,6 +113,22 @@ pub fn integration_alert(
     }
 }
 
+/// Loss of a tracking host to another network that has proven it.
+#[must_use]
+pub fn lost_host(dashboard_url: &str, network: &str, host: &str, email: &str) -> Mail {
+    Mail {
+        to: email.to_owned(),
+        subject: format!("{network} no longer has the tracking host {host}"),
+        text: format!(
+            "{network} had entered {host} as a tracking host. Another network of this installation has proven by a TXT \
+             record that it controls the host, and has it from now on. Links of {network} with \
+             this host no longer work; generated links use its other hosts or the shared host.\n\nReview the tracking \
+             hosts:\n\n{dashboard_url}/settings#hosts\n\nYou receive this mail because you manage this network.\n"
+        ),
+        ..Mail::default()
+    }
+}
+
 /// Password reset link.
 #[must_use]
 pub fn reset(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {

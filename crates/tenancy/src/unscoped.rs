@@ -14,22 +14,24 @@ use schema::{
 
 use crate::actor::{Actor, Impersonation};
 use crate::author::Via;
-use crate::networks::{self, Network, NetworkStatus};
+use crate::networks::{self, Network, NetworkStatus, ServedHosts};
 use crate::people::Person;
 use crate::sessions::{self, Session, SessionToken};
 use crate::{PasswordHash, memberships};
 
-/// Network that owns a tracking host.
+/// Network that holds a tracking host, if that host is served.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn network_of_host(db: &Db, host: &str) -> Result<Option<Network>, DbError> {
-    let owner: Option<NetworkId> = tracking_hosts::table
+pub async fn network_of_host(db: &Db, host: &str, served: ServedHosts) -> Result<Option<Network>, DbError> {
+    let mut holder = tracking_hosts::table
         .filter(tracking_hosts::host.eq(networks::normal_host(host)))
         .select(tracking_hosts::network_id)
-        .first(&mut db.unscoped().await?)
-        .await
-        .optional()?;
+        .into_boxed();
+    if served == ServedHosts::Proven {
+        holder = holder.filter(tracking_hosts::proven_at.is_not_null());
+    }
+    let owner: Option<NetworkId> = holder.first(&mut db.unscoped().await?).await.optional()?;
     network(db, owner).await
 }
 

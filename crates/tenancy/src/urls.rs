@@ -1,6 +1,6 @@
 //! Public base URLs of the installation.
 
-use crate::networks::host_of;
+use crate::networks::{ServedHosts, host_of};
 
 /// Public base URLs of the installation, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,16 +9,19 @@ pub struct Urls {
     pub dashboard: String,
     /// Tracking host that all networks share: `/{slug}/{alias}` works there.
     pub tracking: String,
+    /// Tracking hosts of networks that are served.
+    pub served_hosts: ServedHosts,
 }
 
 impl Urls {
-    /// Removes slashes at the end of both.
+    /// Removes slashes at the end of both. All hosts of networks are served.
     #[must_use]
     pub fn new(dashboard: &str, tracking: &str) -> Self {
         let trimmed = |url: &str| url.trim_end_matches('/').to_owned();
         Self {
             dashboard: trimmed(dashboard),
             tracking: trimmed(tracking),
+            served_hosts: ServedHosts::All,
         }
     }
 

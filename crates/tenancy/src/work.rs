@@ -21,6 +21,8 @@ text_enum! {
         Files = "report files",
         /// Checking integrations and mailing alerts.
         Alerts = "alerts",
+        /// Checking tracking hosts that are not proven.
+        Hosts = "host checks",
         /// Copying journals and database to the backup.
         Backup = "backup",
     }
@@ -35,6 +37,7 @@ impl Work {
             Self::Mails => "mails",
             Self::Files => "files",
             Self::Alerts => "alerts",
+            Self::Hosts => "hosts",
             Self::Backup => "backup",
         }
     }
@@ -47,7 +50,7 @@ pub struct WorkState {
     pub work: String,
     /// End of the last run without a failure; `None` before the first.
     pub ran_at: Option<DateTime<Utc>>,
-    /// Number of blocks built, mails sent, files prepared, networks checked, or copies to the backup since the start.
+    /// Number of blocks built, mails sent, files prepared, networks or hosts checked, or copies to the backup since the start.
     pub done: u64,
     /// Time of the last failure; `None` without one.
     pub failed_at: Option<DateTime<Utc>>,

@@ -1,6 +1,6 @@
 //! The real server on free ports, with a small network in it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use monitoring::verify::{self, Period};
 use schema::{Db, NetworkConn, NetworkId, Opening, clock};
 use server::config::UrlOptions;
 use server::serve::{self, Listeners, Running, ServeSettings};
-use tenancy::networks;
+use tenancy::host_checks::Dns;
+use tenancy::networks::{self, ServedHosts};
 use tenancy::{Mailer, Secret};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 
@@ -58,6 +59,12 @@ pub struct TestOptions {
     pub calls_per_minute: Option<u32>,
     /// URL of the European Central Bank's reference rates; none by default.
     pub ecb_rates: Option<String>,
+    /// DNS server that checks tracking hosts; by default none answers.
+    pub dns_server: Option<SocketAddr>,
+    /// True if only proven tracking hosts are served.
+    pub require_host_proof: bool,
+    /// Public URL of the tracking host; that of its listener by default.
+    pub tracking_url: Option<String>,
     /// Database to serve; a new one if None.
     pub database: Option<TestDatabase>,
 }
@@ -85,6 +92,13 @@ impl TestApp {
             trusted: options.trusted_proxies.into(),
             country_header: options.country_header.map(Into::into),
         };
+        if let Some(server) = options.dns_server {
+            settings.dns = Dns::new(Some(server));
+        }
+        if options.require_host_proof {
+            settings.served_hosts = ServedHosts::Proven;
+        }
+        settings.urls.tracking_url = options.tracking_url;
         settings.places = options.places;
         settings.ecb_rates = options.ecb_rates.map(|url| url.parse().expect("a URL"));
         settings.mailer = options.mailer;
@@ -96,7 +110,7 @@ impl TestApp {
         let scene = Scene::set(&db, "Orbit", &tracking_host).await;
         Self {
             dashboard_url: running.dashboard_url.clone(),
-            tracking_url: running.tracking_url.clone(),
+            tracking_url: format!("http://{tracking_host}"),
             database,
             db,
             scene,
@@ -301,6 +315,9 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
             are_shared: false,
         },
         urls: UrlOptions::default(),
+        served_hosts: ServedHosts::All,
+        // No test may ask a DNS server of the system.
+        dns: Dns::new(Some(SocketAddr::from(([127, 0, 0, 1], 9)))),
         proxies: Proxies::default(),
         storage: StorageSettings {
             journal: JournalSettings {

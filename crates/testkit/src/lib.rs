@@ -21,6 +21,7 @@ mod api;
 mod app;
 pub mod browser;
 mod configuring;
+mod dns;
 mod mail;
 pub mod people;
 mod postgres;
@@ -31,6 +32,7 @@ pub use actors::{AdvertiserServer, Answer, Click, Member, Page, Visitor, api_key
 pub use api::ApiClient;
 pub use app::{TestApp, TestOptions};
 pub use configuring::PAY;
+pub use dns::DnsServer;
 pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, TestPostgres, bin_dir, free_port};
 pub use scene::{Scene, SignIn};

@@ -12,9 +12,11 @@ use campaigns::terms::{Pay, Terms};
 use campaigns::url_templates::{self, Direction, UrlTemplateSettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use diesel::{ExpressionMethods, QueryDsl};
+use diesel_async::RunQueryDsl;
 use schema::{
     AdvertiserId, AffiliateId, ApplicationId, CampaignId, CapId, Db, GoalId, GroupId, LandingPageId, LinkId,
-    NetworkConn, RuleId, UrlTemplateId, clock,
+    NetworkConn, RuleId, UrlTemplateId, clock, host_claims,
 };
 use tenancy::advertisers::AdvertiserSettings;
 use tenancy::affiliates::AffiliateSettings;
@@ -159,7 +161,13 @@ impl Scene {
             currency: "EUR".parse().unwrap(),
         };
         networks::create(&mut conn, &author, &new, now).await.unwrap();
-        networks::set_tracking_hosts(&mut conn, &[tracking_host.to_owned()])
+        networks::set_tracking_hosts(&mut conn, &[tracking_host.to_owned()], now)
+            .await
+            .unwrap();
+        // Later than any test: a check in the background would change rows that a test compares.
+        diesel::update(host_claims::table.filter(host_claims::network_id.eq(network_id)))
+            .set(host_claims::check_after.eq(now + TimeDelta::days(1)))
+            .execute(&mut *conn)
             .await
             .unwrap();
         let advertiser = advertisers::create(

@@ -109,7 +109,8 @@ impl Tracker {
         let opening = settings.opening;
         let changes = Changes::listen(&opening, &url);
         let kept = storage.journal.folder.join("routing.json");
-        let routing = Routing::with_kept(settings.db, changes.clone(), read_kept(&kept));
+        let served = settings.urls.served_hosts;
+        let routing = Routing::with_kept(settings.db, changes.clone(), read_kept(&kept), served);
         tokio::spawn(opening.clone().then(keep_routing(routing.keeper(), kept)));
         let click_ids = ClickIds::new(settings.secret.clone());
         let authenticator = Authenticator::new(routing.clone(), click_ids.clone(), settings.secret);
@@ -254,7 +255,7 @@ impl Tracker {
         clicks.min(postbacks)
     }
 
-    /// True if the host is a tracking host of a network.
+    /// True if the host is a tracking host of a network, and served.
     ///
     /// # Errors
     /// [`RoutingError`] if the database does not answer, and this node did not know the host before.

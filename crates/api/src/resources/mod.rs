@@ -44,6 +44,7 @@ pub(crate) mod saved_reports;
 pub(crate) mod sheets;
 pub(crate) mod test_orders;
 pub(crate) mod tokens;
+pub(crate) mod tracking_hosts;
 pub(crate) mod url_templates;
 
 use ::campaigns::campaigns::{self as campaign_table, Campaign};

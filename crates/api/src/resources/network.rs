@@ -11,6 +11,7 @@ use tenancy::{memberships, needs};
 use utoipa::ToSchema;
 
 use super::Answer;
+use super::tracking_hosts::TrackingHost;
 use crate::auth::Allowed;
 use crate::error::ApiError;
 use crate::extract::{Body, Integer, present};
@@ -37,6 +38,8 @@ pub(crate) struct Network {
     /// Tracking hosts of the network; empty if it uses the shared host.
     #[schema(value_type = Vec<schemas::Host>)]
     tracking_hosts: Vec<String>,
+    /// State of the tracking hosts: the DNS records that prove them, and their last check.
+    host_states: Vec<TrackingHost>,
     /// True if members need two-factor authentication, for the API as well.
     require_two_factor: bool,
     /// True if a campaign can only go live after two test orders of each goal.
@@ -157,7 +160,7 @@ pub(crate) struct NetworkPatch {
 #[utoipa::path(get, path = "/network", tag = "Network", responses((status = 200, body = Network)))]
 pub(crate) async fn show(access: Allowed<needs::SeeNetwork>, api: Data<Api>) -> Answer<Network> {
     let mut conn = access.network(&api.db).await?;
-    let network = view(&mut conn).await?;
+    let network = view(&mut conn, &api).await?;
     conn.commit().await?;
     Ok(Json(network))
 }
@@ -191,7 +194,7 @@ pub(crate) async fn update(
     };
     let (author, profile) = (access.author(), draft.checked()?);
     networks::update_profile(&mut conn, &author, &profile, &api.reserved_hosts, clock::now()).await?;
-    let network = view(&mut conn).await?;
+    let network = view(&mut conn, &api).await?;
     conn.commit().await?;
     Ok(Json(network))
 }
@@ -213,9 +216,10 @@ pub(crate) async fn replace_click_key(
     Ok(outcome.await?.response())
 }
 
-async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
+async fn view(conn: &mut NetworkConn, api: &Api) -> Result<Network, ApiError> {
     let network = networks::current(conn).await?;
     let profile = networks::profile(conn).await?;
+    let hosts = networks::claimed_hosts(conn).await?.into_iter();
     let seats = memberships::seats_taken(conn, clock::now()).await?;
     Ok(Network {
         id: network.id,
@@ -224,6 +228,7 @@ async fn view(conn: &mut NetworkConn) -> Result<Network, ApiError> {
         time_zone: profile.time_zone.name(),
         currency: profile.currency.to_string(),
         tracking_hosts: profile.tracking_hosts,
+        host_states: hosts.map(|claimed| TrackingHost::new(claimed, api)).collect(),
         require_two_factor: profile.require_two_factor,
         require_tests: profile.require_tests,
         names_affiliates: profile.names_affiliates,

@@ -16,7 +16,7 @@ use schema::{
 };
 use serde::{Deserialize, Serialize};
 use tenancy::affiliates::AffiliateStatus;
-use tenancy::networks::Network;
+use tenancy::networks::{Network, ServedHosts};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{Instrument, debug_span};
@@ -90,6 +90,8 @@ pub struct Routing {
 pub(super) struct Memory {
     pub(super) db: Db,
     pub(super) changes: Changes,
+    /// Tracking hosts of networks that are served.
+    pub(super) served_hosts: ServedHosts,
     /// Configuration that this node kept for clicks.
     kept: RwLock<Arc<Kept>>,
     pub(super) loads: Arc<Loads>,
@@ -113,13 +115,13 @@ pub(super) struct Memory {
 }
 
 impl Routing {
-    /// Creates an empty memory, filled by look-ups.
+    /// Creates an empty memory, filled by look-ups. All tracking hosts of networks are served.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(db: Db, changes: Changes) -> Self {
-        Self::with_kept(db, changes, Kept::default())
+        Self::with_kept(db, changes, Kept::default(), ServedHosts::All)
     }
 
     /// Creates a memory filled by look-ups, with a substitute for clicks while the database does not answer: what this node
@@ -128,13 +130,14 @@ impl Routing {
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
-    pub fn with_kept(db: Db, changes: Changes, kept: Kept) -> Self {
+    pub fn with_kept(db: Db, changes: Changes, kept: Kept, served_hosts: ServedHosts) -> Self {
         let notifications = changes.each();
         let loads = Arc::<Loads>::default();
         let memory = Arc::new(Memory {
             kept: RwLock::new(Arc::new(kept)),
             db,
             changes,
+            served_hosts,
             hosts: RefreshingCache::new("hosts", MAX_ENTRIES, &loads),
             networks: RefreshingCache::new("networks", MAX_ENTRIES, &loads),
             slugs: RefreshingCache::new("slugs", MAX_ENTRIES, &loads),

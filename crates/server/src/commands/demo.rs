@@ -11,6 +11,8 @@ use demo::DemoAddresses;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schema::Opening;
 use tenancy::Mailer;
+use tenancy::host_checks::Dns;
+use tenancy::networks::ServedHosts;
 use tracing::{Instrument as _, info_span};
 use tracking::{JournalSettings, Proxies, StorageSettings, WhenDiskFails};
 
@@ -66,6 +68,8 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
             dashboard_url: Some(addresses.dashboard.clone()),
             tracking_url: Some(addresses.tracking.clone()),
         },
+        served_hosts: ServedHosts::All,
+        dns: Dns::default(),
         // A proxy or tunnel on this machine, through which a visitor tries the demo.
         proxies: Proxies {
             trusted: Arc::new([IpNet::from(LOOPBACK_V4), IpNet::from(LOOPBACK_V6)]),

@@ -4,16 +4,19 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use futures_util::{TryStreamExt, pin_mut};
-use schema::{BASE32, clock};
+use schema::{BASE32, NetworkId, clock};
 use serde_json::json;
+use tenancy::host_checks::HostChecker;
 use tenancy::memberships::{self, Role};
-use tenancy::networks::{self, Limits, NetworkStatus, NewNetwork, check_slug, slug_from};
+use tenancy::networks::{
+    self, ClaimedHost, HostState, Limits, NetworkStatus, NewNetwork, check_slug, slug_from,
+};
 use tenancy::people::{self, NewPerson};
-use tenancy::{Author, Passwords, erasure, operators, unscoped};
+use tenancy::{Author, Passwords, Urls, erasure, operators, unscoped};
 
 use super::{CommandError, current, open, pool};
 use crate::config::{
-    ChangeNetworkOptions, CreateNetworkOptions, DeleteNetworkOptions, ExportNetworkOptions,
+    ChangeNetworkOptions, CheckHostOptions, CreateNetworkOptions, DeleteNetworkOptions, ExportNetworkOptions,
     ReplaceClickKeyOptions, StoreOptions,
 };
 use crate::output::Output;
@@ -47,7 +50,7 @@ pub async fn create_network(options: CreateNetworkOptions, output: Output) -> Re
     let network_id = unscoped::new_network_id(&mut *db.unscoped().await?).await?;
     let mut conn = db.network(network_id).await?;
     let network = networks::create(&mut conn, &author, &new, now).await?;
-    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts).await?;
+    networks::set_tracking_hosts(&mut conn, &options.tracking_hosts, now).await?;
     let owner = NewPerson {
         email: &options.owner_email,
         name: options.owner_name.as_deref().unwrap_or(&options.owner_email),
@@ -159,6 +162,64 @@ pub async fn replace_click_key(options: ReplaceClickKeyOptions, output: Output) 
     let replaced =
         json!({ "network": network.id, "name": network.name, "key": key.number, "since": key.since });
     Ok(output.print(text, &replaced)?)
+}
+
+/// Checks tracking hosts, of every network that has entered them, and applies the results.
+///
+/// # Errors
+/// Returns an error if the database cannot be opened, or no network has entered a host that is named.
+pub async fn check_host(options: CheckHostOptions, output: Output) -> Result<(), CommandError> {
+    let database = open(&options.store).await?;
+    let db = pool(&database, 2);
+    let urls = Urls::new("", options.tracking_url.as_deref().unwrap_or_default());
+    let checker = HostChecker::new(options.dns.dns(), &urls);
+    let mut unknown = options.hosts.clone();
+    for network_id in networks::active(&db).await? {
+        let mut conn = db.network(network_id).await?;
+        let claimed = networks::claimed_hosts(&mut conn).await?;
+        conn.commit().await?;
+        let wanted = claimed.into_iter().filter(|claimed| match claimed.state {
+            HostState::Lost => false,
+            _ if !options.hosts.is_empty() => options.hosts.contains(&claimed.host),
+            HostState::Proven => false,
+            _ => claimed.challenge(checker.own_host()).is_possible(),
+        });
+        for claimed in wanted {
+            unknown.retain(|host| *host != claimed.host);
+            let (author, now) = (Author::command_line(), clock::now());
+            let checked = checker
+                .check(&db, network_id, &author, &claimed.host, now)
+                .await?;
+            print_host(&checker, network_id, &checked, &output)?;
+        }
+    }
+    match unknown.as_slice() {
+        [] => Ok(()),
+        unknown => Err(format!("no active network has entered {}", unknown.join(", ")).into()),
+    }
+}
+
+fn print_host(
+    checker: &HostChecker,
+    network_id: NetworkId,
+    checked: &ClaimedHost,
+    output: &Output,
+) -> io::Result<()> {
+    let challenge = checked.challenge(checker.own_host());
+    let sentences = checked
+        .checked
+        .as_ref()
+        .map(|(_, answers)| challenge.sentences(answers));
+    let lines = sentences.clone().unwrap_or_default().join("\n  ");
+    let text = format!("{network_id}  {}  {}\n  {lines}", checked.state, checked.host);
+    let described = json!({
+        "network": network_id, "host": checked.host, "state": checked.state.as_str(),
+        "proven_at": checked.proven.map(|(at, _)| at),
+        "proven_by": checked.proven.map(|(_, proof)| proof.as_str()),
+        "txt_name": challenge.txt_name, "txt_value": challenge.txt_value, "cname_target": challenge.cname_target,
+        "findings": sentences,
+    });
+    output.print(text, &described)
 }
 
 /// Writes everything a network owns to standard output.

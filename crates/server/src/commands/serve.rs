@@ -77,6 +77,8 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         places: options.storage.places,
         ecb_rates: options.rates.ecb_rates,
         urls: options.urls,
+        served_hosts: options.hosts.served(),
+        dns: options.hosts.dns.dns(),
         proxies: options.proxies.settings(),
         mailer,
         allow_sign_up: options.limits.allow_signup,

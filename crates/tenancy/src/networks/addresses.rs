@@ -4,8 +4,6 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{NetworkConn, network_slugs, tracking_hosts};
 
-use crate::error::{ChangeError, taken};
-
 /// Reserved slugs, which the tracking hosts or the dashboard use as the first segment of their paths.
 const RESERVED_SLUGS: [&str; 8] = [
     "postback", "health", "static", "docs", "api", "admin", "ops", "join",
@@ -99,14 +97,33 @@ pub(super) fn is_host(name: &str) -> bool {
     })
 }
 
-/// Base URL for visitors and postbacks: the network's first tracking host, or its path on the shared host, whose URL is
-/// `shared`.
+/// Tracking hosts of networks that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServedHosts {
+    /// All that networks have entered.
+    #[default]
+    All,
+    /// Those that DNS has proven.
+    Proven,
+}
+
+/// Base URL for visitors and postbacks: the network's first tracking host that is served, or its path on the shared host,
+/// whose URL is `shared`.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn tracking_url(conn: &mut NetworkConn, shared: &str) -> QueryResult<String> {
+pub async fn tracking_url(conn: &mut NetworkConn, shared: &str, served: ServedHosts) -> QueryResult<String> {
     let scheme = shared.split_once("://").map_or("https", |(scheme, _)| scheme);
-    let own = tracking_hosts(conn).await?.into_iter().next();
+    let network_id = conn.network_id();
+    let mut hosts = tracking_hosts::table
+        .filter(tracking_hosts::network_id.eq(network_id))
+        .order(tracking_hosts::host)
+        .select(tracking_hosts::host)
+        .into_boxed();
+    if served == ServedHosts::Proven {
+        hosts = hosts.filter(tracking_hosts::proven_at.is_not_null());
+    }
+    let own: Option<String> = hosts.first(&mut **conn).await.optional()?;
     Ok(match own {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{shared}/{}", slug(conn).await?),
@@ -124,50 +141,6 @@ pub async fn slug(conn: &mut NetworkConn) -> QueryResult<String> {
         .select(network_slugs::slug)
         .first(&mut **conn)
         .await
-}
-
-/// Tracking hosts of this network, in alphabetical order.
-///
-/// # Errors
-/// Returns an error if the database fails.
-pub async fn tracking_hosts(conn: &mut NetworkConn) -> QueryResult<Vec<String>> {
-    let network_id = conn.network_id();
-    tracking_hosts::table
-        .filter(tracking_hosts::network_id.eq(network_id))
-        .order(tracking_hosts::host)
-        .select(tracking_hosts::host)
-        .load(&mut **conn)
-        .await
-}
-
-/// Replaces the tracking hosts of this network.
-///
-/// # Errors
-/// [`ChangeError::Fields`] if a host belongs to another network, or when the database fails.
-pub async fn set_tracking_hosts(conn: &mut NetworkConn, hosts: &[String]) -> Result<(), ChangeError> {
-    let network_id = conn.network_id();
-    diesel::delete(tracking_hosts::table.filter(tracking_hosts::network_id.eq(network_id)))
-        .execute(&mut **conn)
-        .await?;
-    let rows: Vec<_> = hosts
-        .iter()
-        .map(|host| {
-            (
-                tracking_hosts::host.eq(normal_host(host)),
-                tracking_hosts::network_id.eq(network_id),
-            )
-        })
-        .collect();
-    diesel::insert_into(tracking_hosts::table)
-        .values(rows)
-        .execute(&mut **conn)
-        .await
-        .map_err(taken(
-            "tracking_hosts_pkey",
-            "tracking_hosts",
-            "One of these hosts belongs to another network.",
-        ))?;
-    Ok(())
 }
 
 /// Host of a URL, normalised.

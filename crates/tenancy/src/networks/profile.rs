@@ -7,8 +7,9 @@ use diesel_async::RunQueryDsl;
 use schema::{Currency, Money, NetworkConn, Words, network_slugs, networks};
 use serde_json::{Value, json};
 
-use super::addresses::{check_host, check_slug, set_tracking_hosts, slug, tracking_hosts};
+use super::addresses::{check_host, check_slug, slug};
 use super::blocked::check_addresses;
+use super::host_claims::{set_tracking_hosts, tracking_hosts};
 use super::network::{SLUG_TAKEN, current};
 use crate::audit::{self, Change};
 use crate::author::Author;
@@ -211,7 +212,7 @@ pub async fn update_profile(
             .map_err(taken("network_slugs_pkey", "slug", SLUG_TAKEN))?;
     }
     if new.tracking_hosts != old.tracking_hosts {
-        set_tracking_hosts(conn, &new.tracking_hosts).await?;
+        set_tracking_hosts(conn, &new.tracking_hosts, now).await?;
     }
     diesel::update(networks::table.find(network_id))
         .set((

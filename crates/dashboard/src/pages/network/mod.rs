@@ -13,6 +13,7 @@ mod onboarding;
 mod parties;
 mod party;
 mod settings;
+mod tracking_hosts;
 mod verification;
 
 use crate::routes::routes;
@@ -54,6 +55,7 @@ routes! {
     get "/settings" => settings::show;
     post "/settings" => settings::update;
     post "/settings/click-key" => settings::replace_click_key;
+    post "/settings/hosts/check" => tracking_hosts::check;
     get "/settings/joining" => joining::show;
     post "/settings/joining" => joining::update;
     get "/settings/exchange-rates" => exchange_rates::list;

@@ -6,6 +6,7 @@ use schema::Words;
 use tenancy::networks::{self, Limits, ProfileDraft};
 use tenancy::{Access, ChangeError, FieldErrors, Permission, memberships, needs};
 
+use super::tracking_hosts::HostRow;
 use crate::page::{Page, Submitted};
 use crate::shell::{PageResult, Shell, TimeCell, html_with, saved};
 
@@ -49,6 +50,7 @@ pub(super) async fn update(Submitted(mut page, form): Submitted<needs::ManageNet
 /// Shows the profile, or a draft of it with its errors.
 async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors)>) -> PageResult {
     let profile = networks::profile(&mut page.conn).await?;
+    let hosts = networks::claimed_hosts(&mut page.conn).await?;
     let seats = memberships::seats_taken(&mut page.conn, page.now).await?;
     let frame = page.commit().await?;
     let status = match &refused {
@@ -82,6 +84,10 @@ async fn render<P>(mut page: Page<P>, refused: Option<(ProfileDraft, FieldErrors
                 "{}/{slug} on the shared host. After a change, links and postback URLs with the old slug stop working.",
                 frame.request.dashboard.tracking_url
             ),
+            hosts_to_prove: hosts
+                .into_iter()
+                .map(|claimed| HostRow::new(claimed, &frame))
+                .collect(),
             hosts: draft.tracking_hosts.join("\n"),
             blocked: draft.blocked_addresses.join("\n"),
             key: click_key.number,
@@ -131,6 +137,7 @@ struct Show {
     tabs: Vec<(&'static str, &'static str, bool)>,
     slug_hint: String,
     hosts: String,
+    hosts_to_prove: Vec<HostRow>,
     blocked: String,
     key: i16,
     key_since: Option<TimeCell>,

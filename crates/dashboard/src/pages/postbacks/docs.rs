@@ -20,8 +20,10 @@ pub(super) async fn postback(request: PageRequest) -> PageResult {
         .and_then(|actor| actor.access::<needs::SignIn>().ok());
     let url = match access {
         Some(access) => {
-            let mut conn = access.network(&request.dashboard.db).await?;
-            let url = networks::tracking_url(&mut conn, &request.dashboard.tracking_url).await?;
+            let dashboard = &request.dashboard;
+            let mut conn = access.network(&dashboard.db).await?;
+            let (shared, served) = (&dashboard.tracking_url, dashboard.served_hosts);
+            let url = networks::tracking_url(&mut conn, shared, served).await?;
             conn.commit().await?;
             url
         }
