@@ -20,6 +20,7 @@ use crate::download::parse_url;
 
 mod backup;
 pub mod client;
+mod delivering;
 mod file;
 mod observing;
 mod store;
@@ -30,6 +31,7 @@ pub use backup::{
     BackupMethod, BackupOptions, Place, RestoreOptions, Retention, S3Options, ServeBackupOptions,
 };
 use client::ClientCommand;
+pub use delivering::DeliveryOptions;
 pub use file::ConfigError;
 pub use observing::{LogFormat, TraceOptions};
 pub use store::{MailOptions, OptionError, StoreOptions};
@@ -155,6 +157,9 @@ pub struct ServeOptions {
     /// Mail server.
     #[command(flatten)]
     pub mail: MailOptions,
+    /// Deliveries.
+    #[command(flatten)]
+    pub delivery: DeliveryOptions,
     /// Source of exchange rates.
     #[command(flatten)]
     pub rates: RateOptions,

@@ -23,6 +23,8 @@ text_enum! {
         Alerts = "alerts",
         /// Copying journals and database to the backup.
         Backup = "backup",
+        /// Delivering events to trackers of affiliates and systems of networks.
+        Deliveries = "deliveries",
     }
 }
 
@@ -36,6 +38,7 @@ impl Work {
             Self::Files => "files",
             Self::Alerts => "alerts",
             Self::Backup => "backup",
+            Self::Deliveries => "deliveries",
         }
     }
 }

@@ -24,6 +24,7 @@ mod configuring;
 mod mail;
 pub mod people;
 mod postgres;
+mod receiver;
 mod scene;
 pub mod site;
 
@@ -33,4 +34,5 @@ pub use app::{TestApp, TestOptions};
 pub use configuring::PAY;
 pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, TestPostgres, bin_dir, free_port};
+pub use receiver::{Behaviour, Received, Receiver};
 pub use scene::{Scene, SignIn};

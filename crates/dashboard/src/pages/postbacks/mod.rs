@@ -1,6 +1,8 @@
 //! Pages of received postbacks: the list, replays, alerts, tools, documentation.
 
 pub(super) mod alerts;
+mod deliveries;
+mod destinations;
 mod docs;
 pub(super) mod postback;
 mod reasons;
@@ -14,6 +16,7 @@ routes! {
     /// Documentation, without sign-in.
     public, PUBLIC, "":
     get "/docs/postback" => docs::postback;
+    get "/docs/delivery" => docs::delivery;
     get "/docs/earnings" => docs::earnings;
     get "/docs/reasons/{code}" => reasons::show;
     get "/postback" => docs::misdirected;
@@ -35,6 +38,20 @@ routes! {
     get "/postbacks/{id}" => postback::show;
     post "/postbacks/{id}/replay" => replays::one;
     get "/replays/{batch}" => replays::show;
+    get "/destinations" => destinations::list;
+    post "/destinations" => destinations::create;
+    get "/destinations/new" => destinations::new;
+    get "/destinations/{id}" => destinations::show;
+    post "/destinations/{id}" => destinations::update;
+    post "/destinations/{id}/state" => destinations::set_state;
+    post "/destinations/{id}/test" => destinations::test;
+    post "/destinations/{id}/secret" => destinations::rotate;
+    post "/destinations/{id}/resend" => destinations::resend;
+    post "/destinations/{id}/backfill" => destinations::backfill;
+    post "/destinations/{id}/remove" => destinations::remove;
+    get "/deliveries" => deliveries::list;
+    get "/deliveries/{id}" => deliveries::show;
+    post "/deliveries/{id}/resend" => deliveries::resend;
     get "/alerts" => alerts::list;
     post "/alerts/{id}/seen" => alerts::acknowledge;
 }
