@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 mod language;
 
 /// Allowed dependencies of each crate, as in ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("telemetry", &[]),
     ("schema", &["telemetry"]),
     ("columns", &[]),
@@ -52,10 +52,22 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     ("reports", &["columns", "schema", "telemetry", "tenancy"]),
     (
+        "delivery",
+        &[
+            "campaigns",
+            "conversions",
+            "dialects",
+            "schema",
+            "telemetry",
+            "tenancy",
+        ],
+    ),
+    (
         "dashboard",
         &[
             "campaigns",
             "conversions",
+            "delivery",
             "dialects",
             "monitoring",
             "postbacks",
@@ -71,6 +83,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &[
             "campaigns",
             "conversions",
+            "delivery",
             "monitoring",
             "postbacks",
             "reports",
@@ -84,6 +97,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &[
             "campaigns",
             "conversions",
+            "delivery",
             "journal",
             "postbacks",
             "schema",
@@ -97,6 +111,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &[
             "api",
             "dashboard",
+            "delivery",
             "demo",
             "journal",
             "monitoring",
@@ -112,6 +127,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "testkit",
         &[
             "campaigns",
+            "delivery",
             "monitoring",
             "schema",
             "server",

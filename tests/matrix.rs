@@ -72,6 +72,8 @@ impl Ids {
             (Id::ReportMail, ReportMailId(ABSENT).to_string()),
             (Id::ReportLink, ReportLinkId(ABSENT).to_string()),
             (Id::ReportFile, ReportFileId(ABSENT).to_string()),
+            (Id::Destination, schema::DestinationId(ABSENT).to_string()),
+            (Id::Delivery, like(Id::Delivery)),
         ])
     }
 
@@ -147,6 +149,12 @@ impl Ids {
                 Id::ReportFile,
                 ReportFileId(number("SELECT id FROM report_files WHERE network_id = $n").await).to_string(),
             ),
+            (
+                Id::Destination,
+                schema::DestinationId(number("SELECT id FROM destinations WHERE network_id = $n").await)
+                    .to_string(),
+            ),
+            (Id::Delivery, event("dlv", "deliveries").await),
         ])
     }
 }
@@ -243,12 +251,9 @@ fn record_logs() {
 
 /// Creates data of every kind in a network: a click, a conversion, a session, an invitation, a key.
 async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
-    let link = format!("{}/{slug}/{}?sub1={CANARY}", app.tracking_url, scene.alias);
-    let link = if scene.network.name == CANARY {
-        link
-    } else {
-        link.replace(CANARY, "own")
-    };
+    let is_rival = scene.network.name == CANARY;
+    let sub1 = if is_rival { CANARY } else { "own" };
+    let link = format!("{}/{slug}/{}?sub1={sub1}", app.tracking_url, scene.alias);
     let http = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -274,11 +279,7 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
     ))
     .await;
     // Each network has a rate of another currency, by which the other network must not find it.
-    let currency = if scene.network.name == CANARY {
-        "NOK"
-    } else {
-        "CHF"
-    };
+    let currency = if is_rival { "NOK" } else { "CHF" };
     app.execute(&format!(
         "INSERT INTO exchange_rates (network_id, day, currency, nanos_per_euro, source, set_at, set_by)
          VALUES ({network}, '2026-11-03', '{currency}', 1000000000, 'user', now(), '{}')",
@@ -326,15 +327,13 @@ async fn live(app: &TestApp, slug: &str, scene: &Scene) -> String {
         http.get(postback).query(&query).send().await.unwrap().status(),
         StatusCode::OK
     );
+    app.settled().await;
+    for statement in matrix_rows::delivery_rows(network) {
+        app.execute(&statement).await;
+    }
     let owner = app.sign_in(&scene.owner).await;
-    let email = format!("guest@{slug}.example");
-    let invited = owner
-        .submit(
-            "/members",
-            "/members/invite",
-            &[("email", &email), ("role", "analyst")],
-        )
-        .await;
+    let guest = [("email", &*format!("guest@{slug}.example")), ("role", "analyst")];
+    let invited = owner.submit("/members", "/members/invite", &guest).await;
     assert_eq!(invited.status, StatusCode::SEE_OTHER, "{}", invited.html);
     let key = [("name", scene.network.name.as_str()), ("scopes", "reports:read")];
     let made = owner.submit("/settings/keys", "/settings/keys", &key).await;

@@ -32,6 +32,24 @@ pub(crate) enum Id {
     ReportMail,
     ReportLink,
     ReportFile,
+    Destination,
+    Delivery,
+}
+
+/// Statements that give a network a paused destination of its affiliate with a delivery. Run after its first conversion.
+pub(crate) fn delivery_rows(network: i32) -> [String; 2] {
+    let destination = format!(
+        "INSERT INTO destinations (network_id, kind, affiliate_id, name, events, method, url, state, paused_because, created_at)
+         SELECT n.id, 'postback', a.id, n.name || ' tracker', 'created', 'GET', 'https://tracker.example/', 'paused', 'user',
+             now() + interval '1 year'
+         FROM networks n JOIN affiliates a ON a.network_id = n.id WHERE n.id = {network} LIMIT 1"
+    );
+    let delivery = format!(
+        "INSERT INTO deliveries (network_id, destination_id, conversion_id, version, event, state, finished_at)
+         SELECT c.network_id, d.id, c.id, 1, 'created', 'delivered', now()
+         FROM conversions c JOIN destinations d USING (network_id) WHERE c.network_id = {network}"
+    );
+    [destination, delivery]
 }
 
 /// Access to a route.
@@ -149,6 +167,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/shared/{token}", PUBLIC),
     row("get", "/report-mails/{token}/stop", PUBLIC),
     row("post", "/report-mails/{token}/stop", PUBLIC),
+    row("get", "/docs/delivery", PUBLIC),
     row("get", "/docs/earnings", PUBLIC),
     row("get", "/docs/postback", PUBLIC),
     row("get", "/docs/reports", PUBLIC),
@@ -194,6 +213,20 @@ pub(crate) const PAGES: &[Row] = &[
     row("get", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate),
     row("post", "/tools/templates/{id}", OWN_SAVERS).of(Id::UrlTemplate).saying(&[("name", "x"), ("direction", "outbound"), ("url", "https://x.example/?p={payout}")]),
     row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
+    row("get", "/destinations", CLICKERS),
+    row("get", "/destinations/new", LINKERS),
+    row("post", "/destinations", LINKERS).with(&[("affiliate", Id::Affiliate)]).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),
+    row("get", "/destinations/{id}", CLICKERS).of(Id::Destination),
+    row("post", "/destinations/{id}", LINKERS).of(Id::Destination).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),
+    row("post", "/destinations/{id}/state", LINKERS).of(Id::Destination).saying(&[("state", "paused")]),
+    row("post", "/destinations/{id}/test", LINKERS).of(Id::Destination),
+    row("post", "/destinations/{id}/secret", LINKERS).of(Id::Destination),
+    row("post", "/destinations/{id}/resend", LINKERS).of(Id::Destination).saying(&[("since", "2026-11-30")]),
+    row("post", "/destinations/{id}/backfill", LINKERS).of(Id::Destination).saying(&[("from", "2026-11-30"), ("to", "2026-11-30")]),
+    row("post", "/destinations/{id}/remove", LINKERS).of(Id::Destination),
+    row("get", "/deliveries", CLICKERS).by(&[("destination", Id::Destination), ("conversion", Id::Conversion)]),
+    row("get", "/deliveries/{id}", CLICKERS).of(Id::Delivery),
+    row("post", "/deliveries/{id}/resend", LINKERS).of(Id::Delivery),
     row("get", "/reports", NOT_DEVELOPERS).by(&[("campaign", Id::Campaign), ("affiliate", Id::Affiliate), ("view", Id::SavedReport)]),
     row("get", "/reports/views", NOT_DEVELOPERS),
     row("post", "/reports/views", NOT_DEVELOPERS),
@@ -463,6 +496,20 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/conversions/{id}", NOT_DEVELOPERS).of(Id::Conversion),
     row("get", "/api/v1/conversions/{id}/statements", NOT_DEVELOPERS).of(Id::Conversion),
     row("post", "/api/v1/conversions/corrections", MANAGERS).saying(&[("action", "approve")]),
+    row("get", "/api/v1/destinations", CLICKERS),
+    row("post", "/api/v1/destinations", LINKERS).with(&[("affiliate", Id::Affiliate)]).saying(&[("kind", "postback"), ("name", "x"), ("url", "https://x.example/")]),
+    row("get", "/api/v1/destinations/{id}", CLICKERS).of(Id::Destination),
+    row("patch", "/api/v1/destinations/{id}", LINKERS).of(Id::Destination),
+    row("delete", "/api/v1/destinations/{id}", LINKERS).of(Id::Destination),
+    row("post", "/api/v1/destinations/{id}/pause", LINKERS).of(Id::Destination),
+    row("post", "/api/v1/destinations/{id}/resume", LINKERS).of(Id::Destination),
+    row("post", "/api/v1/destinations/{id}/test", LINKERS).of(Id::Destination),
+    row("post", "/api/v1/destinations/{id}/signing-secret", LINKERS).of(Id::Destination),
+    row("post", "/api/v1/destinations/{id}/resend", LINKERS).of(Id::Destination).saying(&[("since", "2026-11-30T00:00:00Z")]),
+    row("post", "/api/v1/destinations/{id}/backfill", LINKERS).of(Id::Destination).saying(&[("from", "2026-11-30T00:00:00Z"), ("to", "2026-12-01T00:00:00Z")]),
+    row("get", "/api/v1/deliveries", CLICKERS),
+    row("get", "/api/v1/deliveries/{id}", CLICKERS).of(Id::Delivery),
+    row("post", "/api/v1/deliveries/{id}/resend", LINKERS).of(Id::Delivery),
     row("post", "/api/v1/conversions/corrections/import", MANAGERS).saying(&[("csv", "id,action\nx,approve")]),
     row("post", "/api/v1/conversions/corrections/{batch}/undo", Door::Unasked),
     row("post", "/api/v1/conversions/{id}/corrections/{statement}/undo", Door::Unasked),

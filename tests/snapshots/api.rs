@@ -35,6 +35,8 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
         ["report-mails", _] => with(&fixture.saved[1]),
         ["report-links", _] => with(&fixture.saved[2]),
         ["report-files", ..] => with(&fixture.saved[3]),
+        ["destinations", ..] => with(&fixture.delivery[0]),
+        ["deliveries", ..] => with(&fixture.delivery[1]),
         ["replays", _] => with(&replay.trim_start_matches("/replays/")),
         _ => panic!("{path}: which id of the fixture belongs in it?"),
     }

@@ -22,6 +22,8 @@ pub(crate) struct Fixture {
     pub(crate) alert: String,
     /// Saved view, its scheduled mail and a share link.
     pub(crate) saved: [String; 4],
+    /// Ids of a destination and its delivery.
+    pub(crate) delivery: [String; 2],
 }
 
 impl Fixture {
@@ -70,6 +72,7 @@ impl Fixture {
         let alert = add_alerts(&app).await;
         add_exchange_rates(&app).await;
         let saved = add_saved_reports(&app).await;
+        let delivery = add_delivery(&app).await;
         for table in ["audit_log", "ledger_entries"] {
             order_rows(&app, table).await;
         }
@@ -83,6 +86,7 @@ impl Fixture {
             conversions,
             alert,
             saved,
+            delivery,
         }
     }
 
@@ -313,6 +317,38 @@ async fn add_saved_reports(app: &TestApp) -> [String; 4] {
         schema::ReportLinkId(id("report_links").await).to_string(),
         schema::ReportFileId(id("report_files").await).to_string(),
     ]
+}
+
+/// Adds a paused destination of the affiliate with a delivery that failed once; returns their ids.
+async fn add_delivery(app: &TestApp) -> [String; 2] {
+    let affiliate = app.scene.affiliate_id.0;
+    app.execute(&format!(
+        "INSERT INTO destinations (network_id, kind, affiliate_id, name, events, method, url, value_maps, state,
+             paused_because, created_at, failures)
+         SELECT network_id, 'postback', id, 'My Keitaro', 'created,approved', 'GET',
+             'https://tracker.example/postback?subid={{sub1}}&status={{status}}&token=YOUR_TOKEN',
+             '{{\"status\": {{\"approved\": \"sale\"}}}}', 'paused', 'gone', '2100-01-04T06:00:00Z', 1
+         FROM affiliates WHERE id = {affiliate}"
+    ))
+    .await;
+    let id = schema::DeliveryId::fresh(clock::now());
+    app.execute(&format!(
+        "INSERT INTO deliveries (network_id, id, destination_id, conversion_id, version, event, attempts, failures, is_retry,
+             code, problem)
+         SELECT d.network_id, '{id}', d.id, c.id, 1, 'created', 1, 1, true, 410, 'The receiver wants no more events (410).'
+         FROM destinations d JOIN (SELECT network_id, id FROM conversions ORDER BY id LIMIT 1) c USING (network_id)",
+        id = id.0
+    ))
+    .await;
+    app.execute(
+        "INSERT INTO delivery_attempts (network_id, delivery_id, number, at, method, url, code, problem, duration_ms, answer)
+         SELECT network_id, id, 1, now(), 'GET', 'https://tracker.example/postback?subid=a&status=sale&token=YOUR_TOKEN',
+             code, problem, 87, 'gone' FROM deliveries",
+    )
+    .await;
+    let destination = app.count("SELECT id FROM destinations").await;
+    let destination = schema::DestinationId(i32::try_from(destination).unwrap());
+    [destination.to_string(), id.to_string()]
 }
 
 /// Gives rows of a table ids in the order they were written in: within a millisecond they are random.

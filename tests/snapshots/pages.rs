@@ -59,6 +59,8 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> Option<String> {
         ["reports", "views", ..] => with(&fixture.saved[0]),
         ["reports", "mails", ..] => with(&fixture.saved[1]),
         ["reports", "files", ..] => with(&fixture.saved[3]),
+        ["destinations", ..] => with(&fixture.delivery[0]),
+        ["deliveries", ..] => with(&fixture.delivery[1]),
         ["join", "{slug}"] => "/join/orbit".to_owned(),
         _ if path.contains("{token}") => return None,
         _ => panic!("{path}: which id of the fixture belongs in it?"),

@@ -62,12 +62,12 @@ fn secrets() -> Shapes {
 
 fn ids() -> Shapes {
     let numbered =
-        "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl|view|rml|shr|rfl";
+        "net|prs|mbr|ses|inv|key|adv|aff|grp|app|int|cmp|goal|lnk|lp|cap|rule|tpl|view|rml|shr|rfl|dst";
     vec![
         (format!(r"\b0{B}{{43}}\b"), "[click]"),
         // 128 bits and 31 bits leave few characters for the first and the last place.
         (
-            format!(r"\b(pb|cnv|led|aud|alr|clk)_[0-7]{B}{{24}}[048cgmrw]\b"),
+            format!(r"\b(pb|cnv|led|aud|alr|clk|dlv)_[0-7]{B}{{24}}[048cgmrw]\b"),
             "[$1]",
         ),
         (format!(r"\b({numbered})_[0-9a-f]{B}{{5}}[08gr]\b"), "[$1]"),

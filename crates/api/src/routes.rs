@@ -12,10 +12,10 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
-    clicks, conversions, corrections, coupons, entering, exchange_rates, feed, goals, going_live, groups,
-    impersonations, integrations, invitations, joining, keys, landing_pages, links, me, members, network,
-    postbacks, promoters, quick_start, replays, report_files, report_links, report_mails, reports, rules,
-    saved_reports, test_orders, tokens, tracking_hosts, url_templates,
+    clicks, conversions, corrections, coupons, deliveries, destinations, entering, exchange_rates, feed,
+    goals, going_live, groups, impersonations, integrations, invitations, joining, keys, landing_pages,
+    links, me, members, network, postbacks, promoters, quick_start, replays, report_files, report_links,
+    report_mails, reports, rules, saved_reports, test_orders, tokens, tracking_hosts, url_templates,
 };
 use crate::{auth, docs, middleware};
 
@@ -162,6 +162,17 @@ routes! {
         "/report-mails/{id}": get report_mails::show, patch report_mails::update, delete report_mails::remove;
         "/clicks": get clicks::list;
         "/clicks/{id}": get clicks::show;
+        "/destinations": get destinations::list, post destinations::create;
+        "/destinations/{id}": get destinations::show, patch destinations::update, delete destinations::remove;
+        "/destinations/{id}/pause": post destinations::pause;
+        "/destinations/{id}/resume": post destinations::resume;
+        "/destinations/{id}/test": post destinations::test;
+        "/destinations/{id}/signing-secret": post destinations::rotate;
+        "/destinations/{id}/resend": post destinations::resend;
+        "/destinations/{id}/backfill": post destinations::backfill;
+        "/deliveries": get deliveries::list;
+        "/deliveries/{id}": get deliveries::show;
+        "/deliveries/{id}/resend": post deliveries::resend;
         "/conversions": get conversions::list, post entering::create;
         "/conversions/corrections": post corrections::create_many;
         "/conversions/corrections/import": post corrections::import;

@@ -59,6 +59,18 @@ words! {
     AnswerFormat = integrations::AnswerFormat::ALL;
     /// Direction of the requests of a URL template.
     Direction = url_templates::Direction::ALL;
+    /// Kind of a destination of deliveries.
+    DestinationKind = delivery::destinations::DestinationKind::ALL;
+    /// State of a destination.
+    DestinationState = delivery::destinations::DestinationState::ALL;
+    /// Reason why a destination is paused.
+    PausedBecause = delivery::destinations::PausedBecause::ALL;
+    /// HTTP method of a delivery.
+    CallMethod = delivery::CallMethod::ALL;
+    /// State of a delivery.
+    DeliveryState = delivery::deliveries::DeliveryState::ALL;
+    /// Event of a conversion.
+    EventKind = conversions::EventKind::ALL;
     /// Status of a conversion.
     ConversionStatus = conversions::ConversionStatus::ALL;
     /// Evidence that attributed a conversion to an affiliate.
@@ -219,6 +231,8 @@ number_ids! {
     AdvertiserId of schema::AdvertiserId;
     /// ID of an affiliate.
     AffiliateId of schema::AffiliateId;
+    /// ID of a destination of deliveries.
+    DestinationId of schema::DestinationId;
     /// ID of an affiliate group.
     GroupId of schema::GroupId;
     /// ID of an application.
@@ -275,6 +289,8 @@ texts! {
     ClickId: 44 to 44 like Some("^[0-9a-hjkmnp-tv-z]{44}$"), such as "040t4a9aexqnwbarvmpway522nq0bz9h2q0nm8p71kxg";
     /// ID of a conversion.
     ConversionId: 30 to 30 like Some("^cnv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "cnv_06crz6hq5xw7d1qk3w5m8t2n9g";
+    /// ID of a delivery.
+    DeliveryId: 30 to 30 like Some("^dlv_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "dlv_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// ID of a postback: the receipt in its response.
     PostbackId: 29 to 29 like Some("^pb_[0-9a-hjkmnp-tv-z]{25}[048cgmrw]$"), such as "pb_06crz6hq5xw7d1qk3w5m8t2n9g";
     /// ID of an alert.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use delivery::Tester;
 use diesel::QueryResult;
 use schema::{Db, MembershipId, NetworkConn, NetworkId};
 use tenancy::api_tokens::ApiTokens;
@@ -52,6 +53,8 @@ pub struct ApiSettings {
     pub mailer: Mailer,
     /// Hashes passwords of share links.
     pub passwords: Passwords,
+    /// Sender of test deliveries.
+    pub deliveries: Tester,
     /// Limits of the API.
     pub limits: Limits,
     /// Tracking paths of this node, for simulations.
@@ -72,6 +75,7 @@ pub struct Api {
     pub(crate) reports: reports::Engine,
     pub(crate) mailer: Mailer,
     pub(crate) passwords: Passwords,
+    pub(crate) deliveries: Tester,
     /// Counts by network, and by member for advertisers and affiliates: no member can use up the limit of the network.
     pub(crate) rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     pub(crate) throttle: SignInThrottle,
@@ -97,6 +101,7 @@ impl Api {
             reports: settings.reports,
             mailer: settings.mailer,
             passwords: settings.passwords,
+            deliveries: settings.deliveries,
             rate: RateLimit::new(RATE_WINDOW),
             throttle: SignInThrottle::new(),
             proxies: settings.proxies,

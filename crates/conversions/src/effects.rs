@@ -5,7 +5,7 @@ use schema::batch::StoreBatch;
 
 use crate::changes::Change;
 use crate::conversion::Conversion;
-use crate::events::Event;
+use crate::events::{self, Event, StoredEvent};
 use crate::ledger::{self, LedgerEntry};
 use crate::rollups::{self, RollupMoves};
 
@@ -48,6 +48,15 @@ impl Effects {
     /// Returns an error if the database fails.
     pub async fn store_rollups<S: StoreBatch>(&self, transaction: &mut S) -> Result<(), S::Error> {
         transaction.store(&rollups::UPSERT, &self.moves.rows()).await
+    }
+
+    /// Stores the events of networks with destinations.
+    ///
+    /// # Errors
+    /// Returns an error if the database fails.
+    pub async fn store_events<S: StoreBatch>(&self, transaction: &mut S) -> Result<(), S::Error> {
+        let stored: Vec<StoredEvent> = self.events.iter().map(StoredEvent::from).collect();
+        transaction.store(&events::INSERT, &stored).await
     }
 
     /// Events, in the order of the steps.

@@ -105,7 +105,7 @@ static INSERT_CHANGES: LazyLock<String> = LazyLock::new(|| {
 
 /// Statements of the appliers by name, so that a test can check their plans.
 #[must_use]
-pub fn applier_statements() -> [(&'static str, &'static str); 6] {
+pub fn applier_statements() -> [(&'static str, &'static str); 7] {
     [
         ("lock conversions", &LOCK),
         ("lock those on hold", &LOCK_DUE),
@@ -113,6 +113,7 @@ pub fn applier_statements() -> [(&'static str, &'static str); 6] {
         ("read changes", &HISTORY),
         ("update conversions", &UPDATE),
         ("move rollups", &crate::rollups::UPSERT),
+        ("store events", &crate::events::INSERT),
     ]
 }
 
@@ -412,6 +413,7 @@ pub async fn store<S: StoreBatch>(
     }
     effects.store_entries(transaction).await?;
     effects.store_rollups(transaction).await?;
+    effects.store_events(transaction).await?;
     Ok(effects.into_events())
 }
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web;
 use campaigns::ClickIds;
+use delivery::Tester;
 use ipnet::IpNet;
 use schema::{Db, NetworkId, ReportLinkId};
 use tenancy::api_tokens::ApiTokens;
@@ -54,6 +55,8 @@ pub struct DashboardSettings {
     pub passwords: Passwords,
     /// True if visitors of the dashboard may sign up a network.
     pub allow_sign_up: bool,
+    /// Sender of test deliveries.
+    pub deliveries: Tester,
     /// Tracking paths of this node, for their health.
     pub tracker: Tracker,
     /// Checker of tracking hosts, shared with the API.
@@ -83,6 +86,7 @@ pub struct Dashboard {
     exports: PathBuf,
     journals: PathBuf,
     reports: reports::Engine,
+    deliveries: Tester,
     tracker: Tracker,
     hosts: HostChecker,
     /// Limits concurrent exports of networks: each holds a connection until the download ends.
@@ -115,6 +119,7 @@ impl Dashboard {
             exports: settings.storage.exports,
             journals: settings.storage.journal.folder,
             reports: settings.reports,
+            deliveries: settings.deliveries,
             tracker: settings.tracker,
             hosts: settings.hosts,
             export_slots: Arc::new(Semaphore::new(2)),

@@ -153,6 +153,11 @@ fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
             actor.may(Permission::SeeConversions),
         ),
         ("Postbacks", "/postbacks", actor.may(Permission::SeePostbacks)),
+        (
+            deliveries_label(actor),
+            "/destinations",
+            actor.may(Permission::SeeDeliveries),
+        ),
         ("Reports", "/reports", reports),
         ("Campaigns", "/campaigns", actor.may(Permission::SeeCampaigns)),
         ("Advertisers", "/advertisers", parties),
@@ -170,6 +175,15 @@ fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
         current: label == section,
     })
     .collect()
+}
+
+/// Label of the deliveries: affiliates have no other postbacks.
+fn deliveries_label(actor: &Actor) -> &'static str {
+    if actor.scope().affiliate.is_some() {
+        "Postbacks"
+    } else {
+        "Deliveries"
+    }
 }
 
 /// Result of every page handler.

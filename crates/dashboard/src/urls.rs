@@ -2,8 +2,8 @@
 
 use campaigns::integrations::Token;
 use schema::{
-    AdvertiserId, AffiliateId, AlertId, ApplicationId, CampaignId, ConversionId, GoalId, LinkId, NetworkId,
-    PostbackId, UrlTemplateId,
+    AdvertiserId, AffiliateId, AlertId, ApplicationId, CampaignId, ConversionId, DestinationId, GoalId,
+    LinkId, NetworkId, PostbackId, UrlTemplateId,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,16 @@ pub(crate) fn see_alert(id: AlertId) -> String {
 /// Tracking link.
 pub(crate) fn link(id: LinkId) -> String {
     format!("/links/{id}")
+}
+
+/// Destination of deliveries.
+pub(crate) fn destination(id: DestinationId) -> String {
+    format!("/destinations/{id}")
+}
+
+/// Log of a destination.
+pub(crate) fn deliveries_of(id: DestinationId) -> String {
+    format!("/deliveries?destination={id}")
 }
 
 /// Conversion.

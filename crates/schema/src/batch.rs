@@ -181,11 +181,19 @@ pub trait Row: Sync {
 
 /// A row that is read from Postgres by the appliers. Implemented by [`crate::row!`].
 pub trait ReadRow: Sized {
+    /// Reads a row that has the columns of the type, in its order, from this position on.
+    ///
+    /// # Errors
+    /// Returns an error if a value is not of its column's type.
+    fn read_from(row: &tokio_postgres::Row, first: usize) -> Result<Self, tokio_postgres::Error>;
+
     /// Reads a row whose first columns are those of the type, in its order.
     ///
     /// # Errors
     /// Returns an error if a value is not of its column's type.
-    fn read(row: &tokio_postgres::Row) -> Result<Self, tokio_postgres::Error>;
+    fn read(row: &tokio_postgres::Row) -> Result<Self, tokio_postgres::Error> {
+        Self::read_from(row, 0)
+    }
 }
 
 /// A row that a page's transaction can store too. Implemented by [`crate::row!`].
@@ -226,10 +234,11 @@ macro_rules! row {
     };
     (@read $name:ident { $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty),+ $(,)? }) => {
         impl $crate::batch::ReadRow for $name {
-            fn read(
+            fn read_from(
                 row: &$crate::macro_support::tokio_postgres::Row,
+                first: usize,
             ) -> Result<Self, $crate::macro_support::tokio_postgres::Error> {
-                let mut columns = 0..;
+                let mut columns = first..;
                 let mut next = || columns.next().unwrap_or_default();
                 Ok(Self { $($field: row.try_get::<usize, $type>(next())?),+ })
             }

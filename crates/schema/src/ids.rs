@@ -216,6 +216,12 @@ number_id!(
 number_id!(
     /// Id of a file of a report.
     ReportFileId, "rfl");
+number_id!(
+    /// Id of a destination of deliveries.
+    DestinationId, "dst");
+event_id!(
+    /// Id of a delivery, the same in every attempt.
+    DeliveryId, "dlv");
 event_id!(
     /// Stored key of a click: the part of a click ID that is unique within its network. Users and advertisers see the
     /// signed click ID (`tracking::ClickId`) instead.
@@ -244,7 +250,8 @@ fresh_event_id!(
     LedgerEntryId,
     WaitingCorrectionId,
     AuditId,
-    AlertId
+    AlertId,
+    DeliveryId
 );
 
 #[cfg(test)]

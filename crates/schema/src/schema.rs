@@ -515,6 +515,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Events of conversions of networks with destinations, stored by the transaction that changes the conversion.
+    conversion_events (network_id, conversion_id, version) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Conversion.
+        conversion_id -> Uuid,
+        /// Version of the conversion after the event.
+        version -> Int4,
+        /// created, approved, rejected, reversed, reopened or adjusted.
+        kind -> Text,
+        /// Time of the event.
+        at -> Timestamptz,
+        /// Affiliate after the event.
+        affiliate_id -> Int4,
+        /// Campaign.
+        campaign_id -> Int4,
+        /// Goal.
+        goal_id -> Int4,
+        /// Tracking link after the event.
+        link_id -> Int4,
+        /// Click after the event; NULL if attributed without one.
+        click_id -> Nullable<Uuid>,
+        /// Status of the conversion after the event.
+        status -> Text,
+        /// Order amount after refunds, in micro-units; NULL if none was sent.
+        amount_micros -> Nullable<Int8>,
+        /// Commission after the event, in micro-units.
+        commission_micros -> Int8,
+        /// Revenue after the event, in micro-units.
+        revenue_micros -> Int8,
+        /// Currency of the amounts, ISO 4217.
+        currency -> Text,
+        /// True once its deliveries are queued.
+        is_queued -> Bool,
+        /// Identifier of the transaction that stored it, which orders the events.
+        stored_in -> Int8,
+    }
+}
+
+diesel::table! {
     /// Days whose conversions were proven to follow from their statements and terms (clickledger verify).
     conversion_proofs (network_id, day) {
         /// Network that owns the row.
@@ -651,6 +691,124 @@ diesel::table! {
         affiliate_id -> Int4,
         /// Time of creation.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Events to deliver to destinations, one row per destination and event.
+    deliveries (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the delivery, the same in every attempt.
+        id -> Uuid,
+        /// Destination.
+        destination_id -> Int4,
+        /// Conversion of the event.
+        conversion_id -> Uuid,
+        /// Version of the conversion after the event; with the conversion, the event.
+        version -> Int4,
+        /// Kind of the event.
+        event -> Text,
+        /// Time at which it was queued.
+        queued_at -> Timestamptz,
+        /// waiting, delivered, or given_up after the last retry.
+        state -> Text,
+        /// Number of attempts.
+        attempts -> Int4,
+        /// Number of failed attempts since it was queued or resent.
+        failures -> Int4,
+        /// True if an attempt failed since it was queued or resent: first attempts go first.
+        is_retry -> Bool,
+        /// Time of the next attempt; while an attempt runs, the end of its lease.
+        next_at -> Timestamptz,
+        /// Time at which it was delivered or given up; NULL while it waits.
+        finished_at -> Nullable<Timestamptz>,
+        /// HTTP status of the last answer; NULL without one.
+        code -> Nullable<Int4>,
+        /// Reason why the last attempt failed; NULL if it did not.
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    /// Attempts of deliveries.
+    delivery_attempts (network_id, delivery_id, number) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Delivery.
+        delivery_id -> Uuid,
+        /// Number of the attempt, from 1.
+        number -> Int4,
+        /// Time at which the attempt ended.
+        at -> Timestamptz,
+        /// HTTP method.
+        method -> Text,
+        /// URL that was called, in which a placeholder replaces each secret.
+        url -> Text,
+        /// HTTP status of the answer; NULL without one.
+        code -> Nullable<Int4>,
+        /// Reason why it failed; NULL if it did not.
+        problem -> Nullable<Text>,
+        /// Duration in milliseconds.
+        duration_ms -> Int4,
+        /// First 2 KiB of the answer as text.
+        answer -> Text,
+    }
+}
+
+diesel::table! {
+    /// Addresses that events of conversions are delivered to: trackers of affiliates and webhooks of networks.
+    destinations (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the destination.
+        id -> Int4,
+        /// postback: tracker of an affiliate. webhook: system of the network.
+        kind -> Text,
+        /// Affiliate whose conversions are delivered; NULL for a webhook.
+        affiliate_id -> Nullable<Int4>,
+        /// Name shown to users.
+        name -> Text,
+        /// Only conversions of this campaign are delivered; NULL for all.
+        campaign_id -> Nullable<Int4>,
+        /// Only conversions of this goal are delivered; NULL for all.
+        goal_id -> Nullable<Int4>,
+        /// Kinds of events that are delivered, separated by commas.
+        events -> Text,
+        /// HTTP method.
+        method -> Text,
+        /// URL with macros, in which a placeholder replaces each secret.
+        url -> Text,
+        /// URL with its secrets, encrypted; NULL if it has none.
+        sealed_url -> Nullable<Bytea>,
+        /// Words of the receiver by macro and value.
+        value_maps -> Jsonb,
+        /// True if order IDs are sent as they are; otherwise a hash is sent.
+        sends_order_ids -> Bool,
+        /// Signing secret of a webhook, encrypted; NULL for a postback.
+        secret -> Nullable<Bytea>,
+        /// Secret before the last rotation, encrypted; NULL if it is not used any more.
+        former_secret -> Nullable<Bytea>,
+        /// Time until which the former secret signs too; NULL without one.
+        former_secret_until -> Nullable<Timestamptz>,
+        /// active or paused. Events of a paused destination are queued.
+        state -> Text,
+        /// user: a user paused it. gone: it answered 410. failing: it failed for days. NULL if active.
+        paused_because -> Nullable<Text>,
+        /// Time of creation; earlier events are not delivered unless a user asks for them.
+        created_at -> Timestamptz,
+        /// Time of the last success; NULL before the first.
+        delivered_at -> Nullable<Timestamptz>,
+        /// Time of the last failure; NULL before the first.
+        failed_at -> Nullable<Timestamptz>,
+        /// Time of the first failure after the last success; NULL if the last attempt succeeded.
+        failing_since -> Nullable<Timestamptz>,
+        /// Number of failures in a row.
+        failures -> Int4,
+        /// Number of failures in a row that its users were last mailed about.
+        mailed_failures -> Int4,
+        /// Time before which the receiver asked for no request (Retry-After); NULL if it did not.
+        quiet_until -> Nullable<Timestamptz>,
     }
 }
 
@@ -1716,10 +1874,12 @@ diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(commission_rules -> networks (network_id));
 diesel::joinable!(contradicted_verdicts -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
+diesel::joinable!(conversion_events -> networks (network_id));
 diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(conversion_spans -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
+diesel::joinable!(destinations -> networks (network_id));
 diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
@@ -1768,11 +1928,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     commission_rules,
     contradicted_verdicts,
     conversion_changes,
+    conversion_events,
     conversion_proofs,
     conversion_rollups,
     conversion_spans,
     conversions,
     coupons,
+    deliveries,
+    delivery_attempts,
+    destinations,
     exchange_rates,
     goal_versions,
     goals,

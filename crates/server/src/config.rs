@@ -20,6 +20,7 @@ use crate::download::parse_url;
 
 mod backup;
 pub mod client;
+mod delivering;
 mod file;
 mod hosts;
 mod observing;
@@ -31,6 +32,7 @@ pub use backup::{
     BackupMethod, BackupOptions, Place, RestoreOptions, Retention, S3Options, ServeBackupOptions,
 };
 use client::ClientCommand;
+pub use delivering::DeliveryOptions;
 pub use file::ConfigError;
 pub use hosts::{CheckHostOptions, HostOptions};
 pub use observing::{LogFormat, TraceOptions};
@@ -162,6 +164,9 @@ pub struct ServeOptions {
     /// Mail server.
     #[command(flatten)]
     pub mail: MailOptions,
+    /// Deliveries.
+    #[command(flatten)]
+    pub delivery: DeliveryOptions,
     /// Source of exchange rates.
     #[command(flatten)]
     pub rates: RateOptions,

@@ -16,6 +16,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 use api::{Api, ApiSettings};
 use dashboard::{Dashboard, DashboardSettings};
+use delivery::{Caller, Engine, EngineSettings, Guard, Tester};
 use schema::{Db, DbError, Opening, clock};
 use tenancy::host_checks::{self, CheckNotices, Dns, HostChecker};
 use tenancy::networks::ServedHosts;
@@ -74,6 +75,8 @@ pub struct ServeSettings {
     pub places: Vec<PathBuf>,
     /// URL of the European Central Bank's reference rates; None to fetch none.
     pub ecb_rates: Option<Url>,
+    /// Guard of deliveries, with the addresses that the operator allows.
+    pub guard: Guard,
     /// Sender of mails, if a mail server is configured.
     pub mailer: Mailer,
     /// True if visitors of the dashboard may sign up a network.
@@ -105,6 +108,9 @@ pub enum ServeError {
     /// Tracking that cannot start.
     #[error(transparent)]
     Tracking(#[from] StartError),
+    /// Deliveries without TLS.
+    #[error("deliveries cannot use TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
 }
 
 /// Running server.
@@ -117,6 +123,7 @@ pub struct Running {
     pub tracker: Tracker,
     /// Pool for uses inside the process.
     pub db: Db,
+    engine: Engine,
     drain: Duration,
     are_listeners_shared: bool,
     tracking: TrackingHosts,
@@ -162,6 +169,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         DASHBOARD_CONNECTIONS,
         PAGE_STATEMENT_TIMEOUT,
     );
+    let database_url = settings.database_url.clone();
     let tracker = Tracker::start(TrackerSettings {
         db: tracking_db.clone(),
         database_url: settings.database_url,
@@ -173,6 +181,17 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage.clone(),
         places: settings.places,
     })?;
+    let caller = Caller::new(settings.guard)?;
+    let tester = Tester::new(caller.clone(), settings.secret.clone());
+    let delivery = EngineSettings {
+        database_url,
+        db: db.clone(),
+        secret: settings.secret.clone(),
+        caller,
+        mailer: settings.mailer.clone(),
+        dashboard_url: urls.dashboard.clone(),
+        works: tracker.works().clone(),
+    };
     let reports = reports::Engine::default();
     let passwords = Passwords::new();
     let api = Api::new(ApiSettings {
@@ -183,6 +202,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         reports: reports.clone(),
         mailer: settings.mailer.clone(),
         passwords: passwords.clone(),
+        deliveries: tester.clone(),
         limits: settings.limits,
         tracker: tracker.clone(),
         hosts: hosts.clone(),
@@ -205,6 +225,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         mailer: settings.mailer.clone(),
         passwords,
         allow_sign_up: settings.allow_sign_up,
+        deliveries: tester,
         tracker: tracker.clone(),
         hosts: hosts.clone(),
     });
@@ -229,6 +250,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         urls.dashboard.clone(),
         tracker.works().clone(),
     );
+    let engine = Engine::start(delivery, &opening);
     tokio::spawn(opening.then(watching));
 
     let (api, pages) = (web::Data::new(api), web::Data::new(pages));
@@ -252,6 +274,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         tracking_url: urls.tracking,
         tracker,
         db,
+        engine,
         drain: settings.drain,
         are_listeners_shared: listeners.are_shared,
         tracking,
@@ -287,6 +310,7 @@ impl Running {
             }
         }
         self.tracker.close(APPLY_TIMEOUT).await;
+        self.engine.stop().await;
     }
 }
 

@@ -129,6 +129,33 @@ pub fn lost_host(dashboard_url: &str, network: &str, host: &str, email: &str) ->
     }
 }
 
+/// Failures of a destination of deliveries.
+#[must_use]
+pub fn delivery_failing(
+    dashboard_url: &str,
+    network: &str,
+    name: &str,
+    failures: i32,
+    is_paused: bool,
+    path: &str,
+    email: &str,
+) -> Mail {
+    let state = if is_paused {
+        "It is paused. Its events are queued, and are sent when you resume it."
+    } else {
+        "It is retried for three days. Events that are given up can be sent again."
+    };
+    Mail {
+        to: email.to_owned(),
+        subject: format!("{name}: {failures} deliveries failed in a row"),
+        text: format!(
+            "{failures} deliveries in a row to {name} ({network}) have failed.\n\n{state}\n\nReview the answers:\n\n\
+             {dashboard_url}{path}\n\nYou receive this mail because you manage this destination.\n"
+        ),
+        ..Mail::default()
+    }
+}
+
 /// Password reset link.
 #[must_use]
 pub fn reset(dashboard_url: &str, email: &str, token: &OneTimeToken) -> Mail {

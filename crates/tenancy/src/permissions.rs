@@ -126,6 +126,10 @@ permissions! {
     SeeTemplates, "see URL templates", CampaignsRead: Owner Admin Manager Analyst Advertiser AdvertiserDeveloper Affiliate;
     /// Save URL templates; advertisers and affiliates only theirs.
     SaveTemplates, "save URL templates", CampaignsWrite: Owner Admin Manager Advertiser AdvertiserDeveloper Affiliate;
+    /// See destinations and deliveries; affiliates only theirs.
+    SeeDeliveries, "see deliveries", ConversionsRead: Owner Admin Manager Analyst Affiliate;
+    /// Change destinations and send deliveries again; affiliates only theirs.
+    ManageDeliveries, "change destinations of deliveries", CampaignsWrite: Owner Admin Manager Affiliate;
     /// Approve and reject conversions.
     DecideConversions, "approve and reject conversions", ConversionsWrite: Owner Admin Manager;
     /// See advertisers, affiliates, groups and applications.

@@ -25,6 +25,8 @@ text_enum! {
         Hosts = "host checks",
         /// Copying journals and database to the backup.
         Backup = "backup",
+        /// Delivering events to trackers of affiliates and systems of networks.
+        Deliveries = "deliveries",
     }
 }
 
@@ -39,6 +41,7 @@ impl Work {
             Self::Alerts => "alerts",
             Self::Hosts => "hosts",
             Self::Backup => "backup",
+            Self::Deliveries => "deliveries",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
+use delivery::{Allowed, Guard};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
@@ -65,6 +66,8 @@ pub struct TestOptions {
     pub require_host_proof: bool,
     /// Public URL of the tracking host; that of its listener by default.
     pub tracking_url: Option<String>,
+    /// Addresses that deliveries may go to; loopback by default.
+    pub delivery_allowed: Option<Vec<Allowed>>,
     /// Database to serve; a new one if None.
     pub database: Option<TestDatabase>,
 }
@@ -102,6 +105,9 @@ impl TestApp {
         settings.places = options.places;
         settings.ecb_rates = options.ecb_rates.map(|url| url.parse().expect("a URL"));
         settings.mailer = options.mailer;
+        if let Some(allowed) = options.delivery_allowed {
+            settings.guard = Guard::new(allowed);
+        }
         if let Some(calls_per_minute) = options.calls_per_minute {
             settings.limits.calls_per_minute = calls_per_minute;
         }
@@ -332,6 +338,7 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
         },
         places: Vec::new(),
         ecb_rates: None,
+        guard: Guard::new(vec!["127.0.0.0/8".parse().expect("a network")]),
         mailer: Mailer::default(),
         allow_sign_up: true,
         limits: Default::default(),

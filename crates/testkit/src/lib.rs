@@ -25,6 +25,7 @@ mod dns;
 mod mail;
 pub mod people;
 mod postgres;
+mod receiver;
 mod scene;
 pub mod site;
 
@@ -35,4 +36,5 @@ pub use configuring::PAY;
 pub use dns::DnsServer;
 pub use mail::{MailSink, ReceivedMail};
 pub use postgres::{TestDatabase, TestPostgres, bin_dir, free_port};
+pub use receiver::{Behaviour, Received, Receiver};
 pub use scene::{Scene, SignIn};

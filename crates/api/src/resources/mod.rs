@@ -13,6 +13,8 @@ pub(crate) mod clicks;
 pub(crate) mod conversions;
 pub(crate) mod corrections;
 pub(crate) mod coupons;
+pub(crate) mod deliveries;
+pub(crate) mod destinations;
 pub(crate) mod entering;
 pub(crate) mod exchange_rates;
 pub(crate) mod feed;

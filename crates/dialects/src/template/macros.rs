@@ -7,12 +7,20 @@ pub enum Macro {
     AffClickId,
     /// Commission of the affiliate.
     Payout,
+    /// The same, by our word for it.
+    Commission,
     /// Currency of payout and amount.
     Currency,
     /// Our ID of the conversion.
     ConversionId,
+    /// ID of the delivery, the same in every attempt.
+    DeliveryId,
     /// Code of the goal.
     Event,
+    /// The same, by our word for it.
+    Goal,
+    /// Kind of the change that is reported.
+    Change,
     /// State of the conversion, in the receiver's words.
     Status,
     /// Order ID of the advertiser.
@@ -23,6 +31,8 @@ pub enum Macro {
     ClickId,
     /// ID of the campaign.
     CampaignId,
+    /// Name of the campaign.
+    Campaign,
     /// ID of the affiliate.
     AffiliateId,
     /// ID of the tracking link.
@@ -33,6 +43,8 @@ pub enum Macro {
     Country,
     /// Time of the conversion, in seconds since 1970.
     Timestamp,
+    /// Time of the conversion, in ISO 8601.
+    Time,
     /// First sub ID of the affiliate.
     Sub1,
     /// Second sub ID.
@@ -46,14 +58,20 @@ pub enum Macro {
 }
 
 /// All macros: name, meaning, sample.
-const MACROS: [(Macro, &str, &str, &str); 20] = [
+const MACROS: [(Macro, &str, &str, &str); 26] = [
     (
         Macro::AffClickId,
         "aff_click_id",
-        "Click ID of the affiliate, as passed with the click",
+        "Click ID of the affiliate, as passed with the click in sub1",
         "k7f2q9",
     ),
     (Macro::Payout, "payout", "Commission of the affiliate", "12.50"),
+    (
+        Macro::Commission,
+        "commission",
+        "Commission of the affiliate, the same as payout",
+        "12.50",
+    ),
     (
         Macro::Currency,
         "currency",
@@ -66,7 +84,20 @@ const MACROS: [(Macro, &str, &str, &str); 20] = [
         "Our ID of the conversion",
         "cnv_01j0sample",
     ),
+    (
+        Macro::DeliveryId,
+        "delivery_id",
+        "ID of the delivery, the same in every attempt",
+        "dlv_01j0sample",
+    ),
     (Macro::Event, "event", "Code of the goal", "sale"),
+    (Macro::Goal, "goal", "Code of the goal, the same as event", "sale"),
+    (
+        Macro::Change,
+        "change",
+        "Change that is reported: created, approved, rejected, reversed, reopened or adjusted",
+        "approved",
+    ),
     (
         Macro::Status,
         "status",
@@ -82,6 +113,7 @@ const MACROS: [(Macro, &str, &str, &str); 20] = [
         "ID of the campaign",
         "cmp_01j0sample",
     ),
+    (Macro::Campaign, "campaign", "Name of the campaign", "Summer sale"),
     (
         Macro::AffiliateId,
         "affiliate_id",
@@ -106,6 +138,12 @@ const MACROS: [(Macro, &str, &str, &str); 20] = [
         "timestamp",
         "Time of the conversion, in seconds since 1970",
         "1777638600",
+    ),
+    (
+        Macro::Time,
+        "time",
+        "Time of the conversion in UTC, ISO 8601",
+        "2026-05-01T12:30:00Z",
     ),
     (Macro::Sub1, "sub1", "First sub ID of the affiliate", "newsletter"),
     (Macro::Sub2, "sub2", "Second sub ID of the affiliate", "summer"),

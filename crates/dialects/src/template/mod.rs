@@ -13,7 +13,7 @@ use crate::wire;
 pub use incoming::{Incoming, IncomingProblem};
 pub use macros::Macro;
 pub use outgoing::{Outgoing, outgoing};
-pub use secrets::{secrets, without_secrets};
+pub use secrets::{secrets, with_secrets, without_secrets};
 
 /// Maximum length of a template, in bytes.
 pub const TEMPLATE_LIMIT: usize = 2048;

@@ -47,6 +47,35 @@ pub fn without_secrets(url: &str) -> String {
     format!("{before}?{}", kept.join("&"))
 }
 
+/// URL in which each placeholder is replaced by the secret that another URL has in the same parameter.
+///
+/// ```
+/// let shown = "https://t.example/postback?cid={sub2}&token=YOUR_TOKEN";
+/// let known = "https://t.example/postback?cid={sub1}&token=abc";
+/// let url = "https://t.example/postback?cid={sub2}&token=abc";
+/// assert_eq!(dialects::template::with_secrets(shown, known), url);
+/// ```
+#[must_use]
+pub fn with_secrets(url: &str, known: &str) -> String {
+    let Some((before, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let (_, known) = known.split_once('?').unwrap_or_default();
+    let value_of = |name: &str| {
+        let pairs = known.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .into_iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
+    };
+    let filled = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, PLACEHOLDER)) => format!("{name}={}", value_of(name).unwrap_or(PLACEHOLDER)),
+        _ => pair.to_owned(),
+    });
+    let filled: Vec<String> = filled.collect();
+    format!("{before}?{}", filled.join("&"))
+}
+
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     NAMES.iter().any(|secret| name.ends_with(secret))

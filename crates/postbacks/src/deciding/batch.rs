@@ -128,10 +128,11 @@ async fn store_all(
     decided: &[Decided],
     now: DateTime<Utc>,
 ) -> Result<Vec<Received>, BatchError> {
-    let (mut entries, mut rollups) = (tx, tx);
+    let (mut entries, mut rollups, mut events) = (tx, tx, tx);
     try_join!(
         effects.store_entries(&mut entries),
         effects.store_rollups(&mut rollups),
+        effects.store_events(&mut events),
         held::insert(tx, decided),
         store::store(tx, decided, now),
         contradicted::store(tx, decided, now),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::{Allowed, Guard};
 use demo::DemoAddresses;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schema::Opening;
@@ -84,6 +85,11 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
         },
         places: Vec::new(),
         ecb_rates: None,
+        // The demo's own receiver, in its shop.
+        guard: Guard::new(vec![
+            Allowed::Net(LOOPBACK_V4.into()),
+            Allowed::Net(LOOPBACK_V6.into()),
+        ]),
         mailer: Mailer::default(),
         allow_sign_up: true,
         limits: api::Limits::default(),

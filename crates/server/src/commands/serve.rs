@@ -76,6 +76,7 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         storage: options.storage.settings(&options.store),
         places: options.storage.places,
         ecb_rates: options.rates.ecb_rates,
+        guard: options.delivery.guard(),
         urls: options.urls,
         served_hosts: options.hosts.served(),
         dns: options.hosts.dns.dns(),

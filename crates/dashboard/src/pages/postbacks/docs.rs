@@ -3,6 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use askama::Template;
+use conversions::EventKind;
+use dialects::template::{self, Macro};
 use postbacks::Reason;
 use tenancy::{needs, networks};
 
@@ -53,6 +55,21 @@ pub(super) async fn earnings(request: PageRequest) -> PageResult {
     })
 }
 
+/// `GET /docs/delivery`: public, because a developer who receives webhooks may have no account.
+pub(super) async fn delivery(request: PageRequest) -> PageResult {
+    let trackers: Vec<&str> = template::outgoing().map(|tracker| tracker.dialect.name).collect();
+    let events: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    html(&Deliveries {
+        theme: request.theme(),
+        trackers: trackers.join(", "),
+        macros: Macro::all()
+            .map(|one| (format!("{{{}}}", one.name()), one.meaning(), one.sample()))
+            .collect(),
+        example: delivery::example(),
+        events: events.join(", "),
+    })
+}
+
 /// `GET|POST /postback`: refuses postbacks sent to the dashboard instead of the tracking host.
 pub(super) async fn misdirected(request: PageRequest) -> HttpResponse {
     HttpResponse::MisdirectedRequest()
@@ -76,6 +93,19 @@ struct ReasonRow {
 #[template(path = "postbacks/earnings/show.html")]
 struct Earnings {
     theme: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/docs/delivery.html")]
+struct Deliveries {
+    theme: &'static str,
+    /// Names of the trackers that have a template.
+    trackers: String,
+    /// Name in braces, meaning and sample of each macro.
+    macros: Vec<(String, &'static str, &'static str)>,
+    /// Body of a webhook.
+    example: String,
+    events: String,
 }
 
 #[derive(Template)]

@@ -2,6 +2,8 @@
 
 pub(super) mod alerts;
 mod contradictions;
+mod deliveries;
+mod destinations;
 mod docs;
 pub(super) mod postback;
 mod reasons;
@@ -15,6 +17,7 @@ routes! {
     /// Documentation, without sign-in.
     public, PUBLIC, "":
     get "/docs/postback" => docs::postback;
+    get "/docs/delivery" => docs::delivery;
     get "/docs/earnings" => docs::earnings;
     get "/docs/reasons/{code}" => reasons::show;
     get "/postback" => docs::misdirected;
@@ -37,6 +40,20 @@ routes! {
     post "/postbacks/{id}/replay" => replays::one;
     post "/postbacks/{id}/settle" => contradictions::settle;
     get "/replays/{batch}" => replays::show;
+    get "/destinations" => destinations::list;
+    post "/destinations" => destinations::create;
+    get "/destinations/new" => destinations::new;
+    get "/destinations/{id}" => destinations::show;
+    post "/destinations/{id}" => destinations::update;
+    post "/destinations/{id}/state" => destinations::set_state;
+    post "/destinations/{id}/test" => destinations::test;
+    post "/destinations/{id}/secret" => destinations::rotate;
+    post "/destinations/{id}/resend" => destinations::resend;
+    post "/destinations/{id}/backfill" => destinations::backfill;
+    post "/destinations/{id}/remove" => destinations::remove;
+    get "/deliveries" => deliveries::list;
+    get "/deliveries/{id}" => deliveries::show;
+    post "/deliveries/{id}/resend" => deliveries::resend;
     get "/alerts" => alerts::list;
     post "/alerts/{id}/seen" => alerts::acknowledge;
 }

@@ -1,0 +1,154 @@
+//! Settings of a destination as a form or an API request sends them.
+
+use conversions::EventKind;
+use dialects::Template;
+use schema::{CampaignId, GoalId};
+use serde_json::{Value, json};
+use tenancy::{Draft, check_name, yes_or_empty};
+use url::Url;
+
+use super::DestinationKind;
+use crate::guard::Guard;
+use crate::send::CallMethod;
+use crate::value_maps::ValueMaps;
+
+/// Settings of a destination, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationSettings {
+    /// Name shown to users; not empty.
+    pub name: String,
+    /// Campaign whose conversions are delivered; `None` for all.
+    pub campaign_id: Option<CampaignId>,
+    /// Goal whose conversions are delivered; `None` for all.
+    pub goal_id: Option<GoalId>,
+    /// Kinds of events that are delivered; not empty.
+    pub events: Vec<EventKind>,
+    /// Method.
+    pub method: CallMethod,
+    /// URL with macros.
+    pub url: String,
+    /// Words of the receiver.
+    pub value_maps: ValueMaps,
+    /// True if order IDs are sent as they are.
+    pub sends_order_ids: bool,
+}
+
+impl DestinationSettings {
+    /// Fields of a destination's [`Draft`].
+    pub const FIELDS: [&'static str; 8] = [
+        "name",
+        "campaign",
+        "goal",
+        "events",
+        "method",
+        "url",
+        "value_maps",
+        "sends_order_ids",
+    ];
+
+    /// The settings as [`DestinationSettings::check`] reads them.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let text = |id: Option<String>| id.unwrap_or_default();
+        Draft::with([
+            ("name", self.name.clone()),
+            ("campaign", text(self.campaign_id.map(|id| id.to_string()))),
+            ("goal", text(self.goal_id.map(|id| id.to_string()))),
+            ("events", self.event_words(", ")),
+            ("method", self.method.to_string()),
+            ("url", self.url.clone()),
+            ("value_maps", self.value_maps.to_string()),
+            ("sends_order_ids", yes_or_empty(self.sends_order_ids)),
+        ])
+    }
+
+    /// Draft of a new destination.
+    #[must_use]
+    pub fn fresh(kind: DestinationKind) -> Draft {
+        let method = match kind {
+            DestinationKind::Postback => CallMethod::Get,
+            DestinationKind::Webhook => CallMethod::Post,
+        };
+        Draft::with([
+            (
+                "events",
+                "created, approved, rejected, reversed, adjusted".to_owned(),
+            ),
+            ("method", method.to_string()),
+        ])
+    }
+
+    /// Checks a draft and returns the settings, or `None` with the errors in the draft.
+    pub fn check(draft: &mut Draft, kind: DestinationKind, guard: &Guard) -> Option<Self> {
+        let name = draft.take("name", check_name);
+        let campaign_id = draft.take("campaign", optional);
+        let goal_id = draft.take("goal", optional);
+        let events = draft.take("events", check_events);
+        let method = match kind {
+            DestinationKind::Postback => draft.take("method", str::parse),
+            DestinationKind::Webhook => Some(CallMethod::Post),
+        };
+        let url = draft.take("url", |text| check_url(text, kind, guard));
+        let value_maps = draft.take("value_maps", str::parse);
+        Some(Self {
+            name: name?,
+            campaign_id: campaign_id?,
+            goal_id: goal_id?,
+            events: events?,
+            method: method?,
+            url: url?,
+            value_maps: value_maps?,
+            sends_order_ids: draft.is_set("sends_order_ids"),
+        })
+    }
+
+    pub(super) fn event_words(&self, separator: &str) -> String {
+        let words: Vec<&str> = self.events.iter().map(|kind| kind.as_str()).collect();
+        words.join(separator)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "name": self.name, "campaign": self.campaign_id, "goal": self.goal_id, "events": self.events,
+            "method": self.method, "url": self.url, "value_maps": self.value_maps.to_json(),
+            "sends_order_ids": self.sends_order_ids,
+        })
+    }
+}
+
+fn optional<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<Option<T>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: T::Err| error.to_string())
+}
+
+fn check_events(text: &str) -> Result<Vec<EventKind>, String> {
+    let words = text
+        .split([',', ' ', '\n'])
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    let mut kinds = words.map(str::parse).collect::<Result<Vec<EventKind>, _>>()?;
+    kinds.sort();
+    kinds.dedup();
+    if kinds.is_empty() {
+        return Err("Choose at least one event.".to_owned());
+    }
+    Ok(kinds)
+}
+
+/// Checks the URL with samples for its macros: none of them can reach the host, which the template forbids.
+fn check_url(text: &str, kind: DestinationKind, guard: &Guard) -> Result<String, String> {
+    let url = match kind {
+        DestinationKind::Postback => Template::parse(text)
+            .map_err(|problem| problem.to_string())?
+            .preview(),
+        DestinationKind::Webhook if text.len() > dialects::template::TEMPLATE_LIMIT => {
+            return Err(dialects::TemplateProblem::TooLong.to_string());
+        }
+        DestinationKind::Webhook => text.to_owned(),
+    };
+    let parsed = Url::parse(&url).map_err(|problem| format!("This is not a web address: {problem}."))?;
+    guard.check_url(&parsed).map_err(|refused| refused.to_string())?;
+    Ok(text.to_owned())
+}

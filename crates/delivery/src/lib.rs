@@ -1,0 +1,31 @@
+//! Delivery: events of conversions to trackers of affiliates (partner postbacks) and to systems of networks (webhooks), at
+//! least once, in order per destination and conversion, with a row for each attempt.
+//!
+//! The events are stored by the transaction that changes a conversion ([`conversions::StoredEvent`]). The [`Engine`] of
+//! each node queues a delivery for each destination that an event concerns, and sends it.
+
+mod connector;
+pub mod deliveries;
+pub mod destinations;
+mod engine;
+mod facts;
+mod guard;
+mod message;
+mod notices;
+mod retention;
+mod schedule;
+mod send;
+mod signature;
+mod tester;
+mod value_maps;
+
+pub use engine::{Engine, EngineSettings, claim_statement};
+pub use facts::{Facts, SCHEMA_VERSION, example};
+pub use guard::{Allowed, Guard, Refused};
+pub use message::{Target, Writer};
+pub use notices::notify;
+pub use retention::remove_old;
+pub use send::{Call, CallMethod, Caller, Outcome};
+pub use signature::SigningSecret;
+pub use tester::{TestError, Tested, Tester};
+pub use value_maps::ValueMaps;

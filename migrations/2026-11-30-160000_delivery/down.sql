@@ -1,0 +1,10 @@
+REVOKE SELECT (status, click_key_number, click_key_since) ON networks FROM clickledger_ingest;
+REVOKE SELECT (network_id, id, name, code) ON goals FROM clickledger_ingest;
+REVOKE SELECT (network_id, id, name) ON campaigns, affiliates FROM clickledger_ingest;
+DROP POLICY ingest ON affiliates;
+DROP POLICY ingest ON goals;
+DROP POLICY ingest ON campaigns;
+DROP TABLE delivery_attempts;
+DROP TABLE deliveries;
+DROP TABLE destinations;
+DROP TABLE conversion_events;

@@ -1,0 +1,286 @@
+//! Pages of deliveries: trackers of affiliates, webhooks of a network, the log, and who sees what.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use testkit::people::see_other;
+use testkit::{Behaviour, Received, Receiver, TestApp};
+
+async fn convert(app: &TestApp, order: &str) {
+    let click = app.visitor().click("?sub1=first").await;
+    let answer = app
+        .advertiser()
+        .postback(&[("click_id", &click.id), ("order_id", order), ("amount", "10")])
+        .await;
+    assert_eq!(answer.reason(), "accepted", "{}", answer.text);
+}
+
+/// Signature that a receiver expects by Standard Webhooks.
+fn expected_signature(secret: &str, request: &Received) -> String {
+    let key = BASE64
+        .decode(secret.strip_prefix("whsec_").unwrap().as_bytes())
+        .unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+    mac.update(format!("{id}.{timestamp}.{}", request.body).as_bytes());
+    format!("v1,{}", BASE64.encode(&mac.finalize().into_bytes()))
+}
+
+/// Verifies a webhook with the official libraries for Python and Node, which `./x test` installs.
+fn verify_by_libraries(secret: &str, request: &Received, is_genuine: bool) {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        PathBuf::from,
+    );
+    let tools = target.join("tools/standardwebhooks");
+    let python = "import json, sys; from standardwebhooks import Webhook; m = json.load(sys.stdin); \
+                  Webhook(m['secret']).verify(m['body'], m['headers'])";
+    let node = "const m = JSON.parse(require('fs').readFileSync(0)); \
+                new (require('standardwebhooks').Webhook)(m.secret).verify(m.body, m.headers)";
+    let headers: HashMap<_, _> = request.headers.iter().cloned().collect();
+    let message = json!({ "secret": secret, "body": request.body, "headers": headers }).to_string();
+    for (program, script) in [
+        (tools.join("python/bin/python"), ["-c", python]),
+        ("node".into(), ["-e", node]),
+    ] {
+        let mut child = Command::new(&program)
+            .args(script)
+            .env("NODE_PATH", tools.join("node/node_modules"))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; ./x test installs it", program.display()));
+        child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let problem = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(
+            ended.status.success(),
+            is_genuine,
+            "{}: {problem}",
+            program.display()
+        );
+        assert!(
+            is_genuine || problem.contains("signature"),
+            "{}: {problem}",
+            program.display()
+        );
+    }
+}
+
+/// Signing secret on a page that was just saved.
+fn secret_of(html: &str) -> String {
+    let (_, rest) = html.split_once("id=\"fresh-secret\">").unwrap();
+    rest.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_affiliate_adds_a_tracker_tests_it_and_sees_its_log() {
+    let app = TestApp::spawn().await;
+    let receiver = Receiver::start(Behaviour::Status(200)).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let begun = affiliate.get("/destinations/new?tracker=keitaro").await.html;
+    assert!(
+        begun.contains("your-tracker.example/postback?subid={aff_click_id}"),
+        "{begun}"
+    );
+    let url = format!("{}/pb?c={{sub1}}&s={{status}}&token=abc", receiver.url());
+    let fields = [
+        ("kind", "postback"),
+        ("name", "Mine"),
+        ("url", &url),
+        ("method", "GET"),
+        ("events", "created"),
+        ("events", "approved"),
+        ("value_maps", "status pending = lead"),
+    ];
+    let made = affiliate
+        .submit("/destinations/new", "/destinations", &fields)
+        .await;
+    let page = see_other(&made);
+    let shown = affiliate.get(&page).await.html;
+    assert!(
+        shown.contains("token=YOUR_TOKEN") && !shown.contains("token=abc"),
+        "{shown}"
+    );
+    let tested = affiliate.submit(&page, &format!("{page}/test"), &[]).await.html;
+    assert!(
+        tested.contains("The answer is 200.") && tested.contains("status 200"),
+        "{tested}"
+    );
+    let received = receiver.wait_for(1).await;
+    assert_eq!(received[0].target, "/pb?c=newsletter&s=approved&token=abc");
+    convert(&app, "A-1").await;
+    let received = receiver.wait_for(2).await;
+    assert_eq!(received[1].target, "/pb?c=first&s=lead&token=abc");
+    let log = loop {
+        let log = affiliate.get("/deliveries").await.html;
+        if log.contains(">Delivered</span>") {
+            break log;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let (_, rest) = log.split_once("href=\"/deliveries/dlv_").unwrap();
+    let delivery = format!("/deliveries/dlv_{}", rest.split('"').next().unwrap());
+    let attempts = affiliate.get(&delivery).await.html;
+    assert!(
+        attempts.contains("token=YOUR_TOKEN") && !attempts.contains("token=abc"),
+        "{attempts}"
+    );
+    let again = affiliate
+        .submit(&delivery, &format!("{delivery}/resend"), &[])
+        .await;
+    assert_eq!(see_other(&again), delivery);
+    let received = receiver.wait_for(3).await;
+    assert_eq!(received[1].header("webhook-id"), received[2].header("webhook-id"));
+    let paused = affiliate
+        .submit(&page, &format!("{page}/state"), &[("state", "paused")])
+        .await;
+    assert_eq!(see_other(&paused), page);
+    assert!(
+        affiliate
+            .get("/destinations")
+            .await
+            .html
+            .contains(">Paused</span>")
+    );
+    let removed = affiliate.submit(&page, &format!("{page}/remove"), &[]).await;
+    assert_eq!(see_other(&removed), "/destinations");
+    assert_eq!(app.count("SELECT count(*) FROM deliveries").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_destination_is_refused_with_its_reason() {
+    let app = TestApp::spawn().await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    for (url, reason) in [
+        ("https://t.example/?c={nothing}", "{nothing} is not a macro."),
+        ("https://{sub1}.example/", "a macro is not allowed in the host"),
+        ("http://10.0.0.1/", "10.0.0.1 is not an address on the internet"),
+        ("http://t.example:22/", "Port 22 is not open to deliveries"),
+        ("https://a:b@t.example/", "user name or password"),
+        ("https://t.example/%0d%0a\r\nX: 1", "must be percent-encoded"),
+    ] {
+        let fields = [
+            ("kind", "postback"),
+            ("name", "Mine"),
+            ("url", url),
+            ("method", "GET"),
+            ("events", "created"),
+        ];
+        let refused = affiliate
+            .submit("/destinations/new", "/destinations", &fields)
+            .await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{url}");
+        assert!(refused.html.contains(reason), "{url}: {}", refused.html);
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_signed_also_while_its_secret_is_rotated() {
+    let app = TestApp::spawn().await;
+    let receiver = Receiver::start(Behaviour::Status(200)).await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let url = format!("{}/hook", receiver.url());
+    let fields = [
+        ("kind", "webhook"),
+        ("name", "Warehouse"),
+        ("url", &*url),
+        ("events", "created"),
+    ];
+    let made = owner
+        .submit("/destinations/new?kind=webhook", "/destinations", &fields)
+        .await;
+    let page = see_other(&made);
+    let first = secret_of(&owner.get(&page).await.html);
+    assert!(
+        !owner.get(&page).await.html.contains("fresh-secret"),
+        "shown once"
+    );
+    convert(&app, "A-1").await;
+    let received = receiver.wait_for(1).await;
+    assert_eq!(
+        received[0].header("webhook-signature"),
+        expected_signature(&first, &received[0])
+    );
+    verify_by_libraries(&first, &received[0], true);
+    let mut forged = received[0].clone();
+    forged.body = forged.body.replace("A-1", "A-2");
+    verify_by_libraries(&first, &forged, false);
+    let body: Value = serde_json::from_str(&received[0].body).unwrap();
+    assert_eq!(
+        (&body["type"], &body["schema"]),
+        (&"conversion.created".into(), &1.into())
+    );
+    assert_eq!(
+        (&body["data"]["order_id"], &body["data"]["sub1"]),
+        (&"A-1".into(), &"first".into())
+    );
+    let rotated = owner.submit(&page, &format!("{page}/secret"), &[]).await;
+    let second = secret_of(&owner.get(&see_other(&rotated)).await.html);
+    convert(&app, "A-2").await;
+    let received = receiver.wait_for(2).await;
+    let signatures: Vec<&str> = received[1].header("webhook-signature").split(' ').collect();
+    assert_eq!(
+        signatures,
+        [
+            expected_signature(&second, &received[1]),
+            expected_signature(&first, &received[1])
+        ]
+    );
+    for secret in [&first, &second] {
+        verify_by_libraries(secret, &received[1], true);
+    }
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    assert_eq!(affiliate.get(&page).await.status, StatusCode::NOT_FOUND);
+    assert!(!affiliate.get("/deliveries").await.html.contains("Warehouse"));
+    let refused = affiliate
+        .submit("/destinations/new", "/destinations", &fields)
+        .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.html);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_in_a_row_are_mailed_to_the_users_of_the_affiliate() {
+    let app = TestApp::spawn().await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let fields = [
+        ("kind", "postback"),
+        ("name", "Mine"),
+        ("url", "http://127.0.0.1:9/"),
+        ("method", "GET"),
+        ("events", "created"),
+    ];
+    let made = affiliate
+        .submit("/destinations/new", "/destinations", &fields)
+        .await;
+    let _ = see_other(&made);
+    let sink = testkit::MailSink::start().await;
+    let network = app.scene.network.id;
+    for (failures, mails) in [(4, 0), (5, 1), (9, 1), (12, 2), (25, 3)] {
+        app.execute(&format!("UPDATE destinations SET failures = {failures}"))
+            .await;
+        let notified = delivery::notify(&app.db, network, &sink.mailer(), "https://app.example").await;
+        notified.unwrap();
+        assert_eq!(sink.all_to(&app.scene.affiliate.email).len(), mails, "{failures}");
+    }
+    let mail = &sink.all_to(&app.scene.affiliate.email)[0];
+    assert!(
+        mail.text
+            .contains("5 deliveries in a row to Mine (Orbit) have failed."),
+        "{}",
+        mail.text
+    );
+    app.finish().await;
+}
