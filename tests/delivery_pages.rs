@@ -166,7 +166,7 @@ async fn a_wrong_destination_is_refused_with_its_reason() {
         ("https://t.example/?c={nothing}", "{nothing} is not a macro."),
         ("https://{sub1}.example/", "a macro is not allowed in the host"),
         ("http://10.0.0.1/", "10.0.0.1 is not an address on the internet"),
-        ("http://t.example:22/", "Port 22 is not open to deliveries"),
+        ("http://93.184.216.34:22/", "Port 22 is not open to deliveries"),
         ("https://a:b@t.example/", "user name or password"),
         ("https://t.example/%0d%0a\r\nX: 1", "must be percent-encoded"),
     ] {

@@ -66,8 +66,10 @@ mod tests {
             },
             places: Vec::new(),
         });
+        let caller = delivery::Caller::new(delivery::Guard::default()).unwrap();
         Api::new(ApiSettings {
             db,
+            deliveries: delivery::Tester::new(caller, secret.clone()),
             secret,
             hosts: tenancy::host_checks::HostChecker::new(tenancy::host_checks::Dns::default(), &urls),
             urls,

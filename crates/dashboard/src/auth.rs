@@ -36,7 +36,7 @@ fn normal(email: &str) -> String {
 /// Fresh secret in the flash cookie of a request. None if the value has not the form of a token or key.
 pub(crate) fn fresh_secret(request: &HttpRequest) -> Option<String> {
     let cookie = request.cookie(FLASH)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.';
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.+/=".contains(&byte);
     let value = cookie.value();
     ((16..=1024).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
 }
