@@ -1,7 +1,7 @@
 -- Delivery of events of conversions to trackers of affiliates and systems of networks.
 
 CREATE TABLE conversion_events (
-    network_id integer NOT NULL REFERENCES networks (id),
+    network_id integer NOT NULL,
     conversion_id uuid NOT NULL,
     version integer NOT NULL,
     kind text NOT NULL CHECK (kind IN ('created', 'approved', 'rejected', 'reversed', 'reopened', 'adjusted')),
@@ -189,3 +189,20 @@ CREATE POLICY ingest ON affiliates FOR SELECT TO clickledger_ingest USING (true)
 GRANT SELECT (network_id, id, name) ON campaigns, affiliates TO clickledger_ingest;
 GRANT SELECT (network_id, id, name, code) ON goals TO clickledger_ingest;
 GRANT SELECT (status, click_key_number, click_key_since) ON networks TO clickledger_ingest;
+
+-- Secrets of destinations are no part of an export, not even encrypted.
+CREATE OR REPLACE FUNCTION export_network() RETURNS TABLE (table_name text, row_json text)
+    LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    secrets CONSTANT text[] := ARRAY['token_hash', 'previous_token_hash', 'signing_secret', 'key_hash', 'request_hash',
+        'password_hash', 'secret', 'former_secret', 'sealed_url'];
+BEGIN
+    RETURN QUERY SELECT 'networks'::text, to_jsonb(n)::text FROM networks n WHERE n.id = current_network();
+    FOR table_name IN SELECT t.name::text FROM network_tables() t WHERE t.is_exported LOOP
+        RETURN QUERY EXECUTE format(
+            'SELECT %L::text, (to_jsonb(t) - $1)::text FROM %s t WHERE network_id = current_network()',
+            table_name, table_name) USING secrets;
+    END LOOP;
+END
+$$;

@@ -1874,7 +1874,6 @@ diesel::joinable!(click_rollups -> networks (network_id));
 diesel::joinable!(commission_rules -> networks (network_id));
 diesel::joinable!(contradicted_verdicts -> networks (network_id));
 diesel::joinable!(conversion_changes -> networks (network_id));
-diesel::joinable!(conversion_events -> networks (network_id));
 diesel::joinable!(conversion_proofs -> networks (network_id));
 diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(conversion_spans -> networks (network_id));
