@@ -106,12 +106,12 @@ async fn an_affiliate_adds_a_tracker_tests_it_and_sees_its_log() {
         .submit("/destinations/new", "/destinations", &fields)
         .await;
     let page = see_other(&made);
-    let shown = affiliate.get(&page).await.html;
+    let shown = affiliate.get(page).await.html;
     assert!(
         shown.contains("token=YOUR_TOKEN") && !shown.contains("token=abc"),
         "{shown}"
     );
-    let tested = affiliate.submit(&page, &format!("{page}/test"), &[]).await.html;
+    let tested = affiliate.submit(page, &format!("{page}/test"), &[]).await.html;
     assert!(
         tested.contains("The answer is 200.") && tested.contains("status 200"),
         "{tested}"
@@ -142,7 +142,7 @@ async fn an_affiliate_adds_a_tracker_tests_it_and_sees_its_log() {
     let received = receiver.wait_for(3).await;
     assert_eq!(received[1].header("webhook-id"), received[2].header("webhook-id"));
     let paused = affiliate
-        .submit(&page, &format!("{page}/state"), &[("state", "paused")])
+        .submit(page, &format!("{page}/state"), &[("state", "paused")])
         .await;
     assert_eq!(see_other(&paused), page);
     assert!(
@@ -152,7 +152,7 @@ async fn an_affiliate_adds_a_tracker_tests_it_and_sees_its_log() {
             .html
             .contains(">Paused</span>")
     );
-    let removed = affiliate.submit(&page, &format!("{page}/remove"), &[]).await;
+    let removed = affiliate.submit(page, &format!("{page}/remove"), &[]).await;
     assert_eq!(see_other(&removed), "/destinations");
     assert_eq!(app.count("SELECT count(*) FROM deliveries").await, 0);
     app.finish().await;
@@ -202,11 +202,8 @@ async fn a_webhook_is_signed_also_while_its_secret_is_rotated() {
         .submit("/destinations/new?kind=webhook", "/destinations", &fields)
         .await;
     let page = see_other(&made);
-    let first = secret_of(&owner.get(&page).await.html);
-    assert!(
-        !owner.get(&page).await.html.contains("fresh-secret"),
-        "shown once"
-    );
+    let first = secret_of(&owner.get(page).await.html);
+    assert!(!owner.get(page).await.html.contains("fresh-secret"), "shown once");
     convert(&app, "A-1").await;
     let received = receiver.wait_for(1).await;
     assert_eq!(
@@ -226,8 +223,8 @@ async fn a_webhook_is_signed_also_while_its_secret_is_rotated() {
         (&body["data"]["order_id"], &body["data"]["sub1"]),
         (&"A-1".into(), &"first".into())
     );
-    let rotated = owner.submit(&page, &format!("{page}/secret"), &[]).await;
-    let second = secret_of(&owner.get(&see_other(&rotated)).await.html);
+    let rotated = owner.submit(page, &format!("{page}/secret"), &[]).await;
+    let second = secret_of(&owner.get(see_other(&rotated)).await.html);
     convert(&app, "A-2").await;
     let received = receiver.wait_for(2).await;
     let signatures: Vec<&str> = received[1].header("webhook-signature").split(' ').collect();
@@ -242,7 +239,7 @@ async fn a_webhook_is_signed_also_while_its_secret_is_rotated() {
         verify_by_libraries(secret, &received[1], true);
     }
     let affiliate = app.sign_in(&app.scene.affiliate).await;
-    assert_eq!(affiliate.get(&page).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(affiliate.get(page).await.status, StatusCode::NOT_FOUND);
     assert!(!affiliate.get("/deliveries").await.html.contains("Warehouse"));
     let refused = affiliate
         .submit("/destinations/new", "/destinations", &fields)
