@@ -76,7 +76,7 @@ fn every_macro_has_a_name_a_meaning_and_a_sample() {
         assert_eq!(Macro::of_name(one.name()), Some(one));
         assert!(!one.meaning().is_empty() && !one.sample().is_empty());
     }
-    assert_eq!(Macro::all().count(), 20);
+    assert_eq!(Macro::all().count(), 26);
 }
 
 proptest! {
