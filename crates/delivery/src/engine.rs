@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use schema::batch::{BatchError, IngestClient};
 use schema::{Db, DestinationId, NetworkId, clock};
+use telemetry::catalog;
 use tenancy::work::{Work, Works};
 use tenancy::{Mailer, Secret};
 use tokio::sync::{Notify, mpsc};
@@ -38,6 +39,9 @@ const MAX_IN_FLIGHT: usize = 512;
 const MAX_MARKED: usize = 500;
 /// Interval of mails about failing destinations, and of the removal of old rows.
 const CHORES_INTERVAL: Duration = Duration::from_secs(60);
+/// Outcomes of attempts in the metrics.
+const DELIVERED: &str = "delivered";
+const FAILED: &str = "failed";
 /// Longest wait for calls in flight when the node stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -73,6 +77,10 @@ impl Engine {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(settings: EngineSettings, opening: &schema::Opening) -> Self {
+        // The series exist from the start: an increase from no value is not seen as one.
+        for outcome in [DELIVERED, FAILED] {
+            catalog::DELIVERY_DURATION.with(&[outcome]);
+        }
         let stop = Arc::new(Notify::new());
         let (sent, results) = mpsc::channel(MAX_IN_FLIGHT);
         let sender = Sender {
@@ -156,6 +164,8 @@ impl Sender {
         match self.writer.call(&job.target, &job.facts, now) {
             Ok(call) => {
                 let outcome = self.caller.call(&call).await;
+                let label = if outcome.is_delivered() { DELIVERED } else { FAILED };
+                catalog::DELIVERY_DURATION.record(&[label], outcome.duration);
                 Attempt::of(&job, call.method, call.shown_url, outcome)
             }
             Err(problem) => Attempt::unsendable(&job, problem),

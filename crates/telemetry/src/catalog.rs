@@ -125,15 +125,17 @@ catalog! {
     Background {
         MAIL_DURATION: Histograms("clickledger_mail_duration_seconds", ["outcome" = "sent, failed, not_configured"], WAITS)
             "Time to hand a mail to the mail server."; alarm "an outcome failed",
+        DELIVERY_DURATION: Histograms("clickledger_delivery_duration_seconds", ["outcome" = "delivered, failed"], WAITS)
+            "Time of an attempt to deliver an event to a tracker or a webhook.",
         WORK_LAST_SUCCESS: Gauges(
             "clickledger_work_last_success_timestamp_seconds",
-            ["work" = "blocks (one node of all), mails, files, alerts, backup, deliveries"])
+            ["work" = "blocks (one node of all), mails, files, alerts, hosts, backup, deliveries"])
             "Time of the last run of background work on this node that failed nowhere, in seconds since 1970.";
             alarm "more than 15 minutes ago on all nodes",
-        WORK_FAILING: Gauges("clickledger_work_failing", ["work" = "blocks, mails, files, alerts, backup, deliveries"])
+        WORK_FAILING: Gauges("clickledger_work_failing", ["work" = "blocks, mails, files, alerts, hosts, backup, deliveries"])
             "1 if the last run of background work failed."; alarm "1 for 15 minutes",
-        WORK_DONE: Totals("clickledger_work_done_total", ["work" = "blocks, mails, files, alerts, backup, deliveries"])
-            "Blocks built, mails sent, files prepared, networks checked, copies to the backup, mails about failing destinations.",
+        WORK_DONE: Totals("clickledger_work_done_total", ["work" = "blocks, mails, files, alerts, hosts, backup, deliveries"])
+            "Blocks built, mails sent, files prepared, networks and hosts checked, copies to the backup, mails about failing destinations.",
         REFERENCE_RATES_FETCHED: Gauges("clickledger_reference_rates_last_fetch_timestamp_seconds", [])
             "Time of the last fetch of reference exchange rates by any node, in seconds since 1970. Left out without a fetch.";
             alarm "more than four days ago",
