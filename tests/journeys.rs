@@ -212,7 +212,14 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     sees(page, "Today").await;
     assert_eq!(
         navigation(page).await,
-        ["Home", "Conversions", "Postbacks", "Reports", "Campaigns", "API keys"]
+        [
+            "Home",
+            "Conversions",
+            "Postbacks",
+            "Reports",
+            "Campaigns",
+            "API keys"
+        ]
     );
     assert_eq!(
         text(page, "kpi-clicks").await,
