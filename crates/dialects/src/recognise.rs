@@ -172,8 +172,7 @@ type Candidate = (&'static Dialect, &'static Endpoint);
 
 /// Dialects whose path matches best, each with the matching endpoint.
 fn candidates(segments: &[&str]) -> Vec<Candidate> {
-    let first = segments.first().filter(|first| !first.is_empty());
-    let beginnings = first.into_iter().chain([&""]);
+    let beginnings = segments.first().into_iter().chain([&""]);
     let comparable = beginnings
         .filter_map(|first| BY_FIRST_SEGMENT.get(first))
         .flatten();
