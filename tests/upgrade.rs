@@ -291,7 +291,16 @@ async fn catalog(conn: &mut AsyncPgConnection) -> (BTreeSet<String>, BTreeSet<St
 }
 
 /// Changes since [`RELEASED`] that the statements of that release were checked against, with the reason why they hold.
-const CHECKED: [(&str, &str); 2] = [
+const CHECKED: [(&str, &str); 4] = [
+    (
+        "demanded: conversions: CHECK (((gcd(commission_micros, revenue_micros) % minor_unit(currency)) = 0))",
+        "the same demand as of the former check",
+    ),
+    (
+        "demanded: ledger_entries: CHECK (((gcd(gcd(commission_pending_micros, commission_payable_micros), \
+         gcd(revenue_pending_micros, revenue_payable_micros)) % minor_unit(currency)) = 0))",
+        "the same demand as of the four former checks",
+    ),
     (
         "demanded: tracking_hosts: CHECK ((proof = ANY (ARRAY['txt'::text, 'cname'::text])))",
         "rows of the older binary have no proof",

@@ -50,6 +50,7 @@ use rand::rngs::StdRng;
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::BenchOptions;
+use bench::instructions::{self, InstructionOptions};
 use driver::Rates;
 use hours::HoursOptions;
 use nemesis::Fault;
@@ -88,6 +89,8 @@ enum Command {
     /// Run the benchmarks, each beside a reference in the same run; a figure is printed only after the tables were
     /// found complete.
     Bench(BenchOptions),
+    /// Count the server's instructions per event under callgrind, and compare them with committed figures.
+    Instructions(InstructionOptions),
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +238,7 @@ async fn main() -> ExitCode {
             Command::Hours(options) => lone_hours(options).await,
             Command::Controls(options) => negative_controls(options).await,
             Command::Bench(options) => bench::run(options).await,
+            Command::Instructions(options) => instructions::run(options).await,
         }
     };
     // The world is dropped on a signal too, with its processes and mounts.

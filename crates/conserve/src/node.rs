@@ -238,6 +238,11 @@ impl Node {
         self.settings.server.clone()
     }
 
+    /// Replaces the binary of all starts to come.
+    pub(crate) fn set_server(&mut self, server: PathBuf) {
+        self.settings.server = server;
+    }
+
     /// Replaces the additional options of all starts to come.
     pub(crate) fn set_options(&mut self, options: Vec<String>) {
         self.settings.options = options;

@@ -8,11 +8,17 @@ use schema::batch::{self, BatchError, Row, Tx};
 
 use crate::conversion::Conversion;
 
-/// The unique key decides, also between nodes; Postgres waits for a twin in an open transaction.
+/// The unique key decides, also between nodes; Postgres waits for a twin in an open transaction. A click that is stored
+/// gives its visit at once, so that reports have it with the conversion; [`crate::fill_visits`] adds the others.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "{} ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING id",
-        Conversion::insert_into("conversions")
+        "INSERT INTO conversions ({}, visit)
+         SELECT {}, (SELECT visit_of(c) FROM clicks c WHERE c.network_id = k.network_id AND c.id = k.click_id)
+         FROM {}
+         ON CONFLICT (network_id, goal_id, unique_key) DO NOTHING RETURNING id",
+        Conversion::columns(),
+        Conversion::columns_of("k"),
+        Conversion::unnest()
     )
 });
 

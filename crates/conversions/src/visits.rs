@@ -1,5 +1,5 @@
 //! Visits of conversions: what their clicks had is copied to them, so that reports need not look it up and keep it when
-//! the clicks are dropped.
+//! the clicks are dropped. A new conversion has it at once, if its click is stored; what is missing is added here.
 
 use std::sync::LazyLock;
 

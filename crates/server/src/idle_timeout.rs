@@ -9,9 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Longest time that a connection of a tracking host may last without a byte sent to the client. A client that has not sent a whole request
-/// by then (the connection's first or a later one), or does not take the response, only occupies the connection; idle
-/// connections are closed sooner.
+/// Longest time that a connection of a tracking host may last without a byte sent to the client. A client that has not sent a
+/// whole request by then (the connection's first or a later one), or does not take the response, only occupies it.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The same of the dashboard, whose imports and exports take longer.

@@ -11,7 +11,12 @@ use server::output::Output;
 use server::traces::Exporter;
 use tracing::{Instrument as _, info_span};
 
+/// Bytes from which a piece of memory is given back to the system when it is freed.
+#[cfg(target_env = "gnu")]
+const RETURNED_FROM: i32 = 256 * 1024;
+
 fn main() -> ExitCode {
+    give_memory_back();
     let arguments: Vec<_> = std::env::args_os().collect();
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let cli = match Cli::load(&arguments, credentials.as_deref()) {
@@ -40,6 +45,20 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Has the C library give large pieces of memory back when they are freed. On its own it raises the size from which it does so
+/// with every such piece, up to 32 MiB, and keeps what is smaller: after hours of operation, a server held the memory of the
+/// largest block of clicks that it had built.
+#[cfg(target_env = "gnu")]
+fn give_memory_back() {
+    #[expect(unsafe_code, reason = "the setting has no safe interface")]
+    // SAFETY: a number is set before any other thread exists.
+    let accepted = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, RETURNED_FROM) };
+    debug_assert_eq!(accepted, 1, "the C library refuses the setting");
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn give_memory_back() {}
 
 /// Prints help, version, or the error in the options, also as JSON.
 fn unparsed(error: &ConfigError) -> ExitCode {

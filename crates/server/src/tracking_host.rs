@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_http::{Error, HttpService, Request, Response};
+use actix_http::{Error, HttpService, KeepAlive, Request, Response};
 use actix_service::{Service as _, ServiceFactory as _, ServiceFactoryExt as _, fn_factory, fn_service};
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -113,6 +113,8 @@ async fn serve(listener: TcpListener, tracker: Tracker, mut phase: watch::Receiv
             // Ends too when the listener is dropped.
             async move { drop(phase.wait_for(|phase| *phase == Phase::Stopping).await) }
         })
+        // `IdleTimeout` closes idle connections, with one timer for each instead of one for each response.
+        .keep_alive(KeepAlive::Os)
         .client_request_timeout(IDLE_TIMEOUT)
         .client_disconnect_timeout(CLOSE_TIMEOUT)
         .h1(answering);

@@ -1,10 +1,16 @@
 //! Cost of an event: CPU time of server and Postgres together, disk space, memory.
 
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
+use super::cpu::Spent;
 use super::figures::Line;
-use super::pump::Until;
+use super::pump::{Requests, Until};
 use super::testbed::Testbed;
 use super::{Effort, postbacks, traffic};
 use crate::Outcome;
@@ -12,26 +18,141 @@ use crate::Outcome;
 /// Clicks whose disk space is measured.
 const DISK_CLICKS: u64 = 300_000;
 
-/// Measures CPU microseconds per click and per postback at full load, until the tables contain them.
+/// Kind of an event and of the connections on which it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Load {
+    /// Clicks on this number of kept connections.
+    Clicks(usize),
+    /// Clicks, each on a new connection.
+    NewConnections,
+    /// Postbacks on this number of kept connections.
+    Postbacks(usize),
+}
+
+impl Load {
+    /// Every load whose cost is measured.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Clicks(64),
+        Self::Clicks(256),
+        Self::NewConnections,
+        Self::Postbacks(64),
+        Self::Postbacks(256),
+    ];
+
+    /// Returns the goals of "CPU per event" in microseconds.
+    fn most_us(self) -> Option<f64> {
+        match self {
+            Self::Clicks(_) => Some(28.0),
+            Self::NewConnections => None,
+            Self::Postbacks(64) => Some(180.0),
+            Self::Postbacks(_) => Some(140.0),
+        }
+    }
+
+    /// Sends events for these seconds, and waits until the tables contain them. Returns their number per second, and what
+    /// each cost.
+    pub(super) async fn run(self, testbed: &mut Testbed, seconds: u64) -> Outcome<(f64, Spent)> {
+        let before = testbed.spent();
+        let (events, rate) = match self {
+            Self::Clicks(connections) => {
+                let (run, _) = testbed.redirects(connections, seconds).await?;
+                (run.answered as f64, run.rate())
+            }
+            Self::NewConnections => {
+                let run = testbed.fresh.run(testbed.node.tracking, 64, seconds).await?;
+                testbed.acknowledgements.wrk(&run, 64);
+                testbed.settle().await?;
+                (run.answered as f64, run.rate())
+            }
+            Self::Postbacks(connections) => {
+                let (tally, seconds) = postbacks::send(testbed, connections, seconds).await?;
+                let verdicts = (tally.count(200) + tally.count(202)) as f64;
+                (verdicts, verdicts / seconds)
+            }
+        };
+        Ok((rate, (testbed.spent() - before).each(events)))
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clicks(connections) => write!(f, "click, {connections} kept connections"),
+            Self::NewConnections => f.write_str("click, each on a new connection"),
+            Self::Postbacks(connections) => write!(f, "postback, {connections} connections"),
+        }
+    }
+}
+
+/// Measures CPU microseconds per event at full load, until the tables contain them, and by the part that spent them.
 pub(super) async fn cpu(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
-    let (mut clicks, mut calls) = (vec![], vec![]);
+    let mut spent: Vec<Vec<Spent>> = vec![Vec::new(); Load::ALL.len()];
     for _ in 0..effort.rounds {
-        let before = testbed.cpu_us();
-        let (run, _) = testbed.redirects(64, effort.seconds).await?;
-        clicks.push((testbed.cpu_us() - before) / run.answered as f64);
-        let before = testbed.cpu_us();
-        let (tally, _) = postbacks::send(testbed, 64, effort.seconds).await?;
-        calls.push((testbed.cpu_us() - before) / tally.count(200) as f64);
+        for (load, spent) in Load::ALL.iter().zip(&mut spent) {
+            spent.push(load.run(testbed, effort.seconds).await?.1);
+        }
     }
     let size = testbed.preloaded.count;
+    let line = |(load, mut spent): (&Load, Vec<Spent>)| {
+        spent.sort_by(|one, other| one.all().total_cmp(&other.all()));
+        let middle = spent.get(spent.len() / 2).copied().unwrap_or_default();
+        let all = spent.iter().map(|spent| spent.all()).collect();
+        let line = Line::of(format!("CPU per {load}, over {size}"), "µs", all).remark(middle.to_string());
+        match load.most_us() {
+            Some(most) => line.at_most(most),
+            None => line,
+        }
+    };
+    Ok(Load::ALL.iter().zip(spent).map(line).collect())
+}
+
+/// Postbacks that wait for their order while an idle server is measured.
+const PARKED: u64 = 1000;
+/// Seconds of each measurement of an idle server.
+const IDLE_SECONDS: u64 = 20;
+
+/// Measures the share of a core that server and Postgres use with a thousand held postbacks and no requests.
+pub(super) async fn idle(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec<Line>> {
+    let link = testbed.preloaded.links.first().ok_or("no links")?.clone();
+    let click = testbed.preloaded.click_id(0, &link);
+    // Refunds of orders that are not reported yet.
+    let requests: Requests = Arc::new(move |n, request| {
+        // Writing to memory does not fail.
+        let _ = write!(
+            request,
+            "GET /postback?click_id={click}&goal=sale&refund=1.00&refund_id={n}&order_id=parked-{n}&token={} HTTP/1.1\r\n\
+             Host: {}\r\n\r\n",
+            link.token, link.host
+        );
+    });
+    let mut shares = Vec::new();
+    let mut pump = testbed.pump(64, requests);
+    pump.first = 0;
+    let tally = pump.closed(Until::Sent(PARKED)).await?;
+    let held = testbed
+        .client
+        .query_one("SELECT count(*) FROM held_postbacks", &[]);
+    let parked = held.await?.get::<_, i64>(0).unsigned_abs();
+    if parked < PARKED {
+        return Err(format!("{parked} of {PARKED} postbacks are held: {:?}", tally.statuses).into());
+    }
+    for _ in 0..effort.rounds {
+        let before = testbed.spent();
+        sleep(Duration::from_secs(IDLE_SECONDS)).await;
+        let spent = (testbed.spent() - before).all();
+        shares.push(spent / (IDLE_SECONDS as f64 * 1e6) * 100.0);
+    }
+    testbed
+        .client
+        .batch_execute("DELETE FROM held_postbacks; DELETE FROM postbacks WHERE order_id LIKE 'parked-%'")
+        .await?;
     Ok(vec![
         Line::of(
-            format!("CPU per click, server and Postgres, over {size}"),
-            "µs",
-            clicks,
-        ),
-        Line::of(format!("CPU per postback, likewise, over {size}"), "µs", calls)
-            .remark("compare with another size of --clicks-preloaded: ≤ 1.2 ×"),
+            format!("idle server with {PARKED} held postbacks, of a core"),
+            "%",
+            shares,
+        )
+        .at_most(1.0),
     ])
 }
 

@@ -3,16 +3,19 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `redirects`, `postbacks`, `latency`, `reports`, `cost` | benchmarks |
+//! | `redirects`, `postbacks`, `latency`, `reports`, `cost`, `against` | benchmarks |
 //! | `testbed`, `preload`, `traffic` | Postgres and the server, their content, and the requests |
 //! | `acknowledgements` | acknowledged events, and their comparison with the tables |
 //! | `pump`, `tools` | our generator; wrk, nginx and pgbench |
 //! | `figures`, `machine`, `cpu` | medians and ratios, and the machine |
+//! | `instructions` | instructions per event, for the check on every change |
 
 mod acknowledgements;
+mod against;
 mod cost;
 mod cpu;
 mod figures;
+pub(crate) mod instructions;
 mod latency;
 mod machine;
 mod postbacks;
@@ -45,6 +48,9 @@ pub(crate) struct BenchOptions {
     /// Binary under test: a release build.
     #[arg(long, value_name = "PATH")]
     server: PathBuf,
+    /// Another binary to measure in alternation with it, instead of all rows: rate and CPU time of clicks and postbacks.
+    #[arg(long, value_name = "PATH", conflicts_with = "rows")]
+    against: Option<PathBuf>,
     /// Rounds of each pair.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
@@ -74,6 +80,15 @@ pub(crate) struct BenchOptions {
     folder: Option<PathBuf>,
 }
 
+impl BenchOptions {
+    fn effort(&self) -> Effort {
+        Effort {
+            rounds: self.rounds,
+            seconds: self.seconds,
+        }
+    }
+}
+
 /// Rows that are measured together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchRow {
@@ -93,8 +108,10 @@ pub(crate) enum BenchRow {
     Visible,
     /// Reports of a busy network, beside the same from raw rows, and the cost of a refresh of Home.
     Reports,
-    /// CPU time per click and per postback.
+    /// CPU time per click and per postback, by the part that spends it.
     Cpu,
+    /// CPU time of an idle server with a thousand held postbacks.
+    Idle,
     /// Disk space per click.
     Disk,
     /// Redirects while Postgres is suspended.
@@ -127,8 +144,13 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
     check_disk_space(&folder, options.clicks_preloaded)?;
     let machine = Machine::look(&server)?;
     println!("{machine}");
-    let testbed = Testbed::set(&server, folder.clone(), options.clicks_preloaded).await?;
-    let (lines, faults) = measure(options, testbed).await?;
+    let (lines, faults) = match &options.against {
+        Some(other) => compare(options, &server, other, &folder).await?,
+        None => {
+            let testbed = Testbed::set(&server, folder.clone(), options.clicks_preloaded).await?;
+            measure(options, testbed).await?
+        }
+    };
     let load_after = machine::load()?;
     println!("load average after: {load_after}");
     if let Some(file) = &options.json {
@@ -149,6 +171,30 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
         eprintln!("conserve: kept {}", folder.display());
     }
     Ok(faults.is_empty())
+}
+
+/// Measures two builds in alternation, and prints the figures if both kept all acknowledged events.
+async fn compare(
+    options: &BenchOptions,
+    server: &Path,
+    other: &Path,
+    folder: &Path,
+) -> Outcome<(Vec<Value>, Vec<String>)> {
+    let other = other
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", other.display()))?;
+    let mut ours = Testbed::set(server, folder.join("ours"), options.clicks_preloaded).await?;
+    let mut other = Testbed::set(&other, folder.join("other"), options.clicks_preloaded).await?;
+    let lines = against::compare(&mut ours, &mut other, options.effort()).await?;
+    let mut faults = ours.acknowledgements.compare(&ours.client).await?;
+    faults.extend(other.acknowledgements.compare(&other.client).await?);
+    for fault in &faults {
+        println!("{fault}");
+    }
+    for line in lines.iter().filter(|_| faults.is_empty()) {
+        println!("{line}");
+    }
+    Ok((lines.iter().map(Line::json).collect(), faults))
 }
 
 /// Measures the rows in turn, and prints each after its comparison.
@@ -177,10 +223,7 @@ async fn measure(options: &BenchOptions, mut testbed: Testbed) -> Outcome<(Vec<V
 
 impl BenchRow {
     async fn measure(self, testbed: &mut Testbed, options: &BenchOptions) -> Outcome<Vec<Line>> {
-        let effort = Effort {
-            rounds: options.rounds,
-            seconds: options.seconds,
-        };
+        let effort = options.effort();
         match self {
             Self::Redirects => redirects::kept(testbed, effort).await,
             Self::NewConnections => redirects::new_connections(testbed, effort).await,
@@ -193,6 +236,7 @@ impl BenchRow {
                 reports::questions(testbed, effort, options.report_clicks, options.report_keep).await
             }
             Self::Cpu => cost::cpu(testbed, effort).await,
+            Self::Idle => cost::idle(testbed, effort).await,
             Self::Disk => cost::disk(testbed, effort).await,
             Self::Stopped => redirects::while_stopped(testbed, effort).await,
             Self::Memory => cost::memory(testbed, effort, options.many_links).await,

@@ -41,11 +41,11 @@ pub(super) async fn decided(testbed: &mut Testbed, effort: Effort) -> Outcome<Ve
     let mut lines = vec![
         Line::of("decided postbacks, 64 connections", "/s", few)
             .against("INSERT, pgbench, 8 clients", &single)
-            .at_least(1.5)
+            .at_least(0.8)
             .remark(remark),
         Line::of("decided postbacks, 256 connections", "/s", many)
             .against("INSERT, pgbench, 8 clients", &single)
-            .at_least(2.0),
+            .at_least(1.2),
     ];
     lines.extend(latencies("verdict", rate, &tallies));
     Ok(lines)
@@ -68,11 +68,11 @@ pub(super) async fn capped(testbed: &mut Testbed, effort: Effort) -> Outcome<Vec
             // The server reads its configuration anew, and both variants begin with a fresh process.
             testbed.restart().await?;
             send(testbed, 64, 1).await?;
-            let before = testbed.cpu_us();
+            let before = testbed.spent();
             let (tally, seconds) = send(testbed, 64, effort.seconds).await?;
             let accepted = (tally.count(200) + tally.count(202)) as f64;
             rates.push(accepted / seconds);
-            costs.push((testbed.cpu_us() - before) / accepted);
+            costs.push((testbed.spent() - before).each(accepted).all());
         }
     }
     testbed.client.batch_execute("DELETE FROM caps").await?;

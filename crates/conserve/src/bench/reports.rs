@@ -291,14 +291,14 @@ async fn home(testbed: &Testbed, ground: &Ground, effort: Effort) -> Outcome<Lin
     );
     let mut cpu = vec![];
     for _ in 0..effort.rounds {
-        let before = testbed.cpu_us();
+        let before = testbed.spent().all();
         for _ in 0..REFRESHES {
             let response = connection.send(&request).await?;
             if response.status != 200 {
                 return Err(format!("Home answers {}", response.status).into());
             }
         }
-        cpu.push((testbed.cpu_us() - before) / 1e3 / REFRESHES as f64);
+        cpu.push((testbed.spent().all() - before) / 1e3 / REFRESHES as f64);
     }
     let what = format!("CPU of a refresh of Home, 1000 links, {} clicks", ground.clicks);
     Ok(Line::of(what, "ms", cpu).at_most(10.0))

@@ -1,13 +1,14 @@
-//! Testbed: Postgres, the server, ten networks with a hundred links, and their earlier clicks.
+//! Stage: Postgres, the server, ten networks with a hundred links, and their earlier clicks; testbed: a stage with tools.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
 use tokio_postgres::Client;
 
 use super::acknowledgements::Acknowledgements;
-use super::cpu;
+use super::cpu::{self, Spent};
 use super::pump::{Pump, Requests};
 use super::tools::{Nginx, Wrk, WrkRun};
 use super::traffic::{self, Connections, Preloaded};
@@ -20,6 +21,39 @@ use crate::scene::{self, Link};
 const NETWORKS: usize = 10;
 /// Links of each network, every link with a separate campaign and affiliate.
 const LINKS: usize = 10;
+
+/// Postgres and the server, with networks, links and earlier clicks. Leaves no process when dropped.
+pub(super) struct Stage {
+    /// Server under test.
+    pub(super) node: Node,
+    /// Connection of a superuser.
+    pub(super) client: Client,
+    /// Postgres; outlives everything that is connected to it.
+    pub(super) cluster: Cluster,
+    /// Clicks from before the measurements.
+    pub(super) preloaded: Preloaded,
+}
+
+impl Stage {
+    /// Sets the stage in a folder that does not exist.
+    pub(super) async fn set(server: &Path, folder: &Path, preloaded: u64) -> Outcome<Self> {
+        std::fs::create_dir_all(folder)?;
+        // Postgres runs as another user.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
+        let cluster = Cluster::create(folder.join("postgres")).await?;
+        let mut node = Node::new(node_settings(server, &cluster, folder))?;
+        node.start().await?;
+        let client = cluster.client().await?;
+        let links = set_scene(&client).await?;
+        let preloaded = super::preload::clicks(&client, links, preloaded).await?;
+        Ok(Self {
+            node,
+            client,
+            cluster,
+            preloaded,
+        })
+    }
+}
 
 /// Testbed of the benchmarks. Leaves no process when dropped.
 pub(super) struct Testbed {
@@ -50,17 +84,14 @@ pub(super) struct Testbed {
 impl Testbed {
     /// Creates the testbed in a folder that does not exist.
     pub(super) async fn set(server: &Path, folder: PathBuf, preloaded: u64) -> Outcome<Self> {
-        std::fs::create_dir_all(&folder)?;
-        // Postgres runs as another user.
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
-        let cluster = Cluster::create(folder.join("postgres")).await?;
-        let mut node = Node::new(node_settings(server, &cluster, &folder))?;
-        node.start().await?;
-        let client = cluster.client().await?;
-        let links = set_scene(&client).await?;
-        let networks = links.iter().map(|link| link.network).collect();
-        let preloaded = super::preload::clicks(&client, links, preloaded).await?;
+        let Stage {
+            node,
+            client,
+            cluster,
+            preloaded,
+        } = Stage::set(server, &folder, preloaded).await?;
         let links = &preloaded.links;
+        let networks = links.iter().map(|link| link.network).collect();
         let kept = Wrk::new(&folder, "kept", &traffic::assortment(links, Connections::Kept))?;
         let fresh = Wrk::new(&folder, "new", &traffic::assortment(links, Connections::New))?;
         let mut acknowledgements = Acknowledgements::begin(&client, networks).await?;
@@ -115,13 +146,31 @@ impl Testbed {
         }
     }
 
-    /// Returns the CPU time of the server and Postgres so far, in microseconds.
-    pub(super) fn cpu_us(&self) -> f64 {
-        let server = self.node.pid().map_or(0.0, cpu::alone_us);
+    /// Returns the CPU time of the server and Postgres so far.
+    pub(super) fn spent(&self) -> Spent {
         let postmaster = self.cluster.postmaster_pid();
         let reaped = postmaster.map_or(0.0, cpu::reaped_us);
         let postgres = postmaster.into_iter().chain(self.cluster.children());
-        server + reaped + postgres.map(cpu::alone_us).sum::<f64>()
+        Spent::by(self.node.pid(), reaped + postgres.map(cpu::alone_us).sum::<f64>())
+    }
+
+    /// Suspends the server and Postgres, so that they disturb no other testbed.
+    pub(super) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        self.cluster.freeze();
+    }
+
+    /// Resumes them.
+    pub(super) fn thaw(&self) {
+        self.cluster.thaw();
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.node.pid() {
+            // A process that has ended already is found out by its next request.
+            let _ = kill(pid, signal);
+        }
     }
 
     /// Stops the server in order and starts it again.

@@ -124,7 +124,7 @@ impl Preloaded {
     }
 
     /// Returns the click id as the server would have created it.
-    fn click_id(&self, n: u64, link: &Link) -> String {
+    pub(super) fn click_id(&self, n: u64, link: &Link) -> String {
         let ms = self.from_ms + n * self.span_ms / self.count;
         let mut bytes = vec![1];
         bytes.extend(ms.to_be_bytes().iter().skip(2));
