@@ -147,6 +147,8 @@ async fn nothing_bypasses_row_level_security() {
             "deliveries: INSERT SELECT UPDATE",
             "delivery_attempts: INSERT SELECT",
             "destinations: SELECT UPDATE",
+            "event_consumers: SELECT",
+            "event_streams: INSERT SELECT UPDATE",
             "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",
             "ledger_entries: INSERT",

@@ -1,8 +1,6 @@
 //! Deliveries: which events reach a tracker, in which order, how often, and what happens when it fails.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
-use std::time::Duration;
-
 use conversions::EventKind;
 use delivery::destinations::{
     self, Destination, DestinationKind, DestinationSettings, DestinationState, Owner,
@@ -90,7 +88,7 @@ async fn each_change_reaches_the_tracker_once_and_in_order() {
         .collect();
     ids.dedup();
     assert_eq!(ids.len(), 3);
-    settled_deliveries(&app, 3).await;
+    states(&app, "3 delivered").await;
     assert_eq!(
         app.count("SELECT count(*) FROM delivery_attempts WHERE code = 200")
             .await,
@@ -100,17 +98,11 @@ async fn each_change_reaches_the_tracker_once_and_in_order() {
     app.finish().await;
 }
 
-/// Waits until this many deliveries have arrived.
-async fn settled_deliveries(app: &TestApp, count: i64) {
-    for _ in 0..200 {
-        let delivered = "SELECT count(*) FROM deliveries WHERE state = 'delivered'";
-        if app.count(delivered).await == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let all = "SELECT coalesce(string_agg(event || ' ' || state || ' ' || coalesce(problem, ''), ', '), '') FROM deliveries";
-    panic!("{count} deliveries were expected: {}", app.text(all).await);
+/// Waits until the deliveries have these states, in alphabetical order.
+async fn states(app: &TestApp, expected: &str) {
+    let states = "SELECT coalesce(string_agg(n || ' ' || state, ', ' ORDER BY state), '')
+                  FROM (SELECT state, count(*) AS n FROM deliveries GROUP BY state) s";
+    app.eventually(states, expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +170,7 @@ async fn a_failure_is_retried_under_the_same_id_and_later_events_wait_behind_it(
         ["/pb?e=created", "/pb?e=created", "/pb?e=approved"]
     );
     assert_eq!(first[0].header("webhook-id"), received[1].header("webhook-id"));
-    settled_deliveries(&app, 2).await;
+    states(&app, "2 delivered").await;
     let attempts = "SELECT string_agg(number || ' ' || coalesce(code::text, '-'), ', ' ORDER BY number, code)
                     FROM delivery_attempts";
     assert_eq!(app.text(attempts).await, "1 204, 1 500, 2 204");
@@ -201,19 +193,11 @@ async fn redirects_are_not_followed_and_bodies_are_cut_off() {
         tracker(&app, receiver, "e={change}").await;
     }
     convert(&app, "a", "A-1").await;
-    settled_deliveries(&app, 2).await;
+    states(&app, "2 delivered, 1 waiting").await;
     redirecting.wait_for(1).await;
     let problem = "SELECT coalesce(max(problem), '') FROM delivery_attempts WHERE code = 302";
-    for _ in 0..100 {
-        if !app.text(problem).await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(
-        app.text(problem).await,
-        "The answer is a redirect (302), which is not followed."
-    );
+    app.eventually(problem, "The answer is a redirect (302), which is not followed.")
+        .await;
     assert!(canary.received().is_empty());
     assert_eq!(
         app.count("SELECT max(octet_length(answer)) FROM delivery_attempts")
@@ -231,18 +215,10 @@ async fn a_receiver_that_is_gone_is_paused_and_gets_its_events_when_it_is_resume
     convert(&app, "first", "A-1").await;
     receiver.wait_for(1).await;
     let paused = "SELECT count(*) FROM destinations WHERE paused_because = 'gone'";
-    while app.count(paused).await == 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    app.eventually(paused, "1").await;
     receiver.behave(Behaviour::Status(200));
     convert(&app, "second", "A-2").await;
-    while app
-        .count("SELECT count(*) FROM deliveries WHERE state = 'waiting'")
-        .await
-        < 2
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    states(&app, "2 waiting").await;
     assert_eq!(receiver.received().len(), 1, "a paused destination gets nothing");
     let mut conn = app.network().await;
     let (author, now) = (Author::system(), clock::now());
@@ -251,7 +227,7 @@ async fn a_receiver_that_is_gone_is_paused_and_gets_its_events_when_it_is_resume
         .await
         .unwrap();
     conn.commit().await.unwrap();
-    settled_deliveries(&app, 2).await;
+    states(&app, "2 delivered").await;
     app.finish().await;
 }
 
@@ -268,7 +244,7 @@ async fn a_silent_receiver_delays_no_other() {
         convert(&app, &format!("v{number}"), &format!("A-{number}")).await;
     }
     healthy.wait_for(200).await;
-    settled_deliveries(&app, 200).await;
+    states(&app, "200 delivered, 20 waiting").await;
     let slowest = "SELECT round(max(extract(epoch FROM finished_at - queued_at)) * 1000) FROM deliveries
                    WHERE state = 'delivered'";
     assert!(
@@ -307,7 +283,7 @@ async fn only_matching_events_of_the_affiliate_are_delivered() {
         .await;
     assert!(answer.status.is_success(), "{}", answer.text);
     let received = receiver.wait_for(1).await;
-    settled_deliveries(&app, 1).await;
+    states(&app, "1 delivered").await;
     assert_eq!((received.len(), received[0].method.as_str()), (1, "POST"));
     assert_eq!(
         (received[0].target.as_str(), received[0].body.as_str()),
@@ -334,7 +310,7 @@ async fn a_new_destination_gets_the_conversions_of_a_period_once() {
         assert_eq!(queued.unwrap(), expected);
         conn.commit().await.unwrap();
     }
-    settled_deliveries(&app, 3).await;
+    states(&app, "3 delivered").await;
     assert_eq!(receiver.received().len(), 3);
     app.finish().await;
 }
@@ -345,7 +321,7 @@ async fn a_lease_of_a_node_that_died_ends_and_the_delivery_is_repeated() {
     let receiver = Receiver::start(Behaviour::Status(200)).await;
     tracker(&app, &receiver, "e={change}").await;
     convert(&app, "a", "A-1").await;
-    settled_deliveries(&app, 1).await;
+    states(&app, "1 delivered").await;
     // As a node leaves it that has sent and not recorded it.
     app.execute(
         "UPDATE deliveries SET state = 'waiting', finished_at = NULL, attempts = 0, next_at = now() + interval '1 s'",
@@ -354,7 +330,7 @@ async fn a_lease_of_a_node_that_died_ends_and_the_delivery_is_repeated() {
     app.execute("DELETE FROM delivery_attempts").await;
     let received = receiver.wait_for(2).await;
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
-    settled_deliveries(&app, 1).await;
+    states(&app, "1 delivered").await;
     app.finish().await;
 }
 
@@ -367,13 +343,7 @@ async fn a_delivery_is_given_up_after_the_last_retry_and_can_be_sent_again() {
     receiver.wait_for(1).await;
     app.execute("UPDATE deliveries SET failures = 9, next_at = now() WHERE state = 'waiting'")
         .await;
-    while app
-        .count("SELECT count(*) FROM deliveries WHERE state = 'given_up'")
-        .await
-        == 0
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    states(&app, "1 given_up").await;
     receiver.behave(Behaviour::Status(200));
     let mut conn = app.network().await;
     let (author, scope, now) = (Author::system(), Scope::default(), clock::now());
@@ -381,7 +351,7 @@ async fn a_delivery_is_given_up_after_the_last_retry_and_can_be_sent_again() {
     let resent = deliveries::resend_failed(&mut conn, &author, scope, destination.id, since, now).await;
     assert_eq!(resent.unwrap(), 1);
     conn.commit().await.unwrap();
-    settled_deliveries(&app, 1).await;
+    states(&app, "1 delivered").await;
     app.finish().await;
 }
 
@@ -393,14 +363,14 @@ async fn a_receiver_that_asks_for_a_pause_gets_one() {
     convert(&app, "a", "A-1").await;
     receiver.wait_for(1).await;
     let quiet = "SELECT count(*) FROM destinations WHERE quiet_until > now() + interval '59 minutes'";
-    while app.count(quiet).await == 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    app.eventually(quiet, "1").await;
     convert(&app, "b", "A-2").await;
-    while app.count("SELECT count(*) FROM deliveries").await < 2 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    states(&app, "2 waiting").await;
+    // Another tracker shows that the engine has looked since.
+    let other = Receiver::start(Behaviour::Status(200)).await;
+    tracker(&app, &other, "e={change}").await;
+    convert(&app, "c", "A-3").await;
+    states(&app, "1 delivered, 3 waiting").await;
     assert_eq!(receiver.received().len(), 1);
     app.finish().await;
 }

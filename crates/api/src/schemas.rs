@@ -265,6 +265,8 @@ texts! {
     Reference: 0 to _ like None, such as "Nova Shoes";
     /// Cursor: `next` of the previous page.
     Cursor: 0 to 200 like None, such as "lnk_2y6c3r8";
+    /// Name of an event consumer: lower-case letters, digits, `.`, `_` and `-`.
+    ConsumerName: 1 to 64 like Some("^[a-z0-9][a-z0-9._-]*$"), such as "warehouse";
     /// Percentage of the order amount, fixed amount in the campaign's currency, or both.
     Pay: 0 to _ like None, such as "1.00 + 5 %";
     /// Amount of money: digits with at most one decimal point.

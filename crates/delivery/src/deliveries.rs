@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, ConversionId, DeliveryId, DestinationId, NetworkConn, affiliates, deliveries,
+    AffiliateId, ConversionId, DeliveryId, DestinationId, NetworkConn, affiliates, changes, deliveries,
     delivery_attempts, destinations, text_enum,
 };
 use tenancy::audit::{self, Change};
@@ -212,6 +212,7 @@ pub async fn resend(
         .set(QueuedAgain::at(now))
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let change = Change::noted("delivery.resend", id, &destination.name);
     audit::record(conn, author, change, now).await?;
     Ok(())
@@ -241,6 +242,7 @@ pub async fn resend_failed(
         .set(QueuedAgain::at(now))
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let change = Change::noted("destination.resend", id, &destination.name);
     audit::record(conn, author, change, now).await?;
     Ok(count)
@@ -349,6 +351,7 @@ pub async fn backfill(
         .bind::<Integer, _>(id)
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let period = serde_json::json!({ "from": from, "to": to, "deliveries": queued });
     let change = Change::created("destination.backfill", id, &destination.name, period);
     audit::record(conn, author, change, now).await?;

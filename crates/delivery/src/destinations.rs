@@ -9,7 +9,7 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, CampaignId, DestinationId, GoalId, NetworkConn, NetworkId, affiliates, deliveries,
+    AffiliateId, CampaignId, DestinationId, GoalId, NetworkConn, NetworkId, affiliates, changes, deliveries,
     destinations, text_enum,
 };
 use serde_json::Value;
@@ -311,6 +311,7 @@ pub async fn set_state(
             .set(deliveries::next_at.eq(diesel::dsl::now))
             .execute(&mut **conn)
             .await?;
+        changes::signal_events(conn).await?;
     }
     let action = match state {
         DestinationState::Active => "destination.resume",

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::batch::{BatchError, IngestClient};
+use schema::changes::EventSignals;
 use schema::{Db, DestinationId, NetworkId, clock};
 use telemetry::catalog;
 use tenancy::work::{Work, Works};
@@ -29,8 +30,8 @@ use crate::send::Caller;
 use claim::Job;
 use mark::{Attempt, mark};
 
-/// Longest time until new events and due deliveries are noticed.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time between looks at the queue without a signal: signals are lost while their connection is broken.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Most calls of a node at once.
@@ -59,6 +60,8 @@ pub struct EngineSettings {
     pub mailer: Mailer,
     /// Public URL of the dashboard.
     pub dashboard_url: String,
+    /// Signals of stored events.
+    pub signals: EventSignals,
     /// Background work of the node.
     pub works: Works,
 }
@@ -96,6 +99,7 @@ impl Engine {
             unmarked: Vec::new(),
             in_flight: HashMap::new(),
             is_stopping: false,
+            signals: settings.signals,
             works,
         };
         let running = tokio::spawn(opening.clone().then(dispatcher.run(stop.clone())));
@@ -183,6 +187,7 @@ struct Dispatcher {
     /// Calls in flight by destination.
     in_flight: HashMap<(NetworkId, DestinationId), usize>,
     is_stopping: bool,
+    signals: EventSignals,
     works: Works,
 }
 
@@ -216,9 +221,11 @@ impl Dispatcher {
                 claimed = self.claim(&mut client).await?;
             }
             if marked + claimed + queued == 0 {
+                let pause = claim::until_due(&mut client).await?.min(POLL_INTERVAL);
                 tokio::select! {
                     Some(attempt) = self.results.recv() => self.receive(attempt),
-                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = self.signals.any() => {}
+                    () = tokio::time::sleep(pause) => {}
                     () = stop.notified() => self.is_stopping = true,
                 }
             }

@@ -1,10 +1,11 @@
 //! Delivery: events of conversions to trackers of affiliates (partner postbacks) and to systems of networks (webhooks), at
-//! least once, in order per destination and conversion, with a row for each attempt.
+//! least once, in order per destination and conversion, with a row for each attempt; and the [`stream`] that programs fetch.
 //!
 //! The events are stored by the transaction that changes a conversion ([`conversions::StoredEvent`]). The [`Engine`] of
 //! each node queues a delivery for each destination that an event concerns, and sends it.
 
 mod connector;
+pub mod consumers;
 pub mod deliveries;
 pub mod destinations;
 mod engine;
@@ -16,6 +17,7 @@ mod retention;
 mod schedule;
 mod send;
 mod signature;
+pub mod stream;
 mod tester;
 mod value_maps;
 

@@ -515,7 +515,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Events of conversions of networks with destinations, stored by the transaction that changes the conversion.
+    /// Events of conversions of networks with destinations or event consumers, stored by the transaction that changes the conversion.
     conversion_events (network_id, conversion_id, version) {
         /// Network that owns the row.
         network_id -> Int4,
@@ -549,8 +549,10 @@ diesel::table! {
         currency -> Text,
         /// True once its deliveries are queued.
         is_queued -> Bool,
-        /// Identifier of the transaction that stored it, which orders the events.
-        stored_in -> Int8,
+        /// Position in the stream of the network, from 1, without gaps; NULL before its deliveries are queued, and for an event that was restored for a back-fill.
+        position -> Nullable<Int8>,
+        /// Time at which it got its position; NULL without one.
+        queued_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -809,6 +811,34 @@ diesel::table! {
         mailed_failures -> Int4,
         /// Time before which the receiver asked for no request (Retry-After); NULL if it did not.
         quiet_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Programs that fetch the stream of events of a network, each with its place in it.
+    event_consumers (network_id, name) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Name that the program chose.
+        name -> Text,
+        /// Position up to which events are acknowledged.
+        position -> Int8,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// Time of the last acknowledgement; NULL before the first.
+        acknowledged_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Extent of the stream of events of each network.
+    event_streams (network_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Position of the latest event.
+        position -> Int8,
+        /// Highest position whose event was removed because of its age; 0 if none was.
+        removed -> Int8,
     }
 }
 
@@ -1879,6 +1909,8 @@ diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(conversion_spans -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(destinations -> networks (network_id));
+diesel::joinable!(event_consumers -> networks (network_id));
+diesel::joinable!(event_streams -> networks (network_id));
 diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
@@ -1936,6 +1968,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     delivery_attempts,
     destinations,
+    event_consumers,
+    event_streams,
     exchange_rates,
     goal_versions,
     goals,

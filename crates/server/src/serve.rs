@@ -190,6 +190,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         caller,
         mailer: settings.mailer.clone(),
         dashboard_url: urls.dashboard.clone(),
+        signals: tracker.changes().events(),
         works: tracker.works().clone(),
     };
     let reports = reports::Engine::default();

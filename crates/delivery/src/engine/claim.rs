@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use schema::batch::{BatchError, ReadRow, Row as _, Tx};
+use schema::batch::{BatchError, IngestClient, ReadRow, Row as _, Tx};
 use schema::{DestinationId, NetworkId};
 
-use crate::facts::Facts;
+use crate::facts::{COLUMNS, Facts, JOINS};
 use crate::message::Target;
 
 /// Most calls of a node to one destination at once.
@@ -15,8 +16,6 @@ const MAX_PER_DESTINATION: usize = 8;
 const FAILING_AFTER: usize = 3;
 /// Time for which a claim holds, in seconds: longer than a call takes.
 const LEASE_SECONDS: u32 = 30;
-/// Longest wait for the row of a click that was redirected and is not stored yet, in seconds.
-const CLICK_WAIT_SECONDS: u32 = 60;
 
 /// A claimed delivery.
 #[derive(Debug, Clone)]
@@ -40,20 +39,21 @@ schema::row! {
     struct Head(read) { destination_id: DestinationId, number: i32, failures: i32 }
 }
 
-/// The lanes are the destinations that have waiting deliveries, found by jumps along the index. From each lane come the
-/// deliveries that are due and have no earlier event of their conversion in front of them. A delivery whose click is not
+/// The lanes are the destinations that have waiting deliveries, found by jumps along the index.
+const LANES: &str = "WITH RECURSIVE lanes AS (
+    (SELECT network_id, destination_id FROM deliveries WHERE state = 'waiting'
+     ORDER BY network_id, destination_id LIMIT 1)
+    UNION ALL
+    SELECT n.network_id, n.destination_id FROM lanes l CROSS JOIN LATERAL (
+        SELECT d.network_id, d.destination_id FROM deliveries d
+        WHERE d.state = 'waiting' AND (d.network_id, d.destination_id) > (l.network_id, l.destination_id)
+        ORDER BY d.network_id, d.destination_id LIMIT 1) n
+ )";
+/// From each lane come the deliveries that are due and have no earlier event of their conversion in front of them. A delivery whose click is not
 /// stored yet is looked at again after a second.
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH RECURSIVE lanes AS (
-            (SELECT network_id, destination_id FROM deliveries WHERE state = 'waiting'
-             ORDER BY network_id, destination_id LIMIT 1)
-            UNION ALL
-            SELECT n.network_id, n.destination_id FROM lanes l CROSS JOIN LATERAL (
-                SELECT d.network_id, d.destination_id FROM deliveries d
-                WHERE d.state = 'waiting' AND (d.network_id, d.destination_id) > (l.network_id, l.destination_id)
-                ORDER BY d.network_id, d.destination_id LIMIT 1) n
-         ), open_lanes AS (
+        "{LANES}, open_lanes AS (
             SELECT l.network_id, l.destination_id,
                    CASE WHEN s.failures >= {FAILING_AFTER} THEN 1 ELSE {MAX_PER_DESTINATION} END
                        - coalesce(b.busy, 0) AS free
@@ -76,29 +76,33 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
          ), claimed AS (
             UPDATE deliveries d SET next_at = now() + interval '{LEASE_SECONDS} s'
             FROM due WHERE d.network_id = due.network_id AND d.id = due.id
-            RETURNING d.network_id, d.id, d.destination_id, d.conversion_id, d.version, d.attempts, d.failures,
-                      d.queued_at
+            RETURNING d.network_id, d.id, d.destination_id, d.conversion_id, d.version, d.attempts, d.failures
          )
          SELECT d.destination_id, d.attempts + 1, d.failures,
                 d.network_id, s.kind, s.method, s.url, s.sealed_url, s.value_maps, s.sends_order_ids, s.secret,
                 s.former_secret, s.former_secret_until,
-                d.id, d.network_id, e.kind, e.at, e.conversion_id, e.version, c.converted_at, e.status,
-                c.advertiser_id, e.affiliate_id, e.campaign_id, m.name, e.goal_id, g.code, e.link_id, e.click_id,
-                n.click_key_number::int4, n.click_key_since, c.order_id, c.coupon,
-                coalesce(c.country, k.country, c.visit[6]), e.amount_micros, e.commission_micros, e.revenue_micros,
-                e.currency, coalesce(k.sub1, c.visit[1]), coalesce(k.sub2, c.visit[2]), coalesce(k.sub3, c.visit[3]),
-                coalesce(k.sub4, c.visit[4]), coalesce(k.sub5, c.visit[5]),
-                e.click_id IS NOT NULL AND k.id IS NULL AND c.visit IS NULL
-                    AND d.queued_at > now() - interval '{CLICK_WAIT_SECONDS} s'
+                d.id, {COLUMNS}
          FROM claimed d
          JOIN destinations s ON s.network_id = d.network_id AND s.id = d.destination_id
          JOIN conversion_events e ON e.network_id = d.network_id AND e.conversion_id = d.conversion_id
              AND e.version = d.version
-         JOIN conversions c ON c.network_id = d.network_id AND c.id = d.conversion_id
-         JOIN campaigns m ON m.network_id = e.network_id AND m.id = e.campaign_id
-         JOIN goals g ON g.network_id = e.network_id AND g.id = e.goal_id
-         JOIN networks n ON n.id = d.network_id
-         LEFT JOIN clicks k ON k.network_id = e.network_id AND k.id = e.click_id"
+         {JOINS}"
+    )
+});
+/// Time until the next delivery that only time holds back. A delivery that waits for a call in flight, or for the events in
+/// front of it, follows from a result.
+static UNTIL_DUE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{LANES}
+         SELECT min(extract(epoch FROM w.due - now()))::float8 FROM lanes l
+         JOIN destinations s ON s.network_id = l.network_id AND s.id = l.destination_id AND s.state = 'active'
+         JOIN networks n ON n.id = l.network_id AND n.status = 'active'
+         CROSS JOIN (VALUES (false), (true)) AS k (is_retry)
+         CROSS JOIN LATERAL (
+             SELECT greatest(d.next_at, s.quiet_until) AS due FROM deliveries d
+             WHERE d.network_id = l.network_id AND d.destination_id = l.destination_id AND d.state = 'waiting'
+               AND d.is_retry = k.is_retry AND (d.next_at > now() OR s.quiet_until > now())
+             ORDER BY d.next_at LIMIT 1) w"
     )
 });
 static POSTPONE: &str = "UPDATE deliveries d SET next_at = now() + interval '1 s'
@@ -132,6 +136,19 @@ pub(super) async fn claim(
         tx.query(POSTPONE, &[&networks, &ids]).await?;
     }
     Ok(jobs)
+}
+
+/// Time until a delivery becomes due; a day without one.
+pub(super) async fn until_due(client: &mut IngestClient) -> Result<Duration, BatchError> {
+    let transaction = client.begin().await?;
+    let found = transaction.tx().query(&UNTIL_DUE, &[]).await?;
+    transaction.commit().await?;
+    let seconds: Option<f64> = match found.first() {
+        Some(row) => schema::batch::read(row, 0)?,
+        None => None,
+    };
+    let pause = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+    Ok(pause.unwrap_or(Duration::from_secs(24 * 3600)))
 }
 
 fn number(count: usize) -> i64 {

@@ -1,10 +1,11 @@
 //! Queueing: the deliveries that follow from new events.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use conversions::StoredEvent;
 use schema::batch::{BatchError, IngestClient, Row};
-use schema::{ConversionId, NetworkId};
+use schema::{ConversionId, NetworkId, changes};
 
 /// Most events taken in one transaction.
 const BATCH: i64 = 1000;
@@ -42,6 +43,14 @@ static QUEUE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Wakes programs that wait for events, and the engines of other nodes.
+static SIGNAL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT pg_notify('{}', n::text) FROM unnest($1::int4[]) n",
+        changes::EVENTS_CHANNEL
+    )
+});
+
 /// Queues the deliveries of new events; returns the number of events.
 pub(super) async fn queue_new(client: &mut IngestClient) -> Result<usize, BatchError> {
     let transaction = client.begin().await?;
@@ -57,7 +66,12 @@ pub(super) async fn queue_new(client: &mut IngestClient) -> Result<usize, BatchE
     }
     let events = conversions::take_new(tx, BATCH).await?;
     let rows: Vec<QueuedEvent> = events.iter().map(QueuedEvent::from).collect();
-    tx.execute_batch(&QUEUE, &rows).await?;
+    if !rows.is_empty() {
+        tx.execute_batch(&QUEUE, &rows).await?;
+        let networks: BTreeSet<i32> = rows.iter().map(|row| row.network_id.0).collect();
+        let networks: Vec<i32> = networks.into_iter().collect();
+        tx.query(&SIGNAL, &[&networks]).await?;
+    }
     transaction.commit().await?;
     Ok(events.len())
 }
